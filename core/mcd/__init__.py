@@ -1,0 +1,107 @@
+"""mcd (Mammo-CLIP Dissect) tells what a mammography model has learned.
+
+The public face. Everything is imported on first use, so ``import mcd`` costs nothing.
+
+>>> import mcd
+>>> dissection = mcd.dissect(model="phantom-mammo", dataset="phantom", dissector="phantom-clip")  # doctest: +SKIP
+>>> dissection.labels  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mcd import errors, events
+    from mcd.api.concepts import Concept, ConceptSet, ConceptSource
+    from mcd.api.dataset import Box, Dataset, Sample, Unreadable
+    from mcd.api.dissector import Dissector
+    from mcd.api.image import Image, Preprocessing
+    from mcd.api.model import ModelLoader, Target
+    from mcd.api.reporter import Reporter
+    from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k
+    from mcd.checkpoints import load_weights
+    from mcd.components import Component
+    from mcd.dissection import Dissection, load
+    from mcd.facade import dissect
+    from mcd.files import files_below, scan_files
+    from mcd.hookspecs import hookimpl
+    from mcd.options import Options
+    from mcd.version import __version__
+
+_HOME = {
+    "Box": "mcd.api.dataset",
+    "Component": "mcd.components",
+    "Concept": "mcd.api.concepts",
+    "ConceptSet": "mcd.api.concepts",
+    "ConceptSource": "mcd.api.concepts",
+    "Dataset": "mcd.api.dataset",
+    "Dissection": "mcd.dissection",
+    "Dissector": "mcd.api.dissector",
+    "Image": "mcd.api.image",
+    "ModelLoader": "mcd.api.model",
+    "Options": "mcd.options",
+    "Preprocessing": "mcd.api.image",
+    "Reporter": "mcd.api.reporter",
+    "Sample": "mcd.api.dataset",
+    "Scorer": "mcd.api.scorer",
+    "Target": "mcd.api.model",
+    "TopKScorer": "mcd.api.scorer",
+    "Unreadable": "mcd.api.dataset",
+    "__version__": "mcd.version",
+    "dissect": "mcd.facade",
+    "errors": "mcd",
+    "events": "mcd",
+    "files_below": "mcd.files",
+    "hookimpl": "mcd.hookspecs",
+    "load": "mcd.dissection",
+    "load_weights": "mcd.checkpoints",
+    "ordered_top_k": "mcd.api.scorer",
+    "scan_files": "mcd.files",
+}
+
+__all__ = [
+    "Box",
+    "Component",
+    "Concept",
+    "ConceptSet",
+    "ConceptSource",
+    "Dataset",
+    "Dissection",
+    "Dissector",
+    "Image",
+    "ModelLoader",
+    "Options",
+    "Preprocessing",
+    "Reporter",
+    "Sample",
+    "Scorer",
+    "Target",
+    "TopKScorer",
+    "Unreadable",
+    "__version__",
+    "dissect",
+    "errors",
+    "events",
+    "files_below",
+    "hookimpl",
+    "load",
+    "load_weights",
+    "ordered_top_k",
+    "scan_files",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use (PEP 562)."""
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'mcd' has no attribute {name!r}")
+    value = importlib.import_module(f"mcd.{name}") if home == "mcd" else getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""``python -m mcd`` is ``mcd``."""
+
+from mcd.cli import main
+
+main()

@@ -1,0 +1,42 @@
+"""What every component has in common: validated options and a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import ClassVar
+
+from mcd import options as settings
+
+__all__ = ["Configured", "digest"]
+
+
+def digest(*parts: str | bytes) -> str:
+    """Return the sha256, in hex, of the parts; lengths are hashed too, so ("ab", "c") is not ("a", "bc")."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        total.update(len(data).to_bytes(8, "big"))
+        total.update(data)
+    return total.hexdigest()
+
+
+class Configured:
+    """Base of all components.
+
+    A subclass declares its settings in a nested class ``Options(mcd.Options)`` and, for type checkers,
+    repeats ``options: Options``.
+    """
+
+    Options: ClassVar[type[settings.Options]] = settings.Options
+    options: settings.Options
+
+    def __init__(self, options: settings.Options | None = None) -> None:
+        self.options = self.Options() if options is None else options
+
+    def fingerprint(self) -> str:
+        """Return a digest of everything that decides what this component does.
+
+        The default covers the class and its options. Override it where files (weights, vocabularies)
+        take part: their content counts, never their name.
+        """
+        return digest(f"{type(self).__module__}:{type(self).__qualname__}", self.options.model_dump_json())

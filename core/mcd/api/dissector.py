@@ -1,0 +1,46 @@
+"""The contract of dissectors: image–text models that give concepts meaning."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mcd.api.base import Configured
+from mcd.api.image import Preprocessing
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+__all__ = ["Dissector"]
+
+
+class Dissector(Configured, abc.ABC):
+    """Base of dissectors. Creating one loads its weights, on the CPU; the engine moves `module`.
+
+    Attributes
+    ----------
+    name
+        What tables call it.
+    module
+        All of its weights: moved to the run's device, put in eval mode, fingerprinted.
+    preprocessing
+        How an image becomes the input of `encode_images`.
+    image_tower
+        The module inside `module` that `encode_images` calls once a batch with that same input, if there
+        is one. Where it is also the target, one forward pass serves both.
+    """
+
+    name: str
+    module: nn.Module
+    preprocessing: Preprocessing
+    image_tower: nn.Module | None = None
+
+    @abc.abstractmethod
+    def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return the image embeddings ``(B, D)`` of a batch ``(B, C, H, W)``, on its device. Need not be normalised."""
+
+    @abc.abstractmethod
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the text embeddings ``(len(texts), D)``, on the module's device. Need not be normalised."""

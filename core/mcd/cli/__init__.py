@@ -1,0 +1,150 @@
+"""The command line: parse, call the API, print. Each command is imported when it is used.
+
+Exit codes: 0 done; 1 an error that is none of the following; 2 wrong usage; 3 a plugin at fault or incomplete;
+4 data that cannot be used; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mcd.errors import MCDError
+
+if TYPE_CHECKING:
+    from mcd.host import PluginHost
+
+__all__ = ["State", "main"]
+
+_COMMANDS = {
+    "concepts": ("mcd.cli.concepts:concepts", "List concept sets, or show one."),
+    "demo": ("mcd.cli.demo:demo", "Dissect the built-in model on phantom mammograms: a minute, no network."),
+    "dissect": ("mcd.cli.dissect:dissect", "Dissect a model: label its neurons with concepts."),
+    "layers": ("mcd.cli.layers:layers", "List the layers of a model."),
+    "plugins": ("mcd.cli.plugins:plugins", "List plugins, or show the settings of one."),
+    "run": ("mcd.cli.dissect:run_study", "Run a study file (YAML or TOML)."),
+    "score": ("mcd.cli.score:score", "Score a stored run anew: other scorer, other concepts, no images."),
+}
+
+
+class State:
+    """What all commands share: the plugin host, made on first use."""
+
+    def __init__(self) -> None:
+        self.plugin_files: list[Path] = []
+        self.debug = False
+
+    @cached_property
+    def host(self) -> PluginHost:
+        """The plugins: installed ones, and the files given with --plugin-file."""
+        from mcd.host import PluginHost
+
+        return PluginHost.discover(self.plugin_files, os.environ)
+
+
+class _Commands(click.Group):
+    """Built-in commands by name, then those of plugins; none is imported to be listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*_COMMANDS, *self._plugin_summaries(ctx)})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in _COMMANDS:
+            import importlib
+
+            module, _, attribute = _COMMANDS[name][0].partition(":")
+            command = getattr(importlib.import_module(module), attribute)
+            return command if isinstance(command, click.Command) else None
+        if name not in self._plugin_summaries(ctx):
+            return None
+        from mcd.components import Kind
+
+        command = ctx.ensure_object(State).host.load(Kind.COMMAND, name)
+        return command if isinstance(command, click.Command) else None
+
+    def _plugin_summaries(self, ctx: click.Context) -> dict[str, str]:
+        from mcd.components import Kind
+
+        offers = ctx.ensure_object(State).host.offers(Kind.COMMAND)
+        return {offer.component.name: offer.component.summary for offer in offers}
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and args[0] not in self.list_commands(ctx):
+            from mcd.errors import UnknownNameError, nearest
+
+            raise UnknownNameError(f"no command named '{args[0]}'", nearest(args[0], self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        summaries = {name: summary for name, (_, summary) in _COMMANDS.items()} | self._plugin_summaries(ctx)
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(summaries.items()))
+
+
+def _print_versions(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from mcd.version import versions
+
+    for name, version in versions().items():
+        click.echo(f"{name} {version}")
+    ctx.exit()
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_versions,
+    help="Show the versions of mcd and of what it runs on.",
+)  # fmt: skip
+@click.option(
+    "--plugin-file", "plugin_files", multiple=True, type=click.Path(path_type=Path), metavar="FILE.py",
+    help="Load a local plugin file. Repeatable.",
+)  # fmt: skip
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(ctx: click.Context, plugin_files: tuple[Path, ...], debug: bool) -> None:
+    """mcd (Mammo-CLIP Dissect) tells what a mammography model has learned.
+
+    It shows the model a set of mammograms, records how strongly every neuron responds, and names each neuron
+    with words from a radiology vocabulary. Research software, never a medical device.
+
+    Start with: mcd demo
+    """  # noqa: D403 -- mcd is how the command is written
+    state = ctx.ensure_object(State)
+    state.plugin_files += plugin_files
+    state.debug = state.debug or debug
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; the only place where errors become text and exit codes."""
+    state = State()
+    try:
+        code = cli.main(args=list(arguments) if arguments is not None else None, prog_name="mcd", obj=state,
+                        standalone_mode=False)  # fmt: skip
+    except MCDError as error:
+        if state.debug or "--debug" in sys.argv:
+            traceback.print_exc()
+        click.echo(f"error: {error.message}", err=True)
+        if error.hint:
+            click.echo("  hint: " + error.hint.replace("\n", "\n        "), err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; what is stored stays: the same command goes on from there", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; Python would complain again while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,57 @@
+"""A study whose every name exists and whose every setting is valid, before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pydantic
+
+from mcd.components import Kind
+from mcd.errors import ConfigError
+from mcd.options import problem_line
+from mcd.resolve import resolve_options, resolved_choice
+from mcd.study import Choice, ModelChoice, Study
+
+if TYPE_CHECKING:
+    from mcd.host import PluginHost
+
+__all__ = ["checked_study"]
+
+_FLAGS = {
+    "models": "--model-plugin NAME",
+    "dataset": "--dataset NAME:VALUE, such as images:DIR",
+    "dissector": "--dissector NAME",
+}
+
+
+def checked_study(host: PluginHost, settings: Mapping[str, object], base: Path | None) -> Study:
+    """Return the study with every setting explicit.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        For the first name that does not exist or setting that does not fit.
+    """
+    for name, flag in _FLAGS.items():
+        if not settings.get(name):
+            raise ConfigError(f"no {name.removesuffix('s')} given", f"give {flag}; see: mcd plugins list")
+    try:
+        study = Study.model_validate(dict(settings))
+    except pydantic.ValidationError as error:
+        raise ConfigError("\n  ".join(problem_line(one, Study) for one in error.errors(include_url=False))) from None
+    kinds = {"dataset": Kind.DATASET, "dissector": Kind.DISSECTOR, "scorer": Kind.SCORER}
+    update: dict[str, object] = {}
+    for name, kind in kinds.items():
+        update[name] = _explicit(host, kind, getattr(study, name), base)
+    update["reporters"] = tuple(_explicit(host, Kind.REPORTER, one, base) for one in study.reporters)
+    update["models"] = tuple(
+        ModelChoice.model_validate(_explicit(host, Kind.MODEL, one, base).model_dump()) for one in study.models
+    )
+    return study.model_copy(update=update)
+
+
+def _explicit(host: PluginHost, kind: Kind, choice: Choice, base: Path | None) -> Choice:
+    _, options = resolve_options(host, kind, choice, base)
+    return resolved_choice(choice, options)

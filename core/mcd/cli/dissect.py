@@ -1,0 +1,100 @@
+"""``mcd dissect`` and ``mcd run``: the same run, told by flags or by a study file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mcd.cli import State
+from mcd.cli.flags import data_flags, model_flags, plugin_file_flag, scoring_flags, study_settings
+
+__all__ = ["dissect", "run_study"]
+
+_OUTPUT = click.option(
+    "--output", "-o", type=click.Path(path_type=Path), metavar="DIR",
+    help="The run folder; an interrupted run in it goes on.  [default: runs/NAME]",
+)  # fmt: skip
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the resolved study and stop.")
+
+
+@click.command()
+@model_flags
+@data_flags
+@scoring_flags
+@_OUTPUT
+@_DRY_RUN
+@plugin_file_flag
+@click.pass_context
+def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, **_flags: object) -> None:
+    """Dissect a model: label its neurons with concepts.
+
+    \b
+    mcd dissect --model-plugin timm:resnet50 --layers 'layer{1..4}' \\
+        --dataset images:DIR --dissector phantom-clip --concepts birads -o runs/x
+    """  # noqa: D301 -- \b keeps click from rewrapping
+    settings = study_settings(ctx, {})
+    _execute(ctx.ensure_object(State), settings, output, dry_run, base=None)
+
+
+@click.command(name="run")
+@click.argument("study", type=click.Path(path_type=Path), required=False)
+@model_flags
+@data_flags
+@scoring_flags
+@_OUTPUT
+@_DRY_RUN
+@click.option("--schema", is_flag=True, help="Print the JSON schema of study files and stop.")
+@plugin_file_flag
+@click.pass_context
+def run_study(
+    ctx: click.Context, /, study: Path | None, output: Path | None, dry_run: bool, schema: bool, **_flags: object
+) -> None:
+    """Run a study file (YAML or TOML). Flags overrule what it says."""
+    from mcd.errors import UsageError
+
+    if schema:
+        import json
+
+        from mcd.study import Study
+
+        click.echo(json.dumps(Study.model_json_schema(by_alias=True), indent=2))
+        return
+    if study is None:
+        raise UsageError("no study file given", "mcd run STUDY.yaml")
+    from mcd.documents import read_document, validate_document
+    from mcd.study import Study
+
+    document = read_document(study)
+    written = validate_document(document, Study)  # before flags have their say: messages then carry line numbers
+    settings = study_settings(ctx, written.model_dump(mode="json", by_alias=True, exclude_unset=True))
+    _execute(ctx.ensure_object(State), settings, output or Path("runs") / study.stem, dry_run, study.parent)
+
+
+def _execute(
+    state: State,
+    settings: dict[str, object],
+    output: Path | None,
+    dry_run: bool,
+    base: Path | None,
+) -> None:
+    from mcd.cli.check import checked_study
+
+    study = checked_study(state.host, settings, base)
+    if dry_run:
+        import yaml
+
+        click.echo(yaml.safe_dump(study.settings(), sort_keys=False, allow_unicode=True), nl=False)
+        return
+    from mcd.prepare import prepare
+    from mcd.run import run
+
+    prepared = prepare(state.host, study, output or _default_output(study.models[0].plugin), base)
+    for dissection in run(prepared, state.host.emit):
+        click.echo(f"run folder: {dissection.folder}")
+
+
+def _default_output(plugin: str) -> Path:
+    import re
+
+    return Path("runs") / (re.sub(r"[^A-Za-z0-9._-]+", "-", plugin).strip("-.") or "run")

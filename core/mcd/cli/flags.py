@@ -1,0 +1,185 @@
+"""Flags that commands share, and how they become a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from click.core import ParameterSource
+
+from mcd.cli import State
+from mcd.errors import ConfigError
+
+__all__ = ["choices", "data_flags", "model_flags", "plugin_file_flag", "scoring_flags", "study_settings"]
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def _apply(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+def _add_files(ctx: click.Context, _parameter: click.Parameter, files: tuple[Path, ...]) -> None:
+    ctx.ensure_object(State).plugin_files += files
+
+
+def _set_debug(ctx: click.Context, _parameter: click.Parameter, debug: bool) -> None:
+    ctx.ensure_object(State).debug |= debug
+
+
+def plugin_file_flag(command: Command) -> Command:
+    """Add --plugin-file and --debug after the command's name too, where people write them."""
+    return _apply(
+        click.option("--plugin-file", multiple=True, type=click.Path(path_type=Path), metavar="FILE.py", is_eager=True,
+                     expose_value=False, callback=_add_files, help="Load a local plugin file. Repeatable."),
+        click.option("--debug", is_flag=True, is_eager=True, expose_value=False, callback=_set_debug,
+                     help="Show the traceback of an error."),
+    )(command)  # fmt: skip
+
+
+def model_flags(command: Command) -> Command:
+    """Add the flags that choose a target and its layers."""
+    return _apply(
+        click.option("--model-plugin", "--model", "model", metavar="NAME[:VALUE]",
+                     help="The target, such as timm:resnet50. See: mcd plugins list"),
+        click.option("--model-arg", "model_arg", multiple=True, metavar="KEY=VALUE",
+                     help="A setting of the target's loader. Repeatable. See: mcd plugins show NAME"),
+        click.option("--layers", multiple=True, metavar="PATTERN",
+                     help="Layers: 'blocks.*', 'blocks[3][0]', 'layer{1..4}'. Repeatable."),
+    )(command)  # fmt: skip
+
+
+def data_flags(command: Command) -> Command:
+    """Add the flags that choose probe set and dissector, and how the sweep runs."""
+    return _apply(
+        click.option("--pooling", type=click.Choice(["avg", "max", "cls", "tokens"]), default="avg", show_default=True,
+                     help="How a map or a row of tokens becomes one number."),
+        click.option("--dataset", metavar="NAME[:VALUE]", help="The probe set, such as images:DIR or dicom:DIR."),
+        click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
+        click.option("--dissector", metavar="NAME[:VALUE]", help="The image–text model."),
+        click.option("--dissector-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
+        click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True,
+                     help="bf16 and fp16 use autocast."),
+        click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True,
+                     help="Images per forward pass."),
+        click.option("--workers", type=click.IntRange(min=0), help="Decoding processes.  [default: by the images]"),
+        click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
+                     help="Images that cannot be used: refuse the run, or leave them out."),
+    )(command)  # fmt: skip
+
+
+def scoring_flags(command: Command) -> Command:
+    """Add the flags that choose scorer, concepts and reporters."""
+    return _apply(
+        click.option("--concepts", multiple=True, metavar="NAME|FILE", help="Concept set. Repeatable, joined."),
+        click.option("--concepts-arg", multiple=True, metavar="[NAME.]KEY=VALUE", help="A setting of it. Repeatable."),
+        click.option("--scorer", metavar="NAME[:VALUE]", help="How neurons and concepts are scored."),
+        click.option("--scorer-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
+        click.option("--labels", "labels_per_neuron", type=click.IntRange(min=1), default=10, show_default=True,
+                     help="How many concepts a neuron keeps."),
+        click.option("--reporter", "reporters", multiple=True, metavar="NAME[:VALUE]",
+                     help="What to print or write into report/. Repeatable.  [default: console]"),
+        click.option("--reporter-arg", multiple=True, metavar="[NAME.]KEY=VALUE", help="A setting of it. Repeatable."),
+    )(command)  # fmt: skip
+
+
+def choices(names: Sequence[str], arguments: Sequence[str], flag: str) -> list[dict[str, object]]:
+    """Return repeatable components with their settings; ``NAME.key=value`` says whose a setting is.
+
+    Raises
+    ------
+    ConfigError
+        When it is not clear, or nobody, to whom a setting belongs.
+    """
+    from mcd.options import parse_pairs
+
+    made: list[dict[str, object]] = [{"plugin": name, "options": {}} for name in names]
+    for key, value in parse_pairs(arguments, flag).items():
+        owner, dot, setting = key.partition(".")
+        if not dot:
+            owner, setting = "", key
+        fitting = [one for name, one in zip(names, made, strict=True)
+                   if not owner or name.partition(":")[0].replace("-", "_") == owner]  # fmt: skip
+        if len(fitting) != 1:
+            hint = f"write {flag} NAME.{setting}=VALUE with one of: {', '.join(names)}" if names else ""
+            raise ConfigError(f"{flag} {key}=… belongs to {len(fitting)} of the given components", hint)
+        options = fitting[0]["options"]
+        assert isinstance(options, dict)
+        options[setting] = value
+    return made
+
+
+def study_settings(ctx: click.Context, document: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings of a study: the document's, overruled by what stands on the command line.
+
+    Raises
+    ------
+    ConfigError
+        When a model flag meets a study of several models.
+    """
+    flags = ctx.params
+    given = {name for name in flags if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    settings: dict[str, object] = dict(document)
+    plain = ("device", "precision", "batch_size", "workers", "on_error", "labels_per_neuron")
+    settings.update({name: flags[name] for name in plain if name in given})
+    for name in ("dataset", "dissector", "scorer"):
+        merged = _merged(settings.get(name), flags.get(name), flags.get(f"{name}_arg", ()), name)
+        if merged is not None:
+            settings[name] = merged
+    if "concepts" in given or flags.get("concepts_arg"):
+        settings["concepts"] = choices(flags["concepts"], flags["concepts_arg"], "--concepts-arg")
+    if "reporters" in given or "reporters" not in settings:
+        names = flags["reporters"] or ("console",)
+        settings["reporters"] = choices(names, flags["reporter_arg"], "--reporter-arg")
+    if given & {"model", "model_arg", "layers", "pooling"}:
+        settings["models"] = [_model(settings.get("models"), flags, given)]
+    return settings
+
+
+def _merged(before: object, name: str | None, arguments: Sequence[str], kind: str) -> Mapping[str, object] | str | None:
+    """Return a component with the command line's word over the document's."""
+    from mcd.options import parse_pairs
+
+    values = parse_pairs(arguments, f"--{kind}-arg")
+    if name:
+        return {"plugin": name, "options": values}
+    if not values:
+        return before if isinstance(before, str | dict) else None
+    known = {"plugin": before} if isinstance(before, str) else dict(before) if isinstance(before, dict) else None
+    if known is None:
+        raise ConfigError(f"--{kind}-arg without --{kind}", f"give --{kind} NAME")
+    return {**known, "options": {**_options(known), **values}}
+
+
+def _options(choice: Mapping[str, object]) -> dict[str, object]:
+    options = choice.get("options", {})
+    return dict(options) if isinstance(options, dict) else {}
+
+
+def _model(before: object, flags: Mapping[str, object], given: set[str]) -> dict[str, object]:
+    models = before if isinstance(before, list) else [before] if before else []
+    if len(models) > 1:
+        raise ConfigError("the study has several models; model flags do not say which is meant", "edit the study file")
+    known = models[0] if models else None
+    name, arguments, layers = flags["model"], flags["model_arg"], flags["layers"]
+    assert isinstance(arguments, tuple)
+    merged = _merged(known, str(name) if name else None, arguments, "model")
+    if merged is None:
+        raise ConfigError("no model given", "give --model-plugin NAME; see: mcd plugins list")
+    model: dict[str, object] = {"plugin": merged} if isinstance(merged, str) else dict(merged)
+    if isinstance(known, dict):
+        model = {**{key: known[key] for key in ("layers", "pooling", "name") if key in known}, **model}
+    if "layers" in given:
+        assert isinstance(layers, tuple)
+        model["layers"] = list(layers)
+    if "pooling" in given:
+        model["pooling"] = flags["pooling"]
+    return model

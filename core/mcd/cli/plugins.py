@@ -1,0 +1,281 @@
+"""``mcd plugins``: what is installed, what it offers, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import textwrap
+import traceback
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from mcd.components import Kind
+from mcd.errors import (
+    AmbiguousNameError,
+    MissingDependencyError,
+    PluginError,
+    PluginLoadError,
+    UnknownNameError,
+    UsageError,
+    nearest,
+)
+
+if TYPE_CHECKING:
+    from mcd.host import Offer, PluginHost, PluginRecord
+
+__all__ = ["plugins"]
+
+_FLAGS = {
+    Kind.MODEL: ("--model-plugin", "--model-arg"),
+    Kind.DISSECTOR: ("--dissector", "--dissector-arg"),
+    Kind.DATASET: ("--dataset", "--dataset-arg"),
+    Kind.SCORER: ("--scorer", "--scorer-arg"),
+    Kind.REPORTER: ("--reporter", "--reporter-arg"),
+    Kind.CONCEPTS: ("--concepts", "--concepts-arg"),
+}
+
+
+class HasHost(Protocol):
+    """What these commands expect of ``ctx.obj``."""
+
+    @property
+    def host(self) -> PluginHost:
+        """The plugin host, made on first use: ``list --no-load`` must not make it."""
+
+
+@click.group()
+def plugins() -> None:
+    """Show what is installed: models, dissectors, data sets, scorers, reporters, concept sets."""
+
+
+@plugins.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--no-load", is_flag=True, help="Read metadata only; import nothing.")
+@click.pass_obj
+def list_(state: HasHost, as_json: bool, no_load: bool) -> None:
+    """List what every plugin offers, and the plugins that are broken or disabled."""
+    from mcd.host import PluginHost
+
+    records = PluginHost.installed() if no_load else state.host.plugins
+    warnings = () if no_load else state.host.warnings
+    if as_json:
+        described = {"plugins": [_record_data(record) for record in records], "warnings": list(warnings)}
+        click.echo(json.dumps(described, indent=2))
+    elif no_load:
+        _table(("plugin", "from", "state", "module"), [(r.name, r.origin, r.state, r.module) for r in records])
+    else:
+        _list_offers(state.host)
+
+
+def _list_offers(host: PluginHost) -> None:
+    offers = [offer for kind in Kind for offer in host.offers(kind)]
+    rows = [(offer.kind.label, offer.component.name, offer.plugin, _summary(offer)) for offer in offers]
+    _table(("kind", "name", "plugin", "summary"), rows)
+    absent = [record for record in host.plugins if record.state != "loaded"]
+    if absent:
+        click.echo()
+        _table(("plugin", "from", "state", "reason"), [(r.name, r.origin, r.state, _reason(r)) for r in absent])
+    notes = [f"plugin '{record.name}': {note}" for record in host.plugins for note in record.notes]
+    for line in [*notes, *host.warnings]:
+        click.echo(f"note: {line}")
+    if any(record.state == "broken" for record in absent):
+        click.echo("see what is wrong with: mcd plugins check")
+
+
+def _summary(offer: Offer) -> str:
+    missing = offer.missing()
+    return f"{offer.component.summary} (needs {', '.join(missing)})".strip() if missing else offer.component.summary
+
+
+def _reason(record: PluginRecord) -> str:
+    return f"{record.phase}: {record.reason}" if record.phase.startswith("mcd_") else record.reason
+
+
+def _record_data(record: PluginRecord) -> dict[str, object]:
+    from mcd.host import Offer
+
+    offers = [Offer(record, kind, component) for kind, found in record.components.items() for component in found]
+    return {
+        "name": record.name,
+        "distribution": record.distribution,
+        "version": record.version,
+        "module": record.module,
+        "file": record.file,
+        "state": record.state,
+        "phase": record.phase,
+        "reason": record.reason,
+        "notes": list(record.notes),
+        "components": [
+            {
+                "kind": offer.kind.label,
+                "name": offer.component.name,
+                "summary": offer.component.summary,
+                "target": offer.component.target,
+                "requires": list(offer.component.requires),
+                "missing": list(offer.missing()),
+            }
+            for offer in offers
+        ],
+    }
+
+
+@plugins.command()
+@click.argument("words", nargs=-1, metavar="[KIND] NAME")
+@click.pass_obj
+def show(state: HasHost, words: tuple[str, ...]) -> None:
+    """Show a component: where it comes from, what it needs, and its settings.
+
+    NAME may be PLUGIN/NAME. KIND (model, dissector, dataset, scorer, reporter, concept-set, command) is
+    needed only when two kinds have the name.
+    """
+    if len(words) not in (1, 2):
+        raise UsageError(f"'mcd plugins show' takes a name, not {len(words)}", "mcd plugins show [KIND] NAME")
+    host = state.host
+    offer = host.find(_kind(words[0]), words[1]) if len(words) == 2 else _found_anywhere(host, words[0])
+    component, missing = offer.component, offer.missing()
+    click.echo(click.style(f"{offer.kind.label} {component.name}", bold=True))
+    click.echo("".join(f"  {line}\n" for line in textwrap.wrap(component.summary, _width() - 2)), nl=False)
+    click.echo(f"  from    {offer.record}")
+    click.echo(f"  target  {component.target}")
+    for text in component.requires:
+        click.echo(f"  needs   {text} ({'not installed' if text in missing else 'installed'})")
+    try:
+        _show_settings(offer, host.load(offer.kind, offer.qualified))
+    except MissingDependencyError as error:
+        click.echo(f"  its settings can be shown once it is complete: {error.hint}")
+
+
+def _kind(word: str) -> Kind:
+    wanted = word.strip().lower().replace("_", "-").replace(" ", "-")
+    words = {kind.label.replace(" ", "-"): kind for kind in Kind}
+    for name, kind in words.items():
+        if wanted in (name, name + "s"):
+            return kind
+    raise UnknownNameError(f"no kind of component is called '{word}'", nearest(wanted, words))
+
+
+def _found_anywhere(host: PluginHost, name: str) -> Offer:
+    """Return the one component with a name, whatever its kind."""
+    hits = []
+    for kind in Kind:
+        try:
+            hits.append(host.find(kind, name))
+        except UnknownNameError:
+            continue
+    if len(hits) == 1:
+        return hits[0]
+    if hits:
+        kinds = [hit.kind.label.replace(" ", "-") for hit in hits]
+        commands = "\n".join(f"mcd plugins show {kind} {name}" for kind in kinds)
+        raise AmbiguousNameError(f"'{name}' is the name of a {' and of a '.join(kinds)}", f"say which one:\n{commands}")
+    names = [offer.qualified if "/" in name else offer.component.name for kind in Kind for offer in host.offers(kind)]
+    absent = "".join(f"\n{record.name} did not load: {record.reason}" for record in host.plugins if record.reason)
+    raise UnknownNameError(f"nothing is named '{name}'", nearest(name, names) + absent)
+
+
+def _show_settings(offer: Offer, target: object) -> None:
+    from mcd.api.base import Configured
+    from mcd.options import describe_options
+
+    if not (isinstance(target, type) and issubclass(target, Configured)):
+        what = f"mcd {offer.component.name} --help" if offer.kind is Kind.COMMAND else str(target)
+        click.echo(f"  see     {what}")
+        return
+    rows = describe_options(target.Options)
+    click.echo()
+    if not rows:
+        click.echo("It has no settings.")
+        return
+    _table(("setting", "type", "default", "description"), rows)
+    flag, argument = _FLAGS[offer.kind]
+    click.echo(f"\nset with: {flag} {offer.component.name} {argument} SETTING=VALUE")
+    primary = target.Options.primary()
+    if primary is not None:
+        click.echo(f"or, for {primary}, in short: {flag} {offer.component.name}:VALUE")
+
+
+@plugins.command()
+@click.argument("name", required=False)
+@click.pass_context
+def check(context: click.Context, name: str | None) -> None:
+    """Import every component, of all plugins or of the plugin NAME; exit with 3 when anything is broken."""
+    state: HasHost = context.obj
+    records = _chosen(state.host, name)
+    sound = [_check_plugin(state.host, record) for record in records if record.state != "disabled"]
+    for warning in state.host.warnings:
+        click.echo(f"note: {warning}")
+    if not all(sound):
+        context.exit(PluginError.exit_code)
+
+
+def _chosen(host: PluginHost, name: str | None) -> Sequence[PluginRecord]:
+    from mcd.host import normalise
+
+    if name is None:
+        return host.plugins
+    wanted = normalise(name)
+    chosen = [one for one in host.plugins if wanted in (normalise(one.name), normalise(one.distribution))]
+    if not chosen:
+        raise UnknownNameError(f"no plugin named '{name}'", nearest(name, [record.name for record in host.plugins]))
+    for record in chosen:
+        if record.state == "disabled":
+            click.echo(f"{record} is not checked: {record.reason}")
+    return chosen
+
+
+def _check_plugin(host: PluginHost, record: PluginRecord) -> bool:
+    """Import all that a plugin offers and say how it went; return whether nothing is broken."""
+    click.echo(f"{'broken ' if record.state == 'broken' else 'ok     '} {record}")
+    for note in record.notes:
+        click.echo(f"        note: {note}")
+    if record.error is not None:
+        click.echo(f"        {record.phase}: {record.reason}")
+        _echo_traceback(record.error)
+        return False
+    sound = True
+    for kind, components in record.components.items():
+        for component in components:
+            what = f"{kind.label} {component.name}"
+            try:
+                host.load(kind, f"{record.name}/{component.name}")
+                click.echo(f"  ok      {what}")
+            except MissingDependencyError as error:
+                click.echo(f"  missing {what}: {error.hint}")
+            except PluginLoadError as error:
+                sound = False
+                click.echo(f"  broken  {what}\n{textwrap.indent(str(error), ' ' * 10)}")
+                _echo_traceback(error.__cause__)
+    return sound
+
+
+def _echo_traceback(error: BaseException | None) -> None:
+    if error is not None and not isinstance(error, PluginLoadError):  # those say all there is to say
+        click.echo(textwrap.indent("".join(traceback.format_exception(error)).rstrip(), " " * 10))
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], cap: int = 28) -> None:
+    """Print aligned columns; cells wrap, at ``cap`` or, for the last column, at the edge of the screen.
+
+    Plain text on purpose: ``mcd plugins list`` is where people look when an installation is damaged, so it
+    works, and is quick, without rich.
+    """
+    cells = [tuple(map(str, row)) for row in rows]
+    widths = [min(cap, max(len(row[i]) for row in [tuple(header), *cells])) for i in range(len(header) - 1)]
+    widths.append(max(24, _width() - sum(widths) - 2 * len(widths)))
+    _row(header, widths, bold=True)
+    for row in cells:
+        _row(row, widths)
+
+
+def _row(row: Sequence[str], widths: Sequence[int], *, bold: bool = False) -> None:
+    wrapped = [textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(row, widths, strict=True)]
+    for parts in zip_longest(*wrapped, fillvalue=""):
+        line = "  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip()
+        click.echo(click.style(line, bold=True) if bold else line)

@@ -1,0 +1,52 @@
+"""``mcd score``: a stored run under another scorer or vocabulary, without its images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mcd.cli import State
+from mcd.cli.flags import choices, plugin_file_flag, scoring_flags
+
+__all__ = ["score"]
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@scoring_flags
+@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR",
+              help="Where the new labels go.  [default: RUN/scored/SCORER-CONCEPTS]")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="Where new concepts are encoded.")
+@plugin_file_flag
+@click.pass_context
+def score(
+    ctx: click.Context, run: Path, concepts: tuple[str, ...], concepts_arg: tuple[str, ...], scorer: str | None,
+    scorer_arg: tuple[str, ...], labels_per_neuron: int, reporters: tuple[str, ...], reporter_arg: tuple[str, ...],
+    output: Path | None, device: str,
+) -> None:  # fmt: skip
+    """Score a stored run anew with another scorer or other concepts. No images are needed."""
+    from mcd.dissection import load
+    from mcd.options import parse_pairs
+    from mcd.prepare import Preparer
+    from mcd.rescore import rescore
+    from mcd.run import write_reports
+    from mcd.study import Choice
+
+    host = ctx.ensure_object(State).host
+    made = Preparer(host).reporters(
+        [Choice.model_validate(one) for one in choices(reporters or ("console",), reporter_arg, "--reporter-arg")]
+    )
+    options = parse_pairs(scorer_arg, "--scorer-arg")
+    found = rescore(
+        host,
+        load(run),
+        scorer=Choice.model_validate({"plugin": scorer, "options": options}) if scorer else None,
+        scorer_options=options,
+        concepts=tuple(Choice.model_validate(one) for one in choices(concepts, concepts_arg, "--concepts-arg")),
+        labels_per_neuron=labels_per_neuron,
+        output=output,
+        device=device,
+    )
+    write_reports(found, made)
+    click.echo(f"run folder: {found.folder}")

@@ -1,0 +1,74 @@
+"""A component's record: what a plugin offers, before anything heavy is imported."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["Component", "Kind"]
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+class Kind(Enum):
+    """The kinds of thing that a plugin can offer; the value names its hook ``mcd_register_<value>``."""
+
+    MODEL = "models"
+    DISSECTOR = "dissectors"
+    DATASET = "datasets"
+    SCORER = "scorers"
+    REPORTER = "reporters"
+    CONCEPTS = "concept_sets"
+    COMMAND = "commands"
+
+    @property
+    def label(self) -> str:
+        """The word for one of this kind in a sentence."""
+        return {"concept_sets": "concept set"}.get(self.value, self.value[:-1])
+
+    @property
+    def hook(self) -> str:
+        """The name of the registration hook."""
+        return f"mcd_register_{self.value}"
+
+
+@dataclass(frozen=True)
+class Component:
+    """One thing that a plugin offers.
+
+    Parameters
+    ----------
+    name
+        What users type: lower-case words joined by hyphens.
+    target
+        ``package.module:Attribute``, imported on first use only. For a concept set also
+        ``package:file.yaml``, a data file of the package.
+    summary
+        One line for ``mcd plugins list``.
+    requires
+        Distributions the component needs (``"timm"``, ``"timm>=1.0"``); checked against installed
+        metadata, without importing them.
+    extra
+        The extra of ``mammo-clip-dissect`` that installs them, if any.
+
+    Examples
+    --------
+    >>> Component("acme-net", "mcd_acme.net:AcmeLoader", "ACME's mammography backbone")
+    Component(name='acme-net', target='mcd_acme.net:AcmeLoader', ...)
+    """
+
+    name: str
+    target: str
+    summary: str = ""
+    requires: tuple[str, ...] = ()
+    extra: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"component name {self.name!r}: use lower-case words joined by hyphens")
+        if isinstance(self.requires, str):
+            raise ValueError(f"component {self.name!r}: requires is text; write requires=({self.requires!r},)")
+        module, _, attribute = self.target.partition(":")
+        if not module or not attribute:
+            raise ValueError(f"component {self.name!r}: target {self.target!r} is not 'package.module:Attribute'")

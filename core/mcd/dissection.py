@@ -1,0 +1,201 @@
+"""A dissection: the labels of one target, and what they were made of."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from mcd.api.dataset import Sample, Unreadable
+from mcd.errors import DataError, StoreError, UnknownNameError, UsageError, nearest
+from mcd.extraction.store import Shards, write_atomically
+from mcd.extraction.sweep import IMAGES
+from mcd.manifest import Manifest
+
+__all__ = ["Dissection", "load"]
+
+LABELS = "labels.parquet"
+PROBE_MAP = "probe_map.csv"
+
+
+class Dissection:
+    """One target dissected with one dissector, probe set, concept set and scorer.
+
+    Made by `mcd.dissect` and `mcd.load`.
+
+    Attributes
+    ----------
+    labels
+        The label table, long form: target, layer, neuron, status, rank, concept, category,
+        broad_category, score. A neuron has as many rows as it keeps concepts, best first; one without
+        a label has one row whose ``status`` says why: dead, constant or unscored.
+    manifest
+        What went in.
+    folder
+        The run folder.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, labels: pd.DataFrame) -> None:
+        self.folder, self.manifest, self.labels = folder, manifest, labels
+
+    def __repr__(self) -> str:
+        neurons = sum(layer.neurons for layer in self.manifest.layers)
+        return (
+            f"<Dissection of {self.manifest.target} by {self.manifest.dissector}: {len(self.layers)} layers, "
+            f"{neurons} neurons, {self.manifest.images} images>"
+        )
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the dissected layers, in module order."""
+        return [layer.name for layer in self.manifest.layers]
+
+    def _store(self) -> Path:
+        return self.folder / self.manifest.store.folder
+
+    def _activation_shards(self) -> Shards:
+        widths = {layer.name: layer.neurons for layer in self.manifest.layers}
+        return Shards(self._store() / "activations", self.manifest.store.activations, widths)
+
+    def _embedding_shards(self) -> Shards:
+        record = self.manifest.store
+        return Shards(self._store() / "embeddings", record.embeddings, {IMAGES: record.embedding_width})
+
+    def activations(self, layer: str) -> torch.Tensor:
+        """Return A of a layer, ``(images, neurons)`` float32; rows as in `image_ids`.
+
+        Raises
+        ------
+        UnknownNameError
+            When the layer was not dissected.
+        """
+        if layer not in self.layers:
+            raise UnknownNameError(f"no dissected layer is called '{layer}'", nearest(layer, self.layers))
+        return self._activation_shards().read(layer, self.manifest.store.shards)
+
+    def image_embeddings(self) -> torch.Tensor:
+        """Return the dissector's image embeddings, ``(images, D)`` float32, not normalised."""
+        return self._embedding_shards().read(IMAGES, self.manifest.store.shards)
+
+    @cached_property
+    def image_ids(self) -> tuple[str, ...]:
+        """Ids of the images, in the order of the rows of A and P.
+
+        Raises
+        ------
+        StoreError
+            When activations and embeddings do not hold the same images.
+        """
+        rows, _ = self._activation_shards().rows(self.manifest.store.shards)
+        same, _ = self._embedding_shards().rows(self.manifest.store.shards)
+        if rows != same:
+            raise StoreError(f"{self.folder}: activations and embeddings hold different images")
+        ids = [entry["id"] for entry in self.probe_map if not entry["left_out"]]
+        if len(ids) != len(rows):
+            raise StoreError(f"{self.folder}: the probe map names {len(ids)} images, the store holds {len(rows)}")
+        return tuple(ids)
+
+    @cached_property
+    def probe_map(self) -> list[dict[str, str]]:
+        """What is known about each image (id, source, patient, view …). It stays on this machine."""
+        path = self._store() / PROBE_MAP
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                return list(csv.DictReader(file))
+        except OSError as error:
+            raise StoreError(f"cannot read {path}: {error.strerror}") from None
+
+    def top_images(self, layer: str, neuron: int, count: int = 5) -> pd.DataFrame:
+        """Return the images a neuron responds to most: rank, image id, activation, source.
+
+        Raises
+        ------
+        UsageError
+            When the layer has no such neuron.
+        """
+        activations = self.activations(layer)
+        if not 0 <= neuron < activations.shape[1]:
+            raise UsageError(f"layer {layer} has neurons 0 to {activations.shape[1] - 1}, not {neuron}")
+        column = activations[:, neuron]
+        order = column.sort(descending=True, stable=True).indices[:count].tolist()
+        sources = {entry["id"]: entry["source"] for entry in self.probe_map}
+        return pd.DataFrame(
+            {
+                "rank": range(1, len(order) + 1),
+                "image": [self.image_ids[row] for row in order],
+                "activation": column[order].numpy(),
+                "source": [sources.get(self.image_ids[row], "") for row in order],
+            }
+        )
+
+    def save(self, folder: str | Path) -> Path:
+        """Copy everything into a new run folder, which `mcd.load` and ``mcd score`` read.
+
+        Raises
+        ------
+        UsageError
+            When the folder exists and is not empty.
+        """
+        folder = Path(folder)
+        if folder.exists() and any(folder.iterdir()):
+            raise UsageError(f"{folder} exists and is not empty", "save into another folder")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in ("activations", "embeddings", PROBE_MAP):
+                source = self._store() / name
+                copy = shutil.copytree if source.is_dir() else shutil.copy2
+                copy(source, folder / name)
+        except OSError as error:
+            raise StoreError(f"cannot save into {folder}: {error.strerror}") from None
+        record = self.manifest.store.model_copy(update={"folder": "."})
+        write_results(folder, self.manifest.model_copy(update={"store": record}), self.labels)
+        return folder
+
+
+def write_results(folder: Path, manifest: Manifest, labels: pd.DataFrame) -> None:
+    """Write labels.parquet, labels.csv and the manifest of a finished run."""
+    write_atomically(folder / LABELS, labels.to_parquet(index=False))
+    write_atomically(folder / "labels.csv", labels.to_csv(index=False, lineterminator="\n").encode())
+    manifest.write(folder)
+
+
+def write_probe_map(
+    folder: Path, samples: Sequence[Sample], unreadable: Sequence[Unreadable], failed: Mapping[int, str]
+) -> None:
+    """Write probe_map.csv: the one file that ties ids to files and patients. It is not for sharing."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(["id", "source", "patient", "view", "laterality", "findings", "left_out"])
+    for row, one in enumerate(samples):
+        findings = "|".join(one.findings)
+        table.writerow([one.id, one.source, one.patient, one.view, one.laterality, findings, failed.get(row, "")])
+    for bad in unreadable:
+        table.writerow(["", bad.source, "", "", "", "", bad.reason])
+    write_atomically(folder / PROBE_MAP, out.getvalue().encode())
+
+
+def load(folder: str | Path) -> Dissection:
+    """Open a finished run folder.
+
+    Raises
+    ------
+    StoreError
+        When the folder holds no run, or its labels cannot be read.
+    DataError
+        When the run has not finished.
+    """
+    folder = Path(folder)
+    manifest = Manifest.read(folder)
+    if manifest.status != "finished":
+        raise DataError(f"the run in {folder} is not finished ({manifest.status})", "run the same command again")
+    try:
+        labels = pd.read_parquet(folder / LABELS)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {folder / LABELS}: {error}") from None
+    return Dissection(folder, manifest, labels)

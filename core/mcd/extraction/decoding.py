@@ -1,0 +1,111 @@
+"""Decode each image once and prepare it for every model of the run, in worker processes, in order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from mcd.api.dataset import Dataset, Sample
+from mcd.api.image import Preprocessing
+from mcd.errors import ImageError, MCDError
+
+__all__ = ["Batch", "batches", "default_workers"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Decoded images: which rows of the probe set they are, and their tensors by preprocessing fingerprint.
+
+    ``failed`` holds (row, reason) of images that could not be decoded; they are not among ``rows``.
+    """
+
+    rows: tuple[int, ...]
+    tensors: Mapping[str, torch.Tensor]
+    failed: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    row: int
+    tensors: Mapping[str, torch.Tensor]
+    error: str = ""
+
+
+class _Decoder(TorchDataset[_Decoded]):
+    """What the workers run: decode one sample, check it, prepare it once per distinct preprocessing."""
+
+    def __init__(
+        self, dataset: Dataset, samples: Sequence[Sample], preprocessings: Mapping[str, Preprocessing]
+    ) -> None:
+        self._dataset, self._samples, self._preprocessings = dataset, samples, preprocessings
+
+    def __getitem__(self, row: int) -> _Decoded:
+        # An error crosses the process boundary as text: the loader would otherwise re-raise it as a RuntimeError
+        # whose message is a worker's traceback.
+        try:
+            image = self._dataset.read(self._samples[row])
+            image.check()
+            return _Decoded(row, {key: recipe.prepare(image) for key, recipe in self._preprocessings.items()})
+        except MCDError as error:
+            return _Decoded(row, {}, error.message)
+        except (OSError, ValueError, MemoryError) as error:
+            return _Decoded(row, {}, f"{type(error).__name__}: {error}")
+
+
+def _collate(decoded: Sequence[_Decoded]) -> Batch:
+    good = [one for one in decoded if not one.error]
+    failed = tuple((one.row, one.error) for one in decoded if one.error)
+    keys = good[0].tensors if good else {}
+    tensors = {}
+    for key in keys:
+        parts = [one.tensors[key] for one in good]
+        channels = max(part.shape[0] for part in parts)  # grey and colour may meet in one batch
+        parts = [part.expand(channels, -1, -1) for part in parts]
+        if len({part.shape for part in parts}) > 1:
+            sizes = ", ".join(sorted({f"{part.shape[1]}×{part.shape[2]}" for part in parts}))
+            return Batch((), {}, tuple((one.row, f"the images differ in size ({sizes})") for one in good))
+        tensors[key] = torch.stack(parts)
+    return Batch(tuple(one.row for one in good), tensors, failed)
+
+
+def default_workers(images: int) -> int:
+    """Return how many worker processes pay off: none for a handful of images, at most eight."""
+    return 0 if images < 64 else min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+
+
+def batches(
+    dataset: Dataset,
+    samples: Sequence[Sample],
+    preprocessings: Mapping[str, Preprocessing],
+    rows: Sequence[Sequence[int]],
+    *,
+    workers: int,
+    pin: bool,
+) -> Iterator[Batch]:
+    """Yield one decoded batch for each list of rows, in that order whatever the number of workers.
+
+    Raises
+    ------
+    ImageError
+        When images that must share a batch differ in size.
+    """
+    loader = DataLoader(
+        _Decoder(dataset, samples, preprocessings),
+        batch_sampler=[list(group) for group in rows],
+        num_workers=workers,
+        collate_fn=_collate,
+        pin_memory=pin,
+        prefetch_factor=2 if workers else None,
+    )
+    for batch in loader:
+        if not batch.rows and batch.failed and "differ in size" in batch.failed[0][1]:
+            raise ImageError(
+                batch.failed[0][1] + ", so they cannot share a batch",
+                "give the target a preprocessing with height and width",
+            )
+        yield batch

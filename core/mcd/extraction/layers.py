@@ -1,0 +1,240 @@
+"""Which layers a target has, how their outputs are laid out, and how users name them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from mcd.errors import ConfigError, UnknownNameError, UsageError, nearest
+
+__all__ = ["Layer", "Layout", "expand_braces", "inspect_layers", "main_output", "match_layers", "select_layers"]
+
+Layout = Literal["NCHW", "NHWC", "tokens", "flat"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a target, as one forward pass shows it.
+
+    Parameters
+    ----------
+    name
+        Its dotted name in ``named_modules``.
+    type
+        The class of the module.
+    shape
+        Shape of its output without the batch axis; empty when there is none to show.
+    layout
+        How the output is read; None when `reason` says why it cannot be.
+    neurons
+        Its channels, features or token dimensions; 0 when it cannot be read.
+    reason
+        Why it cannot be dissected, or an empty string.
+    """
+
+    name: str
+    type: str
+    shape: tuple[int, ...] = ()
+    layout: Layout | None = None
+    neurons: int = 0
+    reason: str = ""
+
+
+def main_output(output: object) -> torch.Tensor | None:
+    """Return the tensor a layer's output stands for: itself, or the first of a tuple or list (as published)."""
+    if isinstance(output, tuple | list) and output:
+        output = output[0]
+    return output if isinstance(output, torch.Tensor) else None
+
+
+def inspect_layers(module: nn.Module, example: torch.Tensor) -> list[Layer]:
+    """Run ``example`` ``(2, C, H, W)`` through the module once and describe every layer, in module order."""
+    calls: dict[str, list[object]] = {name: [] for name, _ in module.named_modules() if name}
+    handles = []
+
+    def recorder(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            calls[name].append(output)
+
+        return hook
+
+    try:
+        for name, child in module.named_modules():
+            if name:
+                handles.append(child.register_forward_hook(recorder(name)))
+        with torch.inference_mode():
+            module(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    modules = dict(module.named_modules())
+    return [_describe(name, modules[name], outputs, example) for name, outputs in calls.items()]
+
+
+def _describe(name: str, module: nn.Module, outputs: Sequence[object], example: torch.Tensor) -> Layer:
+    kind = type(module).__name__
+    if not outputs:
+        return Layer(name, kind, reason="it did not run in a forward pass")
+    tensor = main_output(outputs[0])
+    if tensor is None:
+        return Layer(name, kind, reason=f"its output is a {type(outputs[0]).__name__}, not a tensor")
+    shape = tuple(tensor.shape[1:])
+    if len(outputs) > 1:
+        return Layer(name, kind, shape, reason=f"it ran {len(outputs)} times in one forward pass")
+    if tensor.ndim == 0 or tensor.shape[0] != example.shape[0]:
+        return Layer(name, kind, shape, reason=f"axis 0 of its output {tuple(tensor.shape)} is not the batch")
+    layout, reason = _layout(module, shape, (int(example.shape[-2]), int(example.shape[-1])))
+    if layout is None:
+        return Layer(name, kind, shape, reason=reason)
+    return Layer(name, kind, shape, layout, shape[0] if layout in ("NCHW", "flat") else shape[-1])
+
+
+def _layout(module: nn.Module, shape: tuple[int, ...], size: tuple[int, int]) -> tuple[Layout | None, str]:
+    """Tell how an output of ``shape`` (without batch) is laid out, from the module's type or its geometry."""
+    if len(shape) == 1:
+        return "flat", ""
+    if len(shape) == 2:
+        return "tokens", ""
+    if len(shape) != 3:
+        return None, f"its output has {len(shape) + 1} axes; 2, 3 or 4 can be read"
+    if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.GroupNorm):
+        return "NCHW", ""
+    if isinstance(module, nn.LayerNorm) and tuple(module.normalized_shape) == shape[-1:]:
+        return "NHWC", ""
+    if isinstance(module, nn.Linear):
+        return "NHWC", ""
+    for looks_spatial in (_strided, _scaled):
+        first, last = looks_spatial(shape[1:], size), looks_spatial(shape[:2], size)
+        if first != last:
+            return ("NCHW", "") if first else ("NHWC", "")
+        if first:
+            break
+    which = "either order of the axes fits" if first else "neither order of the axes fits"
+    return None, f"its output {shape} for a {size[0]}×{size[1]} image could be C×H×W or H×W×C: {which}"
+
+
+def _strided(axes: tuple[int, ...], size: tuple[int, int]) -> bool:
+    """Whether two axes are those of the image divided by one whole stride, as padded networks do."""
+    (rows, columns), (height, width) = axes, size
+    strides = {max(1, round(height / rows)), max(1, round(width / columns)), max(1, height // rows)}
+    return any(abs(rows - height / stride) < 1 and abs(columns - width / stride) < 1 for stride in strides)
+
+
+def _scaled(axes: tuple[int, ...], size: tuple[int, int]) -> bool:
+    """Whether two axes have the image's aspect, give or take one row: networks that do not pad lose some."""
+    (rows, columns), (height, width) = axes, size
+    if rows > height or columns > width:
+        return False
+    stride = max(height, width) / max(rows, columns)
+    return abs(rows - height / stride) <= 1 and abs(columns - width / stride) <= 1
+
+
+_RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)\}")
+_CHOICE = re.compile(r"\{([^{}]*,[^{}]*)\}")
+_INDEX = re.compile(r"\[(-?\d+)\]")
+
+
+def expand_braces(pattern: str) -> list[str]:
+    """Return the patterns that ``layer{1..4}`` and ``{stem,head}`` stand for.
+
+    >>> expand_braces("layer{1..3}.{a,b}")
+    ['layer1.a', 'layer1.b', 'layer2.a', 'layer2.b', 'layer3.a', 'layer3.b']
+    """
+    found = _RANGE.search(pattern)
+    if found:
+        start, stop = int(found[1]), int(found[2])
+        if abs(stop - start) > 10_000:
+            raise ConfigError(f"layer pattern {pattern!r} names more than 10,000 layers")
+        step = 1 if stop >= start else -1
+        parts = [str(number) for number in range(start, stop + step, step)]
+    else:
+        found = _CHOICE.search(pattern)
+        if not found:
+            return [pattern]
+        parts = found[1].split(",")
+    head, tail = pattern[: found.start()], pattern[found.end() :]
+    return [expanded for part in parts for expanded in expand_braces(f"{head}{part}{tail}")]
+
+
+def split_patterns(patterns: Iterable[str]) -> list[str]:
+    """Split each pattern at the commas outside braces, as the published scripts separate layers."""
+    return [part.strip() for text in patterns for part in re.split(r",(?![^{]*\})", text) if part.strip()]
+
+
+def match_layers(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the names that the patterns pick, in the order of ``names``, each once.
+
+    ``*`` stands for one part of a dotted name, ``**`` for any number of parts, ``?`` for one character;
+    ``[3]`` is ``.3`` and ``[-1]`` the last of that level, as in Python; braces expand (`expand_braces`).
+
+    Raises
+    ------
+    UnknownNameError
+        When a pattern picks nothing, with the nearest name.
+    """
+    picked: set[str] = set()
+    for written in split_patterns(patterns):
+        for pattern in expand_braces(written):
+            matches = _matches(pattern, names)
+            if not matches:
+                raise UnknownNameError(
+                    f"no layer matches '{written}'", nearest(pattern, names) + "\nlist them with: mcd layers"
+                )
+            picked.update(matches)
+    return [name for name in names if name in picked]
+
+
+def _matches(pattern: str, names: Sequence[str]) -> list[str]:
+    plain = _INDEX.sub(lambda found: f".{found[1]}", pattern)
+    if "[" in plain or "]" in plain:
+        raise ConfigError(f"layer pattern '{pattern}': brackets hold one whole number", "write blocks[3][0]")
+    parts = _resolve_negative(plain.split("."), names)
+    expression = r"\.".join(_part_expression(part) for part in parts)
+    compiled = re.compile(expression)
+    return [name for name in names if compiled.fullmatch(name)]
+
+
+def _resolve_negative(parts: list[str], names: Sequence[str]) -> list[str]:
+    """Turn ``-1`` into the last index that exists at its place."""
+    resolved: list[str] = []
+    for part in parts:
+        if re.fullmatch(r"-\d+", part):
+            prefix = ".".join([*resolved, ""])
+            at_level = {name[len(prefix) :].split(".")[0] for name in names if name.startswith(prefix)}
+            numbers = sorted(int(text) for text in at_level if text.isdigit())
+            position = int(part)
+            if -position <= len(numbers):
+                part = str(numbers[position])
+        resolved.append(part)
+    return resolved
+
+
+def _part_expression(part: str) -> str:
+    if part == "**":
+        return r".+"
+    return "".join({"*": r"[^.]*", "?": r"[^.]"}.get(character, re.escape(character)) for character in part)
+
+
+def select_layers(patterns: Sequence[str], layers: Sequence[Layer], target: str) -> list[Layer]:
+    """Return the layers that the patterns pick, all of them fit to be dissected.
+
+    Raises
+    ------
+    UsageError
+        When no pattern is given, or a picked layer cannot be read; the message says why.
+    """
+    by_name = {layer.name: layer for layer in layers}
+    if not split_patterns(patterns):
+        tops = ", ".join(name for name in by_name if "." not in name)
+        raise UsageError(f"which layers of {target} shall be dissected?", f"give --layers PATTERN; it has: {tops}")
+    picked = [by_name[name] for name in match_layers(patterns, list(by_name))]
+    refused = [layer for layer in picked if layer.reason]
+    if refused:
+        lines = "\n".join(f"  {layer.name} ({layer.type}): {layer.reason}" for layer in refused)
+        raise UsageError(f"{len(refused)} of the chosen layers cannot be dissected:\n{lines}", "choose other layers")
+    return picked

@@ -1,0 +1,59 @@
+"""For data sets of files: found in a fixed order, known by their content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from mcd.api.dataset import Sample, Unreadable
+from mcd.errors import DataError
+
+__all__ = ["files_below", "scan_files"]
+
+
+def files_below(path: Path, keep: Callable[[Path], bool], limit: int | None) -> list[Path]:
+    """Return the files below a folder that ``keep`` takes, sorted by their path in it; or the one file itself.
+
+    Raises
+    ------
+    DataError
+        When there is no such folder, it may not be read, or holds no such file.
+    """
+    if not path.exists():
+        raise DataError(f"there is no folder {path}", "give the path from the current folder")
+    try:
+        next(path.iterdir(), None) if path.is_dir() else path.open("rb").close()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    found = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file() and keep(one)]
+    if not found:
+        raise DataError(f"{path} holds no images of the kind looked for", "give the folder that holds the images")
+    found.sort(key=lambda one: one.relative_to(path).as_posix())
+    return found[:limit]
+
+
+def scan_files(
+    paths: Sequence[Path], look: Callable[[Path, Sample], Sample | Unreadable]
+) -> Iterator[Sample | Unreadable]:
+    """Yield a sample for each file: its id is the start of the sha256 of its bytes, which names nobody.
+
+    Files with equal bytes get ``-2``, ``-3`` … in order. ``look`` adds what the header tells, or refuses.
+    """
+    seen: Counter[str] = Counter()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                total = hashlib.file_digest(file, "sha256").hexdigest()
+            size = path.stat().st_size
+        except OSError as error:
+            yield Unreadable(str(path), error.strerror or "it cannot be read")
+            continue
+        if size == 0:
+            yield Unreadable(str(path), "the file is empty")
+            continue
+        name = total[:16]
+        seen[name] += 1
+        numbered = name if seen[name] == 1 else f"{name}-{seen[name]}"
+        yield look(path, Sample(numbered, total, str(path)))

@@ -1,0 +1,213 @@
+"""Where plugins come from: entry points of installed distributions, and files that the user names."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import re
+import sys
+import traceback
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+
+from mcd.errors import PluginLoadError
+from mcd.hookspecs import PROJECT
+from mcd.host.records import PluginRecord, one_line
+from mcd.version import DISTRIBUTION
+
+__all__ = ["Choice", "Source", "file_source", "installed_sources", "normalise"]
+
+_SECTION = re.compile(rf"^\s*\[\s*{PROJECT}\s*\]", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A plugin that was found, and how to import it."""
+
+    record: PluginRecord
+    load: Callable[[], object]
+
+
+def normalise(name: str) -> str:
+    """Return a name as PEP 503 compares it.
+
+    >>> normalise("ACME_Dist.plugins")
+    'acme-dist-plugins'
+    """
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which installed plugins the environment lets in, and whether a broken one ends the program."""
+
+    allowed: frozenset[str] | None
+    disabled: frozenset[str]
+    strict: bool
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Choice:
+        """Read ``MCD_LOAD_PLUGINS``, ``MCD_DISABLE_PLUGINS`` and ``MCD_STRICT_PLUGINS``."""
+        allowed = environ.get("MCD_LOAD_PLUGINS")
+        return cls(
+            allowed=None if allowed is None else _names(allowed),
+            disabled=_names(environ.get("MCD_DISABLE_PLUGINS", "")),
+            strict=environ.get("MCD_STRICT_PLUGINS", "").strip().lower() not in ("", "0", "false", "no"),
+        )
+
+    def refusal(self, record: PluginRecord) -> str:
+        """Return why a plugin stays out, or an empty string."""
+        names = _handles(record)
+        if self.disabled & names:
+            return "disabled by MCD_DISABLE_PLUGINS"
+        if self.allowed is not None and not self.allowed & names:
+            return "not in MCD_LOAD_PLUGINS"
+        return ""
+
+    def unmatched(self, records: Iterable[PluginRecord]) -> tuple[str, ...]:
+        """Return a line for each name in the environment that fits no plugin: most likely a typing error."""
+        known = {handle for record in records for handle in _handles(record)}
+        asked = (("MCD_LOAD_PLUGINS", self.allowed or frozenset()), ("MCD_DISABLE_PLUGINS", self.disabled))
+        return tuple(
+            f"{variable} names '{name}', which is neither a plugin nor a distribution with one"
+            for variable, names in asked
+            for name in sorted(names - known)
+        )
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(normalise(name) for name in text.split(",") if name.strip())
+
+
+def _handles(record: PluginRecord) -> frozenset[str]:
+    """Return every name under which a user may mean this plugin."""
+    bare = record.name.partition("@")[0]
+    return frozenset(normalise(name) for name in (record.name, bare, record.distribution) if name)
+
+
+def installed_sources() -> list[Source]:
+    """Return the plugins of all installed distributions: ours first, then by distribution and name.
+
+    Names are given out in that order, so nobody takes the name of what is built in. Nothing is imported.
+    """
+    found = sorted(_entry_points(), key=lambda source: _rank(source.record))
+    taken: dict[str, str] = {}
+    sources = []
+    for source in found:
+        record = _with_free_name(source.record, taken)
+        taken[record.name] = record.distribution
+        sources.append(replace(source, record=record))
+    return sources
+
+
+def _rank(record: PluginRecord) -> tuple[bool, str, str]:
+    distribution = normalise(record.distribution)
+    return distribution != DISTRIBUTION, distribution, record.name
+
+
+def _with_free_name(record: PluginRecord, taken: Mapping[str, str]) -> PluginRecord:
+    if record.name not in taken:
+        return record
+    note = f"renamed: '{record.name}' is a plugin of {taken[record.name] or 'a file'}"
+    return replace(record, name=_free(f"{record.name}@{record.file or record.distribution}", taken), notes=(note,))
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    # one distribution may declare a name twice; its second is name@dist, its third name@dist@dist
+    while name in taken:
+        name += "@" + name.rpartition("@")[2]
+    return name
+
+
+def _entry_points() -> Iterator[Source]:
+    """Yield the entry points of our group.
+
+    ``importlib.metadata.entry_points()`` would be shorter, but one malformed file of an unrelated
+    distribution makes it raise for everybody.
+    """
+    seen = set()
+    for distribution in importlib.metadata.distributions():
+        try:
+            text = distribution.read_text("entry_points.txt") or ""
+        except (OSError, UnicodeDecodeError):
+            continue  # nothing says that it is meant for us
+        if not _SECTION.search(text):
+            continue
+        name, version = _identity(distribution)
+        if normalise(name) in seen:
+            continue  # shadowed: the import system would find the first one too
+        seen.add(normalise(name))
+        yield from _of_distribution(distribution, name, version)
+
+
+def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+    try:
+        return distribution.metadata["Name"] or "unknown", distribution.metadata["Version"] or ""
+    except (KeyError, OSError, UnicodeDecodeError):
+        return "unknown", ""
+
+
+def _of_distribution(distribution: importlib.metadata.Distribution, name: str, version: str) -> list[Source]:
+    def unreadable(error: Exception) -> Source:
+        def fail() -> object:
+            raise PluginLoadError(f"its entry_points.txt cannot be read: {one_line(error)}") from error
+
+        return Source(PluginRecord(name, name, version), fail)
+
+    try:
+        points = distribution.entry_points.select(group=PROJECT)
+        return [Source(PluginRecord(point.name, name, version, point.value), point.load) for point in points]
+    except Exception as error:  # the file is somebody else's; whatever it provokes concerns them only
+        return [unreadable(error)]
+
+
+def file_source(path: Path, taken: Iterable[PluginRecord]) -> Source:
+    """Return the plugin in a file that the user named.
+
+    Its module is called after the file's content, not its place: a component's fingerprint contains the
+    module name, so an edited plugin never reads what its earlier version stored.
+
+    Raises
+    ------
+    PluginLoadError
+        When the file cannot be read.
+    """
+    try:
+        code = path.read_bytes()
+    except OSError as error:
+        raise PluginLoadError(
+            f"plugin file {path} cannot be read: {error.strerror or error}", "give the path of a Python file"
+        ) from None
+    stem = re.sub(r"\W", "_", path.stem)
+    module = f"mcd_plugin_file_{stem}_{hashlib.sha256(code).hexdigest()[:12]}"
+    record = PluginRecord(path.stem, module=module, file=str(path))
+    record = _with_free_name(record, {other.name: other.distribution for other in taken})
+    return Source(record, lambda: _run_file(path, code, module))
+
+
+def _run_file(path: Path, code: bytes, name: str) -> ModuleType:
+    file = str(path.resolve())
+    known = sys.modules.get(name)
+    if known is not None and known.__file__ == file:
+        return known  # one class object for one class, however many hosts a process makes
+    module = ModuleType(name)
+    module.__file__ = file
+    sys.modules[name] = module  # before it runs, as the import system does: dataclasses look it up
+    try:
+        # compiled from the bytes that the name was made of; the import system might take a stale .pyc
+        exec(compile(code, file, "exec"), module.__dict__)  # noqa: S102 -- the user named it to be run
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def where_in(path: Path, error: BaseException) -> str:
+    """Return the line of a file that an exception points at, as ``", line 3"``, or an empty string."""
+    file = str(path.resolve())
+    if isinstance(error, SyntaxError) and error.filename == file and error.lineno:
+        return f", line {error.lineno}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f", line {lines[-1]}" if lines else ""

@@ -1,0 +1,111 @@
+"""Settings of components: one declaration drives the command line, study files, messages and the manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+import pydantic
+
+from mcd.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = ["Options", "describe_options", "parse_pairs", "validate_options"]
+
+
+class Options(pydantic.BaseModel):
+    """Base of every component's ``Options``.
+
+    Unknown keys are refused, values are frozen, and every field needs a ``description``: users read it
+    in ``mcd plugins show``. The first field is the *primary* one: ``NAME:VALUE`` on the command line
+    sets it (``images:DIR``).
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @classmethod
+    def primary(cls) -> str | None:
+        """Return the name of the option that ``NAME:VALUE`` sets, or None."""
+        return next(iter(cls.model_fields), None)
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+def parse_pairs(pairs: Iterable[str], flag: str) -> dict[str, object]:
+    """Turn ``key=value`` arguments into a mapping.
+
+    A value is JSON only when it starts with ``[``, ``{`` or ``"`` or is ``null``; everything else stays
+    text that the option's own type converts, so ``name=007`` is not a number by accident.
+
+    Raises
+    ------
+    ConfigError
+        When a pair has no ``=``, is given twice, or its JSON is broken.
+    """
+    found: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
+            raise ConfigError(f"{flag} {pair!r} is not key=value", f"write {flag} {key or 'key'}=VALUE")
+        if key in found:
+            raise ConfigError(f"{flag} sets {key!r} twice", "give each setting once")
+        found[key] = _value(text, f"{flag} {pair}")
+    return found
+
+
+def _value(text: str, where: str) -> object:
+    if not (text.startswith(("[", "{", '"')) or text == "null"):
+        return text
+    try:
+        value: object = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{where}: not valid JSON ({error.msg} at character {error.pos})") from None
+    return value
+
+
+def validate_options(cls: type[OptionsT], values: Mapping[str, object], where: str) -> OptionsT:
+    """Validate ``values`` against an options class.
+
+    Raises
+    ------
+    ConfigError
+        Listing every problem, with the nearest known name for an unknown key.
+    """
+    try:
+        return cls.model_validate(dict(values))
+    except pydantic.ValidationError as error:
+        problems = [problem_line(problem, cls) for problem in error.errors(include_url=False)]
+        first = problems[0] if len(problems) == 1 else "\n".join(f"  {line}" for line in problems)
+        joint = ": " if len(problems) == 1 else ":\n"
+        raise ConfigError(f"{where}{joint}{first}", "see its settings with: mcd plugins show NAME") from None
+
+
+def problem_line(problem: ErrorDetails, cls: type[pydantic.BaseModel]) -> str:
+    """Return one validation problem as a sentence that names the setting."""
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting '{path}': {nearest(path.split('.')[-1], cls.model_fields)}"
+    if problem["type"] == "missing":
+        return f"setting '{path}' is required"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem.get("input")
+    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return f"setting '{path}': {message}{shown}" if path else message
+
+
+def describe_options(cls: type[Options]) -> list[tuple[str, str, str, str]]:
+    """Return (name, type, default, description) of every option, in order."""
+    rows = []
+    for name, field in cls.model_fields.items():
+        annotation = field.annotation
+        kind = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+        for noise in ("typing.", "pathlib.", "collections.abc."):
+            kind = kind.replace(noise, "")
+        default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
+        rows.append((name, kind, default, field.description or ""))
+    return rows

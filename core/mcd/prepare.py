@@ -1,0 +1,146 @@
+"""From a study, or from plain Python objects, to what the engine runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset as TorchDataset
+
+from mcd.adapters import FunctionScorer, TorchImages
+from mcd.api.concepts import ConceptSet, join
+from mcd.api.dataset import Dataset
+from mcd.api.dissector import Dissector
+from mcd.api.model import ModelLoader, Target
+from mcd.api.reporter import Reporter
+from mcd.api.scorer import Scorer
+from mcd.components import Kind
+from mcd.errors import PluginLoadError, UsageError
+from mcd.resolve import create
+from mcd.run import Prepared, PreparedTarget
+from mcd.study import Choice, ModelChoice, Study
+from mcd.vocabulary import load_concepts
+
+if TYPE_CHECKING:
+    from mcd.host import PluginHost
+
+__all__ = ["DatasetLike", "Preparer", "ScorerLike", "prepare"]
+
+DatasetLike = Choice | Dataset | TorchDataset[object]
+ScorerLike = Choice | Scorer | Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def prepare(host: PluginHost, study: Study, output: Path, base: Path | None = None) -> Prepared:
+    """Create every component of a study.
+
+    Several models get a folder each inside ``output``, named after them; ``base`` is the folder of the
+    study file, which its relative paths are meant from.
+    """
+    preparer = Preparer(host, base)
+    scorer, scorer_choice = preparer.scorer(study.scorer)
+    concepts = preparer.concepts(study.concepts)
+    dataset, dataset_choice = preparer.dataset(study.dataset)
+    dissector, dissector_choice = preparer.dissector(study.dissector)
+    loaded = [preparer.target(model) for model in study.models]
+    folders = _folders(output, [target.name for target, _ in loaded])
+    resolved = study.model_copy(
+        update={"scorer": scorer_choice, "dataset": dataset_choice, "dissector": dissector_choice}
+    )
+    return Prepared(
+        study=resolved.model_copy(update={"models": tuple(choice for _, choice in loaded)}),
+        targets=[
+            PreparedTarget(target, choice.layers, choice.pooling, folder)
+            for (target, choice), folder in zip(loaded, folders, strict=True)
+        ],
+        dissector=dissector,
+        dataset=dataset,
+        concepts=concepts,
+        scorer=scorer,
+        reporters=preparer.reporters(study.reporters),
+        plugins=preparer.plugins,
+    )
+
+
+def _folders(output: Path, names: Sequence[str]) -> list[Path]:
+    if len(names) == 1:
+        return [output]
+    slugs = [re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "target" for name in names]
+    repeated = {slug for slug in slugs if slugs.count(slug) > 1}
+    if repeated:
+        raise UsageError(f"two models are called '{sorted(repeated)[0]}'", "give each a name: in the study file")
+    return [output / slug for slug in slugs]
+
+
+class Preparer:
+    """Turns choices and objects into components, noting which plugins they come from."""
+
+    def __init__(self, host: PluginHost, base: Path | None = None) -> None:
+        self.host, self.base = host, base
+        self.plugins: dict[str, str] = {}
+
+    def _note(self, kind: Kind, choice: Choice) -> None:
+        offer = self.host.find(kind, choice.plugin.partition(":")[0])
+        record = next(one for one in self.host.plugins if one.name == offer.plugin)
+        self.plugins[f"{kind.label} {offer.component.name}"] = f"{record.distribution} {record.version}".strip()
+
+    def target(self, model: ModelChoice | Target | nn.Module) -> tuple[Target, ModelChoice]:
+        """Return a target, and the choice that the manifest records."""
+        if isinstance(model, nn.Module):
+            model = Target(type(model).__name__, model)
+        if isinstance(model, Target):
+            return model, ModelChoice(plugin="object", options={"class": type(model.module).__qualname__})
+        loader, choice = create(self.host, Kind.MODEL, model, ModelLoader, self.base)  # type: ignore[type-abstract]
+        self._note(Kind.MODEL, model)
+        target = loader.load()
+        if not isinstance(target, Target) or not isinstance(target.module, nn.Module):
+            raise PluginLoadError(f"model loader '{model.plugin}' did not return an mcd.Target with an nn.Module")
+        resolved = ModelChoice.model_validate(choice.model_dump())
+        return (Target(model.name, target.module, target.preprocessing) if model.name else target), resolved
+
+    def dissector(self, dissector: Choice | Dissector) -> tuple[Dissector, Choice]:
+        """Return a dissector, and the choice that the manifest records."""
+        if isinstance(dissector, Dissector):
+            return dissector, _object(dissector)
+        self._note(Kind.DISSECTOR, dissector)
+        return create(self.host, Kind.DISSECTOR, dissector, Dissector, self.base)  # type: ignore[type-abstract]
+
+    def dataset(self, dataset: DatasetLike) -> tuple[Dataset, Choice]:
+        """Return a data set, and the choice that the manifest records."""
+        if isinstance(dataset, Dataset):
+            return dataset, _object(dataset)
+        if isinstance(dataset, Choice):
+            self._note(Kind.DATASET, dataset)
+            return create(self.host, Kind.DATASET, dataset, Dataset, self.base)  # type: ignore[type-abstract]
+        return TorchImages(dataset), _object(dataset)
+
+    def scorer(self, scorer: ScorerLike) -> tuple[Scorer, Choice]:
+        """Return a scorer, and the choice that the manifest records."""
+        if isinstance(scorer, Scorer):
+            return scorer, _object(scorer)
+        if isinstance(scorer, Choice):
+            self._note(Kind.SCORER, scorer)
+            return create(self.host, Kind.SCORER, scorer, Scorer, self.base)  # type: ignore[type-abstract]
+        return FunctionScorer(scorer), Choice(plugin="object", options={"function": getattr(scorer, "__name__", "")})
+
+    def reporters(self, choices: Sequence[Choice]) -> list[Reporter]:
+        """Return the reporters: created before the run, so that a wrong setting is said before hours are spent."""
+        return [create(self.host, Kind.REPORTER, choice, Reporter, self.base)[0]  # type: ignore[type-abstract]
+                for choice in choices]  # fmt: skip
+
+    def concepts(self, choices: Sequence[Choice]) -> ConceptSet:
+        """Return the concept sets joined into one."""
+        found = []
+        for choice in choices:
+            reference = choice.plugin
+            if self.base is not None and (self.base / reference).is_file():
+                reference = str(self.base / reference)
+            found.append(load_concepts(self.host, reference, choice.options))
+        return found[0] if len(found) == 1 else join(found)
+
+
+def _object(value: object) -> Choice:
+    return Choice(plugin="object", options={"class": type(value).__qualname__})

@@ -1,0 +1,130 @@
+"""A stored run under another scorer or another vocabulary; no images are needed."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mcd.api.base import digest
+from mcd.api.dissector import Dissector
+from mcd.dissection import Dissection, write_results
+from mcd.errors import DataError, StoreError, UsageError
+from mcd.events import RunFinished, RunStarted
+from mcd.extraction.networks import fingerprint, pick_device
+from mcd.manifest import Manifest
+from mcd.prepare import Preparer
+from mcd.run import Clock, score_all
+from mcd.scoring import similarity
+from mcd.study import Choice, Study
+from mcd.texts import embed_concepts
+
+if TYPE_CHECKING:
+    from mcd.host import PluginHost
+
+__all__ = ["rescore"]
+
+
+def rescore(
+    host: PluginHost,
+    dissection: Dissection,
+    *,
+    scorer: Choice | None = None,
+    scorer_options: Mapping[str, object] | None = None,
+    concepts: Sequence[Choice] = (),
+    labels_per_neuron: int = 10,
+    output: Path | None = None,
+    device: str = "auto",
+) -> Dissection:
+    """Return a new dissection over the activations and embeddings of a stored one.
+
+    Parameters
+    ----------
+    scorer, concepts
+        What to change; None and () keep the run's own.
+    scorer_options
+        Settings over the run's own scorer, when ``scorer`` is None.
+    output
+        Where its labels go; by default ``RUN/scored/SCORER-CONCEPTS``. It refers to the run for activations.
+
+    Raises
+    ------
+    mcd.errors.DataError
+        When new concepts must be encoded and the dissector is no longer the one of the run.
+    """
+    start = time.perf_counter()
+    study = Study.model_validate(dissection.manifest.study)
+    if scorer is None:
+        options = {**study.scorer.options, **(scorer_options or {})}
+        scorer = Choice.model_validate({"plugin": study.scorer.plugin, "options": options})
+    preparer = Preparer(host)
+    made, scorer_choice = preparer.scorer(scorer)
+    chosen = tuple(concepts) or study.concepts
+    if chosen[0].plugin == "object":
+        raise UsageError("the run's concepts were given in Python; they have no name", "give --concepts NAME|FILE")
+    concept_set = preparer.concepts(chosen)
+    made.check(dissection.manifest.images)
+    folder = output or dissection.folder / "scored" / _slug(f"{made.name}-{concept_set.name}")
+    _open(folder)
+    host.emit(RunStarted(f"{dissection.manifest.target} scored anew with {made.name} on {concept_set.name}"))
+
+    def dissector() -> Dissector:
+        return _same_dissector(preparer, study.dissector, dissection)
+
+    store = dissection.folder / dissection.manifest.store.folder
+    texts = embed_concepts(
+        store, concept_set, dissection.manifest.fingerprints["dissector"], dissector, pick_device(device)
+    )
+    terms = [concept.term for concept in concept_set.concepts]
+    cosine = similarity(dissection.image_embeddings(), texts, dissection.image_ids, terms)
+    clock = Clock(host.emit)
+    labels = score_all(dissection, cosine, concept_set, made, labels_per_neuron, clock)
+    manifest = _manifest(dissection, folder, store)
+    manifest.study = study.model_copy(
+        update={"scorer": scorer_choice, "concepts": chosen, "labels_per_neuron": labels_per_neuron}
+    ).settings()
+    manifest.scorer = made.name
+    manifest.fingerprints |= {"scorer": made.fingerprint(), "concepts": concept_set.fingerprint()}
+    manifest.plugins |= preparer.plugins
+    manifest.seconds, manifest.warnings = clock.seconds, clock.warnings
+    write_results(folder, manifest, labels)
+    host.emit(RunFinished(str(folder), time.perf_counter() - start))
+    return Dissection(folder, manifest, pd.DataFrame(labels))
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")
+
+
+def _open(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()) and not (folder / "labels.parquet").exists():
+        raise UsageError(f"{folder} is not empty and holds no labels of mcd", "choose another --output")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {folder}: {error.strerror}", "choose another --output") from None
+
+
+def _manifest(dissection: Dissection, folder: Path, store: Path) -> Manifest:
+    relative = os.path.relpath(store.resolve(), folder.resolve())
+    record = dissection.manifest.store.model_copy(update={"folder": Path(relative).as_posix()})
+    return dissection.manifest.model_copy(deep=True, update={"store": record})
+
+
+def _same_dissector(preparer: Preparer, choice: Choice, dissection: Dissection) -> Dissector:
+    """Make the run's dissector again to encode new concepts, and make sure that it is the same."""
+    if choice.plugin == "object":
+        raise DataError("the run's dissector was a Python object; new concepts cannot be encoded", "run mcd.dissect")
+    dissector, _ = preparer.dissector(choice)
+    print_now = digest(dissector.fingerprint(), fingerprint(dissector.module))
+    if print_now != dissection.manifest.fingerprints["dissector"]:
+        raise DataError(
+            f"dissector '{choice.plugin}' is not what it was when the run was made (other weights or another version)",
+            "run mcd dissect again",
+        )
+    return dissector

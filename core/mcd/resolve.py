@@ -1,0 +1,76 @@
+"""From names to components: find the plugin, validate the settings, create the object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from mcd.api.base import Configured
+from mcd.components import Kind
+from mcd.errors import ConfigError, PluginLoadError
+from mcd.options import Options, validate_options
+from mcd.study import Choice
+
+if TYPE_CHECKING:
+    from mcd.host import PluginHost
+
+__all__ = ["create", "resolve_options"]
+
+ComponentT = TypeVar("ComponentT", bound=Configured)
+
+
+def resolve_options(
+    host: PluginHost, kind: Kind, choice: Choice, base: Path | None = None
+) -> tuple[type[Configured], Options]:
+    """Return the class of a component and its validated options; nothing is created.
+
+    ``base`` is the folder that relative paths are meant from: that of the study file.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When the component is unknown or broken, or a setting does not fit.
+    """
+    name, _, value = choice.plugin.partition(":")
+    cls = host.load(kind, name)
+    if not (isinstance(cls, type) and issubclass(cls, Configured)):
+        raise PluginLoadError(f"{kind.label} '{name}' is not a component class")
+    values: dict[str, object] = dict(choice.options)
+    if value:
+        primary = cls.Options.primary()
+        if primary is None:
+            raise ConfigError(f"{kind.label} '{name}' takes no value, but got '{value}'", f"write {name}")
+        if primary in values:
+            raise ConfigError(f"{kind.label} '{name}': '{primary}' is set twice, as {name}:{value} and by its name")
+        values[primary] = value
+    options = validate_options(cls.Options, values, f"{kind.label} '{name}'")
+    return cls, _based(options, base)
+
+
+def _based(options: Options, base: Path | None) -> Options:
+    if base is None:
+        return options
+    moved = {
+        name: base / value
+        for name, value in ((name, getattr(options, name)) for name in type(options).model_fields)
+        if isinstance(value, Path) and not value.is_absolute()
+    }
+    return options.model_copy(update=moved) if moved else options
+
+
+def create(
+    host: PluginHost, kind: Kind, choice: Choice, base_class: type[ComponentT], base: Path | None = None
+) -> tuple[ComponentT, Choice]:
+    """Create a component; return it with the choice as resolved: bare name, every option explicit."""
+    cls, options = resolve_options(host, kind, choice, base)
+    component = cls(options)
+    if not isinstance(component, base_class):
+        raise PluginLoadError(f"{kind.label} '{choice.plugin}' is not a {base_class.__name__}")
+    return component, resolved_choice(choice, options)
+
+
+def resolved_choice(choice: Choice, options: Options) -> Choice:
+    """Return a choice with its bare name and all options, defaults included."""
+    values: Mapping[str, object] = options.model_dump(mode="json")
+    return choice.model_copy(update={"plugin": choice.plugin.partition(":")[0], "options": dict(values)})

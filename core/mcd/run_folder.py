@@ -1,0 +1,79 @@
+"""Before anything is computed: whether we may write there, it is ours, and there is room."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mcd.errors import StoreError, UsageError
+from mcd.extraction.store import write_atomically
+from mcd.manifest import FILE, Manifest
+from mcd.study import Study
+
+if TYPE_CHECKING:
+    from mcd.extraction.probe import ProbeSet
+    from mcd.extraction.sweep import Job
+
+__all__ = ["check_room", "open_folder"]
+
+_FREE_TO_CHANGE = ("reporters", "workers")
+"""Settings that do not decide what a run leaves behind: a run goes on although they changed."""
+
+
+def open_folder(folder: Path, study: Study) -> None:
+    """Make the run folder, or make sure that it holds the same run.
+
+    Raises
+    ------
+    UsageError
+        When it holds something else.
+    StoreError
+        When it cannot be made or written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"output {folder} is a file", "choose another --output")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        strangers = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise StoreError(
+            f"cannot make the output folder {folder}: {error.strerror}", "choose another --output"
+        ) from None
+    if (folder / FILE).exists():
+        differing = _differences(Manifest.read(folder).study, study.settings())
+        if differing:
+            raise UsageError(
+                f"{folder} holds another run; it differs in {', '.join(differing)}",
+                "choose another --output, or remove that folder",
+            )
+    elif set(strangers) - {"embeddings"}:  # a run killed before its manifest leaves the concepts' embeddings
+        raise UsageError(f"{folder} is not empty and holds no run of mcd", "choose another --output")
+    write_atomically(folder / ".write-test", b"")
+    (folder / ".write-test").unlink()
+
+
+def _differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    keys = sorted((set(before) | set(now)) - set(_FREE_TO_CHANGE))
+    return [key for key in keys if before.get(key) != now.get(key)]
+
+
+def check_room(jobs: Sequence[tuple[Path, Job]], probe: ProbeSet) -> None:
+    """Refuse a run whose shards would not fit on the disk.
+
+    Raises
+    ------
+    StoreError
+        Saying how much is needed and how much is there.
+    """
+    needed = sum(
+        4 * len(probe.samples) * (sum(job.activations.tensors.values()) + sum(job.embeddings.tensors.values()))
+        for _, job in jobs
+    )
+    free = shutil.disk_usage(jobs[0][0]).free
+    if needed > free:
+        raise StoreError(
+            f"the run needs about {needed / 2**20:.0f} MiB in {jobs[0][0]}, but {free / 2**20:.0f} MiB are free",
+            "free space, choose another --output or fewer layers",
+        )

@@ -1,0 +1,87 @@
+"""The run configuration: what is shown to which models, and how it is scored. Valid as YAML, TOML or keywords."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+__all__ = ["Choice", "ModelChoice", "Study"]
+
+
+class Choice(pydantic.BaseModel):
+    """A component by name, with its settings. The text ``NAME:VALUE`` sets the primary one."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    plugin: str = Field(description="name of the component, or plugin/name; NAME:VALUE sets its primary setting")
+    options: dict[str, pydantic.JsonValue] = Field(
+        default_factory=dict, description="its settings; see them with: mcd plugins show NAME"
+    )
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return {"plugin": value} if isinstance(value, str) else value
+
+
+class ModelChoice(Choice):
+    """A target: a model loader with its settings, the layers to dissect and how to pool them."""
+
+    name: str = Field(default="", description="what tables call it; by default what the loader says")
+    layers: tuple[str, ...] = Field(
+        default=(), description="patterns that pick layers: blocks.*, blocks[3][0], layer{1..4}; see: mcd layers"
+    )
+    pooling: Literal["avg", "max", "cls", "tokens"] = Field(
+        default="avg", description="how a map or a row of tokens becomes one number"
+    )
+
+    @pydantic.field_validator("layers", mode="before")
+    @classmethod
+    def _one_layer(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str | dict | Choice) else value
+
+
+Choices = Annotated[tuple[Choice, ...], pydantic.BeforeValidator(_as_list)]
+ModelChoices = Annotated[tuple[ModelChoice, ...], pydantic.BeforeValidator(_as_list)]
+
+
+class Study(pydantic.BaseModel):
+    """Everything that decides a run. Several models make several dissections in one pass over the images."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Literal["mcd.study/1"] = Field(default="mcd.study/1", alias="schema", description="version of this format")
+    models: ModelChoices = Field(min_length=1, description="the targets")
+    dissector: Choice = Field(description="the image–text model that gives concepts meaning")
+    dataset: Choice = Field(description="where the probe set comes from")
+    concepts: Choices = Field(
+        default=(Choice(plugin="birads"),), min_length=1, description="concept sets, or files; several are joined"
+    )
+    scorer: Choice = Field(default=Choice(plugin="soft-wpmi"), description="how activations and similarity are scored")
+    reporters: Choices = Field(default=(), description="what is written into report/ besides the labels")
+    labels_per_neuron: int = Field(default=10, ge=1, description="how many concepts a neuron keeps, best first")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(default="fp32", description="bf16 and fp16 use autocast")
+    batch_size: int = Field(default=16, ge=1, description="images per forward pass")
+    workers: int | None = Field(default=None, ge=0, description="decoding processes; by default as many as pay off")
+    on_error: Literal["stop", "skip"] = Field(
+        default="stop", description="what to do about images that cannot be used: refuse the run, or leave them out"
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _distinct_names(self) -> Study:
+        names = [model.name for model in self.models if model.name]
+        if len(set(names)) < len(names):
+            raise ValueError("models: two of them have the same name")
+        return self
+
+    def settings(self) -> dict[str, pydantic.JsonValue]:
+        """Return the study as plain data, defaults included: what the manifest records."""
+        found: dict[str, pydantic.JsonValue] = self.model_dump(mode="json", by_alias=True)
+        return found

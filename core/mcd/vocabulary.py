@@ -1,0 +1,92 @@
+"""From what a user types to a concept set: a file, or the name of one that a plugin offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from mcd.api.concepts import ConceptSet, ConceptSource
+from mcd.components import Kind
+from mcd.errors import ConfigError, MCDError, PluginLoadError
+
+if TYPE_CHECKING:
+    from mcd.host import PluginHost
+
+__all__ = ["load_concepts"]
+
+_FILES = (".yaml", ".yml", ".toml", ".txt")
+_NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
+
+
+def load_concepts(host: PluginHost, reference: str, options: Mapping[str, object] = _NO_OPTIONS) -> ConceptSet:
+    """Return the concept set that a reference means.
+
+    Parameters
+    ----------
+    host
+        The plugins.
+    reference
+        A path to a ``.yaml``, ``.yml``, ``.toml`` or ``.txt`` file; or the name of a concept set, ``name`` or
+        ``plugin/name``. ``NAME:VALUE`` sets the primary option of a set that is made by code.
+    options
+        Settings of a set that is made by code.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When there is no such file or name, or it is not a valid concept set.
+    """
+    if _means_file(host, reference):
+        _refuse(options, f"the file {reference}")
+        return ConceptSet.from_file(Path(reference).expanduser())
+    name = reference.partition(":")[0]
+    found = host.load(Kind.CONCEPTS, name)
+    if isinstance(found, type) and issubclass(found, ConceptSource):
+        return _made(host, reference, options)
+    if not isinstance(found, Traversable):  # a pathlib.Path is one, too
+        raise PluginLoadError(f"concept set '{name}' is neither a file nor an mcd.ConceptSource")
+    _refuse(options, f"concept set '{name}'")
+    if reference != name:
+        raise ConfigError(f"concept set '{name}' takes no value", f"write {name}")
+    try:
+        return ConceptSet.from_file(found)
+    except ConfigError as error:  # whoever published the file is at fault, not the user
+        offer = host.find(Kind.CONCEPTS, name)
+        raise PluginLoadError(f"{offer} is not valid: {error.message}", error.hint) from error
+
+
+def _means_file(host: PluginHost, reference: str) -> bool:
+    name, colon, _ = reference.partition(":")
+    if colon and any(name in (offer.component.name, offer.qualified) for offer in host.offers(Kind.CONCEPTS)):
+        return False  # from-csv:words.txt gives a file to a source
+    if reference.lower().endswith(_FILES):
+        return True
+    # one slash may be plugin/name; no file without an ending can be read, so a name never hides one
+    paths = reference.startswith((".", "/", "~")) or reference.count("/") > 1 or "\\" in reference
+    return paths or ("/" in reference and Path(reference).exists())
+
+
+def _refuse(options: Mapping[str, object], what: str) -> None:
+    if options:
+        raise ConfigError(f"{what} takes no settings, but got {', '.join(options)}")
+
+
+def _made(host: PluginHost, reference: str, options: Mapping[str, object]) -> ConceptSet:
+    from mcd.resolve import create
+    from mcd.study import Choice
+
+    choice = Choice.model_validate({"plugin": reference, "options": dict(options)})
+    offer = host.find(Kind.CONCEPTS, reference.partition(":")[0])
+    try:
+        source, _ = create(host, Kind.CONCEPTS, choice, ConceptSource)  # type: ignore[type-abstract]
+        concepts = source.load()
+    except MCDError:
+        raise
+    except Exception as error:  # a plugin's own code
+        raise PluginLoadError(f"{offer} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(concepts, ConceptSet):
+        raise PluginLoadError(f"{offer} returned {type(concepts).__name__}, not an mcd.ConceptSet")
+    return concepts

@@ -1,0 +1,108 @@
+"""Weights files: whole and plain, or one clear message; nothing in them is ever executed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from mcd.checkpoints import load_weights, read_state_dict
+from mcd.errors import CheckpointError
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))
+
+
+def weights() -> dict[str, torch.Tensor]:
+    return {name: torch.rand_like(value.float()).to(value.dtype) for name, value in net().state_dict().items()}
+
+
+@pytest.mark.parametrize("form", ["safetensors", "plain", "state_dict", "model", "module."])
+def test_every_common_form_is_loaded(form: str, tmp_path: Path) -> None:
+    state, module = weights(), net()
+    path = tmp_path / ("w.safetensors" if form == "safetensors" else "w.pth")
+    if form == "safetensors":
+        save_file(state, path)
+    elif form == "module.":
+        torch.save({"epoch": 3, "state_dict": {f"module.{name}": value for name, value in state.items()}}, path)
+    else:
+        torch.save(state if form == "plain" else {"epoch": 3, form: state}, path)
+    load_weights(module, path)
+    for name, value in module.state_dict().items():
+        torch.testing.assert_close(value, state[name])
+
+
+def test_weights_that_do_not_fit_are_listed_and_change_nothing(tmp_path: Path) -> None:
+    state, module = weights(), net()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    del state["1.weight"]
+    state["extra.weight"] = torch.rand(2)
+    state["2.weight"] = torch.rand(7, 4, 1, 1)
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(module, tmp_path / "w.safetensors")
+    message = caught.value.message
+    assert "1 missing: 1.weight" in message
+    assert "1 unexpected: extra.weight" in message
+    assert "2.weight is 7×4×1×1 in the file, 2×4×1×1 in the network" in message
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+class Bomb:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, (f"touch {self.path}",)
+
+
+def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
+    torch.save({"state_dict": weights(), "hook": Bomb(tmp_path / "boom")}, tmp_path / "evil.pth")
+    with pytest.raises(CheckpointError, match=r"holds Python objects \(\w+\.system\), which mcd never executes"):
+        read_state_dict(tmp_path / "evil.pth")
+    assert not (tmp_path / "boom").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("w.pth", b"", "is empty"),
+        ("w.pth", b"<!DOCTYPE html><html>404</html>", "is a web page"),
+        ("w.pth", b"PK\x03\x04 cut short", "cannot be read as weights|no weights file"),
+        ("w.pth", b"anything else", "no weights file|cannot be read"),
+        ("w.safetensors", b"anything else", "no whole safetensors file"),
+    ],
+)
+def test_what_is_no_weights_file_is_told_apart(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        read_state_dict(tmp_path / name)
+
+
+def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
+    torch.save(weights(), tmp_path / "w.pth")
+    whole = (tmp_path / "w.pth").read_bytes()
+    (tmp_path / "w.pth").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError):
+        read_state_dict(tmp_path / "w.pth")
+
+
+def test_other_contents_and_places_are_named(tmp_path: Path) -> None:
+    torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({"a": torch.rand(1), "lr": 0.1}, tmp_path / "mixed.pth")
+    with pytest.raises(CheckpointError, match="holds list"):
+        read_state_dict(tmp_path / "list.pth")
+    with pytest.raises(CheckpointError, match="'lr' is a float"):
+        read_state_dict(tmp_path / "mixed.pth")
+    with pytest.raises(CheckpointError, match="does not exist"):
+        read_state_dict(tmp_path / "none.pth")
+    with pytest.raises(CheckpointError, match="is a folder"):
+        read_state_dict(tmp_path)

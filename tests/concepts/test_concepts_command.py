@@ -1,0 +1,98 @@
+"""``mcd concepts list`` and ``show``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mcd.errors import ConfigError, UnknownNameError
+from mcd.host import PluginHost
+from mcd.vocabulary import load_concepts
+
+Run = Callable[..., str]
+
+
+def test_list_shows_what_is_sound_and_what_is_not(run: Run, host: PluginHost) -> None:
+    lines = run("list").splitlines()
+    assert lines[0].split() == ["name", "version", "concepts", "licence", "plugin", "description"]
+    rows = {line.split()[0]: line.split() for line in lines[2:] if line and not line.startswith((" ", "broken"))}
+    assert rows["birads"][1:5] == ["0.1", str(len(load_concepts(host, "birads").concepts)), "Apache-2.0", "toys"]
+    assert rows["good"][1:5] == ["0.10", "4", "–", "toys"]
+    assert rows["from-list"] == ["from-list", "–", "–", "–", "toys", "made", "by", "code"]
+    assert "bad" not in rows
+    broken = "\n".join(lines[lines.index("broken:") :])
+    assert "toys/bad: " in broken
+    assert "'Mass' is given twice, first in A › B" in broken
+    assert "toys/gone: " in broken
+
+
+def test_list_as_json(run_json: Callable[..., list[dict[str, object]]]) -> None:
+    rows = {row["name"]: row for row in run_json("list")}
+    assert rows["good"] == {
+        "name": "good", "version": "0.10", "concepts": 4, "licence": "", "plugin": "toys",
+        "description": "a good one", "reason": "",
+    }  # fmt: skip
+    assert rows["from-list"]["concepts"] is None
+    assert rows["bad"]["reason"]
+
+
+def test_show_is_a_tree_with_counts(run: Run) -> None:
+    assert run("show", "good").splitlines() == [
+        "good 0.10 · 4 concepts · licence not stated · en",
+        "Findings (3)",
+        "├── Mass (2)",
+        "│   └── mass, cyst",
+        "└── Skin (1)",
+        "    └── skin fold",
+        "Controls (1)",
+        "└── Letters (1)",
+        "    └── side marker*",
+        "* says nothing about the breast",
+    ]
+
+
+def test_show_fits_80_columns_and_has_every_concept(run: Run, host: PluginHost) -> None:
+    text = run("show", "birads")
+    assert max(map(len, text.splitlines())) <= 80
+    flat = " ".join(text.replace("│", " ").split())
+    found = load_concepts(host, "birads")
+    assert [concept.term for concept in found.concepts if concept.term not in flat] == []
+    for broad, categories in found.broad_categories.items():
+        assert f"{broad} ({sum(map(len, categories.values()))})" in text
+    assert "Apache-2.0" in text
+    assert "trademark" in text
+
+
+def test_show_prints_words_as_they_are(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "w.txt").write_text("[bold]mass[/bold]\n:smile:\n[/]\n")
+    assert "[bold]mass[/bold], :smile:, [/]" in run("show", str(tmp_path / "w.txt"))
+
+
+def test_show_as_json(run_json: Callable[..., dict[str, object]], host: PluginHost) -> None:
+    data = run_json("show", "good")
+    assert data["fingerprint"] == load_concepts(host, "good").fingerprint()
+    assert isinstance(data["concepts"], list)
+    assert data["concepts"][1] == {
+        "term": "cyst", "category": "Mass", "broad_category": "Findings", "prompt": "a round cyst",
+        "synonyms": ["simple cyst"], "mammographic": True,
+    }  # fmt: skip
+
+
+def test_show_passes_settings_on(run: Run) -> None:
+    assert "mass, cyst" in run("show", "from-list", "--concepts-arg", "words=mass,cyst")
+
+
+def test_show_of_nothing_says_so(run: Run) -> None:
+    with pytest.raises(UnknownNameError):
+        run("show", "birds")
+    with pytest.raises(ConfigError):
+        run("show", "gone.yaml")
+
+
+def test_listing_imports_neither_torch_nor_rich_before_it_prints() -> None:
+    code = "import sys, mcd.cli.concepts, mcd.vocabulary; print([m for m in ('torch', 'rich') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,78 @@
+"""What a reference means: a file, or a name that a plugin offers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mcd.errors import ConfigError, MCDError, PluginLoadError, UnknownNameError
+from mcd.host import PluginHost
+from mcd.vocabulary import load_concepts
+
+
+def refusal(host: PluginHost, reference: str, kind: type[MCDError], **options: object) -> str:
+    with pytest.raises(kind) as caught:
+        load_concepts(host, reference, options)
+    assert type(caught.value) is kind
+    return str(caught.value)
+
+
+def test_a_name_is_a_set_on_offer(host: PluginHost) -> None:
+    assert load_concepts(host, "birads").name == "birads"
+    assert load_concepts(host, "good").version == "0.10"
+    assert load_concepts(host, "toys/good").name == "good"
+
+
+def test_an_ending_or_a_path_is_a_file(
+    host: PluginHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Path("good").mkdir()  # a folder that is called like a set hides nothing
+    for name in ("words.txt", "WORDS.TXT", "good/words.txt"):
+        Path(name).write_text("mass\n")
+        assert [c.term for c in load_concepts(host, name).concepts] == ["mass"]
+    assert load_concepts(host, "~/words.txt").name == "words"
+    assert load_concepts(host, str(tmp_path / "words.txt")).name == "words"
+    assert load_concepts(host, "good").name == "good"
+    assert refusal(host, "gone.yaml", ConfigError).startswith("there is no file gone.yaml")
+    assert refusal(host, "./gone", ConfigError).startswith("there is no file gone")
+    assert refusal(host, "a/b/c", ConfigError).startswith("there is no file a/b/c")
+    Path("good/words.csv").write_text("mass\n")
+    assert refusal(host, "good/words.csv", ConfigError).startswith("good/words.csv: not a kind of file")
+
+
+def test_an_unknown_name_gets_the_nearest(host: PluginHost) -> None:
+    assert "did you mean 'birads'?" in refusal(host, "birds", UnknownNameError)
+    assert "did you mean 'toys/birads'?" in refusal(host, "toys/birds", UnknownNameError)
+
+
+def test_a_source_takes_settings(host: PluginHost) -> None:
+    found = load_concepts(host, "from-list", {"words": "mass,cyst", "name": "mine"})
+    assert found.name == "mine"
+    assert len(found.concepts) == 2
+    assert len(load_concepts(host, "toys/from-list:a,b,c").concepts) == 3
+    assert len(load_concepts(host, "from-list:words.txt").concepts) == 1  # its value, not a file
+    assert "setting 'words' is required" in refusal(host, "from-list", ConfigError)
+    assert "unknown setting 'wrods'" in refusal(host, "from-list", ConfigError, wrods="a")
+
+
+def test_a_file_takes_none(host: PluginHost, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("mass\n")
+    assert "takes no settings, but got size" in refusal(host, str(tmp_path / "words.txt"), ConfigError, size=1)
+    assert "concept set 'good' takes no settings" in refusal(host, "good", ConfigError, size=1)
+    assert "concept set 'good' takes no value" in refusal(host, "good:x", ConfigError)
+
+
+def test_a_plugins_broken_set_is_the_plugins_fault(host: PluginHost) -> None:
+    said = refusal(host, "bad", PluginLoadError)
+    assert "plugin 'toys'" in said
+    assert "bad.yaml:4: setting 'broad_categories.A.B.1.term': 'Mass' is given twice" in said
+    assert "the server is away" in refusal(host, "raises", PluginLoadError)
+    assert "returned list, not an mcd.ConceptSet" in refusal(host, "wrong", PluginLoadError)
+    assert "there is no file" in refusal(host, "gone", PluginLoadError)
+
+
+def test_bad_words_given_to_a_source_are_the_users_fault(host: PluginHost) -> None:
+    assert "'a' is given twice" in refusal(host, "from-list:a,a", ConfigError)

@@ -1,0 +1,34 @@
+"""The terminal: progress bars while a run goes on, a summary when it is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mcd import Component, hookimpl
+
+if TYPE_CHECKING:
+    from mcd.events import Event
+    from mcd_plugins.console.progress import Progress
+
+_open: list[Progress] = []
+"""The display of the run that goes on, if any: hooks are functions, and a display lives between their calls."""
+
+
+@hookimpl
+def mcd_register_reporters() -> list[Component]:
+    """Offer the summary."""
+    return [Component("console", "mcd_plugins.console.summary:ConsoleReporter", "A summary on the terminal")]
+
+
+@hookimpl
+def mcd_on_event(event: Event) -> None:
+    """Show progress."""
+    from mcd.events import RunFailed, RunFinished, RunStarted
+    from mcd_plugins.console.progress import Progress
+
+    if isinstance(event, RunStarted):
+        _open[:] = [Progress()]
+    for progress in _open:
+        progress.show(event)
+    if isinstance(event, RunFinished | RunFailed):
+        _open.clear()

@@ -1,0 +1,89 @@
+"""What each layer's neurons respond to, at a glance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pydantic
+import rich.box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import mcd
+
+__all__ = ["ConsoleReporter"]
+
+
+class ConsoleReporter(mcd.Reporter):
+    """Print a summary: for each layer how many neurons have a label, their concepts, the clearest neurons."""
+
+    class Options(mcd.Options):
+        """Settings of the summary."""
+
+        concepts: int = pydantic.Field(default=3, ge=1, description="concepts shown a layer, most frequent first")
+        neurons: int = pydantic.Field(default=3, ge=0, description="neurons shown a layer, highest score first")
+
+    options: Options
+
+    def report(self, dissection: mcd.Dissection, folder: Path) -> list[Path]:
+        """Print the summary; no file is written."""
+        console = Console(highlight=False)
+        manifest = dissection.manifest
+        images = f"{manifest.images} images"
+        if manifest.left_out:
+            images += " (" + ", ".join(f"{count} {why}" for why, count in manifest.left_out.items()) + ")"
+        console.print(
+            f"\n[bold]{escape(manifest.target)}[/] dissected by [bold]{escape(manifest.dissector)}[/] "
+            f"on {images}, scored with {escape(manifest.scorer)}\n"
+        )
+        console.print(self._layers(dissection))
+        if self.options.neurons:
+            console.print(self._neurons(dissection))
+        for line in _remarks(dissection.labels):
+            console.print(line, markup=False)
+        return []
+
+    def _layers(self, dissection: mcd.Dissection) -> Table:
+        table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        table.add_column("layer", overflow="fold")
+        table.add_column("neurons", justify="right")
+        table.add_column("labelled", justify="right")
+        table.add_column("what they respond to (neurons)", overflow="fold", ratio=1)
+        for layer, rows in dissection.labels.groupby("layer", sort=False):
+            best = rows[rows["rank"] == 1]
+            frequent = best["concept"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+            shown = ", ".join(f"{name} ({count})" for name, count in frequent.head(self.options.concepts).items())
+            neurons = rows["neuron"].nunique()
+            table.add_row(escape(str(layer)), str(neurons), str(len(best)), escape(shown) or "–")
+        return table
+
+    def _neurons(self, dissection: mcd.Dissection) -> Table:
+        table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title="\nHighest scores",
+                      title_justify="left")  # fmt: skip
+        table.add_column("layer", overflow="fold")
+        table.add_column("neuron", justify="right")
+        table.add_column("concept", overflow="fold", ratio=1)
+        table.add_column("category", overflow="fold")
+        table.add_column("score", justify="right")
+        best = dissection.labels[dissection.labels["rank"] == 1]
+        for _, rows in best.groupby("layer", sort=False):
+            top = rows.sort_values("score", ascending=False, kind="stable").head(self.options.neurons)
+            for row in top.itertuples():
+                table.add_row(
+                    escape(str(row.layer)), str(row.neuron), escape(str(row.concept)), escape(str(row.category)),
+                    f"{row.score:.3g}",
+                )  # fmt: skip
+        return table
+
+
+def _remarks(labels: pd.DataFrame) -> list[str]:
+    counts = labels.drop_duplicates(["layer", "neuron"])["status"].value_counts()
+    meaning = {
+        "dead": "never respond",
+        "constant": "respond to every image alike",
+        "tied": "have a label that hangs on the order of images with equal activation",
+        "unscored": "have no defined score",
+    }
+    return [f"{counts[status]} neurons {words} ({status})" for status, words in meaning.items() if status in counts]

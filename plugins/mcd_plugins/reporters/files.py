@@ -1,0 +1,118 @@
+"""Labels as CSV, JSON and Parquet. Images appear by id only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pydantic
+
+import mcd
+
+__all__ = ["CsvReporter", "JsonReporter", "ParquetReporter"]
+
+
+def top_image_ids(dissection: mcd.Dissection, count: int) -> dict[tuple[str, int], list[str]]:
+    """Return the ids of the most activating images of every neuron, best first, ties by order of images."""
+    ids = np.array(dissection.image_ids, dtype=object)
+    found: dict[tuple[str, int], list[str]] = {}
+    for layer in dissection.layers:
+        ranked = mcd.ordered_top_k(dissection.activations(layer), count).T.numpy()
+        found |= {(layer, neuron): ids[rows].tolist() for neuron, rows in enumerate(ranked)}
+    return found
+
+
+class CsvReporter(mcd.Reporter):
+    """Write ``labels.csv``.
+
+    ``csv`` writes the long form, a row a label. ``csv:published`` writes the columns of the published code,
+    a row a neuron: layer, unit, description, similarity, images. Lists are JSON, and images are ids instead
+    of row numbers; neurons without a label have empty lists.
+    """
+
+    class Options(mcd.Options):
+        """Settings of the CSV."""
+
+        style: Literal["long", "published"] = pydantic.Field(default="long", description="which columns are written")
+        images: int = pydantic.Field(default=5, ge=0, description="published style: top images listed a neuron")
+
+    options: Options
+
+    def report(self, dissection: mcd.Dissection, folder: Path) -> list[Path]:
+        """Write the file."""
+        published = self.options.style == "published"
+        table = self._published(dissection) if published else dissection.labels
+        path = folder / ("labels_published.csv" if published else "labels.csv")
+        path.write_text(table.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+        return [path]
+
+    def _published(self, dissection: mcd.Dissection) -> pd.DataFrame:
+        images = top_image_ids(dissection, self.options.images)
+        rows = [
+            {
+                "layer": layer,
+                "unit": neuron,
+                "description": json.dumps(labels["concept"].tolist(), ensure_ascii=False),
+                "similarity": json.dumps([round(float(score), 6) for score in labels["score"]]),
+                "images": json.dumps(images[layer, neuron]),
+            }
+            for layer, neuron, labels, _ in _neurons(dissection)
+        ]
+        return pd.DataFrame(rows, columns=["layer", "unit", "description", "similarity", "images"])
+
+
+class JsonReporter(mcd.Reporter):
+    """Write ``labels.json``: what was run, then layers, neurons, their labels and top images."""
+
+    class Options(mcd.Options):
+        """Settings of the JSON."""
+
+        images: int = pydantic.Field(default=5, ge=0, description="top images listed a neuron")
+
+    options: Options
+
+    def report(self, dissection: mcd.Dissection, folder: Path) -> list[Path]:
+        """Write the file."""
+        images = top_image_ids(dissection, self.options.images)
+        layers: dict[str, list[dict[str, object]]] = {layer: [] for layer in dissection.layers}
+        for layer, neuron, labels, status in _neurons(dissection):
+            found = labels[["concept", "category", "broad_category"]].to_dict("records")
+            for one, score in zip(found, labels["score"], strict=True):
+                one["score"] = round(float(score), 6)
+            layers[layer].append({"neuron": neuron, "status": status, "labels": found, "images": images[layer, neuron]})
+        manifest = dissection.manifest
+        head = {"target": manifest.target, "dissector": manifest.dissector, "scorer": manifest.scorer}
+        path = folder / "labels.json"
+        text = json.dumps({**head, "images": manifest.images, "layers": layers}, indent=1, ensure_ascii=False)
+        path.write_text(text + "\n", encoding="utf-8")
+        return [path]
+
+
+class ParquetReporter(mcd.Reporter):
+    """Write ``labels.parquet``: the long form, with the ids of each neuron's top images as a list column."""
+
+    class Options(mcd.Options):
+        """Settings of the Parquet file."""
+
+        images: int = pydantic.Field(default=5, ge=0, description="top images listed a neuron")
+
+    options: Options
+
+    def report(self, dissection: mcd.Dissection, folder: Path) -> list[Path]:
+        """Write the file."""
+        images = top_image_ids(dissection, self.options.images)
+        table = dissection.labels.copy()
+        table["images"] = [images[layer, neuron] for layer, neuron in zip(table["layer"], table["neuron"], strict=True)]
+        path = folder / "labels.parquet"
+        table.to_parquet(path, index=False)
+        return [path]
+
+
+def _neurons(dissection: mcd.Dissection) -> Iterator[tuple[str, int, pd.DataFrame, str]]:
+    for _, rows in dissection.labels.groupby(["layer", "neuron"], sort=False):
+        first = rows.iloc[0]
+        yield str(first["layer"]), int(first["neuron"]), rows[rows["rank"].notna()], str(first["status"])

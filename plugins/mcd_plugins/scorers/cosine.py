@@ -1,0 +1,42 @@
+"""Cosine."""
+
+from __future__ import annotations
+
+import torch
+
+import mcd
+from mcd_plugins.scorers.columns import refuse_unpaired
+
+__all__ = ["Cosine"]
+
+
+class Cosine(mcd.Scorer):
+    """The cosine of a neuron's activations and a concept's similarities over all images.
+
+    ``S = ⟨A_k, P_c⟩ / (‖A_k‖ ‖P_c‖)``. A neuron or concept of all zeros has no direction and no score (NaN).
+    Source: Oikarinen & Weng, CLIP-Dissect, ICLR 2023 (arXiv 2204.10965), and the released code.
+
+    Between -1 and 1, higher is better; the scale of the activations does not matter. Not comparable across layers:
+    nothing is centred, so where activations are never negative the score follows their mean over their spread, and
+    a layer whose neurons respond to everything scores higher with every concept.
+
+    Examples
+    --------
+    >>> Cosine().score(torch.tensor([[3.0], [0.0]]), torch.eye(2))
+    tensor([[1., 0.]])
+    """
+
+    name = "cosine"
+    score_range = (-1.0, 1.0)
+
+    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
+        """Return the scores ``(neurons, concepts)``."""
+        refuse_unpaired(activations, similarity)
+        return (_unit(activations).T @ _unit(similarity)).clamp(-1, 1)  # rounding may pass 1
+
+
+def _unit(columns: torch.Tensor) -> torch.Tensor:
+    # Scaled first: the squares of very small or large values leave the range of float32. A column of zeros is 0/0, NaN.
+    scaled = columns / columns.abs().amax(dim=0)
+    unit: torch.Tensor = scaled / torch.linalg.vector_norm(scaled, dim=0)
+    return unit

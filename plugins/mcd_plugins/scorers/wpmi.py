@@ -1,0 +1,46 @@
+"""WPMI."""
+
+from __future__ import annotations
+
+import torch
+
+from mcd_plugins.scorers.evidence import EvidenceScorer, Lam, MinProb, Temperature, TopK
+
+__all__ = ["WPMI"]
+
+
+class WPMI(EvidenceScorer):
+    """Weighted pointwise mutual information over the top images.
+
+    With Q = softmax over concepts of a·P::
+
+        L[c] = Σ over the top k images of log(Q[i, c] + ε)
+        S    = L - λ · log mean over the layer's neurons of exp L
+
+    Source: Oikarinen & Weng, CLIP-Dissect, ICLR 2023 (arXiv 2204.10965), WPMI; the order of operations is that of
+    the released code.
+
+    Higher is better. Not bounded, and not comparable across layers or models, as soft WPMI. Which images are on
+    top counts, neither their order nor how strongly they activate.
+
+    Examples
+    --------
+    >>> scorer = WPMI(WPMI.Options(top_k=1))
+    >>> scorer.score(torch.eye(2), torch.eye(2)).argmax(dim=1)
+    tensor([0, 1])
+    """
+
+    class Options(EvidenceScorer.Options):
+        """Settings of WPMI."""
+
+        top_k: TopK = 28
+        temperature: Temperature = 2.0
+        lam: Lam = 0.6
+        min_prob: MinProb = 1e-7
+
+    options: Options
+    name = "wpmi"
+
+    def log_evidence(self, probability: torch.Tensor) -> torch.Tensor:
+        """Return ``log(Q + ε)``, whatever the rank."""
+        return probability.add_(self.options.min_prob).log_()

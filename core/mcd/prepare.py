@@ -34,13 +34,12 @@ DatasetLike = Choice | Dataset | TorchDataset[object]
 ScorerLike = Choice | Scorer | Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def prepare(host: PluginHost, study: Study, output: Path, base: Path | None = None) -> Prepared:
+def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
     """Create every component of a study.
 
-    Several models get a folder each inside ``output``, named after them; ``base`` is the folder of the
-    study file, which its relative paths are meant from.
+    Several models get a folder each inside ``output``, named after them.
     """
-    preparer = Preparer(host, base)
+    preparer = Preparer(host)
     scorer, scorer_choice = preparer.scorer(study.scorer)
     concepts = preparer.concepts(study.concepts)
     dataset, dataset_choice = preparer.dataset(study.dataset)
@@ -78,8 +77,8 @@ def _folders(output: Path, names: Sequence[str]) -> list[Path]:
 class Preparer:
     """Turns choices and objects into components, noting which plugins they come from."""
 
-    def __init__(self, host: PluginHost, base: Path | None = None) -> None:
-        self.host, self.base = host, base
+    def __init__(self, host: PluginHost) -> None:
+        self.host = host
         self.plugins: dict[str, str] = {}
 
     def _note(self, kind: Kind, choice: Choice) -> None:
@@ -93,7 +92,7 @@ class Preparer:
             model = Target(type(model).__name__, model)
         if isinstance(model, Target):
             return model, ModelChoice(plugin="object", options={"class": type(model.module).__qualname__})
-        loader, choice = create(self.host, Kind.MODEL, model, ModelLoader, self.base)  # type: ignore[type-abstract]
+        loader, choice = create(self.host, Kind.MODEL, model, ModelLoader)  # type: ignore[type-abstract]
         self._note(Kind.MODEL, model)
         target = loader.load()
         if not isinstance(target, Target) or not isinstance(target.module, nn.Module):
@@ -106,7 +105,7 @@ class Preparer:
         if isinstance(dissector, Dissector):
             return dissector, _object(dissector)
         self._note(Kind.DISSECTOR, dissector)
-        return create(self.host, Kind.DISSECTOR, dissector, Dissector, self.base)  # type: ignore[type-abstract]
+        return create(self.host, Kind.DISSECTOR, dissector, Dissector)  # type: ignore[type-abstract]
 
     def dataset(self, dataset: DatasetLike) -> tuple[Dataset, Choice]:
         """Return a data set, and the choice that the manifest records."""
@@ -114,7 +113,7 @@ class Preparer:
             return dataset, _object(dataset)
         if isinstance(dataset, Choice):
             self._note(Kind.DATASET, dataset)
-            return create(self.host, Kind.DATASET, dataset, Dataset, self.base)  # type: ignore[type-abstract]
+            return create(self.host, Kind.DATASET, dataset, Dataset)  # type: ignore[type-abstract]
         return TorchImages(dataset), _object(dataset)
 
     def scorer(self, scorer: ScorerLike) -> tuple[Scorer, Choice]:
@@ -123,22 +122,17 @@ class Preparer:
             return scorer, _object(scorer)
         if isinstance(scorer, Choice):
             self._note(Kind.SCORER, scorer)
-            return create(self.host, Kind.SCORER, scorer, Scorer, self.base)  # type: ignore[type-abstract]
+            return create(self.host, Kind.SCORER, scorer, Scorer)  # type: ignore[type-abstract]
         return FunctionScorer(scorer), Choice(plugin="object", options={"function": getattr(scorer, "__name__", "")})
 
     def reporters(self, choices: Sequence[Choice]) -> list[Reporter]:
         """Return the reporters: created before the run, so that a wrong setting is said before hours are spent."""
-        return [create(self.host, Kind.REPORTER, choice, Reporter, self.base)[0]  # type: ignore[type-abstract]
+        return [create(self.host, Kind.REPORTER, choice, Reporter)[0]  # type: ignore[type-abstract]
                 for choice in choices]  # fmt: skip
 
     def concepts(self, choices: Sequence[Choice]) -> ConceptSet:
         """Return the concept sets joined into one."""
-        found = []
-        for choice in choices:
-            reference = choice.plugin
-            if self.base is not None and (self.base / reference).is_file():
-                reference = str(self.base / reference)
-            found.append(load_concepts(self.host, reference, choice.options))
+        found = [load_concepts(self.host, choice.plugin, choice.options) for choice in choices]
         return found[0] if len(found) == 1 else join(found)
 
 

@@ -59,11 +59,9 @@ def _based(options: Options, base: Path | None) -> Options:
     return options.model_copy(update=moved) if moved else options
 
 
-def create(
-    host: PluginHost, kind: Kind, choice: Choice, base_class: type[ComponentT], base: Path | None = None
-) -> tuple[ComponentT, Choice]:
+def create(host: PluginHost, kind: Kind, choice: Choice, base_class: type[ComponentT]) -> tuple[ComponentT, Choice]:
     """Create a component; return it with the choice as resolved: bare name, every option explicit."""
-    cls, options = resolve_options(host, kind, choice, base)
+    cls, options = resolve_options(host, kind, choice)
     component = cls(options)
     if not isinstance(component, base_class):
         raise PluginLoadError(f"{kind.label} '{choice.plugin}' is not a {base_class.__name__}")

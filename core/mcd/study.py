@@ -6,8 +6,14 @@ from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
+from pydantic_core import CoreSchema
 
 __all__ = ["Choice", "ModelChoice", "Study"]
+
+
+def _or_text(schema: dict[str, object], name: str) -> dict[str, object]:
+    """Return a JSON schema that also takes plain text instead of an object."""
+    return {"description": name, "anyOf": [{"type": "string"}, dict(schema)]}
 
 
 class Choice(pydantic.BaseModel):
@@ -25,30 +31,48 @@ class Choice(pydantic.BaseModel):
     def _from_text(cls, value: object) -> object:
         return {"plugin": value} if isinstance(value, str) else value
 
-
-class ModelChoice(Choice):
-    """A target: a model loader with its settings, the layers to dissect and how to pool them."""
-
-    name: str = Field(default="", description="what tables call it; by default what the loader says")
-    layers: tuple[str, ...] = Field(
-        default=(), description="patterns that pick layers: blocks.*, blocks[3][0], layer{1..4}; see: mcd layers"
-    )
-    pooling: Literal["avg", "max", "cls", "tokens"] = Field(
-        default="avg", description="how a map or a row of tokens becomes one number"
-    )
-
-    @pydantic.field_validator("layers", mode="before")
     @classmethod
-    def _one_layer(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: pydantic.GetJsonSchemaHandler
+    ) -> dict[str, object]:
+        """Say to editors what the validator above takes."""
+        found = handler.resolve_ref_schema(handler(schema))
+        return _or_text(found, "a component: NAME, NAME:VALUE, or its name and settings")
 
 
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str | dict | Choice) else value
 
 
-Choices = Annotated[tuple[Choice, ...], pydantic.BeforeValidator(_as_list)]
-ModelChoices = Annotated[tuple[ModelChoice, ...], pydantic.BeforeValidator(_as_list)]
+class _OneOrMore:
+    """Marks a list that may be written as its one item."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: pydantic.GetJsonSchemaHandler
+    ) -> dict[str, object]:
+        """Say so to editors."""
+        found = handler(schema)
+        return {"anyOf": [found["items"], found]}
+
+
+Choices = Annotated[tuple[Choice, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
+Patterns = Annotated[tuple[str, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
+
+
+class ModelChoice(Choice):
+    """A target: a model loader with its settings, the layers to dissect and how to pool them."""
+
+    name: str = Field(default="", description="what tables call it; by default what the loader says")
+    layers: Patterns = Field(
+        default=(), description="patterns that pick layers: blocks.*, blocks[3][0], layer{1..4}; see: mcd layers"
+    )
+    pooling: Literal["avg", "max", "cls", "tokens"] = Field(
+        default="avg", description="how a map or a row of tokens becomes one number"
+    )
+
+
+ModelChoices = Annotated[tuple[ModelChoice, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
 
 
 class Study(pydantic.BaseModel):

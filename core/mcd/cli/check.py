@@ -27,7 +27,9 @@ _FLAGS = {
 
 
 def checked_study(host: PluginHost, settings: Mapping[str, object], base: Path | None) -> Study:
-    """Return the study with every setting explicit.
+    """Return the study with every setting explicit, and every path from the current folder.
+
+    ``base`` is the folder that relative paths are written from: that of the study file.
 
     Raises
     ------
@@ -45,11 +47,19 @@ def checked_study(host: PluginHost, settings: Mapping[str, object], base: Path |
     update: dict[str, object] = {}
     for name, kind in kinds.items():
         update[name] = _explicit(host, kind, getattr(study, name), base)
+    update["concepts"] = tuple(_based(one, base) for one in study.concepts)
     update["reporters"] = tuple(_explicit(host, Kind.REPORTER, one, base) for one in study.reporters)
     update["models"] = tuple(
         ModelChoice.model_validate(_explicit(host, Kind.MODEL, one, base).model_dump()) for one in study.models
     )
     return study.model_copy(update=update)
+
+
+def _based(choice: Choice, base: Path | None) -> Choice:
+    """Return a concept set given as a file, with its path from here instead of from the study file."""
+    if base is not None and (base / choice.plugin).is_file():
+        return choice.model_copy(update={"plugin": str(base / choice.plugin)})
+    return choice
 
 
 def _explicit(host: PluginHost, kind: Kind, choice: Choice, base: Path | None) -> Choice:

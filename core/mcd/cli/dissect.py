@@ -89,7 +89,7 @@ def _execute(
     from mcd.prepare import prepare
     from mcd.run import run
 
-    prepared = prepare(state.host, study, output or _default_output(study.models[0].plugin), base)
+    prepared = prepare(state.host, study, output or _default_output(study.models[0].plugin))
     for dissection in run(prepared, state.host.emit):
         click.echo(f"run folder: {dissection.folder}")
 

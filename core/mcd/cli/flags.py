@@ -14,6 +14,9 @@ from mcd.errors import ConfigError
 
 __all__ = ["choices", "data_flags", "model_flags", "plugin_file_flag", "scoring_flags", "study_settings"]
 
+_DEFAULTS = {"scorer": "soft-wpmi"}
+"""What a --…-arg without its component belongs to; a test holds it to the study's own default."""
+
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
@@ -131,7 +134,8 @@ def study_settings(ctx: click.Context, document: Mapping[str, object]) -> dict[s
     plain = ("device", "precision", "batch_size", "workers", "on_error", "labels_per_neuron")
     settings.update({name: flags[name] for name in plain if name in given})
     for name in ("dataset", "dissector", "scorer"):
-        merged = _merged(settings.get(name), flags.get(name), flags.get(f"{name}_arg", ()), name)
+        before = settings.get(name, _DEFAULTS.get(name))
+        merged = _merged(before, flags.get(name), flags.get(f"{name}_arg", ()), name)
         if merged is not None:
             settings[name] = merged
     if "concepts" in given or flags.get("concepts_arg"):

@@ -96,12 +96,13 @@ class Sweep:
         self.emit(StageStarted("sweep", total, "images", done=total - left))
         start = time.perf_counter()
         if missing:
-            self._compute([(number, shards[number]) for number in missing], left)
+            work = [(number, shards[number]) for number in missing]
+            self.compute(work, self._decoded(work, left))
         self.emit(StageFinished("sweep", time.perf_counter() - start))
         return len(shards)
 
-    def _compute(self, shards: Sequence[tuple[int, list[list[int]]]], images: int) -> None:
-        loader = batches(
+    def _decoded(self, shards: Sequence[tuple[int, list[list[int]]]], images: int) -> Iterator[Batch]:
+        return batches(
             self.dataset,
             self.probe.samples,
             {recipe.fingerprint(): recipe for recipe in self._preprocessings()},
@@ -109,6 +110,12 @@ class Sweep:
             workers=default_workers(images) if self.workers is None else self.workers,
             pin=self.device.type == "cuda",
         )
+
+    def compute(self, shards: Sequence[tuple[int, list[list[int]]]], loader: Iterator[Batch]) -> None:
+        """Run the models over decoded batches, shard by shard; write each shard when it is whole.
+
+        ``shards`` says for each number the batches it is made of; ``loader`` yields them in that order.
+        """
         with ExitStack() as stack:
             for module in self._modules():
                 stack.enter_context(at_work(module, self.device))

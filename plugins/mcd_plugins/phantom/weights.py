@@ -1,0 +1,25 @@
+"""The shipped weights, and what a phantom network takes as input."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from typing import TypeVar
+
+from torch import nn
+
+import mcd
+from mcd_plugins.phantom.factors import HEIGHT, WIDTH
+from mcd_plugins.phantom.network import MEAN, STD
+
+__all__ = ["PREPROCESSING", "loaded"]
+
+PREPROCESSING = mcd.Preprocessing(height=HEIGHT, width=WIDTH, channels=1, mean=(MEAN,), std=(STD,))
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
+
+def loaded(network: NetworkT, name: str) -> NetworkT:
+    """Return the network with the shipped weights ``weights/NAME``."""
+    with as_file(files("mcd_plugins.phantom") / "weights" / name) as path:
+        mcd.load_weights(network, path)
+    return network.eval()

@@ -1,0 +1,287 @@
+"""The command line: what people type, what they see, and what happens when they get it wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import mcd
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ("--model-plugin", "phantom-mammo", "--layers", "stages.*")
+REST = ("--dissector", "phantom-clip", "--concepts", "phantom")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for number in range(30):
+        Image.fromarray(rng.integers(0, 255, (40, 30), dtype=np.uint8)).save(folder / f"Jane_Doe_{number:02d}.png")
+    return folder
+
+
+def test_the_demo_says_what_neurons_respond_to(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    done = mcd_command("demo", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert max(map(len, done.out.splitlines())) <= 80
+    found = mcd.load(tmp_path / "mcd-demo")
+    assert found.layers == ["stages.0", "stages.1", "stages.2", "stages.3", "head"]
+    # the outputs of the classifier are named after what they were trained to find
+    best = found.labels[(found.labels["layer"] == "head") & (found.labels["rank"] <= 3)]
+    named = best.groupby("neuron")["concept"].agg(list)
+    assert "breast implant" in named[8]
+    assert "biopsy clip" in named[9]
+    assert "skin thickening" in named[6]
+    assert {path.name for path in (tmp_path / "mcd-demo").iterdir()} >= {
+        "manifest.json", "labels.parquet", "labels.csv", "activations", "embeddings", "probe_map.csv", "report",
+    }  # fmt: skip
+
+
+def test_layers_are_listed_with_type_and_neurons(mcd_command: Callable) -> None:  # type: ignore[type-arg]
+    done = mcd_command("layers", "--model-plugin", "timm:resnet18", "--layers", "layer{1..4}[1].conv2", "--json")
+    assert [(one["name"], one["type"], one["neurons"]) for one in json.loads(done.out)] == [
+        (f"layer{stage}.1.conv2", "Conv2d", 2 ** (5 + stage)) for stage in (1, 2, 3, 4)
+    ]
+    table = mcd_command("layers", "--model-plugin", "timm:vit_tiny_patch16_224", "--layers", "blocks[0]")
+    assert "tokens" in table.out
+    assert "192" in table.out
+
+
+def test_versions_name_what_decides_numbers(mcd_command: Callable) -> None:  # type: ignore[type-arg]
+    out = mcd_command("--version").out
+    assert all(name in out for name in ("mcd ", "python ", "torch ", "timm ", "transformers ", "pydicom "))
+
+
+def test_a_study_file_in_yaml_and_toml_is_the_same_run(mcd_command: Callable, pictures: Path, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    shutil.copytree(pictures, tmp_path / "data" / "pictures")
+    (tmp_path / "data" / "study.yaml").write_text(
+        "schema: mcd.study/1\n"
+        "models: {plugin: phantom-mammo, layers: ['stages.*']}\n"
+        "dissector: phantom-clip\n"
+        "dataset: images:pictures\n"  # from the study file, not from where mcd runs
+        "concepts: phantom\n"
+        "scorer: {plugin: soft-wpmi, options: {top_k: 10}}\n"
+    )
+    (tmp_path / "data" / "study.toml").write_text(
+        'schema = "mcd.study/1"\ndissector = "phantom-clip"\ndataset = "images:pictures"\nconcepts = "phantom"\n'
+        '[[models]]\nplugin = "phantom-mammo"\nlayers = ["stages.*"]\n'
+        '[scorer]\nplugin = "soft-wpmi"\noptions = {top_k = 10}\n'
+    )
+    plans = [mcd_command("run", f"data/study.{kind}", "--dry-run", cwd=tmp_path) for kind in ("yaml", "toml")]
+    assert plans[0].code == 0, plans[0].err
+    assert plans[0].out == plans[1].out
+    plan = yaml.safe_load(plans[0].out)
+    assert plan["scorer"]["options"]["temperature"] == 10.0  # defaults are spelled out
+    assert not (tmp_path / "runs").exists()
+    done = mcd_command("run", "data/study.yaml", "--scorer-arg", "top_k=5", "--labels", "2", cwd=tmp_path)
+    assert done.code == 0, done.err
+    found = mcd.load(tmp_path / "runs" / "study")
+    assert found.manifest.study["labels_per_neuron"] == 2
+    assert found.manifest.study["scorer"]["options"]["top_k"] == 5  # type: ignore[index,call-overload]
+
+
+def test_several_models_are_dissected_in_one_pass(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    (tmp_path / "study.yaml").write_text(
+        "models:\n"
+        "  - {plugin: phantom-mammo, layers: head}\n"
+        "  - {plugin: phantom-clip, name: tower, layers: 'stages.*'}\n"
+        "dissector: phantom-clip\n"
+        "dataset: {plugin: phantom, options: {patients: 25}}\n"
+        "concepts: phantom\n"
+    )
+    done = mcd_command("run", "study.yaml", "-o", "both", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert done.err.count("sweep: 100 in") == 1
+    one, two = mcd.load(tmp_path / "both" / "phantom-mammo"), mcd.load(tmp_path / "both" / "tower")
+    assert one.image_ids == two.image_ids
+    assert two.layers == [f"stages.{number}" for number in range(4)]
+
+
+def test_the_published_schema_is_the_study(mcd_command: Callable) -> None:  # type: ignore[type-arg]
+    import jsonschema
+
+    published = (ROOT / "docs" / "reference" / "study.schema.json").read_text()
+    assert mcd_command("run", "--schema").out == published
+    readme = (ROOT / "README.md").read_text()
+    example = readme.split("```yaml\n")[1].split("```")[0]
+    jsonschema.validate(yaml.safe_load(example), json.loads(published))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**yaml.safe_load(example), "modles": []}, json.loads(published))
+
+
+def test_a_setting_without_its_component_belongs_to_the_default() -> None:
+    from mcd.cli.flags import _DEFAULTS
+    from mcd.study import Study
+
+    assert Study.model_fields["scorer"].default.plugin == _DEFAULTS["scorer"]
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "message"),
+    [
+        (4, "dissektor: phantom-clip", "study.yaml:4: unknown setting 'dissektor': did you mean 'dissector'"),
+        (4, "batch_size: many", "study.yaml:4: setting 'batch_size'"),
+        (4, "scorer: [", "study.yaml:"),
+        (4, "scorer: {plugin: wpmi, optoins: {}}", "did you mean 'options'"),
+    ],
+)
+def test_a_wrong_study_file_is_told_with_its_line(
+    line: int,
+    text: str,
+    message: str,
+    mcd_command: Callable,
+    tmp_path: Path,  # type: ignore[type-arg]
+) -> None:
+    (tmp_path / "study.yaml").write_text(f"models: phantom-mammo\ndataset: phantom\ndissector: phantom-clip\n{text}\n")
+    done = mcd_command("run", "study.yaml", cwd=tmp_path)
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("disect",), 2, "did you mean 'dissect'"),
+        (("dissect",), 2, "no model given"),
+        (("dissect", *MODEL, "--dissector", "phantom-clip"), 2, "no dataset given"),
+        (("dissect", "--model-plugin", "tim:x", "--dataset", "phantom", *REST), 2, "did you mean 'timm'"),
+        (("dissect", *MODEL, "--dataset", "phantom", "--dissector", "phantom-clip", "--concepts", "birad"), 2,
+         "did you mean 'birads'"),
+        (("dissect", *MODEL[:2], "--layers", "stage.*", "--dataset", "phantom", *REST), 2, "no layer matches"),
+        (("dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patience=3", *REST), 2,
+         "did you mean 'patients'"),
+        (("dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients=many", *REST), 2, "patients"),
+        (("dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients", *REST), 2, "is not key=value"),
+        (("dissect", *MODEL, "--dataset", "images:nowhere", *REST), 4, "there is no folder nowhere"),
+        (("dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients=1", *REST), 4, "top_k"),
+        (("dissect", "--model", "timm:resnet18", "--model-arg", "checkpoint=none.pth", "--layers", "layer1",
+          "--dataset", "phantom", *REST), 4, "checkpoint none.pth does not exist"),
+        (("dissect", "--model", "timm:resnet181", "--layers", "layer1", "--dataset", "phantom", *REST), 2,
+         "did you mean 'resnet18"),
+        (("layers", "--model-plugin", "module:nofile.py:make"), 2, "there is no file nofile.py"),
+        (("score", "nowhere"), 4, "is not a run folder"),
+        (("run", "nothing.yaml"), 2, "nothing.yaml"),
+        (("--plugin-file", "no.py", "plugins", "list"), 3, "no.py"),
+        (("dissect", *MODEL, "--dataset", "phantom", *REST, "--reporter", "csv:publisht"), 2, "published"),
+        (("dissect", *MODEL, "--dataset", "phantom", *REST, "--output", "/proc/mcd"), 4, "/proc/mcd"),
+    ],
+)  # fmt: skip
+def test_mistakes_get_one_clear_message_and_a_documented_exit_code(
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+    mcd_command: Callable,
+    tmp_path: Path,  # type: ignore[type-arg]
+) -> None:
+    done = mcd_command(*arguments, cwd=tmp_path)
+    assert (done.code, message in done.err) == (code, True), done.err
+    assert "Traceback" not in done.err
+    assert "Traceback" in mcd_command(*arguments, "--debug", cwd=tmp_path).err or "--debug" in done.err or code != 4
+
+
+def test_broken_images_are_refused_by_default_and_skipped_when_asked(
+    mcd_command: Callable,
+    pictures: Path,
+    tmp_path: Path,  # type: ignore[type-arg]
+) -> None:
+    shutil.copytree(pictures, tmp_path / "images")
+    (tmp_path / "images" / "empty.png").write_bytes(b"")
+    (tmp_path / "images" / "note.png").write_text("not an image")
+    whole = (tmp_path / "images" / "Jane_Doe_00.png").read_bytes()
+    (tmp_path / "images" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    Image.new("L", (40, 30), 9).save(tmp_path / "images" / "blank.png")
+    run = ("dissect", *MODEL, "--dataset", "images:images", *REST, "--scorer-arg", "top_k=10", "-o", "run")
+    refused = mcd_command(*run, cwd=tmp_path)
+    assert refused.code == 4
+    assert all(
+        name in refused.err for name in ("3 of 34 images", "empty.png: the file is empty", "note.png", "cut.png")
+    )
+    assert "--on-error skip" in refused.err
+    blank = mcd_command(*run[:-1], "run2", cwd=tmp_path)
+    assert blank.code == 4
+    (tmp_path / "run").exists()
+    done = mcd_command(*run[:-1], "run3", "--on-error", "skip", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "30 images (3 unreadable, 1 not decoded)" in " ".join(done.out.split())
+    found = mcd.load(tmp_path / "run3")
+    assert found.manifest.left_out == {"unreadable": 3, "not decoded": 1}
+    left_out = {Path(entry["source"]).name: entry["left_out"] for entry in found.probe_map if entry["left_out"]}
+    assert left_out["blank.png"] == "it is blank: every pixel is 9"
+    assert len(left_out) == 4
+    assert "Jane" not in (tmp_path / "run3" / "labels.csv").read_text()
+
+
+def test_a_third_party_backbone_runs_once_it_is_installed(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target",
+         str(tmp_path / "site"), str(ROOT / "examples" / "acme_backbone")],
+        check=True,
+    )  # fmt: skip
+    path = {"PYTHONPATH": str(tmp_path / "site")}
+    assert "acme-net" in mcd_command("plugins", "list", **path).out
+    listed = json.loads(mcd_command("layers", "--model-plugin", "acme-net", "--json", **path).out)
+    fit = [one["name"] for one in listed if not one["reason"]]
+    done = mcd_command(
+        "dissect", "--model-plugin", "acme-net", "--layers", ",".join(fit), "--dataset", "phantom",
+        "--dataset-arg", "patients=25", *REST, "-o", "run", cwd=tmp_path, **path,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "acme" in " ".join(mcd.load(tmp_path / "run").manifest.plugins.values())
+
+
+def test_a_local_plugin_file_is_a_plugin(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    (tmp_path / "mine.py").write_text(
+        "import mcd\n\n\n"
+        "class Dot(mcd.Scorer):\n"
+        "    name = 'dot'\n\n"
+        "    def score(self, activations, similarity):\n"
+        "        return activations.T @ similarity\n\n\n"
+        "@mcd.hookimpl\n"
+        "def mcd_register_scorers():\n"
+        "    return [mcd.Component('dot', f'{__name__}:Dot', 'dot product')]\n"
+    )
+    done = mcd_command(
+        "dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients=2", *REST, "--scorer", "dot",
+        "--plugin-file", "mine.py", "-o", "run", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert mcd.load(tmp_path / "run").manifest.scorer == "dot"
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("plugins", "list"), ("dissect", "--help")])
+def test_looking_around_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    heavy = [
+        "torch",
+        "torchvision",
+        "timm",
+        "open_clip",
+        "transformers",
+        "pydicom",
+        "numpy",
+        "pandas",
+        "pydantic",
+        "rich",
+        "yaml",
+    ]
+    code = (
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.split('.')[0] in {heavy!r}: raise AssertionError('imported ' + name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "from mcd.cli import main\n"
+        f"main({list(arguments)!r})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]

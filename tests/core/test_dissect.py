@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -205,6 +206,26 @@ def test_blank_and_broken_images_are_named_or_left_out(tmp_path: Path) -> None:
     assert found.manifest.left_out == {"unreadable": 2, "not decoded": 0}
     assert "000003" not in found.image_ids
     assert found.activations("conv").shape == (38, 6)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precision_is_near_and_kept_apart(precision: str, tmp_path: Path) -> None:
+    exact = dissect(output=tmp_path / "fp32").activations("conv")
+    found = dissect(output=tmp_path / precision, precision=precision)
+    torch.testing.assert_close(found.activations("conv"), exact, atol=0.02, rtol=0.02)
+    assert not torch.equal(found.activations("conv"), exact)
+    with pytest.raises(UsageError, match="differs in precision"):
+        dissect(output=tmp_path / "fp32", precision=precision)
+
+
+def test_a_run_that_would_fill_the_disk_is_refused_before_computing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    net = Net()
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=100))
+    with pytest.raises(StoreError, match=r"needs about .* MiB in .*, but 0 MiB are free"):
+        dissect(model=net, output=tmp_path / "run")
+    assert net.calls == 1  # the trial pass
 
 
 def test_an_activation_that_is_not_finite_names_layer_and_image() -> None:

@@ -20,7 +20,7 @@ _HEAD = """# Model card: phantom-clip and phantom-mammo
 
 **Synthetic, for demonstration and testing, never for patients.** Both networks have seen drawn phantoms only (data
 set `phantom`); neither knows anything about a real mammogram. Input of both: one channel, 320×192, as
-`mcd_plugins.phantom.weights.PREPROCESSING` prepares it. Licence: Apache-2.0.
+`mcd_plugins.phantom.shipped.PREPROCESSING` prepares it. Licence: Apache-2.0.
 """
 
 _CLIP = """## phantom-clip

@@ -8,7 +8,7 @@ import torch
 
 import mcd
 from mcd_plugins.phantom.network import PhantomClipNetwork
-from mcd_plugins.phantom.weights import PREPROCESSING, loaded
+from mcd_plugins.phantom.shipped import PREPROCESSING, loaded
 
 __all__ = ["PhantomClip"]
 

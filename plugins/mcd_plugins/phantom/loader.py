@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mcd
 from mcd_plugins.phantom.network import PhantomClipNetwork, PhantomMammoNetwork
-from mcd_plugins.phantom.weights import PREPROCESSING, loaded
+from mcd_plugins.phantom.shipped import PREPROCESSING, loaded
 
 __all__ = ["PhantomClipTower", "PhantomMammo"]
 

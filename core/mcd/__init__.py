@@ -3,8 +3,8 @@
 The public face. Everything is imported on first use, so ``import mcd`` costs nothing.
 
 >>> import mcd
->>> dissection = mcd.dissect(model="phantom-mammo", dataset="phantom", dissector="phantom-clip")  # doctest: +SKIP
->>> dissection.labels  # doctest: +SKIP
+>>> found = mcd.dissect("phantom-mammo", layers="stages.*", concepts="phantom")  # doctest: +SKIP
+>>> found.labels  # doctest: +SKIP
 """
 
 from __future__ import annotations

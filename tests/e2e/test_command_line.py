@@ -241,22 +241,17 @@ def test_a_third_party_backbone_runs_once_it_is_installed(mcd_command: Callable,
 
 
 def test_a_local_plugin_file_is_a_plugin(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
-    (tmp_path / "mine.py").write_text(
-        "import mcd\n\n\n"
-        "class Dot(mcd.Scorer):\n"
-        "    name = 'dot'\n\n"
-        "    def score(self, activations, similarity):\n"
-        "        return activations.T @ similarity\n\n\n"
-        "@mcd.hookimpl\n"
-        "def mcd_register_scorers():\n"
-        "    return [mcd.Component('dot', f'{__name__}:Dot', 'dot product')]\n"
-    )
     done = mcd_command(
-        "dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients=2", *REST, "--scorer", "dot",
-        "--plugin-file", "mine.py", "-o", "run", cwd=tmp_path,
+        "dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients=2", *REST, "--scorer", "pearson",
+        "--plugin-file", ROOT / "examples" / "custom_scorer.py", "-o", "run", cwd=tmp_path,
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert mcd.load(tmp_path / "run").manifest.scorer == "dot"
+    found = mcd.load(tmp_path / "run")
+    assert found.manifest.scorer == "pearson"
+    best = found.labels[found.labels["rank"] == 1].iloc[0]
+    similarity = found.activations(best["layer"])[:, int(best["neuron"])]
+    assert -1 <= best["score"] <= 1
+    assert similarity.shape == (8,)
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("plugins", "list"), ("dissect", "--help")])

@@ -1,0 +1,34 @@
+"""A scorer in one file: the Pearson correlation of activations and similarity.
+
+Try it without installing anything::
+
+    mcd dissect … --plugin-file custom_scorer.py --scorer pearson
+"""
+
+from __future__ import annotations
+
+import torch
+
+import mcd
+
+
+class Pearson(mcd.Scorer):
+    """The cosine of centred columns. Source: the definition."""
+
+    name = "pearson"
+    score_range = (-1.0, 1.0)
+    comparable_across_layers = True
+
+    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
+        """Return the scores ``(neurons, concepts)``."""
+        return _unit(activations).T @ _unit(similarity)
+
+
+def _unit(columns: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(columns - columns.mean(dim=0), dim=0)
+
+
+@mcd.hookimpl
+def mcd_register_scorers() -> list[mcd.Component]:
+    """Offer it; ``__name__`` is this file."""
+    return [mcd.Component("pearson", f"{__name__}:Pearson", "Pearson correlation")]

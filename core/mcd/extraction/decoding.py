@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.utils.data import DataLoader
@@ -27,6 +27,10 @@ class Batch:
     rows: tuple[int, ...]
     tensors: Mapping[str, torch.Tensor]
     failed: tuple[tuple[int, str], ...] = ()
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory; the loader calls this where a GPU is to be fed."""
+        return replace(self, tensors={key: tensor.pin_memory() for key, tensor in self.tensors.items()})
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 import re
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from mcd.errors import CheckpointError
 __all__ = ["load_weights", "read_state_dict"]
 
 _NESTED = ("state_dict", "model", "model_state_dict")
+_TORCH = (".pt", ".pth", ".tar", ".ckpt", ".bin")
 _SHOWN = 5
+_AGAIN = "download it again"
 
 
 def load_weights(
@@ -42,8 +45,11 @@ def load_weights(
     state = read_state_dict(path)
     if rename is not None:
         names = rename(state)
+        twice = [name for name, count in Counter(names[name] for name in state).items() if count > 1]
+        if twice:
+            raise CheckpointError(f"{path} has several tensors for {twice[0]}", "is it two checkpoints in one?")
         state = {names[name]: tensor for name, tensor in state.items()}
-    wanted = module.state_dict()
+    wanted = {name: value for name, value in module.state_dict().items() if isinstance(value, torch.Tensor)}
     # BatchNorm's step counter takes no part in inference, and older files lack it.
     missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in state if name not in wanted]
@@ -52,13 +58,20 @@ def load_weights(
         for name in wanted
         if name in state and state[name].shape != wanted[name].shape
     ]
-    if missing or unexpected or misshapen:
+    # Copying would drop an imaginary part, or take class numbers for weights, without a word.
+    mistyped = [
+        f"{name} is {_kind(state[name])} in the file, {_kind(wanted[name])} in the network"
+        for name in wanted
+        if name in state and _kind(state[name]) != _kind(wanted[name]) and not name.endswith("num_batches_tracked")
+    ]
+    if missing or unexpected or misshapen or mistyped:
         raise CheckpointError(
             f"{path} does not fit {type(module).__name__} ({len(state)} tensors for {len(wanted)})"
             + _listed("missing", missing)
             + _listed("unexpected", unexpected)
-            + _listed("misshapen", misshapen),
-            _advice(missing, unexpected, misshapen),
+            + _listed("misshapen", misshapen)
+            + _listed("of another type", mistyped),
+            _advice(missing, unexpected, misshapen + mistyped),
         )
     module.load_state_dict(state, strict=False)
 
@@ -66,9 +79,10 @@ def load_weights(
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     """Return the tensors of a weights file by name.
 
-    A ``.safetensors`` file is read as such. Anything else is opened with ``weights_only=True``, so nothing in it
-    is executed. A state dict nested under ``state_dict``, ``model`` or ``model_state_dict`` is found, and a
-    ``module.`` in front of every name (DistributedDataParallel) is taken off.
+    A ``.safetensors`` file is read as such; ``.pt``, ``.pth``, ``.tar``, ``.ckpt`` and ``.bin`` are opened with
+    ``weights_only=True``, so nothing in them is executed; other files are refused. A state dict nested under
+    ``state_dict``, ``model`` or ``model_state_dict`` is found, and a ``module.`` in front of every name
+    (DistributedDataParallel) is taken off.
 
     Raises
     ------
@@ -76,57 +90,102 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         When the file is not there, is no weights file, is cut short, or holds Python objects.
     """
     path = Path(path)
-    if not path.is_file():
-        kind = "is a folder" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"checkpoint {path} {kind}", "give the path of a weights file")
-    found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    _check_file(path)
+    found = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_torch(path)
     for name in _NESTED:
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
             found = found[name]
             break
     if not isinstance(found, Mapping) or not found:
+        what = f"an empty {type(found).__name__}" if isinstance(found, Mapping) else type(found).__name__
+        raise CheckpointError(f"{path} holds {what} instead of named tensors", "save model.state_dict()")
+    state: dict[str, torch.Tensor] = {}
+    for name, value in found.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise CheckpointError(
+                f"{path} is no state dict: '{name}' is a {type(value).__name__}", "save model.state_dict() alone"
+            )
+        if value.layout != torch.strided or value.is_meta or value.is_quantized:
+            raise CheckpointError(
+                f"{path} cannot be used: '{name}' is no plain tensor (sparse, quantised or without values)",
+                "save the weights of the network before it was converted",
+            )
+        state[name] = value
+    if all(name.startswith("module.") for name in state):
+        return {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    return state
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is not there, not readable or plainly something else, before a decoder sees it."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(256).lstrip().lower()
+    except IsADirectoryError:
+        raise CheckpointError(f"checkpoint {path} is a folder", "give the path of a weights file") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckpointError(f"checkpoint {path} does not exist", "give the path of a weights file") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"checkpoint {path} cannot be opened: {_reason(error)}") from None
+    if path.suffix.lower() not in (".safetensors", *_TORCH):
         raise CheckpointError(
-            f"{path} holds {type(found).__name__} instead of named tensors", "save model.state_dict()"
+            f"{path} is none of the weights files that mcd reads: .safetensors, {', '.join(_TORCH)}",
+            "save the state dict with safetensors; or, where torch.save wrote the file, rename it to .pth",
         )
-    strangers = [name for name, value in found.items() if not isinstance(value, torch.Tensor)]
-    if strangers:
-        raise CheckpointError(
-            f"{path} is no state dict: '{strangers[0]}' is a {type(found[strangers[0]]).__name__}",
-            "save model.state_dict() alone",
-        )
-    if all(str(name).startswith("module.") for name in found):
-        return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
-    return {str(name): tensor for name, tensor in found.items()}
+    if not start:
+        raise CheckpointError(f"{path} is empty", _AGAIN)
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise CheckpointError(f"{path} is a web page, not weights", f"{_AGAIN}: the server sent a page instead")
+    if start.startswith(b"version https://git-lfs"):
+        raise CheckpointError(f"{path} is a Git LFS pointer, not the weights", "fetch them: git lfs pull")
 
 
 def _read_safetensors(path: Path) -> object:
     try:
         return load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is no whole safetensors file: {error}", "download it again") from None
+        raise CheckpointError(f"{path} is no whole safetensors file: {_reason(error)}", _AGAIN) from None
 
 
 def _read_torch(path: Path) -> object:
     with path.open("rb") as file:
-        start = file.read(256).lstrip().lower()
-    if not start:
-        raise CheckpointError(f"{path} is empty", "download it again")
-    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise CheckpointError(f"{path} is a web page, not weights", "download it again: the server sent a page instead")
+        zipped = file.read(4) == b"PK\x03\x04"  # the form that can be mapped instead of read
     try:
-        found: object = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        foreign = re.search(r"(?:GLOBAL|class|Unsupported global:)\s+([\w.]+)", str(error))
-        if foreign is None:
-            raise CheckpointError(f"{path} is no weights file that torch can read", "download it again") from None
-        raise CheckpointError(
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on old pickle protocols and sparse tensors: what matters is refused
+            found: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except Exception as error:  # a damaged file makes torch raise nearly anything
+        raise _unread(path, error) from None
+    return found
+
+
+def _unread(path: Path, error: Exception) -> CheckpointError:
+    """Return what to say; torch's own text is left out where it advises to execute the file."""
+    text = str(error)
+    foreign = re.search(r"GLOBAL\s+([\w.]+)", text) or re.search(r"[Uu]nsupported (?:class|global:?)\s+([\w.]+)", text)
+    if foreign is not None:
+        return CheckpointError(
             f"{path} holds Python objects ({foreign[1]}), which mcd never executes",
             "where you trust the file, load it in Python and save its state dict with safetensors",
-        ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} cannot be read as weights: {reason}", "download it again") from None
-    return found
+        )
+    if "TorchScript" in text:
+        return CheckpointError(
+            f"{path} is a TorchScript program, which mcd never executes",
+            "where you trust the file: safetensors.torch.save_file(torch.jit.load(FILE).state_dict(), 'w.safetensors')",
+        )
+    if "weights_only" in text or "WeightsUnpickler" in text:
+        return CheckpointError(f"{path} is no weights file that torch can read safely", _AGAIN)
+    return CheckpointError(f"{path} cannot be read as weights: {_reason(error)}", _AGAIN)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return "complex" if tensor.is_complex() else "floating-point" if tensor.is_floating_point() else "whole-number"
 
 
 def _shape(tensor: torch.Tensor) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePath
@@ -19,6 +19,7 @@ import yaml
 
 from mcd.errors import ConfigError, nearest
 from mcd.options import problem_line
+from mcd.toml_lines import line_of, toml_lines
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -62,12 +63,15 @@ class Document:
     data
         Its content.
     root
-        Where everything stands; None for TOML, whose parser does not tell.
+        Where everything stands; None for TOML.
+    toml
+        The line of every setting of a TOML file.
     """
 
     source: str
     data: dict[str, object]
     root: yaml.MappingNode | None = field(default=None, repr=False, compare=False)
+    toml: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, repr=False, compare=False)
 
     def line(self, loc: Location) -> int | None:
         """Return the line of a setting, or of the innermost part of its path that exists; None when not known.
@@ -79,7 +83,7 @@ class Document:
 
     def _find(self, loc: Location) -> tuple[int | None, yaml.Node | None]:
         if self.root is None:
-            return None, None
+            return line_of(self.toml, loc), None
         node: yaml.Node = self.root
         line = _line(node)
         for part in loc:
@@ -153,7 +157,7 @@ def _read_toml(source: str, text: str) -> Document:
         said = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", str(error), re.DOTALL)
         where = f":{said[2] or len(text.splitlines())}" if said else ""
         raise ConfigError(f"{source}{where}: not valid TOML: {said[1] if said else error}") from None
-    return Document(source, data)
+    return Document(source, data, toml=toml_lines(text))
 
 
 def _read_yaml(source: str, text: str) -> Document:

@@ -113,11 +113,15 @@ def test_each_problem_has_a_line_in_the_order_of_the_file(tmp_path: Path) -> Non
     ]
 
 
-def test_toml_problems_name_the_file(tmp_path: Path) -> None:
-    assert refusal(tmp_path, "flga = true\n", "s.toml").startswith(
-        "s.toml: unknown setting 'flga': did you mean 'flag'"
+def test_toml_problems_have_their_line_too(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "# mine\nflga = true\n", "s.toml").startswith(
+        "s.toml:2: unknown setting 'flga': did you mean 'flag'"
     )
-    said = "s.toml: setting 'words.0': Input should be a valid string (got 1)"
+    assert refusal(tmp_path, "flag = true\n[model]\nname = 'x'\n\noptions.size = 'big'\n", "s.toml").startswith(
+        "s.toml:5: setting 'model.options.size'"
+    )
+    assert refusal(tmp_path, "[model]\nname = 'x'\noptions = {size = 'big'}\n", "s.toml").startswith("s.toml:3: ")
+    said = "s.toml:1: setting 'words.0': Input should be a valid string (got 1)"
     assert refusal(tmp_path, "words = [1]\n", "s.toml") == said
 
 
@@ -218,4 +222,6 @@ def test_line_follows_the_path_as_far_as_it_goes(tmp_path: Path) -> None:
     assert document.line(["a", 0]) == 2
     assert document.line(["a", 1, "gone"]) == 3
     assert document.line(["a", 7]) == 1
-    assert read(tmp_path, "a = 1", "t.toml").line(["a"]) is None
+    toml = read(tmp_path, "a = 1\n[[b]]\nc = 1\n[[b]]\n'c d'.e = 2\n", "t.toml")
+    assert [toml.line(loc) for loc in (["a"], ["b", 0, "c"], ["b", 1], ["b", 1, "c d", "e"])] == [1, 3, 4, 5]
+    assert toml.line(["gone"]) is None

@@ -178,6 +178,7 @@ def write_probe_map(
     for bad in unreadable:
         table.writerow(["", bad.source, "", "", "", "", bad.reason])
     write_atomically(folder / PROBE_MAP, out.getvalue().encode())
+    (folder / PROBE_MAP).chmod(0o600)  # other users of the machine have no business with patients
 
 
 def load(folder: str | Path) -> Dissection:

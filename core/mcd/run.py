@@ -175,6 +175,8 @@ class _Run:
 
     def dissections(self) -> list[Dissection]:
         prepared = self.prepared
+        if prepared.dissector.caution:
+            self.clock.warn(prepared.dissector.caution)
         for target in prepared.targets:
             open_folder(target.folder, self.study)
         # A wrong layer name is said at once, unless only an image can tell what the target takes.

@@ -187,7 +187,14 @@ def test_mistakes_get_one_clear_message_and_a_documented_exit_code(
     done = mcd_command(*arguments, cwd=tmp_path)
     assert (done.code, message in done.err) == (code, True), done.err
     assert "Traceback" not in done.err
-    assert "Traceback" in mcd_command(*arguments, "--debug", cwd=tmp_path).err or "--debug" in done.err or code != 4
+
+
+def test_debug_shows_the_traceback_wherever_it_is_written(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    for arguments in (("score", "nowhere", "--debug"), ("--debug", "score", "nowhere")):
+        done = mcd_command(*arguments, cwd=tmp_path)
+        assert done.code == 4
+        assert "Traceback" in done.err
+        assert "error: nowhere is not a run folder" in done.err
 
 
 def test_broken_images_are_refused_by_default_and_skipped_when_asked(
@@ -208,9 +215,14 @@ def test_broken_images_are_refused_by_default_and_skipped_when_asked(
         name in refused.err for name in ("3 of 34 images", "empty.png: the file is empty", "note.png", "cut.png")
     )
     assert "--on-error skip" in refused.err
-    blank = mcd_command(*run[:-1], "run2", cwd=tmp_path)
+    for name in ("empty.png", "note.png", "cut.png"):
+        (tmp_path / name).write_bytes((tmp_path / "images" / name).read_bytes())
+        (tmp_path / "images" / name).unlink()
+    blank = mcd_command(*run[:-1], "run2", cwd=tmp_path)  # only decoding can tell, and then what is computed is kept
     assert blank.code == 4
-    (tmp_path / "run").exists()
+    assert "blank.png: it is blank: every pixel is 9" in blank.err
+    for name in ("empty.png", "note.png", "cut.png"):
+        (tmp_path / name).rename(tmp_path / "images" / name)
     done = mcd_command(*run[:-1], "run3", "--on-error", "skip", cwd=tmp_path)
     assert done.code == 0, done.err
     assert "30 images (3 unreadable, 1 not decoded)" in " ".join(done.out.split())

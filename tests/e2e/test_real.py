@@ -51,6 +51,7 @@ def test_510_real_mammograms(mcd_command: Callable, shared: Path, lite0: Path, t
     assert done.code == 0, done.err
     assert "tf_efficientnet_lite0 dissected by phantom-clip on 510 images" in done.out
     assert "4 images repeat the bytes of another one" in done.err
+    assert "phantom-clip has seen drawn phantoms only" in done.err
     assert max(map(len, done.out.splitlines())) <= 80
     run = tmp_path / "runs" / "x"
     found = mcd.load(run)
@@ -88,7 +89,8 @@ def check_reports(run: Path, found: mcd.Dissection) -> None:
 
 
 def check_privacy(run: Path, names: list[str]) -> None:
-    """No file name appears in any file of the run but the probe map."""
+    """No file name appears in any file of the run but the probe map, which only its owner reads."""
+    assert (run / "probe_map.csv").stat().st_mode & 0o077 == 0
     for path in run.rglob("*"):
         if path.is_file() and path.name != "probe_map.csv":
             content = path.read_bytes()

@@ -30,12 +30,15 @@ class Dissector(Configured, abc.ABC):
     image_tower
         The module inside `module` that `encode_images` calls once a batch with that same input, if there
         is one. Where it is also the target, one forward pass serves both.
+    caution
+        What a reader of its labels must know; said in every run that uses it, and kept in the manifest.
     """
 
     name: str
     module: nn.Module
     preprocessing: Preprocessing
     image_tower: nn.Module | None = None
+    caution: str = ""
 
     @abc.abstractmethod
     def encode_images(self, batch: torch.Tensor) -> torch.Tensor:

@@ -20,6 +20,10 @@ class PhantomClip(mcd.Dissector):
     mammograms it shows that a run works, not what is in them.
     """
 
+    caution = (
+        "phantom-clip has seen drawn phantoms only: its labels are for demonstration and testing, not for real images"
+    )
+
     def __init__(self, options: mcd.Options | None = None) -> None:
         super().__init__(options)
         network = loaded(PhantomClipNetwork(), "phantom_clip.safetensors")

@@ -101,7 +101,9 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         raise CheckpointError(f"{path} holds {what} instead of named tensors", "save model.state_dict()")
     state: dict[str, torch.Tensor] = {}
     for name, value in found.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+        if not isinstance(name, str):
+            raise CheckpointError(f"{path} is no state dict: it is keyed by {name!r}", "save model.state_dict() alone")
+        if not isinstance(value, torch.Tensor):
             raise CheckpointError(
                 f"{path} is no state dict: '{name}' is a {type(value).__name__}", "save model.state_dict() alone"
             )

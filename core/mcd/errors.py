@@ -123,7 +123,5 @@ def nearest(wrong: str, known: Iterable[str], *, limit: int = 12) -> str:
     if not names:
         return "there is none to choose from"
     close = difflib.get_close_matches(wrong, names, n=1, cutoff=0.5)
-    if close and not limit:
-        return f"did you mean '{close[0]}'? ({len(names)} in all)"
-    shown = ", ".join(names[: max(limit, 12)]) + (f" … ({len(names)} in all)" if len(names) > limit else "")
+    shown = ", ".join(names[:limit]) + (f" … ({len(names)} in all)" if len(names) > limit else "")
     return (f"did you mean '{close[0]}'? " if close else "") + f"There is: {shown}"

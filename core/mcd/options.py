@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args, get_origin
 
 import pydantic
 
@@ -26,10 +26,28 @@ class Options(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _number_for_literal(cls, value: object, info: pydantic.ValidationInfo) -> object:
+        """Take ``3`` from the command line, where all is text, for the number 3 of a ``Literal[1, 3]``."""
+        if not isinstance(value, str) or info.field_name is None:
+            return value
+        numbers = (one for one in _literals(cls.model_fields[info.field_name].annotation) if type(one) is int)
+        return next((number for number in numbers if str(number) == value), value)
+
     @classmethod
     def primary(cls) -> str | None:
         """Return the name of the option that ``NAME:VALUE`` sets, or None."""
         return next(iter(cls.model_fields), None)
+
+
+def _literals(annotation: object) -> Iterator[object]:
+    """Yield the values of every ``Literal`` in a type."""
+    for argument in get_args(annotation):
+        if get_origin(annotation) is Literal:
+            yield argument
+        else:
+            yield from _literals(argument)
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)

@@ -42,6 +42,13 @@ def test_the_preprocessing_is_what_timm_records() -> None:
     assert grey.module(torch.rand(1, 1, 320, 192)).shape == (1, 1000)
 
 
+def test_numbers_from_the_command_line_fit_a_choice_of_numbers() -> None:
+    assert TimmLoader.Options.model_validate({"name": "resnet10t", "in_chans": "1"}).in_chans == 1
+    assert ModuleLoader.Options.model_validate({"factory": "a:b", "channels": "3"}).channels == 3
+    with pytest.raises(ValueError, match="in_chans"):
+        TimmLoader.Options.model_validate({"name": "resnet10t", "in_chans": "2"})
+
+
 def test_a_head_of_another_size_gets_the_setting_that_helps(tmp_path: Path) -> None:
     torch.save(timm_target(num_classes=4).module.state_dict(), tmp_path / "four.pth")
     with pytest.raises(CheckpointError, match=r"fc.weight is 4×512 in the file, 1000×512") as caught:

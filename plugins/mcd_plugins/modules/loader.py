@@ -19,6 +19,8 @@ from mcd.errors import UnknownNameError, UsageError, nearest
 
 __all__ = ["ModuleLoader"]
 
+_RECIPE = ("height", "width", "channels", "resize", "intensity", "mean", "std")
+
 
 class ModuleLoader(mcd.ModelLoader):
     """A network made by a function of an importable module or of a file.
@@ -37,7 +39,9 @@ class ModuleLoader(mcd.ModelLoader):
         checkpoint: Path | None = pydantic.Field(default=None, description="a weights file (.safetensors, .pth, .pt)")
         height: int | None = pydantic.Field(default=None, ge=1, description="rows of the input; by default the image's")
         width: int | None = pydantic.Field(default=None, ge=1, description="columns of the input, likewise")
-        channels: Literal[1, 3] | None = pydantic.Field(default=None, description="channels; by default the image's")
+        channels: Literal[1, 3] | None = pydantic.Field(
+            default=None, description="channels, 1 or 3; by default the image's"
+        )
         resize: Literal["letterbox", "squash", "crop"] = pydantic.Field(
             default="letterbox", description="how to resize"
         )
@@ -45,7 +49,7 @@ class ModuleLoader(mcd.ModelLoader):
             default="full-range", description="divide by the bit depth's white, or stretch each image"
         )
         mean: tuple[float, ...] = pydantic.Field(default=(), description="subtracted per channel, such as [0.485,…]")
-        std: tuple[float, ...] = pydantic.Field(default=(), description="divided by per channel")
+        std: tuple[pydantic.PositiveFloat, ...] = pydantic.Field(default=(), description="divided by per channel")
         seed: int = pydantic.Field(default=0, ge=0, description="set before the function is called")
 
     options: Options
@@ -59,20 +63,46 @@ class ModuleLoader(mcd.ModelLoader):
                 f"module '{own.factory}' does not say which function",
                 "write module:package.module:function or module:file.py:function",
             )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(own.seed)
-            made = _factory(_imported(where), where, name)(**own.arguments)
-        if isinstance(made, mcd.Target):
-            return made
-        if not isinstance(made, nn.Module):
-            raise UsageError(f"{own.factory} returned a {type(made).__name__}, not an nn.Module")
+        made = self._made(_factory(_imported(where), where, name))
+        module = made.module if isinstance(made, mcd.Target) else made
+        if not isinstance(module, nn.Module):
+            raise UsageError(f"{own.factory} returned a {type(module).__name__}, not an nn.Module")
         if own.checkpoint is not None:
-            mcd.load_weights(made, own.checkpoint)
+            mcd.load_weights(module, own.checkpoint)
+        if isinstance(made, mcd.Target):
+            return self._whole(made)
         recipe = mcd.Preprocessing(
             height=own.height, width=own.width, channels=own.channels, resize=own.resize, intensity=own.intensity,
             mean=own.mean, std=own.std,
         )  # fmt: skip
-        return mcd.Target(type(made).__name__, made, recipe)
+        return mcd.Target(type(module).__name__, module, recipe)
+
+    def _made(self, factory: Callable[..., object]) -> object:
+        own = self.options
+        if isinstance(factory, nn.Module):
+            raise UsageError(f"{own.factory} is a network, not a function that makes one", "wrap it in a function")
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(own.seed)
+                return factory(**own.arguments)
+        except mcd.errors.MCDError:
+            raise
+        except Exception as error:  # a user's function may raise anything; say which one it was
+            raise UsageError(
+                f"{own.factory} failed: {type(error).__name__}: {error}",
+                "keyword arguments are given as --model-arg 'arguments={\"name\": value}'",
+            ) from error
+
+    def _whole(self, target: mcd.Target) -> mcd.Target:
+        """Refuse settings that a target made with its own preprocessing would ignore."""
+        ignored = [name for name in _RECIPE if name in self.options.model_fields_set]
+        if ignored:
+            raise UsageError(
+                f"{self.options.factory} returns a Target, which brings its own preprocessing: "
+                f"{', '.join(ignored)} would be ignored",
+                "leave them out, or return the nn.Module alone",
+            )
+        return target
 
 
 def _imported(where: str) -> ModuleType:
@@ -80,7 +110,12 @@ def _imported(where: str) -> ModuleType:
         try:
             return importlib.import_module(where)
         except ImportError as error:
-            raise UsageError(f"module '{where}' cannot be imported: {error}", "is it installed here?") from error
+            raise UsageError(
+                f"module '{where}' cannot be imported: {error}",
+                "is it installed here? For a file write file.py:function",
+            ) from error
+        except Exception as error:  # a user's module may raise anything
+            raise UsageError(f"module '{where}' does not import: {type(error).__name__}: {error}") from error
     path = Path(where)
     if not path.is_file():
         raise UsageError(f"there is no file {path}", "give its path from the current folder")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import logging
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,11 +12,12 @@ from typing import Literal
 import pydantic
 import timm
 import torch
+from huggingface_hub.utils.logging import get_verbosity, set_verbosity
 from timm.data.config import resolve_model_data_config
 from torch import nn
 
 import mcd
-from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest
+from mcd.errors import CheckpointError, UnknownNameError, UsageError
 from mcd_plugins.timm.keys import looks_ported, renamed
 
 __all__ = ["TimmLoader"]
@@ -35,8 +38,8 @@ class TimmLoader(mcd.ModelLoader):
         checkpoint: Path | None = pydantic.Field(default=None, description="a weights file (.safetensors, .pth, .pt)")
         pretrained: bool = pydantic.Field(default=False, description="fetch timm's weights from the hub")
         num_classes: int | None = pydantic.Field(default=None, ge=0, description="classes of the head; 0 for no head")
-        in_chans: Literal[1, 3] = pydantic.Field(default=3, description="channels of the input")
-        input_size: tuple[int, int] | None = pydantic.Field(
+        in_chans: Literal[1, 3] = pydantic.Field(default=3, description="channels of the input, 1 or 3")
+        input_size: tuple[pydantic.PositiveInt, pydantic.PositiveInt] | None = pydantic.Field(
             default=None, description="rows and columns of the input, such as [1520,912]; by default timm's"
         )
         resize: Literal["letterbox", "squash", "crop"] = pydantic.Field(
@@ -60,23 +63,38 @@ class TimmLoader(mcd.ModelLoader):
     def _built(self) -> nn.Module:
         own = self.options
         if not timm.is_model(own.name):
-            raise UnknownNameError(f"timm has no model '{own.name}'", nearest(own.name, timm.list_models(), limit=0))
+            raise UnknownNameError(f"timm has no model '{own.name}'", _close(own.name))
+        if own.pretrained and not timm.models.is_model_pretrained(own.name):
+            raise CheckpointError(f"timm offers no weights for {own.name}", "give --model-arg checkpoint=FILE")
+        level = get_verbosity()
+        set_verbosity(logging.ERROR)  # the hub logs every retry; one error in the end says it all
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(own.seed)
+                return self._created()
+        except Exception as error:  # timm and the hub's clients raise whatever they come upon
+            raise self._unbuilt(error) from None
+        finally:
+            set_verbosity(level)
+
+    def _created(self) -> nn.Module:
+        own = self.options
         create = partial(timm.create_model, own.name, own.pretrained, in_chans=own.in_chans)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(own.seed)
-            try:
-                module = create() if own.num_classes is None else create(num_classes=own.num_classes)
-            except (OSError, RuntimeError, ValueError) as error:
-                if not own.pretrained:
-                    raise UsageError(f"timm cannot build {own.name}: {str(error).splitlines()[0]}") from None
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise CheckpointError(
-                    f"the weights of {own.name} could not be fetched: {reason}",
-                    "fetch them on a machine with network, then give --model-arg checkpoint=FILE",
-                ) from None
-        if not isinstance(module, nn.Module):
-            raise UsageError(f"timm's {own.name} is no network")
-        return module
+        if own.num_classes is not None:
+            create = partial(create, num_classes=own.num_classes)
+        config = timm.models.get_pretrained_cfg(own.name)
+        if own.input_size is not None and config is not None and config.fixed_input_size:
+            create = partial(create, img_size=own.input_size)  # a transformer is built for one size
+        return create()
+
+    def _unbuilt(self, error: Exception) -> UsageError | CheckpointError:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if not self.options.pretrained or "pretrained tag" in reason:
+            return UsageError(f"timm cannot build {self.options.name}: {reason}")
+        return CheckpointError(
+            f"the weights of {self.options.name} could not be fetched: {reason}",
+            "fetch them on a machine with network, then give --model-arg checkpoint=FILE",
+        )
 
     def _preprocessing(self, module: nn.Module) -> mcd.Preprocessing:
         own = self.options
@@ -96,6 +114,13 @@ class TimmLoader(mcd.ModelLoader):
             mean=tuple(mean),
             std=tuple(std),
         )
+
+
+def _close(wrong: str) -> str:
+    known = timm.list_models()
+    first, *others = [*difflib.get_close_matches(wrong, known, n=5, cutoff=0.5), ""]
+    found = f"did you mean '{first}'? Also close: {', '.join(filter(None, others)) or 'none'}. " if first else ""
+    return f'{found}All {len(known)}: python -c "import timm; print(*timm.list_models())"'
 
 
 def _names(module: nn.Module, names: Iterable[str]) -> Mapping[str, str]:

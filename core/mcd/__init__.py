@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mcd import errors, events
+    from mcd.api.base import digest
     from mcd.api.concepts import Concept, ConceptSet, ConceptSource
     from mcd.api.dataset import Box, Dataset, Sample, Unreadable
     from mcd.api.dissector import Dissector
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mcd.api.model import ModelLoader, Target
     from mcd.api.reporter import Reporter
     from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k
-    from mcd.checkpoints import load_weights
+    from mcd.checkpoints import find_state_dict, fit_state_dict, load_weights, read_checkpoint, read_state_dict
     from mcd.components import Component
     from mcd.dissection import Dissection, load
     from mcd.facade import dissect
@@ -50,14 +51,19 @@ _HOME = {
     "TopKScorer": "mcd.api.scorer",
     "Unreadable": "mcd.api.dataset",
     "__version__": "mcd.version",
+    "digest": "mcd.api.base",
     "dissect": "mcd.facade",
     "errors": "mcd",
     "events": "mcd",
     "files_below": "mcd.files",
+    "find_state_dict": "mcd.checkpoints",
+    "fit_state_dict": "mcd.checkpoints",
     "hookimpl": "mcd.hookspecs",
     "load": "mcd.dissection",
     "load_weights": "mcd.checkpoints",
     "ordered_top_k": "mcd.api.scorer",
+    "read_checkpoint": "mcd.checkpoints",
+    "read_state_dict": "mcd.checkpoints",
     "scan_files": "mcd.files",
 }
 
@@ -81,14 +87,19 @@ __all__ = [
     "TopKScorer",
     "Unreadable",
     "__version__",
+    "digest",
     "dissect",
     "errors",
     "events",
     "files_below",
+    "find_state_dict",
+    "fit_state_dict",
     "hookimpl",
     "load",
     "load_weights",
     "ordered_top_k",
+    "read_checkpoint",
+    "read_state_dict",
     "scan_files",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import warnings
 from collections import Counter
@@ -14,8 +15,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mcd.errors import CheckpointError
+from mcd.unpickling import Foreign, ForeignCallError, plain, restricted_pickle
 
-__all__ = ["load_weights", "read_state_dict"]
+__all__ = ["find_state_dict", "fit_state_dict", "load_weights", "read_checkpoint", "read_state_dict"]
 
 _NESTED = ("state_dict", "model", "model_state_dict")
 _TORCH = (".pt", ".pth", ".tar", ".ckpt", ".bin")
@@ -42,7 +44,23 @@ def load_weights(
     CheckpointError
         When the file cannot be read, or with the missing, unexpected and misshapen tensors.
     """
-    state = read_state_dict(path)
+    fit_state_dict(module, read_state_dict(path), path, rename=rename)
+
+
+def fit_state_dict(
+    module: nn.Module,
+    state: Mapping[str, torch.Tensor],
+    path: Path,
+    *,
+    rename: Callable[[Iterable[str]], Mapping[str, str]] | None = None,
+) -> None:
+    """Load tensors into a network as `load_weights` does; ``path`` is where messages say they come from.
+
+    Raises
+    ------
+    CheckpointError
+        With the missing, unexpected and misshapen tensors; the network is unchanged then.
+    """
     if rename is not None:
         names = rename(state)
         twice = [name for name, count in Counter(names[name] for name in state).items() if count > 1]
@@ -76,26 +94,56 @@ def load_weights(
     module.load_state_dict(state, strict=False)
 
 
-def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors of a weights file by name.
+def read_checkpoint(path: Path) -> object:
+    """Return all that a weights file holds, as plain data: tensors, numbers, texts, lists, dicts.
 
     A ``.safetensors`` file is read as such; ``.pt``, ``.pth``, ``.tar``, ``.ckpt`` and ``.bin`` are opened with
-    ``weights_only=True``, so nothing in them is executed; other files are refused. A state dict nested under
-    ``state_dict``, ``model`` or ``model_state_dict`` is found, and a ``module.`` in front of every name
-    (DistributedDataParallel) is taken off.
+    ``weights_only=True``, so nothing in them is executed; other files are refused. Where a file pickles objects
+    of foreign classes (a configuration of omegaconf, arrays), these are not imported: the content of omegaconf's
+    containers is returned, other objects are left as inert records.
 
     Raises
     ------
     CheckpointError
-        When the file is not there, is no weights file, is cut short, or holds Python objects.
+        When the file is not there, is no weights file, is cut short, or would call a function.
     """
     path = Path(path)
     _check_file(path)
     found = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_torch(path)
+    try:
+        return plain(found)
+    except RecursionError:
+        raise CheckpointError(f"{path} holds something nested without end", _AGAIN) from None
+
+
+def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a weights file by name: `find_state_dict` in what `read_checkpoint` returns.
+
+    Raises
+    ------
+    CheckpointError
+        As those two.
+    """
+    return find_state_dict(read_checkpoint(path), path)
+
+
+def find_state_dict(found: object, path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors in the content of a checkpoint by name.
+
+    A state dict nested under ``state_dict``, ``model`` or ``model_state_dict`` is found, and a ``module.`` in
+    front of every name (DistributedDataParallel) is taken off.
+
+    Raises
+    ------
+    CheckpointError
+        When there is none, or it holds anything but plain tensors.
+    """
     for name in _NESTED:
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
             found = found[name]
             break
+    if isinstance(found, Foreign):
+        raise _holds_objects(path, found.class_name)
     if not isinstance(found, Mapping) or not found:
         what = f"an empty {type(found).__name__}" if isinstance(found, Mapping) else type(found).__name__
         raise CheckpointError(f"{path} holds {what} instead of named tensors", "save model.state_dict()")
@@ -156,9 +204,23 @@ def _read_torch(path: Path) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on old pickle protocols and sparse tensors: what matters is refused
             found: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError as error:
+        if not zipped:
+            raise _unread(path, error) from None
+        return _read_foreign(path)
     except Exception as error:  # a damaged file makes torch raise nearly anything
         raise _unread(path, error) from None
     return found
+
+
+def _read_foreign(path: Path) -> object:
+    """Read a zip file that names foreign classes. It is no TorchScript: torch has refused that before this."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=restricted_pickle, mmap=True)
+    except ForeignCallError as error:
+        raise _holds_objects(path, str(error)) from None
+    except Exception as error:  # as above
+        raise _unread(path, error) from None
 
 
 def _unread(path: Path, error: Exception) -> CheckpointError:
@@ -166,10 +228,7 @@ def _unread(path: Path, error: Exception) -> CheckpointError:
     text = str(error)
     foreign = re.search(r"GLOBAL\s+([\w.]+)", text) or re.search(r"[Uu]nsupported (?:class|global:?)\s+([\w.]+)", text)
     if foreign is not None:
-        return CheckpointError(
-            f"{path} holds Python objects ({foreign[1]}), which mcd never executes",
-            "where you trust the file, load it in Python and save its state dict with safetensors",
-        )
+        return _holds_objects(path, foreign[1])
     if "TorchScript" in text:
         return CheckpointError(
             f"{path} is a TorchScript program, which mcd never executes",
@@ -178,6 +237,13 @@ def _unread(path: Path, error: Exception) -> CheckpointError:
     if "weights_only" in text or "WeightsUnpickler" in text:
         return CheckpointError(f"{path} is no weights file that torch can read safely", _AGAIN)
     return CheckpointError(f"{path} cannot be read as weights: {_reason(error)}", _AGAIN)
+
+
+def _holds_objects(path: Path, name: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} holds Python objects ({name}), which mcd never executes",
+        "where you trust the file, load it in Python and save its state dict with safetensors",
+    )
 
 
 def _reason(error: Exception) -> str:

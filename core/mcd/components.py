@@ -17,6 +17,7 @@ class Kind(Enum):
     MODEL = "models"
     DISSECTOR = "dissectors"
     DATASET = "datasets"
+    PREPROCESSING = "preprocessings"
     SCORER = "scorers"
     REPORTER = "reporters"
     CONCEPTS = "concept_sets"

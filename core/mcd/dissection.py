@@ -14,8 +14,9 @@ import torch
 
 from mcd.api.dataset import Sample, Unreadable
 from mcd.errors import DataError, StoreError, UnknownNameError, UsageError, nearest
-from mcd.extraction.store import Shards, write_atomically
+from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES
+from mcd.files import write_atomically
 from mcd.manifest import Manifest
 
 __all__ = ["Dissection", "load"]
@@ -166,9 +167,9 @@ def write_results(folder: Path, manifest: Manifest, labels: pd.DataFrame) -> Non
 
 
 def write_probe_map(
-    folder: Path, samples: Sequence[Sample], unreadable: Sequence[Unreadable], failed: Mapping[int, str]
+    path: Path, samples: Sequence[Sample], unreadable: Sequence[Unreadable], failed: Mapping[int, str]
 ) -> None:
-    """Write probe_map.csv: the one file that ties ids to files and patients. It is not for sharing."""
+    """Write a probe map: the one file that ties ids to files and patients. It is not for sharing."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     table.writerow(["id", "source", "patient", "view", "laterality", "findings", "left_out"])
@@ -177,8 +178,8 @@ def write_probe_map(
         table.writerow([one.id, one.source, one.patient, one.view, one.laterality, findings, failed.get(row, "")])
     for bad in unreadable:
         table.writerow(["", bad.source, "", "", "", "", bad.reason])
-    write_atomically(folder / PROBE_MAP, out.getvalue().encode())
-    (folder / PROBE_MAP).chmod(0o600)  # other users of the machine have no business with patients
+    write_atomically(path, out.getvalue().encode())
+    path.chmod(0o600)  # other users of the machine have no business with patients
 
 
 def load(folder: str | Path) -> Dissection:

@@ -1,16 +1,18 @@
-"""For data sets of files: found in a fixed order, known by their content."""
+"""Files: found in a fixed order, known by their content, written whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from mcd.api.dataset import Sample, Unreadable
-from mcd.errors import DataError
+from mcd.errors import DataError, StoreError
 
-__all__ = ["files_below", "scan_files"]
+__all__ = ["files_below", "scan_files", "write_atomically"]
 
 
 def files_below(path: Path, keep: Callable[[Path], bool], limit: int | None) -> list[Path]:
@@ -57,3 +59,25 @@ def scan_files(
         seen[name] += 1
         numbered = name if seen[name] == 1 else f"{name}-{seen[name]}"
         yield look(path, Sample(numbered, total, str(path)))
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is either wholly there or not at all.
+
+    Raises
+    ------
+    StoreError
+        When the disk is full or may not be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise StoreError(f"cannot write {path}: {error.strerror}", "free space or choose another --output") from None

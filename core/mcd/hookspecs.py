@@ -37,6 +37,11 @@ def mcd_register_datasets() -> Iterable[Component]:  # type: ignore[empty-body]
 
 
 @hookspec
+def mcd_register_preprocessings() -> Iterable[Component]:  # type: ignore[empty-body]
+    """Offer preprocessing recipes; each target is a subclass of `mcd.Preprocessing`."""
+
+
+@hookspec
 def mcd_register_scorers() -> Iterable[Component]:  # type: ignore[empty-body]
     """Offer scorers; each target is a subclass of `mcd.Scorer`."""
 

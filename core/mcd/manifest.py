@@ -12,7 +12,7 @@ import pydantic
 
 from mcd.errors import StoreError
 from mcd.extraction.layers import Layout
-from mcd.extraction.store import write_atomically
+from mcd.files import write_atomically
 from mcd.version import versions
 
 __all__ = ["LayerRecord", "Manifest", "StoreRecord", "machine"]

@@ -13,18 +13,13 @@ from mcd.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["Options", "describe_options", "parse_pairs", "validate_options"]
+__all__ = ["Options", "Settings", "describe_options", "parse_pairs", "validate_options"]
 
 
-class Options(pydantic.BaseModel):
-    """Base of every component's ``Options``.
+class Settings(pydantic.BaseModel):
+    """Base of what users set by text: unknown keys are refused, values are frozen."""
 
-    Unknown keys are refused, values are frozen, and every field needs a ``description``: users read it
-    in ``mcd plugins show``. The first field is the *primary* one: ``NAME:VALUE`` on the command line
-    sets it (``images:DIR``).
-    """
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     @pydantic.field_validator("*", mode="before")
     @classmethod
@@ -34,6 +29,16 @@ class Options(pydantic.BaseModel):
             return value
         numbers = (one for one in _literals(cls.model_fields[info.field_name].annotation) if type(one) is int)
         return next((number for number in numbers if str(number) == value), value)
+
+
+class Options(Settings):
+    """Base of every component's ``Options``.
+
+    Every field needs a ``description``: users read it in ``mcd plugins show``. The first field is the *primary*
+    one: ``NAME:VALUE`` on the command line sets it (``images:DIR``).
+    """
+
+    model_config = pydantic.ConfigDict(validate_default=True)
 
     @classmethod
     def primary(cls) -> str | None:
@@ -50,7 +55,7 @@ def _literals(annotation: object) -> Iterator[object]:
             yield from _literals(argument)
 
 
-OptionsT = TypeVar("OptionsT", bound=Options)
+OptionsT = TypeVar("OptionsT", bound=pydantic.BaseModel)
 
 
 def parse_pairs(pairs: Iterable[str], flag: str) -> dict[str, object]:
@@ -116,7 +121,7 @@ def problem_line(problem: ErrorDetails, cls: type[pydantic.BaseModel]) -> str:
     return f"setting '{path}': {message}{shown}" if path else message
 
 
-def describe_options(cls: type[Options]) -> list[tuple[str, str, str, str]]:
+def describe_options(cls: type[pydantic.BaseModel]) -> list[tuple[str, str, str, str]]:
     """Return (name, type, default, description) of every option, in order."""
     rows = []
     for name, field in cls.model_fields.items():

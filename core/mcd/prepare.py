@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,7 @@ class Preparer:
         if not isinstance(target, Target) or not isinstance(target.module, nn.Module):
             raise PluginLoadError(f"model loader '{model.plugin}' did not return an mcd.Target with an nn.Module")
         resolved = ModelChoice.model_validate(choice.model_dump())
-        return (Target(model.name, target.module, target.preprocessing) if model.name else target), resolved
+        return (replace(target, name=model.name) if model.name else target), resolved
 
     def dissector(self, dissector: Choice | Dissector) -> tuple[Dissector, Choice]:
         """Return a dissector, and the choice that the manifest records."""

@@ -13,13 +13,14 @@ import pandas as pd
 
 from mcd.api.base import digest
 from mcd.api.dissector import Dissector
+from mcd.clock import Clock
 from mcd.dissection import Dissection, write_results
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.events import RunFinished, RunStarted
 from mcd.extraction.networks import fingerprint, pick_device
 from mcd.manifest import Manifest
 from mcd.prepare import Preparer
-from mcd.run import Clock, score_all
+from mcd.run import score_all
 from mcd.scoring import similarity
 from mcd.study import Choice, Study
 from mcd.texts import embed_concepts

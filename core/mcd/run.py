@@ -13,12 +13,13 @@ import torch
 
 from mcd.api.base import digest
 from mcd.api.concepts import ConceptSet
-from mcd.api.dataset import Dataset, Sample
+from mcd.api.dataset import Dataset, Sample, read_checked
 from mcd.api.dissector import Dissector
 from mcd.api.model import Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
-from mcd.dissection import Dissection, write_probe_map, write_results
+from mcd.clock import Clock
+from mcd.dissection import PROBE_MAP, Dissection, write_probe_map, write_results
 from mcd.errors import DataError, MCDError, StoreError
 from mcd.events import (
     Event,
@@ -26,10 +27,6 @@ from mcd.events import (
     RunFailed,
     RunFinished,
     RunStarted,
-    StageAdvanced,
-    StageFinished,
-    StageStarted,
-    Warned,
 )
 from mcd.extraction.layers import Layer, inspect_layers, select_layers
 from mcd.extraction.networks import Precision, at_work, fingerprint, pick_device
@@ -90,7 +87,7 @@ def example_input(target: Target, dataset: Dataset | None = None) -> torch.Tenso
     if dataset is not None and not takes_known_input(target):
         for found in dataset.scan():
             if isinstance(found, Sample):
-                prepared = recipe.prepare(dataset.read(found))
+                prepared = recipe.prepare(read_checked(dataset, found, recipe.values))
                 return recipe.finalize(prepared[None].repeat(2, 1, 1, 1))
     size = (2, recipe.channels or 3, recipe.height or 224, recipe.width or 224)
     return recipe.finalize(torch.rand(size, generator=torch.Generator().manual_seed(0)))
@@ -114,25 +111,6 @@ def trial_pass(target: Target, dataset: Dataset | None = None) -> list[Layer]:
                 f"{target.name} cannot take an input of {shape} (channels×rows×columns): {str(error).splitlines()[0]}",
                 "give its preprocessing: height, width, channels, mean, std",
             ) from error
-
-
-class Clock:
-    """Times stages, and tells observers about them."""
-
-    def __init__(self, emit: Callable[[Event], None]) -> None:
-        self.emit, self.seconds, self.warnings = emit, dict[str, float](), list[str]()
-
-    @contextlib.contextmanager
-    def stage(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        self.emit(StageStarted(name, total, unit))
-        start = time.perf_counter()
-        yield lambda count: self.emit(StageAdvanced(name, count))
-        self.seconds[name] = time.perf_counter() - start
-        self.emit(StageFinished(name, self.seconds[name]))
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-        self.emit(Warned(message))
 
 
 def run(prepared: Prepared, emit: Callable[[Event], None]) -> list[Dissection]:
@@ -203,7 +181,7 @@ class _Run:
     def _layers(self, target: PreparedTarget) -> list[Layer]:
         module = target.target.module
         found = trial_pass(target.target, self.prepared.dataset)
-        chosen = select_layers(target.layers, found, target.target.name)
+        chosen = select_layers(target.layers, found, target.target.name, target.target.aliases)
         modules = dict(module.named_modules())
         for layer in chosen:
             pooler(modules[layer.name], layer, target.pooling)
@@ -295,7 +273,7 @@ class _Run:
         if failed:
             self.clock.warn(f"{len(failed)} images could not be decoded and are left out (see probe_map.csv)")
         self.prepared.scorer.check(len(rows))
-        write_probe_map(prepared.folder, probe.samples, probe.unreadable, dict(failed))
+        write_probe_map(prepared.folder / PROBE_MAP, probe.samples, probe.unreadable, dict(failed))
         manifest.store.shards = shards
         manifest.images = len(rows)
         if probe.unreadable or failed:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcd.errors import StoreError, UsageError
-from mcd.extraction.store import write_atomically
+from mcd.files import write_atomically
 from mcd.manifest import FILE, Manifest
 from mcd.study import Study
 

@@ -14,9 +14,9 @@ from mcd.api.concepts import ConceptSet
 from mcd.api.dissector import Dissector
 from mcd.errors import PluginLoadError
 from mcd.extraction.networks import at_work
-from mcd.extraction.store import write_atomically
+from mcd.files import write_atomically
 
-__all__ = ["embed_concepts"]
+__all__ = ["embed_concepts", "encode"]
 
 _CHUNK = 256
 
@@ -44,12 +44,19 @@ def embed_concepts(
             return stored
     except (OSError, safetensors.SafetensorError):
         pass  # not there, or cut short by a full disk: encode again
-    encoded = _encode(dissector(), prompts, device)
+    encoded = encode(dissector(), prompts, device)
     write_atomically(path, save({"texts": encoded}))
     return encoded
 
 
-def _encode(dissector: Dissector, prompts: list[str], device: torch.device) -> torch.Tensor:
+def encode(dissector: Dissector, prompts: list[str], device: torch.device) -> torch.Tensor:
+    """Return the text embeddings of prompts, ``(prompts, D)`` float32 on the CPU, not normalised.
+
+    Raises
+    ------
+    PluginLoadError
+        When the dissector returns anything else.
+    """
     with at_work(dissector.module, device), torch.inference_mode():
         parts = [
             dissector.encode_texts(prompts[at : at + _CHUNK]).float().cpu() for at in range(0, len(prompts), _CHUNK)

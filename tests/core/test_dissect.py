@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -236,6 +236,19 @@ def test_an_activation_that_is_not_finite_names_layer_and_image() -> None:
         dissect(model=net)
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")])
+def test_too_little_memory_for_a_batch_says_what_to_try(error: RuntimeError) -> None:
+    class Large(Net):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if len(x) > 4:
+                raise error
+            return super().forward(x)
+
+    with pytest.raises(UsageError, match="cpu has too little memory for batches of 8 images") as caught:
+        dissect(model=Large())
+    assert caught.value.hint == "try --batch-size 4"
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
@@ -271,6 +284,40 @@ def test_loading_what_is_no_run_says_so(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(StoreError, match="not a manifest"):
         mcd.load(tmp_path)
+
+
+def test_layers_may_have_other_names() -> None:
+    target = mcd.Target("net", Net(), aliases={"_blocks.0": "conv", "_blocks.1": "head"})
+    found = dissect(model=target, layers="_blocks[{0..1}]")
+    assert found.layers == ["conv", "head"]
+    assert dissect(model=target, layers=["conv", "_blocks.1"]).layers == ["conv", "head"]
+
+
+class TwoValued(mcd.Dataset):
+    """Patches, whose stored values are their negatives."""
+
+    def __len__(self) -> int:
+        return 40
+
+    def scan(self) -> Iterator[mcd.Sample | mcd.Unreadable]:
+        return iter([mcd.Sample(f"{row:02d}", f"{row:02d}") for row in range(40)])
+
+    def read(self, sample: mcd.Sample) -> mcd.Image:
+        return mcd.Image(Patches().images[int(sample.id), 0].numpy(), 1.0)
+
+    def read_stored(self, sample: mcd.Sample) -> mcd.Image:
+        return mcd.Image(1 - Patches().images[int(sample.id), 0].numpy(), 1.0)
+
+
+def test_a_model_that_wants_stored_values_gets_them() -> None:
+    images = Patches().images
+    net = Net().eval()
+    for values, expected in (("displayed", images), ("stored", 1 - images)):
+        target = mcd.Target("net", net, mcd.Preprocessing.model_validate({"values": values}))
+        with torch.inference_mode():
+            plain = net.conv(expected).mean(dim=(2, 3))
+        found = dissect(model=target, dataset=TwoValued()).activations("conv")
+        torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
 
 
 def test_what_is_public_can_be_imported() -> None:

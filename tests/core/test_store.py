@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from mcd.errors import StoreError
-from mcd.extraction.store import Shards, write_atomically
+from mcd.extraction.store import Shards
 from mcd.extraction.sweep import shard_rows
+from mcd.files import write_atomically
 
 
 def shards(folder: Path, key: str = "k" * 64) -> Shards:

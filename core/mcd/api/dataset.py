@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from mcd.api.base import Configured
 from mcd.api.image import Image
 
-__all__ = ["Box", "Dataset", "Sample", "Unreadable"]
+__all__ = ["Box", "Dataset", "Sample", "Unreadable", "read_checked"]
 
 
 @dataclass(frozen=True)
@@ -91,3 +91,26 @@ class Dataset(Configured, abc.ABC):
         mcd.errors.ImageError
             When it cannot be decoded.
         """
+
+    def read_stored(self, sample: Sample) -> Image:
+        """Decode one image without what makes stored values fit for display; by default there is no such thing.
+
+        Raises
+        ------
+        mcd.errors.ImageError
+            When it cannot be decoded.
+        """
+        return self.read(sample)
+
+
+def read_checked(dataset: Dataset, sample: Sample, values: str) -> Image:
+    """Decode one image, with ``"displayed"`` or ``"stored"`` values, and make sure that a model can use it.
+
+    Raises
+    ------
+    mcd.errors.ImageError
+        When it cannot be decoded, is blank or otherwise of no use.
+    """
+    image = dataset.read_stored(sample) if values == "stored" else dataset.read(sample)
+    image.check()
+    return image

@@ -10,6 +10,7 @@ import pydantic
 
 from mcd.api.base import digest
 from mcd.errors import ImageError
+from mcd.options import Settings
 
 if TYPE_CHECKING:
     import torch
@@ -28,10 +29,13 @@ class Image:
         ``(H, W)`` grey or ``(H, W, 3)`` colour; uint8, uint16 or float32.
     maximum
         The value that means white: 255 for 8 bit, 4095 for 12 bit, 1.0 for floats. Black is 0.
+    negative
+        Whether the file holds it as a negative (DICOM's MONOCHROME1). The pixels here are the right way round.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
     maximum: float
+    negative: bool = False
 
     def check(self) -> None:
         """Refuse what no model can use.
@@ -58,12 +62,14 @@ class Image:
             )
 
 
-class Preprocessing(pydantic.BaseModel):
+class Preprocessing(Settings):
     """How an image becomes a network's input: a recipe that is data, recorded with the run.
 
-    It works in two steps. `prepare` runs in a worker: scale to 0…1, resize. `finalize` runs on the device:
-    channels, normalisation; a grey image so travels as one channel. Subclass it and override either step
-    for anything else; add fields for whatever decides the result, so that they enter the fingerprint.
+    It works in steps. In a worker, `picture` does what can be written to an image file once and for all (nothing,
+    here), and `prepare` goes on from there: scale to 0…1, resize. `finalize` runs on the device: channels,
+    normalisation; a grey image so travels as one channel. Subclass it and override any step for anything else;
+    add fields for whatever decides the result, so that they enter the fingerprint. Registered by a plugin, it is a
+    recipe that ``mcd preprocess`` knows by name.
 
     Examples
     --------
@@ -71,8 +77,11 @@ class Preprocessing(pydantic.BaseModel):
     torch.Size([1, 4, 4])
     """
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
+    values: Literal["displayed", "stored"] = pydantic.Field(
+        default="displayed",
+        description="what of a DICOM file it starts from: what a workstation shows (modality and VOI LUT or window), "
+        "or the stored values; other files have only one kind",
+    )
     height: int | None = pydantic.Field(default=None, description="rows of the input; None keeps the image's")
     width: int | None = pydantic.Field(default=None, description="columns of the input; None keeps the image's")
     resize: Literal["letterbox", "squash", "crop"] = pydantic.Field(
@@ -81,7 +90,9 @@ class Preprocessing(pydantic.BaseModel):
         "Mammo-CLIP); crop resizes the shorter side and cuts the centre (as ImageNet models were trained)",
     )
     crop_fraction: float = pydantic.Field(default=1.0, gt=0, le=1, description="for crop: how much of the side is kept")
-    interpolation: Literal["bilinear", "bicubic"] = pydantic.Field(default="bilinear", description="always antialiased")
+    interpolation: Literal["bilinear", "bicubic", "area"] = pydantic.Field(
+        default="bilinear", description="bilinear and bicubic are antialiased; area is OpenCV's INTER_AREA"
+    )
     intensity: Literal["full-range", "min-max"] = pydantic.Field(
         default="full-range", description="full-range divides by the bit depth's white, min-max stretches each image"
     )
@@ -93,10 +104,21 @@ class Preprocessing(pydantic.BaseModel):
         """Return a digest of the recipe."""
         return digest(f"{type(self).__module__}:{type(self).__qualname__}", self.model_dump_json())
 
+    def picture(self, image: Image) -> Image:
+        """Return the image after the steps whose result is an image again; its own results stay as they are.
+
+        Raises
+        ------
+        ImageError
+            When an image is not fit for a step.
+        """
+        return image
+
     def prepare(self, image: Image) -> torch.Tensor:
         """Return the image as float32 ``(1 or 3, height, width)`` in 0…1. Runs in a worker process."""
         import torch
 
+        image = self.picture(image)
         pixels = torch.from_numpy(np.ascontiguousarray(image.pixels, dtype=np.float32))
         pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
         if self.intensity == "min-max":
@@ -148,9 +170,19 @@ class Preprocessing(pydantic.BaseModel):
         return scaled[:, top : top + height, left : left + width]
 
     def _scaled(self, pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        if self.interpolation == "area":
+            return _area(pixels, height, width)
         import torch.nn.functional as functional
 
         scaled = functional.interpolate(
             pixels[None], size=(height, width), mode=self.interpolation, align_corners=False, antialias=True
         )
         return scaled[0].clamp(0.0, 1.0)
+
+
+def _area(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    import cv2
+    import torch
+
+    planes = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in pixels.numpy()]
+    return torch.from_numpy(np.stack(planes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -27,11 +28,14 @@ class Target:
         Takes a batch ``(B, C, H, W)``. The engine puts it in eval mode and on the run's device.
     preprocessing
         How an image becomes its input; the default takes images as they are.
+    aliases
+        Other names by which users may pick layers, each with the module's own: ``{"_blocks.38": "blocks.6.2"}``.
     """
 
     name: str
     module: nn.Module
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 class ModelLoader(Configured, abc.ABC):

@@ -27,10 +27,13 @@ _COMMANDS = {
     "concepts": ("mcd.cli.concepts:concepts", "List concept sets, or show one."),
     "demo": ("mcd.cli.demo:demo", "Dissect the built-in model on phantom mammograms: a minute, no network."),
     "dissect": ("mcd.cli.dissect:dissect", "Dissect a model: label its neurons with concepts."),
+    "embed": ("mcd.cli.embed:embed", "Write the embeddings of images or texts: vectors, no labels."),
     "layers": ("mcd.cli.layers:layers", "List the layers of a model."),
     "plugins": ("mcd.cli.plugins:plugins", "List plugins, or show the settings of one."),
+    "preprocess": ("mcd.cli.preprocess:preprocess", "Write images as a recipe makes them, once and for all."),
     "run": ("mcd.cli.dissect:run_study", "Run a study file (YAML or TOML)."),
     "score": ("mcd.cli.score:score", "Score a stored run anew: other scorer, other concepts, no images."),
+    "zero-shot": ("mcd.cli.zero_shot:zero_shot", "Score images by pairs of prompts: 'no mass' against 'mass'."),
 }
 
 

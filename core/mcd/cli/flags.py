@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from mcd.cli import State
 from mcd.errors import ConfigError
 
-__all__ = ["choices", "data_flags", "model_flags", "plugin_file_flag", "scoring_flags", "study_settings"]
+__all__ = ["choices", "data_flags", "model_flags", "plugin_file_flag", "probe_flags", "scoring_flags", "study_settings"]
 
 _DEFAULTS = {"scorer": "soft-wpmi"}
 """What a --…-arg without its component belongs to; a test holds it to the study's own default."""
@@ -60,10 +60,17 @@ def model_flags(command: Command) -> Command:
 
 
 def data_flags(command: Command) -> Command:
-    """Add the flags that choose probe set and dissector, and how the sweep runs."""
+    """Add the flags that choose pooling, probe set and dissector, and how the sweep runs."""
     return _apply(
         click.option("--pooling", type=click.Choice(["avg", "max", "cls", "tokens"]), default="avg", show_default=True,
                      help="How a map or a row of tokens becomes one number."),
+        probe_flags,
+    )(command)  # fmt: skip
+
+
+def probe_flags(command: Command) -> Command:
+    """Add the flags that choose probe set and dissector, and how images go through it."""
+    return _apply(
         click.option("--dataset", metavar="NAME[:VALUE]", help="The probe set, such as images:DIR or dicom:DIR."),
         click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
         click.option("--dissector", metavar="NAME[:VALUE]", help="The image–text model."),

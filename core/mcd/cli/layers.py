@@ -38,7 +38,7 @@ def layers(
     target, _ = Preparer(ctx.ensure_object(State).host).target(choice)
     found = trial_pass(target)
     if layers:
-        names = set(match_layers(layers, [layer.name for layer in found]))
+        names = set(match_layers(layers, [layer.name for layer in found], target.aliases))
         found = [layer for layer in found if layer.name in names]
     if as_json:
         click.echo(json.dumps([vars(layer) for layer in found], indent=2))

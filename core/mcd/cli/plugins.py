@@ -32,6 +32,7 @@ _FLAGS = {
     Kind.MODEL: ("--model-plugin", "--model-arg"),
     Kind.DISSECTOR: ("--dissector", "--dissector-arg"),
     Kind.DATASET: ("--dataset", "--dataset-arg"),
+    Kind.PREPROCESSING: ("mcd preprocess DIR OUT --recipe", "--recipe-arg"),
     Kind.SCORER: ("--scorer", "--scorer-arg"),
     Kind.REPORTER: ("--reporter", "--reporter-arg"),
     Kind.CONCEPTS: ("--concepts", "--concepts-arg"),
@@ -178,13 +179,18 @@ def _found_anywhere(host: PluginHost, name: str) -> Offer:
 
 def _show_settings(offer: Offer, target: object) -> None:
     from mcd.api.base import Configured
+    from mcd.api.image import Preprocessing
     from mcd.options import describe_options
 
-    if not (isinstance(target, type) and issubclass(target, Configured)):
+    primary = None
+    if isinstance(target, type) and issubclass(target, Preprocessing):
+        rows = describe_options(target)  # a recipe is its own settings
+    elif isinstance(target, type) and issubclass(target, Configured):
+        rows, primary = describe_options(target.Options), target.Options.primary()
+    else:
         what = f"mcd {offer.component.name} --help" if offer.kind is Kind.COMMAND else str(target)
         click.echo(f"  see     {what}")
         return
-    rows = describe_options(target.Options)
     click.echo()
     if not rows:
         click.echo("It has no settings.")
@@ -192,7 +198,6 @@ def _show_settings(offer: Offer, target: object) -> None:
     _table(("setting", "type", "default", "description"), rows)
     flag, argument = _FLAGS[offer.kind]
     click.echo(f"\nset with: {flag} {offer.component.name} {argument} SETTING=VALUE")
-    primary = target.Options.primary()
     if primary is not None:
         click.echo(f"or, for {primary}, in short: {flag} {offer.component.name}:VALUE")
 

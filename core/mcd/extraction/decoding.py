@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from mcd.api.dataset import Dataset, Sample
+from mcd.api.dataset import Dataset, Sample, read_checked
 from mcd.api.image import Preprocessing
 from mcd.errors import ImageError, MCDError
 
@@ -52,9 +52,12 @@ class _Decoder(TorchDataset[_Decoded]):
         # An error crosses the process boundary as text: the loader would otherwise re-raise it as a RuntimeError
         # whose message is a worker's traceback.
         try:
-            image = self._dataset.read(self._samples[row])
-            image.check()
-            return _Decoded(row, {key: recipe.prepare(image) for key, recipe in self._preprocessings.items()})
+            images = {
+                values: read_checked(self._dataset, self._samples[row], values)
+                for values in sorted({recipe.values for recipe in self._preprocessings.values()})
+            }
+            prepared = {key: recipe.prepare(images[recipe.values]) for key, recipe in self._preprocessings.items()}
+            return _Decoded(row, prepared)
         except MCDError as error:
             return _Decoded(row, {}, error.message)
         except (OSError, ValueError, MemoryError) as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from mcd.errors import ConfigError, UnknownNameError, UsageError, nearest
 __all__ = ["Layer", "Layout", "expand_braces", "inspect_layers", "main_output", "match_layers", "select_layers"]
 
 Layout = Literal["NCHW", "NHWC", "tokens", "flat"]
+_NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,23 @@ def main_output(output: object) -> torch.Tensor | None:
     return output if isinstance(output, torch.Tensor) else None
 
 
+class _Output(NamedTuple):
+    """What a layer gave: the type's name and, where there is a tensor in it, its shape."""
+
+    type: str
+    shape: tuple[int, ...] | None
+
+
 def inspect_layers(module: nn.Module, example: torch.Tensor) -> list[Layer]:
     """Run ``example`` ``(2, C, H, W)`` through the module once and describe every layer, in module order."""
-    calls: dict[str, list[object]] = {name: [] for name, _ in module.named_modules() if name}
+    calls: dict[str, list[_Output]] = {name: [] for name, _ in module.named_modules() if name}
     handles = []
 
     def recorder(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
-            calls[name].append(output)
+            tensor = main_output(output)
+            # Shapes only: all outputs of a large network at once would fill the memory.
+            calls[name].append(_Output(type(output).__name__, None if tensor is None else tuple(tensor.shape)))
 
         return hook
 
@@ -76,18 +87,18 @@ def inspect_layers(module: nn.Module, example: torch.Tensor) -> list[Layer]:
     return [_describe(name, modules[name], outputs, example) for name, outputs in calls.items()]
 
 
-def _describe(name: str, module: nn.Module, outputs: Sequence[object], example: torch.Tensor) -> Layer:
+def _describe(name: str, module: nn.Module, outputs: Sequence[_Output], example: torch.Tensor) -> Layer:
     kind = type(module).__name__
     if not outputs:
         return Layer(name, kind, reason="it did not run in a forward pass")
-    tensor = main_output(outputs[0])
-    if tensor is None:
-        return Layer(name, kind, reason=f"its output is a {type(outputs[0]).__name__}, not a tensor")
-    shape = tuple(tensor.shape[1:])
+    whole = outputs[0].shape
+    if whole is None:
+        return Layer(name, kind, reason=f"its output is a {outputs[0].type}, not a tensor")
+    shape = whole[1:]
     if len(outputs) > 1:
         return Layer(name, kind, shape, reason=f"it ran {len(outputs)} times in one forward pass")
-    if tensor.ndim == 0 or tensor.shape[0] != example.shape[0]:
-        return Layer(name, kind, shape, reason=f"axis 0 of its output {tuple(tensor.shape)} is not the batch")
+    if not whole or whole[0] != example.shape[0]:
+        return Layer(name, kind, shape, reason=f"axis 0 of its output {whole} is not the batch")
     layout, reason = _layout(module, shape, (int(example.shape[-2]), int(example.shape[-1])))
     if layout is None:
         return Layer(name, kind, shape, reason=reason)
@@ -166,8 +177,10 @@ def split_patterns(patterns: Iterable[str]) -> list[str]:
     return [part.strip() for text in patterns for part in re.split(r",(?![^{]*\})", text) if part.strip()]
 
 
-def match_layers(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
+def match_layers(patterns: Sequence[str], names: Sequence[str], aliases: Mapping[str, str] = _NO_ALIASES) -> list[str]:
     """Return the names that the patterns pick, in the order of ``names``, each once.
+
+    A pattern that picks none of ``names`` may pick ``aliases``, which stand for names.
 
     ``*`` stands for one part of a dotted name, ``**`` for any number of parts, ``?`` for one character;
     ``[3]`` is ``.3`` and ``[-1]`` the last of that level, as in Python; braces expand (`expand_braces`).
@@ -180,7 +193,7 @@ def match_layers(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
     picked: set[str] = set()
     for written in split_patterns(patterns):
         for pattern in expand_braces(written):
-            matches = _matches(pattern, names)
+            matches = _matches(pattern, names) or [aliases[one] for one in _matches(pattern, list(aliases))]
             if not matches:
                 raise UnknownNameError(
                     f"no layer matches '{written}'", nearest(pattern, names) + "\nlist them with: mcd layers"
@@ -220,7 +233,9 @@ def _part_expression(part: str) -> str:
     return "".join({"*": r"[^.]*", "?": r"[^.]"}.get(character, re.escape(character)) for character in part)
 
 
-def select_layers(patterns: Sequence[str], layers: Sequence[Layer], target: str) -> list[Layer]:
+def select_layers(
+    patterns: Sequence[str], layers: Sequence[Layer], target: str, aliases: Mapping[str, str] = _NO_ALIASES
+) -> list[Layer]:
     """Return the layers that the patterns pick, all of them fit to be dissected.
 
     Raises
@@ -232,7 +247,7 @@ def select_layers(patterns: Sequence[str], layers: Sequence[Layer], target: str)
     if not split_patterns(patterns):
         tops = ", ".join(name for name in by_name if "." not in name)
         raise UsageError(f"which layers of {target} shall be dissected?", f"give --layers PATTERN; it has: {tops}")
-    picked = [by_name[name] for name in match_layers(patterns, list(by_name))]
+    picked = [by_name[name] for name in match_layers(patterns, list(by_name), aliases)]
     refused = [layer for layer in picked if layer.reason]
     if refused:
         lines = "\n".join(f"  {layer.name} ({layer.type}): {layer.reason}" for layer in refused)

@@ -6,9 +6,7 @@ that was killed finds the shards it finished; a run whose inputs changed has ano
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,30 +16,9 @@ import torch
 from safetensors.torch import save
 
 from mcd.errors import StoreError
+from mcd.files import write_atomically
 
-__all__ = ["Shards", "write_atomically"]
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is either wholly there or not at all.
-
-    Raises
-    ------
-    StoreError
-        When the disk is full or may not be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise StoreError(f"cannot write {path}: {error.strerror}", "free space or choose another --output") from None
+__all__ = ["Shards"]
 
 
 class Shards:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -14,7 +14,7 @@ from mcd.api.dataset import Dataset
 from mcd.api.dissector import Dissector
 from mcd.api.image import Preprocessing
 from mcd.api.model import Target
-from mcd.errors import DataError, ImageError
+from mcd.errors import DataError, ImageError, UsageError
 from mcd.events import Event, StageAdvanced, StageFinished, StageStarted
 from mcd.extraction.decoding import Batch, batches, default_workers
 from mcd.extraction.layers import Layer
@@ -68,6 +68,8 @@ class Sweep:
     ----------
     jobs, dissector, dataset, probe
         What is run on what.
+    vectors
+        One more place for the dissector's embeddings; where there are no jobs, the only one.
     device, precision, batch_size, workers
         How; ``workers`` None decides by the number of images.
     on_error
@@ -86,11 +88,12 @@ class Sweep:
     workers: int | None
     on_error: str
     emit: Callable[[Event], None]
+    vectors: Shards | None = None
 
     def run(self) -> int:
         """Compute what is not stored yet; return the number of shards."""
         shards = shard_rows(len(self.probe.samples), self.batch_size)
-        missing = [number for number in range(len(shards)) if not all(job.whole(number) for job in self.jobs)]
+        missing = [number for number in range(len(shards)) if not self._whole(number)]
         total = len(self.probe.samples)
         left = sum(len(rows) for number in missing for rows in shards[number])
         self.emit(StageStarted("sweep", total, "images", done=total - left))
@@ -100,6 +103,9 @@ class Sweep:
             self.compute(work, self._decoded(work, left))
         self.emit(StageFinished("sweep", time.perf_counter() - start))
         return len(shards)
+
+    def _whole(self, shard: int) -> bool:
+        return all(job.whole(shard) for job in self.jobs) and (self.vectors is None or self.vectors.whole(shard))
 
     def _decoded(self, shards: Sequence[tuple[int, list[list[int]]]], images: int) -> Iterator[Batch]:
         return batches(
@@ -149,7 +155,8 @@ class Sweep:
             failed += batch.failed
             if batch.rows:
                 rows += batch.rows
-                embedded, recorded = self._forward(batch)
+                with self._enough_memory():
+                    embedded, recorded = self._forward(batch)
                 embeddings.append(embedded)
                 for kept, caught in zip(activations, recorded, strict=True):
                     kept.append(caught)
@@ -158,9 +165,10 @@ class Sweep:
         for job, kept in zip(self.jobs, activations, strict=True):
             empty = {layer.name: torch.empty(0, layer.neurons) for layer in job.layers}
             joined = {name: torch.cat([one[name] for one in kept]) for name in empty} if kept else empty
-            width = job.embeddings.tensors[IMAGES]
             job.activations.write(number, joined, rows, failed)
-            job.embeddings.write(number, {IMAGES: torch.empty(0, width) if images is None else images}, rows, failed)
+        for store in [*(job.embeddings for job in self.jobs), *filter(None, [self.vectors])]:
+            width = store.tensors[IMAGES]
+            store.write(number, {IMAGES: torch.empty(0, width) if images is None else images}, rows, failed)
 
     def _refuse(self, batch: Batch) -> None:
         if batch.failed and self.on_error == "stop":
@@ -169,6 +177,18 @@ class Sweep:
                 f"{self.probe.samples[row].source or self.probe.samples[row].id}: {reason}",
                 "remove it, or leave such images out with --on-error skip; what is computed so far is kept",
             )
+
+    @contextmanager
+    def _enough_memory(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:  # torch.OutOfMemoryError on a GPU, a plain one on the CPU
+            if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+                raise
+            raise UsageError(
+                f"{self.device.type} has too little memory for batches of {self.batch_size} images",
+                f"try --batch-size {max(1, self.batch_size // 2)}",
+            ) from None
 
     def _forward(self, batch: Batch) -> tuple[torch.Tensor, list[dict[str, torch.Tensor]]]:
         inputs: dict[str, torch.Tensor] = {}

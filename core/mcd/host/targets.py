@@ -20,6 +20,7 @@ _BASES = {
     Kind.MODEL: ("mcd.api.model", "ModelLoader"),
     Kind.DISSECTOR: ("mcd.api.dissector", "Dissector"),
     Kind.DATASET: ("mcd.api.dataset", "Dataset"),
+    Kind.PREPROCESSING: ("mcd.api.image", "Preprocessing"),
     Kind.SCORER: ("mcd.api.scorer", "Scorer"),
     Kind.REPORTER: ("mcd.api.reporter", "Reporter"),
     Kind.CONCEPTS: ("mcd.api.concepts", "ConceptSource"),

@@ -9,14 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pydantic
 import pydicom
+from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
 import mcd
 from mcd.errors import ImageError
-from mcd_plugins.dicom.pixels import rendered
+from mcd_plugins.dicom.pixels import is_negative, positive, rendered
 
 __all__ = ["DicomFolder"]
 
@@ -56,15 +58,15 @@ class DicomFolder(mcd.Dataset):
         return mcd.scan_files(self._paths, _looked_at)
 
     def read(self, sample: mcd.Sample) -> mcd.Image:
-        """Decode one file."""
-        header = _opened(Path(sample.source), pixels=True)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                stored = header.pixel_array
-        except (RuntimeError, ValueError, AttributeError, NotImplementedError, OSError) as error:
-            raise ImageError(_undecoded(header, error)) from None
-        return mcd.Image(rendered(stored, header, self.options.voi == "standard"), 65535.0)
+        """Decode one file and render it for display."""
+        header, stored = _decoded(sample)
+        return mcd.Image(rendered(stored, header, self.options.voi == "standard"), 65535.0, is_negative(header))
+
+    def read_stored(self, sample: mcd.Sample) -> mcd.Image:
+        """Decode one file and leave its values as they are stored; a negative is turned."""
+        header, stored = _decoded(sample)
+        pixels, maximum = positive(stored, header)
+        return mcd.Image(pixels, maximum, is_negative(header))
 
 
 def _may_be_dicom(path: Path) -> bool:
@@ -87,6 +89,16 @@ def _opened(path: Path, *, pixels: bool) -> pydicom.Dataset:
         raise ImageError("it is not a DICOM file") from None
     except (OSError, EOFError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ImageError(f"its header is broken: {error}") from None
+
+
+def _decoded(sample: mcd.Sample) -> tuple[pydicom.Dataset, NDArray[np.generic]]:
+    header = _opened(Path(sample.source), pixels=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return header, header.pixel_array
+    except (RuntimeError, ValueError, AttributeError, NotImplementedError, OSError) as error:
+        raise ImageError(_undecoded(header, error)) from None
 
 
 def _looked_at(path: Path, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:

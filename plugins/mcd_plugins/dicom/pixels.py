@@ -11,7 +11,7 @@ from pydicom.pixels.processing import apply_modality_lut
 
 from mcd.errors import ImageError
 
-__all__ = ["rendered"]
+__all__ = ["is_negative", "positive", "rendered"]
 
 Values = NDArray[np.float64]
 
@@ -28,21 +28,55 @@ def rendered(stored: NDArray[np.generic], header: pydicom.Dataset, voi: bool) ->
     ImageError
         When the photometric interpretation is not grey, or the header's tables contradict themselves.
     """
-    photometric = str(header.get("PhotometricInterpretation", "MONOCHROME2"))
-    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise ImageError(f"photometric interpretation {photometric} is not grey")
-    bits = int(header.get("BitsStored", header.get("BitsAllocated", 16)))
-    if bits > 16:
-        raise ImageError(f"{bits} bits stored; up to 16 can be read")
-    lowest = -(2 ** (bits - 1)) if header.get("PixelRepresentation", 0) else 0
+    negative = is_negative(header)
+    lowest, bits = _range(header)
     possible = np.arange(lowest, lowest + 2**bits)
     table = _displayed(possible, header, voi)
-    if photometric == "MONOCHROME1":
+    if negative:
         table = 1 - table
     index = np.clip(stored.astype(np.int64) - lowest, 0, len(possible) - 1)
     image: NDArray[np.uint16] = (table * 65535 + 0.5).astype(np.uint16)[index]
     image[_padding(stored, header)] = 0
     return image
+
+
+def is_negative(header: pydicom.Dataset) -> bool:
+    """Say whether low values are bright (MONOCHROME1).
+
+    Raises
+    ------
+    ImageError
+        When the photometric interpretation is not grey.
+    """
+    photometric = str(header.get("PhotometricInterpretation", "MONOCHROME2"))
+    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise ImageError(f"photometric interpretation {photometric} is not grey")
+    return photometric == "MONOCHROME1"
+
+
+def positive(stored: NDArray[np.generic], header: pydicom.Dataset) -> tuple[NDArray[np.uint16], float]:
+    """Return the stored values counted from the lowest possible one, a negative turned, and what white is.
+
+    Neither LUT nor window nor padding takes part.
+
+    Raises
+    ------
+    ImageError
+        When the image is not grey or has more than 16 bits.
+    """
+    negative = is_negative(header)
+    lowest, bits = _range(header)
+    white = 2**bits - 1
+    values = np.clip(stored.astype(np.int64) - lowest, 0, white)
+    return (white - values if negative else values).astype(np.uint16), float(white)
+
+
+def _range(header: pydicom.Dataset) -> tuple[int, int]:
+    """Return the lowest possible stored value, and how many bits there are."""
+    bits = int(header.get("BitsStored", header.get("BitsAllocated", 16)))
+    if bits > 16:
+        raise ImageError(f"{bits} bits stored; up to 16 can be read")
+    return (-(2 ** (bits - 1)) if header.get("PixelRepresentation", 0) else 0), bits
 
 
 def _displayed(possible: NDArray[np.int64], header: pydicom.Dataset, voi: bool) -> Values:

@@ -1,0 +1,94 @@
+"""``mcd embed``: vectors of images and texts, for people who want no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mcd.cli import State
+from mcd.cli.flags import plugin_file_flag, probe_flags
+
+if TYPE_CHECKING:
+    from mcd.api.dataset import Dataset
+    from mcd.embedding import Embedder
+
+__all__ = ["embed", "embedder_and_dataset"]
+
+
+@click.command()
+@probe_flags
+@click.option("--text", "given", multiple=True, metavar="TEXT", help="A text to embed. Repeatable.")
+@click.option("--texts", "file", type=click.Path(path_type=Path), metavar="FILE", help="Texts to embed, one a line.")
+@click.option("--concepts", metavar="NAME|FILE", help="A concept set, whose prompts are embedded.")
+@click.option("--raw", is_flag=True, help="Leave the vectors as they are.  [default: scaled to length 1]")
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), metavar="FILE.safetensors",
+              help="Where the vectors go; an interrupted run goes on.")  # fmt: skip
+@plugin_file_flag
+@click.pass_context
+def embed(
+    ctx: click.Context, /, given: tuple[str, ...], file: Path | None, concepts: str | None, raw: bool, output: Path,
+    **_flags: object,
+) -> None:  # fmt: skip
+    """Write the embeddings of images, texts or both.
+
+    \b
+    mcd embed --dissector mammo-clip:FILE.tar --dataset images:DIR -o vectors.safetensors
+    mcd embed --dissector mammo-clip:FILE.tar --text 'no mass' --text mass -o words.safetensors
+
+    The file holds the tensors "images" and "texts", one row each; its metadata says what each row is.
+    """  # noqa: D301 -- \b keeps click from rewrapping
+    from mcd.documents import read_text
+    from mcd.embedding import check_output, write_vectors
+    from mcd.errors import UsageError
+    from mcd.vocabulary import load_concepts
+
+    texts = list(given)
+    if file is not None:
+        texts += [line.strip() for line in read_text(file).splitlines() if line.strip()]
+    if concepts is not None:
+        texts += [concept.prompt for concept in load_concepts(ctx.ensure_object(State).host, concepts).concepts]
+    if not texts and not ctx.params["dataset"]:
+        raise UsageError("nothing to embed", "give --dataset NAME:VALUE, --text TEXT, --texts FILE or --concepts NAME")
+    check_output(output, ".safetensors")
+    embedder, dataset = embedder_and_dataset(ctx)
+    vectors = None if dataset is None else embedder.images(dataset, output)
+    for name, shape in write_vectors(output, embedder, vectors, texts, normalise=not raw).items():
+        click.echo(f"{name}: {shape[0]} vectors of {shape[1]} numbers")
+    click.echo(f"vectors: {output}")
+    if vectors is not None:
+        click.echo(f"which id is which file: {output.with_suffix('.probe_map.csv')} (not for sharing)")
+
+
+def embedder_and_dataset(ctx: click.Context) -> tuple[Embedder, Dataset | None]:
+    """Return what the probe flags of a command ask for; no data set where none is given.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When something asked for does not exist or does not fit.
+    """
+    from mcd.embedding import Embedder
+    from mcd.errors import ConfigError
+    from mcd.options import parse_pairs
+    from mcd.prepare import Preparer
+    from mcd.study import Choice
+
+    flags, state = ctx.params, ctx.ensure_object(State)
+    if not flags["dissector"]:
+        raise ConfigError("no dissector given", "give --dissector NAME; see: mcd plugins list")
+    preparer = Preparer(state.host)
+
+    def chosen(kind: str) -> Choice:
+        options = parse_pairs(flags[f"{kind}_arg"], f"--{kind}-arg")
+        return Choice.model_validate({"plugin": flags[kind], "options": options})
+
+    dataset = preparer.dataset(chosen("dataset"))[0] if flags["dataset"] else None
+    if dataset is not None:
+        len(dataset)  # a folder that is not there is said before the weights are loaded
+    embedder = Embedder(
+        preparer.dissector(chosen("dissector"))[0], device=flags["device"], precision=flags["precision"],
+        batch_size=flags["batch_size"], workers=flags["workers"], on_error=flags["on_error"], emit=state.host.emit,
+    )  # fmt: skip
+    return embedder, dataset

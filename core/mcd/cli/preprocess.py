@@ -1,0 +1,86 @@
+"""``mcd preprocess``: a folder of images as a recipe makes them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from mcd.cli import State
+from mcd.cli.flags import plugin_file_flag
+
+__all__ = ["preprocess"]
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--recipe", required=True, metavar="NAME", help="The preprocessing, such as mammo-clip.")
+@click.option("--recipe-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
+@click.option("--dataset", default="dicom", show_default=True, metavar="NAME",
+              help="How DIR is read: dicom, or images for PNG, JPEG and TIFF.")  # fmt: skip
+@click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
+@click.option("--names", type=click.Choice(["path", "id"]), default="path", show_default=True,
+              help="Keep each image's path below DIR, or name it by its id, which tells nobody's name.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=0), help="Processes.  [default: one a core]")
+@click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
+              help="Images that cannot be used: refuse to go on, or leave them out.")  # fmt: skip
+@plugin_file_flag
+@click.pass_context
+def preprocess(
+    ctx: click.Context, folder: Path, output: Path, recipe: str, recipe_arg: tuple[str, ...], dataset: str,
+    dataset_arg: tuple[str, ...], names: str, workers: int | None, on_error: str,
+) -> None:  # fmt: skip
+    """Write the images below DIR into OUT as a recipe makes them, as PNG. No GPU is needed.
+
+    \b
+    mcd preprocess dicoms/ pngs/ --recipe mammo-clip
+
+    The same command again goes on where it was interrupted, and makes anew only what has changed.
+    """  # noqa: D301 -- \b keeps click from rewrapping
+    from mcd.api.dataset import Dataset
+    from mcd.api.image import Preprocessing
+    from mcd.clock import Clock
+    from mcd.components import Kind
+    from mcd.errors import PluginLoadError, UsageError
+    from mcd.events import RunFailed, RunFinished, RunStarted
+    from mcd.extraction.probe import scan
+    from mcd.options import parse_pairs, validate_options
+    from mcd.pictures import places, write_pictures
+    from mcd.resolve import create
+    from mcd.study import Choice
+
+    host = ctx.ensure_object(State).host
+    made = host.load(Kind.PREPROCESSING, recipe)
+    if not (isinstance(made, type) and issubclass(made, Preprocessing)):
+        raise PluginLoadError(f"preprocessing '{recipe}' is not a subclass of mcd.Preprocessing")
+    settings = validate_options(made, parse_pairs(recipe_arg, "--recipe-arg"), f"preprocessing '{recipe}'")
+    choice = Choice.model_validate(
+        {"plugin": f"{dataset}:{folder}", "options": parse_pairs(dataset_arg, "--dataset-arg")}
+    )
+    images, _ = create(host, Kind.DATASET, choice, Dataset)  # type: ignore[type-abstract]
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"OUT {output} is a file", "choose another OUT")
+    if output.resolve() == folder.resolve() or folder.resolve() in output.resolve().parents:
+        raise UsageError(f"OUT {output} lies in DIR, where it would be read as input", "choose an OUT beside DIR")
+    start, clock = time.perf_counter(), Clock(host.emit)
+    host.emit(RunStarted(f"{folder} preprocessed as {recipe}"))
+    try:
+        with clock.stage("look at images", len(images), "images") as advanced:
+            probe = scan(images, on_error, advanced)
+        work = dict(zip(places(probe.samples, folder, output, by_id=names == "id"), probe.samples, strict=True))
+        with clock.stage("preprocess", len(work), "images") as advanced:
+            outcome = write_pictures(
+                images, settings, work, workers=workers, stop=on_error == "stop", advanced=advanced
+            )
+    except BaseException as error:
+        host.emit(RunFailed(type(error).__name__))
+        raise
+    host.emit(RunFinished(str(output), time.perf_counter() - start))
+    for source, reason in [*((bad.source, bad.reason) for bad in probe.unreadable),
+                           *((sample.source, reason) for sample, reason in outcome.failed)]:  # fmt: skip
+        click.echo(f"left out: {source}: {reason}")
+    kept = f", {outcome.kept} were there" if outcome.kept else ""
+    left = len(probe.unreadable) + len(outcome.failed)
+    click.echo(f"{output}: {outcome.written} written{kept}" + (f", {left} left out" if left else ""))

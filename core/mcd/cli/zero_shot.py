@@ -1,0 +1,74 @@
+"""``mcd zero-shot``: images scored by pairs of prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mcd.cli.embed import embedder_and_dataset
+from mcd.cli.flags import plugin_file_flag, probe_flags
+
+__all__ = ["zero_shot"]
+
+_CHANCE = 0.05
+"""An AUROC this close to one half is called chance."""
+
+
+@click.command(name="zero-shot")
+@probe_flags
+@click.option("--pair", "pairs", nargs=2, multiple=True, required=True, metavar="NEGATIVE POSITIVE",
+              help="Two prompts, such as 'no mass' mass. Repeatable.")  # fmt: skip
+@click.option("--finding", "findings", multiple=True, metavar="NAME",
+              help="What the data set calls it ('*mass': any mass), for an AUROC; one a pair, in order.")  # fmt: skip
+@click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
+              help="Cosines are multiplied by it before the softmax.")  # fmt: skip
+@click.option("--output", "-o", type=click.Path(path_type=Path), default=Path("zero-shot.csv"), show_default=True,
+              metavar="FILE.csv", help="Where the scores go.")  # fmt: skip
+@plugin_file_flag
+@click.pass_context
+def zero_shot(
+    ctx: click.Context, /, pairs: tuple[tuple[str, str], ...], findings: tuple[str, ...], scale: float, output: Path,
+    **_flags: object,
+) -> None:  # fmt: skip
+    """Score images by pairs of prompts: softmax of the two cosines.
+
+    \b
+    mcd zero-shot --dissector mammo-clip:FILE.tar --dataset images:DIR \\
+        --pair 'no mass' mass --pair 'no suspicious calcification' 'suspicious calcification'
+
+    The order of images is what counts: a probability of 0.5 is no threshold.
+    """  # noqa: D301 -- \b keeps click from rewrapping
+    from mcd.cli.tables import print_table
+    from mcd.embedding import check_output
+    from mcd.errors import ConfigError
+    from mcd.files import write_atomically
+    from mcd.zero_shot import auroc, scores, truth
+
+    if findings and len(findings) != len(pairs):
+        raise ConfigError(f"{len(findings)} findings for {len(pairs)} pairs", "give one --finding for each --pair")
+    check_output(output, ".csv")
+    embedder, dataset = embedder_and_dataset(ctx)
+    if dataset is None:
+        raise ConfigError("no dataset given", "give --dataset NAME:VALUE, such as images:DIR")
+    texts = embedder.texts([text for pair in pairs for text in pair])
+    vectors = embedder.images(dataset, output)
+    table = scores(vectors, pairs, texts, scale)
+    write_atomically(output, table.to_csv(index=False, lineterminator="\n").encode())
+    rows, areas = [], []
+    for number, (negative, positive) in enumerate(pairs):
+        mine = table["probability"].iloc[number * len(vectors.samples) : (number + 1) * len(vectors.samples)]
+        row = [negative, positive, f"{mine.min():.4f}", f"{mine.median():.4f}", f"{mine.max():.4f}"]
+        if findings:
+            positives = truth(vectors, findings[number])
+            areas.append(auroc(mine.tolist(), positives))
+            row += [f"{int(positives.sum())}", f"{areas[-1]:.3f}"]
+        rows.append(row)
+    header = ["negative", "positive", "lowest", "median", "highest", *(["positives", "AUROC"] if findings else [])]
+    print_table(header, rows, right=header[2:])
+    for finding, area in zip(findings, areas, strict=True):
+        if abs(area - 0.5) < _CHANCE:
+            click.echo(f"note: {finding}: this is about chance; the dissector does not see it by these prompts")
+        elif area < 0.5:
+            click.echo(f"note: {finding}: worse than chance; are the prompts the right way round?")
+    click.echo(f"scores of {len(vectors.samples)} images: {output}")

@@ -1,0 +1,169 @@
+"""Embeddings by themselves: images or texts through a dissector, nothing else."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+
+import torch
+import torch.nn.functional as functional
+from safetensors.torch import save
+
+from mcd.api.base import digest
+from mcd.api.dataset import Dataset, Sample
+from mcd.api.dissector import Dissector
+from mcd.clock import Clock
+from mcd.dissection import write_probe_map
+from mcd.errors import DataError, UsageError
+from mcd.events import Event, RunFailed, RunFinished, RunStarted
+from mcd.extraction.networks import Precision, fingerprint, pick_device
+from mcd.extraction.probe import ProbeSet, scan
+from mcd.extraction.store import Shards
+from mcd.extraction.sweep import IMAGES, Sweep
+from mcd.files import write_atomically
+from mcd.run import STAGE_VERSION
+from mcd.texts import encode
+from mcd.version import __version__
+
+__all__ = ["Embedder", "Vectors", "check_output", "write_vectors"]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Images of a probe set and their embeddings.
+
+    Parameters
+    ----------
+    samples
+        The images, in order; those that could not be decoded are left out.
+    images
+        ``(len(samples), D)`` float32, not normalised.
+    """
+
+    samples: tuple[Sample, ...]
+    images: torch.Tensor
+
+
+class Embedder:
+    """A dissector at work on images and texts.
+
+    Parameters
+    ----------
+    dissector
+        The image–text model.
+    device, precision, batch_size, workers, on_error
+        As in a study; see `mcd.study.Study`.
+    emit
+        Receives the events.
+    """
+
+    def __init__(
+        self, dissector: Dissector, *, device: str, precision: Precision, batch_size: int, workers: int | None,
+        on_error: str, emit: Callable[[Event], None],
+    ) -> None:  # fmt: skip
+        self.dissector, self.precision, self.batch_size = dissector, precision, batch_size
+        self.workers, self.on_error, self.emit = workers, on_error, emit
+        self.device = pick_device(device)
+        self.fingerprint = digest(dissector.fingerprint(), fingerprint(dissector.module))
+
+    def texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the embeddings ``(len(texts), D)`` float32, not normalised."""
+        return encode(self.dissector, list(texts), self.device)
+
+    def images(self, dataset: Dataset, output: Path) -> Vectors:
+        """Return the embeddings of a data set; what an interrupted call had finished is kept beside ``output``.
+
+        Writes ``output`` with the ending ``.probe_map.csv`` too: which id is which file.
+
+        Raises
+        ------
+        mcd.errors.MCDError
+            When images cannot be used, or the dissector does not take them.
+        """
+        start = time.perf_counter()
+        self.emit(RunStarted(f"images embedded by {self.dissector.name}"))
+        try:
+            found = self._images(dataset, output)
+        except BaseException as error:
+            self.emit(RunFailed(str(error).splitlines()[0] if str(error) else type(error).__name__))
+            raise
+        self.emit(RunFinished(str(output), time.perf_counter() - start))
+        return found
+
+    def _images(self, dataset: Dataset, output: Path) -> Vectors:
+        clock = Clock(self.emit)
+        if self.dissector.caution:
+            clock.warn(self.dissector.caution)
+        with clock.stage("look at images", len(dataset), "images") as advanced:
+            probe = scan(dataset, self.on_error, advanced)
+        if probe.unreadable:
+            clock.warn(f"{len(probe.unreadable)} images cannot be used and are left out")
+        parts = output.with_name(f".{output.name}.parts")
+        store = Shards(parts, self._key(probe), {IMAGES: self.texts(["mammogram"]).shape[1]})
+        shards = Sweep(
+            jobs=(), dissector=self.dissector, dataset=dataset, probe=probe, device=self.device,
+            precision=self.precision, batch_size=self.batch_size, workers=self.workers, on_error=self.on_error,
+            emit=self.emit, vectors=store,
+        ).run()  # fmt: skip
+        rows, failed = store.rows(shards)
+        if failed:
+            clock.warn(f"{len(failed)} images could not be decoded and are left out")
+        if not rows:
+            raise DataError("no image could be decoded")
+        write_probe_map(output.with_suffix(".probe_map.csv"), probe.samples, probe.unreadable, dict(failed))
+        vectors = Vectors(tuple(probe.samples[row] for row in rows), store.read(IMAGES, shards))
+        rmtree(parts, ignore_errors=True)
+        return vectors
+
+    def _key(self, probe: ProbeSet) -> str:
+        return digest(
+            STAGE_VERSION, __version__, torch.__version__, probe.fingerprint, self.precision, self.device.type,
+            str(self.batch_size), self.fingerprint, self.dissector.preprocessing.fingerprint(),
+        )  # fmt: skip
+
+
+def write_vectors(
+    output: Path, embedder: Embedder, vectors: Vectors | None, texts: Sequence[str], *, normalise: bool
+) -> dict[str, tuple[int, ...]]:
+    """Write embeddings as safetensors and return the shape of each tensor.
+
+    ``images`` and ``texts`` are float32 ``(rows, D)``. The metadata entry ``mcd`` is JSON: the dissector, its
+    fingerprint, whether rows have length 1, and what each row is (``image_ids``, ``texts``).
+    """
+    tensors = {}
+    if vectors is not None:
+        tensors["images"] = vectors.images
+    if texts:
+        tensors["texts"] = embedder.texts(texts)
+    if normalise:
+        tensors = {name: functional.normalize(tensor, dim=1) for name, tensor in tensors.items()}
+    record = {
+        "schema": "mcd.vectors/1",
+        "dissector": embedder.dissector.name,
+        "fingerprint": embedder.fingerprint,
+        "normalised": normalise,
+        "image_ids": [sample.id for sample in vectors.samples] if vectors else [],
+        "texts": list(texts),
+    }
+    write_atomically(output, save(tensors, metadata={"mcd": json.dumps(record, ensure_ascii=False)}))
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def check_output(output: Path, suffix: str) -> None:
+    """Refuse a place that a file with this ending cannot be written to, before anything is computed.
+
+    Raises
+    ------
+    UsageError
+        Saying what is wrong with it.
+    """
+    if output.suffix != suffix:
+        raise UsageError(f"output {output} does not end in {suffix}", f"write --output {output.with_suffix(suffix)}")
+    if output.is_dir():
+        raise UsageError(f"output {output} is a folder", "choose another --output")
+    write_atomically(output.with_name(f".{output.name}.test"), b"")
+    output.with_name(f".{output.name}.test").unlink()

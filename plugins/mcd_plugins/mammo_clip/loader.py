@@ -1,0 +1,142 @@
+"""The model loaders ``mammo-clip``, ``mammo-clip-classifier`` and ``mammo-clip-imagenet``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
+from torch import nn
+
+import mcd
+from mcd.errors import CheckpointError, UsageError
+from mcd.options import validate_options
+from mcd_plugins.mammo_clip.network import open_checkpoint
+from mcd_plugins.mammo_clip.preprocessing import MammoClipPreprocessing
+from mcd_plugins.mammo_clip.tower import HEAD, Network, aliases, empty_tower, fill_tower, network_of, timm_names
+
+__all__ = ["ImageNetTower", "MammoClipClassifier", "MammoClipTower", "Recipe", "imagenet_tower", "recipe"]
+
+
+def recipe(changes: Mapping[str, object]) -> MammoClipPreprocessing:
+    """Return the published preprocessing with changes."""
+    return validate_options(MammoClipPreprocessing, changes, "preprocessing 'mammo-clip'")
+
+
+def _checked(changes: dict[str, pydantic.JsonValue]) -> dict[str, pydantic.JsonValue]:
+    recipe(changes)
+    return changes
+
+
+Recipe = Annotated[dict[str, pydantic.JsonValue], pydantic.AfterValidator(_checked)]
+
+
+class _Options(mcd.Options):
+    """Settings that a checkpoint's loader has."""
+
+    checkpoint: Path = pydantic.Field(description="the weights file")
+    preprocessing: Recipe = pydantic.Field(
+        default={}, description='changes to the preprocessing mammo-clip, such as {"crop": false}'
+    )
+
+
+class MammoClipTower(mcd.ModelLoader):
+    """The image tower of a released checkpoint (.tar). Layers: ``blocks.*.*``, or ``image_encoder._blocks[0]``.
+
+    With the dissector ``mammo-clip`` of the same file, one forward pass serves both.
+    """
+
+    Options = _Options
+    options: _Options
+
+    def load(self) -> mcd.Target:
+        """Return the target: 39 blocks with 6,992 neurons (B5), or 23 with 2,824 (B2)."""
+        opened = open_checkpoint(self.options.checkpoint)
+        tower = empty_tower(opened.network)
+        fill_tower(tower, opened.state, opened.path)
+        name = f"Mammo-CLIP {opened.network.upper()} tower"
+        return mcd.Target(name, tower, recipe(self.options.preprocessing), aliases(tower))
+
+
+class MammoClipClassifier(mcd.ModelLoader):
+    """A classifier fine-tuned by the published scripts (.pth). Network and classes are seen from the shapes.
+
+    Layers: the tower's, and ``classifier`` with one neuron a class (density 4, mass 1, suspicious calcification
+    1, BI-RADS 3 or 5).
+    """
+
+    Options = _Options
+    options: _Options
+
+    def load(self) -> mcd.Target:
+        """Return the target."""
+        path = self.options.checkpoint
+        state = mcd.read_state_dict(path)
+        network = network_of(state, path)
+        head = state.get(f"{HEAD}weight")
+        if head is None:
+            hint = "use --model-plugin mammo-clip:FILE" if "logit_scale" in state else "is it a fine-tuned .pth?"
+            raise CheckpointError(f"{path} has no classifier ({HEAD}weight)", hint)
+        left = [name for name in state if not name.startswith(("image_encoder.", HEAD))]
+        if left:
+            raise CheckpointError(f"{path} holds tensors that are no part of the classifier: {', '.join(left[:5])}")
+        tower = empty_tower(network, classes=len(head))
+        fill_tower(tower, state, path)
+        classes = "1 class" if len(head) == 1 else f"{len(head)} classes"
+        name = f"Mammo-CLIP {network.upper()} classifier, {classes}"
+        return mcd.Target(name, tower, recipe(self.options.preprocessing), aliases(tower))
+
+
+class ImageNetTower(mcd.ModelLoader):
+    """The same network, padding and preprocessing with ImageNet weights: the paper's general model G.
+
+    The weights are timm's ``tf_efficientnet_b5.aa_in1k``, from the hub or a file; the ``efficientnet-b5-….pth`` of
+    the widespread PyTorch port will do as well. The name of the released configuration notwithstanding, they are
+    not those of Noisy Student.
+    """
+
+    class Options(mcd.Options):
+        """Settings of the loader."""
+
+        checkpoint: Path | None = pydantic.Field(default=None, description="the weights file")
+        pretrained: bool = pydantic.Field(default=False, description="fetch them from the hub instead")
+        network: Network = pydantic.Field(default="b5", description="b2 or b5")
+        preprocessing: Recipe = pydantic.Field(default={}, description="changes to the preprocessing mammo-clip")
+
+    options: Options
+
+    def load(self) -> mcd.Target:
+        """Return the target."""
+        own = self.options
+        tower = imagenet_tower(own.network, own.checkpoint, own.pretrained)
+        return mcd.Target(f"ImageNet {own.network.upper()} tower", tower, recipe(own.preprocessing), aliases(tower))
+
+
+def imagenet_tower(network: Network, checkpoint: Path | None, pretrained: bool) -> nn.Module:
+    """Return the tower with ImageNet weights from a file, or from the hub where that is asked for.
+
+    Raises
+    ------
+    UsageError
+        When neither or both are given.
+    CheckpointError
+        When the weights do not fit, or cannot be fetched.
+    """
+    name = f"tf_efficientnet_{network}.aa_in1k"
+    if (checkpoint is None) == (not pretrained):
+        raise UsageError(
+            f"the ImageNet tower needs weights: {name}",
+            "give checkpoint=FILE, or pretrained=true to fetch them (one of the two)",
+        )
+    tower = empty_tower(network)
+    if checkpoint is None:
+        from mcd_plugins.timm.loader import TimmLoader
+
+        loader = TimmLoader(TimmLoader.Options(name=name, pretrained=True, num_classes=0))
+        tower.load_state_dict(loader.load().module.state_dict())
+        return tower
+    state = mcd.read_state_dict(checkpoint)
+    kept = {one: tensor for one, tensor in state.items() if not one.startswith(("classifier.", "_fc."))}
+    mcd.fit_state_dict(tower, kept, checkpoint, rename=lambda names: timm_names(tower, names))
+    return tower

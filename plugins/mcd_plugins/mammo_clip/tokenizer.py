@@ -1,0 +1,107 @@
+"""Where the tokenizer's vocabulary comes from, and the tokenizer that Mammo-CLIP was trained with."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import huggingface_hub
+import torch
+from transformers import BertTokenizer
+
+from mcd.errors import CheckpointError
+
+__all__ = ["HUB_NAME", "LENGTH", "Tokenizer", "find_vocabulary"]
+
+HUB_NAME = "emilyalsentzer/Bio_ClinicalBERT"
+LENGTH = 256
+"""Tokens of a text, [CLS] and [SEP] included; the rest is cut off, as in training."""
+_FILE = "vocab.txt"
+_ON_HUB = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def find_vocabulary(choice: str | None, checkpoint: Path) -> Path:
+    """Return the file of the vocabulary.
+
+    Parameters
+    ----------
+    choice
+        A ``vocab.txt``, a folder with one, or the name of a repository on the hub (which may use the network).
+        None looks beside the checkpoint, then into the hub's cache on this machine; never into the network.
+    checkpoint
+        The weights file.
+
+    Raises
+    ------
+    CheckpointError
+        Saying which file to fetch and where to put it.
+    """
+    if choice is None:
+        return _nearby(checkpoint)
+    given = Path(choice).expanduser()
+    if given.is_file():
+        return given
+    if given.is_dir():
+        if (given / _FILE).is_file():
+            return given / _FILE
+        raise CheckpointError(f"the tokenizer's folder {given} has no {_FILE}", _advice(given / _FILE))
+    if _ON_HUB.fullmatch(choice) and not given.exists():
+        return _fetched(choice, checkpoint)
+    raise CheckpointError(f"there is no tokenizer {choice}", _advice(checkpoint.with_name(_FILE)))
+
+
+def _nearby(checkpoint: Path) -> Path:
+    beside = checkpoint.with_name(_FILE)
+    if beside.is_file():
+        return beside
+    cached = huggingface_hub.try_to_load_from_cache(HUB_NAME, _FILE)
+    if isinstance(cached, str):
+        return Path(cached)
+    raise CheckpointError(f"the vocabulary of {HUB_NAME} is not on this machine", _advice(beside))
+
+
+def _fetched(name: str, checkpoint: Path) -> Path:
+    try:
+        return Path(huggingface_hub.hf_hub_download(name, _FILE))
+    except Exception as error:  # the hub's clients raise whatever they come upon
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"the vocabulary of {name} could not be fetched: {reason}", _advice(checkpoint.with_name(_FILE))
+        ) from None
+
+
+def _advice(place: Path) -> str:
+    return (
+        f"fetch {_FILE} (213 kB) of {HUB_NAME} on any machine with network, and put it at {place.absolute()};\n"
+        "or set tokenizer to a folder that has it, to the file, or, with network, to that name"
+    )
+
+
+class Tokenizer:
+    """BERT's WordPiece on a cased vocabulary with lower-casing on, as Mammo-CLIP was trained.
+
+    The repository of its text model has no tokenizer configuration, so the default (lower-case) applied although
+    the vocabulary is cased; words that the vocabulary has with a capital only are split into pieces.
+    """
+
+    def __init__(self, vocabulary: Path, rows: int) -> None:
+        try:
+            self.content = vocabulary.read_bytes()
+            lines = self.content.decode("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"the vocabulary {vocabulary} cannot be read: {error}") from None
+        if len(lines) != rows or not {"[CLS]", "[SEP]", "[PAD]", "[UNK]"} <= set(lines):
+            raise CheckpointError(
+                f"{vocabulary} is not the vocabulary of this text model: {len(lines)} lines for {rows} tokens",
+                f"take the one of {HUB_NAME}",
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._tokenizer = BertTokenizer(str(vocabulary), do_lower_case=True)
+
+    def __call__(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return token ids and attention mask, both int64 ``(len(texts), longest)``."""
+        found = self._tokenizer(list(texts), max_length=LENGTH, padding="longest", truncation=True, return_tensors="pt")
+        return found["input_ids"], found["attention_mask"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mcd.api.base import digest
     from mcd.api.concepts import Concept, ConceptSet, ConceptSource
     from mcd.api.dataset import Box, Dataset, Sample, Unreadable
-    from mcd.api.dissector import Dissector
+    from mcd.api.dissector import Dissector, check_templates, templated
     from mcd.api.image import Image, Preprocessing
     from mcd.api.model import ModelLoader, Target
     from mcd.api.reporter import Reporter
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mcd.facade import dissect
     from mcd.files import files_below, scan_files
     from mcd.hookspecs import hookimpl
+    from mcd.offline import offline
     from mcd.options import Options
     from mcd.version import __version__
 
@@ -51,6 +52,7 @@ _HOME = {
     "TopKScorer": "mcd.api.scorer",
     "Unreadable": "mcd.api.dataset",
     "__version__": "mcd.version",
+    "check_templates": "mcd.api.dissector",
     "digest": "mcd.api.base",
     "dissect": "mcd.facade",
     "errors": "mcd",
@@ -61,10 +63,12 @@ _HOME = {
     "hookimpl": "mcd.hookspecs",
     "load": "mcd.dissection",
     "load_weights": "mcd.checkpoints",
+    "offline": "mcd.offline",
     "ordered_top_k": "mcd.api.scorer",
     "read_checkpoint": "mcd.checkpoints",
     "read_state_dict": "mcd.checkpoints",
     "scan_files": "mcd.files",
+    "templated": "mcd.api.dissector",
 }
 
 __all__ = [
@@ -87,6 +91,7 @@ __all__ = [
     "TopKScorer",
     "Unreadable",
     "__version__",
+    "check_templates",
     "digest",
     "dissect",
     "errors",
@@ -97,10 +102,12 @@ __all__ = [
     "hookimpl",
     "load",
     "load_weights",
+    "offline",
     "ordered_top_k",
     "read_checkpoint",
     "read_state_dict",
     "scan_files",
+    "templated",
 ]
 
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from mcd.errors import CheckpointError
+from mcd.errors import CheckpointError, nearest
 from mcd.unpickling import Foreign, ForeignCallError, plain, restricted_pickle
 
 __all__ = ["find_state_dict", "fit_state_dict", "load_weights", "read_checkpoint", "read_state_dict"]
@@ -25,9 +25,10 @@ _SHOWN = 5
 _AGAIN = "download it again"
 
 
-def load_weights(
-    module: nn.Module, path: Path, *, rename: Callable[[Iterable[str]], Mapping[str, str]] | None = None
-) -> None:
+Renaming = Callable[[Iterable[str]], Mapping[str, str]]
+
+
+def load_weights(module: nn.Module, path: Path, *, rename: Renaming | None = None, prefix: str = "") -> None:
     """Load a weights file into a network; every tensor must find its place.
 
     Parameters
@@ -38,13 +39,44 @@ def load_weights(
         ``.safetensors``, or a file that ``torch.save`` wrote (see `read_state_dict`).
     rename
         Takes the names in the file and returns for each the network's name.
+    prefix
+        Take only the tensors under it (``model.backbone.``), and take it off. Without one, what all names begin
+        with (``model.`` in a Lightning checkpoint) is taken off where the network's names begin after it.
 
     Raises
     ------
     CheckpointError
         When the file cannot be read, or with the missing, unexpected and misshapen tensors.
     """
-    fit_state_dict(module, read_state_dict(path), path, rename=rename)
+    state = read_state_dict(path)
+    state = _under(prefix, state, path) if prefix else _without_common_start(state, module, rename)
+    fit_state_dict(module, state, path, rename=rename)
+
+
+def _under(prefix: str, state: Mapping[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
+    start = prefix.rstrip(".") + "."
+    found = {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
+    if not found:
+        raise CheckpointError(
+            f"{path} has no tensors under '{start}'", nearest(prefix, {name.split(".")[0] for name in state})
+        )
+    return found
+
+
+def _without_common_start(
+    state: dict[str, torch.Tensor], module: nn.Module, rename: Renaming | None
+) -> dict[str, torch.Tensor]:
+    """Return the state without what all its names begin with, if only so they are names of the network."""
+    wanted = module.state_dict().keys()
+    found = state
+    while found:
+        if not wanted.isdisjoint((rename(found) if rename else {name: name for name in found}).values()):
+            return found
+        starts = {name.partition(".")[0] for name in found}
+        if len(starts) > 1 or not all("." in name for name in found):
+            return state
+        found = {name.partition(".")[2]: tensor for name, tensor in found.items()}
+    return state
 
 
 def fit_state_dict(
@@ -52,7 +84,7 @@ def fit_state_dict(
     state: Mapping[str, torch.Tensor],
     path: Path,
     *,
-    rename: Callable[[Iterable[str]], Mapping[str, str]] | None = None,
+    rename: Renaming | None = None,
 ) -> None:
     """Load tensors into a network as `load_weights` does; ``path`` is where messages say they come from.
 
@@ -273,5 +305,9 @@ def _advice(missing: list[str], unexpected: list[str], misshapen: list[str]) -> 
     if all(name.split(".")[0] in heads for name in odd):
         return "only the head differs: set num_classes as in the file (0 for none)"
     if missing and unexpected and not misshapen:
-        return "the names differ: is it another architecture, or a network wrapped in another one?"
+        starts = sorted({name.partition(".")[0] for name in unexpected})
+        return (
+            "the names differ: is it another architecture, or a network inside another one? "
+            f"Then say where: prefix={starts[0] if len(starts) == 1 else '|'.join(starts[:4])}"
+        )
     return "is it the weights of another architecture?"

@@ -198,6 +198,7 @@ class _Run:
 
     def _texts(self) -> torch.Tensor:
         prepared = self.prepared
+        warn_of_long(prepared.dissector, [one.prompt for one in prepared.concepts.concepts], self.clock)
         with self.clock.stage("read concepts", len(prepared.concepts.concepts), "concepts") as advanced:
             for target in prepared.targets:
                 texts = embed_concepts(
@@ -300,6 +301,14 @@ def write_reports(dissection: Dissection, reporters: Sequence[Reporter]) -> None
         folder.mkdir(exist_ok=True)
         for reporter in reporters:
             reporter.report(dissection, folder)
+
+
+def warn_of_long(dissector: Dissector, prompts: Sequence[str], clock: Clock) -> None:
+    """Say which prompts the dissector reads the start of only."""
+    cut = dissector.too_long(prompts)
+    if cut:
+        shown = ", ".join(f"'{text[:60]}…'" for text in cut[:3]) + (" …" if len(cut) > 3 else "")
+        clock.warn(f"{len(cut)} texts are longer than {dissector.name} reads; it sees only their start: {shown}")
 
 
 def _is_tower(target: Target, dissector: Dissector) -> bool:

@@ -106,3 +106,21 @@ def test_other_contents_and_places_are_named(tmp_path: Path) -> None:
         read_state_dict(tmp_path / "none.pth")
     with pytest.raises(CheckpointError, match="is a folder"):
         read_state_dict(tmp_path)
+
+
+def test_a_wrapped_network_is_found_by_what_all_names_begin_with_or_by_its_prefix(tmp_path: Path) -> None:
+    state, module = weights(), net()
+    torch.save({"state_dict": {f"model.backbone.{name}": one for name, one in state.items()}}, tmp_path / "all.ckpt")
+    load_weights(module, tmp_path / "all.ckpt")
+    torch.testing.assert_close(module.state_dict()["0.weight"], state["0.weight"])
+    more = {f"model.{name}": one for name, one in state.items()} | {"head.weight": torch.rand(2, 2)}
+    torch.save(more, tmp_path / "more.ckpt")
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(net(), tmp_path / "more.ckpt")
+    assert "prefix=head|model" in caught.value.hint
+    for prefix in ("model", "model."):
+        again = net()
+        load_weights(again, tmp_path / "more.ckpt", prefix=prefix)
+        torch.testing.assert_close(again.state_dict()["0.weight"], state["0.weight"])
+    with pytest.raises(CheckpointError, match=r"no tensors under 'modle\.'"):
+        load_weights(net(), tmp_path / "more.ckpt", prefix="modle")

@@ -37,6 +37,11 @@ _COMMANDS = {
 }
 
 
+def go_offline() -> None:
+    """Make the hub's client refuse the network; it reads this when it is imported, which is after the flags."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+
+
 class State:
     """What all commands share: the plugin host, made on first use."""
 
@@ -112,9 +117,10 @@ def _print_versions(ctx: click.Context, _parameter: click.Parameter, wanted: boo
     "--plugin-file", "plugin_files", multiple=True, type=click.Path(path_type=Path), metavar="FILE.py",
     help="Load a local plugin file. Repeatable.",
 )  # fmt: skip
+@click.option("--offline", is_flag=True, help="Fetch nothing: what would be downloaded is an error.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
-def cli(ctx: click.Context, plugin_files: tuple[Path, ...], debug: bool) -> None:
+def cli(ctx: click.Context, plugin_files: tuple[Path, ...], offline: bool, debug: bool) -> None:
     """mcd (Mammo-CLIP Dissect) tells what a mammography model has learned.
 
     It shows the model a set of mammograms, records how strongly every neuron responds, and names each neuron
@@ -125,6 +131,8 @@ def cli(ctx: click.Context, plugin_files: tuple[Path, ...], debug: bool) -> None
     state = ctx.ensure_object(State)
     state.plugin_files += plugin_files
     state.debug = state.debug or debug
+    if offline:
+        go_offline()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import click
 from click.core import ParameterSource
 
-from mcd.cli import State
+from mcd.cli import State, go_offline
 from mcd.errors import ConfigError
 
 __all__ = ["choices", "data_flags", "model_flags", "plugin_file_flag", "probe_flags", "scoring_flags", "study_settings"]
@@ -37,11 +37,18 @@ def _set_debug(ctx: click.Context, _parameter: click.Parameter, debug: bool) -> 
     ctx.ensure_object(State).debug |= debug
 
 
+def _set_offline(_ctx: click.Context, _parameter: click.Parameter, offline: bool) -> None:
+    if offline:
+        go_offline()
+
+
 def plugin_file_flag(command: Command) -> Command:
-    """Add --plugin-file and --debug after the command's name too, where people write them."""
+    """Add --plugin-file, --offline and --debug after the command's name too, where people write them."""
     return _apply(
         click.option("--plugin-file", multiple=True, type=click.Path(path_type=Path), metavar="FILE.py", is_eager=True,
                      expose_value=False, callback=_add_files, help="Load a local plugin file. Repeatable."),
+        click.option("--offline", is_flag=True, is_eager=True, expose_value=False, callback=_set_offline,
+                     help="Fetch nothing: what would be downloaded is an error."),
         click.option("--debug", is_flag=True, is_eager=True, expose_value=False, callback=_set_debug,
                      help="Show the traceback of an error."),
     )(command)  # fmt: skip

@@ -13,7 +13,7 @@ from mcd.errors import CheckpointError
 from mcd_plugins.mammo_clip.loader import Recipe, imagenet_tower, recipe
 from mcd_plugins.mammo_clip.network import MammoClipNetwork, Projection, build, built_text, open_checkpoint
 from mcd_plugins.mammo_clip.preprocessing import MammoClipPreprocessing
-from mcd_plugins.mammo_clip.tokenizer import Tokenizer, find_vocabulary
+from mcd_plugins.mammo_clip.tokenizer import LENGTH, Tokenizer, find_vocabulary
 from mcd_plugins.mammo_clip.tower import Network
 
 __all__ = ["MammoClip", "RandomHeads"]
@@ -40,6 +40,10 @@ class _Dissector(mcd.Dissector):
         device = next(self._network.parameters()).device
         ids, mask = self._tokenizer(texts)
         return self._network.texts(ids.to(device), mask.to(device))
+
+    def too_long(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts of more than 256 tokens."""
+        return [text for text in texts if self._tokenizer.length(text) > LENGTH]
 
     def fingerprint(self) -> str:
         """Return a digest of how texts are read; the engine adds the weights. Names of files do not count."""

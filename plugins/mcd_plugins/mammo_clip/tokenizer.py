@@ -105,3 +105,9 @@ class Tokenizer:
         """Return token ids and attention mask, both int64 ``(len(texts), longest)``."""
         found = self._tokenizer(list(texts), max_length=LENGTH, padding="longest", truncation=True, return_tensors="pt")
         return found["input_ids"], found["attention_mask"]
+
+    def length(self, text: str) -> int:
+        """Return how many tokens a text has, nothing cut off."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return len(self._tokenizer(text, verbose=False)["input_ids"])

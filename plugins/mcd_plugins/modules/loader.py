@@ -37,6 +37,9 @@ class ModuleLoader(mcd.ModelLoader):
             default_factory=dict, description="keyword arguments of the function, as JSON"
         )
         checkpoint: Path | None = pydantic.Field(default=None, description="a weights file (.safetensors, .pth, .pt)")
+        prefix: str = pydantic.Field(
+            default="", description="take only the tensors under it, such as model.backbone, from the checkpoint"
+        )
         height: int | None = pydantic.Field(default=None, ge=1, description="rows of the input; by default the image's")
         width: int | None = pydantic.Field(default=None, ge=1, description="columns of the input, likewise")
         channels: Literal[1, 3] | None = pydantic.Field(
@@ -68,7 +71,7 @@ class ModuleLoader(mcd.ModelLoader):
         if not isinstance(module, nn.Module):
             raise UsageError(f"{own.factory} returned a {type(module).__name__}, not an nn.Module")
         if own.checkpoint is not None:
-            mcd.load_weights(module, own.checkpoint)
+            mcd.load_weights(module, own.checkpoint, prefix=own.prefix)
         if isinstance(made, mcd.Target):
             return self._whole(made)
         recipe = mcd.Preprocessing(

@@ -36,6 +36,9 @@ class TimmLoader(mcd.ModelLoader):
 
         name: str = pydantic.Field(description="timm's name of the model, such as resnet50 or tf_efficientnet_lite0")
         checkpoint: Path | None = pydantic.Field(default=None, description="a weights file (.safetensors, .pth, .pt)")
+        prefix: str = pydantic.Field(
+            default="", description="take only the tensors under it, such as model.backbone, from the checkpoint"
+        )
         pretrained: bool = pydantic.Field(default=False, description="fetch timm's weights from the hub")
         num_classes: int | None = pydantic.Field(default=None, ge=0, description="classes of the head; 0 for no head")
         in_chans: Literal[1, 3] = pydantic.Field(default=3, description="channels of the input, 1 or 3")
@@ -56,7 +59,7 @@ class TimmLoader(mcd.ModelLoader):
             raise UsageError("timm: both checkpoint and pretrained are given", "choose one")
         module = self._built()
         if own.checkpoint is not None:
-            mcd.load_weights(module, own.checkpoint, rename=lambda names: _names(module, names))
+            mcd.load_weights(module, own.checkpoint, rename=lambda names: _names(module, names), prefix=own.prefix)
         random = own.checkpoint is None and not own.pretrained
         return mcd.Target(own.name + (" (random weights)" if random else ""), module, self._preprocessing(module))
 

@@ -1,0 +1,111 @@
+"""The dissector ``open-clip``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+import open_clip
+import pydantic
+import torch
+from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+
+import mcd
+from mcd.errors import CheckpointError
+from mcd_plugins.open_clip.building import ClipOptions, built, context, quiet, recipe
+
+__all__ = ["OpenClip"]
+
+
+class _Clip(Protocol):
+    """What all networks of open_clip can do."""
+
+    def encode_image(self, image: torch.Tensor) -> torch.Tensor: ...
+
+    def encode_text(self, text: torch.Tensor) -> torch.Tensor: ...
+
+
+class _Tokenizer(Protocol):
+    """What all its tokenizers can do."""
+
+    context_length: int
+
+    def __call__(self, texts: list[str]) -> torch.Tensor: ...
+
+
+class OpenClip(mcd.Dissector):
+    """Any CLIP that open_clip can build, with its own tokenizer, context length and image transform.
+
+    Most have seen photographs of the world and their captions; what they make of mammograms is the question, not
+    the answer.
+    """
+
+    class Options(ClipOptions):
+        """Settings of the dissector."""
+
+        templates: tuple[str, ...] = pydantic.Field(
+            default=(), description='sentences around each concept, such as ["a mammogram of {}"]; none as published'
+        )
+
+        @pydantic.field_validator("templates")
+        @classmethod
+        def _placed(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+            return mcd.check_templates(templates)
+
+    options: Options
+
+    def __init__(self, options: mcd.Options | None = None) -> None:
+        super().__init__(options)
+        own = self.options
+        network = built(own)
+        folder = context(own)
+        self.name = folder.resolve().name if folder else own.name
+        self.module = network
+        self.image_tower = network.get_submodule("visual")
+        self.preprocessing = recipe(network, own.resize)
+        if self.preprocessing.resize == "crop":
+            self.caution = f"{self.name} sees the centre of images that are not square; resize=letterbox shows all"
+        self._tokenizer = _tokenizer(f"local-dir:{folder}" if folder else own.name)
+        self._network = cast("_Clip", network)
+
+    def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings ``(B, D)``, not normalised."""
+        return self._network.encode_image(batch)
+
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the embeddings ``(len(texts), D)``: of the texts, or the mean over the templates."""
+        return mcd.templated(texts, self.options.templates, self._encoded)
+
+    def _encoded(self, texts: Sequence[str]) -> torch.Tensor:
+        device = next(self.module.parameters()).device
+        return self._network.encode_text(self._tokenizer(list(texts)).to(device))
+
+    def too_long(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts that do not fit into the context, within the longest template."""
+        longest = max(self.options.templates, key=len, default="{}")
+        return [text for text in texts if self._length(longest.replace("{}", text)) > self._tokenizer.context_length]
+
+    def _length(self, text: str) -> int:
+        if isinstance(self._tokenizer, SimpleTokenizer):
+            return len(self._tokenizer.encode(text)) + 2  # it adds the start and the end itself
+        if isinstance(self._tokenizer, HFTokenizer):
+            return len(self._tokenizer.tokenizer(self._tokenizer.clean_fn(text))["input_ids"])
+        return 0
+
+    def fingerprint(self) -> str:
+        """Return a digest of how texts are read; the engine adds the weights."""
+        probe = self._tokenizer(["a probe: MASS, mass, microcalcifications 0.5 mm"])
+        kind = type(self._tokenizer).__name__
+        return mcd.digest("open-clip", open_clip.__version__, kind, str(probe.tolist()), *self.options.templates)
+
+
+def _tokenizer(name: str) -> _Tokenizer:
+    try:
+        with quiet():
+            return cast("_Tokenizer", open_clip.get_tokenizer(name))
+    except Exception as error:  # open_clip and the hub's clients raise whatever they come upon
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"the tokenizer of {name.removeprefix('local-dir:')} is not on this machine: {reason}",
+            "put its files (tokenizer.json, tokenizer_config.json) into the model's folder and give that as name",
+        ) from None

@@ -1,0 +1,127 @@
+"""The dissector ``transformers-clip``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, cast
+
+import pydantic
+import torch
+import transformers
+
+import mcd
+from mcd.errors import CheckpointError, PluginLoadError
+from mcd_plugins.transformers.building import Resize, built, quiet, recipe, unread
+
+__all__ = ["TransformersClip"]
+
+_PADDED = ("siglip", "siglip2")
+"""Kinds of model that were trained on texts filled up to the full context."""
+
+
+class _Clip(Protocol):
+    """What all CLIP-likes of transformers can do."""
+
+    def get_image_features(self, *, pixel_values: torch.Tensor) -> object: ...
+
+    def get_text_features(self, **tokens: torch.Tensor) -> object: ...
+
+
+class TransformersClip(mcd.Dissector):
+    """A CLIP-like of transformers (CLIP, SigLIP, SigLIP 2, AltCLIP …), with its own tokenizer and image processor.
+
+    Checkpoints of the kind of PubMedCLIP are CLIPs and load as such. The name of a folder is read here; any other
+    name is one on the hub, and fetched.
+    """
+
+    class Options(mcd.Options):
+        """Settings of the dissector."""
+
+        name: str = pydantic.Field(description="a folder with model, tokenizer and processor, or a name on the hub")
+        resize: Resize = pydantic.Field(
+            default="own", description="own is the model's; where that crops, letterbox shows whole mammograms"
+        )
+        templates: tuple[str, ...] = pydantic.Field(
+            default=(), description='sentences around each concept, such as ["a mammogram of {}"]; none as published'
+        )
+
+        @pydantic.field_validator("templates")
+        @classmethod
+        def _placed(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+            return mcd.check_templates(templates)
+
+    options: Options
+
+    def __init__(self, options: mcd.Options | None = None) -> None:
+        super().__init__(options)
+        own = self.options
+        network = built(own.name, transformers.AutoModel)
+        if not (hasattr(network, "get_image_features") and hasattr(network, "get_text_features")):
+            raise CheckpointError(
+                f"{own.name} ({type(network).__name__}) has no text tower; a dissector needs one",
+                "as a target it can be used: --model-plugin transformers:NAME",
+            )
+        folder = Path(own.name).expanduser()
+        self.name = folder.resolve().name if folder.is_dir() else own.name
+        self.module, self._network = network, cast("_Clip", network)
+        self.image_tower = network.get_submodule("vision_model") if hasattr(network, "vision_model") else None
+        self.preprocessing = recipe(own.name, own.resize)
+        if self.preprocessing.resize == "crop":
+            self.caution = f"{self.name} sees the centre of images that are not square; resize=letterbox shows all"
+        self._tokenizer = _tokenizer(own.name)
+        config = cast("transformers.PreTrainedConfig", network.config)
+        text = getattr(config, "text_config", config)
+        self._context = min(int(getattr(text, "max_position_embeddings", 77)), self._tokenizer.model_max_length)
+        self._padding = "max_length" if config.model_type in _PADDED else "longest"
+
+    def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings ``(B, D)``, not normalised."""
+        return _tensor(self._network.get_image_features(pixel_values=batch))
+
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the embeddings ``(len(texts), D)``: of the texts, or the mean over the templates."""
+        return mcd.templated(texts, self.options.templates, self._encoded)
+
+    def _encoded(self, texts: Sequence[str]) -> torch.Tensor:
+        tokens = self._tokenizer(
+            list(texts), padding=self._padding, max_length=self._context, truncation=True, return_tensors="pt"
+        )
+        device = next(self.module.parameters()).device
+        known = {name: tokens[name].to(device) for name in ("input_ids", "attention_mask") if name in tokens}
+        return _tensor(self._network.get_text_features(**known))
+
+    def too_long(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts that do not fit into the context, within the longest template."""
+        longest = max(self.options.templates, key=len, default="{}")
+        with quiet():
+            return [text for text in texts
+                    if len(self._tokenizer(longest.replace("{}", text))["input_ids"]) > self._context]  # fmt: skip
+
+    def fingerprint(self) -> str:
+        """Return a digest of how texts are read; the engine adds the weights."""
+        probe = self._tokenizer("a probe: MASS, mass, microcalcifications 0.5 mm")["input_ids"]
+        return mcd.digest(
+            "transformers-clip", transformers.__version__, self._padding, str(self._context), str(probe),
+            *self.options.templates,
+        )  # fmt: skip
+
+
+def _tensor(output: object) -> torch.Tensor:
+    """Return the features: versions before 5 return them as they are, later ones within a record."""
+    found = output if isinstance(output, torch.Tensor) else getattr(output, "pooler_output", None)
+    if not isinstance(found, torch.Tensor):
+        raise PluginLoadError(f"transformers returned features as a {type(output).__name__}, which is not understood")
+    return found
+
+
+def _tokenizer(name: str) -> transformers.PreTrainedTokenizerBase:
+    local = Path(name).expanduser()
+    try:
+        with quiet():
+            found: transformers.PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
+                str(local) if local.is_dir() else name, trust_remote_code=False, local_files_only=local.is_dir()
+            )
+            return found
+    except Exception as error:  # transformers and the hub's clients raise whatever they come upon
+        raise unread(name, "tokenizer", error) from None

@@ -68,7 +68,7 @@ class Zoo(nn.Module):
         self.norm = nn.LayerNorm(8)
         self.back = Permute(0, 3, 1, 2)
         self.pair = Pair()
-        self.as_dict = AsDict()
+        self.as_dict, self.two, self.record = AsDict("x"), AsDict("x", "y"), AsDict("y", "last_hidden_state")
         self.twice = nn.ReLU()
         self.tokens = Tokens()
         self.never = nn.Linear(2, 2)
@@ -78,7 +78,7 @@ class Zoo(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.back(self.norm(self.nhwc(self.conv(x))))
         x = self.pair(x)[0]
-        x = self.as_dict(x)["x"]
+        x = self.record(self.two(self.as_dict(x)["x"])["x"])["last_hidden_state"]
         x = self.twice(self.twice(x))
         tokens = self.tokens(x)
         self.swap(tokens)
@@ -101,8 +101,12 @@ class Pair(nn.Module):
 
 
 class AsDict(nn.Module):
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.names = names
+
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"x": x}
+        return dict.fromkeys(self.names, x)
 
 
 class Tokens(nn.Module):
@@ -114,9 +118,9 @@ def test_outputs_are_told_apart_or_refused_with_the_reason() -> None:
     found = {layer.name: layer for layer in inspect_layers(Zoo().eval(), torch.rand(2, 3, 32, 24))}
     assert {name: (layer.layout, layer.neurons) for name, layer in found.items() if not layer.reason} == {
         "conv": ("NCHW", 8), "nhwc": ("NHWC", 8), "norm": ("NHWC", 8), "back": ("NCHW", 8), "pair": ("NCHW", 8),
-        "tokens": ("tokens", 8), "head": ("flat", 5),
+        "tokens": ("tokens", 8), "head": ("flat", 5), "as_dict": ("NCHW", 8), "record": ("NCHW", 8),
     }  # fmt: skip
-    assert found["as_dict"].reason == "its output is a dict, not a tensor"
+    assert found["two"].reason == "its output is a dict, in which no tensor stands for it"
     assert found["twice"].reason == "it ran 2 times in one forward pass"
     assert found["never"].reason == "it did not run in a forward pass"
     assert "is not the batch" in found["swap"].reason

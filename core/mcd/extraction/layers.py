@@ -47,10 +47,22 @@ class Layer:
     reason: str = ""
 
 
+_NAMED = ("last_hidden_state", "logits")
+"""Entries that stand for a record of several outputs (transformers' ModelOutput), in order of preference."""
+
+
 def main_output(output: object) -> torch.Tensor | None:
-    """Return the tensor a layer's output stands for: itself, or the first of a tuple or list (as published)."""
+    """Return the tensor a layer's output stands for, or None where nothing tells.
+
+    Itself; the first of a tuple or list (as published); of a mapping ``last_hidden_state``, ``logits`` or its only
+    tensor.
+    """
     if isinstance(output, tuple | list) and output:
         output = output[0]
+    elif isinstance(output, Mapping):
+        tensors = [one for one in output.values() if isinstance(one, torch.Tensor)]
+        named = [output[name] for name in _NAMED if isinstance(output.get(name), torch.Tensor)]
+        output = (named or tensors)[0] if named or len(tensors) == 1 else None
     return output if isinstance(output, torch.Tensor) else None
 
 
@@ -93,7 +105,7 @@ def _describe(name: str, module: nn.Module, outputs: Sequence[_Output], example:
         return Layer(name, kind, reason="it did not run in a forward pass")
     whole = outputs[0].shape
     if whole is None:
-        return Layer(name, kind, reason=f"its output is a {outputs[0].type}, not a tensor")
+        return Layer(name, kind, reason=f"its output is a {outputs[0].type}, in which no tensor stands for it")
     shape = whole[1:]
     if len(outputs) > 1:
         return Layer(name, kind, shape, reason=f"it ran {len(outputs)} times in one forward pass")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -135,6 +136,7 @@ _here: list[tuple[Dataset, Preprocessing]] = []
 
 
 def _begin(dataset: Dataset, recipe: Preprocessing) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one answers for them
     _here.append((dataset, recipe))
 
 

@@ -86,15 +86,30 @@ def _default_dict(*_factory: object) -> dict[object, object]:
     return {}
 
 
+class _Sealed:
+    """A function that a pickle may call but not change: on a bare one it could set attributes."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: object) -> object:
+        return self._function(*arguments)
+
+    def __setstate__(self, _state: object) -> None:
+        raise ForeignCallError(self._function.__name__)
+
+
 _KNOWN: dict[str, object] = {
-    "_codecs.encode": _latin1,
+    "_codecs.encode": _Sealed(_latin1),
     "collections.OrderedDict": OrderedDict,
-    "collections.defaultdict": _default_dict,
-    "copyreg._reconstructor": _reconstructor,
+    "collections.defaultdict": _Sealed(_default_dict),
+    "copyreg._reconstructor": _Sealed(_reconstructor),
     "torch.Size": torch.Size,
     "torch.device": torch.device,
-    "torch._utils._rebuild_parameter": torch._utils._rebuild_parameter,
-    "torch._utils._rebuild_tensor_v2": torch._utils._rebuild_tensor_v2,
+    "torch._utils._rebuild_parameter": _Sealed(torch._utils._rebuild_parameter),
+    "torch._utils._rebuild_tensor_v2": _Sealed(torch._utils._rebuild_tensor_v2),
     **{f"builtins.{one.__name__}": one for one in (bool, bytes, complex, dict, float, int, list, object, set, str)},
     "builtins.long": int,  # as protocol 2 calls int and str
     "builtins.unicode": str,

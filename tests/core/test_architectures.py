@@ -41,7 +41,10 @@ def of_open_clip(name: str) -> Callable[[], nn.Module]:
     return lambda: open_clip.create_model(name, load_weights=False).visual
 
 
-SWIN = r"(layers|layers\.\d+(\.blocks(\.\d+(\.(?!attn).*)?)?|\.downsample.*)?|norm|head\.global_pool|patch_embed(\.norm)?)"
+SWIN = (
+    r"(layers|layers\.\d+(\.blocks(\.\d+(\.(?!attn).*)?)?|\.downsample.*)?"
+    r"|norm|head\.global_pool|patch_embed(\.norm)?)"
+)
 CONVNEXT_INNER = r".*\.mlp(\..*)?|.*\.blocks\.\d+\.norm"
 CASES = {
     "resnet18": Case(of_timm("resnet18")),

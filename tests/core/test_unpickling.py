@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 import types
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,6 +107,19 @@ def test_what_would_act_is_refused_by_name(
     with pytest.raises(CheckpointError, match=rf"holds Python objects \(.*{function.__name__}\), which mcd never"):
         read_checkpoint(tmp_path / "a.pth")
     assert not (tmp_path / "boom").exists()
+
+
+def test_a_pickle_cannot_change_the_functions_it_may_call(tmp_path: Path) -> None:
+    torch.save({"weight": WEIGHT, "x": Listed([1])}, tmp_path / "a.pth")
+    rebuild = b"ctorch._utils\n_rebuild_tensor_v2\n"
+    changing = b"\x80\x02" + rebuild + b"N}X\x0c\x00\x00\x00__defaults__(K\x01ts\x86b."  # BUILD with attributes
+    with zipfile.ZipFile(tmp_path / "a.pth") as old, zipfile.ZipFile(tmp_path / "b.pth", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, changing if name.endswith("data.pkl") else old.read(name))
+    before = torch._utils._rebuild_tensor_v2.__defaults__
+    with pytest.raises(CheckpointError, match=r"cannot be read|which mcd never executes|no weights file"):
+        read_checkpoint(tmp_path / "b.pth")
+    assert torch._utils._rebuild_tensor_v2.__defaults__ == before
 
 
 def test_a_whole_pickled_network_is_refused_as_such(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ class MammoClipClassifier(mcd.ModelLoader):
         state = mcd.read_state_dict(path)
         network = network_of(state, path)
         head = state.get(f"{HEAD}weight")
-        if head is None:
+        if head is None or head.ndim != 2:
             hint = "use --model-plugin mammo-clip:FILE" if "logit_scale" in state else "is it a fine-tuned .pth?"
             raise CheckpointError(f"{path} has no classifier ({HEAD}weight)", hint)
         left = [name for name in state if not name.startswith(("image_encoder.", HEAD))]

@@ -181,7 +181,7 @@ def built_text(state: Mapping[str, torch.Tensor], path: Path) -> nn.Module:
         )
         with torch.random.fork_rng(devices=[]):
             model: nn.Module = BertModel(config, add_pooling_layer=False)
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError, TypeError, ZeroDivisionError) as error:
         raise CheckpointError(f"the text model in {path} is no BERT: {error}") from None
     mcd.fit_state_dict(model, own, path)
     return model

@@ -84,7 +84,7 @@ def network_of(state: Mapping[str, torch.Tensor], path: Path) -> Network:
     """
     head = state.get(f"{_PREFIX}_conv_head.weight")
     stem = state.get(f"{_PREFIX}_conv_stem.weight")
-    if head is None or stem is None or len(head) not in _POOLED:
+    if head is None or stem is None or head.ndim != 4 or len(head) not in _POOLED:
         some = ", ".join(sorted({name.split(".")[0] for name in state})[:5])
         raise CheckpointError(
             f"{path} is no checkpoint of Mammo-CLIP B2 or B5: its tensors are called {some} …",

@@ -145,3 +145,14 @@ def test_the_imagenet_tower_takes_the_ports_names_and_timms_and_drops_the_head(b
         load()
     with pytest.raises(CheckpointError, match="does not fit"):
         load(checkpoint=tmp_path / "timm.pth", network="b5")
+
+
+def test_tensors_of_no_shape_where_some_is_needed_are_refused(b2_state: State, tmp_path: Path) -> None:
+    word = "text_encoder.text_encoder.embeddings.position_embeddings.weight"
+    for name in ("image_encoder._conv_head.weight", word):
+        torch.save({"model": {**b2_state, name: torch.tensor(1.0)}}, tmp_path / "flat.tar")
+        with pytest.raises(CheckpointError, match=r"is no checkpoint of Mammo-CLIP|is no BERT"):
+            build(open_checkpoint(tmp_path / "flat.tar"))
+    state = {**classifier_state(b2_state, 1), "classifier.classification_head.weight": torch.tensor(1.0)}
+    with pytest.raises(CheckpointError, match="has no classifier"):
+        MammoClipClassifier(MammoClipClassifier.Options(checkpoint=saved_classifier(state, tmp_path / "c.pth"))).load()

@@ -25,7 +25,7 @@ from mcd.extraction.probe import ProbeSet, scan
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, Sweep
 from mcd.files import write_atomically
-from mcd.run import STAGE_VERSION
+from mcd.run import STAGE_VERSION, warn_of_long
 from mcd.texts import encode
 from mcd.version import __version__
 
@@ -71,7 +71,8 @@ class Embedder:
         self.fingerprint = digest(dissector.fingerprint(), fingerprint(dissector.module))
 
     def texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Return the embeddings ``(len(texts), D)`` float32, not normalised."""
+        """Return the embeddings ``(len(texts), D)`` float32, not normalised; says which texts are too long."""
+        warn_of_long(self.dissector, texts, Clock(self.emit))
         return encode(self.dissector, list(texts), self.device)
 
     def images(self, dataset: Dataset, output: Path) -> Vectors:

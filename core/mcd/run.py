@@ -41,7 +41,7 @@ from mcd.study import Study
 from mcd.texts import embed_concepts
 from mcd.version import __version__
 
-__all__ = ["Prepared", "PreparedTarget", "run", "trial_pass"]
+__all__ = ["Prepared", "PreparedTarget", "run", "trial_pass", "warn_of_long"]
 
 STAGE_VERSION = "sweep/1"
 """Raised when the sweep's numbers change, so that shards of older versions are not read."""

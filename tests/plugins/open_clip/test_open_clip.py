@@ -176,3 +176,7 @@ def test_a_run_with_its_own_tower_as_target(folder: Path, tmp_path: Path, mcd_co
     found = mcd.load(tmp_path / "run")
     assert found.layers == ["transformer.resblocks.0", "transformer.resblocks.1"]
     assert found.labels["neuron"].nunique() == 32
+    out = tmp_path / "words.safetensors"
+    words = mcd_command("embed", "--dissector", f"open-clip:{folder}", "--texts", tmp_path / "words.txt", "-o", out)
+    assert words.code == 0, words.err
+    assert "1 texts are longer than" in " ".join(words.err.split())

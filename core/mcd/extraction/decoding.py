@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import TracebackType
 
 import torch
 from torch.utils.data import DataLoader
@@ -80,6 +83,18 @@ def _collate(decoded: Sequence[_Decoded]) -> Batch:
     return Batch(tuple(one.row for one in good), tensors, failed)
 
 
+def _begin(_worker: int) -> None:
+    """Prepare a worker for Ctrl-C, which reaches the whole process group: the run itself answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = _unless_gone
+
+
+def _unless_gone(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    # A thread of the worker hands tensors over; that the run no longer takes them is not worth a traceback.
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, traceback)
+
+
 def default_workers(images: int) -> int:
     """Return how many worker processes pay off: none for a handful of images, at most eight."""
     return 0 if images < 64 else min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
@@ -108,6 +123,7 @@ def batches(
         collate_fn=_collate,
         pin_memory=pin,
         prefetch_factor=2 if workers else None,
+        worker_init_fn=_begin,
     )
     for batch in loader:
         if not batch.rows and batch.failed and "differ in size" in batch.failed[0][1]:

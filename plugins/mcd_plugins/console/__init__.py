@@ -23,12 +23,13 @@ def mcd_register_reporters() -> list[Component]:
 @hookimpl
 def mcd_on_event(event: Event) -> None:
     """Show progress."""
-    from mcd.events import RunFailed, RunFinished, RunStarted
+    from mcd.events import RunFailed, RunFinished, RunStarted, Warned
     from mcd_plugins.console.progress import Progress
 
     if isinstance(event, RunStarted):
         _open[:] = [Progress()]
-    for progress in _open:
+    showing = _open or ([Progress()] if isinstance(event, Warned) else [])  # a note needs no run around it
+    for progress in showing:
         progress.show(event)
     if isinstance(event, RunFinished | RunFailed):
         _open.clear()

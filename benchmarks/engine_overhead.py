@@ -21,8 +21,9 @@ from mcd.extraction.layers import select_layers
 from mcd.extraction.networks import at_work
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.store import Shards
-from mcd.extraction.sweep import IMAGES, Job, Sweep, shard_rows
-from mcd.run import trial_pass
+from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep, TargetJob, shard_rows
+from mcd.pooling import Pooling
+from mcd.trial import trial_pass
 from mcd_plugins.phantom.dissector import PhantomClip
 from mcd_plugins.timm.loader import TimmLoader
 
@@ -61,16 +62,11 @@ def main(model: str, layers: str, images: int, rounds: int) -> None:
     def engine() -> None:
         with tempfile.TemporaryDirectory() as folder:
             widths = {layer.name: layer.neurons for layer in chosen}
-            job = Job(
-                target,
-                chosen,
-                "avg",
-                Shards(Path(folder), "a" * 64, widths),
-                Shards(Path(folder), "e" * 64, {IMAGES: 128}),
-            )
+            job = TargetJob(target, chosen, Pooling("avg"), [Shards(Path(folder), "a" * 64, widths)])
+            reader = DissectorJob(dissector, [Shards(Path(folder), "e" * 64, {IMAGES: 128})])
             probe = ProbeSet(tuple(mcd.Sample(str(row), str(row)) for row in range(images)))
             sweep = Sweep(
-                [job], dissector, Prepared(), probe, torch.device("cpu"), "fp32", 16, 0, "stop", lambda _: None
+                [job], [reader], Prepared(), probe, torch.device("cpu"), "fp32", 16, 0, "stop", lambda _: None
             )
             sweep.compute([(number, shards[number]) for number in range(len(shards))], iter(decoded))
 

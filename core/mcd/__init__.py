@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mcd.api.dataset import Box, Dataset, Sample, Unreadable
     from mcd.api.dissector import Dissector, check_templates, templated
     from mcd.api.image import Image, Preprocessing
-    from mcd.api.model import ModelLoader, Target
+    from mcd.api.model import ModelLoader, Target, prefix_tokens
     from mcd.api.reporter import Reporter
     from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k
     from mcd.checkpoints import find_state_dict, fit_state_dict, load_weights, read_checkpoint, read_state_dict
@@ -65,6 +65,7 @@ _HOME = {
     "load_weights": "mcd.checkpoints",
     "offline": "mcd.offline",
     "ordered_top_k": "mcd.api.scorer",
+    "prefix_tokens": "mcd.api.model",
     "read_checkpoint": "mcd.checkpoints",
     "read_state_dict": "mcd.checkpoints",
     "scan_files": "mcd.files",
@@ -104,6 +105,7 @@ __all__ = [
     "load_weights",
     "offline",
     "ordered_top_k",
+    "prefix_tokens",
     "read_checkpoint",
     "read_state_dict",
     "scan_files",

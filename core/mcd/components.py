@@ -70,6 +70,8 @@ class Component:
             raise ValueError(f"component name {self.name!r}: use lower-case words joined by hyphens")
         if isinstance(self.requires, str):
             raise ValueError(f"component {self.name!r}: requires is text; write requires=({self.requires!r},)")
+        if not isinstance(self.target, str):
+            raise ValueError(f"component {self.name!r}: target is text, 'package.module:Attribute', imported when used")
         module, _, attribute = self.target.partition(":")
         if not module or not attribute:
             raise ValueError(f"component {self.name!r}: target {self.target!r} is not 'package.module:Attribute'")

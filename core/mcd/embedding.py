@@ -23,7 +23,7 @@ from mcd.events import Event, RunFailed, RunFinished, RunStarted
 from mcd.extraction.networks import Precision, fingerprint, pick_device
 from mcd.extraction.probe import ProbeSet, scan
 from mcd.extraction.store import Shards
-from mcd.extraction.sweep import IMAGES, Sweep
+from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep
 from mcd.files import write_atomically
 from mcd.run import STAGE_VERSION, warn_of_long
 from mcd.texts import encode
@@ -106,9 +106,9 @@ class Embedder:
         parts = output.with_name(f".{output.name}.parts")
         store = Shards(parts, self._key(probe), {IMAGES: self.texts(["mammogram"]).shape[1]})
         shards = Sweep(
-            jobs=(), dissector=self.dissector, dataset=dataset, probe=probe, device=self.device,
-            precision=self.precision, batch_size=self.batch_size, workers=self.workers, on_error=self.on_error,
-            emit=self.emit, vectors=store,
+            targets=(), dissectors=[DissectorJob(self.dissector, [store])], dataset=dataset, probe=probe,
+            device=self.device, precision=self.precision, batch_size=self.batch_size, workers=self.workers,
+            on_error=self.on_error, emit=self.emit,
         ).run()  # fmt: skip
         rows, failed = store.rows(shards)
         if failed:

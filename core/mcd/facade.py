@@ -21,9 +21,10 @@ from mcd.api.model import Target
 from mcd.dissection import Dissection
 from mcd.errors import ConfigError
 from mcd.host import PluginHost
+from mcd.pooling import Pooling
 from mcd.prepare import DatasetLike, Preparer, ScorerLike
 from mcd.run import Prepared, PreparedTarget, run
-from mcd.study import Choice, ModelChoice, Study
+from mcd.study import Choice, DissectorChoice, ModelChoice, Study
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset as TorchDataset
@@ -44,7 +45,7 @@ def dissect(
     dissector: str | Mapping[str, object] | Dissector = "phantom-clip",
     concepts: str | Sequence[str] | ConceptSet = "birads",
     scorer: str | Mapping[str, object] | Scorer | _Function = "soft-wpmi",
-    pooling: Literal["avg", "max", "cls", "tokens"] = "avg",
+    pooling: str = "avg",
     labels_per_neuron: int = 10,
     output: str | Path | None = None,
     device: str = "auto",
@@ -76,7 +77,8 @@ def dissect(
     scorer
         A name, an `mcd.Scorer`, or a function ``(A, P) -> S``.
     pooling
-        How a map or a row of tokens becomes one number a neuron.
+        How a map or a row of tokens becomes one number a neuron: ``avg``, ``max``, ``cls``, ``tokens``,
+        ``gem:EXPONENT``, ``top-fraction:FRACTION``, ``masked-avg``, ``masked-max``; see `mcd.pooling.Pooling`.
     labels_per_neuron
         How many concepts a neuron keeps.
     output
@@ -114,20 +116,20 @@ def dissect(
         model if isinstance(model, Target | nn.Module) else _choice(model, ModelChoice)
     )
     made_dissector, dissector_choice = preparer.dissector(
-        dissector if isinstance(dissector, Dissector) else _choice(dissector, Choice)
+        dissector if isinstance(dissector, Dissector) else _choice(dissector, DissectorChoice)
     )
     made_dataset, dataset_choice = preparer.dataset(_dataset(dataset))
     made_scorer, scorer_choice = preparer.scorer(_scorer(scorer))
     concept_set, concept_choices = _concepts(preparer, concepts)
     study = _study(
-        models=(model_choice.model_copy(update={"layers": patterns, "pooling": pooling}),), dissector=dissector_choice,
+        models=({**model_choice.model_dump(), "layers": patterns, "pooling": pooling},), dissectors=dissector_choice,
         dataset=dataset_choice, scorer=scorer_choice, concepts=concept_choices, labels_per_neuron=labels_per_neuron,
         device=device, precision=precision, batch_size=batch_size, workers=workers, on_error=on_error,
     )  # fmt: skip
     folder = Path(tempfile.mkdtemp(prefix="mcd-")) if output is None else Path(output)
     prepared = Prepared(
-        study, [PreparedTarget(target, patterns, pooling, folder)], made_dissector, made_dataset, concept_set,
-        made_scorer, plugins=preparer.plugins,
+        study, [PreparedTarget(target, patterns, Pooling.parse(pooling), [folder])], [made_dissector], made_dataset,
+        concept_set, made_scorer, plugins=preparer.plugins,
     )  # fmt: skip
     try:
         found = run(prepared, host.emit)[0]

@@ -21,9 +21,10 @@ from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
 from mcd.errors import PluginLoadError, UsageError
+from mcd.pooling import Pooling
 from mcd.resolve import create
 from mcd.run import Prepared, PreparedTarget
-from mcd.study import Choice, ModelChoice, Study
+from mcd.study import Choice, DissectorChoice, ModelChoice, Study
 from mcd.vocabulary import load_concepts
 
 if TYPE_CHECKING:
@@ -38,25 +39,30 @@ ScorerLike = Choice | Scorer | Callable[[torch.Tensor, torch.Tensor], torch.Tens
 def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
     """Create every component of a study.
 
-    Several models get a folder each inside ``output``, named after them.
+    Several models, or dissectors, get a folder each inside ``output``, named after them.
     """
     preparer = Preparer(host)
     scorer, scorer_choice = preparer.scorer(study.scorer)
     concepts = preparer.concepts(study.concepts)
     dataset, dataset_choice = preparer.dataset(study.dataset)
-    dissector, dissector_choice = preparer.dissector(study.dissector)
-    loaded = [preparer.target(model) for model in study.models]
-    folders = _folders(output, [target.name for target, _ in loaded])
+    dissectors = [preparer.dissector(dissector) for dissector in study.dissectors]
+    targets = [preparer.target(model) for model in study.models]
+    folders = _folders(output, [one.name for one, _ in targets], [one.name for one, _ in dissectors])
     resolved = study.model_copy(
-        update={"scorer": scorer_choice, "dataset": dataset_choice, "dissector": dissector_choice}
+        update={
+            "scorer": scorer_choice,
+            "dataset": dataset_choice,
+            "dissectors": tuple(choice for _, choice in dissectors),
+            "models": tuple(choice for _, choice in targets),
+        }
     )
     return Prepared(
-        study=resolved.model_copy(update={"models": tuple(choice for _, choice in loaded)}),
+        study=resolved,
         targets=[
-            PreparedTarget(target, choice.layers, choice.pooling, folder)
-            for (target, choice), folder in zip(loaded, folders, strict=True)
+            PreparedTarget(target, choice.layers, Pooling.parse(choice.pooling), own)
+            for (target, choice), own in zip(targets, folders, strict=True)
         ],
-        dissector=dissector,
+        dissectors=[dissector for dissector, _ in dissectors],
         dataset=dataset,
         concepts=concepts,
         scorer=scorer,
@@ -65,14 +71,20 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
     )
 
 
-def _folders(output: Path, names: Sequence[str]) -> list[Path]:
-    if len(names) == 1:
-        return [output]
-    slugs = [re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "target" for name in names]
+def _folders(output: Path, targets: Sequence[str], dissectors: Sequence[str]) -> list[list[Path]]:
+    """Return, for each target, the folder of its run with each dissector; what there is one of gets no level."""
+    above = [output / slug for slug in _slugs(targets, "models")] if len(targets) > 1 else [output]
+    return [
+        [one / slug for slug in _slugs(dissectors, "dissectors")] if len(dissectors) > 1 else [one] for one in above
+    ]
+
+
+def _slugs(names: Sequence[str], key: str) -> list[str]:
+    slugs = [re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or key for name in names]
     repeated = {slug for slug in slugs if slugs.count(slug) > 1}
     if repeated:
-        raise UsageError(f"two models are called '{sorted(repeated)[0]}'", "give each a name: in the study file")
-    return [output / slug for slug in slugs]
+        raise UsageError(f"two {key} are called '{sorted(repeated)[0]}'", "give each a name: in the study file")
+    return slugs
 
 
 class Preparer:
@@ -101,12 +113,15 @@ class Preparer:
         resolved = ModelChoice.model_validate(choice.model_dump())
         return (replace(target, name=model.name) if model.name else target), resolved
 
-    def dissector(self, dissector: Choice | Dissector) -> tuple[Dissector, Choice]:
+    def dissector(self, dissector: DissectorChoice | Dissector) -> tuple[Dissector, DissectorChoice]:
         """Return a dissector, and the choice that the manifest records."""
         if isinstance(dissector, Dissector):
-            return dissector, _object(dissector)
+            return dissector, DissectorChoice.model_validate(_object(dissector).model_dump())
         self._note(Kind.DISSECTOR, dissector)
-        return create(self.host, Kind.DISSECTOR, dissector, Dissector)  # type: ignore[type-abstract]
+        made, choice = create(self.host, Kind.DISSECTOR, dissector, Dissector)  # type: ignore[type-abstract]
+        if dissector.name:
+            made.name = dissector.name
+        return made, DissectorChoice.model_validate(choice.model_dump())
 
     def dataset(self, dataset: DatasetLike) -> tuple[Dataset, Choice]:
         """Return a data set, and the choice that the manifest records."""

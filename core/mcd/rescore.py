@@ -22,7 +22,7 @@ from mcd.manifest import Manifest
 from mcd.prepare import Preparer
 from mcd.run import score_all
 from mcd.scoring import similarity
-from mcd.study import Choice, Study
+from mcd.study import Choice, DissectorChoice, Study
 from mcd.texts import embed_concepts
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def rescore(
     host.emit(RunStarted(f"{dissection.manifest.target} scored anew with {made.name} on {concept_set.name}"))
 
     def dissector() -> Dissector:
-        return _same_dissector(preparer, study.dissector, dissection)
+        return _same_dissector(preparer, study.dissectors[0], dissection)
 
     store = dissection.folder / dissection.manifest.store.folder
     texts = embed_concepts(
@@ -117,7 +117,7 @@ def _manifest(dissection: Dissection, folder: Path, store: Path) -> Manifest:
     return dissection.manifest.model_copy(deep=True, update={"store": record})
 
 
-def _same_dissector(preparer: Preparer, choice: Choice, dissection: Dissection) -> Dissector:
+def _same_dissector(preparer: Preparer, choice: DissectorChoice, dissection: Dissection) -> Dissector:
     """Make the run's dissector again to encode new concepts, and make sure that it is the same."""
     if choice.plugin == "object":
         raise DataError("the run's dissector was a Python object; new concepts cannot be encoded", "run mcd.dissect")

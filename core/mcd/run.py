@@ -13,14 +13,14 @@ import torch
 
 from mcd.api.base import digest
 from mcd.api.concepts import ConceptSet
-from mcd.api.dataset import Dataset, Sample, read_checked
+from mcd.api.dataset import Dataset
 from mcd.api.dissector import Dissector
 from mcd.api.model import Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
 from mcd.clock import Clock
 from mcd.dissection import PROBE_MAP, Dissection, write_probe_map, write_results
-from mcd.errors import DataError, MCDError, StoreError
+from mcd.errors import MCDError, StoreError, UsageError
 from mcd.events import (
     Event,
     LayerScored,
@@ -28,20 +28,22 @@ from mcd.events import (
     RunFinished,
     RunStarted,
 )
-from mcd.extraction.layers import Layer, inspect_layers, select_layers
-from mcd.extraction.networks import Precision, at_work, fingerprint, pick_device
-from mcd.extraction.pooling import Pooling, pooler
+from mcd.extraction.layers import Layer, select_layers
+from mcd.extraction.networks import fingerprint, pick_device
+from mcd.extraction.pooling import check_pooling
 from mcd.extraction.probe import ProbeSet, scan
 from mcd.extraction.store import Shards
-from mcd.extraction.sweep import IMAGES, Job, Sweep
+from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep, TargetJob
 from mcd.manifest import LayerRecord, Manifest, StoreRecord, machine
+from mcd.pooling import Pooling
 from mcd.run_folder import check_room, open_folder
 from mcd.scoring import label_table, score_layer, similarity
 from mcd.study import Study
 from mcd.texts import embed_concepts
+from mcd.trial import takes_known_input, trial_pass
 from mcd.version import __version__
 
-__all__ = ["Prepared", "PreparedTarget", "run", "trial_pass", "warn_of_long"]
+__all__ = ["Prepared", "PreparedTarget", "run", "score_all", "warn_of_long", "write_reports"]
 
 STAGE_VERSION = "sweep/1"
 """Raised when the sweep's numbers change, so that shards of older versions are not read."""
@@ -49,21 +51,24 @@ STAGE_VERSION = "sweep/1"
 
 @dataclass(frozen=True)
 class PreparedTarget:
-    """A target with what to record of it and the folder of its run."""
+    """A target with what to record of it, and the folders of its runs, one for each dissector."""
 
     target: Target
     layers: Sequence[str]
     pooling: Pooling
-    folder: Path
+    folders: Sequence[Path]
 
 
 @dataclass
 class Prepared:
-    """Everything a run needs, created and validated. ``study`` is what the manifest records."""
+    """Everything a run needs, created and validated.
+
+    ``study`` is what manifests record: each its own target's and dissector's part of it (`Study.only`).
+    """
 
     study: Study
     targets: Sequence[PreparedTarget]
-    dissector: Dissector
+    dissectors: Sequence[Dissector]
     dataset: Dataset
     concepts: ConceptSet
     scorer: Scorer
@@ -71,52 +76,10 @@ class Prepared:
     plugins: dict[str, str] = field(default_factory=dict)
 
 
-def takes_known_input(target: Target) -> bool:
-    """Say whether a target's preprocessing tells size and channels of its input."""
-    recipe = target.preprocessing
-    return recipe.height is not None and recipe.width is not None and recipe.channels is not None
-
-
-def example_input(target: Target, dataset: Dataset | None = None) -> torch.Tensor:
-    """Return a batch of two as the target would see it.
-
-    Noise where the preprocessing says size and channels; otherwise the first image of ``dataset``, and
-    three channels of 224×224 where there is none.
-    """
-    recipe = target.preprocessing
-    if dataset is not None and not takes_known_input(target):
-        for found in dataset.scan():
-            if isinstance(found, Sample):
-                prepared = recipe.prepare(read_checked(dataset, found, recipe.values))
-                return recipe.finalize(prepared[None].repeat(2, 1, 1, 1))
-    size = (2, recipe.channels or 3, recipe.height or 224, recipe.width or 224)
-    return recipe.finalize(torch.rand(size, generator=torch.Generator().manual_seed(0)))
-
-
-def trial_pass(target: Target, dataset: Dataset | None = None) -> list[Layer]:
-    """Return the layers of a target as one forward pass on the CPU shows them.
-
-    Raises
-    ------
-    DataError
-        When the target cannot take such an input.
-    """
-    example = example_input(target, dataset)
-    with at_work(target.module, torch.device("cpu")):
-        try:
-            return inspect_layers(target.module, example)
-        except (RuntimeError, ValueError, TypeError, AssertionError) as error:  # whatever a foreign forward() raises
-            shape = "×".join(map(str, example.shape[1:]))
-            raise DataError(
-                f"{target.name} cannot take an input of {shape} (channels×rows×columns): {str(error).splitlines()[0]}",
-                "give its preprocessing: height, width, channels, mean, std",
-            ) from error
-
-
 def run(prepared: Prepared, emit: Callable[[Event], None]) -> list[Dissection]:
-    """Run a study: one pass over the probe set, then a dissection a target.
+    """Run a study: one pass over the probe set, then a dissection for each target and dissector.
 
-    What is already stored in the targets' folders is used; what an interrupted run stored stays.
+    What is already stored in the run folders is used; what an interrupted run stored stays.
 
     Raises
     ------
@@ -125,7 +88,7 @@ def run(prepared: Prepared, emit: Callable[[Event], None]) -> list[Dissection]:
     """
     start = time.perf_counter()
     names = " and ".join(target.target.name for target in prepared.targets)
-    emit(RunStarted(f"{names} dissected by {prepared.dissector.name}"))
+    emit(RunStarted(f"{names} dissected by {' and '.join(dissector.name for dissector in prepared.dissectors)}"))
     clock = Clock(emit)
     try:
         dissections = _Run(prepared, clock).dissections()
@@ -137,8 +100,22 @@ def run(prepared: Prepared, emit: Callable[[Event], None]) -> list[Dissection]:
     except BaseException as error:
         emit(RunFailed(type(error).__name__))
         raise
-    emit(RunFinished(str(prepared.targets[0].folder), time.perf_counter() - start))
+    emit(RunFinished(str(prepared.targets[0].folders[0]), time.perf_counter() - start))
     return dissections
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """One target with one dissector: a run folder, and its stores in what the sweep writes."""
+
+    number: int
+    target: PreparedTarget
+    dissector: Dissector
+    folder: Path
+    job: TargetJob
+    activations: Shards
+    embeddings: Shards
+    manifest: Manifest
 
 
 class _Run:
@@ -147,16 +124,18 @@ class _Run:
     def __init__(self, prepared: Prepared, clock: Clock) -> None:
         self.prepared, self.clock = prepared, clock
         self.study = prepared.study
-        self.precision: Precision = self.study.precision
         self.device = pick_device(self.study.device)
-        self.dissector_print = digest(prepared.dissector.fingerprint(), fingerprint(prepared.dissector.module))
+        self.prints = {id(one): digest(one.fingerprint(), fingerprint(one.module)) for one in prepared.dissectors}
+        self.weights = {id(one.target): fingerprint(one.target.module) for one in prepared.targets}
 
     def dissections(self) -> list[Dissection]:
         prepared = self.prepared
-        if prepared.dissector.caution:
-            self.clock.warn(prepared.dissector.caution)
-        for target in prepared.targets:
-            open_folder(target.folder, self.study)
+        for dissector in prepared.dissectors:
+            if dissector.caution:
+                self.clock.warn(dissector.caution)
+        for model, target in enumerate(prepared.targets):
+            for number, folder in enumerate(target.folders):
+                open_folder(folder, self.study.only(model, number))
         # A wrong layer name is said at once, unless only an image can tell what the target takes.
         if all(takes_known_input(target.target) for target in prepared.targets):
             layers = [self._layers(target) for target in prepared.targets]
@@ -165,26 +144,28 @@ class _Run:
             probe = self._probe()
             layers = [self._layers(target) for target in prepared.targets]
         prepared.scorer.check(len(probe.samples))
-        texts = self._texts()
-        jobs = [self._job(target, chosen, probe, texts.shape[1])
-                for target, chosen in zip(prepared.targets, layers, strict=True)]  # fmt: skip
-        check_room([(target.folder, job) for target, job in zip(prepared.targets, jobs, strict=True)], probe)
-        manifests = [self._manifest(target, job, probe)
-                     for target, job in zip(prepared.targets, jobs, strict=True)]  # fmt: skip
-        with _closing(manifests, prepared.targets):
-            shards = self._sweep(jobs, probe)
-            return [
-                self._finish(target, job, manifest, probe, texts, shards)
-                for target, job, manifest in zip(prepared.targets, jobs, manifests, strict=True)
-            ]
+        texts = [self._texts(number) for number in range(len(prepared.dissectors))]
+        jobs, readers = self._jobs(layers, probe, [one.shape[1] for one in texts])
+        check_room([*jobs, *readers], prepared.targets[0].folders[0], len(probe.samples))
+        pairs = [
+            self._pair(model, number, job, reader, probe)
+            for model, job in enumerate(jobs)
+            for number, reader in enumerate(readers)
+        ]
+        with _closing(pairs):
+            shards = self._sweep(jobs, readers, probe)
+            return [self._finish(pair, probe, texts[pair.number], shards) for pair in pairs]
 
     def _layers(self, target: PreparedTarget) -> list[Layer]:
-        module = target.target.module
+        if target.pooling.masked and not self.prepared.dataset.has_masks:
+            raise UsageError(
+                f"pooling '{target.pooling}' needs breast masks, which this data set does not have",
+                "use a pooling without masks",
+            )
         found = trial_pass(target.target, self.prepared.dataset)
         chosen = select_layers(target.layers, found, target.target.name, target.target.aliases)
-        modules = dict(module.named_modules())
         for layer in chosen:
-            pooler(modules[layer.name], layer, target.pooling)
+            check_pooling(layer, target.pooling, target.target.first_tokens())
         return chosen
 
     def _probe(self) -> ProbeSet:
@@ -196,100 +177,119 @@ class _Run:
             self.clock.warn(f"{probe.repeats} images repeat the bytes of another one; each still counts by itself")
         return probe
 
-    def _texts(self) -> torch.Tensor:
-        prepared = self.prepared
-        warn_of_long(prepared.dissector, [one.prompt for one in prepared.concepts.concepts], self.clock)
-        with self.clock.stage("read concepts", len(prepared.concepts.concepts), "concepts") as advanced:
-            for target in prepared.targets:
+    def _texts(self, number: int) -> torch.Tensor:
+        """Return the embeddings of the concepts by one dissector, kept in each of its run folders."""
+        dissector, concepts = self.prepared.dissectors[number], self.prepared.concepts
+        warn_of_long(dissector, [one.prompt for one in concepts.concepts], self.clock)
+        with self.clock.stage("read concepts", len(concepts.concepts), "concepts") as advanced:
+            for target in self.prepared.targets:
                 texts = embed_concepts(
-                    target.folder, prepared.concepts, self.dissector_print, lambda: prepared.dissector, self.device
+                    target.folders[number], concepts, self.prints[id(dissector)], lambda: dissector, self.device
                 )
             advanced(len(texts))
         return texts
 
-    def _job(self, prepared: PreparedTarget, layers: Sequence[Layer], probe: ProbeSet, width: int) -> Job:
-        target, dissector = prepared.target, self.prepared.dissector
+    def _jobs(
+        self, layers: Sequence[Sequence[Layer]], probe: ProbeSet, widths: Sequence[int]
+    ) -> tuple[list[TargetJob], list[DissectorJob]]:
+        """Return what the sweep runs, with stores whose keys hold everything that decides their content."""
+        prepared, study = self.prepared, self.study
         images = digest(
-            STAGE_VERSION, __version__, torch.__version__, probe.fingerprint, self.precision, self.device.type,
-            str(self.study.batch_size),
+            STAGE_VERSION, __version__, torch.__version__, probe.fingerprint, study.precision, self.device.type,
+            str(study.batch_size),
         )  # fmt: skip
-        own = digest(fingerprint(target.module), target.preprocessing.fingerprint())
-        described = [part for layer in layers for part in (layer.name, str(layer.layout))]
-        activations = digest(images, own, prepared.pooling, *described)
-        embeddings = digest(images, self.dissector_print, dissector.preprocessing.fingerprint())
-        return Job(
-            target=target,
-            layers=layers,
-            pooling=prepared.pooling,
-            activations=Shards(prepared.folder / "activations", activations, {one.name: one.neurons for one in layers}),
-            embeddings=Shards(prepared.folder / "embeddings", embeddings, {IMAGES: width}),
-            shares_tower=_is_tower(target, dissector),
-        )
+        jobs = []
+        for one, chosen in zip(prepared.targets, layers, strict=True):
+            own = digest(self.weights[id(one.target)], one.target.preprocessing.fingerprint())
+            described = [part for layer in chosen for part in (layer.name, str(layer.layout))]
+            key = digest(images, own, str(one.pooling), *described)
+            neurons = {layer.name: layer.neurons for layer in chosen}
+            stores = [Shards(folder / "activations", key, neurons) for folder in one.folders]
+            jobs.append(TargetJob(one.target, chosen, one.pooling, stores, self._tower_of(one.target)))
+        readers = []
+        for number, dissector in enumerate(prepared.dissectors):
+            key = digest(images, self.prints[id(dissector)], dissector.preprocessing.fingerprint())
+            stores = [Shards(one.folders[number] / "embeddings", key, {IMAGES: widths[number]})
+                      for one in prepared.targets]  # fmt: skip
+            readers.append(DissectorJob(dissector, stores))
+        return jobs, readers
 
-    def _manifest(self, prepared: PreparedTarget, job: Job, probe: ProbeSet) -> Manifest:
-        dissector, scorer = self.prepared.dissector, self.prepared.scorer
-        return Manifest(
-            target=prepared.target.name,
+    def _tower_of(self, target: Target) -> Dissector | None:
+        """Return the dissector whose image tower is the target, if one is."""
+        for dissector in self.prepared.dissectors:
+            tower = dissector.image_tower
+            if tower is None or target.preprocessing.fingerprint() != dissector.preprocessing.fingerprint():
+                continue
+            if tower is target.module or fingerprint(tower) == self.weights[id(target)]:
+                return dissector
+        return None
+
+    def _pair(self, model: int, number: int, job: TargetJob, reader: DissectorJob, probe: ProbeSet) -> _Pair:
+        target, dissector, scorer = self.prepared.targets[model], reader.dissector, self.prepared.scorer
+        activations, embeddings = job.stores[number], reader.stores[model]
+        manifest = Manifest(
+            target=target.target.name,
             dissector=dissector.name,
             scorer=scorer.name,
-            study=self.study.settings(),
+            study=self.study.only(model, number).settings(),
             plugins=self.prepared.plugins,
             machine=machine(str(self.device)),
             fingerprints={
-                "target": fingerprint(prepared.target.module),
-                "dissector": self.dissector_print,
+                "target": self.weights[id(target.target)],
+                "dissector": self.prints[id(dissector)],
                 "probe set": probe.fingerprint,
                 "concepts": self.prepared.concepts.fingerprint(),
                 "scorer": scorer.fingerprint(),
             },
             preprocessing={
-                "target": prepared.target.preprocessing.model_dump(mode="json"),
+                "target": target.target.preprocessing.model_dump(mode="json"),
                 "dissector": dissector.preprocessing.model_dump(mode="json"),
             },
             layers=[LayerRecord(name=one.name, type=one.type, layout=one.layout or "flat", neurons=one.neurons)
                     for one in job.layers],
             store=StoreRecord(
-                activations=job.activations.key,
-                embeddings=job.embeddings.key,
-                embedding_width=job.embeddings.tensors[IMAGES],
+                activations=activations.key,
+                embeddings=embeddings.key,
+                embedding_width=embeddings.tensors[IMAGES],
             ),
         )  # fmt: skip
+        return _Pair(number, target, dissector, target.folders[number], job, activations, embeddings, manifest)
 
-    def _sweep(self, jobs: Sequence[Job], probe: ProbeSet) -> int:
+    def _sweep(self, jobs: Sequence[TargetJob], readers: Sequence[DissectorJob], probe: ProbeSet) -> int:
         start = time.perf_counter()
         shards = Sweep(
-            jobs=jobs, dissector=self.prepared.dissector, dataset=self.prepared.dataset, probe=probe,
-            device=self.device, precision=self.precision, batch_size=self.study.batch_size,
-            workers=self.study.workers, on_error=self.study.on_error, emit=self.clock.emit,
+            targets=jobs, dissectors=readers, dataset=self.prepared.dataset, probe=probe, device=self.device,
+            precision=self.study.precision, batch_size=self.study.batch_size, workers=self.study.workers,
+            on_error=self.study.on_error, emit=self.clock.emit,
         ).run()  # fmt: skip
         self.clock.seconds["sweep"] = time.perf_counter() - start
         return shards
 
-    def _finish(
-        self, prepared: PreparedTarget, job: Job, manifest: Manifest, probe: ProbeSet, texts: torch.Tensor, shards: int
-    ) -> Dissection:
-        rows, failed = job.activations.rows(shards)
-        if rows != job.embeddings.rows(shards)[0]:
-            raise StoreError(f"{prepared.folder}: activations and embeddings hold different images")
+    def _finish(self, pair: _Pair, probe: ProbeSet, texts: torch.Tensor, shards: int) -> Dissection:
+        manifest = pair.manifest
+        rows, failed = pair.activations.rows(shards)
+        if rows != pair.embeddings.rows(shards)[0]:
+            raise StoreError(f"{pair.folder}: activations and embeddings hold different images")
         if failed:
             self.clock.warn(f"{len(failed)} images could not be decoded and are left out (see probe_map.csv)")
         self.prepared.scorer.check(len(rows))
-        write_probe_map(prepared.folder / PROBE_MAP, probe.samples, probe.unreadable, dict(failed))
+        write_probe_map(pair.folder / PROBE_MAP, probe.samples, probe.unreadable, dict(failed))
         manifest.store.shards = shards
         manifest.images = len(rows)
         if probe.unreadable or failed:
             manifest.left_out = {"unreadable": len(probe.unreadable), "not decoded": len(failed)}
         ids = [probe.samples[row].id for row in rows]
         terms = [concept.term for concept in self.prepared.concepts.concepts]
-        cosine = similarity(job.embeddings.read(IMAGES, shards), texts, ids, terms)
-        dissection = Dissection(prepared.folder, manifest, pd.DataFrame())
+        cosine = similarity(pair.embeddings.read(IMAGES, shards), texts, ids, terms)
+        dissection = Dissection(pair.folder, manifest, pd.DataFrame())
         labels = score_all(
             dissection, cosine, self.prepared.concepts, self.prepared.scorer, self.study.labels_per_neuron, self.clock
         )
-        job.activations.forget_others()
-        job.embeddings.forget_others()
-        manifest.status, manifest.seconds, manifest.warnings = "finished", self.clock.seconds, self.clock.warnings
-        write_results(prepared.folder, manifest, labels)
+        pair.activations.forget_others()
+        pair.embeddings.forget_others()
+        manifest.status, manifest.seconds = "finished", dict(self.clock.seconds)
+        manifest.warnings = list(dict.fromkeys(self.clock.warnings))
+        write_results(pair.folder, manifest, labels)
         dissection.labels = labels
         return dissection
 
@@ -311,25 +311,18 @@ def warn_of_long(dissector: Dissector, prompts: Sequence[str], clock: Clock) -> 
         clock.warn(f"{len(cut)} texts are longer than {dissector.name} reads; it sees only their start: {shown}")
 
 
-def _is_tower(target: Target, dissector: Dissector) -> bool:
-    tower = dissector.image_tower
-    if tower is None or target.preprocessing.fingerprint() != dissector.preprocessing.fingerprint():
-        return False
-    return tower is target.module or fingerprint(tower) == fingerprint(target.module)
-
-
 @contextlib.contextmanager
-def _closing(manifests: Sequence[Manifest], targets: Sequence[PreparedTarget]) -> Iterator[None]:
+def _closing(pairs: Sequence[_Pair]) -> Iterator[None]:
     """Keep the manifests on disk true: running, then how it ended if it did not end well."""
-    for manifest, target in zip(manifests, targets, strict=True):
-        manifest.write(target.folder)
+    for pair in pairs:
+        pair.manifest.write(pair.folder)
     try:
         yield
     except BaseException as error:
-        for manifest, target in zip(manifests, targets, strict=True):
-            manifest.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        for pair in pairs:
+            pair.manifest.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             with contextlib.suppress(StoreError):  # the error on its way out matters more
-                manifest.write(target.folder)
+                pair.manifest.write(pair.folder)
         raise
 
 

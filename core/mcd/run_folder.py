@@ -13,8 +13,7 @@ from mcd.manifest import FILE, Manifest
 from mcd.study import Study
 
 if TYPE_CHECKING:
-    from mcd.extraction.probe import ProbeSet
-    from mcd.extraction.sweep import Job
+    from mcd.extraction.sweep import DissectorJob, TargetJob
 
 __all__ = ["check_room", "open_folder"]
 
@@ -59,7 +58,7 @@ def _differences(before: Mapping[str, object], now: Mapping[str, object]) -> lis
     return [key for key in keys if before.get(key) != now.get(key)]
 
 
-def check_room(jobs: Sequence[tuple[Path, Job]], probe: ProbeSet) -> None:
+def check_room(jobs: Sequence[TargetJob | DissectorJob], folder: Path, images: int) -> None:
     """Refuse a run whose shards would not fit on the disk.
 
     Raises
@@ -67,13 +66,10 @@ def check_room(jobs: Sequence[tuple[Path, Job]], probe: ProbeSet) -> None:
     StoreError
         Saying how much is needed and how much is there.
     """
-    needed = sum(
-        4 * len(probe.samples) * (sum(job.activations.tensors.values()) + sum(job.embeddings.tensors.values()))
-        for _, job in jobs
-    )
-    free = shutil.disk_usage(jobs[0][0]).free
+    needed = sum(4 * images * sum(job.stores[0].tensors.values()) for job in jobs)  # float32; one file, several names
+    free = shutil.disk_usage(folder).free
     if needed > free:
         raise StoreError(
-            f"the run needs about {needed / 2**20:.0f} MiB in {jobs[0][0]}, but {free / 2**20:.0f} MiB are free",
+            f"the run needs about {needed / 2**20:.0f} MiB in {folder}, but {free / 2**20:.0f} MiB are free",
             "free space, choose another --output or fewer layers",
         )

@@ -8,7 +8,9 @@ import pydantic
 from pydantic import Field
 from pydantic_core import CoreSchema
 
-__all__ = ["Choice", "ModelChoice", "Study"]
+from mcd.pooling import Pooling
+
+__all__ = ["Choice", "DissectorChoice", "ModelChoice", "Study"]
 
 
 def _or_text(schema: dict[str, object], name: str) -> dict[str, object]:
@@ -60,6 +62,10 @@ Choices = Annotated[tuple[Choice, ...], pydantic.BeforeValidator(_as_list), _One
 Patterns = Annotated[tuple[str, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
 
 
+def _pooling(text: str) -> str:
+    return str(Pooling.parse(text))
+
+
 class ModelChoice(Choice):
     """A target: a model loader with its settings, the layers to dissect and how to pool them."""
 
@@ -67,22 +73,33 @@ class ModelChoice(Choice):
     layers: Patterns = Field(
         default=(), description="patterns that pick layers: blocks.*, blocks[3][0], layer{1..4}; see: mcd layers"
     )
-    pooling: Literal["avg", "max", "cls", "tokens"] = Field(
-        default="avg", description="how a map or a row of tokens becomes one number"
+    pooling: Annotated[str, pydantic.AfterValidator(_pooling)] = Field(
+        default="avg",
+        description="how a map or a row of tokens becomes one number: avg, max, cls, tokens, gem[:EXPONENT], "
+        "top-fraction[:FRACTION], masked-avg, masked-max",
     )
 
 
+class DissectorChoice(Choice):
+    """A dissector with its settings."""
+
+    name: str = Field(default="", description="what tables call it; by default what it calls itself")
+
+
+DissectorChoices = Annotated[tuple[DissectorChoice, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
 ModelChoices = Annotated[tuple[ModelChoice, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
 
 
 class Study(pydantic.BaseModel):
-    """Everything that decides a run. Several models make several dissections in one pass over the images."""
+    """Everything that decides a run. Several models, or dissectors, make several dissections in one pass."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: Literal["mcd.study/1"] = Field(default="mcd.study/1", alias="schema", description="version of this format")
     models: ModelChoices = Field(min_length=1, description="the targets")
-    dissector: Choice = Field(description="the image–text model that gives concepts meaning")
+    dissectors: DissectorChoices = Field(
+        min_length=1, description="the image–text models that give concepts meaning; each makes its own dissections"
+    )
     dataset: Choice = Field(description="where the probe set comes from")
     concepts: Choices = Field(
         default=(Choice(plugin="birads"),), min_length=1, description="concept sets, or files; several are joined"
@@ -100,10 +117,15 @@ class Study(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _distinct_names(self) -> Study:
-        names = [model.name for model in self.models if model.name]
-        if len(set(names)) < len(names):
-            raise ValueError("models: two of them have the same name")
+        for key, choices in (("models", self.models), ("dissectors", self.dissectors)):
+            names = [choice.name for choice in choices if choice.name]
+            if len(set(names)) < len(names):
+                raise ValueError(f"{key}: two of them have the same name")
         return self
+
+    def only(self, model: int, dissector: int) -> Study:
+        """Return the study of one of the models with one of the dissectors, as if the others were not there."""
+        return self.model_copy(update={"models": (self.models[model],), "dissectors": (self.dissectors[dissector],)})
 
     def settings(self) -> dict[str, pydantic.JsonValue]:
         """Return the study as plain data, defaults included: what the manifest records."""

@@ -15,6 +15,7 @@ from torch import nn
 
 from mcd.extraction.layers import inspect_layers
 from mcd.extraction.pooling import Recorder
+from mcd.pooling import Pooling
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
 MAPS = r"$^"  # no layer gives rows × columns × channels
@@ -105,7 +106,7 @@ def test_every_layer_is_read_as_by_hand_or_refused_with_a_reason(name: str) -> N
 
     for one in caught:
         modules[one].register_forward_hook(keep(one))
-    with torch.inference_mode(), Recorder(network, readable, "avg") as recorder:
+    with torch.inference_mode(), Recorder(network, readable, Pooling("avg")) as recorder:
         network(batch)
         found = recorder.take()
     for layer in readable:

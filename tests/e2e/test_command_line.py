@@ -67,13 +67,13 @@ def test_a_study_file_in_yaml_and_toml_is_the_same_run(mcd_command: Callable, pi
     (tmp_path / "data" / "study.yaml").write_text(
         "schema: mcd.study/1\n"
         "models: {plugin: phantom-mammo, layers: ['stages.*']}\n"
-        "dissector: phantom-clip\n"
+        "dissectors: phantom-clip\n"
         "dataset: images:pictures\n"  # from the study file, not from where mcd runs
         "concepts: phantom\n"
         "scorer: {plugin: soft-wpmi, options: {top_k: 10}}\n"
     )
     (tmp_path / "data" / "study.toml").write_text(
-        'schema = "mcd.study/1"\ndissector = "phantom-clip"\ndataset = "images:pictures"\nconcepts = "phantom"\n'
+        'schema = "mcd.study/1"\ndissectors = "phantom-clip"\ndataset = "images:pictures"\nconcepts = "phantom"\n'
         '[[models]]\nplugin = "phantom-mammo"\nlayers = ["stages.*"]\n'
         '[scorer]\nplugin = "soft-wpmi"\noptions = {top_k = 10}\n'
     )
@@ -95,7 +95,7 @@ def test_several_models_are_dissected_in_one_pass(mcd_command: Callable, tmp_pat
         "models:\n"
         "  - {plugin: phantom-mammo, layers: head}\n"
         "  - {plugin: phantom-clip, name: tower, layers: 'stages.*'}\n"
-        "dissector: phantom-clip\n"
+        "dissectors: phantom-clip\n"
         "dataset: {plugin: phantom, options: {patients: 25}}\n"
         "concepts: phantom\n"
     )
@@ -129,7 +129,7 @@ def test_a_setting_without_its_component_belongs_to_the_default() -> None:
 @pytest.mark.parametrize(
     ("line", "text", "message"),
     [
-        (4, "dissektor: phantom-clip", "study.yaml:4: unknown setting 'dissektor': did you mean 'dissector'"),
+        (4, "dissektors: phantom-clip", "study.yaml:4: unknown setting 'dissektors': did you mean 'dissectors'"),
         (4, "batch_size: many", "study.yaml:4: setting 'batch_size'"),
         (4, "scorer: [", "study.yaml:"),
         (4, "scorer: {plugin: wpmi, optoins: {}}", "did you mean 'options'"),
@@ -142,7 +142,7 @@ def test_a_wrong_study_file_is_told_with_its_line(
     mcd_command: Callable,
     tmp_path: Path,  # type: ignore[type-arg]
 ) -> None:
-    (tmp_path / "study.yaml").write_text(f"models: phantom-mammo\ndataset: phantom\ndissector: phantom-clip\n{text}\n")
+    (tmp_path / "study.yaml").write_text(f"models: phantom-mammo\ndataset: phantom\ndissectors: phantom-clip\n{text}\n")
     done = mcd_command("run", "study.yaml", cwd=tmp_path)
     assert done.code == 2
     assert message in done.err

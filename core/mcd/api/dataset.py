@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from mcd.api.base import Configured
 from mcd.api.image import Image
+from mcd.errors import ImageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["Box", "Dataset", "Sample", "Unreadable", "read_checked"]
 
@@ -102,9 +108,24 @@ class Dataset(Configured, abc.ABC):
         """
         return self.read(sample)
 
+    has_masks: bool = False
+    """Whether `mask` knows where the breast is."""
 
-def read_checked(dataset: Dataset, sample: Sample, values: str) -> Image:
+    def mask(self, sample: Sample, image: Image) -> NDArray[np.bool_]:
+        """Return where the breast is in a decoded image, ``(H, W)``; called only where `has_masks` is set.
+
+        Raises
+        ------
+        mcd.errors.ImageError
+            When no breast is found.
+        """
+        raise NotImplementedError
+
+
+def read_checked(dataset: Dataset, sample: Sample, values: str, *, masked: bool = False) -> Image:
     """Decode one image, with ``"displayed"`` or ``"stored"`` values, and make sure that a model can use it.
+
+    With ``masked``, it carries its breast mask.
 
     Raises
     ------
@@ -113,4 +134,9 @@ def read_checked(dataset: Dataset, sample: Sample, values: str) -> Image:
     """
     image = dataset.read_stored(sample) if values == "stored" else dataset.read(sample)
     image.check()
-    return image
+    if not masked:
+        return image
+    mask = dataset.mask(sample, image)
+    if mask.shape != image.pixels.shape[:2]:
+        raise ImageError(f"its breast mask is {mask.shape}, the image {image.pixels.shape[:2]}")
+    return replace(image, mask=mask)

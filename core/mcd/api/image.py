@@ -31,11 +31,14 @@ class Image:
         The value that means white: 255 for 8 bit, 4095 for 12 bit, 1.0 for floats. Black is 0.
     negative
         Whether the file holds it as a negative (DICOM's MONOCHROME1). The pixels here are the right way round.
+    mask
+        Where the breast is, ``(H, W)``; None where nobody asked for it. Steps that cut or resize take it along.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
     maximum: float
     negative: bool = False
+    mask: NDArray[np.bool_] | None = None
 
     def check(self) -> None:
         """Refuse what no model can use.
@@ -127,6 +130,24 @@ class Preprocessing(Settings):
         else:
             pixels = pixels / image.maximum
         return self._resized(pixels).contiguous()
+
+    def prepare_mask(self, image: Image) -> torch.Tensor:
+        """Return the breast mask of an image as its `prepare` shows it: float32 ``(1, height, width)`` in 0…1.
+
+        Raises
+        ------
+        ImageError
+            When no breast is left in it.
+        """
+        import torch
+
+        mask = self.picture(image).mask
+        if mask is None:
+            raise ImageError("it has no breast mask", "use a pooling without masks")
+        share = self._resized(torch.from_numpy(mask.astype(np.float32))[None])
+        if not bool(share.any()):
+            raise ImageError("its breast mask is empty", "use a pooling without masks")
+        return share.contiguous()
 
     def finalize(self, batch: torch.Tensor) -> torch.Tensor:
         """Return ``(B, channels, height, width)`` normalised. Runs on the device of ``batch``."""

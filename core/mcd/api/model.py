@@ -13,7 +13,20 @@ from mcd.api.image import Preprocessing
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ModelLoader", "Target"]
+__all__ = ["ModelLoader", "Target", "prefix_tokens"]
+
+_PREFIX = ("cls_token", "class_token", "class_embedding", "distillation_token", "dist_token", "reg_token",
+           "register_tokens")  # fmt: skip
+"""What timm, torchvision, open_clip and transformers call the parameters that become class and register tokens."""
+
+
+def prefix_tokens(module: nn.Module) -> int:
+    """Return how many class and register tokens a vision transformer puts first, told by its parameters' names."""
+    return sum(
+        int(parameter.shape[1]) if parameter.ndim == 3 else 1
+        for name, parameter in module.named_parameters()
+        if name.rpartition(".")[2] in _PREFIX
+    )
 
 
 @dataclass(frozen=True)
@@ -30,12 +43,23 @@ class Target:
         How an image becomes its input; the default takes images as they are.
     aliases
         Other names by which users may pick layers, each with the module's own: ``{"_blocks.38": "blocks.6.2"}``.
+    prefix_tokens
+        How many class and register tokens come before the patches in token outputs; None takes what the module
+        says in ``num_prefix_tokens``, as timm's do.
     """
 
     name: str
     module: nn.Module
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    prefix_tokens: int | None = None
+
+    def first_tokens(self) -> int | None:
+        """Return how many class and register tokens come first, or None where nothing tells."""
+        if self.prefix_tokens is not None:
+            return self.prefix_tokens
+        found = getattr(self.module, "num_prefix_tokens", None)
+        return found if isinstance(found, int) else None
 
 
 class ModelLoader(Configured, abc.ABC):

@@ -12,7 +12,7 @@ from mcd.components import Kind
 from mcd.errors import ConfigError
 from mcd.options import problem_line
 from mcd.resolve import resolve_options, resolved_choice
-from mcd.study import Choice, ModelChoice, Study
+from mcd.study import Choice, DissectorChoice, ModelChoice, Study
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -22,7 +22,7 @@ __all__ = ["checked_study"]
 _FLAGS = {
     "models": "--model-plugin NAME",
     "dataset": "--dataset NAME:VALUE, such as images:DIR",
-    "dissector": "--dissector NAME",
+    "dissectors": "--dissector NAME",
 }
 
 
@@ -43,12 +43,16 @@ def checked_study(host: PluginHost, settings: Mapping[str, object], base: Path |
         study = Study.model_validate(dict(settings))
     except pydantic.ValidationError as error:
         raise ConfigError("\n  ".join(problem_line(one, Study) for one in error.errors(include_url=False))) from None
-    kinds = {"dataset": Kind.DATASET, "dissector": Kind.DISSECTOR, "scorer": Kind.SCORER}
+    kinds = {"dataset": Kind.DATASET, "scorer": Kind.SCORER}
     update: dict[str, object] = {}
     for name, kind in kinds.items():
         update[name] = _explicit(host, kind, getattr(study, name), base)
     update["concepts"] = tuple(_based(one, base) for one in study.concepts)
     update["reporters"] = tuple(_explicit(host, Kind.REPORTER, one, base) for one in study.reporters)
+    update["dissectors"] = tuple(
+        DissectorChoice.model_validate(_explicit(host, Kind.DISSECTOR, one, base).model_dump())
+        for one in study.dissectors
+    )
     update["models"] = tuple(
         ModelChoice.model_validate(_explicit(host, Kind.MODEL, one, base).model_dump()) for one in study.models
     )

@@ -32,7 +32,7 @@ def demo(ctx: click.Context, output: Path, patients: int) -> None:
     state = ctx.ensure_object(State)
     settings = {
         "models": [{"plugin": "phantom-mammo", "layers": ["stages.*", "head"]}],
-        "dissector": "phantom-clip",
+        "dissectors": "phantom-clip",
         "dataset": {"plugin": "phantom", "options": {"patients": patients}},
         "concepts": "phantom",
         "reporters": ["console"],

@@ -73,22 +73,22 @@ def embedder_and_dataset(ctx: click.Context) -> tuple[Embedder, Dataset | None]:
     from mcd.errors import ConfigError
     from mcd.options import parse_pairs
     from mcd.prepare import Preparer
-    from mcd.study import Choice
+    from mcd.study import Choice, DissectorChoice
 
     flags, state = ctx.params, ctx.ensure_object(State)
     if not flags["dissector"]:
         raise ConfigError("no dissector given", "give --dissector NAME; see: mcd plugins list")
     preparer = Preparer(state.host)
 
-    def chosen(kind: str) -> Choice:
-        options = parse_pairs(flags[f"{kind}_arg"], f"--{kind}-arg")
-        return Choice.model_validate({"plugin": flags[kind], "options": options})
+    def chosen(kind: str) -> dict[str, object]:
+        return {"plugin": flags[kind], "options": parse_pairs(flags[f"{kind}_arg"], f"--{kind}-arg")}
 
-    dataset = preparer.dataset(chosen("dataset"))[0] if flags["dataset"] else None
+    dataset = preparer.dataset(Choice.model_validate(chosen("dataset")))[0] if flags["dataset"] else None
     if dataset is not None:
         len(dataset)  # a folder that is not there is said before the weights are loaded
     embedder = Embedder(
-        preparer.dissector(chosen("dissector"))[0], device=flags["device"], precision=flags["precision"],
-        batch_size=flags["batch_size"], workers=flags["workers"], on_error=flags["on_error"], emit=state.host.emit,
+        preparer.dissector(DissectorChoice.model_validate(chosen("dissector")))[0], device=flags["device"],
+        precision=flags["precision"], batch_size=flags["batch_size"], workers=flags["workers"],
+        on_error=flags["on_error"], emit=state.host.emit,
     )  # fmt: skip
     return embedder, dataset

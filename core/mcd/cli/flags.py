@@ -67,21 +67,31 @@ def model_flags(command: Command) -> Command:
 
 
 def data_flags(command: Command) -> Command:
-    """Add the flags that choose pooling, probe set and dissector, and how the sweep runs."""
+    """Add the flags that choose pooling, probe set and dissectors, and how the sweep runs."""
     return _apply(
-        click.option("--pooling", type=click.Choice(["avg", "max", "cls", "tokens"]), default="avg", show_default=True,
-                     help="How a map or a row of tokens becomes one number."),
-        probe_flags,
+        click.option("--pooling", metavar="NAME[:NUMBER]", default="avg", show_default=True,
+                     help="How a map or a row of tokens becomes one number: avg, max, cls, tokens, gem:EXPONENT, "
+                     "top-fraction:FRACTION, masked-avg, masked-max."),
+        click.option("--dissector", multiple=True, metavar="NAME[:VALUE]",
+                     help="The image–text model. Repeatable: each makes its own run folder in one pass."),
+        click.option("--dissector-arg", multiple=True, metavar="[NAME.]KEY=VALUE", help="A setting of it. Repeatable."),
+        _sweep_flags,
     )(command)  # fmt: skip
 
 
 def probe_flags(command: Command) -> Command:
-    """Add the flags that choose probe set and dissector, and how images go through it."""
+    """Add the flags that choose probe set and one dissector, and how images go through it."""
+    return _apply(
+        click.option("--dissector", metavar="NAME[:VALUE]", help="The image–text model."),
+        click.option("--dissector-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
+        _sweep_flags,
+    )(command)
+
+
+def _sweep_flags(command: Command) -> Command:
     return _apply(
         click.option("--dataset", metavar="NAME[:VALUE]", help="The probe set, such as images:DIR or dicom:DIR."),
         click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
-        click.option("--dissector", metavar="NAME[:VALUE]", help="The image–text model."),
-        click.option("--dissector-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
         click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True,
                      help="bf16 and fp16 use autocast."),
@@ -147,11 +157,16 @@ def study_settings(ctx: click.Context, document: Mapping[str, object]) -> dict[s
     settings: dict[str, object] = dict(document)
     plain = ("device", "precision", "batch_size", "workers", "on_error", "labels_per_neuron")
     settings.update({name: flags[name] for name in plain if name in given})
-    for name in ("dataset", "dissector", "scorer"):
+    for name in ("dataset", "scorer"):
         before = settings.get(name, _DEFAULTS.get(name))
         merged = _merged(before, flags.get(name), flags.get(f"{name}_arg", ()), name)
         if merged is not None:
             settings[name] = merged
+    if "dissector" in given:
+        settings["dissectors"] = choices(flags["dissector"], flags["dissector_arg"], "--dissector-arg")
+    elif flags["dissector_arg"]:
+        known = _only(settings.get("dissectors"), "dissectors")
+        settings["dissectors"] = _merged(known, None, flags["dissector_arg"], "dissector")
     if "concepts" in given or flags.get("concepts_arg"):
         settings["concepts"] = choices(flags["concepts"], flags["concepts_arg"], "--concepts-arg")
     if "reporters" in given or "reporters" not in settings:
@@ -182,11 +197,22 @@ def _options(choice: Mapping[str, object]) -> dict[str, object]:
     return dict(options) if isinstance(options, dict) else {}
 
 
+def _only(before: object, key: str) -> object:
+    """Return the one component that a study has of a kind, or None where it says nothing.
+
+    Raises
+    ------
+    ConfigError
+        When there are several.
+    """
+    found = before if isinstance(before, list) else [before] if before else []
+    if len(found) > 1:
+        raise ConfigError(f"the study has several {key}; flags do not say which is meant", "edit the study file")
+    return found[0] if found else None
+
+
 def _model(before: object, flags: Mapping[str, object], given: set[str]) -> dict[str, object]:
-    models = before if isinstance(before, list) else [before] if before else []
-    if len(models) > 1:
-        raise ConfigError("the study has several models; model flags do not say which is meant", "edit the study file")
-    known = models[0] if models else None
+    known = _only(before, "models")
     name, arguments, layers = flags["model"], flags["model_arg"], flags["layers"]
     assert isinstance(arguments, tuple)
     merged = _merged(known, str(name) if name else None, arguments, "model")

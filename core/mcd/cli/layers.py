@@ -29,8 +29,8 @@ def layers(
     from mcd.extraction.layers import match_layers
     from mcd.options import parse_pairs
     from mcd.prepare import Preparer
-    from mcd.run import trial_pass
     from mcd.study import ModelChoice
+    from mcd.trial import trial_pass
 
     if not model:
         raise UsageError("no model given", "give --model-plugin NAME; see: mcd plugins list")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 import torch
@@ -24,22 +24,26 @@ __all__ = ["Batch", "batches", "default_workers"]
 class Batch:
     """Decoded images: which rows of the probe set they are, and their tensors by preprocessing fingerprint.
 
-    ``failed`` holds (row, reason) of images that could not be decoded; they are not among ``rows``.
+    ``failed`` holds (row, reason) of images that could not be decoded; they are not among ``rows``. ``masks`` are
+    breast masks ``(B, 1, H, W)`` of the preprocessings that were asked for some.
     """
 
     rows: tuple[int, ...]
     tensors: Mapping[str, torch.Tensor]
     failed: tuple[tuple[int, str], ...] = ()
+    masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory; the loader calls this where a GPU is to be fed."""
-        return replace(self, tensors={key: tensor.pin_memory() for key, tensor in self.tensors.items()})
+        pinned = [{key: tensor.pin_memory() for key, tensor in kept.items()} for kept in (self.tensors, self.masks)]
+        return replace(self, tensors=pinned[0], masks=pinned[1])
 
 
 @dataclass(frozen=True)
 class _Decoded:
     row: int
     tensors: Mapping[str, torch.Tensor]
+    masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
     error: str = ""
 
 
@@ -47,24 +51,26 @@ class _Decoder(TorchDataset[_Decoded]):
     """What the workers run: decode one sample, check it, prepare it once per distinct preprocessing."""
 
     def __init__(
-        self, dataset: Dataset, samples: Sequence[Sample], preprocessings: Mapping[str, Preprocessing]
+        self, dataset: Dataset, samples: Sequence[Sample], preprocessings: Mapping[str, Preprocessing], masked: Set[str]
     ) -> None:
-        self._dataset, self._samples, self._preprocessings = dataset, samples, preprocessings
+        self._dataset, self._samples, self._preprocessings, self._masked = dataset, samples, preprocessings, masked
 
     def __getitem__(self, row: int) -> _Decoded:
         # An error crosses the process boundary as text: the loader would otherwise re-raise it as a RuntimeError
         # whose message is a worker's traceback.
         try:
             images = {
-                values: read_checked(self._dataset, self._samples[row], values)
+                values: read_checked(self._dataset, self._samples[row], values, masked=bool(self._masked))
                 for values in sorted({recipe.values for recipe in self._preprocessings.values()})
             }
             prepared = {key: recipe.prepare(images[recipe.values]) for key, recipe in self._preprocessings.items()}
-            return _Decoded(row, prepared)
+            masks = {key: recipe.prepare_mask(images[recipe.values])
+                     for key, recipe in self._preprocessings.items() if key in self._masked}  # fmt: skip
+            return _Decoded(row, prepared, masks)
         except MCDError as error:
-            return _Decoded(row, {}, error.message)
+            return _Decoded(row, {}, error=error.message)
         except (OSError, ValueError, MemoryError) as error:
-            return _Decoded(row, {}, f"{type(error).__name__}: {error}")
+            return _Decoded(row, {}, error=f"{type(error).__name__}: {error}")
 
 
 def _collate(decoded: Sequence[_Decoded]) -> Batch:
@@ -80,7 +86,8 @@ def _collate(decoded: Sequence[_Decoded]) -> Batch:
             sizes = ", ".join(sorted({f"{part.shape[1]}×{part.shape[2]}" for part in parts}))
             return Batch((), {}, tuple((one.row, f"the images differ in size ({sizes})") for one in good))
         tensors[key] = torch.stack(parts)
-    return Batch(tuple(one.row for one in good), tensors, failed)
+    masks = {key: torch.stack([one.masks[key] for one in good]) for key in (good[0].masks if good else ())}
+    return Batch(tuple(one.row for one in good), tensors, failed, masks)
 
 
 def _begin(_worker: int) -> None:
@@ -106,10 +113,13 @@ def batches(
     preprocessings: Mapping[str, Preprocessing],
     rows: Sequence[Sequence[int]],
     *,
+    masked: Set[str] = frozenset(),
     workers: int,
     pin: bool,
 ) -> Iterator[Batch]:
     """Yield one decoded batch for each list of rows, in that order whatever the number of workers.
+
+    ``masked`` names the preprocessings, by fingerprint, that need the breast masks too.
 
     Raises
     ------
@@ -117,7 +127,7 @@ def batches(
         When images that must share a batch differ in size.
     """
     loader = DataLoader(
-        _Decoder(dataset, samples, preprocessings),
+        _Decoder(dataset, samples, preprocessings, masked),
         batch_sampler=[list(group) for group in rows],
         num_workers=workers,
         collate_fn=_collate,

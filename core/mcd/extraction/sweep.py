@@ -1,4 +1,4 @@
-"""The sweep: one pass over the probe set that feeds every target and the dissector."""
+"""The sweep: one pass over the probe set that feeds every target and every dissector."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from mcd.events import Event, StageAdvanced, StageFinished, StageStarted
 from mcd.extraction.decoding import Batch, batches, default_workers
 from mcd.extraction.layers import Layer
 from mcd.extraction.networks import Precision, at_work, autocast
-from mcd.extraction.pooling import Pooling, Recorder
+from mcd.extraction.pooling import Recorder
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.store import Shards
+from mcd.pooling import Pooling
 
-__all__ = ["Job", "Sweep", "shard_rows"]
+__all__ = ["DissectorJob", "Sweep", "TargetJob", "shard_rows"]
 
 IMAGES = "images"
 """Name of the tensor in the embedding shards."""
@@ -44,20 +45,26 @@ def shard_rows(images: int, batch_size: int) -> list[list[list[int]]]:
 
 
 @dataclass
-class Job:
-    """One target of a sweep: what to record and where to put it."""
+class DissectorJob:
+    """One dissector of a sweep, and where its embeddings go: the same into each place."""
+
+    dissector: Dissector
+    stores: Sequence[Shards]
+
+
+@dataclass
+class TargetJob:
+    """One target of a sweep: what to record, and where it goes: the same into each place.
+
+    Where ``tower_of`` is given, the target is the image tower of that dissector, and its forward pass serves both.
+    """
 
     target: Target
     layers: Sequence[Layer]
     pooling: Pooling
-    activations: Shards
-    embeddings: Shards
-    shares_tower: bool = False
+    stores: Sequence[Shards]
+    tower_of: Dissector | None = None
     recorder: Recorder = field(init=False)
-
-    def whole(self, shard: int) -> bool:
-        """Say whether everything of a shard is stored."""
-        return self.activations.whole(shard) and self.embeddings.whole(shard)
 
 
 @dataclass
@@ -66,10 +73,8 @@ class Sweep:
 
     Parameters
     ----------
-    jobs, dissector, dataset, probe
+    targets, dissectors, dataset, probe
         What is run on what.
-    vectors
-        One more place for the dissector's embeddings; where there are no jobs, the only one.
     device, precision, batch_size, workers
         How; ``workers`` None decides by the number of images.
     on_error
@@ -78,8 +83,8 @@ class Sweep:
         Receives the events.
     """
 
-    jobs: Sequence[Job]
-    dissector: Dissector
+    targets: Sequence[TargetJob]
+    dissectors: Sequence[DissectorJob]
     dataset: Dataset
     probe: ProbeSet
     device: torch.device
@@ -88,7 +93,6 @@ class Sweep:
     workers: int | None
     on_error: str
     emit: Callable[[Event], None]
-    vectors: Shards | None = None
 
     def run(self) -> int:
         """Compute what is not stored yet; return the number of shards."""
@@ -105,7 +109,10 @@ class Sweep:
         return len(shards)
 
     def _whole(self, shard: int) -> bool:
-        return all(job.whole(shard) for job in self.jobs) and (self.vectors is None or self.vectors.whole(shard))
+        return all(store.whole(shard) for job in self._jobs() for store in job.stores)
+
+    def _jobs(self) -> list[TargetJob | DissectorJob]:
+        return [*self.targets, *self.dissectors]
 
     def _decoded(self, shards: Sequence[tuple[int, list[list[int]]]], images: int) -> Iterator[Batch]:
         return batches(
@@ -113,6 +120,7 @@ class Sweep:
             self.probe.samples,
             {recipe.fingerprint(): recipe for recipe in self._preprocessings()},
             [rows for _, group in shards for rows in group],
+            masked={one.target.preprocessing.fingerprint() for one in self.targets if one.pooling.masked},
             workers=default_workers(images) if self.workers is None else self.workers,
             pin=self.device.type == "cuda",
         )
@@ -125,50 +133,42 @@ class Sweep:
         with ExitStack() as stack:
             for module in self._modules():
                 stack.enter_context(at_work(module, self.device))
-            for job in self.jobs:
-                module = self._tower() if job.shares_tower else job.target.module
-                job.recorder = stack.enter_context(Recorder(module, job.layers, job.pooling))
+            for job in self.targets:
+                recorder = Recorder(_network(job), job.layers, job.pooling, job.target.first_tokens())
+                job.recorder = stack.enter_context(recorder)
             stack.enter_context(torch.inference_mode())
             for number, group in shards:
                 self._shard(number, _take(loader, len(group)))
 
     def _preprocessings(self) -> list[Preprocessing]:
-        return [self.dissector.preprocessing, *(job.target.preprocessing for job in self.jobs)]
+        models = [job.dissector.preprocessing for job in self.dissectors]
+        return models + [job.target.preprocessing for job in self.targets]
 
     def _modules(self) -> list[nn.Module]:
-        alone = [job.target.module for job in self.jobs if not job.shares_tower]
-        return [self.dissector.module, *alone]
-
-    def _tower(self) -> nn.Module:
-        tower = self.dissector.image_tower
-        if tower is None:
-            raise DataError("the dissector has no image tower to share")
-        return tower
+        alone = [job.target.module for job in self.targets if job.tower_of is None]
+        return [*(job.dissector.module for job in self.dissectors), *alone]
 
     def _shard(self, number: int, group: Iterator[Batch]) -> None:
         rows: list[int] = []
         failed: list[tuple[int, str]] = []
-        embeddings: list[torch.Tensor] = []
-        activations: list[list[dict[str, torch.Tensor]]] = [[] for _ in self.jobs]
+        empty = [{layer.name: layer.neurons for layer in job.layers} for job in self.targets]
+        empty += [{IMAGES: job.stores[0].tensors[IMAGES]} for job in self.dissectors]
+        parts = [[{name: torch.empty(0, width) for name, width in widths.items()}] for widths in empty]
         for batch in group:
             self._refuse(batch)
             failed += batch.failed
             if batch.rows:
                 rows += batch.rows
                 with self._enough_memory():
-                    embedded, recorded = self._forward(batch)
-                embeddings.append(embedded)
-                for kept, caught in zip(activations, recorded, strict=True):
+                    recorded, embedded = self._forward(batch)
+                for kept, caught in zip(parts, recorded + embedded, strict=True):
                     kept.append(caught)
             self.emit(StageAdvanced("sweep", len(batch.rows) + len(batch.failed)))
-        images = torch.cat(embeddings) if embeddings else None
-        for job, kept in zip(self.jobs, activations, strict=True):
-            empty = {layer.name: torch.empty(0, layer.neurons) for layer in job.layers}
-            joined = {name: torch.cat([one[name] for one in kept]) for name in empty} if kept else empty
-            job.activations.write(number, joined, rows, failed)
-        for store in [*(job.embeddings for job in self.jobs), *filter(None, [self.vectors])]:
-            width = store.tensors[IMAGES]
-            store.write(number, {IMAGES: torch.empty(0, width) if images is None else images}, rows, failed)
+        for job, kept in zip(self._jobs(), parts, strict=True):
+            joined = {name: torch.cat([one[name] for one in kept]) for name in kept[0]}
+            job.stores[0].write(number, joined, rows, failed)
+            for store in job.stores[1:]:
+                store.take_over(number, job.stores[0])
 
     def _refuse(self, batch: Batch) -> None:
         if batch.failed and self.on_error == "stop":
@@ -190,29 +190,37 @@ class Sweep:
                 f"try --batch-size {max(1, self.batch_size // 2)}",
             ) from None
 
-    def _forward(self, batch: Batch) -> tuple[torch.Tensor, list[dict[str, torch.Tensor]]]:
+    def _forward(self, batch: Batch) -> tuple[list[dict[str, torch.Tensor]], list[dict[str, torch.Tensor]]]:
+        """Return what each target and each dissector makes of a batch, on the CPU."""
         inputs: dict[str, torch.Tensor] = {}
+        embeddings = []
+        for job in self.targets:
+            if job.pooling.masked:
+                job.recorder.mask = batch.masks[job.target.preprocessing.fingerprint()].to(self.device)
         with autocast(self.device, self.precision):
             for recipe in self._preprocessings():
                 key = recipe.fingerprint()
                 if key not in inputs:
                     inputs[key] = _to_device(batch.tensors[key], recipe, self.device)
-            embedded = self.dissector.encode_images(inputs[self.dissector.preprocessing.fingerprint()])
-            for job in self.jobs:
-                if not job.shares_tower:
+            for one in self.dissectors:
+                embeddings.append(one.dissector.encode_images(inputs[one.dissector.preprocessing.fingerprint()]))
+            for job in self.targets:
+                if job.tower_of is None:
                     job.target.module(inputs[job.target.preprocessing.fingerprint()])
-        embedded = embedded.float().cpu()
-        self._check_finite(embedded, batch, f"dissector {self.dissector.name}")
-        recorded = []
-        for job in self.jobs:
-            caught = job.recorder.take()
-            widths = [tensor.shape[1] for tensor in caught.values()]
-            # One transfer for all layers: on a GPU each one waits for the device.
-            parts = torch.split(torch.cat(list(caught.values()), dim=1).cpu(), widths, dim=1)
-            for name, part in zip(caught, parts, strict=True):
-                self._check_finite(part, batch, f"layer {name} of {job.target.name}")
-            recorded.append(dict(zip(caught, parts, strict=True)))
-        return embedded, recorded
+        embedded = []
+        for one, tensor in zip(self.dissectors, embeddings, strict=True):
+            embedded.append({IMAGES: tensor.float().cpu()})
+            self._check_finite(embedded[-1][IMAGES], batch, f"dissector {one.dissector.name}")
+        return [self._recorded(job, batch) for job in self.targets], embedded
+
+    def _recorded(self, job: TargetJob, batch: Batch) -> dict[str, torch.Tensor]:
+        caught = job.recorder.take()
+        widths = [tensor.shape[1] for tensor in caught.values()]
+        # One transfer for all layers: on a GPU each one waits for the device.
+        parts = torch.split(torch.cat(list(caught.values()), dim=1).cpu(), widths, dim=1)
+        for name, part in zip(caught, parts, strict=True):
+            self._check_finite(part, batch, f"layer {name} of {job.target.name}")
+        return dict(zip(caught, parts, strict=True))
 
     def _check_finite(self, tensor: torch.Tensor, batch: Batch, where: str) -> None:
         # The sum of finite numbers is finite short of overflow, and far cheaper than a mask of the whole tensor.
@@ -223,6 +231,15 @@ class Sweep:
             sample = self.probe.samples[batch.rows[broken[0]]]
             hint = "try --precision fp32" if self.precision != "fp32" else "look at the image and at the weights"
             raise DataError(f"{where} gives NaN or infinity for image {sample.source or sample.id}", hint)
+
+
+def _network(job: TargetJob) -> nn.Module:
+    """Return the module that runs for a target: its own, or the tower inside the dissector."""
+    if job.tower_of is None:
+        return job.target.module
+    if job.tower_of.image_tower is None:
+        raise DataError(f"dissector {job.tower_of.name} has no image tower to share")
+    return job.tower_of.image_tower
 
 
 def _take(loader: Iterator[Batch], count: int) -> Iterator[Batch]:

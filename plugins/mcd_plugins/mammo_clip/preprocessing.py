@@ -56,24 +56,26 @@ class MammoClipPreprocessing(mcd.Preprocessing):
         size = (self.height or rows, self.width or columns)
         if self.height and self.width and (rows, columns) == size and (image.maximum == 255 or not self.eight_bit):
             return image
-        pixels, white = _grey(image.pixels), image.maximum
+        pixels, white, mask = _grey(image.pixels), image.maximum, image.mask
         if image.negative and not self.monochrome1:
             pixels = _as_before(white - pixels, pixels)
-        pixels = self._without_border(pixels)
+        inner = self._inside_border(pixels.shape[0], pixels.shape[1])
+        pixels, mask = pixels[inner], None if mask is None else mask[inner]
         if self.eight_bit:
             pixels, white = _eight_bit(pixels), 255.0
         if self.crop:
             cut_rows, cut_columns = breast(pixels, self.crop_threshold * white / 255)
             pixels = _as_before(pixels[cut_rows][:, cut_columns], pixels)
+            mask = None if mask is None else mask[cut_rows][:, cut_columns]
         if self.height or self.width:
             pixels = self._sized(pixels, white)
-        return mcd.Image(pixels, white, image.negative)
+            mask = None if mask is None else self._sized(mask.astype(np.float32), 1.0) >= 0.5
+        return mcd.Image(pixels, white, image.negative, mask)
 
-    def _without_border(self, pixels: Pixels) -> Pixels:
-        inner = pixels[self.border : pixels.shape[0] - self.border, self.border : pixels.shape[1] - self.border]
-        if min(inner.shape) < 2:
-            raise ImageError(f"it is too small ({pixels.shape[0]}×{pixels.shape[1]}) to lose a border of {self.border}")
-        return inner
+    def _inside_border(self, rows: int, columns: int) -> tuple[slice, slice]:
+        if min(rows, columns) - 2 * self.border < 2:
+            raise ImageError(f"it is too small ({rows}×{columns}) to lose a border of {self.border}")
+        return slice(self.border, rows - self.border), slice(self.border, columns - self.border)
 
     def _sized(self, pixels: Pixels, white: float) -> Pixels:
         size = (self.width or pixels.shape[1], self.height or pixels.shape[0])

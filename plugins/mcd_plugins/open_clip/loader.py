@@ -27,4 +27,5 @@ class OpenClipTower(mcd.ModelLoader):
         known = own.checkpoint or own.pretrained or context(own) or own.name.startswith("hf-hub:")
         folder = context(own)
         name = f"{folder.resolve().name if folder else own.name} image tower" + ("" if known else " (random weights)")
-        return mcd.Target(name, network.get_submodule("visual"), recipe(network, own.resize))
+        tower = network.get_submodule("visual")
+        return mcd.Target(name, tower, recipe(network, own.resize), prefix_tokens=mcd.prefix_tokens(tower))

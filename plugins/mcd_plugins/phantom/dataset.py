@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+import numpy as np
 import pydantic
+from numpy.typing import NDArray
 
 import mcd
 from mcd_plugins.phantom.factors import View, draw_patient
-from mcd_plugins.phantom.render import render
+from mcd_plugins.phantom.render import outline, render
 
 __all__ = ["PhantomDataset"]
 
@@ -58,6 +60,12 @@ class PhantomDataset(mcd.Dataset):
     def read(self, sample: mcd.Sample) -> mcd.Image:
         """Draw one image."""
         return mcd.Image(render(self._view(sample))[0], 255.0)
+
+    has_masks = True
+
+    def mask(self, sample: mcd.Sample, image: mcd.Image) -> NDArray[np.bool_]:
+        """Return where the breast was drawn."""
+        return outline(self._view(sample))
 
     def boxes(self, sample: mcd.Sample) -> tuple[mcd.Box, ...]:
         """Return the boxes of the lesions in one image; they are known only once it is drawn."""

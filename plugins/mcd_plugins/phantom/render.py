@@ -20,7 +20,7 @@ from mcd_plugins.phantom.lesions import (
     draw_skin_thickening,
 )  # fmt: skip
 
-__all__ = ["Boxes", "render"]
+__all__ = ["Boxes", "outline", "render"]
 
 Boxes = tuple[tuple[str, int, int, int, int], ...]
 """Finding, x0, y0, x1, y1 in pixels, x1 and y1 exclusive."""
@@ -40,16 +40,11 @@ def render(view: View) -> tuple[NDArray[np.uint8], Boxes]:
     A breast is drawn as a left one, chest wall on the left; right ones are mirrored, then get their marker.
     Each part has a random stream of its own, so leaving a lesion out changes nothing else.
     """
-    patient = view.patient
-    key = LATERALITIES.index(view.laterality) * 2 + VIEWS.index(view.view)
-
-    def stream(part: int) -> np.random.Generator:
-        return np.random.default_rng(np.random.SeedSequence([patient.seed, patient.number, 1, key, part]))
-
+    stream = _streams(view)
     anatomy = draw_anatomy(view, stream(0))
     image = anatomy.image
     boxes = _draw_lesions(view, image, anatomy, stream)
-    image = _scanned(image, patient.scanner, stream(8))
+    image = _scanned(image, view.patient.scanner, stream(8))
     if view.laterality == "R":
         image = image[:, ::-1]
         boxes = [(name, WIDTH - x1, y0, WIDTH - x0, y1) for name, x0, y0, x1, y1 in boxes]
@@ -57,6 +52,23 @@ def render(view: View) -> tuple[NDArray[np.uint8], Boxes]:
     if view.marker:
         _mark(pixels, view)
     return pixels, tuple(boxes)
+
+
+def outline(view: View) -> NDArray[np.bool_]:
+    """Return where the breast is in the image of a view, ``(320, 192)``."""
+    inside = draw_anatomy(view, _streams(view)(0)).inside >= 0.5
+    return np.ascontiguousarray(inside[:, ::-1] if view.laterality == "R" else inside)
+
+
+def _streams(view: View) -> Callable[[int], np.random.Generator]:
+    """Return what makes the random stream of each part of a drawing."""
+    patient = view.patient
+    key = LATERALITIES.index(view.laterality) * 2 + VIEWS.index(view.view)
+
+    def stream(part: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence([patient.seed, patient.number, 1, key, part]))
+
+    return stream
 
 
 def _draw_lesions(

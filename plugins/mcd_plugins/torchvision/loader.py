@@ -57,7 +57,12 @@ class TorchvisionLoader(mcd.ModelLoader):
         if own.checkpoint is not None:
             mcd.load_weights(module, own.checkpoint, prefix=own.prefix)
         random = own.checkpoint is None and own.weights is None
-        return mcd.Target(own.name + (" (random weights)" if random else ""), module, self._recipe())
+        return mcd.Target(
+            own.name + (" (random weights)" if random else ""),
+            module,
+            self._recipe(),
+            prefix_tokens=mcd.prefix_tokens(module),
+        )
 
     def _built(self) -> nn.Module:
         own = self.options

@@ -38,4 +38,5 @@ class TransformersLoader(mcd.ModelLoader):
         tower = network.get_submodule("vision_model") if hasattr(network, "vision_model") else network
         folder = Path(own.name).expanduser()
         name = folder.resolve().name if folder.is_dir() else own.name
-        return mcd.Target(name + (" image tower" if tower is not network else ""), tower, recipe(own.name, own.resize))
+        name += " image tower" if tower is not network else ""
+        return mcd.Target(name, tower, recipe(own.name, own.resize), prefix_tokens=mcd.prefix_tokens(tower))

@@ -20,6 +20,7 @@ from tests.plugins.mammo_clip.conftest import classifier_state, saved_classifier
 
 import mcd
 from mcd.host import PluginHost
+from mcd.pooling import Pooling
 from mcd.prepare import Preparer
 from mcd.run import Prepared, PreparedTarget, run
 from mcd.study import Study
@@ -50,15 +51,15 @@ def test_a_study_of_five_models_costs_five_forward_passes_an_image(b2: Path, b2_
     images: list[int] = []
     host = PluginHost.discover([], {"MCD_DISABLE_PLUGINS": "console"})
     study = Study.model_validate(
-        {"models": "object", "dissector": "object", "dataset": "phantom:5", "concepts": "phantom", "device": "cpu",
-         "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 5}}, "batch_size": 8, "workers": 0}
+        {"models": ["object"] * 5, "dissectors": "object", "dataset": "phantom:5", "concepts": "phantom",
+         "device": "cpu", "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 5}}, "batch_size": 8, "workers": 0}
     )  # fmt: skip
     preparer = Preparer(host)
     patterns = ["image_encoder._blocks[22]"]
     prepared = Prepared(
         study,
-        [PreparedTarget(one, patterns, "avg", tmp_path / f"run{at}") for at, one in enumerate(targets)],
-        dissector,
+        [PreparedTarget(one, patterns, Pooling("avg"), [tmp_path / f"run{at}"]) for at, one in enumerate(targets)],
+        [dissector],
         preparer.dataset(study.dataset)[0],
         preparer.concepts(study.concepts),
         preparer.scorer(study.scorer)[0],
@@ -233,9 +234,9 @@ def test_the_papers_studies_name_only_what_exists(name: str, models: int, mcd_co
     assert done.code == 0, done.err
     resolved = yaml.safe_load(done.out)
     assert len(resolved["models"]) == models
-    assert resolved["dissector"]["plugin"] == ("mammo-clip-random-heads" if name == "published-g" else "mammo-clip")
+    assert resolved["dissectors"][0]["plugin"] == ("mammo-clip-random-heads" if name == "published-g" else "mammo-clip")
     readme = (study.parent / "README.md").read_text(encoding="utf-8")
-    for choice in [resolved["dissector"], *resolved["models"]]:
+    for choice in [*resolved["dissectors"], *resolved["models"]]:
         for setting in ("checkpoint", "text"):
             if setting in choice["options"]:
                 assert f"`{Path(choice['options'][setting]).name}`" in readme

@@ -2,7 +2,7 @@
 
 Try it without installing anything::
 
-    mcd dissect … --plugin-file custom_scorer.py --scorer pearson
+    mcd dissect … --plugin-file custom_scorer.py --scorer centred-cosine
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import torch
 import mcd
 
 
-class Pearson(mcd.Scorer):
-    """The cosine of centred columns. Source: the definition."""
+class CentredCosine(mcd.Scorer):
+    """The cosine of centred columns: Pearson's correlation. Source: the definition."""
 
-    name = "pearson"
+    name = "centred-cosine"
     score_range = (-1.0, 1.0)
     comparable_across_layers = True
 
@@ -31,4 +31,4 @@ def _unit(columns: torch.Tensor) -> torch.Tensor:
 @mcd.hookimpl
 def mcd_register_scorers() -> list[mcd.Component]:
     """Offer it; ``__name__`` is this file."""
-    return [mcd.Component("pearson", f"{__name__}:Pearson", "Pearson correlation")]
+    return [mcd.Component("centred-cosine", f"{__name__}:CentredCosine", "Cosine of centred columns")]

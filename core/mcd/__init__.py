@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mcd import errors, events
     from mcd.api.base import digest
     from mcd.api.concepts import Concept, ConceptSet, ConceptSource
-    from mcd.api.dataset import Box, Dataset, Sample, Unreadable
+    from mcd.api.dataset import Box, CompositeDataset, Dataset, Sample, Unreadable, examine_file
     from mcd.api.dissector import Dissector, check_templates, templated
     from mcd.api.image import Image, Preprocessing
     from mcd.api.model import ModelLoader, Target, prefix_tokens
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     from mcd.components import Component
     from mcd.dissection import Dissection, load
     from mcd.facade import dissect
-    from mcd.files import files_below, scan_files
+    from mcd.files import files_below, samples_of
     from mcd.hookspecs import hookimpl
-    from mcd.offline import offline
+    from mcd.hub import offline
+    from mcd.hub import revision as hub_revision
     from mcd.options import Options
     from mcd.version import __version__
 
 _HOME = {
     "Box": "mcd.api.dataset",
+    "CompositeDataset": "mcd.api.dataset",
     "Component": "mcd.components",
     "Concept": "mcd.api.concepts",
     "ConceptSet": "mcd.api.concepts",
@@ -57,24 +59,27 @@ _HOME = {
     "dissect": "mcd.facade",
     "errors": "mcd",
     "events": "mcd",
+    "examine_file": "mcd.api.dataset",
     "files_below": "mcd.files",
     "find_state_dict": "mcd.checkpoints",
     "fit_state_dict": "mcd.checkpoints",
     "hookimpl": "mcd.hookspecs",
+    "hub_revision": "mcd.hub:revision",
     "load": "mcd.dissection",
     "load_weights": "mcd.checkpoints",
-    "offline": "mcd.offline",
+    "offline": "mcd.hub",
     "ordered_top_k": "mcd.api.scorer",
     "prefix_tokens": "mcd.api.model",
     "read_checkpoint": "mcd.checkpoints",
     "read_state_dict": "mcd.checkpoints",
-    "scan_files": "mcd.files",
+    "samples_of": "mcd.files",
     "templated": "mcd.api.dissector",
 }
 
 __all__ = [
     "Box",
     "Component",
+    "CompositeDataset",
     "Concept",
     "ConceptSet",
     "ConceptSource",
@@ -97,10 +102,12 @@ __all__ = [
     "dissect",
     "errors",
     "events",
+    "examine_file",
     "files_below",
     "find_state_dict",
     "fit_state_dict",
     "hookimpl",
+    "hub_revision",
     "load",
     "load_weights",
     "offline",
@@ -108,17 +115,18 @@ __all__ = [
     "prefix_tokens",
     "read_checkpoint",
     "read_state_dict",
-    "scan_files",
+    "samples_of",
     "templated",
 ]
 
 
 def __getattr__(name: str) -> object:
     """Import a public name on first use (PEP 562)."""
-    home = _HOME.get(name)
-    if home is None:
+    home, _, attribute = _HOME.get(name, "").partition(":")
+    if not home:
         raise AttributeError(f"module 'mcd' has no attribute {name!r}")
-    value = importlib.import_module(f"mcd.{name}") if home == "mcd" else getattr(importlib.import_module(home), name)
+    module = importlib.import_module(f"mcd.{name}" if home == "mcd" else home)
+    value = module if home == "mcd" else getattr(module, attribute or name)
     globals()[name] = value
     return value
 

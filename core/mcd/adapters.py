@@ -53,6 +53,8 @@ def as_image(item: object) -> Image:
 class TorchImages(Dataset):
     """A map-style torch data set as probe set. Ids are row numbers; the digest is that of the pixels."""
 
+    ids_are_public = True
+
     def __init__(self, items: TorchDataset[object]) -> None:
         super().__init__()
         self._items = items

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from mcd.api.dataset import Sample, Unreadable
 from mcd.errors import DataError, StoreError, UnknownNameError, UsageError, nearest
+from mcd.extraction.probe import ProbeSet
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES
 from mcd.files import write_atomically
 from mcd.manifest import Manifest
 
-__all__ = ["Dissection", "load"]
+__all__ = ["Dissection", "load", "read_study", "write_probe_map", "write_results", "write_study"]
+
+_KNOWN = ("source", "patient", "exam", "view", "laterality", "density", "assessment", "vendor", "implant", "split",
+          "collection")  # fmt: skip
 
 LABELS = "labels.parquet"
-PROBE_MAP = "probe_map.csv"
+PRIVATE = "private"
+"""The folder of what ties a run to files and people. It is not for sharing; nothing else in the run needs it."""
+PROBE_MAP = f"{PRIVATE}/probe_map.csv"
+STUDY = f"{PRIVATE}/study.json"
 
 
 class Dissection:
@@ -103,6 +110,11 @@ class Dissection:
         return tuple(ids)
 
     @cached_property
+    def patients(self) -> tuple[str, ...]:
+        """Whose each image is, rows as in `image_ids`; empty texts where that is not known."""
+        return tuple(entry["patient"] for entry in self.probe_map if not entry["left_out"])
+
+    @cached_property
     def probe_map(self) -> list[dict[str, str]]:
         """What is known about each image (id, source, patient, view …). It stays on this machine."""
         path = self._store() / PROBE_MAP
@@ -148,10 +160,9 @@ class Dissection:
             raise UsageError(f"{folder} exists and is not empty", "save into another folder")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for name in ("activations", "embeddings", PROBE_MAP):
-                source = self._store() / name
-                copy = shutil.copytree if source.is_dir() else shutil.copy2
-                copy(source, folder / name)
+            for name in ("activations", "embeddings", PRIVATE):
+                shutil.copytree(self._store() / name, folder / name)
+            (folder / PRIVATE).chmod(0o700)
         except OSError as error:
             raise StoreError(f"cannot save into {folder}: {error.strerror}") from None
         record = self.manifest.store.model_copy(update={"folder": "."})
@@ -166,20 +177,54 @@ def write_results(folder: Path, manifest: Manifest, labels: pd.DataFrame) -> Non
     manifest.write(folder)
 
 
-def write_probe_map(
-    path: Path, samples: Sequence[Sample], unreadable: Sequence[Unreadable], failed: Mapping[int, str]
-) -> None:
-    """Write a probe map: the one file that ties ids to files and patients. It is not for sharing."""
+def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str]) -> None:
+    """Write a probe map: the one file that ties ids to files and patients. It is not for sharing.
+
+    Columns: ``id`` as outputs show it, ``own_id`` the data set's, what else `mcd.Sample` knows, and why an image is
+    left out. ``findings`` and ``absent`` are joined by ``|``; ``boxes`` and ``labels`` are JSON.
+    """
     out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(["id", "source", "patient", "view", "laterality", "findings", "left_out"])
-    for row, one in enumerate(samples):
-        findings = "|".join(one.findings)
-        table.writerow([one.id, one.source, one.patient, one.view, one.laterality, findings, failed.get(row, "")])
-    for bad in unreadable:
-        table.writerow(["", bad.source, "", "", "", "", bad.reason])
-    write_atomically(path, out.getvalue().encode())
+    table = csv.DictWriter(out, ["id", "own_id", *_KNOWN, "findings", "absent", "boxes", "labels", "left_out"],
+                           restval="", lineterminator="\n")  # fmt: skip
+    table.writeheader()
+    for row, (name, one) in enumerate(zip(probe.ids, probe.samples, strict=True)):
+        table.writerow(
+            {
+                "id": name,
+                "own_id": one.id,
+                **{field: getattr(one, field) for field in _KNOWN},
+                "implant": "" if one.implant is None else "yes" if one.implant else "no",
+                "findings": "|".join(name for name, present in one.findings.items() if present),
+                "absent": "|".join(name for name, present in one.findings.items() if not present),
+                "boxes": json.dumps([vars(box) for box in one.boxes]) if one.boxes else "",
+                "labels": json.dumps(dict(one.labels), ensure_ascii=False) if one.labels else "",
+                "left_out": failed.get(row, ""),
+            }
+        )
+    for bad in probe.unreadable:
+        table.writerow({"source": bad.source, "left_out": bad.reason})
+    _write_private(path, out.getvalue())
+
+
+def write_study(folder: Path, study: Mapping[str, object]) -> None:
+    """Write the study with whole paths, which the manifest does not show; `read_study` finds them again."""
+    _write_private(folder / STUDY, json.dumps(study, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_study(folder: Path, manifest: Manifest) -> dict[str, object]:
+    """Return the study of a run with its paths; where ``private`` was taken away, as the manifest shows it."""
+    try:
+        found: object = json.loads((folder / STUDY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    return found if isinstance(found, dict) else dict(manifest.study)
+
+
+def _write_private(path: Path, text: str) -> None:
+    write_atomically(path, text.encode())
     path.chmod(0o600)  # other users of the machine have no business with patients
+    if path.parent.name == PRIVATE:
+        path.parent.chmod(0o700)
 
 
 def load(folder: str | Path) -> Dissection:

@@ -16,16 +16,20 @@ from safetensors.torch import save
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample
 from mcd.api.dissector import Dissector
+from mcd.api.image import Preprocessing
 from mcd.clock import Clock
 from mcd.dissection import write_probe_map
 from mcd.errors import DataError, UsageError
 from mcd.events import Event, RunFailed, RunFinished, RunStarted
+from mcd.extraction.cache import ImageCache
 from mcd.extraction.networks import Precision, fingerprint, pick_device
-from mcd.extraction.probe import ProbeSet, scan
+from mcd.extraction.probe import ProbeSet, look_at
+from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep
 from mcd.files import write_atomically
 from mcd.run import STAGE_VERSION, warn_of_long
+from mcd.selection import Selection
 from mcd.texts import encode
 from mcd.version import __version__
 
@@ -38,12 +42,15 @@ class Vectors:
 
     Parameters
     ----------
+    ids
+        What outputs call the images, in order; those that could not be decoded are left out.
     samples
-        The images, in order; those that could not be decoded are left out.
+        The images, in the same order.
     images
         ``(len(samples), D)`` float32, not normalised.
     """
 
+    ids: tuple[str, ...]
     samples: tuple[Sample, ...]
     images: torch.Tensor
 
@@ -55,16 +62,21 @@ class Embedder:
     ----------
     dissector
         The image–text model.
-    device, precision, batch_size, workers, on_error
+    device, precision, batch_size, workers, on_error, selection, keep_identifiers
         As in a study; see `mcd.study.Study`.
+    recipe, cache
+        As in `mcd.extraction.reading.Reader`.
     emit
         Receives the events.
     """
 
     def __init__(
         self, dissector: Dissector, *, device: str, precision: Precision, batch_size: int, workers: int | None,
-        on_error: str, emit: Callable[[Event], None],
+        on_error: str, emit: Callable[[Event], None], selection: Selection | None = None,
+        keep_identifiers: bool = False, recipe: Preprocessing | None = None, cache: ImageCache | None = None,
     ) -> None:  # fmt: skip
+        self.selection, self.keep_identifiers = selection or Selection(), keep_identifiers
+        self.recipe, self.cache = recipe, cache
         self.dissector, self.precision, self.batch_size = dissector, precision, batch_size
         self.workers, self.on_error, self.emit = workers, on_error, emit
         self.device = pick_device(device)
@@ -99,14 +111,12 @@ class Embedder:
         clock = Clock(self.emit)
         if self.dissector.caution:
             clock.warn(self.dissector.caution)
-        with clock.stage("look at images", len(dataset), "images") as advanced:
-            probe = scan(dataset, self.on_error, advanced)
-        if probe.unreadable:
-            clock.warn(f"{len(probe.unreadable)} images cannot be used and are left out")
+        probe = look_at(dataset, self.selection, clock, on_error=self.on_error, keep_identifiers=self.keep_identifiers)
+        reader = Reader(dataset, self.recipe, self.cache)
         parts = output.with_name(f".{output.name}.parts")
-        store = Shards(parts, self._key(probe), {IMAGES: self.texts(["mammogram"]).shape[1]})
+        store = Shards(parts, self._key(probe, reader), {IMAGES: self.texts(["mammogram"]).shape[1]})
         shards = Sweep(
-            targets=(), dissectors=[DissectorJob(self.dissector, [store])], dataset=dataset, probe=probe,
+            targets=(), dissectors=[DissectorJob(self.dissector, [store])], reader=reader, probe=probe,
             device=self.device, precision=self.precision, batch_size=self.batch_size, workers=self.workers,
             on_error=self.on_error, emit=self.emit,
         ).run()  # fmt: skip
@@ -115,15 +125,18 @@ class Embedder:
             clock.warn(f"{len(failed)} images could not be decoded and are left out")
         if not rows:
             raise DataError("no image could be decoded")
-        write_probe_map(output.with_suffix(".probe_map.csv"), probe.samples, probe.unreadable, dict(failed))
-        vectors = Vectors(tuple(probe.samples[row] for row in rows), store.read(IMAGES, shards))
+        write_probe_map(output.with_suffix(".probe_map.csv"), probe, dict(failed))
+        vectors = Vectors(
+            tuple(probe.ids[row] for row in rows), tuple(probe.samples[row] for row in rows), store.read(IMAGES, shards)
+        )
         rmtree(parts, ignore_errors=True)
         return vectors
 
-    def _key(self, probe: ProbeSet) -> str:
+    def _key(self, probe: ProbeSet, reader: Reader) -> str:
         return digest(
-            STAGE_VERSION, __version__, torch.__version__, probe.fingerprint, self.precision, self.device.type,
-            str(self.batch_size), self.fingerprint, self.dissector.preprocessing.fingerprint(),
+            STAGE_VERSION, __version__, torch.__version__, probe.fingerprint, reader.fingerprint(),
+            self.precision, self.device.type, str(self.batch_size), self.fingerprint,
+            self.dissector.preprocessing.fingerprint(),
         )  # fmt: skip
 
 
@@ -147,7 +160,7 @@ def write_vectors(
         "dissector": embedder.dissector.name,
         "fingerprint": embedder.fingerprint,
         "normalised": normalise,
-        "image_ids": [sample.id for sample in vectors.samples] if vectors else [],
+        "image_ids": list(vectors.ids) if vectors else [],
         "texts": list(texts),
     }
     write_atomically(output, save(tensors, metadata={"mcd": json.dumps(record, ensure_ascii=False)}))

@@ -47,12 +47,20 @@ def dissect(
     scorer: str | Mapping[str, object] | Scorer | _Function = "soft-wpmi",
     pooling: str = "avg",
     labels_per_neuron: int = 10,
+    calibration: Mapping[str, object] | None = None,
     output: str | Path | None = None,
     device: str = "auto",
     precision: Literal["fp32", "bf16", "fp16"] = "fp32",
     batch_size: int = 16,
     workers: int | None = None,
     on_error: Literal["stop", "skip"] = "stop",
+    where: str | None = None,
+    limit: int | None = None,
+    per_patient: int | None = None,
+    seed: int | None = None,
+    recipe: str | Mapping[str, object] | None = None,
+    cache: str | Path | None = None,
+    keep_identifiers: bool = False,
     progress: bool = True,
     plugin_files: Sequence[str | Path] = (),
 ) -> Dissection:
@@ -81,10 +89,13 @@ def dissect(
         ``gem:EXPONENT``, ``top-fraction:FRACTION``, ``masked-avg``, ``masked-max``; see `mcd.pooling.Pooling`.
     labels_per_neuron
         How many concepts a neuron keeps.
+    calibration
+        How labels are told from chance: ``{"q": 0.1, "exchangeable": "image"}``; see
+        `mcd.calibration.settings.Calibration`.
     output
         A run folder to keep; an interrupted run in it goes on. By default a temporary one that goes with the
         dissection; `Dissection.save` keeps it.
-    device, precision, batch_size, workers, on_error
+    device, precision, batch_size, workers, on_error, where, limit, per_patient, seed, recipe, cache, keep_identifiers
         As in a study file; see `mcd.study.Study`.
     progress
         Show progress bars on standard error.
@@ -121,15 +132,19 @@ def dissect(
     made_dataset, dataset_choice = preparer.dataset(_dataset(dataset))
     made_scorer, scorer_choice = preparer.scorer(_scorer(scorer))
     concept_set, concept_choices = _concepts(preparer, concepts)
+    made_recipe, recipe_choice = preparer.recipe(None if recipe is None else _choice(recipe, Choice))
     study = _study(
         models=({**model_choice.model_dump(), "layers": patterns, "pooling": pooling},), dissectors=dissector_choice,
         dataset=dataset_choice, scorer=scorer_choice, concepts=concept_choices, labels_per_neuron=labels_per_neuron,
+        calibration=dict(calibration or {}),
         device=device, precision=precision, batch_size=batch_size, workers=workers, on_error=on_error,
+        where=where, limit=limit, per_patient=per_patient, seed=seed, recipe=recipe_choice, cache=cache,
+        keep_identifiers=keep_identifiers,
     )  # fmt: skip
     folder = Path(tempfile.mkdtemp(prefix="mcd-")) if output is None else Path(output)
     prepared = Prepared(
         study, [PreparedTarget(target, patterns, Pooling.parse(pooling), [folder])], [made_dissector], made_dataset,
-        concept_set, made_scorer, plugins=preparer.plugins,
+        concept_set, made_scorer, plugins=preparer.plugins, recipe=made_recipe, paths=frozenset(preparer.paths),
     )  # fmt: skip
     try:
         found = run(prepared, host.emit)[0]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from mcd.api.dataset import Sample, Unreadable
+from mcd.api.dataset import Sample
 from mcd.errors import DataError, StoreError
 
-__all__ = ["files_below", "scan_files", "write_atomically"]
+__all__ = ["files_below", "samples_of", "write_atomically"]
 
 
-def files_below(path: Path, keep: Callable[[Path], bool], limit: int | None) -> list[Path]:
+def files_below(path: Path, keep: Callable[[Path], bool]) -> list[Path]:
     """Return the files below a folder that ``keep`` takes, sorted by their path in it; or the one file itself.
 
     Raises
@@ -33,32 +31,13 @@ def files_below(path: Path, keep: Callable[[Path], bool], limit: int | None) -> 
     if not found:
         raise DataError(f"{path} holds no images of the kind looked for", "give the folder that holds the images")
     found.sort(key=lambda one: one.relative_to(path).as_posix())
-    return found[:limit]
+    return found
 
 
-def scan_files(
-    paths: Sequence[Path], look: Callable[[Path, Sample], Sample | Unreadable]
-) -> Iterator[Sample | Unreadable]:
-    """Yield a sample for each file: its id is the start of the sha256 of its bytes, which names nobody.
-
-    Files with equal bytes get ``-2``, ``-3`` … in order. ``look`` adds what the header tells, or refuses.
-    """
-    seen: Counter[str] = Counter()
+def samples_of(paths: Sequence[Path], root: Path) -> Iterator[Sample]:
+    """Yield a sample for each file; its id is its path below ``root``, with forward slashes everywhere."""
     for path in paths:
-        try:
-            with path.open("rb") as file:
-                total = hashlib.file_digest(file, "sha256").hexdigest()
-            size = path.stat().st_size
-        except OSError as error:
-            yield Unreadable(str(path), error.strerror or "it cannot be read")
-            continue
-        if size == 0:
-            yield Unreadable(str(path), "the file is empty")
-            continue
-        name = total[:16]
-        seen[name] += 1
-        numbered = name if seen[name] == 1 else f"{name}-{seen[name]}"
-        yield look(path, Sample(numbered, total, str(path)))
+        yield Sample(path.name if path == root else path.relative_to(root).as_posix(), source=str(path))
 
 
 def write_atomically(path: Path, data: bytes) -> None:

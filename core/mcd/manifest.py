@@ -15,7 +15,7 @@ from mcd.extraction.layers import Layout
 from mcd.files import write_atomically
 from mcd.version import versions
 
-__all__ = ["LayerRecord", "Manifest", "StoreRecord", "machine"]
+__all__ = ["LayerRecord", "LayerSummary", "Manifest", "StoreRecord", "machine"]
 
 FILE = "manifest.json"
 
@@ -31,6 +31,23 @@ class LayerRecord(_Record):
     type: str
     layout: Layout
     neurons: int
+
+
+class LayerSummary(_Record):
+    """What is said of a layer: how many of its neurons have a label, and how many stand above chance.
+
+    ``responding`` estimates the share of neurons that respond to some concept, found or not; no p is below
+    ``1 / (draws + 1)``; ``exchangeable`` is what the null exchanged: patients or images.
+    """
+
+    layer: str
+    neurons: int
+    labelled: int
+    above_chance: int | None = None
+    responding: float | None = None
+    draws: int | None = None
+    settled: bool | None = None
+    exchangeable: str | None = None
 
 
 class StoreRecord(_Record):
@@ -56,10 +73,12 @@ class Manifest(_Record):
     versions: dict[str, str] = pydantic.Field(default_factory=versions)
     machine: dict[str, str] = pydantic.Field(default_factory=dict)
     fingerprints: dict[str, str]
+    revisions: dict[str, str] = pydantic.Field(default_factory=dict)
     preprocessing: dict[str, pydantic.JsonValue]
     layers: list[LayerRecord]
     store: StoreRecord
     images: int = 0
+    summary: list[LayerSummary] = pydantic.Field(default_factory=list)
     left_out: dict[str, int] = pydantic.Field(default_factory=dict)
     warnings: list[str] = pydantic.Field(default_factory=list)
     seconds: dict[str, float] = pydantic.Field(default_factory=dict)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +14,10 @@ from PIL.PngImagePlugin import PngInfo
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, read_checked
 from mcd.api.image import Image, Preprocessing
-from mcd.errors import DataError, ImageError, MCDError, UsageError
+from mcd.errors import ImageError, MCDError, UsageError
+from mcd.extraction.probe import ProbeSet
 from mcd.files import write_atomically
+from mcd.parallel import in_processes
 
 __all__ = ["Outcome", "places", "write_pictures"]
 
@@ -36,7 +34,7 @@ class Outcome:
     failed: tuple[tuple[Sample, str], ...] = ()
 
 
-def places(samples: Sequence[Sample], folder: Path, output: Path, *, by_id: bool) -> list[Path]:
+def places(probe: ProbeSet, folder: Path, output: Path, *, by_id: bool) -> list[Path]:
     """Return where each picture goes: under its path below ``folder`` with the ending ``.png``, or under its id.
 
     Raises
@@ -45,8 +43,8 @@ def places(samples: Sequence[Sample], folder: Path, output: Path, *, by_id: bool
         When two images would have one name.
     """
     found: dict[Path, Sample] = {}
-    for sample in samples:
-        name = Path(f"{sample.id}.png") if by_id else _relative(sample, folder).with_suffix(".png")
+    for name_shown, sample in zip(probe.ids, probe.samples, strict=True):
+        name = Path(f"{name_shown}.png") if by_id else _relative(sample, folder).with_suffix(".png")
         if name in found:
             raise UsageError(
                 f"{found[name].source} and {sample.source} would both become {name}", "name them by id: --names id"
@@ -91,7 +89,7 @@ def write_pictures(
     """
     counts = {"written": 0, "kept": 0}
     failed: list[tuple[Sample, str]] = []
-    for sample, outcome in _outcomes(dataset, recipe, work, workers):
+    for (_, sample), outcome in in_processes(_made, (dataset, recipe), work.items(), workers):
         if outcome in counts:
             counts[outcome] += 1
         elif stop:
@@ -106,42 +104,8 @@ def write_pictures(
     return Outcome(counts["written"], counts["kept"], tuple(failed))
 
 
-def _outcomes(
-    dataset: Dataset, recipe: Preprocessing, work: Mapping[Path, Sample], workers: int | None
-) -> Iterator[tuple[Sample, str]]:
-    count = min(len(work), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    count = count if workers is None else workers
-    if count == 0:
-        for path, sample in work.items():
-            yield sample, _one(dataset, recipe, path, sample)
-        return
-    pool = ProcessPoolExecutor(count, initializer=_begin, initargs=(dataset, recipe))
-    try:
-        futures: dict[Future[str], Sample] = {
-            pool.submit(_one_here, path, sample): sample for path, sample in work.items()
-        }
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool:
-        raise DataError(
-            "a worker process was killed, perhaps for want of memory",
-            "give fewer: --workers 1; the same command goes on from here",
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-_here: list[tuple[Dataset, Preprocessing]] = []
-"""What the functions of a worker process share: sent once, not with every image."""
-
-
-def _begin(dataset: Dataset, recipe: Preprocessing) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one answers for them
-    _here.append((dataset, recipe))
-
-
-def _one_here(path: Path, sample: Sample) -> str:
-    return _one(*_here[-1], path, sample)
+def _made(shared: tuple[Dataset, Preprocessing], item: tuple[Path, Sample]) -> str:
+    return _one(*shared, *item)
 
 
 def _one(dataset: Dataset, recipe: Preprocessing, path: Path, sample: Sample) -> str:

@@ -6,23 +6,26 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import nn
 from torch.utils.data import Dataset as TorchDataset
 
 from mcd.adapters import FunctionScorer, TorchImages
+from mcd.api.base import Configured
 from mcd.api.concepts import ConceptSet, join
-from mcd.api.dataset import Dataset
+from mcd.api.dataset import CompositeDataset, Dataset
 from mcd.api.dissector import Dissector
+from mcd.api.image import Preprocessing
 from mcd.api.model import ModelLoader, Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
 from mcd.errors import PluginLoadError, UsageError
 from mcd.pooling import Pooling
-from mcd.resolve import create
+from mcd.privacy import paths_in
+from mcd.resolve import created, resolve_options, resolve_recipe, resolved_choice
 from mcd.run import Prepared, PreparedTarget
 from mcd.study import Choice, DissectorChoice, ModelChoice, Study
 from mcd.vocabulary import load_concepts
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DatasetLike", "Preparer", "ScorerLike", "prepare"]
 
+ComponentT = TypeVar("ComponentT", bound=Configured)
 DatasetLike = Choice | Dataset | TorchDataset[object]
 ScorerLike = Choice | Scorer | Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -47,11 +51,13 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
     dataset, dataset_choice = preparer.dataset(study.dataset)
     dissectors = [preparer.dissector(dissector) for dissector in study.dissectors]
     targets = [preparer.target(model) for model in study.models]
+    recipe, recipe_choice = preparer.recipe(study.recipe)
     folders = _folders(output, [one.name for one, _ in targets], [one.name for one, _ in dissectors])
     resolved = study.model_copy(
         update={
             "scorer": scorer_choice,
             "dataset": dataset_choice,
+            "recipe": recipe_choice,
             "dissectors": tuple(choice for _, choice in dissectors),
             "models": tuple(choice for _, choice in targets),
         }
@@ -68,6 +74,8 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
         scorer=scorer,
         reporters=preparer.reporters(study.reporters),
         plugins=preparer.plugins,
+        recipe=recipe,
+        paths=frozenset(preparer.paths),
     )
 
 
@@ -93,6 +101,14 @@ class Preparer:
     def __init__(self, host: PluginHost) -> None:
         self.host = host
         self.plugins: dict[str, str] = {}
+        self.paths: set[str] = set()
+
+    def _create(self, kind: Kind, choice: Choice, base: type[ComponentT]) -> tuple[ComponentT, Choice]:
+        """Create a component; note its plugin, and which of its settings are paths."""
+        self._note(kind, choice)
+        cls, options = resolve_options(self.host, kind, choice)
+        self.paths.update(paths_in(options))
+        return created(cls, options, base), resolved_choice(choice, options)
 
     def _note(self, kind: Kind, choice: Choice) -> None:
         offer = self.host.find(kind, choice.plugin.partition(":")[0])
@@ -105,8 +121,7 @@ class Preparer:
             model = Target(type(model).__name__, model)
         if isinstance(model, Target):
             return model, ModelChoice(plugin="object", options={"class": type(model.module).__qualname__})
-        loader, choice = create(self.host, Kind.MODEL, model, ModelLoader)  # type: ignore[type-abstract]
-        self._note(Kind.MODEL, model)
+        loader, choice = self._create(Kind.MODEL, model, ModelLoader)  # type: ignore[type-abstract]
         target = loader.load()
         if not isinstance(target, Target) or not isinstance(target.module, nn.Module):
             raise PluginLoadError(f"model loader '{model.plugin}' did not return an mcd.Target with an nn.Module")
@@ -117,8 +132,7 @@ class Preparer:
         """Return a dissector, and the choice that the manifest records."""
         if isinstance(dissector, Dissector):
             return dissector, DissectorChoice.model_validate(_object(dissector).model_dump())
-        self._note(Kind.DISSECTOR, dissector)
-        made, choice = create(self.host, Kind.DISSECTOR, dissector, Dissector)  # type: ignore[type-abstract]
+        made, choice = self._create(Kind.DISSECTOR, dissector, Dissector)  # type: ignore[type-abstract]
         if dissector.name:
             made.name = dissector.name
         return made, DissectorChoice.model_validate(choice.model_dump())
@@ -128,26 +142,50 @@ class Preparer:
         if isinstance(dataset, Dataset):
             return dataset, _object(dataset)
         if isinstance(dataset, Choice):
-            self._note(Kind.DATASET, dataset)
-            return create(self.host, Kind.DATASET, dataset, Dataset)  # type: ignore[type-abstract]
+            made, choice = self._create(Kind.DATASET, dataset, Dataset)  # type: ignore[type-abstract]
+            return made, self._assembled(made, choice)
         return TorchImages(dataset), _object(dataset)
+
+    def _assembled(self, made: Dataset, choice: Choice) -> Choice:
+        """Create the parts of a data set that is made of others; return its choice with theirs resolved."""
+        if not isinstance(made, CompositeDataset):
+            return choice
+        asked = choice.options["parts"]
+        assert isinstance(asked, list)
+        parts, resolved = [], []
+        for one in asked:
+            assert isinstance(one, dict)
+            part, own = self.dataset(Choice.model_validate({"plugin": one["plugin"], "options": one["options"]}))
+            parts.append(part)
+            resolved.append(one | own.model_dump(mode="json"))
+        made.assemble(parts)
+        return choice.model_copy(update={"options": choice.options | {"parts": resolved}})
 
     def scorer(self, scorer: ScorerLike) -> tuple[Scorer, Choice]:
         """Return a scorer, and the choice that the manifest records."""
         if isinstance(scorer, Scorer):
             return scorer, _object(scorer)
         if isinstance(scorer, Choice):
-            self._note(Kind.SCORER, scorer)
-            return create(self.host, Kind.SCORER, scorer, Scorer)  # type: ignore[type-abstract]
+            return self._create(Kind.SCORER, scorer, Scorer)  # type: ignore[type-abstract]
         return FunctionScorer(scorer), Choice(plugin="object", options={"function": getattr(scorer, "__name__", "")})
 
     def reporters(self, choices: Sequence[Choice]) -> list[Reporter]:
         """Return the reporters: created before the run, so that a wrong setting is said before hours are spent."""
-        return [create(self.host, Kind.REPORTER, choice, Reporter)[0]  # type: ignore[type-abstract]
+        return [self._create(Kind.REPORTER, choice, Reporter)[0]  # type: ignore[type-abstract]
                 for choice in choices]  # fmt: skip
+
+    def recipe(self, choice: Choice | None) -> tuple[Preprocessing | None, Choice | None]:
+        """Return a preprocessing recipe, and the choice that the manifest records."""
+        if choice is None:
+            return None, None
+        self._note(Kind.PREPROCESSING, choice)
+        made = resolve_recipe(self.host, choice)
+        self.paths.update(paths_in(made))
+        return made, choice.model_copy(update={"options": made.model_dump(mode="json")})
 
     def concepts(self, choices: Sequence[Choice]) -> ConceptSet:
         """Return the concept sets joined into one."""
+        self.paths.update(choice.plugin for choice in choices if Path(choice.plugin).is_file())
         found = [load_concepts(self.host, choice.plugin, choice.options) for choice in choices]
         return found[0] if len(found) == 1 else join(found)
 

@@ -13,15 +13,17 @@ import pandas as pd
 
 from mcd.api.base import digest
 from mcd.api.dissector import Dissector
+from mcd.calibration.settings import Calibration
 from mcd.clock import Clock
-from mcd.dissection import Dissection, write_results
+from mcd.cosines import Cosines
+from mcd.dissection import Dissection, read_study, write_results, write_study
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.events import RunFinished, RunStarted
 from mcd.extraction.networks import fingerprint, pick_device
+from mcd.labelling import Labeller
 from mcd.manifest import Manifest
 from mcd.prepare import Preparer
-from mcd.run import score_all
-from mcd.scoring import similarity
+from mcd.privacy import recorded
 from mcd.study import Choice, DissectorChoice, Study
 from mcd.texts import embed_concepts
 
@@ -39,6 +41,7 @@ def rescore(
     scorer_options: Mapping[str, object] | None = None,
     concepts: Sequence[Choice] = (),
     labels_per_neuron: int = 10,
+    calibration: Calibration | None = None,
     output: Path | None = None,
     device: str = "auto",
 ) -> Dissection:
@@ -46,7 +49,7 @@ def rescore(
 
     Parameters
     ----------
-    scorer, concepts
+    scorer, concepts, calibration
         What to change; None and () keep the run's own.
     scorer_options
         Settings over the run's own scorer, when ``scorer`` is None.
@@ -59,7 +62,8 @@ def rescore(
         When new concepts must be encoded and the dissector is no longer the one of the run.
     """
     start = time.perf_counter()
-    study = Study.model_validate(dissection.manifest.study)
+    store = dissection.folder / dissection.manifest.store.folder
+    study = Study.model_validate(read_study(dissection.folder, dissection.manifest))
     if scorer is None:
         options = {**study.scorer.options, **(scorer_options or {})}
         scorer = Choice.model_validate({"plugin": study.scorer.plugin, "options": options})
@@ -77,19 +81,28 @@ def rescore(
     def dissector() -> Dissector:
         return _same_dissector(preparer, study.dissectors[0], dissection)
 
-    store = dissection.folder / dissection.manifest.store.folder
     texts = embed_concepts(
         store, concept_set, dissection.manifest.fingerprints["dissector"], dissector, pick_device(device)
     )
     terms = [concept.term for concept in concept_set.concepts]
-    cosine = similarity(dissection.image_embeddings(), texts, dissection.image_ids, terms)
+    cosines = Cosines(dissection.image_embeddings(), texts, dissection.image_ids, terms)
     clock = Clock(host.emit)
-    labels = score_all(dissection, cosine, concept_set, made, labels_per_neuron, clock)
+    labeller = Labeller(
+        made, cosines, concept_set.concepts, calibration or study.calibration, dissection.patients, labels_per_neuron
+    )
+    labels, summary = labeller.labels(dissection, clock)
     manifest = _manifest(dissection, folder, store)
-    manifest.study = study.model_copy(
-        update={"scorer": scorer_choice, "concepts": chosen, "labels_per_neuron": labels_per_neuron}
+    settings = study.model_copy(
+        update={
+            "scorer": scorer_choice,
+            "concepts": chosen,
+            "labels_per_neuron": labels_per_neuron,
+            "calibration": calibration or study.calibration,
+        }
     ).settings()
-    manifest.scorer = made.name
+    manifest.study = settings if study.keep_identifiers else recorded(settings, frozenset(preparer.paths))
+    write_study(folder, settings)
+    manifest.scorer, manifest.summary = made.name, summary
     manifest.fingerprints |= {"scorer": made.fingerprint(), "concepts": concept_set.fingerprint()}
     manifest.plugins |= preparer.plugins
     manifest.seconds, manifest.warnings = clock.seconds, clock.warnings

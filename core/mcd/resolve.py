@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mcd.api.base import Configured
+from mcd.api.image import Preprocessing
 from mcd.components import Kind
 from mcd.errors import ConfigError, PluginLoadError
 from mcd.options import Options, validate_options
@@ -15,7 +16,7 @@ from mcd.study import Choice
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["create", "resolve_options"]
+__all__ = ["created", "resolve_options", "resolve_recipe", "resolved_choice"]
 
 ComponentT = TypeVar("ComponentT", bound=Configured)
 
@@ -59,13 +60,26 @@ def _based(options: Options, base: Path | None) -> Options:
     return options.model_copy(update=moved) if moved else options
 
 
-def create(host: PluginHost, kind: Kind, choice: Choice, base_class: type[ComponentT]) -> tuple[ComponentT, Choice]:
-    """Create a component; return it with the choice as resolved: bare name, every option explicit."""
-    cls, options = resolve_options(host, kind, choice)
+def created(cls: type[Configured], options: Options, base_class: type[ComponentT]) -> ComponentT:
+    """Create a component and make sure of what kind it is."""
     component = cls(options)
     if not isinstance(component, base_class):
-        raise PluginLoadError(f"{kind.label} '{choice.plugin}' is not a {base_class.__name__}")
-    return component, resolved_choice(choice, options)
+        raise PluginLoadError(f"{cls.__name__} is not a {base_class.__name__}")
+    return component
+
+
+def resolve_recipe(host: PluginHost, choice: Choice) -> Preprocessing:
+    """Return a preprocessing recipe by name, with its settings.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When it is unknown or broken, or a setting does not fit.
+    """
+    made = host.load(Kind.PREPROCESSING, choice.plugin)
+    if not (isinstance(made, type) and issubclass(made, Preprocessing)):
+        raise PluginLoadError(f"preprocessing '{choice.plugin}' is not a subclass of mcd.Preprocessing")
+    return validate_options(made, choice.options, f"preprocessing '{choice.plugin}'")
 
 
 def resolved_choice(choice: Choice, options: Options) -> Choice:

@@ -9,41 +9,46 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+import pydantic
 import torch
 
 from mcd.api.base import digest
 from mcd.api.concepts import ConceptSet
-from mcd.api.dataset import Dataset
+from mcd.api.dataset import Dataset, Sample
 from mcd.api.dissector import Dissector
+from mcd.api.image import Preprocessing
 from mcd.api.model import Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
 from mcd.clock import Clock
+from mcd.cosines import Cosines
 from mcd.dissection import PROBE_MAP, Dissection, write_probe_map, write_results
 from mcd.errors import MCDError, StoreError, UsageError
 from mcd.events import (
     Event,
-    LayerScored,
     RunFailed,
     RunFinished,
     RunStarted,
 )
+from mcd.extraction.cache import ImageCache
 from mcd.extraction.layers import Layer, select_layers
 from mcd.extraction.networks import fingerprint, pick_device
 from mcd.extraction.pooling import check_pooling
-from mcd.extraction.probe import ProbeSet, scan
+from mcd.extraction.probe import ProbeSet, look_at
+from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep, TargetJob
+from mcd.labelling import Labeller
 from mcd.manifest import LayerRecord, Manifest, StoreRecord, machine
 from mcd.pooling import Pooling
+from mcd.privacy import recorded
 from mcd.run_folder import check_room, open_folder
-from mcd.scoring import label_table, score_layer, similarity
 from mcd.study import Study
 from mcd.texts import embed_concepts
 from mcd.trial import takes_known_input, trial_pass
 from mcd.version import __version__
 
-__all__ = ["Prepared", "PreparedTarget", "run", "score_all", "warn_of_long", "write_reports"]
+__all__ = ["Prepared", "PreparedTarget", "run", "warn_of_long", "write_reports"]
 
 STAGE_VERSION = "sweep/1"
 """Raised when the sweep's numbers change, so that shards of older versions are not read."""
@@ -63,7 +68,8 @@ class PreparedTarget:
 class Prepared:
     """Everything a run needs, created and validated.
 
-    ``study`` is what manifests record: each its own target's and dissector's part of it (`Study.only`).
+    ``study`` is what manifests record: each its own target's and dissector's part of it (`Study.only`), and of
+    ``paths``, the texts in it that are paths, only what tells nobody's name.
     """
 
     study: Study
@@ -74,6 +80,8 @@ class Prepared:
     scorer: Scorer
     reporters: Sequence[Reporter] = ()
     plugins: dict[str, str] = field(default_factory=dict)
+    recipe: Preprocessing | None = None
+    paths: frozenset[str] = frozenset()
 
 
 def run(prepared: Prepared, emit: Callable[[Event], None]) -> list[Dissection]:
@@ -127,12 +135,17 @@ class _Run:
         self.device = pick_device(self.study.device)
         self.prints = {id(one): digest(one.fingerprint(), fingerprint(one.module)) for one in prepared.dissectors}
         self.weights = {id(one.target): fingerprint(one.target.module) for one in prepared.targets}
+        size = prepared.study.cache_size * 10**9
+        self.cache = ImageCache(prepared.study.cache, size) if prepared.study.cache is not None else None
+        self.reader = Reader(prepared.dataset, prepared.recipe, self.cache)
 
     def dissections(self) -> list[Dissection]:
         prepared = self.prepared
         for dissector in prepared.dissectors:
             if dissector.caution:
                 self.clock.warn(dissector.caution)
+        if self.cache is not None and self.cache.problem:
+            self.clock.warn(f"nothing is kept in the cache: {self.cache.problem}")
         for model, target in enumerate(prepared.targets):
             for number, folder in enumerate(target.folders):
                 open_folder(folder, self.study.only(model, number))
@@ -142,7 +155,7 @@ class _Run:
             probe = self._probe()
         else:
             probe = self._probe()
-            layers = [self._layers(target) for target in prepared.targets]
+            layers = [self._layers(target, probe.samples[0]) for target in prepared.targets]
         prepared.scorer.check(len(probe.samples))
         texts = [self._texts(number) for number in range(len(prepared.dissectors))]
         jobs, readers = self._jobs(layers, probe, [one.shape[1] for one in texts])
@@ -156,26 +169,26 @@ class _Run:
             shards = self._sweep(jobs, readers, probe)
             return [self._finish(pair, probe, texts[pair.number], shards) for pair in pairs]
 
-    def _layers(self, target: PreparedTarget) -> list[Layer]:
+    def _layers(self, target: PreparedTarget, sample: Sample | None = None) -> list[Layer]:
         if target.pooling.masked and not self.prepared.dataset.has_masks:
             raise UsageError(
                 f"pooling '{target.pooling}' needs breast masks, which this data set does not have",
                 "use a pooling without masks",
             )
-        found = trial_pass(target.target, self.prepared.dataset)
+        recipe = target.target.preprocessing
+        image = self.reader.image(sample, self.reader.values(recipe)) if sample is not None else None
+        found = trial_pass(target.target, image if not takes_known_input(target.target) else None)
         chosen = select_layers(target.layers, found, target.target.name, target.target.aliases)
         for layer in chosen:
             check_pooling(layer, target.pooling, target.target.first_tokens())
         return chosen
 
     def _probe(self) -> ProbeSet:
-        with self.clock.stage("look at images", len(self.prepared.dataset), "images") as advanced:
-            probe = scan(self.prepared.dataset, self.study.on_error, advanced)
-        if probe.unreadable:
-            self.clock.warn(f"{len(probe.unreadable)} images cannot be used and are left out (see probe_map.csv)")
-        if probe.repeats:
-            self.clock.warn(f"{probe.repeats} images repeat the bytes of another one; each still counts by itself")
-        return probe
+        study = self.study
+        return look_at(
+            self.prepared.dataset, study.selection, self.clock, on_error=study.on_error,
+            keep_identifiers=study.keep_identifiers,
+        )  # fmt: skip
 
     def _texts(self, number: int) -> torch.Tensor:
         """Return the embeddings of the concepts by one dissector, kept in each of its run folders."""
@@ -195,8 +208,8 @@ class _Run:
         """Return what the sweep runs, with stores whose keys hold everything that decides their content."""
         prepared, study = self.prepared, self.study
         images = digest(
-            STAGE_VERSION, __version__, torch.__version__, probe.fingerprint, study.precision, self.device.type,
-            str(study.batch_size),
+            STAGE_VERSION, __version__, torch.__version__, probe.fingerprint, self.reader.fingerprint(),
+            study.precision, self.device.type, str(study.batch_size),
         )  # fmt: skip
         jobs = []
         for one, chosen in zip(prepared.targets, layers, strict=True):
@@ -231,7 +244,7 @@ class _Run:
             target=target.target.name,
             dissector=dissector.name,
             scorer=scorer.name,
-            study=self.study.only(model, number).settings(),
+            study=self._recorded(self.study.only(model, number)),
             plugins=self.prepared.plugins,
             machine=machine(str(self.device)),
             fingerprints={
@@ -241,9 +254,15 @@ class _Run:
                 "concepts": self.prepared.concepts.fingerprint(),
                 "scorer": scorer.fingerprint(),
             },
+            revisions={
+                name: one
+                for name, one in (("target", target.target.revision), ("dissector", dissector.revision))
+                if one
+            },
             preprocessing={
                 "target": target.target.preprocessing.model_dump(mode="json"),
                 "dissector": dissector.preprocessing.model_dump(mode="json"),
+                **({"recipe": self.prepared.recipe.model_dump(mode="json")} if self.prepared.recipe else {}),
             },
             layers=[LayerRecord(name=one.name, type=one.type, layout=one.layout or "flat", neurons=one.neurons)
                     for one in job.layers],
@@ -255,10 +274,14 @@ class _Run:
         )  # fmt: skip
         return _Pair(number, target, dissector, target.folders[number], job, activations, embeddings, manifest)
 
+    def _recorded(self, study: Study) -> dict[str, pydantic.JsonValue]:
+        settings = study.settings()
+        return settings if study.keep_identifiers else recorded(settings, self.prepared.paths)
+
     def _sweep(self, jobs: Sequence[TargetJob], readers: Sequence[DissectorJob], probe: ProbeSet) -> int:
         start = time.perf_counter()
         shards = Sweep(
-            targets=jobs, dissectors=readers, dataset=self.prepared.dataset, probe=probe, device=self.device,
+            targets=jobs, dissectors=readers, reader=self.reader, probe=probe, device=self.device,
             precision=self.study.precision, batch_size=self.study.batch_size, workers=self.study.workers,
             on_error=self.study.on_error, emit=self.clock.emit,
         ).run()  # fmt: skip
@@ -271,20 +294,24 @@ class _Run:
         if rows != pair.embeddings.rows(shards)[0]:
             raise StoreError(f"{pair.folder}: activations and embeddings hold different images")
         if failed:
-            self.clock.warn(f"{len(failed)} images could not be decoded and are left out (see probe_map.csv)")
+            self.clock.warn(
+                f"{len(failed)} images could not be decoded and are left out; the probe map says which and why"
+            )
         self.prepared.scorer.check(len(rows))
-        write_probe_map(pair.folder / PROBE_MAP, probe.samples, probe.unreadable, dict(failed))
+        write_probe_map(pair.folder / PROBE_MAP, probe, dict(failed))
         manifest.store.shards = shards
         manifest.images = len(rows)
         if probe.unreadable or failed:
             manifest.left_out = {"unreadable": len(probe.unreadable), "not decoded": len(failed)}
-        ids = [probe.samples[row].id for row in rows]
-        terms = [concept.term for concept in self.prepared.concepts.concepts]
-        cosine = similarity(pair.embeddings.read(IMAGES, shards), texts, ids, terms)
+        ids = [probe.ids[row] for row in rows]
+        concepts = self.prepared.concepts.concepts
+        cosines = Cosines(pair.embeddings.read(IMAGES, shards), texts, ids, [concept.term for concept in concepts])
         dissection = Dissection(pair.folder, manifest, pd.DataFrame())
-        labels = score_all(
-            dissection, cosine, self.prepared.concepts, self.prepared.scorer, self.study.labels_per_neuron, self.clock
-        )
+        labeller = Labeller(
+            self.prepared.scorer, cosines, concepts, self.study.calibration,
+            [probe.samples[row].patient for row in rows], self.study.labels_per_neuron,
+        )  # fmt: skip
+        labels, manifest.summary = labeller.labels(dissection, self.clock)
         pair.activations.forget_others()
         pair.embeddings.forget_others()
         manifest.status, manifest.seconds = "finished", dict(self.clock.seconds)
@@ -324,28 +351,3 @@ def _closing(pairs: Sequence[_Pair]) -> Iterator[None]:
             with contextlib.suppress(StoreError):  # the error on its way out matters more
                 pair.manifest.write(pair.folder)
         raise
-
-
-def score_all(
-    dissection: Dissection,
-    cosine: torch.Tensor,
-    concepts: ConceptSet,
-    scorer: Scorer,
-    count: int,
-    clock: Clock,
-) -> pd.DataFrame:
-    """Return the label table of all layers of a dissection, scored one layer at a time."""
-    tables = []
-    with clock.stage("score", len(dissection.layers), "layers") as advanced:
-        for layer in dissection.layers:
-            scored = score_layer(scorer, dissection.activations(layer), cosine)
-            if scored.reason:
-                clock.warn(f"layer {layer} has no labels: {scored.reason}")
-            table = label_table(
-                dissection.manifest.target, layer, scored, concepts.concepts, count, scorer.higher_is_better
-            )
-            tables.append(table)
-            labelled = sum(state in ("labelled", "tied") for state in scored.status)
-            clock.emit(LayerScored(dissection.manifest.target, layer, len(scored.status), labelled))
-            advanced(1)
-    return pd.concat(tables, ignore_index=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcd.dissection import PRIVATE, read_study, write_study
 from mcd.errors import StoreError, UsageError
-from mcd.files import write_atomically
 from mcd.manifest import FILE, Manifest
 from mcd.study import Study
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_room", "open_folder"]
 
-_FREE_TO_CHANGE = ("reporters", "workers")
+_FREE_TO_CHANGE = ("reporters", "workers", "cache", "cache_size")
 """Settings that do not decide what a run leaves behind: a run goes on although they changed."""
 
 
@@ -41,16 +41,15 @@ def open_folder(folder: Path, study: Study) -> None:
             f"cannot make the output folder {folder}: {error.strerror}", "choose another --output"
         ) from None
     if (folder / FILE).exists():
-        differing = _differences(Manifest.read(folder).study, study.settings())
+        differing = _differences(read_study(folder, Manifest.read(folder)), study.settings())
         if differing:
             raise UsageError(
                 f"{folder} holds another run; it differs in {', '.join(differing)}",
                 "choose another --output, or remove that folder",
             )
-    elif set(strangers) - {"embeddings"}:  # a run killed before its manifest leaves the concepts' embeddings
+    elif set(strangers) - {"embeddings", PRIVATE}:  # a run killed before its manifest leaves the concepts' embeddings
         raise UsageError(f"{folder} is not empty and holds no run of mcd", "choose another --output")
-    write_atomically(folder / ".write-test", b"")
-    (folder / ".write-test").unlink()
+    write_study(folder, study.settings())
 
 
 def _differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:

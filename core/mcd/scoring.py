@@ -1,24 +1,39 @@
-"""From activations and similarity to labels: which neurons can have one, their scores, the label table."""
+"""From activations and similarity to scores: which neurons can have any, and what they are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
 import torch
 
-from mcd.api.concepts import Concept
-from mcd.api.scorer import Scorer, TopKScorer
+from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k
+from mcd.cosines import FLOATS, Similarity
 from mcd.errors import DataError, PluginLoadError
 
-__all__ = ["COLUMNS", "LayerScores", "label_table", "score_layer", "similarity"]
+__all__ = ["LayerScores", "Live", "all_scores", "best", "evidence", "evidence_by_chance",
+           "live_neurons", "score_layer", "spread"]  # fmt: skip
 
-COLUMNS = (
-    "target", "layer", "neuron", "status", "rank", "concept", "category", "broad_category", "score",
-)  # fmt: skip
-"""Columns of the label table. ``status`` is labelled, tied (see `score_layer`), dead, constant or unscored."""
+
+@dataclass(frozen=True)
+class Live:
+    """Which neurons of a layer can be told apart by their responses.
+
+    Parameters
+    ----------
+    status
+        One word a neuron: dead (always 0), constant, unscored, tied or labelled.
+    live
+        Numbers of those that respond differently to different images.
+    ranked
+        ``(top_k, len(live))``: their top images, where the scorer looks at no others.
+    reason
+        Why the layer as a whole has no labels, or an empty text.
+    """
+
+    status: tuple[str, ...]
+    live: tuple[int, ...]
+    ranked: torch.Tensor | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,7 +45,7 @@ class LayerScores:
     scores
         ``(neurons, concepts)`` float32; NaN where a neuron has none.
     status
-        One word a neuron, see `COLUMNS`.
+        One word a neuron, as in `Live`.
     reason
         Why the layer as a whole has no labels, or an empty string.
     """
@@ -38,23 +53,6 @@ class LayerScores:
     scores: torch.Tensor
     status: tuple[str, ...]
     reason: str = ""
-
-
-def similarity(images: torch.Tensor, texts: torch.Tensor, ids: Sequence[str], terms: Sequence[str]) -> torch.Tensor:
-    """Return P, the cosine of every image and concept, ``(images, concepts)`` float32.
-
-    Raises
-    ------
-    DataError
-        When an embedding is zero or not finite, naming the image or the concept.
-    """
-    for embeddings, names, kind in ((images, ids, "image"), (texts, terms, "concept")):
-        norms = embeddings.norm(dim=1)
-        broken = (~torch.isfinite(norms) | (norms == 0)).nonzero().flatten().tolist()
-        if broken:
-            raise DataError(f"the dissector's embedding of {kind} '{names[broken[0]]}' is zero or not finite")
-    normalised = torch.nn.functional.normalize
-    return normalised(images, dim=1) @ normalised(texts, dim=1).T
 
 
 def neuron_states(activations: torch.Tensor) -> list[str]:
@@ -70,8 +68,8 @@ def neuron_states(activations: torch.Tensor) -> list[str]:
     ]
 
 
-def score_layer(scorer: Scorer, activations: torch.Tensor, similarity: torch.Tensor) -> LayerScores:
-    """Score one layer: A ``(images, neurons)`` against P ``(images, concepts)``.
+def live_neurons(scorer: Scorer, activations: torch.Tensor) -> Live:
+    """Tell the neurons of a layer apart, given A ``(images, neurons)``.
 
     Dead and constant neurons are left out before the scorer sees the layer: they have no top images, and
     must not take part in a prior over the layer's neurons. A neuron seen through its top k is *tied* when
@@ -80,77 +78,111 @@ def score_layer(scorer: Scorer, activations: torch.Tensor, similarity: torch.Ten
     Raises
     ------
     DataError
+        When A is not finite.
+    """
+    if not torch.isfinite(activations).all():
+        raise DataError("activations hold NaN or infinity")
+    states = neuron_states(activations)
+    live = tuple(index for index, state in enumerate(states) if state == "live")
+    reason = scorer.unlabelled(len(live)) if live else "no neuron responds differently to different images"
+    words = dict.fromkeys(live, "unscored" if reason else "labelled")
+    ranked = None
+    if isinstance(scorer, TopKScorer) and not reason:
+        responding = activations if len(live) == activations.shape[1] else activations[:, list(live)]
+        top = ordered_top_k(responding, scorer.top_k + 1)
+        ranked = top[: scorer.top_k]
+        if len(top) > scorer.top_k:
+            edge = responding.gather(0, top[-2:])
+            words |= {live[at]: "tied" for at in (edge[0] == edge[1]).nonzero().flatten().tolist()}
+    status = tuple(words.get(index, state) for index, state in enumerate(states))
+    return Live(status, live, ranked, reason)
+
+
+def evidence(scorer: TopKScorer, ranked: torch.Tensor, cosines: Similarity) -> torch.Tensor:
+    """Return what rankings ``(top_k, neurons)`` tell, ``(neurons, concepts)`` float32.
+
+    Only the images that some neuron has on top are compared with the concepts, a group of neurons at a time, so that
+    neither the number of images nor of concepts is bounded by memory.
+    """
+    step = max(1, FLOATS // max(1, len(ranked) * cosines.concepts))
+    parts = []
+    for group in torch.split(ranked, step, dim=1):
+        images, places = torch.unique(group, return_inverse=True)
+        parts.append(_checked(scorer, scorer.evidence(places, cosines.of(images)), group.shape[1], cosines.concepts))
+    return torch.cat(parts) if parts else torch.empty(0, cosines.concepts)
+
+
+def all_scores(scorer: Scorer, activations: torch.Tensor, cosines: Similarity) -> torch.Tensor:
+    """Return the scores ``(neurons, concepts)`` of a scorer that looks at all activations ``(images, neurons)``.
+
+    Concepts are taken in groups where the scorer says that they do not depend on each other.
+    """
+    neurons = activations.shape[1]
+    if not scorer.pairwise:
+        return _checked(scorer, scorer.score(activations, cosines.whole()), neurons, cosines.concepts)
+    found = torch.empty(neurons, cosines.concepts)
+    for where, part in cosines.pieces():
+        found[:, where] = _checked(scorer, scorer.score(activations, part), neurons, part.shape[1])
+    return found
+
+
+def _checked(scorer: Scorer, found: torch.Tensor, neurons: int, concepts: int) -> torch.Tensor:
+    if found.shape != (neurons, concepts):
+        raise PluginLoadError(
+            f"scorer {scorer.name} returned shape {tuple(found.shape)} instead of {(neurons, concepts)}"
+        )
+    return found.float().cpu()
+
+
+def spread(scores: torch.Tensor, found: Live) -> LayerScores:
+    """Return scores ``(live neurons, concepts)`` as those of the whole layer, NaN for the neurons that have none."""
+    whole = torch.full((len(found.status), scores.shape[1]), float("nan"))
+    whole[list(found.live)] = scores
+    status = list(found.status)
+    for at, index in enumerate(found.live):
+        if bool(torch.isnan(scores[at]).all()):
+            status[index] = "unscored"
+    return LayerScores(whole, tuple(status), found.reason)
+
+
+def score_layer(scorer: Scorer, activations: torch.Tensor, cosines: Similarity) -> LayerScores:
+    """Score one layer: A ``(images, neurons)`` against P.
+
+    Raises
+    ------
+    DataError
         When A and P do not have the same images, or A is not finite.
     PluginLoadError
         When the scorer breaks its contract.
     """
-    if len(activations) != len(similarity):
-        raise DataError(f"activations hold {len(activations)} images, similarity {len(similarity)}: not the same set")
-    if not torch.isfinite(activations).all():
-        raise DataError("activations hold NaN or infinity")
-    neurons, concepts = activations.shape[1], similarity.shape[1]
-    status = neuron_states(activations)
-    live = [index for index, state in enumerate(status) if state == "live"]
-    scores = torch.full((neurons, concepts), float("nan"))
-    reason = scorer.unlabelled(len(live)) if live else "no neuron responds differently to different images"
-    if reason:
-        return LayerScores(scores, tuple("unscored" if state == "live" else state for state in status), reason)
-    found = scorer.score(activations[:, live], similarity)
-    if found.shape != (len(live), concepts):
-        raise PluginLoadError(
-            f"scorer {scorer.name} returned shape {tuple(found.shape)} instead of {(len(live), concepts)}"
-        )
-    scores[live] = found.float().cpu()
-    for index in live:
-        status[index] = "labelled"
-    if isinstance(scorer, TopKScorer):
-        for index in _tied(activations, live, scorer.top_k):
-            status[index] = "tied"
-    for index in live:
-        if bool(torch.isnan(scores[index]).all()):
-            status[index] = "unscored"
-    return LayerScores(scores, tuple(status))
+    if len(activations) != cosines.images:
+        raise DataError(f"activations hold {len(activations)} images, similarity {cosines.images}: not the same set")
+    found = live_neurons(scorer, activations)
+    if found.reason:
+        return spread(torch.full((len(found.live), cosines.concepts), float("nan")), found)
+    if isinstance(scorer, TopKScorer) and found.ranked is not None:
+        told = evidence(scorer, found.ranked, cosines)
+        scores = scorer.scores(told, scorer.context(told, lambda: evidence_by_chance(scorer, cosines)))
+        return spread(_checked(scorer, scores, len(found.live), cosines.concepts), found)
+    return spread(all_scores(scorer, activations[:, list(found.live)], cosines), found)
 
 
-def _tied(activations: torch.Tensor, live: Sequence[int], k: int) -> list[int]:
-    if k >= len(activations):
-        return []
-    edge = activations[:, live].topk(k + 1, dim=0).values[-2:]
-    return [index for index, tied in zip(live, (edge[0] == edge[1]).tolist(), strict=True) if tied]
+def evidence_by_chance(scorer: TopKScorer, cosines: Similarity, draws: int = 1000) -> torch.Tensor:
+    """Return the evidence of random ordered k-subsets of the images, ``(draws, concepts)``."""
+    generator = torch.Generator().manual_seed(0)
+    ranked = [torch.randperm(cosines.images, generator=generator)[: scorer.top_k] for _ in range(draws)]
+    return evidence(scorer, torch.stack(ranked, dim=1), cosines)
 
 
-def label_table(
-    target: str, layer: str, scored: LayerScores, concepts: Sequence[Concept], count: int, higher_is_better: bool
-) -> pd.DataFrame:
-    """Return the label table of one layer: ``count`` rows a labelled neuron, best first, one for any other.
+def best(scores: torch.Tensor, count: int, *, higher_is_better: bool) -> torch.Tensor:
+    """Return the numbers of the ``count`` best concepts of each neuron, best first, ``(neurons, count)`` int64.
 
-    Equal scores keep the order of the concept set; undefined scores never appear.
+    Equal scores keep the order of the concepts; undefined ones come last.
     """
-    keys = scored.scores if higher_is_better else -scored.scores
+    keys = scores if higher_is_better else -scores
     keys = torch.nan_to_num(keys, nan=float("-inf"), posinf=float("inf"), neginf=float("-inf"))
-    order = keys.sort(dim=1, descending=True, stable=True).indices[:, :count]
-    best = scored.scores.gather(1, order)
-    kept = ~torch.isnan(best)
-    has_label = torch.tensor([state in ("labelled", "tied") for state in scored.status])
-    kept &= has_label[:, None]
-    kept[~has_label, 0] = True  # one row says why a neuron has no label
-    neuron, rank = (axis.numpy() for axis in kept.nonzero(as_tuple=True))
-    labelled = has_label.numpy()[neuron]
-    chosen = order.numpy()[neuron, rank]
-    terms = np.array([concept.term for concept in concepts], dtype=object)
-    categories = np.array([concept.category for concept in concepts], dtype=object)
-    broad = np.array([concept.broad_category for concept in concepts], dtype=object)
-    return pd.DataFrame(
-        {
-            "target": target,
-            "layer": layer,
-            "neuron": neuron.astype(np.int64),
-            "status": np.array(scored.status, dtype=object)[neuron],
-            "rank": pd.Series(rank + 1, dtype="Int64").where(labelled).array,
-            "concept": np.where(labelled, terms[chosen], ""),
-            "category": np.where(labelled, categories[chosen], ""),
-            "broad_category": np.where(labelled, broad[chosen], ""),
-            "score": np.where(labelled, best.numpy()[neuron, rank], np.nan).astype(np.float32),
-        },
-        columns=list(COLUMNS),
-    )
+    count = min(count, keys.shape[1])
+    values, order = keys.topk(min(count + 1, keys.shape[1]), dim=1)
+    for row in (values[:, 1:] == values[:, :-1]).any(dim=1).nonzero().flatten().tolist():
+        order[row] = keys[row].sort(descending=True, stable=True).indices[: order.shape[1]]
+    return order[:, :count]

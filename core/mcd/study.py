@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
 from pydantic_core import CoreSchema
 
+from mcd.calibration.settings import Calibration
 from mcd.pooling import Pooling
+from mcd.selection import Selection
 
 __all__ = ["Choice", "DissectorChoice", "ModelChoice", "Study"]
 
@@ -101,15 +104,34 @@ class Study(pydantic.BaseModel):
         min_length=1, description="the image–text models that give concepts meaning; each makes its own dissections"
     )
     dataset: Choice = Field(description="where the probe set comes from")
+    where: str | None = Field(
+        default=None, description='which of its images are shown, such as: split == "test" and view == "MLO"'
+    )
+    limit: int | None = Field(default=None, ge=1, description="show at most so many images")
+    per_patient: int | None = Field(default=None, ge=1, description="show at most so many images of a patient")
+    seed: int | None = Field(
+        default=None, ge=0, description="draw them at random by this seed; by default the first ones are taken"
+    )
+    recipe: Choice | None = Field(
+        default=None, description="preprocessing of every image before each model's own, such as dicom-standard"
+    )
     concepts: Choices = Field(
         default=(Choice(plugin="birads"),), min_length=1, description="concept sets, or files; several are joined"
     )
     scorer: Choice = Field(default=Choice(plugin="soft-wpmi"), description="how activations and similarity are scored")
     reporters: Choices = Field(default=(), description="what is written into report/ besides the labels")
+    calibration: Calibration = Field(default=Calibration(), description="how labels are told from chance")
     labels_per_neuron: int = Field(default=10, ge=1, description="how many concepts a neuron keeps, best first")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["fp32", "bf16", "fp16"] = Field(default="fp32", description="bf16 and fp16 use autocast")
     batch_size: int = Field(default=16, ge=1, description="images per forward pass")
+    cache: Path | None = Field(
+        default=None, description="folder that keeps decoded images, so that a second study decodes nothing"
+    )
+    cache_size: int = Field(default=50, ge=1, description="how large the cache may grow, in GB")
+    keep_identifiers: bool = Field(
+        default=False, description="show the data set's own image ids, and whole paths in the manifest"
+    )
     workers: int | None = Field(default=None, ge=0, description="decoding processes; by default as many as pay off")
     on_error: Literal["stop", "skip"] = Field(
         default="stop", description="what to do about images that cannot be used: refuse the run, or leave them out"
@@ -126,6 +148,11 @@ class Study(pydantic.BaseModel):
     def only(self, model: int, dissector: int) -> Study:
         """Return the study of one of the models with one of the dissectors, as if the others were not there."""
         return self.model_copy(update={"models": (self.models[model],), "dissectors": (self.dissectors[dissector],)})
+
+    @property
+    def selection(self) -> Selection:
+        """Which images of the data set are shown."""
+        return Selection(where=self.where, limit=self.limit, per_patient=self.per_patient, seed=self.seed)
 
     def settings(self) -> dict[str, pydantic.JsonValue]:
         """Return the study as plain data, defaults included: what the manifest records."""

@@ -75,14 +75,14 @@ def _refuse(options: Mapping[str, object], what: str) -> None:
 
 
 def _made(host: PluginHost, reference: str, options: Mapping[str, object]) -> ConceptSet:
-    from mcd.resolve import create
+    from mcd.resolve import created, resolve_options
     from mcd.study import Choice
 
     choice = Choice.model_validate({"plugin": reference, "options": dict(options)})
     offer = host.find(Kind.CONCEPTS, reference.partition(":")[0])
     try:
-        source, _ = create(host, Kind.CONCEPTS, choice, ConceptSource)  # type: ignore[type-abstract]
-        concepts = source.load()
+        cls, options_made = resolve_options(host, Kind.CONCEPTS, choice)
+        concepts = created(cls, options_made, ConceptSource).load()  # type: ignore[type-abstract]
     except MCDError:
         raise
     except Exception as error:  # a plugin's own code

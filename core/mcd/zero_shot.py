@@ -39,7 +39,7 @@ def scores(vectors: Vectors, pairs: Sequence[tuple[str, str]], texts: torch.Tens
         tables.append(
             pd.DataFrame(
                 {
-                    "id": [sample.id for sample in vectors.samples],
+                    "id": list(vectors.ids),
                     "negative": negative,
                     "positive": positive,
                     "cosine_negative": both[:, 0].numpy(),
@@ -51,24 +51,32 @@ def scores(vectors: Vectors, pairs: Sequence[tuple[str, str]], texts: torch.Tens
     return pd.concat(tables, ignore_index=True)
 
 
-def truth(vectors: Vectors, finding: str) -> NDArray[np.bool_]:
-    """Return which images have a finding, as the data set says; ``*`` in its name stands for anything.
+def truth(vectors: Vectors, finding: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which images have a finding, as the data set says, and for which it says so: two of ``(images,)``.
+
+    ``*`` in its name stands for anything: one that is present will do, and all must be absent.
 
     Raises
     ------
     DataError
-        When no image has it, or all have.
+        When no image has it, or none is known not to.
     """
-    found = np.array([bool(fnmatch.filter(sample.findings, finding)) for sample in vectors.samples])
-    if not found.any():
-        known = sorted({one for sample in vectors.samples for one in sample.findings})
+    has = np.zeros(len(vectors.samples), dtype=bool)
+    told = np.zeros_like(has)
+    for row, sample in enumerate(vectors.samples):
+        states = [sample.findings[name] for name in fnmatch.filter(sample.findings, finding)]
+        has[row], told[row] = any(states), bool(states)
+    if not has.any():
+        known = sorted({name for sample in vectors.samples for name, there in sample.findings.items() if there})
         raise DataError(
             f"no image of the data set has the finding '{finding}'",
             nearest(finding, known) if known else "it tells no findings; leave out --finding",
         )
-    if found.all():
-        raise DataError(f"every image of the data set has the finding '{finding}'; there is nothing to tell apart")
-    return found
+    if has[told].all():
+        raise DataError(
+            f"no image of the data set is known not to have the finding '{finding}'; there is nothing to tell apart"
+        )
+    return has, told
 
 
 def auroc(values: Sequence[float], positive: NDArray[np.bool_]) -> float:

@@ -9,8 +9,10 @@ import torch
 from mcd.adapters import FunctionScorer
 from mcd.api.concepts import ConceptSet
 from mcd.api.scorer import ordered_top_k
+from mcd.cosines import Cosines, Matrix
 from mcd.errors import DataError, PluginLoadError
-from mcd.scoring import COLUMNS, label_table, score_layer, similarity
+from mcd.labelling import COLUMNS, label_table
+from mcd.scoring import best, score_layer
 
 CONCEPTS = ConceptSet.from_words(["mass", "clip", "fat"]).concepts
 
@@ -20,8 +22,10 @@ def product(activations: torch.Tensor, cosine: torch.Tensor) -> torch.Tensor:
 
 
 def table(activations: torch.Tensor, cosine: torch.Tensor, count: int = 2) -> pd.DataFrame:
-    scored = score_layer(FunctionScorer(product), activations, cosine)
-    return label_table("net", "layer", scored, CONCEPTS, count, higher_is_better=True)
+    scored = score_layer(FunctionScorer(product), activations, Matrix(cosine))
+    live = [at for at, state in enumerate(scored.status) if state not in ("dead", "constant")]
+    order = best(scored.scores[live], count, higher_is_better=True)
+    return label_table("net", "layer", scored, CONCEPTS, order, live)
 
 
 def test_neurons_without_response_are_unlabelled_with_the_reason() -> None:
@@ -62,19 +66,22 @@ def test_a_scorer_of_the_wrong_shape_is_named() -> None:
         return p.T @ a
 
     with pytest.raises(PluginLoadError, match=r"transposed returned shape \(3, 5\)"):
-        score_layer(FunctionScorer(transposed), torch.rand(4, 5), torch.rand(4, 3))
+        score_layer(FunctionScorer(transposed), torch.rand(4, 5), Matrix(torch.rand(4, 3)))
 
 
 def test_similarity_is_the_cosine_and_names_what_is_broken() -> None:
     images, texts = torch.rand(4, 6) + 0.1, torch.rand(3, 6) + 0.1
     expected = torch.stack([torch.nn.functional.cosine_similarity(images, text[None]) for text in texts], dim=1)
-    torch.testing.assert_close(similarity(images, texts, "abcd", ["x", "y", "z"]), expected)
+    found = Cosines(images, texts, "abcd", ["x", "y", "z"])
+    torch.testing.assert_close(found.whole(), expected)
+    torch.testing.assert_close(found.of(torch.tensor([2, 0])), expected[[2, 0]])
+    torch.testing.assert_close(found.to(slice(1, 3)), expected[:, 1:])
     images[2] = 0
     with pytest.raises(DataError, match="embedding of image 'c'"):
-        similarity(images, texts, "abcd", ["x", "y", "z"])
+        Cosines(images, texts, "abcd", ["x", "y", "z"])
     texts[1, 0] = float("nan")
     with pytest.raises(DataError, match="embedding of concept 'y'"):
-        similarity(torch.rand(4, 6), texts, "abcd", ["x", "y", "z"])
+        Cosines(torch.rand(4, 6), texts, "abcd", ["x", "y", "z"])
 
 
 def test_ties_go_to_the_earlier_image() -> None:

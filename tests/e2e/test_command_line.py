@@ -43,7 +43,7 @@ def test_the_demo_says_what_neurons_respond_to(mcd_command: Callable, tmp_path: 
     assert "biopsy clip" in named[9]
     assert "skin thickening" in named[6]
     assert {path.name for path in (tmp_path / "mcd-demo").iterdir()} >= {
-        "manifest.json", "labels.parquet", "labels.csv", "activations", "embeddings", "probe_map.csv", "report",
+        "manifest.json", "labels.parquet", "labels.csv", "activations", "embeddings", "private", "report",
     }  # fmt: skip
 
 
@@ -254,12 +254,12 @@ def test_a_third_party_backbone_runs_once_it_is_installed(mcd_command: Callable,
 
 def test_a_local_plugin_file_is_a_plugin(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
     done = mcd_command(
-        "dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients=2", *REST, "--scorer", "pearson",
+        "dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients=2", *REST, "--scorer", "centred-cosine",
         "--plugin-file", ROOT / "examples" / "custom_scorer.py", "-o", "run", cwd=tmp_path,
     )  # fmt: skip
     assert done.code == 0, done.err
     found = mcd.load(tmp_path / "run")
-    assert found.manifest.scorer == "pearson"
+    assert found.manifest.scorer == "centred-cosine"
     best = found.labels[found.labels["rank"] == 1].iloc[0]
     similarity = found.activations(best["layer"])[:, int(best["neuron"])]
     assert -1 <= best["score"] <= 1

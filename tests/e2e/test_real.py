@@ -90,7 +90,7 @@ def check_reports(run: Path, found: mcd.Dissection) -> None:
 
 def check_privacy(run: Path, names: list[str]) -> None:
     """No file name appears in any file of the run but the probe map, which only its owner reads."""
-    assert (run / "probe_map.csv").stat().st_mode & 0o077 == 0
+    assert (run / "private" / "probe_map.csv").stat().st_mode & 0o077 == 0
     for path in run.rglob("*"):
         if path.is_file() and path.name != "probe_map.csv":
             content = path.read_bytes()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcd.api.base import Configured
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Box", "Dataset", "Sample", "Unreadable", "read_checked"]
+__all__ = ["Box", "CompositeDataset", "Dataset", "Sample", "Unreadable", "examine_file", "read_checked"]
 
 
 @dataclass(frozen=True)
@@ -31,45 +33,99 @@ class Box:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image of the probe set, not yet decoded.
+    """One image of a data set, not yet decoded, with all that is known about it in words that all data sets share.
+
+    An empty text, None, or a finding that is not there means *unknown*, which is never the same as absent.
 
     Parameters
     ----------
     id
-        Stable and unique; tables and reports show it, so it must not tell who the patient is.
-        Files use the digest of their content.
+        The data set's own name of the image, unique and stable in it: its image id, or its path below the root.
+        It may tell who the patient is: the engine shows another one (see `Dataset.ids_are_public`).
     digest
-        sha256 of the bytes that decide the pixels.
+        sha256 of the bytes that decide the pixels; `Dataset.examine` fills it in.
     source
         Where the image is. Stays in the run folder's probe map and in messages on this machine.
-    patient, view, laterality, findings, boxes
-        What is known about it; empty where unknown. ``patient`` is a key, not a name.
+    patient, exam
+        Keys, not names. Images of one patient are not independent.
+    view
+        CC, MLO, ML, LM, LMO, XCCL, XCCM, FB, SIO or ISO.
+    laterality
+        L or R.
+    density
+        Breast composition, a to d.
+    assessment
+        BI-RADS category: 0 to 6, where told apart 4a, 4b, 4c.
+    vendor
+        Who made the mammography unit.
+    implant
+        Whether there is one.
+    split
+        What part of the data set it belongs to, in the data set's own word.
+    collection
+        Name of the data set.
+    findings
+        Concept → whether it is present. Concepts are named as in the concept set ``birads``.
+    boxes
+        Where findings lie.
+    labels
+        What the data set says, as it says it: column → value.
+    facts
+        What the file says about itself and nobody: transfer syntax, rows, columns, bits, modality.
     """
 
     id: str
-    digest: str
+    digest: str = ""
     source: str = ""
     patient: str = ""
+    exam: str = ""
     view: str = ""
     laterality: str = ""
-    findings: tuple[str, ...] = ()
-    boxes: tuple[Box, ...] = field(default=())
+    density: str = ""
+    assessment: str = ""
+    vendor: str = ""
+    implant: bool | None = None
+    split: str = ""
+    collection: str = ""
+    findings: Mapping[str, bool] = field(default_factory=dict)
+    boxes: tuple[Box, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """An image that cannot be used, and why."""
+    """An image that is not shown, and why.
+
+    Parameters
+    ----------
+    source, reason
+        Where it is, and what is wrong with it.
+    passed_over
+        Whether it is in order, but left out by what it is or by a setting: no reason to refuse a run.
+    """
 
     source: str
     reason: str
+    passed_over: bool = False
 
 
 class Dataset(Configured, abc.ABC):
     """Base of data sets.
 
-    The engine calls `scan` once, before anything is computed, then `read` for each sample, in worker
-    processes: an instance must be picklable.
+    The engine calls `scan` once, chooses among what it yields, calls `examine` for each chosen sample before anything
+    is computed, then `read`, in worker processes: an instance must be picklable.
+
+    Attributes
+    ----------
+    ids_are_public
+        Whether ids say nothing about anybody (drawn images, row numbers). Others are shown as salted digests.
+    has_masks
+        Whether `mask` knows where the breast is.
     """
+
+    ids_are_public: bool = False
+    has_masks: bool = False
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -77,16 +133,29 @@ class Dataset(Configured, abc.ABC):
 
     @abc.abstractmethod
     def scan(self) -> Iterator[Sample | Unreadable]:
-        """Yield a sample for every image in a fixed order, without decoding pixels.
+        """Yield a sample for every image in a fixed order, with what tables and headers say about it.
 
-        This is the cheap look before hours are spent: what can already be seen to be broken (empty file,
-        no image header) is yielded as `Unreadable`.
+        No pixels are touched here; what can already be seen to be broken is yielded as `Unreadable`.
 
         Raises
         ------
         mcd.errors.DataError
-            When there is nothing to read at all.
+            When there is nothing to read at all, or a table is not as it should be: the message names file, row
+            and column.
         """
+
+    def remarks(self) -> list[str]:
+        """Return, after `scan`, what could not be mapped or should be known about the images; said in every run."""
+        return []
+
+    def examine(self, sample: Sample) -> Sample | Unreadable:
+        """Return the sample with its digest, or why it cannot be used; by default that of the file at its source.
+
+        This is the cheap look before hours are spent: it finds files that are missing, empty or cut short.
+        """
+        if sample.digest:
+            return sample
+        return examine_file(sample)
 
     @abc.abstractmethod
     def read(self, sample: Sample) -> Image:
@@ -98,6 +167,14 @@ class Dataset(Configured, abc.ABC):
             When it cannot be decoded.
         """
 
+    def decoding(self) -> str:
+        """Return a digest of the settings that decide how the bytes of an image become pixels.
+
+        Cached images are found by it. The default covers all settings; leave out those that only say where images
+        are, so that two data sets that show the same files share what is cached.
+        """
+        return self.fingerprint()
+
     def read_stored(self, sample: Sample) -> Image:
         """Decode one image without what makes stored values fit for display; by default there is no such thing.
 
@@ -108,18 +185,41 @@ class Dataset(Configured, abc.ABC):
         """
         return self.read(sample)
 
-    has_masks: bool = False
-    """Whether `mask` knows where the breast is."""
-
     def mask(self, sample: Sample, image: Image) -> NDArray[np.bool_]:
         """Return where the breast is in a decoded image, ``(H, W)``; called only where `has_masks` is set.
+
+        By default it is found in the pixels (`mcd.breast.find_breast`).
 
         Raises
         ------
         mcd.errors.ImageError
             When no breast is found.
         """
-        raise NotImplementedError
+        from mcd.breast import find_breast
+
+        return find_breast(image.pixels, image.maximum).mask
+
+
+class CompositeDataset(Dataset):
+    """Base of data sets made of others by name: the engine creates those and hands them over.
+
+    Its first option is ``parts``, a list of objects with ``plugin`` and ``options``.
+    """
+
+    @abc.abstractmethod
+    def assemble(self, parts: Sequence[Dataset]) -> None:
+        """Take the data sets that the option ``parts`` asks for, in that order."""
+
+
+def examine_file(sample: Sample) -> Sample | Unreadable:
+    """Return the sample with the digest of the file at its source, or why that cannot be used."""
+    try:
+        with Path(sample.source).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+    except OSError as error:
+        return Unreadable(sample.source, error.strerror or "it cannot be read")
+    return replace(sample, digest=found) if size else Unreadable(sample.source, "the file is empty")
 
 
 def read_checked(dataset: Dataset, sample: Sample, values: str, *, masked: bool = False) -> Image:

@@ -32,6 +32,8 @@ class Dissector(Configured, abc.ABC):
         is one. Where it is also the target, one forward pass serves both.
     caution
         What a reader of its labels must know; said in every run that uses it, and kept in the manifest.
+    revision
+        Where fetched weights came from, ``OWNER/NAME@COMMIT`` on the hub; the manifest records it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Dissector(Configured, abc.ABC):
     preprocessing: Preprocessing
     image_tower: nn.Module | None = None
     caution: str = ""
+    revision: str = ""
 
     @abc.abstractmethod
     def encode_images(self, batch: torch.Tensor) -> torch.Tensor:

@@ -46,6 +46,8 @@ class Target:
     prefix_tokens
         How many class and register tokens come before the patches in token outputs; None takes what the module
         says in ``num_prefix_tokens``, as timm's do.
+    revision
+        Where fetched weights came from, ``OWNER/NAME@COMMIT`` on the hub; the manifest records it.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Target:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     aliases: Mapping[str, str] = field(default_factory=dict)
     prefix_tokens: int | None = None
+    revision: str = ""
 
     def first_tokens(self) -> int | None:
         """Return how many class and register tokens come first, or None where nothing tells."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from mcd.api.base import Configured
@@ -30,13 +31,17 @@ class Scorer(Configured, abc.ABC):
     null
         How chance looks to it: ``"top-k"`` when a neuron is seen only through its ordered top-k images,
         ``"permutation"`` when all activations take part.
+    pairwise
+        Whether the score of a neuron and a concept depends on these two alone, so that the engine may cut layers and
+        vocabularies to pieces.
     """
 
     name: str
     score_range: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     higher_is_better: ClassVar[bool] = True
-    comparable_across_layers: ClassVar[bool] = False
+    comparable_across_layers: bool = False
     null: ClassVar[Literal["top-k", "permutation"]] = "permutation"
+    pairwise: ClassVar[bool] = False
 
     def check(self, images: int) -> None:
         """Refuse a probe set of ``images`` images that is too small, before anything is computed.
@@ -66,8 +71,18 @@ class Scorer(Configured, abc.ABC):
         """
 
 
+Chance = Callable[[], "torch.Tensor"]
+"""Returns the evidence of rankings drawn at random, ``(draws, concepts)``."""
+
+
 class TopKScorer(Scorer):
-    """Base of scorers that see a neuron only through its k most activating images, in order."""
+    """Base of scorers that see a neuron only through its k most activating images, in order.
+
+    A subclass says what one ranking tells, in `evidence`. All neurons of all layers share one null for it, which the
+    engine draws by itself: what random rankings tell. Where the score of a neuron also depends on the other neurons of
+    its layer, `context` says what they tell together, and `scores` sees the one against the other. That decides which
+    concept comes first, never whether it stands above chance.
+    """
 
     null: ClassVar[Literal["top-k", "permutation"]] = "top-k"
 
@@ -77,8 +92,32 @@ class TopKScorer(Scorer):
         """How many images a neuron is seen through."""
 
     @abc.abstractmethod
-    def score_ranked(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        """Return the scores ``(neurons, concepts)`` given ``ranked`` ``(top_k, neurons)``: row numbers, best first."""
+    def evidence(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
+        """Return what rankings tell by themselves, ``(neurons, concepts)`` float32.
+
+        Parameters
+        ----------
+        ranked
+            ``(top_k, neurons)`` int64: row numbers, best first.
+        similarity
+            P, ``(images, concepts)`` float32.
+        """
+
+    def context(self, evidence: torch.Tensor, chance: Chance) -> torch.Tensor:
+        """Return what the neurons of a layer tell together, ``(concepts,)``; by default nothing: zeros.
+
+        Parameters
+        ----------
+        evidence
+            Of the layer's live neurons, ``(neurons, concepts)``.
+        chance
+            For a context that is that of random rankings instead.
+        """
+        return evidence.new_zeros(evidence.shape[1])
+
+    def scores(self, evidence: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """Return the scores ``(neurons, concepts)`` of evidence seen against a context; by default the evidence."""
+        return evidence
 
     def check(self, images: int) -> None:
         """Refuse fewer images than ``top_k``."""
@@ -88,14 +127,38 @@ class TopKScorer(Scorer):
                 f"use more images, or --scorer-arg top_k={max(1, images // 5)}",
             )
 
+    def score_ranked(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
+        """Return the scores ``(neurons, concepts)`` of one layer, given ``ranked`` ``(top_k, neurons)``."""
+        evidence = self.evidence(ranked, similarity)
+        return self.scores(evidence, self.context(evidence, lambda: self._by_chance(similarity)))
+
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Rank the images by activation, then score the ranking."""
         return self.score_ranked(ordered_top_k(activations, self.top_k), similarity)
+
+    def _by_chance(self, similarity: torch.Tensor, draws: int = 1000) -> torch.Tensor:
+        import torch
+
+        generator = torch.Generator().manual_seed(0)
+        ranked = [torch.randperm(len(similarity), generator=generator)[: self.top_k] for _ in range(draws)]
+        return self.evidence(torch.stack(ranked, dim=1).to(similarity.device), similarity)
 
 
 def ordered_top_k(activations: torch.Tensor, k: int) -> torch.Tensor:
     """Return the row numbers ``(k, neurons)`` of the k largest values a column, largest first.
 
-    Ties go to the smaller row number on every device (``torch.topk`` leaves their order open).
+    Ties go to the smaller row number on every device. ``torch.topk`` leaves their order open, so the columns where
+    it matters are looked at again.
     """
-    return activations.sort(dim=0, descending=True, stable=True).indices[:k]
+    images = len(activations)
+    columns = activations.T.contiguous()  # a neuron's values side by side: the search then runs through the cache
+    more = min(k + 1, images)
+    values, rows = columns.topk(more, dim=1)
+    ranked = rows[:, :k].T.contiguous()
+    tied = (values[:, 1:] == values[:, :-1]).any(dim=1).nonzero().flatten()
+    for column in tied.tolist():
+        # All above the k-th value belong; of those equal to it, the first ones.
+        candidates = (columns[column] >= values[column, min(k, images) - 1]).nonzero().flatten()
+        order = columns[column, candidates].sort(descending=True, stable=True).indices[:k]
+        ranked[:, column] = candidates[order]
+    return ranked

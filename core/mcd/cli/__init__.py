@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["State", "main"]
 
 _COMMANDS = {
+    "compare": ("mcd.cli.compare:compare", "Compare runs: where do two dissectors, or scorers, agree?"),
     "concepts": ("mcd.cli.concepts:concepts", "List concept sets, or show one."),
+    "data": ("mcd.cli.data:data", "Inspect a folder of images before a run."),
     "demo": ("mcd.cli.demo:demo", "Dissect the built-in model on phantom mammograms: a minute, no network."),
     "dissect": ("mcd.cli.dissect:dissect", "Dissect a model: label its neurons with concepts."),
     "embed": ("mcd.cli.embed:embed", "Write the embeddings of images or texts: vectors, no labels."),

@@ -11,7 +11,7 @@ import pydantic
 from mcd.components import Kind
 from mcd.errors import ConfigError
 from mcd.options import problem_line
-from mcd.resolve import resolve_options, resolved_choice
+from mcd.resolve import resolve_options, resolve_recipe, resolved_choice
 from mcd.study import Choice, DissectorChoice, ModelChoice, Study
 
 if TYPE_CHECKING:
@@ -47,6 +47,12 @@ def checked_study(host: PluginHost, settings: Mapping[str, object], base: Path |
     update: dict[str, object] = {}
     for name, kind in kinds.items():
         update[name] = _explicit(host, kind, getattr(study, name), base)
+    if study.recipe is not None:
+        settings_of = resolve_recipe(host, study.recipe).model_dump(mode="json")
+        update["recipe"] = study.recipe.model_copy(update={"options": settings_of})
+    if study.cache is not None and base is not None:
+        update["cache"] = base / study.cache
+    _ = study.selection  # a condition that cannot be read is said here
     update["concepts"] = tuple(_based(one, base) for one in study.concepts)
     update["reporters"] = tuple(_explicit(host, Kind.REPORTER, one, base) for one in study.reporters)
     update["dissectors"] = tuple(

@@ -69,8 +69,10 @@ def embedder_and_dataset(ctx: click.Context) -> tuple[Embedder, Dataset | None]:
     mcd.errors.MCDError
         When something asked for does not exist or does not fit.
     """
+    from mcd.cli.flags import chosen_selection
     from mcd.embedding import Embedder
     from mcd.errors import ConfigError
+    from mcd.extraction.cache import ImageCache
     from mcd.options import parse_pairs
     from mcd.prepare import Preparer
     from mcd.study import Choice, DissectorChoice
@@ -86,9 +88,12 @@ def embedder_and_dataset(ctx: click.Context) -> tuple[Embedder, Dataset | None]:
     dataset = preparer.dataset(Choice.model_validate(chosen("dataset")))[0] if flags["dataset"] else None
     if dataset is not None:
         len(dataset)  # a folder that is not there is said before the weights are loaded
+    recipe, _ = preparer.recipe(Choice.model_validate(chosen("recipe")) if flags["recipe"] else None)
+    cache = ImageCache(flags["cache"], flags["cache_size"] * 10**9) if flags["cache"] else None
     embedder = Embedder(
         preparer.dissector(DissectorChoice.model_validate(chosen("dissector")))[0], device=flags["device"],
         precision=flags["precision"], batch_size=flags["batch_size"], workers=flags["workers"],
-        on_error=flags["on_error"], emit=state.host.emit,
+        on_error=flags["on_error"], emit=state.host.emit, selection=chosen_selection(flags),
+        keep_identifiers=flags["keep_identifiers"], recipe=recipe, cache=cache,
     )  # fmt: skip
     return embedder, dataset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -12,7 +12,11 @@ from click.core import ParameterSource
 from mcd.cli import State, go_offline
 from mcd.errors import ConfigError
 
-__all__ = ["choices", "data_flags", "model_flags", "plugin_file_flag", "probe_flags", "scoring_flags", "study_settings"]
+if TYPE_CHECKING:
+    from mcd.selection import Selection
+
+__all__ = ["choices", "chosen_calibration", "chosen_selection", "data_flags", "model_flags", "plugin_file_flag",
+           "pooling_flag", "probe_flags", "scoring_flags", "selection_flags", "study_settings"]  # fmt: skip
 
 _DEFAULTS = {"scorer": "soft-wpmi"}
 """What a --…-arg without its component belongs to; a test holds it to the study's own default."""
@@ -66,12 +70,19 @@ def model_flags(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+def pooling_flag(command: Command) -> Command:
+    """Add the flag that says how a layer's output becomes one number a neuron."""
+    return click.option(
+        "--pooling", metavar="NAME[:NUMBER]", default="avg", show_default=True,
+        help="How a map or a row of tokens becomes one number: avg, max, cls, tokens, gem:EXPONENT, "
+        "top-fraction:FRACTION, masked-avg, masked-max.",
+    )(command)  # fmt: skip
+
+
 def data_flags(command: Command) -> Command:
     """Add the flags that choose pooling, probe set and dissectors, and how the sweep runs."""
     return _apply(
-        click.option("--pooling", metavar="NAME[:NUMBER]", default="avg", show_default=True,
-                     help="How a map or a row of tokens becomes one number: avg, max, cls, tokens, gem:EXPONENT, "
-                     "top-fraction:FRACTION, masked-avg, masked-max."),
+        pooling_flag,
         click.option("--dissector", multiple=True, metavar="NAME[:VALUE]",
                      help="The image–text model. Repeatable: each makes its own run folder in one pass."),
         click.option("--dissector-arg", multiple=True, metavar="[NAME.]KEY=VALUE", help="A setting of it. Repeatable."),
@@ -92,6 +103,15 @@ def _sweep_flags(command: Command) -> Command:
     return _apply(
         click.option("--dataset", metavar="NAME[:VALUE]", help="The probe set, such as images:DIR or dicom:DIR."),
         click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
+        selection_flags,
+        click.option("--recipe", metavar="NAME", help="Preprocessing of every image before each model's own."),
+        click.option("--recipe-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
+        click.option("--cache", type=click.Path(path_type=Path), metavar="DIR",
+                     help="Keep decoded images there: a second study decodes nothing."),
+        click.option("--cache-size", type=click.IntRange(min=1), default=50, show_default=True,
+                     help="How large it may grow, in GB."),
+        click.option("--keep-identifiers", is_flag=True,
+                     help="Show the data set's own image ids, and whole paths in the manifest."),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
         click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True,
                      help="bf16 and fp16 use autocast."),
@@ -103,6 +123,50 @@ def _sweep_flags(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+def selection_flags(command: Command) -> Command:
+    """Add the flags that choose among the images of a data set."""
+    return _apply(
+        click.option("--where", metavar="EXPRESSION",
+                     help="Which images, such as: 'split == \"test\" and view == \"MLO\"'."),
+        click.option("--limit", type=click.IntRange(min=1), help="At most so many images."),
+        click.option("--per-patient", type=click.IntRange(min=1), help="At most so many images of a patient."),
+        click.option("--seed", type=click.IntRange(min=0), help="Draw them at random.  [default: the first ones]"),
+    )(command)  # fmt: skip
+
+
+_CALIBRATION = ("q", "correction", "exchangeable", "draws", "null_seed")
+
+
+def calibration_flags(command: Command) -> Command:
+    """Add the flags that say how labels are told from chance."""
+    return _apply(
+        click.option("--q", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True,
+                     help="False discovery rate that labels are held to."),
+        click.option("--correction", default="benjamini-hochberg", show_default=True,
+                     type=click.Choice(["benjamini-hochberg", "benjamini-yekutieli", "storey"]),
+                     help="Over the neurons of a layer."),
+        click.option("--exchangeable", type=click.Choice(["auto", "patient", "image"]), default="auto",
+                     show_default=True, help="What chance may exchange; auto: patients where they are known."),
+        click.option("--draws", type=click.IntRange(min=0), default=1000, show_default=True,
+                     help="Draws of the null to begin with; 0 leaves significance out."),
+        click.option("--null-seed", type=click.IntRange(min=0), default=0, show_default=True,
+                     help="Decides the draws."),
+    )(command)  # fmt: skip
+
+
+def chosen_calibration(ctx: click.Context, before: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings of the calibration: those of before, overruled by what stands on the command line."""
+    given = {name for name in _CALIBRATION if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    return {**before, **{name: ctx.params[name] for name in _CALIBRATION if name in given}}
+
+
+def chosen_selection(flags: Mapping[str, object]) -> Selection:
+    """Return which images the flags of `selection_flags` ask for."""
+    from mcd.selection import Selection
+
+    return Selection.model_validate({name: flags[name] for name in ("where", "limit", "per_patient", "seed")})
+
+
 def scoring_flags(command: Command) -> Command:
     """Add the flags that choose scorer, concepts and reporters."""
     return _apply(
@@ -110,6 +174,7 @@ def scoring_flags(command: Command) -> Command:
         click.option("--concepts-arg", multiple=True, metavar="[NAME.]KEY=VALUE", help="A setting of it. Repeatable."),
         click.option("--scorer", metavar="NAME[:VALUE]", help="How neurons and concepts are scored."),
         click.option("--scorer-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
+        calibration_flags,
         click.option("--labels", "labels_per_neuron", type=click.IntRange(min=1), default=10, show_default=True,
                      help="How many concepts a neuron keeps."),
         click.option("--reporter", "reporters", multiple=True, metavar="NAME[:VALUE]",
@@ -155,9 +220,16 @@ def study_settings(ctx: click.Context, document: Mapping[str, object]) -> dict[s
     flags = ctx.params
     given = {name for name in flags if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     settings: dict[str, object] = dict(document)
-    plain = ("device", "precision", "batch_size", "workers", "on_error", "labels_per_neuron")
+    plain = ("device", "precision", "batch_size", "workers", "on_error", "labels_per_neuron", "where", "limit",
+             "per_patient", "seed", "cache_size", "keep_identifiers")  # fmt: skip
     settings.update({name: flags[name] for name in plain if name in given})
-    for name in ("dataset", "scorer"):
+    if "cache" in given:
+        settings["cache"] = str(flags["cache"])
+    before = settings.get("calibration", {})
+    calibration = chosen_calibration(ctx, before if isinstance(before, Mapping) else {})
+    if calibration:
+        settings["calibration"] = calibration
+    for name in ("dataset", "scorer", "recipe"):
         before = settings.get(name, _DEFAULTS.get(name))
         merged = _merged(before, flags.get(name), flags.get(f"{name}_arg", ()), name)
         if merged is not None:

@@ -3,53 +3,108 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import model_flags, plugin_file_flag
+from mcd.cli.flags import model_flags, plugin_file_flag, pooling_flag
+
+if TYPE_CHECKING:
+    from mcd.api.image import Image
+    from mcd.api.model import Target
+    from mcd.extraction.layers import Layer
+    from mcd.host import PluginHost
+    from mcd.pooling import Pooling
+    from mcd.trial import Response
 
 __all__ = ["layers"]
 
 
 @click.command()
 @model_flags
+@click.option("--check", is_flag=True, help="Run one image, and show what each layer's neurons give for it.")
+@click.option("--dataset", default="phantom:1", show_default=True, metavar="NAME[:VALUE]",
+              help="With --check: where the image comes from; the first one is taken.")  # fmt: skip
+@pooling_flag
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @plugin_file_flag
 @click.pass_context
 def layers(
-    ctx: click.Context, model: str | None, model_arg: tuple[str, ...], layers: tuple[str, ...], as_json: bool
-) -> None:
+    ctx: click.Context, model: str | None, model_arg: tuple[str, ...], layers: tuple[str, ...], check: bool,
+    dataset: str, pooling: str, as_json: bool,
+) -> None:  # fmt: skip
     """List the layers of a model with type, neurons and output shape.
 
     \b
     mcd layers --model-plugin timm:resnet50 --layers 'layer{1..4}'
+    mcd layers --model-plugin timm:resnet50 --check --dataset images:DIR
     """  # noqa: D301 -- \b keeps click from rewrapping
     from mcd.errors import UsageError
     from mcd.extraction.layers import match_layers
     from mcd.options import parse_pairs
+    from mcd.pooling import Pooling
     from mcd.prepare import Preparer
     from mcd.study import ModelChoice
-    from mcd.trial import trial_pass
+    from mcd.trial import responses, trial_pass
 
     if not model:
         raise UsageError("no model given", "give --model-plugin NAME; see: mcd plugins list")
+    try:
+        how = Pooling.parse(pooling)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    host = ctx.ensure_object(State).host
     choice = ModelChoice.model_validate({"plugin": model, "options": parse_pairs(model_arg, "--model-arg")})
-    target, _ = Preparer(ctx.ensure_object(State).host).target(choice)
-    found = trial_pass(target)
+    target, _ = Preparer(host).target(choice)
+    image = _first_image(host, dataset, target, how) if check else None
+    found = trial_pass(target, image)
     if layers:
         names = set(match_layers(layers, [layer.name for layer in found], target.aliases))
         found = [layer for layer in found if layer.name in names]
+    given = responses(target, found, how, image) if image is not None else {}
     if as_json:
-        click.echo(json.dumps([vars(layer) for layer in found], indent=2))
+        click.echo(json.dumps([_entry(layer, given) for layer in found], indent=2))
         return
-    from mcd.cli.tables import print_table
-
-    rows = [
-        (layer.name, layer.type, str(layer.neurons) if layer.neurons else "–",
-         "×".join(map(str, layer.shape)) or "–", layer.layout or layer.reason)
-        for layer in found
-    ]  # fmt: skip
-    print_table(("layer", "type", "neurons", "output", "read as"), rows, right=("neurons",))
+    _print(found, given, checked=check)
     readable = sum(not layer.reason for layer in found)
     click.echo(f"{target.name}: {len(found)} layers, {readable} of them can be dissected")
+
+
+def _first_image(host: PluginHost, dataset: str, target: Target, pooling: Pooling) -> Image:
+    from mcd.api.dataset import Sample, read_checked
+    from mcd.errors import DataError, UsageError
+    from mcd.prepare import Preparer
+    from mcd.study import Choice
+
+    images, _ = Preparer(host).dataset(Choice.model_validate(dataset))
+    if pooling.masked and not images.has_masks:
+        raise UsageError(f"pooling '{pooling}' needs breast masks, which this data set does not have")
+    for one in images.scan():
+        looked = images.examine(one) if isinstance(one, Sample) else one
+        if isinstance(looked, Sample):
+            return read_checked(images, looked, target.preprocessing.values, masked=pooling.masked)
+    raise DataError("the data set holds no image that can be read")
+
+
+def _entry(layer: Layer, given: dict[str, Response]) -> dict[str, object]:
+    found = given.get(layer.name)
+    if found is None:
+        return vars(layer)
+    return vars(layer) | {"response": {"reason": found.reason} if found.reason else vars(found)}
+
+
+def _print(found: list[Layer], given: dict[str, Response], *, checked: bool) -> None:
+    from mcd.cli.tables import print_table
+
+    rows = []
+    for layer in found:
+        row = [layer.name, layer.type, str(layer.neurons) if layer.neurons else "–",
+               "×".join(map(str, layer.shape)) or "–", layer.layout or layer.reason]  # fmt: skip
+        if checked:
+            one = given.get(layer.name)
+            row += ["–", "–"] if one is None else ["pooling does not fit", "–"] if one.reason else \
+                [f"{one.lowest:.3g} … {one.highest:.3g}", str(one.silent)]  # fmt: skip
+        rows.append(row)
+    header = ["layer", "type", "neurons", "output", "read as", *(["for one image", "at 0"] if checked else [])]
+    print_table(header, rows, right=("neurons", "at 0"))

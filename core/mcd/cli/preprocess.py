@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag
+from mcd.cli.flags import chosen_selection, plugin_file_flag, selection_flags
 
 __all__ = ["preprocess"]
 
@@ -21,6 +21,7 @@ __all__ = ["preprocess"]
 @click.option("--dataset", default="dicom", show_default=True, metavar="NAME",
               help="How DIR is read: dicom, or images for PNG, JPEG and TIFF.")  # fmt: skip
 @click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
+@selection_flags
 @click.option("--names", type=click.Choice(["path", "id"]), default="path", show_default=True,
               help="Keep each image's path below DIR, or name it by its id, which tells nobody's name.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=0), help="Processes.  [default: one a core]")
@@ -29,8 +30,8 @@ __all__ = ["preprocess"]
 @plugin_file_flag
 @click.pass_context
 def preprocess(
-    ctx: click.Context, folder: Path, output: Path, recipe: str, recipe_arg: tuple[str, ...], dataset: str,
-    dataset_arg: tuple[str, ...], names: str, workers: int | None, on_error: str,
+    ctx: click.Context, /, folder: Path, output: Path, recipe: str, recipe_arg: tuple[str, ...], dataset: str,
+    dataset_arg: tuple[str, ...], names: str, workers: int | None, on_error: str, **_selection: object,
 ) -> None:  # fmt: skip
     """Write the images below DIR into OUT as a recipe makes them, as PNG. No GPU is needed.
 
@@ -39,27 +40,22 @@ def preprocess(
 
     The same command again goes on where it was interrupted, and makes anew only what has changed.
     """  # noqa: D301 -- \b keeps click from rewrapping
-    from mcd.api.dataset import Dataset
-    from mcd.api.image import Preprocessing
     from mcd.clock import Clock
-    from mcd.components import Kind
-    from mcd.errors import PluginLoadError, UsageError
+    from mcd.errors import UsageError
     from mcd.events import RunFailed, RunFinished, RunStarted
-    from mcd.extraction.probe import scan
-    from mcd.options import parse_pairs, validate_options
+    from mcd.extraction.probe import look_at
+    from mcd.options import parse_pairs
     from mcd.pictures import places, write_pictures
-    from mcd.resolve import create
+    from mcd.prepare import Preparer
+    from mcd.resolve import resolve_recipe
     from mcd.study import Choice
 
     host = ctx.ensure_object(State).host
-    made = host.load(Kind.PREPROCESSING, recipe)
-    if not (isinstance(made, type) and issubclass(made, Preprocessing)):
-        raise PluginLoadError(f"preprocessing '{recipe}' is not a subclass of mcd.Preprocessing")
-    settings = validate_options(made, parse_pairs(recipe_arg, "--recipe-arg"), f"preprocessing '{recipe}'")
-    choice = Choice.model_validate(
-        {"plugin": f"{dataset}:{folder}", "options": parse_pairs(dataset_arg, "--dataset-arg")}
+    settings = resolve_recipe(
+        host, Choice.model_validate({"plugin": recipe, "options": parse_pairs(recipe_arg, "--recipe-arg")})
     )
-    images, _ = create(host, Kind.DATASET, choice, Dataset)  # type: ignore[type-abstract]
+    choice = {"plugin": f"{dataset}:{folder}", "options": parse_pairs(dataset_arg, "--dataset-arg")}
+    images, _ = Preparer(host).dataset(Choice.model_validate(choice))
     if output.exists() and not output.is_dir():
         raise UsageError(f"OUT {output} is a file", "choose another OUT")
     if output.resolve() == folder.resolve() or folder.resolve() in output.resolve().parents:
@@ -67,9 +63,9 @@ def preprocess(
     start, clock = time.perf_counter(), Clock(host.emit)
     host.emit(RunStarted(f"{folder} preprocessed as {recipe}"))
     try:
-        with clock.stage("look at images", len(images), "images") as advanced:
-            probe = scan(images, on_error, advanced)
-        work = dict(zip(places(probe.samples, folder, output, by_id=names == "id"), probe.samples, strict=True))
+        probe = look_at(images, chosen_selection(ctx.params), clock, on_error=on_error)
+        where_to = places(probe, folder, output, by_id=names == "id")
+        work = dict(zip(where_to, probe.samples, strict=True))
         with clock.stage("preprocess", len(work), "images") as advanced:
             outcome = write_pictures(
                 images, settings, work, workers=workers, stop=on_error == "stop", advanced=advanced

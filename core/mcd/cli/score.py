@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import choices, plugin_file_flag, scoring_flags
+from mcd.cli.flags import choices, chosen_calibration, plugin_file_flag, scoring_flags
 
 __all__ = ["score"]
 
@@ -21,11 +21,12 @@ __all__ = ["score"]
 @plugin_file_flag
 @click.pass_context
 def score(
-    ctx: click.Context, run: Path, concepts: tuple[str, ...], concepts_arg: tuple[str, ...], scorer: str | None,
+    ctx: click.Context, /, run: Path, concepts: tuple[str, ...], concepts_arg: tuple[str, ...], scorer: str | None,
     scorer_arg: tuple[str, ...], labels_per_neuron: int, reporters: tuple[str, ...], reporter_arg: tuple[str, ...],
-    output: Path | None, device: str,
+    output: Path | None, device: str, **_calibration: object,
 ) -> None:  # fmt: skip
     """Score a stored run anew with another scorer or other concepts. No images are needed."""
+    from mcd.calibration.settings import Calibration
     from mcd.dissection import load
     from mcd.options import parse_pairs
     from mcd.prepare import Preparer
@@ -38,13 +39,17 @@ def score(
         [Choice.model_validate(one) for one in choices(reporters or ("console",), reporter_arg, "--reporter-arg")]
     )
     options = parse_pairs(scorer_arg, "--scorer-arg")
+    stored = load(run)
+    before = stored.manifest.study.get("calibration")
+    calibration = Calibration.model_validate(chosen_calibration(ctx, before if isinstance(before, dict) else {}))
     found = rescore(
         host,
-        load(run),
+        stored,
         scorer=Choice.model_validate({"plugin": scorer, "options": options}) if scorer else None,
         scorer_options=options,
         concepts=tuple(Choice.model_validate(one) for one in choices(concepts, concepts_arg, "--concepts-arg")),
         labels_per_neuron=labels_per_neuron,
+        calibration=calibration,
         output=output,
         device=device,
     )

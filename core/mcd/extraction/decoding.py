@@ -13,9 +13,10 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from mcd.api.dataset import Dataset, Sample, read_checked
+from mcd.api.dataset import Sample
 from mcd.api.image import Preprocessing
 from mcd.errors import ImageError, MCDError
+from mcd.extraction.reading import Reader
 
 __all__ = ["Batch", "batches", "default_workers"]
 
@@ -25,13 +26,15 @@ class Batch:
     """Decoded images: which rows of the probe set they are, and their tensors by preprocessing fingerprint.
 
     ``failed`` holds (row, reason) of images that could not be decoded; they are not among ``rows``. ``masks`` are
-    breast masks ``(B, 1, H, W)`` of the preprocessings that were asked for some.
+    breast masks ``(B, 1, H, W)`` of the preprocessings that were asked for some; ``problem`` is what keeps a worker
+    from using the cache.
     """
 
     rows: tuple[int, ...]
     tensors: Mapping[str, torch.Tensor]
     failed: tuple[tuple[int, str], ...] = ()
     masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    problem: str = ""
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory; the loader calls this where a GPU is to be fed."""
@@ -45,28 +48,30 @@ class _Decoded:
     tensors: Mapping[str, torch.Tensor]
     masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
     error: str = ""
+    problem: str = ""
 
 
 class _Decoder(TorchDataset[_Decoded]):
     """What the workers run: decode one sample, check it, prepare it once per distinct preprocessing."""
 
     def __init__(
-        self, dataset: Dataset, samples: Sequence[Sample], preprocessings: Mapping[str, Preprocessing], masked: Set[str]
+        self, reader: Reader, samples: Sequence[Sample], preprocessings: Mapping[str, Preprocessing], masked: Set[str]
     ) -> None:
-        self._dataset, self._samples, self._preprocessings, self._masked = dataset, samples, preprocessings, masked
+        self._reader, self._samples, self._preprocessings, self._masked = reader, samples, preprocessings, masked
 
     def __getitem__(self, row: int) -> _Decoded:
         # An error crosses the process boundary as text: the loader would otherwise re-raise it as a RuntimeError
         # whose message is a worker's traceback.
         try:
+            values = {key: self._reader.values(one) for key, one in self._preprocessings.items()}
             images = {
-                values: read_checked(self._dataset, self._samples[row], values, masked=bool(self._masked))
-                for values in sorted({recipe.values for recipe in self._preprocessings.values()})
+                kind: self._reader.image(self._samples[row], kind, masked=bool(self._masked))
+                for kind in sorted(set(values.values()))
             }
-            prepared = {key: recipe.prepare(images[recipe.values]) for key, recipe in self._preprocessings.items()}
-            masks = {key: recipe.prepare_mask(images[recipe.values])
-                     for key, recipe in self._preprocessings.items() if key in self._masked}  # fmt: skip
-            return _Decoded(row, prepared, masks)
+            prepared = {key: one.prepare(images[values[key]]) for key, one in self._preprocessings.items()}
+            masks = {key: one.prepare_mask(images[values[key]])
+                     for key, one in self._preprocessings.items() if key in self._masked}  # fmt: skip
+            return _Decoded(row, prepared, masks, problem=self._reader.problem)
         except MCDError as error:
             return _Decoded(row, {}, error=error.message)
         except (OSError, ValueError, MemoryError) as error:
@@ -87,7 +92,8 @@ def _collate(decoded: Sequence[_Decoded]) -> Batch:
             return Batch((), {}, tuple((one.row, f"the images differ in size ({sizes})") for one in good))
         tensors[key] = torch.stack(parts)
     masks = {key: torch.stack([one.masks[key] for one in good]) for key in (good[0].masks if good else ())}
-    return Batch(tuple(one.row for one in good), tensors, failed, masks)
+    problem = next((one.problem for one in good if one.problem), "")
+    return Batch(tuple(one.row for one in good), tensors, failed, masks, problem)
 
 
 def _begin(_worker: int) -> None:
@@ -108,7 +114,7 @@ def default_workers(images: int) -> int:
 
 
 def batches(
-    dataset: Dataset,
+    reader: Reader,
     samples: Sequence[Sample],
     preprocessings: Mapping[str, Preprocessing],
     rows: Sequence[Sequence[int]],
@@ -127,7 +133,7 @@ def batches(
         When images that must share a batch differ in size.
     """
     loader = DataLoader(
-        _Decoder(dataset, samples, preprocessings, masked),
+        _Decoder(reader, samples, preprocessings, masked),
         batch_sampler=[list(group) for group in rows],
         num_workers=workers,
         collate_fn=_collate,

@@ -9,22 +9,36 @@ from functools import cached_property
 
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
+from mcd.clock import Clock
 from mcd.errors import DataError
+from mcd.privacy import public_id, salt
+from mcd.selection import Selection
 
-__all__ = ["ProbeSet", "scan"]
+__all__ = ["ProbeSet", "look_at", "probe_set"]
 
 
 @dataclass(frozen=True)
 class ProbeSet:
-    """The samples that will be shown, and those left out with the reason."""
+    """The samples that will be shown, and those left out with the reason.
+
+    Parameters
+    ----------
+    samples
+        In order.
+    ids
+        What outputs call them, in the same order.
+    unreadable
+        What is left out.
+    """
 
     samples: tuple[Sample, ...]
+    ids: tuple[str, ...]
     unreadable: tuple[Unreadable, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of the ids and bytes of all images, in order."""
-        return digest(*(part for sample in self.samples for part in (sample.id, sample.digest)))
+        """Digest of the bytes of all images, in order."""
+        return digest(*(sample.digest for sample in self.samples))
 
     @property
     def repeats(self) -> int:
@@ -32,32 +46,77 @@ class ProbeSet:
         return len(self.samples) - len({sample.digest for sample in self.samples})
 
 
-def scan(dataset: Dataset, on_error: str, advanced: Callable[[int], None]) -> ProbeSet:
-    """Look at every image of a data set before anything is computed.
+def look_at(
+    dataset: Dataset, selection: Selection, clock: Clock, *, on_error: str = "stop", keep_identifiers: bool = False
+) -> ProbeSet:
+    """Choose among the images of a data set and look at each chosen one; tell what a reader must know of them.
 
     Raises
     ------
     DataError
-        When images are unreadable and ``on_error`` is ``"stop"``, when none is left, or when ids repeat.
+        As `probe_set`.
+    """
+    with clock.stage("list images", len(dataset), "images") as advanced:
+        listed = _listed(dataset, advanced)
+    chosen = selection.choose([one for one in listed if isinstance(one, Sample)])
+    with clock.stage("look at images", len(chosen), "images") as advanced:
+        probe = probe_set(dataset, chosen, listed, advanced, on_error=on_error, keep_identifiers=keep_identifiers)
+    for remark in dataset.remarks():
+        clock.warn(remark)
+    if probe.unreadable:
+        clock.warn(f"{len(probe.unreadable)} images cannot be used and are left out; the probe map says which and why")
+    if probe.repeats:
+        clock.warn(f"{probe.repeats} images repeat the bytes of another one; each still counts by itself")
+    return probe
+
+
+def _listed(dataset: Dataset, advanced: Callable[[int], None]) -> list[Sample | Unreadable]:
+    listed = []
+    for found in dataset.scan():
+        listed.append(found)
+        advanced(1)
+    repeated = [name for name, count in Counter(one.id for one in listed if isinstance(one, Sample)).items()
+                if count > 1]  # fmt: skip
+    if repeated:
+        raise DataError(f"the data set gives {len(repeated)} ids to more than one image, first '{repeated[0]}'")
+    return listed
+
+
+def probe_set(
+    dataset: Dataset, chosen: Sequence[Sample], listed: Sequence[Sample | Unreadable],
+    advanced: Callable[[int], None], *, on_error: str, keep_identifiers: bool = False,
+) -> ProbeSet:  # fmt: skip
+    """Return the chosen images of a data set, each looked at before anything is computed.
+
+    Raises
+    ------
+    DataError
+        When images are unreadable and ``on_error`` is ``"stop"``, or when none is left.
     """
     samples: list[Sample] = []
-    unreadable: list[Unreadable] = []
-    for found in dataset.scan():
+    unreadable = [one for one in listed if isinstance(one, Unreadable)]
+    for sample in chosen:
+        found = dataset.examine(sample)
         if isinstance(found, Sample):
             samples.append(found)
         else:
             unreadable.append(found)
         advanced(1)
-    if unreadable and on_error == "stop":
+    broken = [one for one in unreadable if not one.passed_over]
+    if broken and on_error == "stop":
         raise DataError(
-            refusal(unreadable, len(samples) + len(unreadable)), "remove them, or leave them out with --on-error skip"
+            refusal(broken, len(samples) + len(unreadable)), "remove them, or leave them out with --on-error skip"
         )
     if not samples:
         raise DataError("the probe set holds no image that can be read")
-    repeated = [name for name, count in Counter(sample.id for sample in samples).items() if count > 1]
-    if repeated:
-        raise DataError(f"the data set gives {len(repeated)} ids to more than one image, first '{repeated[0]}'")
-    return ProbeSet(tuple(samples), tuple(unreadable))
+    return ProbeSet(tuple(samples), _ids(dataset, samples, keep_identifiers), tuple(unreadable))
+
+
+def _ids(dataset: Dataset, samples: Sequence[Sample], keep_identifiers: bool) -> tuple[str, ...]:
+    if dataset.ids_are_public or keep_identifiers:
+        return tuple(sample.id for sample in samples)
+    secret = salt()
+    return tuple(public_id(sample.id, sample.collection, secret) for sample in samples)
 
 
 def refusal(unreadable: Sequence[Unreadable], total: int) -> str:

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from mcd.api.dataset import Dataset
 from mcd.api.dissector import Dissector
 from mcd.api.image import Preprocessing
 from mcd.api.model import Target
 from mcd.errors import DataError, ImageError, UsageError
-from mcd.events import Event, StageAdvanced, StageFinished, StageStarted
+from mcd.events import Event, StageAdvanced, StageFinished, StageStarted, Warned
 from mcd.extraction.decoding import Batch, batches, default_workers
 from mcd.extraction.layers import Layer
 from mcd.extraction.networks import Precision, at_work, autocast
 from mcd.extraction.pooling import Recorder
 from mcd.extraction.probe import ProbeSet
+from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
 from mcd.pooling import Pooling
 
@@ -73,7 +73,7 @@ class Sweep:
 
     Parameters
     ----------
-    targets, dissectors, dataset, probe
+    targets, dissectors, reader, probe
         What is run on what.
     device, precision, batch_size, workers
         How; ``workers`` None decides by the number of images.
@@ -85,7 +85,7 @@ class Sweep:
 
     targets: Sequence[TargetJob]
     dissectors: Sequence[DissectorJob]
-    dataset: Dataset
+    reader: Reader
     probe: ProbeSet
     device: torch.device
     precision: Precision
@@ -93,6 +93,7 @@ class Sweep:
     workers: int | None
     on_error: str
     emit: Callable[[Event], None]
+    _cache_problem: str = ""
 
     def run(self) -> int:
         """Compute what is not stored yet; return the number of shards."""
@@ -116,7 +117,7 @@ class Sweep:
 
     def _decoded(self, shards: Sequence[tuple[int, list[list[int]]]], images: int) -> Iterator[Batch]:
         return batches(
-            self.dataset,
+            self.reader,
             self.probe.samples,
             {recipe.fingerprint(): recipe for recipe in self._preprocessings()},
             [rows for _, group in shards for rows in group],
@@ -156,6 +157,9 @@ class Sweep:
         parts = [[{name: torch.empty(0, width) for name, width in widths.items()}] for widths in empty]
         for batch in group:
             self._refuse(batch)
+            if batch.problem and not self._cache_problem:
+                self._cache_problem = batch.problem
+                self.emit(Warned(f"the cache is not used to the full: {batch.problem}"))
             failed += batch.failed
             if batch.rows:
                 rows += batch.rows

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import mcd
+from mcd.manifest import Manifest
 
 __all__ = ["ConsoleReporter"]
 
@@ -41,18 +42,21 @@ class ConsoleReporter(mcd.Reporter):
         console.print(self._layers(dissection))
         if self.options.neurons:
             console.print(self._neurons(dissection))
-        for line in _remarks(dissection.labels):
+        for line in [*_significance(manifest), *_remarks(dissection.labels)]:
             console.print(line, markup=False)
         return []
 
     def _layers(self, dissection: mcd.Dissection) -> Table:
+        judged = dissection.labels["verdict"].ne("").any()
         table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         table.add_column("layer", overflow="fold")
         table.add_column("neurons", justify="right")
-        table.add_column("labelled", justify="right")
+        table.add_column("above chance" if judged else "labelled", justify="right")
         table.add_column("what they respond to (neurons)", overflow="fold", ratio=1)
         for layer, rows in dissection.labels.groupby("layer", sort=False):
             best = rows[rows["rank"] == 1]
+            if judged:
+                best = best[best["verdict"] != "chance"]
             frequent = best["concept"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
             shown = ", ".join(f"{name} ({count})" for name, count in frequent.head(self.options.concepts).items())
             neurons = rows["neuron"].nunique()
@@ -60,22 +64,49 @@ class ConsoleReporter(mcd.Reporter):
         return table
 
     def _neurons(self, dissection: mcd.Dissection) -> Table:
-        table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title="\nHighest scores",
+        table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title="\nClearest neurons",
                       title_justify="left")  # fmt: skip
         table.add_column("layer", overflow="fold")
         table.add_column("neuron", justify="right")
         table.add_column("concept", overflow="fold", ratio=1)
         table.add_column("category", overflow="fold")
         table.add_column("score", justify="right")
+        judged = dissection.labels["verdict"].ne("").any()
+        if judged:
+            table.add_column("z", justify="right")
+            table.add_column("q", justify="right")
         best = dissection.labels[dissection.labels["rank"] == 1]
+        by = "z" if judged else "score"
         for _, rows in best.groupby("layer", sort=False):
-            top = rows.sort_values("score", ascending=False, kind="stable").head(self.options.neurons)
+            top = rows.sort_values(by, ascending=False, kind="stable").head(self.options.neurons)
             for row in top.itertuples():
+                chance = [f"{row.z:.1f}", f"{row.q:.2g}"] if judged else []
                 table.add_row(
                     escape(str(row.layer)), str(row.neuron), escape(str(row.concept)), escape(str(row.category)),
-                    f"{row.score:.3g}",
+                    f"{row.score:.3g}", *chance,
                 )  # fmt: skip
         return table
+
+
+def _significance(manifest: Manifest) -> list[str]:
+    """Say what "above chance" means here, and what it cannot tell."""
+    judged = [one for one in manifest.summary if one.above_chance is not None]
+    if not judged:
+        return []
+    calibration = manifest.study.get("calibration")
+    q = calibration.get("q", 0.05) if isinstance(calibration, dict) else 0.05
+    neurons, above = sum(one.neurons for one in judged), sum(one.above_chance or 0 for one in judged)
+    share = sum((one.responding or 0) * one.neurons for one in judged) / max(1, neurons)
+    draws = min(one.draws or 0 for one in judged)
+    lines = [
+        f"{above} of {neurons} neurons are labelled above chance at q = {q}; about {share:.0%} respond to something.",
+        f"Chance exchanges {judged[0].exchangeable}s; no p is below 1/{draws + 1}. z compares layers and models, "
+        "scores do not.",
+    ]
+    open_ = [one.layer for one in judged if not one.settled]
+    if open_:
+        lines.append(f"More draws could still change which neurons those are in {len(open_)} layers.")
+    return lines
 
 
 def _remarks(labels: pd.DataFrame) -> list[str]:

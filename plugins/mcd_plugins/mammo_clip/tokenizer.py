@@ -83,10 +83,11 @@ class Tokenizer:
     """BERT's WordPiece on a cased vocabulary with lower-casing on, as Mammo-CLIP was trained.
 
     The repository of its text model has no tokenizer configuration, so the default (lower-case) applied although
-    the vocabulary is cased; words that the vocabulary has with a capital only are split into pieces.
+    the vocabulary is cased; words that the vocabulary has with a capital only are split into pieces. Texts are cut
+    at ``limit`` tokens.
     """
 
-    def __init__(self, vocabulary: Path, rows: int) -> None:
+    def __init__(self, vocabulary: Path, rows: int, limit: int = LENGTH) -> None:
         try:
             self.content = vocabulary.read_bytes()
             lines = self.content.decode("utf-8").splitlines()
@@ -100,10 +101,13 @@ class Tokenizer:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._tokenizer = BertTokenizer(str(vocabulary), do_lower_case=True)
+        self.limit = limit
 
     def __call__(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return token ids and attention mask, both int64 ``(len(texts), longest)``."""
-        found = self._tokenizer(list(texts), max_length=LENGTH, padding="longest", truncation=True, return_tensors="pt")
+        found = self._tokenizer(
+            list(texts), max_length=self.limit, padding="longest", truncation=True, return_tensors="pt"
+        )
         return found["input_ids"], found["attention_mask"]
 
     def length(self, text: str) -> int:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +16,13 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest
+from mcd.hub import unreached
+from mcd_plugins.open_clip.weights import fill
+from mcd_plugins.transformers.sources import quiet as transformers_quiet
 
-__all__ = ["ClipOptions", "built", "context", "quiet", "recipe"]
+__all__ = ["ClipOptions", "built", "context", "quiet", "recipe", "repository", "text_model"]
 
+_HUB = "hf-hub:"
 _CONFIG = "open_clip_config.json"
 _RESIZE: dict[str, Literal["letterbox", "squash", "crop"]] = {
     "shortest": "crop", "longest": "letterbox", "squash": "squash",
@@ -33,8 +36,16 @@ class ClipOptions(mcd.Options):
         description="architecture, such as ViT-B-16; a folder with open_clip_config.json and weights; hf-hub:OWNER/NAME"
     )
     checkpoint: Path | None = pydantic.Field(default=None, description="a weights file for an architecture")
+    prefix: str = pydantic.Field(
+        default="", description="take only the tensors under it, such as model.clip, from the checkpoint"
+    )
     pretrained: str | None = pydantic.Field(
         default=None, description="open_clip's tag of weights to fetch, such as openai"
+    )
+    quick_gelu: bool | None = pydantic.Field(
+        default=None,
+        description="compute with QuickGELU, as OpenAI's CLIP and its offspring (PubMedCLIP) do; by default as the tag "
+        "or the architecture says",
     )
     resize: Literal["own", "letterbox", "squash", "crop"] = pydantic.Field(
         default="own", description="own is the model's; where that crops, letterbox shows whole mammograms"
@@ -43,13 +54,12 @@ class ClipOptions(mcd.Options):
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep open_clip's remarks off the terminal; what matters is raised."""
+    """Keep open_clip's remarks off the terminal, but the bars of downloads; what matters is raised."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with transformers_quiet():  # which builds some of its text towers and tokenizers
             yield
     finally:
         root.setLevel(level)
@@ -69,27 +79,61 @@ def built(options: ClipOptions, seed: int | None = None) -> nn.Module:
     """
     folder = context(options)
     _check(options, folder, seed)
-    fetched = options.pretrained is not None or options.name.startswith("hf-hub:")
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed or 0)
-            if fetched:
-                network: nn.Module = open_clip.create_model(options.name, options.pretrained, weights_only=True)
-            else:
-                network = open_clip.create_model(
-                    f"local-dir:{folder}" if folder else options.name, load_weights=False, pretrained_text=False,
-                    **_local_text(folder),
-                )  # fmt: skip
+            network = _fetched(options) if _asked(options) else _empty(options, folder)
     except Exception as error:  # open_clip and the hub's clients raise whatever they come upon
-        raise _unbuilt(options, error, fetched) from None
+        raise _unbuilt(options, error) from None
     weights = options.checkpoint or (_weights(folder) if folder else None)
     if weights is not None:
-        state = mcd.read_state_dict(weights)
-        own = network.state_dict()
-        mcd.fit_state_dict(
-            network, {name: one for name, one in state.items() if name in own or "position_ids" not in name}, weights
-        )
+        fill(network, weights, prefix=options.prefix, sure=options.quick_gelu is not None)
     return network.eval()
+
+
+def _fetched(options: ClipOptions) -> nn.Module:
+    """Return a network with weights from the hub, or from its cache on this machine."""
+    network: nn.Module = open_clip.create_model(
+        options.name, options.pretrained, weights_only=True, require_pretrained=True, **_activation(options)
+    )
+    return network
+
+
+def _empty(options: ClipOptions, folder: Path | None) -> nn.Module:
+    """Return a network without its weights; nobody asked for the hub, so it is not reached."""
+    with unreached():
+        network: nn.Module = open_clip.create_model(
+            f"local-dir:{folder}" if folder else options.name, load_weights=False, pretrained_text=False,
+            **_local_text(folder), **_activation(options),
+        )  # fmt: skip
+    return network
+
+
+def _activation(options: ClipOptions) -> dict[str, bool]:
+    """Return what decides the activation: the user, else the tag; without either the architecture does."""
+    if options.quick_gelu is not None:
+        return {"quick_gelu": options.quick_gelu}
+    return {"quick_gelu": True} if _tag(options).get("quick_gelu") else {}
+
+
+def _asked(options: ClipOptions) -> bool:
+    """Say whether weights of the hub were asked for."""
+    return options.pretrained is not None or options.name.startswith(_HUB)
+
+
+def _tag(options: ClipOptions) -> Mapping[str, object]:
+    """Return what open_clip knows of the weights that a tag means."""
+    if options.pretrained is None:
+        return {}
+    found: Mapping[str, object] = open_clip.get_pretrained_cfg(options.name.replace("/", "-"), options.pretrained)
+    return found
+
+
+def repository(options: ClipOptions) -> str:
+    """Return the repository on the hub that weights were asked from, ``OWNER/NAME``; empty where none was."""
+    if options.name.startswith(_HUB):
+        return options.name.removeprefix(_HUB)
+    return str(_tag(options).get("hf_hub", "")).rpartition("/")[0]
 
 
 def context(options: ClipOptions) -> Path | None:
@@ -99,20 +143,31 @@ def context(options: ClipOptions) -> Path | None:
 
 
 def _check(options: ClipOptions, folder: Path | None, seed: int | None) -> None:
-    if options.checkpoint is not None and options.pretrained is not None:
-        raise UsageError("open-clip: both checkpoint and pretrained are given", "choose one")
-    if folder is None and not options.name.startswith("hf-hub:"):
-        if options.name.replace("/", "-") not in open_clip.list_models():
-            raise UnknownNameError(
-                f"open_clip has no architecture '{options.name}', nor is it a folder",
-                nearest(options.name, open_clip.list_models()),
-            )
-        if options.checkpoint is None and options.pretrained is None and seed is None:
-            tags = open_clip.list_pretrained_tags_by_model(options.name)
-            raise UsageError(
-                f"open-clip needs weights for {options.name}: random ones have no idea of words",
-                f"give checkpoint=FILE, or a tag to fetch: pretrained={'|'.join(tags[:6]) or 'TAG'}",
-            )
+    given = [options.checkpoint is not None, options.pretrained is not None, options.name.startswith(_HUB)]
+    if sum(given) > 1:
+        raise UsageError("open-clip: weights are given twice (checkpoint, pretrained, hf-hub:)", "choose one")
+    if options.prefix and options.checkpoint is None:
+        raise UsageError("open-clip: prefix says where in a checkpoint to look, but there is none", "give checkpoint")
+    if folder is None and not options.name.startswith(_HUB):
+        _check_architecture(options, seed)
+
+
+def _check_architecture(options: ClipOptions, seed: int | None) -> None:
+    known = open_clip.list_models()
+    if options.name.replace("/", "-") not in known:
+        raise UnknownNameError(
+            f"open_clip has no architecture '{options.name}', nor is it a folder", nearest(options.name, known)
+        )
+    tags = open_clip.list_pretrained_tags_by_model(options.name.replace("/", "-"))
+    if options.pretrained is not None and not _tag(options):
+        raise UnknownNameError(
+            f"open_clip has no weights '{options.pretrained}' for {options.name}", nearest(options.pretrained, tags)
+        )
+    if options.checkpoint is None and options.pretrained is None and seed is None:
+        raise UsageError(
+            f"open-clip needs weights for {options.name}: random ones have no idea of words",
+            f"give checkpoint=FILE, or a tag to fetch: pretrained={'|'.join(tags[:6]) or 'TAG'}",
+        )
 
 
 def _weights(folder: Path) -> Path:
@@ -127,23 +182,45 @@ def _local_text(folder: Path | None) -> dict[str, object]:
     """Return what makes a text tower of transformers be built from the folder instead of from the hub."""
     if folder is None or not (folder / "config.json").is_file():
         return {}
+    text = _text_settings(str(folder))
+    local = {**text, "hf_model_name": str(folder), "hf_model_pretrained": False}
+    return {"text_cfg": local} if "hf_model_name" in text else {}
+
+
+def _text_settings(name: str) -> Mapping[str, object]:
+    """Return what the configuration of an architecture or a folder says of the text tower, if it can be read."""
     try:
-        text = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))["model_cfg"]["text_cfg"]
+        if Path(name).is_dir():
+            whole = json.loads((Path(name) / _CONFIG).read_text(encoding="utf-8"))["model_cfg"]
+        else:
+            whole = open_clip.get_model_config(name.replace("/", "-")) if ":" not in name else {}
+        found = whole["text_cfg"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}  # open_clip will say what is wrong with it
-    return (
-        {"text_cfg": {**text, "hf_model_name": str(folder), "hf_model_pretrained": False}}
-        if ("hf_model_name" in text)
-        else {}
-    )
+    return found if isinstance(found, Mapping) else {}
 
 
-def _unbuilt(options: ClipOptions, error: Exception, fetched: bool) -> CheckpointError:
+def text_model(name: str, key: Literal["hf_model_name", "hf_tokenizer_name"]) -> str:
+    """Return the repository of a text tower or tokenizer of transformers; empty where open_clip has its own."""
+    return str(_text_settings(name).get(key) or "")
+
+
+def _unbuilt(options: ClipOptions, error: Exception) -> CheckpointError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if fetched:
+    if _asked(options):
+        where = repository(options) or options.name
+        give = "FOLDER as name" if options.name.startswith(_HUB) else "checkpoint=FILE"
+        give += " and quick_gelu=true" if _tag(options).get("quick_gelu") else ""
+        advice = f"on a machine with network: hf download {where} --local-dir FOLDER; then give {give}"
+        if mcd.offline():
+            return CheckpointError(f"offline, and the weights of {where} are not in the hub's cache", advice)
+        return CheckpointError(f"{where} could not be fetched: {reason}", advice)
+    folder, text = context(options), text_model(options.name, "hf_model_name")
+    if text and not (folder and (folder / "config.json").is_file()):
+        where = f" --local-dir {folder}" if folder else ""
         return CheckpointError(
-            f"{options.name} could not be fetched: {reason}",
-            "fetch it on a machine with network, then give the folder as name, or checkpoint=FILE",
+            f"{options.name} has the text tower {text}, whose configuration is not on this machine",
+            f"fetch it: hf download {text} config.json{where}",
         )
     return CheckpointError(
         f"open_clip cannot build {options.name}: {reason}",

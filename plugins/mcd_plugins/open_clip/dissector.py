@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Protocol, cast
 
@@ -12,7 +13,8 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 import mcd
 from mcd.errors import CheckpointError
-from mcd_plugins.open_clip.building import ClipOptions, built, context, quiet, recipe
+from mcd.hub import unreached
+from mcd_plugins.open_clip.building import ClipOptions, built, context, quiet, recipe, repository, text_model
 
 __all__ = ["OpenClip"]
 
@@ -65,7 +67,10 @@ class OpenClip(mcd.Dissector):
         self.preprocessing = recipe(network, own.resize)
         if self.preprocessing.resize == "crop":
             self.caution = f"{self.name} sees the centre of images that are not square; resize=letterbox shows all"
-        self._tokenizer = _tokenizer(f"local-dir:{folder}" if folder else own.name)
+        asked = repository(own)
+        self.revision = mcd.hub_revision(asked) if asked else ""
+        with contextlib.nullcontext() if asked else unreached():
+            self._tokenizer = _tokenizer(f"local-dir:{folder}" if folder else own.name)
         self._network = cast("_Clip", network)
 
     def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
@@ -105,7 +110,11 @@ def _tokenizer(name: str) -> _Tokenizer:
             return cast("_Tokenizer", open_clip.get_tokenizer(name))
     except Exception as error:  # open_clip and the hub's clients raise whatever they come upon
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        folder = name.removeprefix("local-dir:")
+        where = text_model(folder, "hf_tokenizer_name")
+        beside = f" --local-dir {folder}" if folder != name else ""
         raise CheckpointError(
-            f"the tokenizer of {name.removeprefix('local-dir:')} is not on this machine: {reason}",
-            "put its files (tokenizer.json, tokenizer_config.json) into the model's folder and give that as name",
-        ) from None
+            f"the tokenizer of {folder} is not on this machine: {reason}",
+            f"fetch it: hf download {where} --include 'token*' --include 'vocab*'{beside}" if where
+            else "put its files (tokenizer.json, tokenizer_config.json) into the model's folder and give that as name",
+        ) from None  # fmt: skip

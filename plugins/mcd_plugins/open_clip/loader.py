@@ -5,7 +5,7 @@ from __future__ import annotations
 import pydantic
 
 import mcd
-from mcd_plugins.open_clip.building import ClipOptions, built, context, recipe
+from mcd_plugins.open_clip.building import ClipOptions, built, context, recipe, repository
 
 __all__ = ["OpenClipTower"]
 
@@ -24,8 +24,14 @@ class OpenClipTower(mcd.ModelLoader):
         """Return the target."""
         own = self.options
         network = built(own, own.seed)
-        known = own.checkpoint or own.pretrained or context(own) or own.name.startswith("hf-hub:")
-        folder = context(own)
+        folder, asked = context(own), repository(own)
+        known = own.checkpoint or folder or asked
         name = f"{folder.resolve().name if folder else own.name} image tower" + ("" if known else " (random weights)")
         tower = network.get_submodule("visual")
-        return mcd.Target(name, tower, recipe(network, own.resize), prefix_tokens=mcd.prefix_tokens(tower))
+        return mcd.Target(
+            name,
+            tower,
+            recipe(network, own.resize),
+            prefix_tokens=mcd.prefix_tokens(tower),
+            revision=mcd.hub_revision(asked) if asked else "",
+        )

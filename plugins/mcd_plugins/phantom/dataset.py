@@ -10,6 +10,7 @@ import pydantic
 from numpy.typing import NDArray
 
 import mcd
+from mcd_plugins.phantom.captions import FACTORS, code, values_and_phrases
 from mcd_plugins.phantom.factors import View, draw_patient
 from mcd_plugins.phantom.render import outline, render
 
@@ -37,6 +38,8 @@ class PhantomDataset(mcd.Dataset):
         )
 
     options: Options
+    ids_are_public = True
+    has_masks = True
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -53,15 +56,17 @@ class PhantomDataset(mcd.Dataset):
                     patient=f"{self.options.seed}-{number:05d}",
                     view=view.view,
                     laterality=view.laterality,
-                    findings=view.findings,
+                    density=view.patient.density,
+                    vendor=view.patient.scanner,
+                    implant=view.patient.implant,
+                    collection="phantom",
+                    findings=_findings(view),
                     boxes=_boxes(view) if self.options.boxes else (),
                 )
 
     def read(self, sample: mcd.Sample) -> mcd.Image:
         """Draw one image."""
         return mcd.Image(render(self._view(sample))[0], 255.0)
-
-    has_masks = True
 
     def mask(self, sample: mcd.Sample, image: mcd.Image) -> NDArray[np.bool_]:
         """Return where the breast was drawn."""
@@ -74,6 +79,16 @@ class PhantomDataset(mcd.Dataset):
     def _view(self, sample: mcd.Sample) -> View:
         patient = draw_patient(self.options.seed, int(sample.patient.split("-")[1]))
         return next(view for view in patient.views if view.id == sample.id)
+
+
+def _findings(view: View) -> dict[str, bool]:
+    """Return for every phrase of the concept set ``phantom`` whether it is true: nothing is unknown here."""
+    codes = dict(zip(FACTORS, code(view).tolist(), strict=True))
+    return {
+        phrase: codes[factor] == FACTORS[factor].index(value)
+        for factor, value, phrase in values_and_phrases()
+        if value != "absent"
+    }
 
 
 def _boxes(view: View) -> tuple[mcd.Box, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Literal
 
 import pydantic
 import torch
@@ -12,23 +13,28 @@ import torch
 import mcd
 from mcd_plugins.scorers.columns import refuse_unpaired, responds
 
-__all__ = ["EvidenceScorer", "Lam", "MinProb", "Temperature", "TopK"]
-
-_CHUNK = 2**20
-"""Floats that one chunk of neurons gathers: 4 MiB, worked on in place, so that the steps on it stay in the cache."""
+__all__ = ["EvidenceScorer", "Lam", "MinProb", "Prior", "Temperature", "TopK"]
 
 TopK = Annotated[int, pydantic.Field(ge=1, description="how many top images a neuron is seen through")]
+Chance = Callable[[], torch.Tensor]
 Temperature = Annotated[
     float, pydantic.Field(gt=0, allow_inf_nan=False, description="a, sharpness of the softmax over concepts")
 ]
 Lam = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False, description="λ, weight of the prior")]
 MinProb = Annotated[float, pydantic.Field(gt=0, lt=1, description="ε, keeps the logarithm finite")]
+Prior = Annotated[
+    Literal["layer", "null"],
+    pydantic.Field(
+        description="what the evidence is seen against: the mean over the layer's neurons (as published), or over "
+        "random top images, which makes scores independent of the layer's width and comparable across layers and models"
+    ),
+]
 
 
 class EvidenceScorer(mcd.TopKScorer):
-    """Base of scorers ``S = L - λ · log mean over the layer's neurons of exp L``.
+    """Base of scorers ``S = L - λ · log mean exp L``, the mean over the layer's neurons or over random ones.
 
-    L ``(neurons, concepts)`` is evidence summed over a neuron's top images; a subclass says what one image adds.
+    L ``(neurons, concepts)`` is evidence summed over a neuron's top images.
     """
 
     class Options(mcd.Options):
@@ -38,30 +44,25 @@ class EvidenceScorer(mcd.TopKScorer):
         temperature: Temperature
         lam: Lam
         min_prob: MinProb = 1e-7
+        prior: Prior = "layer"
 
     options: Options
+
+    def __init__(self, options: mcd.Options | None = None) -> None:
+        super().__init__(options)
+        self.comparable_across_layers = self.options.prior == "null"
 
     @property
     def top_k(self) -> int:
         """How many images a neuron is seen through."""
         return self.options.top_k
 
-    @abc.abstractmethod
-    def log_evidence(self, probability: torch.Tensor) -> torch.Tensor:
-        """Return what each image adds to L, ``(neurons, top_k, concepts)``.
-
-        Parameters
-        ----------
-        probability
-            Q of the top images, ``(neurons, top_k, concepts)`` float32, best first; may be overwritten.
-        """
-
     def unlabelled(self, neurons: int) -> str:
         """Refuse a one-neuron layer: it is its own prior, which takes all evidence away when λ is 1."""
-        if neurons == 1 and self.options.lam >= 1:
+        if neurons == 1 and self.options.lam >= 1 and self.options.prior == "layer":
             return (
-                f"{self.name} compares a neuron with the others of its layer, and there is only one; use another "
-                "scorer, or --scorer-arg lam=0.5 (any value below 1)"
+                f"{self.name} compares a neuron with the others of its layer, and there is only one; use "
+                "--scorer-arg prior=null, another scorer, or --scorer-arg lam=0.5 (any value below 1)"
             )
         return ""
 
@@ -79,20 +80,35 @@ class EvidenceScorer(mcd.TopKScorer):
             scores[live] = self.score_ranked(mcd.ordered_top_k(activations[:, live], self.top_k), similarity)
         return scores
 
-    def score_ranked(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        """Return the scores ``(neurons, concepts)`` given ``ranked`` ``(top_k, neurons)``: row numbers, best first."""
+    def evidence(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
+        """Return L. The softmax is taken of the images that some neuron has on top, and of no others."""
         if len(ranked) != self.top_k:
             raise ValueError(f"{len(ranked)} ranks given, top_k is {self.top_k}")
-        evidence = self._summed(ranked, torch.softmax(self.options.temperature * similarity, dim=1))
-        # max(1, …): a layer without neurons has an empty table, not an error
-        prior = torch.logsumexp(evidence, dim=0) - math.log(max(1, len(evidence)))
-        return evidence - self.options.lam * prior
+        images, places = torch.unique(ranked, return_inverse=True)
+        probability = torch.softmax(self.options.temperature * similarity[images], dim=1)
+        return self.summed(places, probability)
 
-    def _summed(self, ranked: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
-        count, concepts = len(ranked), probabilities.shape[1]
-        step = max(1, _CHUNK // max(1, count * concepts))
-        total = probabilities.new_empty(ranked.shape[1], concepts)
-        for images, sums in zip(torch.split(ranked.T, step), torch.split(total, step), strict=True):
-            gathered = probabilities.index_select(0, images.reshape(-1)).view(len(images), count, concepts)
-            torch.sum(self.log_evidence(gathered), dim=1, out=sums)
-        return total
+    @abc.abstractmethod
+    def summed(self, ranked: torch.Tensor, probability: torch.Tensor) -> torch.Tensor:
+        """Return L ``(neurons, concepts)``.
+
+        Parameters
+        ----------
+        ranked
+            ``(top_k, neurons)``: rows of ``probability``, best first.
+        probability
+            Q, ``(images, concepts)`` float32; may be overwritten.
+        """
+
+    def context(self, evidence: torch.Tensor, chance: Chance) -> torch.Tensor:
+        """Return the prior: log mean exp L over the layer, or over rankings drawn at random."""
+        return _log_mean_exp(chance() if self.options.prior == "null" else evidence)
+
+    def scores(self, evidence: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """Return ``L - λ · prior``."""
+        return evidence - self.options.lam * context
+
+
+def _log_mean_exp(evidence: torch.Tensor) -> torch.Tensor:
+    # max(1, …): a layer without neurons has an empty table, not an error
+    return torch.logsumexp(evidence, dim=0) - math.log(max(1, len(evidence)))

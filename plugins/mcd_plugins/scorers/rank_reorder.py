@@ -60,6 +60,7 @@ class RankReorder(mcd.Scorer):
 
     options: Options
     name = "rank-reorder"
+    pairwise = True
     score_range = (float("-inf"), 0.0)
 
     def check(self, images: int) -> None:

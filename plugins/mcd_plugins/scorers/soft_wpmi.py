@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import pydantic
 import torch
 
-from mcd_plugins.scorers.evidence import EvidenceScorer, Lam, MinProb, Temperature, TopK
+from mcd_plugins.scorers.evidence import EvidenceScorer, Lam, MinProb, Prior, Temperature, TopK
 
 __all__ = ["SoftWPMI"]
+
+_CHUNK = 2**17
+"""Floats that one chunk of neurons gathers: 512 KiB, worked on in place, so that the steps on it stay in the cache."""
+
+_FACTORS = 10
+_SMALLEST = -80.0
+"""Logarithm of the smallest product: float32 holds exp(-87) in full."""
 
 
 class SoftWPMI(EvidenceScorer):
@@ -21,8 +30,9 @@ class SoftWPMI(EvidenceScorer):
     p_r is the chance that the image at rank r belongs to what the neuron stands for. Source: Oikarinen & Weng,
     CLIP-Dissect, ICLR 2023 (arXiv 2204.10965), SoftWPMI; the order of operations is that of the released code.
 
-    Higher is better. Not bounded, and not comparable across layers or models: the prior is over the neurons scored
-    together, and the level follows the spread of the dissector's cosines and the number of concepts. Only the
+    Higher is better. Not bounded. With ``prior=layer``, as published, not comparable across layers or models: the
+    prior is over the neurons scored together. ``prior=null`` takes it over random top images instead, which no layer
+    decides. Either way the level follows the spread of the dissector's cosines and the number of concepts. Only the
     order of the top images counts, not how strongly they activate.
 
     Examples
@@ -45,6 +55,7 @@ class SoftWPMI(EvidenceScorer):
             default=0.97, gt=0, lt=1, description="membership the last one tends to, at most p_start"
         )
         min_prob: MinProb = 1e-7
+        prior: Prior = "layer"
 
         @pydantic.model_validator(mode="after")
         def _membership_falls(self) -> SoftWPMI.Options:
@@ -55,10 +66,34 @@ class SoftWPMI(EvidenceScorer):
     options: Options
     name = "soft-wpmi"
 
-    def log_evidence(self, probability: torch.Tensor) -> torch.Tensor:
-        """Return ``log(1 + p_r (Q - 1) + ε)``, in this order: it decides the last digits near the floor."""
+    def summed(self, ranked: torch.Tensor, probability: torch.Tensor) -> torch.Tensor:
+        """Return L, with one logarithm for every few factors: their product first, while float32 holds it."""
         own = self.options
-        # In float32 from the start, as published: near the floor the logarithm multiplies an error by 300.
-        rank = torch.arange(own.top_k, dtype=probability.dtype, device=probability.device)
-        membership = (own.p_start - rank / own.top_k * (own.p_start - own.p_end))[:, None]
-        return probability.sub_(1).mul_(membership).add_(1).add_(own.min_prob).log_()
+        count, concepts = len(ranked), probability.shape[1]
+        deviation = probability.sub_(1)  # in this order as published: it decides the last digits near the floor
+        rank = torch.arange(count, dtype=deviation.dtype, device=deviation.device)
+        membership = (own.p_start - rank / count * (own.p_start - own.p_end))[:, None]
+        group = _group(1 - own.p_start + own.min_prob, count)
+        whole = count - count % group
+        total = deviation.new_empty(ranked.shape[1], concepts)
+        step = max(1, _CHUNK // max(1, count * concepts))
+        buffer = deviation.new_empty(step * count, concepts)
+        for images, sums in zip(torch.split(ranked.T.contiguous(), step), torch.split(total, step), strict=True):
+            taken = buffer[: images.numel()]
+            torch.index_select(deviation, 0, images.reshape(-1), out=taken)
+            factors = taken.view(len(images), count, concepts).mul_(membership).add_(1).add_(own.min_prob)
+            # Factors that are multiplied lie `whole // group` ranks apart, so that each step runs over whole rows.
+            parts = factors[:, :whole].view(len(images), group, -1, concepts)
+            product = parts[:, 0]
+            for part in range(1, group):
+                product.mul_(parts[:, part])
+            torch.sum(product.log_(), dim=1, out=sums)
+            if whole < count:
+                sums += factors[:, whole:].log_().sum(dim=1)
+        return total
+
+
+def _group(smallest: float, count: int) -> int:
+    """Return how many factors, each at least ``smallest``, may be multiplied before float32 loses them."""
+    fitting = int(_SMALLEST / min(math.log(smallest), -1e-9))
+    return max(1, min(_FACTORS, fitting, count))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mcd_plugins.scorers.evidence import EvidenceScorer, Lam, MinProb, Temperature, TopK
+from mcd_plugins.scorers.evidence import EvidenceScorer, Lam, MinProb, Prior, Temperature, TopK
 
 __all__ = ["WPMI"]
 
@@ -37,10 +37,12 @@ class WPMI(EvidenceScorer):
         temperature: Temperature = 2.0
         lam: Lam = 0.6
         min_prob: MinProb = 1e-7
+        prior: Prior = "layer"
 
     options: Options
     name = "wpmi"
 
-    def log_evidence(self, probability: torch.Tensor) -> torch.Tensor:
-        """Return ``log(Q + ε)``, whatever the rank."""
-        return probability.add_(self.options.min_prob).log_()
+    def summed(self, ranked: torch.Tensor, probability: torch.Tensor) -> torch.Tensor:
+        """Return L: the logarithms of an image are taken once, whatever the number of neurons it is on top of."""
+        logs = probability.add_(self.options.min_prob).log_()
+        return torch.nn.functional.embedding_bag(ranked.T.contiguous(), logs, mode="sum")

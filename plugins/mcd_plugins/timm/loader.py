@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import logging
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import Literal
 import pydantic
 import timm
 import torch
-from huggingface_hub.utils.logging import get_verbosity, set_verbosity
 from timm.data.config import resolve_model_data_config
 from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError
+from mcd.hub import only_bars
 from mcd_plugins.timm.keys import looks_ported, renamed
 
 __all__ = ["TimmLoader"]
@@ -61,7 +60,12 @@ class TimmLoader(mcd.ModelLoader):
         if own.checkpoint is not None:
             mcd.load_weights(module, own.checkpoint, rename=lambda names: _names(module, names), prefix=own.prefix)
         random = own.checkpoint is None and not own.pretrained
-        return mcd.Target(own.name + (" (random weights)" if random else ""), module, self._preprocessing(module))
+        return mcd.Target(
+            own.name + (" (random weights)" if random else ""),
+            module,
+            self._preprocessing(module),
+            revision=_revision(own.name) if own.pretrained else "",
+        )
 
     def _built(self) -> nn.Module:
         own = self.options
@@ -69,16 +73,14 @@ class TimmLoader(mcd.ModelLoader):
             raise UnknownNameError(f"timm has no model '{own.name}'", _close(own.name))
         if own.pretrained and not timm.models.is_model_pretrained(own.name):
             raise CheckpointError(f"timm offers no weights for {own.name}", "give --model-arg checkpoint=FILE")
-        level = get_verbosity()
-        set_verbosity(logging.ERROR)  # the hub logs every retry; one error in the end says it all
         try:
-            with torch.random.fork_rng(devices=[]):
+            with only_bars(), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(own.seed)
                 return self._created()
+        except CheckpointError:
+            raise
         except Exception as error:  # timm and the hub's clients raise whatever they come upon
             raise self._unbuilt(error) from None
-        finally:
-            set_verbosity(level)
 
     def _created(self) -> nn.Module:
         own = self.options
@@ -86,6 +88,9 @@ class TimmLoader(mcd.ModelLoader):
         if own.num_classes is not None:
             create = partial(create, num_classes=own.num_classes)
         config = timm.models.get_pretrained_cfg(own.name)
+        if own.pretrained:
+            _refuse_download(own.name)
+            timm.models.set_pretrained_download_progress()  # of what does not come from the hub
         if own.input_size is not None and config is not None and config.fixed_input_size:
             create = partial(create, img_size=own.input_size)  # a transformer is built for one size
         return create()
@@ -94,10 +99,12 @@ class TimmLoader(mcd.ModelLoader):
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if not self.options.pretrained or "pretrained tag" in reason:
             return UsageError(f"timm cannot build {self.options.name}: {reason}")
-        return CheckpointError(
-            f"the weights of {self.options.name} could not be fetched: {reason}",
-            "fetch them on a machine with network, then give --model-arg checkpoint=FILE",
-        )
+        where, file, url = _home(self.options.name)
+        fetch = f"fetch {url}" if url else f"hf download {where} {file}"
+        advice = f"on a machine with network: {fetch}; then give --model-arg checkpoint=FILE"
+        if mcd.offline():
+            return CheckpointError(f"offline, and {file} of {where} is not in the hub's cache", advice)
+        return CheckpointError(f"the weights of {self.options.name} could not be fetched: {reason}", advice)
 
     def _preprocessing(self, module: nn.Module) -> mcd.Preprocessing:
         own = self.options
@@ -117,6 +124,29 @@ class TimmLoader(mcd.ModelLoader):
             mean=tuple(mean),
             std=tuple(std),
         )
+
+
+def _home(name: str) -> tuple[str, str, str]:
+    """Return where a model's weights are: repository on the hub, else empty; name of the file; its address else."""
+    config = timm.models.get_pretrained_cfg(name)
+    assert config is not None  # asked of models that have weights
+    if config.hf_hub_id:
+        return str(config.hf_hub_id), str(config.hf_hub_filename or "model.safetensors"), ""
+    return "", str(config.url).rpartition("/")[2], str(config.url)
+
+
+def _revision(name: str) -> str:
+    """Return the commit of the hub that weights came from; else the name of their file, which holds their hash."""
+    where, file, _ = _home(name)
+    return mcd.hub_revision(where) if where else file
+
+
+def _refuse_download(name: str) -> None:
+    """Refuse weights of another server that are not on this machine while the network may not be used."""
+    _, file, url = _home(name)
+    place = Path(torch.hub.get_dir()) / "checkpoints" / file
+    if url and mcd.offline() and not place.exists():
+        raise CheckpointError(f"offline, and {file} is not on this machine", f"fetch {url} and put it at {place}")
 
 
 def _close(wrong: str) -> str:

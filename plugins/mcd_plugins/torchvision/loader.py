@@ -62,6 +62,7 @@ class TorchvisionLoader(mcd.ModelLoader):
             module,
             self._recipe(),
             prefix_tokens=mcd.prefix_tokens(module),
+            revision="" if own.weights is None else _file(models.get_model_weights(own.name)[own.weights].url),
         )
 
     def _built(self) -> nn.Module:
@@ -108,9 +109,14 @@ class TorchvisionLoader(mcd.ModelLoader):
         )
 
 
+def _file(url: str) -> str:
+    """Return the name of a weights file, which holds the start of its hash."""
+    return url.rpartition("/")[2]
+
+
 def _refuse_download(url: str) -> None:
     """Refuse weights that are not on this machine while the network may not be used; torch.hub knows no such mode."""
-    name = url.rpartition("/")[2]
+    name = _file(url)
     place = Path(torch.hub.get_dir()) / "checkpoints" / name
     if mcd.offline() and not place.exists():
         raise CheckpointError(f"offline, and {name} is not on this machine", f"fetch {url} and put it at {place}")

@@ -1,19 +1,28 @@
-"""Vision models and CLIP-likes of transformers: targets and dissectors."""
+"""Vision models and CLIP-likes of transformers, and MedCLIP's checkpoints: targets and dissectors."""
 
 from mcd import Component, hookimpl
 
 _NEEDS = ("transformers",)
+_MEDCLIP_NEEDS = ("timm", "torchvision", "transformers")
 
 
 @hookimpl
 def mcd_register_models() -> list[Component]:
     """Offer vision models, and the vision towers of CLIP-likes."""
     home = "mcd_plugins.transformers.loader:TransformersLoader"
-    return [Component("transformers", home, "A vision model of transformers, by folder or hub name", _NEEDS)]
+    tower = "mcd_plugins.transformers.medclip:MedClipTower"
+    return [
+        Component("medclip", tower, "MedCLIP's image tower from its released checkpoint", _MEDCLIP_NEEDS),
+        Component("transformers", home, "A vision model of transformers, by folder or hub name", _NEEDS),
+    ]
 
 
 @hookimpl
 def mcd_register_dissectors() -> list[Component]:
     """Offer the CLIP-likes."""
     home = "mcd_plugins.transformers.dissector:TransformersClip"
-    return [Component("transformers-clip", home, "CLIP, SigLIP and their like, by folder or hub name", _NEEDS)]
+    medclip = "mcd_plugins.transformers.medclip:MedClip"
+    return [
+        Component("medclip", medclip, "MedCLIP (chest radiographs) from its released checkpoint", _MEDCLIP_NEEDS),
+        Component("transformers-clip", home, "CLIP, SigLIP and their like, by folder or hub name", _NEEDS),
+    ]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+import math
+from collections.abc import Mapping
 from typing import Literal
 
 import transformers
 from torch import nn
-from transformers.utils import logging
 
 import mcd
 from mcd.errors import CheckpointError
+from mcd_plugins.transformers.patches import accept_images
+from mcd_plugins.transformers.sources import Source
 
-__all__ = ["Auto", "Resize", "built", "quiet", "recipe", "unread"]
+__all__ = ["Auto", "Resize", "built", "recipe"]
 
 Auto = type[transformers.AutoModel] | type[transformers.AutoModelForImageClassification]
 
@@ -23,71 +22,36 @@ Resize = Literal["own", "letterbox", "squash", "crop"]
 _BICUBIC = 3
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the library's remarks and bars off the terminal; what matters is raised."""
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers types some of itself
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(level)
-        logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+def built(source: Source, auto: Auto) -> nn.Module:
+    """Return the network with all of its weights, made to take images.
 
-
-def unread(name: str, what: str, error: Exception) -> CheckpointError:
-    """Return what to say when something of a model could not be read or fetched."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if Path(name).expanduser().is_dir():
-        return CheckpointError(f"the {what} in {name} cannot be used: {reason}", f"is it complete? It needs a {what}")
-    return CheckpointError(
-        f"{name} is no folder here, and its {what} could not be fetched: {reason}",
-        "fetch it on a machine with network, then give the folder",
-    )
-
-
-def built(
-    name: str, auto: type[transformers.AutoModel] | type[transformers.AutoModelForImageClassification]
-) -> nn.Module:
-    """Return the network with all of its weights.
-
-    Code that comes with a model is never run. A layer for which there are no weights would be random: the pooler
-    is left out then, and anything else is refused.
+    A layer for which there are no weights would be random: the pooler of a vision model is left out then, and
+    anything else is refused.
 
     Raises
     ------
     CheckpointError
         When the model cannot be read, or weights are missing.
     """
-    network, missing = _read(name, auto)
-    if missing and all(".pooler." in f".{one}" for one in missing):
-        network, missing = _read(name, auto, add_pooling_layer=False)
+    network, missing = _read(source, auto)
+    if missing and all(".pooler." in f".{one}" for one in missing) and not hasattr(network, "get_text_features"):
+        network, missing = _read(source, auto, add_pooling_layer=False)
     if missing:
         raise CheckpointError(
-            f"{name} lacks weights, which would be random: {', '.join(sorted(missing)[:5])}",
+            f"{source.name} lacks weights, which would be random: {', '.join(sorted(missing)[:5])}",
             "give the model with its weights; for one that was saved as a classifier, set head=true",
         )
     network.train(False)
+    accept_images(network)
     return network
 
 
-def _read(name: str, auto: Auto, **more: object) -> tuple[transformers.PreTrainedModel, list[str]]:
-    local = Path(name).expanduser()
-    try:
-        with quiet():
-            network, report = auto.from_pretrained(
-                str(local) if local.is_dir() else name, trust_remote_code=False, local_files_only=local.is_dir(),
-                output_loading_info=True, **more,
-            )  # fmt: skip
-    except Exception as error:  # transformers and the hub's clients raise whatever they come upon
-        raise unread(name, "model", error) from None
+def _read(source: Source, auto: Auto, **more: object) -> tuple[transformers.PreTrainedModel, list[str]]:
+    network, report = source.read(auto.from_pretrained, "model", output_loading_info=True, **more)
     return network, [*report["missing_keys"], *(str(one[0]) for one in report["mismatched_keys"])]
 
 
-def recipe(name: str, resize: Resize) -> mcd.Preprocessing:
+def recipe(source: Source, resize: Resize) -> mcd.Preprocessing:
     """Return the model's own preprocessing, with another way to resize where one is asked for.
 
     Raises
@@ -95,29 +59,11 @@ def recipe(name: str, resize: Resize) -> mcd.Preprocessing:
     CheckpointError
         When there is no image processor, or one of another kind.
     """
-    local = Path(name).expanduser()
-    try:
-        with quiet():
-            processor = transformers.AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-                str(local) if local.is_dir() else name, trust_remote_code=False, local_files_only=local.is_dir()
-            )
-        return _translated(processor.to_dict(), resize)
-    except Exception as error:  # as above
-        raise unread(name, "image processor (preprocessor_config.json)", error) from None
-
-
-def _translated(settings: Mapping[str, object], resize: Resize) -> mcd.Preprocessing:
-    """Return the settings of an image processor as a recipe."""
-    size, crop = _sides(settings.get("size")), _sides(settings.get("crop_size"))
-    own: Resize = "squash"
-    fraction = 1.0
-    if settings.get("do_center_crop") and crop:
-        fraction = min(1.0, min(crop) / min(size)) if size else 1.0
-        size, own = crop, "crop"
-    elif isinstance(settings.get("size"), Mapping) and "shortest_edge" in dict(settings["size"]):  # type: ignore[call-overload]
-        own = "crop"
+    what = "image processor (preprocessor_config.json)"
+    settings: Mapping[str, object] = source.read(transformers.AutoImageProcessor.from_pretrained, what).to_dict()
+    own, size, fraction = _own(settings)
     if not size:
-        raise ValueError("it does not say the size of the input")
+        raise CheckpointError(f"the {what} of {source.name} does not say the size of the input")
     wanted = own if resize == "own" else resize
     normalised = bool(settings.get("do_normalize", True))
     return mcd.Preprocessing(
@@ -132,14 +78,26 @@ def _translated(settings: Mapping[str, object], resize: Resize) -> mcd.Preproces
     )
 
 
+def _own(settings: Mapping[str, object]) -> tuple[Resize, tuple[int, int] | None, float]:
+    """Return how an image processor resizes, to which rows and columns, and what share a crop keeps."""
+    patches, side = settings.get("max_num_patches"), settings.get("patch_size")
+    if isinstance(patches, int) and isinstance(side, int):  # NaFlex: the largest square that it takes
+        return "squash", (math.isqrt(patches) * side,) * 2, 1.0
+    asked = settings.get("size")
+    size, crop = _sides(asked), _sides(settings.get("crop_size"))
+    if settings.get("do_center_crop") and crop:
+        return "crop", crop, min(1.0, min(crop) / min(size)) if size else 1.0
+    return "crop" if isinstance(asked, Mapping) and "shortest_edge" in asked else "squash", size, 1.0
+
+
 def _sides(value: object) -> tuple[int, int] | None:
     if isinstance(value, int):
         return value, value
     if isinstance(value, Mapping):
-        if "height" in value and "width" in value:
-            return int(value["height"]), int(value["width"])
-        if value.get("shortest_edge"):
-            return int(value["shortest_edge"]), int(value["shortest_edge"])
+        short = value.get("shortest_edge")
+        height, width = value.get("height", short), value.get("width", short)
+        if isinstance(height, int) and isinstance(width, int):
+            return height, width
     return None
 
 

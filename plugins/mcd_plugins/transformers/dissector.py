@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol, cast
 
 import pydantic
 import torch
 import transformers
+from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, PluginLoadError
-from mcd_plugins.transformers.building import Resize, built, quiet, recipe, unread
+from mcd_plugins.transformers.building import Resize, built, recipe
+from mcd_plugins.transformers.sources import Source, quiet
 
 __all__ = ["TransformersClip"]
 
 _PADDED = ("siglip", "siglip2")
 """Kinds of model that were trained on texts filled up to the full context."""
+_BEYOND_ANY = 10**9
+"""Tokenizers that were not told a length say 10³⁰."""
 
 
 class _Clip(Protocol):
@@ -29,16 +33,19 @@ class _Clip(Protocol):
 
 
 class TransformersClip(mcd.Dissector):
-    """A CLIP-like of transformers (CLIP, SigLIP, SigLIP 2, AltCLIP …), with its own tokenizer and image processor.
+    """A CLIP-like of transformers (CLIP, SigLIP, SigLIP 2, AltCLIP, dual encoders), with its tokenizer and processor.
 
-    Checkpoints of the kind of PubMedCLIP are CLIPs and load as such. The name of a folder is read here; any other
-    name is one on the hub, and fetched.
+    A PubMedCLIP folder is a CLIP and loads as such. The name of a folder is read here; any other name is one on the
+    hub, and fetched. SigLIP 2 with NaFlex sees squares of the size that its number of patches allows.
     """
 
     class Options(mcd.Options):
         """Settings of the dissector."""
 
-        name: str = pydantic.Field(description="a folder with model, tokenizer and processor, or a name on the hub")
+        name: str = pydantic.Field(
+            description="a folder with model, tokenizer and processor, or a name on the hub: OWNER/NAME, "
+            "OWNER/NAME@REVISION"
+        )
         resize: Resize = pydantic.Field(
             default="own", description="own is the model's; where that crops, letterbox shows whole mammograms"
         )
@@ -55,25 +62,23 @@ class TransformersClip(mcd.Dissector):
 
     def __init__(self, options: mcd.Options | None = None) -> None:
         super().__init__(options)
-        own = self.options
-        network = built(own.name, transformers.AutoModel)
+        own, source = self.options, Source(self.options.name)
+        network = built(source, transformers.AutoModel)
         if not (hasattr(network, "get_image_features") and hasattr(network, "get_text_features")):
             raise CheckpointError(
                 f"{own.name} ({type(network).__name__}) has no text tower; a dissector needs one",
                 "as a target it can be used: --model-plugin transformers:NAME",
             )
-        folder = Path(own.name).expanduser()
-        self.name = folder.resolve().name if folder.is_dir() else own.name
+        self.name, self.revision = source.title, source.revision
         self.module, self._network = network, cast("_Clip", network)
         self.image_tower = network.get_submodule("vision_model") if hasattr(network, "vision_model") else None
-        self.preprocessing = recipe(own.name, own.resize)
+        self.preprocessing = recipe(source, own.resize)
         if self.preprocessing.resize == "crop":
             self.caution = f"{self.name} sees the centre of images that are not square; resize=letterbox shows all"
-        self._tokenizer = _tokenizer(own.name)
-        config = cast("transformers.PreTrainedConfig", network.config)
-        text = getattr(config, "text_config", config)
-        self._context = min(int(getattr(text, "max_position_embeddings", 77)), self._tokenizer.model_max_length)
-        self._padding = "max_length" if config.model_type in _PADDED else "longest"
+        self._tokenizer = _tokenizer(source)
+        self._context = _context(network, self._tokenizer, own.name)
+        kind = cast("transformers.PreTrainedConfig", network.config).model_type
+        self._padding = "max_length" if kind in _PADDED else "longest"
 
     def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
         """Return the embeddings ``(B, D)``, not normalised."""
@@ -115,13 +120,22 @@ def _tensor(output: object) -> torch.Tensor:
     return found
 
 
-def _tokenizer(name: str) -> transformers.PreTrainedTokenizerBase:
-    local = Path(name).expanduser()
-    try:
-        with quiet():
-            found: transformers.PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
-                str(local) if local.is_dir() else name, trust_remote_code=False, local_files_only=local.is_dir()
-            )
-            return found
-    except Exception as error:  # transformers and the hub's clients raise whatever they come upon
-        raise unread(name, "tokenizer", error) from None
+def _tokenizer(source: Source) -> transformers.PreTrainedTokenizerBase:
+    found: transformers.PreTrainedTokenizerBase = source.read(transformers.AutoTokenizer.from_pretrained, "tokenizer")
+    return found
+
+
+def _context(network: nn.Module, tokenizer: transformers.PreTrainedTokenizerBase, name: str) -> int:
+    """Return how many tokens of a text are read: as many as the tower has positions for and the tokenizer allows."""
+    config = cast("transformers.PreTrainedConfig", network.config)
+    said = getattr(getattr(config, "text_config", config), "max_position_embeddings", None)
+    limits = [tokenizer.model_max_length, *([said] if isinstance(said, int) else [])]
+    for place, module in network.named_modules():
+        if isinstance(module, nn.Embedding) and re.fullmatch(r"text_model\..*position_embeddings?", place):
+            # RoBERTa and its kin count from the number of the padding token on, which has no position of its own.
+            limits.append(module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1))
+    if min(limits) > _BEYOND_ANY:
+        raise CheckpointError(
+            f"{name} does not say how many tokens it reads", "set model_max_length in its tokenizer_config.json"
+        )
+    return min(limits)

@@ -147,6 +147,7 @@ def test_a_text_model_of_transformers_works_from_the_folder_alone(tmp_path: Path
 
 def test_mistakes_are_told_apart(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     with pytest.raises(UnknownNameError, match="no architecture 'ViT-B-61'") as unknown:
         dissector(name="ViT-B-61")
     assert "did you mean 'ViT-B-16" in unknown.value.hint

@@ -309,15 +309,26 @@ def test_a_setting_out_of_bounds_is_refused_by_name(cls: type[Scorer], options: 
 @pytest.mark.parametrize(
     ("cls", "published"),
     [
-        (SoftWPMI, {"top_k": 100, "temperature": 10, "lam": 1, "p_start": 0.998, "p_end": 0.97, "min_prob": 1e-7}),
-        (WPMI, {"top_k": 28, "temperature": 2, "lam": 0.6, "min_prob": 1e-7}),
+        (
+            SoftWPMI,
+            {
+                "top_k": 100,
+                "temperature": 10,
+                "lam": 1,
+                "p_start": 0.998,
+                "p_end": 0.97,
+                "min_prob": 1e-7,
+                "prior": "layer",
+            },
+        ),
+        (WPMI, {"top_k": 28, "temperature": 2, "lam": 0.6, "min_prob": 1e-7, "prior": "layer"}),
         (RankReorder, {"top_fraction": 0.05, "p": 3, "scale_p": 0.5}),
         (Cosine, {}),
         (CosineCubed, {"min_norm": 1e-3}),
     ],
 )
 def test_the_defaults_are_the_published_ones_and_each_is_described(
-    cls: type[Scorer], published: dict[str, float]
+    cls: type[Scorer], published: dict[str, object]
 ) -> None:
     assert made(cls).options.model_dump() == published
     assert all(field.description for field in cls.Options.model_fields.values())

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcd.api.scorer import Scorer
+from mcd.cosines import Matrix
 from mcd.errors import DataError, MCDError
 from mcd.options import validate_options
 from mcd.scoring import score_layer
@@ -202,7 +203,7 @@ def test_only_the_order_of_the_top_images_counts(scorer: Scorer) -> None:
 def test_chunks_do_not_change_the_scores(scorer: Scorer, oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
     activations, cosine = drawn(5, 30, 7, 5, ties=False)
     whole = scorer.score(activations, cosine)
-    monkeypatch.setattr("mcd_plugins.scorers.evidence._CHUNK", 1)
+    monkeypatch.setattr("mcd_plugins.scorers.soft_wpmi._CHUNK", 1)
     monkeypatch.setattr("mcd_plugins.scorers.rank_reorder._CHUNK", 1)
     torch.testing.assert_close(scorer.score(activations, cosine), whole, atol=2e-4, rtol=1e-5)
 
@@ -210,9 +211,9 @@ def test_chunks_do_not_change_the_scores(scorer: Scorer, oracle: Oracle, monkeyp
 @each_scorer
 def test_dead_constant_and_tied_neurons_change_nothing_for_the_others(scorer: Scorer, oracle: Oracle) -> None:
     activations, cosine = drawn(6, 30, 4, 5, ties=False)
-    alone = score_layer(scorer, activations, cosine)
+    alone = score_layer(scorer, activations, Matrix(cosine))
     silent = torch.stack([torch.zeros(30), torch.full((30,), 2.5)], dim=1)
-    together = score_layer(scorer, torch.cat([silent, activations], dim=1), cosine)
+    together = score_layer(scorer, torch.cat([silent, activations], dim=1), Matrix(cosine))
     assert together.status == ("dead", "constant", *alone.status)
     torch.testing.assert_close(together.scores[2:], alone.scores)
     assert together.scores[:2].isnan().all()
@@ -222,7 +223,7 @@ def test_a_tied_top_k_is_marked() -> None:
     activations = torch.zeros(30, 2)
     activations[:3, 0] = torch.tensor([3.0, 2.0, 1.0])  # the other two of its top 5 are any of 27
     activations[:, 1] = torch.arange(30.0)
-    assert score_layer(made(SoftWPMI, top_k=5), activations, torch.rand(30, 4)).status == ("tied", "labelled")
+    assert score_layer(made(SoftWPMI, top_k=5), activations, Matrix(torch.rand(30, 4))).status == ("tied", "labelled")
 
 
 def test_too_few_images_are_refused_with_the_setting_that_helps() -> None:
@@ -238,10 +239,10 @@ def test_too_few_images_are_refused_with_the_setting_that_helps() -> None:
 
 def test_a_layer_of_one_neuron_is_not_labelled_by_its_own_prior() -> None:
     activations, cosine = drawn(7, 30, 1, 5, ties=False)
-    scored = score_layer(made(SoftWPMI, top_k=5), activations, cosine)
+    scored = score_layer(made(SoftWPMI, top_k=5), activations, Matrix(cosine))
     assert scored.status == ("unscored",)
     assert "only one" in scored.reason
-    assert score_layer(made(SoftWPMI, top_k=5, lam=0.5), activations, cosine).status == ("labelled",)
+    assert score_layer(made(SoftWPMI, top_k=5, lam=0.5), activations, Matrix(cosine)).status == ("labelled",)
 
 
 def test_a_concept_without_positive_mean_similarity_has_no_rank_reorder_score() -> None:

@@ -72,3 +72,18 @@ def test_mistakes_are_told_apart() -> None:
         load(name="resnet18", weights="IMAGENET")
     with pytest.raises(UsageError, match="choose one"):
         load(name="resnet18", weights="DEFAULT", checkpoint="x.pth")
+
+
+def test_weights_on_this_machine_are_named_by_their_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    choice = models.get_model_weights("squeezenet1_1")["DEFAULT"]
+    file = choice.url.rpartition("/")[2]
+    network = models.squeezenet1_1()
+    network.get_parameter("features.0.bias").data += 1
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    torch.save(network.state_dict(), tmp_path / "hub" / "checkpoints" / file)
+    target = load(name="squeezenet1_1", weights="DEFAULT")
+    assert torch.equal(target.module.state_dict()["features.0.bias"], network.state_dict()["features.0.bias"])
+    assert target.revision == file
+    assert load(name="squeezenet1_1").revision == ""

@@ -9,61 +9,34 @@ import PIL.Image
 import pytest
 import torch
 import transformers as hf
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tests.plugins.transformers.clips import (
+    TEXT,
+    TEXTS,
+    TOWER,
+    VISION,
+    dissector,
+    features,
+    saved_clip,
+    saved_tokenizer,
+    target,
+)
 
 import mcd
 from mcd.errors import CheckpointError
 from mcd.extraction.layers import inspect_layers, match_layers
-from mcd.options import validate_options
-from mcd_plugins.transformers.dissector import TransformersClip
-from mcd_plugins.transformers.loader import TransformersLoader
-
-TEXTS = ["no mass", "calcification", "mass mass no"]
-WORDS = ["<pad>", "<unk>", "<s>", "</s>", "mass", "calcification", "no"]
-TOWER = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
-
-
-def saved_tokenizer(place: Path) -> None:
-    made = Tokenizer(models.WordLevel({word: at for at, word in enumerate(WORDS)}, unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    made.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)])
-    hf.PreTrainedTokenizerFast(
-        tokenizer_object=made, pad_token="<pad>", unk_token="<unk>", bos_token="<s>", eos_token="</s>",
-        model_max_length=10,
-    ).save_pretrained(place)  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=["clip", "siglip"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place: Path = tmp_path_factory.mktemp(request.param)
-    torch.manual_seed(0)
-    text = {**TOWER, "vocab_size": 7, "max_position_embeddings": 10, "bos_token_id": 2, "eos_token_id": 3,
-            "pad_token_id": 0}  # fmt: skip
-    vision = {**TOWER, "image_size": 32, "patch_size": 8}
     if request.param == "clip":
-        hf.CLIPModel(hf.CLIPConfig(text_config=text, vision_config=vision, projection_dim=24)).save_pretrained(place)
-        hf.CLIPImageProcessor(size={"shortest_edge": 36}, crop_size={"height": 32, "width": 32}).save_pretrained(place)
-    else:
-        hf.SiglipModel(hf.SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(place)
-        hf.SiglipImageProcessor(size={"height": 32, "width": 32}).save_pretrained(place)
+        saved_clip(place)
+        return place
+    torch.manual_seed(0)
+    hf.SiglipModel(hf.SiglipConfig(text_config=TEXT, vision_config=VISION)).save_pretrained(place)
+    hf.SiglipImageProcessor(size={"height": 32, "width": 32}).save_pretrained(place)
     saved_tokenizer(place)
     return place
-
-
-def dissector(folder: Path, **options: object) -> TransformersClip:
-    return TransformersClip(validate_options(TransformersClip.Options, {"name": str(folder), **options}, "x"))
-
-
-def target(folder: Path, **options: object) -> mcd.Target:
-    return TransformersLoader(
-        validate_options(TransformersLoader.Options, {"name": str(folder), **options}, "x")
-    ).load()
-
-
-def features(output: object) -> torch.Tensor:
-    found = output if isinstance(output, torch.Tensor) else output.pooler_output  # type: ignore[attr-defined]
-    assert isinstance(found, torch.Tensor)
-    return found
 
 
 def test_images_and_texts_are_embedded_as_by_transformers_itself(folder: Path) -> None:
@@ -129,7 +102,7 @@ def test_vision_models_load_with_all_weights_or_not_at_all(config: hf.PreTrained
 
 def test_mistakes_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(CheckpointError, match="is no folder here, and its model could not be fetched"):
+    with pytest.raises(CheckpointError, match=r"there is no folder .*nowhere"):
         dissector(tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match="cannot be used"):
         target(tmp_path)

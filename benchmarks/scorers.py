@@ -1,0 +1,114 @@
+"""Scorers and their null beside a straightforward transcription of the published loop; prints ratios.
+
+python benchmarks/scorers.py [--images 20000 --concepts 763 --neurons 512 --rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+import torch
+
+import mcd
+from mcd.calibration.exchange import Exchange
+from mcd.cosines import Matrix
+from mcd.scoring import evidence
+from mcd_plugins.scorers.cosine import Cosine
+from mcd_plugins.scorers.cosine_cubed import CosineCubed
+from mcd_plugins.scorers.rank_reorder import RankReorder
+from mcd_plugins.scorers.soft_wpmi import SoftWPMI
+from mcd_plugins.scorers.wpmi import WPMI
+
+Tensor = torch.Tensor
+
+
+def looped_soft_wpmi(activations: Tensor, cosine: Tensor) -> Tensor:
+    """Score as the published formula reads: a neuron at a time, a logarithm a factor."""
+    probability = torch.softmax(10 * cosine, dim=1)
+    top = activations.topk(100, dim=0).indices
+    membership = (0.998 - torch.arange(100) / 100 * (0.998 - 0.97))[:, None]
+    told = torch.stack([
+        torch.log(1 + membership * (probability[top[:, one]] - 1) + 1e-7).sum(dim=0)
+        for one in range(activations.shape[1])
+    ])  # fmt: skip
+    return told - (torch.logsumexp(told, dim=0) - math.log(len(told)))
+
+
+def looped_wpmi(activations: Tensor, cosine: Tensor) -> Tensor:
+    probability = torch.softmax(2 * cosine, dim=1)
+    top = activations.topk(28, dim=0).indices
+    told = torch.stack([
+        torch.log(probability[top[:, one]] + 1e-7).sum(dim=0) for one in range(activations.shape[1])
+    ])  # fmt: skip
+    return told - 0.6 * (torch.logsumexp(told, dim=0) - math.log(len(told)))
+
+
+def looped_rank_reorder(activations: Tensor, cosine: Tensor) -> Tensor:
+    count = int(0.05 * len(activations))
+    rows = []
+    for one in range(activations.shape[1]):
+        values, top = activations[:, one].topk(count)
+        chosen = cosine[top]
+        baseline = torch.stack([(values - values[torch.randperm(count)]).abs().pow(3).mean() for _ in range(5)]).mean()
+        ordered = values.flip(0)[chosen.argsort(dim=0).argsort(dim=0)]
+        error = (values[:, None] - ordered).abs().pow(3).mean(dim=0)
+        rows.append(-(error / baseline) / chosen.mean(dim=0).abs().pow(0.5))
+    return torch.stack(rows)
+
+
+def seconds(work: Callable[[], object], rounds: int) -> float:
+    found = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return median(found)
+
+
+def main(images: int, concepts: int, neurons: int, rounds: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    cosine = 0.2 + 0.05 * torch.randn(images, concepts, generator=generator)
+    activations = torch.randn(images, neurons, generator=generator)
+    print(f"{images} images, {concepts} concepts, {neurons} neurons, {torch.get_num_threads()} threads")
+    pairs: list[tuple[str, mcd.Scorer, Callable[[Tensor, Tensor], Tensor] | None]] = [
+        ("soft-wpmi", SoftWPMI(), looped_soft_wpmi), ("wpmi", WPMI(), looped_wpmi),
+        ("rank-reorder", RankReorder(), looped_rank_reorder), ("cosine", Cosine(), None),
+        ("cosine-cubed", CosineCubed(), None),
+    ]  # fmt: skip
+    print(f"{'scorer':<14}{'ours':>9}{'loop':>9}{'ratio':>8}")
+    for name, scorer, loop in pairs:
+        few = activations[:, : max(8, neurons // 16)] if name == "rank-reorder" else activations
+        ours = seconds(lambda s=scorer, a=few: s.score(a, cosine), rounds)
+        if loop is None:
+            gemm = seconds(lambda: activations.T @ cosine, rounds)
+            print(f"{name:<14}{ours:>9.3f}{gemm:>9.3f}{gemm / ours:>8.2f}   (beside one matrix product)")
+            continue
+        theirs = seconds(lambda f=loop, a=few: f(a, cosine), max(1, rounds // 2))
+        print(f"{name:<14}{ours:>9.3f}{theirs:>9.3f}{theirs / ours:>8.1f}")
+    ranked = mcd.ordered_top_k(activations, 100)
+    print(f"top k         {seconds(lambda: mcd.ordered_top_k(activations, 100), rounds):>9.3f}")
+    print(f"evidence      {seconds(lambda: evidence(SoftWPMI(), ranked, Matrix(cosine)), rounds):>9.3f}")
+    for unit, keys in (("image", [""] * images), ("patient", [str(at // 4) for at in range(images)])):
+        exchange = Exchange.of(keys, "patient")
+        templates = ranked[:, torch.arange(1000) % neurons].numpy()
+
+        def null(exchange: Exchange = exchange, templates: np.ndarray = templates) -> Tensor:
+            moved = exchange.moved(templates, np.random.default_rng(0))
+            return evidence(SoftWPMI(), torch.from_numpy(moved), Matrix(cosine))
+
+        print(f"1,000 draws by {unit:<8}{seconds(null, rounds):>9.3f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--concepts", type=int, default=763)
+    parser.add_argument("--neurons", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen = parser.parse_args()
+    main(chosen.images, chosen.concepts, chosen.neurons, chosen.rounds)

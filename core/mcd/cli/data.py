@@ -1,0 +1,134 @@
+"""``mcd data``: what is in a data set, before a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mcd.cli import State
+from mcd.cli.flags import chosen_selection, plugin_file_flag, selection_flags
+
+if TYPE_CHECKING:
+    from mcd.inspection import Inspection
+
+__all__ = ["data"]
+
+_SHOWN = 8
+"""How many values, or images, a line of the table names."""
+
+
+@click.group()
+def data() -> None:
+    """Look into data sets."""
+
+
+@data.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--dataset", default="dicom", show_default=True, metavar="NAME",
+              help="How DIR is read: dicom, images for PNG, JPEG and TIFF, or the name of a data set.")  # fmt: skip
+@click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
+@selection_flags
+@click.option("--json", "output", type=click.Path(path_type=Path), metavar="FILE.json", help="Write all of it there.")
+@click.option("--keep-identifiers", is_flag=True, help="Name images in FILE.json as the data set does.")
+@click.option("--workers", type=click.IntRange(min=0), help="Decoding processes.  [default: one a core]")
+@plugin_file_flag
+@click.pass_context
+def check(
+    ctx: click.Context, /, folder: Path, dataset: str, dataset_arg: tuple[str, ...], output: Path | None,
+    keep_identifiers: bool, workers: int | None, **_selection: object,
+) -> None:  # fmt: skip
+    """Inspect the images below DIR before a run: every one is decoded.
+
+    \b
+    mcd data check dicoms/
+    mcd data check pngs/ --dataset images --json report.json
+
+    Exit code 4 when a run would refuse some of them.
+    """  # noqa: D301 -- \b keeps click from rewrapping
+    from mcd.api.dataset import Sample, Unreadable
+    from mcd.clock import Clock
+    from mcd.embedding import check_output
+    from mcd.inspection import inspect
+    from mcd.options import parse_pairs
+    from mcd.prepare import Preparer
+    from mcd.study import Choice
+
+    host = ctx.ensure_object(State).host
+    choice = {"plugin": f"{dataset}:{folder}", "options": parse_pairs(dataset_arg, "--dataset-arg")}
+    images, _ = Preparer(host).dataset(Choice.model_validate(choice))
+    if output is not None:
+        check_output(output, ".json")
+    listed = list(images.scan())
+    chosen = chosen_selection(ctx.params).choose([one for one in listed if isinstance(one, Sample)])
+    broken = [one for one in listed if isinstance(one, Unreadable)]
+    with Clock(host.emit).stage("decode images", len(chosen), "images") as advanced:
+        found = inspect(images, [*broken, *chosen], workers=workers, advanced=advanced)
+    _print(found)
+    if output is not None:
+        _write(output, found, public=images.ids_are_public or keep_identifiers)
+        click.echo(f"all of it: {output}")
+    if any(not one.passed_over for one in found.unreadable) or not found.samples:
+        ctx.exit(4)
+
+
+def _print(found: Inspection) -> None:
+    from mcd.cli.tables import print_table
+
+    rows = []
+    for name, counts in found.counts.items():
+        shown = list(counts.items())[:_SHOWN]
+        if len(counts) > len(shown):
+            shown.append((f"{len(counts) - len(shown)} other values", sum(list(counts.values())[_SHOWN:])))
+        rows += [["" if at else name, value, str(count)] for at, (value, count) in enumerate(shown)]
+    print_table(["", "value", "images"], rows, right=("images",))
+    patients, lacking = found.patients
+    of = f" of {patients} patients" if patients else ""
+    unsaid = f"; {lacking} do not say of whom" if lacking and patients else ""
+    click.echo(f"{len(found.samples)} images{of} can be used{unsaid}")
+    for title, lines in _problems(found).items():
+        if lines:
+            click.echo(f"\n{title}: {len(lines)}")
+        for line in lines[:_SHOWN]:
+            click.echo(f"  {line}")
+        if len(lines) > _SHOWN:
+            click.echo(f"  … and {len(lines) - _SHOWN} more")
+    for remark in found.remarks:
+        click.echo(f"\nnote: {remark}")
+
+
+def _problems(found: Inspection) -> dict[str, list[str]]:
+    return {
+        "cannot be used": [f"{one.source}: {one.reason}" for one in found.unreadable if not one.passed_over],
+        "passed over": [f"{one.source}: {one.reason}" for one in found.unreadable if one.passed_over],
+        "groups of images with the same pixels": [" = ".join(one.id for one in group) for group in found.duplicates],
+        "no mammograms by their own account": [f"{one.sample.id}: {one.reason}" for one in found.foreign],
+    }
+
+
+def _write(output: Path, found: Inspection, *, public: bool) -> None:
+    from mcd.api.dataset import Sample
+    from mcd.files import write_atomically
+    from mcd.privacy import public_id, salt
+
+    secret = "" if public else salt()
+
+    def shown(sample: Sample) -> str:
+        return sample.id if public else public_id(sample.id, sample.collection, secret)
+
+    report = {
+        "schema": "mcd.data-check/1",
+        "images": len(found.samples),
+        "patients": found.patients[0],
+        "images_without_patient": found.patients[1],
+        "counts": found.counts,
+        "unreadable": [
+            {"reason": one.reason, **({"source": one.source} if public else {})} for one in found.unreadable
+        ],
+        "duplicates": [[shown(one) for one in group] for group in found.duplicates],
+        "foreign": [{"image": shown(one.sample), "reason": one.reason} for one in found.foreign],
+        "remarks": list(found.remarks),
+    }
+    write_atomically(output, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())

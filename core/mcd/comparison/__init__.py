@@ -1,0 +1,1 @@
+"""Two or more dissections side by side."""

@@ -1,0 +1,71 @@
+"""From a sample to an image: decoded, made by the run's recipe, kept in the cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mcd.api.base import digest
+from mcd.api.dataset import Dataset, Sample, read_checked
+from mcd.api.image import Image, Preprocessing
+from mcd.extraction.cache import ImageCache
+from mcd.version import __version__
+
+__all__ = ["Reader"]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the images of a data set as the models of a run get them.
+
+    Parameters
+    ----------
+    dataset
+        Where they come from.
+    recipe
+        Its `picture` is made of every image before a model's own preprocessing sees it. What of a DICOM file is
+        read is then the recipe's to say, not the models'.
+    cache
+        Where made images are kept.
+    """
+
+    dataset: Dataset
+    recipe: Preprocessing | None = None
+    cache: ImageCache | None = None
+
+    @property
+    def problem(self) -> str:
+        """What keeps this process from using the cache; empty while all is well."""
+        return self.cache.problem if self.cache is not None else ""
+
+    def fingerprint(self) -> str:
+        """Return a digest of all but the bytes of the images that decides what is read."""
+        return digest("image/1", __version__, self.dataset.decoding(), self.recipe.fingerprint() if self.recipe else "")
+
+    def values(self, preprocessing: Preprocessing) -> str:
+        """Return what of a DICOM file a model gets: ``"displayed"`` or ``"stored"``."""
+        return (self.recipe or preprocessing).values
+
+    def image(self, sample: Sample, values: str, *, masked: bool = False) -> Image:
+        """Return an image, with its breast mask where ``masked``.
+
+        Raises
+        ------
+        mcd.errors.ImageError
+            When it cannot be decoded, is blank or otherwise of no use.
+        """
+        if self.cache is None or not sample.digest:
+            return self._made(sample, values, masked=masked)
+        key = digest(self.fingerprint(), sample.digest, values, str(masked))
+        found = self.cache.get(key)
+        if found is None:
+            found = self._made(sample, values, masked=masked)
+            self.cache.put(key, found)
+        return found
+
+    def _made(self, sample: Sample, values: str, *, masked: bool) -> Image:
+        image = read_checked(self.dataset, sample, values, masked=masked)
+        if self.recipe is None:
+            return image
+        made = self.recipe.picture(image)
+        made.check()
+        return made if masked else replace(made, mask=None)

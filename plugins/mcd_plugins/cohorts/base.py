@@ -1,0 +1,137 @@
+"""What the public data sets share: a root, tables, files by content, and an account of what could not be mapped."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import pydantic
+
+import mcd
+from mcd.errors import DataError
+from mcd_plugins.cohorts.tables import Row
+from mcd_plugins.datasets.pictures import SUFFIXES, examine_picture, picture
+from mcd_plugins.dicom.reading import DicomOptions, Tally, displayed, examined, stored
+
+__all__ = ["Cohort", "CohortOptions", "checked_root", "clipped"]
+
+
+class CohortOptions(mcd.Options):
+    """Settings that all cohorts have."""
+
+    root: Path = pydantic.Field(description="the folder of the data set as it was released")
+    reading: DicomOptions = pydantic.Field(
+        default_factory=DicomOptions, description='how DICOM files are read, such as {"voi": "none"}'
+    )
+
+
+class Cohort(mcd.Dataset, abc.ABC):
+    """Base of the public data sets.
+
+    A subclass says in `samples` what the release says about each image, in table order. Files are examined and
+    decoded here, by their ending: pictures, or DICOM.
+    """
+
+    Options = CohortOptions
+    options: CohortOptions
+    collection: str
+    has_masks = True
+
+    def __init__(self, options: mcd.Options | None = None) -> None:
+        super().__init__(options)
+        self._unmapped: dict[tuple[str, str], tuple[Row, int]] = {}
+        self._tally = Tally()
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the tables' rows behind on the way to a worker process, which gets its samples one by one."""
+        return {name: value for name, value in vars(self).items() if name != "_samples"}
+
+    @abc.abstractmethod
+    def samples(self) -> list[mcd.Sample]:
+        """Return what the tables say, in a fixed order; ids unique, `Sample.source` the path of the file.
+
+        Raises
+        ------
+        mcd.errors.DataError
+            Naming file, row and column of what is wrong.
+        """
+
+    @cached_property
+    def _samples(self) -> list[mcd.Sample]:
+        checked_root(self.options.root)
+        found = [replace(one, collection=self.collection) for one in self.samples()]
+        if not found:
+            raise DataError(f"{self.options.root} names no image", "is it the whole release?")
+        return found
+
+    def __len__(self) -> int:
+        """Return the number of images that the tables name."""
+        return len(self._samples)
+
+    def scan(self) -> Iterator[mcd.Sample | mcd.Unreadable]:
+        """Yield what the tables say of each image. Files are not opened yet."""
+        return iter(self._samples)
+
+    def remarks(self) -> list[str]:
+        """Return which values of which columns could not be mapped, and what the files' headers tell."""
+        told = [
+            f"{row.file.name}, column '{column}': '{value}' has no counterpart here (rows: {count}, first row "
+            f"{row.number}); it is kept as it is in labels"
+            for (column, value), (row, count) in self._unmapped.items()
+        ]
+        return told + self._tally.remarks()
+
+    def mapped(self, row: Row, column: str, known: Mapping[str, str]) -> str:
+        """Return what a cell stands for; empty, and noted, where it is none of ``known``. Missing is just empty."""
+        text = row[column]
+        if not text or text in known:
+            return known.get(text, "")
+        first, count = self._unmapped.get((column, text), (row, 0))
+        self._unmapped[column, text] = (first, count + 1)
+        return ""
+
+    def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
+        """Return the sample with its digest and what the file adds, or why the file cannot be used."""
+        path = Path(sample.source)
+        if not path.is_file():
+            return mcd.Unreadable(sample.source, "there is no such file, but a table of the data set names it")
+        if path.suffix.lower() in SUFFIXES:
+            return examine_picture(sample)
+        found = examined(sample, self.options.reading)
+        self._tally.add(found)
+        return found
+
+    def decoding(self) -> str:
+        """Return a digest of how files are read; where they are takes no part."""
+        return mcd.digest("cohort", self.options.reading.model_dump_json())
+
+    def read(self, sample: mcd.Sample) -> mcd.Image:
+        """Decode one image, a DICOM file as a workstation shows it."""
+        path = Path(sample.source)
+        return picture(path) if path.suffix.lower() in SUFFIXES else displayed(path, self.options.reading)
+
+    def read_stored(self, sample: mcd.Sample) -> mcd.Image:
+        """Decode one image, a DICOM file with its stored values."""
+        path = Path(sample.source)
+        return picture(path) if path.suffix.lower() in SUFFIXES else stored(path, self.options.reading)
+
+
+def checked_root(root: Path) -> None:
+    """Refuse a root that is no folder.
+
+    Raises
+    ------
+    DataError
+        Saying so.
+    """
+    if not root.is_dir():
+        raise DataError(f"there is no folder {root}", "give the folder of the data set as root=DIR")
+
+
+def clipped(box: mcd.Box, height: int, width: int) -> mcd.Box | None:
+    """Return a box cut to its image, or None where nothing of it is left."""
+    cut = replace(box, x0=max(0, box.x0), y0=max(0, box.y0), x1=min(width, box.x1), y1=min(height, box.y1))
+    return cut if cut.x0 < cut.x1 and cut.y0 < cut.y1 else None

@@ -1,0 +1,89 @@
+"""The data set ``imagenet-subset``: images that a text list names, with a class each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import pydantic
+
+import mcd
+from mcd.errors import DataError
+from mcd_plugins.datasets.csv_table import located
+from mcd_plugins.datasets.pictures import examine_picture, picture
+
+__all__ = ["ImageNetSubset"]
+
+
+class ImageNetSubset(mcd.Dataset):
+    """Natural images from a text list, "path label" a line, as the published code of Mammo-CLIP Dissect reads them.
+
+    A control beside mammograms: a neuron that answers to these as well has learned nothing about breasts. The label is
+    the last word of a line, so paths may hold blanks.
+    """
+
+    class Options(mcd.Options):
+        """Settings of the data set."""
+
+        list: Path = pydantic.Field(description='the text list, "path label" a line')
+        root: Path | None = pydantic.Field(
+            default=None, description="the folder that relative paths start from; by default that of the list"
+        )
+
+    options: Options
+
+    @cached_property
+    def _samples(self) -> list[mcd.Sample]:
+        path = self.options.list
+        root = self.options.root if self.options.root is not None else path.parent
+        found: dict[str, mcd.Sample] = {}
+        lines: dict[str, int] = {}
+        for number, line in _lines(path):
+            written, _, label = line.rpartition(" ")
+            if not written.strip():
+                raise DataError(f"{path}, row {number}, column 'label': the label is missing", "write: path label")
+            source, own = located(root, written.strip())
+            if own in found:
+                raise DataError(f"{path}, row {number}, column 'path': the file is that of row {lines[own]} again",
+                                "keep one of the two")  # fmt: skip
+            lines[own] = number
+            found[own] = mcd.Sample(own, source=str(source), collection="imagenet-subset", labels={"label": label})
+        if not found:
+            raise DataError(f"{path} names no image", 'write "path label", a line an image')
+        return list(found.values())
+
+    def __len__(self) -> int:
+        """Return the number of images that the list names."""
+        return len(self._samples)
+
+    def scan(self) -> Iterator[mcd.Sample | mcd.Unreadable]:
+        """Yield a sample for each line."""
+        return iter(self._samples)
+
+    def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
+        """Return the sample with its digest when the file has the header of an image."""
+        if not Path(sample.source).is_file():
+            return mcd.Unreadable(sample.source, "there is no such file, but the list names it")
+        return examine_picture(sample)
+
+    def read(self, sample: mcd.Sample) -> mcd.Image:
+        """Decode one file."""
+        return picture(Path(sample.source))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines that say something, with their numbers, every blank in them a space."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"there is no list {path}", "give the text list as list=FILE") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
+        try:
+            text = line.decode().replace("\t", " ").strip()
+        except UnicodeDecodeError:
+            raise DataError(f"{path}, row {number}: it is not UTF-8", "save the list as UTF-8") from None
+        if text:
+            yield number, text

@@ -1,0 +1,124 @@
+"""Where a model of transformers comes from, and what to say when it cannot be had."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
+from transformers.utils import logging
+
+import mcd
+from mcd.errors import CheckpointError
+from mcd.hub import only_bars
+
+__all__ = ["Source", "medclip_weights", "quiet"]
+
+_ON_HUB = re.compile(r"([\w.-]+/)?[\w.-]+(@[\w./-]+)?")
+_WEIGHTS = ("pytorch_model.bin", "model.safetensors")
+_MEDCLIP = ("text_model.projection_head.weight", "vision_model.model.")
+
+ResultT = TypeVar("ResultT")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the library's remarks and bars off the terminal, but those of downloads; what matters is raised."""
+    level, own_bars, downloads = logging.get_verbosity(), logging.is_progress_bar_enabled(), _downloads_shown()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers types some of itself
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    if downloads:
+        enable_progress_bars()  # the line above hides those of the hub's client too
+    try:
+        with only_bars():
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if own_bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _downloads_shown() -> bool:
+    return not are_progress_bars_disabled()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder on this machine, or a repository on the hub: ``OWNER/NAME``, ``OWNER/NAME@REVISION``."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder, if it is one."""
+        folder = Path(self.name).expanduser()
+        return folder if folder.is_dir() else None
+
+    @property
+    def title(self) -> str:
+        """What tables call it."""
+        return self.folder.resolve().name if self.folder else self.name
+
+    @property
+    def revision(self) -> str:
+        """The commit of the hub that was read, ``OWNER/NAME@COMMIT``; empty for a folder."""
+        return "" if self.folder else mcd.hub_revision(self.name)
+
+    def read(self, reader: Callable[..., ResultT], what: str, **more: object) -> ResultT:
+        """Return what a ``from_pretrained`` makes of it. Code that comes with a model is never run.
+
+        Raises
+        ------
+        CheckpointError
+            When it cannot be read or fetched; ``what`` says what was looked for.
+        """
+        folder = self.folder
+        repository, _, wanted = self.name.partition("@")
+        if folder is None and wanted:
+            more["revision"] = wanted
+        try:
+            with quiet():
+                return reader(
+                    str(folder or repository), trust_remote_code=False, local_files_only=folder is not None, **more
+                )
+        except Exception as error:  # transformers and the hub's clients raise whatever they come upon
+            raise self._unread(what, error) from None
+
+    def _unread(self, what: str, error: Exception) -> CheckpointError:
+        name, reason = self.name, str(error).splitlines()[0] if str(error) else type(error).__name__
+        if self.folder is not None:
+            if medclip_weights(self.folder) is not None:
+                return CheckpointError(
+                    f"{name} looks like MedCLIP, which is no model of transformers",
+                    f"use --dissector medclip:{name}; its image tower is the target --model-plugin medclip:{name}",
+                )
+            return CheckpointError(
+                f"the {what} in {name} cannot be used: {reason}", f"is it complete? It needs a {what}"
+            )
+        if not _ON_HUB.fullmatch(name):
+            return CheckpointError(
+                f"there is no folder {name}", "give the folder of the model, or OWNER/NAME on the hub"
+            )
+        repository = name.partition("@")[0]
+        advice = f"on a machine with network: hf download {repository} --local-dir FOLDER; then give the folder"
+        if mcd.offline():
+            return CheckpointError(
+                f"offline, {name} is no folder here, and its {what} is not in the hub's cache", advice
+            )
+        return CheckpointError(f"{name} is no folder here, and its {what} could not be fetched: {reason}", advice)
+
+
+def medclip_weights(folder: Path) -> Path | None:
+    """Return the weights file in a folder that holds a MedCLIP checkpoint, or None."""
+    if (folder / "config.json").exists():
+        return None
+    for path in (folder / name for name in _WEIGHTS):
+        with contextlib.suppress(CheckpointError):
+            names = mcd.read_state_dict(path) if path.is_file() else {}
+            if all(any(name.startswith(start) for name in names) for start in _MEDCLIP):
+                return path
+    return None

@@ -1,0 +1,142 @@
+"""Looking into a folder before a run, and running on a part of it, from the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import Outcome
+from tests.plugins.cohorts.conftest import write_dicom, write_picture
+
+import mcd
+from mcd_plugins.phantom.dataset import PhantomDataset
+
+Command = Callable[..., Outcome]
+
+
+def test_pixel_identical_images_are_found(shared: Path, tmp_path: Path, mcd_command: Command) -> None:
+    done = mcd_command("data", "check", shared / "data" / "dmid" / "images", "--dataset", "images",
+                       "--json", tmp_path / "check.json", "--keep-identifiers")  # fmt: skip
+    assert done.code == 0, done.err
+    found = json.loads((tmp_path / "check.json").read_text())
+    assert found["images"] == 510
+    assert sorted(map(sorted, found["duplicates"])) == [
+        ["IMG019.png", "IMG318.png"], ["IMG021.png", "IMG319.png"], ["IMG034.png", "IMG172.png"],
+        ["IMG448.png", "IMG485.png"],
+    ]  # fmt: skip
+    assert "IMG034.png = IMG172.png" in done.out
+
+
+def test_what_a_run_would_refuse_is_told(tmp_path: Path, mcd_command: Command) -> None:
+    place = tmp_path / "mixed"
+    write_dicom(place / "good.dcm", Manufacturer="HOLOGIC, Inc.", ImageLaterality="L", ViewPosition="MLO")
+    write_dicom(place / "copy.dcm", Manufacturer="HOLOGIC, Inc.", ImageLaterality="L", ViewPosition="MLO")
+    write_dicom(place / "blank.dcm", PixelData=np.full((64, 48), 7, np.uint16).tobytes())
+    write_dicom(place / "chest.dcm", seed=3, Modality="CT")
+    (place / "empty.dcm").write_bytes(b"")
+    done = mcd_command("data", "check", place, "--json", tmp_path / "check.json")
+    assert done.code == 4
+    out = " ".join(done.out.split())
+    assert "cannot be used: 2" in out
+    assert "it is blank" in out
+    assert "groups of images with the same pixels: 1" in out
+    assert "chest.dcm: its modality is CT" in out
+    found = json.loads((tmp_path / "check.json").read_text())
+    assert found["counts"]["laterality"] == {"L": 2, "unknown": 1}
+    assert len(found["unreadable"]) == 2
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path, mcd_command: Command) -> None:
+    done = mcd_command("data", "check", tmp_path / "nothing")
+    assert (done.code, "there is no folder" in done.err) == (4, True)
+
+
+RUN = ("dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--dissector", "phantom-clip",
+       "--concepts", "phantom", "--scorer", "soft-wpmi:4", "--device", "cpu")  # fmt: skip
+
+
+def test_a_run_on_a_part_of_a_data_set(tmp_path: Path, mcd_command: Command) -> None:
+    done = mcd_command(
+        *RUN, "--dataset", "phantom:25", "--where", 'view == "MLO" and "mass" in findings', "--per-patient", 1,
+        "--limit", 8, "--seed", 3, "-o", tmp_path / "run",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    found = mcd.load(tmp_path / "run")
+    assert found.manifest.images == 8
+    assert {entry["view"] for entry in found.probe_map} == {"MLO"}
+    assert all("mass" in entry["findings"].split("|") for entry in found.probe_map)
+    assert len({entry["patient"] for entry in found.probe_map}) == 8
+    other = mcd_command(*RUN, "--dataset", "phantom:25", "--limit", 9, "-o", tmp_path / "run")
+    assert other.code == 2
+    assert "it differs in limit, per_patient, seed, where" in other.err
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [("vew == 1", "view"), ('view == "XX"', "MLO"), ("view ==", "cannot be read"), ("__import__('os')", "where")],
+)
+def test_a_condition_that_cannot_be_meant(condition: str, said: str, tmp_path: Path, mcd_command: Command) -> None:
+    done = mcd_command(*RUN, "--dataset", "phantom:5", "--where", condition, "-o", tmp_path / "run")
+    assert done.code in (2, 4)
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_second_study_uses_the_cache(tmp_path: Path, mcd_command: Command) -> None:
+    place = tmp_path / "pictures"
+    for seed in range(8):
+        write_picture(place / f"{seed}.png", seed=seed)
+    common = (*RUN, "--dataset", f"images:{place}", "--cache", tmp_path / "cache", "--workers", 0)
+    first = mcd_command(*common, "-o", tmp_path / "one")
+    assert first.code == 0, first.err
+    kept = sorted((tmp_path / "cache").rglob("*.image"))
+    assert len(kept) == 8
+    before = [path.stat().st_ino for path in kept]
+    second = mcd_command(*common, "--batch-size", 4, "-o", tmp_path / "two")
+    assert second.code == 0, second.err
+    assert [path.stat().st_ino for path in sorted((tmp_path / "cache").rglob("*.image"))] == before
+    one, two = (mcd.load(tmp_path / name).labels for name in ("one", "two"))
+    assert one["concept"].tolist() == two["concept"].tolist()
+
+
+def test_a_recipe_is_run_and_recorded(tmp_path: Path, mcd_command: Command) -> None:
+    flags = ("--dataset", "phantom:5", "--recipe", "dicom-standard", "--recipe-arg", "outside=black")
+    done = mcd_command(*RUN, *flags, "-o", tmp_path / "run")
+    assert done.code == 0, done.err
+    found = mcd.load(tmp_path / "run").manifest
+    assert found.preprocessing["recipe"]["outside"] == "black"  # type: ignore[index,call-overload]
+    plain = mcd_command(*RUN, "--dataset", "phantom:5", "-o", tmp_path / "plain")
+    assert plain.code == 0, plain.err
+    assert mcd.load(tmp_path / "plain").manifest.store.activations != found.store.activations
+    wrong = mcd_command(*RUN, "--dataset", "phantom:5", "--recipe", "dicom-standart", "-o", tmp_path / "x")
+    assert (wrong.code, "did you mean 'dicom-standard'" in wrong.err) == (2, True)
+
+
+def test_layers_are_checked_on_an_image(mcd_command: Command) -> None:
+    done = mcd_command("layers", "--model-plugin", "phantom-mammo", "--layers", "stages.{0..3}", "--check", "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert [one["neurons"] for one in found] == [24, 48, 96, 128]
+    assert all(one["response"]["lowest"] <= one["response"]["highest"] for one in found)
+    by_hand = mcd.dissect("phantom-mammo", layers="stages.3", dataset={"plugin": "phantom", "options": {"patients": 1}},
+                          concepts="phantom", scorer="cosine", device="cpu", progress=False)  # fmt: skip
+    first = by_hand.activations("stages.3")[0]
+    assert found[3]["response"]["highest"] == pytest.approx(float(first.max()), rel=1e-4)
+    assert found[3]["response"]["silent"] == int((first == 0).sum())
+    misfit = mcd_command("layers", "--model-plugin", "phantom-mammo", "--check", "--pooling", "cls")
+    assert "pooling does not fit" in misfit.out
+    wrong = mcd_command("layers", "--model-plugin", "phantom-mammo", "--check", "--pooling", "mean")
+    assert (wrong.code, "there is no pooling 'mean'" in wrong.err) == (2, True)
+
+
+def test_phantom_findings_are_true_of_the_drawing() -> None:
+    data = PhantomDataset(PhantomDataset.Options(patients=10))
+    for sample in data.scan():
+        assert isinstance(sample, mcd.Sample)
+        assert sample.findings["left breast"] == (sample.laterality == "L")
+        assert sample.findings["breast implant"] == sample.implant
+        if not sample.findings["mass"]:
+            assert not any(sample.findings[f"{shape} mass"] for shape in ("oval", "round", "irregular"))

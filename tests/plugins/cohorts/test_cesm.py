@@ -1,0 +1,153 @@
+"""The data set ``cdd-cesm``: two modalities kept apart, several rows an image, free text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import openpyxl
+import pytest
+from tests.plugins.cohorts.conftest import Scanned, write_picture
+
+import mcd
+from mcd.errors import DataError
+from mcd_plugins.cohorts.cesm import CddCesm
+
+TABLE = "Radiology manual annotations.xlsx"
+PATHOLOGY = "Pathology Classification/ Follow up"
+LOW, SUBTRACTED = "Low energy images of CDD-CESM", "Subtracted images of CDD-CESM"
+
+
+def row(name: str, **cells: object) -> dict[str, object]:
+    patient, side, kind, view = name.strip().split("_")
+    plain: dict[str, object] = {
+        "Image_name": name, "Patient_ID": int(patient[1:]), "Side": side, "Type": {"DM": "DM", "CM": "CESM"}[kind],
+        "View": view, "Age": 50, "Breast density (ACR)": "C", "BIRADS": "1", "Findings": None, "Tags": None,
+        "Machine": 1, PATHOLOGY: "Normal",
+    }  # fmt: skip
+    return plain | cells
+
+
+ROWS = [
+    row("P1_L_DM_CC "),
+    row("P1_R_DM_MLO", BIRADS="4$5", Findings="Mass$Suspicious calcification", **{PATHOLOGY: "Malignant"}),
+    row("P1_R_DM_MLO", BIRADS="3", Findings="a benign looking thing", **{PATHOLOGY: "Benign"}),
+    row("P1_R_CM_MLO", BIRADS="5", Findings="Mass enhancement", **{PATHOLOGY: "Malignant"}),
+    row("P2_L_DM_CC", BIRADS="2", Findings="asymmetries", Tags="skin thickening", **{PATHOLOGY: "Benign"}),
+    row("P3_L_DM_CC", BIRADS="1", **{"Breast density (ACR)": None}),
+]
+
+
+def released(root: Path, rows: list[dict[str, object]], *, sheet: str = "all") -> CddCesm:
+    book = openpyxl.Workbook()
+    first = book.active
+    assert first is not None
+    first.title = "low energy"
+    page = book.create_sheet(sheet)
+    page.append(list(rows[0]))
+    for one in rows:
+        page.append(list(one.values()))
+    root.mkdir(exist_ok=True)
+    book.save(root / TABLE)
+    for seed, name in enumerate(dict.fromkeys(str(one["Image_name"]).strip() for one in rows)):
+        blank = " " if seed % 2 else ""
+        write_picture(root / (SUBTRACTED if "_CM_" in name else LOW) / f"{name}{blank}.jpg", seed=seed)
+    (root / SUBTRACTED).mkdir(exist_ok=True)
+    return cesm(root)
+
+
+def cesm(root: Path, **options: object) -> CddCesm:
+    return CddCesm(CddCesm.Options.model_validate({"root": root, **options}))
+
+
+def test_rows_of_one_image_are_one_sample(tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]) -> None:
+    data = released(tmp_path, ROWS)
+    found = scanned(data)
+    assert list(found) == ["P1_L_DM_CC", "P1_R_DM_MLO", "P2_L_DM_CC", "P3_L_DM_CC"]
+    one = found["P1_R_DM_MLO"]
+    assert (one.patient, one.laterality, one.view, one.density, one.assessment) == ("1", "R", "MLO", "c", "5")
+    assert one.findings == {"mass": True, "suspicious calcifications": True, "breast cancer": True}
+    assert one.labels["BIRADS"] == "4$5; 3"
+    assert one.labels["Findings"] == "Mass$Suspicious calcification; a benign looking thing"
+    assert found["P2_L_DM_CC"].findings == {"asymmetry": True, "skin thickening": True, "breast cancer": False}
+    assert found["P3_L_DM_CC"].density == ""
+
+
+def test_only_a_normal_breast_of_birads_1_is_without_findings(
+    tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]
+) -> None:
+    rows = [*ROWS, row("P4_L_DM_CC", BIRADS="2")]
+    found = scanned(released(tmp_path, rows))
+    assert found["P1_L_DM_CC"].findings == dict.fromkeys(
+        ["mass", "calcifications", "architectural distortion", "asymmetry", "breast cancer"], False
+    )
+    assert found["P4_L_DM_CC"].findings == {"breast cancer": False}
+
+
+def test_subtracted_images_come_only_when_asked_for(tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]) -> None:
+    released(tmp_path, ROWS)
+    assert list(scanned(cesm(tmp_path, images="subtracted"))) == ["P1_R_CM_MLO"]
+    assert len(scanned(cesm(tmp_path, images="both"))) == 5
+
+
+def test_free_text_without_counterpart_is_remarked_once(tmp_path: Path) -> None:
+    data = released(tmp_path, ROWS)
+    list(data.scan())
+    (told,) = [remark for remark in data.remarks() if "'Findings'" in remark]
+    assert "1 phrases such as 'a benign looking thing'" in told
+    assert "first row 4" in told
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([row("P1_L_DM_CC", Side="")], "row 2, column 'Side'"),
+        ([row("P1_L_DM_CC", Side="Z")], "row 2, column 'Side': 'Z' is none of"),
+        ([row("P1_L_DM_CC", View="CCC")], "row 2, column 'View': 'CCC'"),
+        ([row("P1_L_DM_CC", Type="XY")], "row 2, column 'Type': 'XY'"),
+        ([row("P1_L_DM_CC", Patient_ID=None)], "row 2, column 'Patient_ID': the patient's key is missing"),
+        ([row("P1_L_DM_CC"), row("P1_L_DM_CC", Side="R")], "row 3, column 'Side': 'R', but row 2 of the same image"),
+        ([{key: cell for key, cell in row("P1_L_DM_CC").items() if key != "BIRADS"}], "no column 'BIRADS'"),
+    ],
+)
+def test_what_is_wrong_is_told_with_file_row_and_column(
+    tmp_path: Path, rows: list[dict[str, object]], said: str
+) -> None:
+    data = released(tmp_path, rows)
+    with pytest.raises(DataError) as caught:
+        list(data.scan())
+    assert TABLE in caught.value.message
+    assert said in caught.value.message
+
+
+def test_unknown_codes_are_kept_and_remarked(tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]) -> None:
+    cells = {"Breast density (ACR)": "E", "BIRADS": "7$2", PATHOLOGY: "Unclear"}
+    data = released(tmp_path, [row("P1_L_DM_CC", **cells)])
+    (found,) = scanned(data).values()
+    assert (found.density, found.assessment, dict(found.findings)) == ("", "2", {})
+    remarks = "\n".join(data.remarks())
+    assert all(text in remarks for text in ("'E'", "'7'", "'Unclear'", "row 2"))
+
+
+def test_files_and_rows_that_miss_each_other_are_said(tmp_path: Path) -> None:
+    data = released(tmp_path, ROWS)
+    write_picture(tmp_path / LOW / "P9_L_DM_CC.jpg")
+    (tmp_path / LOW / "P1_L_DM_CC.jpg").unlink()
+    samples = [one for one in data.scan() if isinstance(one, mcd.Sample)]
+    assert any("no row for 1 low-energy images" in remark for remark in data.remarks())
+    missing = data.examine(samples[0])
+    assert isinstance(missing, mcd.Unreadable)
+    assert missing.source.endswith("P1_L_DM_CC.jpg")
+    write_picture(tmp_path / LOW / "P9_L_DM_CC .jpg")
+    with pytest.raises(DataError, match="two files have one name"):
+        list(cesm(tmp_path).scan())
+
+
+def test_a_missing_sheet_or_folder_is_said(tmp_path: Path) -> None:
+    data = released(tmp_path, ROWS, sheet="everything")
+    with pytest.raises(DataError, match="no sheet 'all'"):
+        list(data.scan())
+    released(tmp_path, ROWS)
+    (tmp_path / LOW).rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=f"there is no folder .*{LOW}"):
+        list(cesm(tmp_path).scan())

@@ -1,0 +1,372 @@
+"""The data set ``embed``: two tables joined on exam and side, letters for findings, and what no row says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.plugins.cohorts.conftest import Scanned, write_dicom, write_table
+
+import mcd
+from mcd.errors import DataError
+from mcd_plugins.cohorts.embed import Embed
+
+Rows = list[dict[str, object]]
+Scan = Callable[[mcd.Dataset], Scanned]
+
+METADATA, CLINICAL = "EMBED_OpenData_metadata.csv", "EMBED_OpenData_clinical.csv"
+SCREENING = "MG Screening Bilateral w/Tomosynthesis"
+BLANK = ("massshape", "massmargin", "massdens", "calcfind", "calcdistri", "otherfind", "implanfind", "path_severity",
+         "bside")  # fmt: skip
+
+
+def image(exam: int, patient: int, side: str, view: str, number: int = 1, **cells: object) -> dict[str, object]:
+    """Return a row of metadata; exams and patients are numbers, of which pandas makes floats in some columns."""
+    path = f"./images/cohort_1/{patient}/1.2.{exam}/1.3.{exam}/1.2.826.{exam}.{side}{view}.{number}.dcm"
+    plain: dict[str, object] = {
+        "": number, "empi_anon": patient, "acc_anon": exam, "anon_dicom_path": path, "study_date_anon": "2015-01-10",
+        "SeriesDescription": f"{side} {view}", "FinalImageType": "2D", "ImageLateralityFinal": side,
+        "ViewPosition": view, "spot_mag": "", "num_roi": 0, "ROI_coords": "()", "Rows": 64, "Columns": 48,
+    }  # fmt: skip
+    return plain | cells
+
+
+def finding(exam: object, side: str, asses: str, **cells: object) -> dict[str, object]:
+    """Return a row of the clinical table."""
+    plain: dict[str, object] = {"empi_anon": 1, "acc_anon": exam, "desc": SCREENING, "side": side, "asses": asses,
+                                "tissueden": 2.0, "numfind": 1, "calcnumber": 0}  # fmt: skip
+    return plain | dict.fromkeys(BLANK, "") | cells
+
+
+def metadata() -> Rows:
+    """Five exams: a finding in the left breast; a negative one; two findings; benign; one without clinical rows."""
+    return [
+        image(100, 66685715, "L", "CC", num_roi=2, ROI_coords="((10, 5, 30, 25), (40, 30, 90, 60))"),
+        image(100, 66685715, "L", "MLO", anon_dicom_path="/mnt/NAS2/mammo/anon_dicom/cohort_1/66685715/a/b/LMLO.dcm"),
+        image(100, 66685715, "R", "CC"),
+        image(100, 66685715, "R", "CC", 2, FinalImageType="cview"),
+        image(100, 66685715, "L", "CC", 3, spot_mag=1.0),
+        image(200, 2, "L", "CC"), image(200, 2, "R", "MLO"),
+        image(300, 3, "R", "CC", ROI_coords="[[1, 2, 3, 4]]", num_roi=1), image(300, 3, "L", "CC"),
+        image(400, 4, "L", "XCCL"),
+        image(500, 5, "L", "CC"),
+    ]  # fmt: skip
+
+
+def clinical() -> Rows:
+    return [
+        finding("100.0", "L", "A", massshape="X", massmargin="I", massdens="="),
+        finding(200, "", "N"),
+        finding(300, "R", "S", massshape="Q", calcfind="A,9.0", calcdistri="C", calcnumber=7, path_severity=1.0),
+        finding(300, "R", "B", massshape="S", otherfind="V", implanfind="R"),
+        finding(300, "L", "N", tissueden=3.0),
+        finding(400, "B", "B", otherfind="%", tissueden=5),
+    ]
+
+
+def write(root: Path, rows: Rows, findings: Rows) -> Path:
+    write_table(root / "tables" / METADATA, rows)
+    write_table(root / "tables" / CLINICAL, findings)
+    return root
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    return write(tmp_path, metadata(), clinical())
+
+
+def embed(root: Path, **options: object) -> Embed:
+    return Embed(Embed.Options.model_validate({"root": root, **options}))
+
+
+def told(root: Path, **options: object) -> dict[tuple[str, str, str], mcd.Sample]:
+    """Return exam, side and view → what the tables say; files are not looked at."""
+    found = [one for one in embed(root, **options).scan() if isinstance(one, mcd.Sample)]
+    return {(one.exam, one.laterality, one.view): one for one in found}
+
+
+def of_one(root: Path, *rows: dict[str, object], **options: object) -> mcd.Sample:
+    """Return what some clinical rows make of the left breast of exam 100."""
+    return told(write(root, metadata()[:1], list(rows)), **options)["100", "L", "CC"]
+
+
+def test_each_file_is_one_sample_however_many_findings_its_breast_has(tables: Path, scanned: Scan) -> None:
+    for one in metadata():
+        path = str(one["anon_dicom_path"])
+        write_dicom(tables / "images" / path[path.index("cohort_1") :], Manufacturer="HOLOGIC, Inc.")
+    data = embed(tables)
+    found = scanned(data)
+    assert len(found) == len(data) == 9
+    one = found["cohort_1/66685715/1.2.100/1.3.100/1.2.826.100.LCC.1.dcm"]
+    assert (one.patient, one.exam, one.view, one.laterality) == ("66685715", "100", "CC", "L")
+    assert (one.density, one.assessment, one.split, one.vendor) == ("b", "0", "", "Hologic")
+    assert one.collection == "embed"
+    assert one.findings == dict.fromkeys(
+        ["equal-density mass", "indistinct margin", "irregular shape", "mass"], True
+    )  # fmt: skip
+    assert one.labels == {
+        "desc": SCREENING, "side": "L", "asses": "A", "tissueden": "2.0", "massshape": "X", "massmargin": "I",
+        "massdens": "=", "calcnumber": "0",
+    }  # fmt: skip
+    assert "cohort_1/66685715/a/b/LMLO.dcm" in found, "whatever stands before cohort_ in a path is of another machine"
+
+
+def test_spot_views_and_synthetic_images_are_left_out_and_counted(tables: Path) -> None:
+    data = embed(tables)
+    assert len(data) == 9
+    assert data.remarks()[:2] == [
+        "1 images were left out: their FinalImageType is cview (final_image_type=… takes others)",
+        "1 images were left out: they are spot compression or magnification views (spot_mag=true takes them)",
+    ]
+    assert len(embed(tables, spot_mag=True)) == 10
+    assert len(embed(tables, final_image_type="both")) == 10
+    assert [one.id for one in embed(tables, final_image_type="cview").scan() if isinstance(one, mcd.Sample)] == [
+        "cohort_1/66685715/1.2.100/1.3.100/1.2.826.100.RCC.2.dcm"
+    ]
+
+
+def test_the_side_of_a_row_decides_which_breast_it_tells_of(tables: Path) -> None:
+    found = told(tables)
+    assert found["100", "L", "MLO"].findings["mass"] is True, "all views of a breast share its findings"
+    assert found["300", "L", "CC"].assessment == "1"
+    assert found["300", "L", "CC"].findings["mass"] is False
+    assert found["400", "L", "XCCL"].findings["oil cyst"] is True, "B is both breasts"
+    assert (found["200", "L", "CC"].assessment, found["200", "R", "MLO"].assessment) == ("1", "1"), "no side: both"
+
+
+def test_of_several_findings_in_a_breast_the_gravest_assessment_counts_and_all_are_named(tables: Path) -> None:
+    one = told(tables)["300", "R", "CC"]
+    assert one.assessment == "4"
+    assert {name for name, there in one.findings.items() if there} == set(one.findings) == {
+        "amorphous calcifications", "asymmetry", "asymmetry in one view", "breast cancer", "calcifications",
+        "grouped distribution", "implant rupture", "suspicious calcifications", "typically benign calcifications",
+    }  # fmt: skip
+    assert one.implant is True
+    assert one.labels["asses"] == "S | B"
+    assert one.labels["desc"] == SCREENING, "what rows repeat is told once"
+    assert one.labels["otherfind"] == " | V"
+
+
+def test_a_side_without_rows_is_unknown(tables: Path) -> None:
+    one = told(tables)["100", "R", "CC"]
+    assert (one.assessment, one.findings) == ("", {})
+    assert one.density == "b", "density is the exam's"
+    assert one.labels == {"desc": SCREENING, "tissueden": "2.0"}
+
+
+def test_a_side_without_rows_is_negative_where_the_whole_bilateral_exam_is(tmp_path: Path) -> None:
+    one = told(write(tmp_path, metadata()[:3], [finding(100, "L", "N")]))["100", "R", "CC"]
+    assert one.assessment == "1"
+    assert one.findings["mass"] is False
+    assert one.labels["derived"] == "negative: the exam has no row of this breast"
+    assert "asses" not in one.labels
+    mixed = [finding(100, "L", "N"), finding(100, "L", "A")]
+    assert told(write(tmp_path, metadata()[:3], mixed))["100", "R", "CC"].assessment == ""
+    left_only = [finding(100, "L", "N", desc="MG Diagnostic Left w/CAD")]
+    assert told(write(tmp_path, metadata()[:3], left_only))["100", "R", "CC"].assessment == ""
+
+
+def test_the_rule_of_the_authors_toolkit_makes_every_other_side_negative(tables: Path) -> None:
+    one = told(tables, other_side="negative")["100", "R", "CC"]
+    assert (one.assessment, one.findings["mass"]) == ("1", False)
+    assert "derived" in one.labels
+
+
+def test_a_breast_is_negative_only_where_all_its_rows_are(tmp_path: Path) -> None:
+    assert of_one(tmp_path, finding(100, "L", "N"), finding(100, "L", "A", massshape="R")).findings == {
+        "mass": True, "round shape": True,
+    }  # fmt: skip
+    assert of_one(tmp_path, finding(100, "L", "N"), finding(100, "L", "")).findings == {}
+
+
+def test_negative_excludes_what_bi_rads_1_excludes_and_no_more(tables: Path) -> None:
+    findings = told(tables)["200", "L", "CC"].findings
+    assert {"mass", "suspicious calcifications", "architectural distortion", "focal asymmetry", "spiculated margin",
+            "skin thickening"} <= set(findings)  # fmt: skip
+    assert not any(findings.values())
+    unmentioned = {"calcifications", "vascular calcifications", "biopsy marker clip", "surgical scar", "breast cancer"}
+    assert not unmentioned & set(findings), "benign things need no mention, and a cancer can be missed"
+
+
+def test_what_no_row_names_is_absent_only_on_request_and_never_a_feature_of_what_is_there(tmp_path: Path) -> None:
+    row = finding(100, "L", "A", massshape="G", calcfind="G")
+    assert of_one(tmp_path, row).findings == {"mass": True, "calcifications": True}
+    findings = of_one(tmp_path, row, unlisted="absent").findings
+    assert findings["architectural distortion"] is findings["surgical scar"] is findings["focal asymmetry"] is False
+    assert not {"round shape", "spiculated margin", "amorphous calcifications", "breast cancer"} & set(findings)
+
+
+def test_a_questioned_distortion_is_neither_there_nor_absent(tmp_path: Path) -> None:
+    row = finding(100, "L", "A", massshape="Q")
+    assert of_one(tmp_path, row).findings == {}
+    assert "architectural distortion" not in of_one(tmp_path, row, unlisted="absent").findings
+    data = embed(tmp_path)
+    len(data)
+    assert any("column 'massshape': 'Q' has no counterpart here" in one for one in data.remarks())
+
+
+def test_a_finding_without_a_side_is_unknown_in_both_breasts_and_said(tmp_path: Path) -> None:
+    write(tmp_path, metadata()[:3], [finding(100, "", "N", massshape="R", implanfind="N")])
+    data = embed(tmp_path)
+    for one in data.scan():
+        assert isinstance(one, mcd.Sample)
+        assert "mass" not in one.findings
+        assert one.findings["architectural distortion"] is False
+        assert one.implant is None
+    assert any("1 rows name findings and no side" in one for one in data.remarks())
+
+
+@pytest.mark.parametrize(
+    ("column", "code", "concepts"),
+    [
+        ("massshape", "T", {"solitary dilated duct"}), ("massshape", "N", {"intramammary lymph node"}),
+        ("massshape", "V", {"asymmetry", "developing asymmetry"}), ("massshape", "A", {"architectural distortion"}),
+        ("massdens", "+", {"mass", "high-density mass"}), ("massdens", "0", {"mass", "fat-containing mass"}),
+        ("massmargin", "S", {"mass", "spiculated margin"}),
+        ("calcdistri", "D", {"calcifications", "diffuse distribution"}),
+        ("calcfind", "O", {"calcifications", "typically benign calcifications", "rim calcifications"}),
+        ("calcfind", "K", {"calcifications", "suspicious calcifications"}), ("calcfind", "0", set()),
+        ("calcnumber", "3", {"calcifications"}), ("otherfind", "1", {"lumpectomy bed", "radiotherapy changes"}),
+        ("otherfind", "Z", {"axillary lymphadenopathy"}), ("otherfind", "K", {"biopsy marker clip"}),
+        ("implanfind", "N", set()), ("implanfind", "K", {"implant capsule calcification"}),
+    ],
+)  # fmt: skip
+def test_letters_become_concepts(column: str, code: str, concepts: set[str], tmp_path: Path) -> None:
+    one = of_one(tmp_path, finding(100, "L", "A", **{column: code}))
+    assert one.findings == dict.fromkeys(concepts, True)
+    assert one.labels[column] == code
+    assert one.implant is (True if column == "implanfind" else None)
+
+
+@pytest.mark.parametrize(
+    ("side", "bside", "severity", "left"),
+    [
+        ("L", "", 0, True), ("L", "L", "1.0", True), ("B", "L", 0, True), ("", "L", 0, True),
+        ("B", "", 0, None), ("B", "R", 0, None), ("L", "R", 0, None), ("L", "L", 4, None), ("L", "", 6, None),
+    ],
+)  # fmt: skip
+def test_cancer_is_there_where_pathology_says_so_and_in_which_breast(
+    side: str, bside: str, severity: object, left: bool | None, tmp_path: Path
+) -> None:
+    one = of_one(tmp_path, finding(100, side, "S", path_severity=severity, bside=bside))
+    assert one.findings.get("breast cancer") is left
+
+
+def test_a_pathology_of_the_other_side_is_said(tmp_path: Path) -> None:
+    data = embed(write(tmp_path, metadata()[:1], [finding(100, "L", "S", path_severity=0, bside="R")]))
+    len(data)
+    assert "1 rows have a pathology of the other side than their finding: it is not used" in data.remarks()
+
+
+def test_regions_are_read_y_first_cut_to_the_image_and_named_where_only_one_finding_can_be_meant(tables: Path) -> None:
+    found = told(tables)
+    assert found["100", "L", "CC"].boxes == (mcd.Box("mass", 5, 10, 25, 30), mcd.Box("mass", 30, 40, 48, 64))
+    assert found["300", "R", "CC"].boxes == (mcd.Box("", 2, 1, 4, 3),)
+    assert found["100", "L", "MLO"].boxes == ()
+
+
+def test_rows_that_differ_in_density_leave_it_unknown(tables: Path) -> None:
+    data = embed(tables)
+    found = {(one.exam, one.laterality): one for one in data.scan() if isinstance(one, mcd.Sample)}
+    assert found["300", "R"].density == ""
+    assert any("rows differ in tissueden" in one for one in data.remarks())
+
+
+def test_codes_without_counterpart_are_kept_and_said(tables: Path) -> None:
+    data = embed(tables)
+    found = {one.exam: one for one in data.scan() if isinstance(one, mcd.Sample)}
+    assert (found["400"].density, found["400"].labels["tissueden"]) == ("", "5"), "a normal male"
+    said = [one.split(" has no")[0] for one in data.remarks() if " has no" in one]
+    assert said == [
+        f"{CLINICAL}, column 'massshape': 'Q'", f"{CLINICAL}, column 'otherfind': 'V'",
+        f"{CLINICAL}, column 'tissueden': '5'",
+    ]  # fmt: skip
+
+
+def test_an_exam_that_the_clinical_table_lacks_is_unknown_and_said(tables: Path) -> None:
+    data = embed(tables)
+    one = next(one for one in data.scan() if isinstance(one, mcd.Sample) and one.exam == "500")
+    assert (one.findings, one.assessment, one.density) == ({}, "", "")
+    assert "1 images are of exams that the clinical table does not have: what they show is unknown" in data.remarks()
+
+
+def test_views_that_are_none_are_unknown_and_said(tmp_path: Path) -> None:
+    write(tmp_path, [image(100, 1, "L", "TAN"), image(100, 1, "L", "")], clinical())
+    data = embed(tmp_path)
+    assert [one.view for one in data.scan() if isinstance(one, mcd.Sample)] == ["", ""]
+    assert any("column 'ViewPosition': 'TAN' has no counterpart here (rows: 1" in one for one in data.remarks())
+
+
+def test_reduced_tables_serve_as_well(tables: Path) -> None:
+    for name in (METADATA, CLINICAL):
+        path = tables / "tables" / name
+        path.rename(path.with_name(name.replace(".csv", "_reduced.csv")))
+    assert len(embed(tables)) == 9
+
+
+@pytest.mark.parametrize(
+    ("table", "at", "column", "value", "message"),
+    [
+        (METADATA, 0, "empi_anon", "", "row 2, column 'empi_anon': the patient's id is missing"),
+        (METADATA, 0, "acc_anon", "", "row 2, column 'acc_anon': the exam's id is missing"),
+        (METADATA, 0, "anon_dicom_path", "", "row 2, column 'anon_dicom_path': the id is missing"),
+        (METADATA, 0, "anon_dicom_path", "a/b.dcm", "row 2, column 'anon_dicom_path': it has no folder cohort_…"),
+        (METADATA, 2, "anon_dicom_path", metadata()[0]["anon_dicom_path"],
+         "row 4, column 'anon_dicom_path': '.*' is in row 2 already"),
+        (METADATA, 1, "ImageLateralityFinal", "", "row 3, column 'ImageLateralityFinal': a value is missing"),
+        (METADATA, 1, "ImageLateralityFinal", "B", "row 3, column 'ImageLateralityFinal': 'B' is none of L, R"),
+        (METADATA, 0, "spot_mag", "no", "row 2, column 'spot_mag': 'no' is no number"),
+        (METADATA, 0, "ROI_coords", "((1, 2, 3),)", "row 2, column 'ROI_coords': '.*' has not four numbers"),
+        (METADATA, 0, "ROI_coords", "((1, 2, 3", "row 2, column 'ROI_coords': '.*' is no list such as"),
+        (METADATA, 0, "ROI_coords", "__import__('os')", "row 2, column 'ROI_coords': '.*' is no list such as"),
+        (CLINICAL, 0, "acc_anon", "", "row 2, column 'acc_anon': the exam's id is missing"),
+        (CLINICAL, 0, "side", "left", "row 2, column 'side': 'left' is none of L, R, B"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_with_file_row_and_column(
+    table: str, at: int, column: str, value: str, message: str, tables: Path
+) -> None:
+    rows = metadata() if table == METADATA else clinical()
+    rows[at][column] = value
+    write_table(tables / "tables" / table, rows)
+    with pytest.raises(DataError, match=f"{table}, {message}"):
+        len(embed(tables))
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [(METADATA, "empi_anon"), (METADATA, "spot_mag"), (METADATA, "ImageLateralityFinal"), (CLINICAL, "side"),
+     (CLINICAL, "asses")],
+)  # fmt: skip
+def test_a_missing_column_is_named_with_the_nearest(table: str, column: str, tables: Path) -> None:
+    rows = metadata() if table == METADATA else clinical()
+    renamed = [{f"{name}s" if name == column else name: cell for name, cell in one.items()} for one in rows]
+    write_table(tables / "tables" / table, renamed)
+    with pytest.raises(
+        DataError, match=f"{table}, row 1: there is no column '{column}'\nhint: did you mean '{column}s'"
+    ):
+        len(embed(tables))
+
+
+@pytest.mark.parametrize("table", [METADATA, CLINICAL])
+def test_missing_tables_are_named(table: str, tables: Path) -> None:
+    (tables / "tables" / table).unlink()
+    with pytest.raises(DataError, match=f"there is no table .*{table}"):
+        len(embed(tables))
+
+
+def test_a_file_that_is_not_there_is_named(tables: Path) -> None:
+    data = embed(tables)
+    first = next(iter(data.scan()))
+    assert isinstance(first, mcd.Sample)
+    looked = data.examine(first)
+    assert isinstance(looked, mcd.Unreadable)
+    assert looked.source == str(tables / "images" / first.id)
+
+
+def test_another_encoding_is_told_with_file_row_and_column(tables: Path) -> None:
+    path = tables / "tables" / CLINICAL
+    path.write_bytes(path.read_bytes().replace(b"300,MG Screening", b"300,MG Scr\xe9ening", 1))
+    with pytest.raises(DataError, match=f"{CLINICAL}, row 4, column 'desc': it is not utf-8"):
+        len(embed(tables))

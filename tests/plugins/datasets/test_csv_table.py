@@ -1,0 +1,195 @@
+"""The data set ``csv``: anybody's images and labels, read as they are meant or not at all."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import openpyxl
+import pytest
+from tests.plugins.cohorts.conftest import write_dicom, write_picture, write_table
+
+import mcd
+from mcd.errors import ConfigError, DataError
+from mcd.options import validate_options
+from mcd_plugins.datasets.csv_table import CsvTable
+
+ROWS: list[dict[str, object]] = [
+    {"path": "a/one.png", "patient": "P1", "laterality": "left", "view": "cc", "density": "B", "split": "train",
+     "mass": 1, "calcifications": "no", "site": "north"},
+    {"path": "a\\two.png", "patient": "P1", "laterality": "R", "view": "MLO", "density": "3.0", "split": "test",
+     "mass": "", "calcifications": "Present", "site": "south"},
+    {"path": "three.dcm", "patient": "P2", "laterality": "", "view": "", "density": "", "split": "test",
+     "mass": 0.0, "calcifications": "", "site": ""},
+]  # fmt: skip
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    write_picture(tmp_path / "a" / "one.png", seed=1)
+    write_picture(tmp_path / "a" / "two.png", seed=2)
+    write_dicom(tmp_path / "three.dcm", seed=3, ImageLaterality="R", ViewPosition="MLO", PatientID="not this")
+    return write_table(tmp_path / "labels.csv", ROWS)
+
+
+def csv(table: Path, **options: object) -> CsvTable:
+    return CsvTable(validate_options(CsvTable.Options, {"table": str(table), **options}, "data set 'csv'"))
+
+
+def samples(data: mcd.Dataset) -> list[mcd.Sample]:
+    return [one for one in data.scan() if isinstance(one, mcd.Sample)]
+
+
+def examined(data: mcd.Dataset) -> list[mcd.Sample]:
+    found = [data.examine(one) for one in samples(data)]
+    return [one for one in found if isinstance(one, mcd.Sample)]
+
+
+def test_columns_that_are_called_like_fields_become_them(table: Path) -> None:
+    data = csv(table, findings="mass,calcifications")
+    one, two, three = examined(data)
+    assert (one.id, one.patient, one.laterality, one.view, one.density, one.split) == (
+        "a/one.png", "P1", "L", "CC", "b", "train",
+    )  # fmt: skip
+    assert (two.id, two.density, two.findings) == ("a/two.png", "c", {"calcifications": True})
+    assert one.findings == {"mass": True, "calcifications": False}
+    assert three.findings == {"mass": False}
+    assert one.labels == {
+        "laterality": "left", "view": "cc", "density": "B", "split": "train", "mass": "1", "calcifications": "no",
+        "site": "north",
+    }  # fmt: skip
+    assert one.collection == "csv"
+
+
+def test_dicom_files_and_pictures_may_stand_in_one_table(table: Path) -> None:
+    data = csv(table)
+    one, _, three = examined(data)
+    assert (three.laterality, three.view, three.patient) == ("R", "MLO", "P2")  # the header fills what the table leaves
+    assert data.read(one).maximum == 255
+    assert data.read(three).maximum > 255
+    assert samples(pickle.loads(pickle.dumps(data))) == samples(data)
+
+
+def test_columns_go_by_the_names_that_are_given(table: Path) -> None:
+    rows = [{"Datei": one["path"], "Fall": f"case-{at}", "Seite": "links", "Masse": one["mass"], "patient": "P"}
+            for at, one in enumerate(ROWS)]  # fmt: skip
+    write_table(table, rows, delimiter=";")
+    options = {"path": "Datei", "id": "Fall", "patient": None, "findings": {"Masse": "mass"}, "delimiter": ";"}
+    first = samples(csv(table, **options))[0]
+    assert (first.id, first.patient, first.laterality, dict(first.findings)) == ("case-0", "", "", {"mass": True})
+    assert first.labels == {"Seite": "links", "Masse": "1", "patient": "P"}
+
+
+def test_a_workbook_and_another_root_serve(table: Path, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for cells in (list(ROWS[0]), *(list(row.values()) for row in ROWS)):
+        sheet.append(cells)
+    (tmp_path / "tables").mkdir()
+    book.save(tmp_path / "tables" / "labels.xlsx")
+    data = csv(tmp_path / "tables" / "labels.xlsx", root=tmp_path)
+    assert [one.id for one in examined(data)] == ["a/one.png", "a/two.png", "three.dcm"]
+
+
+def test_resolved_settings_can_be_read_again(table: Path) -> None:
+    first = csv(table, findings=["mass"])
+    again = CsvTable(CsvTable.Options.model_validate(first.options.model_dump(mode="json")))
+    assert samples(again) == samples(first)
+
+
+def test_a_file_outside_the_root_is_read_and_its_path_not_shown(
+    table: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = write_picture(tmp_path_factory.mktemp("Miller") / "Jane.png", seed=5)
+    write_table(table, [{"path": elsewhere, "site": "x"}])
+    data = csv(table)
+    (found,) = examined(data)
+    assert found.source == str(elsewhere)
+    assert found.id.startswith("outside-")
+    assert not [text for text in (found.id, *found.labels.values(), *data.remarks()) if "Miller" in text]
+    write_table(table, [{"path": elsewhere}, {"path": elsewhere}])
+    with pytest.raises(DataError) as caught:
+        samples(csv(table))
+    assert "Miller" not in caught.value.message
+
+
+def test_a_path_of_another_machine_is_reported_and_not_taken_for_one_below_the_root(table: Path) -> None:
+    write_table(table, [{"path": "C:\\scans\\a.dcm"}])
+    data = csv(table)
+    (found,) = samples(data)
+    assert found.id.startswith("outside-")
+    assert isinstance(data.examine(found), mcd.Unreadable)
+
+
+def test_what_is_not_told_is_remarked(table: Path) -> None:
+    data = csv(table, findings={"mass": "mass", "calcifications": "chalk"})
+    samples(data)
+    remarks = "\n".join(data.remarks())
+    assert "column 'laterality': empty in 1 rows (first row 4)" in remarks
+    assert "no concepts of birads: chalk" in remarks
+    assert "no column of patients" not in remarks
+    write_table(table, [{"path": "a/one.png", "view": "sideways"}])
+    data = csv(table)
+    samples(data)
+    remarks = "\n".join(data.remarks())
+    assert "labels.csv has no column of patients" in remarks
+    assert "column 'view': 'sideways' has no counterpart" in remarks
+
+
+@pytest.mark.parametrize(
+    ("at", "cells", "said"),
+    [
+        (0, {"mass": "maybe"}, "row 2, column 'mass': 'maybe' is none of"),
+        (0, {"mass": 2}, "row 2, column 'mass': '2' is none of"),
+        (1, {"laterality": "B"}, "row 3, column 'laterality': 'B' is none of"),
+        (1, {"path": ""}, "row 3, column 'path': the path is missing"),
+        (1, {"path": "a/one.png"}, "row 3, column 'path': the file is that of row 2 again"),
+        (1, {"path": "a/../a/one.png"}, "row 3, column 'path': the file is that of row 2 again"),
+        (2, {"density": 0}, "row 4, column 'density': '0'"),
+    ],
+)
+def test_what_is_wrong_is_told_with_file_row_and_column(
+    table: Path, at: int, cells: dict[str, object], said: str
+) -> None:
+    write_table(table, [row | (cells if number == at else {}) for number, row in enumerate(ROWS)])
+    with pytest.raises(DataError) as caught:
+        samples(csv(table, findings="mass"))
+    assert "labels.csv" in caught.value.message
+    assert said in caught.value.message
+
+
+def test_ids_must_be_there_and_unlike(table: Path) -> None:
+    for ids, said in (
+        (["x", "x", "y"], "row 3, column 'id': the id is that of row 2"),
+        (["x", "", "y"], "row 3, column 'id'"),
+    ):
+        write_table(table, [row | {"id": own} for row, own in zip(ROWS, ids, strict=True)])
+        with pytest.raises(DataError, match=said):
+            samples(csv(table))
+    assert [one.id for one in samples(csv(table, id=None))] == ["a/one.png", "a/two.png", "three.dcm"]
+
+
+def test_a_missing_column_file_table_or_encoding_is_said(table: Path) -> None:
+    with pytest.raises(DataError, match="row 1: there is no column 'masss'") as caught:
+        samples(csv(table, findings="masss"))
+    assert "did you mean 'mass'?" in caught.value.hint
+    with pytest.raises(DataError, match="row 1: there is no column 'Seite'"):
+        samples(csv(table, laterality="Seite"))
+    (table.parent / "a" / "two.png").unlink()
+    (missing,) = [one for one in map(csv(table).examine, samples(csv(table))) if isinstance(one, mcd.Unreadable)]
+    assert missing.source.endswith("two.png")
+    table.write_bytes(table.read_text().replace("north", "nörd").encode("latin-1"))
+    with pytest.raises(DataError, match=r"labels\.csv, row 2, column 'site': it is not utf-8"):
+        samples(csv(table))
+    table.unlink()
+    with pytest.raises(DataError, match=r"there is no table .*labels\.csv"):
+        samples(csv(table))
+
+
+def test_wrong_settings_are_said_by_name(table: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown setting 'patients'"):
+        csv(table, patients="P")
+    with pytest.raises(ConfigError, match="setting 'table' is required"):
+        validate_options(CsvTable.Options, {}, "data set 'csv'")
+    assert CsvTable.Options.primary() == "table"

@@ -1,0 +1,77 @@
+"""Weights that timm has on the hub: from its cache, with their commit; offline, with what to fetch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from tests.conftest import Outcome
+from tests.plugins.transformers.hub import COMMIT, cached
+
+import mcd
+from mcd.errors import CheckpointError
+from mcd.options import validate_options
+from mcd_plugins.timm.loader import TimmLoader
+
+NAME = "test_resnet.r160_in1k"
+HUB = f"timm/{NAME}"
+
+
+def load(name: str = NAME, **options: object) -> mcd.Target:
+    return TimmLoader(validate_options(TimmLoader.Options, {"name": name, **options}, "timm")).load()
+
+
+@pytest.fixture
+def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
+    """What the hub's cache holds under timm's own name of the smallest of its networks."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    torch.manual_seed(5)
+    made = timm.create_model(NAME)
+    (tmp_path / "files").mkdir()
+    save_file(made.state_dict(), tmp_path / "files" / "model.safetensors")
+    cached(tmp_path / "cache", HUB, tmp_path / "files")
+    assert isinstance(made, torch.nn.Module)
+    return made.eval()
+
+
+def test_weights_of_the_hub_come_with_their_commit(network: torch.nn.Module) -> None:
+    target, batch = load(pretrained=True), torch.rand(2, 3, 160, 160)
+    with torch.inference_mode():
+        assert torch.equal(target.module.eval()(batch), network(batch))
+    assert (target.name, target.revision) == (NAME, f"{HUB}@{COMMIT}")
+    assert load().revision == ""
+
+
+def test_a_run_records_the_commit(
+    network: torch.nn.Module, tmp_path: Path, mcd_command: Callable[..., Outcome]
+) -> None:
+    done = mcd_command(
+        "dissect", "--model-plugin", f"timm:{NAME}", "--model-arg", "pretrained=true", "--layers", "layer4",
+        "--dissector", "phantom-clip", "--dataset", "phantom:4", "--scorer", "soft-wpmi:4", "--concepts", "phantom",
+        "--device", "cpu", "-o", tmp_path / "run", "--offline", HF_HUB_CACHE=str(tmp_path / "cache"),
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["revisions"] == {"target": f"{HUB}@{COMMIT}"}
+
+
+def test_offline_it_says_what_to_fetch(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CheckpointError, match=r"offline, and model.safetensors of timm/test_vit.r160_in1k") as absent:
+        load("test_vit", pretrained=True)
+    assert "hf download timm/test_vit.r160_in1k model.safetensors; then" in absent.value.hint
+
+
+def test_weights_of_another_server_are_named_by_their_file(
+    network: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = "gcvit_xxtiny_224_nvidia-d1d86009.pth"
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(CheckpointError, match=f"offline, and {file} is not on this machine") as absent:
+        load("gcvit_xxtiny.in1k", pretrained=True)
+    assert f"put it at {tmp_path / 'hub' / 'checkpoints' / file}" in absent.value.hint

@@ -190,9 +190,11 @@ def test_a_masked_average_is_the_one_taken_by_hand(tmp_path: Path) -> None:
 def test_masks_are_refused_where_there_are_none(
     tmp_path: Path, shared: Path, mcd_command: Callable[..., Outcome]
 ) -> None:
+    pictures = sorted((shared / "data" / "dmid" / "images").glob("*.png"))[:3]
+    (tmp_path / "list.txt").write_text("".join(f"{path} n0144\n" for path in pictures))
     done = mcd_command(
         "dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--dataset",
-        f"images:{shared / 'data' / 'dmid'}", "--dissector", "phantom-clip", "--concepts", "phantom",
+        f"imagenet-subset:{tmp_path / 'list.txt'}", "--dissector", "phantom-clip", "--concepts", "phantom",
         "--pooling", "masked-avg", "-o", tmp_path / "run", "--device", "cpu",
     )  # fmt: skip
     assert done.code == 2

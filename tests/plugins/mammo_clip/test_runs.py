@@ -116,7 +116,7 @@ def test_zero_shot_scores_each_image_by_each_pair(b2: Path, tmp_path: Path, mcd_
     out = tmp_path / "scores.csv"
     done = mcd_command(
         "zero-shot", *flags(b2, "phantom:10"), "--pair", "no mass", "mass", "--pair", "no implant", "implant",
-        "--finding", "*mass", "--finding", "implant", "-o", out, **OFFLINE,
+        "--finding", "*mass", "--finding", "breast implant", "-o", out, **OFFLINE,
     )  # fmt: skip
     assert done.code == 0, done.err
     assert "AUROC" in done.out

@@ -153,7 +153,9 @@ def test_the_images_own_mask_moves_with_its_pixels(
     made = recipe(crop=crop, outside="keep", flip=flip, margin=margin, longest=longest).picture(drawn)
     assert made.mask is not None
     assert made.mask.sum() > 50
-    np.testing.assert_array_equal(made.mask, made.pixels >= 2048)
+    # Where a pixel is half breast, the rounding of 12-bit values and of the mask's share may differ.
+    half = np.abs(made.pixels.astype(int) - 2048) <= 2
+    np.testing.assert_array_equal(made.mask[~half], (made.pixels >= 2048)[~half])
 
 
 def test_shrinking_averages_and_never_enlarges() -> None:

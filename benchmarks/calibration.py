@@ -125,8 +125,8 @@ def on_planted(seeds: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=5)
     chosen = parser.parse_args()
     on_noise(chosen.seeds)
     on_shared_noise(chosen.seeds)
-    on_planted(max(3, chosen.seeds // 4))
+    on_planted(max(3, chosen.seeds // 2))

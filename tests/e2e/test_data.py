@@ -102,6 +102,22 @@ def test_a_second_study_uses_the_cache(tmp_path: Path, mcd_command: Command) -> 
     assert one["concept"].tolist() == two["concept"].tolist()
 
 
+def test_several_data_sets_are_one(tmp_path: Path, mcd_command: Command) -> None:
+    for seed in range(8):
+        write_picture(tmp_path / "Smith" / f"{seed}.png", seed=seed)
+    parts = json.dumps(["phantom:3", {"plugin": "images:Smith", "share": 5, "name": "real"}])
+    flags = ("--dataset", "combine", "--dataset-arg", f"parts={parts}")
+    done = mcd_command(*RUN, *flags, "-o", "run", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "real: 5 of 8 images are taken" in " ".join(done.err.split())
+    found = mcd.load(tmp_path / "run")
+    assert found.manifest.images == 17
+    assert [entry["own_id"].partition("/")[0] for entry in found.probe_map] == ["phantom"] * 12 + ["real"] * 5
+    assert "Smith" not in (tmp_path / "run" / "manifest.json").read_text()
+    wrong = mcd_command(*RUN, "--dataset", "combine", "--dataset-arg", 'parts=["imgaes:x"]', "-o", "x", cwd=tmp_path)
+    assert (wrong.code, "did you mean 'images'" in wrong.err) == (2, True)
+
+
 def test_a_recipe_is_run_and_recorded(tmp_path: Path, mcd_command: Command) -> None:
     flags = ("--dataset", "phantom:5", "--recipe", "dicom-standard", "--recipe-arg", "outside=black")
     done = mcd_command(*RUN, *flags, "-o", tmp_path / "run")

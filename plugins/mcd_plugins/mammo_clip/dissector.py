@@ -114,7 +114,7 @@ class RandomHeads(_Dissector):
     def __init__(self, options: mcd.Options | None = None) -> None:
         super().__init__(options)
         own = self.options
-        tower = imagenet_tower(own.network, own.checkpoint, own.pretrained)
+        tower, self.revision = imagenet_tower(own.network, own.checkpoint, own.pretrained)
         bert = {name.removeprefix("bert."): one for name, one in mcd.read_state_dict(own.text).items()}
         bert = {name: one for name, one in bert.items() if not name.startswith("cls.")}
         if not bert:

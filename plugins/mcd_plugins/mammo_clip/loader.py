@@ -109,12 +109,13 @@ class ImageNetTower(mcd.ModelLoader):
     def load(self) -> mcd.Target:
         """Return the target."""
         own = self.options
-        tower = imagenet_tower(own.network, own.checkpoint, own.pretrained)
-        return mcd.Target(f"ImageNet {own.network.upper()} tower", tower, recipe(own.preprocessing), aliases(tower))
+        tower, revision = imagenet_tower(own.network, own.checkpoint, own.pretrained)
+        name = f"ImageNet {own.network.upper()} tower"
+        return mcd.Target(name, tower, recipe(own.preprocessing), aliases(tower), revision=revision)
 
 
-def imagenet_tower(network: Network, checkpoint: Path | None, pretrained: bool) -> nn.Module:
-    """Return the tower with ImageNet weights from a file, or from the hub where that is asked for.
+def imagenet_tower(network: Network, checkpoint: Path | None, pretrained: bool) -> tuple[nn.Module, str]:
+    """Return the tower with ImageNet weights, and where they came from when that is the hub.
 
     Raises
     ------
@@ -134,9 +135,10 @@ def imagenet_tower(network: Network, checkpoint: Path | None, pretrained: bool) 
         from mcd_plugins.timm.loader import TimmLoader
 
         loader = TimmLoader(TimmLoader.Options(name=name, pretrained=True, num_classes=0))
-        tower.load_state_dict(loader.load().module.state_dict())
-        return tower
+        fetched = loader.load()
+        tower.load_state_dict(fetched.module.state_dict())
+        return tower, fetched.revision
     state = mcd.read_state_dict(checkpoint)
     kept = {one: tensor for one, tensor in state.items() if not one.startswith(("classifier.", "_fc."))}
     mcd.fit_state_dict(tower, kept, checkpoint, rename=lambda names: timm_names(tower, names))
-    return tower
+    return tower, ""

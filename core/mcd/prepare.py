@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset as TorchDataset
 
-from mcd.adapters import FunctionScorer, TorchImages
+from mcd.adapters import FunctionScorer, TorchImages, function_of, names_function
 from mcd.api.base import Configured
 from mcd.api.concepts import ConceptSet, join
 from mcd.api.dataset import CompositeDataset, Dataset
@@ -165,6 +165,9 @@ class Preparer:
         """Return a scorer, and the choice that the manifest records."""
         if isinstance(scorer, Scorer):
             return scorer, _object(scorer)
+        if isinstance(scorer, Choice) and names_function(scorer.plugin):
+            self.paths.add(scorer.plugin)
+            return FunctionScorer(function_of(scorer.plugin)), scorer
         if isinstance(scorer, Choice):
             return self._create(Kind.SCORER, scorer, Scorer)  # type: ignore[type-abstract]
         return FunctionScorer(scorer), Choice(plugin="object", options={"function": getattr(scorer, "__name__", "")})

@@ -118,6 +118,28 @@ def test_several_data_sets_are_one(tmp_path: Path, mcd_command: Command) -> None
     assert (wrong.code, "did you mean 'images'" in wrong.err) == (2, True)
 
 
+def test_a_scorer_is_a_function_in_a_file(tmp_path: Path, mcd_command: Command) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def score(activations, similarity):\n"
+        "    a, p = activations - activations.mean(0), similarity - similarity.mean(0)\n"
+        "    return (a / a.norm(dim=0)).T @ (p / p.norm(dim=0))\n"
+    )
+    common = ("dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--dissector", "phantom-clip",
+              "--concepts", "phantom", "--device", "cpu", "--dataset", "phantom:10")  # fmt: skip
+    done = mcd_command(*common, "--scorer", "mine.py:score", "--draws", 200, "-o", "run", cwd=tmp_path)
+    assert done.code == 0, done.err
+    ours, theirs = (
+        mcd.load(tmp_path / "run"),
+        mcd_command("score", "run", "--scorer", "pearson", "-o", "b", cwd=tmp_path),
+    )
+    assert theirs.code == 0, theirs.err
+    assert ours.labels["concept"].tolist() == mcd.load(tmp_path / "b").labels["concept"].tolist()
+    assert ours.labels["p"].notna().any()
+    for scorer, said in (("mine.py:scor", "did you mean 'score'"), ("other.py:score", "there is no file other.py")):
+        wrong = mcd_command(*common, "--scorer", scorer, "-o", "x", cwd=tmp_path)
+        assert (wrong.code, said in wrong.err) == (2, True), wrong.err
+
+
 def test_a_recipe_is_run_and_recorded(tmp_path: Path, mcd_command: Command) -> None:
     flags = ("--dataset", "phantom:5", "--recipe", "dicom-standard", "--recipe-arg", "outside=black")
     done = mcd_command(*RUN, *flags, "-o", tmp_path / "run")

@@ -73,5 +73,7 @@ def _based(choice: Choice, base: Path | None) -> Choice:
 
 
 def _explicit(host: PluginHost, kind: Kind, choice: Choice, base: Path | None) -> Choice:
+    if kind is Kind.SCORER and choice.plugin.rpartition(":")[0].endswith(".py"):  # a function of a file
+        return choice if base is None else choice.model_copy(update={"plugin": str(base / choice.plugin)})
     _, options = resolve_options(host, kind, choice, base)
     return resolved_choice(choice, options)

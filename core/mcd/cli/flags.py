@@ -172,7 +172,8 @@ def scoring_flags(command: Command) -> Command:
     return _apply(
         click.option("--concepts", multiple=True, metavar="NAME|FILE", help="Concept set. Repeatable, joined."),
         click.option("--concepts-arg", multiple=True, metavar="[NAME.]KEY=VALUE", help="A setting of it. Repeatable."),
-        click.option("--scorer", metavar="NAME[:VALUE]", help="How neurons and concepts are scored."),
+        click.option("--scorer", metavar="NAME[:VALUE]|FILE.py:FUNCTION",
+                     help="How neurons and concepts are scored; a function (A, P) -> S of a file serves too."),
         click.option("--scorer-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
         calibration_flags,
         click.option("--labels", "labels_per_neuron", type=click.IntRange(min=1), default=10, show_default=True,

@@ -85,8 +85,8 @@ class EvidenceScorer(mcd.TopKScorer):
         if len(ranked) != self.top_k:
             raise ValueError(f"{len(ranked)} ranks given, top_k is {self.top_k}")
         images, places = torch.unique(ranked, return_inverse=True)
-        probability = torch.softmax(self.options.temperature * similarity[images], dim=1)
-        return self.summed(places, probability)
+        rows = similarity if len(images) == len(similarity) else similarity[images]  # the engine has chosen already
+        return self.summed(places, torch.softmax(self.options.temperature * rows, dim=1))
 
     @abc.abstractmethod
     def summed(self, ranked: torch.Tensor, probability: torch.Tensor) -> torch.Tensor:

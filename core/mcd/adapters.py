@@ -17,7 +17,7 @@ from mcd.api.image import Image
 from mcd.api.scorer import Scorer
 from mcd.errors import DataError, ImageError, UnknownNameError, UsageError, nearest
 
-__all__ = ["FunctionScorer", "TorchImages", "as_image", "function_of", "names_function"]
+__all__ = ["FunctionScorer", "TorchImages", "as_image", "function_of"]
 
 _MAXIMUM = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 
@@ -86,11 +86,6 @@ class TorchImages(Dataset):
     def fingerprint(self) -> str:
         """Return a digest of the kind of data set; the probe set's own covers the pixels."""
         return digest(type(self._items).__qualname__, str(len(self)))
-
-
-def names_function(reference: str) -> bool:
-    """Say whether a scorer is named as a function of a file, ``path/to/file.py:function``."""
-    return reference.rpartition(":")[0].endswith(".py")
 
 
 def function_of(reference: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:

@@ -27,7 +27,8 @@ _KNOWN = ("source", "patient", "exam", "view", "laterality", "density", "assessm
 
 LABELS = "labels.parquet"
 PRIVATE = "private"
-"""The folder of what ties a run to files and people. It is not for sharing; nothing else in the run needs it."""
+"""The folder of what ties a run to files and people. It is not for sharing: labels and reports are whole without it,
+scoring anew and naming images are not possible."""
 PROBE_MAP = f"{PRIVATE}/probe_map.csv"
 STUDY = f"{PRIVATE}/study.json"
 
@@ -121,6 +122,11 @@ class Dissection:
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 return list(csv.DictReader(file))
+        except FileNotFoundError:
+            raise StoreError(
+                f"{path} is not there: a run that was shared without its folder {PRIVATE} has labels and reports only",
+                "naming images, scoring anew and comparing need the whole run folder",
+            ) from None
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error.strerror}") from None
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset as TorchDataset
 
-from mcd.adapters import FunctionScorer, TorchImages, function_of, names_function
+from mcd.adapters import FunctionScorer, TorchImages, function_of
 from mcd.api.base import Configured
 from mcd.api.concepts import ConceptSet, join
 from mcd.api.dataset import CompositeDataset, Dataset
@@ -25,7 +25,7 @@ from mcd.components import Kind
 from mcd.errors import PluginLoadError, UsageError
 from mcd.pooling import Pooling
 from mcd.privacy import paths_in
-from mcd.resolve import created, resolve_options, resolve_recipe, resolved_choice
+from mcd.resolve import created, names_function, resolve_options, resolve_recipe, resolved_choice
 from mcd.run import Prepared, PreparedTarget
 from mcd.study import Choice, DissectorChoice, ModelChoice, Study
 from mcd.vocabulary import load_concepts

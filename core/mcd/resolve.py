@@ -16,7 +16,7 @@ from mcd.study import Choice
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["created", "resolve_options", "resolve_recipe", "resolved_choice"]
+__all__ = ["created", "names_function", "resolve_options", "resolve_recipe", "resolved_choice"]
 
 ComponentT = TypeVar("ComponentT", bound=Configured)
 
@@ -66,6 +66,11 @@ def created(cls: type[Configured], options: Options, base_class: type[ComponentT
     if not isinstance(component, base_class):
         raise PluginLoadError(f"{cls.__name__} is not a {base_class.__name__}")
     return component
+
+
+def names_function(reference: str) -> bool:
+    """Say whether a scorer is named as a function of a file, ``path/to/file.py:function``."""
+    return reference.rpartition(":")[0].endswith(".py")
 
 
 def resolve_recipe(host: PluginHost, choice: Choice) -> Preprocessing:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k
+from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k, random_rankings
 from mcd.cosines import FLOATS, Similarity
 from mcd.errors import DataError, PluginLoadError
 
@@ -167,11 +167,9 @@ def score_layer(scorer: Scorer, activations: torch.Tensor, cosines: Similarity) 
     return spread(all_scores(scorer, activations[:, list(found.live)], cosines), found)
 
 
-def evidence_by_chance(scorer: TopKScorer, cosines: Similarity, draws: int = 1000) -> torch.Tensor:
+def evidence_by_chance(scorer: TopKScorer, cosines: Similarity) -> torch.Tensor:
     """Return the evidence of random ordered k-subsets of the images, ``(draws, concepts)``."""
-    generator = torch.Generator().manual_seed(0)
-    ranked = [torch.randperm(cosines.images, generator=generator)[: scorer.top_k] for _ in range(draws)]
-    return evidence(scorer, torch.stack(ranked, dim=1), cosines)
+    return evidence(scorer, random_rankings(cosines.images, scorer.top_k), cosines)
 
 
 def best(scores: torch.Tensor, count: int, *, higher_is_better: bool) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from tests.conftest import Outcome
 from tests.plugins.cohorts.conftest import write_dicom
+
+import mcd
 
 MARKER = "Zyxwvut"
 DATE = "19870605"
@@ -80,6 +83,21 @@ def test_a_run_tells_nobodys_name(folder: Path, tmp_path: Path, mcd_command: Cal
     again = mcd_command("score", tmp_path / "run", "--scorer", "cosine", "-o", tmp_path / "scored")
     assert again.code == 0, again.err
     assert leaks(tmp_path / "scored") == []
+
+
+def test_a_run_shared_without_its_private_folder_has_its_labels(
+    tmp_path: Path, mcd_command: Callable[..., Outcome]
+) -> None:
+    done = mcd_command(
+        "dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--dataset", "phantom:5",
+        "--dissector", "phantom-clip", "--concepts", "phantom", *SCORER, "--device", "cpu", "-o", tmp_path / "run",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    shutil.rmtree(tmp_path / "run" / "private")
+    assert len(mcd.load(tmp_path / "run").labels) > 100
+    again = mcd_command("score", tmp_path / "run", "--scorer", "cosine")
+    assert (again.code, "shared without its folder private" in again.err) == (4, True)
+    assert "Traceback" not in again.err
 
 
 def test_what_was_asked_for_is_kept(folder: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from mcd.api.base import Configured
@@ -12,7 +13,7 @@ from mcd.errors import DataError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Scorer", "TopKScorer", "ordered_top_k"]
+__all__ = ["Scorer", "TopKScorer", "ordered_top_k", "random_rankings"]
 
 
 class Scorer(Configured, abc.ABC):
@@ -130,18 +131,20 @@ class TopKScorer(Scorer):
     def score_ranked(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)`` of one layer, given ``ranked`` ``(top_k, neurons)``."""
         evidence = self.evidence(ranked, similarity)
-        return self.scores(evidence, self.context(evidence, lambda: self._by_chance(similarity)))
+        by_chance = partial(random_rankings, len(similarity), self.top_k)
+        return self.scores(evidence, self.context(evidence, lambda: self.evidence(by_chance(), similarity)))
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Rank the images by activation, then score the ranking."""
         return self.score_ranked(ordered_top_k(activations, self.top_k), similarity)
 
-    def _by_chance(self, similarity: torch.Tensor, draws: int = 1000) -> torch.Tensor:
-        import torch
 
-        generator = torch.Generator().manual_seed(0)
-        ranked = [torch.randperm(len(similarity), generator=generator)[: self.top_k] for _ in range(draws)]
-        return self.evidence(torch.stack(ranked, dim=1).to(similarity.device), similarity)
+def random_rankings(images: int, k: int, draws: int = 1000) -> torch.Tensor:
+    """Return random ordered k-subsets of the row numbers, ``(k, draws)`` int64: always the same ones."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    return torch.stack([torch.randperm(images, generator=generator)[:k] for _ in range(draws)], dim=1)
 
 
 def ordered_top_k(activations: torch.Tensor, k: int) -> torch.Tensor:

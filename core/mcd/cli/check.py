@@ -11,7 +11,7 @@ import pydantic
 from mcd.components import Kind
 from mcd.errors import ConfigError
 from mcd.options import problem_line
-from mcd.resolve import resolve_options, resolve_recipe, resolved_choice
+from mcd.resolve import names_function, resolve_options, resolve_recipe, resolved_choice
 from mcd.study import Choice, DissectorChoice, ModelChoice, Study
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _based(choice: Choice, base: Path | None) -> Choice:
 
 
 def _explicit(host: PluginHost, kind: Kind, choice: Choice, base: Path | None) -> Choice:
-    if kind is Kind.SCORER and choice.plugin.rpartition(":")[0].endswith(".py"):  # a function of a file
+    if kind is Kind.SCORER and names_function(choice.plugin):
         return choice if base is None else choice.model_copy(update={"plugin": str(base / choice.plugin)})
     _, options = resolve_options(host, kind, choice, base)
     return resolved_choice(choice, options)

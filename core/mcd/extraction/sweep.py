@@ -93,7 +93,7 @@ class Sweep:
     workers: int | None
     on_error: str
     emit: Callable[[Event], None]
-    _cache_problem: str = ""
+    _cache_problem: str = field(default="", init=False)
 
     def run(self) -> int:
         """Compute what is not stored yet; return the number of shards."""

@@ -145,7 +145,7 @@ def check_whole(header: Header, layout: Layout) -> None:
             frames = list(generate_frames(data, number_of_frames=layout.frames))
     except MemoryError:
         raise
-    except Exception:
+    except Exception:  # a decoder raises whatever the codestream leads to
         raise ImageError("its compressed pixel data are broken or cut short") from None
     if len(frames) < layout.frames:
         raise ImageError(f"it is cut short: {len(frames)} of {layout.frames} frames")

@@ -8,14 +8,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mcd.api.concepts import ConceptSet, ConceptSource
+from mcd.api.concepts import ConceptSet, ConceptSource, join
 from mcd.components import Kind
 from mcd.errors import ConfigError, MCDError, PluginLoadError
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["load_concepts"]
+__all__ = ["load_concepts", "split_references"]
 
 _FILES = (".yaml", ".yml", ".toml", ".txt")
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
@@ -30,7 +30,8 @@ def load_concepts(host: PluginHost, reference: str, options: Mapping[str, object
         The plugins.
     reference
         A path to a ``.yaml``, ``.yml``, ``.toml`` or ``.txt`` file; or the name of a concept set, ``name`` or
-        ``plugin/name``. ``NAME:VALUE`` sets the primary option of a set that is made by code.
+        ``plugin/name``. ``NAME:VALUE`` sets the primary option of a set that is made by code. Several, with commas
+        between, are joined.
     options
         Settings of a set that is made by code.
 
@@ -39,6 +40,10 @@ def load_concepts(host: PluginHost, reference: str, options: Mapping[str, object
     mcd.errors.MCDError
         When there is no such file or name, or it is not a valid concept set.
     """
+    parts = split_references(reference)
+    if len(parts) > 1:
+        _refuse(options, f"the union {reference}")
+        return join([load_concepts(host, part) for part in parts])
     if _means_file(host, reference):
         _refuse(options, f"the file {reference}")
         return ConceptSet.from_file(Path(reference).expanduser())
@@ -58,12 +63,36 @@ def load_concepts(host: PluginHost, reference: str, options: Mapping[str, object
         raise PluginLoadError(f"{offer} is not valid: {error.message}", error.hint) from error
 
 
+def split_references(reference: str) -> list[str]:
+    """Return what stands between the commas; a file may have some in its name, and a ``NAME:VALUE`` in its value.
+
+    Raises
+    ------
+    ConfigError
+        When there is nothing between two of them.
+
+    >>> split_references("birads,words.txt,from-list:mass,cyst")
+    ['birads', 'words.txt', 'from-list:mass,cyst']
+    """
+    if "," not in reference or Path(reference).expanduser().is_file():
+        return [reference]
+    parts: list[str] = []
+    for part in reference.split(","):
+        if parts and ":" in parts[-1]:
+            parts[-1] += f",{part}"
+        else:
+            parts.append(part.strip())
+    if not all(parts):
+        raise ConfigError(f"there is a comma too many in '{reference}'", "write NAME,NAME or FILE,NAME")
+    return parts
+
+
 def _means_file(host: PluginHost, reference: str) -> bool:
     name, colon, _ = reference.partition(":")
     if colon and any(name in (offer.component.name, offer.qualified) for offer in host.offers(Kind.CONCEPTS)):
         return False  # from-csv:words.txt gives a file to a source
-    if reference.lower().endswith(_FILES):
-        return True
+    if reference.lower().endswith(_FILES) or (Path(reference).suffix and Path(reference).is_file()):
+        return True  # a name has no dot
     # one slash may be plugin/name; no file without an ending can be read, so a name never hides one
     paths = reference.startswith((".", "/", "~")) or reference.count("/") > 1 or "\\" in reference
     return paths or ("/" in reference and Path(reference).exists())

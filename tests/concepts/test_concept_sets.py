@@ -48,11 +48,11 @@ broad_categories:
     found = ConceptSet.from_file(written(tmp_path, text))
     assert (found.name, found.version, found.licence, found.language) == ("toy", "0.10", "CC0-1.0", "en")
     assert found.concepts == (
-        Concept("zebra", "Second", "Z", "zebra", (), False),
-        Concept("mass", "First", "Z", "a mass", ("lump", "no"), True),
-        Concept("no", "First", "Z", "no", (), False),
-        Concept("12", "First", "Z", "12", (), False),
-        Concept("apple pie", "Only", "A", "apple pie", (), False),
+        Concept("zebra", "Second", "Z", ("zebra",), (), False),
+        Concept("mass", "First", "Z", ("a mass",), ("lump", "no"), True),
+        Concept("no", "First", "Z", ("no",), (), False),
+        Concept("12", "First", "Z", ("12",), (), False),
+        Concept("apple pie", "Only", "A", ("apple pie",), (), False),
     )
 
 
@@ -94,6 +94,10 @@ def test_a_set_and_its_concepts_are_frozen() -> None:
         ),
         ("A: {B: [{prompt: x}]}", "set.yaml:2: setting 'broad_categories.A.B.0.term' is required"),
         ("A: {B: [{term: x, synonyms: y}]}", "set.yaml:2: setting 'broad_categories.A.B.0.synonyms'"),
+        ("A: {B: [{term: x, prompts: []}]}", "set.yaml:2: setting 'broad_categories.A.B.0.prompts'"),
+        ("A: {B: [{term: x, prompts: [a, A ]}]}", "setting 'broad_categories.A.B.0': prompt 'A' is given twice"),
+        ("A: {B: [{term: x, prompt: a, prompts: [b]}]}", "broad_categories.A.B.0': give prompt or prompts, not both"),
+        ("A: {B: [{term: x, codes: [1]}]}", "set.yaml:2: setting 'broad_categories.A.B.0.codes'"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, body: str, said: str) -> None:
@@ -184,13 +188,44 @@ def test_the_fingerprint_covers_the_concepts_and_nothing_else() -> None:
         {"Findings": {"Masses": ["mass", "cyst"]}},
         {"Finding": {"Mass": ["mass", "cyst"]}},
         {"Findings": {"Mass": ["mass", {**entry, "prompt": "a cyst"}]}},
-        {"Findings": {"Mass": ["mass", {**entry, "synonyms": ["bag"]}]}},
+        {"Findings": {"Mass": ["mass", {**entry, "prompts": ["cyst", "a cyst"]}]}},
         {"Findings": {"Mass": ["mass", {**entry, "mammographic": False}]}},
     ]
     prints = {concept_set(broad_categories=change).fingerprint() for change in changes}
     assert len(prints - {first}) == len(changes)
-    same = {"Findings": {"Mass": ["mass", {**entry, "prompt": "cyst"}]}}
+    same = {"Findings": {"Mass": ["mass", {**entry, "prompt": "cyst", "opposite": "no cyst", "codes": {"X": "1"}}]}}
     assert concept_set(broad_categories=same).fingerprint() == first
+
+
+def test_synonyms_take_part_in_the_fingerprint_where_they_are_asked_for() -> None:
+    plain = concept_set()
+    named = concept_set(broad_categories={"Findings": {"Mass": ["mass", {"term": "cyst", "synonyms": ["bag"]}]}})
+    assert plain.fingerprint() == named.fingerprint()
+    assert plain.fingerprint(synonyms=True) != named.fingerprint(synonyms=True)
+
+
+def test_a_concept_carries_all_that_is_written(tmp_path: Path) -> None:
+    entry = "{term: mass, prompts: [a mass, mammogram of a mass], opposite: no mass, codes: {SCT: 129788004, X: 0.10}}"
+    found = ConceptSet.from_file(written(tmp_path, f"name: x\nbroad_categories: {{A: {{B: [{entry}, cyst]}}}}\n"))
+    mass, cyst = found.concepts
+    assert mass.prompts == ("a mass", "mammogram of a mass")
+    assert mass.prompt == "a mass"
+    assert mass.opposite == "no mass"
+    assert mass.codes == {"SCT": "129788004", "X": "0.10"}
+    assert (cyst.prompts, cyst.opposite, cyst.codes) == (("cyst",), "", {})
+    assert len({mass, cyst}) == 2
+    with pytest.raises(TypeError, match="write prompts="):
+        Concept("mass", "B", "A", "a mass")  # type: ignore[arg-type]
+
+
+def test_a_counterpart_is_of_a_broad_category_that_there_is(tmp_path: Path) -> None:
+    body = "name: x\nbroad_categories: {Findings: {Mass: [mass]}}\ncounterparts:\n"
+    found = ConceptSet.from_file(written(tmp_path, body + "  Findings: Findings and characterizations\n"))
+    assert found.counterparts == {"Findings": "Findings and characterizations"}
+    said = refusal(written(tmp_path, body + "  Findings: F\n  Finding: F\n"))
+    assert (
+        said == "set.yaml:5: setting 'counterparts.Finding': there is no broad category 'Finding'; there is: Findings"
+    )
 
 
 def test_joined_sets_keep_a_term_once_from_the_first() -> None:
@@ -212,11 +247,23 @@ def test_joined_sets_keep_a_term_once_from_the_first() -> None:
         Concept("mass", "Mass", "Findings"),
         Concept("cyst", "Mass", "Findings"),
         Concept("skin fold", "Mass", "Findings", mammographic=False),
-        Concept("hat", "Kept", "Other", "a hat", ("cap",), False),
+        Concept("hat", "Kept", "Other", ("a hat",), ("cap",), False),
     )
     assert (joined.name, joined.version, joined.licence) == ("x+y", "1+?", "MIT AND CC0-1.0")
     assert joined.sources == ("a", "b", "c")
     assert joined.language == "en"
+
+
+def test_joined_sets_keep_counterparts_opposites_and_codes() -> None:
+    broad = {"Findings": {"Mass": [{"term": "mass", "opposite": "no mass", "codes": {"X": "1"}}]}}
+    first = concept_set(broad_categories=broad, counterparts={"Findings": "F"}, licence="MIT OR Apache-2.0")
+    second = concept_set(broad_categories={"Findings": {"Mass": ["cyst"]}, "Colours": {"All": ["red"]}},
+                         counterparts={"Colours": "E", "Findings": "other"}, licence="CC0-1.0")  # fmt: skip
+    joined = join([first, second])
+    assert joined.counterparts == {"Findings": "F", "Colours": "E"}
+    assert joined.concepts[0] == first.concepts[0]
+    assert joined.licence == "(MIT OR Apache-2.0) AND CC0-1.0"
+    assert "Colours" not in join([first, concept_set()]).counterparts
 
 
 def test_joining_one_set_changes_no_concept_and_joining_none_is_refused() -> None:

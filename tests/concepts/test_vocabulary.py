@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mcd.cli.flags import concept_choices
 from mcd.errors import ConfigError, MCDError, PluginLoadError, UnknownNameError
 from mcd.host import PluginHost
 from mcd.vocabulary import load_concepts
@@ -76,3 +77,27 @@ def test_a_plugins_broken_set_is_the_plugins_fault(host: PluginHost) -> None:
 
 def test_bad_words_given_to_a_source_are_the_users_fault(host: PluginHost) -> None:
     assert "'a' is given twice" in refusal(host, "from-list:a,a", ConfigError)
+
+
+def test_commas_join_names_and_files(host: PluginHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("hat\nmass\n")
+    Path("a,b.txt").write_text("cap\n")
+    found = load_concepts(host, "good, a.txt,from-list:red,blue")
+    assert [one.term for one in found.concepts] == ["mass", "cyst", "skin fold", "side marker", "hat", "red", "blue"]
+    assert [one.term for one in load_concepts(host, "a,b.txt").concepts] == ["cap"]
+    assert "a comma too many in 'good,'" in refusal(host, "good,", ConfigError)
+    assert "the union good,a.txt takes no settings" in refusal(host, "good,a.txt", ConfigError, size=1)
+    assert "no concept set named 'bird'" in refusal(host, "good,bird", UnknownNameError)
+
+
+def test_one_flag_holds_several_sets_each_with_its_settings() -> None:
+    made = concept_choices(["birads,from-list", "x.yaml"], ["from-list.words=a,b"])
+    assert [one["plugin"] for one in made] == ["birads", "from-list", "x.yaml"]
+    assert [one["options"] for one in made] == [{}, {"words": "a,b"}, {}]
+
+
+def test_a_vocabulary_of_another_kind_says_how_it_becomes_one(host: PluginHost, tmp_path: Path) -> None:
+    (tmp_path / "words.csv").write_text("mass\n")
+    with pytest.raises(ConfigError, match="mcd concepts import"):
+        load_concepts(host, str(tmp_path / "words.csv"))

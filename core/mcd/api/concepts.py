@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import abc
 import json
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePath
@@ -14,13 +13,14 @@ from typing import Annotated
 
 import pydantic
 from pydantic import Field
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import InitErrorDetails
 
 from mcd.api.base import Configured, digest
-from mcd.documents import read_document, read_text, validate_document
+from mcd.api.concept_entries import AsWritten, BroadCategories, ConceptEntry, Name, clean, foreign, key, repeated
+from mcd.documents import Document, read_document, read_text, validate_document
 from mcd.errors import ConfigError
 
-__all__ = ["Concept", "ConceptEntry", "ConceptSet", "ConceptSource", "join"]
+__all__ = ["Concept", "ConceptEntry", "ConceptFile", "ConceptSet", "ConceptSource", "join"]
 
 _UNSORTED = "uncategorised"
 
@@ -35,79 +35,37 @@ class Concept:
         What tables and reports show; unique in its set.
     category, broad_category
         Where it belongs: broad category › category › concept.
-    prompt
-        What the dissector reads; the term where nothing else is said.
+    prompts
+        Forms of what the dissector reads, never empty; the term where nothing else is said.
     synonyms
-        Other words for it, for people who search. They are not scored.
+        Other words for it. They are scored only where synonyms are pooled.
     mammographic
         False for what is not about the breast: controls and confounders.
+    opposite
+        What is said where it is absent ("no mass"), or an empty text.
+    codes
+        Its codes in other vocabularies: name → code.
     """
 
     term: str
     category: str
     broad_category: str
-    prompt: str = ""
+    prompts: tuple[str, ...] = ()
     synonyms: tuple[str, ...] = ()
     mammographic: bool = True
+    opposite: str = ""
+    codes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        if not self.prompt:
-            object.__setattr__(self, "prompt", self.term)
+        if isinstance(self.prompts, str):
+            raise TypeError(f"concept '{self.term}': prompts is a text; write prompts=({self.prompts!r},)")
+        if not self.prompts:
+            object.__setattr__(self, "prompts", (self.term,))
 
-
-def _clean(text: str) -> str:
-    cleaned = " ".join(unicodedata.normalize("NFC", text).split())
-    if not cleaned:
-        raise ValueError("must not be empty")
-    if not cleaned.isprintable():
-        raise ValueError("has a character that cannot be printed")
-    return cleaned
-
-
-def _key(text: str) -> str:
-    """Return what makes two terms the same: neither capitals nor blanks make a difference."""
-    return " ".join(unicodedata.normalize("NFC", text).split()).casefold()
-
-
-def _named_parts(value: object) -> object:
-    if not isinstance(value, Mapping):
-        raise ValueError("must be names, each with what belongs to it: broad category, category, list of concepts")
-    seen: dict[str, str] = {}
-    for name in map(str, value):
-        if _key(name) in seen:
-            raise ValueError(f"'{name}' and '{seen[_key(name)]}' are the same name")
-        seen[_key(name)] = name
-    return value
-
-
-def _concept_list(value: object) -> object:
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise ValueError("a category holds a list of concepts, one '- term' a line")
-    return value
-
-
-Name = Annotated[str, pydantic.AfterValidator(_clean)]
-
-
-class ConceptEntry(pydantic.BaseModel):
-    """A concept as it is written in a concept set: only its term, or its term and more."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-    term: Name = Field(description="what tables and reports show")
-    synonyms: tuple[Name, ...] = Field(default=(), description="other words for it; they are not scored")
-    prompt: Name | None = Field(default=None, description="what the dissector reads; by default the term")
-    mammographic: bool | None = Field(default=None, description="by default what the set says")
-
-    @pydantic.model_validator(mode="before")
-    @classmethod
-    def _from_term(cls, value: object) -> object:
-        return {"term": value} if isinstance(value, str | int | float) else value
-
-
-Entries = Annotated[tuple[ConceptEntry, ...], Field(min_length=1), pydantic.BeforeValidator(_concept_list)]
-Categories = Annotated[dict[Name, Entries], Field(min_length=1), pydantic.BeforeValidator(_named_parts)]
-BroadCategories = Annotated[dict[Name, Categories], Field(min_length=1), pydantic.BeforeValidator(_named_parts)]
+    @property
+    def prompt(self) -> str:
+        """The first of its prompts."""
+        return self.prompts[0]
 
 
 class ConceptSet(pydantic.BaseModel):
@@ -123,20 +81,27 @@ class ConceptSet(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     name: Name = Field(description="what tables call the set")
-    version: str = Field(default="", description="change it when concepts change")
+    version: Annotated[str, AsWritten] = Field(default="", description="change it when concepts change")
     licence: str = Field(default="", description="SPDX identifier of the licence")
     language: str = Field(default="en", description="language of the terms, as in BCP 47: en, de, pt-BR")
     description: str = Field(default="", description="what the set is for")
     sources: tuple[str, ...] = Field(default=(), description="where the terms come from")
     mammographic: bool = Field(default=True, description="what concepts are unless they say otherwise")
+    counterparts: dict[Name, Name] = Field(
+        default_factory=dict,
+        description="broad category → the broad category of the published set that it stands for in the paper",
+    )
     broad_categories: BroadCategories = Field(description="broad categories › categories › concepts")
 
     @pydantic.model_validator(mode="after")
-    def _distinct_terms(self) -> ConceptSet:
-        problems = list(_repeated(self.broad_categories))
+    def _coherent(self) -> ConceptSet:
+        problems = self._problems()
         if problems:
             raise pydantic.ValidationError.from_exception_data(type(self).__name__, problems)
         return self
+
+    def _problems(self) -> list[InitErrorDetails]:
+        return [*repeated(self.broad_categories), *foreign(self.counterparts, self.broad_categories)]
 
     @cached_property
     def concepts(self) -> tuple[Concept, ...]:
@@ -146,18 +111,25 @@ class ConceptSet(pydantic.BaseModel):
                 term=entry.term,
                 category=category,
                 broad_category=broad,
-                prompt=entry.prompt or "",
+                prompts=entry.read_as,
                 synonyms=entry.synonyms,
                 mammographic=self.mammographic if entry.mammographic is None else entry.mammographic,
+                opposite=entry.opposite or "",
+                codes=entry.codes,
             )
             for broad, categories in self.broad_categories.items()
             for category, entries in categories.items()
             for entry in entries
         )
 
-    def fingerprint(self) -> str:
-        """Return a digest of the concepts in their order; the set's name and description take no part."""
-        return digest(json.dumps([list(vars(concept).items()) for concept in self.concepts]))
+    def fingerprint(self, *, synonyms: bool = False) -> str:
+        """Return a digest of what decides a run: the concepts in their order, where they belong, and their prompts.
+
+        Synonyms take part only where they are asked for, because they decide only where they are pooled. The set's
+        name and description, opposites and codes take no part.
+        """
+        decisive = ["term", "category", "broad_category", "prompts", "mammographic"] + ["synonyms"] * synonyms
+        return digest(json.dumps([[getattr(concept, name) for name in decisive] for concept in self.concepts]))
 
     @classmethod
     def from_file(cls, path: str | Path | Traversable) -> ConceptSet:
@@ -178,8 +150,11 @@ class ConceptSet(pydantic.BaseModel):
             words = [(f"{file}:{number}", line) for number, line in lines if line.strip()]
             return cls._from_rows(words, PurePath(file.name).stem, str(file))
         if file.is_file() and suffix not in (".yaml", ".yml", ".toml"):
-            raise ConfigError(f"{file}: not a kind of file that is read here", "use .yaml, .yml, .toml or .txt")
-        return validate_document(read_document(file), cls)
+            raise ConfigError(
+                f"{file}: not a kind of file that is read here",
+                "use .yaml, .yml, .toml or .txt; make one of other files with: mcd concepts import",
+            )
+        return _whole(file, ())
 
     @classmethod
     def from_words(cls, words: Sequence[str], name: str = "words") -> ConceptSet:
@@ -202,7 +177,7 @@ class ConceptSet(pydantic.BaseModel):
         seen: dict[str, str] = {}
         for where, word in rows:
             try:
-                first = seen.setdefault(_key(_clean(word)), where)
+                first = seen.setdefault(key(clean(word)), where)
             except (TypeError, ValueError) as error:
                 problems.append(f"{where}: {error}")
                 continue
@@ -214,22 +189,80 @@ class ConceptSet(pydantic.BaseModel):
         return cls.model_validate({"name": name, "broad_categories": {_UNSORTED: {_UNSORTED: terms}}})
 
 
-def _repeated(broad_categories: BroadCategories) -> Iterator[InitErrorDetails]:
-    """Yield a problem, with its place, for each term that is there already."""
-    seen: dict[str, str] = {}
-    for broad, categories in broad_categories.items():
-        for category, entries in categories.items():
-            for at, entry in enumerate(entries):
-                first = seen.get(_key(entry.term))
-                if first is None:
-                    seen[_key(entry.term)] = f"{broad} › {category}"
-                    continue
-                said = {"term": entry.term, "first": first}
-                yield InitErrorDetails(
-                    type=PydanticCustomError("repeated_term", "'{term}' is given twice, first in {first}", said),
-                    loc=("broad_categories", broad, category, at, "term"),
-                    input=None,
-                )
+class ConceptFile(ConceptSet):
+    """A concept set as it is written in a file: it may take in others that lie beside it."""
+
+    model_config = pydantic.ConfigDict(
+        title="concept set of mcd",
+        json_schema_extra={"anyOf": [{"required": [name]} for name in ("broad_categories", "includes")]},
+    )
+
+    includes: tuple[Name, ...] = Field(
+        default=(), description="files beside this one, whose concepts come first; a term of several is kept once"
+    )
+    broad_categories: BroadCategories = Field(
+        default_factory=dict, description="broad categories › categories › concepts; not needed beside includes"
+    )
+
+    @pydantic.field_validator("includes")
+    @classmethod
+    def _beside(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name in (".", "..") or any(mark in name for mark in "/\\:"):
+                raise ValueError(f"'{name}' is not the name of a file beside this one")
+        return names
+
+    def _problems(self) -> list[InitErrorDetails]:
+        if self.includes:  # what a counterpart names may be in another file
+            return list(repeated(self.broad_categories))
+        if not self.broad_categories:
+            return [InitErrorDetails(type="missing", loc=("broad_categories",), input=None)]
+        return super()._problems()
+
+
+def _whole(file: Path | Traversable, within: tuple[str, ...]) -> ConceptSet:
+    """Return the set of a file, with all it includes; ``within`` names the files that include it."""
+    document = read_document(file)
+    written = validate_document(document, ConceptFile)
+    own = ConceptSet.model_construct(**{name: getattr(written, name) for name in ConceptSet.model_fields})
+    if not written.includes:
+        return own
+    parts = [
+        _included(file, name, (*within, file.name), f"{document.source}:{document.line(('includes', at))}")
+        for at, name in enumerate(written.includes)
+    ]
+    return _including(own, parts, document)
+
+
+def _included(file: Path | Traversable, name: str, within: tuple[str, ...], where: str) -> ConceptSet:
+    if name in within:
+        raise ConfigError(f"{where}: the files include each other: {' › '.join((*within, name))}")
+    folder = getattr(file, "parent", None)  # paths and files in a zip have one, other Traversables need not
+    beside = folder.joinpath(name) if isinstance(folder, Traversable) else None
+    if beside is None or not beside.is_file():
+        raise ConfigError(f"{where}: there is no file {name} beside {file.name}")
+    if PurePath(name).suffix.lower() == ".txt":
+        return ConceptSet.from_file(beside)
+    return _whole(beside, within)
+
+
+def _including(own: ConceptSet, parts: Sequence[ConceptSet], document: Document) -> ConceptSet:
+    """Return a set with those it includes; what it says about itself overrules what they say about themselves."""
+    joined = join([*parts, own] if own.broad_categories else parts)
+    problems = list(foreign(own.counterparts, joined.broad_categories))
+    if problems:
+        where = f"{document.source}:{document.line(problems[0]['loc'])}"
+        raise ConfigError(f"{where}: setting '{'.'.join(map(str, problems[0]['loc']))}': {problems[0]['type']}")
+    return joined.model_copy(
+        update={
+            "name": own.name,
+            "version": own.version or "+".join(one.version or "?" for one in parts),
+            "licence": _licences([own, *parts]),
+            "description": own.description or joined.description,
+            "sources": tuple(dict.fromkeys([*own.sources, *joined.sources])),
+            "counterparts": joined.counterparts | own.counterparts,
+        }
+    )
 
 
 class ConceptSource(Configured, abc.ABC):
@@ -259,9 +292,10 @@ def join(sets: Sequence[ConceptSet]) -> ConceptSet:
     seen: set[str] = set()
     joined: dict[str, dict[str, list[dict[str, object]]]] = {}
     for concept in (concept for one in sets for concept in one.concepts):
-        if _key(concept.term) not in seen:
-            seen.add(_key(concept.term))
+        if key(concept.term) not in seen:
+            seen.add(key(concept.term))
             entry = {name: value for name, value in vars(concept).items() if name in ConceptEntry.model_fields}
+            entry["opposite"] = concept.opposite or None
             joined.setdefault(concept.broad_category, {}).setdefault(concept.category, []).append(entry)
 
     def all_of(values: Iterable[str], between: str) -> str:
@@ -271,10 +305,19 @@ def join(sets: Sequence[ConceptSet]) -> ConceptSet:
         {
             "name": "+".join(one.name for one in sets),
             "version": "+".join(one.version or "?" for one in sets),
-            "licence": all_of((one.licence for one in sets), " AND "),  # the way SPDX joins them
+            "licence": _licences(sets),
             "language": all_of((one.language for one in sets), ", "),
             "description": all_of((one.description for one in sets), "\n"),
             "sources": tuple(dict.fromkeys(source for one in sets for source in one.sources)),
+            "counterparts": {
+                name: one.counterparts[name] for one in reversed(sets) for name in one.counterparts if name in joined
+            },
             "broad_categories": joined,
         }
     )
+
+
+def _licences(sets: Iterable[ConceptSet]) -> str:
+    """Return the licences of several sets the way SPDX joins them, each once."""
+    parts = dict.fromkeys(part for one in sets for part in one.licence.split(" AND ") if part)
+    return " AND ".join(f"({part})" if " OR " in part and len(parts) > 1 and part[0] != "(" else part for part in parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mcd.api.base import Configured
@@ -54,6 +54,10 @@ class Dissector(Configured, abc.ABC):
     def too_long(self, texts: Sequence[str]) -> list[str]:
         """Return those of the texts that are longer than what is read of them; the engine says so to the user."""
         return []
+
+    def unknown(self, texts: Sequence[str]) -> Mapping[str, Sequence[str]] | None:
+        """Return text → the words of it that the tokenizer does not know; None where that cannot be told."""
+        return None
 
 
 def check_templates(templates: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from mcd.cli.concept_checks import coverage, lint
 from mcd.components import Kind
 from mcd.errors import MCDError
 
@@ -17,22 +20,28 @@ if TYPE_CHECKING:
     from mcd.api.concepts import Concept, ConceptSet
     from mcd.cli.plugins import HasHost
     from mcd.host import Offer, PluginHost
+    from mcd.vocabularies.importing import Imported, Precedence
 
 __all__ = ["concepts"]
 
 
 @click.group()
 def concepts() -> None:
-    """List concept sets, or show one."""
+    """List concept sets, show one, check one, or import one."""
+
+
+concepts.add_command(lint)
+concepts.add_command(coverage)
 
 
 @concepts.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def list_(state: HasHost, as_json: bool) -> None:
-    """List the concept sets on offer, and the broken ones with the reason.
+    """List the concept sets on offer.
 
-    A set that a plugin makes by code is not made to be listed: see it with mcd concepts show NAME.
+    Broken ones are listed with the reason. A set that a plugin makes by code is not made to be listed: see it with
+    mcd concepts show NAME.
     """
     host = state.host
     rows = [_described(host, offer) for offer in host.offers(Kind.CONCEPTS)]
@@ -78,16 +87,18 @@ def _described(host: PluginHost, offer: Offer) -> dict[str, str | int | None]:
         row["reason"] = str(error)
         return row
     row.update(version=found.version, concepts=len(found.concepts), licence=found.licence)
+    if not row["description"]:
+        row["description"] = found.description.partition(". ")[0].removesuffix(".")
     return row
 
 
 @concepts.command()
-@click.argument("reference", metavar="NAME|FILE")
+@click.argument("reference", metavar="NAME|FILE[,…]")
 @click.option("--concepts-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: every concept with prompt and synonyms.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: every concept with prompts and synonyms.")
 @click.pass_obj
 def show(state: HasHost, reference: str, concepts_arg: tuple[str, ...], as_json: bool) -> None:
-    """Show a concept set: broad categories, categories and concepts.
+    """Show broad categories, categories, concepts.
 
     \b
     mcd concepts show birads
@@ -104,9 +115,12 @@ def show(state: HasHost, reference: str, concepts_arg: tuple[str, ...], as_json:
 
 
 def _data(found: ConceptSet) -> dict[str, object]:
+    from mcd.vocabularies.lint import groups
+
     return {
-        **found.model_dump(mode="json", include={"name", "version", "licence", "language", "description", "sources"}),
+        **found.model_dump(mode="json", exclude={"mammographic", "broad_categories"}),
         "fingerprint": found.fingerprint(),
+        "groups": [asdict(group) for group in groups(found)],
         "concepts": [asdict(concept) for concept in found.concepts],
     }
 
@@ -115,6 +129,8 @@ def _print_tree(found: ConceptSet) -> None:
     from rich.console import Console
     from rich.text import Text
     from rich.tree import Tree
+
+    from mcd.vocabularies.lint import groups
 
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -127,9 +143,9 @@ def _print_tree(found: ConceptSet) -> None:
     grouped: dict[str, dict[str, list[Concept]]] = {}
     for concept in found.concepts:
         grouped.setdefault(concept.broad_category, {}).setdefault(concept.category, []).append(concept)
-    for broad, categories in grouped.items():
-        tree = Tree(Text(f"{broad} ({sum(map(len, categories.values()))})", style="bold"))
-        for category, members in categories.items():
+    for group in groups(found):
+        tree = Tree(Text(f"{group.name} ({group.concepts} = {group.share:.1%})", style="bold"))
+        for category, members in grouped[group.name].items():
             _add_category(tree, category, members)
         console.print(tree)
     if not all(concept.mammographic for concept in found.concepts):
@@ -142,3 +158,92 @@ def _add_category(tree: Tree, category: str, members: list[Concept]) -> None:
     branch = tree.add(Text(f"{category} ({len(members)})", style="cyan"))
     terms = [concept.term if concept.mammographic else f"{concept.term}*" for concept in members]
     branch.add(Text(", ".join(terms)))
+
+
+@concepts.command()
+def schema() -> None:
+    """Print the JSON schema of concept set files.
+
+    For editors:
+
+    \b
+    mcd concepts schema > concept-set.schema.json
+    """  # noqa: D301 -- \b keeps click from rewrapping
+    from mcd.api.concepts import ConceptFile
+
+    click.echo(json.dumps(ConceptFile.model_json_schema(), indent=2, ensure_ascii=False))
+
+
+@concepts.command("import")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--output", "-o", required=True, metavar="OUT.yaml", type=click.Path(path_type=Path),
+              help="Where the concept set goes.")  # fmt: skip
+@click.option("--name", help="What tables call the set.  [default: as the file is called]")
+@click.option("--licence", default="", metavar="SPDX", help="Licence of the terms, such as CC-BY-4.0.")
+@click.option("--language", default="en", show_default=True, help="Language of the terms.")
+@click.option("--precedence", type=click.Choice(["last", "first"]), default="last", show_default=True,
+              help="Which place counts for a term in several; last as published.")  # fmt: skip
+@click.option("--controls", multiple=True, metavar="BROAD CATEGORY",
+              help="A broad category that says nothing about the breast. Repeatable.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace OUT.yaml.")
+def import_(
+    files: tuple[Path, ...], output: Path, name: str | None, licence: str, language: str, precedence: Precedence,
+    controls: tuple[str, ...], overwrite: bool,
+) -> None:  # fmt: skip
+    """Make a concept set of other files.
+
+    \b
+    mcd concepts import words.txt -o words.yaml --licence CC0-1.0
+    mcd concepts import list.txt categories.xlsx -o published.yaml \\
+        --licence CC-BY-NC-4.0 --controls Environmental_and_Natural
+
+    Read are word lists (.txt, one term a line), workbooks (.xlsx: sheets are broad categories, columns are
+    categories), tables (.csv, .tsv: term, category, broad_category, synonyms with | between, prompt, opposite,
+    mammographic) and .json (terms in lists below categories, or below broad categories and categories). With a list
+    and a file with categories, the list says which terms there are.
+    """  # noqa: D301 -- \b keeps click from rewrapping
+    from mcd.embedding import check_output
+    from mcd.errors import UsageError
+    from mcd.files import write_atomically
+    from mcd.vocabularies.importing import import_files
+
+    check_output(output, ".yaml")
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} exists already", "choose another --output, or give --overwrite")
+    made = import_files(
+        files, name or output.stem, licence=licence, language=language, precedence=precedence, controls=controls
+    )
+    write_atomically(output, made.document.encode())
+    _print_import(made, precedence)
+    if not licence:
+        click.echo("warning: no licence is given; say whose terms these are with --licence", err=True)
+    click.echo(f"concept set: {output}")
+    click.echo(f"next: mcd concepts lint {output}")
+
+
+_MOST = 20
+"""How many terms a list on the terminal names."""
+
+
+def _print_import(made: Imported, precedence: str) -> None:
+    width = max(len(name) for name in made.counts)
+    for name, count in made.counts.items():
+        click.echo(f"{name:<{width}}  {count:>5}")
+    click.echo("\nbroad category: terms in it, kept there")
+    for broad, (inside, kept) in made.groups.items():
+        click.echo(f"  {broad}: {inside}, {kept}")
+    lines = {
+        f"in several places; the {precedence} one counts": [
+            f"{term}: {'; '.join(places)}" for term, places in made.several.items()
+        ],
+        "in the list, without a category": list(made.without_category) if len(made.groups) > 1 else [],
+        "with a category, not in the list: left out": list(made.not_listed),
+    }
+    for title, found in lines.items():
+        if found:
+            click.echo(f"\n{title}: {len(found)}")
+        for line in found[:_MOST]:
+            click.echo(textwrap.fill(line, 80, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
+        if len(found) > _MOST:
+            click.echo(f"  … and {len(found) - _MOST} more")
+    click.echo()

@@ -245,7 +245,7 @@ def _check_plugin(host: PluginHost, record: PluginRecord) -> bool:
         for component in components:
             what = f"{kind.label} {component.name}"
             try:
-                host.load(kind, f"{record.name}/{component.name}")
+                _load(host, kind, f"{record.name}/{component.name}")
                 click.echo(f"  ok      {what}")
             except MissingDependencyError as error:
                 click.echo(f"  missing {what}: {error.hint}")
@@ -256,8 +256,17 @@ def _check_plugin(host: PluginHost, record: PluginRecord) -> bool:
     return sound
 
 
+def _load(host: PluginHost, kind: Kind, name: str) -> None:
+    """Import a component; a concept set that is a file is read, too."""
+    found = host.load(kind, name)
+    if kind is Kind.CONCEPTS and not isinstance(found, type):
+        from mcd.vocabulary import load_concepts
+
+        load_concepts(host, name)
+
+
 def _echo_traceback(error: BaseException | None) -> None:
-    if error is not None and not isinstance(error, PluginLoadError):  # those say all there is to say
+    if error is not None and not isinstance(error, PluginLoadError | UsageError):  # those say all there is to say
         click.echo(textwrap.indent("".join(traceback.format_exception(error)).rstrip(), " " * 10))
 
 

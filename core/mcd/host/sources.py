@@ -7,19 +7,23 @@ import importlib.metadata
 import re
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
+from mcd.components import Component
 from mcd.errors import PluginLoadError
-from mcd.hookspecs import PROJECT
+from mcd.hookspecs import PROJECT, hookimpl
 from mcd.host.records import PluginRecord, one_line
 from mcd.version import DISTRIBUTION
 
 __all__ = ["Choice", "Source", "file_source", "installed_sources", "normalise"]
 
-_SECTION = re.compile(rf"^\s*\[\s*{PROJECT}\s*\]", re.MULTILINE)
+_SETS = f"{PROJECT}.concept_sets"
+"""The entry points that name a file instead of a module: ``acme-words = acme_words:words.yaml``."""
+
+_SECTION = re.compile(rf"^\s*\[\s*({PROJECT}|{re.escape(_SETS)})\s*\]", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -158,9 +162,28 @@ def _of_distribution(distribution: importlib.metadata.Distribution, name: str, v
 
     try:
         points = distribution.entry_points.select(group=PROJECT)
-        return [Source(PluginRecord(point.name, name, version, point.value), point.load) for point in points]
+        found = [Source(PluginRecord(point.name, name, version, point.value), point.load) for point in points]
+        files = [(point.name, point.value) for point in distribution.entry_points.select(group=_SETS)]
+        summary = distribution.metadata["Summary"] or "" if files else ""
     except Exception as error:  # the file is somebody else's; whatever it provokes concerns them only
         return [unreadable(error)]
+    if files:
+        found.append(Source(PluginRecord(normalise(name), name, version), lambda: _DeclaredSets(files, summary)))
+    return found
+
+
+class _DeclaredSets:
+    """The plugin of a distribution without code: its metadata says which concept sets lie in it."""
+
+    def __init__(self, files: Sequence[tuple[str, str]], summary: str) -> None:
+        self._files, self._summary = files, summary
+
+    @hookimpl
+    def mcd_register_concept_sets(self) -> list[Component]:
+        for name, target in self._files:
+            if not re.fullmatch(r"\w+(\.\w+)*:.+\.ya?ml", target):
+                raise PluginLoadError(f"entry point '{name}' of group {_SETS}: {target!r} is not 'package:file.yaml'")
+        return [Component(name, target, self._summary) for name, target in self._files]
 
 
 def file_source(path: Path, taken: Iterable[PluginRecord]) -> Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.resources
+import importlib.util
 import inspect
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -76,7 +77,7 @@ def _resolved(offer: Offer) -> object:
     own_file = offer.record.file
     is_own = bool(own_file) and module_name == Path(own_file).stem
     if offer.kind is Kind.CONCEPTS and attribute.endswith(_FILES):
-        folder = Path(own_file).resolve().parent if is_own else importlib.resources.files(module_name)
+        folder = Path(own_file).resolve().parent if is_own else _folder(module_name)
         return _existing(offer, folder.joinpath(attribute))
     # a plugin file calls itself by its stem; its module has a name that no other file can have
     module = importlib.import_module(offer.record.module if is_own else module_name)
@@ -89,6 +90,17 @@ def _resolved(offer: Offer) -> object:
         raise _failure(offer, f"{module_name} has no '{attribute}'", nearest(attribute, there))
     _check(offer, found)
     return found
+
+
+def _folder(package: str) -> Traversable:
+    """Return the folder of a package without importing it: a vocabulary needs no Python, and runs none."""
+    top, *below = package.split(".")
+    spec = importlib.util.find_spec(top)
+    for location in (spec.submodule_search_locations or ()) if spec is not None else ():
+        folder = Path(location, *below)
+        if folder.is_dir():
+            return folder
+    return importlib.resources.files(package)  # it lies in a zip file, or is not there
 
 
 def _existing(offer: Offer, file: Traversable) -> Traversable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pydantic
@@ -44,6 +44,10 @@ class _Dissector(mcd.Dissector):
     def too_long(self, texts: Sequence[str]) -> list[str]:
         """Return the texts of more than 256 tokens."""
         return [text for text in texts if self._tokenizer.length(text) > LENGTH]
+
+    def unknown(self, texts: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return text → the words of it that become [UNK]."""
+        return {text: words for text in texts if (words := self._tokenizer.unknown(text))}
 
     def fingerprint(self) -> str:
         """Return a digest of how texts are read; the engine adds the weights. Names of files do not count."""

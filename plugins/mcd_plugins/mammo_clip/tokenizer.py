@@ -115,3 +115,7 @@ class Tokenizer:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return len(self._tokenizer(text, verbose=False)["input_ids"])
+
+    def unknown(self, text: str) -> list[str]:
+        """Return the words of a text that become [UNK]."""
+        return [word for word in text.split() if "[UNK]" in self._tokenizer.tokenize(word)]

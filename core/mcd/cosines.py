@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Literal
 
 import torch
+import torch.nn.functional as functional
 
 from mcd.errors import DataError
 
-__all__ = ["FLOATS", "Cosines", "Matrix", "Similarity"]
+__all__ = ["FLOATS", "Cosines", "Matrix", "Pooled", "Similarity"]
 
 FLOATS = 2**27
 """Floats that one piece of P or of A may take: 512 MiB."""
+
+_KEPT = 2**25
+"""Floats up to which P is computed once and kept: 128 MiB."""
 
 
 class Similarity(abc.ABC):
@@ -46,6 +52,16 @@ class Similarity(abc.ABC):
             part = slice(start, min(start + step, self.concepts))
             yield part, self.to(part)
 
+    def embeddings(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the normalised embeddings of some images, ``(len(rows), D)``.
+
+        Raises
+        ------
+        DataError
+            When there are only cosines.
+        """
+        raise DataError("this scorer reads image embeddings, and there are only similarities")
+
 
 class Matrix(Similarity):
     """P that is there already, ``(images, concepts)``."""
@@ -72,6 +88,8 @@ class Cosines(Similarity):
         Embeddings ``(images, D)`` and ``(concepts, D)``; need not be normalised.
     ids, terms
         What they are of, for messages.
+    reference
+        ``(D,)``: a prompt without a concept; its cosine with the image is subtracted.
 
     Raises
     ------
@@ -79,20 +97,84 @@ class Cosines(Similarity):
         When an embedding is zero or not finite, naming the image or the concept.
     """
 
-    def __init__(self, images: torch.Tensor, texts: torch.Tensor, ids: Sequence[str], terms: Sequence[str]) -> None:
+    def __init__(
+        self, images: torch.Tensor, texts: torch.Tensor, ids: Sequence[str], terms: Sequence[str],
+        reference: torch.Tensor | None = None,
+    ) -> None:  # fmt: skip
         for embeddings, names, kind in ((images, ids, "image"), (texts, terms, "concept")):
             norms = embeddings.norm(dim=1)
             broken = (~torch.isfinite(norms) | (norms == 0)).nonzero().flatten().tolist()
             if broken:
                 raise DataError(f"the dissector's embedding of {kind} '{names[broken[0]]}' is zero or not finite")
-        self._images = torch.nn.functional.normalize(images, dim=1)
-        self._texts = torch.nn.functional.normalize(texts, dim=1).T.contiguous()
+        self._images = functional.normalize(images, dim=1)
+        self._texts = functional.normalize(texts, dim=1).T.contiguous()
+        self._reference = None if reference is None else self._images @ functional.normalize(reference, dim=0)
         self.images, self.concepts = len(images), len(texts)
+
+    @cached_property
+    def _all(self) -> torch.Tensor:
+        return self.to(slice(0, self.concepts))
 
     def of(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the cosines of some images."""
-        return self._images[rows] @ self._texts
+        if self.images * self.concepts <= _KEPT:
+            return self._all[rows]
+        found = self._images[rows] @ self._texts
+        return found if self._reference is None else found.sub_(self._reference[rows, None])
 
     def to(self, concepts: slice) -> torch.Tensor:
         """Return the cosines with some concepts."""
-        return self._images @ self._texts[:, concepts]
+        found = self._images @ self._texts[:, concepts]
+        return found if self._reference is None else found.sub_(self._reference[:, None])
+
+    def embeddings(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the normalised embeddings of some images."""
+        return self._images[rows]
+
+
+class Pooled(Similarity):
+    """The similarity of images to concepts that have several names each: pooled before any scorer sees it.
+
+    ``max`` takes the name that is nearest to the image, ``log-mean-exp`` is
+    ``(1/s) log mean over names of exp(s · cosine)`` with sharpness s: the mean of the names' chances in a softmax of
+    that temperature. The mean, not the sum, so that a concept gains nothing by having many names.
+
+    Parameters
+    ----------
+    names
+        The similarity to every name, ``(images, names)``.
+    owner
+        Which concept each name is of, ascending, none left out.
+    """
+
+    def __init__(
+        self, names: Similarity, owner: Sequence[int], how: Literal["max", "log-mean-exp"], sharpness: float
+    ) -> None:
+        self._names, self._owner, self._how, self._sharpness = names, torch.tensor(owner), how, sharpness
+        self._counts = torch.bincount(self._owner)
+        self._ends = [0, *self._counts.cumsum(0).tolist()]
+        self.images, self.concepts = names.images, len(self._counts)
+
+    def of(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the pooled similarity of some images."""
+        return self._pooled(self._names.of(rows), slice(0, self.concepts))
+
+    def to(self, concepts: slice) -> torch.Tensor:
+        """Return the pooled similarity of all images to some concepts."""
+        start, stop, _ = concepts.indices(self.concepts)
+        return self._pooled(self._names.to(slice(self._ends[start], self._ends[stop])), slice(start, stop))
+
+    def _pooled(self, names: torch.Tensor, concepts: slice) -> torch.Tensor:
+        owner = self._owner[self._ends[concepts.start] : self._ends[concepts.stop]] - concepts.start
+        where = owner.expand(len(names), -1)
+        highest = names.new_full((len(names), concepts.stop - concepts.start), float("-inf"))
+        highest.scatter_reduce_(1, where, names, "amax")
+        if self._how == "max":
+            return highest
+        above = names.sub(highest.gather(1, where)).mul_(self._sharpness).exp_()
+        mean = torch.zeros_like(highest).scatter_add_(1, where, above).div_(self._counts[concepts])
+        return highest.add_(mean.log_().div_(self._sharpness))
+
+    def embeddings(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the normalised embeddings of some images."""
+        return self._names.embeddings(rows)

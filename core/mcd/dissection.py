@@ -19,13 +19,13 @@ from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES
 from mcd.files import write_atomically
 from mcd.manifest import Manifest
+from mcd.results import Results
 
-__all__ = ["Dissection", "load", "read_study", "write_probe_map", "write_results", "write_study"]
+__all__ = ["Dissection", "load", "read_study", "write_probe_map", "write_study"]
 
 _KNOWN = ("source", "patient", "exam", "view", "laterality", "density", "assessment", "vendor", "implant", "split",
           "collection")  # fmt: skip
 
-LABELS = "labels.parquet"
 PRIVATE = "private"
 """The folder of what ties a run to files and people. It is not for sharing: labels and reports are whole without it,
 scoring anew and naming images are not possible."""
@@ -41,17 +41,19 @@ class Dissection:
     Attributes
     ----------
     labels
-        The label table, long form: target, layer, neuron, status, rank, concept, category,
-        broad_category, score. A neuron has as many rows as it keeps concepts, best first; one without
+        The label table, long form: target, layer, neuron, status, verdict, rank, concept, category,
+        broad_category, score, z, p, q. A neuron has as many rows as it keeps concepts, best first; one without
         a label has one row whose ``status`` says why: dead, constant or unscored.
     manifest
         What went in.
+    results
+        All tables: besides the labels those of neurons, nulls, explanations and controls (`mcd.results.Results`).
     folder
         The run folder.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, labels: pd.DataFrame) -> None:
-        self.folder, self.manifest, self.labels = folder, manifest, labels
+    def __init__(self, folder: Path, manifest: Manifest, results: Results) -> None:
+        self.folder, self.manifest, self.results = folder, manifest, results
 
     def __repr__(self) -> str:
         neurons = sum(layer.neurons for layer in self.manifest.layers)
@@ -59,6 +61,11 @@ class Dissection:
             f"<Dissection of {self.manifest.target} by {self.manifest.dissector}: {len(self.layers)} layers, "
             f"{neurons} neurons, {self.manifest.images} images>"
         )
+
+    @property
+    def labels(self) -> pd.DataFrame:
+        """The label table."""
+        return self.results.labels
 
     @property
     def layers(self) -> list[str]:
@@ -172,15 +179,9 @@ class Dissection:
         except OSError as error:
             raise StoreError(f"cannot save into {folder}: {error.strerror}") from None
         record = self.manifest.store.model_copy(update={"folder": "."})
-        write_results(folder, self.manifest.model_copy(update={"store": record}), self.labels)
+        self.results.write(folder)
+        self.manifest.model_copy(update={"store": record}).write(folder)
         return folder
-
-
-def write_results(folder: Path, manifest: Manifest, labels: pd.DataFrame) -> None:
-    """Write labels.parquet, labels.csv and the manifest of a finished run."""
-    write_atomically(folder / LABELS, labels.to_parquet(index=False))
-    write_atomically(folder / "labels.csv", labels.to_csv(index=False, lineterminator="\n").encode())
-    manifest.write(folder)
 
 
 def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str]) -> None:
@@ -247,8 +248,4 @@ def load(folder: str | Path) -> Dissection:
     manifest = Manifest.read(folder)
     if manifest.status != "finished":
         raise DataError(f"the run in {folder} is not finished ({manifest.status})", "run the same command again")
-    try:
-        labels = pd.read_parquet(folder / LABELS)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"cannot read {folder / LABELS}: {error}") from None
-    return Dissection(folder, manifest, labels)
+    return Dissection(folder, manifest, Results.read(folder))

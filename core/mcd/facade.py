@@ -48,6 +48,7 @@ def dissect(
     pooling: str = "avg",
     labels_per_neuron: int = 10,
     calibration: Mapping[str, object] | None = None,
+    prompts: Mapping[str, object] | None = None,
     output: str | Path | None = None,
     device: str = "auto",
     precision: Literal["fp32", "bf16", "fp16"] = "fp32",
@@ -61,6 +62,7 @@ def dissect(
     recipe: str | Mapping[str, object] | None = None,
     cache: str | Path | None = None,
     keep_identifiers: bool = False,
+    controls: bool = False,
     progress: bool = True,
     plugin_files: Sequence[str | Path] = (),
 ) -> Dissection:
@@ -92,10 +94,14 @@ def dissect(
     calibration
         How labels are told from chance: ``{"q": 0.1, "exchangeable": "image"}``; see
         `mcd.calibration.settings.Calibration`.
+    prompts
+        How concepts are put to the dissector: ``{"templates": ["a mammogram showing {concept}"]}``; see
+        `mcd.wording.Wording`.
     output
         A run folder to keep; an interrupted run in it goes on. By default a temporary one that goes with the
         dissection; `Dissection.save` keeps it.
-    device, precision, batch_size, workers, on_error, where, limit, per_patient, seed, recipe, cache, keep_identifiers
+    device, precision, batch_size, workers, on_error, where, limit, per_patient, seed, recipe, cache, keep_identifiers,
+    controls
         As in a study file; see `mcd.study.Study`.
     progress
         Show progress bars on standard error.
@@ -136,10 +142,10 @@ def dissect(
     study = _study(
         models=({**model_choice.model_dump(), "layers": patterns, "pooling": pooling},), dissectors=dissector_choice,
         dataset=dataset_choice, scorer=scorer_choice, concepts=concept_choices, labels_per_neuron=labels_per_neuron,
-        calibration=dict(calibration or {}),
+        calibration=dict(calibration or {}), prompts=dict(prompts or {}),
         device=device, precision=precision, batch_size=batch_size, workers=workers, on_error=on_error,
         where=where, limit=limit, per_patient=per_patient, seed=seed, recipe=recipe_choice, cache=cache,
-        keep_identifiers=keep_identifiers,
+        keep_identifiers=keep_identifiers, controls=controls,
     )  # fmt: skip
     folder = Path(tempfile.mkdtemp(prefix="mcd-")) if output is None else Path(output)
     prepared = Prepared(

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from mcd.api.concepts import Concept
-from mcd.api.scorer import Scorer, TopKScorer
+from mcd.api.scorer import Explanation, Scorer, TopKScorer
 from mcd.calibration.exchange import Exchange, Rows
+from mcd.calibration.fdr import QValues
 from mcd.calibration.judging import Judged, judge
-from mcd.calibration.null import Chance, PermutedColumns, Rankings
+from mcd.calibration.null import Chance, PermutedColumns
 from mcd.calibration.settings import Calibration
+from mcd.calibration.thresholds import local_threshold, reaches
 from mcd.clock import Clock
 from mcd.cosines import Similarity
 from mcd.dissection import Dissection
 from mcd.events import LayerScored
+from mcd.label_table import (
+    EXPLANATION_COLUMNS,
+    NEURON_COLUMNS,
+    NULL_COLUMNS,
+    explanation_table,
+    label_table,
+    neuron_table,
+    null_table,
+)
 from mcd.manifest import LayerSummary
-from mcd.scoring import LayerScores, Live, all_scores, best, evidence, evidence_by_chance, live_neurons, spread
+from mcd.nulls import PermutationNull, TopKNull
+from mcd.results import Results
+from mcd.scoring import LayerScores, Live, all_scores, best, evidence, live_neurons, spread
 
-__all__ = ["COLUMNS", "Labeller", "Scored", "label_table"]
-
-COLUMNS = (
-    "target", "layer", "neuron", "status", "verdict", "rank", "concept", "category", "broad_category", "score", "z",
-    "p", "q",
-)  # fmt: skip
-"""Columns of the label table. ``status``: labelled, tied, dead, constant or unscored (see `mcd.scoring.Live`);
-``verdict``: what chance says, see `mcd.calibration.judging.VERDICTS`."""
+__all__ = ["Labeller", "Scored"]
 
 _CLUSTERED = 0.05
 """Share of the images by whose patients neurons are told apart that are seen through all activations."""
@@ -51,15 +56,21 @@ class Scored:
         Numbers of those that respond; ``order`` and ``judged`` are of these alone.
     order
         ``(live neurons, labels)``: their best concepts, best first.
+    kind
+        Which null of its layer each live neuron shares, ``(live neurons,)``.
     judged
         What chance says; None where it was not asked.
+    explanations
+        What the scorer says of neurons by several concepts together.
     """
 
     layer: str
     scores: LayerScores
     live: tuple[int, ...]
     order: torch.Tensor
+    kind: Rows
     judged: Judged | None
+    explanations: Sequence[Explanation] = ()
 
 
 class Labeller:
@@ -90,22 +101,28 @@ class Labeller:
         self.unit = auto if calibration.exchangeable == "auto" else calibration.exchangeable
         self.exchange = Exchange.of(patients, "patient" if self.unit == "patient" else "image")
 
-    def labels(self, dissection: Dissection, clock: Clock) -> tuple[pd.DataFrame, list[LayerSummary]]:
-        """Return the label table of all layers, and a summary of each."""
-        tables, summaries = [], []
-        target = dissection.manifest.target
+    def label(
+        self, dissection: Dissection, clock: Clock, activations: Callable[[str], torch.Tensor] | None = None
+    ) -> Results:
+        """Return what is said of all layers.
+
+        Parameters
+        ----------
+        activations
+            Returns A of a layer, by default the run's own.
+        """
+        made = _Tables(dissection.manifest.target, self.concepts, self.unit, self.calibration,
+                       self.scorer.higher_is_better)  # fmt: skip
         with clock.stage("score", len(dissection.layers), "layers") as advanced:
-            sources = {layer: partial(dissection.activations, layer) for layer in dissection.layers}
+            read = activations or dissection.activations
+            sources = {layer: partial(read, layer) for layer in dissection.layers}
             for found in self.scored(sources):
                 if found.scores.reason:
                     clock.warn(f"layer {found.layer} has no labels: {found.scores.reason}")
-                tables.append(
-                    label_table(target, found.layer, found.scores, self.concepts, found.order, found.live, found.judged)
-                )
-                summaries.append(_summary(found, self.unit))
-                clock.emit(LayerScored(target, found.layer, summaries[-1].neurons, summaries[-1].labelled))
+                summary = made.add(found)
+                clock.emit(LayerScored(dissection.manifest.target, found.layer, summary.neurons, summary.labelled))
                 advanced(1)
-        return pd.concat(tables, ignore_index=True), summaries
+        return made.results()
 
     def scored(self, sources: Mapping[str, Callable[[], torch.Tensor]]) -> Iterator[Scored]:
         """Yield every layer, scored and judged.
@@ -120,11 +137,11 @@ class Labeller:
                 yield self._whole(layer, activations())
             return
         ranked = {layer: live_neurons(self.scorer, activations()) for layer, activations in sources.items()}
-        null = _TopKNull(self.scorer, self.cosines, self.exchange, list(ranked.values()), self.calibration)
+        null = TopKNull(self.scorer, self.cosines, self.exchange, list(ranked.values()), self.calibration)
         for layer, found in ranked.items():
             yield self._ranked(layer, found, null)
 
-    def _ranked(self, layer: str, found: Live, null: _TopKNull) -> Scored:
+    def _ranked(self, layer: str, found: Live, null: TopKNull) -> Scored:
         scorer = self.scorer
         assert isinstance(scorer, TopKScorer)
         if found.ranked is None:
@@ -143,10 +160,12 @@ class Labeller:
         if self.exchange.blocks:
             top = max(2, round(_CLUSTERED * len(live)))
             kind = self.exchange.clustering(live.topk(top, dim=0).indices.numpy())
-        null = _PermutationNull(self.scorer, self.cosines, PermutedColumns(self.exchange, live, kind,
-                                                                           self.calibration.null_seed),
-                                kind, live.shape[1])  # fmt: skip
-        return self._judged(layer, found, scores, scores, kind, null.of, dear=True)
+        columns = PermutedColumns(self.exchange, live, kind, self.calibration.null_seed)
+        null = PermutationNull(self.scorer, self.cosines, columns, kind, live.shape[1])
+        explained = [
+            replace(one, neuron=found.live[one.neuron]) for one in self.scorer.explain(live, self.cosines.whole)
+        ]
+        return replace(self._judged(layer, found, scores, scores, kind, null.of, dear=True), explanations=explained)
 
     def _judged(
         self, layer: str, found: Live, scores: torch.Tensor, measured: torch.Tensor, kind: Rows,
@@ -161,108 +180,15 @@ class Labeller:
                 most = max(settings.draws, settings.most_draws // 4)
                 settings = settings.model_copy(update={"most_draws": most})
             judged = judge(measured if higher else -measured, order, kind, chance, self.concepts, settings)
-        return Scored(layer, spread(scores, found), found.live, order, judged)
+        return Scored(layer, spread(scores, found), found.live, order, kind, judged)
 
     def _silent(self, layer: str, found: Live) -> Scored:
         nothing = torch.full((len(found.live), self.cosines.concepts), float("nan"))
         order = torch.zeros(len(found.live), min(self.count, self.cosines.concepts), dtype=torch.int64)
-        return Scored(layer, spread(nothing, found), found.live, order, None)
+        return Scored(layer, spread(nothing, found), found.live, order, np.zeros(len(found.live), np.int64), None)
 
 
-class _TopKNull:
-    """The null of a scorer that sees a neuron through its top k images: drawn once for all layers."""
-
-    def __init__(
-        self, scorer: TopKScorer, cosines: Similarity, exchange: Exchange, layers: Sequence[Live], settings: Calibration
-    ) -> None:
-        self._scorer, self._cosines = scorer, cosines
-        templates = np.concatenate([one.ranked.numpy() for one in layers if one.ranked is not None] or
-                                   [np.zeros((1, 0), dtype=np.int64)], axis=1)  # fmt: skip
-        kind = exchange.clustering(templates)
-        self._kinds = sorted(set(kind.tolist()))
-        self._known: dict[int, Chance] = {}
-        self._rankings = Rankings(
-            exchange, lambda drawn: evidence(scorer, torch.from_numpy(drawn), cosines), templates, kind,
-            settings.null_seed,
-        )  # fmt: skip
-
-    @cached_property
-    def _unconditional(self) -> torch.Tensor:
-        return evidence_by_chance(self._scorer, self._cosines)
-
-    def unconditional(self) -> torch.Tensor:
-        """Return the evidence of random ordered k-subsets, ``(draws, concepts)``, whatever patients there are."""
-        return self._unconditional
-
-    def of(self, draws: int) -> Chance:
-        """Return the null of a number of draws, the same for every layer."""
-        if draws not in self._known:
-            found = []
-            for kind in range(max(self._kinds, default=0) + 1):
-                if kind in self._kinds:
-                    told = self._rankings.of(kind, draws)
-                    found.append(_moments(told if self._scorer.higher_is_better else -told))
-                else:
-                    found.append(_nothing(self._cosines.concepts))
-            self._known[draws] = _chance(found)
-        return self._known[draws]
-
-
-class _PermutationNull:
-    """The null of a scorer that looks at all activations: its own neurons, their images exchanged."""
-
-    def __init__(self, scorer: Scorer, cosines: Similarity, columns: PermutedColumns, kind: Rows, neurons: int) -> None:
-        self._scorer, self._cosines, self._columns, self._neurons = scorer, cosines, columns, neurons
-        self._kinds = sorted(set(kind.tolist()))
-        self._scores: dict[int, list[torch.Tensor]] = {one: [] for one in self._kinds}
-
-    def of(self, draws: int) -> Chance:
-        """Return the null of a number of draws; what was drawn before is kept."""
-        found = []
-        for kind in range(max(self._kinds, default=0) + 1):
-            if kind not in self._kinds:
-                found.append(_nothing(self._cosines.concepts))
-                continue
-            kept = self._scores[kind]
-            have = sum(map(len, kept))
-            # As many at once as the layer has neurons: a scorer that compares neurons then sees a layer like it.
-            for start in range(have, draws, self._neurons):
-                columns = self._columns.of(kind, start, min(draws, start + self._neurons))
-                kept.append(all_scores(self._scorer, columns, self._cosines))
-            scores = torch.cat(kept)
-            found.append(_moments(scores if self._scorer.higher_is_better else -scores))
-        return _chance(found)
-
-
-_NO_SPREAD = 1e-12
-"""Standard deviation of a concept that scores the same by chance every time."""
-
-_Moments = tuple[NDArray[np.float64], torch.Tensor, torch.Tensor]
-
-
-def _moments(scores: torch.Tensor) -> _Moments:
-    """Return of values by chance ``(draws, concepts)`` the highest z of each draw, sorted; mean and sd by concept."""
-    known = ~torch.isnan(scores)
-    count = known.sum(dim=0).clamp_min(1)
-    mean = torch.nan_to_num(scores).double().sum(dim=0) / count
-    square = (torch.nan_to_num(scores).double() - mean).masked_fill(~known, 0).square().sum(dim=0)
-    sd = (square / (count - 1).clamp_min(1)).sqrt().clamp_min(_NO_SPREAD)
-    z = (scores - mean.float()) / sd.float()
-    highest = torch.nan_to_num(z, nan=float("-inf")).amax(dim=1).double().numpy()
-    return np.sort(highest), mean.float(), sd.float()
-
-
-def _nothing(concepts: int) -> _Moments:
-    return np.zeros(0), torch.zeros(concepts), torch.ones(concepts)
-
-
-def _chance(found: Sequence[_Moments]) -> Chance:
-    return Chance(
-        [one[0] for one in found], torch.stack([one[1] for one in found]), torch.stack([one[2] for one in found])
-    )
-
-
-def _summary(found: Scored, unit: str) -> LayerSummary:
+def _summary(found: Scored, unit: str, *, higher_is_better: bool) -> LayerSummary:
     status = found.scores.status
     labelled = sum(state in ("labelled", "tied") for state in status)
     judged = found.judged
@@ -270,6 +196,7 @@ def _summary(found: Scored, unit: str) -> LayerSummary:
         layer=found.layer,
         neurons=len(status),
         labelled=labelled,
+        published_rule=_published(found, higher_is_better=higher_is_better),
         above_chance=judged.above if judged else None,
         responding=round(judged.responding, 4) if judged else None,
         draws=judged.draws if judged else None,
@@ -278,58 +205,49 @@ def _summary(found: Scored, unit: str) -> LayerSummary:
     )
 
 
-def label_table(
-    target: str, layer: str, scored: LayerScores, concepts: Sequence[Concept], order: torch.Tensor,
-    live: Sequence[int], judged: Judged | None = None,
-) -> pd.DataFrame:  # fmt: skip
-    """Return the label table of one layer: a row for each kept concept of a labelled neuron, one for any other.
+def _published(found: Scored, *, higher_is_better: bool) -> int:
+    """Return how many neurons the published rule keeps."""
+    if not found.live:
+        return 0
+    first = found.scores.scores[list(found.live)].gather(1, found.order[:, :1])[:, 0].numpy()
+    return int(reaches(first, local_threshold(first), higher_is_better=higher_is_better).sum())
 
-    Parameters
-    ----------
-    order
-        ``(live neurons, labels)``: the best concepts of each, best first. Undefined scores never appear.
-    live
-        Numbers of the live neurons.
-    """
-    place = {neuron: at for at, neuron in enumerate(live)}
-    neuron, rank, at = [], [], []
-    shown = scored.scores[list(live)].gather(1, order) if len(live) else scored.scores[:0]
-    kept = ~torch.isnan(shown)
-    for number, state in enumerate(scored.status):
-        ranks = kept[place[number]].nonzero().flatten().tolist() if state in ("labelled", "tied") else []
-        for one in ranks or [-1]:
-            neuron.append(number)
-            rank.append(one)
-            at.append(place.get(number, 0))
-    rows, ranks_of = np.array(at, dtype=np.int64), np.array(rank, dtype=np.int64)
-    labelled = ranks_of >= 0
-    chosen = order.numpy()[rows, ranks_of] if len(live) else np.zeros(len(rows), dtype=np.int64)
-    columns = {
-        name: np.array([getattr(one, name) for one in concepts], dtype=object)
-        for name in ("term", "category", "broad_category")
-    }
 
-    def number_of(values: NDArray[np.floating] | None) -> NDArray[np.floating]:
-        if values is None or not len(live):
-            return np.full(len(rows), np.nan)
-        return np.where(labelled, values[rows, ranks_of], np.nan)
+@dataclass
+class _Tables:
+    """Gathers the tables of a run, a layer at a time."""
 
-    verdict = np.array(judged.verdict, dtype=object)[rows] if judged else np.full(len(rows), "", dtype=object)
-    return pd.DataFrame(
-        {
-            "target": target,
-            "layer": layer,
-            "neuron": np.array(neuron, dtype=np.int64),
-            "status": np.array(scored.status, dtype=object)[neuron],
-            "verdict": np.where(labelled, verdict, ""),
-            "rank": pd.Series(ranks_of + 1, dtype="Int64").where(labelled).array,
-            "concept": np.where(labelled, columns["term"][chosen], ""),
-            "category": np.where(labelled, columns["category"][chosen], ""),
-            "broad_category": np.where(labelled, columns["broad_category"][chosen], ""),
-            "score": number_of(shown.numpy()).astype(np.float32),
-            "z": number_of(judged.z if judged else None).astype(np.float32),
-            "p": number_of(judged.p if judged else None),
-            "q": number_of(judged.q if judged else None),
-        },
-        columns=list(COLUMNS),
-    )
+    target: str
+    concepts: Sequence[Concept]
+    unit: str
+    calibration: Calibration
+    higher_is_better: bool
+    labels: list[pd.DataFrame] = field(default_factory=list)
+    neurons: list[pd.DataFrame] = field(default_factory=list)
+    nulls: list[pd.DataFrame] = field(default_factory=list)
+    explanations: list[pd.DataFrame] = field(default_factory=list)
+    summary: list[LayerSummary] = field(default_factory=list)
+
+    def add(self, found: Scored) -> LayerSummary:
+        judged = found.judged
+        self.labels.append(
+            label_table(self.target, found.layer, found.scores, self.concepts, found.order, found.live, judged)
+        )
+        if judged is not None:
+            self.neurons.append(neuron_table(found.layer, found.live, found.kind, judged))
+            self.nulls.append(null_table(found.layer, found.kind, judged))
+        if found.explanations:
+            q = QValues.of(np.array([one.p for one in found.explanations]), self.calibration.correction)
+            self.explanations.append(explanation_table(found.layer, found.explanations, self.concepts, q))
+        self.summary.append(_summary(found, self.unit, higher_is_better=self.higher_is_better))
+        return self.summary[-1]
+
+    def results(self) -> Results:
+        return Results(
+            _joined(self.labels, ()), self.summary, _joined(self.neurons, NEURON_COLUMNS),
+            _joined(self.nulls, NULL_COLUMNS), _joined(self.explanations, EXPLANATION_COLUMNS),
+        )  # fmt: skip
+
+
+def _joined(tables: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(columns))

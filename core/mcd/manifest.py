@@ -37,12 +37,14 @@ class LayerSummary(_Record):
     """What is said of a layer: how many of its neurons have a label, and how many stand above chance.
 
     ``responding`` estimates the share of neurons that respond to some concept, found or not; no p is below
-    ``1 / (draws + 1)``; ``exchangeable`` is what the null exchanged: patients or images.
+    ``1 / (draws + 1)``; ``exchangeable`` is what the null exchanged: patients or images. ``published_rule`` counts the
+    neurons that the published rule keeps: a first score no worse than the layer's mean. It is no test of significance.
     """
 
     layer: str
     neurons: int
     labelled: int
+    published_rule: int | None = None
     above_chance: int | None = None
     responding: float | None = None
     draws: int | None = None
@@ -68,6 +70,7 @@ class Manifest(_Record):
     target: str
     dissector: str
     scorer: str
+    control: str = ""
     study: dict[str, pydantic.JsonValue]
     plugins: dict[str, str] = pydantic.Field(default_factory=dict)
     versions: dict[str, str] = pydantic.Field(default_factory=versions)

@@ -9,23 +9,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from mcd.api.base import digest
 from mcd.api.dissector import Dissector
 from mcd.calibration.settings import Calibration
 from mcd.clock import Clock
-from mcd.cosines import Cosines
-from mcd.dissection import Dissection, read_study, write_results, write_study
+from mcd.dissection import Dissection, read_study, write_study
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.events import RunFinished, RunStarted
 from mcd.extraction.networks import fingerprint, pick_device
 from mcd.labelling import Labeller
 from mcd.manifest import Manifest
+from mcd.material import gather
 from mcd.prepare import Preparer
 from mcd.privacy import recorded
 from mcd.study import Choice, DissectorChoice, Study
-from mcd.texts import embed_concepts
+from mcd.texts import TextEncoder
+from mcd.wording import Wording
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -42,6 +41,7 @@ def rescore(
     concepts: Sequence[Choice] = (),
     labels_per_neuron: int = 10,
     calibration: Calibration | None = None,
+    prompts: Wording | None = None,
     output: Path | None = None,
     device: str = "auto",
 ) -> Dissection:
@@ -49,7 +49,7 @@ def rescore(
 
     Parameters
     ----------
-    scorer, concepts, calibration
+    scorer, concepts, calibration, prompts
         What to change; None and () keep the run's own.
     scorer_options
         Settings over the run's own scorer, when ``scorer`` is None.
@@ -78,19 +78,18 @@ def rescore(
     _open(folder)
     host.emit(RunStarted(f"{dissection.manifest.target} scored anew with {made.name} on {concept_set.name}"))
 
-    def dissector() -> Dissector:
-        return _same_dissector(preparer, study.dissectors[0], dissection)
-
-    texts = embed_concepts(
-        store, concept_set, dissection.manifest.fingerprints["dissector"], dissector, pick_device(device)
-    )
-    terms = [concept.term for concept in concept_set.concepts]
-    cosines = Cosines(dissection.image_embeddings(), texts, dissection.image_ids, terms)
+    encoder = TextEncoder(
+        store, dissection.manifest.fingerprints["dissector"],
+        lambda: _same_dissector(preparer, study.dissectors[0], dissection), pick_device(device),
+    )  # fmt: skip
+    wording = prompts or study.prompts
+    material = gather(dissection, concept_set, wording, encoder)
     clock = Clock(host.emit)
     labeller = Labeller(
-        made, cosines, concept_set.concepts, calibration or study.calibration, dissection.patients, labels_per_neuron
-    )
-    labels, summary = labeller.labels(dissection, clock)
+        made.on(material.probe), material.similarity, concept_set.concepts, calibration or study.calibration,
+        dissection.patients, labels_per_neuron,
+    )  # fmt: skip
+    results = labeller.label(dissection, clock)
     manifest = _manifest(dissection, folder, store)
     settings = study.model_copy(
         update={
@@ -98,17 +97,20 @@ def rescore(
             "concepts": chosen,
             "labels_per_neuron": labels_per_neuron,
             "calibration": calibration or study.calibration,
+            "prompts": wording,
         }
     ).settings()
     manifest.study = settings if study.keep_identifiers else recorded(settings, frozenset(preparer.paths))
     write_study(folder, settings)
-    manifest.scorer, manifest.summary = made.name, summary
-    manifest.fingerprints |= {"scorer": made.fingerprint(), "concepts": concept_set.fingerprint()}
+    manifest.scorer, manifest.summary = made.name, list(results.summary)
+    manifest.fingerprints |= {"scorer": made.fingerprint(), "concepts": concept_set.fingerprint(),
+                              "prompts": wording.fingerprint(concept_set.concepts)}  # fmt: skip
     manifest.plugins |= preparer.plugins
     manifest.seconds, manifest.warnings = clock.seconds, clock.warnings
-    write_results(folder, manifest, labels)
+    results.write(folder)
+    manifest.write(folder)
     host.emit(RunFinished(str(folder), time.perf_counter() - start))
-    return Dissection(folder, manifest, pd.DataFrame(labels))
+    return Dissection(folder, manifest, results)
 
 
 def _slug(text: str) -> str:

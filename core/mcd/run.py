@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,8 +21,8 @@ from mcd.api.model import Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
 from mcd.clock import Clock
-from mcd.cosines import Cosines
-from mcd.dissection import PROBE_MAP, Dissection, write_probe_map, write_results
+from mcd.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissector, controlled, with_random_weights
+from mcd.dissection import PROBE_MAP, Dissection, write_probe_map
 from mcd.errors import MCDError, StoreError, UsageError
 from mcd.events import (
     Event,
@@ -40,11 +40,13 @@ from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep, TargetJob
 from mcd.labelling import Labeller
 from mcd.manifest import LayerRecord, Manifest, StoreRecord, machine
+from mcd.material import gather
 from mcd.pooling import Pooling
 from mcd.privacy import recorded
+from mcd.results import Results
 from mcd.run_folder import check_room, open_folder
 from mcd.study import Study
-from mcd.texts import embed_concepts
+from mcd.texts import TextEncoder, sentences
 from mcd.trial import takes_known_input, trial_pass
 from mcd.version import __version__
 
@@ -56,12 +58,12 @@ STAGE_VERSION = "sweep/1"
 
 @dataclass(frozen=True)
 class PreparedTarget:
-    """A target with what to record of it, and the folders of its runs, one for each dissector."""
+    """A target with what to record of it, and the folders of its runs: one for each dissector, None without it."""
 
     target: Target
     layers: Sequence[str]
     pooling: Pooling
-    folders: Sequence[Path]
+    folders: Sequence[Path | None]
 
 
 @dataclass
@@ -83,6 +85,10 @@ class Prepared:
     recipe: Preprocessing | None = None
     paths: frozenset[str] = frozenset()
 
+    def study_of(self, model: int, dissector: int) -> Study:
+        """Return the part of the study that one target with one dissector is; controls are that of their originals."""
+        return self.study.only(model % len(self.study.models), dissector % len(self.study.dissectors))
+
 
 def run(prepared: Prepared, emit: Callable[[Event], None]) -> list[Dissection]:
     """Run a study: one pass over the probe set, then a dissection for each target and dissector.
@@ -96,10 +102,11 @@ def run(prepared: Prepared, emit: Callable[[Event], None]) -> list[Dissection]:
     """
     start = time.perf_counter()
     names = " and ".join(target.target.name for target in prepared.targets)
+    first = prepared.targets[0].folders[0]
     emit(RunStarted(f"{names} dissected by {' and '.join(dissector.name for dissector in prepared.dissectors)}"))
     clock = Clock(emit)
     try:
-        dissections = _Run(prepared, clock).dissections()
+        dissections = _Run(_with_controls(prepared) if prepared.study.controls else prepared, clock).dissections()
         for dissection in dissections:
             write_reports(dissection, prepared.reporters)
     except MCDError as error:
@@ -108,7 +115,7 @@ def run(prepared: Prepared, emit: Callable[[Event], None]) -> list[Dissection]:
     except BaseException as error:
         emit(RunFailed(type(error).__name__))
         raise
-    emit(RunFinished(str(prepared.targets[0].folders[0]), time.perf_counter() - start))
+    emit(RunFinished(str(first), time.perf_counter() - start))
     return dissections
 
 
@@ -117,13 +124,15 @@ class _Pair:
     """One target with one dissector: a run folder, and its stores in what the sweep writes."""
 
     number: int
-    target: PreparedTarget
-    dissector: Dissector
     folder: Path
-    job: TargetJob
+    control: str
     activations: Shards
     embeddings: Shards
     manifest: Manifest
+
+
+_Stores = dict[tuple[int, int], tuple[Shards, Shards]]
+"""By number of target and dissector: where activations and embeddings of their run go."""
 
 
 class _Run:
@@ -148,7 +157,8 @@ class _Run:
             self.clock.warn(f"nothing is kept in the cache: {self.cache.problem}")
         for model, target in enumerate(prepared.targets):
             for number, folder in enumerate(target.folders):
-                open_folder(folder, self.study.only(model, number))
+                if folder is not None:
+                    open_folder(folder, prepared.study_of(model, number))
         # A wrong layer name is said at once, unless only an image can tell what the target takes.
         if all(takes_known_input(target.target) for target in prepared.targets):
             layers = [self._layers(target) for target in prepared.targets]
@@ -157,17 +167,14 @@ class _Run:
             probe = self._probe()
             layers = [self._layers(target, probe.samples[0]) for target in prepared.targets]
         prepared.scorer.check(len(probe.samples))
-        texts = [self._texts(number) for number in range(len(prepared.dissectors))]
-        jobs, readers = self._jobs(layers, probe, [one.shape[1] for one in texts])
-        check_room([*jobs, *readers], prepared.targets[0].folders[0], len(probe.samples))
-        pairs = [
-            self._pair(model, number, job, reader, probe)
-            for model, job in enumerate(jobs)
-            for number, reader in enumerate(readers)
-        ]
+        widths = [self._read_concepts(number) for number in range(len(prepared.dissectors))]
+        jobs, readers, stores = self._jobs(layers, probe, widths)
+        pairs = [self._pair(model, number, jobs[model], *both, probe) for (model, number), both in stores.items()]
+        check_room([*jobs, *readers], pairs[0].folder, len(probe.samples))
         with _closing(pairs):
             shards = self._sweep(jobs, readers, probe)
-            return [self._finish(pair, probe, texts[pair.number], shards) for pair in pairs]
+            controls = [self._finish(pair, probe, shards, []) for pair in pairs if pair.control]
+            return [self._finish(pair, probe, shards, controls) for pair in pairs if not pair.control]
 
     def _layers(self, target: PreparedTarget, sample: Sample | None = None) -> list[Layer]:
         if target.pooling.masked and not self.prepared.dataset.has_masks:
@@ -190,42 +197,51 @@ class _Run:
             keep_identifiers=study.keep_identifiers,
         )  # fmt: skip
 
-    def _texts(self, number: int) -> torch.Tensor:
-        """Return the embeddings of the concepts by one dissector, kept in each of its run folders."""
-        dissector, concepts = self.prepared.dissectors[number], self.prepared.concepts
-        warn_of_long(dissector, [one.prompt for one in concepts.concepts], self.clock)
-        with self.clock.stage("read concepts", len(concepts.concepts), "concepts") as advanced:
-            for target in self.prepared.targets:
-                texts = embed_concepts(
-                    target.folders[number], concepts, self.prints[id(dissector)], lambda: dissector, self.device
-                )
-            advanced(len(texts))
-        return texts
+    def _encoder(self, folder: Path, number: int) -> TextEncoder:
+        dissector = self.prepared.dissectors[number]
+        return TextEncoder(folder, self.prints[id(dissector)], lambda: dissector, self.device)
+
+    def _read_concepts(self, number: int) -> int:
+        """Embed the concepts by one dissector, kept in each of its run folders; return the width of embeddings."""
+        concepts, wording = self.prepared.concepts.concepts, self.study.prompts
+        texts = sentences(concepts, wording)
+        warn_of_long(self.prepared.dissectors[number], texts, self.clock)
+        with self.clock.stage("read concepts", len(concepts), "concepts") as advanced:
+            folders = [target.folders[number] for target in self.prepared.targets]
+            widths = [self._encoder(folder, number).concepts(concepts, wording).names.shape[1]
+                      for folder in folders if folder is not None]  # fmt: skip
+            advanced(len(concepts))
+        return widths[0]
 
     def _jobs(
         self, layers: Sequence[Sequence[Layer]], probe: ProbeSet, widths: Sequence[int]
-    ) -> tuple[list[TargetJob], list[DissectorJob]]:
+    ) -> tuple[list[TargetJob], list[DissectorJob], _Stores]:
         """Return what the sweep runs, with stores whose keys hold everything that decides their content."""
         prepared, study = self.prepared, self.study
         images = digest(
             STAGE_VERSION, __version__, torch.__version__, probe.fingerprint, self.reader.fingerprint(),
             study.precision, self.device.type, str(study.batch_size),
         )  # fmt: skip
-        jobs = []
-        for one, chosen in zip(prepared.targets, layers, strict=True):
+        keys = [digest(images, self.prints[id(one)], one.preprocessing.fingerprint()) for one in prepared.dissectors]
+        jobs, stores = [], _Stores()
+        for model, (one, chosen) in enumerate(zip(prepared.targets, layers, strict=True)):
             own = digest(self.weights[id(one.target)], one.target.preprocessing.fingerprint())
             described = [part for layer in chosen for part in (layer.name, str(layer.layout))]
             key = digest(images, own, str(one.pooling), *described)
             neurons = {layer.name: layer.neurons for layer in chosen}
-            stores = [Shards(folder / "activations", key, neurons) for folder in one.folders]
-            jobs.append(TargetJob(one.target, chosen, one.pooling, stores, self._tower_of(one.target)))
-        readers = []
-        for number, dissector in enumerate(prepared.dissectors):
-            key = digest(images, self.prints[id(dissector)], dissector.preprocessing.fingerprint())
-            stores = [Shards(one.folders[number] / "embeddings", key, {IMAGES: widths[number]})
-                      for one in prepared.targets]  # fmt: skip
-            readers.append(DissectorJob(dissector, stores))
-        return jobs, readers
+            for number, folder in enumerate(one.folders):
+                if folder is not None:
+                    stores[model, number] = (
+                        Shards(folder / "activations", key, neurons),
+                        Shards(folder / "embeddings", keys[number], {IMAGES: widths[number]}),
+                    )
+            mine = [both[0] for (of, _), both in stores.items() if of == model]
+            jobs.append(TargetJob(one.target, chosen, one.pooling, mine, self._tower_of(one.target)))
+        readers = [
+            DissectorJob(dissector, [both[1] for (_, of), both in stores.items() if of == number])
+            for number, dissector in enumerate(prepared.dissectors)
+        ]
+        return jobs, readers, stores
 
     def _tower_of(self, target: Target) -> Dissector | None:
         """Return the dissector whose image tower is the target, if one is."""
@@ -237,14 +253,22 @@ class _Run:
                 return dissector
         return None
 
-    def _pair(self, model: int, number: int, job: TargetJob, reader: DissectorJob, probe: ProbeSet) -> _Pair:
-        target, dissector, scorer = self.prepared.targets[model], reader.dissector, self.prepared.scorer
-        activations, embeddings = job.stores[number], reader.stores[model]
+    def _pair(
+        self, model: int, number: int, job: TargetJob, activations: Shards, embeddings: Shards, probe: ProbeSet
+    ) -> _Pair:
+        target, dissector = self.prepared.targets[model], self.prepared.dissectors[number]
+        scorer = self.prepared.scorer
+        study = self.prepared.study_of(model, number)
+        of_target, of_dissector = model >= len(self.study.models), number >= len(self.study.dissectors)
+        control = RANDOM_WEIGHTS if of_target else RANDOM_DISSECTOR if of_dissector else ""
+        folder = target.folders[number]
+        assert folder is not None
         manifest = Manifest(
             target=target.target.name,
             dissector=dissector.name,
             scorer=scorer.name,
-            study=self._recorded(self.study.only(model, number)),
+            control=control,
+            study=self._recorded(study),
             plugins=self.prepared.plugins,
             machine=machine(str(self.device)),
             fingerprints={
@@ -252,6 +276,7 @@ class _Run:
                 "dissector": self.prints[id(dissector)],
                 "probe set": probe.fingerprint,
                 "concepts": self.prepared.concepts.fingerprint(),
+                "prompts": self.study.prompts.fingerprint(self.prepared.concepts.concepts),
                 "scorer": scorer.fingerprint(),
             },
             revisions={
@@ -272,7 +297,7 @@ class _Run:
                 embedding_width=embeddings.tensors[IMAGES],
             ),
         )  # fmt: skip
-        return _Pair(number, target, dissector, target.folders[number], job, activations, embeddings, manifest)
+        return _Pair(number, folder, control, activations, embeddings, manifest)
 
     def _recorded(self, study: Study) -> dict[str, pydantic.JsonValue]:
         settings = study.settings()
@@ -288,7 +313,7 @@ class _Run:
         self.clock.seconds["sweep"] = time.perf_counter() - start
         return shards
 
-    def _finish(self, pair: _Pair, probe: ProbeSet, texts: torch.Tensor, shards: int) -> Dissection:
+    def _finish(self, pair: _Pair, probe: ProbeSet, shards: int, controls: Sequence[Dissection]) -> Dissection:
         manifest = pair.manifest
         rows, failed = pair.activations.rows(shards)
         if rows != pair.embeddings.rows(shards)[0]:
@@ -303,22 +328,51 @@ class _Run:
         manifest.images = len(rows)
         if probe.unreadable or failed:
             manifest.left_out = {"unreadable": len(probe.unreadable), "not decoded": len(failed)}
-        ids = [probe.ids[row] for row in rows]
-        concepts = self.prepared.concepts.concepts
-        cosines = Cosines(pair.embeddings.read(IMAGES, shards), texts, ids, [concept.term for concept in concepts])
-        dissection = Dissection(pair.folder, manifest, pd.DataFrame())
-        labeller = Labeller(
-            self.prepared.scorer, cosines, concepts, self.study.calibration,
-            [probe.samples[row].patient for row in rows], self.study.labels_per_neuron,
-        )  # fmt: skip
-        labels, manifest.summary = labeller.labels(dissection, self.clock)
+        dissection = Dissection(pair.folder, manifest, Results(pd.DataFrame()))
+        mine = [one for one in controls if one.folder.parent.parent == pair.folder]
+        dissection.results = self._label(pair, dissection, mine)
+        manifest.summary = list(dissection.results.summary)
         pair.activations.forget_others()
         pair.embeddings.forget_others()
         manifest.status, manifest.seconds = "finished", dict(self.clock.seconds)
         manifest.warnings = list(dict.fromkeys(self.clock.warnings))
-        write_results(pair.folder, manifest, labels)
-        dissection.labels = labels
+        dissection.results.write(pair.folder)
+        manifest.write(pair.folder)
         return dissection
+
+    def _label(self, pair: _Pair, dissection: Dissection, controls: Sequence[Dissection]) -> Results:
+        concepts = self.prepared.concepts
+        material = gather(dissection, concepts, self.study.prompts, self._encoder(pair.folder, pair.number))
+        labeller = Labeller(
+            self.prepared.scorer.on(material.probe), material.similarity, concepts.concepts, self.study.calibration,
+            dissection.patients, self.study.labels_per_neuron,
+        )  # fmt: skip
+        results = labeller.label(dissection, self.clock)
+        if not self.study.controls or pair.control:
+            return results
+        with self.clock.stage("score controls", 1, "controls") as advanced:
+            runs = {one.manifest.control: one.labels for one in controls}
+            table = controlled(results.labels, labeller, dissection, runs)
+            advanced(1)
+        return replace(results, controls=table)
+
+
+def _with_controls(prepared: Prepared) -> Prepared:
+    """Return the study with its controls: after each target one of random weights, after the dissectors random ones."""
+    seed = prepared.study.calibration.null_seed
+    count = len(prepared.dissectors)
+    dissectors = [RandomDissector(one.name, one.preprocessing, seed) for one in prepared.dissectors]
+
+    def below(folders: Sequence[Path | None], name: str) -> list[Path | None]:
+        return [None if folder is None else folder / "controls" / name for folder in folders]
+
+    real = [replace(one, folders=[*one.folders, *below(one.folders, "random-dissector")]) for one in prepared.targets]
+    random = [
+        replace(one, target=with_random_weights(one.target, seed),
+                folders=[*below(one.folders, "random-weights"), *[None] * count])
+        for one in prepared.targets
+    ]  # fmt: skip
+    return replace(prepared, targets=[*real, *random], dissectors=[*prepared.dissectors, *dissectors])
 
 
 def write_reports(dissection: Dissection, reporters: Sequence[Reporter]) -> None:

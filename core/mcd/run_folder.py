@@ -47,7 +47,7 @@ def open_folder(folder: Path, study: Study) -> None:
                 f"{folder} holds another run; it differs in {', '.join(differing)}",
                 "choose another --output, or remove that folder",
             )
-    elif set(strangers) - {"embeddings", PRIVATE}:  # a run killed before its manifest leaves the concepts' embeddings
+    elif set(strangers) - {"controls", "embeddings", PRIVATE}:  # what a run leaves that is killed before its manifest
         raise UsageError(f"{folder} is not empty and holds no run of mcd", "choose another --output")
     write_study(folder, study.settings())
 

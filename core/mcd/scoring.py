@@ -108,7 +108,8 @@ def evidence(scorer: TopKScorer, ranked: torch.Tensor, cosines: Similarity) -> t
     parts = []
     for group in torch.split(ranked, step, dim=1):
         images, places = torch.unique(group, return_inverse=True)
-        parts.append(_checked(scorer, scorer.evidence(places, cosines.of(images)), group.shape[1], cosines.concepts))
+        seen = cosines.embeddings(images) if scorer.reads == "embeddings" else cosines.of(images)
+        parts.append(_checked(scorer, scorer.evidence(places, seen), group.shape[1], cosines.concepts))
     return torch.cat(parts) if parts else torch.empty(0, cosines.concepts)
 
 

@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema
 from mcd.calibration.settings import Calibration
 from mcd.pooling import Pooling
 from mcd.selection import Selection
+from mcd.wording import Wording
 
 __all__ = ["Choice", "DissectorChoice", "ModelChoice", "Study"]
 
@@ -118,9 +119,15 @@ class Study(pydantic.BaseModel):
     concepts: Choices = Field(
         default=(Choice(plugin="birads"),), min_length=1, description="concept sets, or files; several are joined"
     )
+    prompts: Wording = Field(default=Wording(), description="how concepts are put to the dissectors")
     scorer: Choice = Field(default=Choice(plugin="soft-wpmi"), description="how activations and similarity are scored")
     reporters: Choices = Field(default=(), description="what is written into report/ besides the labels")
     calibration: Calibration = Field(default=Calibration(), description="how labels are told from chance")
+    controls: bool = Field(
+        default=False,
+        description="also label a target with random weights, shuffled rows, a random dissector and shuffled names: "
+        "what the run says where there is nothing to be said",
+    )
     labels_per_neuron: int = Field(default=10, ge=1, description="how many concepts a neuron keeps, best first")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["fp32", "bf16", "fp16"] = Field(default="fp32", description="bf16 and fp16 use autocast")

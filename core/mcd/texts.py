@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors
 import torch
+import torch.nn.functional as functional
 from safetensors.torch import save
 
 from mcd.api.base import digest
-from mcd.api.concepts import ConceptSet
+from mcd.api.concepts import Concept
 from mcd.api.dissector import Dissector
 from mcd.errors import PluginLoadError
 from mcd.extraction.networks import at_work
 from mcd.files import write_atomically
+from mcd.wording import Wording
 
-__all__ = ["embed_concepts", "encode"]
+__all__ = ["ConceptTexts", "TextEncoder", "encode", "sentences"]
 
 _CHUNK = 256
 
 
-def embed_concepts(
-    folder: Path, concepts: ConceptSet, fingerprint: str, dissector: Callable[[], Dissector], device: torch.device
-) -> torch.Tensor:
-    """Return the text embeddings of a concept set, ``(concepts, D)`` float32, from the run folder if they are there.
+@dataclass(frozen=True)
+class ConceptTexts:
+    """A concept set as a dissector sees it.
+
+    Parameters
+    ----------
+    names
+        ``(names, D)`` float32, not normalised: of every concept, and of its synonyms where they take part.
+    owner
+        ``(names,)``: which concept each is of, in ascending order.
+    reference
+        ``(D,)``: the prompt without a concept, if there is one.
+    """
+
+    names: torch.Tensor
+    owner: tuple[int, ...]
+    reference: torch.Tensor | None = None
+
+
+class TextEncoder:
+    """Embeds texts by the dissector of a run; what was embedded before is read from the run folder.
 
     Parameters
     ----------
@@ -35,18 +55,47 @@ def embed_concepts(
     dissector
         Called only when something must be encoded.
     """
-    prompts = [concept.prompt for concept in concepts.concepts]
-    path = folder / "embeddings" / f"texts-{digest(fingerprint, *prompts)[:16]}.safetensors"
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            stored: torch.Tensor = file.get_tensor("texts")
-        if len(stored) == len(prompts):
-            return stored
-    except (OSError, safetensors.SafetensorError):
-        pass  # not there, or cut short by a full disk: encode again
-    encoded = encode(dissector(), prompts, device)
-    write_atomically(path, save({"texts": encoded}))
-    return encoded
+
+    def __init__(
+        self, folder: Path, fingerprint: str, dissector: Callable[[], Dissector], device: torch.device
+    ) -> None:
+        self._folder, self._fingerprint, self._dissector, self._device = folder, fingerprint, dissector, device
+
+    def texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the embeddings of texts, ``(texts, D)`` float32, not normalised."""
+        path = self._folder / "embeddings" / f"texts-{digest(self._fingerprint, *texts)[:16]}.safetensors"
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                stored: torch.Tensor = file.get_tensor("texts")
+            if len(stored) == len(texts):
+                return stored
+        except (OSError, safetensors.SafetensorError):
+            pass  # not there, or cut short by a full disk: encode again
+        encoded = encode(self._dissector(), list(texts), self._device)
+        write_atomically(path, save({"texts": encoded}))
+        return encoded
+
+    def concepts(self, concepts: Sequence[Concept], wording: Wording) -> ConceptTexts:
+        """Return the embeddings of concepts, worded as a study asks.
+
+        Several texts of one name (templates, or a concept's own forms) become the mean of their normalised
+        embeddings. Source: Radford et al. 2021 (arXiv 2103.00020), section 3.1.4.
+        """
+        names = [(number, name) for number, concept in enumerate(concepts) for name in wording.names(concept)]
+        encoded = self.texts([text for _, texts in names for text in texts])
+        parts, start = [], 0
+        for _, texts in names:
+            part = encoded[start : start + len(texts)]
+            parts.append(part[0] if len(texts) == 1 else functional.normalize(part, dim=1).mean(dim=0))
+            start += len(texts)
+        reference = self.texts([wording.reference])[0] if wording.reference else None
+        return ConceptTexts(torch.stack(parts), tuple(owner for owner, _ in names), reference)
+
+
+def sentences(concepts: Sequence[Concept], wording: Wording) -> list[str]:
+    """Return every text that a dissector reads for these concepts."""
+    found = [text for concept in concepts for name in wording.names(concept) for text in name]
+    return [*found, wording.reference] if wording.reference else found
 
 
 def encode(dissector: Dissector, prompts: list[str], device: torch.device) -> torch.Tensor:

@@ -13,7 +13,8 @@ from mcd.calibration.exchange import Exchange
 from mcd.calibration.null import Chance, Rankings, settled
 from mcd.calibration.settings import Calibration
 from mcd.cosines import Matrix
-from mcd.labelling import Labeller, Scored, label_table
+from mcd.label_table import label_table
+from mcd.labelling import Labeller, Scored
 from mcd_plugins.scorers.cosine_cubed import CosineCubed
 from mcd_plugins.scorers.soft_wpmi import SoftWPMI
 

@@ -11,7 +11,7 @@ from mcd.api.concepts import ConceptSet
 from mcd.api.scorer import ordered_top_k
 from mcd.cosines import Cosines, Matrix
 from mcd.errors import DataError, PluginLoadError
-from mcd.labelling import COLUMNS, label_table
+from mcd.label_table import COLUMNS, label_table
 from mcd.scoring import best, score_layer
 
 CONCEPTS = ConceptSet.from_words(["mass", "clip", "fat"]).concepts

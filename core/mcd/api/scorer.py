@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from mcd.api.base import Configured
+from mcd.api.probe import Probe
 from mcd.errors import DataError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Scorer", "TopKScorer", "ordered_top_k", "random_rankings"]
+__all__ = ["Explanation", "Scorer", "TopKScorer", "ordered_top_k", "random_rankings"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What several concepts say together of one neuron.
+
+    Parameters
+    ----------
+    neuron
+        Its column in the activations given.
+    text
+        In words: ``0.41 mass + 0.22 spiculated margin``, ``mass AND NOT implant``.
+    concepts
+        Numbers of the concepts in it.
+    fit, held_out
+        How well it holds for the patients it was found on, and for others.
+    p
+        Of ``held_out`` by chance. Nothing was chosen by those patients, so no search has to be paid for.
+    """
+
+    neuron: int
+    text: str
+    concepts: tuple[int, ...]
+    fit: float
+    held_out: float
+    p: float
 
 
 class Scorer(Configured, abc.ABC):
@@ -35,6 +63,9 @@ class Scorer(Configured, abc.ABC):
     pairwise
         Whether the score of a neuron and a concept depends on these two alone, so that the engine may cut layers and
         vocabularies to pieces.
+    reads
+        What of the dissector it is given: ``"similarity"`` P, or, for scorers that see top images, their normalised
+        ``"embeddings"`` ``(images, D)`` in its place.
     """
 
     name: str
@@ -43,6 +74,19 @@ class Scorer(Configured, abc.ABC):
     comparable_across_layers: bool = False
     null: ClassVar[Literal["top-k", "permutation"]] = "permutation"
     pairwise: ClassVar[bool] = False
+    reads: ClassVar[Literal["similarity", "embeddings"]] = "similarity"
+
+    def on(self, probe: Probe) -> Scorer:
+        """Return this scorer for one probe set: by default itself.
+
+        A scorer that needs more than A and P (embeddings, metadata, prompts of its own) returns a copy that keeps it.
+
+        Raises
+        ------
+        mcd.errors.DataError
+            When the probe set lacks what it needs.
+        """
+        return self
 
     def check(self, images: int) -> None:
         """Refuse a probe set of ``images`` images that is too small, before anything is computed.
@@ -70,6 +114,20 @@ class Scorer(Configured, abc.ABC):
 
         A pair whose score is undefined is NaN; it never becomes a label.
         """
+
+    def explain(self, activations: torch.Tensor, similarity: Callable[[], torch.Tensor]) -> Sequence[Explanation]:
+        """Return what several concepts say together of neurons; by default nothing.
+
+        Only scorers that look at all activations are asked.
+
+        Parameters
+        ----------
+        activations
+            As in `score`.
+        similarity
+            Returns P as a whole.
+        """
+        return ()
 
 
 Chance = Callable[[], "torch.Tensor"]
@@ -101,7 +159,7 @@ class TopKScorer(Scorer):
         ranked
             ``(top_k, neurons)`` int64: row numbers, best first.
         similarity
-            P, ``(images, concepts)`` float32.
+            P, ``(images, concepts)`` float32; or what `reads` says.
         """
 
     def context(self, evidence: torch.Tensor, chance: Chance) -> torch.Tensor:

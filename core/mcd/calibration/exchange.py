@@ -107,32 +107,42 @@ class Exchange:
         Images that are of one patient stay of one patient; which of hers they are is drawn too. Where images are
         exchanged, this is a random ordered k-subset.
         """
-        moved = np.empty_like(ranked)
-        for draw in range(ranked.shape[1]):
-            moved[:, draw] = self._moved(ranked[:, draw], rng)
-        return moved
-
-    def _moved(self, ranking: Rows, rng: np.random.Generator) -> Rows:
         if not self.blocks:
-            return rng.choice(len(self.patient), len(ranking), replace=False)
-        hers, which = np.unique(self.patient[ranking], return_inverse=True)
-        target = np.empty(len(hers), dtype=np.int64)
+            return _distinct(rng, len(self.patient), np.full(ranked.shape[1], len(ranked)), len(ranked)).T
+        runs = _Runs.of(self.patient[ranked].T)
+        target = self._targets(runs, rng)
+        return self._placed(runs, target, rng).T
+
+    def _targets(self, runs: _Runs, rng: np.random.Generator) -> Rows:
+        """Return for each run of each draw the patient whom it is exchanged for, ``(draws, k)``."""
+        target = np.zeros_like(runs.value)
         groups, stratum = self._strata
-        for number in np.unique(stratum[hers]):
-            mine = np.flatnonzero(stratum[hers] == number)
-            target[mine] = rng.choice(groups[number], len(mine), replace=False)
-        nth = _occurrence(which)
-        deepest = int(nth.max()) + 1
-        keys = rng.random((len(hers), max(deepest, int(self.sizes[target].max()))))
-        keys[np.arange(keys.shape[1]) >= self.sizes[target][:, None]] = np.inf  # she has no such image
-        slot = np.argsort(keys, axis=1)[which, nth]
-        rows = self._rows[np.minimum(self._starts[target[which]] + slot, len(self.patient) - 1)]
-        lacking = slot >= self.sizes[target[which]]
-        if lacking.any():  # exchanged for a patient with fewer images: the rest comes from anywhere else
-            free = np.setdiff1d(np.arange(len(self.patient)), rows[~lacking])
-            rows[lacking] = rng.choice(free, int(lacking.sum()), replace=False)
-        moved: Rows = rows
-        return moved
+        of = np.where(runs.real, stratum[runs.value], -1)
+        for number, group in enumerate(groups):
+            mine = of == number
+            counts = mine.sum(axis=1)
+            if counts.any():
+                drawn = _distinct(rng, len(group), counts, int(counts.max()))
+                target[mine] = group[drawn[np.arange(drawn.shape[1]) < counts[:, None]]]
+        return target
+
+    def _placed(self, runs: _Runs, target: Rows, rng: np.random.Generator) -> Rows:
+        """Return rows of images for each place of each draw, ``(draws, k)``: some of the target's, in random order."""
+        draws, k = runs.number.shape
+        hers = np.take_along_axis(target, runs.number, axis=1)
+        sizes = self.sizes[hers]
+        deepest = max(int(self.sizes.max()), int(runs.nth.max()) + 1)
+        keys = rng.random((draws, k, deepest))
+        keys[np.arange(deepest) >= self.sizes[target][:, :, None]] = np.inf  # she has no such image
+        slot = np.argsort(keys, axis=2)[np.arange(draws)[:, None], runs.number, runs.nth]
+        rows = self._rows[np.minimum(self._starts[hers] + slot, len(self.patient) - 1)]
+        lacking = slot >= sizes
+        for draw in np.flatnonzero(lacking.any(axis=1)).tolist():
+            # exchanged for a patient with fewer images: the rest comes from anywhere else
+            free = np.setdiff1d(np.arange(len(self.patient)), rows[draw, ~lacking[draw]])
+            rows[draw, lacking[draw]] = rng.choice(free, int(lacking[draw].sum()), replace=False)
+        found: Rows = rows
+        return found
 
     def permutations(self, count: int, rng: np.random.Generator) -> Rows:
         """Return permutations of all images that keep patients together, ``(count, images)``.
@@ -161,12 +171,57 @@ class Exchange:
         return np.repeat(self._starts[patients] - (ends - sizes), sizes) + np.arange(int(ends[-1]))
 
 
-def _occurrence(values: Rows) -> Rows:
-    """Return for each value how many equal ones stand before it."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    lengths = np.diff(np.concatenate([first, [len(values)]]))
-    nth = np.empty(len(values), dtype=np.int64)
-    nth[order] = np.arange(len(values)) - np.repeat(first, lengths)
-    return nth
+@dataclass(frozen=True)
+class _Runs:
+    """Equal values within rows of a table, gathered into runs; the runs of a row are numbered as values ascend.
+
+    Parameters
+    ----------
+    number
+        ``(rows, k)``: which run each entry belongs to.
+    nth
+        ``(rows, k)``: how many equal ones stand before it.
+    value
+        ``(rows, k)``: of each run; 0 where a row has fewer.
+    real
+        ``(rows, k)``: where there is a run.
+    """
+
+    number: Rows
+    nth: Rows
+    value: Rows
+    real: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, table: Rows) -> _Runs:
+        order = np.argsort(table, axis=1, kind="stable")
+        ordered = np.take_along_axis(table, order, axis=1)
+        first = np.ones(table.shape, dtype=bool)
+        first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+        number, nth, value = np.empty_like(table), np.empty_like(table), np.zeros_like(table)
+        place = np.broadcast_to(np.arange(table.shape[1]), table.shape)
+        start = np.maximum.accumulate(np.where(first, place, 0), axis=1)
+        run = np.cumsum(first, axis=1) - 1
+        np.put_along_axis(number, order, run, axis=1)
+        np.put_along_axis(nth, order, place - start, axis=1)
+        np.put_along_axis(value, run, ordered, axis=1)
+        return cls(number, nth, value, place <= run[:, -1:])
+
+
+def _distinct(rng: np.random.Generator, size: int, counts: Rows, most: int) -> Rows:
+    """Return for each row distinct numbers below ``size`` in random order, ``(rows, most)``; counts of them are meant.
+
+    Where ``size`` is large, a number that came before is drawn again, and only then: rows end as if drawn in turn.
+    """
+    if size <= 8 * most:
+        found: Rows = np.argsort(rng.random((len(counts), size)), axis=1)[:, :most]
+        return found
+    drawn = rng.integers(size, size=(len(counts), most))
+    while True:
+        order = np.argsort(drawn, axis=1, kind="stable")
+        ordered = np.take_along_axis(drawn, order, axis=1)
+        again = np.zeros(drawn.shape, dtype=bool)
+        np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+        if not again.any():
+            return drawn
+        drawn[again] = rng.integers(size, size=int(again.sum()))

@@ -45,6 +45,12 @@ class Judged:
         Estimate of the share of neurons that respond to some concept, significant by themselves or not.
     settled
         Whether more draws could not change which neurons are above chance.
+    critical
+        The z that a concept of each neuron must pass to be above chance, ``(neurons,)``; infinite where none can.
+    highest
+        For each kind of null the highest z of every draw, sorted.
+    null, kind
+        What chance does by kind, and which kind each neuron has, ``(neurons,)``.
     """
 
     z: Values
@@ -56,6 +62,10 @@ class Judged:
     above: int
     responding: float
     settled: bool
+    critical: Values
+    highest: Sequence[Values]
+    null: Chance
+    kind: Rows
 
 
 def judge(
@@ -89,19 +99,22 @@ def judge(
     family = QValues.of(p[:, 0], settings.correction)
     q = family(p)
     everything = null.z(measured, torch.arange(measured.shape[1])[None], which)
+    critical = _critical(null, family, settings.q, kind)
     any_concept = torch.nan_to_num(everything, nan=-np.inf).amax(dim=1, keepdim=True).double().numpy()
     return Judged(
         z=values,
         p=p,
         q=q,
-        verdict=_verdicts(
-            everything, order[:, 0], q[:, 0] <= settings.q, _critical(null, family, settings.q, kind), concepts
-        ),
+        verdict=_verdicts(everything, order[:, 0], q[:, 0] <= settings.q, critical, concepts),
         draws=int(of.min()) if len(of) else draws,
         above=int((q[:, 0] <= settings.q).sum()),
         p_any=null.p(any_concept, kind)[:, 0],
         responding=1 - null_share(null.p(any_concept, kind)[:, 0]),
         settled=done,
+        critical=critical,
+        highest=null.highest,
+        null=null,
+        kind=kind,
     )
 
 

@@ -15,8 +15,9 @@ from mcd.errors import ConfigError
 if TYPE_CHECKING:
     from mcd.selection import Selection
 
-__all__ = ["choices", "chosen_calibration", "chosen_selection", "data_flags", "model_flags", "plugin_file_flag",
-           "pooling_flag", "probe_flags", "scoring_flags", "selection_flags", "study_settings"]  # fmt: skip
+__all__ = ["choices", "chosen_calibration", "chosen_selection", "concept_choices", "data_flags", "model_flags",
+           "plugin_file_flag", "pooling_flag", "probe_flags", "scoring_flags", "selection_flags",
+           "study_settings"]  # fmt: skip
 
 _DEFAULTS = {"scorer": "soft-wpmi"}
 """What a --…-arg without its component belongs to; a test holds it to the study's own default."""
@@ -87,6 +88,8 @@ def data_flags(command: Command) -> Command:
                      help="The image–text model. Repeatable: each makes its own run folder in one pass."),
         click.option("--dissector-arg", multiple=True, metavar="[NAME.]KEY=VALUE", help="A setting of it. Repeatable."),
         _sweep_flags,
+        click.option("--controls", is_flag=True,
+                     help="Also label random weights, shuffled rows, a random dissector and shuffled names."),
     )(command)  # fmt: skip
 
 
@@ -134,6 +137,28 @@ def selection_flags(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+_WORDING = {"template": "templates", "synonyms": "synonyms", "reference_prompt": "reference"}
+
+
+def wording_flags(command: Command) -> Command:
+    """Add the flags that say how concepts are put to the dissector."""
+    return _apply(
+        click.option("--template", multiple=True, metavar="TEXT",
+                     help="A sentence around concepts: 'a mammogram showing {concept}'. Repeatable, averaged."),
+        click.option("--synonyms", type=click.Choice(["off", "max", "log-mean-exp"]), default="off", show_default=True,
+                     help="Compare images with the synonyms of a concept too, and how they become one."),
+        click.option("--reference-prompt", metavar="TEXT",
+                     help="A prompt without a concept, such as 'a mammogram': its cosine is subtracted."),
+    )(command)  # fmt: skip
+
+
+def chosen_wording(ctx: click.Context, before: Mapping[str, object]) -> dict[str, object]:
+    """Return how concepts are worded: the settings of before, overruled by what stands on the command line."""
+    given = {key: ctx.params[flag] for flag, key in _WORDING.items()
+             if ctx.get_parameter_source(flag) is ParameterSource.COMMANDLINE}  # fmt: skip
+    return {**before, **given}
+
+
 _CALIBRATION = ("q", "correction", "exchangeable", "draws", "null_seed")
 
 
@@ -170,11 +195,12 @@ def chosen_selection(flags: Mapping[str, object]) -> Selection:
 def scoring_flags(command: Command) -> Command:
     """Add the flags that choose scorer, concepts and reporters."""
     return _apply(
-        click.option("--concepts", multiple=True, metavar="NAME|FILE", help="Concept set. Repeatable, joined."),
+        click.option("--concepts", multiple=True, metavar="NAME|FILE[,…]", help="Concept set. Repeatable, joined."),
         click.option("--concepts-arg", multiple=True, metavar="[NAME.]KEY=VALUE", help="A setting of it. Repeatable."),
         click.option("--scorer", metavar="NAME[:VALUE]|FILE.py:FUNCTION",
                      help="How neurons and concepts are scored; a function (A, P) -> S of a file serves too."),
         click.option("--scorer-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
+        wording_flags,
         calibration_flags,
         click.option("--labels", "labels_per_neuron", type=click.IntRange(min=1), default=10, show_default=True,
                      help="How many concepts a neuron keeps."),
@@ -210,6 +236,20 @@ def choices(names: Sequence[str], arguments: Sequence[str], flag: str) -> list[d
     return made
 
 
+def concept_choices(references: Sequence[str], arguments: Sequence[str]) -> list[dict[str, object]]:
+    """Return concept sets with their settings; one flag may hold several, with commas between.
+
+    Raises
+    ------
+    ConfigError
+        As `choices`, and for a comma too many.
+    """
+    from mcd.vocabulary import split_references
+
+    names = [part for reference in references for part in split_references(reference)]
+    return choices(names, arguments, "--concepts-arg")
+
+
 def study_settings(ctx: click.Context, document: Mapping[str, object]) -> dict[str, object]:
     """Return the settings of a study: the document's, overruled by what stands on the command line.
 
@@ -222,14 +262,11 @@ def study_settings(ctx: click.Context, document: Mapping[str, object]) -> dict[s
     given = {name for name in flags if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     settings: dict[str, object] = dict(document)
     plain = ("device", "precision", "batch_size", "workers", "on_error", "labels_per_neuron", "where", "limit",
-             "per_patient", "seed", "cache_size", "keep_identifiers")  # fmt: skip
+             "per_patient", "seed", "cache_size", "keep_identifiers", "controls")  # fmt: skip
     settings.update({name: flags[name] for name in plain if name in given})
     if "cache" in given:
         settings["cache"] = str(flags["cache"])
-    before = settings.get("calibration", {})
-    calibration = chosen_calibration(ctx, before if isinstance(before, Mapping) else {})
-    if calibration:
-        settings["calibration"] = calibration
+    settings.update(_groups(ctx, settings))
     for name in ("dataset", "scorer", "recipe"):
         before = settings.get(name, _DEFAULTS.get(name))
         merged = _merged(before, flags.get(name), flags.get(f"{name}_arg", ()), name)
@@ -241,13 +278,22 @@ def study_settings(ctx: click.Context, document: Mapping[str, object]) -> dict[s
         known = _only(settings.get("dissectors"), "dissectors")
         settings["dissectors"] = _merged(known, None, flags["dissector_arg"], "dissector")
     if "concepts" in given or flags.get("concepts_arg"):
-        settings["concepts"] = choices(flags["concepts"], flags["concepts_arg"], "--concepts-arg")
+        settings["concepts"] = concept_choices(flags["concepts"], flags["concepts_arg"])
     if "reporters" in given or "reporters" not in settings:
         names = flags["reporters"] or ("console",)
         settings["reporters"] = choices(names, flags["reporter_arg"], "--reporter-arg")
     if given & {"model", "model_arg", "layers", "pooling"}:
         settings["models"] = [_model(settings.get("models"), flags, given)]
     return settings
+
+
+def _groups(ctx: click.Context, settings: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings that come in groups, where there is one: the document's, overruled by flags."""
+    found = {}
+    for key, chosen in (("calibration", chosen_calibration), ("prompts", chosen_wording)):
+        said = settings.get(key, {})
+        found[key] = chosen(ctx, said if isinstance(said, Mapping) else {})
+    return {key: group for key, group in found.items() if group}
 
 
 def _merged(before: object, name: str | None, arguments: Sequence[str], kind: str) -> Mapping[str, object] | str | None:

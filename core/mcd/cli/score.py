@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import choices, chosen_calibration, plugin_file_flag, scoring_flags
+from mcd.cli.flags import (
+    choices,
+    chosen_calibration,
+    chosen_wording,
+    concept_choices,
+    plugin_file_flag,
+    scoring_flags,
+)
 
 __all__ = ["score"]
 
@@ -28,11 +35,12 @@ def score(
     """Score a stored run anew with another scorer or other concepts. No images are needed."""
     from mcd.calibration.settings import Calibration
     from mcd.dissection import load
-    from mcd.options import parse_pairs
+    from mcd.options import parse_pairs, validate_options
     from mcd.prepare import Preparer
     from mcd.rescore import rescore
     from mcd.run import write_reports
     from mcd.study import Choice
+    from mcd.wording import Wording
 
     host = ctx.ensure_object(State).host
     made = Preparer(host).reporters(
@@ -42,14 +50,17 @@ def score(
     stored = load(run)
     before = stored.manifest.study.get("calibration")
     calibration = Calibration.model_validate(chosen_calibration(ctx, before if isinstance(before, dict) else {}))
+    worded = stored.manifest.study.get("prompts")
+    prompts = validate_options(Wording, chosen_wording(ctx, worded if isinstance(worded, dict) else {}), "prompts")
     found = rescore(
         host,
         stored,
         scorer=Choice.model_validate({"plugin": scorer, "options": options}) if scorer else None,
         scorer_options=options,
-        concepts=tuple(Choice.model_validate(one) for one in choices(concepts, concepts_arg, "--concepts-arg")),
+        concepts=tuple(Choice.model_validate(one) for one in concept_choices(concepts, concepts_arg)),
         labels_per_neuron=labels_per_neuron,
         calibration=calibration,
+        prompts=prompts,
         output=output,
         device=device,
     )

@@ -10,13 +10,13 @@ import torch
 from mcd.api.concepts import ConceptSet
 from mcd.api.dissector import Dissector
 from mcd.api.scorer import Scorer
-from mcd.cosines import Cosines
 from mcd.dissection import Dissection, read_study
 from mcd.errors import DataError, StoreError, UsageError
+from mcd.material import Material, gather
 from mcd.prepare import Preparer
 from mcd.scoring import score_layer
 from mcd.study import Study
-from mcd.texts import embed_concepts
+from mcd.texts import TextEncoder
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -37,7 +37,7 @@ class StoredScores:
 
     def __init__(self, host: PluginHost, dissection: Dissection) -> None:
         self.dissection = dissection
-        study = Study.model_validate(read_study(dissection.folder, dissection.manifest))
+        self.study = study = Study.model_validate(read_study(dissection.folder, dissection.manifest))
         if study.scorer.plugin == "object" or study.concepts[0].plugin == "object":
             raise UsageError(
                 f"scorer or concepts of {dissection.folder} were given in Python; they have no name",
@@ -45,25 +45,26 @@ class StoredScores:
             )
         preparer = Preparer(host)
         self.scorer: Scorer = preparer.scorer(study.scorer)[0]
+        self.wording = study.prompts
         self.concepts: ConceptSet = preparer.concepts(study.concepts)
         if self.concepts.fingerprint() != dissection.manifest.fingerprints["concepts"]:
             raise DataError(f"the concepts of {dissection.folder} have changed since it was made", "run it again")
 
-    def cosines(self) -> Cosines:
-        """Return P."""
+    def material(self) -> Material:
+        """Return P and what else its scorer is given."""
         found, record = self.dissection, self.dissection.manifest
         store = found.folder / record.store.folder
 
         def gone() -> Dissector:
             raise StoreError(f"{store}: the embeddings of the concepts are not there", "run mcd score on it")
 
-        texts = embed_concepts(store, self.concepts, record.fingerprints["dissector"], gone, torch.device("cpu"))
-        terms = [concept.term for concept in self.concepts.concepts]
-        return Cosines(found.image_embeddings(), texts, found.image_ids, terms)
+        encoder = TextEncoder(store, record.fingerprints["dissector"], gone, torch.device("cpu"))
+        return gather(found, self.concepts, self.wording, encoder)
 
     def layers(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield every layer with its scores ``(neurons, concepts)``, best the highest; NaN where there is none."""
-        cosines = self.cosines()
+        material = self.material()
+        scorer = self.scorer.on(material.probe)
         for layer in self.dissection.layers:
-            found = score_layer(self.scorer, self.dissection.activations(layer), cosines).scores
-            yield layer, found if self.scorer.higher_is_better else -found
+            found = score_layer(scorer, self.dissection.activations(layer), material.similarity).scores
+            yield layer, found if scorer.higher_is_better else -found

@@ -42,6 +42,8 @@ class ConsoleReporter(mcd.Reporter):
         console.print(self._layers(dissection))
         if self.options.neurons:
             console.print(self._neurons(dissection))
+        if len(dissection.results.controls):
+            console.print(_controls(dissection.results.controls))
         for line in [*_significance(manifest), *_remarks(dissection.labels)]:
             console.print(line, markup=False)
         return []
@@ -88,6 +90,22 @@ class ConsoleReporter(mcd.Reporter):
         return table
 
 
+def _controls(controls: pd.DataFrame) -> Table:
+    """Set the run beside its negative controls, over all layers."""
+    table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title="\nNegative controls",
+                  title_justify="left")  # fmt: skip
+    table.add_column("control", overflow="fold", ratio=1)
+    for title in ("neurons", "above chance", "mammographic", "mean z"):
+        table.add_column(title, justify="right")
+    for control, rows in controls.groupby("control", sort=False):
+        neurons, above = int(rows["neurons"].sum()), int(rows["above_chance"].sum())
+        z = float((rows["mean_z"] * rows["labelled"]).sum() / max(1, rows["labelled"].sum()))
+        mammographic = f"{rows['mammographic'].sum() / above:.0%}" if above else "–"
+        name = "this run" if control == "none" else str(control)
+        table.add_row(name, str(neurons), f"{above} ({above / max(1, neurons):.0%})", mammographic, f"{z:.2f}")
+    return table
+
+
 def _significance(manifest: Manifest) -> list[str]:
     """Say what "above chance" means here, and what it cannot tell."""
     judged = [one for one in manifest.summary if one.above_chance is not None]
@@ -98,10 +116,12 @@ def _significance(manifest: Manifest) -> list[str]:
     neurons, above = sum(one.neurons for one in judged), sum(one.above_chance or 0 for one in judged)
     share = sum((one.responding or 0) * one.neurons for one in judged) / max(1, neurons)
     draws = min(one.draws or 0 for one in judged)
+    published = sum(one.published_rule or 0 for one in judged)
     lines = [
         f"{above} of {neurons} neurons are labelled above chance at q = {q}; about {share:.0%} respond to something.",
         f"Chance exchanges {judged[0].exchangeable}s; no p is below 1/{draws + 1}. z compares layers and models, "
         "scores do not.",
+        f"The published rule (a score no worse than the layer's mean) would keep {published}; it is no test.",
     ]
     open_ = [one.layer for one in judged if not one.settled]
     if open_:

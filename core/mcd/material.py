@@ -1,0 +1,76 @@
+"""From a stored run to what scorers are given: P, and what else is known of the probe set."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pandas as pd
+import torch.nn.functional as functional
+
+from mcd.api.concepts import ConceptSet
+from mcd.api.probe import Probe
+from mcd.cosines import Cosines, Pooled, Similarity
+from mcd.dissection import Dissection
+from mcd.texts import TextEncoder
+from mcd.wording import Wording
+
+__all__ = ["Material", "gather"]
+
+_FACTS = ("patient", "view", "laterality", "density", "assessment", "vendor", "implant", "split", "collection")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What scorers are given besides activations.
+
+    Parameters
+    ----------
+    similarity
+        P.
+    probe
+        What else is known; see `mcd.Scorer.on`.
+    """
+
+    similarity: Similarity
+    probe: Probe
+
+
+def gather(dissection: Dissection, concepts: ConceptSet, wording: Wording, encoder: TextEncoder) -> Material:
+    """Return what a run is scored with.
+
+    Raises
+    ------
+    DataError
+        When an embedding is zero or not finite.
+    """
+    found = encoder.concepts(concepts.concepts, wording)
+    terms = [concept.term for concept in concepts.concepts]
+    images = dissection.image_embeddings()
+    names: Similarity = Cosines(
+        images, found.names, dissection.image_ids, [terms[owner] for owner in found.owner], found.reference
+    )
+    similarity = names
+    if wording.synonyms != "off":
+        similarity = Pooled(names, found.owner, wording.synonyms, wording.sharpness)
+    first = [found.owner.index(number) for number in range(len(terms))]
+    probe = Probe(
+        concepts.concepts, functional.normalize(images, dim=1), functional.normalize(found.names[first], dim=1),
+        lambda: facts_of(dissection), encoder.texts,
+    )  # fmt: skip
+    return Material(similarity, probe)
+
+
+def facts_of(dissection: Dissection) -> pd.DataFrame:
+    """Return what is known about each image, a row each; see `mcd.api.probe.Probe`."""
+    rows = []
+    for entry in dissection.probe_map:
+        if entry["left_out"]:
+            continue
+        labels = json.loads(entry["labels"]) if entry["labels"] else {}
+        row = {str(name): str(value) for name, value in labels.items()}
+        row |= {name: "yes" for name in entry["findings"].split("|") if name}
+        row |= {name: "no" for name in entry["absent"].split("|") if name}
+        rows.append(row | {name: entry[name] for name in _FACTS})
+    table = pd.DataFrame(rows).fillna("")
+    return table.reindex(columns=[*_FACTS, *(name for name in table if name not in _FACTS)], fill_value="")

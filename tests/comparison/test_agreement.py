@@ -77,14 +77,14 @@ def test_scorers_side_by_side(runs: Path, tmp_path: Path, mcd_command: Callable[
     assert done.code == 0, done.err
     assert "a: phantom-clip with soft-wpmi" in done.out
     assert "b: phantom-clip with cosine-cubed" in done.out
-    assert max(len(line) for line in done.out.splitlines() if "neurons.csv" not in line) <= 80
-    table = pd.read_csv(tmp_path / "out" / "neurons.csv")
+    assert max(len(line) for line in done.out.splitlines() if "all tables" not in line) <= 80
+    table = pd.read_csv(tmp_path / "out" / "agreement_neurons.csv")
     first = {name: pd.read_parquet(runs / name / "labels.parquet").query("rank == 1").set_index("neuron")["concept"]
              for name in "ab"}  # fmt: skip
     for _, row in table.iterrows():
         assert (row["concept_a"], row["concept_b"]) == (first["a"][row["neuron"]], first["b"][row["neuron"]])
     assert not table["same"].iloc[0]  # those that differ come first
-    layers = pd.read_csv(tmp_path / "out" / "layers.csv")
+    layers = pd.read_csv(tmp_path / "out" / "agreement_layers.csv")
     assert layers["same"].item() == pytest.approx(table["same"].mean())
 
 

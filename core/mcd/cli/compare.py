@@ -11,86 +11,100 @@ from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
 
 if TYPE_CHECKING:
-    from mcd.comparison.agreement import Agreement
-    from mcd.dissection import Dissection
+    from mcd.comparison import Comparison
 
 __all__ = ["compare"]
-
-_LISTED = 10
 
 
 @click.command()
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN RUN…")
+@click.option("--align", type=click.Choice(["auto", "name", "depth"]), default="auto", show_default=True,
+              help="How layers are aligned; auto is by name where one run has all names of the other, else by depth.",
+              )  # fmt: skip
+@click.option("--map", "pairs", multiple=True, metavar="LAYER=LAYER",
+              help="A layer of the first run and the one of the others it is compared with; repeat it.")  # fmt: skip
+@click.option("--match", type=click.Choice(["identity", "hungarian"]), default="identity", show_default=True,
+              help="How neurons of equally wide layers are paired: by number, or so that paired neurons respond most "
+                   "alike.")  # fmt: skip
+@click.option("--threshold", type=click.Choice(["local", "global"]),
+              help="Reckon the published rule as well: neurons whose score reaches the layer's mean, of their own run "
+                   "or the higher one. It is no test of significance.")  # fmt: skip
+@click.option("--bootstrap", type=click.IntRange(min=0), default=200, show_default=True, metavar="N",
+              help="How often patients are drawn anew for intervals; 0 leaves them out.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides which are drawn.")
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True,
-              help="How many concepts of a neuron the overlap looks at.")  # fmt: skip
+              help="How many concepts of a neuron the overlap of two dissectors or scorers looks at.")  # fmt: skip
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR",
-              help="Write neurons.csv and layers.csv of each pair there.")  # fmt: skip
+              help="Write every table there as CSV.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @plugin_file_flag
 @click.pass_context
-def compare(ctx: click.Context, runs: tuple[Path, ...], top: int, output: Path | None) -> None:
-    """Compare runs of the same neurons: two dissectors, or two scorers.
+def compare(
+    ctx: click.Context, /, runs: tuple[Path, ...], align: str, pairs: tuple[str, ...], match: str,
+    threshold: str | None, bootstrap: int, seed: int, top: int, output: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Compare runs: of several models, or of one model by several dissectors or scorers.
 
     \b
-    mcd dissect … --dissector mammo-clip:FILE.tar --dissector open-clip:ViT-B-16 -o runs/x
-    mcd compare runs/x/mammo-clip runs/x/ViT-B-16
+    mcd run STUDY.yaml -o runs/x          # one study, several models
+    mcd compare runs/x/general runs/x/mammo
 
-    For each pair of runs: how often they name the same concept, how much of their first concepts they share, how
-    alike they rank all concepts, and between which categories labels move. Scores themselves are not compared: they
-    are on different scales.
+    Of several models: what each layer is made of, with 95 % intervals over patients; what became of each neuron where
+    layers are equally wide; which mammographic concepts no neuron carries, and whether that could have been seen. The
+    first run is the reference. Of one model: how far dissectors or scorers agree.
     """  # noqa: D301 -- \b keeps click from rewrapping
-    from itertools import combinations
+    from typing import cast
 
-    from mcd.comparison.agreement import agreement, check_same_neurons
-    from mcd.comparison.scores import StoredScores
+    from mcd.calibration.thresholds import PublishedRule
+    from mcd.cli.compare_text import print_comparison
+    from mcd.comparison import Settings
+    from mcd.comparison import compare as compared
+    from mcd.comparison.alignment import Alignment
+    from mcd.comparison.changes import Matching
     from mcd.dissection import load
+
+    settings = Settings(
+        align=_mapping(pairs) if pairs else cast("Alignment", align),
+        match=cast("Matching", match),
+        rule=cast("PublishedRule | None", threshold),
+        resamples=bootstrap,
+        seed=seed,
+        top=top,
+    )
+    found = compared(ctx.ensure_object(State).host, [load(run) for run in runs], settings)
+    if as_json:
+        click.echo(_json(found))
+    else:
+        print_comparison(found)
+    if output is not None:
+        _write(output, found)
+        if not as_json:
+            click.echo(f"all tables: {output}")
+
+
+def _mapping(pairs: tuple[str, ...]) -> dict[str, str]:
     from mcd.errors import UsageError
 
-    if len(runs) < 2:
-        raise UsageError("at least two runs are needed to compare", "mcd compare RUN RUN")
-    found = [load(run) for run in runs]
-    for other in found[1:]:
-        check_same_neurons(found[0], other)
-    host = ctx.ensure_object(State).host
-    for number, (a, b) in enumerate(combinations(found, 2)):
-        stored = StoredScores(host, a), StoredScores(host, b)
-        scored = zip(stored[0].layers(), stored[1].layers(), strict=True)
-        outcome = agreement(
-            ((layer, mine, theirs) for (layer, mine), (_, theirs) in scored), stored[0].concepts.concepts, top
-        )
-        _print(a, b, outcome)
-        if output is not None:
-            _write(output / f"{number:02d}" if len(found) > 2 else output, outcome)
+    found = {}
+    for pair in pairs:
+        reference, equals, other = pair.partition("=")
+        if not (equals and reference and other):
+            raise UsageError(f"--map {pair}: not two layers", "write --map LAYER=LAYER")
+        found[reference] = other
+    return found
 
 
-def _titles(a: Dissection, b: Dissection) -> tuple[str, str]:
-    names = [(run.manifest.dissector, f"{run.manifest.dissector} with {run.manifest.scorer}") for run in (a, b)]
-    return (names[0][0], names[1][0]) if names[0][0] != names[1][0] else (names[0][1], names[1][1])
+def _json(found: Comparison) -> str:
+    import json
+
+    tables = {name: json.loads(table.to_json(orient="records")) for name, table in found.tables().items()}
+    return json.dumps({"schema": "mcd.comparison/1", "notes": found.notes, **tables}, indent=2, ensure_ascii=False)
 
 
-def _print(a: Dissection, b: Dissection, found: Agreement) -> None:
-    from mcd.cli.tables import print_table
-
-    first, second = _titles(a, b)
-    click.echo(f"\na: {first}\nb: {second}\n{a.manifest.target}, {a.manifest.images} images\n")
-    header = ("neurons", "same", f"first {found.top}", "ranks")
-    click.echo(f"same: their first concept; first {found.top}: share that both name; ranks: correlation\n")
-    for column, title in (("layer", "layer"), ("category_a", "category by a")):
-        rows = [[str(row[column]), str(row["neurons"]), f"{row['same']:.1%}", f"{row['overlap']:.1%}",
-                 f"{row['correlation']:.2f}"] for _, row in found.by(column).iterrows()]  # fmt: skip
-        print_table((title, *header), rows, right=header)
-    moves = [[str(row["category_a"]), str(row["category_b"]), str(row["neurons"])]
-             for _, row in found.moves().head(_LISTED).iterrows()]  # fmt: skip
-    if moves:
-        click.echo("where the first concepts are of different categories:")
-        print_table(("category by a", "category by b", "neurons"), moves, right=("neurons",))
-    if found.only_a or found.only_b:
-        click.echo(f"labelled by one only: {found.only_a} by a, {found.only_b} by b")
-
-
-def _write(folder: Path, found: Agreement) -> None:
+def _write(folder: Path, found: Comparison) -> None:
     from mcd.files import write_atomically
 
-    worst = found.neurons.sort_values(["same", "overlap", "correlation"], kind="stable")
-    for name, table in (("neurons", worst), ("layers", found.by("layer")), ("moves", found.moves())):
+    for name, table in found.tables().items():
         write_atomically(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
-    click.echo(f"every neuron, those that differ most first: {folder / 'neurons.csv'}")
+    write_atomically(folder / "notes.txt", "".join(f"{line}\n" for line in [*found.heading.lines(), *found.notes])
+                     .encode())  # fmt: skip

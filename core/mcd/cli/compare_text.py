@@ -1,0 +1,217 @@
+"""A comparison on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from string import ascii_lowercase
+from textwrap import fill
+
+import click
+import pandas as pd
+
+from mcd.cli.tables import print_table
+from mcd.comparison.changes import KINDS, Changes
+from mcd.comparison.comparing import AgreementOf, Comparison
+from mcd.comparison.layers import ALL
+from mcd.comparison.represented import ANSWERS
+
+__all__ = ["print_comparison"]
+
+_LISTED = 10
+Row = Mapping[Hashable, object]
+
+
+def print_comparison(found: Comparison) -> None:
+    """Print a comparison in 80 columns: first what went in and what may not be compared, then the answers."""
+    letters = dict(zip(found.heading.runs["run"], _letters(), strict=False))
+    for number, (name, letter) in enumerate(letters.items()):
+        reference = " (the reference)" if not number and not found.agreements else ""
+        click.echo(f"{letter}: {name}{reference}")
+    for line in found.heading.lines():
+        _say(line)
+    for note in found.notes:
+        _say(f"note: {note}")
+    for one in found.agreements:
+        _agreement(one, letters)
+    if len(found.layers):
+        _layers(found, letters)
+        _differences(found, letters)
+        _rule(found, letters)
+        for change in found.changes:
+            _changes(change, letters)
+        _concepts(found, letters)
+
+
+def _letters() -> list[str]:
+    return [*ascii_lowercase, *(a + b for a in ascii_lowercase for b in ascii_lowercase)]
+
+
+def _say(text: str) -> None:
+    click.echo(fill(text, 79, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+
+
+def _title(text: str) -> None:
+    click.echo(f"\n{text}\n")
+
+
+def _share(row: Row, name: str) -> str:
+    """Return a share with its interval, in per cent."""
+    value, low, high = (float(str(row[key])) for key in (name, f"{name}_low", f"{name}_high"))
+    return f"{value:.0%}" + ("" if pd.isna(low) else f" ({100 * low:.0f}–{100 * high:.0f})")
+
+
+def _number(row: Row, name: str, low: str, high: str, form: str) -> str:
+    digits = int(form[-2])
+    # a number that rounds to nothing has no sign
+    value, lowest, highest = (round(float(str(row[key])), digits) + 0.0 for key in (name, low, high))
+    to = " to " if "+" in form else "–"
+    return format(value, form) + ("" if pd.isna(lowest) else f" ({lowest:{form}}{to}{highest:{form}})")
+
+
+def _records(table: pd.DataFrame) -> list[Row]:
+    return table.to_dict("records")  # type: ignore[return-value]
+
+
+def _layers(found: Comparison, letters: Mapping[str, str]) -> None:
+    _title("1. What the layers are made of: neurons whose first concept stands above chance")
+    table = found.layers
+    order = {place: at for at, place in enumerate(dict.fromkeys(table.loc[table["place"] != "", "place"]))}
+    order[ALL] = len(order)
+    compared = table[table["place"] != ""].assign(at=lambda rows: rows["place"].map(order))
+    rows = [
+        [str(row["layer"]), letters[str(row["run"])], str(row["neurons"]), str(row["above"]), _share(row, "share"),
+         f"{row['mammographic']}/{row['other']}", str(row["concepts"]),
+         _number(row, "mean_z", "mean_z_low", "mean_z_high", ".1f")]
+        for row in _records(compared.sort_values("at", kind="stable"))
+    ]  # fmt: skip
+    header = ("layer", "", "neurons", "above", "share", "m/other", "terms", "mean z")
+    print_table(header, rows, right=header[2:])
+    breast = float(table["vocabulary_mammographic"].iloc[0])
+    _say(f"m/other: mammographic or not ({breast:.0%} of the vocabulary is); terms: different concepts; mean z: of "
+         "all first concepts; in brackets: 95 % over patients")  # fmt: skip
+
+
+def _differences(found: Comparison, letters: Mapping[str, str]) -> None:
+    sizes = found.categories[["level", "name", "concepts", "share_of_vocabulary"]].drop_duplicates(["level", "name"])
+    everywhere = _records(found.categories[found.categories["layer"] == ALL])
+    whole = {(row["run"], row["level"], row["name"]): row["neurons"] for row in everywhere}
+    reference = str(found.heading.runs["run"].iloc[0])
+    for run in dict.fromkeys(found.differences["run"]):
+        _title(f"By category, all compared layers together: {letters[reference]} and {letters[run]}")
+        mine = found.differences[(found.differences["run"] == run) & (found.differences["place"] == ALL)]
+        joined = mine.merge(sizes, on=["level", "name"])
+        rows = []
+        for level in ("broad_category", "category"):
+            part = joined[joined["level"] == level]
+            if level == "category":
+                largest = part["difference"].abs().sort_values(ascending=False, kind="stable").index
+                part = part.loc[largest[:_LISTED]]
+            rows += [
+                [("" if level == "broad_category" else "· ") + str(row["name"]),
+                 f"{row['concepts']} ({row['share_of_vocabulary']:.0%})",
+                 *(f"{whole[one, level, row['name']]} ({float(str(row[side])):.0%})"
+                   for one, side in ((reference, "reference"), (run, "other"))),
+                 _number(_per_cent(row), "difference", "difference_low", "difference_high", "+.0f")]
+                for row in _records(part)
+            ]  # fmt: skip
+        header = ("category", "concepts", letters[reference], letters[run], "difference, %")
+        print_table(header, rows, right=header[1:])
+
+
+def _per_cent(row: Row) -> Row:
+    return {key: 100 * float(str(row[key])) for key in ("difference", "difference_low", "difference_high")}
+
+
+def _rule(found: Comparison, letters: Mapping[str, str]) -> None:
+    if not len(found.rule):
+        return
+    rule = found.rule["rule"].iloc[0]
+    _title(f"The published rule ({rule}): scores that reach the layer's mean")
+    rows = [
+        [str(row["layer"]), letters[str(row["run"])], str(row["neurons"]), f"{row['mean_score']:.2f}",
+         f"{row['threshold']:.2f}", f"{row['kept']} ({row['kept_share']:.0%})",
+         f"{row['kept_mammographic']}/{row['kept_other']}"]
+        for row in _records(found.rule)
+    ]  # fmt: skip
+    header = ("layer", "", "neurons", "mean score", "threshold", "kept", "m/other")
+    print_table(header, rows, right=header[2:])
+    _say("The published rule tests nothing: it keeps almost half of the neurons that respond to nothing.")
+
+
+def _changes(found: Changes, letters: Mapping[str, str]) -> None:
+    _title(f"2. What became of each neuron in {letters[found.run]}")
+    places = list(dict.fromkeys(found.layers["place"]))
+    counts = found.layers.pivot(index="place", columns="change", values="neurons")
+    rows = [[place, *(str(counts.loc[place, kind]) for kind in KINDS)] for place in places]
+    short = ("layer", "same concept", "same category", "re-purposed", "gained", "lost", "neither")
+    print_table(short, rows, right=short[1:])
+    total = found.layers[found.layers["place"] == ALL].set_index("change")
+    if total["low"].notna().any():
+        for kind in KINDS[:-1]:
+            row = total.loc[kind]
+            _say(f"{kind}: {row['neurons']} of {row['pairs']} neurons ({row['low']:.0f} to {row['high']:.0f})")
+    for table, level in ((found.categories, "categories"), (found.concepts, "concepts")):
+        for title, part in (
+            ("specialise", table[table["change"] > 0].head(_LISTED // 2)),
+            ("fade", table[table["change"] < 0].tail(_LISTED // 2).iloc[::-1]),
+        ):
+            if len(part):
+                click.echo(f"\n{level} that {title}\n")
+                _flow(part, level)
+
+
+def _flow(table: pd.DataFrame, level: str) -> None:
+    counts = ("before", "after", "gained", "lost") if level == "categories" else ("before", "after")
+    rows = [
+        [str(row["name"]), *(str(row[key]) for key in counts), _number(row, "change", "low", "high", "+.0f")]
+        for row in _records(table)
+    ]
+    header = (level, *counts, "change")
+    print_table(header, rows, right=header[1:])
+
+
+def _concepts(found: Comparison, letters: Mapping[str, str]) -> None:
+    _title("3. Which mammographic concepts are carried by some neuron")
+    table = found.concepts
+    counts = [
+        [letters[run], *(str((own["answer"] == answer).sum()) for answer in ANSWERS)]
+        for run in letters
+        for own in [table[table["run"] == run]]
+    ]
+    print_table(("", *ANSWERS), counts, right=ANSWERS)
+    for run, letter in letters.items():
+        own = table[(table["run"] == run) & (table["answer"] == ANSWERS[1])]
+        if len(own):
+            click.echo(f"\nunder-represented in {letter}\n")
+            rows = [[str(row["concept"]), str(row["positives"]), str(row["patients"]), f"{row['detectable_auroc']:g}"]
+                    for row in _records(own.head(_LISTED))]  # fmt: skip
+            header = ("concept", "images", "patients", "AUROC seen")
+            print_table(header, rows, right=header[1:])
+            if len(own) > _LISTED:
+                click.echo(f"and {len(own) - _LISTED} more")
+    click.echo()
+    _say("under-represented: a neuron that tells its images from others by the AUROC named would have been seen, four "
+         "times in five. could not be shown: no image of it, or the dissector does not tell them apart. not known: "
+         "the data set does not say where it is.")  # fmt: skip
+
+
+def _agreement(one: AgreementOf, letters: Mapping[str, str]) -> None:
+    found = one.agreement
+    first, second = letters[one.a], letters[one.b]
+    _title(f"{first} and {second}")
+    header = ("neurons", "same", f"first {found.top}", "ranks")
+    _say(f"same: their first concept; first {found.top}: share that both name; ranks: correlation")
+    click.echo()
+    for column, title in (("layer", "layer"), ("category_a", f"category by {first}")):
+        rows = [[str(row[column]), str(row["neurons"]), f"{row['same']:.1%}", f"{row['overlap']:.1%}",
+                 f"{row['correlation']:.2f}"] for row in _records(found.by(column))]  # fmt: skip
+        print_table((title, *header), rows, right=header)
+    moves: Sequence[Sequence[str]] = [
+        [str(row["category_a"]), str(row["category_b"]), str(row["neurons"])]
+        for row in _records(found.moves().head(_LISTED))
+    ]
+    if moves:
+        click.echo("where the first concepts are of different categories:")
+        print_table((f"category by {first}", f"category by {second}", "neurons"), moves, right=("neurons",))
+    if found.only_a or found.only_b:
+        click.echo(f"labelled by one only: {found.only_a} by {first}, {found.only_b} by {second}")

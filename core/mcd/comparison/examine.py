@@ -1,0 +1,146 @@
+"""A stored run looked at again: what its labels alone do not tell, from its activations and embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mcd.api.scorer import Scorer, TopKScorer
+from mcd.calibration.fdr import null_share
+from mcd.calibration.judging import Judged
+from mcd.comparison.outcomes import Codes, Outcome
+from mcd.comparison.resampling import Ordered, Replicated, Resampler, Resamples, critical_z
+from mcd.comparison.scores import StoredScores
+from mcd.cosines import Similarity
+from mcd.errors import DataError
+from mcd.labelling import Labeller, Scored
+from mcd.scoring import all_scores, evidence
+
+__all__ = ["Examined", "Examiner"]
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One layer of a stored run.
+
+    Parameters
+    ----------
+    layer
+        Its name.
+    judged
+        What chance says of its live neurons; None where the layer has no labels.
+    critical
+        ``(live neurons,)``: the z that one more neuron must pass; see `critical_z`.
+    carriers
+        ``(concepts,)``: how many neurons respond to each above chance, whatever their first label is.
+    replicated
+        Its first labels under resamples; None where none were asked for.
+    """
+
+    layer: str
+    judged: Judged | None
+    critical: Values
+    carriers: Codes
+    replicated: Replicated | None = None
+
+
+class Examiner:
+    """Labels a stored run again, which gives the nulls that its labels were held against.
+
+    Raises
+    ------
+    StoreError
+        When the run was shared without what this needs.
+    """
+
+    def __init__(self, stored: StoredScores) -> None:
+        study, material = stored.study, stored.material()
+        self.dissection = stored.dissection
+        self.similarity: Similarity = material.similarity
+        self.scorer: Scorer = stored.scorer.on(material.probe)
+        self.calibration = study.calibration
+        self._bound = self.scorer is not stored.scorer
+        self._labeller = Labeller(self.scorer, self.similarity, stored.concepts.concepts, study.calibration,
+                                  self.dissection.patients, study.labels_per_neuron)  # fmt: skip
+
+    def unresampled(self, resamples: Resamples) -> str:
+        """Return why the scorer cannot be given other images than those of the run, or an empty text."""
+        if isinstance(self.scorer, TopKScorer):
+            few = resamples.fewest < self.scorer.top_k
+            return (
+                f"it looks at the top {self.scorer.top_k} images, and resamples have {resamples.fewest}" if few else ""
+            )
+        return "it keeps what it knows of the whole probe set" if self._bound else ""
+
+    def layers(self, outcomes: Mapping[str, Outcome], resamples: Resamples | None) -> Iterator[Examined]:
+        """Yield every layer of the run.
+
+        Parameters
+        ----------
+        outcomes
+            First labels as the run has them.
+        resamples
+            Other probe sets; None for none.
+
+        Raises
+        ------
+        DataError
+            When the run's labels are not what its settings give.
+        """
+        again = Resampler(self.scorer, self.similarity, resamples) if resamples else None
+        sources = {layer: partial(self.dissection.activations, layer) for layer in self.dissection.layers}
+        for found in self._labeller.scored(sources):
+            yield self._layer(found, outcomes[found.layer], again)
+
+    def _layer(self, found: Scored, outcome: Outcome, again: Resampler | None) -> Examined:
+        judged, concepts = found.judged, self.similarity.concepts
+        if judged is None or not found.live:
+            return Examined(found.layer, None, np.zeros(0), np.zeros(concepts, dtype=np.int64))
+        self._same(found, judged, outcome)
+        critical = critical_z(judged, self.calibration.q, self._factor(judged))
+        activations = self.dissection.activations(found.layer)
+        measured = self._measured(activations[:, list(found.live)])
+        z = judged.null.z(measured, torch.arange(concepts)[None], torch.from_numpy(judged.kind))
+        carriers = (z > torch.from_numpy(critical)[:, None]).sum(dim=0).numpy()
+        replicated = again.replicate(activations, found.live, judged, critical) if again else None
+        return Examined(found.layer, judged, critical, carriers, replicated)
+
+    def _measured(self, live: torch.Tensor) -> torch.Tensor:
+        """Return what chance is compared with, ``(neurons, concepts)``, the higher the better."""
+        if isinstance(self.scorer, TopKScorer):
+            once = np.ones(len(live), dtype=np.int64)
+            found = evidence(self.scorer, Ordered.of(live, self.scorer.top_k).top(once), self.similarity)
+        else:
+            found = all_scores(self.scorer, live, self.similarity)
+        return found if self.scorer.higher_is_better else -found
+
+    def measured(self, activations: torch.Tensor) -> torch.Tensor:
+        """Return what would be measured of neurons with these activations ``(images, neurons)``; see `Judged.null`."""
+        return self._measured(activations)
+
+    def _factor(self, judged: Judged) -> float:
+        """Return what the correction multiplies p with; see `mcd.calibration.fdr.QValues`."""
+        p = judged.p[:, 0]
+        if self.calibration.correction == "benjamini-yekutieli":
+            return float((1 / np.arange(1, len(p) + 1)).sum())
+        return null_share(p) if self.calibration.correction == "storey" else 1.0
+
+    def _same(self, found: Scored, judged: Judged, outcome: Outcome) -> None:
+        live = list(found.live)
+        first = found.order[:, 0].numpy()
+        labelled = outcome.first[live] >= 0
+        above = judged.q[:, 0] <= self.calibration.q
+        if not (np.array_equal(first[labelled], outcome.first[live][labelled])
+                and np.array_equal(above[labelled], outcome.above[live][labelled])):  # fmt: skip
+            raise DataError(
+                f"{self.dissection.folder}: the labels of layer {found.layer} are not what its scorer gives now "
+                "(another version, or other weights)",
+                "label it again: mcd score RUN",
+            )

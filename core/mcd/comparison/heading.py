@@ -1,0 +1,119 @@
+"""What stands above every comparison: what went in, and what may not be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from mcd.api.scorer import Scorer
+from mcd.comparison.outcomes import significance
+from mcd.dissection import PROBE_MAP, Dissection
+
+__all__ = ["FEW_IMAGES", "Heading", "has_probe_map", "heading_of", "names_of", "notes_of"]
+
+FEW_IMAGES = 100
+"""Below so many images a run says little: effects must be large to be seen."""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What went in.
+
+    Parameters
+    ----------
+    runs
+        A row for each run: ``run``, ``target``, ``dissector``, ``scorer``, ``probe_set``, ``images``, ``patients`` (-1
+        where they are not known), ``top_k`` (-1 where the scorer looks at all images), ``null``, ``exchangeable``,
+        ``draws`` (the fewest of a layer), ``q``, ``correction``, ``layers``, ``neurons``.
+    """
+
+    runs: pd.DataFrame
+
+    def lines(self) -> list[str]:
+        """Return it as sentences; what is the same for all runs is said once."""
+        one = self.runs.iloc[0]
+        people = "patients are not known" if one["patients"] < 0 else f"{one['patients']} patients"
+        said = [f"probe set {one['probe_set']}: {one['images']} images, {people}"]
+        seen: dict[str, None] = {}
+        draws = self.runs["draws"].min()
+        for _, run in self.runs.iterrows():
+            k = "all images" if run["top_k"] < 0 else f"top {run['top_k']} images"
+            chance = f"null: {run['null']}, {run['exchangeable']}s exchanged, {draws} draws or more"
+            level = f"q = {run['q']:g} ({run['correction']})"
+            seen[f"dissector {run['dissector']}, scorer {run['scorer']} ({k})"] = None
+            seen[f"{chance}; {level}" if draws > 0 else "nothing is said of chance"] = None
+        return said + list(seen)
+
+
+def has_probe_map(dissection: Dissection) -> bool:
+    """Say whether a run still has its folder private, which ties rows to images and people."""
+    return (dissection.folder / dissection.manifest.store.folder / PROBE_MAP).exists()
+
+
+def heading_of(runs: Sequence[Dissection], names: Sequence[str], scorers: Sequence[Scorer]) -> Heading:
+    """Return the heading of a comparison."""
+    return Heading(pd.DataFrame([_row(*one) for one in zip(runs, names, scorers, strict=True)]))
+
+
+def _row(run: Dissection, name: str, scorer: Scorer) -> dict[str, object]:
+    record = run.manifest
+    dataset, calibration = record.study.get("dataset"), record.study.get("calibration")
+    top_k = getattr(scorer, "top_k", -1)
+    judged = [one for one in record.summary if one.draws]
+    return {
+        "run": name,
+        "target": record.target,
+        "dissector": record.dissector,
+        "scorer": record.scorer,
+        "probe_set": str(dataset.get("plugin", "")) if isinstance(dataset, dict) else "",
+        "images": record.images,
+        "patients": _people(run),
+        "top_k": top_k if isinstance(top_k, int) else -1,
+        "null": scorer.null,
+        "exchangeable": judged[0].exchangeable if judged else "",
+        "draws": min((one.draws or 0 for one in judged), default=0),
+        "q": significance(run),
+        "correction": str(calibration.get("correction", "")) if isinstance(calibration, dict) else "",
+        "layers": len(record.layers),
+        "neurons": sum(layer.neurons for layer in record.layers),
+    }
+
+
+def _people(run: Dissection) -> int:
+    known = set(run.patients) - {""} if has_probe_map(run) else set()
+    return len(known) or -1
+
+
+def names_of(runs: Sequence[Dissection]) -> tuple[str, ...]:
+    """Return what the runs are called: by what they differ in."""
+    records = [run.manifest for run in runs]
+    candidates = (
+        [one.target for one in records],
+        [one.dissector for one in records],
+        [f"{one.dissector} with {one.scorer}" for one in records],
+        [f"{one.target} in {run.folder.name}" for one, run in zip(records, runs, strict=True)],
+    )
+    for names in candidates[0 if len({one.fingerprints["target"] for one in records}) > 1 else 1 :]:
+        if len(set(names)) == len(names):
+            return tuple(names)
+    return tuple(f"{name} ({at})" for at, name in enumerate(candidates[2], start=1))
+
+
+def notes_of(runs: Sequence[Dissection], names: Sequence[str], scorers: Sequence[Scorer]) -> Iterator[str]:
+    """Yield what the runs do not allow."""
+    images = runs[0].manifest.images
+    if images < FEW_IMAGES:
+        yield (
+            f"{images} images are few: only large effects can be seen, and what is not found may well be there "
+            f"(at least {FEW_IMAGES} are advised)"
+        )
+    if has_probe_map(runs[0]) and not any(runs[0].patients):
+        yield "patients are not known: images of one woman count as independent, which makes labels look surer"
+    if not all(one.comparable_across_layers for one in scorers):
+        yield "scores may not be compared across layers or models; z and shares above chance may"
+    for run, name in zip(runs, names, strict=True):
+        open_ended = [one.layer for one in run.manifest.summary if one.settled is False]
+        if open_ended:
+            yield f"{name}: more draws could change which neurons stand above chance in {', '.join(open_ended)}"

@@ -1,0 +1,172 @@
+"""What is under-represented: concepts that no neuron carries, told apart from those that could not have been seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mcd.api.concepts import Concept
+from mcd.api.dataset import Sample
+from mcd.comparison.examine import Examined, Examiner
+from mcd.comparison.outcomes import Codes, Outcome, Vocabulary
+from mcd.coverage import coverage
+from mcd.dissection import Dissection
+
+__all__ = ["ANSWERS", "AUROCS", "Detectable", "detectable", "represented"]
+
+ANSWERS = ("carried", "under-represented", "could not be shown", "not known")
+"""What is said of a concept: some neuron carries it above chance; none does, although one that tells its images apart
+would have been seen; none does, and none could have; none does, and the probe set does not say where it is."""
+
+AUROCS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.975, 1.0)
+"""How well the neurons that are tried tell images with a concept from those without."""
+
+_DRAWS = 50
+_POWER = 0.8
+_PERFECT = 1e3
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """How weak a neuron for a concept may be and still be seen.
+
+    Parameters
+    ----------
+    auroc
+        The smallest of `AUROCS` at which four neurons in five stand above chance in some layer; NaN where not even
+        neurons do that have all images with the concept on top.
+    layer
+        That layer.
+    """
+
+    auroc: float
+    layer: str
+
+
+def detectable(
+    examiner: Examiner, layers: Sequence[Examined], positive: Codes, concept: int, seed: int = 0
+) -> Detectable:
+    """Return how weak a neuron for a concept may be and still be seen.
+
+    Neurons are made up: ``μ · (the concept is there) + normal noise``, with ``AUROC = Φ(μ / √2)``, image by image. The
+    dissector's own similarities decide what such a neuron looks like, so a concept that the dissector does not tell
+    apart is not detectable however many images show it.
+
+    Parameters
+    ----------
+    positive
+        ``(images,)``: 1 where the concept is there.
+    concept
+        Its number.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([seed, concept]))
+    means = [_PERFECT if one == 1 else sqrt(2) * NormalDist().inv_cdf(one) for one in AUROCS]
+    steps = np.repeat(means, _DRAWS).astype(np.float32)
+    there = (positive == 1).astype(np.float32)
+    made = there[:, None] * steps + rng.standard_normal((len(there), len(steps))).astype(np.float32)
+    measured = examiner.measured(torch.from_numpy(made))[:, concept]
+    best = Detectable(float("nan"), "")
+    for layer in layers:
+        if layer.judged is None:
+            continue
+        kind = int(np.bincount(layer.judged.kind).argmax())
+        null = layer.judged.null
+        z = ((measured - null.mean[kind, concept]) / null.sd[kind, concept]).reshape(len(AUROCS), _DRAWS)
+        needed = layer.critical[layer.judged.kind == kind][0]
+        power = (z > float(needed)).float().mean(dim=1).tolist()
+        enough = [auroc for auroc, share in zip(AUROCS, power, strict=True) if share >= _POWER]
+        if enough and not enough[0] >= best.auroc:  # NaN is never passed
+            best = Detectable(enough[0], layer.layer)
+    return best
+
+
+def represented(
+    run: str, vocabulary: Vocabulary, outcomes: Sequence[Outcome], examined: Sequence[Examined] = (),
+    examiner: Examiner | None = None, labels: pd.DataFrame | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """Return a row for each mammographic concept, those that no neuron carries first.
+
+    Columns: ``run``, ``concept``, ``category``, ``broad_category``, ``answer`` (one of `ANSWERS`), ``carriers``
+    (neurons that respond to it above chance), ``first`` (those it is the first label of), ``positives`` and
+    ``negatives`` (images that say so; -1 where the probe map is not there), ``patients`` with positives,
+    ``detectable_auroc``, ``detectable_layer`` (see `detectable`).
+
+    Parameters
+    ----------
+    examined, examiner
+        The run looked at again; without, carriers are counted among its kept labels, and nothing is known of images.
+    labels
+        Kept labels that stand above chance, for a run that cannot be looked at again.
+    """
+    first = vocabulary.counts(np.concatenate([one.concept for one in outcomes], axis=1))[0]
+    carriers = first
+    if examined:
+        carriers = np.sum([one.carriers for one in examined], axis=0)
+    elif labels is not None:
+        counted = labels["concept"].value_counts()
+        carriers = np.array([int(counted.get(one.term, 0)) for one in vocabulary.concepts])
+    table = pd.DataFrame(
+        {"run": run, "concept": [one.term for one in vocabulary.concepts],
+         "category": [one.category for one in vocabulary.concepts],
+         "broad_category": [one.broad_category for one in vocabulary.concepts],
+         "answer": np.where(carriers > 0, ANSWERS[0], ANSWERS[3]), "carriers": carriers, "first": first,
+         "positives": -1, "negatives": -1, "patients": -1, "detectable_auroc": np.nan, "detectable_layer": ""}
+    )  # fmt: skip
+    if examiner is not None:
+        _shown(table, examiner, examined, vocabulary)
+    table = table[vocabulary.mammographic]
+    rank = table["answer"].map({answer: at for at, answer in enumerate((*ANSWERS[1:], ANSWERS[0]))})
+    return table.iloc[np.argsort(rank.to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def _shown(table: pd.DataFrame, examiner: Examiner, examined: Sequence[Examined], vocabulary: Vocabulary) -> None:
+    """Fill in what the probe set knows of each concept, and what could have been seen of those nobody carries."""
+    samples = _samples(examiner.dissection)
+    known = coverage(samples, vocabulary.concepts)
+    for column in ("positives", "negatives", "patients"):
+        table[column] = known[column]
+    told = (known["positives"] + known["negatives"]) > 0
+    missing = (table["carriers"] == 0) & vocabulary.mammographic
+    table.loc[missing & told, "answer"] = ANSWERS[2]
+    asked = np.flatnonzero((missing & (known["positives"] > 0)).to_numpy()).tolist()
+    chosen = [vocabulary.concepts[number] for number in asked]
+    there = _positives(samples, chosen)
+    for at, number in enumerate(asked):
+        weakest = detectable(examiner, examined, there[:, at], number)
+        if not np.isnan(weakest.auroc):
+            table.loc[number, "answer"] = ANSWERS[1]
+        table.loc[number, "detectable_auroc"] = weakest.auroc
+        table.loc[number, "detectable_layer"] = weakest.layer
+
+
+def _positives(samples: Sequence[Sample], concepts: Sequence[Concept]) -> Codes:
+    """Return whether each image shows each concept, ``(images, concepts)``, 1 or 0."""
+    known: dict[object, Codes] = {}  # many images are told alike
+    rows = []
+    for sample in samples:
+        told = (tuple(sample.findings.items()), sample.view, sample.laterality, sample.density, sample.assessment,
+                sample.implant)  # fmt: skip
+        if told not in known:
+            known[told] = coverage([sample], concepts)["positives"].to_numpy(dtype=np.int64)
+        rows.append(known[told])
+    return np.stack(rows)
+
+
+def _samples(dissection: Dissection) -> list[Sample]:
+    """Return what is known of the images of a run, from its probe map; rows are those of its activations."""
+    implant = {"yes": True, "no": False}
+    return [
+        Sample(
+            id=entry["id"], patient=entry["patient"], view=entry["view"], laterality=entry["laterality"],
+            density=entry["density"], assessment=entry["assessment"], implant=implant.get(entry["implant"]),
+            findings={name: state == "findings" for state in ("absent", "findings")
+                      for name in entry[state].split("|") if name},
+        )
+        for entry in dissection.probe_map if not entry["left_out"]
+    ]  # fmt: skip

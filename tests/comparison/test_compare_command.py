@@ -1,0 +1,238 @@
+"""``mcd compare`` of two models: one real small run each, from the command line to the tables."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.conftest import Outcome
+
+from mcd.calibration.settings import Calibration
+from mcd.cli.compare_text import print_comparison
+from mcd.comparison import Comparison, Settings, compare
+from mcd.dissection import load
+from mcd.errors import DataError, UsageError
+from mcd.host import PluginHost
+from mcd.rescore import rescore
+
+MODULE = """
+import torch
+from torch import nn
+from mcd_plugins.phantom.loader import PhantomMammo
+
+def tuned() -> nn.Module:
+    network = PhantomMammo(PhantomMammo.Options()).load().module
+    draws = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in network.stages[3].parameters():
+            if weight.ndim > 1:
+                weight.add_(0.3 * weight.std() * torch.randn(weight.shape, generator=draws))
+    return network
+"""
+
+STUDY = """
+models:
+  - {plugin: phantom-mammo, layers: [stages.2, stages.3, head]}
+  - plugin: module
+    options: {factory: "FILE:tuned", height: 320, width: 192, channels: 1, mean: [0.21], std: [0.23]}
+    name: tuned
+    layers: [stages.2, stages.3, head]
+  - {plugin: phantom-clip, layers: [stages.3], name: tower}
+dissectors: phantom-clip
+dataset: {plugin: phantom, options: {patients: 25}}
+concepts: [phantom, technical]
+scorer: {plugin: soft-wpmi, options: {top_k: 30}}
+calibration: {most_draws: 1000}
+device: cpu
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, mcd_command: Callable[..., Outcome]) -> Path:
+    """Runs of three models on the same phantoms, and one of another scorer."""
+    place: Path = tmp_path_factory.mktemp("models")
+    (place / "tuned.py").write_text(MODULE)
+    (place / "study.yaml").write_text(STUDY.replace("FILE", str(place / "tuned.py")))
+    done = mcd_command("run", place / "study.yaml", "-o", place / "x")
+    assert done.code == 0, done.err
+    return place / "x"
+
+
+@pytest.fixture(scope="module")
+def host() -> PluginHost:
+    return PluginHost.discover([], {"MCD_DISABLE_PLUGINS": "console"})
+
+
+@pytest.fixture(scope="module")
+def compared(runs: Path, mcd_command: Callable[..., Outcome]) -> tuple[Outcome, Path]:
+    """Return what comparing a model with what it was made into says, and the folder of its tables."""
+    out = runs.parent / "out"
+    done = mcd_command("compare", runs / "phantom-mammo", runs / "tuned", "-o", out, "--bootstrap", 20)
+    assert done.code == 0, done.err
+    return done, out
+
+
+def test_it_says_what_went_in_and_what_may_not_be_compared(compared: tuple[Outcome, Path]) -> None:
+    text = compared[0].out
+    assert "a: phantom-mammo (the reference)\nb: tuned" in text
+    assert "probe set phantom: 100 images, 25 patients" in text
+    assert "soft-wpmi (top 30 images)" in text
+    assert "patients exchanged" in text
+    assert "q = 0.05" in text
+    assert "scores may not be compared across layers or models" in text
+    assert max(len(line) for line in text.splitlines() if "all tables" not in line) <= 80
+    assert "publish" not in text  # the rule is there on request only
+
+
+def test_tables_say_what_the_label_tables_say(runs: Path, compared: tuple[Outcome, Path]) -> None:
+    out = compared[1]
+    labels = pd.read_parquet(runs / "tuned" / "labels.parquet").query("rank == 1 and layer == 'stages.3'")
+    above = labels[labels["q"] <= 0.05]
+    layers = pd.read_csv(out / "layers.csv").set_index(["run", "layer"])
+    row = layers.loc[("tuned", "stages.3")]
+    assert row["above"] == len(above) > 0
+    assert row["neurons"] == 128
+    assert row["mean_z"] == pytest.approx(labels["z"].mean(), abs=1e-4)
+    assert row["share_low"] < row["share"] < row["share_high"]
+    categories = pd.read_csv(out / "categories.csv").query("run == 'tuned' and layer == 'stages.3'")
+    found = categories[categories["level"] == "category"].set_index("name")["neurons"]
+    assert found[found > 0].to_dict() == above["category"].value_counts().to_dict()
+    whole = layers.loc[("tuned", "(all)")]
+    assert whole["above"] == layers.drop(index=("tuned", "(all)")).loc["tuned", "above"].sum()
+
+
+def test_what_was_not_touched_has_not_changed(compared: tuple[Outcome, Path]) -> None:
+    neurons = pd.read_csv(compared[1] / "changes_neurons.csv")
+    untouched = neurons[neurons["place"] == "stages.2"]
+    # Nulls are drawn for each run, so that a neuron at the border may fall on the other side of it.
+    assert untouched["change"].isin({"kept concept", "neither"}).mean() > 0.9
+    assert not untouched["change"].isin({"kept category", "re-purposed"}).any()
+    assert (untouched["correlation"] > 0.999).all()
+    assert neurons.loc[neurons["place"] == "stages.3", "change"].isin({"kept category", "re-purposed"}).any()
+    assert neurons["correlation"].median() > 0.9
+    differences = pd.read_csv(compared[1] / "differences.csv")
+    same = differences.query("place == 'stages.2' and level == 'category'")
+    assert (same["difference"].abs() < 0.05).all()
+
+
+def test_uncarried_concepts_are_told_from_those_that_could_not_be_shown(compared: tuple[Outcome, Path]) -> None:
+    table = pd.read_csv(compared[1] / "concepts.csv")
+    missing = table[table["carriers"] == 0]
+    assert "letter" not in " ".join(table["category"].str.casefold())  # what is not about the breast is not missed
+    shown = missing[missing["answer"] == "under-represented"]
+    assert shown["detectable_auroc"].between(0.6, 1).all()
+    assert (shown["positives"] > 0).all()
+    assert (table.loc[table["answer"] == "carried", "carriers"] > 0).all()
+    assert missing.loc[missing["answer"] == "could not be shown", "detectable_auroc"].isna().all()
+    laterality = table[table["concept"] == "left breast"]
+    assert (laterality["positives"] == 50).all()
+    assert (laterality["patients"] == 25).all()
+
+
+def asked(host: PluginHost, one: Path, other: Path, **settings: object) -> Comparison:
+    return compare(host, [load(one), load(other)], Settings(resamples=0, **settings))  # type: ignore[arg-type]
+
+
+def test_other_architectures_are_aligned_by_a_map(runs: Path, mcd_command: Callable[..., Outcome]) -> None:
+    done = mcd_command("compare", runs / "phantom-mammo", runs / "tower", "--map", "stages.2=stages.3", "--json",
+                       "--bootstrap", 0, "--threshold", "global")  # fmt: skip
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    compared = {(row["run"], row["layer"]): row for row in found["layers"] if row["place"] == "stages.2"}
+    assert set(compared) == {("phantom-mammo", "stages.2"), ("tower", "stages.3")}
+    assert compared["tower", "stages.3"]["share_low"] is None
+    assert any("no intervals were asked for" in note for note in found["notes"])
+    assert any("not equally wide" in note for note in found["notes"])
+    assert "changes_neurons" not in found
+    rule = {row["run"]: row for row in found["rule"]}
+    assert rule["tower"]["threshold"] == max(row["mean_score"] for row in found["rule"])
+
+
+def test_a_map_that_is_none_is_refused(runs: Path, mcd_command: Callable[..., Outcome]) -> None:
+    wrong = mcd_command("compare", runs / "phantom-mammo", runs / "tower", "--map", "stages.2")
+    assert (wrong.code, "not two layers" in wrong.err) == (2, True)
+
+
+def test_the_published_rule_is_never_called_significance(
+    host: PluginHost, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_comparison(asked(host, runs / "phantom-mammo", runs / "tuned", rule="local"))
+    text = capsys.readouterr().out
+    assert "The published rule (local)" in text
+    assert "The published rule tests nothing" in text
+
+
+def test_matching_finds_neurons_that_respond_alike(host: PluginHost, runs: Path) -> None:
+    matched, by_number = (
+        asked(host, runs / "phantom-mammo", runs / "tuned", match=how).changes[0].neurons
+        for how in ("hungarian", "identity")
+    )
+    untouched = matched[matched["place"] == "stages.2"]
+    assert (untouched["neuron"] == untouched["other_neuron"]).all()
+    assert matched["correlation"].sum() >= by_number["correlation"].sum()
+
+
+def test_three_runs_are_compared_with_the_first(host: PluginHost, runs: Path) -> None:
+    names = ("phantom-mammo", "tuned", "tower")
+    found = compare(host, [load(runs / name) for name in names], Settings(resamples=0))
+    assert tuple(found.heading.runs["run"]) == names
+    assert set(found.differences["run"]) == {"tuned", "tower"}
+    assert [one.run for one in found.changes] == ["tuned"]
+    tower = found.layers[found.layers["run"] == "tower"]
+    assert tower["place"].tolist() == ["stages.3", "(all)"]  # by name: the tower was dissected there only
+
+
+def test_a_shared_run_has_no_intervals_and_says_so(host: PluginHost, runs: Path, tmp_path: Path) -> None:
+    for name in ("phantom-mammo", "tuned"):
+        shutil.copytree(runs / name, tmp_path / name)
+        shutil.rmtree(tmp_path / name / "private")
+    pair = [load(tmp_path / name) for name in ("phantom-mammo", "tuned")]
+    found = compare(host, pair, Settings())
+    assert any("no intervals" in note for note in found.notes)
+    assert "patients are not known" in " ".join(found.heading.lines())
+    assert found.layers["share_low"].isna().all()
+    assert set(found.concepts["answer"]) <= {"carried", "not known"}
+    whole = asked(host, runs / "phantom-mammo", runs / "tuned")
+    assert found.layers["above"].tolist() == whole.layers["above"].tolist()
+    with pytest.raises(UsageError, match="without its folder private"):
+        compare(host, pair, Settings(match="hungarian"))
+
+
+def test_what_cannot_be_compared_is_refused(host: PluginHost, runs: Path, tmp_path: Path) -> None:
+    def again(name: str, folder: str, **changes: object) -> Path:
+        rescore(host, load(runs / name), output=tmp_path / folder, **changes)  # type: ignore[arg-type]
+        return tmp_path / folder
+
+    with pytest.raises(UsageError, match="they differ in scorer"):
+        asked(host, runs / "phantom-mammo", again("tuned", "scorer", scorer_options={"top_k": 20}))
+    with pytest.raises(UsageError, match=r"calibration \(q\)"):
+        asked(host, runs / "phantom-mammo", again("tuned", "q", calibration=Calibration(q=0.2, most_draws=1000)))
+    mute = [again(name, f"mute-{name}", calibration=Calibration(draws=0)) for name in ("phantom-mammo", "tuned")]
+    with pytest.raises(UsageError, match="says nothing of chance"):
+        asked(host, *mute)
+
+
+def test_labels_that_are_not_the_runs_own_are_refused(host: PluginHost, runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "tuned", tmp_path / "tuned")
+    path = tmp_path / "tuned" / "labels.parquet"
+    labels = pd.read_parquet(path)
+    first = (labels["rank"] == 1) & (labels["layer"] == "stages.3")
+    labels.loc[first, "concept"] = labels.loc[first, "concept"].iloc[0]
+    labels.to_parquet(path, index=False)
+    with pytest.raises(DataError, match="not what its scorer gives now"):
+        asked(host, runs / "phantom-mammo", tmp_path / "tuned")
+
+
+def test_the_same_question_gets_the_same_tables(
+    host: PluginHost, runs: Path, compared: tuple[Outcome, Path], tmp_path: Path
+) -> None:
+    found = compare(host, [load(runs / "phantom-mammo"), load(runs / "tuned")], Settings(resamples=20)).tables()
+    assert sorted(found) == sorted(file.stem for file in compared[1].glob("*.csv"))
+    for name, table in found.items():
+        text = (compared[1] / f"{name}.csv").read_text()
+        assert text == table.to_csv(index=False, lineterminator="\n"), name
+        assert "phantom-7-0" not in text  # no image, no patient

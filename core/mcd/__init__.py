@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from mcd.api.base import digest
     from mcd.api.concepts import Concept, ConceptSet, ConceptSource
     from mcd.api.dataset import Box, CompositeDataset, Dataset, Sample, Unreadable, examine_file
-    from mcd.api.dissector import Dissector, check_templates, templated
+    from mcd.api.dissector import Dissector
     from mcd.api.image import Image, Preprocessing
     from mcd.api.model import ModelLoader, Target, prefix_tokens
+    from mcd.api.probe import Probe
     from mcd.api.reporter import Reporter
-    from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k
+    from mcd.api.scorer import Explanation, Scorer, TopKScorer, ordered_top_k
     from mcd.checkpoints import find_state_dict, fit_state_dict, load_weights, read_checkpoint, read_state_dict
     from mcd.components import Component
     from mcd.dissection import Dissection, load
@@ -43,10 +44,12 @@ _HOME = {
     "Dataset": "mcd.api.dataset",
     "Dissection": "mcd.dissection",
     "Dissector": "mcd.api.dissector",
+    "Explanation": "mcd.api.scorer",
     "Image": "mcd.api.image",
     "ModelLoader": "mcd.api.model",
     "Options": "mcd.options",
     "Preprocessing": "mcd.api.image",
+    "Probe": "mcd.api.probe",
     "Reporter": "mcd.api.reporter",
     "Sample": "mcd.api.dataset",
     "Scorer": "mcd.api.scorer",
@@ -54,7 +57,6 @@ _HOME = {
     "TopKScorer": "mcd.api.scorer",
     "Unreadable": "mcd.api.dataset",
     "__version__": "mcd.version",
-    "check_templates": "mcd.api.dissector",
     "digest": "mcd.api.base",
     "dissect": "mcd.facade",
     "errors": "mcd",
@@ -73,7 +75,6 @@ _HOME = {
     "read_checkpoint": "mcd.checkpoints",
     "read_state_dict": "mcd.checkpoints",
     "samples_of": "mcd.files",
-    "templated": "mcd.api.dissector",
 }
 
 __all__ = [
@@ -86,10 +87,12 @@ __all__ = [
     "Dataset",
     "Dissection",
     "Dissector",
+    "Explanation",
     "Image",
     "ModelLoader",
     "Options",
     "Preprocessing",
+    "Probe",
     "Reporter",
     "Sample",
     "Scorer",
@@ -97,7 +100,6 @@ __all__ = [
     "TopKScorer",
     "Unreadable",
     "__version__",
-    "check_templates",
     "digest",
     "dissect",
     "errors",
@@ -116,7 +118,6 @@ __all__ = [
     "read_checkpoint",
     "read_state_dict",
     "samples_of",
-    "templated",
 ]
 
 

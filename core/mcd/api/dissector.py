@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mcd.api.base import Configured
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["Dissector", "check_templates", "templated"]
+__all__ = ["Dissector"]
 
 
 class Dissector(Configured, abc.ABC):
@@ -58,38 +58,3 @@ class Dissector(Configured, abc.ABC):
     def unknown(self, texts: Sequence[str]) -> Mapping[str, Sequence[str]] | None:
         """Return text → the words of it that the tokenizer does not know; None where that cannot be told."""
         return None
-
-
-def check_templates(templates: tuple[str, ...]) -> tuple[str, ...]:
-    """Return prompt templates that each say once where the concept goes.
-
-    Raises
-    ------
-    ValueError
-        Naming the one that does not; made for a validator of options.
-    """
-    for template in templates:
-        if template.count("{}") != 1:
-            raise ValueError(f"template {template!r} must hold {{}} once, where the concept goes")
-    return templates
-
-
-def templated(
-    texts: Sequence[str], templates: Sequence[str], encode: Callable[[Sequence[str]], torch.Tensor]
-) -> torch.Tensor:
-    """Return one embedding a text: its own without templates, else the mean of the normalised ones in each.
-
-    Parameters
-    ----------
-    templates
-        Sentences with ``{}`` where the text goes. Averaging: Radford et al. 2021, section 3.1.4.
-    encode
-        Returns the embeddings ``(len(texts), D)`` of sentences.
-    """
-    if not templates:
-        return encode(texts)
-    parts = [encode([template.replace("{}", text) for text in texts]) for template in templates]
-    mean: torch.Tensor = parts[0] / parts[0].norm(dim=1, keepdim=True) / len(parts)
-    for part in parts[1:]:
-        mean += part / part.norm(dim=1, keepdim=True) / len(parts)
-    return mean

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 import open_clip
-import pydantic
 import torch
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
@@ -45,15 +44,6 @@ class OpenClip(mcd.Dissector):
     class Options(ClipOptions):
         """Settings of the dissector."""
 
-        templates: tuple[str, ...] = pydantic.Field(
-            default=(), description='sentences around each concept, such as ["a mammogram of {}"]; none as published'
-        )
-
-        @pydantic.field_validator("templates")
-        @classmethod
-        def _placed(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
-            return mcd.check_templates(templates)
-
     options: Options
 
     def __init__(self, options: mcd.Options | None = None) -> None:
@@ -78,17 +68,13 @@ class OpenClip(mcd.Dissector):
         return self._network.encode_image(batch)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Return the embeddings ``(len(texts), D)``: of the texts, or the mean over the templates."""
-        return mcd.templated(texts, self.options.templates, self._encoded)
-
-    def _encoded(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the embeddings ``(len(texts), D)``, not normalised."""
         device = next(self.module.parameters()).device
         return self._network.encode_text(self._tokenizer(list(texts)).to(device))
 
     def too_long(self, texts: Sequence[str]) -> list[str]:
-        """Return the texts that do not fit into the context, within the longest template."""
-        longest = max(self.options.templates, key=len, default="{}")
-        return [text for text in texts if self._length(longest.replace("{}", text)) > self._tokenizer.context_length]
+        """Return the texts that do not fit into the context."""
+        return [text for text in texts if self._length(text) > self._tokenizer.context_length]
 
     def _length(self, text: str) -> int:
         if isinstance(self._tokenizer, SimpleTokenizer):
@@ -101,7 +87,7 @@ class OpenClip(mcd.Dissector):
         """Return a digest of how texts are read; the engine adds the weights."""
         probe = self._tokenizer(["a probe: MASS, mass, microcalcifications 0.5 mm"])
         kind = type(self._tokenizer).__name__
-        return mcd.digest("open-clip", open_clip.__version__, kind, str(probe.tolist()), *self.options.templates)
+        return mcd.digest("open-clip", open_clip.__version__, kind, str(probe.tolist()))
 
 
 def _tokenizer(name: str) -> _Tokenizer:

@@ -49,14 +49,6 @@ class TransformersClip(mcd.Dissector):
         resize: Resize = pydantic.Field(
             default="own", description="own is the model's; where that crops, letterbox shows whole mammograms"
         )
-        templates: tuple[str, ...] = pydantic.Field(
-            default=(), description='sentences around each concept, such as ["a mammogram of {}"]; none as published'
-        )
-
-        @pydantic.field_validator("templates")
-        @classmethod
-        def _placed(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
-            return mcd.check_templates(templates)
 
     options: Options
 
@@ -85,10 +77,7 @@ class TransformersClip(mcd.Dissector):
         return _tensor(self._network.get_image_features(pixel_values=batch))
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Return the embeddings ``(len(texts), D)``: of the texts, or the mean over the templates."""
-        return mcd.templated(texts, self.options.templates, self._encoded)
-
-    def _encoded(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the embeddings ``(len(texts), D)``, not normalised."""
         tokens = self._tokenizer(
             list(texts), padding=self._padding, max_length=self._context, truncation=True, return_tensors="pt"
         )
@@ -97,18 +86,16 @@ class TransformersClip(mcd.Dissector):
         return _tensor(self._network.get_text_features(**known))
 
     def too_long(self, texts: Sequence[str]) -> list[str]:
-        """Return the texts that do not fit into the context, within the longest template."""
-        longest = max(self.options.templates, key=len, default="{}")
+        """Return the texts that do not fit into the context."""
         with quiet():
             return [text for text in texts
-                    if len(self._tokenizer(longest.replace("{}", text))["input_ids"]) > self._context]  # fmt: skip
+                    if len(self._tokenizer(text)["input_ids"]) > self._context]  # fmt: skip
 
     def fingerprint(self) -> str:
         """Return a digest of how texts are read; the engine adds the weights."""
         probe = self._tokenizer("a probe: MASS, mass, microcalcifications 0.5 mm")["input_ids"]
         return mcd.digest(
-            "transformers-clip", transformers.__version__, self._padding, str(self._context), str(probe),
-            *self.options.templates,
+            "transformers-clip", transformers.__version__, self._padding, str(self._context), str(probe)
         )  # fmt: skip
 
 

@@ -194,14 +194,6 @@ class MedClip(mcd.Dissector):
             description="vocab.txt of Bio_ClinicalBERT, a folder with it, or a name on the hub; by default the "
             "vocab.txt beside the checkpoint",
         )
-        templates: tuple[str, ...] = pydantic.Field(
-            default=(), description='sentences around each concept, such as ["a mammogram of {}"]; none as published'
-        )
-
-        @pydantic.field_validator("templates")
-        @classmethod
-        def _placed(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
-            return mcd.check_templates(templates)
 
     options: Options
 
@@ -223,23 +215,19 @@ class MedClip(mcd.Dissector):
         return embedded
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Return the embeddings ``(len(texts), D)``: of the texts, or the mean over the templates."""
-        return mcd.templated(texts, self.options.templates, self._encoded)
-
-    def _encoded(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the embeddings ``(len(texts), D)``, not normalised."""
         device = next(self.module.parameters()).device
         ids, mask = self._tokenizer(texts)
         embedded: torch.Tensor = self._texts(ids.to(device), mask.to(device))
         return embedded
 
     def too_long(self, texts: Sequence[str]) -> list[str]:
-        """Return the texts of more than 77 tokens, within the longest template."""
-        longest = max(self.options.templates, key=len, default="{}")
-        return [text for text in texts if self._tokenizer.length(longest.replace("{}", text)) > _LENGTH]
+        """Return the texts of more than 77 tokens."""
+        return [text for text in texts if self._tokenizer.length(text) > _LENGTH]
 
     def fingerprint(self) -> str:
         """Return a digest of how texts are read; the engine adds the weights. Names of files do not count."""
-        return mcd.digest("medclip", self._tokenizer.content, *self.options.templates)
+        return mcd.digest("medclip", self._tokenizer.content)
 
 
 class MedClipTower(mcd.ModelLoader):

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 import mcd
-from mcd.errors import CheckpointError, ConfigError, UnknownNameError, UsageError
+from mcd.errors import CheckpointError, UnknownNameError, UsageError
 from mcd.options import validate_options
 from mcd_plugins.open_clip.dissector import OpenClip
 from mcd_plugins.open_clip.loader import OpenClipTower
@@ -79,23 +79,10 @@ def test_an_image_is_transformed_as_by_open_clip_itself(folder: Path) -> None:
     assert (ours - theirs).abs().max() < 0.03  # theirs is rounded to 8 bit after resizing
 
 
-def test_templates_average_normalised_embeddings(folder: Path) -> None:
-    plain = dissector(name=str(folder))
-    made = dissector(name=str(folder), templates=["a mammogram of {}", "{}, seen in a breast"])
-    with torch.inference_mode():
-        parts = [torch.nn.functional.normalize(plain.encode_texts([form.format(text) for text in TEXTS]), dim=1)
-                 for form in ("a mammogram of {}", "{}, seen in a breast")]  # fmt: skip
-        torch.testing.assert_close(made.encode_texts(TEXTS), (parts[0] + parts[1]) / 2)
-    assert made.fingerprint() != plain.fingerprint()
-    with pytest.raises(ConfigError, match=r"must hold \{\} once"):
-        dissector(name=str(folder), templates=["a mammogram"])
-
-
 def test_texts_beyond_the_context_are_told(folder: Path) -> None:
     long = " ".join(["mass"] * 15)
     fits = " ".join(["mass"] * 14)
     assert dissector(name=str(folder)).too_long([long, fits]) == [long]
-    assert dissector(name=str(folder), templates=["of {}"]).too_long([fits]) == [fits]
 
 
 def test_an_architecture_takes_a_weights_file_and_says_when_it_crops(tmp_path: Path) -> None:

@@ -132,16 +132,11 @@ def test_texts_beyond_77_tokens_are_told(released: tuple[Released, Path]) -> Non
         torch.testing.assert_close(made.encode_texts(["mass " * 90]), made.encode_texts(["mass " * 75]))
 
 
-def test_the_vocabulary_may_lie_elsewhere_templates_average(released: tuple[Released, Path], tmp_path: Path) -> None:
+def test_the_vocabulary_may_lie_elsewhere(released: tuple[Released, Path], tmp_path: Path) -> None:
     folder = released[1]
     (tmp_path / "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
     plain = dissector(folder / "pytorch_model.bin", tokenizer=str(tmp_path))
     assert plain.fingerprint() == dissector(folder).fingerprint()
-    made = dissector(folder, templates=["the {}", "{} in the breast"])
-    with torch.inference_mode():
-        parts = [nn.functional.normalize(plain.encode_texts([form.format("mass")]), dim=1)
-                 for form in ("the {}", "{} in the breast")]  # fmt: skip
-        torch.testing.assert_close(made.encode_texts(["mass"]), (parts[0] + parts[1]) / 2)
 
 
 def test_what_is_no_medclip_or_not_whole_is_refused(released: tuple[Released, Path], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Synthetic mammograms and two small networks trained on them: for demonstration and testing, never for patients."""
+"""Synthetic mammograms and small networks to dissect on them: for demonstration and testing, never for patients."""
 
 from mcd import Component, hookimpl
 
@@ -27,8 +27,10 @@ def mcd_register_dissectors() -> list[Component]:
 
 @hookimpl
 def mcd_register_models() -> list[Component]:
-    """Offer the target, and the image tower of the dissector as one."""
+    """Offer the target, the same trained otherwise and further, and the image tower of the dissector as one."""
     return [
         Component("phantom-mammo", "mcd_plugins.phantom.loader:PhantomMammo", "Small classifier of phantom findings"),
+        Component("phantom-general", "mcd_plugins.phantom.loader:PhantomGeneral", "The same, never shown a phantom"),
+        Component("phantom-calc", "mcd_plugins.phantom.loader:PhantomCalc", "phantom-mammo fine-tuned, calcifications"),
         Component("phantom-clip", "mcd_plugins.phantom.loader:PhantomClipTower", "The image tower of phantom-clip"),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,18 @@ import numpy as np
 from mcd_plugins.phantom import evaluation
 from mcd_plugins.phantom.captions import FACTORS
 
-__all__ = ["Measured", "write_card"]
+__all__ = ["NETWORKS", "Measured", "write_card"]
 
-_HEAD = """# Model card: phantom-clip and phantom-mammo
+NETWORKS = ("phantom_clip", "phantom_mammo", "phantom_general", "phantom_calc")
+"""What the script trains, in the order of the card; calc starts from mammo."""
+
+_HEAD = """# Model card: phantom-clip, phantom-mammo, phantom-general and phantom-calc
 
 <!-- Written by `python -m mcd_plugins.phantom.train`; do not edit. -->
 
-**Synthetic, for demonstration and testing, never for patients.** Both networks have seen drawn phantoms only (data
-set `phantom`); neither knows anything about a real mammogram. Input of both: one channel, 320×192, as
-`mcd_plugins.phantom.shipped.PREPROCESSING` prepares it. Licence: Apache-2.0.
+**Synthetic, for demonstration and testing, never for patients.** The networks have seen drawn images only: phantoms
+(data set `phantom`), or everyday things; none knows anything about a real mammogram. Input of all: one channel,
+320×192, as `mcd_plugins.phantom.shipped.PREPROCESSING` prepares it. Licence: Apache-2.0.
 """
 
 _CLIP = """## phantom-clip
@@ -39,14 +43,33 @@ A small convolutional classifier of eleven findings, there to be dissected: laye
 `head`. AUROC of each output on held-out patients:
 """
 
+_GENERAL = """## phantom-general
+
+The architecture of phantom-mammo, trained from scratch to tell twelve kinds of drawn everyday images apart
+(`mcd_plugins.phantom.everyday`); it has never seen a phantom. There to be compared with phantom-mammo: what does a
+network see in mammograms that was not trained on them? Weights stored in float16. AUROC of each output on held-out
+images, one kind against the rest:
+"""
+
+_CALC = """## phantom-calc
+
+phantom-mammo, all layers fine-tuned on other patients to tell calcifications and nothing else: present, typically
+benign, suspicious, each morphology, each distribution. There to be compared with phantom-mammo: what does fine-tuning
+gain, and what fades? Weights stored in float16. AUROC of each output on held-out patients, all images (one without
+calcifications has no morphology):
+"""
+
+_TEXTS: Mapping[str, str] = dict(zip(NETWORKS, (_CLIP, _MAMMO, _GENERAL, _CALC), strict=True))
+
 _END = """## Limits
 
 - The phantoms are drawings: ellipses, noise and dots. Numbers here say nothing about mammograms of people.
 - Words that the captions do not contain get an embedding from their letters; it means little.
 - Both views of a breast show the same lesions, and each image is judged by itself.
 
-Made again, byte for byte on the same machine and library versions, by `python -m mcd_plugins.phantom.train all
---output DIR`.
+Made again, byte for byte with as many threads on the same machine and library versions, by
+`python -m mcd_plugins.phantom.train all --output DIR`; `general` or `calc` in place of `all` trains one. Minutes are
+by the clock on a machine that others used too.
 """
 
 
@@ -65,7 +88,7 @@ class Measured:
     size
         Of the weights, in bytes.
     auroc
-        By factor and value (phantom-clip), or by finding (phantom-mammo; its only value is "present").
+        By factor and value (phantom-clip), or by output (the others; its only value is "present").
     """
 
     patients: int
@@ -81,32 +104,45 @@ class Measured:
         """Write it as JSON, so that a later run that trains the other network can still write the whole card."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
-    def sentence(self) -> str:
+    def sentence(self, name: str) -> str:
         """Return the settings in words."""
+        if name == "phantom_general":
+            seen, other = f"{4 * self.patients:,} images", f"{4 * self.held_out:,} other images"
+        else:
+            seen = f"{4 * self.patients:,} images of {self.patients:,} patients"
+            other = f"{4 * self.held_out:,} images of {self.held_out:,} other patients"
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         return (
-            f"Trained on {4 * self.patients:,} images of {self.patients:,} patients for {self.epochs} passes with seed "
-            f"{self.seed}, {self.minutes:.0f} minutes on {self.threads} threads; measured on {4 * self.held_out:,} "
-            f"images of {self.held_out:,} other patients; weights {self.size / 1e6:.1f} MB."
+            f"Trained on {seen} for {self.epochs} passes with seed {self.seed}, {self.minutes:.0f} minutes on "
+            f"{threads}; measured on {other}; weights {self.size / 1e6:.2g} MB."
         )
 
 
 def write_card(folder: Path) -> None:
-    """Write ``MODEL_CARD.md`` from the measurements in a folder; a network that has none is left out."""
+    """Write ``MODEL_CARD.md`` from the measurements in a folder; of a network that has none there, the shipped ones."""
     parts = [_HEAD]
-    for name, text in (("phantom_clip", _CLIP), ("phantom_mammo", _MAMMO)):
-        path = folder / f"{name}.json"
-        if path.exists():
-            measured = Measured(**json.loads(path.read_text(encoding="utf-8")))
-            table = _clip_table(measured) if name == "phantom_clip" else _mammo_table(measured)
-            parts.append("\n".join([text, table, measured.sentence(), ""]))
+    for name in NETWORKS:
+        measured = _measured(folder, name)
+        if measured is not None:
+            table = _by_factor(measured) if name == "phantom_clip" else _by_output(name, measured)
+            parts.append("\n".join([_TEXTS[name], table, measured.sentence(name), ""]))
     (folder / "MODEL_CARD.md").write_text("\n".join([*parts, _END]), encoding="utf-8")
 
 
-def _mammo_table(measured: Measured) -> str:
-    return evaluation.table({name: areas["present"] for name, areas in measured.auroc.items()}, "finding")
+def _measured(folder: Path, name: str) -> Measured | None:
+    for place in (folder, files("mcd_plugins.phantom") / "weights"):
+        path = place / f"{name}.json"
+        if path.is_file():
+            return Measured(**json.loads(path.read_text(encoding="utf-8")))
+    return None
 
 
-def _clip_table(measured: Measured) -> str:
+def _by_output(name: str, measured: Measured) -> str:
+    what = {"phantom_general": "image", "phantom_calc": "calcifications"}.get(name, "finding")
+    return evaluation.table({output: areas["present"] for output, areas in measured.auroc.items()}, what)
+
+
+def _by_factor(measured: Measured) -> str:
     means = {factor: float(np.mean(list(areas.values()))) for factor, areas in measured.auroc.items()}
     rows = ["### By value", "", "| factor | prompt | AUROC |", "|---|---|---|"]
     rows += [

@@ -40,6 +40,7 @@ class PhantomDataset(mcd.Dataset):
     options: Options
     ids_are_public = True
     has_masks = True
+    images_may_be_copied = True
 
     def __len__(self) -> int:
         """Return the number of images."""

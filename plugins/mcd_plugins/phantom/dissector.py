@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -42,3 +42,7 @@ class PhantomClip(mcd.Dissector):
         """Return the embeddings ``(len(texts), 128)``."""
         embedded: torch.Tensor = self._network.text_tower(texts)
         return embedded
+
+    def unknown(self, texts: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return nothing: words are hashed, so every one has a place."""
+        return {}

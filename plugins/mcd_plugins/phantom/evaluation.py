@@ -1,4 +1,4 @@
-"""How well the two networks know what is in a phantom they have not seen."""
+"""How well the networks know what is in a phantom they have not seen."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ import torch
 from numpy.typing import NDArray
 
 from mcd_plugins.phantom.captions import FACTORS, values_and_phrases
-from mcd_plugins.phantom.network import FINDINGS, PhantomClipNetwork, PhantomMammoNetwork
+from mcd_plugins.phantom.network import CALCIFICATIONS, EVERYDAY, FINDINGS, PhantomClipNetwork, PhantomMammoNetwork
 
-__all__ = ["auroc", "findings", "mammo_auroc", "prompt", "table", "zero_shot_auroc", "zero_shot_by_value"]
+__all__ = [
+    "auroc", "calc_auroc", "calcifications", "findings", "general_auroc", "mammo_auroc", "output_auroc", "prompt",
+    "table", "zero_shot_auroc", "zero_shot_by_value",
+]  # fmt: skip
 
 _CHUNK = 128
+_SUSPICIOUS = ("amorphous", "pleomorphic", "linear")
+"""Calcification morphologies that are not typically benign."""
 
 
 def auroc(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
@@ -27,25 +32,55 @@ def auroc(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
 
 def findings(codes: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Return which of `FINDINGS` each view has, ``(views, 11)``."""
-    column = {name: codes[:, at] for at, name in enumerate(FACTORS)}
-
-    def is_one(factor: str, *values: str) -> NDArray[np.bool_]:
-        return np.isin(column[factor], [FACTORS[factor].index(value) for value in values])
-
     found = {
-        "spiculated mass": is_one("mass margin", "spiculated"),
-        "suspicious calcifications": is_one("calcification morphology", "amorphous", "pleomorphic", "linear"),
-        "dense breast": is_one("density", "c", "d"),
+        "spiculated mass": _is_one(codes, "mass margin", "spiculated"),
+        "suspicious calcifications": _is_one(codes, "calcification morphology", *_SUSPICIOUS),
+        "dense breast": _is_one(codes, "density", "c", "d"),
     }
-    return np.stack([found[name] if name in found else is_one(name, "present") for name in FINDINGS], axis=1)
+    return np.stack([found[name] if name in found else _is_one(codes, name, "present") for name in FINDINGS], axis=1)
+
+
+def calcifications(codes: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Return which of `CALCIFICATIONS` each view has, ``(views, 14)``; without calcifications it has none."""
+    morphologies, distributions = FACTORS["calcification morphology"], FACTORS["calcification distribution"]
+    benign = [name for name in morphologies if name not in _SUSPICIOUS]
+    found = [
+        _is_one(codes, "calcifications", "present"),
+        _is_one(codes, "calcification morphology", *benign),
+        _is_one(codes, "calcification morphology", *_SUSPICIOUS),
+        *(_is_one(codes, "calcification morphology", name) for name in morphologies),
+        *(_is_one(codes, "calcification distribution", name) for name in distributions),
+    ]
+    return np.stack(found, axis=1)
+
+
+def _is_one(codes: NDArray[np.int8], factor: str, *values: str) -> NDArray[np.bool_]:
+    column = codes[:, list(FACTORS).index(factor)]
+    return np.isin(column, [FACTORS[factor].index(value) for value in values])
+
+
+def output_auroc(
+    model: PhantomMammoNetwork, images: torch.Tensor, truth: NDArray[np.bool_], names: Sequence[str]
+) -> dict[str, float]:
+    """Return the AUROC of every output of a classifier for its truth ``(images, outputs)``."""
+    with torch.inference_mode():
+        logits = torch.cat([model(chunk) for chunk in torch.split(images, _CHUNK)]).numpy()
+    return {name: auroc(logits[:, at], truth[:, at]) for at, name in enumerate(names)}
 
 
 def mammo_auroc(model: PhantomMammoNetwork, images: torch.Tensor, codes: NDArray[np.int8]) -> dict[str, float]:
     """Return phantom-mammo's AUROC for every finding."""
-    with torch.inference_mode():
-        logits = torch.cat([model(chunk) for chunk in torch.split(images, _CHUNK)]).numpy()
-    truth = findings(codes)
-    return {name: auroc(logits[:, at], truth[:, at]) for at, name in enumerate(FINDINGS)}
+    return output_auroc(model, images, findings(codes), FINDINGS)
+
+
+def calc_auroc(model: PhantomMammoNetwork, images: torch.Tensor, codes: NDArray[np.int8]) -> dict[str, float]:
+    """Return phantom-calc's AUROC for everything it says of calcifications."""
+    return output_auroc(model, images, calcifications(codes), CALCIFICATIONS)
+
+
+def general_auroc(model: PhantomMammoNetwork, images: torch.Tensor, kinds: NDArray[np.int64]) -> dict[str, float]:
+    """Return phantom-general's AUROC for every kind of image, each against the rest."""
+    return output_auroc(model, images, kinds[:, None] == np.arange(len(EVERYDAY)), EVERYDAY)
 
 
 def zero_shot_by_value(

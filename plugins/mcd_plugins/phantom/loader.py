@@ -1,12 +1,12 @@
-"""The targets ``phantom-mammo`` and ``phantom-clip``."""
+"""The targets ``phantom-mammo``, ``phantom-general``, ``phantom-calc`` and ``phantom-clip``."""
 
 from __future__ import annotations
 
 import mcd
-from mcd_plugins.phantom.network import PhantomClipNetwork, PhantomMammoNetwork
+from mcd_plugins.phantom.network import CALCIFICATIONS, EVERYDAY, PhantomClipNetwork, PhantomMammoNetwork
 from mcd_plugins.phantom.shipped import PREPROCESSING, loaded
 
-__all__ = ["PhantomClipTower", "PhantomMammo"]
+__all__ = ["PhantomCalc", "PhantomClipTower", "PhantomGeneral", "PhantomMammo"]
 
 
 class PhantomMammo(mcd.ModelLoader):
@@ -16,6 +16,24 @@ class PhantomMammo(mcd.ModelLoader):
         """Return the target."""
         network = loaded(PhantomMammoNetwork(), "phantom_mammo.safetensors")
         return mcd.Target("phantom-mammo", network, PREPROCESSING)
+
+
+class PhantomGeneral(mcd.ModelLoader):
+    """The architecture of phantom-mammo, trained on drawn everyday images; it has never seen a phantom."""
+
+    def load(self) -> mcd.Target:
+        """Return the target."""
+        network = loaded(PhantomMammoNetwork(len(EVERYDAY)), "phantom_general.safetensors")
+        return mcd.Target("phantom-general", network, PREPROCESSING)
+
+
+class PhantomCalc(mcd.ModelLoader):
+    """phantom-mammo, all layers fine-tuned to tell calcifications and nothing else."""
+
+    def load(self) -> mcd.Target:
+        """Return the target."""
+        network = loaded(PhantomMammoNetwork(len(CALCIFICATIONS)), "phantom_calc.safetensors")
+        return mcd.Target("phantom-calc", network, PREPROCESSING)
 
 
 class PhantomClipTower(mcd.ModelLoader):

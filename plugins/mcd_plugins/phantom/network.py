@@ -1,4 +1,4 @@
-"""The two small networks: the image–text model, and the model to be dissected."""
+"""The small networks: the image–text model, and the classifier to be dissected."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from mcd_plugins.phantom.factors import CALCIFICATION_DISTRIBUTIONS, CALCIFICATION_MORPHOLOGIES
 from mcd_plugins.phantom.tokenizer import BUCKETS, tokenize
 
-__all__ = ["FINDINGS", "MEAN", "STD", "ImageTower", "PhantomClipNetwork", "PhantomMammoNetwork", "TextTower"]
+__all__ = [
+    "CALCIFICATIONS", "EVERYDAY", "FINDINGS", "MEAN", "STD", "ImageTower", "PhantomClipNetwork", "PhantomMammoNetwork",
+    "TextTower",
+]  # fmt: skip
 
 MEAN, STD = 0.21, 0.23
 """Of the pixels of 1,000 phantoms in 0…1, rounded."""
@@ -19,6 +23,19 @@ FINDINGS = (
     "skin thickening", "lymph node", "implant", "biopsy clip", "dense breast",
 )  # fmt: skip
 """Outputs of phantom-mammo, in order."""
+
+CALCIFICATIONS = (
+    "calcifications", "benign calcifications", "suspicious calcifications",
+    *(f"{morphology} morphology" for morphology in CALCIFICATION_MORPHOLOGIES),
+    *(f"{distribution} distribution" for distribution in CALCIFICATION_DISTRIBUTIONS),
+)  # fmt: skip
+"""Outputs of phantom-calc, in order."""
+
+EVERYDAY = (
+    "stripes", "checkerboard", "discs", "triangles", "stars", "letters", "wood", "clouds", "bricks", "maze", "horizon",
+    "tree",
+)  # fmt: skip
+"""Outputs of phantom-general, in order."""
 
 
 class Stage(nn.Module):
@@ -104,11 +121,14 @@ class PhantomClipNetwork(nn.Module):
 
 
 class PhantomMammoNetwork(_Trunk):
-    """``(B, 1, 320, 192)`` → logits ``(B, 11)`` of `FINDINGS`."""
+    """``(B, 1, 320, 192)`` → logits ``(B, outputs)``; of `FINDINGS` where nothing else is asked.
 
-    def __init__(self) -> None:
+    The architecture of phantom-mammo, phantom-general and phantom-calc.
+    """
+
+    def __init__(self, outputs: int = len(FINDINGS)) -> None:
         super().__init__(16, (24, 48, 96, 128), pooled=2)
-        self.head = nn.Linear(self.features, len(FINDINGS))
+        self.head = nn.Linear(self.features, outputs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logits."""

@@ -1,9 +1,10 @@
-"""Phantoms and the two networks trained on them: known factors, equal bytes, and what the model card promises."""
+"""Phantoms and the networks trained for them: known factors, equal bytes, and what the model card promises."""
 
 from __future__ import annotations
 
 import dataclasses
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,14 +14,17 @@ from click.testing import CliRunner
 import mcd
 from mcd_plugins.phantom import evaluation
 from mcd_plugins.phantom.captions import FACTORS, code, report, statements
+from mcd_plugins.phantom.card import NETWORKS, write_card
 from mcd_plugins.phantom.dataset import PhantomDataset
 from mcd_plugins.phantom.dissector import PhantomClip
+from mcd_plugins.phantom.everyday import draw_everyday
 from mcd_plugins.phantom.factors import HEIGHT, WIDTH, Calcifications, Lesions, Mass, Patient, View, draw_patient
-from mcd_plugins.phantom.loader import PhantomClipTower, PhantomMammo
-from mcd_plugins.phantom.network import PhantomClipNetwork, PhantomMammoNetwork
+from mcd_plugins.phantom.learning import as_input
+from mcd_plugins.phantom.loader import PhantomCalc, PhantomClipTower, PhantomGeneral, PhantomMammo
+from mcd_plugins.phantom.network import CALCIFICATIONS, EVERYDAY, PhantomClipNetwork, PhantomMammoNetwork
 from mcd_plugins.phantom.render import render
 from mcd_plugins.phantom.tokenizer import tokenize
-from mcd_plugins.phantom.train import HELD_OUT_SEED, as_input, main
+from mcd_plugins.phantom.train import HELD_OUT_SEED, main
 
 HELD_OUT = [view for number in range(60) for view in draw_patient(HELD_OUT_SEED, number).views]
 
@@ -129,6 +133,7 @@ def test_the_weights_are_small() -> None:
     folder = files("mcd_plugins.phantom") / "weights"
     assert len((folder / "phantom_clip.safetensors").read_bytes()) <= 8_000_000
     assert len((folder / "phantom_mammo.safetensors").read_bytes()) <= 3_000_000
+    assert sum(len(file.read_bytes()) for file in folder.iterdir()) <= 12_000_000
 
 
 def test_captions_are_true() -> None:
@@ -165,6 +170,54 @@ def test_the_target_knows_its_findings(held_out: tuple) -> None:  # type: ignore
     assert np.mean(list(evaluation.mammo_auroc(network, *held_out).values())) >= 0.85
 
 
+def test_the_general_network_tells_everyday_images_apart() -> None:
+    drawn = [draw_everyday(HELD_OUT_SEED, number) for number in range(120)]
+    images, kinds = as_input(np.stack([pixels for pixels, _ in drawn])), np.array([kind for _, kind in drawn])
+    network = PhantomGeneral().load().module
+    assert isinstance(network, PhantomMammoNetwork)
+    areas = evaluation.general_auroc(network, images, kinds)
+    assert areas.keys() == set(EVERYDAY)
+    assert np.mean(list(areas.values())) >= 0.95
+    assert min(areas.values()) >= 0.85, areas  # 120 images; the model card has 1,200
+
+
+def test_the_fine_tuned_network_knows_calcifications_better_than_before(held_out: tuple) -> None:  # type: ignore[type-arg]
+    before, after = PhantomMammo().load().module, PhantomCalc().load().module
+    assert isinstance(before, PhantomMammoNetwork)
+    assert isinstance(after, PhantomMammoNetwork)
+    areas = evaluation.calc_auroc(after, *held_out)
+    assert areas.keys() == set(CALCIFICATIONS)
+    assert np.mean(list(areas.values())) >= 0.85, areas
+    once = evaluation.mammo_auroc(before, *held_out)
+    assert areas["suspicious calcifications"] > once["suspicious calcifications"]
+
+
+def test_what_is_not_calcification_is_no_truth_of_the_fine_tuned_network() -> None:
+    codes = np.stack([code(view) for view in HELD_OUT])
+    truth = dict(zip(CALCIFICATIONS, evaluation.calcifications(codes).T, strict=True))
+    for view, *has in zip(HELD_OUT, *truth.values(), strict=True):
+        there = view.lesions.calcifications
+        told = {name for name, one in zip(CALCIFICATIONS, has, strict=True) if one}
+        if there is None:
+            assert told == set()
+        else:
+            benign = there.morphology in ("round", "rim", "coarse")
+            assert told == {
+                "calcifications", f"{'benign' if benign else 'suspicious'} calcifications",
+                f"{there.morphology} morphology", f"{there.distribution} distribution",
+            }  # fmt: skip
+
+
+def test_the_three_targets_of_the_demo_have_the_same_layers() -> None:
+    networks = [loader().load().module for loader in (PhantomMammo, PhantomGeneral, PhantomCalc)]
+    names = [[name for name, _ in network.named_modules()] for network in networks]
+    assert names[0] == names[1] == names[2]
+    shapes = [{name: value.shape for name, value in network.state_dict().items() if not name.startswith("head.")}
+              for network in networks]  # fmt: skip
+    assert shapes[0] == shapes[1] == shapes[2]
+    assert all(value.dtype == torch.float32 for network in networks for value in network.parameters())
+
+
 def test_the_model_card_keeps_its_promise() -> None:
     card = (files("mcd_plugins.phantom") / "MODEL_CARD.md").read_text(encoding="utf-8")
     rows = card.split("| factor | AUROC |")[1].split("| **mean**")[0]
@@ -177,6 +230,21 @@ def test_the_model_card_keeps_its_promise() -> None:
     assert np.mean(list(areas.values())) >= 0.90
     assert min(areas.values()) >= 0.75
     assert "never for patients" in card
+    for name in ("phantom-mammo", "phantom-general", "phantom-calc"):
+        section = card.split(f"## {name}\n")[1].split("\n## ")[0]
+        assert float(section.split("| **mean** | **")[1][:5]) >= 0.90
+
+
+def test_the_card_of_one_network_trained_anew_still_has_the_others(tmp_path: Path) -> None:
+    shipped = (files("mcd_plugins.phantom") / "MODEL_CARD.md").read_text(encoding="utf-8")
+    write_card(tmp_path)
+    assert (tmp_path / "MODEL_CARD.md").read_text(encoding="utf-8") == shipped
+    measured = (files("mcd_plugins.phantom") / "weights" / "phantom_calc.json").read_text(encoding="utf-8")
+    (tmp_path / "phantom_calc.json").write_text(measured.replace('"seed": 0', '"seed": 5'), encoding="utf-8")
+    write_card(tmp_path)
+    card = (tmp_path / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "with seed 5" in card.split("## phantom-calc\n")[1]
+    assert card.split("## phantom-calc\n")[0] == shipped.split("## phantom-calc\n")[0]
 
 
 def test_the_tower_as_target_is_the_dissectors_own() -> None:
@@ -199,8 +267,8 @@ def test_training_is_reproducible(tmp_path_factory: pytest.TempPathFactory) -> N
     for name in ("one", "two"):
         folder = tmp_path_factory.mktemp(name)
         arguments = ["all", "--output", str(folder), "--patients", "32", "--held-out", "32", "--epochs", "1",
-                     "--mammo-epochs", "1"]  # fmt: skip
+                     "--mammo-epochs", "1", "--general-epochs", "1", "--calc-epochs", "1"]  # fmt: skip
         done = CliRunner().invoke(main, arguments)
         assert done.exit_code == 0, done.output
-        weights.append([(folder / f"phantom_{kind}.safetensors").read_bytes() for kind in ("clip", "mammo")])
+        weights.append([(folder / f"{network}.safetensors").read_bytes() for network in NETWORKS])
     assert weights[0] == weights[1]

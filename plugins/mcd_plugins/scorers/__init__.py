@@ -1,4 +1,4 @@
-"""The five published scorers of CLIP-Dissect, and the measures that NeuronEval and others score neurons by."""
+"""The five published scorers of CLIP-Dissect, the measures that NeuronEval and others score by, and explanations."""
 
 from mcd import Component, hookimpl
 
@@ -20,6 +20,12 @@ def mcd_register_scorers() -> list[Component]:
         Component("f1", f"{here}.overlap:F1", "F1 of the top images of neuron and concept"),
         Component("iou", f"{here}.overlap:IoU", "Intersection over union of the top images of neuron and concept"),
         Component("normalised-wpmi", f"{here}.normalised_wpmi:NormalisedWPMI", "WPMI by image, against the probe set"),
+        Component("embedding", f"{here}.embedding:Embedding", "Cosine of the mean of the top images and a text"),
+        Component("contrastive", f"{here}.contrastive:Contrastive", "Top images less look-alikes that do not respond"),
+        Component("sparse", f"{here}.sparse:Sparse", "A weighted sum of few concepts, tried on other patients"),
+        Component("logical", f"{here}.logical:Logical", "AND, OR and NOT of concepts, tried on other patients"),
+        Component("partial-correlation", f"{here}.partial_correlation:PartialCorrelation",
+                  "Correlation beyond view, side, scanner, implant and density"),
         Component("adaptive-cosine", f"{here}.adaptive_cosine:AdaptiveCosine",
                   "Cosine less that of all concepts, over as many images as respond strongly"),
     ]  # fmt: skip

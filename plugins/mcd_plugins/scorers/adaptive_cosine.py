@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pydantic
 import torch
 
@@ -18,16 +20,17 @@ class AdaptiveCosine(mcd.Scorer):
     The representative images T of a neuron are as many as respond nearly as the strongest one does::
 
         T    = {i: a_i > max a - (1 - reach) (max a - min a)}, and the min_images most activating ones at least
-        S[c] = mean over T of (P[i, c] - mean over all concepts of P[i, ·])
+        S[c] = mean over T of (P[i, c] - b_i)
 
-    Source: WWW (Ahn et al., CVPR 2024) and MAMMI (MICCAI 2024), which has the adaptive T. Both subtract the cosine of
-    image and a prompt without a concept ("a photo of"). A scorer sees no prompts, so the mean over all concepts stands
-    for it here: what an image has in common with all texts. For one neuron that is one number, so it does not change
-    the order of its concepts, but it takes away that some images are near every text. The published rule then keeps
-    every concept with at least 0.95 of the best score; here, labels are as many as asked for.
+    Source: WWW (Ahn et al., CVPR 2024) and MAMMI (MICCAI 2024), which has the adaptive T. In both, b_i is the cosine
+    of the image and a prompt without a concept, which ``reference`` gives ("a mammogram"). Without one, b_i is the mean
+    of P[i, ·] over all concepts: what an image has in common with all texts. For one neuron either is one number, so
+    it does not change the order of its concepts, but it takes away that some images are near every text. The published
+    rule then keeps every concept with at least 0.95 of the best score; here, labels are as many as asked for.
 
     Of equal activations at the edge of min_images the earlier images are taken. A neuron that is the same on every
-    image has no score (NaN); a concept that holds NaN leaves none to any, since the mean is over all.
+    image has no score (NaN); without a reference, a concept that holds NaN leaves none to any, since the
+    mean is over all.
 
     Between -2 and 2, higher is better; neither scale nor offset of the activations matters. Not comparable across
     layers: the level follows the spread of the dissector's cosines, and what chance reaches follows how many images a
@@ -49,10 +52,23 @@ class AdaptiveCosine(mcd.Scorer):
             default=0.93, ge=0, lt=1, description="share of a neuron's range that a representative image exceeds"
         )
         min_images: int = pydantic.Field(default=10, ge=1, description="how many images represent a neuron at least")
+        reference: str = pydantic.Field(
+            default="",
+            description="a prompt without a concept ('a mammogram') whose cosine is subtracted; by default, the mean "
+            "over all concepts is",
+        )
 
     options: Options
     name = "adaptive-cosine"
     score_range = (-2.0, 2.0)
+    _reference: torch.Tensor | None = None
+
+    def on(self, probe: mcd.Probe) -> AdaptiveCosine:
+        """Return this scorer with the cosines of a probe set and the reference prompt, if there is one."""
+        made = copy.copy(self)
+        if self.options.reference:
+            made._reference = probe.cosines([self.options.reference])
+        return made
 
     def check(self, images: int) -> None:
         """Refuse a probe set of fewer than min_images images."""
@@ -69,8 +85,18 @@ class AdaptiveCosine(mcd.Scorer):
         self.check(len(activations))
         chosen = self._representative(activations)
         weight = chosen / chosen.sum(dim=0)
-        scores = weight.T @ similarity - weight.T @ similarity.mean(dim=1, keepdim=True)
+        scores = weight.T @ similarity - weight.T @ self._common(similarity)
         return scores.masked_fill_(~responds(activations)[:, None], float("nan"))
+
+    def _common(self, similarity: torch.Tensor) -> torch.Tensor:
+        """Return b ``(images, 1)``."""
+        if not self.options.reference:
+            return similarity.mean(dim=1, keepdim=True)
+        if self._reference is None:
+            raise mcd.errors.UsageError(
+                f"{self.name} with a reference prompt needs a dissector to read it", "call scorer.on(probe) first"
+            )
+        return self._reference
 
     def _representative(self, activations: torch.Tensor) -> torch.Tensor:
         """Return 1 for a neuron's representative images, 0 for the others, ``(images, neurons)`` float32."""

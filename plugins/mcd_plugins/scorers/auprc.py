@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-import mcd
-from mcd_plugins.scorers.columns import refuse_unpaired, responds
-from mcd_plugins.scorers.ranks import Quantile, check_share, counted, run_ends, top_labels
+from mcd_plugins.scorers.columns import responds
+from mcd_plugins.scorers.labelled import LabelledScorer
+from mcd_plugins.scorers.ranks import run_ends
 
 __all__ = ["AUPRC", "average_precision"]
 
@@ -14,7 +14,7 @@ _TOGETHER = 32
 """Neurons that are looked at together: what is sorted then stays in the cache."""
 
 
-class AUPRC(mcd.Scorer):
+class AUPRC(LabelledScorer):
     """Average precision: how pure the images above a threshold are, while it falls past all the concept's images.
 
     The (1 - quantile) · n images of the highest similarity are the concept's images, n+ of them. With the distinct
@@ -42,26 +42,10 @@ class AUPRC(mcd.Scorer):
     tensor([[1.0000, 0.7500]])
     """
 
-    class Options(mcd.Options):
-        """Settings of AUPRC."""
-
-        quantile: Quantile = 0.95
-
-    options: Options
     name = "auprc"
-    pairwise = True
-    score_range = (0.0, 1.0)
-    comparable_across_layers = True
 
-    def check(self, images: int) -> None:
-        """Refuse a probe set of which no image, or every image, would be the concept's."""
-        check_share(self.name, "quantile", self.options.quantile, images)
-
-    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        """Return the scores ``(neurons, concepts)``."""
-        refuse_unpaired(activations, similarity)
-        self.check(len(activations))
-        labels = top_labels(similarity, counted(len(similarity), 1 - self.options.quantile))
+    def ranked(self, activations: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the average precisions ``(neurons, concepts)``."""
         return average_precision(activations, labels)
 
 

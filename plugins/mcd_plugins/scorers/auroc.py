@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-import mcd
-from mcd_plugins.scorers.columns import refuse_unpaired, responds
-from mcd_plugins.scorers.ranks import Quantile, check_share, counted, mid_ranks, top_labels
+from mcd_plugins.scorers.columns import responds
+from mcd_plugins.scorers.labelled import LabelledScorer
+from mcd_plugins.scorers.ranks import mid_ranks
 
 __all__ = ["AUROC", "area_under_roc"]
 
@@ -14,7 +14,7 @@ _CHUNK = 2**24
 """Numbers that are ranked at once: 64 MiB, and some five times that to sort."""
 
 
-class AUROC(mcd.Scorer):
+class AUROC(LabelledScorer):
     """How well the activations tell a concept's images from the others.
 
     The (1 - quantile) · n images of the highest similarity are the concept's images, n+ of them, n- are not. With r
@@ -40,26 +40,11 @@ class AUROC(mcd.Scorer):
     tensor([[1.0000, 0.7500]])
     """
 
-    class Options(mcd.Options):
-        """Settings of AUROC."""
-
-        quantile: Quantile = 0.95
-
-    options: Options
     name = "auroc"
-    pairwise = True
-    score_range = (0.0, 1.0)
-    comparable_across_layers = True
 
-    def check(self, images: int) -> None:
-        """Refuse a probe set of which no image, or every image, would be the concept's."""
-        check_share(self.name, "quantile", self.options.quantile, images)
-
-    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        """Return the scores ``(neurons, concepts)``."""
-        refuse_unpaired(activations, similarity)
-        self.check(len(activations))
-        return area_under_roc(activations, top_labels(similarity, counted(len(similarity), 1 - self.options.quantile)))
+    def ranked(self, activations: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the areas ``(neurons, concepts)``."""
+        return area_under_roc(activations, labels)
 
 
 def area_under_roc(activations: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,34 @@ import torch
 
 import mcd
 
-__all__ = ["refuse_unpaired", "responds"]
+__all__ = ["lengths", "products", "refuse_unpaired", "responds"]
+
+_ROWS = 2**13
+"""Rows that a product adds up in float32: over a million of one sign, four digits would be left."""
+
+
+def products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Return the scalar products of columns, ``(left columns, right columns)`` float32, of any number of rows.
+
+    Parameters
+    ----------
+    left, right
+        ``(images, columns)`` float32.
+    """
+    if len(left) <= _ROWS:
+        return left.T @ right
+    total = left.new_zeros(left.shape[1], right.shape[1], dtype=torch.float64)
+    for mine, other in zip(torch.split(left, _ROWS), torch.split(right, _ROWS), strict=True):
+        total += mine.T @ other
+    return total.float()
+
+
+def lengths(columns: torch.Tensor) -> torch.Tensor:
+    """Return the Euclidean length of each column, ``(columns,)``, of any number of rows.
+
+    `sum` adds in pairs; `torch.linalg.vector_norm` adds one after the other, which a million rows do not bear.
+    """
+    return columns.square().sum(dim=0).sqrt()
 
 
 def refuse_unpaired(activations: torch.Tensor, similarity: torch.Tensor) -> None:

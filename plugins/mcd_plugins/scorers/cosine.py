@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import mcd
-from mcd_plugins.scorers.columns import refuse_unpaired
+from mcd_plugins.scorers.columns import lengths, products, refuse_unpaired
 
 __all__ = ["Cosine"]
 
@@ -33,11 +33,10 @@ class Cosine(mcd.Scorer):
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``."""
         refuse_unpaired(activations, similarity)
-        return (_unit(activations).T @ _unit(similarity)).clamp(-1, 1)  # rounding may pass 1
+        return products(_unit(activations), _unit(similarity)).clamp(-1, 1)  # rounding may pass 1
 
 
 def _unit(columns: torch.Tensor) -> torch.Tensor:
     # Scaled first: the squares of very small or large values leave the range of float32. A column of zeros is 0/0, NaN.
     scaled = columns / columns.abs().amax(dim=0)
-    unit: torch.Tensor = scaled / torch.linalg.vector_norm(scaled, dim=0)
-    return unit
+    return scaled / lengths(scaled)

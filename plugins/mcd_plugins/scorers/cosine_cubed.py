@@ -6,7 +6,7 @@ import pydantic
 import torch
 
 import mcd
-from mcd_plugins.scorers.columns import refuse_unpaired, responds
+from mcd_plugins.scorers.columns import lengths, products, refuse_unpaired, responds
 
 __all__ = ["CosineCubed"]
 
@@ -41,7 +41,7 @@ class CosineCubed(mcd.Scorer):
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``."""
         refuse_unpaired(activations, similarity)
-        return (self._unit_cubed(activations).T @ self._unit_cubed(similarity)).clamp(-1, 1)  # rounding may pass 1
+        return products(self._unit_cubed(activations), self._unit_cubed(similarity)).clamp(-1, 1)  # rounding may pass 1
 
     def _unit_cubed(self, columns: torch.Tensor) -> torch.Tensor:
         # Scaled first: the squares of cubes leave the range of float32 soon. The floor is scaled alike, three times,
@@ -50,6 +50,6 @@ class CosineCubed(mcd.Scorer):
         scale = centred.abs().amax(dim=0)
         cubed = (centred / scale).pow(3)
         floor = self.options.min_norm / scale / scale / scale
-        unit = cubed / torch.maximum(torch.linalg.vector_norm(cubed, dim=0), floor)
+        unit = cubed / torch.maximum(lengths(cubed), floor)
         # The mean of equal values may be off by rounding, which would leave a column of noise.
         return unit.masked_fill(~responds(columns), float("nan"))

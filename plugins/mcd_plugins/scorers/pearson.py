@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import mcd
-from mcd_plugins.scorers.columns import refuse_unpaired, responds
+from mcd_plugins.scorers.columns import lengths, products, refuse_unpaired, responds
 
 __all__ = ["Pearson", "standardised"]
 
@@ -37,7 +37,7 @@ class Pearson(mcd.Scorer):
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``."""
         refuse_unpaired(activations, similarity)
-        return (standardised(activations).T @ standardised(similarity)).clamp(-1, 1)  # rounding may pass 1
+        return products(standardised(activations), standardised(similarity)).clamp(-1, 1)  # rounding may pass 1
 
 
 def standardised(columns: torch.Tensor) -> torch.Tensor:
@@ -54,6 +54,5 @@ def standardised(columns: torch.Tensor) -> torch.Tensor:
     rest = columns - (low / 2 + high / 2)
     rest = rest / rest.abs().amax(dim=0)
     centred = rest - rest.mean(dim=0)
-    # `sum` adds in pairs; a norm over a million rows adds one after the other.
-    unit = centred / centred.square().sum(dim=0).sqrt()
+    unit = centred / lengths(centred)
     return unit.masked_fill(~responds(columns), float("nan"))

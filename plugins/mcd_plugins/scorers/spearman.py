@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import mcd
-from mcd_plugins.scorers.columns import refuse_unpaired, responds
+from mcd_plugins.scorers.columns import products, refuse_unpaired, responds
 from mcd_plugins.scorers.pearson import standardised
 from mcd_plugins.scorers.ranks import mid_ranks
 
@@ -42,7 +42,7 @@ class Spearman(mcd.Scorer):
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``."""
         refuse_unpaired(activations, similarity)
-        return (_unit_ranks(activations).T @ _unit_ranks(similarity)).clamp(-1, 1)  # rounding may pass 1
+        return products(_unit_ranks(activations), _unit_ranks(similarity)).clamp(-1, 1)  # rounding may pass 1
 
 
 def _unit_ranks(columns: torch.Tensor) -> torch.Tensor:

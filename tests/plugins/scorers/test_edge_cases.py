@@ -23,6 +23,7 @@ from mcd.options import validate_options
 from mcd_plugins import scorers as plugin
 from mcd_plugins.scorers.cosine import Cosine
 from mcd_plugins.scorers.cosine_cubed import CosineCubed
+from mcd_plugins.scorers.pearson import Pearson
 from mcd_plugins.scorers.rank_reorder import RankReorder
 from mcd_plugins.scorers.soft_wpmi import SoftWPMI
 from mcd_plugins.scorers.wpmi import WPMI
@@ -283,6 +284,20 @@ def test_rounding_never_lifts_a_cosine_above_one(cls: type[Scorer]) -> None:
     scores = made(cls).score(columns, columns)
     assert scores.max() == 1
     torch.testing.assert_close(scores.diagonal(), torch.ones(200))
+
+
+@pytest.mark.parametrize("cls", [Cosine, CosineCubed, Pearson])
+def test_two_million_images_do_not_wear_a_score_off(cls: type[Scorer]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    neuron, concept = torch.rand(2_000_000, 2, generator=generator).T
+    a, p = neuron[:, None].pow(3), (neuron + concept)[:, None]
+    found = made(cls).score(a, p)
+    a, p = a.double(), p.double()
+    if cls is not Cosine:
+        a, p = a - a.mean(), p - p.mean()
+    if cls is CosineCubed:
+        a, p = a.pow(3), p.pow(3)
+    assert float(found) == pytest.approx(float((a * p).sum() / a.norm() / p.norm()), abs=2e-6)
 
 
 # Settings, examples, and how light the plugin is.

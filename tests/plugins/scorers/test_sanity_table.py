@@ -24,6 +24,7 @@ from mcd_plugins.scorers.auroc import area_under_roc
 from mcd_plugins.scorers.cosine import Cosine
 from mcd_plugins.scorers.normalised_wpmi import mean_information
 from mcd_plugins.scorers.overlap import dice, jaccard
+from mcd_plugins.scorers.partial_correlation import basis, residual
 from mcd_plugins.scorers.pearson import Pearson
 from mcd_plugins.scorers.spearman import Spearman
 
@@ -57,6 +58,12 @@ def swapped(score: Score) -> Score:
     return lambda neuron, concept: score(concept, neuron).T
 
 
+def partial(neuron: torch.Tensor, concept: torch.Tensor) -> torch.Tensor:
+    """Return the partial correlation given a view that has nothing to do with the labels."""
+    view = basis([["CC", "MLO"] * (len(neuron) // 2)])
+    return Pearson().score(residual(neuron, view), residual(concept, view))
+
+
 PEARSON = (
     [(math.sqrt((1 - g) / (2 - g)) - 1) / 2 for g in SHARES],
     [(math.sqrt((1 - 2 * g) / (2 * (1 - g))) - 1) / 2 for g in SHARES],
@@ -68,6 +75,7 @@ TABLE: dict[str, tuple[Score, float, list[float], list[float]]] = {
     "iou": (jaccard, 1, [-1 / 2] * 4, [-1 / 2] * 4),
     "cosine": (Cosine().score, 2, COSINE, COSINE),
     "pearson": (Pearson().score, 2, *PEARSON),
+    "partial correlation": (partial, 2, *PEARSON),
     # the ranks of two values are two values: with mid-ranks, the correlation of ranks is that of the labels
     "spearman": (Spearman().score, 2, *PEARSON),
     "auroc": (area_under_roc, 1, [-0.1662, -0.0263, -0.0025, -0.0002], [-0.25] * 4),  # published as inverse AUC

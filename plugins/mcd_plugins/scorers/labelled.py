@@ -1,0 +1,54 @@
+"""What AUROC and AUPRC share: the images that a concept is said to be on."""
+
+from __future__ import annotations
+
+import abc
+
+import torch
+
+import mcd
+from mcd_plugins.scorers.columns import refuse_unpaired
+from mcd_plugins.scorers.ranks import Quantile, check_share, counted, top_labels
+
+__all__ = ["LabelledScorer"]
+
+
+class LabelledScorer(mcd.Scorer):
+    """Base of scorers that ask how well a neuron ranks a concept's images.
+
+    Those are the (1 - quantile) · n images of the highest similarity; of equal similarities at the edge the earlier
+    images are taken, so that their number is the same for every concept.
+    """
+
+    class Options(mcd.Options):
+        """Settings of both."""
+
+        quantile: Quantile = 0.95
+
+    options: Options
+    pairwise = True
+    score_range = (0.0, 1.0)
+    comparable_across_layers = True
+
+    def check(self, images: int) -> None:
+        """Refuse a probe set of which no image, or every image, would be the concept's."""
+        check_share(self.name, "quantile", self.options.quantile, images)
+
+    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
+        """Return the scores ``(neurons, concepts)``."""
+        refuse_unpaired(activations, similarity)
+        self.check(len(activations))
+        labels = top_labels(similarity, counted(len(similarity), 1 - self.options.quantile))
+        return self.ranked(activations, labels)
+
+    @abc.abstractmethod
+    def ranked(self, activations: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the scores, given 1 for a concept's images and 0 for the others.
+
+        Parameters
+        ----------
+        activations
+            ``(images, neurons)`` float32.
+        labels
+            ``(images, concepts)`` float32.
+        """

@@ -1,0 +1,136 @@
+"""Partial correlation: against least squares one pair at a time, and what confounders explain."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from mcd.errors import DataError, UsageError
+from mcd.options import validate_options
+from mcd_plugins.scorers import partial_correlation
+from mcd_plugins.scorers.partial_correlation import PartialCorrelation
+from mcd_plugins.scorers.pearson import Pearson
+
+VIEW = ["CC", "MLO"] * 30
+VENDOR = [["a", "b", "", "c"][row * row % 7 % 4] for row in range(60)]  # one of them not known
+FACTS = {"view": VIEW, "vendor": VENDOR, "implant": ["no"] * 60, "birads": ["1"] * 59 + ["2"]}
+
+
+def made(**options: object) -> PartialCorrelation:
+    return PartialCorrelation(validate_options(PartialCorrelation.Options, options, "partial-correlation"))
+
+
+@pytest.fixture
+def probe(probe_of):
+    return probe_of(torch.eye(60), torch.eye(4, 60), FACTS)
+
+
+def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return A and P that follow view and vendor besides what they have in common."""
+    generator = torch.Generator().manual_seed(seed)
+    common = torch.randn(60, 2, generator=generator)
+    side = torch.tensor([[float(v == "CC"), float(m == "a")] for v, m in zip(VIEW, VENDOR, strict=True)])
+    mixed = [
+        common @ torch.randn(2, columns, generator=generator) + 3 * side @ torch.randn(2, columns, generator=generator)
+        + torch.randn(60, columns, generator=generator) for columns in (5, 4)
+    ]  # fmt: skip
+    return mixed[0], 0.2 + 0.01 * mixed[1]
+
+
+def slow(a: torch.Tensor, p: torch.Tensor, confounders: list[list[str]]) -> np.ndarray:
+    """Return the correlations of residuals by ordinary least squares, one pair at a time."""
+    design = [[1.0] + [float(values[row] == level) for values in confounders for level in sorted(set(values))[1:]]
+              for row in range(len(a))]  # fmt: skip
+
+    def rest(column: torch.Tensor) -> np.ndarray:
+        y = column.double().numpy()
+        return y - np.array(design) @ np.linalg.lstsq(np.array(design), y, rcond=None)[0]
+
+    return np.array([[np.corrcoef(rest(x), rest(y))[0, 1] for y in p.T] for x in a.T])
+
+
+@pytest.mark.parametrize("names", [("view",), ("vendor",), ("view", "vendor"), ("view", "vendor", "view", "implant")])
+def test_the_score_is_the_correlation_of_what_least_squares_leaves(probe, names: tuple[str, ...]) -> None:
+    activations, cosines = drawn(1)
+    scorer = made(confounders=names).on(probe)
+    expected = slow(activations, cosines, [FACTS[name] for name in names])
+    np.testing.assert_allclose(scorer.score(activations, cosines), expected, atol=1e-5)
+    assert not np.allclose(Pearson().score(activations, cosines), expected, atol=0.05)
+
+
+def test_the_usual_confounders_are_those_that_the_probe_set_tells_and_that_differ(probe) -> None:
+    scorer = made().on(probe)
+    assert scorer.confounders == ("view", "vendor")
+    assert made().confounders == ()
+    assert made(confounders="birads, view").on(probe).confounders == ("birads", "view")
+
+
+def test_what_confounders_explain_has_no_score_instead_of_that_of_rounding(probe) -> None:
+    activations, cosines = drawn(2)
+    expected = made().on(probe).score(activations, cosines)
+    follows = torch.tensor([1000.1 + 0.3 * (v == "CC") + 0.7 * (m == "b") for v, m in zip(VIEW, VENDOR, strict=True)])
+    scores = (
+        made()
+        .on(probe)
+        .score(torch.cat([activations, follows[:, None]], dim=1), torch.cat([cosines, follows[:, None] / 7e5], dim=1))
+    )
+    assert scores[5].isnan().all()
+    assert scores[:, 4].isnan().all()
+    torch.testing.assert_close(scores[:5, :4], expected)
+    almost = follows[:, None] + 0.01 * activations[:, :1]  # a little besides: that is what counts
+    close = made().on(probe).score(almost, cosines)
+    torch.testing.assert_close(close, expected[:1], atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, math.nan])
+def test_what_is_the_same_everywhere_has_no_score(probe, value: float) -> None:
+    activations, cosines = drawn(3)
+    activations[:, 1], cosines[:, 2] = value, value
+    scores = made().on(probe).score(activations, cosines)
+    assert scores.isnan().all(dim=1).tolist() == [False, True, False, False, False]
+    assert scores.isnan().all(dim=0).tolist() == [False, False, True, False]
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e-6, 1e30])
+def test_scale_offset_and_pieces_do_not_matter(probe, monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
+    activations, cosines = drawn(4)
+    scorer = made().on(probe)
+    expected = scorer.score(activations, cosines)
+    torch.testing.assert_close(scorer.score(activations * factor, 5 + cosines), expected, atol=1e-3, rtol=0)
+    monkeypatch.setattr(partial_correlation, "_CHUNK", 1)
+    torch.testing.assert_close(scorer.score(activations, cosines), expected)
+    torch.testing.assert_close(scorer.score(activations[:, [3]], cosines[:, [2, 0]]), expected[[3]][:, [2, 0]])
+
+
+def test_a_neuron_that_only_follows_the_view_is_no_longer_named_by_what_that_view_shows(probe) -> None:
+    generator = torch.Generator().manual_seed(6)
+    view = torch.tensor([[float(v == "MLO")] for v in VIEW])
+    neuron, muscle = (view + 0.2 * torch.randn(60, 1, generator=generator) for _ in range(2))
+    assert float(Pearson().score(neuron, muscle)) > 0.8
+    assert abs(float(made().on(probe).score(neuron, muscle))) < 0.3
+
+
+# What is refused.
+
+
+def test_a_confounder_that_is_not_told_is_an_error_that_names_those_that_are(probe, probe_of) -> None:
+    with pytest.raises(DataError, match="laterality") as caught:
+        made(confounders=("laterality",)).on(probe)
+    assert "view" in caught.value.hint
+    with pytest.raises(DataError, match="none of view") as caught:
+        made().on(probe_of(torch.eye(8), torch.eye(2, 8)))
+    assert "pearson" in caught.value.hint
+
+
+def test_a_confounder_that_tells_every_image_apart_is_refused(probe_of) -> None:
+    facts = {"serial": [str(row) for row in range(8)]}
+    with pytest.raises(DataError, match="as many"):
+        made(confounders=("serial",)).on(probe_of(torch.eye(8), torch.eye(2, 8), facts))
+
+
+def test_without_a_probe_set_the_scorer_says_what_it_lacks() -> None:
+    with pytest.raises(UsageError, match="facts"):
+        made().score(*drawn(5))

@@ -122,10 +122,17 @@ class Dataset(Configured, abc.ABC):
         Whether ids say nothing about anybody (drawn images, row numbers). Others are shown as salted digests.
     has_masks
         Whether `mask` knows where the breast is.
+    images_may_be_copied
+        Whether reports may hold small copies of the images without being asked to: they are nobody's, and free.
+    against_copies
+        What the terms of the data set say against passing its images on, as a part of a sentence; empty where they
+        allow it, or are not known.
     """
 
     ids_are_public: bool = False
     has_masks: bool = False
+    images_may_be_copied: bool = False
+    against_copies: str = ""
 
     @abc.abstractmethod
     def __len__(self) -> int:

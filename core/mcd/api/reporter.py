@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcd.api.base import Configured
+from mcd.errors import UsageError
 
 if TYPE_CHECKING:
     from mcd.dissection import Dissection
@@ -23,3 +25,15 @@ class Reporter(Configured, abc.ABC):
 
         What is written must show images by id, never by source, unless a setting asks for it.
         """
+
+    def report_several(self, dissections: Sequence[Dissection], folder: Path) -> list[Path]:
+        """Write files about several dissections side by side, as `report` does about one.
+
+        Raises
+        ------
+        UsageError
+            When the reporter makes nothing of several runs, as here.
+        """
+        raise UsageError(
+            f"reporter {type(self).__name__} makes nothing of several runs", "give one run, or --reporter html"
+        )

@@ -36,6 +36,7 @@ class CsawCc(Cohort):
     """
 
     collection = "csaw-cc"
+    against_copies = "CSAW-CC is given for research and not to be passed on"
 
     class Options(CohortOptions):
         """Settings of the data set."""

@@ -69,6 +69,7 @@ class Embed(Cohort):
     """
 
     collection = "embed"
+    against_copies = "EMBED's agreement forbids passing on its images and what is derived from them"
 
     class Options(CohortOptions):
         """Settings of EMBED."""

@@ -54,6 +54,7 @@ class InBreast(Cohort):
     """
 
     collection = "inbreast"
+    against_copies = "INbreast is given for research and not to be passed on"
 
     class Options(CohortOptions):
         """Settings of INbreast."""

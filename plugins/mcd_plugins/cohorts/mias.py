@@ -38,6 +38,7 @@ class Mias(Cohort):
     """
 
     collection = "mias"
+    against_copies = "MIAS's agreement forbids passing its images on"
 
     class Options(CohortOptions):
         """Settings of the data set."""

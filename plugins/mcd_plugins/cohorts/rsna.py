@@ -32,6 +32,7 @@ class RsnaBcd(Cohort):
     """
 
     collection = "rsna-bcd"
+    against_copies = "the rules of the RSNA competition forbid passing its images on"
 
     class Options(CohortOptions):
         """Settings of the data set."""

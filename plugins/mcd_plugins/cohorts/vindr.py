@@ -55,6 +55,7 @@ class VinDrMammo(Cohort):
 
     options: VinDrOptions
     collection = "vindr-mammo"
+    against_copies = "PhysioNet's licence of VinDr-Mammo forbids passing its images on"
 
     class Options(VinDrOptions):
         """Settings of the data set."""
@@ -101,6 +102,7 @@ class VinDrPng(Cohort):
     """
 
     collection = "vindr-mammo"
+    against_copies = "PhysioNet's licence of VinDr-Mammo forbids passing its images on"
 
     class Options(VinDrOptions):
         """Settings of the data set."""

@@ -81,6 +81,8 @@ class Combined(mcd.CompositeDataset):
         self._parts = {part.called: one for part, one in zip(self.options.parts, parts, strict=True)}
         self.ids_are_public = all(one.ids_are_public for one in parts)
         self.has_masks = all(one.has_masks for one in parts)
+        self.images_may_be_copied = all(one.images_may_be_copied for one in parts)
+        self.against_copies = "; ".join(dict.fromkeys(one.against_copies for one in parts if one.against_copies))
 
     def __len__(self) -> int:
         """Return how many images the parts give, as far as that can be said before they are listed."""

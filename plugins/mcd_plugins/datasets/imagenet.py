@@ -32,6 +32,7 @@ class ImageNetSubset(mcd.Dataset):
         )
 
     options: Options
+    against_copies = "ImageNet's terms allow research only and no passing on"
 
     @cached_property
     def _samples(self) -> list[mcd.Sample]:

@@ -1,0 +1,185 @@
+// The list of concepts: how many neurons carry each, and where.
+
+const concepts = {
+  text: "",
+
+  // For each concept that some neuron keeps, what each run says of it.
+  all: later(() => {
+    const found = CONCEPTS.term.map((_, concept) => ({
+      concept,
+      runs: RUNS.map(() => ({ named: 0, first: 0, kept: 0, best: -1 })),
+    }));
+    RUNS.forEach((run, number) => {
+      for (let neuron = 0; neuron < run.count; neuron += 1) {
+        for (let at = run.first[neuron]; at < run.first[neuron + 1]; at += 1) {
+          const one = found[run.concept[at]].runs[number];
+          one.kept += 1;
+          if (at === run.first[neuron]) {
+            one.first += 1;
+            if (run.named(neuron)) one.named += 1;
+          }
+          const by = run.judged ? run.z : null;
+          if (by && (one.best < 0 || by[at] > by[one.best])) [one.best, one.neuron] = [at, neuron];
+        }
+      }
+    });
+    return found;
+  }),
+
+  columns() {
+    const judged = RUNS.some((run) => run.judged);
+    const each = RUNS.flatMap((run, number) => {
+      const of = (title) => (SEVERAL ? `${run.letter}: ${title}` : title);
+      return [
+        {
+          name: `named${number}`,
+          title: of(judged ? "above chance" : "first"),
+          number: true,
+          help: "Neurons whose first concept it is, above chance",
+          value: (row) => row.runs[number].named,
+          cell: (row) => count(row.runs[number].named),
+        },
+        !SEVERAL &&
+          judged && {
+            name: `first${number}`,
+            title: "First",
+            number: true,
+            narrow: false,
+            help: "Neurons whose first concept it is, whatever chance says",
+            value: (row) => row.runs[number].first,
+            cell: (row) => count(row.runs[number].first),
+          },
+        {
+          name: `kept${number}`,
+          title: of("kept"),
+          number: true,
+          narrow: false,
+          help: "Neurons that keep it at any rank",
+          value: (row) => row.runs[number].kept,
+          cell: (row) => count(row.runs[number].kept),
+        },
+        judged && {
+          name: `z${number}`,
+          title: of("highest z"),
+          number: true,
+          value: (row) => (row.runs[number].best < 0 ? NaN : run.z[row.runs[number].best]),
+          cell: (row) => {
+            const { best, neuron } = row.runs[number];
+            return best < 0
+              ? "–"
+              : h(
+                  "a",
+                  {
+                    href: run.address(neuron),
+                    "aria-label": `highest z ${decimal(run.z[best], 1)}: ${run.layer(neuron)}, neuron ${run.place(neuron)}`,
+                  },
+                  decimal(run.z[best], 1),
+                );
+          },
+        },
+      ].filter(Boolean);
+    });
+    return [
+      {
+        name: "concept",
+        title: "Concept",
+        heads: true,
+        value: (row) => CONCEPTS.term[row.concept],
+        cell: (row) =>
+          h(
+            "a",
+            { href: `#neurons?${new URLSearchParams({ text: CONCEPTS.term[row.concept] })}` },
+            CONCEPTS.term[row.concept],
+          ),
+      },
+      {
+        name: "category",
+        title: "Category",
+        narrow: false,
+        value: (row) => CONCEPTS.category[row.concept],
+        cell: (row) => CONCEPTS.category[row.concept],
+      },
+      ...each,
+    ];
+  },
+
+  update() {
+    const fits = matching(this.text);
+    const rows = this.all().filter((row) => fits[row.concept]);
+    this.told.textContent = `${count(rows.length)} of ${plural(CONCEPTS.term.length, "concept")}`;
+    this.table.show(rows);
+  },
+
+  save() {
+    const header = [
+      "concept",
+      "category",
+      "broad_category",
+      ...RUNS.flatMap((run) =>
+        ["above_chance", "first", "kept", "highest_z"].map((one) => (SEVERAL ? `${run.letter}_${one}` : one)),
+      ),
+    ];
+    download(
+      "concepts",
+      header,
+      this.table.rows.map((row) => [
+        CONCEPTS.term[row.concept],
+        CONCEPTS.category[row.concept],
+        CONCEPTS.broad_category[row.concept],
+        ...row.runs.flatMap((one, number) => [
+          RUNS[number].judged ? one.named : null,
+          one.first,
+          one.kept,
+          one.best < 0 ? null : RUNS[number].z[one.best],
+        ]),
+      ]),
+    );
+  },
+
+  open() {
+    const text = h("input", {
+      id: "c-text",
+      type: "search",
+      value: this.text,
+      list: "known-c",
+      autocomplete: "off",
+      spellcheck: "false",
+      placeholder: "such as: calcifications",
+      oninput: () => {
+        this.text = text.value;
+        this.update();
+      },
+    });
+    this.told = h("p", { class: "told", role: "status", "aria-live": "polite" });
+    this.table = new Table("Concepts", this.columns(), { sort: "named0" });
+    document.getElementById("concepts").replaceChildren(
+      h("h1", { id: "concepts-title", tabindex: "-1" }, "Concepts"),
+      h(
+        "form",
+        {
+          class: "filters",
+          role: "search",
+          "aria-label": "Search concepts",
+          onsubmit: (event) => event.preventDefault(),
+        },
+        labelled("Concept", text, "grow"),
+        conceptOptions("known-c"),
+      ),
+      h(
+        "div",
+        { class: "bar" },
+        this.told,
+        h("button", { type: "button", class: "plain", onclick: () => this.save() }, "Download as CSV"),
+      ),
+      this.table.element,
+      h(
+        "p",
+        { class: "hint" },
+        "Only concepts that some neuron keeps are listed. That a concept is missing, or that no neuron carries it above chance, " +
+          "may also mean that the probe set could not have shown it.",
+      ),
+    );
+    this.update();
+    return "Concepts";
+  },
+};

@@ -1,0 +1,174 @@
+// Elements, numbers as text, files to download. Text from the run goes through textContent only.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "value") element.value = value;
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.flat(Infinity).filter((one) => one !== null && one !== undefined && one !== ""));
+  return element;
+}
+
+const h = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
+const s = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+
+const count = (number) => number.toLocaleString("en-GB");
+const plural = (number, word) => `${count(number)} ${word}${number === 1 ? "" : "s"}`;
+const share = (part, whole) => (whole ? `${Math.round((100 * part) / whole)}%` : "–");
+
+function decimal(value, digits = 2) {
+  return Number.isFinite(value) ? value.toFixed(digits).replace("-", "−") : "–";
+}
+
+function significant(value, digits = 3) {
+  if (!Number.isFinite(value)) return "–";
+  const text =
+    Math.abs(value) >= 1e-4 || value === 0 ? Number(value.toPrecision(digits)).toString() : value.toExponential(1);
+  return text.replace("-", "−");
+}
+
+// A field that starts like a formula would be one to a spreadsheet; numbers may be negative.
+function field(value) {
+  if (value === null || value === undefined || (typeof value === "number" && !Number.isFinite(value))) return "";
+  const text = typeof value === "number" ? String(Number(value.toPrecision(7))) : String(value);
+  const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+function download(name, header, rows) {
+  const text = [header, ...rows].map((row) => row.map(field).join(",")).join("\n");
+  const address = URL.createObjectURL(new Blob([`${text}\n`], { type: "text/csv" }));
+  const link = h("a", { href: address, download: `${name}.csv` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 1000);
+}
+
+// A labelled control. Its id ties label and control together.
+function labelled(label, control, extra = "") {
+  return h("div", { class: `field ${extra}`.trim() }, h("label", { for: control.id }, label), control);
+}
+
+function choice(id, options, chosen, changed) {
+  const select = h("select", { id, onchange: () => changed(select.value) });
+  for (const [value, text] of options) select.append(h("option", { value, selected: value === chosen }, text));
+  return select;
+}
+
+// A sorted table shown a page at a time: however many rows there are, the browser lays out one page.
+class Table {
+  // columns: {name, title, number, narrow, value(row) to sort by, cell(row) to show}
+  constructor(caption, columns, { sort, descending = true, perPage = 50 }) {
+    this.columns = columns;
+    this.perPage = perPage;
+    this.sort = sort;
+    this.descending = descending;
+    this.page = 0;
+    this.rows = [];
+    this.head = h("tr");
+    this.body = h("tbody");
+    this.where = h("span", { class: "where" });
+    this.before = h("button", { type: "button", onclick: () => this.turn(-1) }, "Previous");
+    this.after = h("button", { type: "button", onclick: () => this.turn(1) }, "Next");
+    this.region = h(
+      "div",
+      { class: "scroll", role: "region", tabindex: "0", "aria-label": `Table: ${caption}` },
+      h("table", {}, h("caption", { class: "hidden" }, caption), h("thead", {}, this.head), this.body),
+    );
+    this.pager = h(
+      "nav",
+      { class: "pager", "aria-label": `Pages of: ${caption}` },
+      this.before,
+      this.where,
+      this.after,
+    );
+    this.element = h("div", {}, this.region, this.pager);
+  }
+
+  turn(by) {
+    this.page += by;
+    this.draw();
+    this.region.scrollIntoView({ block: "nearest" });
+  }
+
+  show(rows) {
+    this.rows = rows;
+    this.page = 0;
+    this.order();
+    this.draw();
+  }
+
+  order() {
+    const column = this.columns.find((one) => one.name === this.sort);
+    if (!column) return;
+    const sign = this.descending ? -1 : 1;
+    const keyed = this.rows.map((row, at) => [column.value(row), at, row]);
+    const empty = (key) => key === "" || key === null || key === undefined || Number.isNaN(key);
+    keyed.sort(([a, i], [b, j]) => {
+      if (empty(a) || empty(b)) return empty(a) - empty(b) || i - j; // what is not known comes last either way
+      return sign * (typeof a === "string" ? a.localeCompare(b, "en") : a - b) || i - j;
+    });
+    this.rows = keyed.map((one) => one[2]);
+  }
+
+  sortBy(column) {
+    this.descending = this.sort === column.name ? !this.descending : Boolean(column.number);
+    this.sort = column.name;
+    this.page = 0;
+    this.order();
+    this.draw();
+    this.head.querySelector('[aria-sort="ascending"] button, [aria-sort="descending"] button')?.focus();
+  }
+
+  shown() {
+    return this.columns.filter((one) => !one.when || one.when());
+  }
+
+  draw() {
+    const columns = this.shown();
+    const kind = (column) =>
+      [column.number && "number", column.narrow === false && "wide"].filter(Boolean).join(" ") || null;
+    this.head.replaceChildren(
+      ...columns.map((column) => {
+        const sorted = this.sort === column.name && (this.descending ? "descending" : "ascending");
+        const mark = h("span", { class: "mark", "aria-hidden": "true" }, sorted ? (this.descending ? "▾" : "▴") : "");
+        return h(
+          "th",
+          { scope: "col", class: kind(column), "aria-sort": sorted || null },
+          h(
+            "button",
+            { type: "button", title: column.help ?? null, onclick: () => this.sortBy(column) },
+            column.title,
+            mark,
+          ),
+        );
+      }),
+    );
+    const start = this.page * this.perPage;
+    const visible = this.rows.slice(start, start + this.perPage);
+    this.body.replaceChildren(
+      ...visible.map((row) =>
+        h(
+          "tr",
+          {},
+          columns.map((column) =>
+            h(
+              column.heads ? "th" : "td",
+              { class: kind(column), scope: column.heads ? "row" : null },
+              column.cell(row),
+            ),
+          ),
+        ),
+      ),
+    );
+    this.where.textContent = this.rows.length
+      ? `${count(start + 1)}–${count(start + visible.length)} of ${count(this.rows.length)}`
+      : "nothing to show";
+    this.before.disabled = this.page === 0;
+    this.after.disabled = start + this.perPage >= this.rows.length;
+    this.pager.hidden = this.rows.length <= this.perPage && this.rows.length > 0;
+  }
+}

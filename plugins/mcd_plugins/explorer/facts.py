@@ -1,0 +1,262 @@
+"""What the page says of a run in words: what it rests on, what may not be compared, and its layers in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+import mcd
+from mcd.errors import StoreError
+from mcd_plugins.explorer.packing import Json
+
+__all__ = ["ABOVE", "FEW", "Facts", "LayerRow", "between", "facts_of", "told_apart"]
+
+ABOVE = ("above chance", "polysemantic", "not mammographic")
+"""Verdicts of neurons whose first concept stands above chance."""
+
+FEW = 100
+"""Fewer images than this are said wherever it matters."""
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A layer in numbers.
+
+    ``named`` counts neurons with a label above chance, or with any label where chance is not reckoned; ``parts`` splits
+    those by broad category; what is None is not known.
+    """
+
+    number: int
+    name: str
+    type: str
+    neurons: int
+    labelled: int
+    named: int
+    responding: float | None
+    polysemantic: int
+    foreign: int
+    silent: int
+    parts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run in words. ``letter`` tells runs of one page apart, and ``apart`` says in what; empty where there is one."""
+
+    letter: str
+    target: str
+    dissector: str
+    scorer: str
+    judged: bool
+    q: float
+    images: int
+    patients: int | None
+    neurons: int
+    named: int
+    told: Sequence[tuple[str, str]]
+    cautions: Sequence[str]
+    notes: Sequence[str]
+    layers: Sequence[LayerRow]
+    provenance: Sequence[tuple[str, str]]
+    apart: str = ""
+
+    @property
+    def title(self) -> str:
+        """What the run is called."""
+        return f"{self.letter}: {self.target}" if self.letter else self.target
+
+
+def facts_of(dissection: mcd.Dissection, letter: str = "") -> Facts:
+    """Return what is said of a run."""
+    manifest = dissection.manifest
+    judged = any(one.above_chance is not None for one in manifest.summary)
+    rows = _layers(dissection, judged)
+    patients = _patients(dissection)
+    calibration = _at(manifest.study, "calibration")
+    return Facts(
+        letter=letter,
+        target=manifest.target,
+        dissector=manifest.dissector,
+        scorer=manifest.scorer,
+        judged=judged,
+        q=float(str(calibration.get("q", 0.05))),
+        images=manifest.images,
+        patients=patients,
+        neurons=sum(one.neurons for one in rows),
+        named=sum(one.named for one in rows),
+        told=_told(dissection, judged, patients),
+        cautions=list(_cautions(dissection, judged, patients)),
+        notes=manifest.warnings,
+        layers=rows,
+        provenance=[(name, value[:16]) for name, value in manifest.fingerprints.items()]
+        + [(name, manifest.versions[name]) for name in ("mcd", "torch") if name in manifest.versions],
+    )
+
+
+def told_apart(facts: Sequence[Facts]) -> list[Facts]:
+    """Return runs that say in what they differ from each other, besides their targets."""
+    varying = [name for name, _ in facts[0].told
+               if name not in _SHOWN and len({dict(one.told)[name] for one in facts}) > 1]  # fmt: skip
+    plain = len({one.scorer for one in facts}) == len({dict(one.told)["Scorer"] for one in facts})  # settings are long
+    return [
+        replace(one, apart=", ".join(
+            one.scorer if name == "Scorer" and plain else _short(name, dict(one.told)[name]) for name in varying
+        ))
+        for one in facts
+    ]  # fmt: skip
+
+
+_SHOWN = ("Target", "Top images (k)", "Null")
+"""What is said of a run anyway, or follows from another of its settings."""
+
+
+def _short(name: str, value: str) -> str:
+    return value if name in ("Dissector", "Scorer", "Probe set") else f"{name[0].lower()}{name[1:]} {value}"
+
+
+def _at(values: Mapping[str, Json], name: str) -> Mapping[str, Json]:
+    found = values.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _plugin(value: Json) -> str:
+    """Return what a component of a study is called; of a path only the last part."""
+    name = str(value.get("plugin", "")) if isinstance(value, dict) else str(value)
+    return name.partition(":")[0].replace("\\", "/").rpartition("/")[2] if not name.endswith(".py") else name
+
+
+def _told(dissection: mcd.Dissection, judged: bool, patients: int | None) -> list[tuple[str, str]]:
+    manifest, study = dissection.manifest, dissection.manifest.study
+    options = _at(_at(study, "scorer"), "options")
+    settings = ", ".join(f"{name} {value}" for name, value in options.items() if isinstance(value, int | float | str))
+    concepts = study.get("concepts")
+    images = f"{manifest.images:,}" + "".join(f", {count} {why}" for why, count in manifest.left_out.items())
+    return [
+        ("Target", manifest.target),
+        ("Pooling", _pooling(study)),
+        ("Dissector", manifest.dissector),
+        ("Concept set", ", ".join(map(_plugin, concepts)) if isinstance(concepts, list) else ""),
+        ("Probe set", _probe_set(study)),
+        ("Images (n)", images),
+        ("Patients", "not known" if patients is None else f"{patients:,}"),
+        ("Scorer", manifest.scorer + (f" ({settings})" if settings else "")),
+        ("Top images (k)", str(options.get("top_k", "not used: the scorer looks at all images"))),
+        ("Concepts kept a neuron", str(study.get("labels_per_neuron", ""))),
+        ("Null", _null(dissection) if judged else "not reckoned"),
+        ("False discovery rate (q)", str(_at(study, "calibration").get("q", "")) if judged else "not reckoned"),
+    ]
+
+
+def _pooling(study: Mapping[str, Json]) -> str:
+    models = study.get("models")
+    return str(models[0].get("pooling", "")) if isinstance(models, list) and isinstance(models[0], dict) else ""
+
+
+def _probe_set(study: Mapping[str, Json]) -> str:
+    chosen = _at(study, "dataset")
+    parts = _at(chosen, "options").get("parts")
+    named = _plugin(dict(chosen)) + (f" of {', '.join(map(_plugin, parts))}" if isinstance(parts, list) else "")
+    told = [f"at most {study[name]} {what}" for name, what in (("limit", "images"), ("per_patient", "a patient"))
+            if study.get(name)]  # fmt: skip
+    if study.get("where"):  # with identifiers kept, a condition may name patients
+        told.append("chosen by a condition" if study.get("keep_identifiers") else f"where {study['where']}")
+    return ", ".join([named, *told])
+
+
+def _null(dissection: mcd.Dissection) -> str:
+    judged = [one for one in dissection.manifest.summary if one.draws is not None]
+    draws = sorted({one.draws or 0 for one in judged})
+    spread = f"{draws[0]:,}" if len(draws) == 1 else f"{draws[0]:,} to {draws[-1]:,}"
+    calibration = _at(dissection.manifest.study, "calibration")
+    correction = str(calibration.get("correction", "")).replace("-", " ").title().replace(" ", "–")
+    return f"{spread} draws that exchange {judged[0].exchangeable}s; {correction} over the neurons of a layer"
+
+
+def _patients(dissection: mcd.Dissection) -> int | None:
+    try:
+        known = {one for one in dissection.patients if one}
+    except StoreError:
+        return None
+    return len(known) or None
+
+
+def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) -> list[str]:
+    manifest = dissection.manifest
+    found = []
+    if manifest.images < FEW:
+        found.append(f"Only {manifest.images} images: the smallest detectable effect is large, and a concept that no "
+                     "neuron carries may only have had too few images.")  # fmt: skip
+    exchanged = {one.exchangeable for one in manifest.summary if one.exchangeable}
+    if exchanged == {"image"} or (patients is None and "patient" not in exchanged):
+        found.append("Patients are not known, or were not used: images of one woman count as if they were independent, "
+                     "so z is too high and q too low where there are several.")  # fmt: skip
+    if not judged:
+        found.append("Significance was left out of this run: some concept always fits a neuron best, and nothing here "
+                     "tells labels from chance.")  # fmt: skip
+    open_ = [one.layer for one in manifest.summary if one.settled is False]
+    if open_:
+        found.append(f"More draws could still change which neurons are above chance in: {', '.join(open_)}.")
+    found += [
+        "Scores are on the scale of one scorer, dissector and layer. Between layers, models or scorers compare z or "
+        "shares of neurons, never scores.",
+        "q is held within each layer. A claim over many layers needs a stricter q.",
+        "Layers differ in width: read shares with the counts beside them.",
+        "A label says what the dissector sees in the images that a neuron prefers, not that the neuron needs it, or "
+        "that the dissector is right.",
+    ]  # fmt: skip
+    return found
+
+
+def _layers(dissection: mcd.Dissection, judged: bool) -> list[LayerRow]:
+    labels = dissection.labels
+    neurons = labels.drop_duplicates(["layer", "neuron"])
+    first = labels[labels["rank"] == 1]
+    named = first[first["verdict"].isin(ABOVE)] if judged else first
+    summaries = {one.layer: one for one in dissection.manifest.summary}
+    rows = []
+    for number, record in enumerate(dissection.manifest.layers):
+        status = neurons.loc[neurons["layer"] == record.name, "status"]
+        own = named[named["layer"] == record.name]
+        summary = summaries.get(record.name)
+        rows.append(
+            LayerRow(
+                number=number,
+                name=record.name,
+                type=record.type,
+                neurons=record.neurons,
+                labelled=int(status.isin(["labelled", "tied"]).sum()),
+                named=len(own),
+                responding=summary.responding if summary else None,
+                polysemantic=int((own["verdict"] == "polysemantic").sum()),
+                foreign=int((own["verdict"] == "not mammographic").sum()),
+                silent=int(status.isin(["dead", "constant", "unscored"]).sum()),
+                parts=_counts(own["broad_category"]),
+            )
+        )
+    return rows
+
+
+def _counts(names: pd.Series[str]) -> dict[str, int]:
+    counts = names.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    return {str(name): int(count) for name, count in counts.items()}
+
+
+_COMPARED = (
+    ("probe set", "They saw different images: shares may differ for that alone, and neither neurons nor z can be "
+     "compared one by one."),
+    ("concepts", "Their vocabularies differ: a concept that only one of them has cannot be found by the other."),
+    ("dissector", "Their dissectors differ: labels show what each dissector sees, and differences may be theirs."),
+    ("scorer", "Their scorers or scorer settings differ: scores are on different scales; compare z, q and shares."),
+)  # fmt: skip
+
+
+def between(a: mcd.Dissection, b: mcd.Dissection) -> list[str]:
+    """Return what keeps two runs from being compared, a sentence each."""
+    mine, theirs = a.manifest.fingerprints, b.manifest.fingerprints
+    found = [said for name, said in _COMPARED if mine.get(name) != theirs.get(name)]
+    calibrations = [_at(one.manifest.study, "calibration") for one in (a, b)]
+    if calibrations[0] != calibrations[1]:
+        found.append("Their calibrations differ: being above chance does not mean the same in both.")
+    return found

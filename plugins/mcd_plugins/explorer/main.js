@@ -1,0 +1,48 @@
+// Which view is shown: the address says it.
+
+const VIEWS = {
+  overview: () => "Overview",
+  neurons: (query) => neurons.open(query),
+  neuron: (path) => neuronPage.open(path),
+  concepts: () => concepts.open(),
+  ...(SEVERAL ? { compare: () => comparison.open() } : {}),
+};
+const TITLE = document.title;
+
+function route(moved) {
+  const [, name, rest] = /^#([a-z]+)(?:[/?](.*))?$/.exec(location.hash) ?? [];
+  const view = name in VIEWS ? name : "overview";
+  document.title = `${VIEWS[view](rest ?? "")} – ${TITLE}`;
+  for (const one of ["overview", "neurons", "neuron", "concepts", "compare"])
+    document.getElementById(one).hidden = one !== view;
+  for (const link of document.querySelectorAll("[data-view]")) {
+    if (link.dataset.view === view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (moved) {
+    window.scrollTo(0, 0);
+    document.getElementById(`${view}-title`).focus({ preventScroll: true });
+  }
+}
+
+for (const button of document.querySelectorAll("[data-download]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const table = document.querySelector(`table[data-csv="${CSS.escape(button.dataset.download)}"]`);
+    const cells = (row) =>
+      [...row.cells]
+        .filter((one) => !one.classList.contains("bars"))
+        .map((one) => one.textContent.trim().replaceAll("\u00ad", ""));
+    const [head, ...rows] = [...table.rows].map(cells);
+    download(button.dataset.download, head, rows);
+  });
+}
+
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  document.getElementById("main").focus();
+});
+window.addEventListener("hashchange", () => route(true));
+// The small copies of images stand behind this script: a neuron's page waits for them, the rest does not.
+if (location.hash.startsWith("#neuron/")) document.addEventListener("DOMContentLoaded", () => route(false));
+else route(false);

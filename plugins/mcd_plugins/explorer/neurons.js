@@ -1,0 +1,297 @@
+// The list of neurons: filtered by what they are, searched by what they respond to.
+
+const AT_MOST = ["0.2", "0.1", "0.05", "0.01", "0.001"];
+const BLANK = { run: "", layer: "", broad: "", category: "", text: "", first: "", q: "", verdict: "", status: "" };
+
+const neurons = {
+  filter: { ...BLANK },
+
+  // One row a neuron that fits, with the best ranked of its labels that fits.
+  found() {
+    const { filter } = this;
+    const text = matching(filter.text);
+    const fits = Uint8Array.from(text, (one, at) =>
+      one &&
+      (!filter.broad || CONCEPTS.broad_category[at] === filter.broad) &&
+      (!filter.category || CONCEPTS.category[at] === filter.category)
+        ? 1
+        : 0,
+    );
+    const asked = Boolean(filter.text.trim() || filter.broad || filter.category);
+    const limit = filter.q ? Math.fround(Number(filter.q)) : Infinity;
+    const rows = [];
+    for (const run of RUNS) {
+      if (filter.run && run.number !== Number(filter.run)) continue;
+      for (let neuron = 0; neuron < run.count; neuron += 1) {
+        if (!this.suits(run, neuron)) continue;
+        const start = run.first[neuron];
+        const end =
+          filter.first || !(asked || filter.q) ? Math.min(start + 1, run.first[neuron + 1]) : run.first[neuron + 1];
+        let label = -1;
+        for (let at = start; at < end && label < 0; at += 1) {
+          if (fits[run.concept[at]] && (limit === Infinity || run.q[at] <= limit)) label = at;
+        }
+        if (label >= 0 || !(asked || filter.q)) rows.push({ run, neuron, label });
+      }
+    }
+    return rows;
+  },
+
+  suits(run, neuron) {
+    const { filter } = this;
+    if (filter.layer && run.layers[run.layerOf[neuron]].name !== filter.layer) return false;
+    if (filter.status && run.statuses[run.status[neuron]] !== filter.status) return false;
+    if (filter.verdict === "any") return run.above[neuron] === 1;
+    return !filter.verdict || run.verdicts[run.verdict[neuron]] === filter.verdict;
+  },
+
+  // The filters as part of the address, so that a link to what is shown can be kept.
+  address() {
+    const told = new URLSearchParams(Object.entries(this.filter).filter(([, value]) => value));
+    return `#neurons${told.size ? `?${told}` : ""}`;
+  },
+
+  set(name, value) {
+    this.filter[name] = value;
+    history.replaceState(null, "", this.address());
+    this.update();
+  },
+
+  update() {
+    const rows = this.found();
+    const all = RUNS.reduce(
+      (total, run) => total + (this.filter.run && run.number !== Number(this.filter.run) ? 0 : run.count),
+      0,
+    );
+    this.told.textContent = `${count(rows.length)} of ${plural(all, "neuron")}`;
+    this.table.show(rows);
+    this.clear.hidden = !Object.values(this.filter).some(Boolean);
+  },
+
+  columns() {
+    const label =
+      (read) =>
+      ({ run, label: at }) =>
+        at < 0 ? NaN : read(run)[at];
+    return [
+      { name: "run", title: "Run", when: () => SEVERAL, value: (row) => row.run.number, cell: (row) => row.run.letter },
+      {
+        name: "layer",
+        title: "Layer",
+        value: ({ run, neuron }) => run.layerOf[neuron],
+        cell: ({ run, neuron }) => run.layer(neuron),
+      },
+      {
+        name: "neuron",
+        title: "Neuron",
+        number: true,
+        heads: true,
+        value: ({ run, neuron }) => run.place(neuron),
+        cell: ({ run, neuron }) =>
+          h(
+            "a",
+            { href: run.address(neuron), "aria-label": `${run.layer(neuron)}, neuron ${run.place(neuron)}` },
+            String(run.place(neuron)),
+          ),
+      },
+      {
+        name: "concept",
+        title: "Concept",
+        value: ({ run, label: at }) => run.term(at),
+        cell: ({ run, label: at }) => run.term(at) || "–",
+      },
+      {
+        name: "rank",
+        title: "Rank",
+        number: true,
+        help: "1 is the concept that fits best",
+        value: ({ run, neuron, label: at }) => (at < 0 ? NaN : at - run.first[neuron] + 1),
+        cell: ({ run, neuron, label: at }) => (at < 0 ? "–" : String(at - run.first[neuron] + 1)),
+      },
+      {
+        name: "category",
+        title: "Category",
+        narrow: false,
+        value: ({ run, label: at }) => run.category(at),
+        cell: ({ run, label: at }) => run.category(at),
+      },
+      {
+        name: "z",
+        title: "z",
+        number: true,
+        help: "How far above its mean by chance, in standard deviations",
+        value: label((run) => run.z),
+        cell: (row) => decimal(label((run) => run.z)(row), 1),
+      },
+      {
+        name: "q",
+        title: "q",
+        number: true,
+        help: "False discovery rate at which it still counts",
+        value: label((run) => run.q),
+        cell: (row) => significant(label((run) => run.q)(row), 2),
+      },
+      {
+        name: "score",
+        title: "Score",
+        number: true,
+        narrow: false,
+        help: "On the scale of one scorer, dissector and layer",
+        value: label((run) => run.score),
+        cell: (row) => significant(label((run) => run.score)(row)),
+      },
+      {
+        name: "verdict",
+        title: "Verdict",
+        value: ({ run, neuron }) => run.verdictOf(neuron),
+        cell: ({ run, neuron }) => verdict(run, neuron),
+      },
+    ];
+  },
+
+  save() {
+    const header = [
+      ...(SEVERAL ? ["run"] : []),
+      "target",
+      "layer",
+      "neuron",
+      "status",
+      "verdict",
+      "rank",
+      "concept",
+      "category",
+      "broad_category",
+      "score",
+      "z",
+      "p",
+      "q",
+    ];
+    download(
+      "neurons",
+      header,
+      this.table.rows.map(({ run, neuron, label: at }) => [
+        ...(SEVERAL ? [run.letter] : []),
+        run.target,
+        run.layer(neuron),
+        run.place(neuron),
+        run.statuses[run.status[neuron]],
+        run.verdicts[run.verdict[neuron]],
+        at < 0 ? null : at - run.first[neuron] + 1,
+        run.term(at),
+        run.category(at),
+        run.broad(at),
+        ...[run.score, run.z, run.p, run.q].map((column) => (at < 0 ? null : column[at])),
+      ]),
+    );
+  },
+
+  fields() {
+    const { filter } = this;
+    const set = (name) => (value) => this.set(name, value);
+    const any = ["", "any"];
+    const same = (names) => [any, ...[...new Set(names)].filter(Boolean).map((one) => [one, one])];
+    const sorted = (names) => same([...names].sort((a, b) => a.localeCompare(b, "en")));
+    const text = h("input", {
+      id: "f-text",
+      type: "search",
+      list: "known",
+      value: filter.text,
+      autocomplete: "off",
+      spellcheck: "false",
+      placeholder: "such as: spiculated margin",
+      oninput: () => this.set("text", text.value),
+    });
+    const first = h("input", {
+      id: "f-first",
+      type: "checkbox",
+      checked: Boolean(filter.first),
+      onchange: () => this.set("first", first.checked ? "1" : ""),
+    });
+    const verdicts = RUNS.flatMap((run) => run.verdicts).filter(Boolean);
+    return [
+      labelled("Which neurons see …", text, "grow"),
+      SEVERAL &&
+        labelled(
+          "Run",
+          choice("f-run", [["", "all"], ...RUNS.map((run) => [String(run.number), run.name])], filter.run, set("run")),
+          "run-choice",
+        ),
+      labelled(
+        "Layer",
+        choice("f-layer", same(RUNS.flatMap((run) => run.layers.map((one) => one.name))), filter.layer, set("layer")),
+      ),
+      labelled("Broad category", choice("f-broad", sorted(CONCEPTS.broad_category), filter.broad, set("broad"))),
+      labelled("Category", choice("f-category", sorted(CONCEPTS.category), filter.category, set("category"))),
+      labelled(
+        "Verdict",
+        choice(
+          "f-verdict",
+          [
+            any,
+            ...(verdicts.length ? [["any", "above chance, all kinds"]] : []),
+            ...[...new Set(verdicts)].map((one) => [one, one === "above chance" ? "above chance, one category" : one]),
+          ],
+          filter.verdict,
+          set("verdict"),
+        ),
+      ),
+      labelled("Status", choice("f-status", sorted(RUNS.flatMap((run) => run.statuses)), filter.status, set("status"))),
+      labelled("q at most", choice("f-q", [any, ...AT_MOST.map((one) => [one, one])], filter.q, set("q"))),
+      h("div", { class: "field check" }, first, h("label", { for: "f-first" }, "first concept only")),
+    ].filter(Boolean);
+  },
+
+  open(query) {
+    this.filter = {
+      ...BLANK,
+      ...Object.fromEntries([...new URLSearchParams(query)].filter(([name]) => name in BLANK)),
+    };
+    if (!SEVERAL) this.filter.run = "";
+    const section = document.getElementById("neurons");
+    this.told = h("p", { class: "told", role: "status", "aria-live": "polite" });
+    this.clear = h(
+      "button",
+      {
+        type: "button",
+        class: "plain",
+        onclick: () => {
+          location.hash = "#neurons";
+          if (location.hash === "#neurons") this.open("");
+        },
+      },
+      "Clear filters",
+    );
+    const judged = RUNS.some((run) => run.judged);
+    this.table = new Table("Neurons", this.columns(), judged ? { sort: "z" } : { sort: "layer", descending: false });
+    section.replaceChildren(
+      h("h1", { id: "neurons-title", tabindex: "-1" }, "Neurons"),
+      h(
+        "form",
+        {
+          class: "filters",
+          role: "search",
+          "aria-label": "Filter neurons",
+          onsubmit: (event) => event.preventDefault(),
+        },
+        this.fields(),
+        conceptOptions("known"),
+      ),
+      h(
+        "div",
+        { class: "bar" },
+        this.told,
+        this.clear,
+        h("button", { type: "button", class: "plain", onclick: () => this.save() }, "Download as CSV"),
+      ),
+      this.table.element,
+      h(
+        "p",
+        { class: "hint" },
+        "A search looks at all concepts that a neuron keeps and shows the best ranked one that fits; " +
+          "q is held within each layer.",
+      ),
+    );
+    this.update();
+    return "Neurons";
+  },
+};

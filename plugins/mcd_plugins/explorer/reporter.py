@@ -1,0 +1,97 @@
+"""The reporter ``html``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Literal
+
+import pydantic
+
+import mcd
+from mcd.errors import UsageError
+from mcd.files import write_atomically
+from mcd_plugins.explorer.content import neurons_of, responses_of
+from mcd_plugins.explorer.facts import between, facts_of, told_apart
+from mcd_plugins.explorer.images import Gallery, Thumbnails
+from mcd_plugins.explorer.packing import Json, Names
+from mcd_plugins.explorer.page import page
+
+__all__ = ["HtmlReporter"]
+
+_FILE = "explorer.html"
+
+
+class HtmlReporter(mcd.Reporter):
+    """Write ``explorer.html``: one file to explore a run in, or several runs side by side.
+
+    It needs no network and no server. Labels can be filtered and searched; each neuron has a page with its concepts,
+    the null, its activations and its top images. Images appear by id. Small copies of them are put into the page only
+    where the data set allows it, or on request.
+    """
+
+    class Options(mcd.Options):
+        """Settings of the page."""
+
+        thumbnails: Literal["auto", "true", "false"] = pydantic.Field(
+            default="auto",
+            description="small copies of the top images: auto where the data set says that its images may be copied, "
+            "true always, false never",
+        )
+        images: int = pydantic.Field(default=6, ge=0, le=50, description="top images shown a neuron")
+        size: int = pydantic.Field(default=128, ge=16, le=1024, description="longer side of a thumbnail in pixels")
+
+        @pydantic.field_validator("thumbnails", mode="before")
+        @classmethod
+        def _as_word(cls, value: object) -> object:
+            return str(value).lower() if isinstance(value, bool) else value
+
+    options: Options
+
+    def report(self, dissection: mcd.Dissection, folder: Path) -> list[Path]:
+        """Write the page about one run."""
+        return self._write([dissection], folder)
+
+    def report_several(self, dissections: Sequence[mcd.Dissection], folder: Path) -> list[Path]:
+        """Write one page about several runs.
+
+        Raises
+        ------
+        UsageError
+            When there are more than 26: they are told apart by letters.
+        """
+        if len(dissections) > len(ascii_uppercase):
+            raise UsageError(f"{len(dissections)} runs are too many for one page", "give at most 26")
+        return self._write(dissections, folder)
+
+    def _write(self, dissections: Sequence[mcd.Dissection], folder: Path) -> list[Path]:
+        letters = ascii_uppercase if len(dissections) > 1 else " "
+        facts = told_apart([facts_of(one, letter.strip()) for one, letter in zip(dissections, letters, strict=False)])
+        concepts = Names()
+        gallery = Gallery(Thumbnails(self.options.thumbnails, self.options.size))
+        runs: list[Json] = []
+        for one, said in zip(dissections, facts, strict=True):
+            columns, rows = responses_of(one, self.options.images)
+            shown = gallery.add(one, rows) if columns and self.options.images else {}
+            runs.append({
+                "letter": said.letter, "apart": said.apart, "target": said.target,
+                "judged": said.judged, "rate": said.q, "n": said.images,
+                **neurons_of(one, concepts), "responses": columns or None, "shown": shown or None,
+            })  # fmt: skip
+        probes, pictures = gallery.content()
+        content: dict[str, Json] = {
+            "runs": runs,
+            "concepts": {
+                name: concepts.column(at) for at, name in enumerate(("term", "category", "broad_category"))
+            },
+            "probes": probes,
+            "between": [
+                [a, b, list(between(dissections[a], dissections[b]))]
+                for a, b in combinations(range(len(dissections)), 2)
+            ],
+        }  # fmt: skip
+        path = folder / _FILE
+        write_atomically(path, page(facts, content, pictures).encode())
+        return [path]

@@ -1,0 +1,131 @@
+// Runs, their neurons and labels, and what every view asks about them.
+
+const CONTENT = read("content");
+const CONCEPTS = CONTENT.concepts;
+const ABOVE = new Set(["above chance", "polysemantic", "not mammographic"]);
+const pictures = later(() => read("pictures"));
+
+class Run {
+  constructor(content, number) {
+    Object.assign(this, content);
+    this.number = number;
+    for (const name of [
+      "status",
+      "verdict",
+      "labels",
+      "concept",
+      "score",
+      "z",
+      "p",
+      "q",
+      "p_any",
+      "critical",
+      "null",
+    ]) {
+      this[name] = unpacked(content[name]);
+    }
+    this.rate = Math.fround(content.rate); // columns are of this precision: what equals q must not exceed it
+    this.first = starts(this.labels);
+    this.count = this.labels.length;
+    this.offsets = starts(this.layers.map((one) => one.neurons));
+    this.layerOf = new Uint16Array(this.count);
+    this.layers.forEach((_, layer) => this.layerOf.fill(layer, this.offsets[layer], this.offsets[layer + 1]));
+    this.above = Uint8Array.from(this.verdict, (one) => ABOVE.has(this.verdicts[one]));
+    const packed = content.responses;
+    this.response =
+      packed &&
+      later(() => ({
+        bins: packed.bins,
+        top: packed.top,
+        counts: unpacked(packed.counts),
+        low: unpacked(packed.low),
+        high: unpacked(packed.high),
+        activation: unpacked(packed.activation),
+      }));
+    this.image = content.shown && later(() => unpacked(content.shown.image));
+  }
+
+  get name() {
+    return [this.letter ? `${this.letter}: ${this.target}` : this.target, this.apart].filter(Boolean).join(" – ");
+  }
+
+  layer(neuron) {
+    return this.layers[this.layerOf[neuron]].name;
+  }
+
+  place(neuron) {
+    return neuron - this.offsets[this.layerOf[neuron]];
+  }
+
+  address(neuron) {
+    return `#neuron/${this.number}/${this.layerOf[neuron]}/${this.place(neuron)}`;
+  }
+
+  // Whether a neuron counts as named: above chance where that was reckoned, with a label where it was not.
+  named(neuron) {
+    return this.judged ? this.above[neuron] === 1 : this.labels[neuron] > 0;
+  }
+
+  term(label) {
+    return label < 0 ? "" : CONCEPTS.term[this.concept[label]];
+  }
+
+  category(label) {
+    return label < 0 ? "" : CONCEPTS.category[this.concept[label]];
+  }
+
+  broad(label) {
+    return label < 0 ? "" : CONCEPTS.broad_category[this.concept[label]];
+  }
+
+  // The first label of a neuron, -1 where it has none.
+  best(neuron) {
+    return this.labels[neuron] ? this.first[neuron] : -1;
+  }
+
+  verdictOf(neuron) {
+    const status = this.statuses[this.status[neuron]];
+    return this.verdicts[this.verdict[neuron]] || (status === "labelled" ? "not reckoned" : status);
+  }
+}
+
+const RUNS = CONTENT.runs.map((one, number) => new Run(one, number));
+const SEVERAL = RUNS.length > 1;
+
+// Concepts whose words hold every word that was typed; a plural finds its singular.
+function matching(text) {
+  const words = text
+    .toLowerCase()
+    .split(/\s+/)
+    .filter(Boolean)
+    .map((one) => (one.length > 3 ? one.replace(/s$/, "") : one));
+  return Uint8Array.from(CONCEPTS.term, (term) => {
+    const known = term.toLowerCase();
+    return words.every((word) => known.includes(word)) ? 1 : 0;
+  });
+}
+
+const MEANING = {
+  "above chance": "its first concept stands above chance",
+  polysemantic: "concepts of several categories stand above chance",
+  "not mammographic": "its first concept stands above chance and is not about the breast",
+  chance: "its first concept does not stand above chance",
+  dead: "it never responds",
+  constant: "it responds to every image alike",
+  unscored: "it has no defined score",
+  tied: "its label hangs on the order of images with equal activation",
+  "not reckoned": "significance was left out of this run",
+};
+
+function verdict(run, neuron) {
+  const word = run.verdictOf(neuron);
+  return h("span", { class: `verdict v-${word.replaceAll(" ", "-")}`, title: MEANING[word] ?? null }, word);
+}
+
+function conceptOptions(id) {
+  return h(
+    "datalist",
+    { id },
+    [...new Set(CONCEPTS.term)].sort((a, b) => a.localeCompare(b, "en")).map((one) => h("option", { value: one })),
+  );
+}

@@ -1,0 +1,319 @@
+"""The page as people use it, in Chromium, opened from a file."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.browser.conftest import Opened
+from tests.plugins.explorer.conftest import page_of, phantom_run
+
+import mcd
+
+with contextlib.suppress(ImportError):  # every test here asks for the browser, which then says so
+    from playwright.sync_api import expect
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Open = Callable[..., Opened]
+VIEWS = ("overview", "neurons", "neuron/0/2/63", "concepts", "compare")
+
+
+def told(page: Page, view: str = "neurons") -> int:
+    """Return how many rows the page says that it shows."""
+    text = page.locator(f"#{view} .told").inner_text()
+    return int(re.match(r"[\d,]+", text)[0].replace(",", ""))  # type: ignore[index]
+
+
+def saved(page: Page, button: str) -> list[dict[str, str]]:
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=button).click()
+    return list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text(encoding="utf-8"))))
+
+
+def kept(dissection: mcd.Dissection, words: str) -> set[tuple[str, int]]:
+    """Return the neurons that keep a concept with these words at any rank."""
+    rows = dissection.labels[dissection.labels["concept"].str.contains(words)]
+    return set(zip(rows["layer"], rows["neuron"], strict=True))
+
+
+def test_the_overview_shows_every_layer_with_counts_and_shares(
+    opened: Open, single: Path, phantom: mcd.Dissection
+) -> None:
+    page = opened(single).at()
+    assert page.title().startswith("Overview – phantom-mammo")
+    rows = page.locator("table.layers tbody tr").all()
+    assert len(rows) == 5
+    for row, summary in zip(rows, phantom.manifest.summary, strict=True):
+        cells = row.locator("th, td").all_inner_texts()
+        assert cells[:3] == [summary.layer, str(summary.neurons), str(summary.above_chance)]
+        assert cells[3] == f"{summary.above_chance / summary.neurons:.0%}"  # type: ignore[operator]
+    rows[2].get_by_role("link").click()
+    expect(page.locator("#neurons .told")).to_have_text("96 of 307 neurons")
+    assert page.get_by_label("Layer", exact=True).input_value() == "stages.2"
+
+
+def test_a_search_finds_all_neurons_that_keep_a_concept_with_its_rank(
+    opened: Open, single: Path, phantom: mcd.Dissection
+) -> None:
+    page = opened(single).at("neurons")
+    assert told(page) == 307
+    page.get_by_label("Which neurons see").fill("Spiculated  margins")  # plural, other case: the concept is "margin"
+    found = saved(page, "Download as CSV")
+    assert {(row["layer"], int(row["neuron"])) for row in found} == kept(phantom, "spiculated margin")
+    assert told(page) == len(found)
+    labels = phantom.labels.set_index(["layer", "neuron", "concept"])
+    for row in found:
+        own = labels.loc[row["layer"], int(row["neuron"]), row["concept"]]
+        assert int(row["rank"]) == own["rank"]
+        np.testing.assert_allclose([float(row[name]) for name in ("score", "z", "p", "q")],
+                                   own[["score", "z", "p", "q"]].astype(float), rtol=1e-5)  # fmt: skip
+    page.get_by_label("first concept only").check()
+    first = phantom.labels[(phantom.labels["rank"] == 1) & (phantom.labels["concept"] == "spiculated margin")]
+    assert told(page) == len(first)
+
+
+def test_filters_narrow_together_and_can_be_kept_as_a_link(opened: Open, single: Path, phantom: mcd.Dissection) -> None:
+    tab = opened(single)
+    page = tab.at("neurons")
+    page.get_by_label("Layer", exact=True).select_option("stages.3")
+    page.get_by_label("Broad category", exact=True).select_option("Findings and characterisation")
+    page.get_by_label("q at most", exact=True).select_option("0.01")
+    page.get_by_label("Verdict", exact=True).select_option("polysemantic")
+    page.get_by_label("first concept only").check()
+    first = phantom.labels[phantom.labels["rank"] == 1]
+    wanted = first[(first["layer"] == "stages.3") & (first["broad_category"] == "Findings and characterisation")
+                   & (first["q"] <= 0.01) & (first["verdict"] == "polysemantic")]  # fmt: skip
+    assert 0 < len(wanted) < 128
+    assert told(page) == len(wanted)
+    again = tab.at(page.url.partition("#")[2])
+    assert told(again) == len(wanted)
+    again.get_by_role("button", name="Clear filters").click()
+    expect(again.locator("#neurons .told")).to_have_text("307 of 307 neurons")
+
+
+def test_neurons_that_never_respond_are_found_by_their_status(opened: Open, tmp_path: Path) -> None:
+    import torch
+    from torch import nn
+
+    net = nn.Sequential(nn.Conv2d(1, 5, 3))
+    with torch.no_grad():
+        net[0].weight[3:] = 0  # type: ignore[index]
+        net[0].bias[3:] = torch.tensor([0.0, 1.0])  # type: ignore[index]
+    found = mcd.dissect(net.eval(), layers="*", dataset={"plugin": "phantom", "options": {"patients": 10}},
+                        concepts="phantom", scorer="cosine", output=tmp_path / "run", progress=False,
+                        workers=0)  # fmt: skip
+    page = opened(page_of(found, tmp_path)).at("neurons?status=dead")
+    assert told(page) == 1
+    page.get_by_role("link", name="0, neuron 3").click()
+    expect(page.locator("#neuron")).to_contain_text("it never responds")
+    page.get_by_role("link", name="Next in layer").click()
+    expect(page.locator("#neuron")).to_contain_text("it responds to every image alike")
+
+
+def test_a_neuron_is_opened_by_keyboard_alone(opened: Open, single: Path, phantom: mcd.Dissection) -> None:
+    page = opened(single).at("neurons")
+    page.get_by_label("Which neurons see").focus()
+    page.keyboard.type("breast implant")
+    for _ in range(60):
+        if page.evaluate("document.activeElement.matches('#neurons tbody a')"):
+            break
+        page.keyboard.press("Tab")
+    name = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    page.keyboard.press("Enter")
+    layer, _, neuron = name.partition(", neuron ")
+    expect(page.locator("#neuron h1")).to_have_text(f"{layer} neuron {neuron}")
+    assert page.evaluate("document.activeElement.id") == "neuron-title"  # a screen reader goes on from there
+    best = phantom.labels[(phantom.labels["layer"] == layer) & (phantom.labels["neuron"] == int(neuron))]
+    shown = page.locator("#neuron tbody th").all_inner_texts()
+    assert shown == best.sort_values("rank")["concept"].tolist()
+    page.go_back()
+    expect(page.locator("#neurons")).to_be_visible()
+    assert page.get_by_label("Which neurons see").input_value() == "breast implant"
+
+
+def test_a_neuron_shows_chance_activations_and_its_top_images(
+    opened: Open, single: Path, phantom: mcd.Dissection
+) -> None:
+    page = opened(single).at("neuron/0/2/63")
+    best = phantom.top_images("stages.2", 63, 6)
+    assert page.locator(".image code").all_inner_texts() == best["image"].tolist()
+    assert page.locator(".image img").count() == 6
+    assert page.evaluate(
+        "[...document.querySelectorAll('.image img')].every((one) => one.complete && one.naturalWidth > 0)"
+    )
+    entry = next(one for one in phantom.probe_map if one["id"] == best["image"].iloc[0])
+    assert (
+        f"{entry['laterality']} · {entry['view']} · density {entry['density']}"
+        in page.locator(".image").first.inner_text()
+    )
+    chance, activations = (page.locator("#neuron .plot").nth(at).get_attribute("aria-label") for at in (0, 1))
+    row = phantom.labels[(phantom.labels["layer"] == "stages.2") & (phantom.labels["neuron"] == 63)].iloc[0]
+    assert f"{row['concept']} has z {row['z']:.1f}" in chance  # type: ignore[operator]
+    assert "100 images between" in activations  # type: ignore[operator]
+    faint = page.locator("#neuron tbody tr.faint th").all_inner_texts()
+    rows = phantom.labels[(phantom.labels["layer"] == "stages.2") & (phantom.labels["neuron"] == 63)]
+    assert faint == rows.loc[rows["q"] > 0.05, "concept"].tolist() != []
+    assert page.locator("#neuron .null").count() > 5
+    assert page.locator("#neuron rect.bar").count() == 24
+    # the neuron's own threshold separates what passes q from what does not, on the plot as in the table
+    limit = float(page.locator("#neuron .limit line").get_attribute("x1"))  # type: ignore[arg-type]
+    pins = page.locator("#neuron .mine circle").evaluate_all("all => all.map((one) => one.cx.baseVal.value)")
+    assert sum(pin > limit for pin in pins) == (rows["q"] <= 0.05).sum()
+    assert "in 95 % of draws" in chance  # type: ignore[operator]
+
+
+def test_explanations_in_several_concepts_stand_with_their_neuron(
+    opened: Open, phantom: mcd.Dissection, tmp_path: Path
+) -> None:
+    told = pd.DataFrame({
+        "layer": ["stages.1"], "neuron": [3], "explanation": ["mass and not <b>implant"], "concepts": ["mass|implant"],
+        "fit": [0.5], "held_out": [0.41], "p": [0.001], "q": [0.0123],
+    })  # fmt: skip
+    found = mcd.Dissection(phantom.folder, phantom.manifest, replace(phantom.results, explanations=told))
+    path = page_of(found, tmp_path)
+    text = opened(path).at("neuron/0/1/3").locator("#neuron").inner_text()
+    assert "mass and not <b>implant" in text
+    assert "0.41, q = 0.012" in text
+    assert "<b>" not in opened(path).at("neuron/0/1/4").locator("#neuron").inner_text()
+
+
+def test_a_neuron_that_is_not_there_is_said(opened: Open, single: Path) -> None:
+    for address in ("neuron/0/2/96", "neuron/7/0/0", "neuron/0/x/1", "neuron/"):
+        assert "There is no such neuron" in opened(single).at(address).locator("#neuron").inner_text()
+
+
+def test_concepts_say_how_many_neurons_carry_them(opened: Open, single: Path, phantom: mcd.Dissection) -> None:
+    page = opened(single).at("concepts")
+    page.get_by_label("Concept", exact=True).fill("left breast")
+    (row,) = saved(page, "Download as CSV")
+    labels = phantom.labels[phantom.labels["concept"] == "left breast"]
+    first = labels[labels["rank"] == 1]
+    assert [int(row[name]) for name in ("above_chance", "first", "kept")] == [
+        int((first["verdict"] != "chance").sum()), len(first), len(labels)
+    ]  # fmt: skip
+    np.testing.assert_allclose(float(row["highest_z"]), labels["z"].max(), rtol=1e-5)
+
+
+def test_two_runs_are_compared_by_layer_concept_and_neuron(opened: Open, double: Path, phantom: mcd.Dissection) -> None:
+    page = opened(double).at("compare")
+    layers = saved(page, "Download layers as CSV")
+    assert [int(row["A_named"]) for row in layers] == [one.above_chance for one in phantom.manifest.summary]
+    assert [row["layer"] for row in layers] == phantom.layers
+    page.get_by_label("Which neurons see").fill("implant")
+    (concept,) = saved(page, "Download concepts as CSV")
+    assert concept["concept"] == "breast implant"
+    page.get_by_label("Which neurons see").fill("")
+    page.get_by_label("Change", exact=True).select_option("same concept in both")
+    rows = saved(page, "Download neurons as CSV")
+    assert rows
+    assert all(
+        row["A_concept"] == row["B_concept"] and row["A_verdict"] != "chance" != row["B_verdict"] for row in rows
+    )
+    page.get_by_label("Change", exact=True).select_option("only in the second")
+    assert all(row["A_verdict"] == "chance" != row["B_verdict"] for row in saved(page, "Download neurons as CSV"))
+    page.get_by_label("Second", exact=True).select_option(index=0)  # a run with itself
+    page.get_by_label("Change", exact=True).select_option("another concept")
+    assert saved(page, "Download neurons as CSV") == []
+
+
+def test_a_search_goes_over_both_runs(opened: Open, double: Path, phantom: mcd.Dissection) -> None:
+    page = opened(double).at("neurons?text=biopsy+clip")
+    rows = saved(page, "Download as CSV")
+    assert {row["run"] for row in rows} == {"A", "B"}
+    assert {(row["layer"], int(row["neuron"])) for row in rows if row["run"] == "A"} == kept(phantom, "biopsy clip")
+    page.get_by_label("Run", exact=True).select_option(index=2)
+    assert {row["run"] for row in saved(page, "Download as CSV")} == {"B"}
+
+
+def test_runs_of_other_layers_are_compared_by_layer_only(opened: Open, phantom: mcd.Dissection, tmp_path: Path) -> None:
+    other = phantom_run(tmp_path / "run", layers="head", scorer="cosine")
+    page = opened(page_of([phantom, other], tmp_path)).at("compare")
+    text = page.locator("#compare").inner_text()
+    assert "Neuron by neuron they cannot be compared" in text
+    assert "scores are on different scales" in text
+
+
+def test_hostile_names_stay_text(opened: Open, hostile: mcd.Dissection, tmp_path: Path) -> None:
+    tab = opened(page_of(hostile, tmp_path, thumbnails="true"))
+    for view in ("overview", "neurons", "neuron/0/1/2", "concepts"):
+        page = tab.at(view)
+        assert page.evaluate("window.broken") is None
+    layers = tab.at("overview").locator("table.layers tbody th").all_inner_texts()
+    assert layers == hostile.layers
+    page = tab.at("neurons")
+    assert page.locator("#neurons img, #neurons b").count() == 0
+    assert {row["layer"] for row in saved(page, "Download as CSV")} == set(hostile.layers)
+    page.get_by_label("Which neurons see").fill("=1+1")
+    # what starts like a formula is none to a spreadsheet
+    assert {row["concept"] for row in saved(page, "Download as CSV")} == {"'=1+1"}
+    tab.at("overview").get_by_role("link", name="</script>").click()
+    expect(tab.page.locator("#neurons .told")).to_have_text("4 of 10 neurons")
+
+
+def test_a_sorted_column_says_so_and_unknown_values_come_last(opened: Open, single: Path) -> None:
+    page = opened(single).at("neurons")
+    assert page.locator("#neurons th[aria-sort]").get_attribute("aria-sort") == "descending"
+    page.get_by_role("button", name="q", exact=True).click()
+    page.get_by_role("button", name="q", exact=True).click()
+    assert page.locator("#neurons th[aria-sort]").inner_text().startswith("q")
+    rows = [float(row["q"]) for row in saved(page, "Download as CSV")]
+    assert rows == sorted(rows)
+
+
+def test_pages_of_the_table_show_every_neuron_once(opened: Open, single: Path) -> None:
+    page = opened(single).at("neurons")
+    seen: list[str] = []
+    while True:
+        seen += page.locator("#neurons tbody a").evaluate_all("all => all.map((one) => one.hash)")
+        if page.get_by_role("button", name="Next", exact=True).is_disabled():
+            break
+        page.get_by_role("button", name="Next", exact=True).click()
+    assert len(seen) == len(set(seen)) == 307
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_every_view_is_accessible(opened: Open, double: Path, axe: str, scheme: str, width: int) -> None:
+    tab = opened(double, color_scheme=scheme)
+    tab.page.set_viewport_size({"width": width, "height": 900})
+    for view in VIEWS:
+        page = tab.at(view)
+        page.evaluate(axe)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == [], view
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+
+
+def test_dark_is_dark(opened: Open, single: Path) -> None:
+    def brightness(scheme: str) -> float:
+        page = opened(single, color_scheme=scheme).at()
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return float(np.mean([int(one) for one in re.findall(r"\d+", colour)[:3]]))
+
+    assert brightness("dark") < 60
+    assert brightness("light") > 220
+
+
+def test_print_leaves_out_what_only_a_screen_can_use(opened: Open, single: Path) -> None:
+    page = opened(single).at("neuron/0/2/63")
+    page.emulate_media(media="print")
+    assert not page.get_by_role("navigation", name="Views").is_visible()
+    assert page.locator("#neuron h1").is_visible()
+    assert "never a medical device" in page.locator("footer").inner_text()
+
+
+def test_without_scripts_there_is_still_the_overview(opened: Open, single: Path) -> None:
+    page = opened(single, java_script_enabled=False).at()
+    assert "Without JavaScript" in page.locator("main").inner_text()
+    assert page.locator("table.layers tbody tr").count() == 5
+    assert page.get_by_role("button").count() == 0

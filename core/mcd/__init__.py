@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mcd import errors, events
+    from mcd import errors, events, figures
     from mcd.api.base import digest
     from mcd.api.concepts import Concept, ConceptSet, ConceptSource
     from mcd.api.dataset import Box, CompositeDataset, Dataset, Sample, Unreadable, examine_file
@@ -62,6 +62,7 @@ _HOME = {
     "errors": "mcd",
     "events": "mcd",
     "examine_file": "mcd.api.dataset",
+    "figures": "mcd",
     "files_below": "mcd.files",
     "find_state_dict": "mcd.checkpoints",
     "fit_state_dict": "mcd.checkpoints",
@@ -105,6 +106,7 @@ __all__ = [
     "errors",
     "events",
     "examine_file",
+    "figures",
     "files_below",
     "find_state_dict",
     "fit_state_dict",

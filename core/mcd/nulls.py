@@ -13,7 +13,7 @@ from mcd.api.scorer import Scorer, TopKScorer
 from mcd.calibration.exchange import Exchange, Rows
 from mcd.calibration.null import Chance, PermutedColumns, Rankings
 from mcd.calibration.settings import Calibration
-from mcd.cosines import Similarity
+from mcd.cosines import FLOATS, Similarity
 from mcd.scoring import Live, all_scores, evidence, evidence_by_chance
 
 __all__ = ["PermutationNull", "TopKNull"]
@@ -62,7 +62,10 @@ class PermutationNull:
     """The null of a scorer that looks at all activations: its own neurons, their images exchanged."""
 
     def __init__(self, scorer: Scorer, cosines: Similarity, columns: PermutedColumns, kind: Rows, neurons: int) -> None:
-        self._scorer, self._cosines, self._columns, self._neurons = scorer, cosines, columns, neurons
+        self._scorer, self._cosines, self._columns = scorer, cosines, columns
+        # As many at once as the layer has neurons: a scorer that compares neurons then sees a layer like it.
+        alone = scorer.pairwise or scorer.neuronwise
+        self._at_once = max(neurons, min(_GROUP, FLOATS // max(1, cosines.images))) if alone else neurons
         self._kinds = sorted(set(kind.tolist()))
         self._scores: dict[int, list[torch.Tensor]] = {one: [] for one in self._kinds}
 
@@ -75,14 +78,16 @@ class PermutationNull:
                 continue
             kept = self._scores[kind]
             have = sum(map(len, kept))
-            # As many at once as the layer has neurons: a scorer that compares neurons then sees a layer like it.
-            for start in range(have, draws, self._neurons):
-                columns = self._columns.of(kind, start, min(draws, start + self._neurons))
+            for start in range(have, draws, self._at_once):
+                columns = self._columns.of(kind, start, min(draws, start + self._at_once))
                 kept.append(all_scores(self._scorer, columns, self._cosines))
             scores = torch.cat(kept)
             found.append(_moments(scores if self._scorer.higher_is_better else -scores))
         return _chance(found)
 
+
+_GROUP = 250
+"""Draws scored together where neurons do not depend on each other."""
 
 _NO_SPREAD = 1e-12
 """Standard deviation of a concept that scores the same by chance every time."""

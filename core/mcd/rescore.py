@@ -85,8 +85,11 @@ def rescore(
     wording = prompts or study.prompts
     material = gather(dissection, concept_set, wording, encoder)
     clock = Clock(host.emit)
+    scorer_here = made.on(material.probe)
+    if scorer_here.caution:
+        clock.warn(scorer_here.caution)
     labeller = Labeller(
-        made.on(material.probe), material.similarity, concept_set.concepts, calibration or study.calibration,
+        scorer_here, material.similarity, concept_set.concepts, calibration or study.calibration,
         dissection.patients, labels_per_neuron,
     )  # fmt: skip
     results = labeller.label(dissection, clock)

@@ -343,8 +343,11 @@ class _Run:
     def _label(self, pair: _Pair, dissection: Dissection, controls: Sequence[Dissection]) -> Results:
         concepts = self.prepared.concepts
         material = gather(dissection, concepts, self.study.prompts, self._encoder(pair.folder, pair.number))
+        scorer = self.prepared.scorer.on(material.probe)
+        if scorer.caution:
+            self.clock.warn(scorer.caution)
         labeller = Labeller(
-            self.prepared.scorer.on(material.probe), material.similarity, concepts.concepts, self.study.calibration,
+            scorer, material.similarity, concepts.concepts, self.study.calibration,
             dissection.patients, self.study.labels_per_neuron,
         )  # fmt: skip
         results = labeller.label(dissection, self.clock)

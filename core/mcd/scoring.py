@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k, random_rankings
+from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k, random_rankings, rows_in
 from mcd.cosines import FLOATS, Similarity
 from mcd.errors import DataError, PluginLoadError
 
@@ -107,7 +107,7 @@ def evidence(scorer: TopKScorer, ranked: torch.Tensor, cosines: Similarity) -> t
     step = max(1, FLOATS // max(1, len(ranked) * cosines.concepts))
     parts = []
     for group in torch.split(ranked, step, dim=1):
-        images, places = torch.unique(group, return_inverse=True)
+        images, places = rows_in(group, cosines.images)
         seen = cosines.embeddings(images) if scorer.reads == "embeddings" else cosines.of(images)
         parts.append(_checked(scorer, scorer.evidence(places, seen), group.shape[1], cosines.concepts))
     return torch.cat(parts) if parts else torch.empty(0, cosines.concepts)

@@ -15,7 +15,7 @@ from mcd.errors import DataError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Explanation", "Scorer", "TopKScorer", "ordered_top_k", "random_rankings"]
+__all__ = ["Explanation", "Scorer", "TopKScorer", "ordered_top_k", "random_rankings", "rows_in"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ class Scorer(Configured, abc.ABC):
     pairwise
         Whether the score of a neuron and a concept depends on these two alone, so that the engine may cut layers and
         vocabularies to pieces.
+    neuronwise
+        Whether the score of a neuron depends on no other neuron, so that a null may be drawn in large groups. Follows
+        from `pairwise`.
+    caution
+        What a reader of its labels must know; said in every run that uses it, and kept in the manifest.
     reads
         What of the dissector it is given: ``"similarity"`` P, or, for scorers that see top images, their normalised
         ``"embeddings"`` ``(images, D)`` in its place.
@@ -74,6 +79,8 @@ class Scorer(Configured, abc.ABC):
     comparable_across_layers: bool = False
     null: ClassVar[Literal["top-k", "permutation"]] = "permutation"
     pairwise: ClassVar[bool] = False
+    neuronwise: ClassVar[bool] = False
+    caution: str = ""
     reads: ClassVar[Literal["similarity", "embeddings"]] = "similarity"
 
     def on(self, probe: Probe) -> Scorer:
@@ -203,6 +210,19 @@ def random_rankings(images: int, k: int, draws: int = 1000) -> torch.Tensor:
 
     generator = torch.Generator().manual_seed(0)
     return torch.stack([torch.randperm(images, generator=generator)[:k] for _ in range(draws)], dim=1)
+
+
+def rows_in(ranked: torch.Tensor, images: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return which of ``images`` rows occur in rankings, ascending, and the rankings as places among these.
+
+    What ``torch.unique`` says of numbers below ``images``, without sorting them.
+    """
+    import torch
+
+    seen = torch.zeros(images, dtype=torch.bool, device=ranked.device)
+    seen[ranked.reshape(-1)] = True
+    place = seen.cumsum(0) - 1
+    return seen.nonzero().flatten(), place[ranked]
 
 
 def ordered_top_k(activations: torch.Tensor, k: int) -> torch.Tensor:

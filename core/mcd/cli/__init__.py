@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["State", "main"]
 
 _COMMANDS = {
-    "compare": ("mcd.cli.compare:compare", "Compare runs: where do two dissectors, or scorers, agree?"),
-    "concepts": ("mcd.cli.concepts:concepts", "List concept sets, or show one."),
+    "compare": ("mcd.cli.compare:compare", "Compare runs: models, dissectors or scorers."),
+    "concepts": ("mcd.cli.concepts:concepts", "List, show, check or import concept sets."),
     "data": ("mcd.cli.data:data", "Inspect a folder of images before a run."),
-    "demo": ("mcd.cli.demo:demo", "Dissect the built-in model on phantom mammograms: a minute, no network."),
     "dissect": ("mcd.cli.dissect:dissect", "Dissect a model: label its neurons with concepts."),
     "embed": ("mcd.cli.embed:embed", "Write the embeddings of images or texts: vectors, no labels."),
+    "figures": ("mcd.cli.figures:figures", "Draw figures of stored runs: layers, changes, coverage, chance, images."),
     "layers": ("mcd.cli.layers:layers", "List the layers of a model."),
     "plugins": ("mcd.cli.plugins:plugins", "List plugins, or show the settings of one."),
     "preprocess": ("mcd.cli.preprocess:preprocess", "Write images as a recipe makes them, once and for all."),
+    "report": ("mcd.cli.report:report", "Report on stored runs: a page to explore, tables."),
     "run": ("mcd.cli.dissect:run_study", "Run a study file (YAML or TOML)."),
     "score": ("mcd.cli.score:score", "Score a stored run anew: other scorer, other concepts, no images."),
     "zero-shot": ("mcd.cli.zero_shot:zero_shot", "Score images by pairs of prompts: 'no mass' against 'mass'."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 __all__ = ["folded", "negated"]
 
@@ -22,6 +23,7 @@ _SPELLINGS = (  # British and American forms of one word; applied to both, so on
 _NEGATION = re.compile(r"\b(no|not|non|without|absent|absence of|free of|negative for|lack of|lacking|never)\b", re.I)
 
 
+@lru_cache(maxsize=2**16)
 def folded(term: str) -> str:
     """Return what a term has in common with its other spellings.
 

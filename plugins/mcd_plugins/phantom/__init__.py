@@ -34,3 +34,11 @@ def mcd_register_models() -> list[Component]:
         Component("phantom-calc", "mcd_plugins.phantom.loader:PhantomCalc", "phantom-mammo fine-tuned, calcifications"),
         Component("phantom-clip", "mcd_plugins.phantom.loader:PhantomClipTower", "The image tower of phantom-clip"),
     ]
+
+
+@hookimpl
+def mcd_register_commands() -> list[Component]:
+    """Offer the demo."""
+    return [
+        Component("demo", "mcd_plugins.phantom.demo:demo", "A small study on phantom mammograms: a minute, no network.")
+    ]

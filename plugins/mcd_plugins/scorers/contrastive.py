@@ -62,6 +62,7 @@ class Contrastive(mcd.Scorer):
 
     options: Options
     name = "contrastive"
+    neuronwise = True
     pairwise = True
     score_range = (-2.0, 2.0)
     _neighbours: _Neighbours | None = None

@@ -11,6 +11,7 @@ import pydantic
 import torch
 
 import mcd
+from mcd.api.scorer import rows_in
 from mcd_plugins.scorers.columns import refuse_unpaired, responds
 
 __all__ = ["EvidenceScorer", "Lam", "MinProb", "Prior", "Temperature", "TopK"]
@@ -84,7 +85,7 @@ class EvidenceScorer(mcd.TopKScorer):
         """Return L. The softmax is taken of the images that some neuron has on top, and of no others."""
         if len(ranked) != self.top_k:
             raise ValueError(f"{len(ranked)} ranks given, top_k is {self.top_k}")
-        images, places = torch.unique(ranked, return_inverse=True)
+        images, places = rows_in(ranked, len(similarity))
         rows = similarity if len(images) == len(similarity) else similarity[images]  # the engine has chosen already
         return self.summed(places, torch.softmax(self.options.temperature * rows, dim=1))
 

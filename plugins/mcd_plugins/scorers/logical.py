@@ -59,6 +59,7 @@ class Logical(IoU):
 
     options: Options
     name = "logical"
+    neuronwise = True
     _patients: Sequence[str] = ()
     _terms: Sequence[str] = ()
 

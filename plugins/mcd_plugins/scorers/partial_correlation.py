@@ -98,6 +98,7 @@ class PartialCorrelation(mcd.Scorer):
                 f"{self.name} holds confounders fixed, but the probe set tells none of {', '.join(CONFOUNDERS)}",
                 "name one that it tells with --scorer-arg confounders=NAME, or use --scorer pearson",
             )
+        made.caution = f"{self.name} holds fixed: {', '.join(told)}"
         made.confounders, made._basis = tuple(told), basis(list(told.values()))
         images, rank = made._basis.shape
         if images - rank < 2:

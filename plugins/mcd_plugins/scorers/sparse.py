@@ -74,6 +74,7 @@ class Sparse(mcd.Scorer):
 
     options: Options
     name = "sparse"
+    neuronwise = True
 
     def __init__(self, options: mcd.Options | None = None) -> None:
         super().__init__(options)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
@@ -30,21 +31,35 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_demo_says_what_neurons_respond_to(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_the_demo_answers_the_three_questions(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
     done = mcd_command("demo", cwd=tmp_path)
     assert done.code == 0, done.err
     assert max(map(len, done.out.splitlines())) <= 80
-    found = mcd.load(tmp_path / "mcd-demo")
-    assert found.layers == ["stages.0", "stages.1", "stages.2", "stages.3", "head"]
+    general, mammo, calc = (
+        mcd.load(tmp_path / "mcd-demo" / name) for name in ("phantom-general", "phantom-mammo", "phantom-calc")
+    )
+    assert mammo.layers == ["stages.0", "stages.1", "stages.2", "stages.3", "head"]
     # the outputs of the classifier are named after what they were trained to find
-    best = found.labels[(found.labels["layer"] == "head") & (found.labels["rank"] <= 3)]
+    best = mammo.labels[(mammo.labels["layer"] == "head") & (mammo.labels["rank"] <= 3)]
     named = best.groupby("neuron")["concept"].agg(list)
     assert "breast implant" in named[8]
     assert "biopsy clip" in named[9]
     assert "skin thickening" in named[6]
-    assert {path.name for path in (tmp_path / "mcd-demo").iterdir()} >= {
-        "manifest.json", "labels.parquet", "labels.csv", "activations", "embeddings", "private", "report",
-    }  # fmt: skip
+
+    # the story: training on mammograms brings findings, training on for calcifications these at the cost of others
+    name = "Findings and characterisation"
+    findings = [first_labels(one)["broad_category"].eq(name).sum() for one in (general, mammo)]
+    assert findings[1] > 1.5 * findings[0]
+    for category, grows in (("Calcification morphology", True), ("Density", False)):
+        before, after = (first_labels(one)["category"].eq(category).sum() for one in (mammo, calc))
+        assert (after > 1.5 * before) if grows else (before > 1.5 * after)
+    for said in ("1. What does training", "Calcification morphology", "3. Which concepts", "phantom-general: "):
+        assert said in done.out
+    assert (tmp_path / "mcd-demo" / "report" / "explorer.html").stat().st_size > 100_000
+
+
+def first_labels(run: mcd.Dissection) -> pd.DataFrame:
+    return run.labels[(run.labels["rank"] == 1) & (run.labels["verdict"] != "chance")]
 
 
 def test_layers_are_listed_with_type_and_neurons(mcd_command: Callable) -> None:  # type: ignore[type-arg]

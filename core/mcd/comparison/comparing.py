@@ -313,13 +313,13 @@ class _Models:
         )
 
 
-_ALIKE = 0.3
+ALIKE = 0.3
 """Median correlation of paired neurons below which two models are hardly one grown out of the other."""
 
 
 def _strangers(name: str, found: Changes, match: Matching) -> Iterator[str]:
     correlation = found.neurons["correlation"].median()
-    if correlation < _ALIKE:
+    if correlation < ALIKE:
         advice = "; without it, --match hungarian pairs them by what they respond to" if match == "identity" else ""
         yield (
             f"neurons paired with those of {name} correlate by {correlation:.2f} (median): what became of each neuron "

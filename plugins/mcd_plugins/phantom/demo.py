@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import mcd
     from mcd.comparison import Changes, Comparison
+    from mcd.figures import Material
     from mcd.host import PluginHost
 
 __all__ = ["demo"]
@@ -38,7 +39,8 @@ def demo(ctx: click.Context, output: Path, patients: int) -> None:
     One has seen everyday pictures only, one was trained on phantoms, one was trained on from there to tell
     calcifications. Everything is synthetic: it shows what a study does and leaves, and says nothing about patients.
     """
-    from mcd.comparison import Settings, compare
+    from mcd.comparison import Settings
+    from mcd.figures import prepare as prepared
 
     host = ctx.ensure_object(State).host
     general, mammo, calc = found = _dissected(host, output, patients)
@@ -46,11 +48,12 @@ def demo(ctx: click.Context, output: Path, patients: int) -> None:
     click.echo("Everything is synthetic; it says nothing about patients.\n")
     _print_models(found)
     settings = Settings(resamples=100)
-    trained, tuned = compare(host, [general, mammo], settings), compare(host, [mammo, calc], settings)
-    _print_trained(trained)
-    _print_tuned(tuned)
-    _print_represented(trained, tuned)
-    for path in _written(host, found, output / "report"):
+    trained, tuned = (prepared(both, settings, host) for both in ([general, mammo], [mammo, calc]))
+    _print_trained(trained.comparison)
+    _print_tuned(tuned.comparison)
+    _print_represented(trained.comparison, tuned.comparison)
+    folder = output / "report"
+    for path in [*_written(host, found, folder), *_drawn(trained, tuned, folder)]:
         click.echo(f"written: {path}")
     click.echo(f"\nnext: open {output / 'report' / 'explorer.html'}")
     click.echo(f"      mcd compare {general.folder} {mammo.folder}")
@@ -147,6 +150,17 @@ def _written(host: PluginHost, found: Sequence[mcd.Dissection], folder: Path) ->
     folder.mkdir(parents=True, exist_ok=True)
     (page,) = Preparer(host).reporters([Choice(plugin="html")])
     return page.report_several(found, folder)
+
+
+def _drawn(trained: Material, tuned: Material, folder: Path) -> list[Path]:
+    from mcd.figures import categories, coverage, depth, figure_bytes, specialisation
+    from mcd.files import write_atomically
+
+    drawn = {"depth": depth(trained), "categories": categories(trained), "coverage": coverage(trained),
+             "specialisation": specialisation(tuned)}  # fmt: skip
+    for name, figure in drawn.items():
+        write_atomically(folder / f"{name}.png", figure_bytes(figure, "png"))
+    return [folder / f"{name}.png" for name in drawn]
 
 
 def _say(text: str) -> None:

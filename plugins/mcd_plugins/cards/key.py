@@ -1,0 +1,124 @@
+"""The key of a set of cards: which neuron each is, and what the right choice is. Readers never see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Literal
+
+import pandas as pd
+import pydantic
+
+import mcd
+from mcd.errors import DataError
+from mcd.files import write_atomically
+
+__all__ = ["CONTROL", "GROUPS", "Card", "Group", "Key", "letters"]
+
+Group = Literal["above chance", "control"]
+GROUPS: tuple[Group, ...] = ("above chance", "control")
+CONTROL: Group = "control"
+_JSON, _CSV = "key.json", "key.csv"
+
+
+def letters(choices: int) -> str:
+    """Return what the choices of a card are called."""
+    return ascii_lowercase[:choices]
+
+
+class _Record(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Card(_Record):
+    """One neuron as readers see it, and what they do not see.
+
+    ``options`` are the concepts to choose from, in the order of their letters; ``answer`` is the letter of ``label``,
+    the neuron's first concept. ``images`` and ``low`` are ids of its most activating images and of weak ones.
+    """
+
+    number: int
+    layer: str
+    neuron: int
+    group: Group
+    verdict: str
+    label: str
+    category: str
+    broad_category: str
+    z: float
+    q: float
+    options: tuple[str, ...]
+    answer: str
+    images: tuple[str, ...]
+    low: tuple[str, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _coherent(self) -> Card:
+        if not (self.answer in letters(len(self.options)) and self.options[ord(self.answer) - ord("a")] == self.label):
+            raise ValueError("its answer is not its label")
+        return self
+
+
+class Key(_Record):
+    """A set of cards.
+
+    ``name`` is a digest of all else: it stands on cards and answer sheets, so that answers are scored by their own key.
+    ``told`` is what the run rests on, in words.
+    """
+
+    schema_: Literal["mcd.cards/1"] = pydantic.Field(default="mcd.cards/1", alias="schema")
+    name: str = ""
+    seed: int
+    choices: int
+    told: dict[str, str]
+    cautions: tuple[str, ...]
+    cards: tuple[Card, ...]
+
+    @classmethod
+    def of(
+        cls, seed: int, choices: int, told: dict[str, str], cautions: Sequence[str], cards: Sequence[Card]
+    ) -> Key:  # fmt: skip
+        """Return the key of cards, with its name."""
+        found = cls(seed=seed, choices=choices, told=told, cautions=tuple(cautions), cards=tuple(cards))
+        return found.model_copy(update={"name": mcd.digest(found.model_dump_json())[:12]})
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write the key as JSON, and as a table, into a folder that nobody else may read.
+
+        Raises
+        ------
+        StoreError
+            When it cannot be written.
+        """
+        rows = [one.model_dump(exclude={"options", "images", "low"}) for one in self.cards]
+        table = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+        text = self.model_dump_json(by_alias=True, indent=1) + "\n"
+        for name, data in ((_JSON, text), (_CSV, table)):
+            path = folder / name
+            write_atomically(path, data.encode())
+            path.chmod(0o600)
+        folder.chmod(0o700)
+        return [folder / _JSON, folder / _CSV]
+
+    @classmethod
+    def read(cls, path: Path) -> Key:
+        """Read ``key.json``, or that of a folder.
+
+        Raises
+        ------
+        DataError
+            When there is none, or it is not one.
+        """
+        path = path / _JSON if path.is_dir() else path
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise DataError(f"the key {path} cannot be read: {error.strerror}", "give the folder cards-key") from None
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise DataError(
+                f"{path} is not a key of cards: {where + ': ' if where else ''}{first['msg']}",
+                f"give the {_JSON} that the reporter cards wrote",
+            ) from None

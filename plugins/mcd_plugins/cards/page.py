@@ -1,0 +1,74 @@
+"""What readers get: a page of cards, and a sheet for answers. Neither says anything of neurons or labels."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+from collections.abc import Mapping
+from importlib.resources import files
+
+import jinja2
+from markupsafe import Markup
+
+from mcd_plugins.cards.key import Key, letters
+
+__all__ = ["COLUMNS", "CONFIDENCE", "page", "sheet"]
+
+COLUMNS = ("set", "card", "free_text", "choice", "confidence")
+"""Columns of an answer sheet that are read; the choices stand to their right."""
+CONFIDENCE = (1, 2, 3, 4, 5)
+
+
+def page(key: Key, pictures: Mapping[str, bytes], notice: str) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    key
+        Of the cards.
+    pictures
+        Image id → WebP. Ids are not in the page: those of some data sets tell side and view.
+    notice
+        What must be known about passing it on; may be empty.
+    """
+    style = files("mcd_plugins.cards").joinpath("style.css").read_text(encoding="utf-8")
+    template = files("mcd_plugins.cards").joinpath("cards.html.j2").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+                                     lstrip_blocks=True)  # fmt: skip
+    encoded = {name: base64.b64encode(data).decode("ascii") for name, data in pictures.items()}
+    return environment.from_string(template).render(
+        name=key.name,
+        cards=[
+            {
+                "number": one.number,
+                "images": [encoded[name] for name in one.images],
+                "low": [encoded[name] for name in one.low],
+                "options": list(zip(letters(key.choices), one.options, strict=True)),
+            }
+            for one in key.cards
+        ],
+        letters=letters(key.choices),
+        confidence=CONFIDENCE,
+        probe=[(name, key.told[name]) for name in ("Probe set", "Images (n)") if key.told.get(name)],
+        notice=notice,
+        style=Markup(style),  # noqa: S704 -- our own file, which escaping would break
+        policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
+    )
+
+
+def sheet(key: Key) -> str:
+    """Return the blank answer sheet, CSV: a row a card, to be filled in by one reader."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow([*COLUMNS, *letters(key.choices)])
+    for one in key.cards:
+        table.writerow([key.name, one.number, "", "", "", *map(_plain, one.options)])
+    return out.getvalue()
+
+
+def _plain(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -1,0 +1,122 @@
+"""The reporter ``cards``."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import click
+import pydantic
+
+import mcd
+from mcd.errors import DataError, StoreError, UsageError
+from mcd.files import write_atomically
+from mcd.thumbnails import data_set_of, thumbnails
+from mcd_plugins.cards.key import Key
+from mcd_plugins.cards.page import page, sheet
+from mcd_plugins.cards.sampling import Design, drawn
+from mcd_plugins.explorer.facts import facts_of
+from mcd_plugins.reporters.vocabulary import vocabulary_of
+
+__all__ = ["CardsReporter"]
+
+
+class CardsReporter(mcd.Reporter):
+    """Write blinded neuron cards for a reader study: images without labels, an answer sheet, and a key kept apart.
+
+    ``cards/`` is for readers: ``cards.html``, one file to print or to open, and ``answers.csv``, to be filled in.
+    ``cards-key/`` is for whoever runs the study. ``mcd cards score`` tells how often readers chose the neuron's label.
+    """
+
+    class Options(mcd.Options):
+        """Settings of the cards."""
+
+        count: int = pydantic.Field(default=20, ge=2, le=1000, description="cards, controls among them")
+        controls: float = pydantic.Field(
+            default=0.25, ge=0, lt=1, description="share of cards with neurons whose label is not above chance"
+        )
+        layers: tuple[str, ...] = pydantic.Field(
+            default=(), description="layers neurons are drawn from, as patterns; all where none is given"
+        )
+        images: int = pydantic.Field(default=8, ge=1, le=50, description="most activating images on a card")
+        low: int = pydantic.Field(default=0, ge=0, le=50, description="weakly activating images beside them")
+        choices: int = pydantic.Field(default=5, ge=2, le=12, description="concepts a reader chooses from")
+        seed: int = pydantic.Field(default=0, ge=0, description="decides neurons, choices and all orders")
+        size: int = pydantic.Field(default=400, ge=64, le=2048, description="longer side of an image in pixels")
+        copy_images: bool = pydantic.Field(
+            default=False, description="copy images that may show patients: only if your readers may see them"
+        )
+
+        @pydantic.field_validator("layers", mode="before")
+        @classmethod
+        def _as_patterns(cls, value: object) -> object:
+            return tuple(one.strip() for one in value.split(",") if one.strip()) if isinstance(value, str) else value
+
+    options: Options
+
+    def report(self, dissection: mcd.Dissection, folder: Path) -> list[Path]:
+        """Write the cards, the answer sheet and the key.
+
+        Raises
+        ------
+        UsageError
+            When the images may not be copied; when the run has too few neurons, images or concepts; when answers are
+            there already.
+        DataError
+            When images have changed since the run, or cannot be read any more.
+        """
+        asked = self.options
+        dataset = data_set_of(dissection)
+        self._may_copy(dataset)
+        facts = facts_of(dissection)
+        known = [one.term for one in vocabulary_of(dissection)]
+        if not known:
+            click.echo("note: choices are drawn from the concepts that the run's labels name", err=True)
+            known = [str(one) for one in dissection.labels["concept"].unique() if one]
+        design = Design(
+            count=asked.count, controls=math.floor(asked.count * asked.controls + 0.5), layers=asked.layers,
+            images=asked.images, low=asked.low, choices=asked.choices, seed=asked.seed,
+        )  # fmt: skip
+        cards = drawn(dissection, design, known, facts.q)
+        key = Key.of(asked.seed, asked.choices, dict(facts.told), facts.cautions, cards)
+        ids = list(dict.fromkeys(name for one in cards for name in (*one.images, *one.low)))
+        pictures = thumbnails(dissection, ids, asked.size, dataset=dataset)
+        missing = len(ids) - len(pictures)
+        if missing:
+            raise DataError(f"{missing} images of the cards cannot be read any more", "make the run again")
+        return _write(folder, key, page(key, pictures, _notice(dataset)), sheet(key))
+
+    def _may_copy(self, dataset: mcd.Dataset) -> None:
+        if not dataset.images_may_be_copied and not self.options.copy_images:
+            reason = dataset.against_copies or "they may show patients"
+            raise UsageError(
+                f"cards hold copies of images, and those of this run are not copied unasked: {reason}",
+                "if your readers may see them: --reporter-arg copy_images=true",
+            )
+        if dataset.against_copies:
+            click.echo(f"note: the cards hold copies of images, but {dataset.against_copies}", err=True)
+
+
+def _notice(dataset: mcd.Dataset) -> str:
+    """Return what whoever holds the cards must know about passing them on."""
+    if dataset.against_copies:
+        return f"Do not pass these cards on: they hold copies of images, and {dataset.against_copies}."
+    return "" if dataset.images_may_be_copied else "These cards may show patients: pass them on only if you may."
+
+
+def _write(folder: Path, key: Key, cards: str, blank: str) -> list[Path]:
+    readers, apart = folder / "cards", folder / "cards-key"
+    answers = readers / "answers.csv"
+    if answers.exists() and answers.read_bytes() != blank.encode():
+        raise UsageError(
+            f"{answers} is there and is not the blank sheet of these cards: it may hold answers",
+            "move it away, or write elsewhere: --output DIR",
+        )
+    try:
+        readers.mkdir(parents=True, exist_ok=True)
+        apart.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write into {folder}: {error.strerror}", "choose another --output") from None
+    write_atomically(readers / "cards.html", cards.encode())
+    write_atomically(answers, blank.encode())
+    return [readers / "cards.html", answers, *key.write(apart)]

@@ -1,0 +1,259 @@
+"""Several runs side by side in tables of text, with differences and their intervals where runs allow them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from string import ascii_uppercase
+
+import click
+import pandas as pd
+
+import mcd
+from mcd import comparison
+from mcd.comparison.heading import notes_of
+from mcd.comparison.scores import StoredScores
+from mcd.errors import MCDError, UsageError
+from mcd.host import PluginHost
+from mcd_plugins.explorer.facts import Facts, LayerRow, between, facts_of
+from mcd_plugins.reporters.summaries import (
+    Settings,
+    Summary,
+    Table,
+    broad_sizes,
+    clearest_table,
+    controls_table,
+    first_labels,
+    frequent,
+    share,
+    versions_of,
+)
+from mcd_plugins.reporters.vocabulary import vocabulary_of
+
+__all__ = ["compared"]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run of a summary; ``name`` is what its comparison calls it, empty where there is none."""
+
+    facts: Facts
+    first: pd.DataFrame
+    name: str = ""
+
+
+def compared(dissections: Sequence[mcd.Dissection], settings: Settings, resamples: int) -> Summary:
+    """Return what is said of several runs.
+
+    Parameters
+    ----------
+    resamples
+        How many probe sets are drawn for intervals; 0 for none.
+
+    Raises
+    ------
+    UsageError
+        When there are more runs than letters to call them by.
+    """
+    if len(dissections) > len(ascii_uppercase):
+        raise UsageError(f"{len(dissections)} runs are too many for one summary", "give at most 26")
+    found, notes = _comparison(dissections, resamples)
+    names = list(found.heading.runs["run"]) if found else [""] * len(dissections)
+    runs = [
+        _Run(facts, first_labels(one, facts.judged), name)
+        for one, letter, name in zip(dissections, ascii_uppercase, names, strict=False)
+        for facts in [facts_of(one, letter)]
+    ]
+    tables = [_layers(runs, found, settings), _categories(runs, broad_sizes(vocabulary_of(dissections[0])))]
+    if found is not None:
+        tables += _differences(runs, found) + _agreements(runs, found)
+    controls = controls_table({run.facts.letter: one.results.controls
+                               for run, one in zip(runs, dissections, strict=True)})  # fmt: skip
+    tables += [controls] if controls else []
+    if settings.neurons:
+        each = {run.facts.letter: (run.facts, run.first) for run in runs}
+        tables.append(clearest_table(each, settings.neurons))
+    return Summary(
+        title=f"{len(runs)} runs side by side",
+        runs=[run.facts.letter for run in runs],
+        findings=[_finding(run) for run in runs],
+        told=[(name, [dict(run.facts.told)[name] for run in runs]) for name, _ in runs[0].facts.told
+              if any(dict(run.facts.told)[name] for run in runs)],
+        tables=tables,
+        cautions=_cautions(dissections, runs, notes),
+        warnings=_shared(runs, [run.facts.notes for run in runs]),
+        versions=versions_of(dissections, [run.facts for run in runs]),
+    )  # fmt: skip
+
+
+def _comparison(
+    dissections: Sequence[mcd.Dissection], resamples: int
+) -> tuple[comparison.Comparison | None, Sequence[str]]:
+    """Return the comparison, where runs allow one, and what it adds to what is said of each run."""
+    try:
+        host = PluginHost.discover([], os.environ)
+        found = comparison.compare(host, dissections, comparison.Settings(resamples=resamples))
+        scorers = [StoredScores(host, one).scorer for one in dissections]
+    except MCDError as error:  # what it says may name folders: it goes to the terminal, not into the summary
+        click.echo(f"note: no differences: {error.message}", err=True)
+        return None, ["Differences are not reckoned: the runs answer other questions, or cannot be read whole."]
+    said = set(notes_of(dissections, list(found.heading.runs["run"]), scorers))
+    return found, [f"{note[:1].upper()}{note[1:]}." for note in found.notes if note not in said]
+
+
+def _finding(run: _Run) -> str:
+    facts = run.facts
+    which = f"above chance at q = {facts.q:g}" if facts.judged else "with a label, above chance or not"
+    return f"{facts.title}, dissected by {facts.dissector}: {facts.named} of {facts.neurons} neurons {which}."
+
+
+def _cautions(dissections: Sequence[mcd.Dissection], runs: Sequence[_Run], notes: Sequence[str]) -> list[str]:
+    said = [
+        f"{runs[a].facts.letter} and {runs[b].facts.letter}: {reason}"
+        for a, b in combinations(range(len(runs)), 2)
+        for reason in between(dissections[a], dissections[b])
+    ]
+    return [*said, *notes, *_shared(runs, [run.facts.cautions for run in runs])]
+
+
+def _shared(runs: Sequence[_Run], said: Sequence[Sequence[str]]) -> list[str]:
+    """Return each sentence once, after the letters of the runs it is said of where that is not all of them."""
+    letters: dict[str, list[str]] = {}
+    for run, sentences in zip(runs, said, strict=True):
+        for sentence in dict.fromkeys(sentences):
+            letters.setdefault(sentence, []).append(run.facts.letter)
+    return [one if len(of) == len(runs) else f"{', '.join(of)}: {one}" for one, of in letters.items()]
+
+
+def _layers(runs: Sequence[_Run], found: comparison.Comparison | None, settings: Settings) -> Table:
+    judged = all(run.facts.judged for run in runs)
+    table = found.layers if found is not None and len(found.layers) else None
+    known = _by_layer(table)
+    rows = []
+    for run, layer in _ordered(runs, known):
+        concepts = frequent(run.first.loc[run.first["layer"] == layer.name, "concept"], settings.concepts)
+        about = [share(layer.named - layer.foreign, layer.named)] if judged else []
+        one = known.get((run.name, layer.name))
+        part = share(layer.named, layer.neurons) + ("" if one is None else _around(one, "share"))
+        rows.append([layer.name, run.facts.letter, str(layer.neurons), str(layer.named), part, *about, concepts])
+    intervals = table is not None and table["share_low"].notna().any()
+    return Table(
+        "layers",
+        "Layers",
+        ("layer", "run", "neurons", "above chance" if judged else "labelled", "share",
+         *(("mammographic",) if judged else ()), "most frequent concepts"),
+        rows,
+        words=("layer", "run", "most frequent concepts"),
+        wide="most frequent concepts",
+        note="Share: of all neurons of the layer" + (", with its 95 % interval." if intervals else ".")
+        + (" Mammographic: share of the labels above chance." if judged else ""),
+    )  # fmt: skip
+
+
+_Row = Mapping[Hashable, object]
+_Known = Mapping[tuple[str, str], _Row]
+
+
+def _by_layer(table: pd.DataFrame | None) -> _Known:
+    """Return the rows of a table of layers by run and layer."""
+    if table is None:
+        return {}
+    return {(str(one["run"]), str(one["layer"])): one for one in table.to_dict("records")}
+
+
+def _signed(value: float, form: str) -> str:
+    """Return a number with its sign; one that rounds to nothing is +0."""
+    digits = int(form[-2])
+    return format(round(value, digits) + 0.0, f"+{form}").replace("-", "−")
+
+
+def _around(row: _Row, name: str, form: str = ".0f") -> str:
+    """Return an interval in per cent, in brackets; nothing where there is none."""
+    low, high = (100 * float(str(row[f"{name}_{side}"])) for side in ("low", "high"))
+    return "" if pd.isna(low) else f" ({low:{form}} to {high:{form}})"
+
+
+def _ordered(runs: Sequence[_Run], known: _Known) -> list[tuple[_Run, LayerRow]]:
+    """Return layers that are compared with each other next to each other, in the order of the first run."""
+    places: dict[str, list[tuple[_Run, LayerRow]]] = {}
+    for run in runs:
+        for layer in run.facts.layers:
+            one = known.get((run.name, layer.name))
+            place = layer.name if one is None else str(one["place"]) or f"{run.name} {layer.name}"
+            places.setdefault(place, []).append((run, layer))
+    return [pair for group in places.values() for pair in group]
+
+
+def _categories(runs: Sequence[_Run], sizes: Mapping[str, int]) -> Table:
+    counts = [run.first["broad_category"].value_counts() for run in runs]
+    names = [*sizes, *sorted({name for one in counts for name in one.index} - set(sizes))]
+    rows = [
+        [name, *([share(sizes.get(name, 0), sum(sizes.values()))] if sizes else []),
+         *(f"{one.get(name, 0)} ({share(int(one.get(name, 0)), int(one.sum()))})" for one in counts)]
+        for name in names
+    ]  # fmt: skip
+    return Table(
+        "categories",
+        "Broad categories",
+        ("broad category", *(("of the vocabulary",) if sizes else ()), *(run.facts.letter for run in runs)),
+        rows,
+        words=("broad category",),
+        note="Neurons, all layers together; in brackets their share of all first labels of the run (above chance where "
+        "that is reckoned). The vocabulary is that of the first run.",
+    )
+
+
+def _differences(runs: Sequence[_Run], found: comparison.Comparison) -> list[Table]:
+    table = found.differences
+    if not len(table):
+        return []
+    whole = table[(table["place"] == comparison.ALL) & table["level"].isin(["layer", "broad_category"])]
+    rows = []
+    for run in runs[1:]:
+        for one in whole[whole["run"] == run.name].to_dict("records"):
+            scaled = one["name"] != "mean z"  # all others are shares
+            times, form = (100, ".0f") if scaled else (1, ".2f")
+            values = [times * float(one[side]) for side in ("reference", "other")]
+            low, high = (times * float(one[f"difference_{side}"]) for side in ("low", "high"))
+            around = "" if pd.isna(low) else f" ({_signed(low, form)} to {_signed(high, form)})"
+            rows.append([
+                str(one["name"]), run.facts.letter, *(f"{value:{form}}" for value in values),
+                f"{_signed(values[1] - values[0], form)}{around}",
+            ])  # fmt: skip
+    return [
+        Table(
+            "differences",
+            f"Differences from {runs[0].facts.letter}",
+            ("measure", "run", runs[0].facts.letter, "other", "difference"),
+            rows,
+            words=("measure", "run"),
+            note="Compared layers together. All but mean z: per cent of all neurons."
+            + (" In brackets: 95 % interval." if whole["difference_low"].notna().any() else " There are no intervals."),
+        )
+    ]
+
+
+def _agreements(runs: Sequence[_Run], found: comparison.Comparison) -> list[Table]:
+    letters = {run.name: run.facts.letter for run in runs}
+    rows = [
+        [f"{letters[one.a]} and {letters[one.b]}", str(row["layer"]), str(row["neurons"]), f"{row['same']:.0%}",
+         f"{row['overlap']:.0%}", f"{row['correlation']:.2f}"]
+        for one in found.agreements
+        for row in one.agreement.by("layer").to_dict("records")
+    ]  # fmt: skip
+    if not rows:
+        return []
+    top = found.agreements[0].agreement.top
+    return [
+        Table(
+            "agreement",
+            "Agreement about the same neurons",
+            ("runs", "layer", "neurons", "same concept", f"first {top}", "ranks"),
+            rows,
+            words=("runs", "layer"),
+            note=f"Same concept: the first of both. First {top}: share that both name. Ranks: mean correlation over "
+            "all concepts.",
+        )
+    ]

@@ -1,0 +1,275 @@
+"""One run in tables of text: what markdown and latex write, each in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+import mcd
+from mcd_plugins.explorer.facts import ABOVE, Facts, LayerRow, facts_of
+from mcd_plugins.reporters.vocabulary import vocabulary_of
+
+__all__ = ["Settings", "Summary", "Table", "broad_sizes", "clearest_table", "controls_table", "first_labels",
+           "frequent", "share", "summarised", "versions_of"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is shown: concepts of a layer, most frequent first, and neurons of a layer, clearest first."""
+
+    concepts: int = 3
+    neurons: int = 3
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text, nothing escaped.
+
+    Parameters
+    ----------
+    name
+        What it is called in references, a word.
+    title
+        Its heading.
+    header, rows
+        Its cells.
+    words
+        Columns that hold words and stand to the left; others hold numbers.
+    wide
+        The column whose cells may be long; empty where there is none.
+    note
+        What a reader must know about it.
+    """
+
+    name: str
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: Collection[str] = ()
+    wide: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is said of one run, or of several side by side.
+
+    Parameters
+    ----------
+    title
+        What it is about.
+    runs
+        What the runs are called: one empty text where there is one.
+    findings
+        What came out, a sentence each.
+    told
+        What it rests on: a name, and what each run says.
+    tables
+        In the order in which they are read.
+    cautions, warnings
+        What may not be concluded; what was said while the runs were made.
+    versions
+        Of software, and digests of what went in.
+    """
+
+    title: str
+    runs: Sequence[str]
+    findings: Sequence[str]
+    told: Sequence[tuple[str, Sequence[str]]]
+    tables: Sequence[Table]
+    cautions: Sequence[str]
+    warnings: Sequence[str]
+    versions: Sequence[str]
+
+
+def share(part: int, whole: int) -> str:
+    """Return a share in per cent, a dash where there is nothing to share."""
+    return f"{part / whole:.0%}" if whole else "–"
+
+
+def first_labels(dissection: mcd.Dissection, judged: bool) -> pd.DataFrame:
+    """Return the first label of each neuron: those above chance, or all where nothing is said of chance."""
+    table = dissection.labels
+    first = table[table["rank"] == 1]
+    return first[first["verdict"].isin(ABOVE)] if judged else first
+
+
+def frequent(concepts: pd.Series[str], count: int) -> str:
+    """Return the most frequent concepts with their counts, ties by name; a dash where there is none."""
+    counts = concepts.value_counts().sort_index().sort_values(ascending=False, kind="stable").head(count)
+    return ", ".join(f"{name} ({number})" for name, number in counts.items()) or "–"
+
+
+def broad_sizes(concepts: Sequence[mcd.Concept]) -> dict[str, int]:
+    """Return how many concepts each broad category of a vocabulary has, in its order."""
+    sizes: dict[str, int] = {}
+    for one in concepts:
+        sizes[one.broad_category] = sizes.get(one.broad_category, 0) + 1
+    return sizes
+
+
+def summarised(dissection: mcd.Dissection, settings: Settings) -> Summary:
+    """Return what is said of one run."""
+    facts = facts_of(dissection)
+    first = first_labels(dissection, facts.judged)
+    tables = [_layers(facts, first, settings), _categories(facts, first, broad_sizes(vocabulary_of(dissection)))]
+    controls = controls_table({"": dissection.results.controls})
+    tables += [controls] if controls else []
+    if settings.neurons:
+        tables.append(clearest_table({"": (facts, first)}, settings.neurons))
+    return Summary(
+        title=f"{facts.target} dissected by {facts.dissector}",
+        runs=[""],
+        findings=[_finding(facts)],
+        told=[(name, [value]) for name, value in facts.told if value],
+        tables=tables,
+        cautions=facts.cautions,
+        warnings=list(dict.fromkeys(facts.notes)),
+        versions=versions_of([dissection], [facts]),
+    )
+
+
+def _finding(facts: Facts) -> str:
+    silent = sum(one.silent for one in facts.layers)
+    rest = f" {silent} have no label at all (dead, constant or unscored)." if silent else ""
+    if not facts.judged:
+        return f"{facts.named} of {facts.neurons} neurons have a label; nothing tells labels from chance.{rest}"
+    kept = share(facts.named, facts.neurons)
+    foreign = sum(one.foreign for one in facts.layers)
+    about = f"; {foreign} of these labels are not mammographic" if foreign else ""
+    return (
+        f"{facts.named} of {facts.neurons} neurons ({kept}) are labelled above chance at q = {facts.q:g}{about}.{rest}"
+    )
+
+
+def _layers(facts: Facts, first: pd.DataFrame, settings: Settings) -> Table:
+    named = "above chance" if facts.judged else "labelled"
+    rows = [
+        _layer(one, frequent(first.loc[first["layer"] == one.name, "concept"], settings.concepts), facts.judged)
+        for one in facts.layers
+    ]
+    if len(facts.layers) > 1:
+        rows.append(_layer(_joined(facts), frequent(first["concept"], settings.concepts), facts.judged))
+    return Table(
+        "layers",
+        "Layers",
+        ("layer", "neurons", named, "share", *(("mammographic",) if facts.judged else ()), "most frequent concepts"),
+        rows,
+        words=("layer", "most frequent concepts"),
+        wide="most frequent concepts",
+        note="Share: of all neurons of the layer. In brackets: neurons whose first label it is."
+        + (" Mammographic: share of the labels above chance." if facts.judged else ""),
+    )
+
+
+def _joined(facts: Facts) -> LayerRow:
+    foreign = sum(one.foreign for one in facts.layers)
+    return LayerRow(len(facts.layers), "all layers", "", facts.neurons, 0, facts.named, None, 0, foreign, 0, {})
+
+
+def _layer(row: LayerRow, concepts: str, judged: bool) -> list[str]:
+    about = [share(row.named - row.foreign, row.named)] if judged else []
+    return [row.name, str(row.neurons), str(row.named), share(row.named, row.neurons), *about, concepts]
+
+
+def _categories(facts: Facts, first: pd.DataFrame, sizes: Mapping[str, int]) -> Table:
+    counts = first["broad_category"].value_counts()
+    names = [*sizes, *sorted(set(counts.index) - set(sizes))]
+    known = bool(sizes)
+    rows = [
+        [name, str(counts.get(name, 0)), share(int(counts.get(name, 0)), len(first)),
+         *((str(sizes.get(name, 0)), share(sizes.get(name, 0), sum(sizes.values()))) if known else ())]
+        for name in names
+    ]  # fmt: skip
+    labels = "labels above chance" if facts.judged else "first labels"
+    return Table(
+        "categories",
+        "Broad categories",
+        ("broad category", "neurons", f"of {labels}", *(("concepts", "of the vocabulary") if known else ())),
+        rows,
+        words=("broad category",),
+        note="All layers together. A category of half the vocabulary is bound to have many neurons: read both shares."
+        if known
+        else "All layers together. The vocabulary could not be found again: its shares are not known.",
+    )
+
+
+def controls_table(runs: Mapping[str, pd.DataFrame]) -> Table | None:
+    """Return runs beside their negative controls, over all layers; None where none were run.
+
+    Parameters
+    ----------
+    runs
+        What each run is called, and its table of controls; one run is called nothing.
+    """
+    rows = []
+    for name, controls in runs.items():
+        if not len(controls):
+            continue
+        for control, own in controls.groupby("control", sort=False):
+            neurons, above = int(own["neurons"].sum()), int(own["above_chance"].sum())
+            z = float((own["mean_z"] * own["labelled"]).sum() / max(1, own["labelled"].sum()))
+            about = share(int(own["mammographic"].sum()), above)
+            rows.append([*([name] if len(runs) > 1 else []), "this run" if control == "none" else str(control),
+                         str(neurons), str(above), share(above, neurons), about, f"{z:.2f}"])  # fmt: skip
+    run = ("run",) if len(runs) > 1 else ()
+    return (
+        Table(
+            "controls",
+            "Negative controls",
+            (*run, "control", "neurons", "above chance", "share", "mammographic", "mean z"),
+            rows,
+            words=(*run, "control"),
+            note="All layers together. What a control gets as readily as the run tells nothing of the model.",
+        )
+        if rows
+        else None
+    )
+
+
+def clearest_table(runs: Mapping[str, tuple[Facts, pd.DataFrame]], count: int) -> Table:
+    """Return the neurons of each layer whose first label stands out most, for each run.
+
+    Parameters
+    ----------
+    runs
+        What each run is called, its facts and its first labels; one run is called nothing.
+    count
+        How many of a layer.
+    """
+    judged = any(facts.judged for facts, _ in runs.values())
+    rows = []
+    for name, (facts, first) in runs.items():
+        by = "z" if facts.judged else "score"
+        for layer in facts.layers:
+            own = first[first["layer"] == layer.name].sort_values(by, ascending=False, kind="stable").head(count)
+            for one in own.to_dict("records"):
+                chance = [f"{one['z']:.1f}", f"{one['q']:.2g}"] if facts.judged else ["", ""] if judged else []
+                rows.append([*([name] if len(runs) > 1 else []), layer.name, str(one["neuron"]), str(one["concept"]),
+                             str(one["category"]), f"{one['score']:.3g}", *chance])  # fmt: skip
+    run = ("run",) if len(runs) > 1 else ()
+    return Table(
+        "neurons",
+        "Clearest neurons",
+        (*run, "layer", "neuron", "concept", "category", "score", *(("z", "q") if judged else ())),
+        rows,
+        words=(*run, "layer", "concept", "category"),
+        wide="concept",
+        note=f"At most {count} of each layer, highest {'z' if judged else 'score'} first. They are the clearest, not "
+        "typical ones. Scores may be compared within a layer only.",
+    )  # fmt: skip
+
+
+def versions_of(dissections: Sequence[mcd.Dissection], facts: Sequence[Facts]) -> list[str]:
+    """Return which software made runs, and short digests of what went in, each said once."""
+    found: dict[str, None] = {}
+    for one, said in zip(dissections, facts, strict=True):
+        for name, value in one.manifest.versions.items():
+            if value != "not installed":
+                found[f"{name} {value}"] = None
+        lead = f"{said.letter}: " if said.letter else ""
+        for name, value in one.manifest.fingerprints.items():
+            found[f"{lead if name == 'target' else ''}{name} sha256:{value[:12]}"] = None
+    return list(found)

@@ -1,0 +1,37 @@
+"""The vocabulary that a stored run was labelled with."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+import mcd
+from mcd.dissection import read_study
+from mcd.errors import MCDError
+from mcd.host import PluginHost
+from mcd.prepare import Preparer
+from mcd.study import Study
+
+__all__ = ["vocabulary_of"]
+
+
+def vocabulary_of(dissection: mcd.Dissection) -> tuple[mcd.Concept, ...]:
+    """Return the concepts of a run, in the order of their set; none where they cannot be found again.
+
+    Why not goes to the terminal, for it may name files: the set was a Python object, its plugin is not there, or it has
+    changed since.
+    """
+    study = Study.model_validate(read_study(dissection.folder, dissection.manifest))
+    if any(one.plugin == "object" for one in study.concepts):
+        click.echo("note: the vocabulary is not known: it was given in Python", err=True)
+        return ()
+    try:
+        found = Preparer(PluginHost.discover([], os.environ)).concepts(study.concepts)
+    except MCDError as error:
+        click.echo(f"note: the vocabulary is not known: {error.message}", err=True)
+        return ()
+    if found.fingerprint() != dissection.manifest.fingerprints["concepts"]:
+        click.echo("note: the vocabulary is not known: it has changed since the run was made", err=True)
+        return ()
+    return found.concepts

@@ -1,0 +1,231 @@
+"""The reporter ``cards``: the right images on every card, and nothing that gives a label away."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import re
+import stat
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import chisquare
+from tests.plugins.cards.conftest import Written, cards_of
+from tests.plugins.explorer.conftest import HOSTILE, Parsed, hostile_run
+
+import mcd
+from mcd.errors import UsageError
+from mcd.thumbnails import thumbnails
+from mcd_plugins.cards.key import Card
+from mcd_plugins.cards.sampling import Design, drawn
+from mcd_plugins.explorer.facts import ABOVE
+from mcd_plugins.phantom.dataset import PhantomDataset
+from mcd_plugins.reporters.vocabulary import vocabulary_of
+
+
+def images_of(page: str) -> list[list[bytes]]:
+    """Return the images of every card, in the order of the page."""
+    sections = page.split('<section class="card"')[1:]
+    return [[base64.b64decode(one) for one in re.findall(r"base64,([^\"]+)", section)] for section in sections]
+
+
+def without_images(page: str) -> str:
+    return re.sub(r"base64,[^\"]+", "", page)
+
+
+def shown_before_choices(page: str, name: str) -> str:
+    """Return what a reader sees before the choices; the name of the set, a digest of the key, is left out."""
+    return page.replace(name, "").partition('<section class="choices"')[0]
+
+
+def many_cards(run: mcd.Dissection, sets: int = 60, unseen: int = 0) -> list[list[Card]]:
+    known = [*(one.term for one in vocabulary_of(run)), *(f"unseen {number}" for number in range(unseen))]
+    return [drawn(run, Design(20, 5, (), 4, 0, 5, seed), known, 0.05) for seed in range(sets)]
+
+
+def test_a_card_shows_the_images_its_neuron_responds_to_most(phantom: mcd.Dissection, written: Written) -> None:
+    key, shown = written.key, images_of(written.page)
+    assert len(shown) == len(key.cards) == 20
+    for card, images in zip(key.cards[:6], shown, strict=False):
+        top = phantom.top_images(card.layer, card.neuron, 8)["image"].tolist()
+        assert list(card.images) == top
+        small = thumbnails(phantom, [*card.images, *card.low], 64)
+        assert images == list(small.values())
+        responses = phantom.activations(card.layer)[:, card.neuron].numpy()
+        weak = [responses[phantom.image_ids.index(one)] for one in card.low]
+        assert len(weak) == 2
+        assert max(weak) <= np.median(responses)
+
+
+def test_the_key_says_what_the_run_says(phantom: mcd.Dissection, written: Written) -> None:
+    first = phantom.labels[phantom.labels["rank"] == 1].set_index(["layer", "neuron"])
+    groups = Counter(card.group for card in written.key.cards)
+    assert groups == {"above chance": 15, "control": 5}
+    for card in written.key.cards:
+        row = first.loc[card.layer, card.neuron]
+        assert card.label == row["concept"]
+        assert (row["verdict"] in ABOVE) == (card.group == "above chance")
+        assert (row["verdict"] == "chance") == (card.group == "control")
+    for row, card in zip(written.sheet, written.key.cards, strict=True):
+        assert row[card.answer] == card.label
+        assert tuple(row[letter] for letter in "abcde") == card.options
+    table = list(csv.DictReader(io.StringIO((written.folder / "cards-key" / "key.csv").read_text())))
+    assert [(one["layer"], int(one["neuron"]), one["answer"]) for one in table] == [
+        (card.layer, card.neuron, card.answer) for card in written.key.cards
+    ]
+
+
+def test_nothing_that_readers_get_names_neurons_images_or_verdicts(phantom: mcd.Dissection, written: Written) -> None:
+    page, sheet = without_images(written.page), (written.folder / "cards" / "answers.csv").read_text()
+    assert {path.name for path in (written.folder / "cards").iterdir()} == {"cards.html", "answers.csv"}
+    for text in (page, sheet):
+        for word in ("stages", "phantom-mammo", "phantom-clip", "polysemantic", "above chance", "control", "drawn",
+                     *phantom.image_ids, *(one["patient"] for one in phantom.probe_map)):  # fmt: skip
+            assert word not in text
+    before = shown_before_choices(page, written.key.name)
+    assert not any(card.label in before for card in written.key.cards)
+    for images in images_of(written.page):
+        for data in images:
+            opened = Image.open(io.BytesIO(data))
+            assert not opened.getexif()
+            assert not {"exif", "xmp", "icc_profile"} & set(opened.info)
+
+
+def test_cards_look_the_same_whatever_the_labels_are(phantom: mcd.Dissection, written: Written, tmp_path: Path) -> None:
+    """Were labels to decide what is shown before the choices, a reader could tell from it."""
+    terms = sorted({one.term for one in vocabulary_of(phantom)})
+    other = dict(zip(terms, [*terms[1:], terms[0]], strict=True))
+    labels = phantom.labels.assign(concept=[other.get(one, "") for one in phantom.labels["concept"]])
+    renamed = mcd.Dissection(phantom.folder, phantom.manifest, replace(phantom.results, labels=labels))
+    again = cards_of(renamed, tmp_path, low=2)
+    assert [card.label for card in again.key.cards] == [other[card.label] for card in written.key.cards]
+    mine, theirs = (shown_before_choices(one.page, one.key.name) for one in (written, again))
+    assert mine == theirs
+
+
+@pytest.mark.parametrize("unseen", [0, 400])  # concepts that no neuron has: of a large vocabulary, nearly all
+def test_neither_place_nor_frequency_of_a_choice_tells_the_label(phantom: mcd.Dissection, unseen: int) -> None:
+    sets = many_cards(phantom, unseen=unseen)
+    places = Counter(card.answer for cards in sets for card in cards)
+    assert chisquare([places[letter] for letter in "abcde"]).pvalue > 0.001
+    for most in (True, False):
+        guessed = []
+        for cards in sets:
+            seen = Counter(option for card in cards for option in card.options)
+            for card in cards:
+                extreme = (max if most else min)(seen[one] for one in card.options)
+                right = [one for one in card.options if seen[one] == extreme]
+                guessed.append(card.label in right and 1 / len(right))
+        assert abs(np.mean(guessed) - 0.2) < 0.05
+
+
+def test_the_order_of_cards_tells_neither_layer_nor_controls(phantom: mcd.Dissection) -> None:
+    sets = many_cards(phantom)
+    at = [card.number for cards in sets for card in cards if card.group == "control"]
+    assert abs(np.mean(at) - 10.5) < 1.5
+    depth = {layer: number for number, layer in enumerate(phantom.layers)}
+    ranks = [
+        np.corrcoef([card.number for card in cards], [depth[card.layer] for card in cards])[0, 1] for cards in sets
+    ]
+    assert abs(np.mean(ranks)) < 0.15
+    assert all(card.number == number for cards in sets for number, card in enumerate(cards, start=1))
+
+
+def test_no_other_choice_would_be_right_too(phantom: mcd.Dissection) -> None:
+    strong = phantom.labels[phantom.labels["q"] <= 0.05].groupby(["layer", "neuron"])["concept"].agg(set)
+    terms = {one.term for one in vocabulary_of(phantom)}
+    for card in (card for cards in many_cards(phantom, 10) for card in cards):
+        assert len(set(card.options)) == 5
+        assert set(card.options) <= terms
+        assert not (set(card.options) - {card.label}) & strong.get((card.layer, card.neuron), set())
+
+
+def test_the_key_is_for_nobody_else_and_apart(written: Written) -> None:
+    apart = written.folder / "cards-key"
+    assert stat.S_IMODE(apart.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in apart.iterdir()} == {0o600}
+
+
+def test_the_same_seed_makes_the_same_cards_and_another_others(
+    phantom: mcd.Dissection, written: Written, tmp_path: Path
+) -> None:
+    same, other = cards_of(phantom, tmp_path / "a", low=2), cards_of(phantom, tmp_path / "b", low=2, seed=1)
+    assert same.page == written.page
+    assert same.sheet == written.sheet
+    assert same.key == written.key
+    assert other.key.name != written.key.name
+    assert [card.neuron for card in other.key.cards] != [card.neuron for card in written.key.cards]
+
+
+def test_layers_count_controls_and_choices_are_those_asked_for(phantom: mcd.Dissection, tmp_path: Path) -> None:
+    made = cards_of(phantom, tmp_path, layers="stages.2, stages.3", count=10, controls=0.3, images=3, choices=3).key
+    assert {card.layer for card in made.cards} == {"stages.2", "stages.3"}
+    assert Counter(card.group for card in made.cards) == {"above chance": 7, "control": 3}
+    assert {(len(card.images), len(card.low), len(card.options)) for card in made.cards} == {(3, 0, 3)}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"count": 1000}, "750 neurons whose label is above chance are wanted"),
+        (
+            {"layers": "head", "controls": 0.8, "count": 10},
+            "8 neurons whose label is not above chance are wanted, and the run has 1",
+        ),
+        ({"layers": "stages.9"}, "no dissected layer is called 'stages.9'"),
+    ],
+)
+def test_what_a_run_cannot_give_is_said(
+    phantom: mcd.Dissection, tmp_path: Path, options: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        cards_of(phantom, tmp_path, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_that_may_show_patients_are_copied_only_on_request(
+    tmp_path: Path, hostile: mcd.Dissection, phantom: mcd.Dissection, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    with pytest.raises(UsageError, match="may show patients"):
+        cards_of(hostile, tmp_path)
+    assert not list(tmp_path.iterdir())
+    asked = cards_of(hostile, tmp_path, copy_images=True, count=4, controls=0.99, choices=2, images=3)
+    assert "pass them on only if you may" in asked.page
+    with pytest.raises(UsageError, match="30 images a card are more than the 24 of the run"):
+        cards_of(hostile, tmp_path, copy_images=True, count=4, controls=0.99, images=30)
+    monkeypatch.setattr(PhantomDataset, "against_copies", "the phantom's terms forbid it")
+    against = cards_of(phantom, tmp_path / "b")
+    assert "Do not pass these cards on" in against.page
+    assert "the phantom's terms forbid it." in Parsed(against.folder / "cards" / "cards.html").text
+    assert "the phantom's terms forbid it" in capsys.readouterr().err
+
+
+def test_hostile_concepts_are_text_on_page_and_sheet(tmp_path: Path) -> None:
+    run = hostile_run(tmp_path, keep_identifiers=True)
+    labels = run.labels.assign(verdict=["above chance" if one else "" for one in run.labels["verdict"]])
+    loud = mcd.Dissection(run.folder, run.manifest, replace(run.results, labels=labels))
+    made = cards_of(loud, tmp_path / "cards", copy_images=True, count=6, controls=0, choices=4, images=2)
+    page = Parsed(made.folder / "cards" / "cards.html")
+    assert not page.inside["script"]
+    assert {name for name, _ in page.elements} & {"script", "b"} == set()
+    assert all(set(attributes) <= {"src", "alt"} for name, attributes in page.elements if name == "img")
+    assert all(one in page.text for one in HOSTILE)
+    assert "Jane" not in without_images(made.page)
+    assert "'=1+1" in {cell for row in made.sheet for cell in row.values()}
+    assert not any(cell.startswith("=") for row in made.sheet for cell in row.values())
+
+
+def test_answers_are_never_written_over(phantom: mcd.Dissection, tmp_path: Path) -> None:
+    made = cards_of(phantom, tmp_path, count=4)
+    cards_of(phantom, tmp_path, count=4)
+    sheet = tmp_path / "cards" / "answers.csv"
+    sheet.write_bytes(made.answers("mine.csv", {}).read_bytes())
+    with pytest.raises(UsageError, match="may hold answers"):
+        cards_of(phantom, tmp_path, count=4)
+    assert "a, " in sheet.read_text(encoding="utf-8")

@@ -1,0 +1,167 @@
+"""``mcd cards score``: the right counts with their chance, and one clear message for sheets that are not whole."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from scipy.stats import binom
+from tests.conftest import Outcome
+from tests.plugins.cards.conftest import Written, cards_of
+
+import mcd
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def study(written: Written, tmp_path: Path) -> Written:
+    shutil.copytree(written.folder, tmp_path / "study")
+    return Written(tmp_path / "study")
+
+
+def wrong_letter(study: Written, number: int) -> str:
+    return "a" if study.key.cards[number - 1].answer != "a" else "b"
+
+
+def missed(study: Written, count: int, group: str = "above chance") -> dict[int, str]:
+    numbers = [card.number for card in study.key.cards if card.group == group][:count]
+    return {number: wrong_letter(study, number) for number in numbers}
+
+
+def test_a_reader_is_held_against_guessing(mcd_command: Run, study: Written) -> None:
+    sheet = study.answers("anna.csv", {**missed(study, 3), **missed(study, 4, "control")})
+    done = mcd_command("cards", "score", study.folder / "cards-key", sheet, "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    above, control, everything = found["correct"]
+    assert (above["group"], above["cards"], above["correct"]) == ("above chance", 15, 12)
+    assert above["p"] == pytest.approx(binom.sf(11, 15, 0.2))
+    assert (above["low"], above["high"]) == pytest.approx((0.5191, 0.9567), abs=1e-4)  # published tables: 12 of 15
+    assert (control["cards"], control["correct"], control["share"]) == (5, 1, 0.2)
+    assert control["p"] == pytest.approx(1 - 0.8**5)
+    assert (everything["cards"], everything["correct"]) == (20, 13)
+    assert found["agreement"] == []
+    assert found["kappa"] is None
+    assert sum(one["answers"][0]["correct"] for one in found["cards"]) == 13
+    assert found["cards"][0]["answers"][0]["free_text"] == 'a, "b"\nc'
+
+
+def test_two_readers_are_compared_and_all_of_it_fits_80_columns(mcd_command: Run, study: Written) -> None:
+    anna = study.answers("anna.csv", missed(study, 3), confidence="5")
+    ben = study.answers("ben.csv", missed(study, 5), confidence="2")
+    done = mcd_command("cards", "score", study.folder / "cards-key" / "key.json", anna, ben)
+    assert done.code == 0, done.err
+    assert max(map(len, done.out.splitlines())) <= 80
+    for said in ("20 cards, 5 choices each; guessing is right in 20%", "12 of 15", "10 of 15", "mean of readers",
+                 "Cohen's kappa", "Images (n): 100", "Patients: 25", "Top images (k): 100", "exact binomial",
+                 "note: q is held within each layer"):  # fmt: skip
+        assert said in done.out
+    found = json.loads(mcd_command("cards", "score", study.folder / "cards-key", anna, ben, "--json").out)
+    same = {one["group"]: one for one in found["agreement"]}
+    assert same["above chance"]["same"] == pytest.approx(13 / 15)
+    assert same["control"]["kappa"] == 1.0
+    assert same["all cards"]["low"] < same["all cards"]["kappa"] < 1
+    mean = [one for one in found["correct"] if one["reader"] == "mean of readers"]
+    assert mean[0]["share"] == pytest.approx(11 / 15)
+    assert mean[0]["p"] is None
+    assert found["confidence"][0] == {"reader": "anna", "correct": 5, "wrong": 5, "above": 5, "control": 5}
+
+
+def test_three_readers_have_fleiss_kappa(mcd_command: Run, study: Written) -> None:
+    sheets = [study.answers(f"{name}.csv", missed(study, count)) for name, count in (("a", 0), ("b", 2), ("c", 4))]
+    done = mcd_command("cards", "score", study.folder / "cards-key", *sheets)
+    assert done.code == 0, done.err
+    assert "Agreement of 3 readers beyond chance (Fleiss' kappa)" in done.out
+    again = mcd_command("cards", "score", study.folder / "cards-key", *sheets)
+    assert again.out == done.out
+
+
+def spoiled(sheet: Path, change: Callable[[list[list[str]]], object]) -> Path:
+    with sheet.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    change(rows)
+    with sheet.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return sheet
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rows: rows[3].__setitem__(3, "f"), "line 6, card 3: choice 'f' is none of a, b, c, d, e"),
+        (lambda rows: rows[1].__setitem__(3, ""), "line 2, card 1: no choice"),
+        (lambda rows: rows[2].__setitem__(4, "6"), "line 4, card 2: confidence '6' is none of 1 to 5"),
+        (lambda rows: rows[1].__setitem__(4, " "), "line 2, card 1: no confidence (1 to 5)"),
+        (lambda rows: rows.pop(4), "no row for card 4"),
+        (lambda rows: rows.insert(2, list(rows[1])), "line 4: card 1 was answered in line 2 already"),
+        (lambda rows: rows.append([rows[1][0], "99", "", "a", "1"]), "line 42: there is no card '99'"),
+        (lambda rows: rows[1].__setitem__(0, "0ther"), "line 2: the answer is to set '0ther'"),
+        (lambda rows: rows[0].__setitem__(3, "answer"), "line 1: no column choice"),
+    ],
+)
+def test_what_is_wrong_with_a_sheet_is_said_with_its_line(
+    mcd_command: Run, study: Written, change: Callable[[list[list[str]]], object], said: str
+) -> None:
+    sheet = spoiled(study.answers("anna.csv", {}), change)
+    done = mcd_command("cards", "score", study.folder / "cards-key", sheet)
+    assert done.code == 4
+    assert f"{sheet}, {said}" in done.err or f"{sheet}: {said}" in done.err
+    assert done.err.count("error:") == 1
+    assert done.out == ""
+
+
+def test_a_blank_sheet_is_said_in_few_lines(mcd_command: Run, study: Written) -> None:
+    done = mcd_command("cards", "score", study.folder / "cards-key", study.folder / "cards" / "answers.csv")
+    assert done.code == 4
+    assert "is not complete:\n  line 2, card 1: no choice\n" in done.err
+    assert len(done.err.splitlines()) < 15
+
+
+def test_sheets_as_spreadsheets_save_them_are_read(mcd_command: Run, study: Written) -> None:
+    sheet = study.answers("anna.csv", {})
+    with sheet.open(newline="", encoding="utf-8") as file:
+        rows = [[cell.upper() if at == 3 and number else cell for at, cell in enumerate(row)]
+                for number, row in enumerate(csv.reader(file))]  # fmt: skip
+    with sheet.open("w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file, delimiter=";", lineterminator="\r\n").writerows([*rows, [""] * 10])
+    done = mcd_command("cards", "score", study.folder / "cards-key", sheet)
+    assert done.code == 0, done.err
+    assert "20 of 20" in done.out
+    sheet.write_bytes("set,card,free_text,choice,confidence\nx,1,gro\xdf,a,1\n".encode("latin-1"))
+    refused = mcd_command("cards", "score", study.folder / "cards-key", sheet)
+    assert refused.code == 4
+    assert "save the sheet as CSV UTF-8" in refused.err
+
+
+def test_another_key_a_missing_one_and_one_sheet_twice_are_refused(
+    mcd_command: Run, study: Written, phantom: mcd.Dissection, tmp_path: Path
+) -> None:
+    sheet = study.answers("anna.csv", {})
+    other = cards_of(phantom, tmp_path / "other", seed=3)
+    refused = mcd_command("cards", "score", other.folder / "cards-key", sheet)
+    assert refused.code == 4
+    assert f"the key is that of set '{other.key.name}'" in refused.err
+    assert mcd_command("cards", "score", tmp_path, sheet).code == 4
+    assert "is not a key of cards" in mcd_command("cards", "score", sheet, sheet).err
+    twice = mcd_command("cards", "score", study.folder / "cards-key", sheet, sheet)
+    assert twice.code == 2
+    assert "given twice" in twice.err
+    assert mcd_command("cards", "score", study.folder / "cards-key").code == 2
+
+
+def test_cards_come_from_the_command_line(mcd_command: Run, phantom: mcd.Dissection, tmp_path: Path) -> None:
+    done = mcd_command("report", phantom.folder, "--reporter", "cards", "--reporter-arg", "count=4",
+                       "--reporter-arg", 'layers=["head"]', "--reporter-arg", "controls=0", "-o", tmp_path)  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.out.splitlines() == [
+        f"written: {tmp_path / name}"
+        for name in ("cards/cards.html", "cards/answers.csv", "cards-key/key.json", "cards-key/key.csv")
+    ]
+    several = mcd_command("report", phantom.folder, phantom.folder, "--reporter", "cards", "-o", tmp_path / "b")
+    assert several.code == 2
+    assert "cards" in mcd_command("--help").out

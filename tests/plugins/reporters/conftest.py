@@ -1,0 +1,24 @@
+"""Runs that summaries are made of: the phantom's, one of another model, and one full of hostile names."""
+
+from __future__ import annotations
+
+import pytest
+from tests.plugins.explorer.conftest import hostile, phantom
+
+import mcd
+
+__all__ = ["hostile", "phantom"]
+
+
+def small_run(model: str, place: pytest.TempPathFactory, **settings: object) -> mcd.Dissection:
+    options: dict[str, object] = {
+        "layers": ["stages.3"], "concepts": "phantom",
+        "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 30}}, **settings,
+    }  # fmt: skip
+    return mcd.dissect(model, dataset={"plugin": "phantom", "options": {"patients": 25}},
+                       output=place.mktemp("small") / "run", progress=False, workers=0, **options)  # type: ignore[arg-type]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def two_models(tmp_path_factory: pytest.TempPathFactory) -> list[mcd.Dissection]:
+    return [small_run("phantom-mammo", tmp_path_factory), small_run("phantom-clip", tmp_path_factory)]

@@ -1,0 +1,92 @@
+"""``mcd figures``: figures of stored runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mcd.cli import State
+from mcd.cli.flags import plugin_file_flag
+
+__all__ = ["figures"]
+
+
+@click.command()
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN [RUN…]")
+@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Where they go.")
+@click.option("--only", multiple=True, metavar="NAME",
+              help="Which: depth, scores, emergence, above, categories, specialisation, coverage, null, controls, "
+                   "top-images. Repeatable.  [default: all that apply]")  # fmt: skip
+@click.option("--format", "kind", type=click.Choice(["png", "svg", "pdf"]), default="png", show_default=True,
+              help="Pixels, or what stays sharp at any size.")  # fmt: skip
+@click.option("--layers", multiple=True, metavar="PATTERN", help="Which layers are shown. Repeatable.")
+@click.option("--neuron", "neurons", multiple=True, metavar="LAYER:NUMBER",
+              help="Whose top images are shown. Repeatable.")  # fmt: skip
+@click.option("--copy-images", is_flag=True,
+              help="Show top images though the data set does not say that they may be copied: only if you may.",
+              )  # fmt: skip
+@click.option("--threshold", type=click.Choice(["local", "global"]),
+              help="Count neurons by the published rule instead of q, and draw its scores. It is no test of "
+                   "significance.")  # fmt: skip
+@click.option("--match", type=click.Choice(["identity", "hungarian"]), default="identity", show_default=True,
+              help="How neurons of equally wide layers are paired, as in mcd compare.")  # fmt: skip
+@click.option("--bootstrap", type=click.IntRange(min=0), default=200, show_default=True, metavar="N",
+              help="How often patients are drawn anew for intervals; 0 leaves them out.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides which are drawn.")
+@plugin_file_flag
+@click.pass_context
+def figures(
+    ctx: click.Context, /, runs: tuple[Path, ...], output: Path, only: tuple[str, ...], kind: str,
+    layers: tuple[str, ...], neurons: tuple[str, ...], copy_images: bool, threshold: str | None, match: str,
+    bootstrap: int, seed: int,
+) -> None:  # fmt: skip
+    """Draw figures of one stored run, or of several side by side.
+
+    \b
+    mcd figures runs/x -o figures
+    mcd figures runs/general runs/mammo -o figures --format pdf
+    mcd figures runs/x -o figures --only top-images --neuron stages.3:17
+
+    Writes all that apply, and says which do not and why. The first run is the reference.
+    """  # noqa: D301 -- \b keeps click from rewrapping
+    from typing import cast
+
+    from mcd.calibration.thresholds import PublishedRule
+    from mcd.comparison import Settings
+    from mcd.comparison.changes import Matching
+    from mcd.dissection import load
+    from mcd.errors import UsageError
+    from mcd.figures import Drawn, Wanted, draw, figure_bytes, prepare
+    from mcd.figures.catalogue import check_names
+    from mcd.figures.drawing import Format
+    from mcd.files import write_atomically
+
+    if not runs:
+        raise UsageError("no run given", "mcd figures RUN -o DIR")
+    check_names(only)
+    wanted = Wanted(layers, tuple(map(_neuron, neurons)), copy_images)
+    settings = Settings(match=cast("Matching", match), rule=cast("PublishedRule | None", threshold),
+                        resamples=bootstrap, seed=seed)  # fmt: skip
+    material = prepare([load(run) for run in runs], settings, ctx.ensure_object(State).host)
+    for note in material.comparison.notes:
+        click.echo(f"note: {note}", err=True)
+    for one in draw(material, wanted, only):
+        if isinstance(one, Drawn):
+            path = output / f"{one.name}.{kind}"
+            write_atomically(path, figure_bytes(one.figure, cast("Format", kind)))
+            click.echo(f"written: {path}")
+        elif only:
+            raise one.reason
+        else:
+            hint = f" ({one.reason.hint})" if one.reason.hint else ""
+            click.echo(f"not drawn: {one.name}: {one.reason.message}{hint}")
+
+
+def _neuron(text: str) -> tuple[str, int]:
+    from mcd.errors import UsageError
+
+    layer, colon, number = text.rpartition(":")
+    if not (colon and layer and number.isdecimal()):
+        raise UsageError(f"--neuron {text}: not a layer and a number", "write --neuron LAYER:NUMBER")
+    return layer, int(number)

@@ -1,0 +1,163 @@
+"""All figures by name: which runs they apply to, drawn one after the other, or why not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from mcd.errors import DataError, MCDError, UnknownNameError, UsageError, nearest
+from mcd.figures.chance import controls, null
+from mcd.figures.change import specialisation
+from mcd.figures.images import Neuron, top_images
+from mcd.figures.lines import depth
+from mcd.figures.material import Material
+from mcd.figures.matrix import coverage
+from mcd.figures.shares import above, categories
+
+__all__ = ["FIGURES", "Drawn", "Refused", "Wanted", "check_names", "draw"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What figures show.
+
+    Parameters
+    ----------
+    layers
+        Patterns that pick layers.
+    neurons
+        Layer and number of those whose top images are drawn.
+    copy_images
+        See `top_images`.
+    """
+
+    layers: tuple[str, ...] = ()
+    neurons: tuple[Neuron, ...] = ()
+    copy_images: bool = False
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure, and the name of its file without an ending."""
+
+    name: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The name of a figure that could not be drawn, and why."""
+
+    name: str
+    reason: MCDError
+
+
+_Draw = Callable[[Material, str, Wanted], Figure]
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a figure shows, whether it is one for each run or each change, and how it is drawn."""
+
+    summary: str
+    draw: _Draw
+    each: str = ""
+
+
+def _above(material: Material, run: str, wanted: Wanted) -> Figure:
+    ruled = len(material.comparison.rule) > 0
+    return above(material, wanted.layers, "published" if ruled else "q")
+
+
+_KINDS: dict[str, _Kind] = {
+    "depth": _Kind("mean z of first labels over depth (4A)",
+                   lambda material, run, wanted: depth(material, "z", wanted.layers)),
+    "scores": _Kind("mean score of first labels over depth, as the paper has it (4A)",
+                    lambda material, run, wanted: depth(material, "score", wanted.layers)),
+    "emergence": _Kind("different concepts over depth",
+                       lambda material, run, wanted: depth(material, "concepts", wanted.layers)),
+    "above": _Kind("neurons above chance, mammographic or not (4B)", _above),
+    "categories": _Kind("categories of first labels above chance, layer by layer (4C)",
+                        lambda material, run, wanted: categories(material, wanted.layers)),
+    "specialisation": _Kind("what another run gains and loses by category",
+                            lambda material, run, wanted: specialisation(material, run or None), "other run"),
+    "coverage": _Kind("concepts by layers: which are carried where",
+                      lambda material, run, wanted: coverage(material, run, wanted.layers), "run"),
+    "null": _Kind("first labels against chance", lambda material, run, wanted: null(material, run, wanted.layers),
+                  "run"),
+    "controls": _Kind("a run beside its controls",
+                      lambda material, run, wanted: controls(material, run, wanted.layers), "run"),
+    "top-images": _Kind("images that neurons respond to most",
+                        lambda material, run, wanted: top_images(
+                            material, wanted.neurons, run, layers=wanted.layers, copy_images=wanted.copy_images),
+                        "run"),
+}  # fmt: skip
+
+FIGURES: dict[str, str] = {name: kind.summary for name, kind in _KINDS.items()}
+"""What each figure shows, by name."""
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Make sure that there are figures of these names.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is none.
+    """
+    for name in names:
+        if name not in _KINDS:
+            raise UnknownNameError(f"no figure is called '{name}'", nearest(name, _KINDS))
+
+
+def draw(material: Material, wanted: Wanted | None = None, only: Sequence[str] = ()) -> Iterator[Drawn | Refused]:
+    """Yield every figure that applies, and why others do not.
+
+    Parameters
+    ----------
+    wanted
+        What they show.
+    only
+        Names of those wanted, see `FIGURES`; all by default.
+
+    Raises
+    ------
+    UnknownNameError
+        When no figure has such a name, or a pattern picks no layer.
+    """
+    wanted = wanted or Wanted()
+    check_names(only)
+    for name, kind in _KINDS.items():
+        if only and name not in only:
+            continue
+        for run, suffix in _runs(material, kind):
+            called = f"{name}{suffix}"
+            try:
+                yield Drawn(called, kind.draw(material, run, wanted))
+            except UnknownNameError:
+                raise
+            except (UsageError, DataError) as error:
+                yield Refused(called, error)
+
+
+def _runs(material: Material, kind: _Kind) -> list[tuple[str, str]]:
+    """Return of which run each drawing is, and what its name ends in."""
+    names = list(material.comparison.heading.runs["run"])
+    if kind.each == "run":
+        chosen = names
+    elif kind.each == "other run" and len(names) > 2:
+        chosen = names[1:]
+    else:
+        return [("", "")]
+    if len(chosen) == 1:
+        return [(chosen[0], "")]
+    return [(name, f"-{plain}") for name, plain in zip(chosen, _plain(chosen), strict=True)]
+
+
+def _plain(names: Sequence[str]) -> list[str]:
+    """Return names that files can have, each different."""
+    found = [re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") for name in names]
+    return found if len(set(found)) == len(found) and all(found) else [f"{at}" for at in range(1, len(names) + 1)]

@@ -1,0 +1,173 @@
+"""How every figure looks, and how it becomes a file: colours, letters, captions, the same bytes each time."""
+
+from __future__ import annotations
+
+import functools
+import io
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Literal, ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend import Legend
+
+from mcd.comparison.heading import FEW_IMAGES, Heading
+
+__all__ = ["BLUE", "FAINT", "FORMATS", "GREEN", "INK", "LETTER", "MUTED", "ORANGE", "PURPLE", "RUNS", "SKY", "SMALL",
+           "VERMILLION", "WIDTH", "YELLOW", "Format", "Style", "canvas", "figure_bytes", "finish", "key", "light",
+           "styled", "tidy"]  # fmt: skip
+
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+SKY, VERMILLION, YELLOW = "#56B4E9", "#D55E00", "#F0E442"
+"""Okabe & Ito, Color universal design, 2008: told apart whatever colours an eye sees."""
+INK, MUTED, FAINT = "#1a1a1a", "#5f5f5f", "#dcdcdc"
+
+WIDTH = 7.0
+"""Inches: two columns of most journals."""
+SMALL = 7.0
+"""Points: no letter is smaller."""
+
+Format = Literal["png", "svg", "pdf"]
+FORMATS: tuple[Format, ...] = ("png", "svg", "pdf")
+
+Style = tuple[str, str, str]
+"""Colour, marker and line of a run."""
+RUNS: tuple[Style, ...] = (
+    (BLUE, "o", "-"), (ORANGE, "s", "--"), (INK, "^", "-."), (PURPLE, "D", ":"), (GREEN, "v", "-"), (SKY, "P", "--"),
+    (VERMILLION, "X", "-."),
+)  # fmt: skip
+"""Of runs in turn. The first three are dark, light and black in print without colour."""
+
+_RC: dict[str, object] = {
+    "font.family": "DejaVu Sans", "font.size": 8.0, "axes.titlesize": 8.0, "axes.labelsize": 8.0,
+    "xtick.labelsize": SMALL, "ytick.labelsize": SMALL, "legend.fontsize": SMALL, "figure.titlesize": 9.0,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED,
+    "xtick.labelcolor": INK, "ytick.labelcolor": INK, "axes.linewidth": 0.6, "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6, "hatch.linewidth": 0.5, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.titlelocation": "left", "legend.frameon": False, "figure.facecolor": "white", "savefig.facecolor": "white",
+    "svg.hashsalt": "mcd", "pdf.fonttype": 42, "path.simplify": True, "axes.unicode_minus": True,
+    "text.usetex": False, "text.parse_math": False,
+}  # fmt: skip
+
+LETTER = 0.56 * SMALL / 72
+"""Inches that a small letter takes, on average and with something to spare."""
+
+P = ParamSpec("P")
+
+
+def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Have a function draw in our style, whatever style the session is set to."""
+
+    @functools.wraps(function)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(_RC)  # type: ignore[arg-type]  # the stubs know keys by literal
+            return function(*args, **kwargs)
+
+    return drawn
+
+
+def canvas(height: float, rows: int = 1, columns: int = 1, *, width: float = WIDTH, sharey: bool = False,
+           ratios: Sequence[float] | None = None) -> tuple[Figure, list[Axes]]:  # fmt: skip
+    """Return a figure and its axes, row by row; sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    found = figure.subplots(rows, columns, squeeze=False, sharey=sharey, width_ratios=ratios)
+    return figure, [axes for axes in np.asarray(found).ravel().tolist() if isinstance(axes, Axes)]
+
+
+def tidy(axes: Axes, along: Literal["x", "y", "none"] = "x") -> None:
+    """Leave thin lines along one direction, behind what is drawn."""
+    axes.set_axisbelow(True)
+    if along != "none":
+        axes.grid(axis=along, color=FAINT, linewidth=0.5)
+    axes.tick_params(length=2.5)
+
+
+def light(colour: str) -> bool:
+    """Say whether black letters are read better on a colour than white ones."""
+    red, green, blue = mpl.colors.to_rgb(colour)
+    return 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
+
+
+def _cautions(heading: Heading) -> list[str]:
+    images = int(heading.runs["images"].min())
+    found = []
+    if images < FEW_IMAGES:
+        found.append(f"Only {images} images: large effects alone can be seen")
+    if (heading.runs["patients"] < 0).any():
+        found.append("Patients are not known: images of one woman count as independent")
+    return found
+
+
+def key(figure: Figure, handles: Sequence[Artist], columns: int = 4) -> None:
+    """Say below the title what stands for what."""
+    width, height = figure.get_size_inches()
+    made = figure.legend(handles=list(handles), ncols=columns, loc="upper left", borderaxespad=0, borderpad=0,
+                         bbox_to_anchor=(0.1 / width, 1 - 0.3 / height))  # fmt: skip
+    made.set_in_layout(False)
+    made.set_gid(f"{-(-len(handles) // columns)} lines")
+
+
+def _height(legend: Legend) -> float:
+    return 0.08 + 0.15 * int(str(legend.get_gid()).split()[0])
+
+
+def finish(figure: Figure, title: str, heading: Heading, *notes: str) -> Figure:
+    """Set the title above a figure, and below it what it rests on and how it is to be read.
+
+    Parameters
+    ----------
+    heading
+        What went in: probe set, images, patients, k, scorer, null, q.
+    notes
+        What is said of this figure in particular, whole sentences without their full stop.
+    """
+    width, height = figure.get_size_inches()
+    letters = int((width - 0.2) / (0.93 * LETTER))
+    said = [*(note for note in notes if note), *(line[0].upper() + line[1:] for line in heading.lines()),
+            *_cautions(heading)]  # fmt: skip
+    whole = ". ".join(said).replace(" = ", "\u00a0=\u00a0") + "."
+    caption = textwrap.fill(whole, letters, break_on_hyphens=False)
+    lines = caption.count("\n") + 1
+    foot = (lines * SMALL * 1.3 / 72 + 0.12) / height
+    head = (0.28 + sum(_height(one) for one in figure.legends)) / height
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    engine.set(rect=(0, foot, 1, 1 - foot - head), wspace=0.03)
+    figure.text(0.1 / width, 1 - 0.08 / height, title, ha="left", va="top", fontsize=9.0, fontweight="bold",
+                in_layout=False)  # fmt: skip
+    figure.text(0.1 / width, 0.06 / height, caption, ha="left", va="bottom", fontsize=SMALL, color=MUTED,
+                linespacing=1.3, gid="caption", in_layout=False)  # fmt: skip
+    figure.set_label(title)
+    return figure
+
+
+def figure_bytes(figure: Figure, kind: Format = "png", dpi: int = 200) -> bytes:
+    """Return a figure as a file; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    kind
+        ``png``, or one of the two that stay sharp at any size: ``svg``, ``pdf``.
+    dpi
+        Dots an inch of a PNG, and of images within the others.
+    """
+    title = str(figure.get_label())
+    captions = [text.get_text().replace("\n", " ") for text in figure.texts if text.get_gid() == "caption"]
+    metadata: dict[Format, dict[str, str | None]] = {
+        "png": {"Software": None, "Title": title, "Description": " ".join(captions)},
+        "svg": {"Date": None, "Title": title, "Description": " ".join(captions)},
+        "pdf": {"CreationDate": None, "Title": title, "Subject": " ".join(captions)},
+    }
+    out = io.BytesIO()
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)  # type: ignore[arg-type]
+        figure.savefig(out, format=kind, dpi=dpi, metadata=metadata[kind])
+    return out.getvalue()

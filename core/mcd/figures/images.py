@@ -1,0 +1,147 @@
+"""The images that neurons respond to most, where they may be copied."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import PIL.Image
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mcd.api.dataset import Dataset
+from mcd.dissection import Dissection
+from mcd.errors import DataError, UsageError
+from mcd.extraction.layers import match_layers
+from mcd.figures.axes import short, spread
+from mcd.figures.drawing import FAINT, MUTED, SMALL, WIDTH, canvas, finish, styled
+from mcd.figures.material import Material
+from mcd.thumbnails import data_set_of, thumbnails
+
+__all__ = ["top_images"]
+
+Neuron = tuple[str, int]
+
+_SIZE = 360
+"""Pixels of the longer side of an image."""
+_ROWS = 4
+_SAID = 1.5
+"""Inches for what is said of a neuron."""
+_LABELS = 3
+_ID = 14
+"""Letters of an id below its image: more would need more room than the image."""
+
+
+@styled
+def top_images(
+    material: Material, neurons: Sequence[Neuron] = (), run: str | None = None, count: int = 5,
+    layers: Sequence[str] = (), *, copy_images: bool = False,
+) -> Figure:  # fmt: skip
+    """Return the images that neurons respond to most, beside their first labels.
+
+    Parameters
+    ----------
+    neurons
+        Layer and number of each; by default of four layers, spread evenly, the one whose first label is furthest above
+        chance.
+    run
+        The first by default.
+    count
+        Images of each.
+    layers
+        Patterns that pick the layers of which neurons are chosen.
+    copy_images
+        Draw images of a data set that does not say that they may be copied: for those who know that they may.
+
+    Raises
+    ------
+    DataError
+        When the images may not be copied, are not there any more, or have changed.
+    UsageError
+        When there is no such neuron, or none to choose.
+    """
+    name = material.name(run)
+    dissection = material.runs[name]
+    shown = list(neurons) or _outstanding(dissection, layers)
+    dataset = data_set_of(dissection)
+    if not dataset.images_may_be_copied and not copy_images:
+        raise DataError(f"images of {name} may not be copied: {_reason(dataset)}", _hint(dataset))
+    found = [dissection.top_images(layer, number, count) for layer, number in shown]
+    wanted = dict.fromkeys(image for table in found for image in table["image"])
+    copies = thumbnails(dissection, list(wanted), _SIZE, dataset=dataset)
+    columns = max(len(table) for table in found)
+    one = (WIDTH - _SAID) / columns
+    figure, panels = canvas(0.9 + len(shown) * (one * _tallest(copies) + 0.35), len(shown), columns + 1,
+                            ratios=[_SAID, *[one] * columns])  # fmt: skip
+    for row, ((layer, number), table) in enumerate(zip(shown, found, strict=True)):
+        line = panels[row * (columns + 1) : (row + 1) * (columns + 1)]
+        for axes in line:
+            axes.axis("off")
+        _said(line[0], dissection, layer, number)
+        values = zip(table["image"].tolist(), table["activation"].tolist(), strict=True)
+        for axes, (image, activation) in zip(line[1:], values, strict=False):
+            _image(axes, copies.get(image, b""), image, activation)
+    warned = dataset.against_copies or ("" if dataset.images_may_be_copied else "they may show patients")
+    return finish(figure, f"What neurons of {name} respond to most", material.comparison.heading,
+                  "Below each image its id and the neuron's activation", "Labels with z and q; the dissector gave them "
+                  "by more images than these",
+                  f"Do not pass this figure on: it holds copies of images, and {warned}" if warned else "")  # fmt: skip
+
+
+def _reason(dataset: Dataset) -> str:
+    return dataset.against_copies or "the data set does not say that they may, and they may show patients"
+
+
+def _hint(dataset: Dataset) -> str:
+    return "" if dataset.against_copies else "where you may, say so: --copy-images"
+
+
+def _outstanding(dissection: Dissection, patterns: Sequence[str]) -> list[Neuron]:
+    """Return of some layers the neuron whose first label is furthest above chance."""
+    names = match_layers(patterns, dissection.layers) if patterns else dissection.layers
+    labels = dissection.labels
+    first = labels[(labels["rank"] == 1) & ~labels["verdict"].isin(["", "chance"])]
+    there = [layer for layer in names if (first["layer"] == layer).any()]
+    if not there:
+        raise UsageError("no neuron stands above chance", "choose some: --neuron LAYER:NUMBER")
+    found = []
+    for layer in spread(there, _ROWS):
+        rows = first[first["layer"] == layer].sort_values(["z", "neuron"], ascending=[False, True], kind="stable")
+        found.append((layer, int(rows["neuron"].iloc[0])))
+    return found
+
+
+def _tallest(copies: Mapping[str, bytes]) -> float:
+    """Return the height of the tallest image, in widths."""
+    tall = 1.0
+    for data in copies.values():
+        with PIL.Image.open(io.BytesIO(data)) as image:
+            tall = max(tall, image.height / image.width)
+    return min(tall, 2.0)
+
+
+def _said(axes: Axes, dissection: Dissection, layer: str, number: int) -> None:
+    labels = dissection.labels
+    rows = labels[(labels["layer"] == layer) & (labels["neuron"] == number)]
+    status = rows["status"].iloc[0]
+    rows = rows[rows["rank"].notna()].sort_values("rank").head(_LABELS)
+    lines = [f"{concept}\n   z {z:.1f}, q {q:.2g}" for concept, z, q in
+             zip(rows["concept"].tolist(), rows["z"].tolist(), rows["q"].tolist(), strict=True)]  # fmt: skip
+    axes.text(0, 1, f"{short(layer, 22)}\nneuron {number}", transform=axes.transAxes, va="top", fontsize=8,
+              fontweight="bold", linespacing=1.3)  # fmt: skip
+    axes.text(0, 0.8, "\n".join(lines) or str(status), transform=axes.transAxes, va="top", fontsize=SMALL,
+              linespacing=1.35)  # fmt: skip
+
+
+def _image(axes: Axes, data: bytes, name: str, activation: float) -> None:
+    if data:
+        with PIL.Image.open(io.BytesIO(data)) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        axes.imshow(pixels, interpolation="lanczos", interpolation_stage="data")
+        axes.set_anchor("N")
+    else:
+        axes.text(0.5, 0.5, "cannot be read\nany more", transform=axes.transAxes, ha="center", va="center",
+                  fontsize=SMALL, color=MUTED, bbox={"facecolor": FAINT, "edgecolor": "none"})  # fmt: skip
+    axes.text(0.5, -0.03, f"{short(name, _ID)}\n{activation:.3g}", transform=axes.transAxes, ha="center", va="top",
+              fontsize=SMALL, linespacing=1.2)  # fmt: skip

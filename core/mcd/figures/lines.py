@@ -1,0 +1,144 @@
+"""A measure of every layer over depth: the paper's figure 4A, on a scale that may be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from mcd.errors import UsageError
+from mcd.figures.axes import DEPTH, Below, chosen, layers_of, runs_of, same_layers, width_of
+from mcd.figures.drawing import RUNS, Style, canvas, finish, key, styled, tidy
+from mcd.figures.material import Material
+
+__all__ = ["Measure", "depth", "interval_note"]
+
+_INCHES = 6.2
+"""How wide the axes are, about."""
+Measure = Literal["z", "share", "concepts", "score"]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    column: str
+    label: str
+    title: str
+    note: str = ""
+
+
+_MEASURES: dict[Measure, _Drawn] = {
+    "z": _Drawn("mean_z", "mean z of first labels", "How far first labels stand from chance, over depth",
+                "z: deviations from what neurons that respond to nothing reach"),
+    "share": _Drawn("share", "neurons above chance", "Neurons with a first label above chance, over depth"),
+    "concepts": _Drawn("concepts", "different concepts", "Different concepts that first labels name, over depth",
+                       "First labels above chance; a wider layer has room for more"),
+    "score": _Drawn("mean_score", "mean score of first labels", "Mean similarity of first labels, over depth"),
+}  # fmt: skip
+
+_NOT_COMPARABLE = ("Scores of {} are on a scale of their own layer and model: differences may come from that alone, "
+                   "and no height tells labels from chance")  # fmt: skip
+
+
+@styled
+def depth(material: Material, measure: Measure = "z", layers: Sequence[str] = ()) -> Figure:
+    """Return a line for each run, over its layers in the order of the model; figure 4A of the paper.
+
+    Where runs have other layers, they are drawn over depth: 0 the first dissected layer, 1 the last.
+
+    Parameters
+    ----------
+    measure
+        ``"z"``: mean z of first labels. ``"share"``: neurons whose first label stands above chance. ``"concepts"``: how
+        many different concepts these name. ``"score"``: the mean score of first labels, which is what the paper draws;
+        of a scorer whose scores may not be compared it needs ``Settings(rule=…)``, and says so below the figure.
+    layers
+        Patterns that pick layers; all of them by default.
+
+    Raises
+    ------
+    UsageError
+        When the scores may not be compared, or no layer is left.
+    """
+    drawn = _MEASURES[measure]
+    table = chosen(_scored(material) if measure == "score" else material.comparison.layers, layers)
+    by_name = same_layers(table)
+    named = layers_of(table, runs_of(table)[0])
+    below = Below.of(named, _common(table, named), _INCHES) if by_name else None
+    figure, (axes,) = canvas(3.3 + (below.inches if below else 0.15))
+    tidy(axes, "y")
+    for run, style in zip(runs_of(table), _styles(len(runs_of(table))), strict=True):
+        rows = table[table["run"] == run]
+        _line(axes, rows, drawn.column, range(len(rows)) if by_name else rows["depth"].tolist(), run, style)
+    if below:
+        below.write(axes)
+    else:
+        axes.set_xlabel(DEPTH)
+    axes.set_ylabel(drawn.label)
+    _limits(axes, measure)
+    key(figure, axes.get_legend_handles_labels()[0])
+    runs = material.comparison.heading.runs["scorer"].iloc[0]
+    note = _NOT_COMPARABLE.format(runs) if measure == "score" and _incomparable(material) else drawn.note
+    return finish(figure, drawn.title, material.comparison.heading, note, interval_note(material, table, drawn.column))
+
+
+def _styles(count: int) -> list[Style]:
+    return [RUNS[at % len(RUNS)] for at in range(count)]
+
+
+def _line(axes: Axes, rows: pd.DataFrame, column: str, places: Sequence[float], run: str, style: Style) -> None:
+    colour, marker, line = style
+    places = list(places)
+    if f"{column}_low" in rows and rows[f"{column}_low"].notna().any():
+        low, high = (rows[f"{column}_{end}"].to_numpy(float) for end in ("low", "high"))
+        axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.plot(places, rows[column].to_numpy(float), color=colour, marker=marker, linestyle=line, markersize=4,
+              linewidth=1.2, label=run)  # fmt: skip
+
+
+def _common(table: pd.DataFrame, layers: Sequence[str]) -> list[str]:
+    each = table.groupby("layer", sort=False)["neurons"].unique()
+    return [width_of(each[layer].tolist()) for layer in layers]
+
+
+def _limits(axes: Axes, measure: Measure) -> None:
+    if measure == "share":
+        axes.set_ylim(0, 1)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    elif measure == "concepts":
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    elif axes.get_ylim()[0] > 0:
+        axes.set_ylim(bottom=0)
+
+
+def _incomparable(material: Material) -> bool:
+    return bool(material.comparison.layers["mean_score"].isna().all())
+
+
+def _scored(material: Material) -> pd.DataFrame:
+    """Return mean scores by layer: of a scorer that allows it, or as the published rule reckons them."""
+    found = material.comparison
+    if len(found.rule):
+        depths = found.layers[["run", "layer", "depth"]]
+        return found.rule.merge(depths, on=["run", "layer"], how="left", validate="one_to_one")
+    if _incomparable(material):
+        raise UsageError(
+            f"scores of {found.heading.runs['scorer'].iloc[0]} may not be compared across layers or models",
+            "ask for the published rule, which does so all the same: --threshold global",
+        )
+    return found.layers
+
+
+def interval_note(material: Material, table: pd.DataFrame, column: str) -> str:
+    """Return what is said of intervals below a figure."""
+    if f"{column}_low" not in table:
+        return ""
+    if table[f"{column}_low"].isna().all():
+        return "No intervals"
+    unit = "images" if (material.comparison.heading.runs["patients"] < 0).any() else "patients"
+    return f"95 % intervals over {unit}"

@@ -1,0 +1,237 @@
+"""What layers are made of: neurons above a threshold, mammographic or not (4B), and by category (4C)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from mcd.errors import UsageError
+from mcd.figures.axes import (
+    NEURONS,
+    chosen,
+    down,
+    layers_of,
+    match_places,
+    runs_of,
+    same_layers,
+    short,
+    spread,
+    width_of,
+)
+from mcd.figures.drawing import FAINT, INK, LETTER, MUTED, RUNS, SMALL, WIDTH, canvas, finish, key, light, styled, tidy
+from mcd.figures.lines import interval_note
+from mcd.figures.material import Material
+from mcd.figures.palette import colours_of
+
+__all__ = ["above", "categories"]
+
+_LAYERS = 6
+_BAR = 0.15
+"""Inches that a bar takes."""
+
+
+@styled
+def above(material: Material, layers: Sequence[str] = (), threshold: Literal["q", "published"] = "q") -> Figure:
+    """Return neurons above a threshold at some layers, mammographic and not; figure 4B of the paper.
+
+    Bars are shares of all neurons of the layer; beside each stands how many these are.
+
+    Parameters
+    ----------
+    layers
+        Patterns that pick layers of the reference; by default six, spread evenly from the first to the last.
+    threshold
+        ``"q"``: first labels that stand above chance. ``"published"``: those whose score reaches a mean of scores, as
+        ``Settings(rule=…)`` says which; it is no test of significance, which stands below the figure.
+
+    Raises
+    ------
+    UsageError
+        When the published rule was not reckoned, or a pattern picks no layer.
+    """
+    table, note = _ruled(material) if threshold == "published" else (_judged(material), "")
+    places = match_places(table, layers) if layers else spread(list(dict.fromkeys(table["place"])), _LAYERS)
+    table = table[table["place"].isin(places)]
+    runs = runs_of(table)
+    figure, panels = canvas(1.3 + len(places) * (len(runs) * _BAR + 0.13), 1, 2, sharey=True)
+    for axes, part, title in zip(panels, ("mammographic", "other"), ("mammographic", "not mammographic"), strict=True):
+        axes.set_title(title)
+        _bars(axes, table, places, runs, part)
+    names = [_named(table[table["place"] == place]) for place in places]
+    down(panels[0], [name for name, _ in names], [count for _, count in names])
+    panels[0].set_ylabel(NEURONS)
+    panels[1].tick_params(axis="y", labelleft=False, length=0)
+    highest = max(axes.get_xlim()[1] for axes in panels)
+    for axes in panels:
+        axes.set_xlim(0, min(1.0, highest))
+        axes.set_xlabel("share of the layer's neurons")
+    key(figure, [Patch(facecolor=RUNS[at % len(RUNS)][0], label=run) for at, run in enumerate(runs)])
+    what = "whose score reaches the mean of the layer" if note else "with a first label above chance"
+    return finish(figure, f"Neurons {what}, mammographic or not", material.comparison.heading, note,
+                  interval_note(material, table, "mammographic_share"))  # fmt: skip
+
+
+def _judged(material: Material) -> pd.DataFrame:
+    table = material.comparison.layers
+    return chosen(table[table["place"] != ""], ())
+
+
+def _ruled(material: Material) -> tuple[pd.DataFrame, str]:
+    """Return what the published rule keeps, in columns as `layer_table` has them, and what must be said of it."""
+    rule = material.comparison.rule
+    if not len(rule):
+        raise UsageError("the published rule was not reckoned", "--threshold local, or global")
+    table = rule.rename(columns={"kept_mammographic": "mammographic", "kept_other": "other"})
+    for part in ("mammographic", "other"):
+        table[f"{part}_share"] = table[part] / table["neurons"]
+    name = str(rule["rule"].iloc[0])
+    return table, (
+        f"Published rule ({name} threshold): no test of significance; it keeps almost half of the neurons that respond "
+        "to nothing"
+    )
+
+
+def _named(rows: pd.DataFrame) -> tuple[str, str]:
+    """Return the name of a place and how many neurons it has; of layers with other names, each."""
+    return " | ".join(short(str(one), 24) for one in dict.fromkeys(rows["layer"])), width_of(rows["neurons"].tolist())
+
+
+def _bars(axes: Axes, table: pd.DataFrame, places: Sequence[str], runs: Sequence[str], part: str) -> None:
+    tidy(axes)
+    height = 0.84 / len(runs)
+    for at, run in enumerate(runs):
+        rows = table[table["run"] == run].set_index("place")
+        here = [(number, place) for number, place in enumerate(places) if place in rows.index]
+        rows = rows.loc[[place for _, place in here]]
+        y = np.array([number for number, _ in here]) + (at - (len(runs) - 1) / 2) * height
+        share = rows[f"{part}_share"].to_numpy(float)
+        axes.barh(y, share, height * 0.88, color=RUNS[at % len(RUNS)][0], label=run)
+        if f"{part}_share_low" in rows:
+            reach = [np.clip(share - rows[f"{part}_share_low"].to_numpy(float), 0, None),
+                     np.clip(rows[f"{part}_share_high"].to_numpy(float) - share, 0, None)]  # fmt: skip
+            axes.errorbar(share, y, xerr=reach, fmt="none", ecolor=INK, elinewidth=0.8, capsize=1.5,
+                          path_effects=[withStroke(linewidth=2.2, foreground="white")])  # fmt: skip
+        for place, count in zip(y.tolist(), rows[part].tolist(), strict=True):
+            axes.annotate(f"{count}", (1, place), (4, 0), xycoords=axes.get_yaxis_transform(), fontsize=SMALL,
+                          textcoords="offset points", va="center", annotation_clip=False)  # fmt: skip
+    axes.annotate("n", (1, 1), (4, 4), xycoords="axes fraction", textcoords="offset points", fontsize=SMALL,
+                  color=MUTED)  # fmt: skip
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+
+
+@styled
+def categories(
+    material: Material, layers: Sequence[str] = (), level: Literal["broad_category", "category"] = "broad_category",
+    top: int = 6,
+) -> Figure:  # fmt: skip
+    """Return of what categories the first labels above chance are, layer by layer; figure 4C of the paper.
+
+    Bars are shares of all neurons of the layer; numbers within are neurons, and beside each bar how many of how many
+    stand above chance. Colours are those of the published figure, in shades that every eye tells apart; categories
+    that are not mammographic are hatched.
+
+    Parameters
+    ----------
+    layers
+        Patterns that pick layers; all by default.
+    level
+        Broad categories, or categories.
+    top
+        How many of them have a colour of their own; the others are drawn together.
+
+    Raises
+    ------
+    UsageError
+        When a pattern picks no layer.
+    """
+    table = chosen(material.comparison.categories, layers)
+    table = table[table["level"] == level]
+    shown, rest = _most(table, top)
+    colours = colours_of(shown, material.counterparts if level == "broad_category" else {}, _foreign(material, level))
+    runs = runs_of(table)
+    longest = max(len(layers_of(table, run)) for run in runs)
+    figure, panels = canvas(1.6 + longest * 0.18, 1, len(runs))
+    highest = min(1.0, 1.04 * float(table.groupby(["run", "layer"])["share"].sum().max()))
+    inch = max(highest, 0.01) / max(0.3, WIDTH / len(runs) - 1.2)  # of the axis, about
+    for at, (axes, run) in enumerate(zip(panels, runs, strict=True)):
+        _stacks(axes, table[table["run"] == run], shown, colours, material.comparison.layers, inch)
+        axes.set_title(run)
+        axes.set_xlim(0, max(highest, 0.01))
+        axes.set_xlabel("share of neurons")
+        if at and same_layers(table):
+            axes.tick_params(axis="y", labelleft=False)
+    panels[0].set_ylabel(NEURONS)
+    key(figure, [_key(name, *colours[name]) for name in shown], 3)
+    note = f"{rest} more categories together as others" if rest else ""
+    title = f"{'Broad categories' if level == 'broad_category' else 'Categories'} of first labels above chance"
+    return finish(
+        figure,
+        title,
+        material.comparison.heading,
+        note,
+        "Numbers are neurons; a category without one is too small for it",
+    )
+
+
+_OTHERS = "others"
+_Fill = tuple[str, str]
+"""Colour and hatch."""
+
+
+def _most(table: pd.DataFrame, top: int) -> tuple[list[str], int]:
+    """Return the names with most neurons in the order of the vocabulary, others last; and how many these are."""
+    counts = table.groupby("name", sort=False)["neurons"].sum()
+    there = counts[counts > 0].sort_values(ascending=False, kind="stable")
+    if len(there) == top + 1:  # a single other has its own name
+        top += 1
+    kept = set(there.index[:top])
+    names = [str(name) for name in counts.index if name in kept]
+    return ([*names, _OTHERS], len(there) - top) if len(there) > top else (names, 0)
+
+
+def _foreign(material: Material, level: str) -> set[str]:
+    """Return the names of a level that mammographic concepts do not have."""
+    own = set(material.comparison.concepts[level])
+    table = material.comparison.categories
+    return set(table.loc[table["level"] == level, "name"]) - own
+
+
+def _key(name: str, colour: str, hatch: str) -> Patch:
+    return Patch(facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0, label=name)
+
+
+def _stacks(axes: Axes, rows: pd.DataFrame, shown: Sequence[str], colours: Mapping[str, _Fill],
+            layers: pd.DataFrame, inch: float) -> None:  # fmt: skip
+    tidy(axes)
+    names = layers_of(rows)
+    told = layers[layers["run"] == rows["run"].iloc[0]].set_index("layer").loc[names]
+    rows = rows.assign(name=rows["name"].where(rows["name"].isin(shown), _OTHERS))
+    wide = rows.pivot_table(index="layer", columns="name", values=["neurons", "share"], aggfunc="sum", sort=False)
+    left = np.zeros(len(names))
+    for name in shown:
+        share = wide[("share", name)].loc[names].to_numpy(float)
+        colour, hatch = colours[name]
+        axes.barh(range(len(names)), share, 0.8, left=left, color=colour, hatch=hatch, edgecolor="white",
+                  linewidth=0.5, label=name)  # fmt: skip
+        for at, count in enumerate(wide[("neurons", name)].loc[names].tolist()):
+            if share[at] > inch * (len(f"{count:.0f}") * LETTER + 0.03):
+                text = axes.text(left[at] + share[at] / 2, at, f"{count:.0f}", ha="center", va="center",
+                                 fontsize=SMALL, color=INK if light(colour) else "white")  # fmt: skip
+                text.set_bbox({"facecolor": colour, "edgecolor": "none", "pad": 0.6} if hatch else None)
+        left += share
+    for at, (count, neurons) in enumerate(zip(told["above"].tolist(), told["neurons"].tolist(), strict=True)):
+        axes.annotate(f"{count} of {neurons}", (1, at), (4, 0), xycoords=axes.get_yaxis_transform(), fontsize=SMALL,
+                      textcoords="offset points", va="center", annotation_clip=False)  # fmt: skip
+    down(axes, names, told["neurons"].tolist())
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+    axes.spines["left"].set_color(FAINT)

@@ -1,0 +1,182 @@
+"""Runs that figures are drawn of: made of arrays, so that what must be drawn is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pydantic
+import pytest
+
+import mcd
+from mcd.api.concepts import Concept
+from mcd.calibration.thresholds import PublishedRule
+from mcd.comparison.changes import Pairing, changes
+from mcd.comparison.comparing import Comparison
+from mcd.comparison.heading import Heading
+from mcd.comparison.layers import Seen, category_table, joined, layer_table, rule_table
+from mcd.comparison.outcomes import NOTHING, Outcome, Vocabulary
+from mcd.comparison.represented import ANSWERS
+from mcd.comparison.resampling import Replicated
+from mcd.controls import COLUMNS, CONTROLS
+from mcd.figures import Material
+from mcd.manifest import LayerRecord, Manifest, StoreRecord
+from mcd.results import Results
+
+WORDS = Vocabulary(
+    (
+        Concept("round", "shape", "Findings"),
+        Concept("oval", "shape", "Findings"),
+        Concept("spiculated", "margin", "Findings"),
+        Concept("dense", "density", "Anatomy"),
+        Concept("upper", "quadrant", "Place"),
+        Concept("sky", "nature", "Everyday words", mammographic=False),
+        Concept("table", "things", "Everyday words", mammographic=False),
+    )
+)
+COUNTERPARTS = {"Findings": "Findings and characterizations", "Anatomy": "Breast_anatomy_or_structure",
+                "Place": "Breast_locations", "Everyday words": "Environmental_and_Natural"}  # fmt: skip
+
+
+STUDY: dict[str, pydantic.JsonValue] = {"models": "object", "dissectors": "object", "dataset": "object"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it was drawn at random: its outcomes, and what figures are made from."""
+
+    name: str
+    outcomes: Sequence[Outcome]
+
+
+def outcomes_of(name: str, widths: dict[str, int], seed: int) -> Run:
+    rng = np.random.default_rng(seed)
+    found = []
+    for layer, neurons in widths.items():
+        first = rng.integers(0, len(WORDS.concepts), neurons)
+        first[rng.random(neurons) < 0.1] = NOTHING
+        z = np.where(first == NOTHING, np.nan, rng.gamma(6, 0.7, neurons))
+        found.append(Outcome(layer, first, z > 4, z, z * 0.5))
+    return Run(name, found)
+
+
+def _seen(run: Run, seed: int, resamples: int) -> list[Seen]:
+    rng = np.random.default_rng(seed)
+    last = max(1, len(run.outcomes) - 1)
+    found = []
+    for at, one in enumerate(run.outcomes):
+        again = None
+        if resamples:
+            z = one.z + rng.normal(0, 0.5, (resamples, one.neurons))
+            again = Replicated(np.where(z > 4, one.first, NOTHING), z, 1.0)
+        found.append(Seen(run.name, one.layer, at / last, one, again))
+    return found
+
+
+def _heading(runs: Sequence[Run], images: int, patients: int) -> Heading:
+    rows = [
+        {"run": run.name, "target": run.name, "dissector": "clip", "scorer": "soft-wpmi", "probe_set": "vindr",
+         "images": images, "patients": patients, "top_k": 100, "null": "top-k", "exchangeable": "patient",
+         "draws": 1000, "q": 0.05, "correction": "benjamini-hochberg", "layers": len(run.outcomes),
+         "neurons": sum(one.neurons for one in run.outcomes)}
+        for run in runs
+    ]  # fmt: skip
+    return Heading(pd.DataFrame(rows))
+
+
+def _concepts(run: Run) -> pd.DataFrame:
+    rows = []
+    for at, one in enumerate(WORDS.concepts):
+        if one.mammographic:
+            carriers = sum(int((outcome.concept == at).sum()) for outcome in run.outcomes)
+            answer = ANSWERS[0] if carriers else ANSWERS[2]
+            rows.append({"run": run.name, "concept": one.term, "category": one.category,
+                         "broad_category": one.broad_category, "answer": answer, "carriers": carriers,
+                         "detectable_auroc": np.nan})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _carriers(run: Run) -> pd.DataFrame:
+    rows = [
+        (run.name, outcome.layer, WORDS.concepts[at].term, int(count))
+        for outcome in run.outcomes
+        for at, count in enumerate(WORDS.counts(outcome.concept)[0])
+        if count
+    ]
+    return pd.DataFrame(rows, columns=["run", "layer", "concept", "carriers"])
+
+
+def _dissection(run: Run) -> mcd.Dissection:
+    labels, neurons, null, controls = [], [], [], []
+    levels = np.linspace(0, 1, 101)
+    for one in run.outcomes:
+        there = one.first != NOTHING
+        labels.append(pd.DataFrame({
+            "layer": one.layer, "neuron": np.arange(one.neurons), "rank": np.where(there, 1.0, np.nan), "z": one.z,
+            "concept": [WORDS.concepts[at].term if at >= 0 else "" for at in one.first],
+            "verdict": np.where(one.above, "above chance", np.where(there, "chance", "")),
+            "q": np.where(one.above, 0.01, np.where(there, 0.5, np.nan)), "status": "labelled",
+        }))  # fmt: skip
+        neurons.append(pd.DataFrame({"layer": one.layer, "neuron": np.arange(one.neurons), "kind": 0, "p_any": 0.5,
+                                     "critical": 4.0}))  # fmt: skip
+        null.append(pd.DataFrame({"layer": one.layer, "kind": 0, "level": levels, "z": 1 + 2 * levels}))
+        for at, control in enumerate(("none", *CONTROLS)):
+            above = int(one.above.sum()) // (at + 1)
+            controls.append((control, one.layer, one.neurons, one.labelled, above, above // 2, 3, 4.0 - at))
+    record = Manifest(
+        target=run.name, dissector="clip", scorer="soft-wpmi", study=STUDY, fingerprints={"target": run.name},
+        preprocessing={}, store=StoreRecord(activations="a", embeddings="e", embedding_width=1),
+        layers=[LayerRecord(name=one.layer, type="Conv2d", layout="NCHW", neurons=one.neurons) for one in run.outcomes],
+    )  # fmt: skip
+    results = Results(pd.concat(labels), (), pd.concat(neurons), pd.concat(null),
+                      controls=pd.DataFrame(controls, columns=list(COLUMNS)))  # fmt: skip
+    return mcd.Dissection(Path("nowhere"), record, results)
+
+
+def material_of(
+    runs: Sequence[Run], *, resamples: int = 20, rule: PublishedRule | None = None, images: int = 400,
+    patients: int = 100,
+) -> Material:  # fmt: skip
+    each = [_seen(run, at, resamples) for at, run in enumerate(runs)]
+    everything = [one for seen in each for one in [*seen, joined(seen)]]
+    found = []
+    for run, seen in zip(runs[1:], each[1:], strict=True):
+        pairs = [(a, b) for a, b in zip(each[0], seen, strict=False) if a.outcome.neurons == b.outcome.neurons]
+        pairings = [Pairing.unseen(a.outcome.neurons) for a, _ in pairs]
+        if len(pairs) == len(seen):
+            found.append(changes(*map(list, zip(*pairs, strict=True)), pairings, WORDS))
+            assert found[-1].run == run.name
+    rules = pd.DataFrame()
+    if rule:
+        rules = rule_table([list(group) for group in zip(*each, strict=True)], WORDS, rule)
+    comparison = Comparison(
+        _heading(runs, images, patients), (), layers=layer_table(everything, WORDS, scores_comparable=False),
+        categories=category_table(everything, WORDS), rule=rules, changes=tuple(found),
+        concepts=pd.concat(list(map(_concepts, runs)), ignore_index=True),
+    )  # fmt: skip
+    return Material({run.name: _dissection(run) for run in runs}, comparison,
+                    pd.concat(list(map(_carriers, runs)), ignore_index=True), COUNTERPARTS)  # fmt: skip
+
+
+Make = Callable[..., Material]
+
+
+@pytest.fixture(scope="session")
+def blocks() -> dict[str, int]:
+    """Thirteen layers whose names sort otherwise than they come, each with its own width."""
+    return {f"blocks.{at}": 8 + 2 * at for at in range(13)}
+
+
+@pytest.fixture(scope="session")
+def pair(blocks: dict[str, int]) -> Material:
+    """A model before and after fine-tuning."""
+    return material_of([outcomes_of("before", blocks, 1), outcomes_of("after", blocks, 2)])
+
+
+@pytest.fixture(scope="session")
+def alone(blocks: dict[str, int]) -> Material:
+    """A single run."""
+    return material_of([outcomes_of("alone", blocks, 3)])

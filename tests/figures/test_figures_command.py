@@ -1,0 +1,148 @@
+"""``mcd figures`` of real small runs: files, what is not drawn and why, and that numbers are those of a comparison."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+from tests.conftest import Outcome
+
+import mcd
+from mcd.comparison import Settings, compare
+from mcd.errors import DataError, UsageError
+from mcd.figures import Material, Wanted, draw, prepare, top_images
+from mcd.host import PluginHost
+
+STUDY = """
+models:
+  - {plugin: phantom-general, layers: [stages.0, head]}
+  - {plugin: phantom-mammo, layers: [stages.0, head]}
+dissectors: phantom-clip
+dataset: {plugin: phantom, options: {patients: 25}}
+concepts: [phantom, technical]
+scorer: {plugin: soft-wpmi, options: {top_k: 30}}
+calibration: {most_draws: 1000}
+device: cpu
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, mcd_command: Callable[..., Outcome]) -> Path:
+    place: Path = tmp_path_factory.mktemp("figures")
+    (place / "study.yaml").write_text(STUDY)
+    done = mcd_command("run", place / "study.yaml", "-o", place / "x")
+    assert done.code == 0, done.err
+    return place / "x"
+
+
+@pytest.fixture(scope="module")
+def material(runs: Path) -> Material:
+    return prepare([mcd.load(runs / "phantom-mammo")], Settings(resamples=10))
+
+
+def test_files_are_written_and_what_is_not_drawn_is_said(
+    runs: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]
+) -> None:
+    done = mcd_command("figures", runs / "phantom-mammo", "-o", tmp_path / "a", "--bootstrap", 10)
+    assert done.code == 0, done.err
+    written = {path.name for path in (tmp_path / "a").iterdir()}
+    assert written == {f"{name}.png" for name in
+                       ("depth", "emergence", "above", "categories", "coverage", "null", "top-images")}  # fmt: skip
+    assert "not drawn: controls: phantom-mammo was run without controls" in done.out
+    assert "not drawn: specialisation: what changes takes two runs" in done.out
+    again = mcd_command("figures", runs / "phantom-mammo", "-o", tmp_path / "b", "--bootstrap", 10)
+    assert again.code == 0, again.err
+    for name in written:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+def test_only_some_in_another_format(runs: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
+    both = (runs / "phantom-general", runs / "phantom-mammo")
+    done = mcd_command("figures", *both, "-o", tmp_path, "--only", "above", "--only", "null", "--format", "svg",
+                       "--threshold", "local", "--layers", "stages.*", "--bootstrap", 0)  # fmt: skip
+    assert done.code == 0, done.err
+    assert {path.name for path in tmp_path.iterdir()} == {"above.svg", "null-phantom-general.svg",
+                                                         "null-phantom-mammo.svg"}  # fmt: skip
+    assert "local threshold" in (tmp_path / "above.svg").read_text()
+    refused = mcd_command("figures", runs / "phantom-mammo", "-o", tmp_path, "--only", "controls", "--bootstrap", 0)
+    assert (refused.code, "run without controls" in refused.err) == (2, True)
+    unknown = mcd_command("figures", "nowhere", "-o", tmp_path, "--only", "dept")  # before anything is reckoned
+    assert "did you mean 'depth'?" in unknown.err
+    assert "--neuron LAYER:NUMBER" in mcd_command("figures", *both, "-o", tmp_path, "--neuron", "head").err
+
+
+def test_help_names_every_figure_and_needs_no_matplotlib(mcd_command: Callable[..., Outcome]) -> None:
+    told = " ".join(mcd_command("figures", "--help").out.split())
+    assert ", ".join(mcd.figures.FIGURES) in told
+
+
+def test_a_single_run_has_the_numbers_that_a_comparison_gives_it(runs: Path, material: Material) -> None:
+    both = [mcd.load(runs / "phantom-mammo"), mcd.load(runs / "phantom-general")]
+    found = compare(PluginHost.discover([], {}), both, Settings(resamples=10))
+    for name in ("layers", "categories", "concepts"):
+        theirs: pd.DataFrame = getattr(found, name)
+        mine: pd.DataFrame = getattr(material.comparison, name)
+        pd.testing.assert_frame_equal(mine, theirs[theirs["run"] == "phantom-mammo"].reset_index(drop=True))
+
+
+def test_the_matrix_counts_all_that_respond_not_only_labels_that_are_kept(material: Material) -> None:
+    counted = material.carriers.groupby("concept")["carriers"].sum()
+    told = material.comparison.concepts.set_index("concept")["carriers"]
+    assert counted.reindex(told.index).fillna(0).astype(int).equals(told)
+
+
+def test_a_run_shared_without_private_has_figures_without_intervals(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "phantom-mammo", tmp_path / "shared", ignore=shutil.ignore_patterns("private"))
+    shared = prepare([mcd.load(tmp_path / "shared")])
+    assert shared.comparison.layers["mean_z_low"].isna().all()
+    assert any("no intervals" in note for note in shared.comparison.notes)
+    assert len(shared.carriers)
+
+
+def test_top_images_are_those_of_the_neuron(material: Material) -> None:
+    figure = top_images(material, [("stages.0", 3)], count=4)
+    run = material.runs["phantom-mammo"]
+    table = run.top_images("stages.0", 3, 4)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == 4
+    for axes, image, activation in zip(shown, table["image"], table["activation"], strict=True):
+        name, number = axes.texts[0].get_text().split("\n")
+        assert image.endswith(name.lstrip("…"))
+        assert number == f"{activation:.3g}"
+    first = run.labels[(run.labels["layer"] == "stages.0") & (run.labels["neuron"] == 3)].iloc[0]
+    assert any(first["concept"] in text.get_text() for text in figure.axes[0].texts)
+    with pytest.raises(UsageError, match="has neurons 0 to"):
+        top_images(material, [("stages.0", 500)])
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
+    """A run on images of which nobody says that they may be copied."""
+    place: Path = tmp_path_factory.mktemp("own")
+    (place / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for at in range(30):
+        out = io.BytesIO()
+        PIL.Image.fromarray(rng.integers(0, 255, (80, 48), dtype=np.uint8)).save(out, "PNG")
+        (place / "images" / f"patient{at}.png").write_bytes(out.getvalue())
+    return mcd.dissect("phantom-mammo", layers="head", dissector="phantom-clip", dataset=f"images:{place / 'images'}",
+                       concepts="phantom", scorer="cosine", output=place / "run", device="cpu")  # fmt: skip
+
+
+def test_images_that_may_not_be_copied_are_not_and_the_reason_is_given(own: mcd.Dissection) -> None:
+    material = prepare([own], Settings(resamples=0))
+    with pytest.raises(DataError, match=r"may not be copied.*may show patients") as caught:
+        top_images(material, [("head", 0)])
+    assert "--copy-images" in caught.value.hint
+    (found,) = draw(material, Wanted(neurons=(("head", 0),), copy_images=True), only=["top-images"])
+    figure = found.figure  # type: ignore[union-attr]
+    assert any(axes.images for axes in figure.axes)
+    told = " ".join(text.get_text() for text in figure.findobj(lambda one: hasattr(one, "get_text")))
+    assert "Do not pass this figure on" in told.replace("\n", " ")
+    assert "patient0" not in told  # files are named by ids only

@@ -14,6 +14,8 @@ import pandas as pd
 import torch
 
 from mcd.errors import DataError, StoreError, UnknownNameError, UsageError, nearest
+from mcd.extraction.maps import FILE as MAPS
+from mcd.extraction.maps import Maps, MapStore
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES
@@ -95,6 +97,23 @@ class Dissection:
             raise UnknownNameError(f"no dissected layer is called '{layer}'", nearest(layer, self.layers))
         return self._activation_shards().read(layer, self.manifest.store.shards)
 
+    def maps(self, layer: str) -> Maps | None:
+        """Return where in its top images each neuron of a layer responds; None where the run keeps no such maps.
+
+        Layers whose output has no places have none either; the manifest's warnings say which.
+
+        Raises
+        ------
+        UnknownNameError
+            When the layer was not dissected.
+        StoreError
+            When the maps are not there any more.
+        """
+        if layer not in self.layers:
+            raise UnknownNameError(f"no dissected layer is called '{layer}'", nearest(layer, self.layers))
+        key = self.manifest.store.maps
+        return MapStore(self._store(), key).read(layer) if key else None
+
     def image_embeddings(self) -> torch.Tensor:
         """Return the dissector's image embeddings, ``(images, D)`` float32, not normalised."""
         return self._embedding_shards().read(IMAGES, self.manifest.store.shards)
@@ -161,7 +180,7 @@ class Dissection:
         )
 
     def save(self, folder: str | Path) -> Path:
-        """Copy everything into a new run folder, which `mcd.load` and ``mcd score`` read.
+        """Copy all but reports, controls and scorings into a new run folder, which `mcd.load` and ``mcd score`` read.
 
         Raises
         ------
@@ -176,6 +195,8 @@ class Dissection:
             for name in ("activations", "embeddings", PRIVATE):
                 shutil.copytree(self._store() / name, folder / name)
             (folder / PRIVATE).chmod(0o700)
+            if self.manifest.store.maps:
+                shutil.copyfile(self._store() / MAPS, folder / MAPS)
         except OSError as error:
             raise StoreError(f"cannot save into {folder}: {error.strerror}") from None
         record = self.manifest.store.model_copy(update={"folder": "."})

@@ -28,9 +28,9 @@ from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep
 from mcd.files import write_atomically
-from mcd.run import STAGE_VERSION, warn_of_long
+from mcd.run import STAGE_VERSION
 from mcd.selection import Selection
-from mcd.texts import encode
+from mcd.texts import encode, warn_of_long
 from mcd.version import __version__
 
 __all__ = ["Embedder", "Vectors", "check_output", "write_vectors"]

@@ -23,7 +23,8 @@ from mcd.errors import ConfigError
 from mcd.host import PluginHost
 from mcd.pooling import Pooling
 from mcd.prepare import DatasetLike, Preparer, ScorerLike
-from mcd.run import Prepared, PreparedTarget, run
+from mcd.prepared import Prepared, PreparedTarget
+from mcd.run import run
 from mcd.study import Choice, DissectorChoice, ModelChoice, Study
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def dissect(
     cache: str | Path | None = None,
     keep_identifiers: bool = False,
     controls: bool = False,
+    maps: int = 0,
     progress: bool = True,
     plugin_files: Sequence[str | Path] = (),
 ) -> Dissection:
@@ -101,7 +103,7 @@ def dissect(
         A run folder to keep; an interrupted run in it goes on. By default a temporary one that goes with the
         dissection; `Dissection.save` keeps it.
     device, precision, batch_size, workers, on_error, where, limit, per_patient, seed, recipe, cache, keep_identifiers,
-    controls
+    controls, maps
         As in a study file; see `mcd.study.Study`.
     progress
         Show progress bars on standard error.
@@ -145,7 +147,7 @@ def dissect(
         calibration=dict(calibration or {}), prompts=dict(prompts or {}),
         device=device, precision=precision, batch_size=batch_size, workers=workers, on_error=on_error,
         where=where, limit=limit, per_patient=per_patient, seed=seed, recipe=recipe_choice, cache=cache,
-        keep_identifiers=keep_identifiers, controls=controls,
+        keep_identifiers=keep_identifiers, controls=controls, maps=maps,
     )  # fmt: skip
     folder = Path(tempfile.mkdtemp(prefix="mcd-")) if output is None else Path(output)
     prepared = Prepared(

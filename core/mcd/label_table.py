@@ -109,7 +109,7 @@ def null_table(layer: str, kind: Rows, judged: Judged) -> pd.DataFrame:
     """Return the quantiles of the nulls that neurons of a layer share; see `NULL_COLUMNS`."""
     parts = [
         pd.DataFrame(
-            {"layer": layer, "kind": number, "level": _LEVELS, "z": np.quantile(judged.highest[number], _LEVELS)}
+            {"layer": layer, "kind": number, "level": _LEVELS, "z": np.quantile(judged.null.highest[number], _LEVELS)}
         )
         for number in np.unique(kind).tolist()
     ]

@@ -157,10 +157,11 @@ class Labeller:
         live = activations if len(found.live) == activations.shape[1] else activations[:, list(found.live)]
         scores = all_scores(self.scorer, live, self.cosines)
         kind = np.zeros(len(found.live), dtype=np.int64)
+        exchanged = self.scorer.exchanged(live)
         if self.exchange.blocks:
             top = max(2, round(_CLUSTERED * len(live)))
-            kind = self.exchange.clustering(live.topk(top, dim=0).indices.numpy())
-        columns = PermutedColumns(self.exchange, live, kind, self.calibration.null_seed)
+            kind = self.exchange.clustering(exchanged.topk(top, dim=0).indices.numpy())
+        columns = PermutedColumns(self.exchange, exchanged, kind, self.calibration.null_seed)
         null = PermutationNull(self.scorer, self.cosines, columns, kind, live.shape[1])
         explained = [
             replace(one, neuron=found.live[one.neuron]) for one in self.scorer.explain(live, self.cosines.whole)

@@ -53,13 +53,14 @@ class LayerSummary(_Record):
 
 
 class StoreRecord(_Record):
-    """Where the shards of a run are: relative folder, keys, how many shards."""
+    """Where the shards of a run are: relative folder, keys, how many shards. ``maps`` is empty where none are kept."""
 
     folder: str = "."
     activations: str
     embeddings: str
     embedding_width: int
     shards: int = 0
+    maps: str = ""
 
 
 class Manifest(_Record):

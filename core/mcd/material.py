@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import torch.nn.functional as functional
 
 from mcd.api.concepts import ConceptSet
 from mcd.api.probe import Probe
+from mcd.api.scorer import Scorer
 from mcd.cosines import Cosines, Pooled, Similarity
 from mcd.dissection import Dissection
+from mcd.errors import UsageError
 from mcd.texts import TextEncoder
 from mcd.wording import Wording
 
-__all__ = ["Material", "gather"]
+__all__ = ["Material", "bound", "gather"]
 
 _FACTS = ("patient", "view", "laterality", "density", "assessment", "vendor", "implant", "split", "collection")
 
@@ -53,12 +56,35 @@ def gather(dissection: Dissection, concepts: ConceptSet, wording: Wording, encod
     similarity = names
     if wording.synonyms != "off":
         similarity = Pooled(names, found.owner, wording.synonyms, wording.sharpness)
-    first = [found.owner.index(number) for number in range(len(terms))]
+    first = np.unique(found.owner, return_index=True)[1].tolist()
     probe = Probe(
         concepts.concepts, functional.normalize(images, dim=1), functional.normalize(found.names[first], dim=1),
         lambda: facts_of(dissection), encoder.texts,
     )  # fmt: skip
     return Material(similarity, probe)
+
+
+def bound(scorer: Scorer, material: Material, wording: Wording) -> Scorer:
+    """Return a scorer for the probe set of a run.
+
+    Raises
+    ------
+    UsageError
+        When the wording asks for what the scorer does not look at, or does by itself.
+    DataError
+        When the probe set lacks what the scorer needs.
+    """
+    if scorer.reads == "embeddings" and (wording.synonyms != "off" or wording.reference):
+        raise UsageError(
+            f"{scorer.name} compares embeddings: synonyms and a reference prompt of the study have no part in it",
+            "leave out --synonyms and --reference-prompt; see: mcd plugins show " + scorer.name,
+        )
+    if wording.reference and getattr(scorer.options, "reference", ""):
+        raise UsageError(
+            f"a reference prompt would be subtracted twice: by {scorer.name} and by the study",
+            "give --reference-prompt or --scorer-arg reference=TEXT, not both",
+        )
+    return scorer.on(material.probe)
 
 
 def facts_of(dissection: Dissection) -> pd.DataFrame:

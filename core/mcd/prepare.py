@@ -24,9 +24,9 @@ from mcd.api.scorer import Scorer
 from mcd.components import Kind
 from mcd.errors import PluginLoadError, UsageError
 from mcd.pooling import Pooling
+from mcd.prepared import Prepared, PreparedTarget
 from mcd.privacy import paths_in
 from mcd.resolve import created, names_function, resolve_options, resolve_recipe, resolved_choice
-from mcd.run import Prepared, PreparedTarget
 from mcd.study import Choice, DissectorChoice, ModelChoice, Study
 from mcd.vocabulary import load_concepts
 

@@ -13,13 +13,14 @@ from mcd.api.base import digest
 from mcd.api.dissector import Dissector
 from mcd.calibration.settings import Calibration
 from mcd.clock import Clock
+from mcd.controls import RANDOM_DISSECTOR
 from mcd.dissection import Dissection, read_study, write_study
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.events import RunFinished, RunStarted
 from mcd.extraction.networks import fingerprint, pick_device
 from mcd.labelling import Labeller
 from mcd.manifest import Manifest
-from mcd.material import gather
+from mcd.material import bound, gather
 from mcd.prepare import Preparer
 from mcd.privacy import recorded
 from mcd.study import Choice, DissectorChoice, Study
@@ -74,7 +75,11 @@ def rescore(
         raise UsageError("the run's concepts were given in Python; they have no name", "give --concepts NAME|FILE")
     concept_set = preparer.concepts(chosen)
     made.check(dissection.manifest.images)
-    folder = output or dissection.folder / "scored" / _slug(f"{made.name}-{concept_set.name}")
+    wording = prompts or study.prompts
+    names = [made.name, concept_set.name]
+    if wording != study.prompts:  # each wording its own folder
+        names.append(wording.fingerprint(concept_set.concepts)[:8])
+    folder = output or dissection.folder / "scored" / _slug("-".join(names))
     _open(folder)
     host.emit(RunStarted(f"{dissection.manifest.target} scored anew with {made.name} on {concept_set.name}"))
 
@@ -82,12 +87,14 @@ def rescore(
         store, dissection.manifest.fingerprints["dissector"],
         lambda: _same_dissector(preparer, study.dissectors[0], dissection), pick_device(device),
     )  # fmt: skip
-    wording = prompts or study.prompts
     material = gather(dissection, concept_set, wording, encoder)
     clock = Clock(host.emit)
-    scorer_here = made.on(material.probe)
-    if scorer_here.caution:
-        clock.warn(scorer_here.caution)
+    scorer_here = bound(made, material, wording)
+    remarks = [scorer_here.caution, wording.idle(concept_set.concepts)]
+    if study.controls:
+        remarks.append("the controls of the run are not scored anew")
+    for remark in filter(None, remarks):
+        clock.warn(remark)
     labeller = Labeller(
         scorer_here, material.similarity, concept_set.concepts, calibration or study.calibration,
         dissection.patients, labels_per_neuron,
@@ -101,6 +108,7 @@ def rescore(
             "labels_per_neuron": labels_per_neuron,
             "calibration": calibration or study.calibration,
             "prompts": wording,
+            "controls": False,
         }
     ).settings()
     manifest.study = settings if study.keep_identifiers else recorded(settings, frozenset(preparer.paths))
@@ -137,6 +145,10 @@ def _manifest(dissection: Dissection, folder: Path, store: Path) -> Manifest:
 
 def _same_dissector(preparer: Preparer, choice: DissectorChoice, dissection: Dissection) -> Dissector:
     """Make the run's dissector again to encode new concepts, and make sure that it is the same."""
+    if dissection.manifest.control == RANDOM_DISSECTOR:
+        raise DataError(
+            f"{dissection.folder} is a control: its dissector knows no new concepts", "score the run itself"
+        )
     if choice.plugin == "object":
         raise DataError("the run's dissector was a Python object; new concepts cannot be encoded", "run mcd.dissect")
     dissector, _ = preparer.dissector(choice)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,15 +13,12 @@ import pydantic
 import torch
 
 from mcd.api.base import digest
-from mcd.api.concepts import ConceptSet
-from mcd.api.dataset import Dataset, Sample
+from mcd.api.dataset import Sample
 from mcd.api.dissector import Dissector
-from mcd.api.image import Preprocessing
 from mcd.api.model import Target
 from mcd.api.reporter import Reporter
-from mcd.api.scorer import Scorer
 from mcd.clock import Clock
-from mcd.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissector, controlled, with_random_weights
+from mcd.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, controlled
 from mcd.dissection import PROBE_MAP, Dissection, write_probe_map
 from mcd.errors import MCDError, StoreError, UsageError
 from mcd.events import (
@@ -32,6 +29,7 @@ from mcd.events import (
 )
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.layers import Layer, select_layers
+from mcd.extraction.maps import MapPass, MapStore
 from mcd.extraction.networks import fingerprint, pick_device
 from mcd.extraction.pooling import check_pooling
 from mcd.extraction.probe import ProbeSet, look_at
@@ -40,54 +38,20 @@ from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep, TargetJob
 from mcd.labelling import Labeller
 from mcd.manifest import LayerRecord, Manifest, StoreRecord, machine
-from mcd.material import gather
-from mcd.pooling import Pooling
+from mcd.material import bound, gather
+from mcd.prepared import Prepared, PreparedTarget, with_controls
 from mcd.privacy import recorded
 from mcd.results import Results
 from mcd.run_folder import check_room, open_folder
 from mcd.study import Study
-from mcd.texts import TextEncoder, sentences
+from mcd.texts import TextEncoder, sentences, warn_of_long
 from mcd.trial import takes_known_input, trial_pass
 from mcd.version import __version__
 
-__all__ = ["Prepared", "PreparedTarget", "run", "warn_of_long", "write_reports"]
+__all__ = ["run", "write_reports"]
 
 STAGE_VERSION = "sweep/1"
 """Raised when the sweep's numbers change, so that shards of older versions are not read."""
-
-
-@dataclass(frozen=True)
-class PreparedTarget:
-    """A target with what to record of it, and the folders of its runs: one for each dissector, None without it."""
-
-    target: Target
-    layers: Sequence[str]
-    pooling: Pooling
-    folders: Sequence[Path | None]
-
-
-@dataclass
-class Prepared:
-    """Everything a run needs, created and validated.
-
-    ``study`` is what manifests record: each its own target's and dissector's part of it (`Study.only`), and of
-    ``paths``, the texts in it that are paths, only what tells nobody's name.
-    """
-
-    study: Study
-    targets: Sequence[PreparedTarget]
-    dissectors: Sequence[Dissector]
-    dataset: Dataset
-    concepts: ConceptSet
-    scorer: Scorer
-    reporters: Sequence[Reporter] = ()
-    plugins: dict[str, str] = field(default_factory=dict)
-    recipe: Preprocessing | None = None
-    paths: frozenset[str] = frozenset()
-
-    def study_of(self, model: int, dissector: int) -> Study:
-        """Return the part of the study that one target with one dissector is; controls are that of their originals."""
-        return self.study.only(model % len(self.study.models), dissector % len(self.study.dissectors))
 
 
 def run(prepared: Prepared, emit: Callable[[Event], None]) -> list[Dissection]:
@@ -106,7 +70,7 @@ def run(prepared: Prepared, emit: Callable[[Event], None]) -> list[Dissection]:
     emit(RunStarted(f"{names} dissected by {' and '.join(dissector.name for dissector in prepared.dissectors)}"))
     clock = Clock(emit)
     try:
-        dissections = _Run(_with_controls(prepared) if prepared.study.controls else prepared, clock).dissections()
+        dissections = _Run(with_controls(prepared) if prepared.study.controls else prepared, clock).dissections()
         for dissection in dissections:
             write_reports(dissection, prepared.reporters)
     except MCDError as error:
@@ -126,6 +90,7 @@ class _Pair:
     number: int
     folder: Path
     control: str
+    job: TargetJob
     activations: Shards
     embeddings: Shards
     manifest: Manifest
@@ -147,6 +112,7 @@ class _Run:
         size = prepared.study.cache_size * 10**9
         self.cache = ImageCache(prepared.study.cache, size) if prepared.study.cache is not None else None
         self.reader = Reader(prepared.dataset, prepared.recipe, self.cache)
+        self.maps: dict[str, MapStore] = {}
 
     def dissections(self) -> list[Dissection]:
         prepared = self.prepared
@@ -205,6 +171,8 @@ class _Run:
         """Embed the concepts by one dissector, kept in each of its run folders; return the width of embeddings."""
         concepts, wording = self.prepared.concepts.concepts, self.study.prompts
         texts = sentences(concepts, wording)
+        if wording.idle(concepts):
+            self.clock.warn(wording.idle(concepts))
         warn_of_long(self.prepared.dissectors[number], texts, self.clock)
         with self.clock.stage("read concepts", len(concepts), "concepts") as advanced:
             folders = [target.folders[number] for target in self.prepared.targets]
@@ -297,7 +265,7 @@ class _Run:
                 embedding_width=embeddings.tensors[IMAGES],
             ),
         )  # fmt: skip
-        return _Pair(number, folder, control, activations, embeddings, manifest)
+        return _Pair(number, folder, control, job, activations, embeddings, manifest)
 
     def _recorded(self, study: Study) -> dict[str, pydantic.JsonValue]:
         settings = study.settings()
@@ -305,11 +273,17 @@ class _Run:
 
     def _sweep(self, jobs: Sequence[TargetJob], readers: Sequence[DissectorJob], probe: ProbeSet) -> int:
         start = time.perf_counter()
-        shards = Sweep(
+        sweep = Sweep(
             targets=jobs, dissectors=readers, reader=self.reader, probe=probe, device=self.device,
             precision=self.study.precision, batch_size=self.study.batch_size, workers=self.study.workers,
             on_error=self.study.on_error, emit=self.clock.emit,
-        ).run()  # fmt: skip
+        )  # fmt: skip
+        try:
+            shards = sweep.run()
+        except MCDError as error:
+            if RANDOM_WEIGHTS in error.message:
+                error.hint = "the control cannot be run with this target: leave out --controls"
+            raise
         self.clock.seconds["sweep"] = time.perf_counter() - start
         return shards
 
@@ -330,52 +304,54 @@ class _Run:
             manifest.left_out = {"unreadable": len(probe.unreadable), "not decoded": len(failed)}
         dissection = Dissection(pair.folder, manifest, Results(pd.DataFrame()))
         mine = [one for one in controls if one.folder.parent.parent == pair.folder]
-        dissection.results = self._label(pair, dissection, mine)
+        clock = Clock(self.clock.emit)  # what is said of one pair is not said of the others
+        dissection.results = self._label(pair, dissection, mine, clock)
         manifest.summary = list(dissection.results.summary)
+        manifest.store.maps = self._keep_maps(pair, dissection, probe, rows)
         pair.activations.forget_others()
         pair.embeddings.forget_others()
-        manifest.status, manifest.seconds = "finished", dict(self.clock.seconds)
-        manifest.warnings = list(dict.fromkeys(self.clock.warnings))
+        manifest.status, manifest.seconds = "finished", self.clock.seconds | clock.seconds
+        manifest.warnings = list(dict.fromkeys([*self.clock.warnings, *clock.warnings]))
         dissection.results.write(pair.folder)
         manifest.write(pair.folder)
         return dissection
 
-    def _label(self, pair: _Pair, dissection: Dissection, controls: Sequence[Dissection]) -> Results:
+    def _keep_maps(self, pair: _Pair, dissection: Dissection, probe: ProbeSet, rows: Sequence[int]) -> str:
+        """Keep maps where they are asked for, once for all dissectors of a target; return their key."""
+        study, job = self.study, pair.job
+        store = MapStore(pair.folder, MapStore.key_of(pair.activations.key, study.maps))
+        if not study.maps or pair.control:
+            store.forget()
+            return ""
+        made = self.maps.setdefault(store.key, store)
+        if made is not store:
+            store.take_over(made)
+        elif not store.whole():
+            one = MapPass(job.target, job.layers, self.reader, probe, self.device, study.precision, study.batch_size,
+                          study.workers)  # fmt: skip
+            one.into(store, rows, dissection.activations, study.maps, self.clock)
+        for name, reason in store.without().items():
+            self.clock.warn(f"layer {name} has no maps: {reason}")
+        return store.key
+
+    def _label(self, pair: _Pair, dissection: Dissection, controls: Sequence[Dissection], clock: Clock) -> Results:
         concepts = self.prepared.concepts
         material = gather(dissection, concepts, self.study.prompts, self._encoder(pair.folder, pair.number))
-        scorer = self.prepared.scorer.on(material.probe)
+        scorer = bound(self.prepared.scorer, material, self.study.prompts)
         if scorer.caution:
-            self.clock.warn(scorer.caution)
+            clock.warn(scorer.caution)
         labeller = Labeller(
             scorer, material.similarity, concepts.concepts, self.study.calibration,
             dissection.patients, self.study.labels_per_neuron,
         )  # fmt: skip
-        results = labeller.label(dissection, self.clock)
+        results = labeller.label(dissection, clock)
         if not self.study.controls or pair.control:
             return results
-        with self.clock.stage("score controls", 1, "controls") as advanced:
+        with clock.stage("score controls", 1, "controls") as advanced:
             runs = {one.manifest.control: one.labels for one in controls}
             table = controlled(results.labels, labeller, dissection, runs)
             advanced(1)
         return replace(results, controls=table)
-
-
-def _with_controls(prepared: Prepared) -> Prepared:
-    """Return the study with its controls: after each target one of random weights, after the dissectors random ones."""
-    seed = prepared.study.calibration.null_seed
-    count = len(prepared.dissectors)
-    dissectors = [RandomDissector(one.name, one.preprocessing, seed) for one in prepared.dissectors]
-
-    def below(folders: Sequence[Path | None], name: str) -> list[Path | None]:
-        return [None if folder is None else folder / "controls" / name for folder in folders]
-
-    real = [replace(one, folders=[*one.folders, *below(one.folders, "random-dissector")]) for one in prepared.targets]
-    random = [
-        replace(one, target=with_random_weights(one.target, seed),
-                folders=[*below(one.folders, "random-weights"), *[None] * count])
-        for one in prepared.targets
-    ]  # fmt: skip
-    return replace(prepared, targets=[*real, *random], dissectors=[*prepared.dissectors, *dissectors])
 
 
 def write_reports(dissection: Dissection, reporters: Sequence[Reporter]) -> None:
@@ -385,14 +361,6 @@ def write_reports(dissection: Dissection, reporters: Sequence[Reporter]) -> None
         folder.mkdir(exist_ok=True)
         for reporter in reporters:
             reporter.report(dissection, folder)
-
-
-def warn_of_long(dissector: Dissector, prompts: Sequence[str], clock: Clock) -> None:
-    """Say which prompts the dissector reads the start of only."""
-    cut = dissector.too_long(prompts)
-    if cut:
-        shown = ", ".join(f"'{text[:60]}…'" for text in cut[:3]) + (" …" if len(cut) > 3 else "")
-        clock.warn(f"{len(cut)} texts are longer than {dissector.name} reads; it sees only their start: {shown}")
 
 
 @contextlib.contextmanager

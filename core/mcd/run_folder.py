@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_room", "open_folder"]
 
-_FREE_TO_CHANGE = ("reporters", "workers", "cache", "cache_size")
-"""Settings that do not decide what a run leaves behind: a run goes on although they changed."""
+_FREE_TO_CHANGE = ("controls", "reporters", "workers", "cache", "cache_size", "maps")
+"""Settings that do not decide what a run says: it goes on although they changed."""
 
 
 def open_folder(folder: Path, study: Study) -> None:

@@ -128,6 +128,12 @@ class Study(pydantic.BaseModel):
         description="also label a target with random weights, shuffled rows, a random dissector and shuffled names: "
         "what the run says where there is nothing to be said",
     )
+    maps: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="of how many of the images that a neuron responds to most a small map says where it does so",
+    )
     labels_per_neuron: int = Field(default=10, ge=1, description="how many concepts a neuron keeps, best first")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["fp32", "bf16", "fp16"] = Field(default="fp32", description="bf16 and fp16 use autocast")
@@ -150,6 +156,12 @@ class Study(pydantic.BaseModel):
             names = [choice.name for choice in choices if choice.name]
             if len(set(names)) < len(names):
                 raise ValueError(f"{key}: two of them have the same name")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _controls_are_judged(self) -> Study:
+        if self.controls and not self.calibration.draws:
+            raise ValueError("controls: they say what chance says, and calibration.draws is 0")
         return self
 
     def only(self, model: int, dissector: int) -> Study:

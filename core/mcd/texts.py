@@ -14,12 +14,13 @@ from safetensors.torch import save
 from mcd.api.base import digest
 from mcd.api.concepts import Concept
 from mcd.api.dissector import Dissector
+from mcd.clock import Clock
 from mcd.errors import PluginLoadError
 from mcd.extraction.networks import at_work
 from mcd.files import write_atomically
 from mcd.wording import Wording
 
-__all__ = ["ConceptTexts", "TextEncoder", "encode", "sentences"]
+__all__ = ["ConceptTexts", "TextEncoder", "encode", "sentences", "warn_of_long"]
 
 _CHUNK = 256
 
@@ -116,3 +117,11 @@ def encode(dissector: Dissector, prompts: list[str], device: torch.device) -> to
             f"dissector {dissector.name} turned {len(prompts)} concepts into embeddings of shape {tuple(encoded.shape)}"
         )
     return encoded
+
+
+def warn_of_long(dissector: Dissector, prompts: Sequence[str], clock: Clock) -> None:
+    """Say which prompts the dissector reads the start of only."""
+    cut = dissector.too_long(prompts)
+    if cut:
+        shown = ", ".join(f"'{text[:60]}…'" for text in cut[:3]) + (" …" if len(cut) > 3 else "")
+        clock.warn(f"{len(cut)} texts are longer than {dissector.name} reads; it sees only their start: {shown}")

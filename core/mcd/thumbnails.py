@@ -2,33 +2,87 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import cv2
 import numpy as np
 import PIL.Image
+import pydantic
 from numpy.typing import NDArray
 
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, read_checked
-from mcd.api.image import Image
+from mcd.api.image import Image, Preprocessing
 from mcd.dissection import Dissection, read_study
 from mcd.errors import DataError, ImageError
+from mcd.extraction.maps import MapStore
 from mcd.host import PluginHost
 from mcd.parallel import in_processes
 from mcd.prepare import Preparer
 from mcd.study import Study
 
-__all__ = ["data_set_of", "thumbnails"]
+__all__ = ["Sight", "data_set_of", "same_samples", "sight_of", "thumbnails"]
 
 _QUALITY = 70
 _AT_ONCE = 256
 """Images between two looks at how many bytes there are."""
 _FEW = 32
 """Images for which starting processes does not pay."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a network saw of an image: through the run's recipe, if there is one, then its own preprocessing."""
+
+    recipe: Preprocessing | None
+    own: Preprocessing
+
+    @property
+    def values(self) -> str:
+        """What of a DICOM file it starts from."""
+        return (self.recipe or self.own).values
+
+    def of(self, image: Image) -> Image:
+        """Return what was seen, before channels are repeated and normalised.
+
+        Raises
+        ------
+        ImageError
+            When the image is not fit for a step.
+        """
+        seen = self.own.prepare(self.recipe.picture(image) if self.recipe else image)
+        pixels = seen[0] if len(seen) == 1 else seen.permute(1, 2, 0)
+        return Image(pixels.contiguous().numpy(), 1.0)
+
+
+def sight_of(dissection: Dissection) -> Sight:
+    """Return what the target of a run with maps saw its images through, made anew by the run's own study.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When the run keeps no maps, or the preprocessing cannot be made again as it was.
+    """
+    store = dissection.folder / dissection.manifest.store.folder
+    study = Study.model_validate(read_study(store, dissection.manifest))
+    wanted = MapStore(store, dissection.manifest.store.maps).preprocessing()
+    preparer = Preparer(PluginHost.discover([], os.environ))
+    recipe, _ = preparer.recipe(study.recipe)
+    if recipe is not None and recipe.model_dump(mode="json") != dissection.manifest.preprocessing.get("recipe"):
+        raise DataError("the recipe of the run cannot be made again as it was")
+    own = Preprocessing()
+    with contextlib.suppress(pydantic.ValidationError):  # settings that only a class of its own has
+        own = Preprocessing.model_validate(dissection.manifest.preprocessing["target"])
+    if own.fingerprint() != wanted and study.models[0].plugin != "object":
+        own = preparer.target(study.models[0])[0].preprocessing
+    if own.fingerprint() != wanted:
+        raise DataError("the preprocessing of the run's target cannot be made again as it was")
+    return Sight(recipe, own)
 
 
 def data_set_of(dissection: Dissection) -> Dataset:
@@ -47,11 +101,12 @@ def data_set_of(dissection: Dissection) -> Dataset:
 
 
 def thumbnails(
-    dissection: Dissection, ids: Sequence[str], size: int, *, dataset: Dataset | None = None, at_most: int | None = None
-) -> Mapping[str, bytes]:
+    dissection: Dissection, ids: Sequence[str], size: int, *, dataset: Dataset | None = None,
+    at_most: int | None = None, samples: Mapping[str, Sample] | None = None, sight: Sight | None = None,
+) -> Mapping[str, bytes]:  # fmt: skip
     """Return small copies of images of a run, as WebP: id → file.
 
-    They are grey or coloured, 8 bit, and show what a workstation would, whatever a model saw.
+    They are grey or coloured, 8 bit, and show what a workstation would, whatever a model saw; or what one did.
 
     Parameters
     ----------
@@ -63,6 +118,10 @@ def thumbnails(
         The run's, when it was made before (`data_set_of`).
     at_most
         Bytes; images after the one that reaches it are left out.
+    samples
+        Those of the run, when they were looked at before (`same_samples`).
+    sight
+        Shows the images as a network saw them (`sight_of`).
 
     Returns
     -------
@@ -75,13 +134,13 @@ def thumbnails(
         When the data set cannot be made again, or its images are not those of the run.
     """
     dataset = data_set_of(dissection) if dataset is None else dataset
-    samples = _same_samples(dissection, dataset)
+    samples = same_samples(dissection, dataset) if samples is None else samples
     waiting = iter([(name, samples[name]) for name in ids])
     found: dict[str, bytes] = {}
     total = 0
     while work := list(islice(waiting, _AT_ONCE)):
         workers = 0 if len(work) < _FEW else None
-        made = {item[0]: small for item, small in in_processes(_small, (dataset, size), work, workers)}
+        made = {item[0]: small for item, small in in_processes(_small, (dataset, size, sight), work, workers)}
         for name, _ in work:  # in their order: which come first is not for the processes to say
             if at_most is not None and total >= at_most:
                 return found
@@ -91,8 +150,14 @@ def thumbnails(
     return found
 
 
-def _same_samples(dissection: Dissection, dataset: Dataset) -> dict[str, Sample]:
-    """Return the samples of the run by the ids that outputs show, when they have the bytes that they had then."""
+def same_samples(dissection: Dissection, dataset: Dataset) -> dict[str, Sample]:
+    """Return the samples of the run by the ids that outputs show, when they have the bytes that they had then.
+
+    Raises
+    ------
+    DataError
+        When they have not, or are not there any more.
+    """
     listed = {one.id: one for one in dataset.scan() if isinstance(one, Sample)}
     samples: dict[str, Sample] = {}
     for entry in dissection.probe_map:
@@ -108,10 +173,11 @@ def _same_samples(dissection: Dissection, dataset: Dataset) -> dict[str, Sample]
     return samples
 
 
-def _small(shared: tuple[Dataset, int], item: tuple[str, Sample]) -> bytes:
-    dataset, size = shared
+def _small(shared: tuple[Dataset, int, Sight | None], item: tuple[str, Sample]) -> bytes:
+    dataset, size, sight = shared
     try:
-        return _webp(read_checked(dataset, item[1], "displayed"), size)
+        image = read_checked(dataset, item[1], sight.values if sight else "displayed")
+        return _webp(sight.of(image) if sight else image, size)
     except (ImageError, OSError, ValueError, MemoryError):
         return b""
 

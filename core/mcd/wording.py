@@ -36,12 +36,18 @@ class Wording(Settings):
         default="", description="a prompt without a concept, whose cosine with the image is subtracted from every other"
     )
 
+    @pydantic.field_validator("templates", mode="before")
+    @classmethod
+    def _one_or_more(cls, templates: object) -> object:
+        return (templates,) if isinstance(templates, str) else templates
+
     @pydantic.field_validator("templates")
     @classmethod
     def _placed(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
         for template in templates:
             if template.count(PLACE) != 1:
-                raise ValueError(f"template {template!r} must hold {PLACE} once, where the concept goes")
+                example = f"'a mammogram showing {PLACE}'"
+                raise ValueError(f"template {template!r} must hold {PLACE} once, where the concept goes: {example}")
         return templates
 
     def texts(self, form: str) -> list[str]:
@@ -53,6 +59,12 @@ class Wording(Settings):
         own = [text for form in concept.prompts for text in self.texts(form)]
         also = [] if self.synonyms == "off" else [self.texts(one) for one in concept.synonyms]
         return [own, *also]
+
+    def idle(self, concepts: Sequence[Concept]) -> str:
+        """Say what of these settings changes nothing with these concepts; an empty text where all of them do."""
+        if self.synonyms != "off" and not any(one.synonyms for one in concepts):
+            return f"no concept has synonyms: --synonyms {self.synonyms} changes nothing"
+        return ""
 
     def fingerprint(self, concepts: Sequence[Concept]) -> str:
         """Return a digest of everything that a dissector reads, and what becomes of it."""

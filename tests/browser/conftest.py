@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.plugins.explorer.conftest import hostile, hostile_run, page_of, phantom, phantom_run
+from tests.plugins.explorer.conftest import controlled, hostile, hostile_run, mapped, page_of, phantom, phantom_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
     import mcd
 
-__all__ = ["axe", "hostile", "hostile_run", "phantom", "phantom_run"]
+__all__ = ["axe", "controlled", "hostile", "hostile_run", "mapped", "phantom", "phantom_run"]
 
 
 def absent(what: str) -> None:

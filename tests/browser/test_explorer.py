@@ -62,6 +62,29 @@ def test_the_overview_shows_every_layer_with_counts_and_shares(
     assert page.get_by_label("Layer", exact=True).input_value() == "stages.2"
 
 
+def test_controls_are_shown_and_can_be_downloaded(
+    opened: Open, controlled: mcd.Dissection, axe: str, tmp_path: Path
+) -> None:
+    page = opened(page_of(controlled, tmp_path)).at()
+    controls, table = page.locator(".controls"), controlled.results.controls
+    totals = table.groupby("control", sort=False)[["neurons", "above_chance", "mammographic"]].sum()
+    for row, (_, known) in zip(controls.locator("tbody").first.locator("tr").all(), totals.iterrows(), strict=True):
+        cells = row.locator("td").all_inner_texts()
+        share = f"{known['above_chance'] / known['neurons']:.0%}"
+        assert cells[:4] == [str(known["neurons"]), str(known["above_chance"]), share, str(known["mammographic"])]
+    assert not controls.locator(".by-layer").is_visible()
+    controls.get_by_text("Layer by layer", exact=True).click()
+    assert controls.locator(".by-layer tbody tr").count() == len(table)
+    page.evaluate(axe)
+    assert page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"] == []
+    rows = pd.DataFrame(saved(page, "Download controls as CSV, layer by layer"))
+    ordered = table.set_index("layer").loc[controlled.layers].reset_index()
+    assert rows["Layer"].tolist() == ordered["layer"].tolist()
+    assert rows["Labelled"].replace("this run", "none").tolist() == ordered["control"].tolist()
+    assert rows["Above chance"].astype(int).tolist() == ordered["above_chance"].tolist()
+    np.testing.assert_allclose(rows["Mean z"].astype(float), ordered["mean_z"], rtol=1e-5)
+
+
 def test_a_search_finds_all_neurons_that_keep_a_concept_with_its_rank(
     opened: Open, single: Path, phantom: mcd.Dissection
 ) -> None:
@@ -170,6 +193,41 @@ def test_a_neuron_shows_chance_activations_and_its_top_images(
     pins = page.locator("#neuron .mine circle").evaluate_all("all => all.map((one) => one.cx.baseVal.value)")
     assert sum(pin > limit for pin in pins) == (rows["q"] <= 0.05).sum()
     assert "in 95 % of draws" in chance  # type: ignore[operator]
+
+
+def test_where_a_neuron_responds_is_laid_over_what_the_network_saw(
+    opened: Open, mapped: mcd.Dissection, axe: str, tmp_path: Path
+) -> None:
+    page = opened(page_of(mapped, tmp_path)).at("neuron/0/0/7")
+    toggles = page.get_by_role("button", name="Show where")
+    assert toggles.count() == 3  # of six images
+    maps = mapped.maps("stages.3")
+    assert maps is not None
+    toggles.nth(1).focus()
+    page.keyboard.press("Space")
+    assert toggles.nth(1).get_attribute("aria-pressed") == "true"
+    assert toggles.nth(0).get_attribute("aria-pressed") == "false"
+    overlay = page.locator("#neuron svg.seen")
+    assert overlay.count() == 1
+    values = maps.values[7, 1]
+    fills = overlay.locator(".map rect").evaluate_all("cells => cells.map((one) => one.getAttribute('fill'))")
+    at = values.flatten().tolist()
+    assert len(fills) == len(at)
+    assert fills[at.index(255)] == "rgb(253 231 37)"
+    assert fills[at.index(0)] == "rgb(68 1 84)"
+    column = at.index(255) % values.shape[1]
+    assert f"highest at {100 * (column + 0.5) / values.shape[1]:.0f} %" in (overlay.get_attribute("aria-label") or "")
+    shown = page.locator("#neuron .scale:visible span").all_inner_texts()
+    limits = [float(one.replace("−", "-")) for one in shown]
+    np.testing.assert_allclose(limits, maps.range[7, 1], rtol=5e-3)
+    page.evaluate(axe)
+    assert page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"] == []
+    page.keyboard.press("Enter")
+    assert overlay.count() == 0
+    assert page.locator("#neuron .image img").count() == 6
+    head = opened(page_of(mapped, tmp_path)).at("neuron/0/1/0")
+    expect(head.locator("#neuron")).to_contain_text("this layer has no maps")
+    assert head.get_by_role("button", name="Show where").count() == 0
 
 
 def test_explanations_in_several_concepts_stand_with_their_neuron(

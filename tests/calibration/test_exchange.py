@@ -83,3 +83,16 @@ def test_neurons_share_a_null_with_those_that_crowd_alike() -> None:
     assert kinds[0] == 0
     assert kinds[1] > 1
     assert (Exchange.of(patients([1] * 100), "patient").clustering(np.stack([spread, crowded], axis=1)) == 0).all()
+
+
+def test_the_images_of_a_patient_who_keeps_her_place_are_shuffled_too() -> None:
+    exchange = Exchange.of(patients([4] * 12), "patient")
+    drawn = exchange.permutations(2000, np.random.default_rng(0)).reshape(-1, 12, 4)
+    own = np.arange(48).reshape(12, 4)
+    kept = [
+        tuple(drawn[row, at] - own[at, 0])
+        for row, at in zip(*np.nonzero((drawn // 4 == own // 4).all(axis=2)), strict=True)
+    ]
+    orders = Counter(kept)
+    assert len(orders) == 24
+    assert max(orders.values()) < 2.5 * len(kept) / 24

@@ -197,13 +197,6 @@ def test_the_fingerprint_covers_the_concepts_and_nothing_else() -> None:
     assert concept_set(broad_categories=same).fingerprint() == first
 
 
-def test_synonyms_take_part_in_the_fingerprint_where_they_are_asked_for() -> None:
-    plain = concept_set()
-    named = concept_set(broad_categories={"Findings": {"Mass": ["mass", {"term": "cyst", "synonyms": ["bag"]}]}})
-    assert plain.fingerprint() == named.fingerprint()
-    assert plain.fingerprint(synonyms=True) != named.fingerprint(synonyms=True)
-
-
 def test_a_concept_carries_all_that_is_written(tmp_path: Path) -> None:
     entry = "{term: mass, prompts: [a mass, mammogram of a mass], opposite: no mass, codes: {SCT: 129788004, X: 0.10}}"
     found = ConceptSet.from_file(written(tmp_path, f"name: x\nbroad_categories: {{A: {{B: [{entry}, cyst]}}}}\n"))

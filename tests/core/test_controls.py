@@ -12,7 +12,7 @@ from torch import nn
 
 import mcd
 from mcd.controls import COLUMNS, with_random_weights
-from mcd.errors import UsageError
+from mcd.errors import ConfigError, UsageError
 
 
 def test_random_weights_keep_every_value_and_leave_the_original_alone() -> None:
@@ -94,3 +94,24 @@ def test_labels_are_those_of_a_run_without_controls(controlled: Path, mcd_comman
     )  # fmt: skip
     assert done.code == 0, done.err  # type: ignore[attr-defined]
     assert (controlled / "plain/labels.csv").read_bytes() == (controlled / "run/labels.csv").read_bytes()
+
+
+def test_controls_without_significance_are_refused() -> None:
+    with pytest.raises(ConfigError, match="they say what chance says"):
+        mcd.dissect("phantom-mammo", layers="head", controls=True, calibration={"draws": 0}, progress=False)
+
+
+def test_scoring_anew_says_that_the_controls_stay_behind(controlled: Path, mcd_command: Callable[..., object]) -> None:
+    done = mcd_command("score", "run", "--template", "a picture of {concept}", cwd=controlled)
+    assert done.code == 0, done.err  # type: ignore[attr-defined]
+    assert "controls of the run are not scored anew" in done.err  # type: ignore[attr-defined]
+    (scored,) = (controlled / "run" / "scored").iterdir()
+    found = mcd.load(scored)
+    assert found.manifest.study["controls"] is False
+    assert not len(found.results.controls)
+    other = mcd_command("score", "run", "--template", "a drawing of {concept}", cwd=controlled)
+    assert other.code == 0, other.err  # type: ignore[attr-defined]
+    assert len(list((controlled / "run" / "scored").iterdir())) == 2  # each wording has a folder of its own
+    control = mcd_command("score", "run/controls/random-dissector", "--concepts", "phantom", cwd=controlled)
+    assert control.code == 4  # type: ignore[attr-defined]
+    assert "is a control" in control.err  # type: ignore[attr-defined]

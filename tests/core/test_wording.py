@@ -12,6 +12,7 @@ from torch import nn
 
 import mcd
 from mcd.cosines import Cosines, Pooled
+from mcd.errors import UsageError
 from mcd.texts import TextEncoder, sentences
 from mcd.wording import Wording
 
@@ -67,7 +68,7 @@ def test_texts_are_encoded_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("template", ["a mammogram", "{concept} and {concept}"])
 def test_a_template_says_once_where_the_concept_goes(template: str) -> None:
-    with pytest.raises(ValueError, match="must hold {concept} once"):
+    with pytest.raises(ValueError, match=r"must hold \{concept\} once"):
         Wording(templates=(template,))
 
 
@@ -114,3 +115,14 @@ def test_a_run_is_worded_as_asked_and_remembers_it(tmp_path: Path) -> None:
     assert isinstance(found, dict)
     assert {name: found[name] for name in asked} == asked
     assert plain.manifest.fingerprints["prompts"] != worded.manifest.fingerprints["prompts"]
+
+
+def test_a_wording_that_changes_nothing_or_is_not_read_is_said(tmp_path: Path) -> None:
+    assert "no concept has synonyms" in Wording(synonyms="max").idle([mcd.Concept("mass", "c", "b")])
+    assert Wording(synonyms="max").idle(CONCEPTS) == Wording().idle([mcd.Concept("mass", "c", "b")]) == ""
+    assert Wording.model_validate({"templates": "a {concept}"}).templates == ("a {concept}",)
+    phantoms = {"plugin": "phantom", "options": {"patients": 25}}
+    options = {"layers": "head", "dataset": phantoms, "concepts": ["mass", "view"],
+               "scorer": {"plugin": "embedding", "options": {"top_k": 10}}, "progress": False}  # fmt: skip
+    with pytest.raises(UsageError, match="compares embeddings"):
+        mcd.dissect("phantom-mammo", prompts={"reference": "a mammogram"}, **options)  # type: ignore[arg-type]

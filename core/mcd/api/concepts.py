@@ -122,13 +122,13 @@ class ConceptSet(pydantic.BaseModel):
             for entry in entries
         )
 
-    def fingerprint(self, *, synonyms: bool = False) -> str:
+    def fingerprint(self) -> str:
         """Return a digest of what decides a run: the concepts in their order, where they belong, and their prompts.
 
-        Synonyms take part only where they are asked for, because they decide only where they are pooled. The set's
-        name and description, opposites and codes take no part.
+        The set's name and description, opposites and codes take no part; nor do synonyms, which decide only where a
+        study pools them: what is read then is in the digest of its wording.
         """
-        decisive = ["term", "category", "broad_category", "prompts", "mammographic"] + ["synonyms"] * synonyms
+        decisive = ("term", "category", "broad_category", "prompts", "mammographic")
         return digest(json.dumps([[getattr(concept, name) for name in decisive] for concept in self.concepts]))
 
     @classmethod

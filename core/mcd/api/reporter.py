@@ -35,5 +35,6 @@ class Reporter(Configured, abc.ABC):
             When the reporter makes nothing of several runs, as here.
         """
         raise UsageError(
-            f"reporter {type(self).__name__} makes nothing of several runs", "give one run, or --reporter html, markdown or latex"
+            f"reporter {type(self).__name__} makes nothing of several runs",
+            "give one run, or --reporter html, markdown or latex",
         )

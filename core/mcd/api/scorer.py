@@ -95,6 +95,13 @@ class Scorer(Configured, abc.ABC):
         """
         return self
 
+    def exchanged(self, activations: torch.Tensor) -> torch.Tensor:
+        """Return what of activations ``(images, neurons)`` is exchanged under chance: by default they themselves.
+
+        A scorer that holds something fixed exchanges what is left of them: its null is about the rest.
+        """
+        return activations
+
     def check(self, images: int) -> None:
         """Refuse a probe set of ``images`` images that is too small, before anything is computed.
 

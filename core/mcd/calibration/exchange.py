@@ -154,14 +154,16 @@ class Exchange:
         keys = rng.random((count, images))
         if not self.blocks:
             return np.argsort(keys, axis=1)
-        shuffled = np.argsort(self.patient + keys, axis=1)  # by patient, the images of each in random order
+        # By patient, the images of each in random order: once where they come from, once where they go.
+        shuffled = np.argsort(self.patient + keys, axis=1)
+        placed = np.argsort(self.patient + rng.random((count, images)), axis=1)
         found = np.empty_like(shuffled)
         groups, _ = self._strata
         for group in groups:
             to = self._within(group)
             places = np.argsort(rng.random((count, len(group))), axis=1)
             for row in range(count):
-                found[row, shuffled[row, to]] = shuffled[row, self._within(group[places[row]])]
+                found[row, placed[row, to]] = shuffled[row, self._within(group[places[row]])]
         return found
 
     def _within(self, patients: Rows) -> Rows:

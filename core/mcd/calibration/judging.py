@@ -47,8 +47,6 @@ class Judged:
         Whether more draws could not change which neurons are above chance.
     critical
         The z that a concept of each neuron must pass to be above chance, ``(neurons,)``; infinite where none can.
-    highest
-        For each kind of null the highest z of every draw, sorted.
     null, kind
         What chance does by kind, and which kind each neuron has, ``(neurons,)``.
     """
@@ -63,7 +61,6 @@ class Judged:
     responding: float
     settled: bool
     critical: Values
-    highest: Sequence[Values]
     null: Chance
     kind: Rows
 
@@ -112,7 +109,6 @@ def judge(
         responding=1 - null_share(null.p(any_concept, kind)[:, 0]),
         settled=done,
         critical=critical,
-        highest=null.highest,
         null=null,
         kind=kind,
     )

@@ -15,8 +15,8 @@ from mcd.errors import ConfigError
 if TYPE_CHECKING:
     from mcd.selection import Selection
 
-__all__ = ["choices", "chosen_calibration", "chosen_selection", "concept_choices", "data_flags", "model_flags",
-           "plugin_file_flag", "pooling_flag", "probe_flags", "scoring_flags", "selection_flags",
+__all__ = ["choices", "chosen_calibration", "chosen_selection", "chosen_wording", "concept_choices", "data_flags",
+           "model_flags", "plugin_file_flag", "pooling_flag", "probe_flags", "scoring_flags", "selection_flags",
            "study_settings"]  # fmt: skip
 
 _DEFAULTS = {"scorer": "soft-wpmi"}
@@ -90,6 +90,8 @@ def data_flags(command: Command) -> Command:
         _sweep_flags,
         click.option("--controls", is_flag=True,
                      help="Also label random weights, shuffled rows, a random dissector and shuffled names."),
+        click.option("--maps", type=click.IntRange(0, 100), default=0, show_default=True, metavar="N",
+                     help="Keep small maps of where each neuron responds in its N top images."),
     )(command)  # fmt: skip
 
 
@@ -262,7 +264,7 @@ def study_settings(ctx: click.Context, document: Mapping[str, object]) -> dict[s
     given = {name for name in flags if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     settings: dict[str, object] = dict(document)
     plain = ("device", "precision", "batch_size", "workers", "on_error", "labels_per_neuron", "where", "limit",
-             "per_patient", "seed", "cache_size", "keep_identifiers", "controls")  # fmt: skip
+             "per_patient", "seed", "cache_size", "keep_identifiers", "controls", "maps")  # fmt: skip
     settings.update({name: flags[name] for name in plain if name in given})
     if "cache" in given:
         settings["cache"] = str(flags["cache"])

@@ -19,6 +19,7 @@ from mcd.comparison.scores import StoredScores
 from mcd.cosines import Similarity
 from mcd.errors import DataError
 from mcd.labelling import Labeller, Scored
+from mcd.material import bound
 from mcd.scoring import all_scores, evidence
 
 __all__ = ["Examined", "Examiner"]
@@ -64,7 +65,7 @@ class Examiner:
         study, material = stored.study, stored.material()
         self.dissection = stored.dissection
         self.similarity: Similarity = material.similarity
-        self.scorer: Scorer = stored.scorer.on(material.probe)
+        self.scorer: Scorer = bound(stored.scorer, material, stored.wording)
         self.calibration = study.calibration
         self._bound = self.scorer is not stored.scorer
         self._labeller = Labeller(self.scorer, self.similarity, stored.concepts.concepts, study.calibration,

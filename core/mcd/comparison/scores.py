@@ -12,7 +12,7 @@ from mcd.api.dissector import Dissector
 from mcd.api.scorer import Scorer
 from mcd.dissection import Dissection, read_study
 from mcd.errors import DataError, StoreError, UsageError
-from mcd.material import Material, gather
+from mcd.material import Material, bound, gather
 from mcd.prepare import Preparer
 from mcd.scoring import score_layer
 from mcd.study import Study
@@ -64,7 +64,7 @@ class StoredScores:
     def layers(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield every layer with its scores ``(neurons, concepts)``, best the highest; NaN where there is none."""
         material = self.material()
-        scorer = self.scorer.on(material.probe)
+        scorer = bound(self.scorer, material, self.wording)
         for layer in self.dissection.layers:
             found = score_layer(scorer, self.dissection.activations(layer), material.similarity).scores
             yield layer, found if scorer.higher_is_better else -found

@@ -14,7 +14,7 @@ from mcd.errors import DataError, UsageError
 from mcd.extraction.layers import Layer, main_output
 from mcd.pooling import Pooling
 
-__all__ = ["Recorder", "check_pooling", "pool"]
+__all__ = ["Recorder", "check_pooling", "grid", "pool"]
 
 _SMALLEST = 1e-6
 """What ``gem`` raises every value to at least, as its authors' code does: a root needs a positive number."""
@@ -66,7 +66,7 @@ def pool(
 def _masked(output: torch.Tensor, layer: Layer, pooling: Pooling, prefix: int, mask: torch.Tensor) -> torch.Tensor:
     if layer.layout == "tokens":
         output = output[:, prefix:]
-        rows, columns = _grid(output.shape[1], layer, (int(mask.shape[2]), int(mask.shape[3])))
+        rows, columns = grid(output.shape[1], layer, (int(mask.shape[2]), int(mask.shape[3])))
         places = output.transpose(1, 2)
     else:
         output = output if layer.layout == "NCHW" else output.permute(0, 3, 1, 2)
@@ -80,8 +80,14 @@ def _masked(output: torch.Tensor, layer: Layer, pooling: Pooling, prefix: int, m
     return places.masked_fill(~kept, -torch.inf).amax(dim=2)
 
 
-def _grid(tokens: int, layer: Layer, size: tuple[int, int]) -> tuple[int, int]:
-    """Return rows and columns of a grid of square patches over an image, row by row."""
+def grid(tokens: int, layer: Layer, size: tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns of a grid of square patches over an image, row by row.
+
+    Raises
+    ------
+    DataError
+        When they are none.
+    """
     height, width = size
     for patch in range(1, min(size) + 1):
         for rows, columns in ((height // patch, width // patch), (-(-height // patch), -(-width // patch))):

@@ -9,6 +9,7 @@ import pandas as pd
 
 import mcd
 from mcd.errors import StoreError
+from mcd_plugins.explorer.controls import Controls, controls_of
 from mcd_plugins.explorer.packing import Json
 
 __all__ = ["ABOVE", "FEW", "Facts", "LayerRow", "between", "facts_of", "told_apart"]
@@ -25,7 +26,7 @@ class LayerRow:
     """A layer in numbers.
 
     ``named`` counts neurons with a label above chance, or with any label where chance is not reckoned; ``parts`` splits
-    those by broad category; what is None is not known.
+    those by broad category; ``published`` counts what the published rule keeps; what is None is not known.
     """
 
     number: int
@@ -39,6 +40,7 @@ class LayerRow:
     foreign: int
     silent: int
     parts: Mapping[str, int]
+    published: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,13 @@ class Facts:
     layers: Sequence[LayerRow]
     provenance: Sequence[tuple[str, str]]
     apart: str = ""
+    controls: Controls | None = None
+
+    @property
+    def published(self) -> int | None:
+        """How many neurons the published rule keeps in all layers; None where that is not known of each."""
+        known = [one.published for one in self.layers if one.published is not None]
+        return sum(known) if len(known) == len(self.layers) else None
 
     @property
     def title(self) -> str:
@@ -92,6 +101,7 @@ def facts_of(dissection: mcd.Dissection, letter: str = "") -> Facts:
         layers=rows,
         provenance=[(name, value[:16]) for name, value in manifest.fingerprints.items()]
         + [(name, manifest.versions[name]) for name in ("mcd", "torch") if name in manifest.versions],
+        controls=controls_of(dissection.results.controls) if judged else None,
     )
 
 
@@ -233,6 +243,7 @@ def _layers(dissection: mcd.Dissection, judged: bool) -> list[LayerRow]:
                 foreign=int((own["verdict"] == "not mammographic").sum()),
                 silent=int(status.isin(["dead", "constant", "unscored"]).sum()),
                 parts=_counts(own["broad_category"]),
+                published=summary.published_rule if summary else None,
             )
         )
     return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import MCDError, StoreError
-from mcd.thumbnails import data_set_of, thumbnails
+from mcd.thumbnails import data_set_of, same_samples, sight_of, thumbnails
+from mcd_plugins.explorer.maps import Shown, maps_of, sizes_of
 from mcd_plugins.explorer.packing import Json, Names, packed
 
 __all__ = ["Gallery", "Thumbnails"]
@@ -22,7 +23,10 @@ FIELDS = ("view", "laterality", "density", "assessment", "implant")
 """What is shown of an image besides its findings. Never its source, patient or exam."""
 
 _BYTES = 14 * 10**6
-"""Of all small copies in one page: as base64 they are a third longer, and a page is to stay under 25 MB."""
+"""Of all small copies and maps in one page: as base64 they are a third longer, and a page is to stay under 25 MB."""
+
+_MAPS = 5 * 10**6
+"""Of these, all maps at most."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,18 @@ class _Probe:
 
     dissection: mcd.Dissection
     shown: Names = field(default_factory=Names)
+    found: tuple[mcd.Dataset, Mapping[str, mcd.Sample]] | None = None
+    """The data set and its samples, once small copies were made of some."""
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """A run with maps: the number of its probe set, its top images, and their maps."""
+
+    dissection: mcd.Dissection
+    probe: int
+    rows: NDArray[np.int64]
+    maps: Shown
 
 
 class Gallery:
@@ -48,11 +64,15 @@ class Gallery:
     ----------
     thumbnails
         What is wanted.
+    runs
+        How many there will be, at most.
     """
 
-    def __init__(self, thumbnails: Thumbnails) -> None:
+    def __init__(self, thumbnails: Thumbnails, runs: int = 1) -> None:
         self._thumbnails = thumbnails
         self._probes: dict[str, _Probe] = {}
+        self._bytes, self._room_for_maps = _BYTES, _MAPS // runs
+        self._mapped: dict[int, _Mapped] = {}
 
     def add(self, dissection: mcd.Dissection, rows: NDArray[np.int64]) -> dict[str, Json]:
         """Take in the top images of a run; return which probe set they are from, and their numbers in it.
@@ -74,30 +94,77 @@ class Gallery:
         known[list(numbers)] = list(numbers.values())
         return {"probe": list(self._probes).index(key), "image": packed(known[rows])}
 
-    def content(self) -> tuple[list[Json], list[Json]]:
-        """Return what is known about the images of each probe set, and the small copies, ``""`` where there is none."""
+    def add_maps(
+        self, run: int, dissection: mcd.Dissection, rows: NDArray[np.int64], shown: Mapping[str, Json]
+    ) -> None:
+        """Take in the maps of a run, and leave room for them and for pictures of what its network saw.
+
+        Parameters
+        ----------
+        run
+            Its number in the page.
+        rows
+            As in `add`.
+        shown
+            As `add` returned it.
+        """
+        maps = maps_of(dissection, rows, self._room_for_maps)
+        if maps is not None:
+            self._mapped[run] = _Mapped(dissection, int(str(shown["probe"])), rows, maps)
+            self._bytes -= maps.size
+
+    def _room(self) -> int:
+        return self._bytes // (len(self._probes) + len(self._mapped))
+
+    def _laid_over(self, mapped: _Mapped, pictures: list[Json]) -> Json:
+        """Return the maps of a run; add the pictures under them. Where there can be none, return a note instead."""
+        probe = list(self._probes.values())[mapped.probe]
+        if probe.found is None:
+            return {"note": "Where in an image it responds is shown only where the images are."}
+        dataset, samples = probe.found
+        run, known = mapped.dissection, mapped.maps.there
+        strongest = mapped.rows[:, : known.shape[1]].T[known.T]
+        wanted = [run.image_ids[row] for row in dict.fromkeys(strongest.tolist())]
+        try:
+            found = thumbnails(run, wanted, self._thumbnails.size, dataset=dataset, samples=samples,
+                               sight=sight_of(run), at_most=self._room())  # fmt: skip
+        except MCDError as error:
+            click.echo(f"note: no maps: {error.message}", err=True)
+            return {"note": "Where in an image it responds is not shown: what the network saw of it could not be made "
+                    "again when this page was made."}  # fmt: skip
+        copies = [found.get(str(one), b"") for one in probe.shown.column()]
+        pictures.append([base64.b64encode(one).decode("ascii") for one in copies])
+        return {**mapped.maps.content, "pictures": len(pictures) - 1, "sizes": packed(sizes_of(copies)), "note": ""}
+
+    def content(self) -> tuple[list[Json], list[Json], dict[int, Json]]:
+        """Return what is known about the images of each probe set; pictures, ``""`` where there is none; maps by run.
+
+        The first pictures are small copies of the images of each probe set, further ones what a network saw of them.
+        """
         described: list[Json] = []
         pictures: list[Json] = []
         for probe in self._probes.values():
             ids = [str(one) for one in probe.shown.column()]
-            copies, note = self._copies(probe.dissection, ids)
+            copies, note = self._copies(probe, ids)
             known = {entry["id"]: entry for entry in probe.dissection.probe_map}
             described.append({**_metadata([known[one] for one in ids]), "note": note})
             pictures.append([base64.b64encode(copies.get(one, b"")).decode("ascii") for one in ids])
-        return described, pictures
+        return described, pictures, {run: self._laid_over(one, pictures) for run, one in self._mapped.items()}
 
-    def _copies(self, dissection: mcd.Dissection, ids: Sequence[str]) -> tuple[dict[str, bytes], str]:
+    def _copies(self, probe: _Probe, ids: Sequence[str]) -> tuple[dict[str, bytes], str]:
         """Return the small copies, and what a reader must know about them."""
         if self._thumbnails.wanted == "false":
             return {}, "Images are named by their ids only: this page was made without thumbnails."
         try:
-            dataset = data_set_of(dissection)
+            dataset = data_set_of(probe.dissection)
             if self._thumbnails.wanted == "auto" and not dataset.images_may_be_copied:
                 return {}, _not_copied(dataset)
             if dataset.against_copies:
                 click.echo(f"note: the page holds copies of images, but {dataset.against_copies}", err=True)
-            found = thumbnails(dissection, ids, self._thumbnails.size, dataset=dataset,
-                               at_most=_BYTES // len(self._probes))  # fmt: skip
+            samples = same_samples(probe.dissection, dataset)
+            found = thumbnails(probe.dissection, ids, self._thumbnails.size, dataset=dataset, samples=samples,
+                               at_most=self._room())  # fmt: skip
+            probe.found = dataset, samples
         except MCDError as error:  # what it says may name files: it goes to the terminal, not into the page
             click.echo(f"note: no thumbnails: {error.message}", err=True)
             return {}, "The images could not be found again, or have changed, when this page was made."

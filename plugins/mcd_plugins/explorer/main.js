@@ -32,7 +32,9 @@ for (const button of document.querySelectorAll("[data-download]")) {
     const cells = (row) =>
       [...row.cells]
         .filter((one) => !one.classList.contains("bars"))
-        .map((one) => one.textContent.trim().replaceAll("\u00ad", ""));
+        .map((one) =>
+          "value" in one.dataset ? Number(one.dataset.value) : one.textContent.trim().replaceAll("\u00ad", ""),
+        );
     const [head, ...rows] = [...table.rows].map(cells);
     download(button.dataset.download, head, rows);
   });

@@ -205,18 +205,15 @@ const neuronPage = {
         { class: "images" },
         Array.from({ length: top }, (_, rank) => {
           const image = run.image()[neuron * top + rank];
-          return h("li", {}, this.image(probe, image, copies[image], activation[neuron * top + rank], rank + 1));
+          const map = copies[image] ? maps.of(run, neuron, rank, image) : null;
+          return h("li", {}, this.image(probe, image, copies[image], activation[neuron * top + rank], rank + 1, map));
         }),
       ),
-      h(
-        "p",
-        { class: "hint" },
-        "Where in an image a neuron responds is not shown: runs do not keep maps of activations.",
-      ),
+      h("p", { class: "hint" }, maps.note(run, neuron)),
     );
   },
 
-  image(probe, image, copy, activation, rank) {
+  image(probe, image, copy, activation, rank, map) {
     const told = (name) => probe[name].names[this.coded(probe, name)[image]];
     const findings = probe.findings.of[image].map((one) => probe.findings.names[one]);
     const facts = [
@@ -226,15 +223,17 @@ const neuronPage = {
       told("assessment") && `BI-RADS ${told("assessment")}`,
       told("implant") === "yes" && "implant",
     ].filter(Boolean);
+    const picture = copy
+      ? h("img", {
+          src: `data:image/webp;base64,${copy}`,
+          alt: `Image ${probe.ids[image]}, ${facts.join(", ") || "nothing known about it"}`,
+        })
+      : h("div", { class: "blank" }, "not copied");
     return h(
       "figure",
       { class: "image" },
-      copy
-        ? h("img", {
-            src: `data:image/webp;base64,${copy}`,
-            alt: `Image ${probe.ids[image]}, ${facts.join(", ") || "nothing known about it"}`,
-          })
-        : h("div", { class: "blank" }, "not copied"),
+      picture,
+      map ? maps.toggle(map, picture, probe.ids[image], rank) : "",
       h(
         "figcaption",
         {},

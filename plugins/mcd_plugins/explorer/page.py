@@ -16,7 +16,8 @@ from mcd_plugins.explorer.packing import Json
 
 __all__ = ["page"]
 
-_SCRIPTS = ("columns", "elements", "runs", "plots", "neurons", "neuron", "concepts", "comparison", "pairs", "main")
+_SCRIPTS = ("columns", "elements", "runs", "plots", "maps", "neurons", "neuron", "concepts", "comparison", "pairs",
+            "main")  # fmt: skip
 """Parts of the script, in the order in which they are needed."""
 
 _COLOURS = 6

@@ -70,19 +70,23 @@ class HtmlReporter(mcd.Reporter):
         letters = ascii_uppercase if len(dissections) > 1 else " "
         facts = told_apart([facts_of(one, letter.strip()) for one, letter in zip(dissections, letters, strict=False)])
         concepts = Names()
-        gallery = Gallery(Thumbnails(self.options.thumbnails, self.options.size))
-        runs: list[Json] = []
+        gallery = Gallery(Thumbnails(self.options.thumbnails, self.options.size), len(dissections))
+        runs: list[dict[str, Json]] = []
         for one, said in zip(dissections, facts, strict=True):
             columns, rows = responses_of(one, self.options.images)
             shown = gallery.add(one, rows) if columns and self.options.images else {}
+            if shown:
+                gallery.add_maps(len(runs), one, rows, shown)
             runs.append({
                 "letter": said.letter, "apart": said.apart, "target": said.target,
                 "judged": said.judged, "rate": said.q, "n": said.images,
-                **neurons_of(one, concepts), "responses": columns or None, "shown": shown or None,
+                **neurons_of(one, concepts), "responses": columns or None, "shown": shown or None, "maps": None,
             })  # fmt: skip
-        probes, pictures = gallery.content()
+        probes, pictures, maps = gallery.content()
+        for number, found in maps.items():
+            runs[number]["maps"] = found
         content: dict[str, Json] = {
-            "runs": runs,
+            "runs": list(runs),
             "concepts": {
                 name: concepts.column(at) for at, name in enumerate(("term", "category", "broad_category"))
             },

@@ -40,9 +40,9 @@ class PartialCorrelation(mcd.Scorer):
     Between -1 and 1, higher is better; neither scale nor offset of the activations matters. Comparable across layers on
     the same images with the same confounders: by chance its mean is 0 and its variance 1/(n - rank of Z), as for
     `Pearson`, of which it passes the sanity checks where labels do not depend on the confounders. The null exchanges
-    activations before their residual is taken; what it says of a neuron that confounders explain largely is therefore
-    that of one with as many values. A concept that *is* a confounder ("left breast") keeps only what of its similarity
-    does not follow it.
+    residuals, not activations (Freedman & Lane 1983): exchanged activations would carry what confounders explain to
+    other images, and noise that follows a confounder would look like discoveries. A concept that *is* a confounder
+    ("left breast") keeps only what of its similarity does not follow it.
 
     Examples
     --------
@@ -107,6 +107,13 @@ class PartialCorrelation(mcd.Scorer):
                 "give fewer with --scorer-arg confounders=NAME",
             )
         return made
+
+    def exchanged(self, activations: torch.Tensor) -> torch.Tensor:
+        """Return what confounders leave of activations: exchanging it keeps what they explain where it belongs.
+
+        Source: Freedman & Lane 1983, Journal of Business & Economic Statistics 1(4).
+        """
+        return activations if self._basis is None else residual(activations, self._basis)
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``."""

@@ -90,3 +90,13 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
     return hostile_run(tmp_path_factory.mktemp("hostile"), keep_identifiers=True)
+
+
+@pytest.fixture(scope="session")
+def mapped(tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
+    return phantom_run(tmp_path_factory.mktemp("mapped") / "run", layers=["stages.3", "head"], maps=3)
+
+
+@pytest.fixture(scope="session")
+def controlled(tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
+    return phantom_run(tmp_path_factory.mktemp("controlled") / "run", layers=["stages.3", "head"], controls=True)

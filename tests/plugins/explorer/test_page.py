@@ -14,6 +14,7 @@ from tests.plugins.explorer.conftest import HOSTILE, Parsed, column, hostile_run
 import mcd
 from mcd.errors import UsageError
 from mcd_plugins.explorer.content import histograms
+from mcd_plugins.explorer.controls import controls_of
 from mcd_plugins.reporters.files import CsvReporter
 
 
@@ -146,6 +147,37 @@ def test_a_run_without_significance_says_so(tmp_path: Path) -> None:
     parsed = Parsed(page_of(found, tmp_path))
     assert "nothing here tells labels from chance" in parsed.text
     assert parsed.content["runs"][0]["judged"] is False
+
+
+def test_controls_stand_beside_the_run_that_they_are_of(controlled: mcd.Dissection, tmp_path: Path) -> None:
+    found = controls_of(controlled.results.controls)
+    assert found is not None
+    assert [layer for layer, _ in found.layers] == controlled.layers
+    assert [row.name for row in found.total] == [
+        "this run", "random weights", "shuffled rows", "random dissector", "shuffled names",
+    ]  # fmt: skip
+    run = found.total[0]
+    assert run.above == sum(one.above_chance or 0 for one in controlled.manifest.summary)
+    first = controlled.labels[controlled.labels["rank"] == 1]
+    np.testing.assert_allclose(run.mean_z, first["z"].mean())  # layers of many neurons weigh more
+    for name in ("above", "mammographic", "neurons"):
+        layers = [[getattr(row, name) for row in rows] for _, rows in found.layers]
+        assert np.sum(layers, axis=0).tolist() == [getattr(row, name) for row in found.total]
+    text = Parsed(page_of(controlled, tmp_path)).text
+    assert "get as readily as the run tells nothing of the target" in text
+    assert "shuffled rows each neuron's images are exchanged" in text
+
+
+def test_a_run_without_controls_or_significance_shows_none(phantom: mcd.Dissection, tmp_path: Path) -> None:
+    assert "negative controls" not in Parsed(page_of(phantom, tmp_path)).text
+    empty = phantom_run(tmp_path / "run", layers="head", controls=True, calibration={"draws": 0})
+    assert "negative controls" not in Parsed(page_of(empty, tmp_path)).text
+
+
+def test_the_published_rule_is_named_as_no_test(phantom: mcd.Dissection, tmp_path: Path) -> None:
+    kept = sum(one.published_rule or 0 for one in phantom.manifest.summary)
+    text = Parsed(page_of(phantom, tmp_path)).text
+    assert f"The published rule, no test of significance, keeps {kept} of 307 neurons" in text
 
 
 def test_a_run_shared_without_private_still_has_a_page(phantom: mcd.Dissection, tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ import mcd
 from mcd.host import PluginHost
 from mcd.pooling import Pooling
 from mcd.prepare import Preparer
-from mcd.run import Prepared, PreparedTarget, run
+from mcd.prepared import Prepared, PreparedTarget
+from mcd.run import run
 from mcd.study import Study
 from mcd_plugins.mammo_clip.dissector import MammoClip
 from mcd_plugins.mammo_clip.loader import MammoClipClassifier, MammoClipTower

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from mcd.api.concepts import Concept
+from mcd.calibration.settings import Calibration
+from mcd.cosines import Matrix
 from mcd.errors import DataError, UsageError
+from mcd.labelling import Labeller
 from mcd.options import validate_options
 from mcd_plugins.scorers import partial_correlation
 from mcd_plugins.scorers.partial_correlation import PartialCorrelation
@@ -134,3 +138,21 @@ def test_a_confounder_that_tells_every_image_apart_is_refused(probe_of) -> None:
 def test_without_a_probe_set_the_scorer_says_what_it_lacks() -> None:
     with pytest.raises(UsageError, match="facts"):
         made().score(*drawn(5))
+
+
+@pytest.mark.parametrize("size", [0.0, 3.0])
+def test_noise_that_follows_a_confounder_is_not_discovered(probe_of, size: float) -> None:
+    rng = np.random.default_rng(0)
+    patients, views = [f"p{row // 4}" for row in range(400)], ["CC", "MLO"] * 200
+    side = np.array([one == "CC" for one in views], dtype=float)[:, None]
+    hers = rng.standard_normal((100, 100))[np.arange(400) // 4]
+    activations = size * side + hers + rng.standard_normal((400, 100))
+    similarity = 0.2 + 0.02 * rng.standard_normal((400, 20)) + 0.02 * side
+    found = probe_of(torch.eye(400), torch.eye(20, 400), {"patient": patients, "view": views})
+    labeller = Labeller(made(confounders=("view",)).on(found), Matrix(torch.from_numpy(similarity).float()),
+                        [Concept(f"c{at}", "c", "b") for at in range(20)], Calibration(draws=500, most_draws=500),
+                        patients, 3)  # fmt: skip
+    (scored,) = labeller.scored({"layer": lambda: torch.from_numpy(activations).float()})
+    assert scored.judged is not None
+    assert scored.judged.above == 0
+    assert (scored.judged.p_any < 0.05).mean() < 0.13  # 5 % is expected of 100 neurons

@@ -1,0 +1,359 @@
+"""Maps: where in the images it responds to most a neuron does so, kept small.
+
+A second pass, after the sweep: only images that are among the strongest of some neuron go through the target again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import torch
+import torch.nn.functional as functional
+from safetensors.torch import save
+
+from mcd.api.base import digest
+from mcd.api.model import Target
+from mcd.api.scorer import ordered_top_k
+from mcd.clock import Clock
+from mcd.errors import DataError, ImageError, StoreError
+from mcd.extraction.decoding import Batch, batches, default_workers
+from mcd.extraction.layers import Layer, main_output
+from mcd.extraction.networks import Precision, at_work, autocast
+from mcd.extraction.pooling import grid
+from mcd.extraction.probe import ProbeSet
+from mcd.extraction.reading import Reader
+from mcd.files import write_atomically
+
+__all__ = ["FILE", "MapPass", "MapStore", "Maps", "strongest"]
+
+FILE = "maps.safetensors"
+SIDE = 14
+"""Rows or columns of a kept map, at most."""
+
+_VERSION = "maps/1"
+"""Raised when the numbers change, so that maps of older versions are not read."""
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Maps of a layer: for each neuron those of the images it responds to most, strongest first.
+
+    Parameters
+    ----------
+    images
+        Rows of A, ``(neurons, N)`` int64; -1 where there is no map: the neuron responds to all images alike.
+    values
+        ``(neurons, N, h, w)`` uint8: 0 is the lowest value of a map, 255 its highest.
+    range
+        These two, ``(neurons, N, 2)`` float32.
+    """
+
+    images: torch.Tensor
+    values: torch.Tensor
+    range: torch.Tensor
+
+    def restored(self, neuron: int, rank: int) -> torch.Tensor:
+        """Return one map on the scale of the layer's output, ``(h, w)`` float32; ``rank`` counts from 0."""
+        low, high = self.range[neuron, rank]
+        found: torch.Tensor = low + self.values[neuron, rank].float() / 255 * (high - low)
+        return found
+
+
+class MapStore:
+    """The maps of a run folder, under a key made of everything that decides them.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    key
+        As `key_of` makes it.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.path, self.key = folder / FILE, key
+
+    @staticmethod
+    def key_of(activations: str, count: int) -> str:
+        """Return the key of ``count`` maps a neuron, over the activations of a key."""
+        return digest(_VERSION, activations, str(count), str(SIDE))
+
+    def whole(self) -> bool:
+        """Say whether they are there, whole and ours."""
+        try:
+            return self._header()["key"] == self.key
+        except StoreError:
+            return False
+
+    def without(self) -> dict[str, str]:
+        """Return the layers that have no maps, and why."""
+        found = self._header()["without"]
+        assert isinstance(found, dict)
+        return found
+
+    def preprocessing(self) -> str:
+        """Return the fingerprint of the preprocessing through which the target saw the images."""
+        return str(self._header()["preprocessing"])
+
+    def write(self, maps: dict[str, Maps], without: dict[str, str], preprocessing: str) -> None:
+        """Write all of them at once, which layers have none and why, and the fingerprint of the preprocessing."""
+        # One metadata entry: safetensors writes several in no fixed order, and equal runs must give equal bytes.
+        header = json.dumps({"key": self.key, "without": without, "preprocessing": preprocessing})
+        tensors = {
+            f"{kind}:{name}": getattr(one, kind).contiguous()
+            for name, one in maps.items() for kind in ("images", "values", "range")
+        }  # fmt: skip
+        write_atomically(self.path, save(tensors, metadata={"mcd": header}))
+
+    def take_over(self, other: MapStore) -> None:
+        """Make those of a store with the same key ours too."""
+        write_atomically(self.path, other.path.read_bytes())
+
+    def forget(self) -> None:
+        """Remove what an earlier run left."""
+        self.path.unlink(missing_ok=True)
+
+    def read(self, layer: str) -> Maps | None:
+        """Return those of a layer, or None where it has none.
+
+        Raises
+        ------
+        StoreError
+            When they are not there, damaged, or of other inputs.
+        """
+        if self._header()["key"] != self.key:
+            raise StoreError(f"{self.path} holds maps of another run", "run the same command again")
+        with self._open() as file:
+            if f"values:{layer}" not in file.keys():  # noqa: SIM118 -- no mapping
+                return None
+            return Maps(*(file.get_tensor(f"{kind}:{layer}") for kind in ("images", "values", "range")))
+
+    def _open(self) -> safetensors.safe_open:
+        try:
+            return safetensors.safe_open(self.path, framework="pt")
+        except (OSError, safetensors.SafetensorError) as error:
+            raise StoreError(f"cannot read the maps {self.path}: {error}", "run the same command again") from None
+
+    def _header(self) -> dict[str, object]:
+        with self._open() as file:
+            found: object = json.loads((file.metadata() or {}).get("mcd", "{}"))
+        if not isinstance(found, dict) or not {"key", "without", "preprocessing"} <= found.keys():
+            raise StoreError(f"{self.path} was not written by mcd", "run the same command again")
+        return found
+
+
+def strongest(activations: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the rows of A ``(neurons, N)`` of the images each neuron responds to most.
+
+    N is ``count``, or the number of images where there are fewer; -1 for neurons that respond to all images alike.
+    """
+    rows = ordered_top_k(activations, min(count, len(activations))).T.contiguous()
+    rows[activations.amax(dim=0) == activations.amin(dim=0)] = -1
+    return rows
+
+
+@dataclass(frozen=True)
+class MapPass:
+    """A pass of chosen images through one target that keeps maps.
+
+    Parameters
+    ----------
+    target, layers
+        What of it is kept.
+    reader, probe
+        What it sees.
+    device, precision, batch_size, workers
+        How, as in the sweep.
+    """
+
+    target: Target
+    layers: Sequence[Layer]
+    reader: Reader
+    probe: ProbeSet
+    device: torch.device
+    precision: Precision
+    batch_size: int
+    workers: int | None
+
+    def into(
+        self, store: MapStore, rows: Sequence[int], activations: Callable[[str], torch.Tensor], count: int, clock: Clock
+    ) -> None:
+        """Compute maps and write them.
+
+        Parameters
+        ----------
+        store
+            Where they go.
+        rows
+            For each row of A which of the probe set it is.
+        activations
+            A of a layer, by name.
+        count
+            How many images a neuron keeps a map of.
+
+        Raises
+        ------
+        ImageError
+            When an image cannot be decoded any more.
+        DataError
+            When a layer behaves otherwise than in the sweep.
+        """
+        without = {layer.name: reason for layer in self.layers if (reason := self._no_space(layer))}
+        kept = {
+            layer.name: _Kept(strongest(activations(layer.name), count), layer)
+            for layer in self.layers if layer.name not in without
+        }  # fmt: skip
+        wanted = sorted({row for one in kept.values() for row in one.at})
+        with clock.stage("keep maps", len(wanted), "images") as advanced:
+            if wanted:
+                self._look(kept, [rows[row] for row in wanted], {rows[row]: row for row in wanted}, advanced)
+        flat = [name for name, one in kept.items() if one.reason]
+        without |= {name: kept[name].reason for name in flat}
+        maps = {name: one.maps() for name, one in kept.items() if name not in flat}
+        store.write(maps, without, self.target.preprocessing.fingerprint())
+
+    def _no_space(self, layer: Layer) -> str:
+        if layer.layout == "flat":
+            return "its output has no places"
+        if layer.layout == "tokens" and self.target.first_tokens() is None:
+            return "the target does not say how many class and register tokens come before its patches"
+        return ""
+
+    def _groups(self, wanted: Sequence[int]) -> list[list[int]]:
+        """Return the batches. Images whose input size is not fixed share one only where they did in the sweep."""
+        recipe, size = self.target.preprocessing, self.batch_size
+        if recipe.height and recipe.width:
+            return [list(wanted[at : at + size]) for at in range(0, len(wanted), size)]
+        groups: dict[int, list[int]] = {}
+        for row in wanted:
+            groups.setdefault(row // size, []).append(row)
+        return list(groups.values())
+
+    def _look(
+        self, kept: dict[str, _Kept], wanted: Sequence[int], row_of: dict[int, int], advanced: Callable[[int], None]
+    ) -> None:
+        recipe = self.target.preprocessing
+        key = recipe.fingerprint()
+        loader = batches(
+            self.reader, self.probe.samples, {key: recipe}, self._groups(wanted),
+            workers=default_workers(len(wanted)) if self.workers is None else self.workers,
+            pin=self.device.type == "cuda",
+        )  # fmt: skip
+        modules = dict(self.target.module.named_modules())
+        with ExitStack() as stack:
+            stack.enter_context(at_work(self.target.module, self.device))
+            for name, one in kept.items():
+                handle = modules[name].register_forward_hook(one.hook(self.target.first_tokens() or 0))
+                stack.callback(handle.remove)
+            stack.enter_context(torch.inference_mode())
+            for batch in loader:
+                self._refuse(batch)
+                inputs = recipe.finalize(batch.tensors[key].to(self.device))
+                for one in kept.values():
+                    one.size = (int(inputs.shape[2]), int(inputs.shape[3]))
+                with autocast(self.device, self.precision):
+                    self.target.module(inputs.contiguous(memory_format=torch.channels_last))
+                for one in kept.values():
+                    one.keep([row_of[row] for row in batch.rows])
+                advanced(len(batch.rows))
+
+    def _refuse(self, batch: Batch) -> None:
+        if batch.failed:
+            row, reason = batch.failed[0]
+            sample = self.probe.samples[row]
+            raise ImageError(
+                f"{sample.source or sample.id}: {reason}",
+                "it could be read before: leave the images alone while a run is on, and run the same command again",
+            )
+
+
+class _Kept:
+    """What is kept of one layer, image by image."""
+
+    def __init__(self, images: torch.Tensor, layer: Layer) -> None:
+        self.images, self.layer = images, layer
+        self.at = _places(images)
+        self.size = (0, 0)
+        self.reason = ""
+        self._caught: torch.Tensor | None = None
+        self._values = torch.empty(0, dtype=torch.uint8)
+        self._range = torch.zeros(*images.shape, 2)
+
+    def hook(self, prefix: int) -> Callable[[object, object, object], None]:
+        """Return the hook that catches the layer's output, small at once: whole maps would fill the memory."""
+
+        def caught(_module: object, _inputs: object, output: object) -> None:
+            tensor = main_output(output)
+            if tensor is None or self._caught is not None:
+                raise DataError(f"layer {self.layer.name} did not behave as in the trial pass")
+            placed = None if self.reason else self._placed(tensor.float(), prefix)
+            if placed is not None:
+                rows, columns = self._values.shape[2:] if self._values.ndim == 4 else _small(*placed.shape[2:])
+                self._caught = functional.adaptive_avg_pool2d(placed, (rows, columns)).cpu()
+
+        return caught
+
+    def _placed(self, output: torch.Tensor, prefix: int) -> torch.Tensor | None:
+        """Return an output as ``(B, neurons, rows, columns)``, or None, with a reason, where it has no places."""
+        if self.layer.layout == "NHWC":
+            output = output.permute(0, 3, 1, 2)
+        elif self.layer.layout == "tokens":
+            output = output[:, prefix:]
+            try:
+                shape = grid(output.shape[1], self.layer, self.size)
+            except DataError as error:
+                self.reason = error.message
+                return None
+            output = output.transpose(1, 2).reshape(len(output), -1, *shape)
+        if output.shape[2] * output.shape[3] == 1:
+            self.reason = "its output has one place only"
+            return None
+        return output
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep of a batch, whose images are these rows of A, the maps of neurons that they are strongest of."""
+        if self.reason:
+            return
+        caught, self._caught = self._caught, None
+        if caught is None:
+            raise DataError(f"layer {self.layer.name} did not run for some images; it has no maps")
+        if not bool(torch.isfinite(caught).all()):
+            raise DataError(f"layer {self.layer.name} gives NaN or infinity somewhere in its maps")
+        if self._values.ndim != 4:
+            self._values = torch.zeros(*self.images.shape, *caught.shape[2:], dtype=torch.uint8)
+        for number, row in enumerate(rows):
+            at = self.at.get(row)
+            if at is not None:
+                self._put(at, caught[number, at // self.images.shape[1]])
+
+    def _put(self, at: torch.Tensor, maps: torch.Tensor) -> None:
+        low, high = maps.amin(dim=(1, 2)), maps.amax(dim=(1, 2))
+        span = torch.where(high > low, high - low, 1)[:, None, None]
+        self._values.flatten(0, 1)[at] = ((maps - low[:, None, None]) / span * 255).round().to(torch.uint8)
+        self._range.flatten(0, 1)[at] = torch.stack([low, high], dim=1)
+
+    def maps(self) -> Maps:
+        """Return what was kept; of a layer no neuron of which tells images apart, no places."""
+        values = self._values if self._values.ndim == 4 else torch.zeros(*self.images.shape, 1, 1, dtype=torch.uint8)
+        return Maps(self.images, values, self._range)
+
+
+def _places(images: torch.Tensor) -> dict[int, torch.Tensor]:
+    """Return for each image where it stands in ``images``, as positions in the flattened tensor."""
+    flat = images.flatten().numpy()
+    order = np.argsort(flat, kind="stable")
+    rows, starts = np.unique(flat[order], return_index=True)
+    parts = np.split(order, starts[1:])
+    return {row: torch.from_numpy(part) for row, part in zip(rows.tolist(), parts, strict=True) if row >= 0}
+
+
+def _small(height: int, width: int) -> tuple[int, int]:
+    """Return the size of a kept map: its longer side at most `SIDE`, in the proportions of the whole one."""
+    scale = min(1.0, SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -64,6 +65,10 @@ _here: list[Callable[[object], object]] = []
 
 def _begin(function: Callable[[SharedT, ItemT], ResultT], shared: SharedT) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one answers for them
+    if "torch" in sys.modules:  # a forked process has none of the threads that torch believes in, and waits for them
+        import torch
+
+        torch.set_num_threads(1)
     _here.append(lambda item: function(shared, item))  # type: ignore[arg-type]  # the items are those of the same call
 
 

@@ -126,25 +126,7 @@ const comparison = {
     this.conceptsShown = new Table(
       "Concepts side by side",
       [
-        {
-          name: "concept",
-          title: "Concept",
-          heads: true,
-          value: (row) => CONCEPTS.term[row.concept],
-          cell: (row) =>
-            h(
-              "a",
-              { href: `#neurons?${new URLSearchParams({ text: CONCEPTS.term[row.concept] })}` },
-              CONCEPTS.term[row.concept],
-            ),
-        },
-        {
-          name: "category",
-          title: "Category",
-          narrow: false,
-          value: (row) => CONCEPTS.category[row.concept],
-          cell: (row) => CONCEPTS.category[row.concept],
-        },
+        ...conceptColumns(),
         ...this.chosen.flatMap((at) => [side(at), kept(at)]),
         {
           name: "difference",

@@ -1,5 +1,30 @@
 // The list of concepts: how many neurons carry each, and where.
 
+// The columns that tables of concepts begin with.
+function conceptColumns() {
+  return [
+    {
+      name: "concept",
+      title: "Concept",
+      heads: true,
+      value: (row) => CONCEPTS.term[row.concept],
+      cell: (row) =>
+        h(
+          "a",
+          { href: `#neurons?${new URLSearchParams({ text: CONCEPTS.term[row.concept] })}` },
+          CONCEPTS.term[row.concept],
+        ),
+    },
+    {
+      name: "category",
+      title: "Category",
+      narrow: false,
+      value: (row) => CONCEPTS.category[row.concept],
+      cell: (row) => CONCEPTS.category[row.concept],
+    },
+  ];
+}
+
 const concepts = {
   text: "",
 
@@ -80,25 +105,7 @@ const concepts = {
       ].filter(Boolean);
     });
     return [
-      {
-        name: "concept",
-        title: "Concept",
-        heads: true,
-        value: (row) => CONCEPTS.term[row.concept],
-        cell: (row) =>
-          h(
-            "a",
-            { href: `#neurons?${new URLSearchParams({ text: CONCEPTS.term[row.concept] })}` },
-            CONCEPTS.term[row.concept],
-          ),
-      },
-      {
-        name: "category",
-        title: "Category",
-        narrow: false,
-        value: (row) => CONCEPTS.category[row.concept],
-        cell: (row) => CONCEPTS.category[row.concept],
-      },
+      ...conceptColumns(),
       ...each,
     ];
   },

@@ -40,5 +40,5 @@ def mcd_register_models() -> list[Component]:
 def mcd_register_commands() -> list[Component]:
     """Offer the demo."""
     return [
-        Component("demo", "mcd_plugins.phantom.demo:demo", "A small study on phantom mammograms: no network, a minute at most.")
+        Component("demo", "mcd_plugins.phantom.demo:demo", "A small study on phantom mammograms: seconds, no network.")
     ]

@@ -170,7 +170,7 @@ def test_controls_stand_beside_the_run_that_they_are_of(controlled: mcd.Dissecti
 
 def test_a_run_without_controls_or_significance_shows_none(phantom: mcd.Dissection, tmp_path: Path) -> None:
     assert "negative controls" not in Parsed(page_of(phantom, tmp_path)).text
-    empty = phantom_run(tmp_path / "run", layers="head", controls=True, calibration={"draws": 0})
+    empty = phantom_run(tmp_path / "run", layers="head", calibration={"draws": 0})
     assert "negative controls" not in Parsed(page_of(empty, tmp_path)).text
 
 

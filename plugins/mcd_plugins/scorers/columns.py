@@ -12,6 +12,10 @@ _ROWS = 2**13
 """Rows that a product adds up in float32: over a million of one sign, four digits would be left."""
 
 
+_BLOCK = 2**9
+"""Rows whose squares fit into the cache."""
+
+
 def products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Return the scalar products of columns, ``(left columns, right columns)`` float32, of any number of rows.
 
@@ -31,9 +35,12 @@ def products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 def lengths(columns: torch.Tensor) -> torch.Tensor:
     """Return the Euclidean length of each column, ``(columns,)``, of any number of rows.
 
-    `sum` adds in pairs; `torch.linalg.vector_norm` adds one after the other, which a million rows do not bear.
+    A few rows at a time, whose squares stay in the cache, added up in float64: a million rows in float32 would not do.
     """
-    return columns.square().sum(dim=0).sqrt()
+    total = columns.new_zeros(columns.shape[1], dtype=torch.float64)
+    for part in torch.split(columns, _BLOCK):
+        total += part.square().sum(dim=0)
+    return total.sqrt().to(columns.dtype)
 
 
 def refuse_unpaired(activations: torch.Tensor, similarity: torch.Tensor) -> None:

@@ -33,10 +33,19 @@ class Cosine(mcd.Scorer):
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``."""
         refuse_unpaired(activations, similarity)
-        return products(_unit(activations), _unit(similarity)).clamp(-1, 1)  # rounding may pass 1
+        (left, mine), (right, other) = _measured(activations), _measured(similarity)
+        # Divided after the product, so that nothing is copied; rounding may pass 1.
+        return products(left, right).div_(mine[:, None]).div_(other).clamp_(-1, 1)
 
 
-def _unit(columns: torch.Tensor) -> torch.Tensor:
-    # Scaled first: the squares of very small or large values leave the range of float32. A column of zeros is 0/0, NaN.
+_HELD = (1e-15, 1e15)
+"""Lengths whose squares float32 holds."""
+
+
+def _measured(columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return columns and their lengths; scaled where float32 would not hold their squares. One of zeros is NaN."""
+    size = lengths(columns)
+    if bool(((size > _HELD[0]) & (size < _HELD[1])).all()):
+        return columns, size
     scaled = columns / columns.abs().amax(dim=0)
-    return scaled / lengths(scaled)
+    return scaled, lengths(scaled)

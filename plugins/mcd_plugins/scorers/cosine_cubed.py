@@ -48,8 +48,8 @@ class CosineCubed(mcd.Scorer):
         # since the cube of the scale leaves it too.
         centred = columns - columns.mean(dim=0)
         scale = centred.abs().amax(dim=0)
-        cubed = (centred / scale).pow(3)
+        cubed = centred.div_(scale).pow_(3)
         floor = self.options.min_norm / scale / scale / scale
-        unit = cubed / torch.maximum(lengths(cubed), floor)
+        unit = cubed.div_(torch.maximum(lengths(cubed), floor))
         # The mean of equal values may be off by rounding, which would leave a column of noise.
-        return unit.masked_fill(~responds(columns), float("nan"))
+        return unit.masked_fill_(~responds(columns), float("nan"))

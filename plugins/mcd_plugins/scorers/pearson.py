@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import mcd
-from mcd_plugins.scorers.columns import lengths, products, refuse_unpaired, responds
+from mcd_plugins.scorers.columns import lengths, products, refuse_unpaired
 
 __all__ = ["Pearson", "standardised"]
 
@@ -52,7 +52,6 @@ def standardised(columns: torch.Tensor) -> torch.Tensor:
     # before anything is added up, since sums and squares leave the range of float32.
     low, high = columns.amin(dim=0), columns.amax(dim=0)
     rest = columns - (low / 2 + high / 2)
-    rest = rest / rest.abs().amax(dim=0)
-    centred = rest - rest.mean(dim=0)
-    unit = centred / lengths(centred)
-    return unit.masked_fill(~responds(columns), float("nan"))
+    rest.div_(rest.abs().amax(dim=0))
+    rest.sub_(rest.mean(dim=0))
+    return rest.div_(lengths(rest)).masked_fill_(~(high > low), float("nan"))

@@ -91,6 +91,11 @@ class Cosines(Similarity):
     reference
         ``(D,)``: a prompt without a concept; its cosine with the image is subtracted.
 
+    Attributes
+    ----------
+    unit_images
+        The normalised embeddings of the images, ``(images, D)``.
+
     Raises
     ------
     DataError
@@ -106,30 +111,38 @@ class Cosines(Similarity):
             broken = (~torch.isfinite(norms) | (norms == 0)).nonzero().flatten().tolist()
             if broken:
                 raise DataError(f"the dissector's embedding of {kind} '{names[broken[0]]}' is zero or not finite")
-        self._images = functional.normalize(images, dim=1)
+        self.unit_images = functional.normalize(images, dim=1)
         self._texts = functional.normalize(texts, dim=1).T.contiguous()
-        self._reference = None if reference is None else self._images @ functional.normalize(reference, dim=0)
+        self._reference = None if reference is None else self.unit_images @ functional.normalize(reference, dim=0)
         self.images, self.concepts = len(images), len(texts)
 
     @cached_property
     def _all(self) -> torch.Tensor:
         return self.to(slice(0, self.concepts))
 
+    @property
+    def _small(self) -> bool:
+        return self.images * self.concepts <= _KEPT
+
+    def whole(self) -> torch.Tensor:
+        """Return P as a whole; where it is small, always the same tensor."""
+        return self._all if self._small else super().whole()
+
     def of(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the cosines of some images."""
-        if self.images * self.concepts <= _KEPT:
+        if self._small:
             return self._all[rows]
-        found = self._images[rows] @ self._texts
+        found = self.unit_images[rows] @ self._texts
         return found if self._reference is None else found.sub_(self._reference[rows, None])
 
     def to(self, concepts: slice) -> torch.Tensor:
         """Return the cosines with some concepts."""
-        found = self._images @ self._texts[:, concepts]
+        found = self.unit_images @ self._texts[:, concepts]
         return found if self._reference is None else found.sub_(self._reference[:, None])
 
     def embeddings(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the normalised embeddings of some images."""
-        return self._images[rows]
+        return self.unit_images[rows]
 
 
 class Pooled(Similarity):

@@ -54,17 +54,16 @@ def label_table(
     live
         Numbers of the live neurons.
     """
-    place = {neuron: at for at, neuron in enumerate(live)}
-    neuron, rank, at = [], [], []
-    shown = scored.scores[list(live)].gather(1, order) if len(live) else scored.scores[:0]
-    kept = ~torch.isnan(shown)
-    for number, state in enumerate(scored.status):
-        ranks = kept[place[number]].nonzero().flatten().tolist() if state in ("labelled", "tied") else []
-        for one in ranks or [-1]:
-            neuron.append(number)
-            rank.append(one)
-            at.append(place.get(number, 0))
-    rows, ranks_of = np.array(at, dtype=np.int64), np.array(rank, dtype=np.int64)
+    status, numbers = np.array(scored.status, dtype=object), np.array(live, dtype=np.int64)
+    shown = scored.scores[numbers].gather(1, order) if len(live) else scored.scores[:0]
+    kept = ~torch.isnan(shown).numpy() & np.isin(status[numbers], ("labelled", "tied"))[:, None]
+    at, rank = kept.nonzero()
+    silent = np.setdiff1d(np.arange(len(status)), numbers[at])
+    nowhere = np.zeros_like(silent)
+    neuron = np.concatenate([numbers[at], silent])
+    place = np.argsort(neuron, kind="stable")
+    neuron, rows = neuron[place], np.concatenate([at, nowhere])[place]
+    ranks_of = np.concatenate([rank, nowhere - 1])[place]
     labelled = ranks_of >= 0
     chosen = order.numpy()[rows, ranks_of] if len(live) else np.zeros(len(rows), dtype=np.int64)
     columns = {
@@ -82,8 +81,8 @@ def label_table(
         {
             "target": target,
             "layer": layer,
-            "neuron": np.array(neuron, dtype=np.int64),
-            "status": np.array(scored.status, dtype=object)[neuron],
+            "neuron": neuron,
+            "status": status[neuron],
             "verdict": np.where(labelled, verdict, ""),
             "rank": pd.Series(ranks_of + 1, dtype="Int64").where(labelled).array,
             "concept": np.where(labelled, columns["term"][chosen], ""),

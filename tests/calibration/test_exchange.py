@@ -96,3 +96,15 @@ def test_the_images_of_a_patient_who_keeps_her_place_are_shuffled_too() -> None:
     orders = Counter(kept)
     assert len(orders) == 24
     assert max(orders.values()) < 2.5 * len(kept) / 24
+
+
+def test_images_go_on_crowding_where_patients_have_very_unequal_numbers() -> None:
+    keys = patients([1] * 3 + [2] * 3 + [4] * 12 + [7] * 2)
+    exchange = Exchange.of(keys, "patient")
+    large = np.flatnonzero(np.array(keys) == "p18")[:6].tolist() + np.flatnonzero(np.array(keys) == "p19")[:2].tolist()
+    rng = np.random.default_rng(0)
+    drawn = exchange.moved(np.array([large] * 500).T, rng)
+    crowd = [len(set(exchange.patient[column])) for column in drawn.T]
+    moved = exchange.permutations(500, rng).argsort(axis=1)[:, large]
+    expected = [len(set(exchange.patient[row])) for row in moved]
+    assert 2 <= np.mean(crowd) <= np.mean(expected)  # a null that crowds less would find too much

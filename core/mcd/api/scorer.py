@@ -202,9 +202,14 @@ class TopKScorer(Scorer):
 
     def score_ranked(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)`` of one layer, given ``ranked`` ``(top_k, neurons)``."""
-        evidence = self.evidence(ranked, similarity)
+        evidence = self._told(ranked, similarity)
         by_chance = partial(random_rankings, len(similarity), self.top_k)
-        return self.scores(evidence, self.context(evidence, lambda: self.evidence(by_chance(), similarity)))
+        return self.scores(evidence, self.context(evidence, lambda: self._told(by_chance(), similarity)))
+
+    def _told(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
+        """Return the evidence of rankings, shown no images but theirs."""
+        images, places = rows_in(ranked, len(similarity))
+        return self.evidence(places, similarity if len(images) == len(similarity) else similarity[images])
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Rank the images by activation, then score the ranking."""
@@ -213,10 +218,12 @@ class TopKScorer(Scorer):
 
 def random_rankings(images: int, k: int, draws: int = 1000) -> torch.Tensor:
     """Return random ordered k-subsets of the row numbers, ``(k, draws)`` int64: always the same ones."""
+    import numpy as np
     import torch
 
-    generator = torch.Generator().manual_seed(0)
-    return torch.stack([torch.randperm(images, generator=generator)[:k] for _ in range(draws)], dim=1)
+    from mcd.subsets import random_subsets
+
+    return torch.from_numpy(random_subsets(np.random.default_rng(0), draws, k, images)).T
 
 
 def rows_in(ranked: torch.Tensor, images: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mcd.subsets import random_subsets
+
 __all__ = ["CLUSTERING", "Exchange", "Unit"]
 
 Rows = NDArray[np.int64]
@@ -108,7 +110,7 @@ class Exchange:
         exchanged, this is a random ordered k-subset.
         """
         if not self.blocks:
-            return _distinct(rng, len(self.patient), np.full(ranked.shape[1], len(ranked)), len(ranked)).T
+            return random_subsets(rng, ranked.shape[1], len(ranked), len(self.patient)).T
         runs = _Runs.of(self.patient[ranked].T)
         target = self._targets(runs, rng)
         return self._placed(runs, target, rng).T
@@ -122,7 +124,7 @@ class Exchange:
             mine = of == number
             counts = mine.sum(axis=1)
             if counts.any():
-                drawn = _distinct(rng, len(group), counts, int(counts.max()))
+                drawn = random_subsets(rng, len(counts), int(counts.max()), len(group))
                 target[mine] = group[drawn[np.arange(drawn.shape[1]) < counts[:, None]]]
         return target
 
@@ -131,17 +133,25 @@ class Exchange:
         draws, k = runs.number.shape
         hers = np.take_along_axis(target, runs.number, axis=1)
         sizes = self.sizes[hers]
-        deepest = max(int(self.sizes.max()), int(runs.nth.max()) + 1)
+        deepest = max(int(self.sizes[target].max()), int(runs.nth.max()) + 1)
         keys = rng.random((draws, k, deepest))
         keys[np.arange(deepest) >= self.sizes[target][:, :, None]] = np.inf  # she has no such image
         slot = np.argsort(keys, axis=2)[np.arange(draws)[:, None], runs.number, runs.nth]
         rows = self._rows[np.minimum(self._starts[hers] + slot, len(self.patient) - 1)]
         lacking = slot >= sizes
         for draw in np.flatnonzero(lacking.any(axis=1)).tolist():
-            # exchanged for a patient with fewer images: the rest comes from anywhere else
-            free = np.setdiff1d(np.arange(len(self.patient)), rows[draw, ~lacking[draw]])
-            rows[draw, lacking[draw]] = rng.choice(free, int(lacking[draw].sum()), replace=False)
+            rows[draw, lacking[draw]] = self._others(rows[draw, ~lacking[draw]], int(lacking[draw].sum()), rng)
         found: Rows = rows
+        return found
+
+    def _others(self, taken: Rows, count: int, rng: np.random.Generator) -> Rows:
+        """Return rows of images for whoever was exchanged for a patient with fewer: other patients', one by one.
+
+        Patient by patient, so that images go on crowding on few.
+        """
+        free = np.setdiff1d(np.arange(len(self.patient)), taken)
+        turn = rng.permutation(self.patients)[self.patient[free]]
+        found: Rows = free[np.argsort(turn + rng.random(len(free)))[:count]]
         return found
 
     def permutations(self, count: int, rng: np.random.Generator) -> Rows:
@@ -208,22 +218,3 @@ class _Runs:
         np.put_along_axis(nth, order, place - start, axis=1)
         np.put_along_axis(value, run, ordered, axis=1)
         return cls(number, nth, value, place <= run[:, -1:])
-
-
-def _distinct(rng: np.random.Generator, size: int, counts: Rows, most: int) -> Rows:
-    """Return for each row distinct numbers below ``size`` in random order, ``(rows, most)``; counts of them are meant.
-
-    Where ``size`` is large, a number that came before is drawn again, and only then: rows end as if drawn in turn.
-    """
-    if size <= 8 * most:
-        found: Rows = np.argsort(rng.random((len(counts), size)), axis=1)[:, :most]
-        return found
-    drawn = rng.integers(size, size=(len(counts), most))
-    while True:
-        order = np.argsort(drawn, axis=1, kind="stable")
-        ordered = np.take_along_axis(drawn, order, axis=1)
-        again = np.zeros(drawn.shape, dtype=bool)
-        np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
-        if not again.any():
-            return drawn
-        drawn[again] = rng.integers(size, size=int(again.sum()))

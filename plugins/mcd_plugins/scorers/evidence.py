@@ -11,7 +11,6 @@ import pydantic
 import torch
 
 import mcd
-from mcd.api.scorer import rows_in
 from mcd_plugins.scorers.columns import refuse_unpaired, responds
 
 __all__ = ["EvidenceScorer", "Lam", "MinProb", "Prior", "Temperature", "TopK"]
@@ -82,12 +81,10 @@ class EvidenceScorer(mcd.TopKScorer):
         return scores
 
     def evidence(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        """Return L. The softmax is taken of the images that some neuron has on top, and of no others."""
+        """Return L."""
         if len(ranked) != self.top_k:
             raise ValueError(f"{len(ranked)} ranks given, top_k is {self.top_k}")
-        images, places = rows_in(ranked, len(similarity))
-        rows = similarity if len(images) == len(similarity) else similarity[images]  # the engine has chosen already
-        return self.summed(places, torch.softmax(self.options.temperature * rows, dim=1))
+        return self.summed(ranked, torch.softmax(self.options.temperature * similarity, dim=1))
 
     @abc.abstractmethod
     def summed(self, ranked: torch.Tensor, probability: torch.Tensor) -> torch.Tensor:

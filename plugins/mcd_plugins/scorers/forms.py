@@ -160,12 +160,9 @@ class Search:
 
 def _first_of_equal(rows: torch.Tensor) -> torch.Tensor:
     """Return for each row of bools whether no row before it is the same, ``(rows,)`` bool."""
-    seen: set[bytes] = set()
-    first = []
-    for row in np.packbits(rows.numpy(), axis=1):
-        first.append(row.tobytes() not in seen)
-        seen.add(row.tobytes())
-    return torch.tensor(first, dtype=torch.bool)
+    first = torch.zeros(len(rows), dtype=torch.bool)
+    first[np.unique(np.packbits(rows.numpy(), axis=1), axis=0, return_index=True)[1]] = True
+    return first
 
 
 class _Beams:

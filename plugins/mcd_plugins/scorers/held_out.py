@@ -10,7 +10,7 @@ import numpy as np
 import pydantic
 import torch
 
-from mcd.api.base import digest
+from mcd import digest
 from mcd.calibration.exchange import Exchange
 
 __all__ = ["DRAWS", "Halves", "Seed"]

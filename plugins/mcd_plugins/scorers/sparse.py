@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -164,12 +163,11 @@ class _Gram:
     """The correlations of concepts, kept for as long as P is the same: a null asks for them again and again."""
 
     def __init__(self) -> None:
-        self._kept: tuple[bytes, torch.Tensor] | None = None
+        self._kept: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def of(self, similarity: torch.Tensor, standard: torch.Tensor) -> torch.Tensor:
-        content = hashlib.sha256(similarity.contiguous().cpu().numpy().data).digest()
-        if self._kept is None or self._kept[0] != content:
-            self._kept = content, products(standard, standard)
+        if self._kept is None or not torch.equal(self._kept[0], similarity):
+            self._kept = similarity, products(standard, standard)
         return self._kept[1]
 
 

@@ -33,6 +33,11 @@ class Similarity(abc.ABC):
     images: int
     concepts: int
 
+    @property
+    def kept(self) -> torch.Tensor | None:
+        """P as a whole where it is held anyway; not to be written to."""
+        return None
+
     @abc.abstractmethod
     def of(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the similarity of some images, ``(len(rows), concepts)``."""
@@ -69,6 +74,11 @@ class Matrix(Similarity):
     def __init__(self, values: torch.Tensor) -> None:
         self._values = values
         self.images, self.concepts = values.shape
+
+    @property
+    def kept(self) -> torch.Tensor:
+        """P."""
+        return self._values
 
     def of(self, rows: torch.Tensor) -> torch.Tensor:
         """Return rows of it."""
@@ -117,21 +127,18 @@ class Cosines(Similarity):
         self.images, self.concepts = len(images), len(texts)
 
     @cached_property
-    def _all(self) -> torch.Tensor:
-        return self.to(slice(0, self.concepts))
-
-    @property
-    def _small(self) -> bool:
-        return self.images * self.concepts <= _KEPT
+    def kept(self) -> torch.Tensor | None:
+        """P as a whole where it is small, always the same tensor."""
+        return super().whole() if self.images * self.concepts <= _KEPT else None
 
     def whole(self) -> torch.Tensor:
-        """Return P as a whole; where it is small, always the same tensor."""
-        return self._all if self._small else super().whole()
+        """Return P as a whole."""
+        return super().whole() if self.kept is None else self.kept
 
     def of(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the cosines of some images."""
-        if self._small:
-            return self._all[rows]
+        if self.kept is not None:
+            return self.kept[rows]
         found = self.unit_images[rows] @ self._texts
         return found if self._reference is None else found.sub_(self._reference[rows, None])
 

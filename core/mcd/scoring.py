@@ -59,8 +59,15 @@ def neuron_states(activations: torch.Tensor) -> list[str]:
     """Return for each neuron ``dead`` (always 0), ``constant`` (always the same) or ``live``.
 
     A spread below four units in the last place is rounding, not response.
+
+    Raises
+    ------
+    DataError
+        When A is not finite.
     """
     low, high = activations.amin(dim=0), activations.amax(dim=0)
+    if not torch.isfinite(torch.stack([low, high])).all():  # both are NaN where one value is
+        raise DataError("activations hold NaN or infinity")
     size = torch.maximum(low.abs(), high.abs())
     flat = (high - low) <= 4 * torch.finfo(torch.float32).eps * size
     return [
@@ -80,8 +87,6 @@ def live_neurons(scorer: Scorer, activations: torch.Tensor) -> Live:
     DataError
         When A is not finite.
     """
-    if not torch.isfinite(activations).all():
-        raise DataError("activations hold NaN or infinity")
     states = neuron_states(activations)
     live = tuple(index for index, state in enumerate(states) if state == "live")
     reason = scorer.unlabelled(len(live)) if live else "no neuron responds differently to different images"
@@ -107,10 +112,19 @@ def evidence(scorer: TopKScorer, ranked: torch.Tensor, cosines: Similarity) -> t
     step = max(1, FLOATS // max(1, len(ranked) * cosines.concepts))
     parts = []
     for group in torch.split(ranked, step, dim=1):
-        images, places = rows_in(group, cosines.images)
-        seen = cosines.embeddings(images) if scorer.reads == "embeddings" else cosines.of(images)
+        places, seen = _shown(scorer, group, cosines)
         parts.append(_checked(scorer, scorer.evidence(places, seen), group.shape[1], cosines.concepts))
     return torch.cat(parts) if parts else torch.empty(0, cosines.concepts)
+
+
+def _shown(scorer: TopKScorer, ranked: torch.Tensor, cosines: Similarity) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return rankings with what they are rows of: what the scorer reads of their images, or P where it is kept."""
+    images, places = rows_in(ranked, cosines.images)
+    if scorer.reads == "embeddings":
+        return places, cosines.embeddings(images)
+    if cosines.kept is not None and 2 * len(images) > cosines.images:
+        return ranked, cosines.kept  # to leave out the few others would cost a copy of the rest
+    return places, cosines.of(images)
 
 
 def all_scores(scorer: Scorer, activations: torch.Tensor, cosines: Similarity) -> torch.Tensor:

@@ -207,9 +207,10 @@ class TopKScorer(Scorer):
         return self.scores(evidence, self.context(evidence, lambda: self._told(by_chance(), similarity)))
 
     def _told(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        """Return the evidence of rankings, shown no images but theirs."""
+        """Return the evidence of rankings, shown no images but theirs where these are few."""
         images, places = rows_in(ranked, len(similarity))
-        return self.evidence(places, similarity if len(images) == len(similarity) else similarity[images])
+        few = 2 * len(images) <= len(similarity)  # to leave the others out costs a copy
+        return self.evidence(places, similarity[images]) if few else self.evidence(ranked, similarity)
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Rank the images by activation, then score the ranking."""

@@ -6,7 +6,7 @@ import pydantic
 import torch
 
 import mcd
-from mcd_plugins.scorers.columns import lengths, products, refuse_unpaired, responds
+from mcd_plugins.scorers.columns import BLOCK, extent, products, refuse_unpaired
 
 __all__ = ["CosineCubed"]
 
@@ -41,15 +41,36 @@ class CosineCubed(mcd.Scorer):
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``."""
         refuse_unpaired(activations, similarity)
-        return products(self._unit_cubed(activations), self._unit_cubed(similarity)).clamp(-1, 1)  # rounding may pass 1
+        mine, other = _Cubes(activations), _Cubes(similarity)
+        scores = products(activations, similarity, mine, other)
+        floor = self.options.min_norm
+        return scores.div_(mine.lengths(floor)[:, None]).div_(other.lengths(floor)).clamp_(-1, 1)  # rounding may pass 1
 
-    def _unit_cubed(self, columns: torch.Tensor) -> torch.Tensor:
-        # Scaled first: the squares of cubes leave the range of float32 soon. The floor is scaled alike, three times,
-        # since the cube of the scale leaves it too.
-        centred = columns - columns.mean(dim=0)
-        scale = centred.abs().amax(dim=0)
-        cubed = centred.div_(scale).pow_(3)
-        floor = self.options.min_norm / scale / scale / scale
-        unit = cubed.div_(torch.maximum(lengths(cubed), floor))
+
+class _Cubes:
+    """Columns, centred and cubed a few rows at a time, which it keeps the lengths of.
+
+    Scaled first: the squares of cubes leave the range of float32 soon.
+    """
+
+    def __init__(self, columns: torch.Tensor) -> None:
+        self._mean, low, high = extent(columns)
+        self._scale = torch.maximum(high - self._mean, self._mean - low)
+        self._cubed, self._power = columns.new_empty(2, BLOCK, columns.shape[1])  # overwritten by the next rows
+        self._squares = columns.new_zeros(columns.shape[1], dtype=torch.float64)
         # The mean of equal values may be off by rounding, which would leave a column of noise.
-        return unit.masked_fill_(~responds(columns), float("nan"))
+        self._silent = ~(high > low)
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        cubed: torch.Tensor = self._cubed[: len(rows)]
+        power = self._power[: len(rows)]
+        torch.sub(rows, self._mean, out=cubed).div_(self._scale)
+        cubed.mul_(torch.mul(cubed, cubed, out=power))
+        self._squares += torch.mul(cubed, cubed, out=power).sum(dim=0)
+        return cubed
+
+    def lengths(self, floor: float) -> torch.Tensor:
+        """Return the lengths of all that was cubed, at least ``floor``; NaN for a column that is always the same."""
+        # The floor is scaled alike, three times, since the cube of the scale leaves float32 too.
+        least = floor / self._scale / self._scale / self._scale
+        return torch.maximum(self._squares.sqrt().to(least.dtype), least).masked_fill_(self._silent, float("nan"))

@@ -13,10 +13,18 @@ import torch
 import mcd
 from mcd_plugins.scorers.columns import refuse_unpaired, responds
 
-__all__ = ["EvidenceScorer", "Lam", "MinProb", "Prior", "Temperature", "TopK"]
+__all__ = ["EvidenceScorer", "Factor", "Lam", "MinProb", "Prior", "Temperature", "TopK"]
+
+_CHUNK = 2**18
+"""Floats that are worked on at once: 1 MiB, so that all steps on them find them in the cache."""
+
+_FACTORS = 10
+_SMALLEST = -80.0
+"""Logarithm of the smallest product: float32 holds exp(-87) in full."""
 
 TopK = Annotated[int, pydantic.Field(ge=1, description="how many top images a neuron is seen through")]
 Chance = Callable[[], torch.Tensor]
+Factor = Callable[[torch.Tensor, int], torch.Tensor]
 Temperature = Annotated[
     float, pydantic.Field(gt=0, allow_inf_nan=False, description="a, sharpness of the softmax over concepts")
 ]
@@ -34,7 +42,7 @@ Prior = Annotated[
 class EvidenceScorer(mcd.TopKScorer):
     """Base of scorers ``S = L - λ · log mean exp L``, the mean over the layer's neurons or over random ones.
 
-    L ``(neurons, concepts)`` is evidence summed over a neuron's top images.
+    L ``(neurons, concepts)`` is evidence summed over a neuron's top images: the logarithm of a factor for each.
     """
 
     class Options(mcd.Options):
@@ -77,26 +85,36 @@ class EvidenceScorer(mcd.TopKScorer):
         live = responds(activations).nonzero().flatten()
         scores = similarity.new_full((activations.shape[1], similarity.shape[1]), float("nan"))
         if len(live) and not self.unlabelled(len(live)):
-            scores[live] = self.score_ranked(mcd.ordered_top_k(activations[:, live], self.top_k), similarity)
+            responding = activations if len(live) == activations.shape[1] else activations[:, live]
+            scores[live] = self.score_ranked(mcd.ordered_top_k(responding, self.top_k), similarity)
         return scores
 
     def evidence(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return L."""
         if len(ranked) != self.top_k:
             raise ValueError(f"{len(ranked)} ranks given, top_k is {self.top_k}")
-        return self.summed(ranked, torch.softmax(self.options.temperature * similarity, dim=1))
+        return sum_of_logs(self._table(similarity), ranked, self.factor(), self.smallest)
+
+    def _table(self, similarity: torch.Tensor) -> torch.Tensor:
+        """Return Q as `prepared`; images by as many as the cache holds."""
+        table = torch.empty_like(similarity)
+        step = max(1, _CHUNK // max(1, similarity.shape[1]))
+        for part, into in zip(torch.split(similarity, step), torch.split(table, step), strict=True):
+            self.prepared(torch.softmax(part * self.options.temperature, dim=1, out=into))
+        return table
+
+    @property
+    @abc.abstractmethod
+    def smallest(self) -> float:
+        """The smallest factor there can be, above 0; the largest is about 1."""
 
     @abc.abstractmethod
-    def summed(self, ranked: torch.Tensor, probability: torch.Tensor) -> torch.Tensor:
-        """Return L ``(neurons, concepts)``.
+    def prepared(self, probability: torch.Tensor) -> torch.Tensor:
+        """Turn Q ``(some images, concepts)`` float32 in place into what `factor` takes."""
 
-        Parameters
-        ----------
-        ranked
-            ``(top_k, neurons)``: rows of ``probability``, best first.
-        probability
-            Q, ``(images, concepts)`` float32; may be overwritten.
-        """
+    @abc.abstractmethod
+    def factor(self) -> Factor:
+        """Return what turns rows of the prepared Q, one a neuron, in place into factors of exp L, given their rank."""
 
     def context(self, evidence: torch.Tensor, chance: Chance) -> torch.Tensor:
         """Return the prior: log mean exp L over the layer, or over rankings drawn at random."""
@@ -105,6 +123,42 @@ class EvidenceScorer(mcd.TopKScorer):
     def scores(self, evidence: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """Return ``L - λ · prior``."""
         return evidence - self.options.lam * context
+
+
+def sum_of_logs(table: torch.Tensor, ranked: torch.Tensor, factor: Factor, smallest: float) -> torch.Tensor:
+    """Return ``Σ_r log factor(table[i_r], r)`` over the ranks r of each neuron, ``(neurons, concepts)`` float32.
+
+    A rank at a time for as many neurons as the cache holds, so that each step is one simple pass over whole rows; and
+    one logarithm for several ranks, their product first, as many as float32 holds.
+
+    Parameters
+    ----------
+    table
+        ``(images, concepts)`` float32.
+    ranked
+        ``(top_k, neurons)``: rows of it, best first.
+    factor
+        Turns rows of the table into factors for a rank, in place: from ``smallest`` to about 1.
+    """
+    count, concepts = len(ranked), table.shape[1]
+    group = _group(smallest, count)
+    total = table.new_zeros(ranked.shape[1], concepts)
+    step = max(1, _CHUNK // max(1, concepts))
+    product, other = table.new_empty(2, step, concepts)
+    for images, sums in zip(torch.split(ranked, step, dim=1), torch.split(total, step), strict=True):
+        rows, mine, more = images.contiguous(), product[: len(sums)], other[: len(sums)]
+        for start in range(0, count, group):
+            factor(torch.index_select(table, 0, rows[start], out=mine), start)
+            for rank in range(start + 1, min(start + group, count)):
+                mine.mul_(factor(torch.index_select(table, 0, rows[rank], out=more), rank))
+            sums += mine.log_()
+    return total
+
+
+def _group(smallest: float, count: int) -> int:
+    """Return how many factors, each at least ``smallest``, may be multiplied before float32 loses them."""
+    fitting = int(_SMALLEST / min(math.log(smallest), -1e-9))
+    return max(1, min(_FACTORS, fitting, count))
 
 
 def _log_mean_exp(evidence: torch.Tensor) -> torch.Tensor:

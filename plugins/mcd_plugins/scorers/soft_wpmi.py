@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import pydantic
 import torch
 
-from mcd_plugins.scorers.evidence import EvidenceScorer, Lam, MinProb, Prior, Temperature, TopK
+from mcd_plugins.scorers.evidence import EvidenceScorer, Factor, Lam, MinProb, Prior, Temperature, TopK
 
 __all__ = ["SoftWPMI"]
-
-_CHUNK = 2**18
-"""Floats that one chunk of neurons gathers: 1 MiB, worked on in place, so that the steps on it stay in the cache."""
-
-_FACTORS = 10
-_SMALLEST = -80.0
-"""Logarithm of the smallest product: float32 holds exp(-87) in full."""
 
 
 class SoftWPMI(EvidenceScorer):
@@ -66,34 +57,18 @@ class SoftWPMI(EvidenceScorer):
     options: Options
     name = "soft-wpmi"
 
-    def summed(self, ranked: torch.Tensor, probability: torch.Tensor) -> torch.Tensor:
-        """Return L, with one logarithm for every few factors: their product first, while float32 holds it."""
+    @property
+    def smallest(self) -> float:
+        """That of a concept that the first image does not show."""
+        return 1 - self.options.p_start + self.options.min_prob
+
+    def prepared(self, probability: torch.Tensor) -> torch.Tensor:
+        """Return Q - 1."""
+        return probability.sub_(1)
+
+    def factor(self) -> Factor:
+        """Return ``1 + p (Q - 1) + ε``, in the order that is published: it decides the last digits near the floor."""
         own = self.options
-        count, concepts = len(ranked), probability.shape[1]
-        deviation = probability.sub_(1)  # in this order as published: it decides the last digits near the floor
-        rank = torch.arange(count, dtype=deviation.dtype, device=deviation.device)
-        membership = (own.p_start - rank / count * (own.p_start - own.p_end))[:, None]
-        group = _group(1 - own.p_start + own.min_prob, count)
-        whole = count - count % group
-        total = deviation.new_empty(ranked.shape[1], concepts)
-        step = max(1, _CHUNK // max(1, count * concepts))
-        buffer = deviation.new_empty(step * count, concepts)
-        for images, sums in zip(torch.split(ranked.T.contiguous(), step), torch.split(total, step), strict=True):
-            taken = buffer[: images.numel()]
-            torch.index_select(deviation, 0, images.reshape(-1), out=taken)
-            factors = taken.view(len(images), count, concepts).mul_(membership).add_(1).add_(own.min_prob)
-            # Factors that are multiplied lie `whole // group` ranks apart, so that each step runs over whole rows.
-            parts = factors[:, :whole].view(len(images), group, -1, concepts)
-            product = parts[:, 0]
-            for part in range(1, group):
-                product.mul_(parts[:, part])
-            torch.sum(product.log_(), dim=1, out=sums)
-            if whole < count:
-                sums += factors[:, whole:].log_().sum(dim=1)
-        return total
-
-
-def _group(smallest: float, count: int) -> int:
-    """Return how many factors, each at least ``smallest``, may be multiplied before float32 loses them."""
-    fitting = int(_SMALLEST / min(math.log(smallest), -1e-9))
-    return max(1, min(_FACTORS, fitting, count))
+        rank = torch.arange(own.top_k, dtype=torch.float32)
+        membership = (own.p_start - rank / own.top_k * (own.p_start - own.p_end)).tolist()
+        return lambda rows, rank: rows.mul_(membership[rank]).add_(1).add_(own.min_prob)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mcd_plugins.scorers.evidence import EvidenceScorer, Lam, MinProb, Prior, Temperature, TopK
+from mcd_plugins.scorers.evidence import EvidenceScorer, Factor, Lam, MinProb, Prior, Temperature, TopK
 
 __all__ = ["WPMI"]
 
@@ -42,7 +42,15 @@ class WPMI(EvidenceScorer):
     options: Options
     name = "wpmi"
 
-    def summed(self, ranked: torch.Tensor, probability: torch.Tensor) -> torch.Tensor:
-        """Return L: the logarithms of an image are taken once, whatever the number of neurons it is on top of."""
-        logs = probability.add_(self.options.min_prob).log_()
-        return torch.nn.functional.embedding_bag(ranked.T.contiguous(), logs, mode="sum")
+    @property
+    def smallest(self) -> float:
+        """That of a concept that an image does not show."""
+        return self.options.min_prob
+
+    def prepared(self, probability: torch.Tensor) -> torch.Tensor:
+        """Return Q + ε."""
+        return probability.add_(self.options.min_prob)
+
+    def factor(self) -> Factor:
+        """Return it as it is, whatever the rank."""
+        return lambda rows, _: rows

@@ -190,6 +190,10 @@ def test_tied_similarities_keep_the_order_of_the_neuron() -> None:
     scorer = made(RankReorder, top_fraction=1)
     # a stable ascending order leaves the ranking as it is: the best image gets the least activation
     assert torch.equal(scorer.score(activations, flat), scorer.score(activations, rising))
+    nothing = torch.tensor([[0.0], [-0.0], [0.0], [-0.0]])
+    unscaled = made(RankReorder, top_fraction=1, scale_p=0)
+    assert torch.equal(unscaled.score(activations, nothing), unscaled.score(activations, rising))
+    assert unscaled.score(activations, -rising).item() == 0  # below 0, too, the largest goes with the best image
 
 
 def test_top_images_that_are_all_alike_have_no_order_to_be_compared_with() -> None:

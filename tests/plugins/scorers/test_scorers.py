@@ -130,19 +130,19 @@ def slow_cosine_cubed(a: Rows, p: Rows) -> Rows:
     return [[sum(v * w for v, w in zip(n, c, strict=True)) for c in concepts] for n in neurons]
 
 
-def slow_rank_reorder(fraction: float) -> Oracle:
+def slow_rank_reorder(fraction: float, power: float = 3) -> Oracle:
     def oracle(a: Rows, p: Rows) -> Rows:
         n = int(fraction * len(a))
         found = []
         for neuron in columns(a):
             top = ranked(neuron, n)
             values = [neuron[i] for i in top]
-            baseline = sum(abs(x - y) ** 3 for x in values for y in values) / n**2
+            baseline = sum(abs(x - y) ** power for x in values for y in values) / n**2
             row = []
             for concept in columns(p):
                 order = sorted(range(n), key=lambda r: (concept[top[r]], r))
                 given_by_concept = {r: values[n - 1 - place] for place, r in enumerate(order)}
-                error = sum(abs(values[r] - given_by_concept[r]) ** 3 for r in range(n)) / n
+                error = sum(abs(values[r] - given_by_concept[r]) ** power for r in range(n)) / n
                 mean = sum(concept[i] for i in top) / n
                 row.append(-(error / baseline) / mean**0.5)
             found.append(row)
@@ -157,6 +157,8 @@ CASES: list[tuple[Scorer, Oracle]] = [
     (made(Cosine), slow_cosine),
     (made(CosineCubed), slow_cosine_cubed),
     (made(RankReorder, top_fraction=0.5), slow_rank_reorder(0.5)),
+    (made(RankReorder, top_fraction=0.5, p=2), slow_rank_reorder(0.5, 2)),
+    (made(RankReorder, top_fraction=0.5, p=1.5), slow_rank_reorder(0.5, 1.5)),
 ]
 each_scorer = pytest.mark.parametrize(("scorer", "oracle"), CASES, ids=[scorer.name for scorer, _ in CASES])
 
@@ -203,7 +205,7 @@ def test_only_the_order_of_the_top_images_counts(scorer: Scorer) -> None:
 def test_chunks_do_not_change_the_scores(scorer: Scorer, oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
     activations, cosine = drawn(5, 30, 7, 5, ties=False)
     whole = scorer.score(activations, cosine)
-    monkeypatch.setattr("mcd_plugins.scorers.soft_wpmi._CHUNK", 1)
+    monkeypatch.setattr("mcd_plugins.scorers.evidence._CHUNK", 1)
     monkeypatch.setattr("mcd_plugins.scorers.rank_reorder._CHUNK", 1)
     torch.testing.assert_close(scorer.score(activations, cosine), whole, atol=2e-4, rtol=1e-5)
 

@@ -19,9 +19,9 @@ import numpy as np
 import PIL.Image
 from playwright.sync_api import Browser, sync_playwright
 
-from mcd_plugins.explorer.facts import Facts, LayerRow
 from mcd_plugins.explorer.packing import Json, packed
 from mcd_plugins.explorer.page import page
+from mcd_plugins.reporters.facts import Facts, LayerRow
 
 VERDICTS = ("chance", "above chance", "polysemantic", "not mammographic", "")
 BROAD = ("Findings and characterisation", "Anatomy and composition", "Acquisition and quality", "Everyday things")
@@ -69,7 +69,7 @@ def made_up(neurons: int, images: int, labels: int, top: int = 6, concepts: int 
         }],
         "between": [],
     }  # fmt: skip
-    rows = [LayerRow(at, f"blocks.{at}", "MBConv", width, width, width // 2, 0.8, width // 5, width // 9, 0,
+    rows = [LayerRow(f"blocks.{at}", width, width // 2, 0.8, width // 5, width // 9, 0,
                      dict.fromkeys(BROAD, width // 8)) for at, width in enumerate(widths)]  # fmt: skip
     facts = Facts(
         "",

@@ -28,8 +28,8 @@ from mcd.comparison.resampling import SHARE, critical_z
 from mcd.comparison.scores import StoredScores
 from mcd.cosines import Matrix
 from mcd.dissection import load
-from mcd.host import PluginHost
 from mcd.labelling import Labeller
+from mcd.prepare import Preparer
 from mcd.scoring import best, evidence, evidence_by_chance
 
 WAYS = {"twice": None, "once": 1 - np.exp(-1), "chosen": SHARE, "half": 0.5}
@@ -81,11 +81,12 @@ def main() -> None:
     parser.add_argument("--noise", action="store_true", help="shuffle images against activations")
     asked = parser.parse_args()
 
-    host = PluginHost.discover([], {})
     runs = [load(one) for one in asked.runs]
-    stored = StoredScores(host, runs[0])
+    stored = StoredScores(runs[0])
     concepts: tuple[Concept, ...] = stored.concepts.concepts
-    scorer = type(stored.scorer)(stored.scorer.options.model_copy(update={"top_k": asked.top_k}))  # type: ignore[attr-defined]
+    choice = stored.study.scorer
+    choice = choice.model_copy(update={"options": choice.options | {"top_k": asked.top_k}})
+    scorer = Preparer(runs[0].host).scorer(choice)[0]
     assert isinstance(scorer, TopKScorer)
     similarity, patients = stored.material().similarity.whole(), np.array(runs[0].patients)
     names = list(dict.fromkeys(one.category for one in concepts))

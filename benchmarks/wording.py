@@ -14,7 +14,7 @@ import mcd
 from mcd.host import PluginHost
 from mcd.rescore import rescore
 from mcd.study import Choice
-from mcd.vocabulary import load_concepts
+from mcd.vocabularies.loading import load_concepts
 from mcd.wording import Wording
 from mcd_plugins.phantom.truth import right_labels
 
@@ -60,7 +60,7 @@ def main(patients: int, scorer: str) -> None:
         print(f"phantom-mammo, {patients} patients, {neurons} neurons, {scorer}, q = 0.05")
         print(f"{'wording':<28}{'above chance':>13}{'right':>7}{'share':>8}{'by luck':>9}")
         for name, wording in WORDINGS.items():
-            found = rescore(host, run, concepts=[Choice(plugin=str(concepts))], prompts=wording,
+            found = rescore(run, concepts=[Choice(plugin=str(concepts))], prompts=wording,
                             output=folder / name.replace(" ", "-"))  # fmt: skip
             judged = right_labels(found)
             share = judged.right / max(1, len(judged))

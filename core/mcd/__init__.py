@@ -9,8 +9,9 @@ The public face. Everything is imported on first use, so ``import mcd`` costs no
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from mcd.lazy import lazily
 
 if TYPE_CHECKING:
     from mcd import errors, events, figures
@@ -122,16 +123,7 @@ __all__ = [
     "samples_of",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name on first use (PEP 562)."""
-    home, _, attribute = _HOME.get(name, "").partition(":")
-    if not home:
-        raise AttributeError(f"module 'mcd' has no attribute {name!r}")
-    module = importlib.import_module(f"mcd.{name}" if home == "mcd" else home)
-    value = module if home == "mcd" else getattr(module, attribute or name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
@@ -22,6 +24,9 @@ from mcd.extraction.sweep import IMAGES
 from mcd.files import write_atomically
 from mcd.manifest import Manifest
 from mcd.results import Results
+
+if TYPE_CHECKING:
+    from mcd.host import PluginHost
 
 __all__ = ["Dissection", "load", "read_study", "write_probe_map", "write_study"]
 
@@ -54,8 +59,10 @@ class Dissection:
         The run folder.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, results: Results) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, results: Results, host: PluginHost | None = None) -> None:
         self.folder, self.manifest, self.results = folder, manifest, results
+        if host is not None:
+            self.host = host
 
     def __repr__(self) -> str:
         neurons = sum(layer.neurons for layer in self.manifest.layers)
@@ -63,6 +70,13 @@ class Dissection:
             f"<Dissection of {self.manifest.target} by {self.manifest.dissector}: {len(self.layers)} layers, "
             f"{neurons} neurons, {self.manifest.images} images>"
         )
+
+    @cached_property
+    def host(self) -> PluginHost:
+        """The plugins that the parts of the run are found again with: those given, or all that are installed."""
+        from mcd.host import PluginHost
+
+        return PluginHost.discover([], os.environ)
 
     @property
     def labels(self) -> pd.DataFrame:
@@ -255,8 +269,16 @@ def _write_private(path: Path, text: str) -> None:
         path.parent.chmod(0o700)
 
 
-def load(folder: str | Path) -> Dissection:
+def load(folder: str | Path, host: PluginHost | None = None) -> Dissection:
     """Open a finished run folder.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    host
+        The plugins that its parts are found again with, by default all that are installed. Of a local plugin file:
+        ``mcd.host.PluginHost.discover([Path("my_plugin.py")], os.environ)``.
 
     Raises
     ------
@@ -269,4 +291,4 @@ def load(folder: str | Path) -> Dissection:
     manifest = Manifest.read(folder)
     if manifest.status != "finished":
         raise DataError(f"the run in {folder} is not finished ({manifest.status})", "run the same command again")
-    return Dissection(folder, manifest, Results.read(folder))
+    return Dissection(folder, manifest, Results.read(folder), host)

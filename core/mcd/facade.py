@@ -151,11 +151,12 @@ def dissect(
     )  # fmt: skip
     folder = Path(tempfile.mkdtemp(prefix="mcd-")) if output is None else Path(output)
     prepared = Prepared(
-        study, [PreparedTarget(target, patterns, Pooling.parse(pooling), [folder])], [made_dissector], made_dataset,
-        concept_set, made_scorer, plugins=preparer.plugins, recipe=made_recipe, paths=frozenset(preparer.paths),
+        host, study, [PreparedTarget(target, patterns, Pooling.parse(pooling), [folder])], [made_dissector],
+        made_dataset, concept_set, made_scorer, plugins=preparer.plugins, recipe=made_recipe,
+        paths=frozenset(preparer.paths),
     )  # fmt: skip
     try:
-        found = run(prepared, host.emit)[0]
+        found = run(prepared)[0]
     except BaseException:
         if output is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -193,7 +194,6 @@ def _scorer(value: str | Mapping[str, object] | Scorer | _Function) -> ScorerLik
 
 def _concepts(preparer: Preparer, value: str | Sequence[str] | ConceptSet) -> tuple[ConceptSet, tuple[Choice, ...]]:
     if isinstance(value, str):
-        choices: tuple[Choice, ...] = (Choice(plugin=value),)
-        return preparer.concepts(choices), choices
+        return preparer.concepts([Choice(plugin=value)])
     concept_set = value if isinstance(value, ConceptSet) else ConceptSet.from_words(value)
     return concept_set, (Choice(plugin="object", options={"name": concept_set.name}),)

@@ -28,7 +28,7 @@ from mcd.prepared import Prepared, PreparedTarget
 from mcd.privacy import paths_in
 from mcd.resolve import created, names_function, resolve_options, resolve_recipe, resolved_choice
 from mcd.study import Choice, DissectorChoice, ModelChoice, Study
-from mcd.vocabulary import load_concepts
+from mcd.vocabularies.loading import load_concepts, split_choices
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -47,7 +47,7 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
     """
     preparer = Preparer(host)
     scorer, scorer_choice = preparer.scorer(study.scorer)
-    concepts = preparer.concepts(study.concepts)
+    concepts, concept_choices = preparer.concepts(study.concepts)
     dataset, dataset_choice = preparer.dataset(study.dataset)
     dissectors = [preparer.dissector(dissector) for dissector in study.dissectors]
     targets = [preparer.target(model) for model in study.models]
@@ -58,11 +58,13 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
             "scorer": scorer_choice,
             "dataset": dataset_choice,
             "recipe": recipe_choice,
+            "concepts": concept_choices,
             "dissectors": tuple(choice for _, choice in dissectors),
             "models": tuple(choice for _, choice in targets),
         }
     )
     return Prepared(
+        host=host,
         study=resolved,
         targets=[
             PreparedTarget(target, choice.layers, Pooling.parse(choice.pooling), own)
@@ -186,11 +188,12 @@ class Preparer:
         self.paths.update(paths_in(made))
         return made, choice.model_copy(update={"options": made.model_dump(mode="json")})
 
-    def concepts(self, choices: Sequence[Choice]) -> ConceptSet:
-        """Return the concept sets joined into one."""
-        self.paths.update(choice.plugin for choice in choices if Path(choice.plugin).is_file())
-        found = [load_concepts(self.host, choice.plugin, choice.options) for choice in choices]
-        return found[0] if len(found) == 1 else join(found)
+    def concepts(self, choices: Sequence[Choice]) -> tuple[ConceptSet, tuple[Choice, ...]]:
+        """Return the concept sets joined into one, and the choices that the manifest records: one a set."""
+        each = split_choices(choices)
+        self.paths.update(choice.plugin for choice in each if Path(choice.plugin).expanduser().is_file())
+        found = [load_concepts(self.host, choice.plugin, choice.options) for choice in each]
+        return (found[0] if len(found) == 1 else join(found)), each
 
 
 def _object(value: object) -> Choice:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcd.api.concepts import ConceptSet
 from mcd.api.dataset import Dataset
@@ -16,6 +17,9 @@ from mcd.api.scorer import Scorer
 from mcd.controls import RandomDissector, with_random_weights
 from mcd.pooling import Pooling
 from mcd.study import Study
+
+if TYPE_CHECKING:
+    from mcd.host import PluginHost
 
 __all__ = ["Prepared", "PreparedTarget", "with_controls"]
 
@@ -34,10 +38,12 @@ class PreparedTarget:
 class Prepared:
     """Everything a run needs, created and validated.
 
-    ``study`` is what manifests record: each its own target's and dissector's part of it (`Study.only`), and of
-    ``paths``, the texts in it that are paths, only what tells nobody's name.
+    ``host`` are the plugins that it was created with; they are told what happens. ``study`` is what manifests record:
+    each its own target's and dissector's part of it (`Study.only`), and of ``paths``, the texts in it that are paths,
+    only what tells nobody's name.
     """
 
+    host: PluginHost
     study: Study
     targets: Sequence[PreparedTarget]
     dissectors: Sequence[Dissector]

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mcd.api.base import digest
 from mcd.api.dissector import Dissector
@@ -27,14 +26,10 @@ from mcd.study import Choice, DissectorChoice, Study
 from mcd.texts import TextEncoder
 from mcd.wording import Wording
 
-if TYPE_CHECKING:
-    from mcd.host import PluginHost
-
 __all__ = ["rescore"]
 
 
 def rescore(
-    host: PluginHost,
     dissection: Dissection,
     *,
     scorer: Choice | None = None,
@@ -68,12 +63,13 @@ def rescore(
     if scorer is None:
         options = {**study.scorer.options, **(scorer_options or {})}
         scorer = Choice.model_validate({"plugin": study.scorer.plugin, "options": options})
+    host = dissection.host
     preparer = Preparer(host)
     made, scorer_choice = preparer.scorer(scorer)
     chosen = tuple(concepts) or study.concepts
     if chosen[0].plugin == "object":
         raise UsageError("the run's concepts were given in Python; they have no name", "give --concepts NAME|FILE")
-    concept_set = preparer.concepts(chosen)
+    concept_set, chosen = preparer.concepts(chosen)
     made.check(dissection.manifest.images)
     wording = prompts or study.prompts
     names = [made.name, concept_set.name]
@@ -121,7 +117,7 @@ def rescore(
     results.write(folder)
     manifest.write(folder)
     host.emit(RunFinished(str(folder), time.perf_counter() - start))
-    return Dissection(folder, manifest, results)
+    return Dissection(folder, manifest, results, host)
 
 
 def _slug(text: str) -> str:

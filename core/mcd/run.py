@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from mcd.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, controlled
 from mcd.dissection import PROBE_MAP, Dissection, write_probe_map
 from mcd.errors import MCDError, StoreError, UsageError
 from mcd.events import (
-    Event,
     RunFailed,
     RunFinished,
     RunStarted,
@@ -54,7 +53,7 @@ STAGE_VERSION = "sweep/1"
 """Raised when the sweep's numbers change, so that shards of older versions are not read."""
 
 
-def run(prepared: Prepared, emit: Callable[[Event], None]) -> list[Dissection]:
+def run(prepared: Prepared) -> list[Dissection]:
     """Run a study: one pass over the probe set, then a dissection for each target and dissector.
 
     What is already stored in the run folders is used; what an interrupted run stored stays.
@@ -64,7 +63,7 @@ def run(prepared: Prepared, emit: Callable[[Event], None]) -> list[Dissection]:
     mcd.errors.MCDError
         When something does not fit; all that can be seen beforehand is said before anything is computed.
     """
-    start = time.perf_counter()
+    start, emit = time.perf_counter(), prepared.host.emit
     names = " and ".join(target.target.name for target in prepared.targets)
     first = prepared.targets[0].folders[0]
     emit(RunStarted(f"{names} dissected by {' and '.join(dissector.name for dissector in prepared.dissectors)}"))
@@ -292,22 +291,21 @@ class _Run:
         rows, failed = pair.activations.rows(shards)
         if rows != pair.embeddings.rows(shards)[0]:
             raise StoreError(f"{pair.folder}: activations and embeddings hold different images")
-        if failed:
-            self.clock.warn(
-                f"{len(failed)} images could not be decoded and are left out; the probe map says which and why"
-            )
+        lost = f"{len(failed)} images could not be decoded and are left out; the probe map says which and why"
+        if failed and lost not in self.clock.warnings:  # said once, whatever models there are
+            self.clock.warn(lost)
         self.prepared.scorer.check(len(rows))
         write_probe_map(pair.folder / PROBE_MAP, probe, dict(failed))
         manifest.store.shards = shards
         manifest.images = len(rows)
         if probe.unreadable or failed:
             manifest.left_out = {"unreadable": len(probe.unreadable), "not decoded": len(failed)}
-        dissection = Dissection(pair.folder, manifest, Results(pd.DataFrame()))
+        dissection = Dissection(pair.folder, manifest, Results(pd.DataFrame()), self.prepared.host)
         mine = [one for one in controls if one.folder.parent.parent == pair.folder]
         clock = Clock(self.clock.emit)  # what is said of one pair is not said of the others
         dissection.results = self._label(pair, dissection, mine, clock)
         manifest.summary = list(dissection.results.summary)
-        manifest.store.maps = self._keep_maps(pair, dissection, probe, rows)
+        manifest.store.maps = self._keep_maps(pair, dissection, probe, rows, clock)
         pair.activations.forget_others()
         pair.embeddings.forget_others()
         manifest.status, manifest.seconds = "finished", self.clock.seconds | clock.seconds
@@ -316,7 +314,9 @@ class _Run:
         manifest.write(pair.folder)
         return dissection
 
-    def _keep_maps(self, pair: _Pair, dissection: Dissection, probe: ProbeSet, rows: Sequence[int]) -> str:
+    def _keep_maps(
+        self, pair: _Pair, dissection: Dissection, probe: ProbeSet, rows: Sequence[int], clock: Clock
+    ) -> str:
         """Keep maps where they are asked for, once for all dissectors of a target; return their key."""
         study, job = self.study, pair.job
         store = MapStore(pair.folder, MapStore.key_of(pair.activations.key, study.maps))
@@ -329,9 +329,9 @@ class _Run:
         elif not store.whole():
             one = MapPass(job.target, job.layers, self.reader, probe, self.device, study.precision, study.batch_size,
                           study.workers)  # fmt: skip
-            one.into(store, rows, dissection.activations, study.maps, self.clock)
+            one.into(store, rows, dissection.activations, study.maps, clock)
         for name, reason in store.without().items():
-            self.clock.warn(f"layer {name} has no maps: {reason}")
+            clock.warn(f"layer {name} has no maps: {reason}")
         return store.key
 
     def _label(self, pair: _Pair, dissection: Dissection, controls: Sequence[Dissection], clock: Clock) -> Results:

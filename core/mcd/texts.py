@@ -20,7 +20,7 @@ from mcd.extraction.networks import at_work
 from mcd.files import write_atomically
 from mcd.wording import Wording
 
-__all__ = ["ConceptTexts", "TextEncoder", "encode", "sentences", "warn_of_long"]
+__all__ = ["ConceptTexts", "TextEncoder", "averaged", "encode", "sentences", "warn_of_long"]
 
 _CHUNK = 256
 
@@ -77,26 +77,34 @@ class TextEncoder:
         return encoded
 
     def concepts(self, concepts: Sequence[Concept], wording: Wording) -> ConceptTexts:
-        """Return the embeddings of concepts, worded as a study asks.
-
-        Several texts of one name (templates, or a concept's own forms) become the mean of their normalised
-        embeddings. Source: Radford et al. 2021 (arXiv 2103.00020), section 3.1.4.
-        """
+        """Return the embeddings of concepts, worded as a study asks; several texts of one name are `averaged`."""
         names = [(number, name) for number, concept in enumerate(concepts) for name in wording.names(concept)]
         encoded = self.texts([text for _, texts in names for text in texts])
-        parts, start = [], 0
-        for _, texts in names:
-            part = encoded[start : start + len(texts)]
-            parts.append(part[0] if len(texts) == 1 else functional.normalize(part, dim=1).mean(dim=0))
-            start += len(texts)
         reference = self.texts([wording.reference])[0] if wording.reference else None
-        return ConceptTexts(torch.stack(parts), tuple(owner for owner, _ in names), reference)
+        found = averaged(encoded, [len(texts) for _, texts in names])
+        return ConceptTexts(found, tuple(owner for owner, _ in names), reference)
 
 
 def sentences(concepts: Sequence[Concept], wording: Wording) -> list[str]:
     """Return every text that a dissector reads for these concepts."""
     found = [text for concept in concepts for name in wording.names(concept) for text in name]
     return [*found, wording.reference] if wording.reference else found
+
+
+def averaged(encoded: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+    """Return one embedding a name, ``(names, D)``: of several texts the mean of their normalised embeddings.
+
+    Source: Radford et al. 2021 (arXiv 2103.00020), section 3.1.4.
+
+    Parameters
+    ----------
+    encoded
+        ``(texts, D)``, those of one name beside each other.
+    counts
+        ``(names,)``: how many texts each has.
+    """
+    parts = torch.split(encoded, list(counts))
+    return torch.stack([part[0] if len(part) == 1 else functional.normalize(part, dim=1).mean(dim=0) for part in parts])
 
 
 def encode(dissector: Dissector, prompts: list[str], device: torch.device) -> torch.Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +20,6 @@ from mcd.api.image import Image, Preprocessing
 from mcd.dissection import Dissection, read_study
 from mcd.errors import DataError, ImageError
 from mcd.extraction.maps import MapStore
-from mcd.host import PluginHost
 from mcd.parallel import in_processes
 from mcd.prepare import Preparer
 from mcd.study import Study
@@ -68,10 +66,10 @@ def sight_of(dissection: Dissection) -> Sight:
     mcd.errors.MCDError
         When the run keeps no maps, or the preprocessing cannot be made again as it was.
     """
+    study = _study_of(dissection)
     store = dissection.folder / dissection.manifest.store.folder
-    study = Study.model_validate(read_study(store, dissection.manifest))
     wanted = MapStore(store, dissection.manifest.store.maps).preprocessing()
-    preparer = Preparer(PluginHost.discover([], os.environ))
+    preparer = Preparer(dissection.host)
     recipe, _ = preparer.recipe(study.recipe)
     if recipe is not None and recipe.model_dump(mode="json") != dissection.manifest.preprocessing.get("recipe"):
         raise DataError("the recipe of the run cannot be made again as it was")
@@ -93,11 +91,16 @@ def data_set_of(dissection: Dissection) -> Dataset:
     mcd.errors.MCDError
         When it was given as a Python object, or its plugin is not there.
     """
-    store = dissection.folder / dissection.manifest.store.folder
-    study = Study.model_validate(read_study(store, dissection.manifest))
+    study = _study_of(dissection)
     if study.dataset.plugin == "object":
         raise DataError("the run's data set was a Python object: its images cannot be found again")
-    return Preparer(PluginHost.discover([], os.environ)).dataset(study.dataset)[0]
+    return Preparer(dissection.host).dataset(study.dataset)[0]
+
+
+def _study_of(dissection: Dissection) -> Study:
+    """Return the study of the run that looked at the images: a scoring made anew has none of its own."""
+    folder = dissection.folder / dissection.manifest.store.folder
+    return Study.model_validate(read_study(folder, dissection.manifest))
 
 
 def thumbnails(

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import pytest
 from tests.plugins.explorer.conftest import controlled, hostile, hostile_run, mapped, page_of, phantom, phantom_run
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["axe", "controlled", "hostile", "hostile_run", "mapped", "phantom", "phantom_run"]
 
 
-def absent(what: str) -> None:
+def absent(what: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(what)
     pytest.skip(what)
@@ -46,8 +46,12 @@ def browser() -> Iterator[Browser]:
 class Opened:
     """A page in a tab of its own, and what went wrong in it: errors, console messages, requests."""
 
-    def __init__(self, browser: Browser, path: Path, **settings: object) -> None:
-        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True, **settings)  # type: ignore[arg-type]
+    def __init__(
+        self, browser: Browser, path: Path, *, color_scheme: Literal["light", "dark"] | None = None,
+        java_script_enabled: bool = True,
+    ) -> None:  # fmt: skip
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=color_scheme,
+                                           java_script_enabled=java_script_enabled)  # fmt: skip
         self.page: Page = self.context.new_page()
         self.path = path
         self.wrong: list[str] = []
@@ -71,8 +75,8 @@ def opened(browser: Browser) -> Iterator[object]:
     """Open pages; afterwards nothing may have gone wrong in any of them."""
     tabs: list[Opened] = []
 
-    def open_(path: Path, **settings: object) -> Opened:
-        tabs.append(Opened(browser, path, **settings))
+    def open_(path: Path, color_scheme: Literal["light", "dark"] | None = None, scripts: bool = True) -> Opened:
+        tabs.append(Opened(browser, path, color_scheme=color_scheme, java_script_enabled=scripts))
         return tabs[-1]
 
     yield open_
@@ -106,4 +110,3 @@ def axe() -> str:
         if (place / "axe.min.js").is_file():
             return (place / "axe.min.js").read_text(encoding="utf-8")
     absent("there is no axe-core: npm install axe-core in some folder, and AXE_CORE=FOLDER/node_modules/axe-core")
-    raise AssertionError

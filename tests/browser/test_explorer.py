@@ -371,7 +371,7 @@ def test_print_leaves_out_what_only_a_screen_can_use(opened: Open, single: Path)
 
 
 def test_without_scripts_there_is_still_the_overview(opened: Open, single: Path) -> None:
-    page = opened(single, java_script_enabled=False).at()
+    page = opened(single, scripts=False).at()
     assert "Without JavaScript" in page.locator("main").inner_text()
     assert page.locator("table.layers tbody tr").count() == 5
     assert page.get_by_role("button").count() == 0

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcd.comparison.alignment import align, depths
+from mcd.comparison.alignment import Alignment, align, depths
 from mcd.errors import UnknownNameError, UsageError
 
 
-def pairs(reference: list[str], other: list[str], how: str | dict[str, str] = "auto") -> list[tuple[str, str]]:
-    return [(one.reference, one.other) for one in align(reference, other, how)]  # type: ignore[arg-type]
+def pairs(reference: list[str], other: list[str], how: Alignment | dict[str, str] = "auto") -> list[tuple[str, str]]:
+    return [(one.reference, one.other) for one in align(reference, other, how)]
 
 
 def test_layers_of_the_same_names_are_aligned_by_name() -> None:
@@ -47,6 +47,8 @@ def test_a_map_says_what_is_compared() -> None:
         align(["a"], ["x"], {"d": "x"})
     with pytest.raises(UnknownNameError, match="second run has no layer 'z'"):
         align(["a"], ["x"], {"a": "z"})
+    with pytest.raises(UsageError, match="'x' of the second run is mapped twice"):
+        align(["a", "b"], ["x"], {"a": "x", "b": "x"})
 
 
 def test_by_name_where_no_name_is_shared_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,6 @@ from mcd.cli.compare_text import print_comparison
 from mcd.comparison import Comparison, Settings, compare
 from mcd.dissection import load
 from mcd.errors import DataError, UsageError
-from mcd.host import PluginHost
 from mcd.rescore import rescore
 
 MODULE = """
@@ -60,11 +60,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory, mcd_command: Callable[..., Ou
     done = mcd_command("run", place / "study.yaml", "-o", place / "x")
     assert done.code == 0, done.err
     return place / "x"
-
-
-@pytest.fixture(scope="module")
-def host() -> PluginHost:
-    return PluginHost.discover([], {"MCD_DISABLE_PLUGINS": "console"})
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +128,11 @@ def test_uncarried_concepts_are_told_from_those_that_could_not_be_shown(compared
     assert (laterality["patients"] == 25).all()
 
 
-def asked(host: PluginHost, one: Path, other: Path, **settings: object) -> Comparison:
-    return compare(host, [load(one), load(other)], Settings(resamples=0, **settings))  # type: ignore[arg-type]
+PLAIN = Settings(resamples=0)
+
+
+def asked(one: Path, other: Path, settings: Settings = PLAIN) -> Comparison:
+    return compare([load(one), load(other)], settings)
 
 
 def test_other_architectures_are_aligned_by_a_map(runs: Path, mcd_command: Callable[..., Outcome]) -> None:
@@ -153,70 +151,91 @@ def test_other_architectures_are_aligned_by_a_map(runs: Path, mcd_command: Calla
 
 
 def test_a_map_that_is_none_is_refused(runs: Path, mcd_command: Callable[..., Outcome]) -> None:
-    wrong = mcd_command("compare", runs / "phantom-mammo", runs / "tower", "--map", "stages.2")
+    both = (runs / "phantom-mammo", runs / "tuned")
+    wrong = mcd_command("compare", *both, "--map", "stages.2")
     assert (wrong.code, "not two layers" in wrong.err) == (2, True)
+    twice = mcd_command("compare", *both, "--map", "stages.2=stages.3", "--map", "stages.2=head")
+    assert (twice.code, "is mapped already" in twice.err) == (2, True)
 
 
-def test_the_published_rule_is_never_called_significance(
-    host: PluginHost, runs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    print_comparison(asked(host, runs / "phantom-mammo", runs / "tuned", rule="local"))
+def test_a_whole_run_keeps_its_intervals_beside_one_that_was_shared(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "tuned", tmp_path / "tuned", ignore=shutil.ignore_patterns("private"))
+    found = compare([load(runs / "phantom-mammo"), load(tmp_path / "tuned")], Settings(resamples=5))
+    low = found.layers.groupby("run")["share_low"]
+    assert low.apply(lambda one: one.notna().all()).to_dict() == {"phantom-mammo": True, "tuned": False}
+    assert found.differences["difference_low"].isna().all()
+    assert found.changes[0].neurons["correlation"].isna().all()
+    assert any("no intervals: tuned was shared" in note for note in found.notes)
+
+
+def test_the_published_rule_is_never_called_significance(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_comparison(asked(runs / "phantom-mammo", runs / "tuned", replace(PLAIN, rule="local")))
     text = capsys.readouterr().out
     assert "The published rule (local)" in text
     assert "The published rule tests nothing" in text
 
 
-def test_matching_finds_neurons_that_respond_alike(host: PluginHost, runs: Path) -> None:
+def test_matching_finds_neurons_that_respond_alike(runs: Path) -> None:
     matched, by_number = (
-        asked(host, runs / "phantom-mammo", runs / "tuned", match=how).changes[0].neurons
-        for how in ("hungarian", "identity")
+        asked(runs / "phantom-mammo", runs / "tuned", settings).changes[0].neurons
+        for settings in (replace(PLAIN, match="hungarian"), PLAIN)
     )
     untouched = matched[matched["place"] == "stages.2"]
     assert (untouched["neuron"] == untouched["other_neuron"]).all()
     assert matched["correlation"].sum() >= by_number["correlation"].sum()
 
 
-def test_three_runs_are_compared_with_the_first(host: PluginHost, runs: Path) -> None:
+def test_three_runs_are_compared_with_the_first(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ("phantom-mammo", "tuned", "tower")
-    found = compare(host, [load(runs / name) for name in names], Settings(resamples=0))
+    found = compare([load(runs / name) for name in names], Settings(resamples=0))
     assert tuple(found.heading.runs["run"]) == names
     assert set(found.differences["run"]) == {"tuned", "tower"}
     assert [one.run for one in found.changes] == ["tuned"]
+    # Each difference is over the layers that both runs have, though the reference has more.
+    whole = found.differences.query("place == '(all)' and name == 'above chance'").set_index("run")
+    widths = found.layers.query("run == 'phantom-mammo'").set_index("layer")["neurons"]
+    assert whole["reference_neurons"].to_dict() == {"tuned": widths["(all)"], "tower": widths["stages.3"]}
+    print_comparison(found)
+    finding = found.differences.query("place == '(all)' and level == 'broad_category' and run == 'tower'").iloc[0]
+    told = capsys.readouterr().out.split("layers together: a and c")[1]
+    count = finding["reference"] * finding["reference_neurons"]
+    assert f"{count:.0f} ({finding['reference']:.0%})" in told
     tower = found.layers[found.layers["run"] == "tower"]
     assert tower["place"].tolist() == ["stages.3", "(all)"]  # by name: the tower was dissected there only
 
 
-def test_a_shared_run_has_no_intervals_and_says_so(host: PluginHost, runs: Path, tmp_path: Path) -> None:
+def test_a_shared_run_has_no_intervals_and_says_so(runs: Path, tmp_path: Path) -> None:
     for name in ("phantom-mammo", "tuned"):
         shutil.copytree(runs / name, tmp_path / name)
         shutil.rmtree(tmp_path / name / "private")
     pair = [load(tmp_path / name) for name in ("phantom-mammo", "tuned")]
-    found = compare(host, pair, Settings())
+    found = compare(pair, Settings())
     assert any("no intervals" in note for note in found.notes)
     assert "patients are not known" in " ".join(found.heading.lines())
     assert found.layers["share_low"].isna().all()
     assert set(found.concepts["answer"]) <= {"carried", "not known"}
-    whole = asked(host, runs / "phantom-mammo", runs / "tuned")
+    whole = asked(runs / "phantom-mammo", runs / "tuned")
     assert found.layers["above"].tolist() == whole.layers["above"].tolist()
     with pytest.raises(UsageError, match="without its folder private"):
-        compare(host, pair, Settings(match="hungarian"))
+        compare(pair, Settings(match="hungarian"))
 
 
-def test_what_cannot_be_compared_is_refused(host: PluginHost, runs: Path, tmp_path: Path) -> None:
-    def again(name: str, folder: str, **changes: object) -> Path:
-        rescore(host, load(runs / name), output=tmp_path / folder, **changes)  # type: ignore[arg-type]
-        return tmp_path / folder
-
+def test_what_cannot_be_compared_is_refused(runs: Path, tmp_path: Path) -> None:
+    tuned = load(runs / "tuned")
+    rescore(tuned, output=tmp_path / "scorer", scorer_options={"top_k": 20})
     with pytest.raises(UsageError, match="they differ in scorer"):
-        asked(host, runs / "phantom-mammo", again("tuned", "scorer", scorer_options={"top_k": 20}))
+        asked(runs / "phantom-mammo", tmp_path / "scorer")
+    rescore(tuned, output=tmp_path / "q", calibration=Calibration(q=0.2, most_draws=1000))
     with pytest.raises(UsageError, match=r"calibration \(q\)"):
-        asked(host, runs / "phantom-mammo", again("tuned", "q", calibration=Calibration(q=0.2, most_draws=1000)))
-    mute = [again(name, f"mute-{name}", calibration=Calibration(draws=0)) for name in ("phantom-mammo", "tuned")]
+        asked(runs / "phantom-mammo", tmp_path / "q")
+    mute = (tmp_path / "mute" / "phantom-mammo", tmp_path / "mute" / "tuned")
+    for folder in mute:
+        rescore(load(runs / folder.name), output=folder, calibration=Calibration(draws=0))
     with pytest.raises(UsageError, match="says nothing of chance"):
-        asked(host, *mute)
+        asked(*mute)
 
 
-def test_labels_that_are_not_the_runs_own_are_refused(host: PluginHost, runs: Path, tmp_path: Path) -> None:
+def test_labels_that_are_not_the_runs_own_are_refused(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "tuned", tmp_path / "tuned")
     path = tmp_path / "tuned" / "labels.parquet"
     labels = pd.read_parquet(path)
@@ -224,13 +243,11 @@ def test_labels_that_are_not_the_runs_own_are_refused(host: PluginHost, runs: Pa
     labels.loc[first, "concept"] = labels.loc[first, "concept"].iloc[0]
     labels.to_parquet(path, index=False)
     with pytest.raises(DataError, match="not what its scorer gives now"):
-        asked(host, runs / "phantom-mammo", tmp_path / "tuned")
+        asked(runs / "phantom-mammo", tmp_path / "tuned")
 
 
-def test_the_same_question_gets_the_same_tables(
-    host: PluginHost, runs: Path, compared: tuple[Outcome, Path], tmp_path: Path
-) -> None:
-    found = compare(host, [load(runs / "phantom-mammo"), load(runs / "tuned")], Settings(resamples=20)).tables()
+def test_the_same_question_gets_the_same_tables(runs: Path, compared: tuple[Outcome, Path], tmp_path: Path) -> None:
+    found = compare([load(runs / "phantom-mammo"), load(runs / "tuned")], Settings(resamples=20)).tables()
     assert sorted(found) == sorted(file.stem for file in compared[1].glob("*.csv"))
     for name, table in found.items():
         text = (compared[1] / f"{name}.csv").read_text()

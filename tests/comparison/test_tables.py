@@ -209,7 +209,8 @@ def test_hungarian_matching_finds_permuted_neurons() -> None:
     assert (found.correlation > 0.99).all()
     by_number = pair_neurons(torch.from_numpy(one), torch.from_numpy(other), "identity")
     assert by_number.other.tolist() == list(range(8))
-    assert by_number.correlation[0] == pytest.approx(np.corrcoef(one[:, 0], other[:, 0])[0, 1], abs=1e-5)
+    expected = [np.corrcoef(one[:, at], other[:, at])[0, 1] for at in range(8)]
+    assert by_number.correlation.tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_mirrored_neuron_is_no_match() -> None:

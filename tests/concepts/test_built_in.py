@@ -16,7 +16,7 @@ from mcd.api.concepts import Concept, ConceptEntry, ConceptFile, ConceptSet, joi
 from mcd.components import Kind
 from mcd.errors import ConfigError
 from mcd.host import PluginHost
-from mcd.vocabulary import load_concepts
+from mcd.vocabularies.loading import load_concepts
 from mcd_plugins.cohorts.vocabulary import FINDINGS
 
 FOLDER = Path(mcd_concepts.__file__).parent

@@ -15,7 +15,7 @@ import yaml
 import mcd_concepts
 from mcd.errors import ConfigError, UnknownNameError
 from mcd.host import PluginHost
-from mcd.vocabulary import load_concepts
+from mcd.vocabularies.loading import load_concepts
 
 Run = Callable[..., str]
 ROOT = Path(__file__).parents[2]
@@ -125,5 +125,8 @@ def test_show_of_nothing_says_so(run: Run) -> None:
 
 
 def test_listing_imports_neither_torch_nor_rich_before_it_prints() -> None:
-    code = "import sys, mcd.cli.concepts, mcd.vocabulary; print([m for m in ('torch', 'rich') if m in sys.modules])"
+    code = (
+        "import sys, mcd.cli.concepts, mcd.vocabularies.loading;"
+        "print([m for m in ('torch', 'rich') if m in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -13,8 +13,8 @@ import mcd_concepts
 from mcd.api.concepts import Concept, ConceptSet
 from mcd.api.dataset import Sample
 from mcd.cli.concepts import concepts as group
-from mcd.coverage import coverage
 from mcd.host import PluginHost
+from mcd.vocabularies.coverage import ABSENT, PRESENT, UNKNOWN, coverage, presence
 from mcd_plugins.cohorts.vocabulary import ASSESSMENTS, DENSITIES, FINDINGS, VIEWS
 
 
@@ -41,6 +41,13 @@ def test_findings_have_three_states_and_patients_count_once() -> None:
     assert row(table, "mass") == (3, 1, 1, 1)  # nobody knows whose image 4 is
     assert row(table, "skin fold") == (0, 1, 4, 0)
     assert row(table, "cyst") == (0, 0, 5, 0)
+
+
+def test_each_image_says_of_each_concept_what_is_known() -> None:
+    samples = [Sample("1", findings={"mass": True, "cyst": False}), Sample("2")]
+    known = presence(samples, [concept("cyst"), concept("mass"), concept("hat")])
+    assert known.tolist() == [[ABSENT, PRESENT, UNKNOWN], [UNKNOWN] * 3]
+    assert presence([], [concept("mass")]).shape == (0, 1)
 
 
 def test_a_finding_speaks_for_a_term_or_a_synonym_in_any_spelling() -> None:

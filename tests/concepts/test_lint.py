@@ -14,12 +14,12 @@ from click.testing import CliRunner
 import mcd
 from mcd.api.concepts import ConceptSet
 from mcd.api.image import Preprocessing
-from mcd.cli.concept_checks import _KINDS
 from mcd.cli.concepts import concepts as group
 from mcd.errors import ConfigError, UnknownNameError
 from mcd.host import PluginHost
+from mcd.vocabularies.findings import Lint
 from mcd.vocabularies.folding import folded, negated
-from mcd.vocabularies.lint import TITLES, Lint, embedded, groups, lint
+from mcd.vocabularies.lint import embedded, groups, lint
 
 CPU = torch.device("cpu")
 DIRECTIONS = {
@@ -270,7 +270,4 @@ def test_with_a_dissector_the_command_tells_what_alike_concepts_cost() -> None:
     assert "not checked" not in text
     assert "1st to 2nd" not in said("--scorer", "cosine")
     assert "at temperature 2." in " ".join(said("--scorer-arg", "temperature=2").split())
-
-
-def test_the_flag_knows_every_kind() -> None:
-    assert tuple(TITLES) == _KINDS
+    assert "takes 0.0%" in " ".join(said("--scorer-arg", "temperature=5000").split())

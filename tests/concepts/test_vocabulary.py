@@ -9,7 +9,9 @@ import pytest
 from mcd.cli.flags import concept_choices
 from mcd.errors import ConfigError, MCDError, PluginLoadError, UnknownNameError
 from mcd.host import PluginHost
-from mcd.vocabulary import load_concepts
+from mcd.prepare import Preparer
+from mcd.study import Choice
+from mcd.vocabularies.loading import load_concepts, split_choices
 
 
 def refusal(host: PluginHost, reference: str, kind: type[MCDError], **options: object) -> str:
@@ -89,6 +91,35 @@ def test_commas_join_names_and_files(host: PluginHost, tmp_path: Path, monkeypat
     assert "a comma too many in 'good,'" in refusal(host, "good,", ConfigError)
     assert "the union good,a.txt takes no settings" in refusal(host, "good,a.txt", ConfigError, size=1)
     assert "no concept set named 'bird'" in refusal(host, "good,bird", UnknownNameError)
+
+
+def test_several_files_of_a_study_are_found_beside_it_and_recorded_one_by_one(
+    host: PluginHost, tmp_path: Path
+) -> None:  # fmt: skip
+    folder = tmp_path / "study"
+    folder.mkdir()
+    (folder / "a.txt").write_text("hat\n")
+    (folder / "b,c.txt").write_text("cap\n")
+    written = [Choice(plugin="good, a.txt"), Choice(plugin="b,c.txt"), Choice(plugin="from-list:red,blue")]
+    preparer = Preparer(host)
+    found, recorded = preparer.concepts(split_choices(written, folder))
+    assert [one.term for one in found.concepts][-4:] == ["hat", "cap", "red", "blue"]
+    assert [one.plugin for one in recorded] == ["good", str(folder / "a.txt"), str(folder / "b,c.txt"),
+                                                "from-list:red,blue"]  # fmt: skip
+    assert preparer.paths == {str(folder / "a.txt"), str(folder / "b,c.txt")}  # what a manifest hides
+    with pytest.raises(ConfigError, match=r"the union good,a\.txt takes no settings"):
+        split_choices([Choice(plugin="good,a.txt", options={"size": 1})], folder)
+
+
+def test_several_files_given_at_once_are_known_as_paths(
+    host: PluginHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.txt").write_text("hat\n")
+    preparer = Preparer(host)
+    _, recorded = preparer.concepts([Choice(plugin=f"{tmp_path / 'a.txt'},good,~/a.txt")])
+    assert len(recorded) == 3
+    assert preparer.paths == {str(tmp_path / "a.txt"), "~/a.txt"}
 
 
 def test_one_flag_holds_several_sets_each_with_its_settings() -> None:

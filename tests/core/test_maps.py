@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
+from tests.conftest import Outcome
 from tests.core.test_dissect import Brightness, Net, Patches, dissect
 from torch import nn
 
@@ -169,36 +170,36 @@ def test_a_target_that_is_the_dissectors_tower_has_maps_too() -> None:
     torch.testing.assert_close(maps.range, plain.range)
 
 
-def test_dissectors_of_one_target_share_its_maps(mcd_command: Callable[..., object], tmp_path: Path) -> None:
+def test_dissectors_of_one_target_share_its_maps(mcd_command: Callable[..., Outcome], tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(
         "models: [{plugin: phantom-mammo, layers: stages.3}]\ndataset: 'phantom:10'\nconcepts: phantom\nmaps: 2\n"
         "dissectors: [{plugin: phantom-clip, name: a}, {plugin: phantom-clip, name: b}]\nscorer: cosine\nworkers: 0\n"
     )
     done = mcd_command("run", "study.yaml", "-o", "runs", cwd=tmp_path)
-    assert done.code == 0, done.err  # type: ignore[attr-defined]
+    assert done.code == 0, done.err
     a, b = (mcd.load(tmp_path / "runs" / name).maps("stages.3") for name in "ab")
     assert a is not None
     assert b is not None
     assert torch.equal(a.values, b.values)
 
 
-def test_a_number_that_makes_no_sense_is_refused(mcd_command: Callable[..., object], tmp_path: Path) -> None:
+def test_a_number_that_makes_no_sense_is_refused(mcd_command: Callable[..., Outcome], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="maps"):
         dissect(maps=-1)
     done = mcd_command("dissect", "--model-plugin", "phantom-mammo", "--layers", "head", "--maps", "-1", cwd=tmp_path)
-    assert done.code == 2  # type: ignore[attr-defined]
-    assert "--maps" in done.err  # type: ignore[attr-defined]
+    assert done.code == 2
+    assert "--maps" in done.err
 
 
 def test_the_command_line_keeps_maps_of_the_run_not_of_its_controls(
-    mcd_command: Callable[..., object], tmp_path: Path
+    mcd_command: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     done = mcd_command(
         "dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--layers", "head", "--dataset",
         "phantom", "--dataset-arg", "patients=10", "--dissector", "phantom-clip", "--concepts", "phantom",
         "--scorer-arg", "top_k=10", "--maps", "3", "--controls", "-o", "run", cwd=tmp_path,
     )  # fmt: skip
-    assert done.code == 0, done.err  # type: ignore[attr-defined]
+    assert done.code == 0, done.err
     run = mcd.load(tmp_path / "run")
     maps = run.maps("stages.3")
     assert maps is not None

@@ -53,7 +53,8 @@ def test_the_demo_answers_the_three_questions(mcd_command: Callable, tmp_path: P
     for category, grows in (("Calcification morphology", True), ("Density", False)):
         before, after = (first_labels(one)["category"].eq(category).sum() for one in (mammo, calc))
         assert (after > 1.5 * before) if grows else (before > 1.5 * after)
-    for said in ("1. What does training", "Calcification morphology", "3. Which concepts", "phantom-general: "):
+    for said in ("1. What does training", "Findings and characterisation: +", "Calcification morphology",
+                 "3. Which concepts", "phantom-general: "):  # fmt: skip
         assert said in done.out
     assert (tmp_path / "mcd-demo" / "report" / "explorer.html").stat().st_size > 100_000
 

@@ -121,7 +121,7 @@ def test_every_model_with_every_dissector_reads_each_image_once(
             "dataset": "phantom:5", "concepts": "phantom", "scorer": "soft-wpmi:5", "device": "cpu", "workers": 0,
         }
     )  # fmt: skip
-    found = run(prepare(host, study, tmp_path / "out"), host.emit)
+    found = run(prepare(host, study, tmp_path / "out"))
     assert len(read) == 20
     places = [one.folder.relative_to(tmp_path / "out").as_posix() for one in found]
     assert places == [f"{model}/{name}" for model in "ab" for name in ("phantom-clip", "first", "second")]

@@ -80,8 +80,8 @@ def _heading(runs: Sequence[Run], images: int, patients: int) -> Heading:
     rows = [
         {"run": run.name, "target": run.name, "dissector": "clip", "scorer": "soft-wpmi", "probe_set": "vindr",
          "images": images, "patients": patients, "top_k": 100, "null": "top-k", "exchangeable": "patient",
-         "draws": 1000, "q": 0.05, "correction": "benjamini-hochberg", "layers": len(run.outcomes),
-         "neurons": sum(one.neurons for one in run.outcomes)}
+         "draws": 1000, "q": 0.05, "correction": "benjamini-hochberg", "comparable": False,
+         "layers": len(run.outcomes), "neurons": sum(one.neurons for one in run.outcomes)}
         for run in runs
     ]  # fmt: skip
     return Heading(pd.DataFrame(rows))
@@ -156,9 +156,9 @@ def material_of(
         _heading(runs, images, patients), (), layers=layer_table(everything, WORDS, scores_comparable=False),
         categories=category_table(everything, WORDS), rule=rules, changes=tuple(found),
         concepts=pd.concat(list(map(_concepts, runs)), ignore_index=True),
+        carriers=pd.concat(list(map(_carriers, runs)), ignore_index=True),
     )  # fmt: skip
-    return Material({run.name: _dissection(run) for run in runs}, comparison,
-                    pd.concat(list(map(_carriers, runs)), ignore_index=True), COUNTERPARTS)  # fmt: skip
+    return Material({run.name: _dissection(run) for run in runs}, comparison, COUNTERPARTS)
 
 
 Make = Callable[..., Material]

@@ -16,8 +16,7 @@ from tests.conftest import Outcome
 import mcd
 from mcd.comparison import Settings, compare
 from mcd.errors import DataError, UsageError
-from mcd.figures import Material, Wanted, draw, prepare, top_images
-from mcd.host import PluginHost
+from mcd.figures import Drawn, Material, Wanted, draw, prepare, top_images
 
 STUDY = """
 models:
@@ -84,15 +83,15 @@ def test_help_names_every_figure_and_needs_no_matplotlib(mcd_command: Callable[.
 
 def test_a_single_run_has_the_numbers_that_a_comparison_gives_it(runs: Path, material: Material) -> None:
     both = [mcd.load(runs / "phantom-mammo"), mcd.load(runs / "phantom-general")]
-    found = compare(PluginHost.discover([], {}), both, Settings(resamples=10))
-    for name in ("layers", "categories", "concepts"):
+    found = compare(both, Settings(resamples=10))
+    for name in ("layers", "categories", "concepts", "carriers"):
         theirs: pd.DataFrame = getattr(found, name)
         mine: pd.DataFrame = getattr(material.comparison, name)
         pd.testing.assert_frame_equal(mine, theirs[theirs["run"] == "phantom-mammo"].reset_index(drop=True))
 
 
 def test_the_matrix_counts_all_that_respond_not_only_labels_that_are_kept(material: Material) -> None:
-    counted = material.carriers.groupby("concept")["carriers"].sum()
+    counted = material.comparison.carriers.groupby("concept")["carriers"].sum()
     told = material.comparison.concepts.set_index("concept")["carriers"]
     assert counted.reindex(told.index).fillna(0).astype(int).equals(told)
 
@@ -102,7 +101,15 @@ def test_a_run_shared_without_private_has_figures_without_intervals(runs: Path, 
     shared = prepare([mcd.load(tmp_path / "shared")])
     assert shared.comparison.layers["mean_z_low"].isna().all()
     assert any("no intervals" in note for note in shared.comparison.notes)
-    assert len(shared.carriers)
+    assert len(shared.comparison.carriers)
+
+
+def test_a_run_of_one_patient_has_no_intervals_and_says_so(tmp_path: Path) -> None:
+    run = mcd.dissect("phantom-mammo", layers="head", dissector="phantom-clip", dataset="phantom:1", concepts="phantom",
+                      scorer="cosine-cubed", output=tmp_path / "run", device="cpu")  # fmt: skip
+    found = prepare([run], Settings(resamples=5)).comparison
+    assert "no intervals: cosine-cubed cannot be resampled, all images are of one patient" in found.notes
+    assert found.layers["share_low"].isna().all()
 
 
 def test_top_images_are_those_of_the_neuron(material: Material) -> None:
@@ -141,8 +148,8 @@ def test_images_that_may_not_be_copied_are_not_and_the_reason_is_given(own: mcd.
         top_images(material, [("head", 0)])
     assert "--copy-images" in caught.value.hint
     (found,) = draw(material, Wanted(neurons=(("head", 0),), copy_images=True), only=["top-images"])
-    figure = found.figure  # type: ignore[union-attr]
-    assert any(axes.images for axes in figure.axes)
-    told = " ".join(text.get_text() for text in figure.findobj(lambda one: hasattr(one, "get_text")))
+    assert isinstance(found, Drawn)
+    assert any(axes.images for axes in found.figure.axes)
+    told = " ".join(text.get_text() for text in found.figure.findobj(lambda one: hasattr(one, "get_text")))
     assert "Do not pass this figure on" in told.replace("\n", " ")
     assert "patient0" not in told  # files are named by ids only

@@ -36,5 +36,5 @@ class Reporter(Configured, abc.ABC):
         """
         raise UsageError(
             f"reporter {type(self).__name__} makes nothing of several runs",
-            "give one run, or --reporter html, markdown or latex",
+            "give one run, or another --reporter; see: mcd plugins list",
         )

@@ -13,6 +13,7 @@ from mcd.errors import ConfigError
 from mcd.options import problem_line
 from mcd.resolve import names_function, resolve_options, resolve_recipe, resolved_choice
 from mcd.study import Choice, DissectorChoice, ModelChoice, Study
+from mcd.vocabularies.loading import split_choices
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -53,7 +54,7 @@ def checked_study(host: PluginHost, settings: Mapping[str, object], base: Path |
     if study.cache is not None and base is not None:
         update["cache"] = base / study.cache
     _ = study.selection  # a condition that cannot be read is said here
-    update["concepts"] = tuple(_based(one, base) for one in study.concepts)
+    update["concepts"] = split_choices(study.concepts, base)
     update["reporters"] = tuple(_explicit(host, Kind.REPORTER, one, base) for one in study.reporters)
     update["dissectors"] = tuple(
         DissectorChoice.model_validate(_explicit(host, Kind.DISSECTOR, one, base).model_dump())
@@ -63,13 +64,6 @@ def checked_study(host: PluginHost, settings: Mapping[str, object], base: Path |
         ModelChoice.model_validate(_explicit(host, Kind.MODEL, one, base).model_dump()) for one in study.models
     )
     return study.model_copy(update=update)
-
-
-def _based(choice: Choice, base: Path | None) -> Choice:
-    """Return a concept set given as a file, with its path from here instead of from the study file."""
-    if base is not None and (base / choice.plugin).is_file():
-        return choice.model_copy(update={"plugin": str(base / choice.plugin)})
-    return choice
 
 
 def _explicit(host: PluginHost, kind: Kind, choice: Choice, base: Path | None) -> Choice:

@@ -71,7 +71,8 @@ def compare(
         seed=seed,
         top=top,
     )
-    found = compared(ctx.ensure_object(State).host, [load(run) for run in runs], settings)
+    host = ctx.ensure_object(State).host
+    found = compared([load(run, host) for run in runs], settings)
     if as_json:
         click.echo(_json(found))
     else:
@@ -85,11 +86,13 @@ def compare(
 def _mapping(pairs: tuple[str, ...]) -> dict[str, str]:
     from mcd.errors import UsageError
 
-    found = {}
+    found: dict[str, str] = {}
     for pair in pairs:
         reference, equals, other = pair.partition("=")
         if not (equals and reference and other):
             raise UsageError(f"--map {pair}: not two layers", "write --map LAYER=LAYER")
+        if reference in found:
+            raise UsageError(f"--map {pair}: {reference} is mapped already", "map each layer once")
         found[reference] = other
     return found
 

@@ -68,8 +68,8 @@ def _number(row: Row, name: str, low: str, high: str, form: str) -> str:
     return format(value, form) + ("" if pd.isna(lowest) else f" ({lowest:{form}}{to}{highest:{form}})")
 
 
-def _records(table: pd.DataFrame) -> list[Row]:
-    return table.to_dict("records")  # type: ignore[return-value]
+def _records(table: pd.DataFrame) -> Sequence[Row]:
+    return table.to_dict("records")
 
 
 def _layers(found: Comparison, letters: Mapping[str, str]) -> None:
@@ -93,8 +93,6 @@ def _layers(found: Comparison, letters: Mapping[str, str]) -> None:
 
 def _differences(found: Comparison, letters: Mapping[str, str]) -> None:
     sizes = found.categories[["level", "name", "concepts", "share_of_vocabulary"]].drop_duplicates(["level", "name"])
-    everywhere = _records(found.categories[found.categories["layer"] == ALL])
-    whole = {(row["run"], row["level"], row["name"]): row["neurons"] for row in everywhere}
     reference = str(found.heading.runs["run"].iloc[0])
     for run in dict.fromkeys(found.differences["run"]):
         _title(f"By category, all compared layers together: {letters[reference]} and {letters[run]}")
@@ -109,13 +107,18 @@ def _differences(found: Comparison, letters: Mapping[str, str]) -> None:
             rows += [
                 [("" if level == "broad_category" else "· ") + str(row["name"]),
                  f"{row['concepts']} ({row['share_of_vocabulary']:.0%})",
-                 *(f"{whole[one, level, row['name']]} ({float(str(row[side])):.0%})"
-                   for one, side in ((reference, "reference"), (run, "other"))),
+                 *(_count(row, side) for side in ("reference", "other")),
                  _number(_per_cent(row), "difference", "difference_low", "difference_high", "+.0f")]
                 for row in _records(part)
             ]  # fmt: skip
         header = ("category", "concepts", letters[reference], letters[run], "difference, %")
         print_table(header, rows, right=header[1:])
+
+
+def _count(row: Row, side: str) -> str:
+    """Return how many neurons a share is, and the share."""
+    share, neurons = (float(str(row[key])) for key in (side, f"{side}_neurons"))
+    return f"{share * neurons:.0f} ({share:.0%})"
 
 
 def _per_cent(row: Row) -> Row:

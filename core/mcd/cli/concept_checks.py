@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli.flags import selection_flags
+from mcd.vocabularies.findings import TITLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
     from mcd.api.concepts import ConceptSet
     from mcd.cli.plugins import HasHost
     from mcd.host import PluginHost
-    from mcd.vocabularies.lint import Lint, Merge, Reading
+    from mcd.vocabularies.findings import Lint, Merge
+    from mcd.vocabularies.lint import Reading
 
 __all__ = ["coverage", "lint"]
 
 _WIDTH = 80
 _MOST = 20
 """How many lines of a kind the terminal gets."""
-_KINDS = ("double", "two-categories", "shared-word", "alike", "cut", "unknown", "negation", "small")
 
 
 @click.command()
@@ -40,7 +41,8 @@ _KINDS = ("double", "two-categories", "shared-word", "alike", "cut", "unknown", 
               help="Cosine of centred embeddings from which two concepts are alike.")  # fmt: skip
 @click.option("--smallest", type=click.IntRange(min=1), default=5, show_default=True,
               help="Concepts that a category needs to be compared.")  # fmt: skip
-@click.option("--ignore", multiple=True, type=click.Choice(_KINDS), help="Leave a kind of finding out. Repeatable.")
+@click.option("--ignore", multiple=True, type=click.Choice(list(TITLES)),
+              help="Leave a kind of finding out. Repeatable.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Exit with 4 when there is a finding.")
 @click.option("--device", default="auto", show_default=True, help="Where texts are encoded.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: all of it.")
@@ -65,7 +67,7 @@ def lint(
     from mcd.errors import ConfigError
     from mcd.options import parse_pairs
     from mcd.vocabularies.lint import lint as look_over
-    from mcd.vocabulary import load_concepts
+    from mcd.vocabularies.loading import load_concepts
 
     host = _host(ctx)
     given = {"--dissector-arg": dissector_arg, "--scorer": scorer, "--scorer-arg": scorer_arg}
@@ -97,7 +99,7 @@ def _temperature(host: PluginHost, scorer: str, arguments: tuple[str, ...]) -> f
     from mcd.resolve import resolve_options
     from mcd.study import Choice
 
-    choice = Choice(plugin=scorer, options=dict(parse_pairs(arguments, "--scorer-arg")))  # type: ignore[arg-type]
+    choice = Choice.model_validate({"plugin": scorer, "options": parse_pairs(arguments, "--scorer-arg")})
     _, options = resolve_options(host, Kind.SCORER, choice)
     value = getattr(options, "temperature", None)
     return float(value) if isinstance(value, int | float) else None
@@ -127,7 +129,6 @@ def _plain(value: object) -> object:
 
 def _print(concepts: ConceptSet, found: Lint, scorer: str) -> None:
     from mcd.cli.tables import print_table
-    from mcd.vocabularies.lint import TITLES
 
     click.echo(f"{concepts.name} {concepts.version}".strip() + f": {len(concepts.concepts)} concepts\n")
     rows = [[one.name, str(one.concepts), f"{one.share:.1%}", str(one.categories)] for one in found.groups]
@@ -196,11 +197,11 @@ def coverage(
     """  # noqa: D301 -- \b keeps click from rewrapping
     from mcd.api.dataset import Sample
     from mcd.cli.flags import chosen_selection
-    from mcd.coverage import coverage as count
     from mcd.options import parse_pairs
     from mcd.prepare import Preparer
     from mcd.study import Choice
-    from mcd.vocabulary import load_concepts
+    from mcd.vocabularies.coverage import coverage as count
+    from mcd.vocabularies.loading import load_concepts
 
     host = _host(ctx)
     concepts = load_concepts(host, reference)

@@ -67,7 +67,7 @@ def list_(state: HasHost, as_json: bool) -> None:
 
 def _described(host: PluginHost, offer: Offer) -> dict[str, str | int | None]:
     from mcd.api.concepts import ConceptSource
-    from mcd.vocabulary import load_concepts
+    from mcd.vocabularies.loading import load_concepts
 
     row: dict[str, str | int | None] = {
         "name": offer.component.name,
@@ -105,7 +105,7 @@ def show(state: HasHost, reference: str, concepts_arg: tuple[str, ...], as_json:
     mcd concepts show my-words.txt
     """  # noqa: D301 -- \b keeps click from rewrapping
     from mcd.options import parse_pairs
-    from mcd.vocabulary import load_concepts
+    from mcd.vocabularies.loading import load_concepts
 
     found = load_concepts(state.host, reference, parse_pairs(concepts_arg, "--concepts-arg"))
     if as_json:

@@ -90,7 +90,7 @@ def _execute(
     from mcd.run import run
 
     prepared = prepare(state.host, study, output or _default_output(study.models[0].plugin))
-    for dissection in run(prepared, state.host.emit):
+    for dissection in run(prepared):
         click.echo(f"run folder: {dissection.folder}")
 
 

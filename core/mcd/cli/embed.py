@@ -42,7 +42,7 @@ def embed(
     from mcd.documents import read_text
     from mcd.embedding import check_output, write_vectors
     from mcd.errors import UsageError
-    from mcd.vocabulary import load_concepts
+    from mcd.vocabularies.loading import load_concepts
 
     texts = list(given)
     if file is not None:

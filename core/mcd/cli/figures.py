@@ -68,7 +68,8 @@ def figures(
     wanted = Wanted(layers, tuple(map(_neuron, neurons)), copy_images)
     settings = Settings(match=cast("Matching", match), rule=cast("PublishedRule | None", threshold),
                         resamples=bootstrap, seed=seed)  # fmt: skip
-    material = prepare([load(run) for run in runs], settings, ctx.ensure_object(State).host)
+    host = ctx.ensure_object(State).host
+    material = prepare([load(run, host) for run in runs], settings)
     for note in material.comparison.notes:
         click.echo(f"note: {note}", err=True)
     for one in draw(material, wanted, only):

@@ -246,7 +246,7 @@ def concept_choices(references: Sequence[str], arguments: Sequence[str]) -> list
     ConfigError
         As `choices`, and for a comma too many.
     """
-    from mcd.vocabulary import split_references
+    from mcd.vocabularies.loading import split_references
 
     names = [part for reference in references for part in split_references(reference)]
     return choices(names, arguments, "--concepts-arg")

@@ -43,10 +43,11 @@ def report(
     from mcd.prepare import Preparer
     from mcd.study import Choice
 
-    made = Preparer(ctx.ensure_object(State).host).reporters(
+    host = ctx.ensure_object(State).host
+    made = Preparer(host).reporters(
         [Choice.model_validate(one) for one in choices(reporters or (_DEFAULT,), reporter_arg, "--reporter-arg")]
     )
-    found = [load(run) for run in runs]
+    found = [load(run, host) for run in runs]
     folder = output if output is not None else runs[0] / "report"
     try:
         folder.mkdir(parents=True, exist_ok=True)

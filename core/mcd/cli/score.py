@@ -47,13 +47,12 @@ def score(
         [Choice.model_validate(one) for one in choices(reporters or ("console",), reporter_arg, "--reporter-arg")]
     )
     options = parse_pairs(scorer_arg, "--scorer-arg")
-    stored = load(run)
+    stored = load(run, host)
     before = stored.manifest.study.get("calibration")
     calibration = Calibration.model_validate(chosen_calibration(ctx, before if isinstance(before, dict) else {}))
     worded = stored.manifest.study.get("prompts")
     prompts = validate_options(Wording, chosen_wording(ctx, worded if isinstance(worded, dict) else {}), "prompts")
     found = rescore(
-        host,
         stored,
         scorer=Choice.model_validate({"plugin": scorer, "options": options}) if scorer else None,
         scorer_options=options,

@@ -7,46 +7,49 @@ The public names are imported on first use.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from mcd.lazy import lazily
 
 if TYPE_CHECKING:
     from mcd.comparison.agreement import Agreement
     from mcd.comparison.alignment import align, check_comparable
     from mcd.comparison.changes import KINDS, Changes, pair_neurons
-    from mcd.comparison.comparing import AgreementOf, Comparison, Settings, compare
-    from mcd.comparison.heading import FEW_IMAGES, Heading
+    from mcd.comparison.comparing import AgreementOf, Comparison, Settings, compare, describe
+    from mcd.comparison.heading import FEW_IMAGES, Heading, notes_of
     from mcd.comparison.layers import ALL, category_table, difference_table, emergence, layer_table, rule_table
     from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes
     from mcd.comparison.represented import ANSWERS, represented
     from mcd.comparison.resampling import Resamples, interval
 
 _HOME = {
-    "ALL": "layers",
-    "ANSWERS": "represented",
-    "Agreement": "agreement",
-    "AgreementOf": "comparing",
-    "Changes": "changes",
-    "Comparison": "comparing",
-    "FEW_IMAGES": "heading",
-    "Heading": "heading",
-    "KINDS": "changes",
-    "Outcome": "outcomes",
-    "Resamples": "resampling",
-    "Settings": "comparing",
-    "Vocabulary": "outcomes",
-    "align": "alignment",
-    "category_table": "layers",
-    "check_comparable": "alignment",
-    "compare": "comparing",
-    "difference_table": "layers",
-    "emergence": "layers",
-    "interval": "resampling",
-    "layer_table": "layers",
-    "pair_neurons": "changes",
-    "read_outcomes": "outcomes",
-    "represented": "represented",
-    "rule_table": "layers",
+    "ALL": "mcd.comparison.layers",
+    "ANSWERS": "mcd.comparison.represented",
+    "Agreement": "mcd.comparison.agreement",
+    "AgreementOf": "mcd.comparison.comparing",
+    "Changes": "mcd.comparison.changes",
+    "Comparison": "mcd.comparison.comparing",
+    "FEW_IMAGES": "mcd.comparison.heading",
+    "Heading": "mcd.comparison.heading",
+    "KINDS": "mcd.comparison.changes",
+    "Outcome": "mcd.comparison.outcomes",
+    "Resamples": "mcd.comparison.resampling",
+    "Settings": "mcd.comparison.comparing",
+    "Vocabulary": "mcd.comparison.outcomes",
+    "align": "mcd.comparison.alignment",
+    "category_table": "mcd.comparison.layers",
+    "check_comparable": "mcd.comparison.alignment",
+    "compare": "mcd.comparison.comparing",
+    "describe": "mcd.comparison.comparing",
+    "difference_table": "mcd.comparison.layers",
+    "emergence": "mcd.comparison.layers",
+    "interval": "mcd.comparison.resampling",
+    "layer_table": "mcd.comparison.layers",
+    "notes_of": "mcd.comparison.heading",
+    "pair_neurons": "mcd.comparison.changes",
+    "read_outcomes": "mcd.comparison.outcomes",
+    "represented": "mcd.comparison.represented",
+    "rule_table": "mcd.comparison.layers",
 }
 
 __all__ = [
@@ -67,21 +70,16 @@ __all__ = [
     "category_table",
     "check_comparable",
     "compare",
+    "describe",
     "difference_table",
     "emergence",
     "interval",
     "layer_table",
+    "notes_of",
     "pair_neurons",
     "read_outcomes",
     "represented",
     "rule_table",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name on first use (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'mcd.comparison' has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f"mcd.comparison.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(__name__, _HOME)

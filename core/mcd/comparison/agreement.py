@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from mcd.api.concepts import Concept
+from mcd.comparison.alignment import differences
 from mcd.dissection import Dissection
 from mcd.errors import UsageError
 
@@ -58,12 +59,8 @@ def check_same_neurons(one: Dissection, other: Dissection) -> None:
     UsageError
         Saying in what they differ.
     """
-    mine, theirs = one.manifest, other.manifest
-    differing = [name for name in ("target", "probe set", "concepts")
-                 if mine.fingerprints.get(name) != theirs.fingerprints.get(name)]  # fmt: skip
-    if mine.images != theirs.images and "probe set" not in differing:
-        differing.append("images that could be decoded")
-    if [vars(layer) for layer in mine.layers] != [vars(layer) for layer in theirs.layers]:
+    differing = differences(one, other, ("target", "probe set", "concepts"))
+    if one.manifest.layers != other.manifest.layers:
         differing.append("layers")
     if differing:
         raise UsageError(

@@ -10,7 +10,7 @@ from typing import Literal
 from mcd.dissection import Dissection
 from mcd.errors import UnknownNameError, UsageError, nearest
 
-__all__ = ["Alignment", "LayerPair", "align", "check_comparable", "check_same_rows", "depths"]
+__all__ = ["Alignment", "LayerPair", "align", "check_comparable", "check_same_rows", "depths", "differences"]
 
 Alignment = Literal["auto", "name", "depth"]
 
@@ -48,7 +48,7 @@ def align(
     UnknownNameError
         When a mapping names a layer that was not dissected.
     UsageError
-        When no layer is left.
+        When no layer is left, or a mapping names a layer of the other run twice.
     """
     if isinstance(how, Mapping):
         return _mapped(reference, other, how)
@@ -70,7 +70,19 @@ def _mapped(reference: Sequence[str], other: Sequence[str], pairs: Mapping[str, 
         for layer in asked:
             if layer not in layers:
                 raise UnknownNameError(f"the {whose} run has no layer '{layer}'", nearest(layer, layers))
+    for layer in pairs.values():
+        if list(pairs.values()).count(layer) > 1:
+            raise UsageError(f"layer '{layer}' of the second run is mapped twice", "map each layer once")
     return tuple(LayerPair(layer, pairs[layer]) for layer in reference if layer in pairs)
+
+
+def differences(one: Dissection, other: Dissection, parts: Sequence[str]) -> list[str]:
+    """Return in which of some parts two runs differ, by their fingerprints, or else in how many images they have."""
+    mine, theirs = one.manifest, other.manifest
+    found = [name for name in parts if mine.fingerprints.get(name) != theirs.fingerprints.get(name)]
+    if mine.images != theirs.images and "probe set" not in found:
+        found.append(f"images that could be decoded ({mine.images} and {theirs.images})")
+    return found
 
 
 def check_comparable(one: Dissection, other: Dissection) -> None:
@@ -81,11 +93,7 @@ def check_comparable(one: Dissection, other: Dissection) -> None:
     UsageError
         Saying in what they differ.
     """
-    mine, theirs = one.manifest, other.manifest
-    differing = [name for name in ("probe set", "concepts", "prompts", "scorer", "dissector")
-                 if mine.fingerprints.get(name) != theirs.fingerprints.get(name)]  # fmt: skip
-    if mine.images != theirs.images and "probe set" not in differing:
-        differing.append(f"images that could be decoded ({mine.images} and {theirs.images})")
+    differing = differences(one, other, ("probe set", "concepts", "prompts", "scorer", "dissector"))
     differing += [f"calibration ({name})" for name in _levels(one, other)]
     if differing:
         raise UsageError(

@@ -78,7 +78,7 @@ class Changes:
 
 
 def correlations(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Return Pearson's correlation of every neuron with every other, ``(neurons, other neurons)`` float32.
+    """Return Pearson's correlation of every neuron with every other, ``(neurons, other neurons)`` float64.
 
     NaN where one is constant.
 
@@ -87,12 +87,15 @@ def correlations(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     one, other
         Activations ``(images, neurons)`` over the same images.
     """
-    scaled = []
-    for activations in (one.double(), other.double()):
-        centred = activations - activations.mean(dim=0)
-        scaled.append(centred / centred.norm(dim=0))
-    found: torch.Tensor = scaled[0].T @ scaled[1]
-    return found.float()
+    return _scaled(one).T @ _scaled(other)
+
+
+def _scaled(activations: torch.Tensor) -> torch.Tensor:
+    """Return activations with mean 0 and length 1 for each neuron; their products are correlations."""
+    values = activations.double()
+    centred = values - values.mean(dim=0)
+    found: torch.Tensor = centred / centred.norm(dim=0)
+    return found
 
 
 def pair_neurons(one: torch.Tensor, other: torch.Tensor, how: Matching) -> Pairing:
@@ -106,15 +109,17 @@ def pair_neurons(one: torch.Tensor, other: torch.Tensor, how: Matching) -> Pairi
         ``"identity"``: by number. ``"hungarian"``: so that the sum of the correlations of the pairs is largest.
         Correlations count by their sign: a neuron that responds where another is silent has other top images.
     """
-    found = correlations(one, other).numpy()
     if how == "identity":
-        mine = theirs = np.arange(min(found.shape), dtype=np.int64)
-    else:
-        from scipy.optimize import linear_sum_assignment
+        count = min(one.shape[1], other.shape[1])
+        numbers = np.arange(count, dtype=np.int64)
+        alike = (_scaled(one[:, :count]) * _scaled(other[:, :count])).sum(dim=0)
+        return Pairing(numbers, numbers, alike.numpy())
+    from scipy.optimize import linear_sum_assignment
 
-        # A constant neuron resembles none: it takes what is left over.
-        mine, theirs = linear_sum_assignment(np.nan_to_num(found, nan=-2.0), maximize=True)
-    return Pairing(mine.astype(np.int64), theirs.astype(np.int64), found[mine, theirs].astype(np.float64))
+    found = correlations(one, other).numpy()
+    # A constant neuron resembles none: it takes what is left over.
+    mine, theirs = linear_sum_assignment(np.nan_to_num(found, nan=-2.0), maximize=True)
+    return Pairing(mine.astype(np.int64), theirs.astype(np.int64), found[mine, theirs])
 
 
 def kinds_of(before: Codes, after: Codes, category: Codes) -> Codes:

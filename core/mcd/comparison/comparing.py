@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from mcd.calibration.thresholds import PublishedRule
 from mcd.comparison.agreement import Agreement, agreement, check_same_neurons
-from mcd.comparison.alignment import Alignment, LayerPair, align, check_comparable, check_same_rows, depths
+from mcd.comparison.alignment import Alignment, align, check_comparable
 from mcd.comparison.changes import Changes, Matching, Pairing, changes, pair_neurons
-from mcd.comparison.examine import Examined, Examiner
-from mcd.comparison.heading import Heading, has_probe_map, heading_of, names_of, notes_of
+from mcd.comparison.heading import Heading, heading_of, names_of, notes_of
 from mcd.comparison.layers import Seen, category_table, difference_table, emergence, joined, layer_table, rule_table
-from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes, significance
-from mcd.comparison.represented import represented
-from mcd.comparison.resampling import Resamples
+from mcd.comparison.looking import Looked, look
 from mcd.comparison.scores import StoredScores
 from mcd.dissection import Dissection
 from mcd.errors import UsageError
 
-if TYPE_CHECKING:
-    from mcd.host import PluginHost
-
-__all__ = ["AgreementOf", "Comparison", "Settings", "compare"]
+__all__ = ["ALIKE", "AgreementOf", "Comparison", "Settings", "compare", "describe"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +96,8 @@ class Comparison:
         For each other run whose layers are as wide as those of the reference.
     concepts
         See `represented`.
+    carriers
+        How many neurons of each layer respond to each concept; see `Looked.carriers`.
     """
 
     heading: Heading
@@ -114,11 +109,13 @@ class Comparison:
     rule: pd.DataFrame = field(default_factory=pd.DataFrame)
     changes: tuple[Changes, ...] = ()
     concepts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    carriers: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return every table that has rows, by name; those of several pairs of runs under each other."""
         found = {"runs": self.heading.runs, "layers": self.layers, "categories": self.categories,
-                 "differences": self.differences, "rule": self.rule, "concepts": self.concepts}  # fmt: skip
+                 "differences": self.differences, "rule": self.rule, "concepts": self.concepts,
+                 "carriers": self.carriers}  # fmt: skip
         for part in ("neurons", "layers", "categories", "concepts"):
             parts = [getattr(one, part).assign(run=one.run) for one in self.changes]
             found[f"changes_{part}"] = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -130,7 +127,7 @@ class Comparison:
         return {name: table for name, table in found.items() if len(table)}
 
 
-def compare(host: PluginHost, runs: Sequence[Dissection], settings: Settings | None = None) -> Comparison:
+def compare(runs: Sequence[Dissection], settings: Settings | None = None) -> Comparison:
     """Lay runs side by side.
 
     Runs of the same neurons (by other dissectors or scorers) are asked how far they agree; runs of other models what
@@ -146,101 +143,104 @@ def compare(host: PluginHost, runs: Sequence[Dissection], settings: Settings | N
     settings = settings or Settings()
     if len(runs) < 2:
         raise UsageError("at least two runs are needed to compare", "mcd compare RUN RUN")
+    if _same_neurons(runs):
+        return _agreements(runs, settings)
+    return _Models(runs, settings).comparison()
+
+
+def describe(runs: Sequence[Dissection], settings: Settings | None = None) -> Comparison:
+    """Return the tables of one run, or of several side by side.
+
+    Of other models they are those of `compare`. Of a single run, and of runs of the same neurons, they are those that
+    need no other model; each layer is then compared with its namesakes.
+
+    Raises
+    ------
+    UsageError
+        When there is no run, or they differ in what must be the same, saying in what.
+    DataError
+        When a run's labels are not what its settings give now.
+    """
+    settings = settings or Settings()
+    if not runs:
+        raise UsageError("no run given")
+    return _described(runs, settings) if _same_neurons(runs) else _Models(runs, settings).comparison()
+
+
+def _same_neurons(runs: Sequence[Dissection]) -> bool:
+    """Say whether runs are of the same neurons, having made sure that they may be laid side by side."""
     same = len({one.manifest.fingerprints["target"] for one in runs}) == 1
-    if same:
-        for other in runs[1:]:
-            check_same_neurons(runs[0], other)
-        return _agreements(host, runs, settings)
     for other in runs[1:]:
-        check_comparable(runs[0], other)
-    return _Models(host, runs, settings).comparison()
+        (check_same_neurons if same else check_comparable)(runs[0], other)
+    return same
 
 
-def _agreements(host: PluginHost, runs: Sequence[Dissection], settings: Settings) -> Comparison:
+def _agreements(runs: Sequence[Dissection], settings: Settings) -> Comparison:
     names = names_of(runs)
-    stored = [StoredScores(host, one) for one in runs]
+    stored = [StoredScores(one) for one in runs]
+    scores = [list(one.layers()) for one in stored]  # each is compared with all others
     found = []
     for b in range(1, len(runs)):
         for a in range(b):
-            scored = zip(stored[a].layers(), stored[b].layers(), strict=True)
-            each = ((layer, mine, theirs) for (layer, mine), (_, theirs) in scored)
+            each = ((layer, mine, theirs) for (layer, mine), (_, theirs) in zip(scores[a], scores[b], strict=True))
             outcome = agreement(each, stored[a].concepts.concepts, settings.top)
             found.append(AgreementOf(names[a], names[b], outcome))
-    scorers = [one.scorer for one in stored]
-    return Comparison(heading_of(runs, names, scorers), tuple(notes_of(runs, names, scorers)), tuple(found))
+    notes = list(notes_of(runs, names))
+    if settings.rule is not None:
+        notes.append("the published rule is not reckoned: it compares models, and these are runs of the same neurons")
+    return Comparison(heading_of(runs, names, [one.scorer for one in stored]), tuple(notes), tuple(found))
 
 
-@dataclass
-class _Run:
-    """A run of a comparison of models."""
+def _described(dissections: Sequence[Dissection], settings: Settings) -> Comparison:
+    if settings.rule == "global" and len({one.manifest.fingerprints["scorer"] for one in dissections}) > 1:
+        raise UsageError("a global threshold over scores of different scorers says nothing", "--threshold local")
+    stored = [StoredScores(one) for one in dissections]
+    runs, notes = look(stored, names_of(dissections), settings.resamples, settings.seed)
+    each = [[run.seen(layer, layer) for layer in run.outcomes] for run in runs]
+    rule = _rule_of_each(runs, each, settings.rule)
+    return replace(_of_each(runs, [one for seen in each for one in [*seen, joined(seen)]], notes), rule=rule)
 
-    name: str
-    dissection: Dissection
-    outcomes: dict[str, Outcome]
-    examiner: Examiner | None = None
-    examined: dict[str, Examined] = field(default_factory=dict)
 
-    def seen(self, layer: str, place: str) -> Seen:
-        found = self.examined.get(layer)
-        depth = depths(self.dissection.layers)[layer]
-        return Seen(self.name, place, depth, self.outcomes[layer], found.replicated if found else None)
+def _rule_of_each(runs: Sequence[Looked], each: Sequence[Sequence[Seen]], rule: PublishedRule | None) -> pd.DataFrame:
+    """Return the published rule for runs of the same neurons, which may have other scorers."""
+    if rule is None:
+        return pd.DataFrame()
+    if rule == "global":
+        places = [list(group) for group in zip(*each, strict=True)]
+        return rule_table(places, runs[0].vocabulary, rule, higher_is_better=runs[0].scorer.higher_is_better)
+    tables = [rule_table([[one] for one in seen], run.vocabulary, rule, higher_is_better=run.scorer.higher_is_better)
+              for run, seen in zip(runs, each, strict=True)]  # fmt: skip
+    return pd.concat(tables, ignore_index=True)
+
+
+def _of_each(runs: Sequence[Looked], seen: Sequence[Seen], notes: Sequence[str]) -> Comparison:
+    """Return what is said of each run by itself."""
+    dissections, names = [run.dissection for run in runs], [run.name for run in runs]
+    vocabulary, scorers = runs[0].vocabulary, [run.scorer for run in runs]
+    comparable = all(one.comparable_across_layers for one in scorers)
+    return Comparison(
+        heading=heading_of(dissections, names, scorers),
+        notes=(*notes_of(dissections, names), *notes),
+        layers=layer_table(seen, vocabulary, scores_comparable=comparable),
+        categories=category_table(seen, vocabulary),
+        concepts=pd.concat([run.concepts() for run in runs], ignore_index=True),
+        carriers=pd.concat([run.carriers() for run in runs], ignore_index=True),
+    )
 
 
 class _Models:
     """A comparison of several models."""
 
-    def __init__(self, host: PluginHost, dissections: Sequence[Dissection], settings: Settings) -> None:
+    def __init__(self, dissections: Sequence[Dissection], settings: Settings) -> None:
         self.settings = settings
-        self.names = names_of(dissections)
-        stored = [StoredScores(host, one) for one in dissections]
-        self.scorers = [one.scorer for one in stored]
-        self.notes = list(notes_of(dissections, self.names, self.scorers))
-        self.vocabulary = Vocabulary(stored[0].concepts.concepts)
-        self.scorer = stored[0].scorer
-        self.runs = [
-            _Run(name, one, read_outcomes(one, self.vocabulary.concepts))
-            for name, one in zip(self.names, dissections, strict=True)
-        ]
-        self.pairs = [self._aligned(other) for other in self.runs[1:]]
-        self.whole = all(has_probe_map(one) for one in dissections)
-        if self.whole:
-            self._examine(stored)
-        else:
-            self.notes.append(
-                "no intervals, no matching by activation, nothing of what the probe set shows: a run was shared "
-                "without its folder private"
-            )
-
-    def _aligned(self, other: _Run) -> tuple[LayerPair, ...]:
-        found = align(self.runs[0].dissection.layers, other.dissection.layers, self.settings.align)
-        if self.settings.align == "auto" and any(one.reference != one.other for one in found):
-            self.notes.append(f"layers of {other.name} have other names: they are aligned by depth")
-        return found
-
-    def _examine(self, stored: Sequence[StoredScores]) -> None:
-        check_same_rows([one.dissection for one in self.runs])
-        for run, scores in zip(self.runs, stored, strict=True):
-            run.examiner = Examiner(scores)
-        resamples = self._resamples()
-        for run in self.runs:
-            assert run.examiner is not None
-            run.examined = {one.layer: one for one in run.examiner.layers(run.outcomes, resamples)}
-
-    def _resamples(self) -> Resamples | None:
-        """Return the probe sets that all runs are resampled with: the same ones, so that differences are of pairs."""
-        first = self.runs[0].examiner
-        assert first is not None
-        if not self.settings.resamples:
-            self.notes.append("no intervals were asked for")
-            return None
-        drawn = Resamples.draw(self.runs[0].dissection.patients, self.settings.resamples, self.settings.seed)
-        reason = first.unresampled(drawn)
-        if reason:
-            self.notes.append(f"no intervals: {self.scorer.name} cannot be resampled, {reason}")
-            return None
-        if drawn.unit == "image":
-            self.notes.append("intervals are over images: patients are not known, and with them they would be wider")
-        return drawn
+        stored = [StoredScores(one) for one in dissections]
+        first, *others = dissections
+        self.pairs = [align(first.layers, other.layers, settings.align) for other in others]
+        self.runs, self.notes = look(stored, names_of(dissections), settings.resamples, settings.seed)
+        self.vocabulary = self.runs[0].vocabulary
+        for run, pairs in zip(self.runs[1:], self.pairs, strict=True):
+            if settings.align == "auto" and any(one.reference != one.other for one in pairs):
+                self.notes.append(f"layers of {run.name} have other names: they are aligned by depth")
 
     def comparison(self) -> Comparison:
         """Return the tables."""
@@ -252,19 +252,14 @@ class _Models:
             theirs = [run.seen(one.other, one.reference) for one in pairs]
             differences.append(difference_table([*mine, joined(mine)], [*theirs, joined(theirs)], self.vocabulary))
             found += self._changes(run, mine, theirs)
-        comparable = self.scorer.comparable_across_layers
-        return Comparison(
-            heading=heading_of([one.dissection for one in self.runs], self.names, self.scorers),
-            layers=layer_table(everything, self.vocabulary, scores_comparable=comparable),
-            categories=category_table(everything, self.vocabulary),
+        return replace(
+            _of_each(self.runs, everything, self.notes),
             differences=pd.concat(differences, ignore_index=True),
             rule=self._rule(),
             changes=tuple(found),
-            concepts=pd.concat([self._concepts(run) for run in self.runs], ignore_index=True),
-            notes=tuple(self.notes),
         )
 
-    def _all(self, number: int, run: _Run) -> Iterator[Seen]:
+    def _all(self, number: int, run: Looked) -> Iterator[Seen]:
         pairs = self.pairs[number - 1] if number else [one for pairs in self.pairs for one in pairs]
         place = {(one.other if number else one.reference): one.reference for one in pairs}
         seen = [run.seen(layer, place.get(layer, "")) for layer in run.outcomes]
@@ -280,15 +275,15 @@ class _Models:
                 group = places.setdefault(one.reference, [self.runs[0].seen(one.reference, one.reference)])
                 group.append(run.seen(one.other, one.reference))
         ordered = [places[layer] for layer in self.runs[0].outcomes if layer in places]
-        higher = self.scorer.higher_is_better
+        higher = self.runs[0].scorer.higher_is_better
         return rule_table(ordered, self.vocabulary, self.settings.rule, higher_is_better=higher)
 
-    def _changes(self, run: _Run, mine: Sequence[Seen], theirs: Sequence[Seen]) -> list[Changes]:
+    def _changes(self, run: Looked, mine: Sequence[Seen], theirs: Sequence[Seen]) -> list[Changes]:
         same = [(a, b) for a, b in zip(mine, theirs, strict=True) if a.outcome.neurons == b.outcome.neurons]
         if not same or len(same) < len(mine) - 1:  # a new head is what fine-tuning brings along
             self.notes.append(f"neurons of {run.name} are not compared one by one: its layers are not equally wide")
             return []
-        if not self.whole and self.settings.match != "identity":
+        if not self._whole(run) and self.settings.match != "identity":
             raise UsageError(
                 "neurons are matched by their activations, which a run shared without its folder private cannot give "
                 "image by image",
@@ -299,18 +294,14 @@ class _Models:
         self.notes += _strangers(run.name, found, self.settings.match)
         return [found]
 
-    def _pairing(self, run: _Run, mine: Seen, theirs: Seen) -> Pairing:
-        if not self.whole:
+    def _pairing(self, run: Looked, mine: Seen, theirs: Seen) -> Pairing:
+        if not self._whole(run):
             return Pairing.unseen(mine.outcome.neurons)
         one = self.runs[0].dissection.activations(mine.outcome.layer)
         return pair_neurons(one, run.dissection.activations(theirs.outcome.layer), self.settings.match)
 
-    def _concepts(self, run: _Run) -> pd.DataFrame:
-        labels = run.dissection.labels
-        above = labels[labels["q"] <= significance(run.dissection)]
-        return represented(
-            run.name, self.vocabulary, list(run.outcomes.values()), list(run.examined.values()), run.examiner, above
-        )
+    def _whole(self, run: Looked) -> bool:
+        return self.runs[0].examiner is not None and run.examiner is not None
 
 
 ALIKE = 0.3

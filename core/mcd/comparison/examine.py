@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mcd.api.scorer import Scorer, TopKScorer
+from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k
 from mcd.calibration.fdr import null_share
 from mcd.calibration.judging import Judged
 from mcd.comparison.outcomes import Codes, Outcome
-from mcd.comparison.resampling import Ordered, Replicated, Resampler, Resamples, critical_z
+from mcd.comparison.resampling import Replicated, Resampler, Resamples, critical_z
 from mcd.comparison.scores import StoredScores
 from mcd.cosines import Similarity
 from mcd.errors import DataError
@@ -73,11 +73,12 @@ class Examiner:
 
     def unresampled(self, resamples: Resamples) -> str:
         """Return why the scorer cannot be given other images than those of the run, or an empty text."""
+        if not resamples.fewest:
+            return "all images are of one patient"
         if isinstance(self.scorer, TopKScorer):
-            few = resamples.fewest < self.scorer.top_k
-            return (
-                f"it looks at the top {self.scorer.top_k} images, and resamples have {resamples.fewest}" if few else ""
-            )
+            top = self.scorer.top_k
+            few = resamples.fewest < top
+            return f"it looks at the top {top} images, and resamples have {resamples.fewest}" if few else ""
         return "it keeps what it knows of the whole probe set" if self._bound else ""
 
     def layers(self, outcomes: Mapping[str, Outcome], resamples: Resamples | None) -> Iterator[Examined]:
@@ -107,24 +108,25 @@ class Examiner:
         self._same(found, judged, outcome)
         critical = critical_z(judged, self.calibration.q, self._factor(judged))
         activations = self.dissection.activations(found.layer)
-        measured = self._measured(activations[:, list(found.live)])
+        measured = self.measured(activations[:, list(found.live)])
         z = judged.null.z(measured, torch.arange(concepts)[None], torch.from_numpy(judged.kind))
         carriers = (z > torch.from_numpy(critical)[:, None]).sum(dim=0).numpy()
         replicated = again.replicate(activations, found.live, judged, critical) if again else None
         return Examined(found.layer, judged, critical, carriers, replicated)
 
-    def _measured(self, live: torch.Tensor) -> torch.Tensor:
-        """Return what chance is compared with, ``(neurons, concepts)``, the higher the better."""
-        if isinstance(self.scorer, TopKScorer):
-            once = np.ones(len(live), dtype=np.int64)
-            found = evidence(self.scorer, Ordered.of(live, self.scorer.top_k).top(once), self.similarity)
-        else:
-            found = all_scores(self.scorer, live, self.similarity)
-        return found if self.scorer.higher_is_better else -found
-
     def measured(self, activations: torch.Tensor) -> torch.Tensor:
-        """Return what would be measured of neurons with these activations ``(images, neurons)``; see `Judged.null`."""
-        return self._measured(activations)
+        """Return what chance is compared with, ``(neurons, concepts)``, the higher the better; see `Judged.null`.
+
+        Parameters
+        ----------
+        activations
+            Of neurons that respond, of the run or made up, ``(images, neurons)``.
+        """
+        if isinstance(self.scorer, TopKScorer):
+            found = evidence(self.scorer, ordered_top_k(activations, self.scorer.top_k), self.similarity)
+        else:
+            found = all_scores(self.scorer, activations, self.similarity)
+        return found if self.scorer.higher_is_better else -found
 
     def _factor(self, judged: Judged) -> float:
         """Return what the correction multiplies p with; see `mcd.calibration.fdr.QValues`."""

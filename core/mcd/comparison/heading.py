@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mcd.api.scorer import Scorer
+from mcd.api.scorer import Scorer, TopKScorer
 from mcd.comparison.outcomes import significance
 from mcd.dissection import PROBE_MAP, Dissection
 
@@ -26,13 +26,14 @@ class Heading:
     runs
         A row for each run: ``run``, ``target``, ``dissector``, ``scorer``, ``probe_set``, ``images``, ``patients`` (-1
         where they are not known), ``top_k`` (-1 where the scorer looks at all images), ``null``, ``exchangeable``,
-        ``draws`` (the fewest of a layer), ``q``, ``correction``, ``layers``, ``neurons``.
+        ``draws`` (the fewest of a layer), ``q``, ``correction``, ``comparable`` (whether its scores may be compared
+        across layers and models), ``layers``, ``neurons``.
     """
 
     runs: pd.DataFrame
 
     def lines(self) -> list[str]:
-        """Return it as sentences; what is the same for all runs is said once."""
+        """Return it as sentences, with what may not be compared; what is the same for all runs is said once."""
         one = self.runs.iloc[0]
         people = "patients are not known" if one["patients"] < 0 else f"{one['patients']} patients"
         said = [f"probe set {one['probe_set']}: {one['images']} images, {people}"]
@@ -44,6 +45,8 @@ class Heading:
             level = f"q = {run['q']:g} ({run['correction']})"
             seen[f"dissector {run['dissector']}, scorer {run['scorer']} ({k})"] = None
             seen[f"{chance}; {level}" if draws > 0 else "nothing is said of chance"] = None
+        if not self.runs["comparable"].all():
+            seen["scores may not be compared across layers or models; z and shares above chance may"] = None
         return said + list(seen)
 
 
@@ -60,7 +63,6 @@ def heading_of(runs: Sequence[Dissection], names: Sequence[str], scorers: Sequen
 def _row(run: Dissection, name: str, scorer: Scorer) -> dict[str, object]:
     record = run.manifest
     dataset, calibration = record.study.get("dataset"), record.study.get("calibration")
-    top_k = getattr(scorer, "top_k", -1)
     judged = [one for one in record.summary if one.draws]
     return {
         "run": name,
@@ -70,12 +72,13 @@ def _row(run: Dissection, name: str, scorer: Scorer) -> dict[str, object]:
         "probe_set": str(dataset.get("plugin", "")) if isinstance(dataset, dict) else "",
         "images": record.images,
         "patients": _people(run),
-        "top_k": top_k if isinstance(top_k, int) else -1,
+        "top_k": scorer.top_k if isinstance(scorer, TopKScorer) else -1,
         "null": scorer.null,
         "exchangeable": judged[0].exchangeable if judged else "",
         "draws": min((one.draws or 0 for one in judged), default=0),
         "q": significance(run),
         "correction": str(calibration.get("correction", "")) if isinstance(calibration, dict) else "",
+        "comparable": scorer.comparable_across_layers,
         "layers": len(record.layers),
         "neurons": sum(layer.neurons for layer in record.layers),
     }
@@ -87,7 +90,7 @@ def _people(run: Dissection) -> int:
 
 
 def names_of(runs: Sequence[Dissection]) -> tuple[str, ...]:
-    """Return what the runs are called: by what they differ in."""
+    """Return what the runs are called: by what they differ in; a single one by its target."""
     records = [run.manifest for run in runs]
     candidates = (
         [one.target for one in records],
@@ -95,13 +98,14 @@ def names_of(runs: Sequence[Dissection]) -> tuple[str, ...]:
         [f"{one.dissector} with {one.scorer}" for one in records],
         [f"{one.target} in {run.folder.name}" for one, run in zip(records, runs, strict=True)],
     )
-    for names in candidates[0 if len({one.fingerprints["target"] for one in records}) > 1 else 1 :]:
+    same = len(runs) > 1 and len({one.fingerprints["target"] for one in records}) == 1
+    for names in candidates[1 if same else 0 :]:
         if len(set(names)) == len(names):
             return tuple(names)
     return tuple(f"{name} ({at})" for at, name in enumerate(candidates[2], start=1))
 
 
-def notes_of(runs: Sequence[Dissection], names: Sequence[str], scorers: Sequence[Scorer]) -> Iterator[str]:
+def notes_of(runs: Sequence[Dissection], names: Sequence[str]) -> Iterator[str]:
     """Yield what the runs do not allow."""
     images = runs[0].manifest.images
     if images < FEW_IMAGES:
@@ -111,8 +115,6 @@ def notes_of(runs: Sequence[Dissection], names: Sequence[str], scorers: Sequence
         )
     if has_probe_map(runs[0]) and not any(runs[0].patients):
         yield "patients are not known: images of one woman count as independent, which makes labels look surer"
-    if not all(one.comparable_across_layers for one in scorers):
-        yield "scores may not be compared across layers or models; z and shares above chance may"
     for run, name in zip(runs, names, strict=True):
         open_ended = [one.layer for one in run.manifest.summary if one.settled is False]
         if open_ended:

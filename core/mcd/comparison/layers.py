@@ -186,7 +186,7 @@ def difference_table(reference: Sequence[Seen], other: Sequence[Seen], vocabular
 
     Both were resampled alike, so what the two have in common by the choice of patients drops out. Columns: ``run``,
     ``place``, ``layer`` of the other, ``level`` (layer, broad_category, category), ``name``, ``reference``, ``other``,
-    ``difference`` with its interval. Shares are of all neurons of each.
+    ``difference`` with its interval, ``reference_neurons``, ``other_neurons``: how many neurons the shares are of.
     """
     rows: list[dict[str, object]] = []
     for mine, theirs in zip(reference, other, strict=True):
@@ -203,7 +203,9 @@ def difference_table(reference: Sequence[Seen], other: Sequence[Seen], vocabular
                 "reference": before, "other": after,
             }  # fmt: skip
             more = None if resampled is None else (resampled[:, at], factor)
-            rows.append(row | _bounds("difference", after - before, more, share=False))
+            row |= _bounds("difference", after - before, more, share=False)
+            row |= {"reference_neurons": mine.outcome.neurons, "other_neurons": theirs.outcome.neurons}
+            rows.append(row)
     return pd.DataFrame(rows)
 
 

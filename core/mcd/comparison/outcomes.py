@@ -13,7 +13,7 @@ from mcd.api.concepts import Concept
 from mcd.dissection import Dissection
 from mcd.errors import UsageError
 
-__all__ = ["NOTHING", "Codes", "Outcome", "Vocabulary", "level_of", "read_outcomes"]
+__all__ = ["NOTHING", "Codes", "Outcome", "Vocabulary", "level_of", "read_outcomes", "significance"]
 
 Codes = NDArray[np.int64]
 Values = NDArray[np.float64]

@@ -10,13 +10,13 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
-from mcd.api.concepts import Concept
 from mcd.api.dataset import Sample
 from mcd.comparison.examine import Examined, Examiner
-from mcd.comparison.outcomes import Codes, Outcome, Vocabulary
-from mcd.coverage import coverage
+from mcd.comparison.outcomes import Outcome, Vocabulary
 from mcd.dissection import Dissection
+from mcd.vocabularies.coverage import PRESENT, coverage, presence
 
 __all__ = ["ANSWERS", "AUROCS", "Detectable", "detectable", "represented"]
 
@@ -50,7 +50,7 @@ class Detectable:
 
 
 def detectable(
-    examiner: Examiner, layers: Sequence[Examined], positive: Codes, concept: int, seed: int = 0
+    examiner: Examiner, layers: Sequence[Examined], positive: NDArray[np.bool_], concept: int, seed: int = 0
 ) -> Detectable:
     """Return how weak a neuron for a concept may be and still be seen.
 
@@ -61,14 +61,14 @@ def detectable(
     Parameters
     ----------
     positive
-        ``(images,)``: 1 where the concept is there.
+        ``(images,)``: where the concept is there.
     concept
         Its number.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, concept]))
     means = [_PERFECT if one == 1 else sqrt(2) * NormalDist().inv_cdf(one) for one in AUROCS]
     steps = np.repeat(means, _DRAWS).astype(np.float32)
-    there = (positive == 1).astype(np.float32)
+    there = positive.astype(np.float32)
     made = there[:, None] * steps + rng.standard_normal((len(there), len(steps))).astype(np.float32)
     measured = examiner.measured(torch.from_numpy(made))[:, concept]
     best = Detectable(float("nan"), "")
@@ -135,27 +135,13 @@ def _shown(table: pd.DataFrame, examiner: Examiner, examined: Sequence[Examined]
     missing = (table["carriers"] == 0) & vocabulary.mammographic
     table.loc[missing & told, "answer"] = ANSWERS[2]
     asked = np.flatnonzero((missing & (known["positives"] > 0)).to_numpy()).tolist()
-    chosen = [vocabulary.concepts[number] for number in asked]
-    there = _positives(samples, chosen)
+    there = presence(samples, [vocabulary.concepts[number] for number in asked])
     for at, number in enumerate(asked):
-        weakest = detectable(examiner, examined, there[:, at], number)
+        weakest = detectable(examiner, examined, there[:, at] == PRESENT, number)
         if not np.isnan(weakest.auroc):
             table.loc[number, "answer"] = ANSWERS[1]
         table.loc[number, "detectable_auroc"] = weakest.auroc
         table.loc[number, "detectable_layer"] = weakest.layer
-
-
-def _positives(samples: Sequence[Sample], concepts: Sequence[Concept]) -> Codes:
-    """Return whether each image shows each concept, ``(images, concepts)``, 1 or 0."""
-    known: dict[object, Codes] = {}  # many images are told alike
-    rows = []
-    for sample in samples:
-        told = (tuple(sample.findings.items()), sample.view, sample.laterality, sample.density, sample.assessment,
-                sample.implant)  # fmt: skip
-        if told not in known:
-            known[told] = coverage([sample], concepts)["positives"].to_numpy(dtype=np.int64)
-        rows.append(known[told])
-    return np.stack(rows)
 
 
 def _samples(dissection: Dissection) -> list[Sample]:

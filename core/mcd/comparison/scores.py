@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -17,9 +16,6 @@ from mcd.prepare import Preparer
 from mcd.scoring import score_layer
 from mcd.study import Study
 from mcd.texts import TextEncoder
-
-if TYPE_CHECKING:
-    from mcd.host import PluginHost
 
 __all__ = ["StoredScores"]
 
@@ -35,7 +31,7 @@ class StoredScores:
         When the concepts are no longer those of the run.
     """
 
-    def __init__(self, host: PluginHost, dissection: Dissection) -> None:
+    def __init__(self, dissection: Dissection) -> None:
         self.dissection = dissection
         self.study = study = Study.model_validate(read_study(dissection.folder, dissection.manifest))
         if study.scorer.plugin == "object" or study.concepts[0].plugin == "object":
@@ -43,10 +39,10 @@ class StoredScores:
                 f"scorer or concepts of {dissection.folder} were given in Python; they have no name",
                 "compare runs whose scorer and concepts are plugins or files",
             )
-        preparer = Preparer(host)
+        preparer = Preparer(dissection.host)
         self.scorer: Scorer = preparer.scorer(study.scorer)[0]
         self.wording = study.prompts
-        self.concepts: ConceptSet = preparer.concepts(study.concepts)
+        self.concepts: ConceptSet = preparer.concepts(study.concepts)[0]
         if self.concepts.fingerprint() != dissection.manifest.fingerprints["concepts"]:
             raise DataError(f"the concepts of {dissection.folder} have changed since it was made", "run it again")
 

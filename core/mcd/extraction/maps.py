@@ -129,9 +129,9 @@ class MapStore:
         """
         if self._header()["key"] != self.key:
             raise StoreError(f"{self.path} holds maps of another run", "run the same command again")
+        if layer in self.without():
+            return None
         with self._open() as file:
-            if f"values:{layer}" not in file.keys():  # noqa: SIM118 -- no mapping
-                return None
             return Maps(*(file.get_tensor(f"{kind}:{layer}") for kind in ("images", "values", "range")))
 
     def _open(self) -> safetensors.safe_open:

@@ -9,8 +9,9 @@ The public names are imported on first use.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from mcd.lazy import lazily
 
 if TYPE_CHECKING:
     from mcd.figures.catalogue import FIGURES, Drawn, Refused, Wanted, draw
@@ -24,22 +25,22 @@ if TYPE_CHECKING:
     from mcd.figures.shares import above, categories
 
 _HOME = {
-    "Drawn": "catalogue",
-    "FIGURES": "catalogue",
-    "Material": "material",
-    "Refused": "catalogue",
-    "Wanted": "catalogue",
-    "above": "shares",
-    "categories": "shares",
-    "controls": "chance",
-    "coverage": "matrix",
-    "depth": "lines",
-    "draw": "catalogue",
-    "figure_bytes": "drawing",
-    "null": "chance",
-    "prepare": "material",
-    "specialisation": "change",
-    "top_images": "images",
+    "Drawn": "mcd.figures.catalogue",
+    "FIGURES": "mcd.figures.catalogue",
+    "Material": "mcd.figures.material",
+    "Refused": "mcd.figures.catalogue",
+    "Wanted": "mcd.figures.catalogue",
+    "above": "mcd.figures.shares",
+    "categories": "mcd.figures.shares",
+    "controls": "mcd.figures.chance",
+    "coverage": "mcd.figures.matrix",
+    "depth": "mcd.figures.lines",
+    "draw": "mcd.figures.catalogue",
+    "figure_bytes": "mcd.figures.drawing",
+    "null": "mcd.figures.chance",
+    "prepare": "mcd.figures.material",
+    "specialisation": "mcd.figures.change",
+    "top_images": "mcd.figures.images",
 }
 
 __all__ = [
@@ -61,11 +62,4 @@ __all__ = [
     "top_images",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name on first use (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'mcd.figures' has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f"mcd.figures.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(__name__, _HOME)

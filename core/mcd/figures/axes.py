@@ -20,7 +20,7 @@ __all__ = [
     "chosen",
     "down",
     "layers_of",
-    "match_places",
+    "picked",
     "runs_of",
     "same_layers",
     "short",
@@ -55,6 +55,17 @@ def same_layers(table: pd.DataFrame) -> bool:
     return len({tuple(layers_of(table, run)) for run in runs_of(table)}) == 1
 
 
+def picked(layers: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Return the layers that patterns pick, in the order of the model; all of them where there are none.
+
+    Raises
+    ------
+    UnknownNameError
+        When a pattern picks none.
+    """
+    return match_layers(patterns, layers) if patterns else list(layers)
+
+
 def chosen(table: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
     """Return the rows of the layers that patterns pick; of all layers where there are none.
 
@@ -64,18 +75,7 @@ def chosen(table: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
         When a pattern picks no layer of any run.
     """
     each = table[table["layer"] != ALL]
-    return each[each["layer"].isin(match_layers(patterns, layers_of(each)))] if patterns else each
-
-
-def match_places(table: pd.DataFrame, patterns: Sequence[str]) -> list[str]:
-    """Return the layers of the reference that patterns pick, in the order of the model.
-
-    Raises
-    ------
-    UnknownNameError
-        When a pattern picks none.
-    """
-    return match_layers(patterns, [str(place) for place in dict.fromkeys(table["place"])])
+    return each[each["layer"].isin(picked(layers_of(each), patterns))]
 
 
 def spread(layers: Sequence[str], count: int) -> list[str]:

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from mcd.comparison.outcomes import significance
 from mcd.dissection import Dissection
 from mcd.errors import UsageError
-from mcd.extraction.layers import match_layers
-from mcd.figures.axes import NEURONS, down
+from mcd.figures.axes import NEURONS, down, picked
 from mcd.figures.drawing import (
     BLUE,
     GREEN,
@@ -64,13 +63,12 @@ def null(material: Material, run: str | None = None, layers: Sequence[str] = ())
     UsageError
         When the run keeps no nulls, or a pattern picks no layer.
     """
-    name = material.name(run)
-    dissection = material.runs[name]
+    name, dissection = material.one(run)
     if not len(dissection.results.null) or not len(dissection.results.neurons):
         raise UsageError(f"{name} keeps nothing of what chance looked like", "label it again: mcd score RUN")
     first = dissection.labels[(dissection.labels["rank"] == 1) & dissection.labels["z"].notna()]
     told = set(first["layer"]) & set(dissection.results.null["layer"])
-    shown = [layer for layer in _picked(dissection, layers) if layer in told]
+    shown = [layer for layer in picked(dissection.layers, layers) if layer in told]
     figure, (axes,) = canvas(1.5 + len(shown) * _ROW)
     tidy(axes)
     neurons = {one.name: one.neurons for one in dissection.manifest.layers}
@@ -89,10 +87,6 @@ def null(material: Material, run: str | None = None, layers: Sequence[str] = ())
     return finish(figure, f"First labels of {name} against chance", material.comparison.heading,
                   "Thin bars: 5 to 95 % of neurons or draws; thick bars: 25 to 75 %; dots: medians",
                   "Beside them, neurons above chance")  # fmt: skip
-
-
-def _picked(dissection: Dissection, patterns: Sequence[str]) -> list[str]:
-    return match_layers(patterns, dissection.layers) if patterns else dissection.layers
 
 
 def _by_chance(dissection: Dissection, layer: str) -> Values:
@@ -155,12 +149,11 @@ def controls(material: Material, run: str | None = None, layers: Sequence[str] =
     UsageError
         When the run has no controls, or a pattern picks no layer.
     """
-    name = material.name(run)
-    dissection = material.runs[name]
+    name, dissection = material.one(run)
     table = dissection.results.controls
     if not len(table):
         raise UsageError(f"{name} was run without controls", "mcd dissect … --controls")
-    shown = [layer for layer in _picked(dissection, layers) if layer in set(table["layer"])]
+    shown = [layer for layer in picked(dissection.layers, layers) if layer in set(table["layer"])]
     table = table[table["layer"].isin(shown)]
     names = [str(one) for one in dict.fromkeys(table["control"])]
     apart = len(shown) <= _APART

@@ -10,6 +10,7 @@ from typing import Literal, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ from matplotlib.legend import Legend
 
 from mcd.comparison.heading import FEW_IMAGES, Heading
 
-__all__ = ["BLUE", "FAINT", "FORMATS", "GREEN", "INK", "LETTER", "MUTED", "ORANGE", "PURPLE", "RUNS", "SKY", "SMALL",
+__all__ = ["BLUE", "FAINT", "GREEN", "INK", "LETTER", "MUTED", "ORANGE", "PURPLE", "RUNS", "SKY", "SMALL",
            "VERMILLION", "WIDTH", "YELLOW", "Format", "Style", "canvas", "figure_bytes", "finish", "key", "light",
            "styled", "tidy"]  # fmt: skip
 
@@ -33,7 +34,6 @@ SMALL = 7.0
 """Points: no letter is smaller."""
 
 Format = Literal["png", "svg", "pdf"]
-FORMATS: tuple[Format, ...] = ("png", "svg", "pdf")
 
 Style = tuple[str, str, str]
 """Colour, marker and line of a run."""
@@ -65,9 +65,7 @@ def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
 
     @functools.wraps(function)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with mpl.rc_context():
-            mpl.rcdefaults()
-            mpl.rcParams.update(_RC)  # type: ignore[arg-type]  # the stubs know keys by literal
+        with style.context(_RC, after_reset=True):
             return function(*args, **kwargs)
 
     return drawn
@@ -166,8 +164,6 @@ def figure_bytes(figure: Figure, kind: Format = "png", dpi: int = 200) -> bytes:
         "pdf": {"CreationDate": None, "Title": title, "Subject": " ".join(captions)},
     }
     out = io.BytesIO()
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_RC)  # type: ignore[arg-type]
+    with style.context(_RC, after_reset=True):
         figure.savefig(out, format=kind, dpi=dpi, metadata=metadata[kind])
     return out.getvalue()

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from mcd.api.dataset import Dataset
 from mcd.dissection import Dissection
 from mcd.errors import DataError, UsageError
-from mcd.extraction.layers import match_layers
-from mcd.figures.axes import short, spread
+from mcd.figures.axes import picked, short, spread
 from mcd.figures.drawing import FAINT, MUTED, SMALL, WIDTH, canvas, finish, styled
 from mcd.figures.material import Material
 from mcd.thumbnails import data_set_of, thumbnails
@@ -61,8 +60,7 @@ def top_images(
     UsageError
         When there is no such neuron, or none to choose.
     """
-    name = material.name(run)
-    dissection = material.runs[name]
+    name, dissection = material.one(run)
     shown = list(neurons) or _outstanding(dissection, layers)
     dataset = data_set_of(dissection)
     if not dataset.images_may_be_copied and not copy_images:
@@ -99,10 +97,9 @@ def _hint(dataset: Dataset) -> str:
 
 def _outstanding(dissection: Dissection, patterns: Sequence[str]) -> list[Neuron]:
     """Return of some layers the neuron whose first label is furthest above chance."""
-    names = match_layers(patterns, dissection.layers) if patterns else dissection.layers
     labels = dissection.labels
     first = labels[(labels["rank"] == 1) & ~labels["verdict"].isin(["", "chance"])]
-    there = [layer for layer in names if (first["layer"] == layer).any()]
+    there = [layer for layer in picked(dissection.layers, patterns) if (first["layer"] == layer).any()]
     if not there:
         raise UsageError("no neuron stands above chance", "choose some: --neuron LAYER:NUMBER")
     found = []

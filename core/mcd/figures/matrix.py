@@ -116,7 +116,7 @@ def _in_order(said: pd.DataFrame, material: Material) -> pd.DataFrame:
 
 def _carried(material: Material, run: str, layers: Sequence[str], concepts: Sequence[str]) -> Values:
     """Return how many neurons respond to each concept in each layer, ``(concepts, layers)``."""
-    table = material.carriers
+    table = material.comparison.carriers
     mine = table[table["run"] == run] if len(table) else table
     wide = mine.pivot(index="concept", columns="layer", values="carriers") if len(mine) else pd.DataFrame()
     found: Values = wide.reindex(index=list(concepts), columns=list(layers)).fillna(0).to_numpy(np.float64)

@@ -19,7 +19,7 @@ from mcd.figures.axes import (
     chosen,
     down,
     layers_of,
-    match_places,
+    picked,
     runs_of,
     same_layers,
     short,
@@ -58,7 +58,8 @@ def above(material: Material, layers: Sequence[str] = (), threshold: Literal["q"
         When the published rule was not reckoned, or a pattern picks no layer.
     """
     table, note = _ruled(material) if threshold == "published" else (_judged(material), "")
-    places = match_places(table, layers) if layers else spread(list(dict.fromkeys(table["place"])), _LAYERS)
+    places = [str(place) for place in dict.fromkeys(table["place"])]
+    places = picked(places, layers) if layers else spread(places, _LAYERS)
     table = table[table["place"].isin(places)]
     runs = runs_of(table)
     figure, panels = canvas(1.3 + len(places) * (len(runs) * _BAR + 0.13), 1, 2, sharey=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from mcd.api.concepts import Concept, ConceptSet
+from mcd.vocabularies.findings import TITLES, Finding, Group, Kind, Lint, Merge
 from mcd.vocabularies.folding import folded, negated
 
 if TYPE_CHECKING:
@@ -16,101 +17,9 @@ if TYPE_CHECKING:
 
     from mcd.api.dissector import Dissector
 
-__all__ = ["TITLES", "Finding", "Group", "Kind", "Lint", "Merge", "Reading", "embedded", "groups", "lint"]
+__all__ = ["Reading", "embedded", "groups", "lint"]
 
-Kind = Literal["double", "two-categories", "shared-word", "alike", "cut", "unknown", "negation", "small"]
-TITLES: Mapping[Kind, str] = {
-    "double": "one term twice, but for number, hyphens or spelling",
-    "two-categories": "one term in two categories, but for number, hyphens or spelling",
-    "shared-word": "a word for two concepts",
-    "alike": "so alike to the dissector that they split each other's probability",
-    "cut": "longer than what the dissector reads",
-    "unknown": "with words that the dissector's tokenizer does not know",
-    "negation": "said by what is absent; image-text models hardly tell that from its presence",
-    "small": "categories too small to compare",
-}
 _CHUNK = 1024
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing to look at.
-
-    Parameters
-    ----------
-    kind
-        What sort of thing.
-    about
-        The terms, or the category, that it is about.
-    text
-        It in words.
-    """
-
-    kind: Kind
-    about: tuple[str, ...]
-    text: str
-
-
-@dataclass(frozen=True)
-class Merge:
-    """Two concepts that could be one.
-
-    Parameters
-    ----------
-    score
-        1 for one word in two spellings or a word that both claim, else the cosine of their centred embeddings.
-    terms
-        The two.
-    cosine
-        Of their centred embeddings; NaN without a dissector.
-    taken
-        For an image that says the one, what part the other takes of the probability of both; both ways round. NaN
-        without a dissector, or for a scorer without a softmax.
-    why
-        In words.
-    """
-
-    score: float
-    terms: tuple[str, str]
-    cosine: float
-    taken: tuple[float, float]
-    why: str
-
-
-@dataclass(frozen=True)
-class Group:
-    """A broad category, how many concepts it has, and its share: what it gets of labels that mean nothing."""
-
-    name: str
-    concepts: int
-    share: float
-    categories: int
-
-
-@dataclass(frozen=True)
-class Lint:
-    """All that was found.
-
-    Parameters
-    ----------
-    findings
-        In the order of `TITLES`, then of the set.
-    merges
-        Pairs that could be one concept, the likeliest first.
-    groups
-        Broad categories with sizes and shares.
-    unrelated
-        What part a concept that has nothing to do with the image takes: what ``taken`` is to be read against. NaN
-        without a dissector, or for a scorer without a softmax.
-    not_checked
-        What could not be looked at, and why.
-    """
-
-    findings: tuple[Finding, ...]
-    merges: tuple[Merge, ...]
-    groups: tuple[Group, ...]
-    unrelated: float
-    not_checked: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -188,15 +97,13 @@ def embedded(concepts: Sequence[Concept], dissector: Dissector, device: torch.de
     mcd.errors.PluginLoadError
         When the dissector does not keep to its contract.
     """
-    import torch
     from torch.nn.functional import normalize
 
-    from mcd.texts import encode
+    from mcd.texts import averaged, encode
 
     prompts = [prompt for concept in concepts for prompt in concept.prompts]
-    texts = normalize(encode(dissector, prompts, device), dim=1)
-    parts = torch.split(texts, [len(concept.prompts) for concept in concepts])
-    means = normalize(torch.stack([part.mean(dim=0) for part in parts]), dim=1)
+    texts = averaged(encode(dissector, prompts, device), [len(concept.prompts) for concept in concepts])
+    means = normalize(texts, dim=1)
     cut = [Finding("cut", (text,), f"'{text[:60]}…'") for text in dissector.too_long(prompts)]
     unknown = dissector.unknown(prompts)
     strange = [
@@ -262,7 +169,7 @@ def _small(concepts: ConceptSet, smallest: int) -> Iterator[Finding]:
 
 def _taken(own: float, other: float, temperature: float | None) -> float:
     """Return the other's part of the two probabilities, for two cosines with an image."""
-    return math.nan if temperature is None else 1 / (1 + math.exp(temperature * (own - other)))
+    return math.nan if temperature is None else (1 - math.tanh(temperature * (own - other) / 2)) / 2
 
 
 def _alike(
@@ -277,10 +184,8 @@ def _alike(
     units = centred / norms.clamp_min(1e-12)[:, None]
     for start in range(0, len(units), _CHUNK):
         cosines = units[start : start + _CHUNK] @ units.T
-        for row, column in (cosines >= threshold).nonzero().tolist():
+        for row, column in (cosines >= threshold).triu(start + 1).nonzero().tolist():
             first = start + row
-            if column <= first:
-                continue
             cosine, lengths = float(cosines[row, column]), (float(norms[first]), float(norms[column]))
             taken = (
                 _taken(lengths[0], lengths[1] * cosine, temperature),

@@ -94,11 +94,11 @@ class Key(_Record):
         rows = [one.model_dump(exclude={"options", "images", "low"}) for one in self.cards]
         table = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
         text = self.model_dump_json(by_alias=True, indent=1) + "\n"
+        folder.chmod(0o700)  # before anything is in it
         for name, data in ((_JSON, text), (_CSV, table)):
             path = folder / name
             write_atomically(path, data.encode())
             path.chmod(0o600)
-        folder.chmod(0o700)
         return [folder / _JSON, folder / _CSV]
 
     @classmethod

@@ -15,7 +15,7 @@ from mcd.thumbnails import data_set_of, thumbnails
 from mcd_plugins.cards.key import Key
 from mcd_plugins.cards.page import page, sheet
 from mcd_plugins.cards.sampling import Design, drawn
-from mcd_plugins.explorer.facts import facts_of
+from mcd_plugins.reporters.facts import facts_of
 from mcd_plugins.reporters.vocabulary import vocabulary_of
 
 __all__ = ["CardsReporter"]

@@ -8,12 +8,12 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+import torch
 
 import mcd
 from mcd.errors import UnknownNameError, UsageError, nearest
 from mcd_plugins.cards.key import CONTROL, Card, Group, letters
-from mcd_plugins.explorer.facts import ABOVE
+from mcd_plugins.reporters.facts import ABOVE
 
 __all__ = ["Design", "drawn"]
 
@@ -156,14 +156,15 @@ class _Images:
 
     def __init__(self, dissection: mcd.Dissection, design: Design) -> None:
         self._dissection, self._design = dissection, design
-        self._order: dict[str, NDArray[np.int64]] = {}
+        self._activations: dict[str, torch.Tensor] = {}
 
     def of(self, layer: str, neuron: int, rng: np.random.Generator) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return ids of the top images, strongest first, and of weak ones from the lower half, in random order."""
-        if layer not in self._order:
-            activations = self._dissection.activations(layer)
-            self._order[layer] = mcd.ordered_top_k(activations, len(activations)).T.numpy()
-        order, design, ids = self._order[layer][neuron], self._design, self._dissection.image_ids
+        if layer not in self._activations:
+            self._activations[layer] = self._dissection.activations(layer)
+        column = self._activations[layer][:, neuron : neuron + 1]
+        order = mcd.ordered_top_k(column, len(column))[:, 0].numpy()
+        design, ids = self._design, self._dissection.image_ids
         lower = order[max(design.images, len(order) // 2) :]
         if len(lower) < design.low:
             raise UsageError(

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from mcd_plugins.cards.agreement import bootstrap, interval, kappa
 from mcd_plugins.cards.answers import Reader
-from mcd_plugins.cards.key import GROUPS, Key, letters
+from mcd_plugins.cards.key import CONTROL, GROUPS, Key, letters
 
 __all__ = ["ALL", "Agreement", "Confidence", "Correct", "Score", "scored"]
 
@@ -182,7 +182,7 @@ def _agreement(group: str, choices: NDArray[np.int64], categories: int, seed: in
 
 def _confidence(key: Key, reader: Reader, right: Flags) -> Confidence:
     sure = np.array([one.confidence for one in reader.answers], dtype=np.float64)
-    control = np.array([card.group == "control" for card in key.cards])
+    control = np.array([card.group == CONTROL for card in key.cards])
     parts = [float(sure[inside].mean()) if inside.any() else float("nan") for inside in
              (right, ~right, ~control, control)]  # fmt: skip
     return Confidence(reader.name, *parts)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 import jinja2
-from markupsafe import Markup
 
-from mcd_plugins.explorer.facts import FEW, Facts
+from mcd.comparison import FEW_IMAGES
 from mcd_plugins.explorer.packing import Json
+from mcd_plugins.reporters.facts import Facts, said_of, side_by_side
 
 __all__ = ["page"]
 
@@ -39,21 +38,22 @@ def page(facts: Sequence[Facts], content: Mapping[str, Json], pictures: Sequence
     script = f'"use strict";\n(() => {{\n{parts}}})();\n'
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
                                      lstrip_blocks=True)  # fmt: skip
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
     categories = _categories(facts)
     return environment.from_string(_source("page.html.j2")).render(
         facts=facts,
         categories=categories,
         colour={name: min(number, _COLOURS) for number, name in enumerate(categories)},
-        few=FEW,
-        told=_side_by_side(facts),
+        few=FEW_IMAGES,
+        told=side_by_side(facts),
         cautions=_shared(facts, [one.cautions for one in facts]),
         notes=_shared(facts, [one.notes for one in facts]),
-        style=Markup(style),  # noqa: S704 -- our own files, which escaping would break
-        script=Markup(script),  # noqa: S704
+        style=style,
+        script=script,
         policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'",
-        content=_data({**content, "few": FEW}),
-        pictures=_data(list(pictures)),
+        content={**content, "few": FEW_IMAGES},
+        pictures=list(pictures),
     )
 
 
@@ -65,12 +65,6 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _data(value: Json) -> Markup:
-    """Return JSON that cannot end the element it stands in: neither ``</script>`` nor ``<!--`` can occur."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", "\\u003c"))  # noqa: S704 -- escaped for where it stands
-
-
 def _categories(facts: Sequence[Facts]) -> list[str]:
     """Return all broad categories, those of most neurons first: the order of their colours."""
     counts: dict[str, int] = {}
@@ -80,17 +74,6 @@ def _categories(facts: Sequence[Facts]) -> list[str]:
     return sorted(counts, key=lambda name: (-counts[name], name))
 
 
-def _side_by_side(facts: Sequence[Facts]) -> list[tuple[str, list[str]]]:
-    """Return what runs rest on: a row each with a value a run, those with none left out."""
-    rows = [(name, [dict(one.told)[name] for one in facts]) for name, _ in facts[0].told]
-    return [(name, values) for name, values in rows if any(values)]
-
-
 def _shared(facts: Sequence[Facts], said: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
-    """Return each sentence once, with the letters of the runs that it is said of where that is not all of them."""
-    letters: dict[str, list[str]] = {}
-    for one, sentences in zip(facts, said, strict=True):
-        for sentence in dict.fromkeys(sentences):
-            letters.setdefault(sentence, []).append(one.letter)
-    found = [("" if len(of) == len(facts) else ", ".join(of), sentence) for sentence, of in letters.items()]
-    return sorted(found, key=lambda one: one[0] == "")
+    """Return what is said, that of some runs before that of all."""
+    return sorted(said_of(facts, said), key=lambda one: one[0] == "")

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
-from string import ascii_uppercase
 from typing import Literal
 
 import pydantic
 
 import mcd
-from mcd.errors import UsageError
 from mcd.files import write_atomically
 from mcd_plugins.explorer.content import neurons_of, responses_of
-from mcd_plugins.explorer.facts import between, facts_of, told_apart
 from mcd_plugins.explorer.images import Gallery, Thumbnails
 from mcd_plugins.explorer.packing import Json, Names
 from mcd_plugins.explorer.page import page
+from mcd_plugins.reporters.facts import between, facts_of, letters_of, told_apart
 
 __all__ = ["HtmlReporter"]
 
@@ -52,7 +50,7 @@ class HtmlReporter(mcd.Reporter):
 
     def report(self, dissection: mcd.Dissection, folder: Path) -> list[Path]:
         """Write the page about one run."""
-        return self._write([dissection], folder)
+        return self._write([dissection], [""], folder)
 
     def report_several(self, dissections: Sequence[mcd.Dissection], folder: Path) -> list[Path]:
         """Write one page about several runs.
@@ -62,13 +60,10 @@ class HtmlReporter(mcd.Reporter):
         UsageError
             When there are more than 26: they are told apart by letters.
         """
-        if len(dissections) > len(ascii_uppercase):
-            raise UsageError(f"{len(dissections)} runs are too many for one page", "give at most 26")
-        return self._write(dissections, folder)
+        return self._write(dissections, letters_of(dissections), folder)
 
-    def _write(self, dissections: Sequence[mcd.Dissection], folder: Path) -> list[Path]:
-        letters = ascii_uppercase if len(dissections) > 1 else " "
-        facts = told_apart([facts_of(one, letter.strip()) for one, letter in zip(dissections, letters, strict=False)])
+    def _write(self, dissections: Sequence[mcd.Dissection], letters: Sequence[str], folder: Path) -> list[Path]:
+        facts = told_apart([facts_of(one, letter) for one, letter in zip(dissections, letters, strict=True)])
         concepts = Names()
         gallery = Gallery(Thumbnails(self.options.thumbnails, self.options.size), len(dissections))
         runs: list[dict[str, Json]] = []

@@ -47,15 +47,14 @@ def demo(ctx: click.Context, output: Path, patients: int) -> None:
     click.echo(f"\nThree networks, {mammo.manifest.images} drawn mammograms of {patients} patients.")
     click.echo("Everything is synthetic; it says nothing about patients.\n")
     _print_models(found)
-    settings = Settings(resamples=100)
-    trained, tuned = (prepared(both, settings, host) for both in ([general, mammo], [mammo, calc]))
-    _print_trained(trained.comparison)
-    _print_tuned(tuned.comparison)
-    _print_represented(trained.comparison, tuned.comparison)
+    material = prepared([mammo, general, calc], Settings(resamples=100))
+    _print_trained(material.comparison)
+    _print_tuned(material.comparison)
+    _print_represented(material.comparison)
     folder = output / "report"
-    for path in [*_written(host, found, folder), *_drawn(trained, tuned, folder)]:
+    for path in [*_written(host, found, folder), *_drawn(material, folder)]:
         click.echo(f"written: {path}")
-    click.echo(f"\nnext: open {output / 'report' / 'explorer.html'}")
+    click.echo(f"\nnext: open {folder / 'explorer.html'}")
     click.echo(f"      mcd compare {general.folder} {mammo.folder}")
     click.echo(f"      mcd score {mammo.folder} --concepts birads")
 
@@ -74,7 +73,7 @@ def _dissected(host: PluginHost, output: Path, patients: int) -> list[mcd.Dissec
             "calibration": {"most_draws": 4000},  # a demo is quick; a study goes on to 16,000
         }
     )
-    return run(prepare(host, study, output), host.emit)
+    return run(prepare(host, study, output))
 
 
 def _print_models(found: Sequence[mcd.Dissection]) -> None:
@@ -100,19 +99,20 @@ def _print_models(found: Sequence[mcd.Dissection]) -> None:
 def _print_trained(found: Comparison) -> None:
     click.echo("\n1. What does training on mammograms add?\n")
     table = found.differences
-    whole = table[(table["place"] == "(all)") & (table["level"] == "broad_category")]
+    whole = table[(table["run"] == _MODELS[0]) & (table["place"] == "(all)") & (table["level"] == "broad_category")]
     for row in whole.to_dict("records"):
-        _say(f"{row['name']}: {_points(row)} of all neurons")
+        _say(f"{row['name']}: {_added(row)} of all neurons")
 
 
-def _points(row: Mapping[Hashable, object]) -> str:
-    difference, low, high = (100 * float(str(row[f"difference{end}"])) for end in ("", "_low", "_high"))
+def _added(row: Mapping[Hashable, object]) -> str:
+    """Return what the reference has more than the other: the table has it the other way round."""
+    difference, low, high = (-100 * float(str(row[f"difference{end}"])) for end in ("", "_high", "_low"))
     return f"{difference:+.0f} points ({low:+.0f} to {high:+.0f})"
 
 
 def _print_tuned(found: Comparison) -> None:
     click.echo("\n2. What does training on for calcifications change?\n")
-    (change,) = found.changes
+    change = next(one for one in found.changes if one.run == _MODELS[2])
     table = change.categories.sort_values("change", ascending=False, kind="stable")
     _say("more neurons: " + _listed(table.head(_SHOWN)))
     _say("fewer neurons: " + _listed(table.iloc[::-1].head(_SHOWN)))
@@ -128,19 +128,14 @@ def _fate(change: Changes) -> str:
     return "neuron by neuron: " + ", ".join(f"{total[kind]} {kind}" for kind in total.index if total[kind])
 
 
-def _print_represented(trained: Comparison, tuned: Comparison) -> None:
+def _print_represented(found: Comparison) -> None:
     click.echo("\n3. Which concepts does no neuron carry, although the images show them?\n")
-    both = {**_missing(trained), **_missing(tuned)}
+    table = found.concepts[found.concepts["answer"] == "under-represented"]
     for name in _MODELS:
-        missing = both.get(name, [])
+        missing = table.loc[table["run"] == name, "concept"].tolist()
         shown = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
         _say(f"{name}: {len(missing)}" + (f" ({shown})" if missing else ""))
     click.echo()
-
-
-def _missing(found: Comparison) -> dict[str, list[str]]:
-    table = found.concepts[found.concepts["answer"] == "under-represented"]
-    return {str(run): rows["concept"].tolist() for run, rows in table.groupby("run", sort=False)}
 
 
 def _written(host: PluginHost, found: Sequence[mcd.Dissection], folder: Path) -> list[Path]:
@@ -152,12 +147,12 @@ def _written(host: PluginHost, found: Sequence[mcd.Dissection], folder: Path) ->
     return page.report_several(found, folder)
 
 
-def _drawn(trained: Material, tuned: Material, folder: Path) -> list[Path]:
+def _drawn(material: Material, folder: Path) -> list[Path]:
     from mcd.figures import categories, coverage, depth, figure_bytes, specialisation
     from mcd.files import write_atomically
 
-    drawn = {"depth": depth(trained), "categories": categories(trained), "coverage": coverage(trained),
-             "specialisation": specialisation(tuned)}  # fmt: skip
+    drawn = {"depth": depth(material), "categories": categories(material), "coverage": coverage(material),
+             "specialisation": specialisation(material, _MODELS[2])}  # fmt: skip
     for name, figure in drawn.items():
         write_atomically(folder / f"{name}.png", figure_bytes(figure, "png"))
     return [folder / f"{name}.png" for name in drawn]

@@ -53,12 +53,16 @@ def _epochs(
     model: nn.Module, images: int, epochs: int, rate: float, rng: np.random.Generator,
     step: Callable[[NDArray[np.int64]], torch.Tensor], measure: Callable[[], dict[str, float]],
 ) -> None:  # fmt: skip
-    """Run the training loop: AdamW, one cycle, batches in random order; tell what is learnt after each pass."""
+    """Run the training loop: AdamW, one cycle, batches in random order; tell what is learnt after each pass.
+
+    The model is left in eval mode.
+    """
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.02)
     batches = images // _BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=batches * epochs, pct_start=0.15)
     start = time.perf_counter()
     for epoch in range(epochs):
+        model.train()
         total = 0.0
         for rows in _shuffled(images, batches, rng):
             with torch.autocast("cpu", dtype=torch.bfloat16):  # twice as fast where the processor has it
@@ -70,7 +74,6 @@ def _epochs(
             total += float(loss.detach())
         model.eval()
         areas = measure()
-        model.train()
         worst = min(areas, key=areas.__getitem__)
         click.echo(
             f"epoch {epoch + 1}/{epochs}: loss {total / batches:.4f}, AUROC mean {np.mean(list(areas.values())):.3f}, "
@@ -121,7 +124,7 @@ def train_clip(pixels: Pixels, codes: Codes, held_out: HeldOut, epochs: int, see
         step,
         lambda: evaluation.zero_shot_auroc(model, *held_out),
     )
-    return model.eval()
+    return model
 
 
 def _loss(logits: torch.Tensor, texts: list[Statement], codes: Codes) -> torch.Tensor:
@@ -161,7 +164,7 @@ def train_mammo(pixels: Pixels, codes: Codes, held_out: HeldOut, epochs: int, se
 
     both = nn.ModuleList([model, helper])
     _epochs(both, len(pixels), epochs, 3e-3, rng, step, lambda: evaluation.mammo_auroc(model, *held_out))
-    return model.eval()
+    return model
 
 
 def train_calc(
@@ -182,7 +185,7 @@ def train_calc(
         model, len(pixels), epochs, 3e-3, rng, lambda rows: says(rows)[1],
         lambda: evaluation.calc_auroc(model, *held_out),
     )  # fmt: skip
-    return model.eval()
+    return model
 
 
 def train_general(
@@ -200,7 +203,7 @@ def train_general(
         return nn.functional.cross_entropy(logits.float(), truth[torch.from_numpy(rows)])
 
     _epochs(model, len(pixels), epochs, 3e-3, rng, step, lambda: evaluation.general_auroc(model, *held_out))
-    return model.eval()
+    return model
 
 
 def _says(

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import mcd
+from mcd.calibration.exchange import Exchange
 from mcd.errors import DataError, UsageError
 
 __all__ = ["RightLabels", "judge_labels", "right_labels"]
@@ -126,7 +127,7 @@ def judge_labels(
     table = labels[known].reset_index(drop=True)
     orders = _exchanges(patients, draws, seed)
     area, p, clear = _measured(activations[:, known], truth.to_numpy(dtype=np.float64), orders)
-    place = 1 + (clear[:, None, :] > clear[:, :, None]).sum(axis=2)
+    place = pd.DataFrame(-clear).rank(axis=1, method="min").to_numpy()
     right = (p <= level) & (place <= best)
     each, mine = np.arange(len(table)), truth.columns.get_indexer(pd.Index(table["concept"]))
     table["auroc"], table["p"] = area[each, mine], p[each, mine]
@@ -152,20 +153,10 @@ def _truth(dissection: mcd.Dissection) -> pd.DataFrame:
 
 
 def _exchanges(patients: Sequence[str], draws: int, seed: int) -> Iterator[Rows]:
-    """Yield orders of the images ``(some draws, images)``: patients of as many images change places."""
-    keys = np.unique([patient or f"\0{row}" for row, patient in enumerate(patients)], return_inverse=True)[1]
-    by_patient = np.split(np.argsort(keys, kind="stable"), np.cumsum(np.bincount(keys))[:-1])
-    groups = [
-        np.stack([rows for rows in by_patient if len(rows) == size])
-        for size in sorted({len(one) for one in by_patient})
-    ]
-    rng = np.random.default_rng(seed)
+    """Yield orders of the images ``(some draws, images)``: patients change places with all their images."""
+    exchange, rng = Exchange.of(patients, "patient"), np.random.default_rng(seed)
     for start in range(0, draws, _DRAWS_AT_ONCE):
-        orders = np.empty((min(_DRAWS_AT_ONCE, draws - start), len(keys)), dtype=np.int64)
-        for order in orders:
-            for group in groups:
-                order[group] = rng.permuted(rng.permutation(group), axis=1)
-        yield orders
+        yield exchange.permutations(min(_DRAWS_AT_ONCE, draws - start), rng)
 
 
 def _measured(activations: Values, shows: Values, orders: Iterator[Rows]) -> tuple[Values, Values, Values]:

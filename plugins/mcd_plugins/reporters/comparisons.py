@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from string import ascii_uppercase
 
 import click
 import pandas as pd
 
 import mcd
 from mcd import comparison
-from mcd.comparison.heading import notes_of
-from mcd.comparison.scores import StoredScores
-from mcd.errors import MCDError, UsageError
-from mcd.host import PluginHost
-from mcd_plugins.explorer.facts import Facts, LayerRow, between, facts_of
+from mcd.errors import MCDError
+from mcd_plugins.reporters.facts import (
+    Facts,
+    LayerRow,
+    between,
+    facts_of,
+    first_labels,
+    letters_of,
+    said_of,
+    side_by_side,
+)
 from mcd_plugins.reporters.summaries import (
     Settings,
     Summary,
@@ -25,7 +29,6 @@ from mcd_plugins.reporters.summaries import (
     broad_sizes,
     clearest_table,
     controls_table,
-    first_labels,
     frequent,
     share,
     versions_of,
@@ -57,20 +60,18 @@ def compared(dissections: Sequence[mcd.Dissection], settings: Settings, resample
     UsageError
         When there are more runs than letters to call them by.
     """
-    if len(dissections) > len(ascii_uppercase):
-        raise UsageError(f"{len(dissections)} runs are too many for one summary", "give at most 26")
+    letters = letters_of(dissections)
     found, notes = _comparison(dissections, resamples)
     names = list(found.heading.runs["run"]) if found else [""] * len(dissections)
     runs = [
         _Run(facts, first_labels(one, facts.judged), name)
-        for one, letter, name in zip(dissections, ascii_uppercase, names, strict=False)
+        for one, letter, name in zip(dissections, letters, names, strict=True)
         for facts in [facts_of(one, letter)]
     ]
     tables = [_layers(runs, found, settings), _categories(runs, broad_sizes(vocabulary_of(dissections[0])))]
     if found is not None:
         tables += _differences(runs, found) + _agreements(runs, found)
-    controls = controls_table({run.facts.letter: one.results.controls
-                               for run, one in zip(runs, dissections, strict=True)})  # fmt: skip
+    controls = controls_table({run.facts.letter: run.facts.controls for run in runs})
     tables += [controls] if controls else []
     if settings.neurons:
         each = {run.facts.letter: (run.facts, run.first) for run in runs}
@@ -79,13 +80,12 @@ def compared(dissections: Sequence[mcd.Dissection], settings: Settings, resample
         title=f"{len(runs)} runs side by side",
         runs=[run.facts.letter for run in runs],
         findings=[_finding(run) for run in runs],
-        told=[(name, [dict(run.facts.told)[name] for run in runs]) for name, _ in runs[0].facts.told
-              if any(dict(run.facts.told)[name] for run in runs)],
+        told=side_by_side([run.facts for run in runs]),
         tables=tables,
         cautions=_cautions(dissections, runs, notes),
         warnings=_shared(runs, [run.facts.notes for run in runs]),
         versions=versions_of(dissections, [run.facts for run in runs]),
-    )  # fmt: skip
+    )
 
 
 def _comparison(
@@ -93,13 +93,11 @@ def _comparison(
 ) -> tuple[comparison.Comparison | None, Sequence[str]]:
     """Return the comparison, where runs allow one, and what it adds to what is said of each run."""
     try:
-        host = PluginHost.discover([], os.environ)
-        found = comparison.compare(host, dissections, comparison.Settings(resamples=resamples))
-        scorers = [StoredScores(host, one).scorer for one in dissections]
+        found = comparison.compare(dissections, comparison.Settings(resamples=resamples))
     except MCDError as error:  # what it says may name folders: it goes to the terminal, not into the summary
         click.echo(f"note: no differences: {error.message}", err=True)
         return None, ["Differences are not reckoned: the runs answer other questions, or cannot be read whole."]
-    said = set(notes_of(dissections, list(found.heading.runs["run"]), scorers))
+    said = set(comparison.notes_of(dissections, list(found.heading.runs["run"])))
     return found, [f"{note[:1].upper()}{note[1:]}." for note in found.notes if note not in said]
 
 
@@ -119,12 +117,8 @@ def _cautions(dissections: Sequence[mcd.Dissection], runs: Sequence[_Run], notes
 
 
 def _shared(runs: Sequence[_Run], said: Sequence[Sequence[str]]) -> list[str]:
-    """Return each sentence once, after the letters of the runs it is said of where that is not all of them."""
-    letters: dict[str, list[str]] = {}
-    for run, sentences in zip(runs, said, strict=True):
-        for sentence in dict.fromkeys(sentences):
-            letters.setdefault(sentence, []).append(run.facts.letter)
-    return [one if len(of) == len(runs) else f"{', '.join(of)}: {one}" for one, of in letters.items()]
+    found = said_of([run.facts for run in runs], said)
+    return [f"{letters}: {sentence}" if letters else sentence for letters, sentence in found]
 
 
 def _layers(runs: Sequence[_Run], found: comparison.Comparison | None, settings: Settings) -> Table:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import pandas as pd
 
 import mcd
-from mcd_plugins.explorer.facts import ABOVE, Facts, LayerRow, facts_of
+from mcd_plugins.reporters.controls import Controls
+from mcd_plugins.reporters.facts import Facts, counted, facts_of, first_labels
 from mcd_plugins.reporters.vocabulary import vocabulary_of
 
-__all__ = ["Settings", "Summary", "Table", "broad_sizes", "clearest_table", "controls_table", "first_labels",
-           "frequent", "share", "summarised", "versions_of"]  # fmt: skip
+__all__ = ["Settings", "Summary", "Table", "broad_sizes", "clearest_table", "controls_table", "frequent", "share",
+           "summarised", "versions_of"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,17 +92,9 @@ def share(part: int, whole: int) -> str:
     return f"{part / whole:.0%}" if whole else "–"
 
 
-def first_labels(dissection: mcd.Dissection, judged: bool) -> pd.DataFrame:
-    """Return the first label of each neuron: those above chance, or all where nothing is said of chance."""
-    table = dissection.labels
-    first = table[table["rank"] == 1]
-    return first[first["verdict"].isin(ABOVE)] if judged else first
-
-
 def frequent(concepts: pd.Series[str], count: int) -> str:
     """Return the most frequent concepts with their counts, ties by name; a dash where there is none."""
-    counts = concepts.value_counts().sort_index().sort_values(ascending=False, kind="stable").head(count)
-    return ", ".join(f"{name} ({number})" for name, number in counts.items()) or "–"
+    return ", ".join(f"{name} ({number})" for name, number in islice(counted(concepts).items(), count)) or "–"
 
 
 def broad_sizes(concepts: Sequence[mcd.Concept]) -> dict[str, int]:
@@ -115,7 +110,7 @@ def summarised(dissection: mcd.Dissection, settings: Settings) -> Summary:
     facts = facts_of(dissection)
     first = first_labels(dissection, facts.judged)
     tables = [_layers(facts, first, settings), _categories(facts, first, broad_sizes(vocabulary_of(dissection)))]
-    controls = controls_table({"": dissection.results.controls})
+    controls = controls_table({"": facts.controls})
     tables += [controls] if controls else []
     if settings.neurons:
         tables.append(clearest_table({"": (facts, first)}, settings.neurons))
@@ -146,12 +141,16 @@ def _finding(facts: Facts) -> str:
 
 def _layers(facts: Facts, first: pd.DataFrame, settings: Settings) -> Table:
     named = "above chance" if facts.judged else "labelled"
-    rows = [
-        _layer(one, frequent(first.loc[first["layer"] == one.name, "concept"], settings.concepts), facts.judged)
-        for one in facts.layers
-    ]
+    wanted = [(one.name, one.neurons, one.named, one.foreign, first[first["layer"] == one.name])
+              for one in facts.layers]  # fmt: skip
     if len(facts.layers) > 1:
-        rows.append(_layer(_joined(facts), frequent(first["concept"], settings.concepts), facts.judged))
+        foreign = sum(one.foreign for one in facts.layers)
+        wanted.append(("all layers", facts.neurons, facts.named, foreign, first))
+    rows = [
+        [name, str(neurons), str(some), share(some, neurons), *([share(some - foreign, some)] if facts.judged else []),
+         frequent(labels["concept"], settings.concepts)]
+        for name, neurons, some, foreign, labels in wanted
+    ]  # fmt: skip
     return Table(
         "layers",
         "Layers",
@@ -162,16 +161,6 @@ def _layers(facts: Facts, first: pd.DataFrame, settings: Settings) -> Table:
         note="Share: of all neurons of the layer. In brackets: neurons whose first label it is."
         + (" Mammographic: share of the labels above chance." if facts.judged else ""),
     )
-
-
-def _joined(facts: Facts) -> LayerRow:
-    foreign = sum(one.foreign for one in facts.layers)
-    return LayerRow(len(facts.layers), "all layers", "", facts.neurons, 0, facts.named, None, 0, foreign, 0, {})
-
-
-def _layer(row: LayerRow, concepts: str, judged: bool) -> list[str]:
-    about = [share(row.named - row.foreign, row.named)] if judged else []
-    return [row.name, str(row.neurons), str(row.named), share(row.named, row.neurons), *about, concepts]
 
 
 def _categories(facts: Facts, first: pd.DataFrame, sizes: Mapping[str, int]) -> Table:
@@ -196,24 +185,20 @@ def _categories(facts: Facts, first: pd.DataFrame, sizes: Mapping[str, int]) -> 
     )
 
 
-def controls_table(runs: Mapping[str, pd.DataFrame]) -> Table | None:
+def controls_table(runs: Mapping[str, Controls | None]) -> Table | None:
     """Return runs beside their negative controls, over all layers; None where none were run.
 
     Parameters
     ----------
     runs
-        What each run is called, and its table of controls; one run is called nothing.
+        What each run is called, and its controls; one run is called nothing.
     """
-    rows = []
-    for name, controls in runs.items():
-        if not len(controls):
-            continue
-        for control, own in controls.groupby("control", sort=False):
-            neurons, above = int(own["neurons"].sum()), int(own["above_chance"].sum())
-            z = float((own["mean_z"] * own["labelled"]).sum() / max(1, own["labelled"].sum()))
-            about = share(int(own["mammographic"].sum()), above)
-            rows.append([*([name] if len(runs) > 1 else []), "this run" if control == "none" else str(control),
-                         str(neurons), str(above), share(above, neurons), about, f"{z:.2f}"])  # fmt: skip
+    rows = [
+        [*([name] if len(runs) > 1 else []), one.name, str(one.neurons), str(one.above), share(one.above, one.neurons),
+         share(one.mammographic, one.above), "–" if math.isnan(one.mean_z) else f"{one.mean_z:.2f}"]
+        for name, controls in runs.items() if controls
+        for one in controls.total
+    ]  # fmt: skip
     run = ("run",) if len(runs) > 1 else ()
     return (
         Table(

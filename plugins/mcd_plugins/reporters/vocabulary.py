@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 import mcd
 from mcd.dissection import read_study
 from mcd.errors import MCDError
-from mcd.host import PluginHost
 from mcd.prepare import Preparer
 from mcd.study import Study
 
@@ -27,7 +24,7 @@ def vocabulary_of(dissection: mcd.Dissection) -> tuple[mcd.Concept, ...]:
         click.echo("note: the vocabulary is not known: it was given in Python", err=True)
         return ()
     try:
-        found = Preparer(PluginHost.discover([], os.environ)).concepts(study.concepts)
+        found = Preparer(dissection.host).concepts(study.concepts)[0]
     except MCDError as error:
         click.echo(f"note: the vocabulary is not known: {error.message}", err=True)
         return ()

@@ -23,8 +23,8 @@ from mcd.errors import UsageError
 from mcd.thumbnails import thumbnails
 from mcd_plugins.cards.key import Card
 from mcd_plugins.cards.sampling import Design, drawn
-from mcd_plugins.explorer.facts import ABOVE
 from mcd_plugins.phantom.dataset import PhantomDataset
+from mcd_plugins.reporters.facts import ABOVE
 from mcd_plugins.reporters.vocabulary import vocabulary_of
 
 

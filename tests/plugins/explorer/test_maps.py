@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from tests.conftest import Outcome
 from tests.plugins.explorer.conftest import Parsed, column, hostile_run, page_of, phantom_run
@@ -26,7 +27,7 @@ from mcd_plugins.explorer.maps import maps_of
 __all__ = ["b2", "b2_state", "fill", "filled", "golden"]
 
 
-def pixels(data: bytes) -> np.ndarray:  # type: ignore[type-arg]
+def pixels(data: bytes) -> NDArray[np.float64]:
     return np.asarray(Image.open(io.BytesIO(data)).convert("L"), dtype=np.float64)
 
 

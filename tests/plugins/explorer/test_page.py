@@ -14,7 +14,7 @@ from tests.plugins.explorer.conftest import HOSTILE, Parsed, column, hostile_run
 import mcd
 from mcd.errors import UsageError
 from mcd_plugins.explorer.content import histograms
-from mcd_plugins.explorer.controls import controls_of
+from mcd_plugins.reporters.controls import controls_of
 from mcd_plugins.reporters.files import CsvReporter
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from tests.plugins.explorer.conftest import Parsed, hostile_run, page_of
 
@@ -20,7 +21,7 @@ from mcd_plugins.datasets.imagenet import ImageNetSubset
 from mcd_plugins.phantom.dataset import PhantomDataset
 
 
-def pixels(data: bytes) -> np.ndarray:  # type: ignore[type-arg]
+def pixels(data: bytes) -> NDArray[np.float64]:
     return np.asarray(Image.open(io.BytesIO(data)).convert("L"), dtype=np.float64)
 
 
@@ -91,8 +92,9 @@ def test_terms_against_copies_are_said_on_the_page_and_to_whoever_makes_it(
     phantom: mcd.Dissection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(PhantomDataset, "against_copies", "the phantom's terms forbid it")
-    text = page_of(phantom, tmp_path, thumbnails="true").read_text(encoding="utf-8")
-    assert "Do not pass this page on: it holds copies of images, and the phantom's terms forbid it." in text
+    (probe,) = Parsed(page_of(phantom, tmp_path, thumbnails="true")).content["probes"]
+    said = "Do not pass this page on: it holds copies of images, and the phantom's terms forbid it."
+    assert probe["note"] == said
     assert "the phantom's terms forbid it" in capsys.readouterr().err
 
 

@@ -58,16 +58,17 @@ def test_a_study_of_five_models_costs_five_forward_passes_an_image(b2: Path, b2_
     preparer = Preparer(host)
     patterns = ["image_encoder._blocks[22]"]
     prepared = Prepared(
+        host,
         study,
         [PreparedTarget(one, patterns, Pooling("avg"), [tmp_path / f"run{at}"]) for at, one in enumerate(targets)],
         [dissector],
         preparer.dataset(study.dataset)[0],
-        preparer.concepts(study.concepts),
+        preparer.concepts(study.concepts)[0],
         preparer.scorer(study.scorer)[0],
     )
     for module in [dissector.image_tower, *(target.module for target in targets)]:
         module.get_submodule("conv_stem").register_forward_hook(lambda _m, _i, output: images.append(len(output)))
-    found = run(prepared, lambda event: None)
+    found = run(prepared)
     trials = [2] * len(targets)
     assert images[: len(trials)] == trials  # one look at each target's layers
     assert sum(images[len(trials) :]) == 5 * 20

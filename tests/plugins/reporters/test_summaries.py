@@ -16,7 +16,7 @@ from tests.conftest import Outcome
 from tests.plugins.explorer.conftest import HOSTILE
 
 import mcd
-from mcd_plugins.explorer.facts import ABOVE
+from mcd_plugins.reporters.facts import ABOVE
 from mcd_plugins.reporters.latex import LatexReporter
 from mcd_plugins.reporters.latex import escaped as in_latex
 from mcd_plugins.reporters.markdown import MarkdownReporter
@@ -144,13 +144,15 @@ def test_what_a_run_rests_on_and_does_not_say_is_in_its_summary(
 def test_controls_are_shown_where_they_were_run(phantom: mcd.Dissection, tmp_path: Path) -> None:
     assert "Negative controls" not in written(phantom, tmp_path)
     rows = [["none", "a", 20, 20, 10, 10, 5, 4.0], ["none", "b", 20, 20, 10, 5, 5, 2.0],
-            ["random weights", "a", 20, 20, 1, 1, 1, 1.0], ["random weights", "b", 20, 0, 0, 0, 0, None]]  # fmt: skip
+            ["random weights", "a", 20, 20, 1, 1, 1, 1.0], ["random weights", "b", 20, 0, 0, 0, 0, None],
+            ["random dissector", "a", 20, 0, 0, 0, 0, None]]  # fmt: skip
     names = ["control", "layer", "neurons", "labelled", "above_chance", "mammographic", "concepts", "mean_z"]
     results = replace(phantom.results, controls=pd.DataFrame(rows, columns=names))
     controlled = mcd.Dissection(phantom.folder, phantom.manifest, results)
     table = Rendered(written(controlled, tmp_path)).table("Negative controls")
     assert table.iloc[0].tolist() == ["this run", "40", "20", "50%", "75%", "3.00"]
-    assert table.iloc[1].tolist()[:5] == ["random weights", "40", "1", "2%", "100%"]
+    assert table.iloc[1].tolist() == ["random weights", "40", "1", "2%", "100%", "1.00"]
+    assert table.iloc[2].tolist() == ["random dissector", "20", "0", "0%", "–", "–"]  # no label, so no z
     assert "random weights & 40 & 1 & 2\\%" in written(controlled, tmp_path, LatexReporter)
 
 

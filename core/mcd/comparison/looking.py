@@ -1,0 +1,137 @@
+"""The runs of a comparison looked at again together, with the same other patients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from mcd.api.scorer import Scorer
+from mcd.comparison.alignment import check_same_rows, depths
+from mcd.comparison.examine import Examined, Examiner
+from mcd.comparison.heading import has_probe_map
+from mcd.comparison.layers import Seen
+from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes, significance
+from mcd.comparison.represented import represented
+from mcd.comparison.resampling import Resamples
+from mcd.comparison.scores import StoredScores
+from mcd.dissection import Dissection
+
+__all__ = ["Looked", "look"]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A run of a comparison.
+
+    Parameters
+    ----------
+    name
+        What the comparison calls it.
+    dissection, scorer, vocabulary
+        The run, what it was scored by, and its concepts.
+    outcomes
+        First labels by layer, as the run has them.
+    examiner, examined
+        The run looked at again, layer by layer; None and empty where it was shared without its folder private.
+    """
+
+    name: str
+    dissection: Dissection
+    scorer: Scorer
+    vocabulary: Vocabulary
+    outcomes: Mapping[str, Outcome]
+    examiner: Examiner | None = None
+    examined: Mapping[str, Examined] = field(default_factory=dict)
+
+    def seen(self, layer: str, place: str) -> Seen:
+        """Return a layer as it is seen at a layer of the reference."""
+        found = self.examined.get(layer)
+        depth = depths(self.dissection.layers)[layer]
+        return Seen(self.name, place, depth, self.outcomes[layer], found.replicated if found else None)
+
+    def concepts(self) -> pd.DataFrame:
+        """Return what is said of every mammographic concept; see `represented`."""
+        outcomes, examined = list(self.outcomes.values()), list(self.examined.values())
+        return represented(self.name, self.vocabulary, outcomes, examined, self.examiner, self._above())
+
+    def carriers(self) -> pd.DataFrame:
+        """Return how many neurons of each layer respond to each concept above chance, as first label or not.
+
+        Columns: ``run``, ``layer``, ``concept``, ``carriers``; without the concepts that no neuron of a layer responds
+        to. Of a run shared without its folder private only kept labels are counted.
+        """
+        if self.examiner is None:
+            counted = self._above().groupby(["layer", "concept"], sort=False).size().rename("carriers").reset_index()
+            counted.insert(0, "run", self.name)
+            return counted
+        rows = [
+            (self.name, layer, concept.term, count)
+            for layer, found in self.examined.items()
+            for concept, count in zip(self.vocabulary.concepts, found.carriers.tolist(), strict=True)
+            if count
+        ]
+        return pd.DataFrame(rows, columns=["run", "layer", "concept", "carriers"])
+
+    def _above(self) -> pd.DataFrame:
+        labels = self.dissection.labels
+        return labels[labels["q"] <= significance(self.dissection)]
+
+
+def look(
+    stored: Sequence[StoredScores], names: Sequence[str], resamples: int, seed: int
+) -> tuple[list[Looked], list[str]]:
+    """Look at runs again, with the same resamples for all, so that differences are of pairs.
+
+    Parameters
+    ----------
+    names
+        What the comparison calls them.
+    resamples, seed
+        How many probe sets are drawn, 0 for none; and what decides them.
+
+    Returns
+    -------
+    list of Looked, list of str
+        The runs, and what must be said of them.
+
+    Raises
+    ------
+    UsageError
+        When nothing is said of chance in a run, or their rows are of different images.
+    DataError
+        When a run's labels are not what its settings give now.
+    """
+    vocabulary = Vocabulary(stored[0].concepts.concepts)
+    outcomes = [read_outcomes(one.dissection, vocabulary.concepts) for one in stored]
+    whole = [one.dissection for one in stored if has_probe_map(one.dissection)]
+    drawn, notes = None, []
+    if whole:
+        check_same_rows(whole)
+        drawn = Resamples.draw(whole[0].patients, resamples, seed) if resamples else None
+        notes += [] if resamples else ["no intervals were asked for"]
+    found = []
+    for one, name, labels in zip(stored, names, outcomes, strict=True):
+        run = Looked(name, one.dissection, one.scorer, vocabulary, labels)
+        if has_probe_map(one.dissection):
+            run, reason = _examined(run, Examiner(one), drawn)
+        else:
+            reason = f"{name} was shared without its folder private, which also says what the probe set shows"
+        notes += [f"no intervals: {reason}"] if reason else []
+        found.append(run)
+    if drawn is not None and drawn.unit == "image" and _has_intervals(found):
+        notes.append("intervals are over images: patients are not known, and with them they would be wider")
+    return found, list(dict.fromkeys(notes))
+
+
+def _examined(run: Looked, examiner: Examiner, drawn: Resamples | None) -> tuple[Looked, str]:
+    """Return a run looked at again, and why it was not resampled."""
+    unable = examiner.unresampled(drawn) if drawn is not None else ""
+    again = {one.layer: one for one in examiner.layers(run.outcomes, None if unable else drawn)}
+    reason = f"{run.scorer.name} cannot be resampled, {unable}" if unable else ""
+    return replace(run, examiner=examiner, examined=again), reason
+
+
+def _has_intervals(found: Sequence[Looked]) -> bool:
+    return any(one.replicated is not None for run in found for one in run.examined.values())

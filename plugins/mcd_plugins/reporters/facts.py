@@ -1,0 +1,304 @@
+"""What reports say of a run in words: what it rests on, what may not be compared, and its layers in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from string import ascii_uppercase
+
+import pandas as pd
+import pydantic
+
+import mcd
+from mcd.calibration.judging import VERDICTS
+from mcd.comparison import FEW_IMAGES
+from mcd.errors import StoreError, UsageError
+from mcd_plugins.reporters.controls import Controls, controls_of
+
+__all__ = ["ABOVE", "Facts", "LayerRow", "between", "counted", "facts_of", "first_labels", "letters_of", "said_of",
+           "side_by_side", "told_apart"]  # fmt: skip
+
+ABOVE = tuple(one for one in VERDICTS if one != "chance")
+"""Verdicts of neurons whose first concept stands above chance."""
+
+Json = pydantic.JsonValue
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A layer in numbers.
+
+    ``named`` counts neurons with a label above chance, or with any label where chance is not reckoned; ``parts`` splits
+    those by broad category; ``published`` counts what the published rule keeps; what is None is not known.
+    """
+
+    name: str
+    neurons: int
+    named: int
+    responding: float | None
+    polysemantic: int
+    foreign: int
+    silent: int
+    parts: Mapping[str, int]
+    published: int | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run in words. ``letter`` tells runs of one page apart, and ``apart`` says in what; empty where there is one."""
+
+    letter: str
+    target: str
+    dissector: str
+    scorer: str
+    judged: bool
+    q: float
+    images: int
+    patients: int | None
+    neurons: int
+    named: int
+    told: Sequence[tuple[str, str]]
+    cautions: Sequence[str]
+    notes: Sequence[str]
+    layers: Sequence[LayerRow]
+    provenance: Sequence[tuple[str, str]]
+    apart: str = ""
+    controls: Controls | None = None
+
+    @property
+    def published(self) -> int | None:
+        """How many neurons the published rule keeps in all layers; None where that is not known of each."""
+        known = [one.published for one in self.layers if one.published is not None]
+        return sum(known) if len(known) == len(self.layers) else None
+
+    @property
+    def title(self) -> str:
+        """What the run is called."""
+        return f"{self.letter}: {self.target}" if self.letter else self.target
+
+
+def facts_of(dissection: mcd.Dissection, letter: str = "") -> Facts:
+    """Return what is said of a run."""
+    manifest = dissection.manifest
+    judged = any(one.above_chance is not None for one in manifest.summary)
+    rows = _layers(dissection, judged)
+    patients = _patients(dissection)
+    calibration = _at(manifest.study, "calibration")
+    return Facts(
+        letter=letter,
+        target=manifest.target,
+        dissector=manifest.dissector,
+        scorer=manifest.scorer,
+        judged=judged,
+        q=float(str(calibration.get("q", 0.05))),
+        images=manifest.images,
+        patients=patients,
+        neurons=sum(one.neurons for one in rows),
+        named=sum(one.named for one in rows),
+        told=_told(dissection, judged, patients),
+        cautions=list(_cautions(dissection, judged, patients)),
+        notes=manifest.warnings,
+        layers=rows,
+        provenance=[(name, value[:16]) for name, value in manifest.fingerprints.items()]
+        + [(name, manifest.versions[name]) for name in ("mcd", "torch") if name in manifest.versions],
+        controls=controls_of(dissection.results.controls) if judged else None,
+    )
+
+
+def letters_of(dissections: Sequence[mcd.Dissection]) -> str:
+    """Return what the runs of one report are called, a letter each.
+
+    Raises
+    ------
+    UsageError
+        When there are more runs than letters.
+    """
+    if len(dissections) > len(ascii_uppercase):
+        raise UsageError(f"{len(dissections)} runs are too many for one report", f"give at most {len(ascii_uppercase)}")
+    return ascii_uppercase[: len(dissections)]
+
+
+def side_by_side(facts: Sequence[Facts]) -> list[tuple[str, list[str]]]:
+    """Return what runs rest on: a row each with a value a run, those with none left out."""
+    rows = [(name, [dict(one.told)[name] for one in facts]) for name, _ in facts[0].told]
+    return [(name, values) for name, values in rows if any(values)]
+
+
+def said_of(facts: Sequence[Facts], said: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+    """Return each sentence once, with the letters of the runs that it is said of where that is not all of them."""
+    letters: dict[str, list[str]] = {}
+    for one, sentences in zip(facts, said, strict=True):
+        for sentence in dict.fromkeys(sentences):
+            letters.setdefault(sentence, []).append(one.letter)
+    return [("" if len(of) == len(facts) else ", ".join(of), sentence) for sentence, of in letters.items()]
+
+
+def told_apart(facts: Sequence[Facts]) -> list[Facts]:
+    """Return runs that say in what they differ from each other, besides their targets."""
+    varying = [name for name, _ in facts[0].told
+               if name not in _SHOWN and len({dict(one.told)[name] for one in facts}) > 1]  # fmt: skip
+    plain = len({one.scorer for one in facts}) == len({dict(one.told)["Scorer"] for one in facts})  # settings are long
+    return [
+        replace(one, apart=", ".join(
+            one.scorer if name == "Scorer" and plain else _short(name, dict(one.told)[name]) for name in varying
+        ))
+        for one in facts
+    ]  # fmt: skip
+
+
+_SHOWN = ("Target", "Top images (k)", "Null")
+"""What is said of a run anyway, or follows from another of its settings."""
+
+
+def _short(name: str, value: str) -> str:
+    return value if name in ("Dissector", "Scorer", "Probe set") else f"{name[0].lower()}{name[1:]} {value}"
+
+
+def _at(values: Mapping[str, Json], name: str) -> Mapping[str, Json]:
+    found = values.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _plugin(value: Json) -> str:
+    """Return what a component of a study is called; of a path only the last part."""
+    name = str(value.get("plugin", "")) if isinstance(value, dict) else str(value)
+    return name.partition(":")[0].replace("\\", "/").rpartition("/")[2] if not name.endswith(".py") else name
+
+
+def _told(dissection: mcd.Dissection, judged: bool, patients: int | None) -> list[tuple[str, str]]:
+    manifest, study = dissection.manifest, dissection.manifest.study
+    options = _at(_at(study, "scorer"), "options")
+    settings = ", ".join(f"{name} {value}" for name, value in options.items() if isinstance(value, int | float | str))
+    concepts = study.get("concepts")
+    images = f"{manifest.images:,}" + "".join(f", {count} {why}" for why, count in manifest.left_out.items())
+    return [
+        ("Target", manifest.target),
+        ("Pooling", _pooling(study)),
+        ("Dissector", manifest.dissector),
+        ("Concept set", ", ".join(map(_plugin, concepts)) if isinstance(concepts, list) else ""),
+        ("Probe set", _probe_set(study)),
+        ("Images (n)", images),
+        ("Patients", "not known" if patients is None else f"{patients:,}"),
+        ("Scorer", manifest.scorer + (f" ({settings})" if settings else "")),
+        ("Top images (k)", str(options.get("top_k", "not used: the scorer looks at all images"))),
+        ("Concepts kept a neuron", str(study.get("labels_per_neuron", ""))),
+        ("Null", _null(dissection) if judged else "not reckoned"),
+        ("False discovery rate (q)", str(_at(study, "calibration").get("q", "")) if judged else "not reckoned"),
+    ]
+
+
+def _pooling(study: Mapping[str, Json]) -> str:
+    models = study.get("models")
+    return str(models[0].get("pooling", "")) if isinstance(models, list) and isinstance(models[0], dict) else ""
+
+
+def _probe_set(study: Mapping[str, Json]) -> str:
+    chosen = _at(study, "dataset")
+    parts = _at(chosen, "options").get("parts")
+    named = _plugin(dict(chosen)) + (f" of {', '.join(map(_plugin, parts))}" if isinstance(parts, list) else "")
+    told = [f"at most {study[name]} {what}" for name, what in (("limit", "images"), ("per_patient", "a patient"))
+            if study.get(name)]  # fmt: skip
+    if study.get("where"):  # with identifiers kept, a condition may name patients
+        told.append("chosen by a condition" if study.get("keep_identifiers") else f"where {study['where']}")
+    return ", ".join([named, *told])
+
+
+def _null(dissection: mcd.Dissection) -> str:
+    judged = [one for one in dissection.manifest.summary if one.draws is not None]
+    draws = sorted({one.draws or 0 for one in judged})
+    spread = f"{draws[0]:,}" if len(draws) == 1 else f"{draws[0]:,} to {draws[-1]:,}"
+    calibration = _at(dissection.manifest.study, "calibration")
+    correction = str(calibration.get("correction", "")).replace("-", " ").title().replace(" ", "–")
+    return f"{spread} draws that exchange {judged[0].exchangeable}s; {correction} over the neurons of a layer"
+
+
+def _patients(dissection: mcd.Dissection) -> int | None:
+    try:
+        known = {one for one in dissection.patients if one}
+    except StoreError:
+        return None
+    return len(known) or None
+
+
+def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) -> list[str]:
+    manifest = dissection.manifest
+    found = []
+    if manifest.images < FEW_IMAGES:
+        found.append(f"Only {manifest.images} images: the smallest detectable effect is large, and a concept that no "
+                     "neuron carries may only have had too few images.")  # fmt: skip
+    exchanged = {one.exchangeable for one in manifest.summary if one.exchangeable}
+    if exchanged == {"image"} or (patients is None and "patient" not in exchanged):
+        found.append("Patients are not known, or were not used: images of one woman count as if they were independent, "
+                     "so z is too high and q too low where there are several.")  # fmt: skip
+    if not judged:
+        found.append("Significance was left out of this run: some concept always fits a neuron best, and nothing here "
+                     "tells labels from chance.")  # fmt: skip
+    open_ = [one.layer for one in manifest.summary if one.settled is False]
+    if open_:
+        found.append(f"More draws could still change which neurons are above chance in: {', '.join(open_)}.")
+    found += [
+        "Scores are on the scale of one scorer, dissector and layer. Between layers, models or scorers compare z or "
+        "shares of neurons, never scores.",
+        "q is held within each layer. A claim over many layers needs a stricter q.",
+        "Layers differ in width: read shares with the counts beside them.",
+        "A label says what the dissector sees in the images that a neuron prefers, not that the neuron needs it, or "
+        "that the dissector is right.",
+    ]  # fmt: skip
+    return found
+
+
+def first_labels(dissection: mcd.Dissection, judged: bool) -> pd.DataFrame:
+    """Return the first label of each neuron: those above chance, or all where nothing is said of chance."""
+    table = dissection.labels
+    first = table[table["rank"] == 1]
+    return first[first["verdict"].isin(ABOVE)] if judged else first
+
+
+def counted(names: pd.Series[str]) -> dict[str, int]:
+    """Return how often each name stands there, the most frequent first, ties by name."""
+    counts = names.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    return {str(name): int(count) for name, count in counts.items()}
+
+
+def _layers(dissection: mcd.Dissection, judged: bool) -> list[LayerRow]:
+    neurons = dissection.labels.drop_duplicates(["layer", "neuron"])
+    named = first_labels(dissection, judged)
+    summaries = {one.layer: one for one in dissection.manifest.summary}
+    rows = []
+    for record in dissection.manifest.layers:
+        status = neurons.loc[neurons["layer"] == record.name, "status"]
+        own = named[named["layer"] == record.name]
+        summary = summaries.get(record.name)
+        rows.append(
+            LayerRow(
+                name=record.name,
+                neurons=record.neurons,
+                named=len(own),
+                responding=summary.responding if summary else None,
+                polysemantic=int((own["verdict"] == "polysemantic").sum()),
+                foreign=int((own["verdict"] == "not mammographic").sum()),
+                silent=int(status.isin(["dead", "constant", "unscored"]).sum()),
+                parts=counted(own["broad_category"]),
+                published=summary.published_rule if summary else None,
+            )
+        )
+    return rows
+
+
+_COMPARED = (
+    ("probe set", "They saw different images: shares may differ for that alone, and neither neurons nor z can be "
+     "compared one by one."),
+    ("concepts", "Their vocabularies differ: a concept that only one of them has cannot be found by the other."),
+    ("dissector", "Their dissectors differ: labels show what each dissector sees, and differences may be theirs."),
+    ("scorer", "Their scorers or scorer settings differ: scores are on different scales; compare z, q and shares."),
+)  # fmt: skip
+
+
+def between(a: mcd.Dissection, b: mcd.Dissection) -> list[str]:
+    """Return what keeps two runs from being compared, a sentence each."""
+    mine, theirs = a.manifest.fingerprints, b.manifest.fingerprints
+    found = [said for name, said in _COMPARED if mine.get(name) != theirs.get(name)]
+    calibrations = [_at(one.manifest.study, "calibration") for one in (a, b)]
+    if calibrations[0] != calibrations[1]:
+        found.append("Their calibrations differ: being above chance does not mean the same in both.")
+    return found

@@ -1,0 +1,98 @@
+"""What a run took from a local plugin file is found again by everything that reads the run, given the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.conftest import Outcome
+
+import mcd
+from mcd.host import PluginHost
+
+PLUGIN = '''
+import mcd
+from mcd_plugins.phantom.concepts import PhantomConcepts
+from mcd_plugins.phantom.dataset import PhantomDataset
+
+
+class OurImages(PhantomDataset):
+    """Images of our own."""
+
+
+class OurWords(PhantomConcepts):
+    """Words of our own."""
+
+
+@mcd.hookimpl
+def mcd_register_datasets():
+    return [mcd.Component("our-images", f"{__name__}:OurImages", "Ours")]
+
+
+@mcd.hookimpl
+def mcd_register_concept_sets():
+    return [mcd.Component("our-words", f"{__name__}:OurWords", "Ours")]
+'''
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory, mcd_command: Callable[..., Outcome]) -> tuple[Path, list[Path]]:
+    """The plugin file, and two runs with its images and words."""
+    place = tmp_path_factory.mktemp("ours")
+    (place / "ours.py").write_text(PLUGIN)
+    runs = []
+    for model in ("phantom-mammo", "phantom-general"):
+        runs.append(place / model)
+        done = mcd_command(
+            "dissect", "--plugin-file", place / "ours.py", "--model-plugin", model, "--layers", "stages.3",
+            "--dataset", "our-images:25", "--concepts", "our-words", "--dissector", "phantom-clip",
+            "--scorer-arg", "top_k=20", "--device", "cpu", "--workers", 0, "--reporter", "html", "-o", runs[-1],
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        assert "not known" not in done.err
+    return place / "ours.py", runs
+
+
+def pictures(page: Path) -> list[object]:
+    text = page.read_text().partition('<script type="application/json" id="pictures">')[2]
+    found = json.loads(text.partition("</script>")[0])
+    assert isinstance(found, list)
+    return found
+
+
+def test_reports_show_its_images_and_know_its_words(
+    ours: tuple[Path, list[Path]], tmp_path: Path, mcd_command: Callable[..., Outcome]
+) -> None:
+    plugin, runs = ours
+    assert pictures(runs[0] / "report" / "explorer.html")  # written with the run
+    for asked in (runs[:1], runs):
+        done = mcd_command("report", "--plugin-file", plugin, *asked, "--reporter", "html", "--reporter", "markdown",
+                           "-o", tmp_path / "report")  # fmt: skip
+        assert done.code == 0, done.err
+        assert "not known" not in done.err
+        assert pictures(tmp_path / "report" / "explorer.html")
+    without = mcd_command("report", runs[0], "--reporter", "markdown", "-o", tmp_path / "without")
+    assert without.code == 0, without.err
+    assert "our-words" in without.err  # what is missing is said, and the rest is written
+
+
+def test_figures_and_cards_show_its_images(
+    ours: tuple[Path, list[Path]], tmp_path: Path, mcd_command: Callable[..., Outcome]
+) -> None:
+    plugin, runs = ours
+    done = mcd_command("figures", "--plugin-file", plugin, *runs, "--only", "top-images", "--bootstrap", 0,
+                       "-o", tmp_path / "figures")  # fmt: skip
+    assert done.code == 0, done.err
+    done = mcd_command("report", "--plugin-file", plugin, runs[0], "--reporter", "cards", "-o", tmp_path / "cards")
+    assert done.code == 0, done.err
+
+
+def test_the_same_from_python(ours: tuple[Path, list[Path]]) -> None:
+    plugin, runs = ours
+    host = PluginHost.discover([plugin], {"MCD_DISABLE_PLUGINS": "console"})
+    found = mcd.comparison.compare([mcd.load(run, host) for run in runs], mcd.comparison.Settings(resamples=0))
+    assert len(found.differences)
+    with pytest.raises(mcd.errors.UnknownNameError, match="our-words"):
+        mcd.comparison.compare([mcd.load(run) for run in runs])

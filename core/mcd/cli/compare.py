@@ -52,7 +52,7 @@ def compare(
     Of several models: what each layer is made of, with 95 % intervals over patients; what became of each neuron where
     layers are equally wide; which mammographic concepts no neuron carries, and whether that could have been seen. The
     first run is the reference. Of one model: how far dissectors or scorers agree.
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
     from typing import cast
 
     from mcd.calibration.thresholds import PublishedRule

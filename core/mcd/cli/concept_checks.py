@@ -61,7 +61,7 @@ def lint(
     It finds doubles, words for two things, negations and categories too small to compare, shows the share of every
     group, and ranks what to merge. With a dissector also: concepts that it can hardly tell apart, with what they cost
     each other under the scorer's softmax; terms it reads the start of only; words its tokenizer does not know.
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
     from dataclasses import replace
 
     from mcd.errors import ConfigError
@@ -194,7 +194,7 @@ def coverage(
 
     The labels of the data set are counted; no image is read. A concept that no image is said to show can still be
     shown: most data sets name few findings.
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
     from mcd.api.dataset import Sample
     from mcd.cli.flags import chosen_selection
     from mcd.options import parse_pairs

@@ -103,7 +103,7 @@ def show(state: HasHost, reference: str, concepts_arg: tuple[str, ...], as_json:
     \b
     mcd concepts show birads
     mcd concepts show my-words.txt
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
     from mcd.options import parse_pairs
     from mcd.vocabularies.loading import load_concepts
 
@@ -168,7 +168,7 @@ def schema() -> None:
 
     \b
     mcd concepts schema > concept-set.schema.json
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
     from mcd.api.concepts import ConceptFile
 
     click.echo(json.dumps(ConceptFile.model_json_schema(), indent=2, ensure_ascii=False))
@@ -201,7 +201,7 @@ def import_(
     categories), tables (.csv, .tsv: term, category, broad_category, synonyms with | between, prompt, opposite,
     mammographic) and .json (terms in lists below categories, or below broad categories and categories). With a list
     and a file with categories, the list says which terms there are.
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
     from mcd.embedding import check_output
     from mcd.errors import UsageError
     from mcd.files import write_atomically

@@ -47,7 +47,7 @@ def check(
     mcd data check pngs/ --dataset images --json report.json
 
     Exit code 4 when a run would refuse some of them.
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
     from mcd.api.dataset import Sample, Unreadable
     from mcd.clock import Clock
     from mcd.embedding import check_output

@@ -32,7 +32,7 @@ def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, **_flags:
     \b
     mcd dissect --model-plugin timm:resnet50 --layers 'layer{1..4}' \\
         --dataset images:DIR --dissector phantom-clip --concepts birads -o runs/x
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
     settings = study_settings(ctx, {})
     _execute(ctx.ensure_object(State), settings, output, dry_run, base=None)
 

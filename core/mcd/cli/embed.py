@@ -38,7 +38,7 @@ def embed(
     mcd embed --dissector mammo-clip:FILE.tar --text 'no mass' --text mass -o words.safetensors
 
     The file holds the tensors "images" and "texts", one row each; its metadata says what each row is.
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
     from mcd.documents import read_text
     from mcd.embedding import check_output, write_vectors
     from mcd.errors import UsageError

@@ -49,7 +49,7 @@ def figures(
     mcd figures runs/x -o figures --only top-images --neuron stages.3:17
 
     Writes all that apply, and says which do not and why. The first run is the reference.
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
     from typing import cast
 
     from mcd.calibration.thresholds import PublishedRule

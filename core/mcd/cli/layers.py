@@ -39,7 +39,7 @@ def layers(
     \b
     mcd layers --model-plugin timm:resnet50 --layers 'layer{1..4}'
     mcd layers --model-plugin timm:resnet50 --check --dataset images:DIR
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
     from mcd.errors import UsageError
     from mcd.extraction.layers import match_layers
     from mcd.options import parse_pairs

@@ -39,7 +39,7 @@ def preprocess(
     mcd preprocess dicoms/ pngs/ --recipe mammo-clip
 
     The same command again goes on where it was interrupted, and makes anew only what has changed.
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
     from mcd.clock import Clock
     from mcd.errors import UsageError
     from mcd.events import RunFailed, RunFinished, RunStarted

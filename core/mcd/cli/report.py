@@ -32,7 +32,7 @@ def report(
     \b
     mcd report runs/x --reporter html
     mcd report runs/before runs/after --reporter html -o runs/compared
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
     from mcd.errors import StoreError, UsageError
 
     if not runs:

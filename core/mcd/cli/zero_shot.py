@@ -38,7 +38,7 @@ def zero_shot(
         --pair 'no mass' mass --pair 'no suspicious calcification' 'suspicious calcification'
 
     The order of images is what counts: a probability of 0.5 is no threshold.
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
     from mcd.cli.tables import print_table
     from mcd.embedding import check_output
     from mcd.errors import ConfigError

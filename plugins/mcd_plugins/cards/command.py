@@ -22,7 +22,7 @@ def cards() -> None:
     \b
     mcd report RUN --reporter cards              # cards, a blank answer sheet, a key
     mcd cards score RUN/report/cards-key anna.csv ben.csv
-    """  # noqa: D301 -- \b keeps click from rewrapping
+    """
 
 
 @cards.command()

@@ -208,7 +208,7 @@ class Dissection:
             folder.mkdir(parents=True, exist_ok=True)
             for name in ("activations", "embeddings", PRIVATE):
                 shutil.copytree(self._store() / name, folder / name)
-            (folder / PRIVATE).chmod(0o700)
+            write_study(folder, read_study(self.folder, self.manifest))  # that of a scoring is not that of its run
             if self.manifest.store.maps:
                 shutil.copyfile(self._store() / MAPS, folder / MAPS)
         except OSError as error:

@@ -28,7 +28,7 @@ from mcd.prepared import Prepared, PreparedTarget
 from mcd.privacy import paths_in
 from mcd.resolve import created, names_function, resolve_options, resolve_recipe, resolved_choice
 from mcd.study import Choice, DissectorChoice, ModelChoice, Study
-from mcd.vocabularies.loading import load_concepts, split_choices
+from mcd.vocabularies.loading import load_concepts, names_file, split_choices
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -191,7 +191,7 @@ class Preparer:
     def concepts(self, choices: Sequence[Choice]) -> tuple[ConceptSet, tuple[Choice, ...]]:
         """Return the concept sets joined into one, and the choices that the manifest records: one a set."""
         each = split_choices(choices)
-        self.paths.update(choice.plugin for choice in each if Path(choice.plugin).expanduser().is_file())
+        self.paths.update(choice.plugin for choice in each if names_file(choice.plugin))
         found = [load_concepts(self.host, choice.plugin, choice.options) for choice in each]
         return (found[0] if len(found) == 1 else join(found)), each
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -113,7 +115,9 @@ def evidence(scorer: TopKScorer, ranked: torch.Tensor, cosines: Similarity) -> t
     parts = []
     for group in torch.split(ranked, step, dim=1):
         places, seen = _shown(scorer, group, cosines)
-        parts.append(_checked(scorer, scorer.evidence(places, seen), group.shape[1], cosines.concepts))
+        with _lent(scorer, seen):
+            found = scorer.evidence(places, seen)
+        parts.append(_checked(scorer, found, group.shape[1], cosines.concepts))
     return torch.cat(parts) if parts else torch.empty(0, cosines.concepts)
 
 
@@ -134,11 +138,27 @@ def all_scores(scorer: Scorer, activations: torch.Tensor, cosines: Similarity) -
     """
     neurons = activations.shape[1]
     if not scorer.pairwise:
-        return _checked(scorer, scorer.score(activations, cosines.whole()), neurons, cosines.concepts)
+        with _lent(scorer, cosines.whole()) as whole:
+            scores = scorer.score(activations, whole)
+        return _checked(scorer, scores, neurons, cosines.concepts)
     found = torch.empty(neurons, cosines.concepts)
     for where, part in cosines.pieces():
-        found[:, where] = _checked(scorer, scorer.score(activations, part), neurons, part.shape[1])
+        with _lent(scorer, part):
+            scores = scorer.score(activations, part)
+        found[:, where] = _checked(scorer, scores, neurons, part.shape[1])
     return found
+
+
+@contextmanager
+def _lent(scorer: Scorer, similarity: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Lend a scorer P, which others are given too, and make sure that it comes back as it was."""
+    counted = not similarity.is_inference()  # such tensors do not count what is written to them
+    before = similarity._version if counted else 0
+    yield similarity
+    if counted and similarity._version != before:
+        raise PluginLoadError(
+            f"scorer {scorer.name} writes to the similarity that it is given", "let it work on a copy"
+        )
 
 
 def _checked(scorer: Scorer, found: torch.Tensor, neurons: int, concepts: int) -> torch.Tensor:

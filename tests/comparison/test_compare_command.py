@@ -14,7 +14,7 @@ from tests.conftest import Outcome
 
 from mcd.calibration.settings import Calibration
 from mcd.cli.compare_text import print_comparison
-from mcd.comparison import Comparison, Settings, compare
+from mcd.comparison import Comparison, Settings, compare, describe
 from mcd.dissection import load
 from mcd.errors import DataError, UsageError
 from mcd.rescore import rescore
@@ -233,6 +233,13 @@ def test_what_cannot_be_compared_is_refused(runs: Path, tmp_path: Path) -> None:
         rescore(load(runs / folder.name), output=folder, calibration=Calibration(draws=0))
     with pytest.raises(UsageError, match="says nothing of chance"):
         asked(*mute)
+
+
+def test_a_scoring_that_was_saved_is_read_as_what_it_is(runs: Path, tmp_path: Path) -> None:
+    scored = rescore(load(runs / "tuned"), output=tmp_path / "scored", scorer_options={"top_k": 20})
+    saved = describe([load(scored.save(tmp_path / "saved"))], Settings(resamples=0))
+    assert saved.heading.runs["top_k"].tolist() == [20]  # that of its run is 30
+    assert saved.tables().keys() == describe([scored], Settings(resamples=0)).tables().keys()
 
 
 def test_labels_that_are_not_the_runs_own_are_refused(runs: Path, tmp_path: Path) -> None:

@@ -61,6 +61,13 @@ def test_a_source_takes_settings(host: PluginHost) -> None:
     assert "unknown setting 'wrods'" in refusal(host, "from-list", ConfigError, wrods="a")
 
 
+def test_a_source_may_be_given_more_words_than_a_file_name_holds(host: PluginHost) -> None:
+    reference = "from-list:" + ",".join(f"word {number}" for number in range(100))
+    assert len(load_concepts(host, reference).concepts) == 100
+    (choice,) = Preparer(host).concepts([Choice(plugin=reference)])[1]
+    assert choice.plugin == reference
+
+
 def test_a_file_takes_none(host: PluginHost, tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("mass\n")
     assert "takes no settings, but got size" in refusal(host, str(tmp_path / "words.txt"), ConfigError, size=1)

@@ -69,6 +69,15 @@ def test_a_scorer_of_the_wrong_shape_is_named() -> None:
         score_layer(FunctionScorer(transposed), torch.rand(4, 5), Matrix(torch.rand(4, 3)))
 
 
+def test_a_scorer_that_writes_to_what_others_are_given_is_named() -> None:
+    def centred(a: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+        p -= p.mean(dim=0)
+        return a.T @ p
+
+    with pytest.raises(PluginLoadError, match="centred writes to the similarity"):
+        score_layer(FunctionScorer(centred), torch.rand(4, 5), Matrix(torch.rand(4, 3)))
+
+
 def test_similarity_is_the_cosine_and_names_what_is_broken() -> None:
     images, texts = torch.rand(4, 6) + 0.1, torch.rand(3, 6) + 0.1
     expected = torch.stack([torch.nn.functional.cosine_similarity(images, text[None]) for text in texts], dim=1)

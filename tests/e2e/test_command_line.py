@@ -59,6 +59,14 @@ def test_the_demo_answers_the_three_questions(mcd_command: Callable, tmp_path: P
     assert (tmp_path / "mcd-demo" / "report" / "explorer.html").stat().st_size > 100_000
 
 
+@pytest.mark.slow
+def test_a_demo_too_small_for_intervals_gives_differences_without(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    done = mcd_command("demo", "--patients", 25, cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "points of all neurons" in done.out
+    assert "nan" not in done.out
+
+
 def first_labels(run: mcd.Dissection) -> pd.DataFrame:
     return run.labels[(run.labels["rank"] == 1) & (run.labels["verdict"] != "chance")]
 

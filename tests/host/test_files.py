@@ -48,6 +48,7 @@ def test_a_plugin_file_works(world: World, tmp_path: Path) -> None:
     assert isinstance(loader, type)
     assert loader().load() == "VERSION"
     assert pickle.loads(pickle.dumps(loader)) is loader
+    assert world.offered(pickle.loads(pickle.dumps(host)))[0] == "my_plugin/mine"
     words = host.load(Kind.CONCEPTS, "words")
     assert isinstance(words, Path)
     assert words.read_text() == "name: words\n"

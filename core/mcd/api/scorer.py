@@ -124,7 +124,8 @@ class Scorer(Configured, abc.ABC):
         activations
             A, ``(images, neurons)`` float32, finite, no constant column.
         similarity
-            P, ``(images, concepts)`` float32, finite: the cosine of image and concept, rows as in A.
+            P, ``(images, concepts)`` float32, finite: the cosine of image and concept, rows as in A. Others are given
+            the same tensor: not to be written to.
 
         A pair whose score is undefined is NaN; it never becomes a label.
         """
@@ -173,7 +174,8 @@ class TopKScorer(Scorer):
         ranked
             ``(top_k, neurons)`` int64: row numbers, best first.
         similarity
-            P, ``(images, concepts)`` float32; or what `reads` says.
+            P, ``(images, concepts)`` float32; or what `reads` says. Which images it has besides those in ``ranked``
+            is left open; others may be given the same tensor, so it is not to be written to.
         """
 
     def context(self, evidence: torch.Tensor, chance: Chance) -> torch.Tensor:

@@ -28,6 +28,8 @@ class PluginHost:
         What became of each plugin, in the order in which they were found.
     warnings
         What a user should know about how the plugins were chosen.
+    found_with
+        What `discover` was given, to find the same ones again where the host was pickled.
 
     Examples
     --------
@@ -36,9 +38,13 @@ class PluginHost:
     ['scorers/softwpmi', ...]
     """
 
-    def __init__(self, registered: Sequence[Registered], warnings: Sequence[str] = ()) -> None:
+    def __init__(
+        self, registered: Sequence[Registered], warnings: Sequence[str] = (),
+        found_with: tuple[Sequence[Path], Mapping[str, str]] = ((), {}),
+    ) -> None:  # fmt: skip
         self.plugins: tuple[PluginRecord, ...] = tuple(one.record for one in registered)
         self.warnings = tuple(warnings)
+        self._found_with = found_with
         # in the order of the plugins; pluggy's tryfirst and trylast move one to either end
         self._observers = sorted((each for one in registered for each in one.observers), key=lambda each: each.order)
 
@@ -67,7 +73,12 @@ class PluginHost:
             if one.record.error is not None:
                 raise _file_error(path, one.record) from one.record.error
             _add(found, one)
-        return cls(found, warnings)
+        ours = {name: value for name, value in environ.items() if name.startswith("MCD_")}
+        return cls(found, warnings, (tuple(path.absolute() for path in files), ours))
+
+    def __reduce__(self) -> tuple[Callable[..., PluginHost], tuple[object, ...]]:
+        """Return how it is found again: plugins are code, which no pickle holds."""
+        return PluginHost.discover, self._found_with
 
     @staticmethod
     def installed(environ: Mapping[str, str] = os.environ) -> tuple[PluginRecord, ...]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mcd.host import PluginHost
     from mcd.study import Choice
 
-__all__ = ["load_concepts", "split_choices", "split_references"]
+__all__ = ["load_concepts", "names_file", "split_choices", "split_references"]
 
 _FILES = (".yaml", ".yml", ".toml", ".txt")
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
@@ -85,8 +85,8 @@ def split_choices(choices: Iterable[Choice], base: Path | None = None) -> tuple[
         if len(parts) > 1:
             _refuse(choice.options, f"the union {choice.plugin}")
         for part in parts:
-            based = base is not None and (base / part).is_file()
-            found.append(choice.model_copy(update={"plugin": str(base / part) if base and based else part}))
+            own = str(base / part) if base is not None and names_file(part, base) else part
+            found.append(choice.model_copy(update={"plugin": own}))
     return tuple(found)
 
 
@@ -108,7 +108,7 @@ def split_references(reference: str, base: Path | None = None) -> list[str]:
     >>> split_references("birads,words.txt,from-list:mass,cyst")
     ['birads', 'words.txt', 'from-list:mass,cyst']
     """
-    if "," not in reference or ((base or Path()) / Path(reference).expanduser()).is_file():
+    if "," not in reference or names_file(reference, base):
         return [reference]
     parts: list[str] = []
     for part in reference.split(","):
@@ -121,11 +121,19 @@ def split_references(reference: str, base: Path | None = None) -> list[str]:
     return parts
 
 
+def names_file(text: str, base: Path | None = None) -> bool:
+    """Say whether a text is the path of a file there is, from ``base`` or from here."""
+    try:
+        return ((base or Path()) / Path(text).expanduser()).is_file()
+    except (OSError, RuntimeError):  # words in a row, longer than a name may be; a home that nobody has
+        return False
+
+
 def _means_file(host: PluginHost, reference: str) -> bool:
     name, colon, _ = reference.partition(":")
     if colon and any(name in (offer.component.name, offer.qualified) for offer in host.offers(Kind.CONCEPTS)):
         return False  # from-csv:words.txt gives a file to a source
-    if reference.lower().endswith(_FILES) or (Path(reference).suffix and Path(reference).is_file()):
+    if reference.lower().endswith(_FILES) or (Path(reference).suffix and names_file(reference)):
         return True  # a name has no dot
     # one slash may be plugin/name; no file without an ending can be read, so a name never hides one
     paths = reference.startswith((".", "/", "~")) or reference.count("/") > 1 or "\\" in reference

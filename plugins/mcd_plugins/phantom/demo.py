@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
@@ -107,7 +108,8 @@ def _print_trained(found: Comparison) -> None:
 def _added(row: Mapping[Hashable, object]) -> str:
     """Return what the reference has more than the other: the table has it the other way round."""
     difference, low, high = (-100 * float(str(row[f"difference{end}"])) for end in ("", "_high", "_low"))
-    return f"{difference:+.0f} points ({low:+.0f} to {high:+.0f})"
+    around = "" if isnan(low) else f" ({low:+.0f} to {high:+.0f})"  # of few patients there are no intervals
+    return f"{difference:+.0f} points{around}"
 
 
 def _print_tuned(found: Comparison) -> None:

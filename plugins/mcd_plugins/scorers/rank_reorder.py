@@ -109,9 +109,10 @@ class RankReorder(mcd.Scorer):
         step = max(1, _CHUNK // (len(ranked) * width))
 
         def fill(neurons: slice, concepts: slice) -> None:
-            rows = images[neurons]
-            shown = similarity[:, concepts].index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
-            scores[neurons, concepts] = self._scores(heights[neurons], baseline[neurons], shown)
+            with torch.inference_mode():  # threads do not take over the mode of their caller
+                rows = images[neurons]
+                shown = similarity[:, concepts].index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
+                scores[neurons, concepts] = self._scores(heights[neurons], baseline[neurons], shown)
 
         neurons = [slice(start, start + step) for start in range(0, len(images), step)]
         concepts = [slice(start, start + width) for start in range(0, similarity.shape[1], width)]

@@ -258,6 +258,16 @@ def test_score_is_score_ranked_of_the_ordered_top_k(scorer: TopKScorer) -> None:
 
 
 @every_scorer
+def test_a_score_is_the_same_whatever_torch_keeps_of_gradients(scorer: Scorer) -> None:
+    activations, similarity = layer(neurons=2000)  # rank-reorder needs several chunks for threads
+    expected = scorer.score(activations, similarity)
+    with torch.inference_mode():
+        assert torch.equal(scorer.score(activations.clone(), similarity.clone()), expected)
+    with torch.no_grad():
+        assert torch.equal(scorer.score(activations, similarity.clone().requires_grad_()), expected)
+
+
+@every_scorer
 @settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_scores_are_float32_inside_the_range_they_declare_and_leave_their_arguments_alone(

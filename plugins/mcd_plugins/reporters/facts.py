@@ -289,6 +289,7 @@ _COMPARED = (
     ("probe set", "They saw different images: shares may differ for that alone, and neither neurons nor z can be "
      "compared one by one."),
     ("concepts", "Their vocabularies differ: a concept that only one of them has cannot be found by the other."),
+    ("prompts", "They put the same concepts to the dissector in other words: differences may be those of the wording."),
     ("dissector", "Their dissectors differ: labels show what each dissector sees, and differences may be theirs."),
     ("scorer", "Their scorers or scorer settings differ: scores are on different scales; compare z, q and shares."),
 )  # fmt: skip
@@ -297,7 +298,10 @@ _COMPARED = (
 def between(a: mcd.Dissection, b: mcd.Dissection) -> list[str]:
     """Return what keeps two runs from being compared, a sentence each."""
     mine, theirs = a.manifest.fingerprints, b.manifest.fingerprints
-    found = [said for name, said in _COMPARED if mine.get(name) != theirs.get(name)]
+    differing = [name for name, _ in _COMPARED if mine.get(name) != theirs.get(name)]
+    if "concepts" in differing and "prompts" in differing:
+        differing.remove("prompts")  # other concepts are other words
+    found = [said for name, said in _COMPARED if name in differing]
     calibrations = [_at(one.manifest.study, "calibration") for one in (a, b)]
     if calibrations[0] != calibrations[1]:
         found.append("Their calibrations differ: being above chance does not mean the same in both.")

@@ -16,6 +16,9 @@ from tests.conftest import Outcome
 from tests.plugins.explorer.conftest import HOSTILE
 
 import mcd
+from mcd.rescore import rescore
+from mcd.study import Choice
+from mcd.wording import Wording
 from mcd_plugins.reporters.facts import ABOVE
 from mcd_plugins.reporters.latex import LatexReporter
 from mcd_plugins.reporters.latex import escaped as in_latex
@@ -261,6 +264,21 @@ def test_runs_that_cannot_be_compared_say_why_and_name_no_folder(
     assert str(phantom.folder) not in text
     assert "note: no differences" in capsys.readouterr().err
     assert set(page.table("Layers")["run"]) == {"A", "B"}
+
+
+def test_other_words_for_the_same_concepts_are_a_caution_other_concepts_say_it_once(
+    two_models: list[mcd.Dissection], tmp_path: Path
+) -> None:
+    other = two_models[1]
+    worded = rescore(other, prompts=Wording(templates=("a drawing of {concept}",)), output=tmp_path / "worded")
+    reworded = written([two_models[0], worded], tmp_path / "a")
+    assert "in other words" in reworded
+    assert "vocabularies differ" not in reworded
+    (tmp_path / "w.txt").write_text("mass\nbreast implant\n")
+    fewer = rescore(other, concepts=[Choice(plugin=str(tmp_path / "w.txt"))], output=tmp_path / "fewer")
+    text = written([two_models[0], fewer], tmp_path / "b")
+    assert "vocabularies differ" in text
+    assert "in other words" not in text
 
 
 def test_the_same_run_makes_the_same_bytes(phantom: mcd.Dissection, tmp_path: Path) -> None:

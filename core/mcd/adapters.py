@@ -123,8 +123,9 @@ class FunctionScorer(Scorer):
         self.name = getattr(function, "__name__", type(function).__name__)
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        """Call the function."""
-        return self._function(activations, similarity)
+        """Call the function; an array it returns becomes a tensor."""
+        found: object = self._function(activations, similarity)
+        return torch.from_numpy(found) if isinstance(found, np.ndarray) else cast("torch.Tensor", found)
 
     def fingerprint(self) -> str:
         """Return a digest of the function's name and compiled code."""

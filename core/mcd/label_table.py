@@ -106,12 +106,11 @@ def neuron_table(layer: str, live: Sequence[int], kind: Rows, judged: Judged) ->
 
 def null_table(layer: str, kind: Rows, judged: Judged) -> pd.DataFrame:
     """Return the quantiles of the nulls that neurons of a layer share; see `NULL_COLUMNS`."""
-    parts = [
-        pd.DataFrame(
-            {"layer": layer, "kind": number, "level": _LEVELS, "z": np.quantile(judged.null.highest[number], _LEVELS)}
-        )
-        for number in np.unique(kind).tolist()
-    ]
+    parts = []
+    for number in np.unique(kind).tolist():
+        with np.errstate(invalid="ignore"):  # where a scorer gives no score, nothing is reached: minus infinity
+            z = np.quantile(judged.null.highest[number], _LEVELS)
+        parts.append(pd.DataFrame({"layer": layer, "kind": number, "level": _LEVELS, "z": z}))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(NULL_COLUMNS))
 
 

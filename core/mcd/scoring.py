@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k, random_rankings, rows_in
 from mcd.cosines import FLOATS, Similarity
-from mcd.errors import DataError, PluginLoadError
+from mcd.errors import DataError, MCDError, PluginLoadError
 
 __all__ = ["LayerScores", "Live", "all_scores", "best", "evidence", "evidence_by_chance",
            "live_neurons", "score_layer", "spread"]  # fmt: skip
@@ -151,17 +153,35 @@ def all_scores(scorer: Scorer, activations: torch.Tensor, cosines: Similarity) -
 
 @contextmanager
 def _lent(scorer: Scorer, similarity: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Lend a scorer P, which others are given too, and make sure that it comes back as it was."""
+    """Lend a scorer P, which others are given too: it must come back as it was. What the scorer raises is one line."""
     counted = not similarity.is_inference()  # such tensors do not count what is written to them
     before = similarity._version if counted else 0
-    yield similarity
+    try:
+        yield similarity
+    except MCDError:
+        raise
+    except Exception as error:  # a plugin's own code
+        raise PluginLoadError(f"scorer {scorer.name} failed{_place(error)}: {type(error).__name__}: {error}") from error
     if counted and similarity._version != before:
         raise PluginLoadError(
             f"scorer {scorer.name} writes to the similarity that it is given", "let it work on a copy"
         )
 
 
-def _checked(scorer: Scorer, found: torch.Tensor, neurons: int, concepts: int) -> torch.Tensor:
+def _place(error: Exception) -> str:
+    """Return which line of a user's own file raised an error, as ``" (my_scorer.py, line 3)"``, or an empty text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = Path(__file__).parent
+    own = [one for one in frames if "site-packages" not in one.filename and ours not in Path(one.filename).parents]
+    if not own:
+        return ""
+    last = [one for one in own if one.filename == own[0].filename][-1]
+    return f" ({Path(last.filename).name}, line {last.lineno})"
+
+
+def _checked(scorer: Scorer, found: object, neurons: int, concepts: int) -> torch.Tensor:
+    if not isinstance(found, torch.Tensor):
+        raise PluginLoadError(f"scorer {scorer.name} returned {type(found).__name__}, not a tensor")
     if found.shape != (neurons, concepts):
         raise PluginLoadError(
             f"scorer {scorer.name} returned shape {tuple(found.shape)} instead of {(neurons, concepts)}"

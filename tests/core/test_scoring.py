@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
 
-from mcd.adapters import FunctionScorer
+from mcd.adapters import FunctionScorer, function_of
 from mcd.api.concepts import ConceptSet
 from mcd.api.scorer import ordered_top_k
 from mcd.cosines import Cosines, Matrix
@@ -67,6 +69,28 @@ def test_a_scorer_of_the_wrong_shape_is_named() -> None:
 
     with pytest.raises(PluginLoadError, match=r"transposed returned shape \(3, 5\)"):
         score_layer(FunctionScorer(transposed), torch.rand(4, 5), Matrix(torch.rand(4, 3)))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("1 / 0", r"scorer score failed \(f\.py, line 2\): ZeroDivisionError: division by zero"),
+        ("return [1, 2]", "scorer score returned list, not a tensor"),
+        ("return A @ P", r"scorer score failed \(f\.py, line 2\): RuntimeError: mat1 and mat2"),
+    ],
+)
+def test_a_function_that_fails_is_named_with_its_line(body: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text(f"def score(A, P):\n    {body}\n")
+    with pytest.raises(PluginLoadError, match=said):
+        score_layer(
+            FunctionScorer(function_of(f"{tmp_path / 'f.py'}:score")), torch.rand(4, 5), Matrix(torch.rand(4, 3))
+        )
+
+
+def test_a_function_may_return_an_array() -> None:
+    scorer = FunctionScorer(lambda a, p: (a.T @ p).numpy())
+    activations, cosine = torch.rand(4, 5), torch.rand(4, 3)
+    assert torch.equal(score_layer(scorer, activations, Matrix(cosine)).scores, activations.T @ cosine)
 
 
 def test_a_scorer_that_writes_to_what_others_are_given_is_named() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import matplotlib as mpl
@@ -263,6 +264,25 @@ def test_thirty_nine_layers_with_long_names_stay_within_the_page_and_apart() -> 
             box = text.get_window_extent()
             assert box.x0 >= -1, (one.name, text.get_text())
             assert box.x1 <= figure.bbox.x1 + 1, (one.name, text.get_text())
+
+
+def test_a_single_layer_has_room_between_title_and_caption() -> None:
+    for one in draw(material_of([outcomes_of("g", {"head": 24}, 1)])):
+        if not isinstance(one, Drawn):
+            continue
+        one.figure.draw_without_rendering()
+        (below,) = [text.get_window_extent().y1 for text in one.figure.texts if text.get_gid() == "caption"]
+        above = min([legend.get_window_extent().y0 for legend in one.figure.legends] or [one.figure.bbox.y1])
+        for axes in one.figure.axes:
+            box = axes.get_tightbbox()
+            assert box is not None
+            assert below - 1 <= box.y0 < box.y1 <= above + 1, one.name
+
+
+def test_a_vocabulary_without_mammographic_concepts_has_no_matrix_of_them(alone: Material) -> None:
+    nothing = replace(alone, comparison=replace(alone.comparison, concepts=alone.comparison.concepts.iloc[:0]))
+    with pytest.raises(UsageError, match="no mammographic concept"):
+        figures.coverage(nothing)
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])

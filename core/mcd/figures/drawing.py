@@ -106,10 +106,18 @@ def _cautions(heading: Heading) -> list[str]:
 def key(figure: Figure, handles: Sequence[Artist], columns: int = 4) -> None:
     """Say below the title what stands for what."""
     width, height = figure.get_size_inches()
-    made = figure.legend(handles=list(handles), ncols=columns, loc="upper left", borderaxespad=0, borderpad=0,
-                         bbox_to_anchor=(0.1 / width, 1 - 0.3 / height))  # fmt: skip
+    made = figure.legend(handles=list(handles), ncols=columns, loc="upper left", borderaxespad=0, borderpad=0)
+    _place(made, width, height)
     made.set_in_layout(False)
     made.set_gid(f"{-(-len(handles) // columns)} lines")
+
+
+def _place(legend: Legend, width: float, height: float) -> None:
+    legend.set_bbox_to_anchor((0.1 / width, 1 - 0.3 / height))
+
+
+_LEAST = 1.5
+"""Inches that axes need with their titles and labels, however few lines they have."""
 
 
 def _height(legend: Legend) -> float:
@@ -133,11 +141,15 @@ def finish(figure: Figure, title: str, heading: Heading, *notes: str) -> Figure:
     whole = ". ".join(said).replace(" = ", "\u00a0=\u00a0") + "."
     caption = textwrap.fill(whole, letters, break_on_hyphens=False)
     lines = caption.count("\n") + 1
-    foot = (lines * SMALL * 1.3 / 72 + 0.12) / height
-    head = (0.28 + sum(_height(one) for one in figure.legends)) / height
+    foot = lines * SMALL * 1.3 / 72 + 0.12
+    head = 0.28 + sum(_height(one) for one in figure.legends)
+    height = max(height, foot + _LEAST + head)
+    figure.set_size_inches(width, height)
+    for one in figure.legends:
+        _place(one, width, height)
     engine = figure.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)
-    engine.set(rect=(0, foot, 1, 1 - foot - head), wspace=0.03)
+    engine.set(rect=(0, foot / height, 1, 1 - (foot + head) / height), wspace=0.03)
     figure.text(0.1 / width, 1 - 0.08 / height, title, ha="left", va="top", fontsize=9.0, fontweight="bold",
                 in_layout=False)  # fmt: skip
     figure.text(0.1 / width, 0.06 / height, caption, ha="left", va="bottom", fontsize=SMALL, color=MUTED,

@@ -110,7 +110,7 @@ def _limits(axes: Axes, measure: Measure) -> None:
         axes.set_ylim(0, 1)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     elif measure == "concepts":
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, max(1.0, axes.get_ylim()[1]))
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     elif axes.get_ylim()[0] > 0:
         axes.set_ylim(bottom=0)

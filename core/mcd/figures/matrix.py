@@ -16,6 +16,7 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from mcd.comparison.represented import ANSWERS
+from mcd.errors import UsageError
 from mcd.figures.axes import UPRIGHT, Below, chosen, layers_of
 from mcd.figures.drawing import BLUE, INK, LETTER, MUTED, SMALL, WIDTH, canvas, finish, key, light, styled
 from mcd.figures.material import Material
@@ -71,6 +72,8 @@ def coverage(material: Material, run: str | None = None, layers: Sequence[str] =
     ------
     UnknownNameError
         When there is no such run, or a pattern picks no layer.
+    UsageError
+        When the vocabulary has no mammographic concept.
     """
     name = material.name(run)
     table = chosen(material.comparison.layers, layers)
@@ -78,6 +81,8 @@ def coverage(material: Material, run: str | None = None, layers: Sequence[str] =
     neurons = table[table["run"] == name].set_index("layer").loc[shown, "neurons"]
     said = material.comparison.concepts
     said = _in_order(said[said["run"] == name], material)
+    if not len(said):
+        raise UsageError(f"the vocabulary of {name} has no mammographic concept", "mcd score RUN --concepts birads")
     by_concept = level == "concept" or (level == "auto" and len(said) <= _ROWS)
     found = _carried(material, name, shown, said["concept"].tolist())
     rows = _concepts(said, found, neurons.to_numpy(float)) if by_concept else _categories(said, found)

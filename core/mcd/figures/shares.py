@@ -34,6 +34,8 @@ from mcd.figures.palette import colours_of
 __all__ = ["above", "categories"]
 
 _LAYERS = 6
+_LEAST = 0.05
+"""Share that an axis reaches to at least: its ticks are whole per cents."""
 _BAR = 0.15
 """Inches that a bar takes."""
 
@@ -70,7 +72,7 @@ def above(material: Material, layers: Sequence[str] = (), threshold: Literal["q"
     down(panels[0], [name for name, _ in names], [count for _, count in names])
     panels[0].set_ylabel(NEURONS)
     panels[1].tick_params(axis="y", labelleft=False, length=0)
-    highest = max(axes.get_xlim()[1] for axes in panels)
+    highest = max(_LEAST, *(axes.get_xlim()[1] for axes in panels))
     for axes in panels:
         axes.set_xlim(0, min(1.0, highest))
         axes.set_xlabel("share of the layer's neurons")
@@ -161,12 +163,12 @@ def categories(
     runs = runs_of(table)
     longest = max(len(layers_of(table, run)) for run in runs)
     figure, panels = canvas(1.6 + longest * 0.18, 1, len(runs))
-    highest = min(1.0, 1.04 * float(table.groupby(["run", "layer"])["share"].sum().max()))
-    inch = max(highest, 0.01) / max(0.3, WIDTH / len(runs) - 1.2)  # of the axis, about
+    highest = max(_LEAST, min(1.0, 1.04 * float(table.groupby(["run", "layer"])["share"].sum().max())))
+    inch = highest / max(0.3, WIDTH / len(runs) - 1.2)  # of the axis, about
     for at, (axes, run) in enumerate(zip(panels, runs, strict=True)):
         _stacks(axes, table[table["run"] == run], shown, colours, material.comparison.layers, inch)
         axes.set_title(run)
-        axes.set_xlim(0, max(highest, 0.01))
+        axes.set_xlim(0, highest)
         axes.set_xlabel("share of neurons")
         if at and same_layers(table):
             axes.tick_params(axis="y", labelleft=False)

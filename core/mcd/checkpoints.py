@@ -6,7 +6,7 @@ import pickle
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
@@ -15,17 +15,20 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mcd.errors import CheckpointError, nearest
+from mcd.prefixes import Renaming, branches, fits, fitting_prefixes
 from mcd.unpickling import Foreign, ForeignCallError, plain, restricted_pickle
 
-__all__ = ["find_state_dict", "fit_state_dict", "load_weights", "read_checkpoint", "read_state_dict"]
+__all__ = ["check_finite", "find_state_dict", "fit_state_dict", "load_weights", "read_checkpoint", "read_state_dict"]
 
 _NESTED = ("state_dict", "model", "model_state_dict")
 _TORCH = (".pt", ".pth", ".tar", ".ckpt", ".bin")
 _SHOWN = 5
+_OFFERED = 4
 _AGAIN = "download it again"
 
 
-Renaming = Callable[[Iterable[str]], Mapping[str, str]]
+class _UnlikeError(CheckpointError):
+    """Names, shapes or types of the tensors are not the network's."""
 
 
 def load_weights(module: nn.Module, path: Path, *, rename: Renaming | None = None, prefix: str = "") -> None:
@@ -48,19 +51,32 @@ def load_weights(module: nn.Module, path: Path, *, rename: Renaming | None = Non
     CheckpointError
         When the file cannot be read, or with the missing, unexpected and misshapen tensors.
     """
-    state = read_state_dict(path)
-    state = _under(prefix, state, path) if prefix else _without_common_start(state, module, rename)
-    fit_state_dict(module, state, path, rename=rename)
+    whole = read_state_dict(path)
+    prefix = prefix.rstrip(".")
+    state = _under(prefix, whole) if prefix else _without_common_start(whole, module, rename)
+    if not state:
+        raise CheckpointError(f"{path} has no tensors under '{prefix}.'", _prefix_hint(prefix, whole, module, rename))
+    try:
+        fit_state_dict(module, state, path, rename=rename)
+    except _UnlikeError as error:
+        elsewhere = [] if fits(state, module, rename) else fitting_prefixes(whole, module, rename)
+        if elsewhere:
+            raise CheckpointError(error.message, _say_prefix(elsewhere)) from None
+        raise
 
 
-def _under(prefix: str, state: Mapping[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
-    start = prefix.rstrip(".") + "."
-    found = {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
-    if not found:
-        raise CheckpointError(
-            f"{path} has no tensors under '{start}'", nearest(prefix, {name.split(".")[0] for name in state})
-        )
-    return found
+def _under(prefix: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    start = prefix + "."
+    return {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
+
+
+def _prefix_hint(wrong: str, state: Mapping[str, torch.Tensor], module: nn.Module, rename: Renaming | None) -> str:
+    fitting = fitting_prefixes(state, module, rename)
+    return _say_prefix(fitting) if fitting else nearest(wrong, branches(state))
+
+
+def _say_prefix(prefixes: list[str]) -> str:
+    return f"the network's names begin after '{prefixes[0]}': prefix={'|'.join(prefixes[:_OFFERED])}"
 
 
 def _without_common_start(
@@ -91,7 +107,8 @@ def fit_state_dict(
     Raises
     ------
     CheckpointError
-        With the missing, unexpected and misshapen tensors; the network is unchanged then.
+        With the missing, unexpected and misshapen tensors, or the first with values that are no numbers; the network
+        is unchanged then.
     """
     if rename is not None:
         names = rename(state)
@@ -115,7 +132,7 @@ def fit_state_dict(
         if name in state and _kind(state[name]) != _kind(wanted[name]) and not name.endswith("num_batches_tracked")
     ]
     if missing or unexpected or misshapen or mistyped:
-        raise CheckpointError(
+        raise _UnlikeError(
             f"{path} does not fit {type(module).__name__} ({len(state)} tensors for {len(wanted)})"
             + _listed("missing", missing)
             + _listed("unexpected", unexpected)
@@ -123,6 +140,7 @@ def fit_state_dict(
             + _listed("of another type", mistyped),
             _advice(missing, unexpected, misshapen + mistyped),
         )
+    check_finite(module, state, path)
     module.load_state_dict(state, strict=False)
 
 
@@ -157,6 +175,42 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         As those two.
     """
     return find_state_dict(read_checkpoint(path), path)
+
+
+def check_finite(module: nn.Module, state: Mapping[str, object], source: object) -> None:
+    """Refuse weights that are no numbers: every activation after them would be none either.
+
+    Infinity is refused in parameters only: buffers hold it on purpose (attention masks).
+
+    Parameters
+    ----------
+    module
+        The network that they are for; it says which names are parameters.
+    source
+        Where they come from, for the message.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the first such tensor in the order of the network, and how many more there are.
+    """
+    parameters = {name for name, _ in module.named_parameters()}
+    bad: list[tuple[str, str]] = []
+    for name in module.state_dict():
+        tensor = state.get(name)
+        if not isinstance(tensor, torch.Tensor) or tensor.is_meta or _kind(tensor) == "whole-number":
+            continue
+        values = tensor.float() if tensor.element_size() == 1 else tensor  # torch asks this of no 8-bit floats
+        if values.isnan().any():
+            bad.append((name, "NaN"))
+        elif name in parameters and values.isinf().any():
+            bad.append((name, "infinity"))
+    if bad:
+        more = f", as have {len(bad) - 1} other tensors" if len(bad) > 1 else ""
+        raise CheckpointError(
+            f"{source}: {bad[0][0]} has {bad[0][1]} among its values{more}",
+            "training may have diverged: take an earlier checkpoint, or save and download this one again",
+        )
 
 
 def find_state_dict(found: object, path: Path) -> dict[str, torch.Tensor]:
@@ -266,9 +320,21 @@ def _unread(path: Path, error: Exception) -> CheckpointError:
             f"{path} is a TorchScript program, which mcd never executes",
             "where you trust the file: safetensors.torch.save_file(torch.jit.load(FILE).state_dict(), 'w.safetensors')",
         )
-    if "weights_only" in text or "WeightsUnpickler" in text:
-        return CheckpointError(f"{path} is no weights file that torch can read safely", _AGAIN)
-    return CheckpointError(f"{path} cannot be read as weights: {_reason(error)}", _AGAIN)
+    if isinstance(error, OSError | MemoryError):  # which say nothing of the content
+        return CheckpointError(f"{path} cannot be read as weights: {_reason(error)}")
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start[8:] == b"{":  # after eight bytes that count the header's
+        return CheckpointError(f"{path} is a safetensors file by its content", "rename it to .safetensors")
+    if start.startswith((b"PK\x03\x04", b"\x80")):  # zip, or the pickle of older versions
+        if "weights_only" in text or "WeightsUnpickler" in text:
+            return CheckpointError(f"{path} is no weights file that torch can read safely", _AGAIN)
+        reason = _reason(error).partition(". ")[0]
+        return CheckpointError(f"{path} cannot be read as weights, it is cut short or damaged: {reason}", _AGAIN)
+    return CheckpointError(
+        f"{path} is no file that torch.save wrote, whatever its name says",
+        f"if it should be one, {_AGAIN}; if it is of another program, save model.state_dict() with torch.save",
+    )
 
 
 def _holds_objects(path: Path, name: str) -> CheckpointError:
@@ -305,9 +371,7 @@ def _advice(missing: list[str], unexpected: list[str], misshapen: list[str]) -> 
     if all(name.split(".")[0] in heads for name in odd):
         return "only the head differs: set num_classes as in the file (0 for none)"
     if missing and unexpected and not misshapen:
-        starts = sorted({name.partition(".")[0] for name in unexpected})
-        return (
-            "the names differ: is it another architecture, or a network inside another one? "
-            f"Then say where: prefix={starts[0] if len(starts) == 1 else '|'.join(starts[:4])}"
-        )
+        inside = [name for name in unexpected if "." in name]
+        where = f" Then say where: prefix={'|'.join(branches(inside)[:_OFFERED])}" if inside else ""
+        return f"the names differ: is it another architecture, or a network inside another one?{where}"
     return "is it the weights of another architecture?"

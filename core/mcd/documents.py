@@ -18,7 +18,7 @@ import pydantic
 import yaml
 
 from mcd.errors import ConfigError, nearest
-from mcd.options import problem_line
+from mcd.options import causes, problem_line
 from mcd.toml_lines import line_of, toml_lines
 
 if TYPE_CHECKING:
@@ -283,17 +283,11 @@ def _wanted_as_text(document: Document, problems: Sequence[ErrorDetails]) -> Ite
 
 
 def _invalid(document: Document, model: type[pydantic.BaseModel], problems: Sequence[ErrorDetails]) -> ConfigError:
-    # a list whose only item is wrong is called too short as well
-    causes = [one for one in problems if one["type"] != "too_short" or not _inside(one["loc"], problems)]
-    ordered = sorted(causes, key=lambda problem: document.line(problem["loc"]) or 0)
+    ordered = sorted(causes(problems), key=lambda problem: document.line(problem["loc"]) or 0)
     lines = [f"{document._at(problem['loc'])}: {_sentence(problem, model)}" for problem in ordered]
     if len(lines) == 1:
         return ConfigError(lines[0])
     return ConfigError(f"{document.source} has {len(lines)} problems:\n" + "\n".join(f"  {line}" for line in lines))
-
-
-def _inside(loc: Location, problems: Sequence[ErrorDetails]) -> bool:
-    return any(len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in problems)
 
 
 def _sentence(problem: ErrorDetails, model: type[pydantic.BaseModel]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args, get_origin
 
 import pydantic
@@ -13,7 +13,7 @@ from mcd.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["Options", "Settings", "describe_options", "parse_pairs", "validate_options"]
+__all__ = ["Options", "Settings", "causes", "describe_options", "parse_pairs", "validate_options"]
 
 
 class Settings(pydantic.BaseModel):
@@ -102,10 +102,23 @@ def validate_options(cls: type[OptionsT], values: Mapping[str, object], where: s
     try:
         return cls.model_validate(dict(values))
     except pydantic.ValidationError as error:
-        problems = [problem_line(problem, cls) for problem in error.errors(include_url=False)]
+        problems = [problem_line(problem, cls) for problem in causes(error.errors(include_url=False))]
         first = problems[0] if len(problems) == 1 else "\n".join(f"  {line}" for line in problems)
         joint = ": " if len(problems) == 1 else ":\n"
         raise ConfigError(f"{where}{joint}{first}", "see its settings with: mcd plugins show NAME") from None
+
+
+def causes(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Return the problems without those that follow from others: a list whose only item is wrong counts as too short.
+
+    Both sorts come from one validation; what is left can be mended one by one.
+    """
+    inner = [one["loc"] for one in problems]
+
+    def whole(at: tuple[int | str, ...]) -> bool:
+        return not any(len(loc) > len(at) and loc[: len(at)] == at for loc in inner)
+
+    return [one for one in problems if one["type"] != "too_short" or whole(one["loc"])]
 
 
 def problem_line(problem: ErrorDetails, cls: type[pydantic.BaseModel]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -22,18 +23,20 @@ from mcd.api.model import ModelLoader, Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
-from mcd.errors import PluginLoadError, UsageError
+from mcd.errors import PluginLoadError, UnknownNameError, UsageError
+from mcd.files import check_folder
 from mcd.pooling import Pooling
 from mcd.prepared import Prepared, PreparedTarget
 from mcd.privacy import paths_in
 from mcd.resolve import created, names_function, resolve_options, resolve_recipe, resolved_choice
 from mcd.study import Choice, DissectorChoice, ModelChoice, Study
-from mcd.vocabularies.loading import load_concepts, names_file, split_choices
+from mcd.vocabularies.loading import load_concepts, means_file, names_file, split_choices
 
 if TYPE_CHECKING:
+    from mcd.dissection import Dissection
     from mcd.host import PluginHost
 
-__all__ = ["DatasetLike", "Preparer", "ScorerLike", "prepare"]
+__all__ = ["DatasetLike", "Preparer", "ScorerLike", "found_again", "prepare"]
 
 ComponentT = TypeVar("ComponentT", bound=Configured)
 DatasetLike = Choice | Dataset | TorchDataset[object]
@@ -44,7 +47,13 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
     """Create every component of a study.
 
     Several models, or dissectors, get a folder each inside ``output``, named after them.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When a component cannot be created, or ``output`` cannot be a folder.
     """
+    check_folder(output)
     preparer = Preparer(host)
     scorer, scorer_choice = preparer.scorer(study.scorer)
     concepts, concept_choices = preparer.concepts(study.concepts)
@@ -115,7 +124,8 @@ class Preparer:
     def _note(self, kind: Kind, choice: Choice) -> None:
         offer = self.host.find(kind, choice.plugin.partition(":")[0])
         record = next(one for one in self.host.plugins if one.name == offer.plugin)
-        self.plugins[f"{kind.label} {offer.component.name}"] = f"{record.distribution} {record.version}".strip()
+        origin = f"{record.distribution} {record.version}".strip() or f"plugin '{record.name}'"  # a file, without place
+        self.plugins[f"{kind.label} {offer.component.name}"] = origin
 
     def target(self, model: ModelChoice | Target | nn.Module) -> tuple[Target, ModelChoice]:
         """Return a target, and the choice that the manifest records."""
@@ -193,7 +203,33 @@ class Preparer:
         each = split_choices(choices)
         self.paths.update(choice.plugin for choice in each if names_file(choice.plugin))
         found = [load_concepts(self.host, choice.plugin, choice.options) for choice in each]
+        for choice in each:
+            if not means_file(self.host, choice.plugin):
+                self._note(Kind.CONCEPTS, choice)
         return (found[0] if len(found) == 1 else join(found)), each
+
+
+@contextmanager
+def found_again(run: Dissection, preparer: Preparer | None = None) -> Iterator[Preparer]:
+    """Give what makes the parts of a stored run again, by the names in its study.
+
+    ``preparer`` is one that is used for other parts as well.
+
+    Raises
+    ------
+    UnknownNameError
+        When a part is not found; the hint says which plugin the run took it from, as far as its manifest tells.
+    """
+    try:
+        yield preparer or Preparer(run.host)
+    except UnknownNameError as error:
+        offered = {f"{kind.label} {offer.component.name}" for kind in Kind for offer in run.host.offers(kind)}
+        gone = {origin or "a plugin file" for part, origin in run.manifest.plugins.items() if part not in offered}
+        if not gone:
+            raise
+        hint = f"the run took it from {' or '.join(sorted(gone))}: install it, or give --plugin-file FILE.py"
+        rest = error.hint.splitlines()[1:]  # what names are near is left out: the study has the right one
+        raise UnknownNameError(error.message, "\n".join([hint, *rest])) from None
 
 
 def _object(value: object) -> Choice:

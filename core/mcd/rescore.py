@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mcd.api.base import digest
+from mcd.api.concepts import ConceptSet
 from mcd.api.dissector import Dissector
+from mcd.api.scorer import Scorer
 from mcd.calibration.settings import Calibration
 from mcd.clock import Clock
 from mcd.controls import RANDOM_DISSECTOR
@@ -17,10 +19,11 @@ from mcd.dissection import Dissection, read_study, write_study
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.events import RunFinished, RunStarted
 from mcd.extraction.networks import fingerprint, pick_device
+from mcd.files import check_folder
 from mcd.labelling import Labeller
 from mcd.manifest import Manifest
 from mcd.material import bound, gather
-from mcd.prepare import Preparer
+from mcd.prepare import Preparer, found_again
 from mcd.privacy import recorded
 from mcd.study import Choice, DissectorChoice, Study
 from mcd.texts import TextEncoder
@@ -60,16 +63,15 @@ def rescore(
     start = time.perf_counter()
     store = dissection.folder / dissection.manifest.store.folder
     study = Study.model_validate(read_study(dissection.folder, dissection.manifest))
-    if scorer is None:
-        options = {**study.scorer.options, **(scorer_options or {})}
-        scorer = Choice.model_validate({"plugin": study.scorer.plugin, "options": options})
     host = dissection.host
     preparer = Preparer(host)
-    made, scorer_choice = preparer.scorer(scorer)
-    chosen = tuple(concepts) or study.concepts
-    if chosen[0].plugin == "object":
-        raise UsageError("the run's concepts were given in Python; they have no name", "give --concepts NAME|FILE")
-    concept_set, chosen = preparer.concepts(chosen)
+    if scorer is None:
+        made, scorer_choice = _own_scorer(dissection, preparer, study.scorer, scorer_options or {})
+    else:
+        made, scorer_choice = preparer.scorer(scorer)
+    concept_set, chosen = (
+        preparer.concepts(concepts) if concepts else _own_concepts(dissection, preparer, study.concepts)
+    )
     made.check(dissection.manifest.images)
     wording = prompts or study.prompts
     names = [made.name, concept_set.name]
@@ -120,11 +122,31 @@ def rescore(
     return Dissection(folder, manifest, results, host)
 
 
+def _own_scorer(
+    dissection: Dissection, preparer: Preparer, own: Choice, options: Mapping[str, object]
+) -> tuple[Scorer, Choice]:
+    if own.plugin == "object":
+        raise UsageError("the run's scorer was given in Python; it has no name", "give --scorer NAME")
+    choice = Choice.model_validate({"plugin": own.plugin, "options": {**own.options, **options}})
+    with found_again(dissection, preparer):
+        return preparer.scorer(choice)
+
+
+def _own_concepts(
+    dissection: Dissection, preparer: Preparer, own: Sequence[Choice]
+) -> tuple[ConceptSet, tuple[Choice, ...]]:
+    if own[0].plugin == "object":
+        raise UsageError("the run's concepts were given in Python; they have no name", "give --concepts NAME|FILE")
+    with found_again(dissection, preparer):
+        return preparer.concepts(own)
+
+
 def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")
 
 
 def _open(folder: Path) -> None:
+    check_folder(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / "labels.parquet").exists():
         raise UsageError(f"{folder} is not empty and holds no labels of mcd", "choose another --output")
     try:
@@ -147,7 +169,8 @@ def _same_dissector(preparer: Preparer, choice: DissectorChoice, dissection: Dis
         )
     if choice.plugin == "object":
         raise DataError("the run's dissector was a Python object; new concepts cannot be encoded", "run mcd.dissect")
-    dissector, _ = preparer.dissector(choice)
+    with found_again(dissection, preparer):
+        dissector, _ = preparer.dissector(choice)
     print_now = digest(dissector.fingerprint(), fingerprint(dissector.module))
     if print_now != dissection.manifest.fingerprints["dissector"]:
         raise DataError(

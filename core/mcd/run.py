@@ -13,14 +13,14 @@ import pydantic
 import torch
 
 from mcd.api.base import digest
-from mcd.api.dataset import Sample
+from mcd.api.dataset import Dataset, Sample
 from mcd.api.dissector import Dissector
 from mcd.api.model import Target
 from mcd.api.reporter import Reporter
 from mcd.clock import Clock
 from mcd.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, controlled
 from mcd.dissection import PROBE_MAP, Dissection, write_probe_map
-from mcd.errors import MCDError, StoreError, UsageError
+from mcd.errors import DataError, MCDError, StoreError, UsageError
 from mcd.events import (
     RunFailed,
     RunFinished,
@@ -118,6 +118,9 @@ class _Run:
         for dissector in prepared.dissectors:
             if dissector.caution:
                 self.clock.warn(dissector.caution)
+        own = type(prepared.dataset).mask is Dataset.mask
+        if own and prepared.dataset.has_masks and any(target.pooling.masked for target in prepared.targets):
+            self.clock.warn("the data set brings no breast masks: where the breast is was found in the pixels")
         if self.cache is not None and self.cache.problem:
             self.clock.warn(f"nothing is kept in the cache: {self.cache.problem}")
         for model, target in enumerate(prepared.targets):
@@ -157,10 +160,12 @@ class _Run:
 
     def _probe(self) -> ProbeSet:
         study = self.study
-        return look_at(
+        probe = look_at(
             self.prepared.dataset, study.selection, self.clock, on_error=study.on_error,
             keep_identifiers=study.keep_identifiers,
         )  # fmt: skip
+        _several(len(probe.samples))
+        return probe
 
     def _encoder(self, folder: Path, number: int) -> TextEncoder:
         dissector = self.prepared.dissectors[number]
@@ -294,6 +299,7 @@ class _Run:
         lost = f"{len(failed)} images could not be decoded and are left out; the probe map says which and why"
         if failed and lost not in self.clock.warnings:  # said once, whatever models there are
             self.clock.warn(lost)
+        _several(len(rows))
         self.prepared.scorer.check(len(rows))
         write_probe_map(pair.folder / PROBE_MAP, probe, dict(failed))
         manifest.store.shards = shards
@@ -352,6 +358,11 @@ class _Run:
             table = controlled(results.labels, labeller, dissection, runs)
             advanced(1)
         return replace(results, controls=table)
+
+
+def _several(images: int) -> None:
+    if images == 1:
+        raise DataError("one image cannot tell neurons apart", "give a probe set of more images")
 
 
 def write_reports(dissection: Dissection, reporters: Sequence[Reporter]) -> None:

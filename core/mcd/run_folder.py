@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mcd.dissection import PRIVATE, read_study, write_study
 from mcd.errors import StoreError, UsageError
+from mcd.files import check_folder
 from mcd.manifest import FILE, Manifest
 from mcd.study import Study
 
@@ -31,8 +32,7 @@ def open_folder(folder: Path, study: Study) -> None:
     StoreError
         When it cannot be made or written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"output {folder} is a file", "choose another --output")
+    check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         strangers = [path.name for path in folder.iterdir() if not path.name.startswith(".")]

@@ -21,7 +21,7 @@ from mcd.dissection import Dissection, read_study
 from mcd.errors import DataError, ImageError
 from mcd.extraction.maps import MapStore
 from mcd.parallel import in_processes
-from mcd.prepare import Preparer
+from mcd.prepare import found_again
 from mcd.study import Study
 
 __all__ = ["Sight", "data_set_of", "same_samples", "sight_of", "thumbnails"]
@@ -69,15 +69,16 @@ def sight_of(dissection: Dissection) -> Sight:
     study = _study_of(dissection)
     store = dissection.folder / dissection.manifest.store.folder
     wanted = MapStore(store, dissection.manifest.store.maps).preprocessing()
-    preparer = Preparer(dissection.host)
-    recipe, _ = preparer.recipe(study.recipe)
+    with found_again(dissection) as preparer:
+        recipe, _ = preparer.recipe(study.recipe)
     if recipe is not None and recipe.model_dump(mode="json") != dissection.manifest.preprocessing.get("recipe"):
         raise DataError("the recipe of the run cannot be made again as it was")
     own = Preprocessing()
     with contextlib.suppress(pydantic.ValidationError):  # settings that only a class of its own has
         own = Preprocessing.model_validate(dissection.manifest.preprocessing["target"])
     if own.fingerprint() != wanted and study.models[0].plugin != "object":
-        own = preparer.target(study.models[0])[0].preprocessing
+        with found_again(dissection) as preparer:
+            own = preparer.target(study.models[0])[0].preprocessing
     if own.fingerprint() != wanted:
         raise DataError("the preprocessing of the run's target cannot be made again as it was")
     return Sight(recipe, own)
@@ -94,7 +95,8 @@ def data_set_of(dissection: Dissection) -> Dataset:
     study = _study_of(dissection)
     if study.dataset.plugin == "object":
         raise DataError("the run's data set was a Python object: its images cannot be found again")
-    return Preparer(dissection.host).dataset(study.dataset)[0]
+    with found_again(dissection) as preparer:
+        return preparer.dataset(study.dataset)[0]
 
 
 def _study_of(dissection: Dissection) -> Study:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,8 +89,9 @@ def test_scorers_side_by_side(runs: Path, tmp_path: Path, mcd_command: Callable[
     assert layers["same"].item() == pytest.approx(table["same"].mean())
 
 
-def test_a_run_agrees_with_itself(runs: Path, mcd_command: Callable[..., Outcome]) -> None:
-    done = mcd_command("compare", runs / "a", runs / "a")
+def test_a_run_agrees_with_its_copy(runs: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
+    shutil.copytree(runs / "a", tmp_path / "copy")
+    done = mcd_command("compare", runs / "a", tmp_path / "copy")
     assert done.code == 0, done.err
     assert "100.0%" in done.out
     assert "different categories" not in done.out

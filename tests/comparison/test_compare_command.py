@@ -235,6 +235,12 @@ def test_what_cannot_be_compared_is_refused(runs: Path, tmp_path: Path) -> None:
         asked(*mute)
 
 
+def test_a_run_is_not_compared_with_itself(runs: Path, mcd_command: Callable[..., Outcome]) -> None:
+    done = mcd_command("compare", runs / "tuned", runs / "phantom-mammo" / ".." / "tuned")
+    assert (done.code, done.out) == (2, "")
+    assert "is given twice" in done.err
+
+
 def test_a_scoring_that_was_saved_is_read_as_what_it_is(runs: Path, tmp_path: Path) -> None:
     scored = rescore(load(runs / "tuned"), output=tmp_path / "scored", scorer_options={"top_k": 20})
     saved = describe([load(scored.save(tmp_path / "saved"))], Settings(resamples=0))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import PIL.Image
 import pytest
 from click.testing import CliRunner
 
@@ -24,7 +25,8 @@ def concept(term: str, *synonyms: str) -> Concept:
 
 def row(table: pd.DataFrame, term: str) -> tuple[int, int, int, int]:
     found = table[table["concept"] == term].iloc[0]
-    return int(found["positives"]), int(found["negatives"]), int(found["unknown"]), int(found["patients"])
+    patients = -1 if found["patients"] is pd.NA else int(found["patients"])
+    return int(found["positives"]), int(found["negatives"]), int(found["unknown"]), patients
 
 
 def test_findings_have_three_states_and_patients_count_once() -> None:
@@ -43,6 +45,12 @@ def test_findings_have_three_states_and_patients_count_once() -> None:
     assert row(table, "cyst") == (0, 0, 5, 0)
 
 
+def test_patients_that_nobody_knows_are_not_none() -> None:
+    table = coverage([Sample("1", findings={"mass": True}), Sample("2")], [concept("mass"), concept("cyst")])
+    assert table["patients"].isna().all()
+    assert [one["patients"] for one in json.loads(table.to_json(orient="records"))] == [None, None]
+
+
 def test_each_image_says_of_each_concept_what_is_known() -> None:
     samples = [Sample("1", findings={"mass": True, "cyst": False}), Sample("2")]
     known = presence(samples, [concept("cyst"), concept("mass"), concept("hat")])
@@ -58,7 +66,7 @@ def test_a_finding_speaks_for_a_term_or_a_synonym_in_any_spelling() -> None:
 
 def test_one_label_that_says_yes_is_enough() -> None:
     samples = [Sample("1", findings={"lump": True, "mass": False})]
-    assert row(coverage(samples, [concept("mass", "lump")]), "mass") == (1, 0, 0, 0)
+    assert row(coverage(samples, [concept("mass", "lump")]), "mass")[:3] == (1, 0, 0)
 
 
 def test_what_is_known_of_the_image_speaks_too() -> None:
@@ -115,8 +123,21 @@ def test_the_command_counts_by_the_labels_of_a_data_set() -> None:
     done = CliRunner().invoke(group, ["coverage", "birads", *flags], obj=State())
     assert done.exception is None, done.output
     assert "10 images show" in done.output
+    assert max(map(len, done.output.splitlines())) <= 80
     counted = [line.split() for line in done.output.splitlines() if line.startswith("right craniocaudal view")]
     assert counted == [["right", "craniocaudal", "view", "5", "5", "0", "5"]]
     done = CliRunner().invoke(group, ["coverage", "birads", *flags, "--json"], obj=State())
     rows = {one["concept"]: one for one in json.loads(done.output)}
     assert rows["right mediolateral oblique view"]["negatives"] == 10
+
+
+def test_the_command_shows_a_dash_for_patients_that_are_not_known(tmp_path: Path) -> None:
+    class State:
+        host = PluginHost.discover()
+
+    PIL.Image.new("L", (8, 8), 9).save(tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text("path,mass\na.png,1\n")
+    flags = ["--dataset", f"csv:{tmp_path / 'table.csv'}", "--dataset-arg", "findings=mass"]
+    done = CliRunner().invoke(group, ["coverage", "birads", *flags], obj=State())
+    assert done.exception is None, done.output
+    assert ["mass", "1", "0", "0", "–"] in [line.split() for line in done.output.splitlines()]

@@ -76,8 +76,11 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
     [
         ("w.pth", b"", "is empty"),
         ("w.pth", b"<!DOCTYPE html><html>404</html>", "is a web page"),
-        ("w.pth", b"PK\x03\x04 cut short", "cannot be read as weights|no weights file"),
-        ("w.pth", b"anything else", "no weights file|cannot be read"),
+        ("w.pth", b"PK\x03\x04 cut short", "cannot be read as weights, it is cut short or damaged"),
+        ("w.pth", b"\x80\x02 cut short", "it is cut short or damaged|no weights file"),
+        ("w.pth", b"anything else", "is no file that torch.save wrote, whatever its name says"),
+        ("w.pth", bytes(range(101, 256)), "is no file that torch.save wrote, whatever its name says"),
+        ("w.pth", b"\x40" + bytes(7) + b'{"w":{"dtype":"F32"}}', "is a safetensors file by its content"),
         ("w.safetensors", b"anything else", "no whole safetensors file"),
     ],
 )
@@ -117,10 +120,60 @@ def test_a_wrapped_network_is_found_by_what_all_names_begin_with_or_by_its_prefi
     torch.save(more, tmp_path / "more.ckpt")
     with pytest.raises(CheckpointError) as caught:
         load_weights(net(), tmp_path / "more.ckpt")
-    assert "prefix=head|model" in caught.value.hint
+    assert caught.value.hint.endswith("prefix=model")
     for prefix in ("model", "model."):
         again = net()
         load_weights(again, tmp_path / "more.ckpt", prefix=prefix)
         torch.testing.assert_close(again.state_dict()["0.weight"], state["0.weight"])
     with pytest.raises(CheckpointError, match=r"no tensors under 'modle\.'"):
         load_weights(net(), tmp_path / "more.ckpt", prefix="modle")
+
+
+@pytest.mark.parametrize("prefix", ["", "model", "model.head", "model.bckbone", "backbone"])
+def test_where_the_network_lies_in_a_checkpoint_is_offered_in_full(prefix: str, tmp_path: Path) -> None:
+    inside = {f"model.backbone.{name}": one for name, one in weights().items()}
+    torch.save({"state_dict": {**inside, "model.head.weight": torch.rand(2, 2)}}, tmp_path / "w.ckpt")
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(net(), tmp_path / "w.ckpt", prefix=prefix)
+    assert caught.value.hint.endswith("prefix=model.backbone")
+    load_weights(net(), tmp_path / "w.ckpt", prefix="model.backbone")
+
+
+def test_another_architecture_is_told_where_the_names_part(tmp_path: Path) -> None:
+    torch.save({"model.trunk.stem.weight": torch.rand(2), "model.head.weight": torch.rand(2)}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(net(), tmp_path / "w.pth")
+    assert "prefix=model.head|model.trunk" in caught.value.hint
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(net(), tmp_path / "w.pth", prefix="model.trnk")
+    assert "did you mean 'model.trunk'" in caught.value.hint
+
+
+def test_another_head_is_no_matter_of_prefixes(tmp_path: Path) -> None:
+    """Even where a second network of the file would fit as well."""
+    state = {f"{at}.{name}": one for at in ("student", "teacher") for name, one in weights().items()}
+    del state["student.2.bias"]
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"1 missing: 2\.bias") as caught:
+        load_weights(net(), tmp_path / "w.pth", prefix="student")
+    assert "prefix" not in caught.value.hint
+
+
+@pytest.mark.parametrize(("name", "value"), [("2.weight", "NaN"), ("1.bias", "infinity"), ("1.running_var", "NaN")])
+def test_weights_that_are_no_numbers_are_refused_by_name(name: str, value: str, tmp_path: Path) -> None:
+    state, module = weights(), net()
+    before = {one: tensor.clone() for one, tensor in module.state_dict().items()}
+    state[name].view(-1)[1] = float("nan" if value == "NaN" else "inf")
+    state["2.bias"][0] = float("nan")
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(module, tmp_path / "w.pth")
+    assert f"{name} has {value} among its values, as have 1 other tensors" in caught.value.message
+    assert all(torch.equal(tensor, before[one]) for one, tensor in module.state_dict().items())
+
+
+def test_infinity_in_a_buffer_is_a_mask(tmp_path: Path) -> None:
+    module = net()
+    module.register_buffer("mask", torch.tensor([0.0, float("-inf")]))
+    torch.save(module.state_dict(), tmp_path / "w.pth")
+    load_weights(module, tmp_path / "w.pth")

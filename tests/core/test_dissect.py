@@ -194,6 +194,14 @@ def test_another_run_in_the_folder_is_said_before_computing(tmp_path: Path) -> N
         dissect(output=tmp_path / "file")
 
 
+def test_one_image_tells_nothing_and_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    net = Net()
+    with pytest.raises(DataError, match="one image cannot tell neurons apart"):
+        dissect(model=net, limit=1, output=tmp_path / "run")
+    assert not (tmp_path / "run" / "activations").exists()
+    assert dissect(limit=2).manifest.images == 2
+
+
 def test_blank_and_broken_images_are_named_or_left_out(tmp_path: Path) -> None:
     images = Patches()
     images.images[3] = 0.5

@@ -141,6 +141,36 @@ def test_an_ambiguous_map_is_refused_instead_of_guessed() -> None:
     assert "either order of the axes fits" in layer.reason
 
 
+class Turned(nn.Sequential):
+    """A chain whose own ``forward`` turns the axes: what it ends in says nothing."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = super().forward(x)
+        return out.permute(0, 2, 3, 1)
+
+
+def test_a_chain_is_read_as_the_convolution_in_which_it_ends() -> None:
+    """With as many channels as rows and columns, the geometry cannot tell."""
+
+    def convolution(into: int) -> nn.Conv2d:
+        return nn.Conv2d(into, 16, 1)
+
+    model = nn.Sequential(
+        nn.Sequential(convolution(3), nn.ReLU()),
+        nn.Sequential(nn.Sequential(convolution(16), nn.BatchNorm2d(16)), nn.GELU(), nn.Dropout()),
+        Turned(convolution(16), nn.ReLU()),
+        nn.Sequential(nn.Linear(16, 16), nn.ReLU()),
+        nn.Sequential(convolution(16), Permute(0, 2, 3, 1)),
+    )
+    layers = inspect_layers(model.eval(), torch.rand(2, 3, 16, 16))
+    found = {layer.name: layer.layout for layer in layers}
+    assert {name: found[name] for name in ("0", "1", "1.0")} == {"0": "NCHW", "1": "NCHW", "1.0": "NCHW"}
+    assert {found[name] for name in ("2", "3", "4")} == {None}
+    with pytest.raises(UsageError) as caught:
+        select_layers(["2"], layers, "chain")
+    assert caught.value.hint == "choose 2.0"
+
+
 def test_inspection_leaves_no_hooks_even_when_the_model_raises() -> None:
     model = Zoo().eval()
     with pytest.raises(RuntimeError):

@@ -316,3 +316,20 @@ def test_looking_around_imports_nothing_heavy(arguments: tuple[str, ...]) -> Non
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_mistyped_pooling_is_told_by_its_flag_and_nothing_else(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    done = mcd_command("dissect", *MODEL, *REST, "--dataset", "phantom", "--pooling", "avgg", cwd=tmp_path)
+    assert done.code == 2
+    assert done.err.splitlines()[0] == "error: --pooling avgg: there is no such pooling"
+    assert "did you mean 'avg'? There is: avg, cls, gem, masked-avg" in done.err
+    assert "Tuple" not in done.err
+    number = mcd_command("dissect", *MODEL, *REST, "--dataset", "phantom", "--pooling", "cls:3", cwd=tmp_path)
+    assert number.err == "error: --pooling cls:3: pooling cls takes no number, but got '3'\n"
+
+
+def test_an_output_that_is_a_file_is_refused_before_the_model_is_loaded(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    (tmp_path / "file").write_text("mine")
+    for output in ("file", "file/below"):
+        done = mcd_command("dissect", *MODEL, *REST, "--dataset", "images:nowhere", "-o", output, cwd=tmp_path)
+        assert (done.code, done.err) == (2, "error: file is a file\n  hint: choose another --output\n")

@@ -54,6 +54,22 @@ def test_a_folder_that_is_not_there(tmp_path: Path, mcd_command: Command) -> Non
     assert (done.code, "there is no folder" in done.err) == (4, True)
 
 
+def test_a_folder_of_another_kind_of_images_is_told_from_an_empty_one(tmp_path: Path, mcd_command: Command) -> None:
+    for number in range(3):
+        write_picture(tmp_path / "pngs" / f"{number}.png")
+    write_dicom(tmp_path / "dicoms" / "1.2.840.99")
+    (tmp_path / "empty").mkdir()
+    asked = {"pngs": "dicom", "dicoms": "images", "empty": "dicom"}
+    said = {at: mcd_command("data", "check", tmp_path / at, "--dataset", kind) for at, kind in asked.items()}
+    assert {done.code for done in said.values()} == {4}
+    text = {at: " ".join(done.err.split()) for at, done in said.items()}
+    assert f"no DICOM file in {tmp_path / 'pngs'}, but 3 PNG files" in text["pngs"]
+    assert "--dataset images" in text["pngs"]
+    assert f"no PNG, JPEG, TIFF, BMP or PGM file in {tmp_path / 'dicoms'}, but 1 other file" in text["dicoms"]
+    assert "--dataset dicom" in text["dicoms"]
+    assert f"no DICOM file in {tmp_path / 'empty'}: it holds no files" in text["empty"]
+
+
 RUN = ("dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--dissector", "phantom-clip",
        "--concepts", "phantom", "--scorer", "soft-wpmi:4", "--device", "cpu")  # fmt: skip
 

@@ -187,6 +187,25 @@ def test_a_masked_average_is_the_one_taken_by_hand(tmp_path: Path) -> None:
         torch.testing.assert_close(found.activations("stages.2")[row], expected, atol=1e-4, rtol=1e-4)
 
 
+def test_masks_that_are_found_in_the_pixels_are_said_to_be(
+    tmp_path: Path, shared: Path, mcd_command: Callable[..., Outcome]
+) -> None:
+    said = "the data set brings no breast masks: where the breast is was found in the pixels"
+    (tmp_path / "pngs").mkdir()
+    for path in sorted((shared / "data" / "dmid" / "images").glob("*.png"))[:5]:
+        (tmp_path / "pngs" / path.name).symlink_to(path)
+    given = ("dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--dissector", "phantom-clip",
+             "--concepts", "phantom", "--scorer", "soft-wpmi:2", "--device", "cpu")  # fmt: skip
+    for name, dataset, pooling, there in [
+        ("found", f"images:{tmp_path / 'pngs'}", "masked-avg", True),
+        ("unasked", f"images:{tmp_path / 'pngs'}", "avg", False),
+        ("brought", "phantom:5", "masked-avg", False),
+    ]:
+        done = mcd_command(*given, "--dataset", dataset, "--pooling", pooling, "-o", tmp_path / name)
+        assert done.code == 0, done.err
+        assert (said in mcd.load(tmp_path / name).manifest.warnings) == there
+
+
 def test_masks_are_refused_where_there_are_none(
     tmp_path: Path, shared: Path, mcd_command: Callable[..., Outcome]
 ) -> None:
@@ -201,4 +220,4 @@ def test_masks_are_refused_where_there_are_none(
     assert "breast masks" in done.err
     wrong = mcd_command("dissect", *MODEL, "--dissector", "phantom-clip", "--pooling", "meen", "-o", tmp_path / "run")
     assert wrong.code == 2
-    assert "there is no pooling 'meen'" in wrong.err
+    assert "--pooling meen: there is no such pooling" in wrong.err

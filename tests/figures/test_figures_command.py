@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
+import torch
 from tests.conftest import Outcome
 
 import mcd
@@ -29,6 +30,10 @@ scorer: {plugin: soft-wpmi, options: {top_k: 30}}
 calibration: {most_draws: 1000}
 device: cpu
 """
+
+
+def product(activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
+    return (activations - activations.mean(0)).T @ similarity
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +58,11 @@ def test_files_are_written_and_what_is_not_drawn_is_said(
     written = {path.name for path in (tmp_path / "a").iterdir()}
     assert written == {f"{name}.png" for name in
                        ("depth", "emergence", "above", "categories", "coverage", "null", "top-images")}  # fmt: skip
-    assert "not drawn: controls: phantom-mammo was run without controls" in done.out
-    assert "not drawn: specialisation: what changes takes two runs" in done.out
+    told = " ".join(done.out.split())
+    assert "not drawn: controls: phantom-mammo was run without controls" in told
+    assert "not drawn: specialisation: what changes takes two runs" in told
+    said = [line for line in (done.out + done.err).splitlines() if not line.startswith("written:")]
+    assert max(map(len, said)) <= 80
     again = mcd_command("figures", runs / "phantom-mammo", "-o", tmp_path / "b", "--bootstrap", 10)
     assert again.code == 0, again.err
     for name in written:
@@ -74,6 +82,31 @@ def test_only_some_in_another_format(runs: Path, tmp_path: Path, mcd_command: Ca
     unknown = mcd_command("figures", "nowhere", "-o", tmp_path, "--only", "dept")  # before anything is reckoned
     assert "did you mean 'depth'?" in unknown.err
     assert "--neuron LAYER:NUMBER" in mcd_command("figures", *both, "-o", tmp_path, "--neuron", "head").err
+
+
+def test_a_run_of_python_objects_is_told_what_figures_need(tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
+    mcd.dissect("phantom-mammo", layers="head", dissector="phantom-clip", dataset="phantom:5",
+                concepts=["mass", "cyst", "skin fold"], scorer=product, output=tmp_path / "run",
+                device="cpu")  # fmt: skip
+    done = mcd_command("figures", tmp_path / "run", "-o", tmp_path / "figures")
+    assert (done.code, "figures and comparisons find both again by name" in done.err) == (2, True)
+    assert "compare runs whose" not in done.err
+    reported = mcd_command("report", tmp_path / "run", "-o", tmp_path / "report")  # as it advises
+    assert reported.code == 0, reported.err
+
+
+@pytest.mark.parametrize("command", [("figures",), ("report",), ("compare",), ("score",)])
+def test_an_output_that_is_a_file_is_refused_at_once(
+    runs: Path, tmp_path: Path, mcd_command: Callable[..., Outcome], command: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    both = [runs / "phantom-general", runs / "phantom-mammo"]
+    for output in (tmp_path / "file", tmp_path / "file" / "below"):
+        done = mcd_command(*command, *(both[:1] if command == ("score",) else both), "-o", output)
+        assert (done.code, done.out) == (2, "")
+        assert f"{tmp_path / 'file'} is a file" in done.err
+        assert "choose another --output" in done.err
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_help_names_every_figure_and_needs_no_matplotlib(mcd_command: Callable[..., Outcome]) -> None:

@@ -104,7 +104,7 @@ def test_a_jpeg_cut_short_is_refused_when_it_is_read(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_images_is_said_at_once(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no images"):
+    with pytest.raises(DataError, match=r"no PNG, JPEG, TIFF, BMP or PGM file in .*: it holds no files"):
         len(folder(tmp_path))
     with pytest.raises(DataError, match="there is no folder"):
         len(folder(tmp_path / "nowhere"))

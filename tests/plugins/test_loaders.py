@@ -86,6 +86,11 @@ def target() -> mcd.Target:
 
 def wrong() -> int:
     return 3
+
+def diverged() -> nn.Module:
+    made = build()
+    made[0].bias.data[1] = float("nan")
+    return made
 """
 
 
@@ -112,6 +117,7 @@ def test_a_function_of_an_installed_package_makes_a_target() -> None:
         ("{}:biuld", UnknownNameError, "has no function 'biuld'"),
         ("{}:wrong", UsageError, "returned a int, not an nn.Module"),
         ("{}/none.py:build", UsageError, "there is no file"),
+        ("{}:diverged", CheckpointError, r"0\.bias has NaN among its values"),
     ],
 )
 def test_a_factory_that_is_none_is_told(factory: str, error: type[MCDError], message: str, tmp_path: Path) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pydantic
 
 from mcd.components import Kind
-from mcd.errors import ConfigError
-from mcd.options import problem_line
+from mcd.errors import ConfigError, nearest
+from mcd.options import causes, problem_line
+from mcd.pooling import POOLINGS
 from mcd.resolve import names_function, resolve_options, resolve_recipe, resolved_choice
 from mcd.study import Choice, DissectorChoice, ModelChoice, Study
 from mcd.vocabularies.loading import split_choices
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from mcd.host import PluginHost
 
 __all__ = ["checked_study"]
@@ -43,7 +46,7 @@ def checked_study(host: PluginHost, settings: Mapping[str, object], base: Path |
     try:
         study = Study.model_validate(dict(settings))
     except pydantic.ValidationError as error:
-        raise ConfigError("\n  ".join(problem_line(one, Study) for one in error.errors(include_url=False))) from None
+        raise _refusal(causes(error.errors(include_url=False))) from None
     kinds = {"dataset": Kind.DATASET, "scorer": Kind.SCORER}
     update: dict[str, object] = {}
     for name, kind in kinds.items():
@@ -64,6 +67,17 @@ def checked_study(host: PluginHost, settings: Mapping[str, object], base: Path |
         ModelChoice.model_validate(_explicit(host, Kind.MODEL, one, base).model_dump()) for one in study.models
     )
     return study.model_copy(update=update)
+
+
+def _refusal(problems: Sequence[ErrorDetails]) -> ConfigError:
+    """Return the error for settings that are not valid; a study file was validated before, so flags set them."""
+    for one in problems:
+        if one["loc"][-1:] == ("pooling",):
+            text = str(one["input"])
+            if text.partition(":")[0] not in POOLINGS:
+                return ConfigError(f"--pooling {text}: there is no such pooling", nearest(text, POOLINGS))
+            return ConfigError(f"--pooling {text}: {one['msg'].removeprefix('Value error, ')}")
+    return ConfigError("\n  ".join(problem_line(one, Study) for one in problems))
 
 
 def _explicit(host: PluginHost, kind: Kind, choice: Choice, base: Path | None) -> Choice:

@@ -62,6 +62,7 @@ def compare(
     from mcd.comparison.alignment import Alignment
     from mcd.comparison.changes import Matching
     from mcd.dissection import load
+    from mcd.files import check_folder
 
     settings = Settings(
         align=_mapping(pairs) if pairs else cast("Alignment", align),
@@ -71,6 +72,8 @@ def compare(
         seed=seed,
         top=top,
     )
+    if output is not None:
+        check_folder(output)
     host = ctx.ensure_object(State).host
     found = compared([load(run, host) for run in runs], settings)
     if as_json:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from string import ascii_lowercase
-from textwrap import fill
 
 import click
 import pandas as pd
 
-from mcd.cli.tables import print_table
+from mcd.cli.tables import print_table, say
 from mcd.comparison.changes import KINDS, Changes
 from mcd.comparison.comparing import AgreementOf, Comparison
 from mcd.comparison.layers import ALL
@@ -28,9 +27,9 @@ def print_comparison(found: Comparison) -> None:
         reference = " (the reference)" if not number and not found.agreements else ""
         click.echo(f"{letter}: {name}{reference}")
     for line in found.heading.lines():
-        _say(line)
+        say(line)
     for note in found.notes:
-        _say(f"note: {note}")
+        say(f"note: {note}")
     for one in found.agreements:
         _agreement(one, letters)
     if len(found.layers):
@@ -44,10 +43,6 @@ def print_comparison(found: Comparison) -> None:
 
 def _letters() -> list[str]:
     return [*ascii_lowercase, *(a + b for a in ascii_lowercase for b in ascii_lowercase)]
-
-
-def _say(text: str) -> None:
-    click.echo(fill(text, 79, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
 
 
 def _title(text: str) -> None:
@@ -87,7 +82,7 @@ def _layers(found: Comparison, letters: Mapping[str, str]) -> None:
     header = ("layer", "", "neurons", "above", "share", "m/other", "terms", "mean z")
     print_table(header, rows, right=header[2:])
     breast = float(table["vocabulary_mammographic"].iloc[0])
-    _say(f"m/other: mammographic or not ({breast:.0%} of the vocabulary is); terms: different concepts; mean z: of "
+    say(f"m/other: mammographic or not ({breast:.0%} of the vocabulary is); terms: different concepts; mean z: of "
          "all first concepts; in brackets: 95 % over patients")  # fmt: skip
 
 
@@ -138,7 +133,7 @@ def _rule(found: Comparison, letters: Mapping[str, str]) -> None:
     ]  # fmt: skip
     header = ("layer", "", "neurons", "mean score", "threshold", "kept", "m/other")
     print_table(header, rows, right=header[2:])
-    _say("The published rule tests nothing: it keeps almost half of the neurons that respond to nothing.")
+    say("The published rule tests nothing: it keeps almost half of the neurons that respond to nothing.")
 
 
 def _changes(found: Changes, letters: Mapping[str, str]) -> None:
@@ -152,7 +147,7 @@ def _changes(found: Changes, letters: Mapping[str, str]) -> None:
     if total["low"].notna().any():
         for kind in KINDS[:-1]:
             row = total.loc[kind]
-            _say(f"{kind}: {row['neurons']} of {row['pairs']} neurons ({row['low']:.0f} to {row['high']:.0f})")
+            say(f"{kind}: {row['neurons']} of {row['pairs']} neurons ({row['low']:.0f} to {row['high']:.0f})")
     for table, level in ((found.categories, "categories"), (found.concepts, "concepts")):
         for title, part in (
             ("specialise", table[table["change"] > 0].head(_LISTED // 2)),
@@ -186,14 +181,15 @@ def _concepts(found: Comparison, letters: Mapping[str, str]) -> None:
         own = table[(table["run"] == run) & (table["answer"] == ANSWERS[1])]
         if len(own):
             click.echo(f"\nunder-represented in {letter}\n")
-            rows = [[str(row["concept"]), str(row["positives"]), str(row["patients"]), f"{row['detectable_auroc']:g}"]
+            rows = [[str(row["concept"]), str(row["positives"]), str(row["patients"]).replace("-1", "–"),
+                     f"{row['detectable_auroc']:g}"]
                     for row in _records(own.head(_LISTED))]  # fmt: skip
             header = ("concept", "images", "patients", "AUROC seen")
             print_table(header, rows, right=header[1:])
             if len(own) > _LISTED:
                 click.echo(f"and {len(own) - _LISTED} more")
     click.echo()
-    _say("under-represented: a neuron that tells its images from others by the AUROC named would have been seen, four "
+    say("under-represented: a neuron that tells its images from others by the AUROC named would have been seen, four "
          "times in five. could not be shown: no image of it, or the dissector does not tell them apart. not known: "
          "the data set does not say where it is.")  # fmt: skip
 
@@ -203,7 +199,7 @@ def _agreement(one: AgreementOf, letters: Mapping[str, str]) -> None:
     first, second = letters[one.a], letters[one.b]
     _title(f"{first} and {second}")
     header = ("neurons", "same", f"first {found.top}", "ranks")
-    _say(f"same: their first concept; first {found.top}: share that both name; ranks: correlation")
+    say(f"same: their first concept; first {found.top}: share that both name; ranks: correlation")
     click.echo()
     for column, title in (("layer", "layer"), ("category_a", f"category by {first}")):
         rows = [[str(row[column]), str(row["neurons"]), f"{row['same']:.1%}", f"{row['overlap']:.1%}",

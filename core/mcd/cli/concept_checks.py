@@ -190,7 +190,7 @@ def coverage(
     """Count the images that show each concept.
 
     \b
-    mcd concepts coverage birads --dataset vindr:DIR
+    mcd concepts coverage birads --dataset vindr-mammo:DIR
 
     The labels of the data set are counted; no image is read. A concept that no image is said to show can still be
     shown: most data sets name few findings.
@@ -216,12 +216,15 @@ def coverage(
 
 
 def _print_coverage(concepts: ConceptSet, table: pd.DataFrame, images: int) -> None:
+    import pandas as pd
+
     from mcd.cli.tables import print_table
 
     told = table[(table["positives"] > 0) | (table["negatives"] > 0)]
-    rows = [[str(value) for value in row] for row in told.itertuples(index=False)]
+    rows = [["–" if value is pd.NA else str(value) for value in row] for row in told.itertuples(index=False)]
     if rows:
-        print_table(list(table.columns), rows, right=tuple(table.columns[1:]))
+        header = ("concept", "shown", "absent", "unknown", "patients")  # short: terms are long, and 80 columns few
+        print_table(header, rows, right=header[1:])
         click.echo()
     broad = [concept.broad_category for concept in concepts.concepts]
     for name, part in table.groupby(broad, sort=False):

@@ -53,6 +53,7 @@ def figures(
     from typing import cast
 
     from mcd.calibration.thresholds import PublishedRule
+    from mcd.cli.tables import say
     from mcd.comparison import Settings
     from mcd.comparison.changes import Matching
     from mcd.dissection import load
@@ -60,7 +61,7 @@ def figures(
     from mcd.figures import Drawn, Wanted, draw, figure_bytes, prepare
     from mcd.figures.catalogue import check_names
     from mcd.figures.drawing import Format
-    from mcd.files import write_atomically
+    from mcd.files import check_folder, write_atomically
 
     if not runs:
         raise UsageError("no run given", "mcd figures RUN -o DIR")
@@ -68,10 +69,11 @@ def figures(
     wanted = Wanted(layers, tuple(map(_neuron, neurons)), copy_images)
     settings = Settings(match=cast("Matching", match), rule=cast("PublishedRule | None", threshold),
                         resamples=bootstrap, seed=seed)  # fmt: skip
+    check_folder(output)
     host = ctx.ensure_object(State).host
     material = prepare([load(run, host) for run in runs], settings)
     for note in material.comparison.notes:
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     for one in draw(material, wanted, only):
         if isinstance(one, Drawn):
             path = output / f"{one.name}.{kind}"
@@ -81,7 +83,7 @@ def figures(
             raise one.reason
         else:
             hint = f" ({one.reason.hint})" if one.reason.hint else ""
-            click.echo(f"not drawn: {one.name}: {one.reason.message}{hint}")
+            say(f"not drawn: {one.name}: {one.reason.message}{hint}")
 
 
 def _neuron(text: str) -> tuple[str, int]:

@@ -40,15 +40,18 @@ def report(
     if len(runs) > 1 and output is None:
         raise UsageError("where a report on several runs goes is not said", "give --output DIR")
     from mcd.dissection import load
+    from mcd.files import check_folder
     from mcd.prepare import Preparer
     from mcd.study import Choice
 
+    folder = output if output is not None else runs[0] / "report"
+    if output is not None:
+        check_folder(output)
     host = ctx.ensure_object(State).host
     made = Preparer(host).reporters(
         [Choice.model_validate(one) for one in choices(reporters or (_DEFAULT,), reporter_arg, "--reporter-arg")]
     )
     found = [load(run, host) for run in runs]
-    folder = output if output is not None else runs[0] / "report"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

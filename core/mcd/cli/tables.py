@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from textwrap import fill
 
-__all__ = ["print_table"]
+import click
+
+__all__ = ["print_table", "say"]
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a sentence in 79 columns, on standard error where asked."""
+    click.echo(fill(text, 79, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False), err=err)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> None:

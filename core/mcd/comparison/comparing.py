@@ -169,6 +169,10 @@ def describe(runs: Sequence[Dissection], settings: Settings | None = None) -> Co
 
 def _same_neurons(runs: Sequence[Dissection]) -> bool:
     """Say whether runs are of the same neurons, having made sure that they may be laid side by side."""
+    folders = [one.folder.resolve() for one in runs]
+    twice = next((one.folder for at, one in enumerate(runs) if folders[at] in folders[:at]), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is given twice", "give each run once")
     same = len({one.manifest.fingerprints["target"] for one in runs}) == 1
     for other in runs[1:]:
         (check_same_neurons if same else check_comparable)(runs[0], other)

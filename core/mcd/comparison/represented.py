@@ -94,8 +94,8 @@ def represented(
 
     Columns: ``run``, ``concept``, ``category``, ``broad_category``, ``answer`` (one of `ANSWERS`), ``carriers``
     (neurons that respond to it above chance), ``first`` (those it is the first label of), ``positives`` and
-    ``negatives`` (images that say so; -1 where the probe map is not there), ``patients`` with positives,
-    ``detectable_auroc``, ``detectable_layer`` (see `detectable`).
+    ``negatives`` (images that say so; -1 where the probe map is not there), ``patients`` with positives (-1
+    also where the data set tells of none), ``detectable_auroc``, ``detectable_layer`` (see `detectable`).
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def _shown(table: pd.DataFrame, examiner: Examiner, examined: Sequence[Examined]
     samples = _samples(examiner.dissection)
     known = coverage(samples, vocabulary.concepts)
     for column in ("positives", "negatives", "patients"):
-        table[column] = known[column]
+        table[column] = known[column].fillna(-1).astype(int)
     told = (known["positives"] + known["negatives"]) > 0
     missing = (table["carriers"] == 0) & vocabulary.mammographic
     table.loc[missing & told, "answer"] = ANSWERS[2]

@@ -12,7 +12,7 @@ from mcd.api.scorer import Scorer
 from mcd.dissection import Dissection, read_study
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.material import Material, bound, gather
-from mcd.prepare import Preparer
+from mcd.prepare import found_again
 from mcd.scoring import score_layer
 from mcd.study import Study
 from mcd.texts import TextEncoder
@@ -26,7 +26,7 @@ class StoredScores:
     Raises
     ------
     UsageError
-        When scorer or concepts were Python objects, which a name cannot bring back.
+        When scorer or concepts were Python objects, which a name cannot bring back, or their plugin is not there.
     DataError
         When the concepts are no longer those of the run.
     """
@@ -37,12 +37,13 @@ class StoredScores:
         if study.scorer.plugin == "object" or study.concepts[0].plugin == "object":
             raise UsageError(
                 f"scorer or concepts of {dissection.folder} were given in Python; they have no name",
-                "compare runs whose scorer and concepts are plugins or files",
+                "figures and comparisons find both again by name: run it with plugins or files (WORDS.txt, "
+                "FILE.py:FUNCTION); mcd report needs no names",
             )
-        preparer = Preparer(dissection.host)
-        self.scorer: Scorer = preparer.scorer(study.scorer)[0]
         self.wording = study.prompts
-        self.concepts: ConceptSet = preparer.concepts(study.concepts)[0]
+        with found_again(dissection) as preparer:
+            self.scorer: Scorer = preparer.scorer(study.scorer)[0]
+            self.concepts: ConceptSet = preparer.concepts(study.concepts)[0]
         if self.concepts.fingerprint() != dissection.manifest.fingerprints["concepts"]:
             raise DataError(f"the concepts of {dissection.folder} have changed since it was made", "run it again")
 

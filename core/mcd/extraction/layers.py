@@ -125,7 +125,7 @@ def _layout(module: nn.Module, shape: tuple[int, ...], size: tuple[int, int]) ->
         return "tokens", ""
     if len(shape) != 3:
         return None, f"its output has {len(shape) + 1} axes; 2, 3 or 4 can be read"
-    if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.GroupNorm):
+    if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.GroupNorm) or _ends_in_planes(module):
         return "NCHW", ""
     if isinstance(module, nn.LayerNorm) and tuple(module.normalized_shape) == shape[-1:]:
         return "NHWC", ""
@@ -139,6 +139,27 @@ def _layout(module: nn.Module, shape: tuple[int, ...], size: tuple[int, int]) ->
             break
     which = "either order of the axes fits" if first else "neither order of the axes fits"
     return None, f"its output {shape} for a {size[0]}×{size[1]} image could be C×H×W or H×W×C: {which}"
+
+
+_PLANES = (
+    nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.GroupNorm, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+)  # fmt: skip
+_SHAPELESS = (
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish,
+    nn.Hardsigmoid, nn.Hardtanh, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Softsign, nn.Identity, nn.Dropout, nn.Dropout2d,
+)  # fmt: skip
+"""What computes each value for itself, and so leaves the axes where they are."""
+
+
+def _ends_in_planes(module: nn.Module) -> bool:
+    """Whether a plain chain ends in what gives ``(C, H, W)``. Any other ``forward`` may have turned the axes."""
+    if type(module).forward is not nn.Sequential.forward:
+        return False
+    for child in reversed(list(module.children())):
+        if type(child) not in _SHAPELESS:
+            return isinstance(child, _PLANES) or _ends_in_planes(child)
+    return False
 
 
 def _strided(axes: tuple[int, ...], size: tuple[int, int]) -> bool:
@@ -263,5 +284,14 @@ def select_layers(
     refused = [layer for layer in picked if layer.reason]
     if refused:
         lines = "\n".join(f"  {layer.name} ({layer.type}): {layer.reason}" for layer in refused)
-        raise UsageError(f"{len(refused)} of the chosen layers cannot be dissected:\n{lines}", "choose other layers")
+        raise UsageError(
+            f"{len(refused)} of the chosen layers cannot be dissected:\n{lines}", _instead(refused, layers)
+        )
     return picked
+
+
+def _instead(refused: Sequence[Layer], layers: Sequence[Layer]) -> str:
+    """Return the hint: the last readable layer inside each refused one, whose output is nearest to it."""
+    inside = [[one.name for one in layers if one.layout and one.name.startswith(f"{layer.name}.")] for layer in refused]
+    offered = [names[-1] for names in inside if names]
+    return f"choose {', '.join(offered)}" if offered else "choose other layers"

@@ -41,7 +41,7 @@ def coverage(samples: Iterable[Sample], concepts: Sequence[Concept]) -> pd.DataF
     -------
     pandas.DataFrame
         One row a concept, in their order: concept, positives, negatives, unknown (numbers of images), patients (of
-        the positives, as far as the data set tells them apart).
+        the positives, as far as the data set tells them apart; NA where it tells of no image whose it is).
     """
     samples = list(samples)
     known = presence(samples, concepts)
@@ -49,13 +49,14 @@ def coverage(samples: Iterable[Sample], concepts: Sequence[Concept]) -> pd.DataF
     patients: list[set[str]] = [set() for _ in concepts]
     for row, number in np.argwhere(known == PRESENT).tolist():
         patients[number].add(samples[row].patient)
+    told = any(one.patient for one in samples)
     return pd.DataFrame(
         {
             "concept": [concept.term for concept in concepts],
             "positives": positives,
             "negatives": negatives,
             "unknown": len(samples) - positives - negatives,
-            "patients": [len(one - {""}) for one in patients],
+            "patients": pd.array([len(one - {""}) if told else pd.NA for one in patients], dtype="Int64"),
         }
     )
 

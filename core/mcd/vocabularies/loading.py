@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mcd.host import PluginHost
     from mcd.study import Choice
 
-__all__ = ["load_concepts", "names_file", "split_choices", "split_references"]
+__all__ = ["load_concepts", "means_file", "names_file", "split_choices", "split_references"]
 
 _FILES = (".yaml", ".yml", ".toml", ".txt")
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
@@ -45,7 +45,7 @@ def load_concepts(host: PluginHost, reference: str, options: Mapping[str, object
     if len(parts) > 1:
         _refuse(options, f"the union {reference}")
         return join([load_concepts(host, part) for part in parts])
-    if _means_file(host, reference):
+    if means_file(host, reference):
         _refuse(options, f"the file {reference}")
         return ConceptSet.from_file(Path(reference).expanduser())
     name = reference.partition(":")[0]
@@ -129,7 +129,8 @@ def names_file(text: str, base: Path | None = None) -> bool:
         return False
 
 
-def _means_file(host: PluginHost, reference: str) -> bool:
+def means_file(host: PluginHost, reference: str) -> bool:
+    """Say whether a reference to one concept set is that of a file, not a name that a plugin offers."""
     name, colon, _ = reference.partition(":")
     if colon and any(name in (offer.component.name, offer.qualified) for offer in host.offers(Kind.CONCEPTS)):
         return False  # from-csv:words.txt gives a file to a source

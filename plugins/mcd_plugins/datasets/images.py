@@ -13,6 +13,9 @@ from mcd_plugins.datasets.pictures import SUFFIXES, examine_picture, picture
 
 __all__ = ["ImageFolder"]
 
+_KIND = "PNG, JPEG, TIFF, BMP or PGM"
+_DICOM = "for DICOM files take --dataset dicom (in a run: --dataset dicom:FOLDER)"
+
 
 class ImageFolder(mcd.Dataset):
     """Image files below a folder, in the order of their paths. 16-bit files keep their depth."""
@@ -27,7 +30,7 @@ class ImageFolder(mcd.Dataset):
 
     @cached_property
     def _paths(self) -> list[Path]:
-        return mcd.files_below(self.options.path, lambda path: path.suffix.lower() in SUFFIXES)
+        return mcd.files_below(self.options.path, lambda path: path.suffix.lower() in SUFFIXES, _KIND, _DICOM)
 
     def __len__(self) -> int:
         """Return the number of files."""

@@ -23,6 +23,8 @@ from mcd_plugins.dicom.reading import (
 
 __all__ = ["DicomFolder"]
 
+_PICTURES = "for PNG, JPEG and TIFF files take --dataset images (in a run: --dataset images:FOLDER)"
+
 
 class _Where(mcd.Options):
     path: Path = pydantic.Field(description="a folder, searched with everything below it, or one file")
@@ -48,7 +50,7 @@ class DicomFolder(mcd.Dataset):
 
     @cached_property
     def _paths(self) -> list[Path]:
-        return mcd.files_below(self.options.path, _is_candidate)
+        return mcd.files_below(self.options.path, _is_candidate, "DICOM", _PICTURES)
 
     def __len__(self) -> int:
         """Return the number of files that are, or by their name should be, DICOM."""

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 import mcd
+from mcd.checkpoints import check_finite
 from mcd.errors import UnknownNameError, UsageError, nearest
 
 __all__ = ["ModuleLoader"]
@@ -72,6 +73,7 @@ class ModuleLoader(mcd.ModelLoader):
             raise UsageError(f"{own.factory} returned a {type(module).__name__}, not an nn.Module")
         if own.checkpoint is not None:
             mcd.load_weights(module, own.checkpoint, prefix=own.prefix)
+        check_finite(module, module.state_dict(), own.factory)  # the function may have read weights itself
         if isinstance(made, mcd.Target):
             return self._whole(made)
         recipe = mcd.Preprocessing(

@@ -7,7 +7,7 @@ import click
 import mcd
 from mcd.dissection import read_study
 from mcd.errors import MCDError
-from mcd.prepare import Preparer
+from mcd.prepare import found_again
 from mcd.study import Study
 
 __all__ = ["vocabulary_of"]
@@ -24,9 +24,11 @@ def vocabulary_of(dissection: mcd.Dissection) -> tuple[mcd.Concept, ...]:
         click.echo("note: the vocabulary is not known: it was given in Python", err=True)
         return ()
     try:
-        found = Preparer(dissection.host).concepts(study.concepts)[0]
+        with found_again(dissection) as preparer:
+            found = preparer.concepts(study.concepts)[0]
     except MCDError as error:
-        click.echo(f"note: the vocabulary is not known: {error.message}", err=True)
+        advice = f"; {error.hint.splitlines()[0]}" if error.hint else ""
+        click.echo(f"note: the vocabulary is not known: {error.message}{advice}", err=True)
         return ()
     if found.fingerprint() != dissection.manifest.fingerprints["concepts"]:
         click.echo("note: the vocabulary is not known: it has changed since the run was made", err=True)

@@ -11,6 +11,7 @@ from tests.conftest import Outcome
 
 import mcd
 from mcd.host import PluginHost
+from mcd.thumbnails import data_set_of
 
 PLUGIN = '''
 import mcd
@@ -76,6 +77,25 @@ def test_reports_show_its_images_and_know_its_words(
     without = mcd_command("report", runs[0], "--reporter", "markdown", "-o", tmp_path / "without")
     assert without.code == 0, without.err
     assert "our-words" in without.err  # what is missing is said, and the rest is written
+    assert "--plugin-file" in without.err
+
+
+def test_without_it_the_file_is_asked_for(
+    ours: tuple[Path, list[Path]], tmp_path: Path, mcd_command: Callable[..., Outcome]
+) -> None:
+    _, runs = ours
+    for asked in (("score", runs[0]), ("figures", runs[0], "-o", tmp_path), ("compare", *runs)):
+        done = mcd_command(*asked)
+        assert done.code == 2
+        assert "no concept set named 'our-words'" in done.err
+        assert "the run took it from plugin 'ours': install it, or give --plugin-file FILE.py" in done.err
+        assert "There is:" not in done.err  # no other set is the one of the run
+    mistyped = mcd_command("score", runs[0], "--concepts", "birad")  # this name is not the run's
+    assert "did you mean 'birads'" in mistyped.err
+    assert "--plugin-file" not in mistyped.err
+    with pytest.raises(mcd.errors.UnknownNameError, match="our-images") as caught:
+        data_set_of(mcd.load(runs[0]))
+    assert "plugin 'ours'" in caught.value.hint
 
 
 def test_figures_and_cards_show_its_images(

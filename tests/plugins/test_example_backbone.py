@@ -1,0 +1,43 @@
+"""``examples/acme_backbone``: the commands of its README do what they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "acme_backbone"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """Where the example lies as an installer leaves it."""
+    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
+    shutil.copytree(EXAMPLE / "acme_backbone", tmp_path / "site" / "acme_backbone")
+    info = tmp_path / "site" / "acme_backbone-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 0.1\n")
+    entries = project["entry-points"]["mcd"].items()
+    (info / "entry_points.txt").write_text("[mcd]\n" + "".join(f"{name} = {value}\n" for name, value in entries))
+    return tmp_path / "site"
+
+
+def test_the_commands_of_its_readme_run(site: Path, tmp_path: Path) -> None:
+    (block,) = re.findall(r"```\n(.*?)```", (EXAMPLE / "README.md").read_text(), re.DOTALL)
+    lines = [shlex.split(line) for line in block.replace("\\\n", " ").splitlines() if line.startswith("mcd ")]
+    assert [line[1] for line in lines] == ["layers", "dissect"]
+    for line in lines:
+        command = ["phantom:25" if word == "phantom" else word for word in line[1:]]  # a small part of it will do
+        done = subprocess.run(
+            [sys.executable, "-m", "mcd", *command], cwd=tmp_path, capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(site)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs" / "acme" / "manifest.json").is_file()

@@ -73,8 +73,11 @@ def iou(one: Mask, other: Mask) -> float:
 
 
 RULES: dict[str, Rule] = {
-    "mcd.breast": ours, "Otsu, largest piece": otsu, "Mammo-CLIP's crop": mammo_clip, "any pixel > 0": above_zero
-}  # fmt: skip
+    "mcd.breast": ours,
+    "Otsu, largest piece": otsu,
+    "Mammo-CLIP's crop": mammo_clip,
+    "any pixel > 0": above_zero,
+}
 
 
 def as_drawn(pixels: NDArray[np.float64], true: Mask) -> tuple[NDArray[np.float64], Mask]:

@@ -74,13 +74,21 @@ def on_noise(seeds: int) -> None:
                     patients = structure(800, a_patient)
                     shared = 0.0 if a_patient == 1 else 0.4
                     similarity = cosines(rng, 800, spread, patients, shared)
-                    one, _ = judged(noise(rng, neurons, patients, shared), similarity, patients, scorer,
-                                    most_draws=4000, null_seed=seed)  # fmt: skip
+                    one, _ = judged(
+                        noise(rng, neurons, patients, shared),
+                        similarity,
+                        patients,
+                        scorer,
+                        most_draws=4000,
+                        null_seed=seed,
+                    )
                     first.append(one.p_any)
                     found += one.above > 0
                 p = np.concatenate(first)
-                print(f"{scorer.name:<14}{spread:>10}{neurons:>9}{a_patient:>10}{uniformity(p):>8.3f}"
-                      f"{1.36 / np.sqrt(len(p)):>8.3f}{(p < 0.05).mean():>8.3f}{found / seeds:>8.2f}")  # fmt: skip
+                print(
+                    f"{scorer.name:<14}{spread:>10}{neurons:>9}{a_patient:>10}{uniformity(p):>8.3f}"
+                    f"{1.36 / np.sqrt(len(p)):>8.3f}{(p < 0.05).mean():>8.3f}{found / seeds:>8.2f}"
+                )
 
 
 def on_shared_noise(seeds: int) -> None:
@@ -91,8 +99,9 @@ def on_shared_noise(seeds: int) -> None:
             rng = np.random.default_rng([seed, 9])
             patients = structure(800, 4)
             similarity = cosines(rng, 800, 0.05, patients, 0.6)
-            one, _ = judged(noise(rng, 128, patients, 0.6), similarity, patients, SoftWPMI(), exchangeable=unit,
-                            null_seed=seed)  # fmt: skip
+            one, _ = judged(
+                noise(rng, 128, patients, 0.6), similarity, patients, SoftWPMI(), exchangeable=unit, null_seed=seed
+            )
             rates.append((one.p_any < 0.05).mean())
         print(f"  exchangeable={unit:<8} {np.mean(rates):.3f}")
 

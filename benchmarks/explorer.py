@@ -35,42 +35,68 @@ def made_up(neurons: int, images: int, labels: int, top: int = 6, concepts: int 
     level = [round(float(one), 3) for one in np.linspace(0, 1, 101)]
     verdict = rng.integers(0, 4, neurons)
     run: dict[str, Json] = {
-        "letter": "", "apart": "", "target": "made up", "judged": True, "rate": 0.05, "n": images,
+        "letter": "",
+        "apart": "",
+        "target": "made up",
+        "judged": True,
+        "rate": 0.05,
+        "n": images,
         "layers": [{"name": f"blocks.{at}", "neurons": width} for at, width in enumerate(widths)],
-        "statuses": ["labelled", "dead"], "verdicts": list(VERDICTS),
-        "status": packed(np.zeros(neurons, dtype=np.int64)), "verdict": packed(verdict),
+        "statuses": ["labelled", "dead"],
+        "verdicts": list(VERDICTS),
+        "status": packed(np.zeros(neurons, dtype=np.int64)),
+        "verdict": packed(verdict),
         "labels": packed(np.full(neurons, labels)),
         "concept": packed(rng.integers(0, concepts, neurons * labels)),
-        "score": packed(rng.normal(size=neurons * labels)), "z": packed(z.ravel()),
-        "p": packed(np.exp(-z.ravel())), "q": packed(np.minimum(1, 2 * np.exp(-z.ravel()))),
-        "p_any": packed(rng.random(neurons)), "critical": packed(np.full(neurons, 3.5)), "explanations": [],
+        "score": packed(rng.normal(size=neurons * labels)),
+        "z": packed(z.ravel()),
+        "p": packed(np.exp(-z.ravel())),
+        "q": packed(np.minimum(1, 2 * np.exp(-z.ravel()))),
+        "p_any": packed(rng.random(neurons)),
+        "critical": packed(np.full(neurons, 3.5)),
+        "explanations": [],
         "nulls": [{"level": level, "z": sorted(float(one) for one in rng.gamma(4, 0.6, 101))} for _ in range(4)],
         "null": packed(rng.integers(1, 5, neurons)),
         "responses": {
-            "bins": 24, "counts": packed(rng.integers(0, images // 12, (neurons, 24))),
-            "low": packed(np.zeros(neurons)), "high": packed(np.ones(neurons)), "top": top,
+            "bins": 24,
+            "counts": packed(rng.integers(0, images // 12, (neurons, 24))),
+            "low": packed(np.zeros(neurons)),
+            "high": packed(np.ones(neurons)),
+            "top": top,
             "activation": packed(rng.random((neurons, top))),
         },
         "shown": {"probe": 0, "image": packed(rng.integers(0, images, (neurons, top)))},
-    }  # fmt: skip
+    }
     coded: Json = {"names": ["", "CC", "MLO"], "of": packed(rng.integers(0, 3, images))}
     content: dict[str, Json] = {
         "runs": [run],
         "concepts": {
-            "term": [f"{word} of kind {at}" for at in range(concepts // 4)
-                     for word in ("calcification", "spiculated margin", "mass", "density")],
+            "term": [
+                f"{word} of kind {at}"
+                for at in range(concepts // 4)
+                for word in ("calcification", "spiculated margin", "mass", "density")
+            ],
             "category": [f"Category {at % 40}" for at in range(concepts)],
             "broad_category": [BROAD[at % 4] for at in range(concepts)],
         },
-        "probes": [{
-            "ids": [f"{at:016x}" for at in range(images)], "note": "", "view": coded, "laterality": coded,
-            "density": coded, "assessment": coded, "implant": coded,
-            "findings": {"names": ["mass", "calcification"], "of": [[at % 2] for at in range(images)]},
-        }],
+        "probes": [
+            {
+                "ids": [f"{at:016x}" for at in range(images)],
+                "note": "",
+                "view": coded,
+                "laterality": coded,
+                "density": coded,
+                "assessment": coded,
+                "implant": coded,
+                "findings": {"names": ["mass", "calcification"], "of": [[at % 2] for at in range(images)]},
+            }
+        ],
         "between": [],
-    }  # fmt: skip
-    rows = [LayerRow(f"blocks.{at}", width, width // 2, 0.8, width // 5, width // 9, 0,
-                     dict.fromkeys(BROAD, width // 8)) for at, width in enumerate(widths)]  # fmt: skip
+    }
+    rows = [
+        LayerRow(f"blocks.{at}", width, width // 2, 0.8, width // 5, width // 9, 0, dict.fromkeys(BROAD, width // 8))
+        for at, width in enumerate(widths)
+    ]
     facts = Facts(
         "",
         "made up",

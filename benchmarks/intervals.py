@@ -113,12 +113,19 @@ def main() -> None:
         for way, kept in again.items():
             if number < asked.resampled:
                 rng = np.random.default_rng([number, *way.encode()])
-                kept.append(np.array([
-                    [measured(one, chosen, cosine, scorer, chance, category) for one in layers]
-                    for _ in range(asked.resamples)
-                    for chosen in [torch.from_numpy(np.sort(np.concatenate(
-                        [people[at] for at in drawn(way, len(people), rng)])))]
-                ]))  # fmt: skip
+                kept.append(
+                    np.array(
+                        [
+                            [measured(one, chosen, cosine, scorer, chance, category) for one in layers]
+                            for _ in range(asked.resamples)
+                            for chosen in [
+                                torch.from_numpy(
+                                    np.sort(np.concatenate([people[at] for at in drawn(way, len(people), rng)]))
+                                )
+                            ]
+                        ]
+                    )
+                )
     report(np.array(whole), {way: np.array(kept) for way, kept in again.items()}, len(asked.layers))
 
 
@@ -138,9 +145,11 @@ def report(whole: np.ndarray, again: dict[str, np.ndarray], layers: int) -> None
         paired = np.abs(between - (truth[layers:] - truth[:layers])) <= 1.96 * factor * more.std(axis=1, ddof=1)
         off = (values.mean(axis=1) - estimate).mean(axis=(0, 1))
         wide = np.nanmedian(ratio, axis=0)
-        print(f"{way:7} {off[0]:+.3f}   {off[1]:+.2f}          {wide[0]:.2f}   {wide[1]:.2f}   "
-              f"{covered[..., 0].mean():.2f}   {covered[..., 1].mean():.2f}     {covered[..., 2:].mean():.2f}         "
-              f"{paired[..., :2].mean():.2f}        {1.96 * spread[..., 0].mean():.3f}")  # fmt: skip
+        print(
+            f"{way:7} {off[0]:+.3f}   {off[1]:+.2f}          {wide[0]:.2f}   {wide[1]:.2f}   "
+            f"{covered[..., 0].mean():.2f}   {covered[..., 1].mean():.2f}     {covered[..., 2:].mean():.2f}         "
+            f"{paired[..., :2].mean():.2f}        {1.96 * spread[..., 0].mean():.3f}"
+        )
 
 
 if __name__ == "__main__":

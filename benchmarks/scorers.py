@@ -37,19 +37,21 @@ def looped_soft_wpmi(activations: Tensor, cosine: Tensor) -> Tensor:
     probability = torch.softmax(10 * cosine, dim=1)
     top = activations.topk(100, dim=0).indices
     membership = (0.998 - torch.arange(100) / 100 * (0.998 - 0.97))[:, None]
-    told = torch.stack([
-        torch.log(1 + membership * (gathered(probability, top[:, one]) - 1) + 1e-7).sum(dim=0)
-        for one in range(activations.shape[1])
-    ])  # fmt: skip
+    told = torch.stack(
+        [
+            torch.log(1 + membership * (gathered(probability, top[:, one]) - 1) + 1e-7).sum(dim=0)
+            for one in range(activations.shape[1])
+        ]
+    )
     return told - (torch.logsumexp(told, dim=0) - math.log(len(told)))
 
 
 def looped_wpmi(activations: Tensor, cosine: Tensor) -> Tensor:
     probability = torch.softmax(2 * cosine, dim=1)
     top = activations.topk(28, dim=0).indices
-    told = torch.stack([
-        torch.log(gathered(probability, top[:, one]) + 1e-7).sum(dim=0) for one in range(activations.shape[1])
-    ])  # fmt: skip
+    told = torch.stack(
+        [torch.log(gathered(probability, top[:, one]) + 1e-7).sum(dim=0) for one in range(activations.shape[1])]
+    )
     return told - 0.6 * (torch.logsumexp(told, dim=0) - math.log(len(told)))
 
 
@@ -81,10 +83,12 @@ def main(images: int, concepts: int, neurons: int, rounds: int) -> None:
     activations = torch.randn(images, neurons, generator=generator)
     print(f"{images} images, {concepts} concepts, {neurons} neurons, {torch.get_num_threads()} threads")
     pairs: list[tuple[str, mcd.Scorer, Callable[[Tensor, Tensor], Tensor] | None]] = [
-        ("soft-wpmi", SoftWPMI(), looped_soft_wpmi), ("wpmi", WPMI(), looped_wpmi),
-        ("rank-reorder", RankReorder(), looped_rank_reorder), ("cosine", Cosine(), None),
+        ("soft-wpmi", SoftWPMI(), looped_soft_wpmi),
+        ("wpmi", WPMI(), looped_wpmi),
+        ("rank-reorder", RankReorder(), looped_rank_reorder),
+        ("cosine", Cosine(), None),
         ("cosine-cubed", CosineCubed(), None),
-    ]  # fmt: skip
+    ]
     print(f"{'scorer':<14}{'ours':>9}{'loop':>9}{'ratio':>8}")
     for name, scorer, loop in pairs:
         few = activations[:, : max(8, neurons // 16)] if name == "rank-reorder" else activations

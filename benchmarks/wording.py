@@ -53,15 +53,21 @@ def main(patients: int, scorer: str) -> None:
         folder = Path(scratch)
         concepts = with_synonyms(host, folder)
         run = mcd.dissect(
-            "phantom-mammo", layers=["stages.*", "head"], concepts="phantom", output=folder / "run", progress=False,
-            dataset={"plugin": "phantom", "options": {"patients": patients}}, scorer=scorer,
-        )  # fmt: skip
+            "phantom-mammo",
+            layers=["stages.*", "head"],
+            concepts="phantom",
+            output=folder / "run",
+            progress=False,
+            dataset={"plugin": "phantom", "options": {"patients": patients}},
+            scorer=scorer,
+        )
         neurons = sum(one.neurons for one in run.manifest.summary)
         print(f"phantom-mammo, {patients} patients, {neurons} neurons, {scorer}, q = 0.05")
         print(f"{'wording':<28}{'above chance':>13}{'right':>7}{'share':>8}{'by luck':>9}")
         for name, wording in WORDINGS.items():
-            found = rescore(run, concepts=[Choice(plugin=str(concepts))], prompts=wording,
-                            output=folder / name.replace(" ", "-"))  # fmt: skip
+            found = rescore(
+                run, concepts=[Choice(plugin=str(concepts))], prompts=wording, output=folder / name.replace(" ", "-")
+            )
             judged = right_labels(found)
             share = judged.right / max(1, len(judged))
             print(f"{name:<28}{len(judged):>13}{judged.right:>7}{share:>8.1%}{judged.by_luck:>9.1%}")

@@ -42,8 +42,12 @@ def mcd_command() -> Callable[..., Outcome]:
     def run(*arguments: object, cwd: Path | None = None, **environment: str) -> Outcome:
         done = subprocess.run(
             [sys.executable, "-m", "mcd", *map(str, arguments)],
-            capture_output=True, text=True, cwd=cwd, env={**os.environ, "COLUMNS": "80", **environment}, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            env={**os.environ, "COLUMNS": "80", **environment},
+            check=False,
+        )
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     return run

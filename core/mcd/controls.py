@@ -26,8 +26,17 @@ from mcd.dissection import Dissection
 from mcd.errors import UsageError
 from mcd.labelling import Labeller
 
-__all__ = ["COLUMNS", "CONTROLS", "RANDOM_DISSECTOR", "RANDOM_WEIGHTS", "SHUFFLED_NAMES", "SHUFFLED_ROWS",
-           "RandomDissector", "controlled", "with_random_weights"]  # fmt: skip
+__all__ = [
+    "COLUMNS",
+    "CONTROLS",
+    "RANDOM_DISSECTOR",
+    "RANDOM_WEIGHTS",
+    "SHUFFLED_NAMES",
+    "SHUFFLED_ROWS",
+    "RandomDissector",
+    "controlled",
+    "with_random_weights",
+]
 
 RANDOM_WEIGHTS = "random weights"
 SHUFFLED_ROWS = "shuffled rows"

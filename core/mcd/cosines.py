@@ -113,9 +113,13 @@ class Cosines(Similarity):
     """
 
     def __init__(
-        self, images: torch.Tensor, texts: torch.Tensor, ids: Sequence[str], terms: Sequence[str],
+        self,
+        images: torch.Tensor,
+        texts: torch.Tensor,
+        ids: Sequence[str],
+        terms: Sequence[str],
         reference: torch.Tensor | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         for embeddings, names, kind in ((images, ids, "image"), (texts, terms, "concept")):
             norms = embeddings.norm(dim=1)
             broken = (~torch.isfinite(norms) | (norms == 0)).nonzero().flatten().tolist()

@@ -30,8 +30,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Dissection", "load", "read_study", "write_probe_map", "write_study"]
 
-_KNOWN = ("source", "patient", "exam", "view", "laterality", "density", "assessment", "vendor", "implant", "split",
-          "collection")  # fmt: skip
+_KNOWN = (
+    "source",
+    "patient",
+    "exam",
+    "view",
+    "laterality",
+    "density",
+    "assessment",
+    "vendor",
+    "implant",
+    "split",
+    "collection",
+)
 
 PRIVATE = "private"
 """The folder of what ties a run to files and people. It is not for sharing: labels and reports are whole without it,
@@ -226,8 +237,12 @@ def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str]) -> N
     left out. ``findings`` and ``absent`` are joined by ``|``; ``boxes`` and ``labels`` are JSON.
     """
     out = io.StringIO()
-    table = csv.DictWriter(out, ["id", "own_id", *_KNOWN, "findings", "absent", "boxes", "labels", "left_out"],
-                           restval="", lineterminator="\n")  # fmt: skip
+    table = csv.DictWriter(
+        out,
+        ["id", "own_id", *_KNOWN, "findings", "absent", "boxes", "labels", "left_out"],
+        restval="",
+        lineterminator="\n",
+    )
     table.writeheader()
     for row, (name, one) in enumerate(zip(probe.ids, probe.samples, strict=True)):
         table.writerow(

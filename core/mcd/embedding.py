@@ -71,10 +71,20 @@ class Embedder:
     """
 
     def __init__(
-        self, dissector: Dissector, *, device: str, precision: Precision, batch_size: int, workers: int | None,
-        on_error: str, emit: Callable[[Event], None], selection: Selection | None = None,
-        keep_identifiers: bool = False, recipe: Preprocessing | None = None, cache: ImageCache | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        dissector: Dissector,
+        *,
+        device: str,
+        precision: Precision,
+        batch_size: int,
+        workers: int | None,
+        on_error: str,
+        emit: Callable[[Event], None],
+        selection: Selection | None = None,
+        keep_identifiers: bool = False,
+        recipe: Preprocessing | None = None,
+        cache: ImageCache | None = None,
+    ) -> None:
         self.selection, self.keep_identifiers = selection or Selection(), keep_identifiers
         self.recipe, self.cache = recipe, cache
         self.dissector, self.precision, self.batch_size = dissector, precision, batch_size
@@ -116,10 +126,17 @@ class Embedder:
         parts = output.with_name(f".{output.name}.parts")
         store = Shards(parts, self._key(probe, reader), {IMAGES: self.texts(["mammogram"]).shape[1]})
         shards = Sweep(
-            targets=(), dissectors=[DissectorJob(self.dissector, [store])], reader=reader, probe=probe,
-            device=self.device, precision=self.precision, batch_size=self.batch_size, workers=self.workers,
-            on_error=self.on_error, emit=self.emit,
-        ).run()  # fmt: skip
+            targets=(),
+            dissectors=[DissectorJob(self.dissector, [store])],
+            reader=reader,
+            probe=probe,
+            device=self.device,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            on_error=self.on_error,
+            emit=self.emit,
+        ).run()
         rows, failed = store.rows(shards)
         if failed:
             clock.warn(f"{len(failed)} images could not be decoded and are left out")
@@ -134,10 +151,17 @@ class Embedder:
 
     def _key(self, probe: ProbeSet, reader: Reader) -> str:
         return digest(
-            STAGE_VERSION, __version__, torch.__version__, probe.fingerprint, reader.fingerprint(),
-            self.precision, self.device.type, str(self.batch_size), self.fingerprint,
+            STAGE_VERSION,
+            __version__,
+            torch.__version__,
+            probe.fingerprint,
+            reader.fingerprint(),
+            self.precision,
+            self.device.type,
+            str(self.batch_size),
+            self.fingerprint,
             self.dissector.preprocessing.fingerprint(),
-        )  # fmt: skip
+        )
 
 
 def write_vectors(

@@ -142,19 +142,42 @@ def dissect(
     concept_set, concept_choices = _concepts(preparer, concepts)
     made_recipe, recipe_choice = preparer.recipe(None if recipe is None else _choice(recipe, Choice))
     study = _study(
-        models=({**model_choice.model_dump(), "layers": patterns, "pooling": pooling},), dissectors=dissector_choice,
-        dataset=dataset_choice, scorer=scorer_choice, concepts=concept_choices, labels_per_neuron=labels_per_neuron,
-        calibration=dict(calibration or {}), prompts=dict(prompts or {}),
-        device=device, precision=precision, batch_size=batch_size, workers=workers, on_error=on_error,
-        where=where, limit=limit, per_patient=per_patient, seed=seed, recipe=recipe_choice, cache=cache,
-        keep_identifiers=keep_identifiers, controls=controls, maps=maps,
-    )  # fmt: skip
+        models=({**model_choice.model_dump(), "layers": patterns, "pooling": pooling},),
+        dissectors=dissector_choice,
+        dataset=dataset_choice,
+        scorer=scorer_choice,
+        concepts=concept_choices,
+        labels_per_neuron=labels_per_neuron,
+        calibration=dict(calibration or {}),
+        prompts=dict(prompts or {}),
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        workers=workers,
+        on_error=on_error,
+        where=where,
+        limit=limit,
+        per_patient=per_patient,
+        seed=seed,
+        recipe=recipe_choice,
+        cache=cache,
+        keep_identifiers=keep_identifiers,
+        controls=controls,
+        maps=maps,
+    )
     folder = Path(tempfile.mkdtemp(prefix="mcd-")) if output is None else Path(output)
     prepared = Prepared(
-        host, study, [PreparedTarget(target, patterns, Pooling.parse(pooling), [folder])], [made_dissector],
-        made_dataset, concept_set, made_scorer, plugins=preparer.plugins, recipe=made_recipe,
+        host,
+        study,
+        [PreparedTarget(target, patterns, Pooling.parse(pooling), [folder])],
+        [made_dissector],
+        made_dataset,
+        concept_set,
+        made_scorer,
+        plugins=preparer.plugins,
+        recipe=made_recipe,
         paths=frozenset(preparer.paths),
-    )  # fmt: skip
+    )
     try:
         found = run(prepared)[0]
     except BaseException:

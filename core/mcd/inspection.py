@@ -13,8 +13,22 @@ from mcd.parallel import in_processes
 
 __all__ = ["COUNTED", "Finding", "Inspection", "inspect"]
 
-COUNTED = ("syntax", "modality", "presentation", "size", "bits", "view", "laterality", "vendor", "density",
-           "assessment", "implant", "split", "collection", "burned-in")  # fmt: skip
+COUNTED = (
+    "syntax",
+    "modality",
+    "presentation",
+    "size",
+    "bits",
+    "view",
+    "laterality",
+    "vendor",
+    "density",
+    "assessment",
+    "implant",
+    "split",
+    "collection",
+    "burned-in",
+)
 """What images are counted by, in the order in which it is told."""
 
 _UNKNOWN = "unknown"
@@ -147,5 +161,8 @@ def _value(sample: Sample, name: str) -> str:
 def _foreign(samples: Sequence[Sample]) -> list[Finding]:
     """Return what says that it is something else. Old mammograms call themselves CR, RG, OT or SC: no proof."""
     breast = ("", "MG", "CR", "DX", "RG", "OT", "SC")
-    return [Finding(one, f"its modality is {one.facts['modality']}") for one in samples
-            if one.facts.get("modality", "") not in breast]  # fmt: skip
+    return [
+        Finding(one, f"its modality is {one.facts['modality']}")
+        for one in samples
+        if one.facts.get("modality", "") not in breast
+    ]

@@ -16,13 +16,32 @@ from mcd.calibration.fdr import QValues
 from mcd.calibration.judging import Judged
 from mcd.scoring import LayerScores
 
-__all__ = ["COLUMNS", "EXPLANATION_COLUMNS", "NEURON_COLUMNS", "NULL_COLUMNS", "explanation_table", "label_table",
-           "neuron_table", "null_table"]  # fmt: skip
+__all__ = [
+    "COLUMNS",
+    "EXPLANATION_COLUMNS",
+    "NEURON_COLUMNS",
+    "NULL_COLUMNS",
+    "explanation_table",
+    "label_table",
+    "neuron_table",
+    "null_table",
+]
 
 COLUMNS = (
-    "target", "layer", "neuron", "status", "verdict", "rank", "concept", "category", "broad_category", "score", "z",
-    "p", "q",
-)  # fmt: skip
+    "target",
+    "layer",
+    "neuron",
+    "status",
+    "verdict",
+    "rank",
+    "concept",
+    "category",
+    "broad_category",
+    "score",
+    "z",
+    "p",
+    "q",
+)
 """Columns of the label table. ``status``: labelled, tied, dead, constant or unscored (see `mcd.scoring.Live`);
 ``verdict``: what chance says, see `mcd.calibration.judging.VERDICTS`."""
 
@@ -42,9 +61,14 @@ _LEVELS = np.concatenate([np.linspace(0, 0.99, 100), [0.995, 0.999, 1.0]])
 
 
 def label_table(
-    target: str, layer: str, scored: LayerScores, concepts: Sequence[Concept], order: torch.Tensor,
-    live: Sequence[int], judged: Judged | None = None,
-) -> pd.DataFrame:  # fmt: skip
+    target: str,
+    layer: str,
+    scored: LayerScores,
+    concepts: Sequence[Concept],
+    order: torch.Tensor,
+    live: Sequence[int],
+    judged: Judged | None = None,
+) -> pd.DataFrame:
     """Return the label table of one layer: a row for each kept concept of a labelled neuron, one for any other.
 
     Parameters
@@ -99,8 +123,13 @@ def label_table(
 
 def neuron_table(layer: str, live: Sequence[int], kind: Rows, judged: Judged) -> pd.DataFrame:
     """Return a row for each live neuron of a layer; see `NEURON_COLUMNS`."""
-    values = {"layer": layer, "neuron": np.array(live, dtype=np.int64), "kind": kind, "p_any": judged.p_any,
-              "critical": judged.critical}  # fmt: skip
+    values = {
+        "layer": layer,
+        "neuron": np.array(live, dtype=np.int64),
+        "kind": kind,
+        "p_any": judged.p_any,
+        "critical": judged.critical,
+    }
     return pd.DataFrame(values, columns=list(NEURON_COLUMNS))
 
 

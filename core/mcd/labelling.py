@@ -91,9 +91,14 @@ class Labeller:
     """
 
     def __init__(
-        self, scorer: Scorer, cosines: Similarity, concepts: Sequence[Concept], calibration: Calibration,
-        patients: Sequence[str], count: int,
-    ) -> None:  # fmt: skip
+        self,
+        scorer: Scorer,
+        cosines: Similarity,
+        concepts: Sequence[Concept],
+        calibration: Calibration,
+        patients: Sequence[str],
+        count: int,
+    ) -> None:
         self.scorer, self.cosines, self.concepts, self.count = scorer, cosines, concepts, count
         self.calibration = calibration
         known = any(patients)
@@ -111,8 +116,9 @@ class Labeller:
         activations
             Returns A of a layer, by default the run's own.
         """
-        made = _Tables(dissection.manifest.target, self.concepts, self.unit, self.calibration,
-                       self.scorer.higher_is_better)  # fmt: skip
+        made = _Tables(
+            dissection.manifest.target, self.concepts, self.unit, self.calibration, self.scorer.higher_is_better
+        )
         with clock.stage("score", len(dissection.layers), "layers") as advanced:
             read = activations or dissection.activations
             sources = {layer: partial(read, layer) for layer in dissection.layers}
@@ -169,9 +175,16 @@ class Labeller:
         return replace(self._judged(layer, found, scores, scores, kind, null.of, dear=True), explanations=explained)
 
     def _judged(
-        self, layer: str, found: Live, scores: torch.Tensor, measured: torch.Tensor, kind: Rows,
-        chance: Callable[[int], Chance], *, dear: bool = False,
-    ) -> Scored:  # fmt: skip
+        self,
+        layer: str,
+        found: Live,
+        scores: torch.Tensor,
+        measured: torch.Tensor,
+        kind: Rows,
+        chance: Callable[[int], Chance],
+        *,
+        dear: bool = False,
+    ) -> Scored:
         higher = self.scorer.higher_is_better
         order = best(scores, self.count, higher_is_better=higher)
         judged = None
@@ -245,9 +258,12 @@ class _Tables:
 
     def results(self) -> Results:
         return Results(
-            _joined(self.labels, ()), self.summary, _joined(self.neurons, NEURON_COLUMNS),
-            _joined(self.nulls, NULL_COLUMNS), _joined(self.explanations, EXPLANATION_COLUMNS),
-        )  # fmt: skip
+            _joined(self.labels, ()),
+            self.summary,
+            _joined(self.neurons, NEURON_COLUMNS),
+            _joined(self.nulls, NULL_COLUMNS),
+            _joined(self.explanations, EXPLANATION_COLUMNS),
+        )
 
 
 def _joined(tables: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

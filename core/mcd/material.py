@@ -50,17 +50,23 @@ def gather(dissection: Dissection, concepts: ConceptSet, wording: Wording, encod
     found = encoder.concepts(concepts.concepts, wording)
     terms = [concept.term for concept in concepts.concepts]
     names = Cosines(
-        dissection.image_embeddings(), found.names, dissection.image_ids, [terms[owner] for owner in found.owner],
+        dissection.image_embeddings(),
+        found.names,
+        dissection.image_ids,
+        [terms[owner] for owner in found.owner],
         found.reference,
-    )  # fmt: skip
+    )
     similarity: Similarity = names
     if wording.synonyms != "off":
         similarity = Pooled(names, found.owner, wording.synonyms, wording.sharpness)
     first = np.unique(found.owner, return_index=True)[1].tolist()
     probe = Probe(
-        concepts.concepts, names.unit_images, functional.normalize(found.names[first], dim=1),
-        lambda: facts_of(dissection), encoder.texts,
-    )  # fmt: skip
+        concepts.concepts,
+        names.unit_images,
+        functional.normalize(found.names[first], dim=1),
+        lambda: facts_of(dissection),
+        encoder.texts,
+    )
     return Material(similarity, probe)
 
 

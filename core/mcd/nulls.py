@@ -26,15 +26,20 @@ class TopKNull:
         self, scorer: TopKScorer, cosines: Similarity, exchange: Exchange, layers: Sequence[Live], settings: Calibration
     ) -> None:
         self._scorer, self._cosines = scorer, cosines
-        templates = np.concatenate([one.ranked.numpy() for one in layers if one.ranked is not None] or
-                                   [np.zeros((1, 0), dtype=np.int64)], axis=1)  # fmt: skip
+        templates = np.concatenate(
+            [one.ranked.numpy() for one in layers if one.ranked is not None] or [np.zeros((1, 0), dtype=np.int64)],
+            axis=1,
+        )
         kind = exchange.clustering(templates)
         self._kinds = sorted(set(kind.tolist()))
         self._known: dict[int, Chance] = {}
         self._rankings = Rankings(
-            exchange, lambda drawn: evidence(scorer, torch.from_numpy(drawn), cosines), templates, kind,
+            exchange,
+            lambda drawn: evidence(scorer, torch.from_numpy(drawn), cosines),
+            templates,
+            kind,
             settings.null_seed,
-        )  # fmt: skip
+        )
 
     @cached_property
     def _unconditional(self) -> torch.Tensor:

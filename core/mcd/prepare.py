@@ -186,8 +186,10 @@ class Preparer:
 
     def reporters(self, choices: Sequence[Choice]) -> list[Reporter]:
         """Return the reporters: created before the run, so that a wrong setting is said before hours are spent."""
-        return [self._create(Kind.REPORTER, choice, Reporter)[0]  # type: ignore[type-abstract]
-                for choice in choices]  # fmt: skip
+        return [
+            self._create(Kind.REPORTER, choice, Reporter)[0]  # type: ignore[type-abstract]
+            for choice in choices
+        ]
 
     def recipe(self, choice: Choice | None) -> tuple[Preprocessing | None, Choice | None]:
         """Return a preprocessing recipe, and the choice that the manifest records."""

@@ -71,8 +71,11 @@ def with_controls(prepared: Prepared) -> Prepared:
 
     real = [replace(one, folders=[*one.folders, *below(one.folders, "random-dissector")]) for one in prepared.targets]
     random = [
-        replace(one, target=with_random_weights(one.target, seed),
-                folders=[*below(one.folders, "random-weights"), *[None] * count])
+        replace(
+            one,
+            target=with_random_weights(one.target, seed),
+            folders=[*below(one.folders, "random-weights"), *[None] * count],
+        )
         for one in prepared.targets
-    ]  # fmt: skip
+    ]
     return replace(prepared, targets=[*real, *random], dissectors=[*prepared.dissectors, *dissectors])

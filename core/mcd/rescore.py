@@ -82,9 +82,11 @@ def rescore(
     host.emit(RunStarted(f"{dissection.manifest.target} scored anew with {made.name} on {concept_set.name}"))
 
     encoder = TextEncoder(
-        store, dissection.manifest.fingerprints["dissector"],
-        lambda: _same_dissector(preparer, study.dissectors[0], dissection), pick_device(device),
-    )  # fmt: skip
+        store,
+        dissection.manifest.fingerprints["dissector"],
+        lambda: _same_dissector(preparer, study.dissectors[0], dissection),
+        pick_device(device),
+    )
     material = gather(dissection, concept_set, wording, encoder)
     clock = Clock(host.emit)
     scorer_here = bound(made, material, wording)
@@ -94,9 +96,13 @@ def rescore(
     for remark in filter(None, remarks):
         clock.warn(remark)
     labeller = Labeller(
-        scorer_here, material.similarity, concept_set.concepts, calibration or study.calibration,
-        dissection.patients, labels_per_neuron,
-    )  # fmt: skip
+        scorer_here,
+        material.similarity,
+        concept_set.concepts,
+        calibration or study.calibration,
+        dissection.patients,
+        labels_per_neuron,
+    )
     results = labeller.label(dissection, clock)
     manifest = _manifest(dissection, folder, store)
     settings = study.model_copy(
@@ -112,8 +118,11 @@ def rescore(
     manifest.study = settings if study.keep_identifiers else recorded(settings, frozenset(preparer.paths))
     write_study(folder, settings)
     manifest.scorer, manifest.summary = made.name, list(results.summary)
-    manifest.fingerprints |= {"scorer": made.fingerprint(), "concepts": concept_set.fingerprint(),
-                              "prompts": wording.fingerprint(concept_set.concepts)}  # fmt: skip
+    manifest.fingerprints |= {
+        "scorer": made.fingerprint(),
+        "concepts": concept_set.fingerprint(),
+        "prompts": wording.fingerprint(concept_set.concepts),
+    }
     manifest.plugins |= preparer.plugins
     manifest.seconds, manifest.warnings = clock.seconds, clock.warnings
     results.write(folder)

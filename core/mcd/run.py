@@ -161,9 +161,12 @@ class _Run:
     def _probe(self) -> ProbeSet:
         study = self.study
         probe = look_at(
-            self.prepared.dataset, study.selection, self.clock, on_error=study.on_error,
+            self.prepared.dataset,
+            study.selection,
+            self.clock,
+            on_error=study.on_error,
             keep_identifiers=study.keep_identifiers,
-        )  # fmt: skip
+        )
         _several(len(probe.samples))
         return probe
 
@@ -180,8 +183,11 @@ class _Run:
         warn_of_long(self.prepared.dissectors[number], texts, self.clock)
         with self.clock.stage("read concepts", len(concepts), "concepts") as advanced:
             folders = [target.folders[number] for target in self.prepared.targets]
-            widths = [self._encoder(folder, number).concepts(concepts, wording).names.shape[1]
-                      for folder in folders if folder is not None]  # fmt: skip
+            widths = [
+                self._encoder(folder, number).concepts(concepts, wording).names.shape[1]
+                for folder in folders
+                if folder is not None
+            ]
             advanced(len(concepts))
         return widths[0]
 
@@ -191,9 +197,15 @@ class _Run:
         """Return what the sweep runs, with stores whose keys hold everything that decides their content."""
         prepared, study = self.prepared, self.study
         images = digest(
-            STAGE_VERSION, __version__, torch.__version__, probe.fingerprint, self.reader.fingerprint(),
-            study.precision, self.device.type, str(study.batch_size),
-        )  # fmt: skip
+            STAGE_VERSION,
+            __version__,
+            torch.__version__,
+            probe.fingerprint,
+            self.reader.fingerprint(),
+            study.precision,
+            self.device.type,
+            str(study.batch_size),
+        )
         keys = [digest(images, self.prints[id(one)], one.preprocessing.fingerprint()) for one in prepared.dissectors]
         jobs, stores = [], _Stores()
         for model, (one, chosen) in enumerate(zip(prepared.targets, layers, strict=True)):
@@ -261,14 +273,16 @@ class _Run:
                 "dissector": dissector.preprocessing.model_dump(mode="json"),
                 **({"recipe": self.prepared.recipe.model_dump(mode="json")} if self.prepared.recipe else {}),
             },
-            layers=[LayerRecord(name=one.name, type=one.type, layout=one.layout or "flat", neurons=one.neurons)
-                    for one in job.layers],
+            layers=[
+                LayerRecord(name=one.name, type=one.type, layout=one.layout or "flat", neurons=one.neurons)
+                for one in job.layers
+            ],
             store=StoreRecord(
                 activations=activations.key,
                 embeddings=embeddings.key,
                 embedding_width=embeddings.tensors[IMAGES],
             ),
-        )  # fmt: skip
+        )
         return _Pair(number, folder, control, job, activations, embeddings, manifest)
 
     def _recorded(self, study: Study) -> dict[str, pydantic.JsonValue]:
@@ -278,10 +292,17 @@ class _Run:
     def _sweep(self, jobs: Sequence[TargetJob], readers: Sequence[DissectorJob], probe: ProbeSet) -> int:
         start = time.perf_counter()
         sweep = Sweep(
-            targets=jobs, dissectors=readers, reader=self.reader, probe=probe, device=self.device,
-            precision=self.study.precision, batch_size=self.study.batch_size, workers=self.study.workers,
-            on_error=self.study.on_error, emit=self.clock.emit,
-        )  # fmt: skip
+            targets=jobs,
+            dissectors=readers,
+            reader=self.reader,
+            probe=probe,
+            device=self.device,
+            precision=self.study.precision,
+            batch_size=self.study.batch_size,
+            workers=self.study.workers,
+            on_error=self.study.on_error,
+            emit=self.clock.emit,
+        )
         try:
             shards = sweep.run()
         except MCDError as error:
@@ -333,8 +354,16 @@ class _Run:
         if made is not store:
             store.take_over(made)
         elif not store.whole():
-            one = MapPass(job.target, job.layers, self.reader, probe, self.device, study.precision, study.batch_size,
-                          study.workers)  # fmt: skip
+            one = MapPass(
+                job.target,
+                job.layers,
+                self.reader,
+                probe,
+                self.device,
+                study.precision,
+                study.batch_size,
+                study.workers,
+            )
             one.into(store, rows, dissection.activations, study.maps, clock)
         for name, reason in store.without().items():
             clock.warn(f"layer {name} has no maps: {reason}")
@@ -347,9 +376,13 @@ class _Run:
         if scorer.caution:
             clock.warn(scorer.caution)
         labeller = Labeller(
-            scorer, material.similarity, concepts.concepts, self.study.calibration,
-            dissection.patients, self.study.labels_per_neuron,
-        )  # fmt: skip
+            scorer,
+            material.similarity,
+            concepts.concepts,
+            self.study.calibration,
+            dissection.patients,
+            self.study.labels_per_neuron,
+        )
         results = labeller.label(dissection, clock)
         if not self.study.controls or pair.control:
             return results

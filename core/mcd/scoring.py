@@ -14,8 +14,17 @@ from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k, random_rankings, r
 from mcd.cosines import FLOATS, Similarity
 from mcd.errors import DataError, MCDError, PluginLoadError
 
-__all__ = ["LayerScores", "Live", "all_scores", "best", "evidence", "evidence_by_chance",
-           "live_neurons", "score_layer", "spread"]  # fmt: skip
+__all__ = [
+    "LayerScores",
+    "Live",
+    "all_scores",
+    "best",
+    "evidence",
+    "evidence_by_chance",
+    "live_neurons",
+    "score_layer",
+    "spread",
+]
 
 
 @dataclass(frozen=True)

@@ -106,9 +106,15 @@ def _study_of(dissection: Dissection) -> Study:
 
 
 def thumbnails(
-    dissection: Dissection, ids: Sequence[str], size: int, *, dataset: Dataset | None = None,
-    at_most: int | None = None, samples: Mapping[str, Sample] | None = None, sight: Sight | None = None,
-) -> Mapping[str, bytes]:  # fmt: skip
+    dissection: Dissection,
+    ids: Sequence[str],
+    size: int,
+    *,
+    dataset: Dataset | None = None,
+    at_most: int | None = None,
+    samples: Mapping[str, Sample] | None = None,
+    sight: Sight | None = None,
+) -> Mapping[str, bytes]:
     """Return small copies of images of a run, as WebP: id → file.
 
     They are grey or coloured, 8 bit, and show what a workstation would, whatever a model saw; or what one did.

@@ -114,15 +114,44 @@ _KNOWN: dict[str, object] = {
     "builtins.long": int,  # as protocol 2 calls int and str
     "builtins.unicode": str,
     **{str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)},
-}  # fmt: skip
+}
 _INERT = ("numpy.dtype", "numpy.ndarray", "_frombuffer", "_reconstruct", "scalar")
 """Names of numpy's that are no class by their spelling."""
 
-_ACTING = frozenset({
-    "asyncio", "builtins", "code", "codecs", "commands", "concurrent", "ctypes", "functools", "importlib", "io",
-    "marshal", "multiprocessing", "nt", "operator", "os", "pickle", "pkgutil", "posix", "pty", "runpy", "shutil",
-    "signal", "socket", "subprocess", "sys", "tempfile", "threading", "timeit", "urllib", "webbrowser",
-})  # fmt: skip
+_ACTING = frozenset(
+    {
+        "asyncio",
+        "builtins",
+        "code",
+        "codecs",
+        "commands",
+        "concurrent",
+        "ctypes",
+        "functools",
+        "importlib",
+        "io",
+        "marshal",
+        "multiprocessing",
+        "nt",
+        "operator",
+        "os",
+        "pickle",
+        "pkgutil",
+        "posix",
+        "pty",
+        "runpy",
+        "shutil",
+        "signal",
+        "socket",
+        "subprocess",
+        "sys",
+        "tempfile",
+        "threading",
+        "timeit",
+        "urllib",
+        "webbrowser",
+    }
+)
 """Packages no weights file has business with. Nothing of them would run here either; who names them means harm."""
 
 

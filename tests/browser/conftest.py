@@ -47,11 +47,16 @@ class Opened:
     """A page in a tab of its own, and what went wrong in it: errors, console messages, requests."""
 
     def __init__(
-        self, browser: Browser, path: Path, *, color_scheme: Literal["light", "dark"] | None = None,
+        self,
+        browser: Browser,
+        path: Path,
+        *,
+        color_scheme: Literal["light", "dark"] | None = None,
         java_script_enabled: bool = True,
-    ) -> None:  # fmt: skip
-        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=color_scheme,
-                                           java_script_enabled=java_script_enabled)  # fmt: skip
+    ) -> None:
+        self.context = browser.new_context(
+            viewport={"width": 1280, "height": 900}, color_scheme=color_scheme, java_script_enabled=java_script_enabled
+        )
         self.page: Page = self.context.new_page()
         self.path = path
         self.wrong: list[str] = []

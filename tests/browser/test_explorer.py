@@ -98,8 +98,11 @@ def test_a_search_finds_all_neurons_that_keep_a_concept_with_its_rank(
     for row in found:
         own = labels.loc[row["layer"], int(row["neuron"]), row["concept"]]
         assert int(row["rank"]) == own["rank"]
-        np.testing.assert_allclose([float(row[name]) for name in ("score", "z", "p", "q")],
-                                   own[["score", "z", "p", "q"]].astype(float), rtol=1e-5)  # fmt: skip
+        np.testing.assert_allclose(
+            [float(row[name]) for name in ("score", "z", "p", "q")],
+            own[["score", "z", "p", "q"]].astype(float),
+            rtol=1e-5,
+        )
     page.get_by_label("first concept only").check()
     first = phantom.labels[(phantom.labels["rank"] == 1) & (phantom.labels["concept"] == "spiculated margin")]
     assert told(page) == len(first)
@@ -114,8 +117,12 @@ def test_filters_narrow_together_and_can_be_kept_as_a_link(opened: Open, single:
     page.get_by_label("Verdict", exact=True).select_option("polysemantic")
     page.get_by_label("first concept only").check()
     first = phantom.labels[phantom.labels["rank"] == 1]
-    wanted = first[(first["layer"] == "stages.3") & (first["broad_category"] == "Findings and characterisation")
-                   & (first["q"] <= 0.01) & (first["verdict"] == "polysemantic")]  # fmt: skip
+    wanted = first[
+        (first["layer"] == "stages.3")
+        & (first["broad_category"] == "Findings and characterisation")
+        & (first["q"] <= 0.01)
+        & (first["verdict"] == "polysemantic")
+    ]
     assert 0 < len(wanted) < 128
     assert told(page) == len(wanted)
     again = tab.at(page.url.partition("#")[2])
@@ -132,9 +139,16 @@ def test_neurons_that_never_respond_are_found_by_their_status(opened: Open, tmp_
     with torch.no_grad():
         net[0].weight[3:] = 0  # type: ignore[index]
         net[0].bias[3:] = torch.tensor([0.0, 1.0])  # type: ignore[index]
-    found = mcd.dissect(net.eval(), layers="*", dataset={"plugin": "phantom", "options": {"patients": 10}},
-                        concepts="phantom", scorer="cosine", output=tmp_path / "run", progress=False,
-                        workers=0)  # fmt: skip
+    found = mcd.dissect(
+        net.eval(),
+        layers="*",
+        dataset={"plugin": "phantom", "options": {"patients": 10}},
+        concepts="phantom",
+        scorer="cosine",
+        output=tmp_path / "run",
+        progress=False,
+        workers=0,
+    )
     page = opened(page_of(found, tmp_path)).at("neurons?status=dead")
     assert told(page) == 1
     page.get_by_role("link", name="0, neuron 3").click()
@@ -233,10 +247,18 @@ def test_where_a_neuron_responds_is_laid_over_what_the_network_saw(
 def test_explanations_in_several_concepts_stand_with_their_neuron(
     opened: Open, phantom: mcd.Dissection, tmp_path: Path
 ) -> None:
-    told = pd.DataFrame({
-        "layer": ["stages.1"], "neuron": [3], "explanation": ["mass and not <b>implant"], "concepts": ["mass|implant"],
-        "fit": [0.5], "held_out": [0.41], "p": [0.001], "q": [0.0123],
-    })  # fmt: skip
+    told = pd.DataFrame(
+        {
+            "layer": ["stages.1"],
+            "neuron": [3],
+            "explanation": ["mass and not <b>implant"],
+            "concepts": ["mass|implant"],
+            "fit": [0.5],
+            "held_out": [0.41],
+            "p": [0.001],
+            "q": [0.0123],
+        }
+    )
     found = mcd.Dissection(phantom.folder, phantom.manifest, replace(phantom.results, explanations=told))
     path = page_of(found, tmp_path)
     text = opened(path).at("neuron/0/1/3").locator("#neuron").inner_text()
@@ -257,8 +279,10 @@ def test_concepts_say_how_many_neurons_carry_them(opened: Open, single: Path, ph
     labels = phantom.labels[phantom.labels["concept"] == "left breast"]
     first = labels[labels["rank"] == 1]
     assert [int(row[name]) for name in ("above_chance", "first", "kept")] == [
-        int((first["verdict"] != "chance").sum()), len(first), len(labels)
-    ]  # fmt: skip
+        int((first["verdict"] != "chance").sum()),
+        len(first),
+        len(labels),
+    ]
     np.testing.assert_allclose(float(row["highest_z"]), labels["z"].max(), rtol=1e-5)
 
 

@@ -37,8 +37,9 @@ def noise(rng: np.random.Generator, patient: np.ndarray, neurons: int, shared: f
 def scored(
     scorer: Scorer, activations: np.ndarray, similarity: torch.Tensor, patient: np.ndarray, **settings: object
 ) -> Scored:
-    labeller = Labeller(scorer, Matrix(similarity), CONCEPTS, Calibration.model_validate(settings),
-                        [str(one) for one in patient], 5)  # fmt: skip
+    labeller = Labeller(
+        scorer, Matrix(similarity), CONCEPTS, Calibration.model_validate(settings), [str(one) for one in patient], 5
+    )
     (found,) = labeller.scored({"layer": lambda: torch.from_numpy(activations.astype(np.float32))})
     return found
 
@@ -60,8 +61,15 @@ def test_noise_gives_uniform_p_values_and_no_discoveries(
     for seed in range(20):
         rng = np.random.default_rng([seed, neurons])
         shared = 0.5 if a_patient > 1 else 0.0
-        one = scored(scorer, noise(rng, patient, neurons, shared), similarity(rng, patient, shared, spread), patient,
-                     draws=500, most_draws=500, null_seed=seed)  # fmt: skip
+        one = scored(
+            scorer,
+            noise(rng, patient, neurons, shared),
+            similarity(rng, patient, shared, spread),
+            patient,
+            draws=500,
+            most_draws=500,
+            null_seed=seed,
+        )
         assert one.judged is not None
         p.append(one.judged.p_any)
         found += one.judged.above > 0
@@ -80,8 +88,15 @@ def test_patients_are_not_four_witnesses() -> None:
         rng = np.random.default_rng([seed, 1])
         cosine, activations = similarity(rng, patient, 0.7), noise(rng, patient, 80, 0.7)
         for unit, found in rates.items():
-            one = scored(SoftWPMI(SoftWPMI.Options(top_k=40)), activations, cosine, patient, exchangeable=unit,
-                         draws=500, most_draws=500)  # fmt: skip
+            one = scored(
+                SoftWPMI(SoftWPMI.Options(top_k=40)),
+                activations,
+                cosine,
+                patient,
+                exchangeable=unit,
+                draws=500,
+                most_draws=500,
+            )
             assert one.judged is not None
             found.append(float((one.judged.p_any < 0.05).mean()))
     assert np.mean(rates["patient"]) < 0.09
@@ -116,8 +131,13 @@ def test_going_on_gives_what_drawing_all_at_once_gives() -> None:
     templates = np.stack([np.random.default_rng(at).permutation(80)[:10] for at in range(6)], axis=1)
 
     def made() -> Rankings:
-        return Rankings(exchange, lambda drawn: torch.from_numpy(drawn.T.copy()).float(), templates,
-                        np.zeros(6, dtype=np.int64), seed=3)  # fmt: skip
+        return Rankings(
+            exchange,
+            lambda drawn: torch.from_numpy(drawn.T.copy()).float(),
+            templates,
+            np.zeros(6, dtype=np.int64),
+            seed=3,
+        )
 
     slow, fast = made(), made()
     slow.of(0, 100)
@@ -182,8 +202,9 @@ def test_verdicts_tell_kinds_of_neurons_apart() -> None:
 def test_without_draws_nothing_is_said_of_chance() -> None:
     patient = np.arange(60)
     rng = np.random.default_rng(7)
-    one = scored(SoftWPMI(SoftWPMI.Options(top_k=10)), noise(rng, patient, 5, 0), similarity(rng, patient, 0), patient,
-                 draws=0)  # fmt: skip
+    one = scored(
+        SoftWPMI(SoftWPMI.Options(top_k=10)), noise(rng, patient, 5, 0), similarity(rng, patient, 0), patient, draws=0
+    )
     assert one.judged is None
     table = label_table("net", "layer", one.scores, CONCEPTS, one.order, one.live)
     assert (table["verdict"] == "").all()

@@ -56,8 +56,20 @@ def test_rank_correlation_is_pearsons_of_the_ranks(seed: int, concepts: int) -> 
             assert np.isnan(found[row])
 
 
-MODEL = ("--model-plugin", "phantom-mammo", "--layers", "stages.3", "--dataset", "phantom:25", "--concepts", "phantom",
-         "--dissector", "phantom-clip", "--device", "cpu")  # fmt: skip
+MODEL = (
+    "--model-plugin",
+    "phantom-mammo",
+    "--layers",
+    "stages.3",
+    "--dataset",
+    "phantom:25",
+    "--concepts",
+    "phantom",
+    "--dissector",
+    "phantom-clip",
+    "--device",
+    "cpu",
+)
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +92,10 @@ def test_scorers_side_by_side(runs: Path, tmp_path: Path, mcd_command: Callable[
     assert "b: phantom-clip with cosine-cubed" in done.out
     assert max(len(line) for line in done.out.splitlines() if "all tables" not in line) <= 80
     table = pd.read_csv(tmp_path / "out" / "agreement_neurons.csv")
-    first = {name: pd.read_parquet(runs / name / "labels.parquet").query("rank == 1").set_index("neuron")["concept"]
-             for name in "ab"}  # fmt: skip
+    first = {
+        name: pd.read_parquet(runs / name / "labels.parquet").query("rank == 1").set_index("neuron")["concept"]
+        for name in "ab"
+    }
     for _, row in table.iterrows():
         assert (row["concept_a"], row["concept_b"]) == (first["a"][row["neuron"]], first["b"][row["neuron"]])
     assert not table["same"].iloc[0]  # those that differ come first

@@ -136,8 +136,18 @@ def asked(one: Path, other: Path, settings: Settings = PLAIN) -> Comparison:
 
 
 def test_other_architectures_are_aligned_by_a_map(runs: Path, mcd_command: Callable[..., Outcome]) -> None:
-    done = mcd_command("compare", runs / "phantom-mammo", runs / "tower", "--map", "stages.2=stages.3", "--json",
-                       "--bootstrap", 0, "--threshold", "global")  # fmt: skip
+    done = mcd_command(
+        "compare",
+        runs / "phantom-mammo",
+        runs / "tower",
+        "--map",
+        "stages.2=stages.3",
+        "--json",
+        "--bootstrap",
+        0,
+        "--threshold",
+        "global",
+    )
     assert done.code == 0, done.err
     found = json.loads(done.out)
     compared = {(row["run"], row["layer"]): row for row in found["layers"] if row["place"] == "stages.2"}

@@ -56,8 +56,12 @@ def seen(run: str, layer: str, above: list[int], replicated: list[list[int]] | N
 
 
 def test_a_layer_is_counted_by_what_stands_above_chance() -> None:
-    one = Seen("net", "l", 0.0, outcome("l", [ROUND, OVAL, SKY, DENSE, NOTHING], [True, True, True, False, False],
-                                        [4.0, 6.0, 5.0, 1.0, NAN]))  # fmt: skip
+    one = Seen(
+        "net",
+        "l",
+        0.0,
+        outcome("l", [ROUND, OVAL, SKY, DENSE, NOTHING], [True, True, True, False, False], [4.0, 6.0, 5.0, 1.0, NAN]),
+    )
     row = layer_table([one], WORDS, scores_comparable=False).iloc[0]
     assert row[["neurons", "labelled", "above", "mammographic", "other", "concepts"]].tolist() == [5, 4, 3, 2, 1, 3]
     assert row["mean_z"] == 4.0  # of all first labels, above chance or not
@@ -80,8 +84,9 @@ def test_categories_stand_beside_their_share_of_the_vocabulary() -> None:
 
 
 def test_intervals_are_so_many_deviations_of_the_resamples_around_the_estimate() -> None:
-    one = seen("net", "l", [ROUND, OVAL, NOTHING, NOTHING],
-               [[ROUND, NOTHING, NOTHING, NOTHING], [ROUND, OVAL, DENSE, NOTHING]])  # fmt: skip
+    one = seen(
+        "net", "l", [ROUND, OVAL, NOTHING, NOTHING], [[ROUND, NOTHING, NOTHING, NOTHING], [ROUND, OVAL, DENSE, NOTHING]]
+    )
     row = layer_table([one], WORDS, scores_comparable=False).iloc[0]
     spread = np.std([0.25, 0.75], ddof=1)
     assert row["share_low"] == pytest.approx(max(0, 0.5 - 1.959964 * spread), abs=1e-6)
@@ -97,7 +102,12 @@ def test_differences_are_of_pairs() -> None:
     table = difference_table([one], [other], WORDS).set_index(["level", "name"])
     above = table.loc[("layer", "above chance")]
     assert above[["reference", "other", "difference", "difference_low", "difference_high"]].tolist() == [
-        0.5, 0.75, 0.25, 0.25, 0.25]  # fmt: skip
+        0.5,
+        0.75,
+        0.25,
+        0.25,
+        0.25,
+    ]
     assert table.loc[("layer", "not mammographic"), "difference"] == 0.25
     assert table.loc[("category", "shape"), "difference"] == 0.0
     assert table.loc[("layer", "mean z"), "difference"] == 1.0
@@ -166,7 +176,15 @@ def test_every_neuron_has_one_fate() -> None:
     assert whole.to_dict() == dict.fromkeys(KINDS, 1)
     shape = found.categories.set_index("name").loc["shape"]
     assert shape[["before", "after", "kept", "gained", "lost", "came", "left", "change"]].tolist() == [
-        4, 2, 2, 0, 1, 0, 1, -2]  # fmt: skip
+        4,
+        2,
+        2,
+        0,
+        1,
+        0,
+        1,
+        -2,
+    ]
     assert found.concepts["name"].tolist() == ["oval", "dense", "sky", "round"]
     assert found.concepts["change"].tolist() == [1, 1, 1, -3]
     assert found.categories["name"].tolist()[-1] == "shape"  # what fades comes last

@@ -250,8 +250,11 @@ def test_joined_sets_keep_a_term_once_from_the_first() -> None:
 def test_joined_sets_keep_counterparts_opposites_and_codes() -> None:
     broad = {"Findings": {"Mass": [{"term": "mass", "opposite": "no mass", "codes": {"X": "1"}}]}}
     first = concept_set(broad_categories=broad, counterparts={"Findings": "F"}, licence="MIT OR Apache-2.0")
-    second = concept_set(broad_categories={"Findings": {"Mass": ["cyst"]}, "Colours": {"All": ["red"]}},
-                         counterparts={"Colours": "E", "Findings": "other"}, licence="CC0-1.0")  # fmt: skip
+    second = concept_set(
+        broad_categories={"Findings": {"Mass": ["cyst"]}, "Colours": {"All": ["red"]}},
+        counterparts={"Colours": "E", "Findings": "other"},
+        licence="CC0-1.0",
+    )
     joined = join([first, second])
     assert joined.counterparts == {"Findings": "F", "Colours": "E"}
     assert joined.concepts[0] == first.concepts[0]

@@ -39,9 +39,14 @@ def test_list_shows_what_is_sound_and_what_is_not(run: Run, host: PluginHost) ->
 def test_list_as_json(run_json: Callable[..., list[dict[str, object]]]) -> None:
     rows = {row["name"]: row for row in run_json("list")}
     assert rows["good"] == {
-        "name": "good", "version": "0.10", "concepts": 4, "licence": "", "plugin": "toys",
-        "description": "a good one", "reason": "",
-    }  # fmt: skip
+        "name": "good",
+        "version": "0.10",
+        "concepts": 4,
+        "licence": "",
+        "plugin": "toys",
+        "description": "a good one",
+        "reason": "",
+    }
     assert rows["from-list"]["concepts"] is None
     assert rows["bad"]["reason"]
 
@@ -88,9 +93,15 @@ def test_show_as_json(run_json: Callable[..., dict[str, object]], host: PluginHo
     assert data["fingerprint"] == load_concepts(host, "good").fingerprint()
     assert isinstance(data["concepts"], list)
     assert data["concepts"][1] == {
-        "term": "cyst", "category": "Mass", "broad_category": "Findings", "prompts": ["a round cyst"],
-        "synonyms": ["simple cyst"], "mammographic": True, "opposite": "", "codes": {},
-    }  # fmt: skip
+        "term": "cyst",
+        "category": "Mass",
+        "broad_category": "Findings",
+        "prompts": ["a round cyst"],
+        "synonyms": ["simple cyst"],
+        "mammographic": True,
+        "opposite": "",
+        "codes": {},
+    }
 
 
 def test_show_takes_a_union(run: Run, tmp_path: Path) -> None:
@@ -107,8 +118,12 @@ def test_the_published_schema_is_what_the_command_prints_and_fits_the_files(run:
     entry = {"term": "mass", "prompts": ["a mass"], "codes": {"SCT": 129788004}}
     jsonschema.validate({"name": "x", "includes": ["y.yaml"]}, schema)
     jsonschema.validate({"name": "x", "version": 0.1, "broad_categories": {"A": {"B": ["x", 12, entry]}}}, schema)
-    for wrong in ({"name": "x"}, {"name": "x", "broad_categories": {}}, {"name": "x", "includes": ["y"], "license": ""},
-                  {"name": "x", "broad_categories": {"A": {"B": [{"term": "x", "synonym": ["y"]}]}}}):  # fmt: skip
+    for wrong in (
+        {"name": "x"},
+        {"name": "x", "broad_categories": {}},
+        {"name": "x", "includes": ["y"], "license": ""},
+        {"name": "x", "broad_categories": {"A": {"B": [{"term": "x", "synonym": ["y"]}]}}},
+    ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, schema)
 

@@ -70,8 +70,17 @@ def test_one_label_that_says_yes_is_enough() -> None:
 
 
 def test_what_is_known_of_the_image_speaks_too() -> None:
-    words = ["left breast", "left CC view", "MLO view", "right MLO view", "breast composition c", "BI-RADS 4",
-             "BI-RADS 4A", "BI-RADS 2", "breast implant"]  # fmt: skip
+    words = [
+        "left breast",
+        "left CC view",
+        "MLO view",
+        "right MLO view",
+        "breast composition c",
+        "BI-RADS 4",
+        "BI-RADS 4A",
+        "BI-RADS 2",
+        "breast implant",
+    ]
     samples = [
         Sample("1", view="CC", laterality="L", density="c", assessment="4a", implant=False),
         Sample("2", view="MLO", assessment="4"),

@@ -13,10 +13,20 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "acme_words"
 def test_it_is_found_shown_and_used_once_it_is_installed(tmp_path: Path) -> None:
     assert list(EXAMPLE.rglob("*.py")) == []
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target",
-         str(tmp_path / "site"), str(EXAMPLE)],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--target",
+            str(tmp_path / "site"),
+            str(EXAMPLE),
+        ],
         check=True,
-    )  # fmt: skip
+    )
 
     def said(*arguments: str) -> str:
         environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}

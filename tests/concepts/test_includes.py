@@ -61,8 +61,11 @@ def test_the_concepts_of_the_files_come_in_order_and_doubles_once(folder: Path) 
 
 
 def test_own_concepts_follow_and_what_the_file_says_of_itself_counts(folder: Path) -> None:
-    found = read(folder, BOTH + 'version: "9"\nlicence: MIT\nsources: [z]\ncounterparts: {Findings: G, Tools: T}\n'
-                 "broad_categories: {Tools: {All: [saw, MASS]}, Findings: {Mass: [nodule]}}\n")  # fmt: skip
+    found = read(
+        folder,
+        BOTH + 'version: "9"\nlicence: MIT\nsources: [z]\ncounterparts: {Findings: G, Tools: T}\n'
+        "broad_categories: {Tools: {All: [saw, MASS]}, Findings: {Mass: [nodule]}}\n",
+    )
     assert [one.term for one in found.concepts] == ["mass", "cyst", "nodule", "hat", "saw"]
     assert (found.version, found.licence) == ("9", "MIT AND Apache-2.0 AND CC0-1.0")
     assert found.sources == ("z", "a", "b", "c")

@@ -104,8 +104,11 @@ def test_two_terms_do_not(one: str, other: str) -> None:
 
 def test_negations_are_words_not_letters() -> None:
     assert [negated(text) for text in ("no mass", "breast without implant", "non-dense tissue", "absence of")] == [
-        "no", "without", "non", "absence of",
-    ]  # fmt: skip
+        "no",
+        "without",
+        "non",
+        "absence of",
+    ]
     assert [negated(text) for text in ("nodule", "notch", "benign", "nonagon", "negative")] == [""] * 5
 
 

@@ -27,9 +27,7 @@ def test_a_name_is_a_set_on_offer(host: PluginHost) -> None:
     assert load_concepts(host, "toys/good").name == "good"
 
 
-def test_an_ending_or_a_path_is_a_file(
-    host: PluginHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+def test_an_ending_or_a_path_is_a_file(host: PluginHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     Path("good").mkdir()  # a folder that is called like a set hides nothing
@@ -100,9 +98,7 @@ def test_commas_join_names_and_files(host: PluginHost, tmp_path: Path, monkeypat
     assert "no concept set named 'bird'" in refusal(host, "good,bird", UnknownNameError)
 
 
-def test_several_files_of_a_study_are_found_beside_it_and_recorded_one_by_one(
-    host: PluginHost, tmp_path: Path
-) -> None:  # fmt: skip
+def test_several_files_of_a_study_are_found_beside_it_and_recorded_one_by_one(host: PluginHost, tmp_path: Path) -> None:
     folder = tmp_path / "study"
     folder.mkdir()
     (folder / "a.txt").write_text("hat\n")
@@ -111,8 +107,12 @@ def test_several_files_of_a_study_are_found_beside_it_and_recorded_one_by_one(
     preparer = Preparer(host)
     found, recorded = preparer.concepts(split_choices(written, folder))
     assert [one.term for one in found.concepts][-4:] == ["hat", "cap", "red", "blue"]
-    assert [one.plugin for one in recorded] == ["good", str(folder / "a.txt"), str(folder / "b,c.txt"),
-                                                "from-list:red,blue"]  # fmt: skip
+    assert [one.plugin for one in recorded] == [
+        "good",
+        str(folder / "a.txt"),
+        str(folder / "b,c.txt"),
+        "from-list:red,blue",
+    ]
     assert preparer.paths == {str(folder / "a.txt"), str(folder / "b,c.txt")}  # what a manifest hides
     with pytest.raises(ConfigError, match=r"the union good,a\.txt takes no settings"):
         split_choices([Choice(plugin="good,a.txt", options={"size": 1})], folder)
@@ -120,7 +120,7 @@ def test_several_files_of_a_study_are_found_beside_it_and_recorded_one_by_one(
 
 def test_several_files_given_at_once_are_known_as_paths(
     host: PluginHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a.txt").write_text("hat\n")
     preparer = Preparer(host)

@@ -69,10 +69,11 @@ CASES = {
     "open_clip ViT-B-32": Case(of_open_clip("ViT-B-32"), 224),
     "hf resnet": Case(of_hf(hf.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 24], depths=[1, 1, 1]))),
     "hf vit": Case(of_hf(hf.ViTConfig(**SMALL, image_size=64, patch_size=16))),
-    "hf swin": Case(of_hf(hf.SwinConfig(image_size=64, patch_size=4, embed_dim=12, depths=[1, 1], num_heads=[2, 2],
-                                        window_size=4))),
+    "hf swin": Case(
+        of_hf(hf.SwinConfig(image_size=64, patch_size=4, embed_dim=12, depths=[1, 1], num_heads=[2, 2], window_size=4))
+    ),
     "hf dinov2": Case(of_hf(hf.Dinov2WithRegistersConfig(**SMALL, image_size=56, patch_size=14)), 56),
-}  # fmt: skip
+}
 
 
 def by_hand(output: object) -> torch.Tensor | None:

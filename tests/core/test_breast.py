@@ -100,11 +100,33 @@ def tight(pixels: Pixels, true: Pixels) -> tuple[Pixels, Pixels]:
 
 @pytest.mark.parametrize(
     "change",
-    [None, framed(1.0, 0.01), framed(1.0, 0.06), framed(0.0, 0.04), labelled, film_edges, padded, sigmoid, fogged,
-     clipped, tight],
-    ids=["plain", "thin white frame", "thick white frame", "black frame", "bright letters", "film edges",
-         "padding beside a lifted background", "sigmoid", "uneven fog", "clipped", "cut to the breast"],
-)  # fmt: skip
+    [
+        None,
+        framed(1.0, 0.01),
+        framed(1.0, 0.06),
+        framed(0.0, 0.04),
+        labelled,
+        film_edges,
+        padded,
+        sigmoid,
+        fogged,
+        clipped,
+        tight,
+    ],
+    ids=[
+        "plain",
+        "thin white frame",
+        "thick white frame",
+        "black frame",
+        "bright letters",
+        "film edges",
+        "padding beside a lifted background",
+        "sigmoid",
+        "uneven fog",
+        "clipped",
+        "cut to the breast",
+    ],
+)
 def test_the_outline_is_the_drawn_one(change: Callable[[Pixels, Pixels], tuple[Pixels, Pixels]] | None) -> None:
     overlaps, shares = [], []
     for laterality, pixels, true in phantoms():

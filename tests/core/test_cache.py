@@ -110,12 +110,19 @@ def test_a_damaged_or_foreign_file_is_absent_and_removed(tmp_path: Path, damage:
     cache.put(key(1), noise(1))
     (path,) = files(tmp_path)
     data = path.read_bytes()
-    path.write_bytes({
-        "cut": data[:-1], "cut to the header": data[:44], "empty": b"", "text": b"not an image",
-        "png": b"\x89PNG\r\n\x1a\n",
-        "one bit": data[:-9] + bytes([data[-9] ^ 1]) + data[-8:], "longer": data + b"\0", "of another key": data,
-        "newer format": data.replace(b"mcd image 1", b"mcd image 2"),
-    }[damage])  # fmt: skip
+    path.write_bytes(
+        {
+            "cut": data[:-1],
+            "cut to the header": data[:44],
+            "empty": b"",
+            "text": b"not an image",
+            "png": b"\x89PNG\r\n\x1a\n",
+            "one bit": data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
+            "longer": data + b"\0",
+            "of another key": data,
+            "newer format": data.replace(b"mcd image 1", b"mcd image 2"),
+        }[damage]
+    )
     wanted = key(1)
     if damage == "of another key":
         wanted = key(1)[:2] + "0" * 62

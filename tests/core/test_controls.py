@@ -47,10 +47,28 @@ def controlled(tmp_path_factory: pytest.TempPathFactory, mcd_command: Callable[.
         "  Other:\n    Not: [{term: a cat, mammographic: false}, {term: a red car, mammographic: false}]\n"
     )
     done = mcd_command(
-        "dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--layers", "head", "--dataset",
-        "phantom", "--dataset-arg", "patients=30", "--dissector", "phantom-clip", "--concepts", "words.yaml",
-        "--scorer-arg", "top_k=20", "--controls", "-o", "run", cwd=folder,
-    )  # fmt: skip
+        "dissect",
+        "--model-plugin",
+        "phantom-mammo",
+        "--layers",
+        "stages.3",
+        "--layers",
+        "head",
+        "--dataset",
+        "phantom",
+        "--dataset-arg",
+        "patients=30",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "words.yaml",
+        "--scorer-arg",
+        "top_k=20",
+        "--controls",
+        "-o",
+        "run",
+        cwd=folder,
+    )
     assert done.code == 0, done.err  # type: ignore[attr-defined]
     (folder / "out.txt").write_text(done.out)  # type: ignore[attr-defined]
     return folder
@@ -61,8 +79,12 @@ def test_controls_stand_beside_the_run(controlled: Path) -> None:
     table = pd.read_csv(controlled / "run" / "controls.csv")
     assert tuple(table.columns) == COLUMNS
     assert list(dict.fromkeys(table["control"])) == [
-        "none", "random weights", "shuffled rows", "random dissector", "shuffled names"
-    ]  # fmt: skip
+        "none",
+        "random weights",
+        "shuffled rows",
+        "random dissector",
+        "shuffled names",
+    ]
     above = table.groupby("control")["above_chance"].sum()
     assert above["none"] == sum(one.above_chance or 0 for one in run.manifest.summary) > 25
     assert above["shuffled rows"] <= 0.05 * 139
@@ -88,10 +110,27 @@ def test_the_summary_shows_the_run_beside_its_controls(controlled: Path) -> None
 
 def test_labels_are_those_of_a_run_without_controls(controlled: Path, mcd_command: Callable[..., object]) -> None:
     done = mcd_command(
-        "dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--layers", "head", "--dataset",
-        "phantom", "--dataset-arg", "patients=30", "--dissector", "phantom-clip", "--concepts", "words.yaml",
-        "--scorer-arg", "top_k=20", "-o", "plain", cwd=controlled,
-    )  # fmt: skip
+        "dissect",
+        "--model-plugin",
+        "phantom-mammo",
+        "--layers",
+        "stages.3",
+        "--layers",
+        "head",
+        "--dataset",
+        "phantom",
+        "--dataset-arg",
+        "patients=30",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "words.yaml",
+        "--scorer-arg",
+        "top_k=20",
+        "-o",
+        "plain",
+        cwd=controlled,
+    )
     assert done.code == 0, done.err  # type: ignore[attr-defined]
     assert (controlled / "plain/labels.csv").read_bytes() == (controlled / "run/labels.csv").read_bytes()
 

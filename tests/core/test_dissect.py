@@ -71,9 +71,17 @@ class Brightness(mcd.Dissector):
 
 def dissect(**changes: object) -> mcd.Dissection:
     settings: dict[str, object] = {
-        "model": Net(), "layers": ["conv", "head"], "dataset": Patches(), "dissector": Brightness(), "concepts": WORDS,
-        "scorer": mcd_product, "progress": False, "batch_size": 8, "device": "cpu", **changes,
-    }  # fmt: skip
+        "model": Net(),
+        "layers": ["conv", "head"],
+        "dataset": Patches(),
+        "dissector": Brightness(),
+        "concepts": WORDS,
+        "scorer": mcd_product,
+        "progress": False,
+        "batch_size": 8,
+        "device": "cpu",
+        **changes,
+    }
     return mcd.dissect(**settings)  # type: ignore[arg-type]
 
 

@@ -10,9 +10,25 @@ from mcd.errors import ConfigError, UnknownNameError, UsageError
 from mcd.extraction.layers import expand_braces, inspect_layers, match_layers, select_layers
 
 NAMES = [
-    "stem", "layer1", "layer1.0", "layer1.0.conv", "layer2", "layer3", "layer4", "layer4.0", "layer4.0.conv",
-    "blocks", "blocks.0", "blocks.0.0", "blocks.0.1", "blocks.1", "blocks.1.0", "blocks.1.0.conv", "blocks.10", "head",
-]  # fmt: skip
+    "stem",
+    "layer1",
+    "layer1.0",
+    "layer1.0.conv",
+    "layer2",
+    "layer3",
+    "layer4",
+    "layer4.0",
+    "layer4.0.conv",
+    "blocks",
+    "blocks.0",
+    "blocks.0.0",
+    "blocks.0.1",
+    "blocks.1",
+    "blocks.1.0",
+    "blocks.1.0.conv",
+    "blocks.10",
+    "head",
+]
 
 
 @pytest.mark.parametrize(
@@ -117,9 +133,16 @@ class Tokens(nn.Module):
 def test_outputs_are_told_apart_or_refused_with_the_reason() -> None:
     found = {layer.name: layer for layer in inspect_layers(Zoo().eval(), torch.rand(2, 3, 32, 24))}
     assert {name: (layer.layout, layer.neurons) for name, layer in found.items() if not layer.reason} == {
-        "conv": ("NCHW", 8), "nhwc": ("NHWC", 8), "norm": ("NHWC", 8), "back": ("NCHW", 8), "pair": ("NCHW", 8),
-        "tokens": ("tokens", 8), "head": ("flat", 5), "as_dict": ("NCHW", 8), "record": ("NCHW", 8),
-    }  # fmt: skip
+        "conv": ("NCHW", 8),
+        "nhwc": ("NHWC", 8),
+        "norm": ("NHWC", 8),
+        "back": ("NCHW", 8),
+        "pair": ("NCHW", 8),
+        "tokens": ("tokens", 8),
+        "head": ("flat", 5),
+        "as_dict": ("NCHW", 8),
+        "record": ("NCHW", 8),
+    }
     assert found["two"].reason == "its output is a dict, in which no tensor stands for it"
     assert found["twice"].reason == "it ran 2 times in one forward pass"
     assert found["never"].reason == "it did not run in a forward pass"

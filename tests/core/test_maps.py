@@ -195,10 +195,30 @@ def test_the_command_line_keeps_maps_of_the_run_not_of_its_controls(
     mcd_command: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     done = mcd_command(
-        "dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--layers", "head", "--dataset",
-        "phantom", "--dataset-arg", "patients=10", "--dissector", "phantom-clip", "--concepts", "phantom",
-        "--scorer-arg", "top_k=10", "--maps", "3", "--controls", "-o", "run", cwd=tmp_path,
-    )  # fmt: skip
+        "dissect",
+        "--model-plugin",
+        "phantom-mammo",
+        "--layers",
+        "stages.3",
+        "--layers",
+        "head",
+        "--dataset",
+        "phantom",
+        "--dataset-arg",
+        "patients=10",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "phantom",
+        "--scorer-arg",
+        "top_k=10",
+        "--maps",
+        "3",
+        "--controls",
+        "-o",
+        "run",
+        cwd=tmp_path,
+    )
     assert done.code == 0, done.err
     run = mcd.load(tmp_path / "run")
     maps = run.maps("stages.3")

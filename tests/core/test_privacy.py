@@ -90,11 +90,13 @@ def test_a_manifest_shows_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MCD_SALT", "one")
     (tmp_path / "model.py").write_text("")
     settings = {
-        "models": [{"plugin": "timm", "options": {"checkpoint": "/data/Miller/w.pth", "name": "resnet50", "n": 3}},
-                   {"plugin": "module", "options": {"factory": f"{tmp_path}/model.py:made"}}],
+        "models": [
+            {"plugin": "timm", "options": {"checkpoint": "/data/Miller/w.pth", "name": "resnet50", "n": 3}},
+            {"plugin": "module", "options": {"factory": f"{tmp_path}/model.py:made"}},
+        ],
         "dataset": {"plugin": "images", "options": {"path": "Miller", "more": ["/data/Miller"], "limit": None}},
         "concepts": [{"plugin": "my/words.txt"}],
-    }  # fmt: skip
+    }
     shown = recorded(settings, frozenset({"Miller", "my/words.txt"}))  # type: ignore[arg-type]
     assert "Miller" not in str(shown)
     assert str(tmp_path) not in str(shown)

@@ -64,8 +64,12 @@ def test_what_is_cached_is_not_decoded_again_and_is_the_same(tmp_path: Path) -> 
 
 def test_every_setting_that_decides_pixels_has_its_own_entry(tmp_path: Path) -> None:
     cache, sample = ImageCache(tmp_path, 10**6), next(Counted().scan())
-    readers = [Reader(Counted(), cache=cache), Reader(Counted(0.5), cache=cache),
-               Reader(Counted(), Upper(), cache), Reader(Counted(), Upper(rows=10), cache)]  # fmt: skip
+    readers = [
+        Reader(Counted(), cache=cache),
+        Reader(Counted(0.5), cache=cache),
+        Reader(Counted(), Upper(), cache),
+        Reader(Counted(), Upper(rows=10), cache),
+    ]
     found = [reader.image(sample, "displayed") for reader in readers]
     assert [one.pixels.shape[0] for one in found] == [40, 40, 20, 10]
     assert found[1].pixels.max() <= 0.5

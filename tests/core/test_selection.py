@@ -19,13 +19,16 @@ from mcd.selection import Selection
 def samples(patients: int = 10, each: int = 4) -> list[Sample]:
     return [
         Sample(
-            f"{patient}/{image}", patient=f"p{patient}", split="test" if patient % 5 == 0 else "training",
-            view="CC" if image % 2 else "MLO", labels={"age": str(40 + patient)} if patient else {},
+            f"{patient}/{image}",
+            patient=f"p{patient}",
+            split="test" if patient % 5 == 0 else "training",
+            view="CC" if image % 2 else "MLO",
+            labels={"age": str(40 + patient)} if patient else {},
             findings={"mass": True} if patient < 3 else {},
         )
         for patient in range(patients)
         for image in range(each)
-    ]  # fmt: skip
+    ]
 
 
 def ids(chosen: list[Sample]) -> list[str]:

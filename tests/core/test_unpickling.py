@@ -55,12 +55,23 @@ class Listed(list):  # type: ignore[type-arg]
 def test_objects_of_many_kinds_do_not_keep_the_tensors_from_being_read(protocol: int, tmp_path: Path) -> None:
     counts = collections.defaultdict(list, a=[1])
     others = {
-        "array": np.arange(3.0), "objects": np.array([None, "x"], dtype=object), "number": np.float32(2),
-        "counts": counts, "path": pathlib.PurePosixPath("/x/y"), "arguments": argparse.Namespace(lr=0.1),
-        "mapped": Subclassed(a=1), "listed": Listed([1, 2]), "set": {1, 2}, "bytes": b"\xff", "type": int,
-        "size": WEIGHT.shape, "dtype": torch.float16, "device": torch.device("cpu"),
-        "complex": 1j, "parameter": torch.nn.Parameter(WEIGHT),
-    }  # fmt: skip
+        "array": np.arange(3.0),
+        "objects": np.array([None, "x"], dtype=object),
+        "number": np.float32(2),
+        "counts": counts,
+        "path": pathlib.PurePosixPath("/x/y"),
+        "arguments": argparse.Namespace(lr=0.1),
+        "mapped": Subclassed(a=1),
+        "listed": Listed([1, 2]),
+        "set": {1, 2},
+        "bytes": b"\xff",
+        "type": int,
+        "size": WEIGHT.shape,
+        "dtype": torch.float16,
+        "device": torch.device("cpu"),
+        "complex": 1j,
+        "parameter": torch.nn.Parameter(WEIGHT),
+    }
     torch.save({"model": {"weight": WEIGHT}, **others}, tmp_path / "a.pth", pickle_protocol=protocol)
     content = mapping(read_checkpoint(tmp_path / "a.pth"))
     assert torch.equal(read_state_dict(tmp_path / "a.pth")["weight"], WEIGHT)

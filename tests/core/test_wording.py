@@ -87,8 +87,12 @@ def test_synonyms_become_one_similarity(tmp_path: Path, how: str) -> None:
     rows = torch.tensor([4, 1])
     torch.testing.assert_close(pooled.of(rows), pooled.whole()[rows], atol=1e-6, rtol=0)
     # a synonym that says the same as the term changes nothing: many names are no advantage
-    torch.testing.assert_close(Pooled(Cosines(images, found.names[[3, 3]], list("012345678"), ["a", "a"]), (0, 0),
-                                      how, 10.0).whole()[:, 0], cosine[:, 3], atol=1e-6, rtol=0)  # type: ignore[arg-type]  # fmt: skip
+    torch.testing.assert_close(
+        Pooled(Cosines(images, found.names[[3, 3]], list("012345678"), ["a", "a"]), (0, 0), how, 10.0).whole()[:, 0],
+        cosine[:, 3],
+        atol=1e-6,
+        rtol=0,
+    )  # type: ignore[arg-type]
 
 
 def test_a_reference_prompt_is_subtracted_from_every_concept() -> None:
@@ -105,8 +109,13 @@ def test_a_run_is_worded_as_asked_and_remembers_it(tmp_path: Path) -> None:
     words = mcd.ConceptSet.model_validate(
         {"name": "w", "broad_categories": {"b": {"c": ["mass", {"term": "breast implant", "synonyms": ["implant"]}]}}}
     )
-    options = {"layers": "head", "dataset": {"plugin": "phantom", "options": {"patients": 25}}, "concepts": words,
-               "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 10}}, "progress": False}  # fmt: skip
+    options = {
+        "layers": "head",
+        "dataset": {"plugin": "phantom", "options": {"patients": 25}},
+        "concepts": words,
+        "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 10}},
+        "progress": False,
+    }
     plain = mcd.dissect("phantom-mammo", **options)  # type: ignore[arg-type]
     asked = {"templates": ["a mammogram with {concept}"], "synonyms": "max", "reference": "a mammogram"}
     worded = mcd.dissect("phantom-mammo", prompts=asked, output=tmp_path / "run", **options)  # type: ignore[arg-type]
@@ -122,7 +131,12 @@ def test_a_wording_that_changes_nothing_or_is_not_read_is_said(tmp_path: Path) -
     assert Wording(synonyms="max").idle(CONCEPTS) == Wording().idle([mcd.Concept("mass", "c", "b")]) == ""
     assert Wording.model_validate({"templates": "a {concept}"}).templates == ("a {concept}",)
     phantoms = {"plugin": "phantom", "options": {"patients": 25}}
-    options = {"layers": "head", "dataset": phantoms, "concepts": ["mass", "view"],
-               "scorer": {"plugin": "embedding", "options": {"top_k": 10}}, "progress": False}  # fmt: skip
+    options = {
+        "layers": "head",
+        "dataset": phantoms,
+        "concepts": ["mass", "view"],
+        "scorer": {"plugin": "embedding", "options": {"top_k": 10}},
+        "progress": False,
+    }
     with pytest.raises(UsageError, match="compares embeddings"):
         mcd.dissect("phantom-mammo", prompts={"reference": "a mammogram"}, **options)  # type: ignore[arg-type]

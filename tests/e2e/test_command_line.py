@@ -53,8 +53,13 @@ def test_the_demo_answers_the_three_questions(mcd_command: Callable, tmp_path: P
     for category, grows in (("Calcification morphology", True), ("Density", False)):
         before, after = (first_labels(one)["category"].eq(category).sum() for one in (mammo, calc))
         assert (after > 1.5 * before) if grows else (before > 1.5 * after)
-    for said in ("1. What does training", "Findings and characterisation: +", "Calcification morphology",
-                 "3. Which concepts", "phantom-general: "):  # fmt: skip
+    for said in (
+        "1. What does training",
+        "Findings and characterisation: +",
+        "Calcification morphology",
+        "3. Which concepts",
+        "phantom-general: ",
+    ):
         assert said in done.out
     assert (tmp_path / "mcd-demo" / "report" / "explorer.html").stat().st_size > 100_000
 
@@ -180,19 +185,42 @@ def test_a_wrong_study_file_is_told_with_its_line(
         (("dissect",), 2, "no model given"),
         (("dissect", *MODEL, "--dissector", "phantom-clip"), 2, "no dataset given"),
         (("dissect", "--model-plugin", "tim:x", "--dataset", "phantom", *REST), 2, "did you mean 'timm'"),
-        (("dissect", *MODEL, "--dataset", "phantom", "--dissector", "phantom-clip", "--concepts", "birad"), 2,
-         "did you mean 'birads'"),
+        (
+            ("dissect", *MODEL, "--dataset", "phantom", "--dissector", "phantom-clip", "--concepts", "birad"),
+            2,
+            "did you mean 'birads'",
+        ),
         (("dissect", *MODEL[:2], "--layers", "stage.*", "--dataset", "phantom", *REST), 2, "no layer matches"),
-        (("dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patience=3", *REST), 2,
-         "did you mean 'patients'"),
+        (
+            ("dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patience=3", *REST),
+            2,
+            "did you mean 'patients'",
+        ),
         (("dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients=many", *REST), 2, "patients"),
         (("dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients", *REST), 2, "is not key=value"),
         (("dissect", *MODEL, "--dataset", "images:nowhere", *REST), 4, "there is no folder nowhere"),
         (("dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients=1", *REST), 4, "top_k"),
-        (("dissect", "--model", "timm:resnet18", "--model-arg", "checkpoint=none.pth", "--layers", "layer1",
-          "--dataset", "phantom", *REST), 4, "checkpoint none.pth does not exist"),
-        (("dissect", "--model", "timm:resnet181", "--layers", "layer1", "--dataset", "phantom", *REST), 2,
-         "did you mean 'resnet18"),
+        (
+            (
+                "dissect",
+                "--model",
+                "timm:resnet18",
+                "--model-arg",
+                "checkpoint=none.pth",
+                "--layers",
+                "layer1",
+                "--dataset",
+                "phantom",
+                *REST,
+            ),
+            4,
+            "checkpoint none.pth does not exist",
+        ),
+        (
+            ("dissect", "--model", "timm:resnet181", "--layers", "layer1", "--dataset", "phantom", *REST),
+            2,
+            "did you mean 'resnet18",
+        ),
         (("layers", "--model-plugin", "module:nofile.py:make"), 2, "there is no file nofile.py"),
         (("score", "nowhere"), 4, "is not a run folder"),
         (("run", "nothing.yaml"), 2, "nothing.yaml"),
@@ -200,7 +228,7 @@ def test_a_wrong_study_file_is_told_with_its_line(
         (("dissect", *MODEL, "--dataset", "phantom", *REST, "--reporter", "csv:publisht"), 2, "published"),
         (("dissect", *MODEL, "--dataset", "phantom", *REST, "--output", "/proc/mcd"), 4, "/proc/mcd"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_get_one_clear_message_and_a_documented_exit_code(
     arguments: tuple[str, ...],
     code: int,
@@ -260,27 +288,61 @@ def test_broken_images_are_refused_by_default_and_skipped_when_asked(
 
 def test_a_third_party_backbone_runs_once_it_is_installed(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target",
-         str(tmp_path / "site"), str(ROOT / "examples" / "acme_backbone")],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--target",
+            str(tmp_path / "site"),
+            str(ROOT / "examples" / "acme_backbone"),
+        ],
         check=True,
-    )  # fmt: skip
+    )
     path = {"PYTHONPATH": str(tmp_path / "site")}
     assert "acme-net" in mcd_command("plugins", "list", **path).out
     listed = json.loads(mcd_command("layers", "--model-plugin", "acme-net", "--json", **path).out)
     fit = [one["name"] for one in listed if not one["reason"]]
     done = mcd_command(
-        "dissect", "--model-plugin", "acme-net", "--layers", ",".join(fit), "--dataset", "phantom",
-        "--dataset-arg", "patients=25", *REST, "-o", "run", cwd=tmp_path, **path,
-    )  # fmt: skip
+        "dissect",
+        "--model-plugin",
+        "acme-net",
+        "--layers",
+        ",".join(fit),
+        "--dataset",
+        "phantom",
+        "--dataset-arg",
+        "patients=25",
+        *REST,
+        "-o",
+        "run",
+        cwd=tmp_path,
+        **path,
+    )
     assert done.code == 0, done.err
     assert "acme" in " ".join(mcd.load(tmp_path / "run").manifest.plugins.values())
 
 
 def test_a_local_plugin_file_is_a_plugin(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
     done = mcd_command(
-        "dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients=2", *REST, "--scorer", "centred-cosine",
-        "--plugin-file", ROOT / "examples" / "custom_scorer.py", "-o", "run", cwd=tmp_path,
-    )  # fmt: skip
+        "dissect",
+        *MODEL,
+        "--dataset",
+        "phantom",
+        "--dataset-arg",
+        "patients=2",
+        *REST,
+        "--scorer",
+        "centred-cosine",
+        "--plugin-file",
+        ROOT / "examples" / "custom_scorer.py",
+        "-o",
+        "run",
+        cwd=tmp_path,
+    )
     assert done.code == 0, done.err
     found = mcd.load(tmp_path / "run")
     assert found.manifest.scorer == "centred-cosine"

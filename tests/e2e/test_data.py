@@ -18,15 +18,25 @@ Command = Callable[..., Outcome]
 
 
 def test_pixel_identical_images_are_found(shared: Path, tmp_path: Path, mcd_command: Command) -> None:
-    done = mcd_command("data", "check", shared / "data" / "dmid" / "images", "--dataset", "images",
-                       "--json", tmp_path / "check.json", "--keep-identifiers")  # fmt: skip
+    done = mcd_command(
+        "data",
+        "check",
+        shared / "data" / "dmid" / "images",
+        "--dataset",
+        "images",
+        "--json",
+        tmp_path / "check.json",
+        "--keep-identifiers",
+    )
     assert done.code == 0, done.err
     found = json.loads((tmp_path / "check.json").read_text())
     assert found["images"] == 510
     assert sorted(map(sorted, found["duplicates"])) == [
-        ["IMG019.png", "IMG318.png"], ["IMG021.png", "IMG319.png"], ["IMG034.png", "IMG172.png"],
+        ["IMG019.png", "IMG318.png"],
+        ["IMG021.png", "IMG319.png"],
+        ["IMG034.png", "IMG172.png"],
         ["IMG448.png", "IMG485.png"],
-    ]  # fmt: skip
+    ]
     assert "IMG034.png = IMG172.png" in done.out
 
 
@@ -70,15 +80,39 @@ def test_a_folder_of_another_kind_of_images_is_told_from_an_empty_one(tmp_path: 
     assert f"no DICOM file in {tmp_path / 'empty'}: it holds no files" in text["empty"]
 
 
-RUN = ("dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--dissector", "phantom-clip",
-       "--concepts", "phantom", "--scorer", "soft-wpmi:4", "--device", "cpu")  # fmt: skip
+RUN = (
+    "dissect",
+    "--model-plugin",
+    "phantom-mammo",
+    "--layers",
+    "stages.3",
+    "--dissector",
+    "phantom-clip",
+    "--concepts",
+    "phantom",
+    "--scorer",
+    "soft-wpmi:4",
+    "--device",
+    "cpu",
+)
 
 
 def test_a_run_on_a_part_of_a_data_set(tmp_path: Path, mcd_command: Command) -> None:
     done = mcd_command(
-        *RUN, "--dataset", "phantom:25", "--where", 'view == "MLO" and "mass" in findings', "--per-patient", 1,
-        "--limit", 8, "--seed", 3, "-o", tmp_path / "run",
-    )  # fmt: skip
+        *RUN,
+        "--dataset",
+        "phantom:25",
+        "--where",
+        'view == "MLO" and "mass" in findings',
+        "--per-patient",
+        1,
+        "--limit",
+        8,
+        "--seed",
+        3,
+        "-o",
+        tmp_path / "run",
+    )
     assert done.code == 0, done.err
     found = mcd.load(tmp_path / "run")
     assert found.manifest.images == 8
@@ -140,8 +174,21 @@ def test_a_scorer_is_a_function_in_a_file(tmp_path: Path, mcd_command: Command) 
         "    a, p = activations - activations.mean(0), similarity - similarity.mean(0)\n"
         "    return (a / a.norm(dim=0)).T @ (p / p.norm(dim=0))\n"
     )
-    common = ("dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--dissector", "phantom-clip",
-              "--concepts", "phantom", "--device", "cpu", "--dataset", "phantom:10")  # fmt: skip
+    common = (
+        "dissect",
+        "--model-plugin",
+        "phantom-mammo",
+        "--layers",
+        "stages.3",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "phantom",
+        "--device",
+        "cpu",
+        "--dataset",
+        "phantom:10",
+    )
     done = mcd_command(*common, "--scorer", "mine.py:score", "--draws", 200, "-o", "run", cwd=tmp_path)
     assert done.code == 0, done.err
     ours, theirs = (
@@ -175,8 +222,15 @@ def test_layers_are_checked_on_an_image(mcd_command: Command) -> None:
     found = json.loads(done.out)
     assert [one["neurons"] for one in found] == [24, 48, 96, 128]
     assert all(one["response"]["lowest"] <= one["response"]["highest"] for one in found)
-    by_hand = mcd.dissect("phantom-mammo", layers="stages.3", dataset={"plugin": "phantom", "options": {"patients": 1}},
-                          concepts="phantom", scorer="cosine", device="cpu", progress=False)  # fmt: skip
+    by_hand = mcd.dissect(
+        "phantom-mammo",
+        layers="stages.3",
+        dataset={"plugin": "phantom", "options": {"patients": 1}},
+        concepts="phantom",
+        scorer="cosine",
+        device="cpu",
+        progress=False,
+    )
     first = by_hand.activations("stages.3")[0]
     assert found[3]["response"]["highest"] == pytest.approx(float(first.max()), rel=1e-4)
     assert found[3]["response"]["silent"] == int((first == 0).sum())

@@ -55,8 +55,18 @@ class Grey(mcd.Dissector):
 def mcd_register_dissectors():
     return [mcd.Component("grey", f"{__name__}:Grey", "Grey values")]
 '''
-MODEL = ("--model-plugin", "phantom-mammo", "--layers", "stages.{2,3}", "--dataset", "phantom:25",
-         "--concepts", "phantom", "--device", "cpu")  # fmt: skip
+MODEL = (
+    "--model-plugin",
+    "phantom-mammo",
+    "--layers",
+    "stages.{2,3}",
+    "--dataset",
+    "phantom:25",
+    "--concepts",
+    "phantom",
+    "--device",
+    "cpu",
+)
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +84,16 @@ def results(folder: Path) -> dict[str, bytes]:
 def test_each_leaves_what_it_leaves_alone(plugin: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
     common = ("dissect", "--plugin-file", plugin, *MODEL)
     both = mcd_command(
-        *common, "--dissector", "phantom-clip", "--dissector", "grey", "--dissector-arg", "grey.seed=3",
-        "-o", tmp_path / "both",
-    )  # fmt: skip
+        *common,
+        "--dissector",
+        "phantom-clip",
+        "--dissector",
+        "grey",
+        "--dissector-arg",
+        "grey.seed=3",
+        "-o",
+        tmp_path / "both",
+    )
     assert both.code == 0, both.err
     assert both.err.count("sweep: ") == 1
     assert sorted(path.name for path in (tmp_path / "both").iterdir()) == ["grey", "phantom-clip"]
@@ -95,9 +112,16 @@ def test_each_leaves_what_it_leaves_alone(plugin: Path, tmp_path: Path, mcd_comm
     ]
     assert shards[0].samefile(shards[1])  # the same numbers are not kept twice
     more = mcd_command(
-        *common, "--dissector", "phantom-clip", "--dissector", "grey", "--dissector-arg", "grey.seed=3",
-        "-o", tmp_path / "both",
-    )  # fmt: skip
+        *common,
+        "--dissector",
+        "phantom-clip",
+        "--dissector",
+        "grey",
+        "--dissector-arg",
+        "grey.seed=3",
+        "-o",
+        tmp_path / "both",
+    )
     assert "100 of 100 images are already stored" in " ".join(more.err.split()), more.err
 
 
@@ -116,11 +140,18 @@ def test_every_model_with_every_dissector_reads_each_image_once(
     study = Study.model_validate(
         {
             "models": [{"plugin": "phantom-mammo", "layers": "stages.3", "name": name} for name in ("a", "b")],
-            "dissectors": ["phantom-clip", {"plugin": "grey", "name": "first"},
-                           {"plugin": "grey", "options": {"seed": 1}, "name": "second"}],
-            "dataset": "phantom:5", "concepts": "phantom", "scorer": "soft-wpmi:5", "device": "cpu", "workers": 0,
+            "dissectors": [
+                "phantom-clip",
+                {"plugin": "grey", "name": "first"},
+                {"plugin": "grey", "options": {"seed": 1}, "name": "second"},
+            ],
+            "dataset": "phantom:5",
+            "concepts": "phantom",
+            "scorer": "soft-wpmi:5",
+            "device": "cpu",
+            "workers": 0,
         }
-    )  # fmt: skip
+    )
     found = run(prepare(host, study, tmp_path / "out"))
     assert len(read) == 20
     places = [one.folder.relative_to(tmp_path / "out").as_posix() for one in found]
@@ -155,8 +186,9 @@ def test_poolings_from_the_command_line(
     done = mcd_command("dissect", *MODEL, "--dissector", "phantom-clip", "--pooling", pooling, "-o", tmp_path / "run")
     assert done.code == 0, done.err
     found = mcd.load(tmp_path / "run")
-    plain = mcd.dissect("phantom-mammo", layers="stages.{2,3}", dataset="phantom:25", concepts="phantom",
-                        device="cpu", progress=False)  # fmt: skip
+    plain = mcd.dissect(
+        "phantom-mammo", layers="stages.{2,3}", dataset="phantom:25", concepts="phantom", device="cpu", progress=False
+    )
     assert found.manifest.study["models"][0]["pooling"] == {"gem": "gem:3"}.get(pooling, pooling)  # type: ignore[index]
     assert not torch.allclose(found.activations("stages.3"), plain.activations("stages.3"))
 
@@ -165,8 +197,9 @@ def test_a_masked_average_is_the_one_taken_by_hand(tmp_path: Path) -> None:
     target = PhantomMammo().load()
     target = replace(target, preprocessing=target.preprocessing.model_copy(update={"height": 200, "width": 200}))
     data = PhantomDataset(PhantomDataset.Options(patients=25))
-    found = mcd.dissect(target, layers="stages.2", dataset=data, concepts="phantom", pooling="masked-avg",
-                        device="cpu", progress=False)  # fmt: skip
+    found = mcd.dissect(
+        target, layers="stages.2", dataset=data, concepts="phantom", pooling="masked-avg", device="cpu", progress=False
+    )
     for row, sample in [(0, next(iter(data.scan()))), (78, list(data.scan())[78])]:  # a left and a right breast
         assert isinstance(sample, mcd.Sample)
         image = data.read(sample)
@@ -194,8 +227,21 @@ def test_masks_that_are_found_in_the_pixels_are_said_to_be(
     (tmp_path / "pngs").mkdir()
     for path in sorted((shared / "data" / "dmid" / "images").glob("*.png"))[:5]:
         (tmp_path / "pngs" / path.name).symlink_to(path)
-    given = ("dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--dissector", "phantom-clip",
-             "--concepts", "phantom", "--scorer", "soft-wpmi:2", "--device", "cpu")  # fmt: skip
+    given = (
+        "dissect",
+        "--model-plugin",
+        "phantom-mammo",
+        "--layers",
+        "stages.3",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "phantom",
+        "--scorer",
+        "soft-wpmi:2",
+        "--device",
+        "cpu",
+    )
     for name, dataset, pooling, there in [
         ("found", f"images:{tmp_path / 'pngs'}", "masked-avg", True),
         ("unasked", f"images:{tmp_path / 'pngs'}", "avg", False),
@@ -212,10 +258,24 @@ def test_masks_are_refused_where_there_are_none(
     pictures = sorted((shared / "data" / "dmid" / "images").glob("*.png"))[:3]
     (tmp_path / "list.txt").write_text("".join(f"{path} n0144\n" for path in pictures))
     done = mcd_command(
-        "dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--dataset",
-        f"imagenet-subset:{tmp_path / 'list.txt'}", "--dissector", "phantom-clip", "--concepts", "phantom",
-        "--pooling", "masked-avg", "-o", tmp_path / "run", "--device", "cpu",
-    )  # fmt: skip
+        "dissect",
+        "--model-plugin",
+        "phantom-mammo",
+        "--layers",
+        "stages.3",
+        "--dataset",
+        f"imagenet-subset:{tmp_path / 'list.txt'}",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "phantom",
+        "--pooling",
+        "masked-avg",
+        "-o",
+        tmp_path / "run",
+        "--device",
+        "cpu",
+    )
     assert done.code == 2
     assert "breast masks" in done.err
     wrong = mcd_command("dissect", *MODEL, "--dissector", "phantom-clip", "--pooling", "meen", "-o", tmp_path / "run")

@@ -67,10 +67,27 @@ SCORER = ("--scorer", "soft-wpmi:4", "--reporter", "console", "--reporter", "csv
 
 def test_a_run_tells_nobodys_name(folder: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
     done = mcd_command(
-        "dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--dataset", f"dicom:{folder}",
-        "--dissector", "phantom-clip", "--concepts", "phantom", "--recipe", "dicom-standard", *SCORER,
-        "--cache", tmp_path / "cache", "--device", "cpu", "-o", tmp_path / "run",
-    )  # fmt: skip
+        "dissect",
+        "--model-plugin",
+        "phantom-mammo",
+        "--layers",
+        "stages.3",
+        "--dataset",
+        f"dicom:{folder}",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "phantom",
+        "--recipe",
+        "dicom-standard",
+        *SCORER,
+        "--cache",
+        tmp_path / "cache",
+        "--device",
+        "cpu",
+        "-o",
+        tmp_path / "run",
+    )
     assert done.code == 0, done.err
     assert tells(done.out.encode()) == []
     assert tells(done.err.encode()) == []
@@ -89,9 +106,23 @@ def test_a_run_shared_without_its_private_folder_has_its_labels(
     tmp_path: Path, mcd_command: Callable[..., Outcome]
 ) -> None:
     done = mcd_command(
-        "dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--dataset", "phantom:5",
-        "--dissector", "phantom-clip", "--concepts", "phantom", *SCORER, "--device", "cpu", "-o", tmp_path / "run",
-    )  # fmt: skip
+        "dissect",
+        "--model-plugin",
+        "phantom-mammo",
+        "--layers",
+        "stages.3",
+        "--dataset",
+        "phantom:5",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "phantom",
+        *SCORER,
+        "--device",
+        "cpu",
+        "-o",
+        tmp_path / "run",
+    )
     assert done.code == 0, done.err
     shutil.rmtree(tmp_path / "run" / "private")
     assert len(mcd.load(tmp_path / "run").labels) > 100
@@ -102,10 +133,24 @@ def test_a_run_shared_without_its_private_folder_has_its_labels(
 
 def test_what_was_asked_for_is_kept(folder: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
     done = mcd_command(
-        "dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.3", "--dataset", f"dicom:{folder}",
-        "--dissector", "phantom-clip", "--concepts", "phantom", *SCORER, "--keep-identifiers", "--device", "cpu",
-        "-o", tmp_path / "run",
-    )  # fmt: skip
+        "dissect",
+        "--model-plugin",
+        "phantom-mammo",
+        "--layers",
+        "stages.3",
+        "--dataset",
+        f"dicom:{folder}",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "phantom",
+        *SCORER,
+        "--keep-identifiers",
+        "--device",
+        "cpu",
+        "-o",
+        tmp_path / "run",
+    )
     assert done.code == 0, done.err
     assert str(folder) in (tmp_path / "run" / "manifest.json").read_text()
 

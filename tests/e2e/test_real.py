@@ -44,10 +44,26 @@ def lite0_flags(lite0: Path) -> tuple[str, ...]:
 def test_510_real_mammograms(mcd_command: Callable, shared: Path, lite0: Path, tmp_path: Path) -> None:  # type: ignore[type-arg]
     images = shared / "data" / "dmid" / "images"
     done = mcd_command(
-        "dissect", *lite0_flags(lite0), "--dataset", f"images:{images}", "--dissector", "phantom-clip",
-        "--concepts", "birads", "--output", "runs/x", "--reporter", "console", "--reporter", "csv:published",
-        "--reporter", "json", "--reporter", "parquet", cwd=tmp_path,
-    )  # fmt: skip
+        "dissect",
+        *lite0_flags(lite0),
+        "--dataset",
+        f"images:{images}",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "birads",
+        "--output",
+        "runs/x",
+        "--reporter",
+        "console",
+        "--reporter",
+        "csv:published",
+        "--reporter",
+        "json",
+        "--reporter",
+        "parquet",
+        cwd=tmp_path,
+    )
     assert done.code == 0, done.err
     assert "tf_efficientnet_lite0 dissected by phantom-clip on 510 images" in done.out
     assert "4 images repeat the bytes of another one" in done.err

@@ -13,9 +13,22 @@ from pathlib import Path
 import pytest
 
 RUN = (
-    "dissect", "--model-plugin", "phantom-mammo", "--layers", "stages.*", "--dataset", "phantom",
-    "--dataset-arg", "patients=100", "--dissector", "phantom-clip", "--concepts", "phantom", "--batch-size", "8",
-)  # fmt: skip
+    "dissect",
+    "--model-plugin",
+    "phantom-mammo",
+    "--layers",
+    "stages.*",
+    "--dataset",
+    "phantom",
+    "--dataset-arg",
+    "patients=100",
+    "--dissector",
+    "phantom-clip",
+    "--concepts",
+    "phantom",
+    "--batch-size",
+    "8",
+)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -45,8 +58,10 @@ def test_killed_at_random_points_it_ends_with_the_same_bytes(
         target = stored() + more
         process = subprocess.Popen(
             [sys.executable, "-m", "mcd", *RUN, "--output", str(folder)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
         while process.poll() is None and stored() < target:
             pass
         assert process.poll() is None, process.stderr.read() if process.stderr else ""

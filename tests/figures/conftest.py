@@ -37,8 +37,12 @@ WORDS = Vocabulary(
         Concept("table", "things", "Everyday words", mammographic=False),
     )
 )
-COUNTERPARTS = {"Findings": "Findings and characterizations", "Anatomy": "Breast_anatomy_or_structure",
-                "Place": "Breast_locations", "Everyday words": "Environmental_and_Natural"}  # fmt: skip
+COUNTERPARTS = {
+    "Findings": "Findings and characterizations",
+    "Anatomy": "Breast_anatomy_or_structure",
+    "Place": "Breast_locations",
+    "Everyday words": "Environmental_and_Natural",
+}
 
 
 STUDY: dict[str, pydantic.JsonValue] = {"models": "object", "dissectors": "object", "dataset": "object"}
@@ -78,12 +82,26 @@ def _seen(run: Run, seed: int, resamples: int) -> list[Seen]:
 
 def _heading(runs: Sequence[Run], images: int, patients: int) -> Heading:
     rows = [
-        {"run": run.name, "target": run.name, "dissector": "clip", "scorer": "soft-wpmi", "probe_set": "vindr",
-         "images": images, "patients": patients, "top_k": 100, "null": "top-k", "exchangeable": "patient",
-         "draws": 1000, "q": 0.05, "correction": "benjamini-hochberg", "comparable": False,
-         "layers": len(run.outcomes), "neurons": sum(one.neurons for one in run.outcomes)}
+        {
+            "run": run.name,
+            "target": run.name,
+            "dissector": "clip",
+            "scorer": "soft-wpmi",
+            "probe_set": "vindr",
+            "images": images,
+            "patients": patients,
+            "top_k": 100,
+            "null": "top-k",
+            "exchangeable": "patient",
+            "draws": 1000,
+            "q": 0.05,
+            "correction": "benjamini-hochberg",
+            "comparable": False,
+            "layers": len(run.outcomes),
+            "neurons": sum(one.neurons for one in run.outcomes),
+        }
         for run in runs
-    ]  # fmt: skip
+    ]
     return Heading(pd.DataFrame(rows))
 
 
@@ -93,9 +111,17 @@ def _concepts(run: Run) -> pd.DataFrame:
         if one.mammographic:
             carriers = sum(int((outcome.concept == at).sum()) for outcome in run.outcomes)
             answer = ANSWERS[0] if carriers else ANSWERS[2]
-            rows.append({"run": run.name, "concept": one.term, "category": one.category,
-                         "broad_category": one.broad_category, "answer": answer, "carriers": carriers,
-                         "detectable_auroc": np.nan})  # fmt: skip
+            rows.append(
+                {
+                    "run": run.name,
+                    "concept": one.term,
+                    "category": one.category,
+                    "broad_category": one.broad_category,
+                    "answer": answer,
+                    "carriers": carriers,
+                    "detectable_auroc": np.nan,
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -114,32 +140,57 @@ def _dissection(run: Run) -> mcd.Dissection:
     levels = np.linspace(0, 1, 101)
     for one in run.outcomes:
         there = one.first != NOTHING
-        labels.append(pd.DataFrame({
-            "layer": one.layer, "neuron": np.arange(one.neurons), "rank": np.where(there, 1.0, np.nan), "z": one.z,
-            "concept": [WORDS.concepts[at].term if at >= 0 else "" for at in one.first],
-            "verdict": np.where(one.above, "above chance", np.where(there, "chance", "")),
-            "q": np.where(one.above, 0.01, np.where(there, 0.5, np.nan)), "status": "labelled",
-        }))  # fmt: skip
-        neurons.append(pd.DataFrame({"layer": one.layer, "neuron": np.arange(one.neurons), "kind": 0, "p_any": 0.5,
-                                     "critical": 4.0}))  # fmt: skip
+        labels.append(
+            pd.DataFrame(
+                {
+                    "layer": one.layer,
+                    "neuron": np.arange(one.neurons),
+                    "rank": np.where(there, 1.0, np.nan),
+                    "z": one.z,
+                    "concept": [WORDS.concepts[at].term if at >= 0 else "" for at in one.first],
+                    "verdict": np.where(one.above, "above chance", np.where(there, "chance", "")),
+                    "q": np.where(one.above, 0.01, np.where(there, 0.5, np.nan)),
+                    "status": "labelled",
+                }
+            )
+        )
+        neurons.append(
+            pd.DataFrame(
+                {"layer": one.layer, "neuron": np.arange(one.neurons), "kind": 0, "p_any": 0.5, "critical": 4.0}
+            )
+        )
         null.append(pd.DataFrame({"layer": one.layer, "kind": 0, "level": levels, "z": 1 + 2 * levels}))
         for at, control in enumerate(("none", *CONTROLS)):
             above = int(one.above.sum()) // (at + 1)
             controls.append((control, one.layer, one.neurons, one.labelled, above, above // 2, 3, 4.0 - at))
     record = Manifest(
-        target=run.name, dissector="clip", scorer="soft-wpmi", study=STUDY, fingerprints={"target": run.name},
-        preprocessing={}, store=StoreRecord(activations="a", embeddings="e", embedding_width=1),
+        target=run.name,
+        dissector="clip",
+        scorer="soft-wpmi",
+        study=STUDY,
+        fingerprints={"target": run.name},
+        preprocessing={},
+        store=StoreRecord(activations="a", embeddings="e", embedding_width=1),
         layers=[LayerRecord(name=one.layer, type="Conv2d", layout="NCHW", neurons=one.neurons) for one in run.outcomes],
-    )  # fmt: skip
-    results = Results(pd.concat(labels), (), pd.concat(neurons), pd.concat(null),
-                      controls=pd.DataFrame(controls, columns=list(COLUMNS)))  # fmt: skip
+    )
+    results = Results(
+        pd.concat(labels),
+        (),
+        pd.concat(neurons),
+        pd.concat(null),
+        controls=pd.DataFrame(controls, columns=list(COLUMNS)),
+    )
     return mcd.Dissection(Path("nowhere"), record, results)
 
 
 def material_of(
-    runs: Sequence[Run], *, resamples: int = 20, rule: PublishedRule | None = None, images: int = 400,
+    runs: Sequence[Run],
+    *,
+    resamples: int = 20,
+    rule: PublishedRule | None = None,
+    images: int = 400,
     patients: int = 100,
-) -> Material:  # fmt: skip
+) -> Material:
     each = [_seen(run, at, resamples) for at, run in enumerate(runs)]
     everything = [one for seen in each for one in [*seen, joined(seen)]]
     found = []
@@ -153,11 +204,15 @@ def material_of(
     if rule:
         rules = rule_table([list(group) for group in zip(*each, strict=True)], WORDS, rule)
     comparison = Comparison(
-        _heading(runs, images, patients), (), layers=layer_table(everything, WORDS, scores_comparable=False),
-        categories=category_table(everything, WORDS), rule=rules, changes=tuple(found),
+        _heading(runs, images, patients),
+        (),
+        layers=layer_table(everything, WORDS, scores_comparable=False),
+        categories=category_table(everything, WORDS),
+        rule=rules,
+        changes=tuple(found),
         concepts=pd.concat(list(map(_concepts, runs)), ignore_index=True),
         carriers=pd.concat(list(map(_carriers, runs)), ignore_index=True),
-    )  # fmt: skip
+    )
     return Material({run.name: _dissection(run) for run in runs}, comparison, COUNTERPARTS)
 
 

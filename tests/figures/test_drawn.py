@@ -200,8 +200,12 @@ def test_the_matrix_has_carriers_as_shares_and_marks_what_could_not_be_shown() -
     hatched = [round(one.get_y()) for one in axes.patches if one.get_hatch()]
     assert [lines[at] for at in hatched] == unseen
     by_category = figures.coverage(material, level="category")
-    assert [one.get_text() for one in by_category.axes[0].get_yticklabels()] == ["shape", "margin", "density",
-                                                                               "quadrant"]  # fmt: skip
+    assert [one.get_text() for one in by_category.axes[0].get_yticklabels()] == [
+        "shape",
+        "margin",
+        "density",
+        "quadrant",
+    ]
 
 
 def test_observed_scores_lie_beside_what_chance_reaches(alone: Material, blocks: dict[str, int]) -> None:
@@ -234,9 +238,16 @@ def test_every_figure_says_what_it_rests_on_in_letters_that_can_be_read(blocks: 
     assert len(drawn) == 12
     for one in drawn:
         said = caption(one.figure)
-        for part in ("vindr: 60 images", "patients are not known", "soft-wpmi (top 100 images)", "Null: top-k",
-                     "q = 0.05", "Scores may not be compared", "Only 60 images",
-                     "images of one woman count"):  # fmt: skip
+        for part in (
+            "vindr: 60 images",
+            "patients are not known",
+            "soft-wpmi (top 100 images)",
+            "Null: top-k",
+            "q = 0.05",
+            "Scores may not be compared",
+            "Only 60 images",
+            "images of one woman count",
+        ):
             assert part in said, one.name
         one.figure.draw_without_rendering()
         for text in one.figure.findobj(Text):

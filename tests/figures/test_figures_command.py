@@ -56,8 +56,9 @@ def test_files_are_written_and_what_is_not_drawn_is_said(
     done = mcd_command("figures", runs / "phantom-mammo", "-o", tmp_path / "a", "--bootstrap", 10)
     assert done.code == 0, done.err
     written = {path.name for path in (tmp_path / "a").iterdir()}
-    assert written == {f"{name}.png" for name in
-                       ("depth", "emergence", "above", "categories", "coverage", "null", "top-images")}  # fmt: skip
+    assert written == {
+        f"{name}.png" for name in ("depth", "emergence", "above", "categories", "coverage", "null", "top-images")
+    }
     told = " ".join(done.out.split())
     assert "not drawn: controls: phantom-mammo was run without controls" in told
     assert "not drawn: specialisation: what changes takes two runs" in told
@@ -71,11 +72,30 @@ def test_files_are_written_and_what_is_not_drawn_is_said(
 
 def test_only_some_in_another_format(runs: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
     both = (runs / "phantom-general", runs / "phantom-mammo")
-    done = mcd_command("figures", *both, "-o", tmp_path, "--only", "above", "--only", "null", "--format", "svg",
-                       "--threshold", "local", "--layers", "stages.*", "--bootstrap", 0)  # fmt: skip
+    done = mcd_command(
+        "figures",
+        *both,
+        "-o",
+        tmp_path,
+        "--only",
+        "above",
+        "--only",
+        "null",
+        "--format",
+        "svg",
+        "--threshold",
+        "local",
+        "--layers",
+        "stages.*",
+        "--bootstrap",
+        0,
+    )
     assert done.code == 0, done.err
-    assert {path.name for path in tmp_path.iterdir()} == {"above.svg", "null-phantom-general.svg",
-                                                         "null-phantom-mammo.svg"}  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "above.svg",
+        "null-phantom-general.svg",
+        "null-phantom-mammo.svg",
+    }
     assert "local threshold" in (tmp_path / "above.svg").read_text()
     refused = mcd_command("figures", runs / "phantom-mammo", "-o", tmp_path, "--only", "controls", "--bootstrap", 0)
     assert (refused.code, "run without controls" in refused.err) == (2, True)
@@ -85,9 +105,16 @@ def test_only_some_in_another_format(runs: Path, tmp_path: Path, mcd_command: Ca
 
 
 def test_a_run_of_python_objects_is_told_what_figures_need(tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
-    mcd.dissect("phantom-mammo", layers="head", dissector="phantom-clip", dataset="phantom:5",
-                concepts=["mass", "cyst", "skin fold"], scorer=product, output=tmp_path / "run",
-                device="cpu")  # fmt: skip
+    mcd.dissect(
+        "phantom-mammo",
+        layers="head",
+        dissector="phantom-clip",
+        dataset="phantom:5",
+        concepts=["mass", "cyst", "skin fold"],
+        scorer=product,
+        output=tmp_path / "run",
+        device="cpu",
+    )
     done = mcd_command("figures", tmp_path / "run", "-o", tmp_path / "figures")
     assert (done.code, "figures and comparisons find both again by name" in done.err) == (2, True)
     assert "compare runs whose" not in done.err
@@ -138,8 +165,16 @@ def test_a_run_shared_without_private_has_figures_without_intervals(runs: Path, 
 
 
 def test_a_run_of_one_patient_has_no_intervals_and_says_so(tmp_path: Path) -> None:
-    run = mcd.dissect("phantom-mammo", layers="head", dissector="phantom-clip", dataset="phantom:1", concepts="phantom",
-                      scorer="cosine-cubed", output=tmp_path / "run", device="cpu")  # fmt: skip
+    run = mcd.dissect(
+        "phantom-mammo",
+        layers="head",
+        dissector="phantom-clip",
+        dataset="phantom:1",
+        concepts="phantom",
+        scorer="cosine-cubed",
+        output=tmp_path / "run",
+        device="cpu",
+    )
     found = prepare([run], Settings(resamples=5)).comparison
     assert "no intervals: cosine-cubed cannot be resampled, all images are of one patient" in found.notes
     assert found.layers["share_low"].isna().all()
@@ -171,8 +206,16 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
         out = io.BytesIO()
         PIL.Image.fromarray(rng.integers(0, 255, (80, 48), dtype=np.uint8)).save(out, "PNG")
         (place / "images" / f"patient{at}.png").write_bytes(out.getvalue())
-    return mcd.dissect("phantom-mammo", layers="head", dissector="phantom-clip", dataset=f"images:{place / 'images'}",
-                       concepts="phantom", scorer="cosine", output=place / "run", device="cpu")  # fmt: skip
+    return mcd.dissect(
+        "phantom-mammo",
+        layers="head",
+        dissector="phantom-clip",
+        dataset=f"images:{place / 'images'}",
+        concepts="phantom",
+        scorer="cosine",
+        output=place / "run",
+        device="cpu",
+    )
 
 
 def test_images_that_may_not_be_copied_are_not_and_the_reason_is_given(own: mcd.Dissection) -> None:

@@ -31,8 +31,13 @@ def package(world: World, distribution: str, lines: str, **files: str) -> Path:
 
 
 def test_its_sets_are_on_offer_and_nothing_is_imported(world: World) -> None:
-    folder = package(world, "acme-words", "reading-room = acme_words:words.yaml\nshort = acme_words:few.yaml",
-                     words=WORDS.format(name="long"), few="name: few\nincludes: [words.yaml]\n")  # fmt: skip
+    folder = package(
+        world,
+        "acme-words",
+        "reading-room = acme_words:words.yaml\nshort = acme_words:few.yaml",
+        words=WORDS.format(name="long"),
+        few="name: few\nincludes: [words.yaml]\n",
+    )
     (folder / "__init__.py").write_text("raise SystemExit('imported')\n")
     host = world.discover()
     assert world.offered(host, Kind.CONCEPTS) == ["acme-words/reading-room", "acme-words/short"]
@@ -72,8 +77,12 @@ def test_what_is_declared_wrongly_is_broken_with_its_reason(world: World, line: 
 
 
 def test_a_file_that_is_not_there_or_not_valid_is_the_packages_fault(world: World) -> None:
-    package(world, "acme-words", "gone = acme_words:gone.yaml\nwrong = acme_words:wrong.yaml\naway = nowhere:w.yaml",
-            wrong="name: x\nbroad_categories: {A: {B: [mass, Mass]}}\n")  # fmt: skip
+    package(
+        world,
+        "acme-words",
+        "gone = acme_words:gone.yaml\nwrong = acme_words:wrong.yaml\naway = nowhere:w.yaml",
+        wrong="name: x\nbroad_categories: {A: {B: [mass, Mass]}}\n",
+    )
     host = world.discover()
     for name, said in (("gone", "there is no file"), ("wrong", "'Mass' is given twice"), ("away", "nowhere")):
         with pytest.raises(PluginLoadError, match=said) as caught:
@@ -82,8 +91,13 @@ def test_a_file_that_is_not_there_or_not_valid_is_the_packages_fault(world: Worl
 
 
 def test_plugins_check_reads_the_files(world: World) -> None:
-    package(world, "acme-words", "wrong = acme_words:wrong.yaml\nfine = acme_words:fine.yaml",
-            wrong="name: x\nbroad_categories: {A: {B: [mass, Mass]}}\n", fine=WORDS.format(name="fine"))  # fmt: skip
+    package(
+        world,
+        "acme-words",
+        "wrong = acme_words:wrong.yaml\nfine = acme_words:fine.yaml",
+        wrong="name: x\nbroad_categories: {A: {B: [mass, Mass]}}\n",
+        fine=WORDS.format(name="fine"),
+    )
 
     class State:
         host = world.discover()

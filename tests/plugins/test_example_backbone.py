@@ -36,8 +36,12 @@ def test_the_commands_of_its_readme_run(site: Path, tmp_path: Path) -> None:
     for line in lines:
         command = ["phantom:25" if word == "phantom" else word for word in line[1:]]  # a small part of it will do
         done = subprocess.run(
-            [sys.executable, "-m", "mcd", *command], cwd=tmp_path, capture_output=True, text=True, check=False,
+            [sys.executable, "-m", "mcd", *command],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
             env={**os.environ, "PYTHONPATH": str(site)},
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs" / "acme" / "manifest.json").is_file()

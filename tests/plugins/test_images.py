@@ -38,10 +38,14 @@ RAMP = np.arange(12 * 10).reshape(12, 10)
         ("a.bmp", Image.fromarray(RAMP.astype(np.uint8)), RAMP, 255),
         ("a.PNG", Image.fromarray(np.stack([RAMP] * 3, 2).astype(np.uint8)), RAMP, 255),
         ("a.png", Image.fromarray(RAMP.astype(np.uint8)).convert("P"), RAMP, 255),
-        ("a.png", Image.fromarray(np.stack([RAMP, RAMP * 2, RAMP], 2).astype(np.uint8)),
-         np.stack([RAMP, RAMP * 2, RAMP], 2), 255),
+        (
+            "a.png",
+            Image.fromarray(np.stack([RAMP, RAMP * 2, RAMP], 2).astype(np.uint8)),
+            np.stack([RAMP, RAMP * 2, RAMP], 2),
+            255,
+        ),
     ],
-)  # fmt: skip
+)
 def test_pixels_come_as_they_were_saved(
     name: str,
     picture: Image.Image,
@@ -88,8 +92,10 @@ def test_broken_files_are_named_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "page.png").write_text("<html>404</html>")
     found = {Path(one.source).name: one for one in looked_at(folder(tmp_path))}
     assert {name: one.reason for name, one in found.items() if isinstance(one, mcd.Unreadable)}.keys() == {
-        "cut.png", "empty.png", "page.png",
-    }  # fmt: skip
+        "cut.png",
+        "empty.png",
+        "page.png",
+    }
     assert found["empty.png"] == mcd.Unreadable(str(tmp_path / "empty.png"), "the file is empty")
 
 

@@ -99,8 +99,10 @@ class ConceptEntry(pydantic.BaseModel):
     ) -> dict[str, object]:
         """Say to editors what the validator above takes."""
         found = handler.resolve_ref_schema(handler(schema))
-        return {"description": "a concept: its term, or its term and more",
-                "anyOf": [{"type": ["string", "number"]}, dict(found)]}  # fmt: skip
+        return {
+            "description": "a concept: its term, or its term and more",
+            "anyOf": [{"type": ["string", "number"]}, dict(found)],
+        }
 
 
 Entries = Annotated[tuple[ConceptEntry, ...], Field(min_length=1), pydantic.BeforeValidator(_concept_list)]

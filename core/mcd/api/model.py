@@ -15,8 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelLoader", "Target", "prefix_tokens"]
 
-_PREFIX = ("cls_token", "class_token", "class_embedding", "distillation_token", "dist_token", "reg_token",
-           "register_tokens")  # fmt: skip
+_PREFIX = (
+    "cls_token",
+    "class_token",
+    "class_embedding",
+    "distillation_token",
+    "dist_token",
+    "reg_token",
+    "register_tokens",
+)
 """What timm, torchvision, open_clip and transformers call the parameters that become class and register tokens."""
 
 

@@ -34,9 +34,13 @@ class Probe:
     """
 
     def __init__(
-        self, concepts: Sequence[Concept], embeddings: torch.Tensor, texts: torch.Tensor,
-        facts: Callable[[], pd.DataFrame], encode: Callable[[Sequence[str]], torch.Tensor],
-    ) -> None:  # fmt: skip
+        self,
+        concepts: Sequence[Concept],
+        embeddings: torch.Tensor,
+        texts: torch.Tensor,
+        facts: Callable[[], pd.DataFrame],
+        encode: Callable[[Sequence[str]], torch.Tensor],
+    ) -> None:
         self.concepts, self.embeddings, self.texts = tuple(concepts), embeddings, texts
         self._facts, self._encode = facts, encode
 

@@ -66,9 +66,13 @@ class Judged:
 
 
 def judge(
-    measured: torch.Tensor, order: torch.Tensor, kind: Rows, chance: Callable[[int], Chance],
-    concepts: Sequence[Concept], settings: Calibration,
-) -> Judged:  # fmt: skip
+    measured: torch.Tensor,
+    order: torch.Tensor,
+    kind: Rows,
+    chance: Callable[[int], Chance],
+    concepts: Sequence[Concept],
+    settings: Calibration,
+) -> Judged:
     """Judge a layer: draw until every neuron is decided, then control the false discovery rate over its neurons.
 
     Parameters

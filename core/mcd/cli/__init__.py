@@ -113,13 +113,21 @@ def _print_versions(ctx: click.Context, _parameter: click.Parameter, wanted: boo
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_versions,
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_versions,
     help="Show the versions of mcd and of what it runs on.",
-)  # fmt: skip
+)
 @click.option(
-    "--plugin-file", "plugin_files", multiple=True, type=click.Path(path_type=Path), metavar="FILE.py",
+    "--plugin-file",
+    "plugin_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.py",
     help="Load a local plugin file. Repeatable.",
-)  # fmt: skip
+)
 @click.option("--offline", is_flag=True, help="Fetch nothing: what would be downloaded is an error.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
@@ -142,8 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; the only place where errors become text and exit codes."""
     state = State()
     try:
-        code = cli.main(args=list(arguments) if arguments is not None else None, prog_name="mcd", obj=state,
-                        standalone_mode=False)  # fmt: skip
+        code = cli.main(
+            args=list(arguments) if arguments is not None else None, prog_name="mcd", obj=state, standalone_mode=False
+        )
     except MCDError as error:
         if state.debug or "--debug" in sys.argv:
             traceback.print_exc()

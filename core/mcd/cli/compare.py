@@ -18,31 +18,67 @@ __all__ = ["compare"]
 
 @click.command()
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN RUN…")
-@click.option("--align", type=click.Choice(["auto", "name", "depth"]), default="auto", show_default=True,
-              help="How layers are aligned; auto is by name where one run has all names of the other, else by depth.",
-              )  # fmt: skip
-@click.option("--map", "pairs", multiple=True, metavar="LAYER=LAYER",
-              help="A layer of the first run and the one of the others it is compared with; repeat it.")  # fmt: skip
-@click.option("--match", type=click.Choice(["identity", "hungarian"]), default="identity", show_default=True,
-              help="How neurons of equally wide layers are paired: by number, or so that paired neurons respond most "
-                   "alike.")  # fmt: skip
-@click.option("--threshold", type=click.Choice(["local", "global"]),
-              help="Reckon the published rule as well: neurons whose score reaches the layer's mean, of their own run "
-                   "or the higher one. It is no test of significance.")  # fmt: skip
-@click.option("--bootstrap", type=click.IntRange(min=0), default=200, show_default=True, metavar="N",
-              help="How often patients are drawn anew for intervals; 0 leaves them out.")  # fmt: skip
+@click.option(
+    "--align",
+    type=click.Choice(["auto", "name", "depth"]),
+    default="auto",
+    show_default=True,
+    help="How layers are aligned; auto is by name where one run has all names of the other, else by depth.",
+)
+@click.option(
+    "--map",
+    "pairs",
+    multiple=True,
+    metavar="LAYER=LAYER",
+    help="A layer of the first run and the one of the others it is compared with; repeat it.",
+)
+@click.option(
+    "--match",
+    type=click.Choice(["identity", "hungarian"]),
+    default="identity",
+    show_default=True,
+    help="How neurons of equally wide layers are paired: by number, or so that paired neurons respond most alike.",
+)
+@click.option(
+    "--threshold",
+    type=click.Choice(["local", "global"]),
+    help="Reckon the published rule as well: neurons whose score reaches the layer's mean, of their own run "
+    "or the higher one. It is no test of significance.",
+)
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(min=0),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="How often patients are drawn anew for intervals; 0 leaves them out.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides which are drawn.")
-@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True,
-              help="How many concepts of a neuron the overlap of two dissectors or scorers looks at.")  # fmt: skip
-@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR",
-              help="Write every table there as CSV.")  # fmt: skip
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="How many concepts of a neuron the overlap of two dissectors or scorers looks at.",
+)
+@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Write every table there as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @plugin_file_flag
 @click.pass_context
 def compare(
-    ctx: click.Context, /, runs: tuple[Path, ...], align: str, pairs: tuple[str, ...], match: str,
-    threshold: str | None, bootstrap: int, seed: int, top: int, output: Path | None, as_json: bool,
-) -> None:  # fmt: skip
+    ctx: click.Context,
+    /,
+    runs: tuple[Path, ...],
+    align: str,
+    pairs: tuple[str, ...],
+    match: str,
+    threshold: str | None,
+    bootstrap: int,
+    seed: int,
+    top: int,
+    output: Path | None,
+    as_json: bool,
+) -> None:
     """Compare runs: of several models, or of one model by several dissectors or scorers.
 
     \b
@@ -112,5 +148,6 @@ def _write(folder: Path, found: Comparison) -> None:
 
     for name, table in found.tables().items():
         write_atomically(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
-    write_atomically(folder / "notes.txt", "".join(f"{line}\n" for line in [*found.heading.lines(), *found.notes])
-                     .encode())  # fmt: skip
+    write_atomically(
+        folder / "notes.txt", "".join(f"{line}\n" for line in [*found.heading.lines(), *found.notes]).encode()
+    )

@@ -74,16 +74,25 @@ def _layers(found: Comparison, letters: Mapping[str, str]) -> None:
     order[ALL] = len(order)
     compared = table[table["place"] != ""].assign(at=lambda rows: rows["place"].map(order))
     rows = [
-        [str(row["layer"]), letters[str(row["run"])], str(row["neurons"]), str(row["above"]), _share(row, "share"),
-         f"{row['mammographic']}/{row['other']}", str(row["concepts"]),
-         _number(row, "mean_z", "mean_z_low", "mean_z_high", ".1f")]
+        [
+            str(row["layer"]),
+            letters[str(row["run"])],
+            str(row["neurons"]),
+            str(row["above"]),
+            _share(row, "share"),
+            f"{row['mammographic']}/{row['other']}",
+            str(row["concepts"]),
+            _number(row, "mean_z", "mean_z_low", "mean_z_high", ".1f"),
+        ]
         for row in _records(compared.sort_values("at", kind="stable"))
-    ]  # fmt: skip
+    ]
     header = ("layer", "", "neurons", "above", "share", "m/other", "terms", "mean z")
     print_table(header, rows, right=header[2:])
     breast = float(table["vocabulary_mammographic"].iloc[0])
-    say(f"m/other: mammographic or not ({breast:.0%} of the vocabulary is); terms: different concepts; mean z: of "
-         "all first concepts; in brackets: 95 % over patients")  # fmt: skip
+    say(
+        f"m/other: mammographic or not ({breast:.0%} of the vocabulary is); terms: different concepts; mean z: of "
+        "all first concepts; in brackets: 95 % over patients"
+    )
 
 
 def _differences(found: Comparison, letters: Mapping[str, str]) -> None:
@@ -100,12 +109,14 @@ def _differences(found: Comparison, letters: Mapping[str, str]) -> None:
                 largest = part["difference"].abs().sort_values(ascending=False, kind="stable").index
                 part = part.loc[largest[:_LISTED]]
             rows += [
-                [("" if level == "broad_category" else "· ") + str(row["name"]),
-                 f"{row['concepts']} ({row['share_of_vocabulary']:.0%})",
-                 *(_count(row, side) for side in ("reference", "other")),
-                 _number(_per_cent(row), "difference", "difference_low", "difference_high", "+.0f")]
+                [
+                    ("" if level == "broad_category" else "· ") + str(row["name"]),
+                    f"{row['concepts']} ({row['share_of_vocabulary']:.0%})",
+                    *(_count(row, side) for side in ("reference", "other")),
+                    _number(_per_cent(row), "difference", "difference_low", "difference_high", "+.0f"),
+                ]
                 for row in _records(part)
-            ]  # fmt: skip
+            ]
         header = ("category", "concepts", letters[reference], letters[run], "difference, %")
         print_table(header, rows, right=header[1:])
 
@@ -126,11 +137,17 @@ def _rule(found: Comparison, letters: Mapping[str, str]) -> None:
     rule = found.rule["rule"].iloc[0]
     _title(f"The published rule ({rule}): scores that reach the layer's mean")
     rows = [
-        [str(row["layer"]), letters[str(row["run"])], str(row["neurons"]), f"{row['mean_score']:.2f}",
-         f"{row['threshold']:.2f}", f"{row['kept']} ({row['kept_share']:.0%})",
-         f"{row['kept_mammographic']}/{row['kept_other']}"]
+        [
+            str(row["layer"]),
+            letters[str(row["run"])],
+            str(row["neurons"]),
+            f"{row['mean_score']:.2f}",
+            f"{row['threshold']:.2f}",
+            f"{row['kept']} ({row['kept_share']:.0%})",
+            f"{row['kept_mammographic']}/{row['kept_other']}",
+        ]
         for row in _records(found.rule)
-    ]  # fmt: skip
+    ]
     header = ("layer", "", "neurons", "mean score", "threshold", "kept", "m/other")
     print_table(header, rows, right=header[2:])
     say("The published rule tests nothing: it keeps almost half of the neurons that respond to nothing.")
@@ -181,17 +198,25 @@ def _concepts(found: Comparison, letters: Mapping[str, str]) -> None:
         own = table[(table["run"] == run) & (table["answer"] == ANSWERS[1])]
         if len(own):
             click.echo(f"\nunder-represented in {letter}\n")
-            rows = [[str(row["concept"]), str(row["positives"]), str(row["patients"]).replace("-1", "–"),
-                     f"{row['detectable_auroc']:g}"]
-                    for row in _records(own.head(_LISTED))]  # fmt: skip
+            rows = [
+                [
+                    str(row["concept"]),
+                    str(row["positives"]),
+                    str(row["patients"]).replace("-1", "–"),
+                    f"{row['detectable_auroc']:g}",
+                ]
+                for row in _records(own.head(_LISTED))
+            ]
             header = ("concept", "images", "patients", "AUROC seen")
             print_table(header, rows, right=header[1:])
             if len(own) > _LISTED:
                 click.echo(f"and {len(own) - _LISTED} more")
     click.echo()
-    say("under-represented: a neuron that tells its images from others by the AUROC named would have been seen, four "
-         "times in five. could not be shown: no image of it, or the dissector does not tell them apart. not known: "
-         "the data set does not say where it is.")  # fmt: skip
+    say(
+        "under-represented: a neuron that tells its images from others by the AUROC named would have been seen, four "
+        "times in five. could not be shown: no image of it, or the dissector does not tell them apart. not known: "
+        "the data set does not say where it is."
+    )
 
 
 def _agreement(one: AgreementOf, letters: Mapping[str, str]) -> None:
@@ -202,8 +227,16 @@ def _agreement(one: AgreementOf, letters: Mapping[str, str]) -> None:
     say(f"same: their first concept; first {found.top}: share that both name; ranks: correlation")
     click.echo()
     for column, title in (("layer", "layer"), ("category_a", f"category by {first}")):
-        rows = [[str(row[column]), str(row["neurons"]), f"{row['same']:.1%}", f"{row['overlap']:.1%}",
-                 f"{row['correlation']:.2f}"] for row in _records(found.by(column))]  # fmt: skip
+        rows = [
+            [
+                str(row[column]),
+                str(row["neurons"]),
+                f"{row['same']:.1%}",
+                f"{row['overlap']:.1%}",
+                f"{row['correlation']:.2f}",
+            ]
+            for row in _records(found.by(column))
+        ]
         print_table((title, *header), rows, right=header)
     moves: Sequence[Sequence[str]] = [
         [str(row["category_a"]), str(row["category_b"]), str(row["neurons"])]

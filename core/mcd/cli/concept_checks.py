@@ -34,24 +34,47 @@ _MOST = 20
 @click.option("--concepts-arg", multiple=True, metavar="KEY=VALUE", help="A setting of the set. Repeatable.")
 @click.option("--dissector", metavar="NAME[:VALUE]", help="Also look at tokens and embeddings, by this dissector.")
 @click.option("--dissector-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
-@click.option("--scorer", metavar="NAME",
-              help="Whose temperature says what alike concepts cost each other.  [default: soft-wpmi]")  # fmt: skip
+@click.option(
+    "--scorer", metavar="NAME", help="Whose temperature says what alike concepts cost each other.  [default: soft-wpmi]"
+)
 @click.option("--scorer-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
-@click.option("--alike", type=click.FloatRange(-1, 1), default=0.8, show_default=True,
-              help="Cosine of centred embeddings from which two concepts are alike.")  # fmt: skip
-@click.option("--smallest", type=click.IntRange(min=1), default=5, show_default=True,
-              help="Concepts that a category needs to be compared.")  # fmt: skip
-@click.option("--ignore", multiple=True, type=click.Choice(list(TITLES)),
-              help="Leave a kind of finding out. Repeatable.")  # fmt: skip
+@click.option(
+    "--alike",
+    type=click.FloatRange(-1, 1),
+    default=0.8,
+    show_default=True,
+    help="Cosine of centred embeddings from which two concepts are alike.",
+)
+@click.option(
+    "--smallest",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Concepts that a category needs to be compared.",
+)
+@click.option(
+    "--ignore", multiple=True, type=click.Choice(list(TITLES)), help="Leave a kind of finding out. Repeatable."
+)
 @click.option("--strict", is_flag=True, help="Exit with 4 when there is a finding.")
 @click.option("--device", default="auto", show_default=True, help="Where texts are encoded.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: all of it.")
 @click.pass_context
 def lint(
-    ctx: click.Context, /, reference: str, concepts_arg: tuple[str, ...], dissector: str | None,
-    dissector_arg: tuple[str, ...], scorer: str | None, scorer_arg: tuple[str, ...], alike: float, smallest: int,
-    ignore: tuple[str, ...], strict: bool, device: str, as_json: bool,
-) -> None:  # fmt: skip
+    ctx: click.Context,
+    /,
+    reference: str,
+    concepts_arg: tuple[str, ...],
+    dissector: str | None,
+    dissector_arg: tuple[str, ...],
+    scorer: str | None,
+    scorer_arg: tuple[str, ...],
+    alike: float,
+    smallest: int,
+    ignore: tuple[str, ...],
+    strict: bool,
+    device: str,
+    as_json: bool,
+) -> None:
     """Look over a concept set before it is used.
 
     \b
@@ -141,8 +164,10 @@ def _print(concepts: ConceptSet, found: Lint, scorer: str) -> None:
     header = "score  1st to 2nd  2nd to 1st  concepts" if told else "score  concepts"
     _lines("what to merge, the likeliest first", [_row(one, told) for one in found.merges], header)
     if found.merges and told:
-        _say("1st to 2nd: for an image that says the first, what part of the probability of both the second takes, "
-             f"with {scorer}. A concept without anything in common takes {found.unrelated:.1%}.")  # fmt: skip
+        _say(
+            "1st to 2nd: for an image that says the first, what part of the probability of both the second takes, "
+            f"with {scorer}. A concept without anything in common takes {found.unrelated:.1%}."
+        )
     click.echo()
     count = len(found.findings)
     _say(f"{count} thing{'s' * (count > 1)} to look at" if count else "nothing to complain of")
@@ -184,9 +209,14 @@ def _say(text: str, indent: str = "") -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every concept.")
 @click.pass_context
 def coverage(
-    ctx: click.Context, /, reference: str, dataset: str, dataset_arg: tuple[str, ...], as_json: bool,
+    ctx: click.Context,
+    /,
+    reference: str,
+    dataset: str,
+    dataset_arg: tuple[str, ...],
+    as_json: bool,
     **_selection: object,
-) -> None:  # fmt: skip
+) -> None:
     """Count the images that show each concept.
 
     \b
@@ -229,8 +259,10 @@ def _print_coverage(concepts: ConceptSet, table: pd.DataFrame, images: int) -> N
     broad = [concept.broad_category for concept in concepts.concepts]
     for name, part in table.groupby(broad, sort=False):
         shown, absent = part["positives"] > 0, (part["positives"] == 0) & (part["negatives"] > 0)
-        _say(f"{name}: {shown.sum()} shown, {absent.sum()} in no image that is told of, "
-             f"{len(part) - shown.sum() - absent.sum()} not told")  # fmt: skip
+        _say(
+            f"{name}: {shown.sum()} shown, {absent.sum()} in no image that is told of, "
+            f"{len(part) - shown.sum() - absent.sum()} not told"
+        )
     every = int((table["positives"] > 0).sum())
     click.echo()
     _say(f"{images} images show {every} of {len(table)} concepts, as far as their labels tell")

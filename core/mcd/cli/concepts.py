@@ -176,20 +176,41 @@ def schema() -> None:
 
 @concepts.command("import")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
-@click.option("--output", "-o", required=True, metavar="OUT.yaml", type=click.Path(path_type=Path),
-              help="Where the concept set goes.")  # fmt: skip
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    metavar="OUT.yaml",
+    type=click.Path(path_type=Path),
+    help="Where the concept set goes.",
+)
 @click.option("--name", help="What tables call the set.  [default: as the file is called]")
 @click.option("--licence", default="", metavar="SPDX", help="Licence of the terms, such as CC-BY-4.0.")
 @click.option("--language", default="en", show_default=True, help="Language of the terms.")
-@click.option("--precedence", type=click.Choice(["last", "first"]), default="last", show_default=True,
-              help="Which place counts for a term in several; last as published.")  # fmt: skip
-@click.option("--controls", multiple=True, metavar="BROAD CATEGORY",
-              help="A broad category that says nothing about the breast. Repeatable.")  # fmt: skip
+@click.option(
+    "--precedence",
+    type=click.Choice(["last", "first"]),
+    default="last",
+    show_default=True,
+    help="Which place counts for a term in several; last as published.",
+)
+@click.option(
+    "--controls",
+    multiple=True,
+    metavar="BROAD CATEGORY",
+    help="A broad category that says nothing about the breast. Repeatable.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace OUT.yaml.")
 def import_(
-    files: tuple[Path, ...], output: Path, name: str | None, licence: str, language: str, precedence: Precedence,
-    controls: tuple[str, ...], overwrite: bool,
-) -> None:  # fmt: skip
+    files: tuple[Path, ...],
+    output: Path,
+    name: str | None,
+    licence: str,
+    language: str,
+    precedence: Precedence,
+    controls: tuple[str, ...],
+    overwrite: bool,
+) -> None:
     """Make a concept set of other files.
 
     \b

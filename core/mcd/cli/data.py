@@ -27,8 +27,13 @@ def data() -> None:
 
 @data.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--dataset", default="dicom", show_default=True, metavar="NAME",
-              help="How DIR is read: dicom, images for PNG, JPEG and TIFF, or the name of a data set.")  # fmt: skip
+@click.option(
+    "--dataset",
+    default="dicom",
+    show_default=True,
+    metavar="NAME",
+    help="How DIR is read: dicom, images for PNG, JPEG and TIFF, or the name of a data set.",
+)
 @click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
 @selection_flags
 @click.option("--json", "output", type=click.Path(path_type=Path), metavar="FILE.json", help="Write all of it there.")
@@ -37,9 +42,16 @@ def data() -> None:
 @plugin_file_flag
 @click.pass_context
 def check(
-    ctx: click.Context, /, folder: Path, dataset: str, dataset_arg: tuple[str, ...], output: Path | None,
-    keep_identifiers: bool, workers: int | None, **_selection: object,
-) -> None:  # fmt: skip
+    ctx: click.Context,
+    /,
+    folder: Path,
+    dataset: str,
+    dataset_arg: tuple[str, ...],
+    output: Path | None,
+    keep_identifiers: bool,
+    workers: int | None,
+    **_selection: object,
+) -> None:
     """Inspect the images below DIR before a run: every one is decoded.
 
     \b

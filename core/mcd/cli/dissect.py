@@ -12,9 +12,12 @@ from mcd.cli.flags import data_flags, model_flags, plugin_file_flag, scoring_fla
 __all__ = ["dissect", "run_study"]
 
 _OUTPUT = click.option(
-    "--output", "-o", type=click.Path(path_type=Path), metavar="DIR",
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
     help="The run folder; an interrupted run in it goes on.  [default: runs/NAME]",
-)  # fmt: skip
+)
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the resolved study and stop.")
 
 

@@ -23,14 +23,26 @@ __all__ = ["embed", "embedder_and_dataset"]
 @click.option("--texts", "file", type=click.Path(path_type=Path), metavar="FILE", help="Texts to embed, one a line.")
 @click.option("--concepts", metavar="NAME|FILE", help="A concept set, whose prompts are embedded.")
 @click.option("--raw", is_flag=True, help="Leave the vectors as they are.  [default: scaled to length 1]")
-@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), metavar="FILE.safetensors",
-              help="Where the vectors go; an interrupted run goes on.")  # fmt: skip
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.safetensors",
+    help="Where the vectors go; an interrupted run goes on.",
+)
 @plugin_file_flag
 @click.pass_context
 def embed(
-    ctx: click.Context, /, given: tuple[str, ...], file: Path | None, concepts: str | None, raw: bool, output: Path,
+    ctx: click.Context,
+    /,
+    given: tuple[str, ...],
+    file: Path | None,
+    concepts: str | None,
+    raw: bool,
+    output: Path,
     **_flags: object,
-) -> None:  # fmt: skip
+) -> None:
     """Write the embeddings of images, texts or both.
 
     \b
@@ -91,9 +103,16 @@ def embedder_and_dataset(ctx: click.Context) -> tuple[Embedder, Dataset | None]:
     recipe, _ = preparer.recipe(Choice.model_validate(chosen("recipe")) if flags["recipe"] else None)
     cache = ImageCache(flags["cache"], flags["cache_size"] * 10**9) if flags["cache"] else None
     embedder = Embedder(
-        preparer.dissector(DissectorChoice.model_validate(chosen("dissector")))[0], device=flags["device"],
-        precision=flags["precision"], batch_size=flags["batch_size"], workers=flags["workers"],
-        on_error=flags["on_error"], emit=state.host.emit, selection=chosen_selection(flags),
-        keep_identifiers=flags["keep_identifiers"], recipe=recipe, cache=cache,
-    )  # fmt: skip
+        preparer.dissector(DissectorChoice.model_validate(chosen("dissector")))[0],
+        device=flags["device"],
+        precision=flags["precision"],
+        batch_size=flags["batch_size"],
+        workers=flags["workers"],
+        on_error=flags["on_error"],
+        emit=state.host.emit,
+        selection=chosen_selection(flags),
+        keep_identifiers=flags["keep_identifiers"],
+        recipe=recipe,
+        cache=cache,
+    )
     return embedder, dataset

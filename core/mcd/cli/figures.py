@@ -15,32 +15,68 @@ __all__ = ["figures"]
 @click.command()
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN [RUN…]")
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Where they go.")
-@click.option("--only", multiple=True, metavar="NAME",
-              help="Which: depth, scores, emergence, above, categories, specialisation, coverage, null, controls, "
-                   "top-images. Repeatable.  [default: all that apply]")  # fmt: skip
-@click.option("--format", "kind", type=click.Choice(["png", "svg", "pdf"]), default="png", show_default=True,
-              help="Pixels, or what stays sharp at any size.")  # fmt: skip
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help="Which: depth, scores, emergence, above, categories, specialisation, coverage, null, controls, "
+    "top-images. Repeatable.  [default: all that apply]",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["png", "svg", "pdf"]),
+    default="png",
+    show_default=True,
+    help="Pixels, or what stays sharp at any size.",
+)
 @click.option("--layers", multiple=True, metavar="PATTERN", help="Which layers are shown. Repeatable.")
-@click.option("--neuron", "neurons", multiple=True, metavar="LAYER:NUMBER",
-              help="Whose top images are shown. Repeatable.")  # fmt: skip
-@click.option("--copy-images", is_flag=True,
-              help="Show top images though the data set does not say that they may be copied: only if you may.",
-              )  # fmt: skip
-@click.option("--threshold", type=click.Choice(["local", "global"]),
-              help="Count neurons by the published rule instead of q, and draw its scores. It is no test of "
-                   "significance.")  # fmt: skip
-@click.option("--match", type=click.Choice(["identity", "hungarian"]), default="identity", show_default=True,
-              help="How neurons of equally wide layers are paired, as in mcd compare.")  # fmt: skip
-@click.option("--bootstrap", type=click.IntRange(min=0), default=200, show_default=True, metavar="N",
-              help="How often patients are drawn anew for intervals; 0 leaves them out.")  # fmt: skip
+@click.option(
+    "--neuron", "neurons", multiple=True, metavar="LAYER:NUMBER", help="Whose top images are shown. Repeatable."
+)
+@click.option(
+    "--copy-images",
+    is_flag=True,
+    help="Show top images though the data set does not say that they may be copied: only if you may.",
+)
+@click.option(
+    "--threshold",
+    type=click.Choice(["local", "global"]),
+    help="Count neurons by the published rule instead of q, and draw its scores. It is no test of significance.",
+)
+@click.option(
+    "--match",
+    type=click.Choice(["identity", "hungarian"]),
+    default="identity",
+    show_default=True,
+    help="How neurons of equally wide layers are paired, as in mcd compare.",
+)
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(min=0),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="How often patients are drawn anew for intervals; 0 leaves them out.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides which are drawn.")
 @plugin_file_flag
 @click.pass_context
 def figures(
-    ctx: click.Context, /, runs: tuple[Path, ...], output: Path, only: tuple[str, ...], kind: str,
-    layers: tuple[str, ...], neurons: tuple[str, ...], copy_images: bool, threshold: str | None, match: str,
-    bootstrap: int, seed: int,
-) -> None:  # fmt: skip
+    ctx: click.Context,
+    /,
+    runs: tuple[Path, ...],
+    output: Path,
+    only: tuple[str, ...],
+    kind: str,
+    layers: tuple[str, ...],
+    neurons: tuple[str, ...],
+    copy_images: bool,
+    threshold: str | None,
+    match: str,
+    bootstrap: int,
+    seed: int,
+) -> None:
     """Draw figures of one stored run, or of several side by side.
 
     \b
@@ -67,8 +103,9 @@ def figures(
         raise UsageError("no run given", "mcd figures RUN -o DIR")
     check_names(only)
     wanted = Wanted(layers, tuple(map(_neuron, neurons)), copy_images)
-    settings = Settings(match=cast("Matching", match), rule=cast("PublishedRule | None", threshold),
-                        resamples=bootstrap, seed=seed)  # fmt: skip
+    settings = Settings(
+        match=cast("Matching", match), rule=cast("PublishedRule | None", threshold), resamples=bootstrap, seed=seed
+    )
     check_folder(output)
     host = ctx.ensure_object(State).host
     material = prepare([load(run, host) for run in runs], settings)

@@ -15,9 +15,21 @@ from mcd.errors import ConfigError
 if TYPE_CHECKING:
     from mcd.selection import Selection
 
-__all__ = ["choices", "chosen_calibration", "chosen_selection", "chosen_wording", "concept_choices", "data_flags",
-           "model_flags", "plugin_file_flag", "pooling_flag", "probe_flags", "scoring_flags", "selection_flags",
-           "study_settings"]  # fmt: skip
+__all__ = [
+    "choices",
+    "chosen_calibration",
+    "chosen_selection",
+    "chosen_wording",
+    "concept_choices",
+    "data_flags",
+    "model_flags",
+    "plugin_file_flag",
+    "pooling_flag",
+    "probe_flags",
+    "scoring_flags",
+    "selection_flags",
+    "study_settings",
+]
 
 _DEFAULTS = {"scorer": "soft-wpmi"}
 """What a --…-arg without its component belongs to; a test holds it to the study's own default."""
@@ -50,49 +62,99 @@ def _set_offline(_ctx: click.Context, _parameter: click.Parameter, offline: bool
 def plugin_file_flag(command: Command) -> Command:
     """Add --plugin-file, --offline and --debug after the command's name too, where people write them."""
     return _apply(
-        click.option("--plugin-file", multiple=True, type=click.Path(path_type=Path), metavar="FILE.py", is_eager=True,
-                     expose_value=False, callback=_add_files, help="Load a local plugin file. Repeatable."),
-        click.option("--offline", is_flag=True, is_eager=True, expose_value=False, callback=_set_offline,
-                     help="Fetch nothing: what would be downloaded is an error."),
-        click.option("--debug", is_flag=True, is_eager=True, expose_value=False, callback=_set_debug,
-                     help="Show the traceback of an error."),
-    )(command)  # fmt: skip
+        click.option(
+            "--plugin-file",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            metavar="FILE.py",
+            is_eager=True,
+            expose_value=False,
+            callback=_add_files,
+            help="Load a local plugin file. Repeatable.",
+        ),
+        click.option(
+            "--offline",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_set_offline,
+            help="Fetch nothing: what would be downloaded is an error.",
+        ),
+        click.option(
+            "--debug",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_set_debug,
+            help="Show the traceback of an error.",
+        ),
+    )(command)
 
 
 def model_flags(command: Command) -> Command:
     """Add the flags that choose a target and its layers."""
     return _apply(
-        click.option("--model-plugin", "--model", "model", metavar="NAME[:VALUE]",
-                     help="The target, such as timm:resnet50. See: mcd plugins list"),
-        click.option("--model-arg", "model_arg", multiple=True, metavar="KEY=VALUE",
-                     help="A setting of the target's loader. Repeatable. See: mcd plugins show NAME"),
-        click.option("--layers", multiple=True, metavar="PATTERN",
-                     help="Layers: 'blocks.*', 'blocks[3][0]', 'layer{1..4}'. Repeatable."),
-    )(command)  # fmt: skip
+        click.option(
+            "--model-plugin",
+            "--model",
+            "model",
+            metavar="NAME[:VALUE]",
+            help="The target, such as timm:resnet50. See: mcd plugins list",
+        ),
+        click.option(
+            "--model-arg",
+            "model_arg",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="A setting of the target's loader. Repeatable. See: mcd plugins show NAME",
+        ),
+        click.option(
+            "--layers",
+            multiple=True,
+            metavar="PATTERN",
+            help="Layers: 'blocks.*', 'blocks[3][0]', 'layer{1..4}'. Repeatable.",
+        ),
+    )(command)
 
 
 def pooling_flag(command: Command) -> Command:
     """Add the flag that says how a layer's output becomes one number a neuron."""
     return click.option(
-        "--pooling", metavar="NAME[:NUMBER]", default="avg", show_default=True,
+        "--pooling",
+        metavar="NAME[:NUMBER]",
+        default="avg",
+        show_default=True,
         help="How a map or a row of tokens becomes one number: avg, max, cls, tokens, gem:EXPONENT, "
         "top-fraction:FRACTION, masked-avg, masked-max.",
-    )(command)  # fmt: skip
+    )(command)
 
 
 def data_flags(command: Command) -> Command:
     """Add the flags that choose pooling, probe set and dissectors, and how the sweep runs."""
     return _apply(
         pooling_flag,
-        click.option("--dissector", multiple=True, metavar="NAME[:VALUE]",
-                     help="The image–text model. Repeatable: each makes its own run folder in one pass."),
+        click.option(
+            "--dissector",
+            multiple=True,
+            metavar="NAME[:VALUE]",
+            help="The image–text model. Repeatable: each makes its own run folder in one pass.",
+        ),
         click.option("--dissector-arg", multiple=True, metavar="[NAME.]KEY=VALUE", help="A setting of it. Repeatable."),
         _sweep_flags,
-        click.option("--controls", is_flag=True,
-                     help="Also label random weights, shuffled rows, a random dissector and shuffled names."),
-        click.option("--maps", type=click.IntRange(0, 100), default=0, show_default=True, metavar="N",
-                     help="Keep small maps of where each neuron responds in its N top images."),
-    )(command)  # fmt: skip
+        click.option(
+            "--controls",
+            is_flag=True,
+            help="Also label random weights, shuffled rows, a random dissector and shuffled names.",
+        ),
+        click.option(
+            "--maps",
+            type=click.IntRange(0, 100),
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="Keep small maps of where each neuron responds in its N top images.",
+        ),
+    )(command)
 
 
 def probe_flags(command: Command) -> Command:
@@ -111,32 +173,56 @@ def _sweep_flags(command: Command) -> Command:
         selection_flags,
         click.option("--recipe", metavar="NAME", help="Preprocessing of every image before each model's own."),
         click.option("--recipe-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
-        click.option("--cache", type=click.Path(path_type=Path), metavar="DIR",
-                     help="Keep decoded images there: a second study decodes nothing."),
-        click.option("--cache-size", type=click.IntRange(min=1), default=50, show_default=True,
-                     help="How large it may grow, in GB."),
-        click.option("--keep-identifiers", is_flag=True,
-                     help="Show the data set's own image ids, and whole paths in the manifest."),
+        click.option(
+            "--cache",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="Keep decoded images there: a second study decodes nothing.",
+        ),
+        click.option(
+            "--cache-size",
+            type=click.IntRange(min=1),
+            default=50,
+            show_default=True,
+            help="How large it may grow, in GB.",
+        ),
+        click.option(
+            "--keep-identifiers",
+            is_flag=True,
+            help="Show the data set's own image ids, and whole paths in the manifest.",
+        ),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
-        click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True,
-                     help="bf16 and fp16 use autocast."),
-        click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True,
-                     help="Images per forward pass."),
+        click.option(
+            "--precision",
+            type=click.Choice(["fp32", "bf16", "fp16"]),
+            default="fp32",
+            show_default=True,
+            help="bf16 and fp16 use autocast.",
+        ),
+        click.option(
+            "--batch-size", type=click.IntRange(min=1), default=16, show_default=True, help="Images per forward pass."
+        ),
         click.option("--workers", type=click.IntRange(min=0), help="Decoding processes.  [default: by the images]"),
-        click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
-                     help="Images that cannot be used: refuse the run, or leave them out."),
-    )(command)  # fmt: skip
+        click.option(
+            "--on-error",
+            type=click.Choice(["stop", "skip"]),
+            default="stop",
+            show_default=True,
+            help="Images that cannot be used: refuse the run, or leave them out.",
+        ),
+    )(command)
 
 
 def selection_flags(command: Command) -> Command:
     """Add the flags that choose among the images of a data set."""
     return _apply(
-        click.option("--where", metavar="EXPRESSION",
-                     help="Which images, such as: 'split == \"test\" and view == \"MLO\"'."),
+        click.option(
+            "--where", metavar="EXPRESSION", help='Which images, such as: \'split == "test" and view == "MLO"\'.'
+        ),
         click.option("--limit", type=click.IntRange(min=1), help="At most so many images."),
         click.option("--per-patient", type=click.IntRange(min=1), help="At most so many images of a patient."),
         click.option("--seed", type=click.IntRange(min=0), help="Draw them at random.  [default: the first ones]"),
-    )(command)  # fmt: skip
+    )(command)
 
 
 _WORDING = {"template": "templates", "synonyms": "synonyms", "reference_prompt": "reference"}
@@ -145,19 +231,34 @@ _WORDING = {"template": "templates", "synonyms": "synonyms", "reference_prompt":
 def wording_flags(command: Command) -> Command:
     """Add the flags that say how concepts are put to the dissector."""
     return _apply(
-        click.option("--template", multiple=True, metavar="TEXT",
-                     help="A sentence around concepts: 'a mammogram showing {concept}'. Repeatable, averaged."),
-        click.option("--synonyms", type=click.Choice(["off", "max", "log-mean-exp"]), default="off", show_default=True,
-                     help="Compare images with the synonyms of a concept too, and how they become one."),
-        click.option("--reference-prompt", metavar="TEXT",
-                     help="A prompt without a concept, such as 'a mammogram': its cosine is subtracted."),
-    )(command)  # fmt: skip
+        click.option(
+            "--template",
+            multiple=True,
+            metavar="TEXT",
+            help="A sentence around concepts: 'a mammogram showing {concept}'. Repeatable, averaged.",
+        ),
+        click.option(
+            "--synonyms",
+            type=click.Choice(["off", "max", "log-mean-exp"]),
+            default="off",
+            show_default=True,
+            help="Compare images with the synonyms of a concept too, and how they become one.",
+        ),
+        click.option(
+            "--reference-prompt",
+            metavar="TEXT",
+            help="A prompt without a concept, such as 'a mammogram': its cosine is subtracted.",
+        ),
+    )(command)
 
 
 def chosen_wording(ctx: click.Context, before: Mapping[str, object]) -> dict[str, object]:
     """Return how concepts are worded: the settings of before, overruled by what stands on the command line."""
-    given = {key: ctx.params[flag] for flag, key in _WORDING.items()
-             if ctx.get_parameter_source(flag) is ParameterSource.COMMANDLINE}  # fmt: skip
+    given = {
+        key: ctx.params[flag]
+        for flag, key in _WORDING.items()
+        if ctx.get_parameter_source(flag) is ParameterSource.COMMANDLINE
+    }
     return {**before, **given}
 
 
@@ -167,18 +268,38 @@ _CALIBRATION = ("q", "correction", "exchangeable", "draws", "null_seed")
 def calibration_flags(command: Command) -> Command:
     """Add the flags that say how labels are told from chance."""
     return _apply(
-        click.option("--q", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True,
-                     help="False discovery rate that labels are held to."),
-        click.option("--correction", default="benjamini-hochberg", show_default=True,
-                     type=click.Choice(["benjamini-hochberg", "benjamini-yekutieli", "storey"]),
-                     help="Over the neurons of a layer."),
-        click.option("--exchangeable", type=click.Choice(["auto", "patient", "image"]), default="auto",
-                     show_default=True, help="What chance may exchange; auto: patients where they are known."),
-        click.option("--draws", type=click.IntRange(min=0), default=1000, show_default=True,
-                     help="Draws of the null to begin with; 0 leaves significance out."),
-        click.option("--null-seed", type=click.IntRange(min=0), default=0, show_default=True,
-                     help="Decides the draws."),
-    )(command)  # fmt: skip
+        click.option(
+            "--q",
+            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            default=0.05,
+            show_default=True,
+            help="False discovery rate that labels are held to.",
+        ),
+        click.option(
+            "--correction",
+            default="benjamini-hochberg",
+            show_default=True,
+            type=click.Choice(["benjamini-hochberg", "benjamini-yekutieli", "storey"]),
+            help="Over the neurons of a layer.",
+        ),
+        click.option(
+            "--exchangeable",
+            type=click.Choice(["auto", "patient", "image"]),
+            default="auto",
+            show_default=True,
+            help="What chance may exchange; auto: patients where they are known.",
+        ),
+        click.option(
+            "--draws",
+            type=click.IntRange(min=0),
+            default=1000,
+            show_default=True,
+            help="Draws of the null to begin with; 0 leaves significance out.",
+        ),
+        click.option(
+            "--null-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides the draws."
+        ),
+    )(command)
 
 
 def chosen_calibration(ctx: click.Context, before: Mapping[str, object]) -> dict[str, object]:
@@ -199,17 +320,31 @@ def scoring_flags(command: Command) -> Command:
     return _apply(
         click.option("--concepts", multiple=True, metavar="NAME|FILE[,…]", help="Concept set. Repeatable, joined."),
         click.option("--concepts-arg", multiple=True, metavar="[NAME.]KEY=VALUE", help="A setting of it. Repeatable."),
-        click.option("--scorer", metavar="NAME[:VALUE]|FILE.py:FUNCTION",
-                     help="How neurons and concepts are scored; a function (A, P) -> S of a file serves too."),
+        click.option(
+            "--scorer",
+            metavar="NAME[:VALUE]|FILE.py:FUNCTION",
+            help="How neurons and concepts are scored; a function (A, P) -> S of a file serves too.",
+        ),
         click.option("--scorer-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
         wording_flags,
         calibration_flags,
-        click.option("--labels", "labels_per_neuron", type=click.IntRange(min=1), default=10, show_default=True,
-                     help="How many concepts a neuron keeps."),
-        click.option("--reporter", "reporters", multiple=True, metavar="NAME[:VALUE]",
-                     help="What to print or write into report/. Repeatable.  [default: console]"),
+        click.option(
+            "--labels",
+            "labels_per_neuron",
+            type=click.IntRange(min=1),
+            default=10,
+            show_default=True,
+            help="How many concepts a neuron keeps.",
+        ),
+        click.option(
+            "--reporter",
+            "reporters",
+            multiple=True,
+            metavar="NAME[:VALUE]",
+            help="What to print or write into report/. Repeatable.  [default: console]",
+        ),
         click.option("--reporter-arg", multiple=True, metavar="[NAME.]KEY=VALUE", help="A setting of it. Repeatable."),
-    )(command)  # fmt: skip
+    )(command)
 
 
 def choices(names: Sequence[str], arguments: Sequence[str], flag: str) -> list[dict[str, object]]:
@@ -227,8 +362,11 @@ def choices(names: Sequence[str], arguments: Sequence[str], flag: str) -> list[d
         owner, dot, setting = key.partition(".")
         if not dot:
             owner, setting = "", key
-        fitting = [one for name, one in zip(names, made, strict=True)
-                   if not owner or name.partition(":")[0].replace("-", "_") == owner]  # fmt: skip
+        fitting = [
+            one
+            for name, one in zip(names, made, strict=True)
+            if not owner or name.partition(":")[0].replace("-", "_") == owner
+        ]
         if len(fitting) != 1:
             hint = f"write {flag} NAME.{setting}=VALUE with one of: {', '.join(names)}" if names else ""
             raise ConfigError(f"{flag} {key}=… belongs to {len(fitting)} of the given components", hint)
@@ -263,8 +401,22 @@ def study_settings(ctx: click.Context, document: Mapping[str, object]) -> dict[s
     flags = ctx.params
     given = {name for name in flags if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     settings: dict[str, object] = dict(document)
-    plain = ("device", "precision", "batch_size", "workers", "on_error", "labels_per_neuron", "where", "limit",
-             "per_patient", "seed", "cache_size", "keep_identifiers", "controls", "maps")  # fmt: skip
+    plain = (
+        "device",
+        "precision",
+        "batch_size",
+        "workers",
+        "on_error",
+        "labels_per_neuron",
+        "where",
+        "limit",
+        "per_patient",
+        "seed",
+        "cache_size",
+        "keep_identifiers",
+        "controls",
+        "maps",
+    )
     settings.update({name: flags[name] for name in plain if name in given})
     if "cache" in given:
         settings["cache"] = str(flags["cache"])

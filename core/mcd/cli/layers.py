@@ -24,16 +24,27 @@ __all__ = ["layers"]
 @click.command()
 @model_flags
 @click.option("--check", is_flag=True, help="Run one image, and show what each layer's neurons give for it.")
-@click.option("--dataset", default="phantom:1", show_default=True, metavar="NAME[:VALUE]",
-              help="With --check: where the image comes from; the first one is taken.")  # fmt: skip
+@click.option(
+    "--dataset",
+    default="phantom:1",
+    show_default=True,
+    metavar="NAME[:VALUE]",
+    help="With --check: where the image comes from; the first one is taken.",
+)
 @pooling_flag
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @plugin_file_flag
 @click.pass_context
 def layers(
-    ctx: click.Context, model: str | None, model_arg: tuple[str, ...], layers: tuple[str, ...], check: bool,
-    dataset: str, pooling: str, as_json: bool,
-) -> None:  # fmt: skip
+    ctx: click.Context,
+    model: str | None,
+    model_arg: tuple[str, ...],
+    layers: tuple[str, ...],
+    check: bool,
+    dataset: str,
+    pooling: str,
+    as_json: bool,
+) -> None:
     """List the layers of a model with type, neurons and output shape.
 
     \b
@@ -99,12 +110,22 @@ def _print(found: list[Layer], given: dict[str, Response], *, checked: bool) -> 
 
     rows = []
     for layer in found:
-        row = [layer.name, layer.type, str(layer.neurons) if layer.neurons else "–",
-               "×".join(map(str, layer.shape)) or "–", layer.layout or layer.reason]  # fmt: skip
+        row = [
+            layer.name,
+            layer.type,
+            str(layer.neurons) if layer.neurons else "–",
+            "×".join(map(str, layer.shape)) or "–",
+            layer.layout or layer.reason,
+        ]
         if checked:
             one = given.get(layer.name)
-            row += ["–", "–"] if one is None else ["pooling does not fit", "–"] if one.reason else \
-                [f"{one.lowest:.3g} … {one.highest:.3g}", str(one.silent)]  # fmt: skip
+            row += (
+                ["–", "–"]
+                if one is None
+                else ["pooling does not fit", "–"]
+                if one.reason
+                else [f"{one.lowest:.3g} … {one.highest:.3g}", str(one.silent)]
+            )
         rows.append(row)
     header = ["layer", "type", "neurons", "output", "read as", *(["for one image", "at 0"] if checked else [])]
     print_table(header, rows, right=("neurons", "at 0"))

@@ -18,21 +18,46 @@ __all__ = ["preprocess"]
 @click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--recipe", required=True, metavar="NAME", help="The preprocessing, such as mammo-clip.")
 @click.option("--recipe-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
-@click.option("--dataset", default="dicom", show_default=True, metavar="NAME",
-              help="How DIR is read: dicom, or images for PNG, JPEG and TIFF.")  # fmt: skip
+@click.option(
+    "--dataset",
+    default="dicom",
+    show_default=True,
+    metavar="NAME",
+    help="How DIR is read: dicom, or images for PNG, JPEG and TIFF.",
+)
 @click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
 @selection_flags
-@click.option("--names", type=click.Choice(["path", "id"]), default="path", show_default=True,
-              help="Keep each image's path below DIR, or name it by its id, which tells nobody's name.")  # fmt: skip
+@click.option(
+    "--names",
+    type=click.Choice(["path", "id"]),
+    default="path",
+    show_default=True,
+    help="Keep each image's path below DIR, or name it by its id, which tells nobody's name.",
+)
 @click.option("--workers", type=click.IntRange(min=0), help="Processes.  [default: one a core]")
-@click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
-              help="Images that cannot be used: refuse to go on, or leave them out.")  # fmt: skip
+@click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    show_default=True,
+    help="Images that cannot be used: refuse to go on, or leave them out.",
+)
 @plugin_file_flag
 @click.pass_context
 def preprocess(
-    ctx: click.Context, /, folder: Path, output: Path, recipe: str, recipe_arg: tuple[str, ...], dataset: str,
-    dataset_arg: tuple[str, ...], names: str, workers: int | None, on_error: str, **_selection: object,
-) -> None:  # fmt: skip
+    ctx: click.Context,
+    /,
+    folder: Path,
+    output: Path,
+    recipe: str,
+    recipe_arg: tuple[str, ...],
+    dataset: str,
+    dataset_arg: tuple[str, ...],
+    names: str,
+    workers: int | None,
+    on_error: str,
+    **_selection: object,
+) -> None:
     """Write the images below DIR into OUT as a recipe makes them, as PNG. No GPU is needed.
 
     \b
@@ -74,8 +99,10 @@ def preprocess(
         host.emit(RunFailed(type(error).__name__))
         raise
     host.emit(RunFinished(str(output), time.perf_counter() - start))
-    for source, reason in [*((bad.source, bad.reason) for bad in probe.unreadable),
-                           *((sample.source, reason) for sample, reason in outcome.failed)]:  # fmt: skip
+    for source, reason in [
+        *((bad.source, bad.reason) for bad in probe.unreadable),
+        *((sample.source, reason) for sample, reason in outcome.failed),
+    ]:
         click.echo(f"left out: {source}: {reason}")
     kept = f", {outcome.kept} were there" if outcome.kept else ""
     left = len(probe.unreadable) + len(outcome.failed)

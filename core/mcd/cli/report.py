@@ -16,17 +16,30 @@ _DEFAULT = "html"
 
 @click.command()
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN [RUN…]")
-@click.option("--reporter", "reporters", multiple=True, metavar="NAME[:VALUE]",
-              help=f"What to write. Repeatable.  [default: {_DEFAULT}]")  # fmt: skip
+@click.option(
+    "--reporter",
+    "reporters",
+    multiple=True,
+    metavar="NAME[:VALUE]",
+    help=f"What to write. Repeatable.  [default: {_DEFAULT}]",
+)
 @click.option("--reporter-arg", multiple=True, metavar="[NAME.]KEY=VALUE", help="A setting of it. Repeatable.")
-@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR",
-              help="Where it goes; needed for several runs.  [default: RUN/report]")  # fmt: skip
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where it goes; needed for several runs.  [default: RUN/report]",
+)
 @plugin_file_flag
 @click.pass_context
 def report(
-    ctx: click.Context, runs: tuple[Path, ...], reporters: tuple[str, ...], reporter_arg: tuple[str, ...],
+    ctx: click.Context,
+    runs: tuple[Path, ...],
+    reporters: tuple[str, ...],
+    reporter_arg: tuple[str, ...],
     output: Path | None,
-) -> None:  # fmt: skip
+) -> None:
     """Report on one stored run, or on several side by side.
 
     \b

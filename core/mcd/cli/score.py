@@ -22,16 +22,31 @@ __all__ = ["score"]
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
 @scoring_flags
-@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR",
-              help="Where the new labels go.  [default: RUN/scored/SCORER-CONCEPTS]")  # fmt: skip
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the new labels go.  [default: RUN/scored/SCORER-CONCEPTS]",
+)
 @click.option("--device", default="auto", show_default=True, help="Where new concepts are encoded.")
 @plugin_file_flag
 @click.pass_context
 def score(
-    ctx: click.Context, /, run: Path, concepts: tuple[str, ...], concepts_arg: tuple[str, ...], scorer: str | None,
-    scorer_arg: tuple[str, ...], labels_per_neuron: int, reporters: tuple[str, ...], reporter_arg: tuple[str, ...],
-    output: Path | None, device: str, **_calibration: object,
-) -> None:  # fmt: skip
+    ctx: click.Context,
+    /,
+    run: Path,
+    concepts: tuple[str, ...],
+    concepts_arg: tuple[str, ...],
+    scorer: str | None,
+    scorer_arg: tuple[str, ...],
+    labels_per_neuron: int,
+    reporters: tuple[str, ...],
+    reporter_arg: tuple[str, ...],
+    output: Path | None,
+    device: str,
+    **_calibration: object,
+) -> None:
     """Score a stored run anew with another scorer or other concepts. No images are needed."""
     from mcd.calibration.settings import Calibration
     from mcd.dissection import load

@@ -23,8 +23,9 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Col
 
     console = Console()
     if not console.is_terminal:
-        console = Console(width=max(80, sum(max(len(row[at]) for row in [header, *rows]) + 3
-                                            for at in range(len(header)))))  # fmt: skip
+        console = Console(
+            width=max(80, sum(max(len(row[at]) for row in [header, *rows]) + 3 for at in range(len(header))))
+        )
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in header:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")

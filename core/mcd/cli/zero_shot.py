@@ -17,20 +17,49 @@ _CHANCE = 0.05
 
 @click.command(name="zero-shot")
 @probe_flags
-@click.option("--pair", "pairs", nargs=2, multiple=True, required=True, metavar="NEGATIVE POSITIVE",
-              help="Two prompts, such as 'no mass' mass. Repeatable.")  # fmt: skip
-@click.option("--finding", "findings", multiple=True, metavar="NAME",
-              help="What the data set calls it ('*mass': any mass), for an AUROC; one a pair, in order.")  # fmt: skip
-@click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
-              help="Cosines are multiplied by it before the softmax.")  # fmt: skip
-@click.option("--output", "-o", type=click.Path(path_type=Path), default=Path("zero-shot.csv"), show_default=True,
-              metavar="FILE.csv", help="Where the scores go.")  # fmt: skip
+@click.option(
+    "--pair",
+    "pairs",
+    nargs=2,
+    multiple=True,
+    required=True,
+    metavar="NEGATIVE POSITIVE",
+    help="Two prompts, such as 'no mass' mass. Repeatable.",
+)
+@click.option(
+    "--finding",
+    "findings",
+    multiple=True,
+    metavar="NAME",
+    help="What the data set calls it ('*mass': any mass), for an AUROC; one a pair, in order.",
+)
+@click.option(
+    "--scale",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Cosines are multiplied by it before the softmax.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    default=Path("zero-shot.csv"),
+    show_default=True,
+    metavar="FILE.csv",
+    help="Where the scores go.",
+)
 @plugin_file_flag
 @click.pass_context
 def zero_shot(
-    ctx: click.Context, /, pairs: tuple[tuple[str, str], ...], findings: tuple[str, ...], scale: float, output: Path,
+    ctx: click.Context,
+    /,
+    pairs: tuple[tuple[str, str], ...],
+    findings: tuple[str, ...],
+    scale: float,
+    output: Path,
     **_flags: object,
-) -> None:  # fmt: skip
+) -> None:
     """Score images by pairs of prompts: softmax of the two cosines.
 
     \b

@@ -89,8 +89,19 @@ def agreement(
         both = (in_a & in_b).nonzero().flatten()
         if len(both):
             tables.append(_layer(layer, both, a[both], b[both], concepts, top))
-    columns = ["layer", "neuron", "concept_a", "concept_b", "category_a", "category_b", "broad_category_a",
-               "broad_category_b", "same", "overlap", "correlation"]  # fmt: skip
+    columns = [
+        "layer",
+        "neuron",
+        "concept_a",
+        "concept_b",
+        "category_a",
+        "category_b",
+        "broad_category_a",
+        "broad_category_b",
+        "same",
+        "overlap",
+        "correlation",
+    ]
     joined = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
     return Agreement(joined[columns], only_a, only_b, top)
 

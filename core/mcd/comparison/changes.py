@@ -175,8 +175,11 @@ class _Codes:
     @classmethod
     def joined(cls, parts: Sequence[_Codes]) -> _Codes:
         again = [one.replicated for one in parts if one.replicated is not None]
-        return cls(np.concatenate([one.as_is for one in parts], axis=1),
-                   np.concatenate(again, axis=1) if len(again) == len(parts) else None, parts[0].factor)  # fmt: skip
+        return cls(
+            np.concatenate([one.as_is for one in parts], axis=1),
+            np.concatenate(again, axis=1) if len(again) == len(parts) else None,
+            parts[0].factor,
+        )
 
 
 def _codes(seen: Seen, neurons: Codes) -> _Codes:
@@ -189,10 +192,13 @@ def _neurons(mine: Seen, theirs: Seen, pairing: Pairing, vocabulary: Vocabulary)
     sides = ((mine, pairing.reference, "before"), (theirs, pairing.other, "after"))
     codes = [seen.outcome.concept[0, neurons] for seen, neurons, _ in sides]
     table: dict[str, object] = {
-        "place": mine.place, "layer": theirs.outcome.layer, "neuron": pairing.reference, "other_neuron": pairing.other,
+        "place": mine.place,
+        "layer": theirs.outcome.layer,
+        "neuron": pairing.reference,
+        "other_neuron": pairing.other,
         "correlation": pairing.correlation,
         "change": [KINDS[at] for at in kinds_of(codes[0], codes[1], vocabulary.membership("category"))],
-    }  # fmt: skip
+    }
     for (seen, neurons, when), code in zip(sides, codes, strict=True):
         named = [None if at == NOTHING else vocabulary.concepts[at] for at in code.tolist()]
         table[f"concept_{when}"] = ["" if one is None else one.term for one in named]
@@ -210,15 +216,25 @@ def _kinds(place: str, before: _Codes, after: _Codes, category: Codes) -> pd.Dat
     count = counted(before.as_is, after.as_is)[0]
     low, high = _around(count, before, after, counted, (0.0, float(pairs)))
     return pd.DataFrame(
-        {"place": place, "pairs": pairs, "change": list(KINDS), "neurons": count.astype(np.int64), "low": low,
-         "high": high, "share": count / max(1, pairs)}
-    )  # fmt: skip
+        {
+            "place": place,
+            "pairs": pairs,
+            "change": list(KINDS),
+            "neurons": count.astype(np.int64),
+            "low": low,
+            "high": high,
+            "share": count / max(1, pairs),
+        }
+    )
 
 
 def _around(
-    estimate: Values, before: _Codes, after: _Codes, measure: Callable[[Codes, Codes], Values],
+    estimate: Values,
+    before: _Codes,
+    after: _Codes,
+    measure: Callable[[Codes, Codes], Values],
     bounds: tuple[float, float],
-) -> tuple[Values, Values]:  # fmt: skip
+) -> tuple[Values, Values]:
     if before.replicated is None or after.replicated is None:
         return np.full_like(estimate, np.nan), np.full_like(estimate, np.nan)
     found = interval(estimate, measure(before.replicated, after.replicated), before.factor, bounds)
@@ -242,9 +258,20 @@ def _flows(before: _Codes, after: _Codes, vocabulary: Vocabulary, level: str) ->
 
     low, high = _around((has - had).astype(np.float64), before, after, moved, (-np.inf, np.inf))
     table = pd.DataFrame(
-        {"name": names, "before": had, "after": has, "kept": kept, "gained": gained, "lost": lost,
-         "came": has - kept - gained, "left": had - kept - lost, "change": has - had, "low": low, "high": high}
-    )  # fmt: skip
+        {
+            "name": names,
+            "before": had,
+            "after": has,
+            "kept": kept,
+            "gained": gained,
+            "lost": lost,
+            "came": has - kept - gained,
+            "left": had - kept - lost,
+            "change": has - had,
+            "low": low,
+            "high": high,
+        }
+    )
     if level == "concept":
         table.insert(1, "category", [one.category for one in vocabulary.concepts])
     carried = table[(table["before"] > 0) | (table["after"] > 0)]

@@ -113,9 +113,15 @@ class Comparison:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return every table that has rows, by name; those of several pairs of runs under each other."""
-        found = {"runs": self.heading.runs, "layers": self.layers, "categories": self.categories,
-                 "differences": self.differences, "rule": self.rule, "concepts": self.concepts,
-                 "carriers": self.carriers}  # fmt: skip
+        found = {
+            "runs": self.heading.runs,
+            "layers": self.layers,
+            "categories": self.categories,
+            "differences": self.differences,
+            "rule": self.rule,
+            "concepts": self.concepts,
+            "carriers": self.carriers,
+        }
         for part in ("neurons", "layers", "categories", "concepts"):
             parts = [getattr(one, part).assign(run=one.run) for one in self.changes]
             found[f"changes_{part}"] = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -212,8 +218,10 @@ def _rule_of_each(runs: Sequence[Looked], each: Sequence[Sequence[Seen]], rule: 
     if rule == "global":
         places = [list(group) for group in zip(*each, strict=True)]
         return rule_table(places, runs[0].vocabulary, rule, higher_is_better=runs[0].scorer.higher_is_better)
-    tables = [rule_table([[one] for one in seen], run.vocabulary, rule, higher_is_better=run.scorer.higher_is_better)
-              for run, seen in zip(runs, each, strict=True)]  # fmt: skip
+    tables = [
+        rule_table([[one] for one in seen], run.vocabulary, rule, higher_is_better=run.scorer.higher_is_better)
+        for run, seen in zip(runs, each, strict=True)
+    ]
     return pd.concat(tables, ignore_index=True)
 
 

@@ -68,8 +68,14 @@ class Examiner:
         self.scorer: Scorer = bound(stored.scorer, material, stored.wording)
         self.calibration = study.calibration
         self._bound = self.scorer is not stored.scorer
-        self._labeller = Labeller(self.scorer, self.similarity, stored.concepts.concepts, study.calibration,
-                                  self.dissection.patients, study.labels_per_neuron)  # fmt: skip
+        self._labeller = Labeller(
+            self.scorer,
+            self.similarity,
+            stored.concepts.concepts,
+            study.calibration,
+            self.dissection.patients,
+            study.labels_per_neuron,
+        )
 
     def unresampled(self, resamples: Resamples) -> str:
         """Return why the scorer cannot be given other images than those of the run, or an empty text."""
@@ -140,8 +146,10 @@ class Examiner:
         first = found.order[:, 0].numpy()
         labelled = outcome.first[live] >= 0
         above = judged.q[:, 0] <= self.calibration.q
-        if not (np.array_equal(first[labelled], outcome.first[live][labelled])
-                and np.array_equal(above[labelled], outcome.above[live][labelled])):  # fmt: skip
+        if not (
+            np.array_equal(first[labelled], outcome.first[live][labelled])
+            and np.array_equal(above[labelled], outcome.above[live][labelled])
+        ):
             raise DataError(
                 f"{self.dissection.folder}: the labels of layer {found.layer} are not what its scorer gives now "
                 "(another version, or other weights)",

@@ -67,8 +67,11 @@ def joined(seen: Sequence[Seen]) -> Seen:
     parts = [one.replicated for one in seen if one.replicated is not None]
     both = None
     if len(parts) == len(seen):
-        both = Replicated(np.concatenate([one.concept for one in parts], axis=1),
-                          np.concatenate([one.z for one in parts], axis=1), parts[0].factor)  # fmt: skip
+        both = Replicated(
+            np.concatenate([one.concept for one in parts], axis=1),
+            np.concatenate([one.z for one in parts], axis=1),
+            parts[0].factor,
+        )
     return Seen(seen[0].run, ALL, float("nan"), whole, both)
 
 
@@ -119,9 +122,13 @@ def layer_table(seen: Sequence[Seen], vocabulary: Vocabulary, *, scores_comparab
         counts = vocabulary.counts(outcome.concept)[0]
         breast = int(counts[vocabulary.mammographic].sum())
         row: dict[str, object] = {
-            "run": one.run, "layer": outcome.layer, "place": one.place, "depth": one.depth, "neurons": outcome.neurons,
+            "run": one.run,
+            "layer": outcome.layer,
+            "place": one.place,
+            "depth": one.depth,
+            "neurons": outcome.neurons,
             "labelled": outcome.labelled,
-        }  # fmt: skip
+        }
         z = _mean_z(outcome.z[None])[0]
         row |= _bounds("mean_z", float(z), None if again is None else (_mean_z(again.z), again.factor), share=False)
         row["mean_score"] = local_threshold(outcome.score) if scores_comparable else np.nan
@@ -152,14 +159,22 @@ def category_table(seen: Sequence[Seen], vocabulary: Vocabulary) -> pd.DataFrame
             others = None if resampled is None else vocabulary.summed(resampled, level) / max(1, outcome.neurons)
             for at, (name, size) in enumerate(level_of(vocabulary, level)):
                 row: dict[str, object] = {
-                    "run": one.run, "layer": outcome.layer, "place": one.place, "depth": one.depth, "level": level,
-                    "name": name, "neurons": int(mine[at]),
-                }  # fmt: skip
+                    "run": one.run,
+                    "layer": outcome.layer,
+                    "place": one.place,
+                    "depth": one.depth,
+                    "level": level,
+                    "name": name,
+                    "neurons": int(mine[at]),
+                }
                 share = float(mine[at]) / max(1, outcome.neurons)
                 around = None if others is None or again is None else (others[:, at], again.factor)
                 row |= _bounds("share", share, around, share=True)
-                row |= {"share_of_above": float(mine[at]) / total, "concepts": size,
-                        "share_of_vocabulary": size / len(vocabulary.concepts)}  # fmt: skip
+                row |= {
+                    "share_of_above": float(mine[at]) / total,
+                    "concepts": size,
+                    "share_of_vocabulary": size / len(vocabulary.concepts),
+                }
                 rows.append(row)
     return pd.DataFrame(rows)
 
@@ -199,9 +214,14 @@ def difference_table(reference: Sequence[Seen], other: Sequence[Seen], vocabular
         for at, (level, name) in enumerate(_measured(vocabulary)):
             before, after = float(estimates[0][0, at]), float(estimates[1][0, at])
             row: dict[str, object] = {
-                "run": theirs.run, "place": theirs.place, "layer": theirs.outcome.layer, "level": level, "name": name,
-                "reference": before, "other": after,
-            }  # fmt: skip
+                "run": theirs.run,
+                "place": theirs.place,
+                "layer": theirs.outcome.layer,
+                "level": level,
+                "name": name,
+                "reference": before,
+                "other": after,
+            }
             more = None if resampled is None else (resampled[:, at], factor)
             row |= _bounds("difference", after - before, more, share=False)
             row |= {"reference_neurons": mine.outcome.neurons, "other_neurons": theirs.outcome.neurons}
@@ -248,10 +268,17 @@ def rule_table(
             breast = int(counts[vocabulary.mammographic].sum())
             rows.append(
                 {
-                    "run": one.run, "layer": one.outcome.layer, "place": one.place, "rule": rule, "mean_score": own,
-                    "threshold": threshold, "neurons": one.outcome.neurons, "kept": int(kept.sum()),
-                    "kept_share": float(kept.mean()) if len(kept) else np.nan, "kept_mammographic": breast,
+                    "run": one.run,
+                    "layer": one.outcome.layer,
+                    "place": one.place,
+                    "rule": rule,
+                    "mean_score": own,
+                    "threshold": threshold,
+                    "neurons": one.outcome.neurons,
+                    "kept": int(kept.sum()),
+                    "kept_share": float(kept.mean()) if len(kept) else np.nan,
+                    "kept_mammographic": breast,
                     "kept_other": int(counts.sum()) - breast,
                 }
-            )  # fmt: skip
+            )
     return pd.DataFrame(rows)

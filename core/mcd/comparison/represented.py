@@ -87,9 +87,13 @@ def detectable(
 
 
 def represented(
-    run: str, vocabulary: Vocabulary, outcomes: Sequence[Outcome], examined: Sequence[Examined] = (),
-    examiner: Examiner | None = None, labels: pd.DataFrame | None = None,
-) -> pd.DataFrame:  # fmt: skip
+    run: str,
+    vocabulary: Vocabulary,
+    outcomes: Sequence[Outcome],
+    examined: Sequence[Examined] = (),
+    examiner: Examiner | None = None,
+    labels: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Return a row for each mammographic concept, those that no neuron carries first.
 
     Columns: ``run``, ``concept``, ``category``, ``broad_category``, ``answer`` (one of `ANSWERS`), ``carriers``
@@ -112,12 +116,21 @@ def represented(
         counted = labels["concept"].value_counts()
         carriers = np.array([int(counted.get(one.term, 0)) for one in vocabulary.concepts])
     table = pd.DataFrame(
-        {"run": run, "concept": [one.term for one in vocabulary.concepts],
-         "category": [one.category for one in vocabulary.concepts],
-         "broad_category": [one.broad_category for one in vocabulary.concepts],
-         "answer": np.where(carriers > 0, ANSWERS[0], ANSWERS[3]), "carriers": carriers, "first": first,
-         "positives": -1, "negatives": -1, "patients": -1, "detectable_auroc": np.nan, "detectable_layer": ""}
-    )  # fmt: skip
+        {
+            "run": run,
+            "concept": [one.term for one in vocabulary.concepts],
+            "category": [one.category for one in vocabulary.concepts],
+            "broad_category": [one.broad_category for one in vocabulary.concepts],
+            "answer": np.where(carriers > 0, ANSWERS[0], ANSWERS[3]),
+            "carriers": carriers,
+            "first": first,
+            "positives": -1,
+            "negatives": -1,
+            "patients": -1,
+            "detectable_auroc": np.nan,
+            "detectable_layer": "",
+        }
+    )
     if examiner is not None:
         _shown(table, examiner, examined, vocabulary)
     table = table[vocabulary.mammographic]
@@ -149,10 +162,20 @@ def _samples(dissection: Dissection) -> list[Sample]:
     implant = {"yes": True, "no": False}
     return [
         Sample(
-            id=entry["id"], patient=entry["patient"], view=entry["view"], laterality=entry["laterality"],
-            density=entry["density"], assessment=entry["assessment"], implant=implant.get(entry["implant"]),
-            findings={name: state == "findings" for state in ("absent", "findings")
-                      for name in entry[state].split("|") if name},
+            id=entry["id"],
+            patient=entry["patient"],
+            view=entry["view"],
+            laterality=entry["laterality"],
+            density=entry["density"],
+            assessment=entry["assessment"],
+            implant=implant.get(entry["implant"]),
+            findings={
+                name: state == "findings"
+                for state in ("absent", "findings")
+                for name in entry[state].split("|")
+                if name
+            },
         )
-        for entry in dissection.probe_map if not entry["left_out"]
-    ]  # fmt: skip
+        for entry in dissection.probe_map
+        if not entry["left_out"]
+    ]

@@ -104,9 +104,12 @@ class Interval:
 
 
 def interval(
-    estimate: Values, replicated: Values, factor: float, bounds: tuple[float, float] = (-np.inf, np.inf),
+    estimate: Values,
+    replicated: Values,
+    factor: float,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
     level: float = 0.95,
-) -> Interval:  # fmt: skip
+) -> Interval:
     """Return the interval of an estimate ``(…)`` from its value under resamples ``(resamples, …)``.
 
     It is the estimate and so many standard deviations of the resampled values to each side. They tell how far the
@@ -145,9 +148,7 @@ class Resampler:
         self._similarity = Matrix(similarity.whole()) if held else similarity
         self._by_chance: torch.Tensor | None = None
 
-    def replicate(
-        self, activations: torch.Tensor, live: Sequence[int], judged: Judged, critical: Values
-    ) -> Replicated:  # fmt: skip
+    def replicate(self, activations: torch.Tensor, live: Sequence[int], judged: Judged, critical: Values) -> Replicated:
         """Return the first labels of a layer under every resample.
 
         Parameters

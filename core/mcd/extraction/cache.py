@@ -235,9 +235,16 @@ def _packed(image: Image, key: str) -> bytes:
     pixels: bytes = codec.compress(_to_planes(image.pixels), asbytes=True)
     mask: bytes = b"" if image.mask is None else codec.compress(np.packbits(image.mask), asbytes=True)
     header = _Header.model_validate(
-        {"key": key, "dtype": image.pixels.dtype.name, "shape": image.pixels.shape, "maximum": image.maximum,
-         "negative": image.negative, "pixel_bytes": len(pixels), "masked": image.mask is not None}
-    )  # fmt: skip
+        {
+            "key": key,
+            "dtype": image.pixels.dtype.name,
+            "shape": image.pixels.shape,
+            "maximum": image.maximum,
+            "negative": image.negative,
+            "pixel_bytes": len(pixels),
+            "masked": image.mask is not None,
+        }
+    )
     content = b"".join([header.model_dump_json().encode(), b"\n", pixels, mask])
     return b"".join([_MAGIC, zlib.crc32(content).to_bytes(4, "big"), content])
 

@@ -69,8 +69,11 @@ class _Decoder(TorchDataset[_Decoded]):
                 for kind in sorted(set(values.values()))
             }
             prepared = {key: one.prepare(images[values[key]]) for key, one in self._preprocessings.items()}
-            masks = {key: one.prepare_mask(images[values[key]])
-                     for key, one in self._preprocessings.items() if key in self._masked}  # fmt: skip
+            masks = {
+                key: one.prepare_mask(images[values[key]])
+                for key, one in self._preprocessings.items()
+                if key in self._masked
+            }
             return _Decoded(row, prepared, masks, problem=self._reader.problem)
         except MCDError as error:
             return _Decoded(row, {}, error=error.message)

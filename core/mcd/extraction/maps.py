@@ -107,8 +107,9 @@ class MapStore:
         header = json.dumps({"key": self.key, "without": without, "preprocessing": preprocessing})
         tensors = {
             f"{kind}:{name}": getattr(one, kind).contiguous()
-            for name, one in maps.items() for kind in ("images", "values", "range")
-        }  # fmt: skip
+            for name, one in maps.items()
+            for kind in ("images", "values", "range")
+        }
         write_atomically(self.path, save(tensors, metadata={"mcd": header}))
 
     def take_over(self, other: MapStore) -> None:
@@ -207,8 +208,9 @@ class MapPass:
         without = {layer.name: reason for layer in self.layers if (reason := self._no_space(layer))}
         kept = {
             layer.name: _Kept(strongest(activations(layer.name), count), layer)
-            for layer in self.layers if layer.name not in without
-        }  # fmt: skip
+            for layer in self.layers
+            if layer.name not in without
+        }
         wanted = sorted({row for one in kept.values() for row in one.at})
         with clock.stage("keep maps", len(wanted), "images") as advanced:
             if wanted:
@@ -241,10 +243,13 @@ class MapPass:
         recipe = self.target.preprocessing
         key = recipe.fingerprint()
         loader = batches(
-            self.reader, self.probe.samples, {key: recipe}, self._groups(wanted),
+            self.reader,
+            self.probe.samples,
+            {key: recipe},
+            self._groups(wanted),
             workers=default_workers(len(wanted)) if self.workers is None else self.workers,
             pin=self.device.type == "cuda",
-        )  # fmt: skip
+        )
         modules = dict(self.target.module.named_modules())
         with ExitStack() as stack:
             stack.enter_context(at_work(self.target.module, self.device))

@@ -78,8 +78,11 @@ def at_work(module: nn.Module, device: torch.device) -> Iterator[None]:
 
 def check_eval(module: nn.Module) -> None:
     """Refuse a network with a part in training mode: it would answer anew each time."""
-    awake = [f"{name or 'the network itself'} ({type(child).__name__})" for name, child in module.named_modules()
-             if child.training]  # fmt: skip
+    awake = [
+        f"{name or 'the network itself'} ({type(child).__name__})"
+        for name, child in module.named_modules()
+        if child.training
+    ]
     if awake:
         raise UsageError(f"{awake[0]} stays in training mode after eval()", "its class must not override train()")
 

@@ -75,17 +75,23 @@ def _listed(dataset: Dataset, advanced: Callable[[int], None]) -> list[Sample | 
     for found in dataset.scan():
         listed.append(found)
         advanced(1)
-    repeated = [name for name, count in Counter(one.id for one in listed if isinstance(one, Sample)).items()
-                if count > 1]  # fmt: skip
+    repeated = [
+        name for name, count in Counter(one.id for one in listed if isinstance(one, Sample)).items() if count > 1
+    ]
     if repeated:
         raise DataError(f"the data set gives {len(repeated)} ids to more than one image, first '{repeated[0]}'")
     return listed
 
 
 def probe_set(
-    dataset: Dataset, chosen: Sequence[Sample], listed: Sequence[Sample | Unreadable],
-    advanced: Callable[[int], None], *, on_error: str, keep_identifiers: bool = False,
-) -> ProbeSet:  # fmt: skip
+    dataset: Dataset,
+    chosen: Sequence[Sample],
+    listed: Sequence[Sample | Unreadable],
+    advanced: Callable[[int], None],
+    *,
+    on_error: str,
+    keep_identifiers: bool = False,
+) -> ProbeSet:
     """Return the chosen images of a data set, each looked at before anything is computed.
 
     Raises

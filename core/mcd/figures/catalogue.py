@@ -73,28 +73,45 @@ def _above(material: Material, run: str, wanted: Wanted) -> Figure:
 
 
 _KINDS: dict[str, _Kind] = {
-    "depth": _Kind("mean z of first labels over depth (4A)",
-                   lambda material, run, wanted: depth(material, "z", wanted.layers)),
-    "scores": _Kind("mean score of first labels over depth, as the paper has it (4A)",
-                    lambda material, run, wanted: depth(material, "score", wanted.layers)),
-    "emergence": _Kind("different concepts over depth",
-                       lambda material, run, wanted: depth(material, "concepts", wanted.layers)),
+    "depth": _Kind(
+        "mean z of first labels over depth (4A)", lambda material, run, wanted: depth(material, "z", wanted.layers)
+    ),
+    "scores": _Kind(
+        "mean score of first labels over depth, as the paper has it (4A)",
+        lambda material, run, wanted: depth(material, "score", wanted.layers),
+    ),
+    "emergence": _Kind(
+        "different concepts over depth", lambda material, run, wanted: depth(material, "concepts", wanted.layers)
+    ),
     "above": _Kind("neurons above chance, mammographic or not (4B)", _above),
-    "categories": _Kind("categories of first labels above chance, layer by layer (4C)",
-                        lambda material, run, wanted: categories(material, wanted.layers)),
-    "specialisation": _Kind("what another run gains and loses by category",
-                            lambda material, run, wanted: specialisation(material, run or None), "other run"),
-    "coverage": _Kind("concepts by layers: which are carried where",
-                      lambda material, run, wanted: coverage(material, run, wanted.layers), "run"),
-    "null": _Kind("first labels against chance", lambda material, run, wanted: null(material, run, wanted.layers),
-                  "run"),
-    "controls": _Kind("a run beside its controls",
-                      lambda material, run, wanted: controls(material, run, wanted.layers), "run"),
-    "top-images": _Kind("images that neurons respond to most",
-                        lambda material, run, wanted: top_images(
-                            material, wanted.neurons, run, layers=wanted.layers, copy_images=wanted.copy_images),
-                        "run"),
-}  # fmt: skip
+    "categories": _Kind(
+        "categories of first labels above chance, layer by layer (4C)",
+        lambda material, run, wanted: categories(material, wanted.layers),
+    ),
+    "specialisation": _Kind(
+        "what another run gains and loses by category",
+        lambda material, run, wanted: specialisation(material, run or None),
+        "other run",
+    ),
+    "coverage": _Kind(
+        "concepts by layers: which are carried where",
+        lambda material, run, wanted: coverage(material, run, wanted.layers),
+        "run",
+    ),
+    "null": _Kind(
+        "first labels against chance", lambda material, run, wanted: null(material, run, wanted.layers), "run"
+    ),
+    "controls": _Kind(
+        "a run beside its controls", lambda material, run, wanted: controls(material, run, wanted.layers), "run"
+    ),
+    "top-images": _Kind(
+        "images that neurons respond to most",
+        lambda material, run, wanted: top_images(
+            material, wanted.neurons, run, layers=wanted.layers, copy_images=wanted.copy_images
+        ),
+        "run",
+    ),
+}
 
 FIGURES: dict[str, str] = {name: kind.summary for name, kind in _KINDS.items()}
 """What each figure shows, by name."""

@@ -78,15 +78,27 @@ def null(material: Material, run: str | None = None, layers: Sequence[str] = ())
         _boxes(axes, at + 0.2, rows["z"].to_numpy(np.float64), BLUE, "white")
         _must_pass(axes, at, dissection, layer)
         above = int((rows["q"] <= significance(dissection)).sum())
-        axes.annotate(f"{above} of {neurons[layer]}", (1, at), (4, 0), xycoords=axes.get_yaxis_transform(),
-                      textcoords="offset points", fontsize=SMALL, va="center", annotation_clip=False)  # fmt: skip
+        axes.annotate(
+            f"{above} of {neurons[layer]}",
+            (1, at),
+            (4, 0),
+            xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points",
+            fontsize=SMALL,
+            va="center",
+            annotation_clip=False,
+        )
     down(axes, shown, [neurons[layer] for layer in shown])
     axes.set_ylabel(NEURONS)
     axes.set_xlabel("z")
     key(figure, _null_keys(), 3)
-    return finish(figure, f"First labels of {name} against chance", material.comparison.heading,
-                  "Thin bars: 5 to 95 % of neurons or draws; thick bars: 25 to 75 %; dots: medians",
-                  "Beside them, neurons above chance")  # fmt: skip
+    return finish(
+        figure,
+        f"First labels of {name} against chance",
+        material.comparison.heading,
+        "Thin bars: 5 to 95 % of neurons or draws; thick bars: 25 to 75 %; dots: medians",
+        "Beside them, neurons above chance",
+    )
 
 
 def _by_chance(dissection: Dissection, layer: str) -> Values:
@@ -168,13 +180,18 @@ def controls(material: Material, run: str | None = None, layers: Sequence[str] =
         axes.tick_params(axis="y", labelleft=False, length=0)
     handles = [_control_key(table, name, control, at) for at, control in enumerate(names)]
     key(figure, handles, 3)
-    return finish(figure, f"{name} beside its controls", material.comparison.heading,
-                  "Shares are of all neurons of the layer; numbers in the key are neurons above chance, of all layers "
-                  "shown", "A label that a control gets as readily says nothing of the model")  # fmt: skip
+    return finish(
+        figure,
+        f"{name} beside its controls",
+        material.comparison.heading,
+        "Shares are of all neurons of the layer; numbers in the key are neurons above chance, of all layers shown",
+        "A label that a control gets as readily says nothing of the model",
+    )
 
 
-def _dots(axes: Axes, table: pd.DataFrame, shown: Sequence[str], names: Sequence[str], column: str,
-          apart: float) -> None:  # fmt: skip
+def _dots(
+    axes: Axes, table: pd.DataFrame, shown: Sequence[str], names: Sequence[str], column: str, apart: float
+) -> None:
     tidy(axes)
     for at, control in enumerate(names):
         rows = table[table["control"] == control].set_index("layer").reindex(list(shown))
@@ -183,8 +200,18 @@ def _dots(axes: Axes, table: pd.DataFrame, shown: Sequence[str], names: Sequence
             values = values / np.maximum(rows["neurons"].to_numpy(np.float64), 1)
         marker, colour = _MARKS[at % len(_MARKS)]
         y = np.arange(len(shown)) + (at - (len(names) - 1) / 2) * apart
-        axes.plot(values, y, marker=marker, color=colour, markerfacecolor=colour if not at else "white",
-                  markersize=4.5, markeredgewidth=1.0, linestyle="none", clip_on=False, label=control)  # fmt: skip
+        axes.plot(
+            values,
+            y,
+            marker=marker,
+            color=colour,
+            markerfacecolor=colour if not at else "white",
+            markersize=4.5,
+            markeredgewidth=1.0,
+            linestyle="none",
+            clip_on=False,
+            label=control,
+        )
     for at in range(len(shown) - 1):
         axes.axhline(at + 0.5, color="#ececec", linewidth=0.5)
     if column == "mean_z":
@@ -202,5 +229,13 @@ def _control_key(table: pd.DataFrame, run: str, control: str, at: int) -> Line2D
     marker, colour = _MARKS[at % len(_MARKS)]
     name = run if control == "none" else control
     label = f"{name}: {rows['above_chance'].sum()} of {rows['neurons'].sum()}"
-    return Line2D([], [], marker=marker, color=colour, markerfacecolor=colour if not at else "white", markersize=4.5,
-                  linestyle="none", label=label)  # fmt: skip
+    return Line2D(
+        [],
+        [],
+        marker=marker,
+        color=colour,
+        markerfacecolor=colour if not at else "white",
+        markersize=4.5,
+        linestyle="none",
+        label=label,
+    )

@@ -59,8 +59,9 @@ def specialisation(material: Material, run: str | None = None, top: int = 16) ->
     axes.set_ylim(low, high)
     for side in (0, 1):
         _names(axes, table, side, places[side], sure)
-    for before, after, certain, change in zip(*(table[name].tolist() for name in ("before", "after")), sure,
-                                              table["change"].tolist(), strict=True):  # fmt: skip
+    for before, after, certain, change in zip(
+        *(table[name].tolist() for name in ("before", "after")), sure, table["change"].tolist(), strict=True
+    ):
         colour, line, width = _style(change, certain)
         axes.plot([0, 1], [before, after], color=colour, linestyle=line, linewidth=width, marker="o", markersize=3)
     reference = material.name()
@@ -74,12 +75,14 @@ def specialisation(material: Material, run: str | None = None, top: int = 16) ->
     pairs = found.layers.loc[found.layers["place"] == ALL, "pairs"].iloc[0]
     left = len(found.categories) - len(table)
     return finish(
-        figure, f"What {found.run} gains and loses over {reference}", material.comparison.heading,
+        figure,
+        f"What {found.run} gains and loses over {reference}",
+        material.comparison.heading,
         f"Numbers are neurons whose first label stands above chance, of {pairs} that are compared one by one",
         f"The {len(table)} categories that change most; {left} more left out" if left else "",
-        *_warnings(found), "In brackets the change with its 95 % interval" if table["low"].notna().any() else
-        "No intervals",
-    )  # fmt: skip
+        *_warnings(found),
+        "In brackets the change with its 95 % interval" if table["low"].notna().any() else "No intervals",
+    )
 
 
 def _changes(material: Material, run: str | None) -> Changes:
@@ -101,8 +104,10 @@ def _warnings(found: Changes) -> list[str]:
     correlation = found.neurons["correlation"].median()
     if not correlation < ALIKE:
         return []
-    return [f"Neurons compared correlate by {correlation:.2f} (median): these are hardly one model grown out of the "
-            "other, and only sums over neurons mean something"]  # fmt: skip
+    return [
+        f"Neurons compared correlate by {correlation:.2f} (median): these are hardly one model grown out of the "
+        "other, and only sums over neurons mean something"
+    ]
 
 
 def _sure(table: pd.DataFrame) -> list[bool]:
@@ -121,8 +126,9 @@ def _keys(table: pd.DataFrame) -> list[Line2D]:
     keys = []
     for change, certain, label in told:
         colour, line, width = _style(change, certain)
-        keys.append(Line2D([], [], color=colour, linestyle=line, linewidth=width, marker="o", markersize=3,
-                           label=label))  # fmt: skip
+        keys.append(
+            Line2D([], [], color=colour, linestyle=line, linewidth=width, marker="o", markersize=3, label=label)
+        )
     return keys if table["low"].notna().any() else keys[2:]
 
 
@@ -134,10 +140,16 @@ def _names(axes: Axes, table: pd.DataFrame, side: int, places: Values, sure: Seq
         row = table.iloc[at]
         name = short(str(row["name"]), 34)
         text = f"{value}  {name}  {_change(row)}" if side else f"{name}  {value}"
-        axes.plot([side + out * 0.15, side + out * 0.9], [value, place], color="#c8c8c8", linewidth=0.5,
-                  clip_on=False)  # fmt: skip
-        axes.text(side + out, place, text, fontsize=SMALL, va="center", ha="left" if side else "right",
-                  color=INK if sure[at] else MUTED)  # fmt: skip
+        axes.plot([side + out * 0.15, side + out * 0.9], [value, place], color="#c8c8c8", linewidth=0.5, clip_on=False)
+        axes.text(
+            side + out,
+            place,
+            text,
+            fontsize=SMALL,
+            va="center",
+            ha="left" if side else "right",
+            color=INK if sure[at] else MUTED,
+        )
 
 
 def _change(row: pd.Series) -> str:

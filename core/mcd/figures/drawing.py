@@ -19,9 +19,31 @@ from matplotlib.legend import Legend
 
 from mcd.comparison.heading import FEW_IMAGES, Heading
 
-__all__ = ["BLUE", "FAINT", "GREEN", "INK", "LETTER", "MUTED", "ORANGE", "PURPLE", "RUNS", "SKY", "SMALL",
-           "VERMILLION", "WIDTH", "YELLOW", "Format", "Style", "canvas", "figure_bytes", "finish", "key", "light",
-           "styled", "tidy"]  # fmt: skip
+__all__ = [
+    "BLUE",
+    "FAINT",
+    "GREEN",
+    "INK",
+    "LETTER",
+    "MUTED",
+    "ORANGE",
+    "PURPLE",
+    "RUNS",
+    "SKY",
+    "SMALL",
+    "VERMILLION",
+    "WIDTH",
+    "YELLOW",
+    "Format",
+    "Style",
+    "canvas",
+    "figure_bytes",
+    "finish",
+    "key",
+    "light",
+    "styled",
+    "tidy",
+]
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 SKY, VERMILLION, YELLOW = "#56B4E9", "#D55E00", "#F0E442"
@@ -38,21 +60,49 @@ Format = Literal["png", "svg", "pdf"]
 Style = tuple[str, str, str]
 """Colour, marker and line of a run."""
 RUNS: tuple[Style, ...] = (
-    (BLUE, "o", "-"), (ORANGE, "s", "--"), (INK, "^", "-."), (PURPLE, "D", ":"), (GREEN, "v", "-"), (SKY, "P", "--"),
+    (BLUE, "o", "-"),
+    (ORANGE, "s", "--"),
+    (INK, "^", "-."),
+    (PURPLE, "D", ":"),
+    (GREEN, "v", "-"),
+    (SKY, "P", "--"),
     (VERMILLION, "X", "-."),
-)  # fmt: skip
+)
 """Of runs in turn. The first three are dark, light and black in print without colour."""
 
 _RC: dict[str, object] = {
-    "font.family": "DejaVu Sans", "font.size": 8.0, "axes.titlesize": 8.0, "axes.labelsize": 8.0,
-    "xtick.labelsize": SMALL, "ytick.labelsize": SMALL, "legend.fontsize": SMALL, "figure.titlesize": 9.0,
-    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED,
-    "xtick.labelcolor": INK, "ytick.labelcolor": INK, "axes.linewidth": 0.6, "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6, "hatch.linewidth": 0.5, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.titlelocation": "left", "legend.frameon": False, "figure.facecolor": "white", "savefig.facecolor": "white",
-    "svg.hashsalt": "mcd", "pdf.fonttype": 42, "path.simplify": True, "axes.unicode_minus": True,
-    "text.usetex": False, "text.parse_math": False,
-}  # fmt: skip
+    "font.family": "DejaVu Sans",
+    "font.size": 8.0,
+    "axes.titlesize": 8.0,
+    "axes.labelsize": 8.0,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "figure.titlesize": 9.0,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "hatch.linewidth": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "mcd",
+    "pdf.fonttype": 42,
+    "path.simplify": True,
+    "axes.unicode_minus": True,
+    "text.usetex": False,
+    "text.parse_math": False,
+}
 
 LETTER = 0.56 * SMALL / 72
 """Inches that a small letter takes, on average and with something to spare."""
@@ -71,8 +121,15 @@ def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
     return drawn
 
 
-def canvas(height: float, rows: int = 1, columns: int = 1, *, width: float = WIDTH, sharey: bool = False,
-           ratios: Sequence[float] | None = None) -> tuple[Figure, list[Axes]]:  # fmt: skip
+def canvas(
+    height: float,
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    width: float = WIDTH,
+    sharey: bool = False,
+    ratios: Sequence[float] | None = None,
+) -> tuple[Figure, list[Axes]]:
     """Return a figure and its axes, row by row; sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     found = figure.subplots(rows, columns, squeeze=False, sharey=sharey, width_ratios=ratios)
@@ -136,8 +193,11 @@ def finish(figure: Figure, title: str, heading: Heading, *notes: str) -> Figure:
     """
     width, height = figure.get_size_inches()
     letters = int((width - 0.2) / (0.93 * LETTER))
-    said = [*(note for note in notes if note), *(line[0].upper() + line[1:] for line in heading.lines()),
-            *_cautions(heading)]  # fmt: skip
+    said = [
+        *(note for note in notes if note),
+        *(line[0].upper() + line[1:] for line in heading.lines()),
+        *_cautions(heading),
+    ]
     whole = ". ".join(said).replace(" = ", "\u00a0=\u00a0") + "."
     caption = textwrap.fill(whole, letters, break_on_hyphens=False)
     lines = caption.count("\n") + 1
@@ -150,10 +210,21 @@ def finish(figure: Figure, title: str, heading: Heading, *notes: str) -> Figure:
     engine = figure.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)
     engine.set(rect=(0, foot / height, 1, 1 - (foot + head) / height), wspace=0.03)
-    figure.text(0.1 / width, 1 - 0.08 / height, title, ha="left", va="top", fontsize=9.0, fontweight="bold",
-                in_layout=False)  # fmt: skip
-    figure.text(0.1 / width, 0.06 / height, caption, ha="left", va="bottom", fontsize=SMALL, color=MUTED,
-                linespacing=1.3, gid="caption", in_layout=False)  # fmt: skip
+    figure.text(
+        0.1 / width, 1 - 0.08 / height, title, ha="left", va="top", fontsize=9.0, fontweight="bold", in_layout=False
+    )
+    figure.text(
+        0.1 / width,
+        0.06 / height,
+        caption,
+        ha="left",
+        va="bottom",
+        fontsize=SMALL,
+        color=MUTED,
+        linespacing=1.3,
+        gid="caption",
+        in_layout=False,
+    )
     figure.set_label(title)
     return figure
 

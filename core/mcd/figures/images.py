@@ -34,9 +34,14 @@ _ID = 14
 
 @styled
 def top_images(
-    material: Material, neurons: Sequence[Neuron] = (), run: str | None = None, count: int = 5,
-    layers: Sequence[str] = (), *, copy_images: bool = False,
-) -> Figure:  # fmt: skip
+    material: Material,
+    neurons: Sequence[Neuron] = (),
+    run: str | None = None,
+    count: int = 5,
+    layers: Sequence[str] = (),
+    *,
+    copy_images: bool = False,
+) -> Figure:
     """Return the images that neurons respond to most, beside their first labels.
 
     Parameters
@@ -70,8 +75,9 @@ def top_images(
     copies = thumbnails(dissection, list(wanted), _SIZE, dataset=dataset)
     columns = max(len(table) for table in found)
     one = (WIDTH - _SAID) / columns
-    figure, panels = canvas(0.9 + len(shown) * (one * _tallest(copies) + 0.35), len(shown), columns + 1,
-                            ratios=[_SAID, *[one] * columns])  # fmt: skip
+    figure, panels = canvas(
+        0.9 + len(shown) * (one * _tallest(copies) + 0.35), len(shown), columns + 1, ratios=[_SAID, *[one] * columns]
+    )
     for row, ((layer, number), table) in enumerate(zip(shown, found, strict=True)):
         line = panels[row * (columns + 1) : (row + 1) * (columns + 1)]
         for axes in line:
@@ -81,10 +87,14 @@ def top_images(
         for axes, (image, activation) in zip(line[1:], values, strict=False):
             _image(axes, copies.get(image, b""), image, activation)
     warned = dataset.against_copies or ("" if dataset.images_may_be_copied else "they may show patients")
-    return finish(figure, f"What neurons of {name} respond to most", material.comparison.heading,
-                  "Below each image its id and the neuron's activation", "Labels with z and q; the dissector gave them "
-                  "by more images than these",
-                  f"Do not pass this figure on: it holds copies of images, and {warned}" if warned else "")  # fmt: skip
+    return finish(
+        figure,
+        f"What neurons of {name} respond to most",
+        material.comparison.heading,
+        "Below each image its id and the neuron's activation",
+        "Labels with z and q; the dissector gave them by more images than these",
+        f"Do not pass this figure on: it holds copies of images, and {warned}" if warned else "",
+    )
 
 
 def _reason(dataset: Dataset) -> str:
@@ -123,12 +133,23 @@ def _said(axes: Axes, dissection: Dissection, layer: str, number: int) -> None:
     rows = labels[(labels["layer"] == layer) & (labels["neuron"] == number)]
     status = rows["status"].iloc[0]
     rows = rows[rows["rank"].notna()].sort_values("rank").head(_LABELS)
-    lines = [f"{concept}\n   z {z:.1f}, q {q:.2g}" for concept, z, q in
-             zip(rows["concept"].tolist(), rows["z"].tolist(), rows["q"].tolist(), strict=True)]  # fmt: skip
-    axes.text(0, 1, f"{short(layer, 22)}\nneuron {number}", transform=axes.transAxes, va="top", fontsize=8,
-              fontweight="bold", linespacing=1.3)  # fmt: skip
-    axes.text(0, 0.8, "\n".join(lines) or str(status), transform=axes.transAxes, va="top", fontsize=SMALL,
-              linespacing=1.35)  # fmt: skip
+    lines = [
+        f"{concept}\n   z {z:.1f}, q {q:.2g}"
+        for concept, z, q in zip(rows["concept"].tolist(), rows["z"].tolist(), rows["q"].tolist(), strict=True)
+    ]
+    axes.text(
+        0,
+        1,
+        f"{short(layer, 22)}\nneuron {number}",
+        transform=axes.transAxes,
+        va="top",
+        fontsize=8,
+        fontweight="bold",
+        linespacing=1.3,
+    )
+    axes.text(
+        0, 0.8, "\n".join(lines) or str(status), transform=axes.transAxes, va="top", fontsize=SMALL, linespacing=1.35
+    )
 
 
 def _image(axes: Axes, data: bytes, name: str, activation: float) -> None:
@@ -138,7 +159,24 @@ def _image(axes: Axes, data: bytes, name: str, activation: float) -> None:
         axes.imshow(pixels, interpolation="lanczos", interpolation_stage="data")
         axes.set_anchor("N")
     else:
-        axes.text(0.5, 0.5, "cannot be read\nany more", transform=axes.transAxes, ha="center", va="center",
-                  fontsize=SMALL, color=MUTED, bbox={"facecolor": FAINT, "edgecolor": "none"})  # fmt: skip
-    axes.text(0.5, -0.03, f"{short(name, _ID)}\n{activation:.3g}", transform=axes.transAxes, ha="center", va="top",
-              fontsize=SMALL, linespacing=1.2)  # fmt: skip
+        axes.text(
+            0.5,
+            0.5,
+            "cannot be read\nany more",
+            transform=axes.transAxes,
+            ha="center",
+            va="center",
+            fontsize=SMALL,
+            color=MUTED,
+            bbox={"facecolor": FAINT, "edgecolor": "none"},
+        )
+    axes.text(
+        0.5,
+        -0.03,
+        f"{short(name, _ID)}\n{activation:.3g}",
+        transform=axes.transAxes,
+        ha="center",
+        va="top",
+        fontsize=SMALL,
+        linespacing=1.2,
+    )

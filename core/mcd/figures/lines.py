@@ -32,16 +32,26 @@ class _Drawn:
 
 
 _MEASURES: dict[Measure, _Drawn] = {
-    "z": _Drawn("mean_z", "mean z of first labels", "How far first labels stand from chance, over depth",
-                "z: deviations from what neurons that respond to nothing reach"),
+    "z": _Drawn(
+        "mean_z",
+        "mean z of first labels",
+        "How far first labels stand from chance, over depth",
+        "z: deviations from what neurons that respond to nothing reach",
+    ),
     "share": _Drawn("share", "neurons above chance", "Neurons with a first label above chance, over depth"),
-    "concepts": _Drawn("concepts", "different concepts", "Different concepts that first labels name, over depth",
-                       "First labels above chance; a wider layer has room for more"),
+    "concepts": _Drawn(
+        "concepts",
+        "different concepts",
+        "Different concepts that first labels name, over depth",
+        "First labels above chance; a wider layer has room for more",
+    ),
     "score": _Drawn("mean_score", "mean score of first labels", "Mean similarity of first labels, over depth"),
-}  # fmt: skip
+}
 
-_NOT_COMPARABLE = ("Scores of {} are on a scale of their own layer and model: differences may come from that alone, "
-                   "and no height tells labels from chance")  # fmt: skip
+_NOT_COMPARABLE = (
+    "Scores of {} are on a scale of their own layer and model: differences may come from that alone, "
+    "and no height tells labels from chance"
+)
 
 
 @styled
@@ -96,8 +106,16 @@ def _line(axes: Axes, rows: pd.DataFrame, column: str, places: Sequence[float], 
     if f"{column}_low" in rows and rows[f"{column}_low"].notna().any():
         low, high = (rows[f"{column}_{end}"].to_numpy(float) for end in ("low", "high"))
         axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
-    axes.plot(places, rows[column].to_numpy(float), color=colour, marker=marker, linestyle=line, markersize=4,
-              linewidth=1.2, label=run)  # fmt: skip
+    axes.plot(
+        places,
+        rows[column].to_numpy(float),
+        color=colour,
+        marker=marker,
+        linestyle=line,
+        markersize=4,
+        linewidth=1.2,
+        label=run,
+    )
 
 
 def _common(table: pd.DataFrame, layers: Sequence[str]) -> list[str]:

@@ -92,8 +92,15 @@ def coverage(material: Material, run: str | None = None, layers: Sequence[str] =
     figure, (axes,) = canvas(1.8 + len(rows.names) * _ROW + below.inches, width=beside + inches)
     _matrix(axes, rows, len(shown))
     below.write(axes)
-    bar = figure.colorbar(mpl.cm.ScalarMappable(_norm(rows), _SHADES), ax=axes, location="top", aspect=40,
-                          shrink=min(1.0, 2.4 / inches), pad=0.01, anchor=(0.0, 1.0))  # fmt: skip
+    bar = figure.colorbar(
+        mpl.cm.ScalarMappable(_norm(rows), _SHADES),
+        ax=axes,
+        location="top",
+        aspect=40,
+        shrink=min(1.0, 2.4 / inches),
+        pad=0.01,
+        anchor=(0.0, 1.0),
+    )
     bar.ax.tick_params(length=2)
     bar.outline.set_visible(False)
     what = "share of the layer's neurons" if by_concept else "share of the category's concepts"
@@ -105,9 +112,14 @@ def coverage(material: Material, run: str | None = None, layers: Sequence[str] =
         key(figure, hatched)
     numbers = "neurons" if by_concept else "concepts that some neuron carries"
     note = f"Numbers are {numbers}" if len(shown) <= _COUNTED else ""
-    return finish(figure, f"Mammographic concepts that neurons of {name} respond to above chance",
-                  material.comparison.heading, note, "Pale grey: none",
-                  _weakest(rows) if by_concept else "")  # fmt: skip
+    return finish(
+        figure,
+        f"Mammographic concepts that neurons of {name} respond to above chance",
+        material.comparison.heading,
+        note,
+        "Pale grey: none",
+        _weakest(rows) if by_concept else "",
+    )
 
 
 def _in_order(said: pd.DataFrame, material: Material) -> pd.DataFrame:
@@ -199,22 +211,48 @@ def _matrix(axes: Axes, rows: _Rows, layers: int) -> None:
     edges = np.arange(layers + 1) - 0.5, np.arange(len(rows.names) + 1) - 0.5
     for at, hidden in enumerate(rows.hidden):
         if not rows.headings[at]:
-            axes.add_patch(Rectangle((-0.5, at - 0.44), layers, 0.88, facecolor=_EMPTY, edgecolor="#b5b5b5",
-                                     hatch="/////" if hidden else None, linewidth=0))  # fmt: skip
-    axes.pcolormesh(*edges, np.ma.masked_invalid(rows.shares), cmap=_SHADES, norm=norm, edgecolors="white",
-                    linewidth=0.5)  # fmt: skip
+            axes.add_patch(
+                Rectangle(
+                    (-0.5, at - 0.44),
+                    layers,
+                    0.88,
+                    facecolor=_EMPTY,
+                    edgecolor="#b5b5b5",
+                    hatch="/////" if hidden else None,
+                    linewidth=0,
+                )
+            )
+    axes.pcolormesh(
+        *edges, np.ma.masked_invalid(rows.shares), cmap=_SHADES, norm=norm, edgecolors="white", linewidth=0.5
+    )
     if layers <= _COUNTED:
         for at, to in zip(*np.nonzero(~np.isnan(rows.counts)), strict=True):
             colour = mpl.colors.to_hex(_SHADES(norm(rows.shares[at, to])))
-            axes.text(to, at, f"{rows.counts[at, to]:.0f}", ha="center", va="center", fontsize=SMALL,
-                      color=INK if light(colour) else "white")  # fmt: skip
+            axes.text(
+                to,
+                at,
+                f"{rows.counts[at, to]:.0f}",
+                ha="center",
+                va="center",
+                fontsize=SMALL,
+                color=INK if light(colour) else "white",
+            )
     axes.set_ylim(len(rows.names) - 0.5, -0.5)
     axes.set_yticks(range(len(rows.names)), [_cut(name) for name in rows.names])
     for label, heading in zip(axes.get_yticklabels(), rows.headings, strict=True):
         label.set_fontweight("bold" if heading else "normal")
     for at, remark in enumerate(rows.remarks):
-        axes.annotate(remark, (1, at), (4, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
-                      fontsize=SMALL, color=MUTED, va="center", annotation_clip=False)  # fmt: skip
+        axes.annotate(
+            remark,
+            (1, at),
+            (4, 0),
+            xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points",
+            fontsize=SMALL,
+            color=MUTED,
+            va="center",
+            annotation_clip=False,
+        )
     axes.tick_params(length=0)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)

@@ -14,8 +14,15 @@ _BROWN = "#7A4A1E"
 _GREY = "#B8B8B8"
 _FOREIGN = "////"
 
-_PUBLISHED = (("anatomy", _BROWN), ("location", ORANGE), ("finding", PURPLE), ("interpretation", BLUE),
-              ("action", VERMILLION), ("environmental", GREEN), ("miscellaneous", _GREY))  # fmt: skip
+_PUBLISHED = (
+    ("anatomy", _BROWN),
+    ("location", ORANGE),
+    ("finding", PURPLE),
+    ("interpretation", BLUE),
+    ("action", VERMILLION),
+    ("environmental", GREEN),
+    ("miscellaneous", _GREY),
+)
 """What the broad categories of the published set are called, in part, and brown, orange, violet, blue, red, green and
 grey as they are in figure 4C."""
 

@@ -78,8 +78,13 @@ def above(material: Material, layers: Sequence[str] = (), threshold: Literal["q"
         axes.set_xlabel("share of the layer's neurons")
     key(figure, [Patch(facecolor=RUNS[at % len(RUNS)][0], label=run) for at, run in enumerate(runs)])
     what = "whose score reaches the mean of the layer" if note else "with a first label above chance"
-    return finish(figure, f"Neurons {what}, mammographic or not", material.comparison.heading, note,
-                  interval_note(material, table, "mammographic_share"))  # fmt: skip
+    return finish(
+        figure,
+        f"Neurons {what}, mammographic or not",
+        material.comparison.heading,
+        note,
+        interval_note(material, table, "mammographic_share"),
+    )
 
 
 def _judged(material: Material) -> pd.DataFrame:
@@ -118,24 +123,45 @@ def _bars(axes: Axes, table: pd.DataFrame, places: Sequence[str], runs: Sequence
         share = rows[f"{part}_share"].to_numpy(float)
         axes.barh(y, share, height * 0.88, color=RUNS[at % len(RUNS)][0], label=run)
         if f"{part}_share_low" in rows:
-            reach = [np.clip(share - rows[f"{part}_share_low"].to_numpy(float), 0, None),
-                     np.clip(rows[f"{part}_share_high"].to_numpy(float) - share, 0, None)]  # fmt: skip
-            axes.errorbar(share, y, xerr=reach, fmt="none", ecolor=INK, elinewidth=0.8, capsize=1.5,
-                          path_effects=[withStroke(linewidth=2.2, foreground="white")])  # fmt: skip
+            reach = [
+                np.clip(share - rows[f"{part}_share_low"].to_numpy(float), 0, None),
+                np.clip(rows[f"{part}_share_high"].to_numpy(float) - share, 0, None),
+            ]
+            axes.errorbar(
+                share,
+                y,
+                xerr=reach,
+                fmt="none",
+                ecolor=INK,
+                elinewidth=0.8,
+                capsize=1.5,
+                path_effects=[withStroke(linewidth=2.2, foreground="white")],
+            )
         for place, count in zip(y.tolist(), rows[part].tolist(), strict=True):
-            axes.annotate(f"{count}", (1, place), (4, 0), xycoords=axes.get_yaxis_transform(), fontsize=SMALL,
-                          textcoords="offset points", va="center", annotation_clip=False)  # fmt: skip
-    axes.annotate("n", (1, 1), (4, 4), xycoords="axes fraction", textcoords="offset points", fontsize=SMALL,
-                  color=MUTED)  # fmt: skip
+            axes.annotate(
+                f"{count}",
+                (1, place),
+                (4, 0),
+                xycoords=axes.get_yaxis_transform(),
+                fontsize=SMALL,
+                textcoords="offset points",
+                va="center",
+                annotation_clip=False,
+            )
+    axes.annotate(
+        "n", (1, 1), (4, 4), xycoords="axes fraction", textcoords="offset points", fontsize=SMALL, color=MUTED
+    )
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
 
 
 @styled
 def categories(
-    material: Material, layers: Sequence[str] = (), level: Literal["broad_category", "category"] = "broad_category",
+    material: Material,
+    layers: Sequence[str] = (),
+    level: Literal["broad_category", "category"] = "broad_category",
     top: int = 6,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Return of what categories the first labels above chance are, layer by layer; figure 4C of the paper.
 
     Bars are shares of all neurons of the layer; numbers within are neurons, and beside each bar how many of how many
@@ -212,8 +238,14 @@ def _key(name: str, colour: str, hatch: str) -> Patch:
     return Patch(facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0, label=name)
 
 
-def _stacks(axes: Axes, rows: pd.DataFrame, shown: Sequence[str], colours: Mapping[str, _Fill],
-            layers: pd.DataFrame, inch: float) -> None:  # fmt: skip
+def _stacks(
+    axes: Axes,
+    rows: pd.DataFrame,
+    shown: Sequence[str],
+    colours: Mapping[str, _Fill],
+    layers: pd.DataFrame,
+    inch: float,
+) -> None:
     tidy(axes)
     names = layers_of(rows)
     told = layers[layers["run"] == rows["run"].iloc[0]].set_index("layer").loc[names]
@@ -223,17 +255,41 @@ def _stacks(axes: Axes, rows: pd.DataFrame, shown: Sequence[str], colours: Mappi
     for name in shown:
         share = wide[("share", name)].loc[names].to_numpy(float)
         colour, hatch = colours[name]
-        axes.barh(range(len(names)), share, 0.8, left=left, color=colour, hatch=hatch, edgecolor="white",
-                  linewidth=0.5, label=name)  # fmt: skip
+        axes.barh(
+            range(len(names)),
+            share,
+            0.8,
+            left=left,
+            color=colour,
+            hatch=hatch,
+            edgecolor="white",
+            linewidth=0.5,
+            label=name,
+        )
         for at, count in enumerate(wide[("neurons", name)].loc[names].tolist()):
             if share[at] > inch * (len(f"{count:.0f}") * LETTER + 0.03):
-                text = axes.text(left[at] + share[at] / 2, at, f"{count:.0f}", ha="center", va="center",
-                                 fontsize=SMALL, color=INK if light(colour) else "white")  # fmt: skip
+                text = axes.text(
+                    left[at] + share[at] / 2,
+                    at,
+                    f"{count:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=SMALL,
+                    color=INK if light(colour) else "white",
+                )
                 text.set_bbox({"facecolor": colour, "edgecolor": "none", "pad": 0.6} if hatch else None)
         left += share
     for at, (count, neurons) in enumerate(zip(told["above"].tolist(), told["neurons"].tolist(), strict=True)):
-        axes.annotate(f"{count} of {neurons}", (1, at), (4, 0), xycoords=axes.get_yaxis_transform(), fontsize=SMALL,
-                      textcoords="offset points", va="center", annotation_clip=False)  # fmt: skip
+        axes.annotate(
+            f"{count} of {neurons}",
+            (1, at),
+            (4, 0),
+            xycoords=axes.get_yaxis_transform(),
+            fontsize=SMALL,
+            textcoords="offset points",
+            va="center",
+            annotation_clip=False,
+        )
     down(axes, names, told["neurons"].tolist())
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))

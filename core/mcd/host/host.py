@@ -39,9 +39,11 @@ class PluginHost:
     """
 
     def __init__(
-        self, registered: Sequence[Registered], warnings: Sequence[str] = (),
+        self,
+        registered: Sequence[Registered],
+        warnings: Sequence[str] = (),
         found_with: tuple[Sequence[Path], Mapping[str, str]] = ((), {}),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.plugins: tuple[PluginRecord, ...] = tuple(one.record for one in registered)
         self.warnings = tuple(warnings)
         self._found_with = found_with

@@ -9,8 +9,16 @@ from functools import lru_cache
 __all__ = ["folded", "negated"]
 
 _ARTICLES = frozenset({"a", "an", "the"})
-_IRREGULAR = {"diagnoses": "diagnosis", "metastases": "metastasis", "axes": "axis", "axillae": "axilla",
-              "areolae": "areola", "foci": "focus", "radii": "radius", "phenomena": "phenomenon"}  # fmt: skip
+_IRREGULAR = {
+    "diagnoses": "diagnosis",
+    "metastases": "metastasis",
+    "axes": "axis",
+    "axillae": "axilla",
+    "areolae": "areola",
+    "foci": "focus",
+    "radii": "radius",
+    "phenomena": "phenomenon",
+}
 _SPELLINGS = (  # British and American forms of one word; applied to both, so only that they meet matters
     (re.compile(r"(?<=\w\w)our(?=s?$|ed$|ful$|ing$)"), "or"),
     (re.compile(r"[ao]e(?=\w)"), "e"),

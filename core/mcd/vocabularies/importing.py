@@ -116,11 +116,14 @@ def import_files(
         document=yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=118),
         counts=_counts(lists if has_list else [], cells, terms, kept),
         groups=_groups(kept.values(), precedence),
-        several={term.text: tuple(one.where for one in _ordered(term, precedence)) for term in kept.values()
-                 if len(term.cells) > 1},
+        several={
+            term.text: tuple(one.where for one in _ordered(term, precedence))
+            for term in kept.values()
+            if len(term.cells) > 1
+        },
         without_category=tuple(term.text for term in kept.values() if not _place(term, precedence)[2]),
         not_listed=tuple(term.text for text, term in terms.items() if text not in kept),
-    )  # fmt: skip
+    )
 
 
 def _cleaned(found: Found) -> str:

@@ -146,11 +146,15 @@ def _of_row(row: Mapping[str, str], where: str) -> Found:
     if flag not in ("", "true", "false"):
         raise ConfigError(f"{where}: mammographic is '{flag}'", "write true, false or nothing")
     return Found(
-        row["term"], where, row.get("category", ""), row.get("broad_category", ""),
+        row["term"],
+        where,
+        row.get("category", ""),
+        row.get("broad_category", ""),
         synonyms=tuple(part for part in row.get("synonyms", "").split("|") if part.strip()),
-        prompt=row.get("prompt", ""), opposite=row.get("opposite", ""),
+        prompt=row.get("prompt", ""),
+        opposite=row.get("opposite", ""),
         mammographic=None if not flag else flag == "true",
-    )  # fmt: skip
+    )
 
 
 def _from_json(path: Path) -> Iterator[Found]:

@@ -7,9 +7,13 @@ from mcd import Component, hookimpl
 def mcd_register_reporters() -> list[Component]:
     """Offer the cards."""
     return [
-        Component("cards", "mcd_plugins.cards.reporter:CardsReporter", "Blinded neuron cards for a reader study",
-                  requires=("jinja2",)),
-    ]  # fmt: skip
+        Component(
+            "cards",
+            "mcd_plugins.cards.reporter:CardsReporter",
+            "Blinded neuron cards for a reader study",
+            requires=("jinja2",),
+        ),
+    ]
 
 
 @hookimpl

@@ -28,8 +28,13 @@ def cards() -> None:
 @cards.command()
 @click.argument("key", type=click.Path(path_type=Path), metavar="KEY")
 @click.argument("answers", nargs=-1, type=click.Path(path_type=Path), metavar="ANSWERS.csv…")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Decides which cards are drawn for intervals.")  # fmt: skip
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Decides which cards are drawn for intervals.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with every answer.")
 def score(key: Path, answers: tuple[Path, ...], seed: int, as_json: bool) -> None:
     """Score the answers of one reader, or of several: a sheet each, called after the reader.
@@ -66,8 +71,18 @@ def _print(found: Score) -> None:
 
     key = found.key
     _say(f"set {key.name}: {len(key.cards)} cards, {key.choices} choices each; guessing is right in {found.chance:.0%}")
-    for name in ("Target", "Dissector", "Concept set", "Probe set", "Images (n)", "Patients", "Scorer",
-                 "Top images (k)", "Null", "False discovery rate (q)"):  # fmt: skip
+    for name in (
+        "Target",
+        "Dissector",
+        "Concept set",
+        "Probe set",
+        "Images (n)",
+        "Patients",
+        "Scorer",
+        "Top images (k)",
+        "Null",
+        "False discovery rate (q)",
+    ):
         if key.told.get(name):
             _say(f"{name}: {key.told[name]}")
     _correct(found)
@@ -97,8 +112,10 @@ def _correct(found: Score) -> None:
     print_table(("reader", "cards", "correct", "share", "95 % interval", "p"), rows, right=("correct", "share", "p"))
     _say("interval: Clopper–Pearson, of a mean by drawing cards anew; p: exact binomial, one-sided, against guessing")
     if any(one.group == "control" for one in found.correct):
-        _say("control: neurons whose label is not above chance. What readers get right there they get from the choices "
-             "or from luck: compare with it, not with guessing alone.")  # fmt: skip
+        _say(
+            "control: neurons whose label is not above chance. What readers get right there they get from the choices "
+            "or from luck: compare with it, not with guessing alone."
+        )
 
 
 def _agreement(found: Score, resamples: int) -> None:
@@ -106,10 +123,15 @@ def _agreement(found: Score, resamples: int) -> None:
 
     click.echo(f"\nAgreement of {len(found.readers)} readers beyond chance ({_KAPPA[found.method]})\n")
     rows = [
-        [one.group, str(one.cards), f"{one.same:.0%}", "not defined" if one.kappa != one.kappa else f"{one.kappa:.2f}",
-         _bounds(one.low, one.high, ".2f")]
+        [
+            one.group,
+            str(one.cards),
+            f"{one.same:.0%}",
+            "not defined" if one.kappa != one.kappa else f"{one.kappa:.2f}",
+            _bounds(one.low, one.high, ".2f"),
+        ]
         for one in found.agreement
-    ]  # fmt: skip
+    ]
     print_table(("cards", "n", "same choice", "kappa", "95 % interval"), rows, right=("n", "same choice", "kappa"))
     _say(f"interval: cards drawn anew {resamples} times")
 
@@ -119,9 +141,11 @@ def _confidence(found: Score) -> None:
 
     click.echo("\nMean confidence, 1 (a guess) to 5 (certain)\n")
     rows = [
-        [one.reader, *("–" if value != value else f"{value:.1f}"
-                       for value in (one.correct, one.wrong, one.above, one.control))]
+        [
+            one.reader,
+            *("–" if value != value else f"{value:.1f}" for value in (one.correct, one.wrong, one.above, one.control)),
+        ]
         for one in found.confidence
-    ]  # fmt: skip
+    ]
     header = ("reader", "correct", "wrong", "above chance", "control")
     print_table(header, rows, right=header[1:])

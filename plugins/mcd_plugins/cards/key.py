@@ -76,9 +76,7 @@ class Key(_Record):
     cards: tuple[Card, ...]
 
     @classmethod
-    def of(
-        cls, seed: int, choices: int, told: dict[str, str], cautions: Sequence[str], cards: Sequence[Card]
-    ) -> Key:  # fmt: skip
+    def of(cls, seed: int, choices: int, told: dict[str, str], cautions: Sequence[str], cards: Sequence[Card]) -> Key:
         """Return the key of cards, with its name."""
         found = cls(seed=seed, choices=choices, told=told, cautions=tuple(cautions), cards=tuple(cards))
         return found.model_copy(update={"name": mcd.digest(found.model_dump_json())[:12]})

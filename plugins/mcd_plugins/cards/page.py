@@ -35,8 +35,9 @@ def page(key: Key, pictures: Mapping[str, bytes], notice: str) -> str:
     style = files("mcd_plugins.cards").joinpath("style.css").read_text(encoding="utf-8")
     template = files("mcd_plugins.cards").joinpath("cards.html.j2").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-                                     lstrip_blocks=True)  # fmt: skip
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     encoded = {name: base64.b64encode(data).decode("ascii") for name, data in pictures.items()}
     return environment.from_string(template).render(
         name=key.name,

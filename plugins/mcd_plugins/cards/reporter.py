@@ -74,9 +74,14 @@ class CardsReporter(mcd.Reporter):
             click.echo("note: choices are drawn from the concepts that the run's labels name", err=True)
             known = [str(one) for one in dissection.labels["concept"].unique() if one]
         design = Design(
-            count=asked.count, controls=math.floor(asked.count * asked.controls + 0.5), layers=asked.layers,
-            images=asked.images, low=asked.low, choices=asked.choices, seed=asked.seed,
-        )  # fmt: skip
+            count=asked.count,
+            controls=math.floor(asked.count * asked.controls + 0.5),
+            layers=asked.layers,
+            images=asked.images,
+            low=asked.low,
+            choices=asked.choices,
+            seed=asked.seed,
+        )
         cards = drawn(dissection, design, known, facts.q)
         key = Key.of(asked.seed, asked.choices, dict(facts.told), facts.cautions, cards)
         ids = list(dict.fromkeys(name for one in cards for name in (*one.images, *one.low)))

@@ -74,13 +74,17 @@ def drawn(dissection: mcd.Dissection, design: Design, vocabulary: Sequence[str],
     labels = _of_layers(dissection, design.layers)
     first = labels[labels["rank"] == 1].reset_index(drop=True)
     if len(first) and not first["verdict"].ne("").any():
-        raise UsageError("the run says nothing of chance, so there are no controls to draw",
-                         "reckon significance first: mcd score RUN --draws 1000")  # fmt: skip
+        raise UsageError(
+            "the run says nothing of chance, so there are no controls to draw",
+            "reckon significance first: mcd score RUN --draws 1000",
+        )
     above, chance = first[first["verdict"].isin(ABOVE)], first[first["verdict"] == "chance"]
-    chosen = pd.concat([
-        _some(above, design.count - design.controls, "above chance", neurons),
-        _some(chance, design.controls, CONTROL, neurons),
-    ])  # fmt: skip
+    chosen = pd.concat(
+        [
+            _some(above, design.count - design.controls, "above chance", neurons),
+            _some(chance, design.controls, CONTROL, neurons),
+        ]
+    )
     chosen = chosen.iloc[neurons.permutation(len(chosen))]
     strong = labels[labels["q"] <= rate]
     true = {place: set(rows["concept"]) for place, rows in strong.groupby(["layer", "neuron"], sort=False)}
@@ -91,12 +95,24 @@ def drawn(dissection: mcd.Dissection, design: Design, vocabulary: Sequence[str],
         place = (str(row["layer"]), int(row["neuron"]))
         options = _options(str(row["concept"]), true.get(place, set()), pools, design.choices, words)
         top, low = shown.of(*place, weak)
-        cards.append(Card(
-            number=number, layer=place[0], neuron=place[1], group=row["group"], verdict=row["verdict"],
-            label=row["concept"], category=row["category"], broad_category=row["broad_category"],
-            z=round(float(row["z"]), 4), q=round(float(row["q"]), 6), options=options,
-            answer=letters(design.choices)[options.index(str(row["concept"]))], images=top, low=low,
-        ))  # fmt: skip
+        cards.append(
+            Card(
+                number=number,
+                layer=place[0],
+                neuron=place[1],
+                group=row["group"],
+                verdict=row["verdict"],
+                label=row["concept"],
+                category=row["category"],
+                broad_category=row["broad_category"],
+                z=round(float(row["z"]), 4),
+                q=round(float(row["q"]), 6),
+                options=options,
+                answer=letters(design.choices)[options.index(str(row["concept"]))],
+                images=top,
+                low=low,
+            )
+        )
     return cards
 
 
@@ -104,8 +120,7 @@ def _of_layers(dissection: mcd.Dissection, patterns: Sequence[str]) -> pd.DataFr
     for one in patterns:
         if not any(fnmatchcase(layer, one) for layer in dissection.layers):
             raise UnknownNameError(f"no dissected layer is called '{one}'", nearest(one, dissection.layers))
-    wanted = [layer for layer in dissection.layers
-              if not patterns or any(fnmatchcase(layer, one) for one in patterns)]  # fmt: skip
+    wanted = [layer for layer in dissection.layers if not patterns or any(fnmatchcase(layer, one) for one in patterns)]
     return dissection.labels[dissection.labels["layer"].isin(wanted)]
 
 

@@ -125,13 +125,17 @@ def scored(key: Key, readers: Sequence[Reader], seed: int) -> Score:
         Decides the resamples of cards.
     """
     chance = 1 / key.choices
-    right = np.array([[answer.choice == card.answer for answer, card in zip(one.answers, key.cards, strict=True)]
-                      for one in readers])  # fmt: skip
+    right = np.array(
+        [[answer.choice == card.answer for answer, card in zip(one.answers, key.cards, strict=True)] for one in readers]
+    )
     number = {letter: at for at, letter in enumerate(letters(key.choices))}
     choices = np.array([[number[answer.choice] for answer in one.answers] for one in readers], dtype=np.int64)
     members = _members(key)
-    correct = [_correct(one.name, group, right[at, inside], chance)
-               for at, one in enumerate(readers) for group, inside in members.items()]  # fmt: skip
+    correct = [
+        _correct(one.name, group, right[at, inside], chance)
+        for at, one in enumerate(readers)
+        for group, inside in members.items()
+    ]
     several = len(readers) > 1
     if several:
         correct += [_mean(group, right[:, inside], seed) for group, inside in members.items()]
@@ -183,6 +187,7 @@ def _agreement(group: str, choices: NDArray[np.int64], categories: int, seed: in
 def _confidence(key: Key, reader: Reader, right: Flags) -> Confidence:
     sure = np.array([one.confidence for one in reader.answers], dtype=np.float64)
     control = np.array([card.group == CONTROL for card in key.cards])
-    parts = [float(sure[inside].mean()) if inside.any() else float("nan") for inside in
-             (right, ~right, ~control, control)]  # fmt: skip
+    parts = [
+        float(sure[inside].mean()) if inside.any() else float("nan") for inside in (right, ~right, ~control, control)
+    ]
     return Confidence(reader.name, *parts)

@@ -22,42 +22,69 @@ __all__ = ["CbisDdsm"]
 _SUSPICIOUS = ("suspicious calcifications",)
 _BENIGN = ("typically benign calcifications",)
 _SHAPES: Mapping[str, tuple[str, ...]] = {
-    "ROUND": ("mass", "round shape"), "OVAL": ("mass", "oval shape"), "LOBULATED": ("mass", "oval shape"),
-    "IRREGULAR": ("mass", "irregular shape"), "ARCHITECTURAL_DISTORTION": ("architectural distortion",),
-    "LYMPH_NODE": ("intramammary lymph node",), "ASYMMETRIC_BREAST_TISSUE": ("asymmetry", "global asymmetry"),
+    "ROUND": ("mass", "round shape"),
+    "OVAL": ("mass", "oval shape"),
+    "LOBULATED": ("mass", "oval shape"),
+    "IRREGULAR": ("mass", "irregular shape"),
+    "ARCHITECTURAL_DISTORTION": ("architectural distortion",),
+    "LYMPH_NODE": ("intramammary lymph node",),
+    "ASYMMETRIC_BREAST_TISSUE": ("asymmetry", "global asymmetry"),
     "FOCAL_ASYMMETRIC_DENSITY": ("asymmetry", "focal asymmetry"),
-}  # fmt: skip
+}
 _MARGINS: Mapping[str, tuple[str, ...]] = {
-    "CIRCUMSCRIBED": ("circumscribed margin",), "OBSCURED": ("obscured margin",),
-    "MICROLOBULATED": ("microlobulated margin",), "ILL_DEFINED": ("indistinct margin",),
+    "CIRCUMSCRIBED": ("circumscribed margin",),
+    "OBSCURED": ("obscured margin",),
+    "MICROLOBULATED": ("microlobulated margin",),
+    "ILL_DEFINED": ("indistinct margin",),
     "SPICULATED": ("spiculated margin",),
-}  # fmt: skip
+}
 _TYPES: Mapping[str, tuple[str, ...]] = {
-    "AMORPHOUS": (*_SUSPICIOUS, "amorphous calcifications"), "PLEOMORPHIC": _SUSPICIOUS,
+    "AMORPHOUS": (*_SUSPICIOUS, "amorphous calcifications"),
+    "PLEOMORPHIC": _SUSPICIOUS,
     "FINE_LINEAR_BRANCHING": (*_SUSPICIOUS, "fine-linear branching calcifications"),
-    "PUNCTATE": ("punctate calcifications",), "ROUND_AND_REGULAR": (*_BENIGN, "round calcifications"),
-    "LUCENT_CENTER": (*_BENIGN, "rim calcifications"), "LUCENT_CENTERED": (*_BENIGN, "rim calcifications"),
-    "EGGSHELL": (*_BENIGN, "rim calcifications"), "VASCULAR": (*_BENIGN, "vascular calcifications"),
-    "COARSE": (*_BENIGN, "popcorn calcifications"), "DYSTROPHIC": (*_BENIGN, "dystrophic calcifications"),
-    "MILK_OF_CALCIUM": (*_BENIGN, "milk of calcium"), "SKIN": (*_BENIGN, "skin calcifications"),
-    "LARGE_RODLIKE": (*_BENIGN, "large rod-like calcifications"), "SUTURE": (*_BENIGN, "suture calcifications"),
-}  # fmt: skip
+    "PUNCTATE": ("punctate calcifications",),
+    "ROUND_AND_REGULAR": (*_BENIGN, "round calcifications"),
+    "LUCENT_CENTER": (*_BENIGN, "rim calcifications"),
+    "LUCENT_CENTERED": (*_BENIGN, "rim calcifications"),
+    "EGGSHELL": (*_BENIGN, "rim calcifications"),
+    "VASCULAR": (*_BENIGN, "vascular calcifications"),
+    "COARSE": (*_BENIGN, "popcorn calcifications"),
+    "DYSTROPHIC": (*_BENIGN, "dystrophic calcifications"),
+    "MILK_OF_CALCIUM": (*_BENIGN, "milk of calcium"),
+    "SKIN": (*_BENIGN, "skin calcifications"),
+    "LARGE_RODLIKE": (*_BENIGN, "large rod-like calcifications"),
+    "SUTURE": (*_BENIGN, "suture calcifications"),
+}
 _DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
-    "CLUSTERED": ("grouped distribution",), "LINEAR": ("linear distribution",), "REGIONAL": ("regional distribution",),
-    "SEGMENTAL": ("segmental distribution",), "DIFFUSELY_SCATTERED": ("diffuse distribution",),
-}  # fmt: skip
+    "CLUSTERED": ("grouped distribution",),
+    "LINEAR": ("linear distribution",),
+    "REGIONAL": ("regional distribution",),
+    "SEGMENTAL": ("segmental distribution",),
+    "DIFFUSELY_SCATTERED": ("diffuse distribution",),
+}
 
 _PATHOLOGY: Mapping[str, str] = {"MALIGNANT": "malignant", "BENIGN": "benign", "BENIGN_WITHOUT_CALLBACK": "benign"}
 _ASSESSMENTS: Mapping[str, str] = {at: at for at in "540321"}
 """The gravest first: of several abnormalities in an image the first of these counts."""
 _KNOWN: Mapping[str, Mapping[str, str]] = {
     column: dict.fromkeys(words, "")
-    for column, words in (("mass shape", _SHAPES), ("mass margins", _MARGINS), ("calc type", _TYPES),
-                          ("calc distribution", _DISTRIBUTIONS))
-}  # fmt: skip
+    for column, words in (
+        ("mass shape", _SHAPES),
+        ("mass margins", _MARGINS),
+        ("calc type", _TYPES),
+        ("calc distribution", _DISTRIBUTIONS),
+    )
+}
 _VIEWS: Mapping[str, str] = {"CC": "CC", "MLO": "MLO"}
-_COMMON = ("patient_id", "left or right breast", "image view", "abnormality type", "assessment", "pathology",
-           "image file path")  # fmt: skip
+_COMMON = (
+    "patient_id",
+    "left or right breast",
+    "image view",
+    "abnormality type",
+    "assessment",
+    "pathology",
+    "image file path",
+)
 
 
 @dataclass(frozen=True)
@@ -224,8 +251,10 @@ class CbisDdsm(Cohort):
         if len(files) > 1:
             files = [path for path in files if "full mammogram" in path.parent.name]
             if len(files) != 1:
-                raise DataError(f"{folder} holds several images, and none or several that its folder calls a full "
-                                "mammogram", "keep the mammogram in it, without masks and cropped images")  # fmt: skip
+                raise DataError(
+                    f"{folder} holds several images, and none or several that its folder calls a full mammogram",
+                    "keep the mammogram in it, without masks and cropped images",
+                )
         return files[0] if files else folder / "1-1.dcm"
 
 

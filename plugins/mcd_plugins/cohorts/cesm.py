@@ -23,13 +23,18 @@ _SAME = ("Patient_ID", "Side", "View", "Type")
 _KEPT = ("Type", "Age", _DENSITY, "BIRADS", "Findings", "Tags", "Machine", _PATHOLOGY)
 _KINDS: Mapping[str, str] = {"DM": "low-energy", "CESM": "subtracted"}
 _FOLDERS: Mapping[str, str] = {
-    "low-energy": "Low energy images of CDD-CESM", "subtracted": "Subtracted images of CDD-CESM",
-}  # fmt: skip
+    "low-energy": "Low energy images of CDD-CESM",
+    "subtracted": "Subtracted images of CDD-CESM",
+}
 _WORDS: Mapping[str, str] = {name: name for name in FINDINGS} | {
-    "masses": "mass", "calcification": "calcifications", "suspicious calcification": "suspicious calcifications",
-    "asymmetries": "asymmetry", "intramammary lymph nodes": "intramammary lymph node",
-    "pathological lymph nodes": "axillary lymphadenopathy", "dilated duct": "solitary dilated duct",
-}  # fmt: skip
+    "masses": "mass",
+    "calcification": "calcifications",
+    "suspicious calcification": "suspicious calcifications",
+    "asymmetries": "asymmetry",
+    "intramammary lymph nodes": "intramammary lymph node",
+    "pathological lymph nodes": "axillary lymphadenopathy",
+    "dilated duct": "solitary dilated duct",
+}
 _CANCER: Mapping[str, bool] = {"Malignant": True, "Benign": False, "Normal": False}
 _ABSENT_IN_NORMAL = ("mass", "calcifications", "architectural distortion", "asymmetry")
 _CONCERN = ("1", "2", "3", "6", "0", "4", "4a", "4b", "4c", "5")
@@ -91,8 +96,9 @@ class CddCesm(Cohort):
         for row in rows[1:]:
             for column in _SAME:
                 if row[column] != first[column]:
-                    raise row.wrong(column, f"'{row[column]}', but row {first.number} of the same image says "
-                                    f"'{first[column]}'")  # fmt: skip
+                    raise row.wrong(
+                        column, f"'{row[column]}', but row {first.number} of the same image says '{first[column]}'"
+                    )
         kind = first.one_of("Type", _KINDS)
         densities = {self.mapped(row, _DENSITY, DENSITIES) for row in rows} - {""}
         assessment = self._assessment(rows)
@@ -105,9 +111,12 @@ class CddCesm(Cohort):
             density=densities.pop() if len(densities) == 1 else "",
             assessment=assessment,
             findings=self._findings(rows, assessment),
-            labels={column: "; ".join(dict.fromkeys(row.get(column) for row in rows if row.get(column)))
-                    for column in _KEPT if any(row.get(column) for row in rows)},
-        )  # fmt: skip
+            labels={
+                column: "; ".join(dict.fromkeys(row.get(column) for row in rows if row.get(column)))
+                for column in _KEPT
+                if any(row.get(column) for row in rows)
+            },
+        )
 
     def _assessment(self, rows: Iterable[Row]) -> str:
         """Return the most worrying assessment of the image's lesions."""
@@ -170,5 +179,7 @@ def _phrases(images: Iterable[Sequence[Row]]) -> Iterator[str]:
             counts.update(unknown)
         if counts:
             shown = ", ".join(f"'{text}'" for text, _ in counts.most_common(3))
-            yield (f"{rows[0].file.name}, column '{column}': {len(counts)} phrases such as {shown} have no counterpart "
-                   f"here (first row {first}); they are kept as they are in labels")  # fmt: skip
+            yield (
+                f"{rows[0].file.name}, column '{column}': {len(counts)} phrases such as {shown} have no counterpart "
+                f"here (first row {first}); they are kept as they are in labels"
+            )

@@ -20,8 +20,10 @@ __all__ = ["Cmmd"]
 _NEEDED = ("ID1", "LeftRight", "abnormality", "classification")
 _KEPT = ("LeftRight", "Age", "number", "abnormality", "classification", "subtype")
 _FINDINGS: Mapping[str, tuple[str, ...]] = {
-    "calcification": ("calcifications",), "mass": ("mass",), "both": ("calcifications", "mass"),
-}  # fmt: skip
+    "calcification": ("calcifications",),
+    "mass": ("mass",),
+    "both": ("calcifications", "mass"),
+}
 _CANCER: Mapping[str, bool] = {"Malignant": True, "Benign": False}
 
 Breast = tuple[str, str]
@@ -58,8 +60,10 @@ class Cmmd(Cohort):
     def samples(self) -> list[mcd.Sample]:
         """Return one sample an image, in the order of paths."""
         table = self.options.root / self.options.table
-        rows = {(row["ID1"], row.one_of("LeftRight", SIDES)): row
-                for row in refuse_repeats(read_excel(table, _NEEDED), "ID1", "LeftRight")}  # fmt: skip
+        rows = {
+            (row["ID1"], row.one_of("LeftRight", SIDES)): row
+            for row in refuse_repeats(read_excel(table, _NEEDED), "ID1", "LeftRight")
+        }
         images = self._images()
         samples = [self._sample(path, images, rows) for path in mcd.files_below(images, _is_dicom)]
         self._notes = list(_account(samples, rows))
@@ -115,6 +119,8 @@ def _account(samples: list[mcd.Sample], rows: Mapping[Breast, Row]) -> list[str]
         told.append(f"cmmd: {without} images are of breasts that the table has no row for; their findings are unknown")
     absent = [row for breast, row in rows.items() if breast not in shown]
     if absent:
-        told.append(f"{absent[0].file.name}: {len(absent)} rows are of breasts without an image here (first row "
-                    f"{absent[0].number})")  # fmt: skip
+        told.append(
+            f"{absent[0].file.name}: {len(absent)} rows are of breasts without an image here (first row "
+            f"{absent[0].number})"
+        )
     return told

@@ -17,13 +17,34 @@ from mcd_plugins.cohorts.vocabulary import SIDES, VIEWS
 __all__ = ["CsawCc"]
 
 _TABLES = ("CSAW-CC_breast_cancer_screening_data.csv", "anon_dataset_nonhidden_211125.csv")
-_NEEDED = ("anon_patientid", "exam_year", "x_case", "x_cancer_laterality", "rad_timing", "imagelaterality",
-           "viewposition", "anon_filename")  # fmt: skip
+_NEEDED = (
+    "anon_patientid",
+    "exam_year",
+    "x_case",
+    "x_cancer_laterality",
+    "rad_timing",
+    "imagelaterality",
+    "viewposition",
+    "anon_filename",
+)
 _KEPT = (
-    "x_case", "x_cancer_laterality", "x_type", "x_lymphnode_met", "x_age", "rad_timing", "rad_r1", "rad_r2",
-    "rad_recall", "rad_recall_type_right", "rad_recall_type_left", "imagelaterality", "viewposition",
-    "libra_breastarea", "libra_densearea", "libra_percentdensity",
-)  # fmt: skip
+    "x_case",
+    "x_cancer_laterality",
+    "x_type",
+    "x_lymphnode_met",
+    "x_age",
+    "rad_timing",
+    "rad_r1",
+    "rad_r2",
+    "rad_recall",
+    "rad_recall_type_right",
+    "rad_recall_type_left",
+    "imagelaterality",
+    "viewposition",
+    "libra_breastarea",
+    "libra_densearea",
+    "libra_percentdensity",
+)
 _SCREEN_DETECTED, _INTERVAL, _PRIOR = 1, 2, 3
 _NAME = re.compile(r"_([LR])_([A-Z]+)_\d+\.dcm$")
 
@@ -63,9 +84,11 @@ class CsawCc(Cohort):
         told = super().remarks()
         if self._contradicted:
             first = self._contradicted[0]
-            told.append(f"{first.file.name}: {len(self._contradicted)} file names name another side or view than the "
-                        f"row they stand in (first row {first.number}); that is unknown in these images, and so is "
-                        "breast cancer where it is the side")  # fmt: skip
+            told.append(
+                f"{first.file.name}: {len(self._contradicted)} file names name another side or view than the "
+                f"row they stand in (first row {first.number}); that is unknown in these images, and so is "
+                "breast cancer where it is the side"
+            )
         return told
 
     def _table(self) -> Path:

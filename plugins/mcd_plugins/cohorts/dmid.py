@@ -28,8 +28,9 @@ _NOTHING = "-"
 _IMAGE = re.compile(r"IMG\d+")
 _TISSUES = frozenset({"F", "G", "D", _NOTHING})
 _FOLDERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "tiff": ("TIFF Images", (".tif", ".tiff")), "dicom": ("DICOM Images", (".dcm",)),
-}  # fmt: skip
+    "tiff": ("TIFF Images", (".tif", ".tiff")),
+    "dicom": ("DICOM Images", (".dcm",)),
+}
 
 
 class Dmid(Cohort):
@@ -68,16 +69,22 @@ class Dmid(Cohort):
         """Return what could not be mapped, and what should be known about the images."""
         told = [*super().remarks(), "dmid tells no patients: which images are of one woman is unknown"]
         if self._preprocessed:
-            told.append("dmid, preprocessed: every nipple points left, whatever the side; circles fit the original "
-                        "films and are left out")  # fmt: skip
+            told.append(
+                "dmid, preprocessed: every nipple points left, whatever the side; circles fit the original "
+                "films and are left out"
+            )
         if self._outside:
             first = self._outside[0]
-            told.append(f"{first.file.name}: {len(self._outside)} circles lie outside their image or have no radius "
-                        f"(first row {first.number}); they make no box")  # fmt: skip
+            told.append(
+                f"{first.file.name}: {len(self._outside)} circles lie outside their image or have no radius "
+                f"(first row {first.number}); they make no box"
+            )
         if self._without_view:
             first = self._without_view[0]
-            told.append(f"{first.file.name}: {len(self._without_view)} images have no view such as MLOLT (first row "
-                        f"{first.number}); their view and side are unknown")  # fmt: skip
+            told.append(
+                f"{first.file.name}: {len(self._without_view)} images have no view such as MLOLT (first row "
+                f"{first.number}); their view and side are unknown"
+            )
         return told
 
     @cached_property

@@ -19,8 +19,15 @@ from mcd_plugins.cohorts.vocabulary import VIEWS
 
 __all__ = ["Embed"]
 
-_METADATA = ("empi_anon", "acc_anon", "anon_dicom_path", "FinalImageType", "ImageLateralityFinal", "ViewPosition",
-             "spot_mag")  # fmt: skip
+_METADATA = (
+    "empi_anon",
+    "acc_anon",
+    "anon_dicom_path",
+    "FinalImageType",
+    "ImageLateralityFinal",
+    "ViewPosition",
+    "spot_mag",
+)
 _SIZED = ("ROI_coords", "Rows", "Columns")
 _CLINICAL = ("acc_anon", "asses", "tissueden", "side", "massshape", "massmargin", "massdens", "calcfind", "calcdistri")
 _OF_EXAM = ("desc", "tissueden", "RACE_DESC", "ETHNIC_GROUP_DESC")

@@ -13,75 +13,143 @@ __all__ = ["ASSESSED", "COLUMNS", "DENSITY", "HEADLINES", "Described", "absent",
 _Codes = Mapping[str, tuple[str, ...]]
 
 _SHAPES: _Codes = {
-    "G": ("mass",), "R": ("mass", "round shape"), "O": ("mass", "oval shape"), "X": ("mass", "irregular shape"),
-    "A": ("architectural distortion",), "T": ("solitary dilated duct",), "N": ("intramammary lymph node",),
-    "B": ("asymmetry", "global asymmetry"), "F": ("asymmetry", "focal asymmetry"),
-    "S": ("asymmetry", "asymmetry in one view"), "V": ("asymmetry", "developing asymmetry"),
-}  # fmt: skip
+    "G": ("mass",),
+    "R": ("mass", "round shape"),
+    "O": ("mass", "oval shape"),
+    "X": ("mass", "irregular shape"),
+    "A": ("architectural distortion",),
+    "T": ("solitary dilated duct",),
+    "N": ("intramammary lymph node",),
+    "B": ("asymmetry", "global asymmetry"),
+    "F": ("asymmetry", "focal asymmetry"),
+    "S": ("asymmetry", "asymmetry in one view"),
+    "V": ("asymmetry", "developing asymmetry"),
+}
 _MARGINS: _Codes = {
-    "D": ("mass", "circumscribed margin"), "U": ("mass", "obscured margin"), "M": ("mass", "microlobulated margin"),
-    "I": ("mass", "indistinct margin"), "S": ("mass", "spiculated margin"),
-}  # fmt: skip
+    "D": ("mass", "circumscribed margin"),
+    "U": ("mass", "obscured margin"),
+    "M": ("mass", "microlobulated margin"),
+    "I": ("mass", "indistinct margin"),
+    "S": ("mass", "spiculated margin"),
+}
 _DENSITIES: _Codes = {
-    "+": ("mass", "high-density mass"), "=": ("mass", "equal-density mass"), "-": ("mass", "low-density mass"),
+    "+": ("mass", "high-density mass"),
+    "=": ("mass", "equal-density mass"),
+    "-": ("mass", "low-density mass"),
     "0": ("mass", "fat-containing mass"),
-}  # fmt: skip
+}
 _SUSPICIOUS = ("calcifications", "suspicious calcifications")
 _BENIGN = ("calcifications", "typically benign calcifications")
 _CALCIFICATIONS: _Codes = {
-    "A": (*_SUSPICIOUS, "amorphous calcifications"), "H": (*_SUSPICIOUS, "coarse heterogeneous calcifications"),
-    "F": (*_SUSPICIOUS, "fine linear calcifications"), "B": (*_SUSPICIOUS, "fine-linear branching calcifications"),
-    "I": (*_SUSPICIOUS, "fine pleomorphic calcifications"), "K": _SUSPICIOUS,
-    "9": _BENIGN, "C": (*_BENIGN, "popcorn calcifications"), "D": (*_BENIGN, "dystrophic calcifications"),
-    "E": (*_BENIGN, "rim calcifications"), "O": (*_BENIGN, "rim calcifications"),
-    "L": (*_BENIGN, "large rod-like calcifications"), "M": (*_BENIGN, "milk of calcium"),
-    "J": (*_BENIGN, "oil cyst"), "R": (*_BENIGN, "round calcifications"), "S": (*_BENIGN, "skin calcifications"),
-    "U": (*_BENIGN, "suture calcifications"), "V": (*_BENIGN, "vascular calcifications"),
-    "P": ("calcifications", "punctate calcifications"), "G": ("calcifications",),
-}  # fmt: skip
+    "A": (*_SUSPICIOUS, "amorphous calcifications"),
+    "H": (*_SUSPICIOUS, "coarse heterogeneous calcifications"),
+    "F": (*_SUSPICIOUS, "fine linear calcifications"),
+    "B": (*_SUSPICIOUS, "fine-linear branching calcifications"),
+    "I": (*_SUSPICIOUS, "fine pleomorphic calcifications"),
+    "K": _SUSPICIOUS,
+    "9": _BENIGN,
+    "C": (*_BENIGN, "popcorn calcifications"),
+    "D": (*_BENIGN, "dystrophic calcifications"),
+    "E": (*_BENIGN, "rim calcifications"),
+    "O": (*_BENIGN, "rim calcifications"),
+    "L": (*_BENIGN, "large rod-like calcifications"),
+    "M": (*_BENIGN, "milk of calcium"),
+    "J": (*_BENIGN, "oil cyst"),
+    "R": (*_BENIGN, "round calcifications"),
+    "S": (*_BENIGN, "skin calcifications"),
+    "U": (*_BENIGN, "suture calcifications"),
+    "V": (*_BENIGN, "vascular calcifications"),
+    "P": ("calcifications", "punctate calcifications"),
+    "G": ("calcifications",),
+}
 _DISTRIBUTIONS: _Codes = {
-    "G": ("grouped distribution",), "C": ("grouped distribution",), "S": ("segmental distribution",),
-    "R": ("regional distribution",), "D": ("diffuse distribution",), "L": ("linear distribution",),
-}  # fmt: skip
+    "G": ("grouped distribution",),
+    "C": ("grouped distribution",),
+    "S": ("segmental distribution",),
+    "R": ("regional distribution",),
+    "D": ("diffuse distribution",),
+    "L": ("linear distribution",),
+}
 _OTHERS: _Codes = {
-    "!": ("reconstructed breast",), "X": ("reconstructed breast",), "%": (*_BENIGN, "oil cyst"),
-    "1": ("lumpectomy bed", "radiotherapy changes"), "U": ("lumpectomy bed",), "P": ("surgical scar",),
-    "3": ("reduction mammoplasty changes",), "C": ("reduction mammoplasty changes",),
+    "!": ("reconstructed breast",),
+    "X": ("reconstructed breast",),
+    "%": (*_BENIGN, "oil cyst"),
+    "1": ("lumpectomy bed", "radiotherapy changes"),
+    "U": ("lumpectomy bed",),
+    "P": ("surgical scar",),
+    "3": ("reduction mammoplasty changes",),
+    "C": ("reduction mammoplasty changes",),
     **dict.fromkeys("BFKMW", ("biopsy marker clip",)),
-    "4": ("asymmetry",), "5": ("asymmetry", "asymmetry in one view"), "I": ("asymmetry",),
-    "Q": ("asymmetry", "focal asymmetry"), "Y": ("asymmetry", "global asymmetry"), "D": ("architectural distortion",),
-    "A": ("axillary lymphadenopathy",), "Z": ("axillary lymphadenopathy",), "E": ("duct ectasia",),
-    "O": ("solitary dilated duct",), "G": ("gynaecomastia",), "H": ("haematoma",), "J": ("skin thickening",),
-    "S": ("skin thickening",), "L": ("skin lesion",), "R": ("skin retraction",), "N": ("nipple retraction",),
+    "4": ("asymmetry",),
+    "5": ("asymmetry", "asymmetry in one view"),
+    "I": ("asymmetry",),
+    "Q": ("asymmetry", "focal asymmetry"),
+    "Y": ("asymmetry", "global asymmetry"),
+    "D": ("architectural distortion",),
+    "A": ("axillary lymphadenopathy",),
+    "Z": ("axillary lymphadenopathy",),
+    "E": ("duct ectasia",),
+    "O": ("solitary dilated duct",),
+    "G": ("gynaecomastia",),
+    "H": ("haematoma",),
+    "J": ("skin thickening",),
+    "S": ("skin thickening",),
+    "L": ("skin lesion",),
+    "R": ("skin retraction",),
+    "N": ("nipple retraction",),
     "T": ("trabecular thickening",),
-}  # fmt: skip
+}
 _IMPLANTS: _Codes = {
-    "N": (), "A": (), "C": ("implant capsule calcification",), "K": ("implant capsule calcification",),
-    "D": ("implant contour bulge",), "H": ("implant contour bulge",), "R": ("implant rupture",),
+    "N": (),
+    "A": (),
+    "C": ("implant capsule calcification",),
+    "K": ("implant capsule calcification",),
+    "D": ("implant contour bulge",),
+    "H": ("implant contour bulge",),
+    "R": ("implant rupture",),
     "S": ("free silicone",),
-}  # fmt: skip
+}
 
 COLUMNS: Mapping[str, _Codes] = {
-    "massshape": _SHAPES, "massmargin": _MARGINS, "massdens": _DENSITIES, "calcfind": _CALCIFICATIONS,
-    "calcdistri": _DISTRIBUTIONS, "otherfind": _OTHERS, "implanfind": _IMPLANTS,
-}  # fmt: skip
+    "massshape": _SHAPES,
+    "massmargin": _MARGINS,
+    "massdens": _DENSITIES,
+    "calcfind": _CALCIFICATIONS,
+    "calcdistri": _DISTRIBUTIONS,
+    "otherfind": _OTHERS,
+    "implanfind": _IMPLANTS,
+}
 """Column of descriptors → code → concepts; legend of the release, wording of the fifth edition."""
 
 _QUESTIONED: Mapping[tuple[str, str], str] = {("massshape", "Q"): "architectural distortion"}
 _OF_CALCIFICATIONS = ("calcfind", "calcdistri", "calcnumber")
 
 _KINDS: Mapping[str, frozenset[str]] = {
-    "mass": frozenset(one for codes in (_SHAPES, _MARGINS, _DENSITIES) for names in codes.values() for one in names
-                      if names[0] == "mass") - {"mass"},
-    "calcifications": frozenset(one for codes in (_CALCIFICATIONS, _DISTRIBUTIONS) for names in codes.values()
-                                for one in names) - {"calcifications", "oil cyst"},
+    "mass": frozenset(
+        one
+        for codes in (_SHAPES, _MARGINS, _DENSITIES)
+        for names in codes.values()
+        for one in names
+        if names[0] == "mass"
+    )
+    - {"mass"},
+    "calcifications": frozenset(
+        one for codes in (_CALCIFICATIONS, _DISTRIBUTIONS) for names in codes.values() for one in names
+    )
+    - {"calcifications", "oil cyst"},
     "asymmetry": frozenset(one for names in _SHAPES.values() for one in names if names[0] == "asymmetry")
     - {"asymmetry"},
-}  # fmt: skip
+}
 """Concept → the concepts that are kinds or features of it."""
 
-HEADLINES = ("mass", "calcifications", "architectural distortion", "asymmetry", "intramammary lymph node",
-             "solitary dilated duct")  # fmt: skip
+HEADLINES = (
+    "mass",
+    "calcifications",
+    "architectural distortion",
+    "asymmetry",
+    "intramammary lymph node",
+    "solitary dilated duct",
+)
 """What a region of interest can show."""
 
 ASSESSED: Mapping[str, str] = {"K": "6", "M": "5", "S": "4", "A": "0", "P": "3", "B": "2", "N": "1", "X": ""}
@@ -92,11 +160,19 @@ DENSITY: Mapping[str, str] = {"1": "a", "2": "b", "3": "c", "4": "d"}
 _ALL = frozenset(one for codes in COLUMNS.values() for names in codes.values() for one in names)
 _RULED_OUT = frozenset(
     {
-        "mass", *_KINDS["mass"], "asymmetry", *_KINDS["asymmetry"], "architectural distortion",
+        "mass",
+        *_KINDS["mass"],
+        "asymmetry",
+        *_KINDS["asymmetry"],
+        "architectural distortion",
         *(one for names in _CALCIFICATIONS.values() if "suspicious calcifications" in names for one in names),
-        "axillary lymphadenopathy", "skin thickening", "skin retraction", "nipple retraction", "trabecular thickening",
+        "axillary lymphadenopathy",
+        "skin thickening",
+        "skin retraction",
+        "nipple retraction",
+        "trabecular thickening",
     }
-) - {"calcifications"}  # fmt: skip
+) - {"calcifications"}
 """What there is none of in a negative breast (BI-RADS 1). Benign calcifications, scars and clips need no mention."""
 
 

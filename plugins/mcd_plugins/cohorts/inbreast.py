@@ -27,11 +27,16 @@ _VIEWS: Mapping[str, str] = {"CC": "CC", "MLO": "MLO", "ML": "MLO", "FB": "FB"}
 _DENSITIES: Mapping[str, str] = {"1": "a", "2": "b", "3": "c", "4": "d"}
 _ASSESSMENTS: Mapping[str, str] = {at: at for at in ("0", "1", "2", "3", "4a", "4b", "4c", "5", "6")}
 _CONTOURS: Mapping[str, tuple[str, ...]] = {
-    "mass": ("mass",), "calcification": ("calcifications",), "calcifications": ("calcifications",),
-    "cluster": ("calcifications", "grouped distribution"), "distortion": ("architectural distortion",),
-    "spiculated region": ("mass", "spiculated margin"), "espiculated region": ("mass", "spiculated margin"),
-    "asymmetry": ("asymmetry",), "assymetry": ("asymmetry",),
-}  # fmt: skip
+    "mass": ("mass",),
+    "calcification": ("calcifications",),
+    "calcifications": ("calcifications",),
+    "cluster": ("calcifications", "grouped distribution"),
+    "distortion": ("architectural distortion",),
+    "spiculated region": ("mass", "spiculated margin"),
+    "espiculated region": ("mass", "spiculated margin"),
+    "asymmetry": ("asymmetry",),
+    "assymetry": ("asymmetry",),
+}
 """Name of a contour in lower case, as it is spelt somewhere in the release → concepts."""
 _MARKED = frozenset({"mass", "calcifications", "architectural distortion", "asymmetry"})
 """What the annotators drew wherever they saw it. The other concepts are features, which need not be drawn."""

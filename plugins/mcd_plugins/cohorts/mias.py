@@ -19,9 +19,14 @@ __all__ = ["CLASSES", "NORMAL", "Mias", "film_findings", "joined", "text_lines"]
 
 NORMAL = "NORM"
 CLASSES: Mapping[str, str] = {
-    "CALC": "calcifications", "CIRC": "mass", "SPIC": "mass", "MISC": "mass", "ARCH": "architectural distortion",
-    "ASYM": "asymmetry", NORMAL: "",
-}  # fmt: skip
+    "CALC": "calcifications",
+    "CIRC": "mass",
+    "SPIC": "mass",
+    "MISC": "mass",
+    "ARCH": "architectural distortion",
+    "ASYM": "asymmetry",
+    NORMAL: "",
+}
 """Class of abnormality → concept. MISC is called "other, ill-defined masses" in the release: a mass of any margin."""
 _MARGINS: Mapping[str, str] = {"CIRC": "circumscribed margin", "SPIC": "spiculated margin"}
 _CANCER: Mapping[str, bool] = {"M": True, "B": False}

@@ -17,8 +17,19 @@ __all__ = ["RsnaBcd"]
 
 _NEEDED = ("patient_id", "image_id", "laterality", "view", "implant")
 _OF_TRAINING = ("cancer", "BIRADS", "density")
-_KEPT = ("site_id", "machine_id", "age", "cancer", "biopsy", "invasive", "BIRADS", "density", "implant",
-         "difficult_negative_case", "fold")  # fmt: skip
+_KEPT = (
+    "site_id",
+    "machine_id",
+    "age",
+    "cancer",
+    "biopsy",
+    "invasive",
+    "BIRADS",
+    "density",
+    "implant",
+    "difficult_negative_case",
+    "fold",
+)
 _ASSESSMENTS: Mapping[str, str] = {f"{at}{end}": str(at) for at in (0, 1, 2) for end in ("", ".0")}
 _DENSITIES: Mapping[str, str] = {letter.upper(): letter for letter in "abcd"}
 _ENDINGS = (".dcm", ".png")

@@ -19,17 +19,31 @@ from mcd_plugins.cohorts.vocabulary import ASSESSMENTS, SIDES, VIEWS
 __all__ = ["VinDrMammo", "VinDrPng"]
 
 _FINDINGS: Mapping[str, str] = {
-    "Mass": "mass", "Suspicious Calcification": "suspicious calcifications", "Asymmetry": "asymmetry in one view",
-    "Focal Asymmetry": "focal asymmetry", "Global Asymmetry": "global asymmetry",
-    "Architectural Distortion": "architectural distortion", "Suspicious Lymph Node": "axillary lymphadenopathy",
-    "Skin Thickening": "skin thickening", "Skin Retraction": "skin retraction",
+    "Mass": "mass",
+    "Suspicious Calcification": "suspicious calcifications",
+    "Asymmetry": "asymmetry in one view",
+    "Focal Asymmetry": "focal asymmetry",
+    "Global Asymmetry": "global asymmetry",
+    "Architectural Distortion": "architectural distortion",
+    "Suspicious Lymph Node": "axillary lymphadenopathy",
+    "Skin Thickening": "skin thickening",
+    "Skin Retraction": "skin retraction",
     "Nipple Retraction": "nipple retraction",
-}  # fmt: skip
+}
 _CONCEPTS = frozenset(_FINDINGS.values())
 _NOTHING = "No Finding"
 _SPLITS: Mapping[str, str] = {"training": "training", "test": "test"}
-_BREAST = ("study_id", "image_id", "laterality", "view_position", "height", "width", "breast_birads", "breast_density",
-           "split")  # fmt: skip
+_BREAST = (
+    "study_id",
+    "image_id",
+    "laterality",
+    "view_position",
+    "height",
+    "width",
+    "breast_birads",
+    "breast_density",
+    "split",
+)
 _BOXES = ("image_id", "finding_categories", "xmin", "ymin", "xmax", "ymax")
 _KEPT = ("breast_birads", "breast_density", "split")
 
@@ -70,10 +84,11 @@ class VinDrMammo(Cohort):
         for row in rows:
             of_breast[row["study_id"], row["laterality"]] |= named[row["image_id"]]
         return [
-            self._sample(row, boxes[row["image_id"]], named[row["image_id"]],
-                         of_breast[row["study_id"], row["laterality"]])
+            self._sample(
+                row, boxes[row["image_id"]], named[row["image_id"]], of_breast[row["study_id"], row["laterality"]]
+            )
             for row in rows
-        ]  # fmt: skip
+        ]
 
     def _sample(self, row: Row, boxes: Sequence[Row], present: set[str], in_breast: set[str]) -> mcd.Sample:
         image, study = row.needed("image_id", "the image id"), row.needed("study_id", "the exam's id")
@@ -140,10 +155,16 @@ class VinDrPng(Cohort):
         self, patient: str, image: str, rows: Sequence[Row], present: set[str], in_breast: set[str]
     ) -> mcd.Sample:
         row = rows[0]
-        assessment = self.mapped(row, "breast_birads", {f"BI-RADS {at}": at for at in ASSESSMENTS}) \
-            if "breast_birads" in row.cells else ""  # fmt: skip
-        density = self.mapped(row, "breast_density", {f"DENSITY {at.upper()}": at for at in "abcd"}) \
-            if "breast_density" in row.cells else ""  # fmt: skip
+        assessment = (
+            self.mapped(row, "breast_birads", {f"BI-RADS {at}": at for at in ASSESSMENTS})
+            if "breast_birads" in row.cells
+            else ""
+        )
+        density = (
+            self.mapped(row, "breast_density", {f"DENSITY {at.upper()}": at for at in "abcd"})
+            if "breast_density" in row.cells
+            else ""
+        )
         return mcd.Sample(
             id=image,
             source=str(self.options.root / self.options.images / patient / f"{image}.png"),

@@ -66,8 +66,9 @@ class ConsoleReporter(mcd.Reporter):
         return table
 
     def _neurons(self, dissection: mcd.Dissection) -> Table:
-        table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title="\nClearest neurons",
-                      title_justify="left")  # fmt: skip
+        table = Table(
+            box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title="\nClearest neurons", title_justify="left"
+        )
         table.add_column("layer", overflow="fold")
         table.add_column("neuron", justify="right")
         table.add_column("concept", overflow="fold", ratio=1)
@@ -84,16 +85,21 @@ class ConsoleReporter(mcd.Reporter):
             for row in top.itertuples():
                 chance = [f"{row.z:.1f}", f"{row.q:.2g}"] if judged else []
                 table.add_row(
-                    escape(str(row.layer)), str(row.neuron), escape(str(row.concept)), escape(str(row.category)),
-                    f"{row.score:.3g}", *chance,
-                )  # fmt: skip
+                    escape(str(row.layer)),
+                    str(row.neuron),
+                    escape(str(row.concept)),
+                    escape(str(row.category)),
+                    f"{row.score:.3g}",
+                    *chance,
+                )
         return table
 
 
 def _controls(controls: pd.DataFrame) -> Table:
     """Set the run beside its negative controls, over all layers."""
-    table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title="\nNegative controls",
-                  title_justify="left")  # fmt: skip
+    table = Table(
+        box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title="\nNegative controls", title_justify="left"
+    )
     table.add_column("control", overflow="fold", ratio=1)
     for title in ("neurons", "above chance", "mammographic", "mean z"):
         table.add_column(title, justify="right")

@@ -104,8 +104,11 @@ class Combined(mcd.CompositeDataset):
     def remarks(self) -> list[str]:
         """Return what the parts remark, each with its name before it, and how much of each is taken."""
         told = [f"{part.called}: {remark}" for part, one in self._assembled() for remark in one.remarks()]
-        return told + [f"{name}: {taken} of {there} images are taken (seed {self.options.seed})"
-                       for name, (taken, there) in self._taken.items() if taken < there]  # fmt: skip
+        return told + [
+            f"{name}: {taken} of {there} images are taken (seed {self.options.seed})"
+            for name, (taken, there) in self._taken.items()
+            if taken < there
+        ]
 
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return what the part that the sample is from finds."""
@@ -146,8 +149,10 @@ class Combined(mcd.CompositeDataset):
     def _chosen(self, part: Part, samples: Sequence[mcd.Sample]) -> set[str]:
         wanted = _count(part, len(samples))
         if wanted > len(samples):
-            raise DataError(f"part '{part.called}' has {len(samples)} images, but its share is {wanted}",
-                            "ask for fewer, or leave share out for all")  # fmt: skip
+            raise DataError(
+                f"part '{part.called}' has {len(samples)} images, but its share is {wanted}",
+                "ask for fewer, or leave share out for all",
+            )
         drawn = sorted((one.id for one in samples), key=lambda own: mcd.digest(str(self.options.seed), own))
         return set(drawn[:wanted])
 

@@ -114,8 +114,10 @@ class CsvTable(Cohort):
         """Return what could not be mapped, and what the table does not tell."""
         told = super().remarks()
         table = self.options.table.name
-        told += [f"{table}, column '{column}': empty in {count} rows (first row {row.number}); there it is unknown"
-                 for column, (row, count) in self._empty.items()]  # fmt: skip
+        told += [
+            f"{table}, column '{column}': empty in {count} rows (first row {row.number}); there it is unknown"
+            for column, (row, count) in self._empty.items()
+        ]
         if self._columns and "patient" not in self._columns:
             told.append(f"{table} has no column of patients: which images are of one woman is not known from it")
         strange = sorted(set(self.options.findings.values()) - FINDINGS)
@@ -150,10 +152,13 @@ class CsvTable(Cohort):
             vendor=self._text(row, "vendor"),
             implant=_state(row, self._columns["implant"]) if "implant" in self._columns else None,
             split=self._text(row, "split"),
-            findings={concept: state for column, concept in self.options.findings.items()
-                      if (state := _state(row, column)) is not None},
+            findings={
+                concept: state
+                for column, concept in self.options.findings.items()
+                if (state := _state(row, column)) is not None
+            },
             labels={column: text for column in row.cells if column and column not in who and (text := row[column])},
-        )  # fmt: skip
+        )
 
     def _text(self, row: Row, field: str) -> str:
         """Return a cell as it is; where who, which side or which split is not told, that is noted."""

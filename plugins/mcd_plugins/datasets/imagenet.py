@@ -46,8 +46,10 @@ class ImageNetSubset(mcd.Dataset):
                 raise DataError(f"{path}, row {number}, column 'label': the label is missing", "write: path label")
             source, own = located(root, written.strip())
             if own in found:
-                raise DataError(f"{path}, row {number}, column 'path': the file is that of row {lines[own]} again",
-                                "keep one of the two")  # fmt: skip
+                raise DataError(
+                    f"{path}, row {number}, column 'path': the file is that of row {lines[own]} again",
+                    "keep one of the two",
+                )
             lines[own] = number
             found[own] = mcd.Sample(own, source=str(source), collection="imagenet-subset", labels={"label": label})
         if not found:

@@ -8,7 +8,10 @@ def mcd_register_datasets() -> list[Component]:
     """Offer the data set."""
     return [
         Component(
-            "dicom", "mcd_plugins.dicom.dataset:DicomFolder", "A folder of DICOM files at full bit depth",
-            requires=("pydicom>=3.0.2",), extra="dicom",
+            "dicom",
+            "mcd_plugins.dicom.dataset:DicomFolder",
+            "A folder of DICOM files at full bit depth",
+            requires=("pydicom>=3.0.2",),
+            extra="dicom",
         )
-    ]  # fmt: skip
+    ]

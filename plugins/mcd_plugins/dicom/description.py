@@ -20,31 +20,66 @@ _VIEWS = frozenset({"CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM", "FB", "SIO",
 _SIDES = frozenset({"L", "R"})
 
 _VIEW_CODES = {  # CID 4014: SNOMED CT, and SNOMED RT as older files have it
-    "399162004": "CC", "R-10242": "CC", "399368009": "MLO", "R-10226": "MLO", "399260004": "ML", "R-10224": "ML",
-    "399352003": "LM", "R-10228": "LM", "399099002": "LMO", "R-10230": "LMO", "399192008": "XCCL", "R-1024A": "XCCL",
-    "399101009": "XCCM", "R-1024B": "XCCM", "399196006": "FB", "R-10244": "FB", "399188001": "SIO", "R-102D0": "SIO",
-    "441555000": "ISO", "R-40AAA": "ISO",
-}  # fmt: skip
+    "399162004": "CC",
+    "R-10242": "CC",
+    "399368009": "MLO",
+    "R-10226": "MLO",
+    "399260004": "ML",
+    "R-10224": "ML",
+    "399352003": "LM",
+    "R-10228": "LM",
+    "399099002": "LMO",
+    "R-10230": "LMO",
+    "399192008": "XCCL",
+    "R-1024A": "XCCL",
+    "399101009": "XCCM",
+    "R-1024B": "XCCM",
+    "399196006": "FB",
+    "R-10244": "FB",
+    "399188001": "SIO",
+    "R-102D0": "SIO",
+    "441555000": "ISO",
+    "R-40AAA": "ISO",
+}
 _SPECIMEN = frozenset({"127457009", "G-8310"})
 _SPECIAL = {  # CID 4015
-    "399163009": "magnification view", "R-102D6": "magnification view",
-    "399055006": "spot compression view", "R-102D7": "spot compression view",
-}  # fmt: skip
+    "399163009": "magnification view",
+    "R-102D6": "magnification view",
+    "399055006": "spot compression view",
+    "R-102D7": "spot compression view",
+}
 _DISPLACED = frozenset({"399209000", "R-102D5"})
 _SCHEMES = frozenset({"SCT", "SRT", "SNM3", "99SDM"})
 
 _FLAVOURS = {
-    "GENERATED_2D": "synthetic 2D", "TOMO_PROJ": "tomosynthesis projection", "VOLUME": "tomosynthesis",
-    "TOMOSYNTHESIS": "tomosynthesis", "TOMO": "tomosynthesis", "SUBTRACTION": "subtraction",
+    "GENERATED_2D": "synthetic 2D",
+    "TOMO_PROJ": "tomosynthesis projection",
+    "VOLUME": "tomosynthesis",
+    "TOMOSYNTHESIS": "tomosynthesis",
+    "TOMO": "tomosynthesis",
+    "SUBTRACTION": "subtraction",
     "POST_CONTRAST": "contrast",
-}  # fmt: skip
+}
 _VENDORS = {
-    "Hologic": r"HOLOGIC|LORAD", "GE": r"GE|GEMS|GENERAL ELECTRIC", "Siemens": r"SIEMENS", "Fujifilm": r"FUJI|FUJIFILM",
-    "Philips": r"PHILIPS", "Sectra": r"SECTRA", "IMS": r"IMS|GIOTTO|INTERNAZIONALE MEDICO SCIENTIFICA",
-    "Planmed": r"PLANMED", "Agfa": r"AGFA", "Carestream": r"CARESTREAM|KODAK", "Konica Minolta": r"KONICA|MINOLTA",
-    "Metaltronica": r"METALTRONICA", "Canon": r"CANON|TOSHIBA", "Samsung": r"SAMSUNG", "Adani": r"ADANI",
-    "United Imaging": r"UNITED IMAGING|UIH", "Lumisys": r"LUMISYS", "Howtek": r"HOWTEK",
-}  # fmt: skip
+    "Hologic": r"HOLOGIC|LORAD",
+    "GE": r"GE|GEMS|GENERAL ELECTRIC",
+    "Siemens": r"SIEMENS",
+    "Fujifilm": r"FUJI|FUJIFILM",
+    "Philips": r"PHILIPS",
+    "Sectra": r"SECTRA",
+    "IMS": r"IMS|GIOTTO|INTERNAZIONALE MEDICO SCIENTIFICA",
+    "Planmed": r"PLANMED",
+    "Agfa": r"AGFA",
+    "Carestream": r"CARESTREAM|KODAK",
+    "Konica Minolta": r"KONICA|MINOLTA",
+    "Metaltronica": r"METALTRONICA",
+    "Canon": r"CANON|TOSHIBA",
+    "Samsung": r"SAMSUNG",
+    "Adani": r"ADANI",
+    "United Imaging": r"UNITED IMAGING|UIH",
+    "Lumisys": r"LUMISYS",
+    "Howtek": r"HOWTEK",
+}
 
 _IN_DESCRIPTION = re.compile(r"(?<![A-Z0-9])([LR])?[ _-]?(XCCL|XCCM|LMO|MLO|CC)(?![A-Z0-9])")
 _SIDE_IN_DESCRIPTION = re.compile(r"(?<![A-Z0-9])(L|LT|LEFT|R|RT|RIGHT)(?![A-Z0-9])")

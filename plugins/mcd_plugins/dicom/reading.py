@@ -79,10 +79,15 @@ def _looked_at(
         needed = layout.frame_bytes * layout.frames
         return mcd.Unreadable(source, f"it is cut short: {size} bytes for {needed} bytes of pixels")
     facts = {
-        "syntax": syntax.name, "rows": str(layout.rows), "columns": str(layout.columns), "frames": str(layout.frames),
-        "bits": str(layout.stored), "photometric": layout.photometric, **_tone(header, layout, options),
+        "syntax": syntax.name,
+        "rows": str(layout.rows),
+        "columns": str(layout.columns),
+        "frames": str(layout.frames),
+        "bits": str(layout.stored),
+        "photometric": layout.photometric,
+        **_tone(header, layout, options),
         **({"special view": kind} if kind else {}),
-    }  # fmt: skip
+    }
     return described(header, replace(sample, facts={**facts, **sample.facts}))
 
 

@@ -7,6 +7,10 @@ from mcd import Component, hookimpl
 def mcd_register_reporters() -> list[Component]:
     """Offer the page."""
     return [
-        Component("html", "mcd_plugins.explorer.reporter:HtmlReporter", "A page to explore one run, or several",
-                  requires=("jinja2",)),
-    ]  # fmt: skip
+        Component(
+            "html",
+            "mcd_plugins.explorer.reporter:HtmlReporter",
+            "A page to explore one run, or several",
+            requires=("jinja2",),
+        ),
+    ]

@@ -121,8 +121,13 @@ def _explanations(dissection: mcd.Dissection, neurons: Neurons) -> Json:
     if not len(table):
         return []
     where = neurons.places(table).tolist()
-    told = zip(where, table["explanation"], rounded(table["held_out"].to_numpy(np.float64)),
-               rounded(table["q"].to_numpy(np.float64), 6), strict=True)  # fmt: skip
+    told = zip(
+        where,
+        table["explanation"],
+        rounded(table["held_out"].to_numpy(np.float64)),
+        rounded(table["q"].to_numpy(np.float64), 6),
+        strict=True,
+    )
     return [list(one) for one in told]
 
 

@@ -126,12 +126,21 @@ class Gallery:
         strongest = mapped.rows[:, : known.shape[1]].T[known.T]
         wanted = [run.image_ids[row] for row in dict.fromkeys(strongest.tolist())]
         try:
-            found = thumbnails(run, wanted, self._thumbnails.size, dataset=dataset, samples=samples,
-                               sight=sight_of(run), at_most=self._room())  # fmt: skip
+            found = thumbnails(
+                run,
+                wanted,
+                self._thumbnails.size,
+                dataset=dataset,
+                samples=samples,
+                sight=sight_of(run),
+                at_most=self._room(),
+            )
         except MCDError as error:
             click.echo(f"note: no maps: {error.message}", err=True)
-            return {"note": "Where in an image it responds is not shown: what the network saw of it could not be made "
-                    "again when this page was made."}  # fmt: skip
+            return {
+                "note": "Where in an image it responds is not shown: what the network saw of it could not be made "
+                "again when this page was made."
+            }
         copies = [found.get(str(one), b"") for one in probe.shown.column()]
         pictures.append([base64.b64encode(one).decode("ascii") for one in copies])
         return {**mapped.maps.content, "pictures": len(pictures) - 1, "sizes": packed(sizes_of(copies)), "note": ""}
@@ -162,8 +171,9 @@ class Gallery:
             if dataset.against_copies:
                 click.echo(f"note: the page holds copies of images, but {dataset.against_copies}", err=True)
             samples = same_samples(probe.dissection, dataset)
-            found = thumbnails(probe.dissection, ids, self._thumbnails.size, dataset=dataset, samples=samples,
-                               at_most=self._room())  # fmt: skip
+            found = thumbnails(
+                probe.dissection, ids, self._thumbnails.size, dataset=dataset, samples=samples, at_most=self._room()
+            )
             probe.found = dataset, samples
         except MCDError as error:  # what it says may name files: it goes to the terminal, not into the page
             click.echo(f"note: no thumbnails: {error.message}", err=True)
@@ -183,8 +193,9 @@ def _copied(dataset: mcd.Dataset, found: int, wanted: int) -> str:
     elif not dataset.images_may_be_copied:
         told.append("This page holds copies of images that may show patients: pass it on only if you may.")
     if found < wanted:
-        told.append(f"{found} of {wanted} images are shown: others cannot be read any more, or the page would be too "
-                    "large.")  # fmt: skip
+        told.append(
+            f"{found} of {wanted} images are shown: others cannot be read any more, or the page would be too large."
+        )
     return " ".join(told)
 
 

@@ -15,8 +15,19 @@ from mcd_plugins.reporters.facts import Facts, said_of, side_by_side
 
 __all__ = ["page"]
 
-_SCRIPTS = ("columns", "elements", "runs", "plots", "maps", "neurons", "neuron", "concepts", "comparison", "pairs",
-            "main")  # fmt: skip
+_SCRIPTS = (
+    "columns",
+    "elements",
+    "runs",
+    "plots",
+    "maps",
+    "neurons",
+    "neuron",
+    "concepts",
+    "comparison",
+    "pairs",
+    "main",
+)
 """Parts of the script, in the order in which they are needed."""
 
 _COLOURS = 6
@@ -36,8 +47,9 @@ def page(facts: Sequence[Facts], content: Mapping[str, Json], pictures: Sequence
     style = _source("style.css")
     parts = "\n".join(_source(f"{name}.js") for name in _SCRIPTS)
     script = f'"use strict";\n(() => {{\n{parts}}})();\n'
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-                                     lstrip_blocks=True)  # fmt: skip
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
     categories = _categories(facts)
     return environment.from_string(_source("page.html.j2")).render(

@@ -72,25 +72,32 @@ class HtmlReporter(mcd.Reporter):
             shown = gallery.add(one, rows) if columns and self.options.images else {}
             if shown:
                 gallery.add_maps(len(runs), one, rows, shown)
-            runs.append({
-                "letter": said.letter, "apart": said.apart, "target": said.target,
-                "judged": said.judged, "rate": said.q, "n": said.images,
-                **neurons_of(one, concepts), "responses": columns or None, "shown": shown or None, "maps": None,
-            })  # fmt: skip
+            runs.append(
+                {
+                    "letter": said.letter,
+                    "apart": said.apart,
+                    "target": said.target,
+                    "judged": said.judged,
+                    "rate": said.q,
+                    "n": said.images,
+                    **neurons_of(one, concepts),
+                    "responses": columns or None,
+                    "shown": shown or None,
+                    "maps": None,
+                }
+            )
         probes, pictures, maps = gallery.content()
         for number, found in maps.items():
             runs[number]["maps"] = found
         content: dict[str, Json] = {
             "runs": list(runs),
-            "concepts": {
-                name: concepts.column(at) for at, name in enumerate(("term", "category", "broad_category"))
-            },
+            "concepts": {name: concepts.column(at) for at, name in enumerate(("term", "category", "broad_category"))},
             "probes": probes,
             "between": [
                 [a, b, list(between(dissections[a], dissections[b]))]
                 for a, b in combinations(range(len(dissections)), 2)
             ],
-        }  # fmt: skip
+        }
         path = folder / _FILE
         write_atomically(path, page(facts, content, pictures).encode())
         return [path]

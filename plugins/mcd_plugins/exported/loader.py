@@ -53,9 +53,14 @@ class ExportLoader(mcd.ModelLoader):
             raise CheckpointError(f"{own.program} cannot be loaded: {reason}", "export it with this torch") from None
         _refuse_training(program, own.program)
         recipe = mcd.Preprocessing(
-            height=height, width=width, channels=channels, resize=own.resize, intensity=own.intensity,
-            mean=own.mean, std=own.std,
-        )  # fmt: skip
+            height=height,
+            width=width,
+            channels=channels,
+            resize=own.resize,
+            intensity=own.intensity,
+            mean=own.mean,
+            std=own.std,
+        )
         return mcd.Target(own.program.stem, module, recipe)
 
 

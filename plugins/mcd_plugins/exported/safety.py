@@ -26,10 +26,41 @@ _TARGETS = re.compile(
 )
 _SYMBOL = re.compile(r"Symbol\('[a-z]+[0-9]+'(, (positive|nonnegative|integer)=True)*\)")
 _FUNCTIONS = {
-    "FloorDiv", "CleanDiv", "CeilDiv", "Mod", "PythonMod", "ModularIndexing", "Max", "Min", "Pow", "Abs", "Mul", "Add",
-    "IntTrueDiv", "FloatTrueDiv", "PowByNatural", "FloatPow", "ToFloat", "TruncToInt", "CeilToInt", "FloorToInt",
-    "Integer", "Rational", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "Not", "evaluate", "False", "True",
-}  # fmt: skip
+    "FloorDiv",
+    "CleanDiv",
+    "CeilDiv",
+    "Mod",
+    "PythonMod",
+    "ModularIndexing",
+    "Max",
+    "Min",
+    "Pow",
+    "Abs",
+    "Mul",
+    "Add",
+    "IntTrueDiv",
+    "FloatTrueDiv",
+    "PowByNatural",
+    "FloatPow",
+    "ToFloat",
+    "TruncToInt",
+    "CeilToInt",
+    "FloorToInt",
+    "Integer",
+    "Rational",
+    "Eq",
+    "Ne",
+    "Lt",
+    "Le",
+    "Gt",
+    "Ge",
+    "And",
+    "Or",
+    "Not",
+    "evaluate",
+    "False",
+    "True",
+}
 _NAME = re.compile(r"[\w.]*")
 _STACK = re.compile(r"[\w.,;@$\[\]()'-]*")
 _WORD = re.compile(r"[A-Za-z_]\w*")

@@ -23,10 +23,12 @@ def mcd_register_dissectors() -> list[Component]:
     return [
         Component("mammo-clip", f"{home}:MammoClip", "Mammo-CLIP B2 or B5 from its released .tar", _NEEDS),
         Component(
-            "mammo-clip-random-heads", f"{home}:RandomHeads",
-            "The paper's dissector of G: towers never aligned, random heads; a control, no labels to trust", _NEEDS,
+            "mammo-clip-random-heads",
+            f"{home}:RandomHeads",
+            "The paper's dissector of G: towers never aligned, random heads; a control, no labels to trust",
+            _NEEDS,
         ),
-    ]  # fmt: skip
+    ]
 
 
 @hookimpl
@@ -34,8 +36,9 @@ def mcd_register_preprocessings() -> list[Component]:
     """Offer the published recipe."""
     return [
         Component(
-            "mammo-clip", "mcd_plugins.mammo_clip.preprocessing:MammoClipPreprocessing",
+            "mammo-clip",
+            "mcd_plugins.mammo_clip.preprocessing:MammoClipPreprocessing",
             "As published: border, 8 bit, breast crop, 1520×912, min–max, one mean and deviation",
             ("opencv-python-headless",),
         )
-    ]  # fmt: skip
+    ]

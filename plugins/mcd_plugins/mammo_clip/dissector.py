@@ -131,6 +131,8 @@ class RandomHeads(_Dissector):
         network = MammoClipNetwork(tower, text, heads, "eos").eval()
         tokenizer = Tokenizer(find_vocabulary(own.tokenizer, own.text), _rows(network))
         self._take(
-            f"ImageNet {own.network.upper()} with random heads (seed {own.seed})", network, tokenizer,
+            f"ImageNet {own.network.upper()} with random heads (seed {own.seed})",
+            network,
+            tokenizer,
             recipe(own.preprocessing),
-        )  # fmt: skip
+        )

@@ -166,8 +166,9 @@ def built_text(state: Mapping[str, torch.Tensor], path: Path) -> nn.Module:
     CheckpointError
         When the tensors are not those of a BERT.
     """
-    own = {name: one for name, one in state.items()
-           if not name.startswith("pooler.") and name != "embeddings.position_ids"}  # fmt: skip
+    own = {
+        name: one for name, one in state.items() if not name.startswith("pooler.") and name != "embeddings.position_ids"
+    }
     try:
         words, hidden = own["embeddings.word_embeddings.weight"].shape
         config = BertConfig(

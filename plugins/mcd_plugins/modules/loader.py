@@ -77,9 +77,14 @@ class ModuleLoader(mcd.ModelLoader):
         if isinstance(made, mcd.Target):
             return self._whole(made)
         recipe = mcd.Preprocessing(
-            height=own.height, width=own.width, channels=own.channels, resize=own.resize, intensity=own.intensity,
-            mean=own.mean, std=own.std,
-        )  # fmt: skip
+            height=own.height,
+            width=own.width,
+            channels=own.channels,
+            resize=own.resize,
+            intensity=own.intensity,
+            mean=own.mean,
+            std=own.std,
+        )
         return mcd.Target(type(module).__name__, module, recipe)
 
     def _made(self, factory: Callable[..., object]) -> object:

@@ -16,7 +16,9 @@ def mcd_register_dissectors() -> list[Component]:
     """Offer the image–text models."""
     return [
         Component(
-            "open-clip", "mcd_plugins.open_clip.dissector:OpenClip", "Any CLIP that open_clip knows, by name or folder",
+            "open-clip",
+            "mcd_plugins.open_clip.dissector:OpenClip",
+            "Any CLIP that open_clip knows, by name or folder",
             _NEEDS,
         )
-    ]  # fmt: skip
+    ]

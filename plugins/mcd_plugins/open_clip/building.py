@@ -25,8 +25,10 @@ __all__ = ["ClipOptions", "built", "context", "quiet", "recipe", "repository", "
 _HUB = "hf-hub:"
 _CONFIG = "open_clip_config.json"
 _RESIZE: dict[str, Literal["letterbox", "squash", "crop"]] = {
-    "shortest": "crop", "longest": "letterbox", "squash": "squash",
-}  # fmt: skip
+    "shortest": "crop",
+    "longest": "letterbox",
+    "squash": "squash",
+}
 
 
 class ClipOptions(mcd.Options):
@@ -103,9 +105,12 @@ def _empty(options: ClipOptions, folder: Path | None) -> nn.Module:
     """Return a network without its weights; nobody asked for the hub, so it is not reached."""
     with unreached():
         network: nn.Module = open_clip.create_model(
-            f"local-dir:{folder}" if folder else options.name, load_weights=False, pretrained_text=False,
-            **_local_text(folder), **_activation(options),
-        )  # fmt: skip
+            f"local-dir:{folder}" if folder else options.name,
+            load_weights=False,
+            pretrained_text=False,
+            **_local_text(folder),
+            **_activation(options),
+        )
     return network
 
 

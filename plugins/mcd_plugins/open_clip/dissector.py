@@ -101,6 +101,7 @@ def _tokenizer(name: str) -> _Tokenizer:
         beside = f" --local-dir {folder}" if folder != name else ""
         raise CheckpointError(
             f"the tokenizer of {folder} is not on this machine: {reason}",
-            f"fetch it: hf download {where} --include 'token*' --include 'vocab*'{beside}" if where
+            f"fetch it: hf download {where} --include 'token*' --include 'vocab*'{beside}"
+            if where
             else "put its files (tokenizer.json, tokenizer_config.json) into the model's folder and give that as name",
-        ) from None  # fmt: skip
+        ) from None

@@ -46,8 +46,9 @@ def fill(network: nn.Module, path: Path, *, prefix: str = "", sure: bool = False
     if not sure:
         _check_activation(network, state, path)
     own, named = network.state_dict(), _converted(network, state)
-    known = {name: one for name, one in named.items()
-             if name in own or not (name in _NUMBERS or "position_ids" in name)}  # fmt: skip
+    known = {
+        name: one for name, one in named.items() if name in own or not (name in _NUMBERS or "position_ids" in name)
+    }
     for name in ("logit_scale", "logit_bias"):  # no part of an embedding; one number, or a vector of one
         if name in own:
             known[name] = known[name].reshape(own[name].shape) if name in known else own[name]

@@ -8,10 +8,13 @@ from mcd_plugins.phantom.captions import FACTORS, values_and_phrases
 __all__ = ["PhantomConcepts"]
 
 _BROAD = {
-    "laterality": "Acquisition and quality", "view": "Acquisition and quality", "scanner": "Acquisition and quality",
-    "view marker": "Acquisition and quality", "density": "Anatomy and composition",
+    "laterality": "Acquisition and quality",
+    "view": "Acquisition and quality",
+    "scanner": "Acquisition and quality",
+    "view marker": "Acquisition and quality",
+    "density": "Anatomy and composition",
     "implant": "Anatomy and composition",
-}  # fmt: skip
+}
 
 
 class PhantomConcepts(mcd.ConceptSource):

@@ -28,10 +28,18 @@ _SHOWN = 3
 
 
 @click.command()
-@click.option("--output", "-o", type=click.Path(path_type=Path), default=Path("mcd-demo"), show_default=True,
-              metavar="DIR", help="Where the runs and their report go.")  # fmt: skip
-@click.option("--patients", type=click.IntRange(min=25), default=50, show_default=True,
-              help="Phantom patients, four views each.")  # fmt: skip
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    default=Path("mcd-demo"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the runs and their report go.",
+)
+@click.option(
+    "--patients", type=click.IntRange(min=25), default=50, show_default=True, help="Phantom patients, four views each."
+)
 @plugin_file_flag
 @click.pass_context
 def demo(ctx: click.Context, output: Path, patients: int) -> None:
@@ -153,8 +161,12 @@ def _drawn(material: Material, folder: Path) -> list[Path]:
     from mcd.figures import categories, coverage, depth, figure_bytes, specialisation
     from mcd.files import write_atomically
 
-    drawn = {"depth": depth(material), "categories": categories(material), "coverage": coverage(material),
-             "specialisation": specialisation(material, _MODELS[2])}  # fmt: skip
+    drawn = {
+        "depth": depth(material),
+        "categories": categories(material),
+        "coverage": coverage(material),
+        "specialisation": specialisation(material, _MODELS[2]),
+    }
     for name, figure in drawn.items():
         write_atomically(folder / f"{name}.png", figure_bytes(figure, "png"))
     return [folder / f"{name}.png" for name in drawn]

@@ -12,9 +12,18 @@ from mcd_plugins.phantom.captions import FACTORS, values_and_phrases
 from mcd_plugins.phantom.network import CALCIFICATIONS, EVERYDAY, FINDINGS, PhantomClipNetwork, PhantomMammoNetwork
 
 __all__ = [
-    "auroc", "calc_auroc", "calcifications", "findings", "general_auroc", "mammo_auroc", "output_auroc", "prompt",
-    "table", "zero_shot_auroc", "zero_shot_by_value",
-]  # fmt: skip
+    "auroc",
+    "calc_auroc",
+    "calcifications",
+    "findings",
+    "general_auroc",
+    "mammo_auroc",
+    "output_auroc",
+    "prompt",
+    "table",
+    "zero_shot_auroc",
+    "zero_shot_by_value",
+]
 
 _CHUNK = 128
 _SUSPICIOUS = ("amorphous", "pleomorphic", "linear")
@@ -123,6 +132,12 @@ def table(scores: Mapping[str, float], what: str) -> str:
     rows: Sequence[str] = [f"| {name} | {score:.3f} |" for name, score in scores.items()]
     values = list(scores.values())
     return "\n".join(
-        [f"| {what} | AUROC |", "|---|---|", *rows, f"| **mean** | **{np.mean(values):.3f}** |",
-         f"| **lowest** | **{min(values):.3f}** |", ""]
-    )  # fmt: skip
+        [
+            f"| {what} | AUROC |",
+            "|---|---|",
+            *rows,
+            f"| **mean** | **{np.mean(values):.3f}** |",
+            f"| **lowest** | **{min(values):.3f}** |",
+            "",
+        ]
+    )

@@ -190,8 +190,9 @@ def _tree(rng: Rng) -> Array:
         ahead = (x + length * np.cos(bearing), y + length * np.sin(bearing))
         cv2.line(image, (round(x), round(y)), (round(ahead[0]), round(ahead[1])), shade, max(1, round(length / 22)))
         if length > 9:
-            tips += [(*ahead, bearing + side * spread + float(rng.normal(0, 0.12)), length * shrink)
-                     for side in (-1, 0, 1)]  # fmt: skip
+            tips += [
+                (*ahead, bearing + side * spread + float(rng.normal(0, 0.12)), length * shrink) for side in (-1, 0, 1)
+            ]
     return image
 
 

@@ -7,10 +7,24 @@ from dataclasses import dataclass
 import numpy as np
 
 __all__ = [
-    "CALCIFICATION_DISTRIBUTIONS", "CALCIFICATION_MORPHOLOGIES", "DENSITIES", "HEIGHT", "LATERALITIES",
-    "MASS_DENSITIES", "MASS_MARGINS", "MASS_SHAPES", "SCANNERS", "VIEWS", "WIDTH", "Calcifications", "Lesions", "Mass",
-    "Patient", "View", "draw_patient",
-]  # fmt: skip
+    "CALCIFICATION_DISTRIBUTIONS",
+    "CALCIFICATION_MORPHOLOGIES",
+    "DENSITIES",
+    "HEIGHT",
+    "LATERALITIES",
+    "MASS_DENSITIES",
+    "MASS_MARGINS",
+    "MASS_SHAPES",
+    "SCANNERS",
+    "VIEWS",
+    "WIDTH",
+    "Calcifications",
+    "Lesions",
+    "Mass",
+    "Patient",
+    "View",
+    "draw_patient",
+]
 
 HEIGHT, WIDTH = 320, 192
 
@@ -113,10 +127,13 @@ class View:
         if lesions.calcifications:
             found.append(f"{lesions.calcifications.morphology} calcifications, {lesions.calcifications.distribution}")
         flags = {
-            "architectural distortion": lesions.distortion, "asymmetry": lesions.asymmetry,
-            "skin thickening": lesions.skin_thickening, "intramammary lymph node": lesions.lymph_node,
-            "biopsy clip": lesions.clip, "implant": self.patient.implant,
-        }  # fmt: skip
+            "architectural distortion": lesions.distortion,
+            "asymmetry": lesions.asymmetry,
+            "skin thickening": lesions.skin_thickening,
+            "intramammary lymph node": lesions.lymph_node,
+            "biopsy clip": lesions.clip,
+            "implant": self.patient.implant,
+        }
         return tuple(found + [name for name, there in flags.items() if there])
 
 

@@ -50,9 +50,14 @@ def as_input(pixels: Pixels) -> torch.Tensor:
 
 
 def _epochs(
-    model: nn.Module, images: int, epochs: int, rate: float, rng: np.random.Generator,
-    step: Callable[[NDArray[np.int64]], torch.Tensor], measure: Callable[[], dict[str, float]],
-) -> None:  # fmt: skip
+    model: nn.Module,
+    images: int,
+    epochs: int,
+    rate: float,
+    rng: np.random.Generator,
+    step: Callable[[NDArray[np.int64]], torch.Tensor],
+    measure: Callable[[], dict[str, float]],
+) -> None:
     """Run the training loop: AdamW, one cycle, batches in random order; tell what is learnt after each pass.
 
     The model is left in eval mode.
@@ -182,9 +187,14 @@ def train_calc(
     model.to(memory_format=torch.channels_last)
     says = _says(model, pixels, evaluation.calcifications(codes))
     _epochs(
-        model, len(pixels), epochs, 3e-3, rng, lambda rows: says(rows)[1],
+        model,
+        len(pixels),
+        epochs,
+        3e-3,
+        rng,
+        lambda rows: says(rows)[1],
         lambda: evaluation.calc_auroc(model, *held_out),
-    )  # fmt: skip
+    )
     return model
 
 

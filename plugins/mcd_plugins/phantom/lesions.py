@@ -9,9 +9,15 @@ from mcd_plugins.phantom.canvas import Anatomy, Array, grid, noise, smoothstep
 from mcd_plugins.phantom.factors import HEIGHT, WIDTH, Calcifications, Mass
 
 __all__ = [
-    "Region", "draw_asymmetry", "draw_calcifications", "draw_clip", "draw_distortion", "draw_lymph_node",
-    "draw_mass", "draw_skin_thickening",
-]  # fmt: skip
+    "Region",
+    "draw_asymmetry",
+    "draw_calcifications",
+    "draw_clip",
+    "draw_distortion",
+    "draw_lymph_node",
+    "draw_mass",
+    "draw_skin_thickening",
+]
 
 Region = NDArray[np.bool_]
 """Pixels a lesion covers."""
@@ -165,14 +171,21 @@ def _positions(anatomy: Anatomy, distribution: str, count: int, rng: np.random.G
         bearing = float(rng.uniform(0, np.pi))
         t = np.linspace(-34, 34, count) + rng.normal(0, 1.5, count)
         side = rng.normal(0, 1.3, count)
-        spots_at = np.stack([row + t * np.sin(bearing) + side * np.cos(bearing),
-                             column + t * np.cos(bearing) - side * np.sin(bearing)], axis=1)  # fmt: skip
+        spots_at = np.stack(
+            [row + t * np.sin(bearing) + side * np.cos(bearing), column + t * np.cos(bearing) - side * np.sin(bearing)],
+            axis=1,
+        )
     elif distribution == "segmental":  # a wedge that points at the nipple
         bearing = float(np.arctan2(anatomy.centre_row - row, anatomy.depth - column))
         t = 62 * np.sqrt(rng.random(count))
         spread = rng.uniform(-0.42, 0.42, count)
-        spots_at = np.stack([anatomy.centre_row - (12 + t) * np.sin(bearing + spread),
-                             anatomy.depth - 12 - t * np.cos(bearing + spread)], axis=1)  # fmt: skip
+        spots_at = np.stack(
+            [
+                anatomy.centre_row - (12 + t) * np.sin(bearing + spread),
+                anatomy.depth - 12 - t * np.cos(bearing + spread),
+            ],
+            axis=1,
+        )
     else:
         spots_at = rng.normal((row, column), 7.0 if distribution == "grouped" else 24.0, size=(count, 2))
     kept = []

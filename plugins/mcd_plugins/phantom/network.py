@@ -11,30 +11,58 @@ from mcd_plugins.phantom.factors import CALCIFICATION_DISTRIBUTIONS, CALCIFICATI
 from mcd_plugins.phantom.tokenizer import BUCKETS, tokenize
 
 __all__ = [
-    "CALCIFICATIONS", "EVERYDAY", "FINDINGS", "MEAN", "STD", "ImageTower", "PhantomClipNetwork", "PhantomMammoNetwork",
+    "CALCIFICATIONS",
+    "EVERYDAY",
+    "FINDINGS",
+    "MEAN",
+    "STD",
+    "ImageTower",
+    "PhantomClipNetwork",
+    "PhantomMammoNetwork",
     "TextTower",
-]  # fmt: skip
+]
 
 MEAN, STD = 0.21, 0.23
 """Of the pixels of 1,000 phantoms in 0…1, rounded."""
 
 FINDINGS = (
-    "mass", "spiculated mass", "calcifications", "suspicious calcifications", "architectural distortion", "asymmetry",
-    "skin thickening", "lymph node", "implant", "biopsy clip", "dense breast",
-)  # fmt: skip
+    "mass",
+    "spiculated mass",
+    "calcifications",
+    "suspicious calcifications",
+    "architectural distortion",
+    "asymmetry",
+    "skin thickening",
+    "lymph node",
+    "implant",
+    "biopsy clip",
+    "dense breast",
+)
 """Outputs of phantom-mammo, in order."""
 
 CALCIFICATIONS = (
-    "calcifications", "benign calcifications", "suspicious calcifications",
+    "calcifications",
+    "benign calcifications",
+    "suspicious calcifications",
     *(f"{morphology} morphology" for morphology in CALCIFICATION_MORPHOLOGIES),
     *(f"{distribution} distribution" for distribution in CALCIFICATION_DISTRIBUTIONS),
-)  # fmt: skip
+)
 """Outputs of phantom-calc, in order."""
 
 EVERYDAY = (
-    "stripes", "checkerboard", "discs", "triangles", "stars", "letters", "wood", "clouds", "bricks", "maze", "horizon",
+    "stripes",
+    "checkerboard",
+    "discs",
+    "triangles",
+    "stars",
+    "letters",
+    "wood",
+    "clouds",
+    "bricks",
+    "maze",
+    "horizon",
     "tree",
-)  # fmt: skip
+)
 """Outputs of phantom-general, in order."""
 
 

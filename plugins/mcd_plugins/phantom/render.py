@@ -18,7 +18,7 @@ from mcd_plugins.phantom.lesions import (
     draw_lymph_node,
     draw_mass,
     draw_skin_thickening,
-)  # fmt: skip
+)
 
 __all__ = ["Boxes", "outline", "render"]
 

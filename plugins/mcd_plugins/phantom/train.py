@@ -34,7 +34,7 @@ from mcd_plugins.phantom.learning import (
     train_clip,
     train_general,
     train_mammo,
-)  # fmt: skip
+)
 from mcd_plugins.phantom.network import PhantomMammoNetwork
 from mcd_plugins.phantom.render import render
 from mcd_plugins.phantom.shipped import loaded
@@ -125,9 +125,11 @@ class _Script:
     def make(self, name: str, output: Path) -> None:
         """Train a network; write its weights and what was measured of them, rounded as they are stored."""
         made: dict[str, Callable[[], tuple[nn.Module, Callable[[], Areas]]]] = {
-            "phantom_clip": self.phantom_clip, "phantom_mammo": self.phantom_mammo,
-            "phantom_general": self.phantom_general, "phantom_calc": self.phantom_calc,
-        }  # fmt: skip
+            "phantom_clip": self.phantom_clip,
+            "phantom_mammo": self.phantom_mammo,
+            "phantom_general": self.phantom_general,
+            "phantom_calc": self.phantom_calc,
+        }
         model, measure = made[name]()
         state = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
         if name in _HALF:
@@ -136,9 +138,15 @@ class _Script:
         path = output / f"{name}.safetensors"
         save_file(state, path)
         Measured(
-            patients=self.patients, held_out=self.held_out, epochs=self.epochs[name], seed=self.seed,
-            minutes=self._minutes, threads=torch.get_num_threads(), size=path.stat().st_size, auroc=measure(),
-        ).save(path.with_suffix(".json"))  # fmt: skip
+            patients=self.patients,
+            held_out=self.held_out,
+            epochs=self.epochs[name],
+            seed=self.seed,
+            minutes=self._minutes,
+            threads=torch.get_num_threads(),
+            size=path.stat().st_size,
+            auroc=measure(),
+        ).save(path.with_suffix(".json"))
 
 
 def _present(areas: Mapping[str, float]) -> Areas:
@@ -156,9 +164,16 @@ def _present(areas: Mapping[str, float]) -> Areas:
 @click.option("--calc-epochs", default=4, show_default=True, help="Passes for phantom-calc.")
 @click.option("--seed", default=0, show_default=True)
 def main(
-    what: str, output: Path, patients: int, held_out: int, epochs: int, mammo_epochs: int, general_epochs: int,
-    calc_epochs: int, seed: int,
-) -> None:  # fmt: skip
+    what: str,
+    output: Path,
+    patients: int,
+    held_out: int,
+    epochs: int,
+    mammo_epochs: int,
+    general_epochs: int,
+    calc_epochs: int,
+    seed: int,
+) -> None:
     """Train one network of the phantom plugin, or all; write weights, measurements and model card.
 
     Of a network that is not trained the card says what was measured of the shipped one.

@@ -87,14 +87,26 @@ def right_labels(
     return judge_labels(
         first[["layer", "neuron", "concept", "category", "broad_category"]],
         np.concatenate([np.zeros((len(truth), 0)), *activations], axis=1),
-        truth, dissection.patients, level=level, best=best, draws=draws, seed=seed,
-    )  # fmt: skip
+        truth,
+        dissection.patients,
+        level=level,
+        best=best,
+        draws=draws,
+        seed=seed,
+    )
 
 
 def judge_labels(
-    labels: pd.DataFrame, activations: Values, truth: pd.DataFrame, patients: Sequence[str], *,
-    level: float = 0.05, best: int = 3, draws: int = 999, seed: int = 0,
-) -> RightLabels:  # fmt: skip
+    labels: pd.DataFrame,
+    activations: Values,
+    truth: pd.DataFrame,
+    patients: Sequence[str],
+    *,
+    level: float = 0.05,
+    best: int = 3,
+    draws: int = 999,
+    seed: int = 0,
+) -> RightLabels:
     """Judge labels by the truth.
 
     A neuron's label is right when the neuron really responds to the concept, and to few others more. That is:

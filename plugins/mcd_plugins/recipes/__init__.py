@@ -8,8 +8,9 @@ def mcd_register_preprocessings() -> list[Component]:
     """Offer the recipes."""
     return [
         Component(
-            "dicom-standard", "mcd_plugins.recipes.standard:DicomStandard",
+            "dicom-standard",
+            "mcd_plugins.recipes.standard:DicomStandard",
             "As displayed, at full bit depth: breast crop, what lies outside made black, one laterality if asked for",
             ("opencv-python-headless",),
         )
-    ]  # fmt: skip
+    ]

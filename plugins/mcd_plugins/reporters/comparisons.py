@@ -136,14 +136,22 @@ def _layers(runs: Sequence[_Run], found: comparison.Comparison | None, settings:
     return Table(
         "layers",
         "Layers",
-        ("layer", "run", "neurons", "above chance" if judged else "labelled", "share",
-         *(("mammographic",) if judged else ()), "most frequent concepts"),
+        (
+            "layer",
+            "run",
+            "neurons",
+            "above chance" if judged else "labelled",
+            "share",
+            *(("mammographic",) if judged else ()),
+            "most frequent concepts",
+        ),
         rows,
         words=("layer", "run", "most frequent concepts"),
         wide="most frequent concepts",
-        note="Share: of all neurons of the layer" + (", with its 95 % interval." if intervals else ".")
+        note="Share: of all neurons of the layer"
+        + (", with its 95 % interval." if intervals else ".")
         + (" Mammographic: share of the labels above chance." if judged else ""),
-    )  # fmt: skip
+    )
 
 
 _Row = Mapping[Hashable, object]
@@ -184,10 +192,13 @@ def _categories(runs: Sequence[_Run], sizes: Mapping[str, int]) -> Table:
     counts = [run.first["broad_category"].value_counts() for run in runs]
     names = [*sizes, *sorted({name for one in counts for name in one.index} - set(sizes))]
     rows = [
-        [name, *([share(sizes.get(name, 0), sum(sizes.values()))] if sizes else []),
-         *(f"{one.get(name, 0)} ({share(int(one.get(name, 0)), int(one.sum()))})" for one in counts)]
+        [
+            name,
+            *([share(sizes.get(name, 0), sum(sizes.values()))] if sizes else []),
+            *(f"{one.get(name, 0)} ({share(int(one.get(name, 0)), int(one.sum()))})" for one in counts),
+        ]
         for name in names
-    ]  # fmt: skip
+    ]
     return Table(
         "categories",
         "Broad categories",
@@ -212,10 +223,14 @@ def _differences(runs: Sequence[_Run], found: comparison.Comparison) -> list[Tab
             values = [times * float(one[side]) for side in ("reference", "other")]
             low, high = (times * float(one[f"difference_{side}"]) for side in ("low", "high"))
             around = "" if pd.isna(low) else f" ({_signed(low, form)} to {_signed(high, form)})"
-            rows.append([
-                str(one["name"]), run.facts.letter, *(f"{value:{form}}" for value in values),
-                f"{_signed(values[1] - values[0], form)}{around}",
-            ])  # fmt: skip
+            rows.append(
+                [
+                    str(one["name"]),
+                    run.facts.letter,
+                    *(f"{value:{form}}" for value in values),
+                    f"{_signed(values[1] - values[0], form)}{around}",
+                ]
+            )
     return [
         Table(
             "differences",
@@ -232,11 +247,17 @@ def _differences(runs: Sequence[_Run], found: comparison.Comparison) -> list[Tab
 def _agreements(runs: Sequence[_Run], found: comparison.Comparison) -> list[Table]:
     letters = {run.name: run.facts.letter for run in runs}
     rows = [
-        [f"{letters[one.a]} and {letters[one.b]}", str(row["layer"]), str(row["neurons"]), f"{row['same']:.0%}",
-         f"{row['overlap']:.0%}", f"{row['correlation']:.2f}"]
+        [
+            f"{letters[one.a]} and {letters[one.b]}",
+            str(row["layer"]),
+            str(row["neurons"]),
+            f"{row['same']:.0%}",
+            f"{row['overlap']:.0%}",
+            f"{row['correlation']:.2f}",
+        ]
         for one in found.agreements
         for row in one.agreement.by("layer").to_dict("records")
-    ]  # fmt: skip
+    ]
     if not rows:
         return []
     top = found.agreements[0].agreement.top

@@ -15,8 +15,19 @@ from mcd.comparison import FEW_IMAGES
 from mcd.errors import StoreError, UsageError
 from mcd_plugins.reporters.controls import Controls, controls_of
 
-__all__ = ["ABOVE", "Facts", "LayerRow", "between", "counted", "facts_of", "first_labels", "letters_of", "said_of",
-           "side_by_side", "told_apart"]  # fmt: skip
+__all__ = [
+    "ABOVE",
+    "Facts",
+    "LayerRow",
+    "between",
+    "counted",
+    "facts_of",
+    "first_labels",
+    "letters_of",
+    "said_of",
+    "side_by_side",
+    "told_apart",
+]
 
 ABOVE = tuple(one for one in VERDICTS if one != "chance")
 """Verdicts of neurons whose first concept stands above chance."""
@@ -135,15 +146,19 @@ def said_of(facts: Sequence[Facts], said: Sequence[Sequence[str]]) -> list[tuple
 
 def told_apart(facts: Sequence[Facts]) -> list[Facts]:
     """Return runs that say in what they differ from each other, besides their targets."""
-    varying = [name for name, _ in facts[0].told
-               if name not in _SHOWN and len({dict(one.told)[name] for one in facts}) > 1]  # fmt: skip
+    varying = [
+        name for name, _ in facts[0].told if name not in _SHOWN and len({dict(one.told)[name] for one in facts}) > 1
+    ]
     plain = len({one.scorer for one in facts}) == len({dict(one.told)["Scorer"] for one in facts})  # settings are long
     return [
-        replace(one, apart=", ".join(
-            one.scorer if name == "Scorer" and plain else _short(name, dict(one.told)[name]) for name in varying
-        ))
+        replace(
+            one,
+            apart=", ".join(
+                one.scorer if name == "Scorer" and plain else _short(name, dict(one.told)[name]) for name in varying
+            ),
+        )
         for one in facts
-    ]  # fmt: skip
+    ]
 
 
 _SHOWN = ("Target", "Top images (k)", "Null")
@@ -196,8 +211,11 @@ def _probe_set(study: Mapping[str, Json]) -> str:
     chosen = _at(study, "dataset")
     parts = _at(chosen, "options").get("parts")
     named = _plugin(dict(chosen)) + (f" of {', '.join(map(_plugin, parts))}" if isinstance(parts, list) else "")
-    told = [f"at most {study[name]} {what}" for name, what in (("limit", "images"), ("per_patient", "a patient"))
-            if study.get(name)]  # fmt: skip
+    told = [
+        f"at most {study[name]} {what}"
+        for name, what in (("limit", "images"), ("per_patient", "a patient"))
+        if study.get(name)
+    ]
     if study.get("where"):  # with identifiers kept, a condition may name patients
         told.append("chosen by a condition" if study.get("keep_identifiers") else f"where {study['where']}")
     return ", ".join([named, *told])
@@ -224,15 +242,21 @@ def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) ->
     manifest = dissection.manifest
     found = []
     if manifest.images < FEW_IMAGES:
-        found.append(f"Only {manifest.images} images: the smallest detectable effect is large, and a concept that no "
-                     "neuron carries may only have had too few images.")  # fmt: skip
+        found.append(
+            f"Only {manifest.images} images: the smallest detectable effect is large, and a concept that no "
+            "neuron carries may only have had too few images."
+        )
     exchanged = {one.exchangeable for one in manifest.summary if one.exchangeable}
     if exchanged == {"image"} or (patients is None and "patient" not in exchanged):
-        found.append("Patients are not known, or were not used: images of one woman count as if they were independent, "
-                     "so z is too high and q too low where there are several.")  # fmt: skip
+        found.append(
+            "Patients are not known, or were not used: images of one woman count as if they were independent, "
+            "so z is too high and q too low where there are several."
+        )
     if not judged:
-        found.append("Significance was left out of this run: some concept always fits a neuron best, and nothing here "
-                     "tells labels from chance.")  # fmt: skip
+        found.append(
+            "Significance was left out of this run: some concept always fits a neuron best, and nothing here "
+            "tells labels from chance."
+        )
     open_ = [one.layer for one in manifest.summary if one.settled is False]
     if open_:
         found.append(f"More draws could still change which neurons are above chance in: {', '.join(open_)}.")
@@ -243,7 +267,7 @@ def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) ->
         "Layers differ in width: read shares with the counts beside them.",
         "A label says what the dissector sees in the images that a neuron prefers, not that the neuron needs it, or "
         "that the dissector is right.",
-    ]  # fmt: skip
+    ]
     return found
 
 
@@ -286,13 +310,16 @@ def _layers(dissection: mcd.Dissection, judged: bool) -> list[LayerRow]:
 
 
 _COMPARED = (
-    ("probe set", "They saw different images: shares may differ for that alone, and neither neurons nor z can be "
-     "compared one by one."),
+    (
+        "probe set",
+        "They saw different images: shares may differ for that alone, and neither neurons nor z can be "
+        "compared one by one.",
+    ),
     ("concepts", "Their vocabularies differ: a concept that only one of them has cannot be found by the other."),
     ("prompts", "They put the same concepts to the dissector in other words: differences may be those of the wording."),
     ("dissector", "Their dissectors differ: labels show what each dissector sees, and differences may be theirs."),
     ("scorer", "Their scorers or scorer settings differ: scores are on different scales; compare z, q and shares."),
-)  # fmt: skip
+)
 
 
 def between(a: mcd.Dissection, b: mcd.Dissection) -> list[str]:

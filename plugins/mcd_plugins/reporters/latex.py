@@ -33,13 +33,33 @@ class LatexReporter(SummaryReporter):
 
 
 _ESCAPES = {
-    "\\": "\\textbackslash{}", "{": "\\{", "}": "\\}", "$": "\\$", "&": "\\&", "#": "\\#", "_": "\\_", "%": "\\%",
-    "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}",
-    "|": "\\textbar{}", '"': "\\textquotedbl{}", "`": "\\textasciigrave{}", "'": "\\textquotesingle{}",
-    "[": "{[}", "]": "{]}", "*": "{*}",  # after the end of a row these would be its options
-    "–": "--", "…": "\\ldots{}", "·": "\\textperiodcentered{}", "×": "$\\times$", "≤": "$\\leq$", "≥": "$\\geq$",
+    "\\": "\\textbackslash{}",
+    "{": "\\{",
+    "}": "\\}",
+    "$": "\\$",
+    "&": "\\&",
+    "#": "\\#",
+    "_": "\\_",
+    "%": "\\%",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+    "|": "\\textbar{}",
+    '"': "\\textquotedbl{}",
+    "`": "\\textasciigrave{}",
+    "'": "\\textquotesingle{}",
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",  # after the end of a row these would be its options
+    "–": "--",
+    "…": "\\ldots{}",
+    "·": "\\textperiodcentered{}",
+    "×": "$\\times$",
+    "≤": "$\\leq$",
+    "≥": "$\\geq$",
     "−": "$-$",
-}  # fmt: skip
+}
 _PAIRS = ("-", ",", "!", "?")
 """Characters that change when a second, or another one, follows: they are kept apart."""
 
@@ -47,15 +67,26 @@ _PAIRS = ("-", ",", "!", "?")
 def escaped(text: str) -> str:
     """Return LaTeX that sets a text as it is, on one line: no command, no comment, no ligature that changes it."""
     plain = one_line(text)
-    apart = [one + "{}" if one in _PAIRS and after in ("-", ",", "`") else _ESCAPES.get(one, one)
-             for one, after in zip(plain, [*plain[1:], ""], strict=False)]  # fmt: skip
+    apart = [
+        one + "{}" if one in _PAIRS and after in ("-", ",", "`") else _ESCAPES.get(one, one)
+        for one, after in zip(plain, [*plain[1:], ""], strict=False)
+    ]
     return "".join(apart)
 
 
 def _basis(summary: Summary) -> str:
     """Return what a caption must say: what went in, so that a table read alone is not misread."""
-    wanted = ("Target", "Dissector", "Probe set", "Images (n)", "Patients", "Scorer", "Top images (k)", "Null",
-              "False discovery rate (q)")  # fmt: skip
+    wanted = (
+        "Target",
+        "Dissector",
+        "Probe set",
+        "Images (n)",
+        "Patients",
+        "Scorer",
+        "Top images (k)",
+        "Null",
+        "False discovery rate (q)",
+    )
     told = [
         (name, [value.partition(" (")[0] if name == "Scorer" else value for value in values])  # settings are long
         for name, values in summary.told

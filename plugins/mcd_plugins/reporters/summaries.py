@@ -14,8 +14,18 @@ from mcd_plugins.reporters.controls import Controls
 from mcd_plugins.reporters.facts import Facts, counted, facts_of, first_labels
 from mcd_plugins.reporters.vocabulary import vocabulary_of
 
-__all__ = ["Settings", "Summary", "Table", "broad_sizes", "clearest_table", "controls_table", "frequent", "share",
-           "summarised", "versions_of"]  # fmt: skip
+__all__ = [
+    "Settings",
+    "Summary",
+    "Table",
+    "broad_sizes",
+    "clearest_table",
+    "controls_table",
+    "frequent",
+    "share",
+    "summarised",
+    "versions_of",
+]
 
 
 @dataclass(frozen=True)
@@ -141,16 +151,23 @@ def _finding(facts: Facts) -> str:
 
 def _layers(facts: Facts, first: pd.DataFrame, settings: Settings) -> Table:
     named = "above chance" if facts.judged else "labelled"
-    wanted = [(one.name, one.neurons, one.named, one.foreign, first[first["layer"] == one.name])
-              for one in facts.layers]  # fmt: skip
+    wanted = [
+        (one.name, one.neurons, one.named, one.foreign, first[first["layer"] == one.name]) for one in facts.layers
+    ]
     if len(facts.layers) > 1:
         foreign = sum(one.foreign for one in facts.layers)
         wanted.append(("all layers", facts.neurons, facts.named, foreign, first))
     rows = [
-        [name, str(neurons), str(some), share(some, neurons), *([share(some - foreign, some)] if facts.judged else []),
-         frequent(labels["concept"], settings.concepts)]
+        [
+            name,
+            str(neurons),
+            str(some),
+            share(some, neurons),
+            *([share(some - foreign, some)] if facts.judged else []),
+            frequent(labels["concept"], settings.concepts),
+        ]
         for name, neurons, some, foreign, labels in wanted
-    ]  # fmt: skip
+    ]
     return Table(
         "layers",
         "Layers",
@@ -168,10 +185,14 @@ def _categories(facts: Facts, first: pd.DataFrame, sizes: Mapping[str, int]) -> 
     names = [*sizes, *sorted(set(counts.index) - set(sizes))]
     known = bool(sizes)
     rows = [
-        [name, str(counts.get(name, 0)), share(int(counts.get(name, 0)), len(first)),
-         *((str(sizes.get(name, 0)), share(sizes.get(name, 0), sum(sizes.values()))) if known else ())]
+        [
+            name,
+            str(counts.get(name, 0)),
+            share(int(counts.get(name, 0)), len(first)),
+            *((str(sizes.get(name, 0)), share(sizes.get(name, 0), sum(sizes.values()))) if known else ()),
+        ]
         for name in names
-    ]  # fmt: skip
+    ]
     labels = "labels above chance" if facts.judged else "first labels"
     return Table(
         "categories",
@@ -194,11 +215,19 @@ def controls_table(runs: Mapping[str, Controls | None]) -> Table | None:
         What each run is called, and its controls; one run is called nothing.
     """
     rows = [
-        [*([name] if len(runs) > 1 else []), one.name, str(one.neurons), str(one.above), share(one.above, one.neurons),
-         share(one.mammographic, one.above), "–" if math.isnan(one.mean_z) else f"{one.mean_z:.2f}"]
-        for name, controls in runs.items() if controls
+        [
+            *([name] if len(runs) > 1 else []),
+            one.name,
+            str(one.neurons),
+            str(one.above),
+            share(one.above, one.neurons),
+            share(one.mammographic, one.above),
+            "–" if math.isnan(one.mean_z) else f"{one.mean_z:.2f}",
+        ]
+        for name, controls in runs.items()
+        if controls
         for one in controls.total
-    ]  # fmt: skip
+    ]
     run = ("run",) if len(runs) > 1 else ()
     return (
         Table(
@@ -232,8 +261,17 @@ def clearest_table(runs: Mapping[str, tuple[Facts, pd.DataFrame]], count: int) -
             own = first[first["layer"] == layer.name].sort_values(by, ascending=False, kind="stable").head(count)
             for one in own.to_dict("records"):
                 chance = [f"{one['z']:.1f}", f"{one['q']:.2g}"] if facts.judged else ["", ""] if judged else []
-                rows.append([*([name] if len(runs) > 1 else []), layer.name, str(one["neuron"]), str(one["concept"]),
-                             str(one["category"]), f"{one['score']:.3g}", *chance])  # fmt: skip
+                rows.append(
+                    [
+                        *([name] if len(runs) > 1 else []),
+                        layer.name,
+                        str(one["neuron"]),
+                        str(one["concept"]),
+                        str(one["category"]),
+                        f"{one['score']:.3g}",
+                        *chance,
+                    ]
+                )
     run = ("run",) if len(runs) > 1 else ()
     return Table(
         "neurons",
@@ -244,7 +282,7 @@ def clearest_table(runs: Mapping[str, tuple[Facts, pd.DataFrame]], count: int) -
         wide="concept",
         note=f"At most {count} of each layer, highest {'z' if judged else 'score'} first. They are the clearest, not "
         "typical ones. Scores may be compared within a layer only.",
-    )  # fmt: skip
+    )
 
 
 def versions_of(dissections: Sequence[mcd.Dissection], facts: Sequence[Facts]) -> list[str]:

@@ -24,8 +24,14 @@ def mcd_register_scorers() -> list[Component]:
         Component("contrastive", f"{here}.contrastive:Contrastive", "Top images less look-alikes that do not respond"),
         Component("sparse", f"{here}.sparse:Sparse", "A weighted sum of few concepts, tried on other patients"),
         Component("logical", f"{here}.logical:Logical", "AND, OR and NOT of concepts, tried on other patients"),
-        Component("partial-correlation", f"{here}.partial_correlation:PartialCorrelation",
-                  "Correlation beyond view, side, scanner, implant and density"),
-        Component("adaptive-cosine", f"{here}.adaptive_cosine:AdaptiveCosine",
-                  "Cosine less that of all concepts, over as many images as respond strongly"),
-    ]  # fmt: skip
+        Component(
+            "partial-correlation",
+            f"{here}.partial_correlation:PartialCorrelation",
+            "Correlation beyond view, side, scanner, implant and density",
+        ),
+        Component(
+            "adaptive-cosine",
+            f"{here}.adaptive_cosine:AdaptiveCosine",
+            "Cosine less that of all concepts, over as many images as respond strongly",
+        ),
+    ]

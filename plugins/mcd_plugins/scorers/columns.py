@@ -22,9 +22,11 @@ def _as_they_are(rows: torch.Tensor) -> torch.Tensor:
 
 
 def products(
-    left: torch.Tensor, right: torch.Tensor, of_left: Callable[[torch.Tensor], torch.Tensor] = _as_they_are,
+    left: torch.Tensor,
+    right: torch.Tensor,
+    of_left: Callable[[torch.Tensor], torch.Tensor] = _as_they_are,
     of_right: Callable[[torch.Tensor], torch.Tensor] = _as_they_are,
-) -> torch.Tensor:  # fmt: skip
+) -> torch.Tensor:
     """Return the scalar products of columns, ``(left columns, right columns)`` float32, of any number of rows.
 
     Parameters

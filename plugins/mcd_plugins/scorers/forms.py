@@ -187,9 +187,14 @@ class _Beams:
         self.best: list[tuple[float, Form]] = [(0.0, Form((0,)))] * neurons
 
     def renew(
-        self, true: torch.Tensor, values: torch.Tensor, parent: torch.Tensor, operator: torch.Tensor,
-        concept: torch.Tensor, beam: int,
-    ) -> None:  # fmt: skip
+        self,
+        true: torch.Tensor,
+        values: torch.Tensor,
+        parent: torch.Tensor,
+        operator: torch.Tensor,
+        concept: torch.Tensor,
+        beam: int,
+    ) -> None:
         """Take the first of the candidates ``(neurons, candidates)`` that are true on other images than all before."""
         kept = torch.zeros(len(true), beam, dtype=torch.int64)
         packed = np.packbits(true.numpy(), axis=2)

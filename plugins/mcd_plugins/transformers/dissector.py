@@ -88,15 +88,12 @@ class TransformersClip(mcd.Dissector):
     def too_long(self, texts: Sequence[str]) -> list[str]:
         """Return the texts that do not fit into the context."""
         with quiet():
-            return [text for text in texts
-                    if len(self._tokenizer(text)["input_ids"]) > self._context]  # fmt: skip
+            return [text for text in texts if len(self._tokenizer(text)["input_ids"]) > self._context]
 
     def fingerprint(self) -> str:
         """Return a digest of how texts are read; the engine adds the weights."""
         probe = self._tokenizer("a probe: MASS, mass, microcalcifications 0.5 mm")["input_ids"]
-        return mcd.digest(
-            "transformers-clip", transformers.__version__, self._padding, str(self._context), str(probe)
-        )  # fmt: skip
+        return mcd.digest("transformers-clip", transformers.__version__, self._padding, str(self._context), str(probe))
 
 
 def _tensor(output: object) -> torch.Tensor:

@@ -36,9 +36,14 @@ _INDEX = "relative_position_index"
 def _preprocessing() -> mcd.Preprocessing:
     """Return the released image processor's steps: a square padded with black, bicubic, the grey channel repeated."""
     return mcd.Preprocessing(
-        height=224, width=224, resize="letterbox", interpolation="bicubic", channels=3,
-        mean=(0.5862785803043838,), std=(0.27950088968644304,),
-    )  # fmt: skip
+        height=224,
+        width=224,
+        resize="letterbox",
+        interpolation="bicubic",
+        channels=3,
+        mean=(0.5862785803043838,),
+        std=(0.27950088968644304,),
+    )
 
 
 class _Texts(nn.Module):

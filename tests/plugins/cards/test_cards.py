@@ -84,8 +84,17 @@ def test_nothing_that_readers_get_names_neurons_images_or_verdicts(phantom: mcd.
     page, sheet = without_images(written.page), (written.folder / "cards" / "answers.csv").read_text()
     assert {path.name for path in (written.folder / "cards").iterdir()} == {"cards.html", "answers.csv"}
     for text in (page, sheet):
-        for word in ("stages", "phantom-mammo", "phantom-clip", "polysemantic", "above chance", "control", "drawn",
-                     *phantom.image_ids, *(one["patient"] for one in phantom.probe_map)):  # fmt: skip
+        for word in (
+            "stages",
+            "phantom-mammo",
+            "phantom-clip",
+            "polysemantic",
+            "above chance",
+            "control",
+            "drawn",
+            *phantom.image_ids,
+            *(one["patient"] for one in phantom.probe_map),
+        ):
             assert word not in text
     before = shown_before_choices(page, written.key.name)
     assert not any(card.label in before for card in written.key.cards)
@@ -189,9 +198,12 @@ def test_what_a_run_cannot_give_is_said(
 
 
 def test_images_that_may_show_patients_are_copied_only_on_request(
-    tmp_path: Path, hostile: mcd.Dissection, phantom: mcd.Dissection, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    hostile: mcd.Dissection,
+    phantom: mcd.Dissection,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     with pytest.raises(UsageError, match="may show patients"):
         cards_of(hostile, tmp_path)
     assert not list(tmp_path.iterdir())

@@ -57,9 +57,18 @@ def test_two_readers_are_compared_and_all_of_it_fits_80_columns(mcd_command: Run
     done = mcd_command("cards", "score", study.folder / "cards-key" / "key.json", anna, ben)
     assert done.code == 0, done.err
     assert max(map(len, done.out.splitlines())) <= 80
-    for said in ("20 cards, 5 choices each; guessing is right in 20%", "12 of 15", "10 of 15", "mean of readers",
-                 "Cohen's kappa", "Images (n): 100", "Patients: 25", "Top images (k): 100", "exact binomial",
-                 "note: q is held within each layer"):  # fmt: skip
+    for said in (
+        "20 cards, 5 choices each; guessing is right in 20%",
+        "12 of 15",
+        "10 of 15",
+        "mean of readers",
+        "Cohen's kappa",
+        "Images (n): 100",
+        "Patients: 25",
+        "Top images (k): 100",
+        "exact binomial",
+        "note: q is held within each layer",
+    ):
         assert said in done.out
     found = json.loads(mcd_command("cards", "score", study.folder / "cards-key", anna, ben, "--json").out)
     same = {one["group"]: one for one in found["agreement"]}
@@ -125,8 +134,10 @@ def test_a_blank_sheet_is_said_in_few_lines(mcd_command: Run, study: Written) ->
 def test_sheets_as_spreadsheets_save_them_are_read(mcd_command: Run, study: Written) -> None:
     sheet = study.answers("anna.csv", {})
     with sheet.open(newline="", encoding="utf-8") as file:
-        rows = [[cell.upper() if at == 3 and number else cell for at, cell in enumerate(row)]
-                for number, row in enumerate(csv.reader(file))]  # fmt: skip
+        rows = [
+            [cell.upper() if at == 3 and number else cell for at, cell in enumerate(row)]
+            for number, row in enumerate(csv.reader(file))
+        ]
     with sheet.open("w", newline="", encoding="utf-8-sig") as file:
         csv.writer(file, delimiter=";", lineterminator="\r\n").writerows([*rows, [""] * 10])
     done = mcd_command("cards", "score", study.folder / "cards-key", sheet)
@@ -155,8 +166,20 @@ def test_another_key_a_missing_one_and_one_sheet_twice_are_refused(
 
 
 def test_cards_come_from_the_command_line(mcd_command: Run, phantom: mcd.Dissection, tmp_path: Path) -> None:
-    done = mcd_command("report", phantom.folder, "--reporter", "cards", "--reporter-arg", "count=4",
-                       "--reporter-arg", 'layers=["head"]', "--reporter-arg", "controls=0", "-o", tmp_path)  # fmt: skip
+    done = mcd_command(
+        "report",
+        phantom.folder,
+        "--reporter",
+        "cards",
+        "--reporter-arg",
+        "count=4",
+        "--reporter-arg",
+        'layers=["head"]',
+        "--reporter-arg",
+        "controls=0",
+        "-o",
+        tmp_path,
+    )
     assert done.code == 0, done.err
     assert done.out.splitlines() == [
         f"written: {tmp_path / name}"

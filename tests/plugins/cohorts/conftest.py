@@ -34,10 +34,18 @@ def write_dicom(path: Path, *, seed: int = 0, **elements: object) -> Path:
     plain: dict[str, object] = {
         "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.2",
         "SOPInstanceUID": generate_uid(entropy_srcs=[str(path), str(seed)]),
-        "Modality": "MG", "Rows": image.shape[0], "Columns": image.shape[1], "BitsAllocated": 16, "BitsStored": 12,
-        "HighBit": 11, "PixelRepresentation": 0, "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2",
-        "PresentationIntentType": "FOR PRESENTATION", "PixelData": image.tobytes(),
-    }  # fmt: skip
+        "Modality": "MG",
+        "Rows": image.shape[0],
+        "Columns": image.shape[1],
+        "BitsAllocated": 16,
+        "BitsStored": 12,
+        "HighBit": 11,
+        "PixelRepresentation": 0,
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "PresentationIntentType": "FOR PRESENTATION",
+        "PixelData": image.tobytes(),
+    }
     for name, value in (plain | elements).items():
         if value is not None:
             setattr(dataset, name, value)

@@ -26,16 +26,26 @@ def row(kind: str, part: str, patient: str, side: str, view: str, number: int, *
     """Return a row as the release has it: paths end in a newline, and the column of density is spelt in two ways."""
     folder = f"{kind}-{part}_{patient}_{side}_{view}"
     mass = kind == "Mass"
-    descriptors = {"mass shape": "OVAL", "mass margins": "CIRCUMSCRIBED"} if mass else \
-        {"calc type": "PUNCTATE", "calc distribution": "CLUSTERED"}  # fmt: skip
+    descriptors = (
+        {"mass shape": "OVAL", "mass margins": "CIRCUMSCRIBED"}
+        if mass
+        else {"calc type": "PUNCTATE", "calc distribution": "CLUSTERED"}
+    )
     plain: dict[str, object] = {
-        "patient_id": patient, "breast_density" if mass else "breast density": 3, "left or right breast": side,
-        "image view": view, "abnormality id": number, "abnormality type": "mass" if mass else "calcification",
-        **descriptors, "assessment": 4, "pathology": "BENIGN", "subtlety": 4,
+        "patient_id": patient,
+        "breast_density" if mass else "breast density": 3,
+        "left or right breast": side,
+        "image view": view,
+        "abnormality id": number,
+        "abnormality type": "mass" if mass else "calcification",
+        **descriptors,
+        "assessment": 4,
+        "pathology": "BENIGN",
+        "subtlety": 4,
         "image file path": f"{folder}/1.3.6.1.4.1.9590.100.1.2.4221/{SERIES}/000000.dcm",
         "cropped image file path": f"{folder}_{number}/1.3.6.1.4.1.9590.100.1.2.1082/1.3.6.1.2967/000000.dcm\n",
         "ROI mask file path": f"{folder}_{number}/1.3.6.1.4.1.9590.100.1.2.1082/1.3.6.1.2967/000001.dcm\n",
-    }  # fmt: skip
+    }
     return plain | {name.replace("_", " ") if name != "breast_density" else name: text for name, text in cells.items()}
 
 
@@ -43,27 +53,73 @@ def release() -> dict[str, Rows]:
     """Return the four tables: a film with two masses, one in both kinds of tables, one in both parts."""
     return {
         MASS_TRAIN: [
-            row("Mass", "Training", "P_00001", "LEFT", "CC", 1, mass_shape="IRREGULAR-ARCHITECTURAL_DISTORTION",
-                mass_margins="ILL_DEFINED-SPICULATED", pathology="MALIGNANT", assessment=5),
+            row(
+                "Mass",
+                "Training",
+                "P_00001",
+                "LEFT",
+                "CC",
+                1,
+                mass_shape="IRREGULAR-ARCHITECTURAL_DISTORTION",
+                mass_margins="ILL_DEFINED-SPICULATED",
+                pathology="MALIGNANT",
+                assessment=5,
+            ),
             row("Mass", "Training", "P_00001", "LEFT", "CC", 2, mass_shape="LOBULATED"),
-            row("Mass", "Training", "P_00001", "LEFT", "MLO", 1, mass_shape="LYMPH_NODE", assessment=2,
-                pathology="BENIGN_WITHOUT_CALLBACK"),
+            row(
+                "Mass",
+                "Training",
+                "P_00001",
+                "LEFT",
+                "MLO",
+                1,
+                mass_shape="LYMPH_NODE",
+                assessment=2,
+                pathology="BENIGN_WITHOUT_CALLBACK",
+            ),
             row("Mass", "Training", "P_00005", "RIGHT", "CC", 1, mass_shape="N/A", mass_margins="", assessment=0),
         ],
-        MASS_TEST: [row("Mass", "Test", "P_00016", "LEFT", "CC", 1, breast_density=0,
-                        mass_shape="FOCAL_ASYMMETRIC_DENSITY", mass_margins="N/A")],
+        MASS_TEST: [
+            row(
+                "Mass",
+                "Test",
+                "P_00016",
+                "LEFT",
+                "CC",
+                1,
+                breast_density=0,
+                mass_shape="FOCAL_ASYMMETRIC_DENSITY",
+                mass_margins="N/A",
+            )
+        ],
         CALC_TRAIN: [
-            row("Calc", "Training", "P_00005", "RIGHT", "CC", 1, calc_type="ROUND_AND_REGULAR-LUCENT_CENTER-DYSTROPHIC",
-                calc_distribution="DIFFUSELY_SCATTERED", assessment=2, pathology="BENIGN_WITHOUT_CALLBACK"),
+            row(
+                "Calc",
+                "Training",
+                "P_00005",
+                "RIGHT",
+                "CC",
+                1,
+                calc_type="ROUND_AND_REGULAR-LUCENT_CENTER-DYSTROPHIC",
+                calc_distribution="DIFFUSELY_SCATTERED",
+                assessment=2,
+                pathology="BENIGN_WITHOUT_CALLBACK",
+            ),
         ],
         CALC_TEST: [
             row("Calc", "Test", "P_00005", "RIGHT", "MLO", 1, calc_type="PLEOMORPHIC", calc_distribution="N/A"),
         ],
-    }  # fmt: skip
+    }
 
 
-IMAGES = ("Mass-Training_P_00001_LEFT_CC", "Mass-Training_P_00001_LEFT_MLO", "Mass-Training_P_00005_RIGHT_CC",
-          "Mass-Test_P_00016_LEFT_CC", "Calc-Training_P_00005_RIGHT_CC", "Calc-Test_P_00005_RIGHT_MLO")  # fmt: skip
+IMAGES = (
+    "Mass-Training_P_00001_LEFT_CC",
+    "Mass-Training_P_00001_LEFT_MLO",
+    "Mass-Training_P_00005_RIGHT_CC",
+    "Mass-Test_P_00016_LEFT_CC",
+    "Calc-Training_P_00005_RIGHT_CC",
+    "Calc-Test_P_00005_RIGHT_MLO",
+)
 
 
 def write(root: Path, tables: dict[str, Rows]) -> Path:
@@ -83,9 +139,14 @@ def root(tables: Path) -> Path:
     """A release as TCIA's downloader leaves it: other folders and names than the tables have, crop and mask swapped."""
     for seed, image in enumerate(IMAGES):
         study = tables / "CBIS-DDSM" / image / "08-29-2017-DDSM-NA-96009"
-        write_dicom(study / "1.000000-full mammogram images-63992" / "1-1.dcm", seed=seed, Modality="MG",
-                    PatientID=image, SeriesDescription="full mammogram images",
-                    SOPClassUID="1.2.840.10008.5.1.4.1.1.7")  # fmt: skip
+        write_dicom(
+            study / "1.000000-full mammogram images-63992" / "1-1.dcm",
+            seed=seed,
+            Modality="MG",
+            PatientID=image,
+            SeriesDescription="full mammogram images",
+            SOPClassUID="1.2.840.10008.5.1.4.1.1.7",
+        )
         cut = tables / "CBIS-DDSM" / f"{image}_1" / "08-29-2017-DDSM-NA-94942" / "1.000000-ROI mask images-18515"
         write_dicom(cut / "1-1.dcm", SeriesDescription="cropped images", PatientID=f"{image}_1")
         write_dicom(cut / "1-2.dcm", SeriesDescription="ROI mask images", PatientID=f"{image}_1")
@@ -110,9 +171,18 @@ def test_each_image_is_one_sample_however_many_abnormalities_it_has(root: Path, 
     assert (one.patient, one.view, one.laterality, one.split) == ("P_00001", "CC", "L", "train")
     assert (one.density, one.assessment, one.collection) == ("c", "5", "cbis-ddsm")
     assert one.findings == dict.fromkeys(
-        ["mass", "irregular shape", "oval shape", "architectural distortion", "indistinct margin", "spiculated margin",
-         "circumscribed margin", "breast cancer"], True,
-    )  # fmt: skip
+        [
+            "mass",
+            "irregular shape",
+            "oval shape",
+            "architectural distortion",
+            "indistinct margin",
+            "spiculated margin",
+            "circumscribed margin",
+            "breast cancer",
+        ],
+        True,
+    )
     assert one.labels["mass shape"] == "IRREGULAR-ARCHITECTURAL_DISTORTION | LOBULATED"
     assert one.labels["pathology"] == "MALIGNANT | BENIGN"
     assert found[IMAGES[3]].split == "test"
@@ -152,8 +222,11 @@ def test_masses_of_the_third_edition_are_told_in_the_words_of_the_fifth(
     [
         ("AMORPHOUS", "CLUSTERED", {"suspicious calcifications", "amorphous calcifications", "grouped distribution"}),
         ("PLEOMORPHIC", "LINEAR", {"suspicious calcifications", "linear distribution"}),
-        ("FINE_LINEAR_BRANCHING", "SEGMENTAL",
-         {"suspicious calcifications", "fine-linear branching calcifications", "segmental distribution"}),
+        (
+            "FINE_LINEAR_BRANCHING",
+            "SEGMENTAL",
+            {"suspicious calcifications", "fine-linear branching calcifications", "segmental distribution"},
+        ),
         ("PUNCTATE", "REGIONAL", {"punctate calcifications", "regional distribution"}),
         ("EGGSHELL", "", {"typically benign calcifications", "rim calcifications"}),
         ("LUCENT_CENTERED", "", {"typically benign calcifications", "rim calcifications"}),
@@ -161,7 +234,7 @@ def test_masses_of_the_third_edition_are_told_in_the_words_of_the_fifth(
         ("PUNCTATE-PLEOMORPHIC", "", {"punctate calcifications", "suspicious calcifications"}),
         ("N/A", "DIFFUSELY_SCATTERED", {"diffuse distribution"}),
     ],
-)  # fmt: skip
+)
 def test_calcifications_of_the_third_edition_are_told_in_the_words_of_the_fifth(
     kind: str, distribution: str, concepts: set[str], tmp_path: Path
 ) -> None:
@@ -280,10 +353,12 @@ def test_all_four_tables_are_needed(name: str, tables: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "column", "near"),
     [
-        (CALC_TRAIN, "breast density", "breast_density"), (MASS_TEST, "breast_density", "breast density"),
-        (MASS_TRAIN, "pathology", "pathologies"), (CALC_TEST, "left or right breast", "left or right"),
+        (CALC_TRAIN, "breast density", "breast_density"),
+        (MASS_TEST, "breast_density", "breast density"),
+        (MASS_TRAIN, "pathology", "pathologies"),
+        (CALC_TEST, "left or right breast", "left or right"),
     ],
-)  # fmt: skip
+)
 def test_a_missing_column_is_named_with_the_nearest(name: str, column: str, near: str, tables: Path) -> None:
     rows = [{near if key == column else key: cell for key, cell in one.items()} for one in release()[name]]
     write_table(tables / name, rows)

@@ -21,10 +21,19 @@ LOW, SUBTRACTED = "Low energy images of CDD-CESM", "Subtracted images of CDD-CES
 def row(name: str, **cells: object) -> dict[str, object]:
     patient, side, kind, view = name.strip().split("_")
     plain: dict[str, object] = {
-        "Image_name": name, "Patient_ID": int(patient[1:]), "Side": side, "Type": {"DM": "DM", "CM": "CESM"}[kind],
-        "View": view, "Age": 50, "Breast density (ACR)": "C", "BIRADS": "1", "Findings": None, "Tags": None,
-        "Machine": 1, PATHOLOGY: "Normal",
-    }  # fmt: skip
+        "Image_name": name,
+        "Patient_ID": int(patient[1:]),
+        "Side": side,
+        "Type": {"DM": "DM", "CM": "CESM"}[kind],
+        "View": view,
+        "Age": 50,
+        "Breast density (ACR)": "C",
+        "BIRADS": "1",
+        "Findings": None,
+        "Tags": None,
+        "Machine": 1,
+        PATHOLOGY: "Normal",
+    }
     return plain | cells
 
 

@@ -18,11 +18,25 @@ from mcd_plugins.cohorts.cmmd import Cmmd
 TABLE = "CMMD_clinicaldata_revision.xlsx"
 CODES = {"CC": "399162004", "MLO": "399368009"}
 ROWS: list[dict[str, object]] = [
-    {"ID1": "D1-0001", "LeftRight": "R", "Age": 44, "number": 2, "abnormality": "calcification",
-     "classification": "Benign", "subtype": None},
-    {"ID1": "D2-0002", "LeftRight": "L", "Age": 51, "number": 4, "abnormality": "both",
-     "classification": "Malignant", "subtype": "Luminal A"},
-]  # fmt: skip
+    {
+        "ID1": "D1-0001",
+        "LeftRight": "R",
+        "Age": 44,
+        "number": 2,
+        "abnormality": "calcification",
+        "classification": "Benign",
+        "subtype": None,
+    },
+    {
+        "ID1": "D2-0002",
+        "LeftRight": "L",
+        "Age": 51,
+        "number": 4,
+        "abnormality": "both",
+        "classification": "Malignant",
+        "subtype": "Luminal A",
+    },
+]
 
 
 def write_book(path: Path, rows: list[dict[str, object]]) -> None:
@@ -39,9 +53,15 @@ def write_image(path: Path, side: str | None, view: str, seed: int = 0) -> None:
     code = pydicom.Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = CODES[view], "SCT", "view"
     write_dicom(
-        path, seed=seed, ImageLaterality=side, ViewCodeSequence=Sequence([code]), WindowCenter=2048, WindowWidth=4096,
-        VOILUTFunction="SIGMOID", PresentationLUTShape="IDENTITY",
-    )  # fmt: skip
+        path,
+        seed=seed,
+        ImageLaterality=side,
+        ViewCodeSequence=Sequence([code]),
+        WindowCenter=2048,
+        WindowWidth=4096,
+        VOILUTFunction="SIGMOID",
+        PresentationLUTShape="IDENTITY",
+    )
 
 
 @pytest.fixture
@@ -65,8 +85,11 @@ def test_side_and_view_come_from_the_header_and_choose_the_row(
 ) -> None:
     found = list(scanned(cmmd(release)).values())
     assert [(one.patient, one.laterality, one.view) for one in found] == [
-        ("D1-0001", "R", "MLO"), ("D1-0001", "R", "CC"), ("D2-0002", "R", "CC"), ("D2-0002", "L", "CC"),
-    ]  # fmt: skip
+        ("D1-0001", "R", "MLO"),
+        ("D1-0001", "R", "CC"),
+        ("D2-0002", "R", "CC"),
+        ("D2-0002", "L", "CC"),
+    ]
     assert found[0].findings == {"calcifications": True, "mass": False, "breast cancer": False}
     assert found[3].findings == {"calcifications": True, "mass": True, "breast cancer": True}
     assert found[3].labels["subtype"] == "Luminal A"
@@ -113,10 +136,12 @@ def test_a_csv_beside_the_workbook_and_the_download_tools_folder_serve(release: 
         ([ROWS[0], ROWS[1] | {"LeftRight": "X"}], "row 3, column 'LeftRight': 'X' is none of"),
         ([ROWS[0], ROWS[1] | {"ID1": None}], "row 3, column 'ID1'"),
         ([ROWS[0], ROWS[0]], "row 3, column 'LeftRight'"),
-        ([{key: value for key, value in ROWS[0].items() if key != "abnormality"}],
-         "row 1: there is no column 'abnormality'"),
+        (
+            [{key: value for key, value in ROWS[0].items() if key != "abnormality"}],
+            "row 1: there is no column 'abnormality'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_told_with_file_row_and_column(
     release: Path, rows: list[dict[str, object]], said: str
 ) -> None:

@@ -18,11 +18,26 @@ TABLE = "CSAW-CC_breast_cancer_screening_data.csv"
 def row(patient: str, side: str, view: str, number: object = 1, **cells: object) -> dict[str, object]:
     name = f"{patient}_20990909_{side[0]}_{view}_{number}.dcm"
     plain: dict[str, object] = {
-        "anon_patientid": patient, "exam_year": 2012, "x_case": 0, "x_cancer_laterality": "", "x_type": "",
-        "x_lymphnode_met": "", "x_age": 1, "rad_timing": "", "rad_r1": 0, "rad_r2": 0, "rad_recall": "",
-        "rad_recall_type_right": "", "rad_recall_type_left": "", "imagelaterality": side, "viewposition": view,
-        "anon_filename": name, "libra_breastarea": 100.5, "libra_densearea": 20.1, "libra_percentdensity": 20.0,
-    }  # fmt: skip
+        "anon_patientid": patient,
+        "exam_year": 2012,
+        "x_case": 0,
+        "x_cancer_laterality": "",
+        "x_type": "",
+        "x_lymphnode_met": "",
+        "x_age": 1,
+        "rad_timing": "",
+        "rad_r1": 0,
+        "rad_r2": 0,
+        "rad_recall": "",
+        "rad_recall_type_right": "",
+        "rad_recall_type_left": "",
+        "imagelaterality": side,
+        "viewposition": view,
+        "anon_filename": name,
+        "libra_breastarea": 100.5,
+        "libra_densearea": 20.1,
+        "libra_percentdensity": 20.0,
+    }
     return plain | cells
 
 
@@ -57,12 +72,15 @@ def test_only_the_exam_and_breast_in_which_cancer_was_found_show_it(
 ) -> None:
     found = list(scanned(released(tmp_path, ROWS)).values())
     assert [dict(one.findings) for one in found] == [
-        {"breast cancer": False}, {"breast cancer": False},  # a control
-        {}, {"breast cancer": False},  # an earlier exam: whether there was something to see is not known
-        {"breast cancer": True}, {"breast cancer": False},
+        {"breast cancer": False},
+        {"breast cancer": False},  # a control
+        {},
+        {"breast cancer": False},  # an earlier exam: whether there was something to see is not known
+        {"breast cancer": True},
+        {"breast cancer": False},
         {},  # an interval cancer
         {},  # a case of unknown side
-    ]  # fmt: skip
+    ]
 
 
 def test_rows_become_samples(tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]) -> None:
@@ -70,8 +88,13 @@ def test_rows_become_samples(tmp_path: Path, scanned: Callable[[mcd.Dataset], Sc
     assert list(found) == [str(one["anon_filename"]).removesuffix(".dcm") for one in ROWS]
     one = found["00002_20990909_L_CC_2"]
     assert (one.patient, one.laterality, one.view, one.split, one.density, one.assessment) == (
-        "00002", "L", "CC", "", "", "",
-    )  # fmt: skip
+        "00002",
+        "L",
+        "CC",
+        "",
+        "",
+        "",
+    )
     assert one.exam == "00002/2012" != found["00002_20990909_L_CC_1"].exam
     assert one.labels["libra_percentdensity"] == "20.0"
     assert one.labels["x_case"] == "1"

@@ -53,8 +53,11 @@ def test_rows_of_one_image_are_one_sample(release: Path, scanned: Callable[[mcd.
     one = found["IMG001"]
     assert (one.view, one.laterality, one.patient, one.density) == ("MLO", "L", "", "")
     assert one.findings == {
-        "calcifications": True, "mass": True, "circumscribed margin": True, "breast cancer": True,
-    }  # fmt: skip
+        "calcifications": True,
+        "mass": True,
+        "circumscribed margin": True,
+        "breast cancer": True,
+    }
     assert one.labels["abnormality"] == "CALC+MISC; CIRC"
     assert one.labels["tissue"] == "G"
     assert set(found["IMG002"].findings.values()) == {False}
@@ -139,8 +142,16 @@ def test_a_missing_table_or_image_is_said(release: Path) -> None:
 
 
 def test_the_preprocessed_copy_is_known_by_its_table(tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]) -> None:
-    line = {"image": "IMG001", "view": "MLOLT", "tissue": "G", "abnormality": "CIRC", "severity": "B", "x": 20,
-            "y": 30, "r": 5}  # fmt: skip
+    line = {
+        "image": "IMG001",
+        "view": "MLOLT",
+        "tissue": "G",
+        "abnormality": "CIRC",
+        "severity": "B",
+        "x": 20,
+        "y": 30,
+        "r": 5,
+    }
     write_table(tmp_path / "labels.csv", [line])
     write_picture(tmp_path / "images" / "IMG001.png")
     data = dmid(tmp_path)
@@ -169,8 +180,12 @@ def test_the_real_images_come_with_the_published_counts(
     assert (present["circumscribed margin"], present["spiculated margin"]) == (151, 58)
     assert sum(set(one.findings.values()) == {False} for one in found.values()) == 200
     assert Counter((one.view, one.laterality) for one in found.values()) == {
-        ("CC", "L"): 133, ("CC", "R"): 115, ("MLO", "L"): 139, ("MLO", "R"): 122, ("CC", ""): 1,
-    }  # fmt: skip
+        ("CC", "L"): 133,
+        ("CC", "R"): 115,
+        ("MLO", "L"): 139,
+        ("MLO", "R"): 122,
+        ("CC", ""): 1,
+    }
     assert {one.patient for one in found.values()} == {""}
     assert len({one.digest for one in found.values()}) == 510 - 4  # four pairs are the same image
     image = data.read(found["IMG001"])

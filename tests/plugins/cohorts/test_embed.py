@@ -17,25 +17,53 @@ Scan = Callable[[mcd.Dataset], Scanned]
 
 METADATA, CLINICAL = "EMBED_OpenData_metadata.csv", "EMBED_OpenData_clinical.csv"
 SCREENING = "MG Screening Bilateral w/Tomosynthesis"
-BLANK = ("massshape", "massmargin", "massdens", "calcfind", "calcdistri", "otherfind", "implanfind", "path_severity",
-         "bside")  # fmt: skip
+BLANK = (
+    "massshape",
+    "massmargin",
+    "massdens",
+    "calcfind",
+    "calcdistri",
+    "otherfind",
+    "implanfind",
+    "path_severity",
+    "bside",
+)
 
 
 def image(exam: int, patient: int, side: str, view: str, number: int = 1, **cells: object) -> dict[str, object]:
     """Return a row of metadata; exams and patients are numbers, of which pandas makes floats in some columns."""
     path = f"./images/cohort_1/{patient}/1.2.{exam}/1.3.{exam}/1.2.826.{exam}.{side}{view}.{number}.dcm"
     plain: dict[str, object] = {
-        "": number, "empi_anon": patient, "acc_anon": exam, "anon_dicom_path": path, "study_date_anon": "2015-01-10",
-        "SeriesDescription": f"{side} {view}", "FinalImageType": "2D", "ImageLateralityFinal": side,
-        "ViewPosition": view, "spot_mag": "", "num_roi": 0, "ROI_coords": "()", "Rows": 64, "Columns": 48,
-    }  # fmt: skip
+        "": number,
+        "empi_anon": patient,
+        "acc_anon": exam,
+        "anon_dicom_path": path,
+        "study_date_anon": "2015-01-10",
+        "SeriesDescription": f"{side} {view}",
+        "FinalImageType": "2D",
+        "ImageLateralityFinal": side,
+        "ViewPosition": view,
+        "spot_mag": "",
+        "num_roi": 0,
+        "ROI_coords": "()",
+        "Rows": 64,
+        "Columns": 48,
+    }
     return plain | cells
 
 
 def finding(exam: object, side: str, asses: str, **cells: object) -> dict[str, object]:
     """Return a row of the clinical table."""
-    plain: dict[str, object] = {"empi_anon": 1, "acc_anon": exam, "desc": SCREENING, "side": side, "asses": asses,
-                                "tissueden": 2.0, "numfind": 1, "calcnumber": 0}  # fmt: skip
+    plain: dict[str, object] = {
+        "empi_anon": 1,
+        "acc_anon": exam,
+        "desc": SCREENING,
+        "side": side,
+        "asses": asses,
+        "tissueden": 2.0,
+        "numfind": 1,
+        "calcnumber": 0,
+    }
     return plain | dict.fromkeys(BLANK, "") | cells
 
 
@@ -47,11 +75,13 @@ def metadata() -> Rows:
         image(100, 66685715, "R", "CC"),
         image(100, 66685715, "R", "CC", 2, FinalImageType="cview"),
         image(100, 66685715, "L", "CC", 3, spot_mag=1.0),
-        image(200, 2, "L", "CC"), image(200, 2, "R", "MLO"),
-        image(300, 3, "R", "CC", ROI_coords="[[1, 2, 3, 4]]", num_roi=1), image(300, 3, "L", "CC"),
+        image(200, 2, "L", "CC"),
+        image(200, 2, "R", "MLO"),
+        image(300, 3, "R", "CC", ROI_coords="[[1, 2, 3, 4]]", num_roi=1),
+        image(300, 3, "L", "CC"),
         image(400, 4, "L", "XCCL"),
         image(500, 5, "L", "CC"),
-    ]  # fmt: skip
+    ]
 
 
 def clinical() -> Rows:
@@ -102,13 +132,17 @@ def test_each_file_is_one_sample_however_many_findings_its_breast_has(tables: Pa
     assert (one.patient, one.exam, one.view, one.laterality) == ("66685715", "100", "CC", "L")
     assert (one.density, one.assessment, one.split, one.vendor) == ("b", "0", "", "Hologic")
     assert one.collection == "embed"
-    assert one.findings == dict.fromkeys(
-        ["equal-density mass", "indistinct margin", "irregular shape", "mass"], True
-    )  # fmt: skip
+    assert one.findings == dict.fromkeys(["equal-density mass", "indistinct margin", "irregular shape", "mass"], True)
     assert one.labels == {
-        "desc": SCREENING, "side": "L", "asses": "A", "tissueden": "2.0", "massshape": "X", "massmargin": "I",
-        "massdens": "=", "calcnumber": "0",
-    }  # fmt: skip
+        "desc": SCREENING,
+        "side": "L",
+        "asses": "A",
+        "tissueden": "2.0",
+        "massshape": "X",
+        "massmargin": "I",
+        "massdens": "=",
+        "calcnumber": "0",
+    }
     assert "cohort_1/66685715/a/b/LMLO.dcm" in found, "whatever stands before cohort_ in a path is of another machine"
 
 
@@ -138,10 +172,21 @@ def test_the_side_of_a_row_decides_which_breast_it_tells_of(tables: Path) -> Non
 def test_of_several_findings_in_a_breast_the_gravest_assessment_counts_and_all_are_named(tables: Path) -> None:
     one = told(tables)["300", "R", "CC"]
     assert one.assessment == "4"
-    assert {name for name, there in one.findings.items() if there} == set(one.findings) == {
-        "amorphous calcifications", "asymmetry", "asymmetry in one view", "breast cancer", "calcifications",
-        "grouped distribution", "implant rupture", "suspicious calcifications", "typically benign calcifications",
-    }  # fmt: skip
+    assert (
+        {name for name, there in one.findings.items() if there}
+        == set(one.findings)
+        == {
+            "amorphous calcifications",
+            "asymmetry",
+            "asymmetry in one view",
+            "breast cancer",
+            "calcifications",
+            "grouped distribution",
+            "implant rupture",
+            "suspicious calcifications",
+            "typically benign calcifications",
+        }
+    )
     assert one.implant is True
     assert one.labels["asses"] == "S | B"
     assert one.labels["desc"] == SCREENING, "what rows repeat is told once"
@@ -175,15 +220,22 @@ def test_the_rule_of_the_authors_toolkit_makes_every_other_side_negative(tables:
 
 def test_a_breast_is_negative_only_where_all_its_rows_are(tmp_path: Path) -> None:
     assert of_one(tmp_path, finding(100, "L", "N"), finding(100, "L", "A", massshape="R")).findings == {
-        "mass": True, "round shape": True,
-    }  # fmt: skip
+        "mass": True,
+        "round shape": True,
+    }
     assert of_one(tmp_path, finding(100, "L", "N"), finding(100, "L", "")).findings == {}
 
 
 def test_negative_excludes_what_bi_rads_1_excludes_and_no_more(tables: Path) -> None:
     findings = told(tables)["200", "L", "CC"].findings
-    assert {"mass", "suspicious calcifications", "architectural distortion", "focal asymmetry", "spiculated margin",
-            "skin thickening"} <= set(findings)  # fmt: skip
+    assert {
+        "mass",
+        "suspicious calcifications",
+        "architectural distortion",
+        "focal asymmetry",
+        "spiculated margin",
+        "skin thickening",
+    } <= set(findings)
     assert not any(findings.values())
     unmentioned = {"calcifications", "vascular calcifications", "biopsy marker clip", "surgical scar", "breast cancer"}
     assert not unmentioned & set(findings), "benign things need no mention, and a cancer can be missed"
@@ -220,18 +272,25 @@ def test_a_finding_without_a_side_is_unknown_in_both_breasts_and_said(tmp_path: 
 @pytest.mark.parametrize(
     ("column", "code", "concepts"),
     [
-        ("massshape", "T", {"solitary dilated duct"}), ("massshape", "N", {"intramammary lymph node"}),
-        ("massshape", "V", {"asymmetry", "developing asymmetry"}), ("massshape", "A", {"architectural distortion"}),
-        ("massdens", "+", {"mass", "high-density mass"}), ("massdens", "0", {"mass", "fat-containing mass"}),
+        ("massshape", "T", {"solitary dilated duct"}),
+        ("massshape", "N", {"intramammary lymph node"}),
+        ("massshape", "V", {"asymmetry", "developing asymmetry"}),
+        ("massshape", "A", {"architectural distortion"}),
+        ("massdens", "+", {"mass", "high-density mass"}),
+        ("massdens", "0", {"mass", "fat-containing mass"}),
         ("massmargin", "S", {"mass", "spiculated margin"}),
         ("calcdistri", "D", {"calcifications", "diffuse distribution"}),
         ("calcfind", "O", {"calcifications", "typically benign calcifications", "rim calcifications"}),
-        ("calcfind", "K", {"calcifications", "suspicious calcifications"}), ("calcfind", "0", set()),
-        ("calcnumber", "3", {"calcifications"}), ("otherfind", "1", {"lumpectomy bed", "radiotherapy changes"}),
-        ("otherfind", "Z", {"axillary lymphadenopathy"}), ("otherfind", "K", {"biopsy marker clip"}),
-        ("implanfind", "N", set()), ("implanfind", "K", {"implant capsule calcification"}),
+        ("calcfind", "K", {"calcifications", "suspicious calcifications"}),
+        ("calcfind", "0", set()),
+        ("calcnumber", "3", {"calcifications"}),
+        ("otherfind", "1", {"lumpectomy bed", "radiotherapy changes"}),
+        ("otherfind", "Z", {"axillary lymphadenopathy"}),
+        ("otherfind", "K", {"biopsy marker clip"}),
+        ("implanfind", "N", set()),
+        ("implanfind", "K", {"implant capsule calcification"}),
     ],
-)  # fmt: skip
+)
 def test_letters_become_concepts(column: str, code: str, concepts: set[str], tmp_path: Path) -> None:
     one = of_one(tmp_path, finding(100, "L", "A", **{column: code}))
     assert one.findings == dict.fromkeys(concepts, True)
@@ -242,10 +301,17 @@ def test_letters_become_concepts(column: str, code: str, concepts: set[str], tmp
 @pytest.mark.parametrize(
     ("side", "bside", "severity", "left"),
     [
-        ("L", "", 0, True), ("L", "L", "1.0", True), ("B", "L", 0, True), ("", "L", 0, True),
-        ("B", "", 0, None), ("B", "R", 0, None), ("L", "R", 0, None), ("L", "L", 4, None), ("L", "", 6, None),
+        ("L", "", 0, True),
+        ("L", "L", "1.0", True),
+        ("B", "L", 0, True),
+        ("", "L", 0, True),
+        ("B", "", 0, None),
+        ("B", "R", 0, None),
+        ("L", "R", 0, None),
+        ("L", "L", 4, None),
+        ("L", "", 6, None),
     ],
-)  # fmt: skip
+)
 def test_cancer_is_there_where_pathology_says_so_and_in_which_breast(
     side: str, bside: str, severity: object, left: bool | None, tmp_path: Path
 ) -> None:
@@ -279,9 +345,10 @@ def test_codes_without_counterpart_are_kept_and_said(tables: Path) -> None:
     assert (found["400"].density, found["400"].labels["tissueden"]) == ("", "5"), "a normal male"
     said = [one.split(" has no")[0] for one in data.remarks() if " has no" in one]
     assert said == [
-        f"{CLINICAL}, column 'massshape': 'Q'", f"{CLINICAL}, column 'otherfind': 'V'",
+        f"{CLINICAL}, column 'massshape': 'Q'",
+        f"{CLINICAL}, column 'otherfind': 'V'",
         f"{CLINICAL}, column 'tissueden': '5'",
-    ]  # fmt: skip
+    ]
 
 
 def test_an_exam_that_the_clinical_table_lacks_is_unknown_and_said(tables: Path) -> None:
@@ -312,8 +379,13 @@ def test_reduced_tables_serve_as_well(tables: Path) -> None:
         (METADATA, 0, "acc_anon", "", "row 2, column 'acc_anon': the exam's id is missing"),
         (METADATA, 0, "anon_dicom_path", "", "row 2, column 'anon_dicom_path': the id is missing"),
         (METADATA, 0, "anon_dicom_path", "a/b.dcm", "row 2, column 'anon_dicom_path': it has no folder cohort_…"),
-        (METADATA, 2, "anon_dicom_path", metadata()[0]["anon_dicom_path"],
-         "row 4, column 'anon_dicom_path': '.*' is in row 2 already"),
+        (
+            METADATA,
+            2,
+            "anon_dicom_path",
+            metadata()[0]["anon_dicom_path"],
+            "row 4, column 'anon_dicom_path': '.*' is in row 2 already",
+        ),
         (METADATA, 1, "ImageLateralityFinal", "", "row 3, column 'ImageLateralityFinal': a value is missing"),
         (METADATA, 1, "ImageLateralityFinal", "B", "row 3, column 'ImageLateralityFinal': 'B' is none of L, R"),
         (METADATA, 0, "spot_mag", "no", "row 2, column 'spot_mag': 'no' is no number"),
@@ -323,7 +395,7 @@ def test_reduced_tables_serve_as_well(tables: Path) -> None:
         (CLINICAL, 0, "acc_anon", "", "row 2, column 'acc_anon': the exam's id is missing"),
         (CLINICAL, 0, "side", "left", "row 2, column 'side': 'left' is none of L, R, B"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_told_with_file_row_and_column(
     table: str, at: int, column: str, value: str, message: str, tables: Path
 ) -> None:
@@ -336,9 +408,14 @@ def test_what_is_wrong_is_told_with_file_row_and_column(
 
 @pytest.mark.parametrize(
     ("table", "column"),
-    [(METADATA, "empi_anon"), (METADATA, "spot_mag"), (METADATA, "ImageLateralityFinal"), (CLINICAL, "side"),
-     (CLINICAL, "asses")],
-)  # fmt: skip
+    [
+        (METADATA, "empi_anon"),
+        (METADATA, "spot_mag"),
+        (METADATA, "ImageLateralityFinal"),
+        (CLINICAL, "side"),
+        (CLINICAL, "asses"),
+    ],
+)
 def test_a_missing_column_is_named_with_the_nearest(table: str, column: str, tables: Path) -> None:
     rows = metadata() if table == METADATA else clinical()
     renamed = [{f"{name}s" if name == column else name: cell for name, cell in one.items()} for one in rows]

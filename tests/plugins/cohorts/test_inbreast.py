@@ -25,10 +25,12 @@ ROWS = (
 )
 ANNE, BETH = "6c613a14b80a8591", "d713ef5849f98b6c"
 FILES = {
-    "22678622": f"22678622_{ANNE}_MG_R_CC_ANON.dcm", "22678694": f"22678694_{ANNE}_MG_L_ML_ANON.dcm",
-    "53582540": f"53582540_{BETH}_MG_R_ML_ANON.dcm", "50994300": f"50994300_{BETH}_MG_R_FB_ANON.dcm",
+    "22678622": f"22678622_{ANNE}_MG_R_CC_ANON.dcm",
+    "22678694": f"22678694_{ANNE}_MG_L_ML_ANON.dcm",
+    "53582540": f"53582540_{BETH}_MG_R_ML_ANON.dcm",
+    "50994300": f"50994300_{BETH}_MG_R_FB_ANON.dcm",
     "50994381": f"50994381_{ANNE}_MG_L_CC_ANON.dcm",
-}  # fmt: skip
+}
 
 
 def region(name: str, *points: tuple[float, float]) -> dict[str, object]:
@@ -101,8 +103,10 @@ def test_months_of_a_patient_are_exams_and_are_not_told(root: Path, scanned: Sca
 def test_contours_become_boxes_around_whole_pixels(root: Path, scanned: Scan) -> None:
     found = scanned(inbreast(root))
     assert found["22678694"].boxes == (
-        mcd.Box("mass", 10, 18, 16, 31), mcd.Box("mass", 0, 16, 20, 34), mcd.Box("calcifications", 7, 8, 8, 9),
-    )  # fmt: skip
+        mcd.Box("mass", 10, 18, 16, 31),
+        mcd.Box("mass", 0, 16, 20, 34),
+        mcd.Box("calcifications", 7, 8, 8, 9),
+    )
     assert found["50994300"].boxes == (
         mcd.Box("architectural distortion", 1, 1, 5, 6),
         mcd.Box("Point 3", 9, 9, 10, 10),

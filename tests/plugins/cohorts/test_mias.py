@@ -63,11 +63,19 @@ def test_every_film_is_one_sample_with_what_its_rows_say(
     assert list(found) == [f"mdb{number:03d}" for number in range(1, 7)]
     several = found["mdb003"]
     assert several.findings == {
-        "calcifications": True, "mass": True, "spiculated margin": True, "breast cancer": True,
-    }  # fmt: skip
+        "calcifications": True,
+        "mass": True,
+        "spiculated margin": True,
+        "breast cancer": True,
+    }
     assert several.labels == {
-        "BG": "F", "CLASS": "CALC; SPIC", "SEVERITY": "B; M", "X": "477; 500", "Y": "133; 1020", "RADIUS": "30; 26",
-    }  # fmt: skip
+        "BG": "F",
+        "CLASS": "CALC; SPIC",
+        "SEVERITY": "B; M",
+        "X": "477; 500",
+        "Y": "133; 1020",
+        "RADIUS": "30; 26",
+    }
     assert {sample.view for sample in found.values()} == {"MLO"}
     assert {sample.collection for sample in found.values()} == {"mias"}
     assert {sample.density for sample in found.values()} == {""}  # F, G, D are no BI-RADS densities

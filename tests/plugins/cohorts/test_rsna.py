@@ -19,8 +19,22 @@ Scan = Callable[[mcd.Dataset], Scanned]
 
 def rows() -> Rows:
     """Two patients of two sites: the second site has no BI-RADS and no density, and its implants are per image."""
-    columns = ("site_id", "patient_id", "image_id", "laterality", "view", "age", "cancer", "biopsy", "invasive",
-               "BIRADS", "implant", "density", "machine_id", "difficult_negative_case")  # fmt: skip
+    columns = (
+        "site_id",
+        "patient_id",
+        "image_id",
+        "laterality",
+        "view",
+        "age",
+        "cancer",
+        "biopsy",
+        "invasive",
+        "BIRADS",
+        "implant",
+        "density",
+        "machine_id",
+        "difficult_negative_case",
+    )
     values = [
         (1, 10006, 462822612, "L", "CC", 61.0, 0, 0, 0, "", 0, "A", 49, False),
         (1, 10006, 1459541791, "L", "MLO", 61.0, 0, 0, 0, "2.0", 0, "A", 49, False),
@@ -158,8 +172,9 @@ def test_codes_without_counterpart_are_kept_and_said(tables: Path) -> None:
     assert (first.assessment, first.density) == ("", "")
     assert (first.labels["BIRADS"], first.labels["density"]) == ("4", "E")
     assert [one.split(" has")[0] for one in data.remarks()] == [
-        "train.csv, column 'density': 'E'", "train.csv, column 'BIRADS': '4'",
-    ]  # fmt: skip
+        "train.csv, column 'density': 'E'",
+        "train.csv, column 'BIRADS': '4'",
+    ]
 
 
 @pytest.mark.parametrize(

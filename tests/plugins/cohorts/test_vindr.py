@@ -21,9 +21,17 @@ Scan = Callable[[mcd.Dataset], Scanned]
 
 BREAST, FINDINGS = "breast-level_annotations.csv", "finding_annotations.csv"
 ALL = {
-    "mass", "suspicious calcifications", "asymmetry in one view", "focal asymmetry", "global asymmetry",
-    "architectural distortion", "axillary lymphadenopathy", "skin thickening", "skin retraction", "nipple retraction",
-}  # fmt: skip
+    "mass",
+    "suspicious calcifications",
+    "asymmetry in one view",
+    "focal asymmetry",
+    "global asymmetry",
+    "architectural distortion",
+    "axillary lymphadenopathy",
+    "skin thickening",
+    "skin retraction",
+    "nipple retraction",
+}
 
 
 def md5(text: str) -> str:
@@ -33,20 +41,31 @@ def md5(text: str) -> str:
 def breast(study: str, image: str, birads: int, density: str, split: str, series: str = "1") -> dict[str, object]:
     side, view = image[0], image[1:].rstrip("2")
     return {
-        "study_id": md5(study), "series_id": md5(study + series), "image_id": md5(study + image), "laterality": side,
-        "view_position": view, "height": 64, "width": 48, "breast_birads": f"BI-RADS {birads}",
-        "breast_density": f"DENSITY {density}", "split": split,
-    }  # fmt: skip
+        "study_id": md5(study),
+        "series_id": md5(study + series),
+        "image_id": md5(study + image),
+        "laterality": side,
+        "view_position": view,
+        "height": 64,
+        "width": 48,
+        "breast_birads": f"BI-RADS {birads}",
+        "breast_density": f"DENSITY {density}",
+        "split": split,
+    }
 
 
 def breasts() -> Rows:
     """Two exams: one in two series, with a malignant and a normal breast; one with L-CC twice and no L-MLO."""
     return [
-        breast("one", "LCC", 4, "C", "training"), breast("one", "LMLO", 4, "C", "training"),
-        breast("one", "RCC", 1, "C", "training", "2"), breast("one", "RMLO", 1, "C", "training", "2"),
-        breast("two", "LCC", 3, "A", "test"), breast("two", "LCC2", 3, "A", "test"),
-        breast("two", "RCC", 2, "B", "test"), breast("two", "RMLO", 2, "B", "test"),
-    ]  # fmt: skip
+        breast("one", "LCC", 4, "C", "training"),
+        breast("one", "LMLO", 4, "C", "training"),
+        breast("one", "RCC", 1, "C", "training", "2"),
+        breast("one", "RMLO", 1, "C", "training", "2"),
+        breast("two", "LCC", 3, "A", "test"),
+        breast("two", "LCC2", 3, "A", "test"),
+        breast("two", "RCC", 2, "B", "test"),
+        breast("two", "RMLO", 2, "B", "test"),
+    ]
 
 
 def finding(
@@ -62,10 +81,14 @@ def findings(images: Rows) -> Rows:
     return [
         finding(one[0], "['Suspicious Calcification', 'Mass']", "BI-RADS 4", (30.4, -3.2, 81.6, 20.0)),
         finding(one[0], "['Mass', 'Suspicious Calcification']", "BI-RADS 4", (1.0, 2.0, 3.0, 4.0)),
-        finding(one[1], "['No Finding']"), finding(one[2], "['No Finding']"), finding(one[3], "['No Finding']"),
-        finding(two[0], "['Skin Thickening']", "", (5.0, 5.0, 9.0, 9.0)), finding(two[1], "['No Finding']"),
-        finding(two[2], "['No Finding']"), finding(two[3], "['No Finding']"),
-    ]  # fmt: skip
+        finding(one[1], "['No Finding']"),
+        finding(one[2], "['No Finding']"),
+        finding(one[3], "['No Finding']"),
+        finding(two[0], "['Skin Thickening']", "", (5.0, 5.0, 9.0, 9.0)),
+        finding(two[1], "['No Finding']"),
+        finding(two[2], "['No Finding']"),
+        finding(two[3], "['No Finding']"),
+    ]
 
 
 def vindr_dicom(path: Path, seed: int) -> None:
@@ -132,9 +155,11 @@ def test_a_study_may_have_the_same_view_twice(root: Path, scanned: Scan) -> None
 def test_boxes_are_cut_to_the_image_and_carry_every_label(root: Path, scanned: Scan) -> None:
     one = named(scanned(vindr(root)), "one", "LCC")
     assert one.boxes == (
-        mcd.Box("suspicious calcifications", 30, 0, 48, 20), mcd.Box("mass", 30, 0, 48, 20),
-        mcd.Box("mass", 1, 2, 3, 4), mcd.Box("suspicious calcifications", 1, 2, 3, 4),
-    )  # fmt: skip
+        mcd.Box("suspicious calcifications", 30, 0, 48, 20),
+        mcd.Box("mass", 30, 0, 48, 20),
+        mcd.Box("mass", 1, 2, 3, 4),
+        mcd.Box("suspicious calcifications", 1, 2, 3, 4),
+    )
 
 
 def test_no_finding_is_not_normal(root: Path, scanned: Scan) -> None:
@@ -226,7 +251,7 @@ def test_a_missing_root_is_named(tmp_path: Path) -> None:
         (FINDINGS, 0, "xmax", "", "row 2, column 'xmin': a box needs all of xmin, ymin, xmax, ymax"),
         (FINDINGS, 0, "ymin", "low", "row 2, column 'ymin': 'low' is no number"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_told_with_file_row_and_column(
     table: str, at: int, column: str, value: str, message: str, tables: Path
 ) -> None:
@@ -278,8 +303,10 @@ def png_rows() -> Rows:
     for row in findings(breasts()):
         named = {"patient_id": row["study_id"], "image_id": f"{row['image_id']}.png", "view": row["view_position"]}
         kept = {name: value for name, value in row.items() if name not in ("study_id", "view_position", "image_id")}
-        marks = {name: int(name.replace("_", " ") in str(row["finding_categories"]))
-                 for name in ("Mass", "Suspicious_Calcification", "Skin_Thickening")}  # fmt: skip
+        marks = {
+            name: int(name.replace("_", " ") in str(row["finding_categories"]))
+            for name in ("Mass", "Suspicious_Calcification", "Skin_Thickening")
+        }
         table.append(named | kept | {"fold": 0.0} | marks)
     return table
 
@@ -301,8 +328,13 @@ def test_pngs_tell_the_same_as_the_release_without_boxes(png_root: Path, scanned
     assert len(found) == 8, "one a picture, not one a row"
     one = named(found, "one", "LCC")
     assert (one.patient, one.view, one.laterality, one.split, one.density, one.assessment) == (
-        md5("one"), "CC", "L", "training", "c", "4",
-    )  # fmt: skip
+        md5("one"),
+        "CC",
+        "L",
+        "training",
+        "c",
+        "4",
+    )
     assert one.findings == {"mass": True, "suspicious calcifications": True}
     assert one.boxes == (), "those of the table are of the whole image"
     assert named(found, "one", "RCC").findings == dict.fromkeys(ALL, False)
@@ -317,8 +349,10 @@ def test_columns_of_findings_serve_where_there_is_no_list(png_root: Path, scanne
     write_table(png_root / "vindr_detection_v1_folds.csv", without)
     found = scanned(png(png_root, unlisted="absent"))
     assert named(found, "one", "LCC").findings == {
-        "mass": True, "suspicious calcifications": True, "skin thickening": False,
-    }, "findings without a column are unknown"  # fmt: skip
+        "mass": True,
+        "suspicious calcifications": True,
+        "skin thickening": False,
+    }, "findings without a column are unknown"
     assert named(found, "one", "RCC").assessment == ""
 
 

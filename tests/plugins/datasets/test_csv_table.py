@@ -15,13 +15,40 @@ from mcd.options import validate_options
 from mcd_plugins.datasets.csv_table import CsvTable
 
 ROWS: list[dict[str, object]] = [
-    {"path": "a/one.png", "patient": "P1", "laterality": "left", "view": "cc", "density": "B", "split": "train",
-     "mass": 1, "calcifications": "no", "site": "north"},
-    {"path": "a\\two.png", "patient": "P1", "laterality": "R", "view": "MLO", "density": "3.0", "split": "test",
-     "mass": "", "calcifications": "Present", "site": "south"},
-    {"path": "three.dcm", "patient": "P2", "laterality": "", "view": "", "density": "", "split": "test",
-     "mass": 0.0, "calcifications": "", "site": ""},
-]  # fmt: skip
+    {
+        "path": "a/one.png",
+        "patient": "P1",
+        "laterality": "left",
+        "view": "cc",
+        "density": "B",
+        "split": "train",
+        "mass": 1,
+        "calcifications": "no",
+        "site": "north",
+    },
+    {
+        "path": "a\\two.png",
+        "patient": "P1",
+        "laterality": "R",
+        "view": "MLO",
+        "density": "3.0",
+        "split": "test",
+        "mass": "",
+        "calcifications": "Present",
+        "site": "south",
+    },
+    {
+        "path": "three.dcm",
+        "patient": "P2",
+        "laterality": "",
+        "view": "",
+        "density": "",
+        "split": "test",
+        "mass": 0.0,
+        "calcifications": "",
+        "site": "",
+    },
+]
 
 
 @pytest.fixture
@@ -49,15 +76,25 @@ def test_columns_that_are_called_like_fields_become_them(table: Path) -> None:
     data = csv(table, findings="mass,calcifications")
     one, two, three = examined(data)
     assert (one.id, one.patient, one.laterality, one.view, one.density, one.split) == (
-        "a/one.png", "P1", "L", "CC", "b", "train",
-    )  # fmt: skip
+        "a/one.png",
+        "P1",
+        "L",
+        "CC",
+        "b",
+        "train",
+    )
     assert (two.id, two.density, two.findings) == ("a/two.png", "c", {"calcifications": True})
     assert one.findings == {"mass": True, "calcifications": False}
     assert three.findings == {"mass": False}
     assert one.labels == {
-        "laterality": "left", "view": "cc", "density": "B", "split": "train", "mass": "1", "calcifications": "no",
+        "laterality": "left",
+        "view": "cc",
+        "density": "B",
+        "split": "train",
+        "mass": "1",
+        "calcifications": "no",
         "site": "north",
-    }  # fmt: skip
+    }
     assert one.collection == "csv"
 
 
@@ -71,8 +108,10 @@ def test_dicom_files_and_pictures_may_stand_in_one_table(table: Path) -> None:
 
 
 def test_columns_go_by_the_names_that_are_given(table: Path) -> None:
-    rows = [{"Datei": one["path"], "Fall": f"case-{at}", "Seite": "links", "Masse": one["mass"], "patient": "P"}
-            for at, one in enumerate(ROWS)]  # fmt: skip
+    rows = [
+        {"Datei": one["path"], "Fall": f"case-{at}", "Seite": "links", "Masse": one["mass"], "patient": "P"}
+        for at, one in enumerate(ROWS)
+    ]
     write_table(table, rows, delimiter=";")
     options = {"path": "Datei", "id": "Fall", "patient": None, "findings": {"Masse": "mass"}, "delimiter": ";"}
     first = samples(csv(table, **options))[0]

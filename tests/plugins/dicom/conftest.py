@@ -60,18 +60,35 @@ def _written(
     for name, value in meta.items():
         setattr(head, name, value)
     big = syntax == ExplicitVRBigEndian
-    file = FileDataset(str(path), {}, file_meta=head, preamble=b"\0" * 128, is_implicit_VR=syntax.is_implicit_VR,
-                       is_little_endian=not big)  # fmt: skip
+    file = FileDataset(
+        str(path),
+        {},
+        file_meta=head,
+        preamble=b"\0" * 128,
+        is_implicit_VR=syntax.is_implicit_VR,
+        is_little_endian=not big,
+    )
     order = ">" if big else "<"
     bits = pixels.dtype.itemsize * 8
     values: dict[str, object] = {
-        "SOPClassUID": MAMMOGRAM, "SOPInstanceUID": head.MediaStorageSOPInstanceUID, "Modality": "MG",
-        "PatientID": "MRN-4711", "StudyInstanceUID": "1.2.3", "ViewPosition": "CC", "ImageLaterality": "L",
-        "Rows": pixels.shape[0], "Columns": pixels.shape[1], "SamplesPerPixel": 1,
-        "BitsAllocated": bits, "BitsStored": min(bits, 12), "HighBit": min(bits, 12) - 1,
-        "PixelRepresentation": int(pixels.dtype.kind == "i"), "PhotometricInterpretation": "MONOCHROME2",
-        "PixelData": pixels.astype(pixels.dtype.newbyteorder(order)).tobytes(), **changes,
-    }  # fmt: skip
+        "SOPClassUID": MAMMOGRAM,
+        "SOPInstanceUID": head.MediaStorageSOPInstanceUID,
+        "Modality": "MG",
+        "PatientID": "MRN-4711",
+        "StudyInstanceUID": "1.2.3",
+        "ViewPosition": "CC",
+        "ImageLaterality": "L",
+        "Rows": pixels.shape[0],
+        "Columns": pixels.shape[1],
+        "SamplesPerPixel": 1,
+        "BitsAllocated": bits,
+        "BitsStored": min(bits, 12),
+        "HighBit": min(bits, 12) - 1,
+        "PixelRepresentation": int(pixels.dtype.kind == "i"),
+        "PhotometricInterpretation": "MONOCHROME2",
+        "PixelData": pixels.astype(pixels.dtype.newbyteorder(order)).tobytes(),
+        **changes,
+    }
     _set(file, values)
     file["PixelData"].VR = "OB" if bits == 8 else "OW"
     if syntax.is_encapsulated:

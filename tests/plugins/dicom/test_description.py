@@ -104,11 +104,19 @@ def test_the_side_is_found_in_the_first_place_that_names_one(
 @pytest.mark.parametrize(
     ("said", "vendor"),
     [
-        ("HOLOGIC, Inc.", "Hologic"), ("LORAD, A Hologic Company", "Hologic"), ("GE MEDICAL SYSTEMS", "GE"),
-        ("SIEMENS", "Siemens"), ("FUJIFILM Corporation", "Fujifilm"), ("FUJI PHOTO FILM CO. LTD.", "Fujifilm"),
-        ("IMS s.r.l.", "IMS"), ("Planmed Oy", "Planmed"), ("George Miller & Sons", "other"), ("", ""), (None, ""),
+        ("HOLOGIC, Inc.", "Hologic"),
+        ("LORAD, A Hologic Company", "Hologic"),
+        ("GE MEDICAL SYSTEMS", "GE"),
+        ("SIEMENS", "Siemens"),
+        ("FUJIFILM Corporation", "Fujifilm"),
+        ("FUJI PHOTO FILM CO. LTD.", "Fujifilm"),
+        ("IMS s.r.l.", "IMS"),
+        ("Planmed Oy", "Planmed"),
+        ("George Miller & Sons", "other"),
+        ("", ""),
+        (None, ""),
     ],
-)  # fmt: skip
+)
 def test_the_vendor_is_one_of_a_list(said: str | None, vendor: str, saved: Save) -> None:
     assert told(saved(Manufacturer=said)).vendor == vendor
 
@@ -131,23 +139,46 @@ def test_patient_and_exam_are_digests_that_tell_equal_from_unequal(saved: Save) 
 
 def test_facts_describe_the_file(saved: Save) -> None:
     found = told(
-        saved(BurnedInAnnotation="YES", WindowCenter=1, WindowWidth=2, PresentationIntentType="FOR PRESENTATION",
-              ImageType=["DERIVED", "PRIMARY", "TOMO", "GENERATED_2D"])
-    )  # fmt: skip
+        saved(
+            BurnedInAnnotation="YES",
+            WindowCenter=1,
+            WindowWidth=2,
+            PresentationIntentType="FOR PRESENTATION",
+            ImageType=["DERIVED", "PRIMARY", "TOMO", "GENERATED_2D"],
+        )
+    )
     assert found.facts == {
-        "syntax": "Explicit VR Little Endian", "rows": "48", "columns": "40", "frames": "1", "bits": "12",
-        "photometric": "MONOCHROME2", "voi": "LINEAR window", "modality": "MG", "presentation": "for presentation",
-        "burned-in": "yes", "image type": "synthetic 2D", "view from": "ViewPosition",
+        "syntax": "Explicit VR Little Endian",
+        "rows": "48",
+        "columns": "40",
+        "frames": "1",
+        "bits": "12",
+        "photometric": "MONOCHROME2",
+        "voi": "LINEAR window",
+        "modality": "MG",
+        "presentation": "for presentation",
+        "burned-in": "yes",
+        "image type": "synthetic 2D",
+        "view from": "ViewPosition",
         "laterality from": "ImageLaterality",
-    }  # fmt: skip
+    }
 
 
 def test_what_a_table_said_stays_and_a_contradiction_is_noted(saved: Save) -> None:
     path = saved(ViewPosition="MLO", ImageLaterality="R", Manufacturer="GE", BreastImplantPresent="YES")
     known = mcd.Sample(
-        "img-7", source=str(path), patient="p7", exam="e7", view="CC", laterality="R", vendor="Hologic", implant=False,
-        density="b", labels={"view": "CC"}, facts={"bits": "14"},
-    )  # fmt: skip
+        "img-7",
+        source=str(path),
+        patient="p7",
+        exam="e7",
+        view="CC",
+        laterality="R",
+        vendor="Hologic",
+        implant=False,
+        density="b",
+        labels={"view": "CC"},
+        facts={"bits": "14"},
+    )
     found = told(path, known)
     assert (found.id, found.patient, found.exam, found.view, found.vendor) == ("img-7", "p7", "e7", "CC", "Hologic")
     assert (found.implant, found.density, found.labels, found.facts["bits"]) == (False, "b", {"view": "CC"}, "14")
@@ -179,10 +210,16 @@ def test_special_views_are_left_out_unless_kept(changes: dict[str, object], kind
 def test_vindr_style_headers_are_read(saved: Save) -> None:
     """UIDs in hexadecimal digits, made-up meta information, no SOP class, no patient."""
     path = saved(
-        SOPClassUID=None, SOPInstanceUID="f" * 32, StudyInstanceUID="0a" * 16, PatientID=None,
-        meta={"MediaStorageSOPClassUID": "1.2.3.4", "MediaStorageSOPInstanceUID": "f" * 32,
-              "ImplementationClassUID": "1.2.3.4"},
-    )  # fmt: skip
+        SOPClassUID=None,
+        SOPInstanceUID="f" * 32,
+        StudyInstanceUID="0a" * 16,
+        PatientID=None,
+        meta={
+            "MediaStorageSOPClassUID": "1.2.3.4",
+            "MediaStorageSOPInstanceUID": "f" * 32,
+            "ImplementationClassUID": "1.2.3.4",
+        },
+    )
     found = told(path)
     assert (found.view, found.laterality, found.patient) == ("CC", "L", "")
     assert len(found.exam) == 12

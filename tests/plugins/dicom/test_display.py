@@ -138,8 +138,11 @@ def test_voi_index_picks_one_of_several_windows_and_says_when_there_are_fewer(
 ) -> None:
     path = saved(WindowCenter=[2000, 1000], WindowWidth=[1000, 500])
     equal(shown(path, voi_index=1), each(lambda x: linear(x, 1000, 500))(ramp.astype(float)))
-    for changes, number in (({"WindowCenter": [9, 8], "WindowWidth": [2, 2]}, "2 windows"),
-                            ({"WindowCenter": 9, "WindowWidth": 2}, "1 window,"), ({}, "0 windows")):  # fmt: skip
+    for changes, number in (
+        ({"WindowCenter": [9, 8], "WindowWidth": [2, 2]}, "2 windows"),
+        ({"WindowCenter": 9, "WindowWidth": 2}, "1 window,"),
+        ({}, "0 windows"),
+    ):
         with pytest.raises(ImageError, match=number):
             shown(saved(**changes), voi_index=2)
 

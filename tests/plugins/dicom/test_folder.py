@@ -46,8 +46,9 @@ def test_files_are_found_by_content_and_broken_ones_named(saved: Save, tmp_path:
     samples = [one for one in found if isinstance(one, mcd.Sample)]
     assert [one.id for one in samples] == ["a/IM0002.png", "b/IM0001"]
     assert {Path(one.source).name: one.reason for one in found if isinstance(one, mcd.Unreadable)} == {
-        "empty.dcm": "it is not a DICOM file", "page.dcm": "it is not a DICOM file",
-    }  # fmt: skip
+        "empty.dcm": "it is not a DICOM file",
+        "page.dcm": "it is not a DICOM file",
+    }
     assert len(data) == 4
     with pytest.raises(DataError, match="no folder"):
         len(folder(tmp_path / "no"))
@@ -71,9 +72,17 @@ def test_a_preamble_is_not_needed_but_a_transfer_syntax_is(syntax: str, saved: S
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\x02\x00", b"\x02\x00\x10\x00", b"<html>" * 100, b"\x08\x00" * 400, b"\x89PNG\r\n" * 50, b"\0" * 400,
-     b"\x02\x00\x00\x00ZZ" + b"\0" * 400],
-)  # fmt: skip
+    [
+        b"",
+        b"\x02\x00",
+        b"\x02\x00\x10\x00",
+        b"<html>" * 100,
+        b"\x08\x00" * 400,
+        b"\x89PNG\r\n" * 50,
+        b"\0" * 400,
+        b"\x02\x00\x00\x00ZZ" + b"\0" * 400,
+    ],
+)
 def test_other_files_do_not_look_like_dicom(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(content)
     assert not looks_like_dicom(tmp_path / "x")
@@ -137,11 +146,17 @@ def test_remarks_say_what_is_unknown_unusual_or_found_in_a_roundabout_way(saved:
     assert len(list(data.scan())) == 5
     text = "\n".join(data.remarks())
     for part in (
-        "view unknown in 1 of 5 images", "laterality unknown in 1 of 5", "patient unknown in 1 of 5",
-        "view was found in: ViewPosition 3, SeriesDescription 1", "1 image with burned-in annotation",
-        "1 image with PresentationLUTShape against PhotometricInterpretation", "1 image with a window that cannot be",
-        "1 image made from tomosynthesis", "1 image FOR PROCESSING", "another modality than mammography: CT 1",
-    ):  # fmt: skip
+        "view unknown in 1 of 5 images",
+        "laterality unknown in 1 of 5",
+        "patient unknown in 1 of 5",
+        "view was found in: ViewPosition 3, SeriesDescription 1",
+        "1 image with burned-in annotation",
+        "1 image with PresentationLUTShape against PhotometricInterpretation",
+        "1 image with a window that cannot be",
+        "1 image made from tomosynthesis",
+        "1 image FOR PROCESSING",
+        "another modality than mammography: CT 1",
+    ):
         assert part in text
     assert "laterality was found" not in text
     assert len(data.remarks()) == 10

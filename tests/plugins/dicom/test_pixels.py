@@ -32,8 +32,11 @@ from mcd_plugins.dicom.reading import DicomOptions, displayed, examined, looks_l
 Save = Callable[..., Path]
 
 NATIVE = (
-    ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian,
-)  # fmt: skip
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+)
 PACKED = (RLELossless, JPEGLSLossless, JPEG2000Lossless)
 
 
@@ -62,8 +65,9 @@ def test_every_syntax_gives_the_stored_values(syntax: str, depth: str, saved: Sa
 @pytest.mark.parametrize("depth", ["u2", "i2"])
 def test_unused_bits_take_no_part_whatever_the_decoder(syntax: str, depth: str, saved: Save) -> None:
     pixels = np.tile(np.array([[0x0123, 0x3123], [0xF7FF, 0x0ABC]], dtype=np.uint16), (32, 32))
-    path = saved(pixels=pixels.view(depth), syntax=syntax, BitsStored=16, HighBit=15,
-                 after={"BitsStored": 12, "HighBit": 11})  # fmt: skip
+    path = saved(
+        pixels=pixels.view(depth), syntax=syntax, BitsStored=16, HighBit=15, after={"BitsStored": 12, "HighBit": 11}
+    )
     expected = np.array([[0x123, 0x123], [0x7FF, 0xABC]])
     if depth == "i2":
         expected = np.array([[0x123, 0x123], [0x7FF, 0xABC - 0x1000]]) + 2048
@@ -136,8 +140,9 @@ def test_several_frames_become_one_as_asked(
     syntax: str, photometric: str, saved: Save, ramp: NDArray[np.uint16]
 ) -> None:
     volume = np.stack([np.roll(ramp, shift, axis=0) for shift in range(5)])
-    path = saved(pixels=volume, syntax=syntax, NumberOfFrames=5, Rows=48, Columns=40,
-                 PhotometricInterpretation=photometric)  # fmt: skip
+    path = saved(
+        pixels=volume, syntax=syntax, NumberOfFrames=5, Rows=48, Columns=40, PhotometricInterpretation=photometric
+    )
     negative = photometric == "MONOCHROME1"
     upright = 4095 - volume if negative else volume
     np.testing.assert_array_equal(stored(path, options(frames="middle")).pixels, upright[2])

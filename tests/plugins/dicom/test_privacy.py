@@ -97,10 +97,16 @@ def message(read: Callable[[Path], mcd.Image], path: Path) -> str:
 
 def test_no_message_about_a_broken_header_quotes_it(saved: Save) -> None:
     path = saved(
-        PatientName="x" * 20, WindowCenter="1234567.25", WindowWidth="1234567.25", RescaleSlope="1.000000",
-        RescaleIntercept="1.000000", NumberOfFrames="00000001", VOILUTFunction="LINEAR", PixelPaddingValue=3,
+        PatientName="x" * 20,
+        WindowCenter="1234567.25",
+        WindowWidth="1234567.25",
+        RescaleSlope="1.000000",
+        RescaleIntercept="1.000000",
+        NumberOfFrames="00000001",
+        VOILUTFunction="LINEAR",
+        PixelPaddingValue=3,
         PresentationLUTShape="IDENTITY",
-    )  # fmt: skip
+    )
     refused = 0
     for file in broken(path):
         for found in DicomFolder(DicomFolder.Options(path=file)).scan():

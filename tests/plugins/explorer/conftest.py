@@ -21,8 +21,14 @@ HOSTILE = ("</script><script>window.broken=1</script>", "<img src=x onerror=brok
 
 def phantom_run(output: Path, **settings: object) -> mcd.Dissection:
     options: dict[str, object] = {"layers": ["stages.*", "head"], "concepts": "phantom", **settings}
-    return mcd.dissect("phantom-mammo", dataset={"plugin": "phantom", "options": {"patients": 25}},
-                       output=output, progress=False, workers=0, **options)  # type: ignore[arg-type]  # fmt: skip
+    return mcd.dissect(
+        "phantom-mammo",
+        dataset={"plugin": "phantom", "options": {"patients": 25}},
+        output=output,
+        progress=False,
+        workers=0,
+        **options,
+    )  # type: ignore[arg-type]
 
 
 def hostile_run(place: Path, **settings: object) -> mcd.Dissection:
@@ -36,8 +42,17 @@ def hostile_run(place: Path, **settings: object) -> mcd.Dissection:
     net = nn.Sequential()
     net.add_module("<img src=x onerror=broken=1>", nn.Conv2d(1, 6, 5))
     net.add_module("</script>", nn.Conv2d(6, 4, 5))
-    return mcd.dissect(net.eval(), layers="*", dataset=f"images:{folder}", concepts=list(HOSTILE), scorer="cosine",
-                       output=place / "run", progress=False, workers=0, **settings)  # type: ignore[arg-type]  # fmt: skip
+    return mcd.dissect(
+        net.eval(),
+        layers="*",
+        dataset=f"images:{folder}",
+        concepts=list(HOSTILE),
+        scorer="cosine",
+        output=place / "run",
+        progress=False,
+        workers=0,
+        **settings,
+    )  # type: ignore[arg-type]
 
 
 def page_of(dissections: mcd.Dissection | list[mcd.Dissection], folder: Path, **options: object) -> Path:

@@ -37,8 +37,17 @@ def net(**settings: object) -> mcd.Target:
 
 
 def run_of(target: mcd.Target, output: Path) -> mcd.Dissection:
-    return mcd.dissect(target, layers="*", dataset="phantom:5", concepts="phantom", scorer="cosine", maps=2,
-                       output=output, progress=False, workers=0)  # fmt: skip
+    return mcd.dissect(
+        target,
+        layers="*",
+        dataset="phantom:5",
+        concepts="phantom",
+        scorer="cosine",
+        maps=2,
+        output=output,
+        progress=False,
+        workers=0,
+    )
 
 
 def test_a_page_holds_the_maps_of_the_run(mapped: mcd.Dissection, tmp_path: Path) -> None:
@@ -102,10 +111,31 @@ def test_mammo_clips_own_preprocessing_is_found_again(
 ) -> None:
     settings = f"preprocessing={json.dumps({'height': 64, 'width': 48})}"
     done = mcd_command(
-        "dissect", "--model-plugin", f"mammo-clip:{b2}", "--model-arg", settings, "--dataset", "phantom:3",
-        "--dissector", "phantom-clip", "--layers", "blocks.2.0", "--concepts", "phantom", "--scorer", "cosine",
-        "--maps", 2, "--device", "cpu", "--workers", 0, "-o", tmp_path / "run", HF_HUB_OFFLINE="1",
-    )  # fmt: skip
+        "dissect",
+        "--model-plugin",
+        f"mammo-clip:{b2}",
+        "--model-arg",
+        settings,
+        "--dataset",
+        "phantom:3",
+        "--dissector",
+        "phantom-clip",
+        "--layers",
+        "blocks.2.0",
+        "--concepts",
+        "phantom",
+        "--scorer",
+        "cosine",
+        "--maps",
+        2,
+        "--device",
+        "cpu",
+        "--workers",
+        0,
+        "-o",
+        tmp_path / "run",
+        HF_HUB_OFFLINE="1",
+    )
     assert done.code == 0, done.err
     found = mcd.load(tmp_path / "run")
     sight = sight_of(found)

@@ -25,8 +25,12 @@ def test_the_same_run_gives_the_same_bytes(phantom: mcd.Dissection, tmp_path: Pa
 
 def test_nothing_is_loaded_from_anywhere(phantom: mcd.Dissection, tmp_path: Path) -> None:
     parsed = Parsed(page_of(phantom, tmp_path))
-    addresses = [value for _, attributes in parsed.elements for name, value in attributes.items()
-                 if name in ("src", "href", "action", "data", "poster", "srcset")]  # fmt: skip
+    addresses = [
+        value
+        for _, attributes in parsed.elements
+        for name, value in attributes.items()
+        if name in ("src", "href", "action", "data", "poster", "srcset")
+    ]
     assert addresses
     assert {address for address in addresses if not address.startswith(("#", "data:"))} == set()
     assert not any(name.startswith("on") or name == "style" for _, attributes in parsed.elements for name in attributes)
@@ -38,9 +42,13 @@ def test_the_policy_lets_only_its_own_script_and_style_run(phantom: mcd.Dissecti
     script, style = parsed.inside["script"][1], "".join(parsed.inside["style"])
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (script, style)]
     assert policy.split("; ") == [
-        "default-src 'none'", f"script-src 'sha256-{hashes[0]}'", f"style-src 'sha256-{hashes[1]}'", "img-src data:",
-        "base-uri 'none'", "form-action 'none'",
-    ]  # fmt: skip
+        "default-src 'none'",
+        f"script-src 'sha256-{hashes[0]}'",
+        f"style-src 'sha256-{hashes[1]}'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
 
 
 def test_every_label_of_the_run_is_in_the_page(phantom: mcd.Dissection, tmp_path: Path) -> None:
@@ -154,8 +162,12 @@ def test_controls_stand_beside_the_run_that_they_are_of(controlled: mcd.Dissecti
     assert found is not None
     assert [layer for layer, _ in found.layers] == controlled.layers
     assert [row.name for row in found.total] == [
-        "this run", "random weights", "shuffled rows", "random dissector", "shuffled names",
-    ]  # fmt: skip
+        "this run",
+        "random weights",
+        "shuffled rows",
+        "random dissector",
+        "shuffled names",
+    ]
     run = found.total[0]
     assert run.above == sum(one.above_chance or 0 for one in controlled.manifest.summary)
     first = controlled.labels[controlled.labels["rank"] == 1]

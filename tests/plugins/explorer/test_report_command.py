@@ -47,9 +47,27 @@ def test_what_is_no_run_is_said(mcd_command: Run, tmp_path: Path) -> None:
 
 
 def test_a_run_can_leave_its_page_at_once(mcd_command: Run, tmp_path: Path) -> None:
-    done = mcd_command("dissect", "--model-plugin", "phantom-mammo", "--layers", "head", "--dataset", "phantom",
-                       "--dataset-arg", "patients=25", "--dissector", "phantom-clip", "--concepts", "phantom",
-                       "--reporter", "html", "--reporter-arg", "thumbnails=false", "-o", tmp_path / "run")  # fmt: skip
+    done = mcd_command(
+        "dissect",
+        "--model-plugin",
+        "phantom-mammo",
+        "--layers",
+        "head",
+        "--dataset",
+        "phantom",
+        "--dataset-arg",
+        "patients=25",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "phantom",
+        "--reporter",
+        "html",
+        "--reporter-arg",
+        "thumbnails=false",
+        "-o",
+        tmp_path / "run",
+    )
     assert done.code == 0, done.err
     text = (tmp_path / "run" / "report" / "explorer.html").read_text(encoding="utf-8")
     assert "made without thumbnails" in text

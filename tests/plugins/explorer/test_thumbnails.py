@@ -57,8 +57,15 @@ def test_deep_images_keep_their_white(tmp_path: Path) -> None:
         values[:, 20:] = 65535
         values[0, 0] = number
         Image.fromarray(values).save(folder / f"{number:02d}.png")
-    found = mcd.dissect("phantom-mammo", layers="head", dataset=f"images:{folder}", scorer="cosine", progress=False,
-                        workers=0, output=tmp_path / "run")  # fmt: skip
+    found = mcd.dissect(
+        "phantom-mammo",
+        layers="head",
+        dataset=f"images:{folder}",
+        scorer="cosine",
+        progress=False,
+        workers=0,
+        output=tmp_path / "run",
+    )
     small = pixels(thumbnails(found, found.image_ids[:1], 40)[found.image_ids[0]])
     assert small[:, :18].max() < 20
     assert small[:, 22:].min() > 235

@@ -69,10 +69,26 @@ def test_layers_keep_names_and_values(name: str, tmp_path: Path) -> None:
 
 def test_a_run(program: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
     done = mcd_command(
-        "dissect", "--model-plugin", f"torch-export:{program}", "--layers", "layer4.*", "--dataset", "phantom:5",
-        "--dissector", "phantom-clip", "--concepts", "phantom", "--scorer-arg", "top_k=5", "--batch-size", "19",
-        "-o", tmp_path / "run", "--device", "cpu",
-    )  # fmt: skip
+        "dissect",
+        "--model-plugin",
+        f"torch-export:{program}",
+        "--layers",
+        "layer4.*",
+        "--dataset",
+        "phantom:5",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "phantom",
+        "--scorer-arg",
+        "top_k=5",
+        "--batch-size",
+        "19",
+        "-o",
+        tmp_path / "run",
+        "--device",
+        "cpu",
+    )
     assert done.code == 0, done.err  # the last batch holds one image
     assert mcd.load(tmp_path / "run").layers == ["layer4.0", "layer4.1"]
 

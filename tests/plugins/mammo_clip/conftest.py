@@ -73,26 +73,35 @@ def released(state: State, path: Path, *, encoder: str, **changes: object) -> Pa
     with omegaconf_present() as omegaconf:
         made: Any = omegaconf
         whole = made.ListConfig()
-        numbers = [made.AnyNode(_metadata=made.ContainerMetadata(optional=True), _parent=whole, _val=one)
-                   for one in (0.8, 1.2)]  # fmt: skip
+        numbers = [
+            made.AnyNode(_metadata=made.ContainerMetadata(optional=True), _parent=whole, _val=one) for one in (0.8, 1.2)
+        ]
         vars(whole).update(_metadata=made.ContainerMetadata(key_type=int), _parent=None, _content=numbers)
         text = {
-            "source": "huggingface", "name": "emilyalsentzer/Bio_ClinicalBERT", "pooling": "eos",
+            "source": "huggingface",
+            "name": "emilyalsentzer/Bio_ClinicalBERT",
+            "pooling": "eos",
             "cache_dir": "/ocean/nobody/has/this",
-        }  # fmt: skip
+        }
         config = {
             "model": {
-                "name": "clip_custom", "temperature": 0.07,
+                "name": "clip_custom",
+                "temperature": 0.07,
                 "image_encoder": {"source": "cnn", "name": encoder, "pretrained": True},
-                "text_encoder": text, "projection_head": {"name": "linear", "proj_dim": 512},
+                "text_encoder": text,
+                "projection_head": {"name": "linear", "proj_dim": 512},
             },
             "transform": {"train": {"affine_scale": whole}},
-        }  # fmt: skip
+        }
         content = {
-            "model": state, "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": []},
-            "scheduler": {"last_epoch": 3}, "config": config, "epoch": 7, "train_loss": np.float64(0.5),
+            "model": state,
+            "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": []},
+            "scheduler": {"last_epoch": 3},
+            "config": config,
+            "epoch": 7,
+            "train_loss": np.float64(0.5),
             **changes,
-        }  # fmt: skip
+        }
         torch.save(content, path)
     return path
 

@@ -36,25 +36,44 @@ OFFLINE = {"HF_HUB_OFFLINE": "1"}
 
 def flags(b2: Path, images: str = "phantom:2") -> list[object]:
     return [
-        "--dissector", f"mammo-clip:{b2}", "--dissector-arg", f"preprocessing={json.dumps(SMALL)}",
-        "--dataset", images, "--device", "cpu", "--workers", 0,
-    ]  # fmt: skip
+        "--dissector",
+        f"mammo-clip:{b2}",
+        "--dissector-arg",
+        f"preprocessing={json.dumps(SMALL)}",
+        "--dataset",
+        images,
+        "--device",
+        "cpu",
+        "--workers",
+        0,
+    ]
 
 
 def test_a_study_of_five_models_costs_five_forward_passes_an_image(b2: Path, b2_state: State, tmp_path: Path) -> None:
-    files = [saved_classifier(classifier_state(b2_state, classes, seed), tmp_path / f"{seed}.pth")
-             for seed, classes in enumerate((4, 1, 1, 5))]  # fmt: skip
+    files = [
+        saved_classifier(classifier_state(b2_state, classes, seed), tmp_path / f"{seed}.pth")
+        for seed, classes in enumerate((4, 1, 1, 5))
+    ]
     targets = [MammoClipTower(MammoClipTower.Options(checkpoint=b2, preprocessing=SMALL)).load()]
-    targets += [MammoClipClassifier(MammoClipClassifier.Options(checkpoint=path, preprocessing=SMALL)).load()
-                for path in files]  # fmt: skip
+    targets += [
+        MammoClipClassifier(MammoClipClassifier.Options(checkpoint=path, preprocessing=SMALL)).load() for path in files
+    ]
     dissector = MammoClip(MammoClip.Options(checkpoint=b2, preprocessing=SMALL))
     assert dissector.image_tower is not None
     images: list[int] = []
     host = PluginHost.discover([], {"MCD_DISABLE_PLUGINS": "console"})
     study = Study.model_validate(
-        {"models": ["object"] * 5, "dissectors": "object", "dataset": "phantom:5", "concepts": "phantom",
-         "device": "cpu", "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 5}}, "batch_size": 8, "workers": 0}
-    )  # fmt: skip
+        {
+            "models": ["object"] * 5,
+            "dissectors": "object",
+            "dataset": "phantom:5",
+            "concepts": "phantom",
+            "device": "cpu",
+            "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 5}},
+            "batch_size": 8,
+            "workers": 0,
+        }
+    )
     preparer = Preparer(host)
     patterns = ["image_encoder._blocks[22]"]
     prepared = Prepared(
@@ -83,10 +102,22 @@ def test_dissect_with_the_tower_as_target_works_from_the_path_alone(
 ) -> None:
     arg = f"preprocessing={json.dumps(SMALL)}"
     done = mcd_command(
-        "dissect", "--model-plugin", f"mammo-clip:{b2}", "--model-arg", arg, *flags(b2, "phantom:5"),
-        "--layers", "image_encoder._blocks[{0..22}]", "--concepts", "phantom", "--scorer-arg", "top_k=5",
-        "-o", tmp_path / "run", **OFFLINE,
-    )  # fmt: skip
+        "dissect",
+        "--model-plugin",
+        f"mammo-clip:{b2}",
+        "--model-arg",
+        arg,
+        *flags(b2, "phantom:5"),
+        "--layers",
+        "image_encoder._blocks[{0..22}]",
+        "--concepts",
+        "phantom",
+        "--scorer-arg",
+        "top_k=5",
+        "-o",
+        tmp_path / "run",
+        **OFFLINE,
+    )
     assert done.code == 0, done.err
     labels = mcd.load(tmp_path / "run").labels
     assert labels.groupby("layer", sort=False)["neuron"].nunique().sum() == 2824
@@ -117,9 +148,22 @@ def test_embed_writes_vectors_of_images_and_texts(b2: Path, tmp_path: Path, mcd_
 def test_zero_shot_scores_each_image_by_each_pair(b2: Path, tmp_path: Path, mcd_command: Command) -> None:
     out = tmp_path / "scores.csv"
     done = mcd_command(
-        "zero-shot", *flags(b2, "phantom:10"), "--pair", "no mass", "mass", "--pair", "no implant", "implant",
-        "--finding", "*mass", "--finding", "breast implant", "-o", out, **OFFLINE,
-    )  # fmt: skip
+        "zero-shot",
+        *flags(b2, "phantom:10"),
+        "--pair",
+        "no mass",
+        "mass",
+        "--pair",
+        "no implant",
+        "implant",
+        "--finding",
+        "*mass",
+        "--finding",
+        "breast implant",
+        "-o",
+        out,
+        **OFFLINE,
+    )
     assert done.code == 0, done.err
     assert "AUROC" in done.out
     with out.open() as file:
@@ -147,8 +191,17 @@ def test_what_is_missing_or_misplaced_is_said_at_once(b2: Path, tmp_path: Path, 
         "zero-shot", *flags(b2), "--pair", "a", "b", "--pair", "c", "d", "--finding", "mass"
     )
     assert "no preprocessing named 'mamo-clip'" in refused("preprocess", ".", "out", "--recipe", "mamo-clip")
-    wrong = refused("embed", "--dissector", f"mammo-clip:{b2}", "--dissector-arg", 'preprocessing={"crp":false}',
-                    "--text", "x", "-o", "v.safetensors")  # fmt: skip
+    wrong = refused(
+        "embed",
+        "--dissector",
+        f"mammo-clip:{b2}",
+        "--dissector-arg",
+        'preprocessing={"crp":false}',
+        "--text",
+        "x",
+        "-o",
+        "v.safetensors",
+    )
     assert "unknown setting 'crp'" in wrong
     assert "crop" in wrong
 

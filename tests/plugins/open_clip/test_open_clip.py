@@ -40,9 +40,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vision = {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 2}
     config = {
         "model_cfg": {"embed_dim": 24, "vision_cfg": vision, "text_cfg": text},
-        "preprocess_cfg": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], "resize_mode": "squash",
-                           "interpolation": "bicubic"},
-    }  # fmt: skip
+        "preprocess_cfg": {
+            "mean": [0.5, 0.4, 0.3],
+            "std": [0.2, 0.3, 0.4],
+            "resize_mode": "squash",
+            "interpolation": "bicubic",
+        },
+    }
     (place / "open_clip_config.json").write_text(json.dumps(config))
     network = small(f"local-dir:{place}")
     save_file(network.state_dict(), place / "open_clip_model.safetensors")
@@ -112,13 +116,22 @@ def test_a_text_model_of_transformers_works_from_the_folder_alone(tmp_path: Path
         tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
     ).save_pretrained(tmp_path)
     bert = BertConfig(
-        vocab_size=7, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        vocab_size=7,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
         max_position_embeddings=32,
-    )  # fmt: skip
+    )
     BertModel(bert).save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    text = {"hf_model_name": "somewhere/on-the-hub", "hf_tokenizer_name": "somewhere/on-the-hub", "hf_proj_type": "mlp",
-            "hf_pooler_type": "cls_last_hidden_state_pooler", "context_length": 12}  # fmt: skip
+    text = {
+        "hf_model_name": "somewhere/on-the-hub",
+        "hf_tokenizer_name": "somewhere/on-the-hub",
+        "hf_proj_type": "mlp",
+        "hf_pooler_type": "cls_last_hidden_state_pooler",
+        "context_length": 12,
+    }
     vision = {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 1}
     config = {"model_cfg": {"embed_dim": 24, "vision_cfg": vision, "text_cfg": text}, "preprocess_cfg": {}}
     (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
@@ -154,11 +167,24 @@ def test_mistakes_are_told_apart(folder: Path, tmp_path: Path, monkeypatch: pyte
 def test_a_run_with_its_own_tower_as_target(folder: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
     (tmp_path / "words.txt").write_text("mass\ncalcification\n" + " ".join(["breast"] * 40) + "\n")
     done = mcd_command(
-        "dissect", "--model-plugin", f"open-clip:{folder}", "--layers", "transformer.resblocks.*",
-        "--dataset", "phantom:5", "--dissector", f"open-clip:{folder}",
-        "--concepts", tmp_path / "words.txt", "--scorer-arg", "top_k=5",
-        "-o", tmp_path / "run", "--device", "cpu",
-    )  # fmt: skip
+        "dissect",
+        "--model-plugin",
+        f"open-clip:{folder}",
+        "--layers",
+        "transformer.resblocks.*",
+        "--dataset",
+        "phantom:5",
+        "--dissector",
+        f"open-clip:{folder}",
+        "--concepts",
+        tmp_path / "words.txt",
+        "--scorer-arg",
+        "top_k=5",
+        "-o",
+        tmp_path / "run",
+        "--device",
+        "cpu",
+    )
     assert done.code == 0, done.err
     assert "1 texts are longer than" in " ".join(done.err.split())
     found = mcd.load(tmp_path / "run")

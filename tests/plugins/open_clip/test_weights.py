@@ -70,8 +70,9 @@ def saved(path: Path, state: State, **besides: object) -> Path:
 def as_openai_trains(theirs: torch.nn.Module) -> State:
     """Round the weights as OpenAI's code does before it computes on a GPU: all but norms, embeddings, positions."""
     kept = ("ln_", "_embedding", "logit_scale", "token_embedding")
-    state = {name: one if any(part in name for part in kept) else one.half() for name, one in
-             theirs.state_dict().items()}  # fmt: skip
+    state = {
+        name: one if any(part in name for part in kept) else one.half() for name, one in theirs.state_dict().items()
+    }
     theirs.load_state_dict(state)
     return state
 
@@ -140,11 +141,27 @@ def test_a_name_on_the_hub_is_recorded_with_its_commit(
 ) -> None:
     (tmp_path / "words.txt").write_text("mass\ncalcification\nbreast\n")
     done = mcd_command(
-        "dissect", "--offline", "--model-plugin", f"open-clip:hf-hub:{NAME}", "--layers", "transformer.resblocks.*",
-        "--dissector", f"open-clip:hf-hub:{NAME}", "--dataset", "phantom:4", "--scorer", "soft-wpmi:4",
-        "--concepts", tmp_path / "words.txt", "--device", "cpu", "-o", tmp_path / "run",
-        HF_HUB_CACHE=str(tmp_path / "cache"), TQDM_POSITION="-1",
-    )  # fmt: skip
+        "dissect",
+        "--offline",
+        "--model-plugin",
+        f"open-clip:hf-hub:{NAME}",
+        "--layers",
+        "transformer.resblocks.*",
+        "--dissector",
+        f"open-clip:hf-hub:{NAME}",
+        "--dataset",
+        "phantom:4",
+        "--scorer",
+        "soft-wpmi:4",
+        "--concepts",
+        tmp_path / "words.txt",
+        "--device",
+        "cpu",
+        "-o",
+        tmp_path / "run",
+        HF_HUB_CACHE=str(tmp_path / "cache"),
+        TQDM_POSITION="-1",
+    )
     assert done.code == 0, done.err
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["revisions"] == {"target": AT, "dissector": AT}
     assert "%|" not in done.err

@@ -203,17 +203,21 @@ def test_what_is_not_calcification_is_no_truth_of_the_fine_tuned_network() -> No
         else:
             benign = there.morphology in ("round", "rim", "coarse")
             assert told == {
-                "calcifications", f"{'benign' if benign else 'suspicious'} calcifications",
-                f"{there.morphology} morphology", f"{there.distribution} distribution",
-            }  # fmt: skip
+                "calcifications",
+                f"{'benign' if benign else 'suspicious'} calcifications",
+                f"{there.morphology} morphology",
+                f"{there.distribution} distribution",
+            }
 
 
 def test_the_three_targets_of_the_demo_have_the_same_layers() -> None:
     networks = [loader().load().module for loader in (PhantomMammo, PhantomGeneral, PhantomCalc)]
     names = [[name for name, _ in network.named_modules()] for network in networks]
     assert names[0] == names[1] == names[2]
-    shapes = [{name: value.shape for name, value in network.state_dict().items() if not name.startswith("head.")}
-              for network in networks]  # fmt: skip
+    shapes = [
+        {name: value.shape for name, value in network.state_dict().items() if not name.startswith("head.")}
+        for network in networks
+    ]
     assert shapes[0] == shapes[1] == shapes[2]
     assert all(value.dtype == torch.float32 for network in networks for value in network.parameters())
 
@@ -266,8 +270,23 @@ def test_training_is_reproducible(tmp_path_factory: pytest.TempPathFactory) -> N
     weights = []
     for name in ("one", "two"):
         folder = tmp_path_factory.mktemp(name)
-        arguments = ["all", "--output", str(folder), "--patients", "32", "--held-out", "32", "--epochs", "1",
-                     "--mammo-epochs", "1", "--general-epochs", "1", "--calc-epochs", "1"]  # fmt: skip
+        arguments = [
+            "all",
+            "--output",
+            str(folder),
+            "--patients",
+            "32",
+            "--held-out",
+            "32",
+            "--epochs",
+            "1",
+            "--mammo-epochs",
+            "1",
+            "--general-epochs",
+            "1",
+            "--calc-epochs",
+            "1",
+        ]
         done = CliRunner().invoke(main, arguments)
         assert done.exit_code == 0, done.output
         weights.append([(folder / f"{network}.safetensors").read_bytes() for network in NETWORKS])

@@ -82,8 +82,9 @@ def test_luck_is_what_labels_dealt_out_anew_would_get() -> None:
     truth = truths()
     noise = 0.1 * np.random.default_rng(1).normal(size=(160, 4))
     a, b = (truth[name].to_numpy(dtype=float) for name in "ab")
-    found = judged(truth, labels("a", "a", "b", "b"), a + noise[:, 0], a + noise[:, 1], b + noise[:, 2],
-                   b + noise[:, 3])  # fmt: skip
+    found = judged(
+        truth, labels("a", "a", "b", "b"), a + noise[:, 0], a + noise[:, 1], b + noise[:, 2], b + noise[:, 3]
+    )
     assert found.right == 4
     # of the three other labels that each neuron could have been dealt, one is right
     assert found.by_luck == pytest.approx(1 / 3, abs=0.1)
@@ -112,9 +113,13 @@ def test_the_same_seed_gives_the_same_and_no_labels_are_no_error() -> None:
 @pytest.fixture(scope="module")
 def dissection(tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
     found = mcd.dissect(
-        "phantom-mammo", layers="head", dataset={"plugin": "phantom", "options": {"patients": 25}}, concepts="phantom",
-        output=tmp_path_factory.mktemp("truth") / "run", progress=False,
-    )  # fmt: skip
+        "phantom-mammo",
+        layers="head",
+        dataset={"plugin": "phantom", "options": {"patients": 25}},
+        concepts="phantom",
+        output=tmp_path_factory.mktemp("truth") / "run",
+        progress=False,
+    )
     assert isinstance(found, mcd.Dissection)
     return found
 

@@ -111,10 +111,14 @@ def test_a_picture_that_goes_through_again_changes_at_its_rim_at_most(settings: 
 
 
 @given(
-    number=st.integers(0, 23), crop=st.booleans(), outside=st.sampled_from(["keep", "black"]),
-    flip=st.sampled_from(["none", "left", "right"]), margin=st.floats(0, 0.3), longest=st.none() | st.integers(20, 400),
+    number=st.integers(0, 23),
+    crop=st.booleans(),
+    outside=st.sampled_from(["keep", "black"]),
+    flip=st.sampled_from(["none", "left", "right"]),
+    margin=st.floats(0, 0.3),
+    longest=st.none() | st.integers(20, 400),
     kind=st.sampled_from(["uint8", "uint16", "float32", "colour"]),
-)  # fmt: skip
+)
 @settings(deadline=None, max_examples=60)
 def test_mask_and_pixels_go_together_and_the_depth_stays(
     number: int, crop: bool, outside: str, flip: str, margin: float, longest: int | None, kind: str
@@ -141,9 +145,12 @@ def test_mask_and_pixels_go_together_and_the_depth_stays(
 
 
 @given(
-    number=st.integers(0, 23), crop=st.booleans(), flip=st.sampled_from(["none", "left", "right"]),
-    margin=st.floats(0, 0.3), longest=st.none() | st.integers(20, 400),
-)  # fmt: skip
+    number=st.integers(0, 23),
+    crop=st.booleans(),
+    flip=st.sampled_from(["none", "left", "right"]),
+    margin=st.floats(0, 0.3),
+    longest=st.none() | st.integers(20, 400),
+)
 @settings(deadline=None, max_examples=60)
 def test_the_images_own_mask_moves_with_its_pixels(
     number: int, crop: bool, flip: str, margin: float, longest: int | None

@@ -12,11 +12,19 @@ __all__ = ["hostile", "phantom"]
 
 def small_run(model: str, place: pytest.TempPathFactory, **settings: object) -> mcd.Dissection:
     options: dict[str, object] = {
-        "layers": ["stages.3"], "concepts": "phantom",
-        "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 30}}, **settings,
-    }  # fmt: skip
-    return mcd.dissect(model, dataset={"plugin": "phantom", "options": {"patients": 25}},
-                       output=place.mktemp("small") / "run", progress=False, workers=0, **options)  # type: ignore[arg-type]  # fmt: skip
+        "layers": ["stages.3"],
+        "concepts": "phantom",
+        "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 30}},
+        **settings,
+    }
+    return mcd.dissect(
+        model,
+        dataset={"plugin": "phantom", "options": {"patients": 25}},
+        output=place.mktemp("small") / "run",
+        progress=False,
+        workers=0,
+        **options,
+    )  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

@@ -47,10 +47,30 @@ def ours(tmp_path_factory: pytest.TempPathFactory, mcd_command: Callable[..., Ou
     for model in ("phantom-mammo", "phantom-general"):
         runs.append(place / model)
         done = mcd_command(
-            "dissect", "--plugin-file", place / "ours.py", "--model-plugin", model, "--layers", "stages.3",
-            "--dataset", "our-images:25", "--concepts", "our-words", "--dissector", "phantom-clip",
-            "--scorer-arg", "top_k=20", "--device", "cpu", "--workers", 0, "--reporter", "html", "-o", runs[-1],
-        )  # fmt: skip
+            "dissect",
+            "--plugin-file",
+            place / "ours.py",
+            "--model-plugin",
+            model,
+            "--layers",
+            "stages.3",
+            "--dataset",
+            "our-images:25",
+            "--concepts",
+            "our-words",
+            "--dissector",
+            "phantom-clip",
+            "--scorer-arg",
+            "top_k=20",
+            "--device",
+            "cpu",
+            "--workers",
+            0,
+            "--reporter",
+            "html",
+            "-o",
+            runs[-1],
+        )
         assert done.code == 0, done.err
         assert "not known" not in done.err
     return place / "ours.py", runs
@@ -69,8 +89,18 @@ def test_reports_show_its_images_and_know_its_words(
     plugin, runs = ours
     assert pictures(runs[0] / "report" / "explorer.html")  # written with the run
     for asked in (runs[:1], runs):
-        done = mcd_command("report", "--plugin-file", plugin, *asked, "--reporter", "html", "--reporter", "markdown",
-                           "-o", tmp_path / "report")  # fmt: skip
+        done = mcd_command(
+            "report",
+            "--plugin-file",
+            plugin,
+            *asked,
+            "--reporter",
+            "html",
+            "--reporter",
+            "markdown",
+            "-o",
+            tmp_path / "report",
+        )
         assert done.code == 0, done.err
         assert "not known" not in done.err
         assert pictures(tmp_path / "report" / "explorer.html")
@@ -102,8 +132,9 @@ def test_figures_and_cards_show_its_images(
     ours: tuple[Path, list[Path]], tmp_path: Path, mcd_command: Callable[..., Outcome]
 ) -> None:
     plugin, runs = ours
-    done = mcd_command("figures", "--plugin-file", plugin, *runs, "--only", "top-images", "--bootstrap", 0,
-                       "-o", tmp_path / "figures")  # fmt: skip
+    done = mcd_command(
+        "figures", "--plugin-file", plugin, *runs, "--only", "top-images", "--bootstrap", 0, "-o", tmp_path / "figures"
+    )
     assert done.code == 0, done.err
     done = mcd_command("report", "--plugin-file", plugin, runs[0], "--reporter", "cards", "-o", tmp_path / "cards")
     assert done.code == 0, done.err

@@ -130,9 +130,18 @@ def test_what_a_run_rests_on_and_does_not_say_is_in_its_summary(
     phantom: mcd.Dissection, hostile: mcd.Dissection, tmp_path: Path
 ) -> None:
     text = Rendered(written(phantom, tmp_path / "a")).text
-    for said in ("Probe set: phantom", "Images (n): 100", "Patients: 25", "Top images (k): 100", "Scorer: soft-wpmi",
-                 "draws that exchange patients", "False discovery rate (q): 0.05", "never scores",
-                 phantom.manifest.warnings[0], f"torch {phantom.manifest.versions['torch']}"):  # fmt: skip
+    for said in (
+        "Probe set: phantom",
+        "Images (n): 100",
+        "Patients: 25",
+        "Top images (k): 100",
+        "Scorer: soft-wpmi",
+        "draws that exchange patients",
+        "False discovery rate (q): 0.05",
+        "never scores",
+        phantom.manifest.warnings[0],
+        f"torch {phantom.manifest.versions['torch']}",
+    ):
         assert said in text
     assert "Only 100 images" not in text
     few = Rendered(written(hostile, tmp_path / "b")).text
@@ -146,9 +155,13 @@ def test_what_a_run_rests_on_and_does_not_say_is_in_its_summary(
 
 def test_controls_are_shown_where_they_were_run(phantom: mcd.Dissection, tmp_path: Path) -> None:
     assert "Negative controls" not in written(phantom, tmp_path)
-    rows = [["none", "a", 20, 20, 10, 10, 5, 4.0], ["none", "b", 20, 20, 10, 5, 5, 2.0],
-            ["random weights", "a", 20, 20, 1, 1, 1, 1.0], ["random weights", "b", 20, 0, 0, 0, 0, None],
-            ["random dissector", "a", 20, 0, 0, 0, 0, None]]  # fmt: skip
+    rows = [
+        ["none", "a", 20, 20, 10, 10, 5, 4.0],
+        ["none", "b", 20, 20, 10, 5, 5, 2.0],
+        ["random weights", "a", 20, 20, 1, 1, 1, 1.0],
+        ["random weights", "b", 20, 0, 0, 0, 0, None],
+        ["random dissector", "a", 20, 0, 0, 0, 0, None],
+    ]
     names = ["control", "layer", "neurons", "labelled", "above_chance", "mammographic", "concepts", "mean_z"]
     results = replace(phantom.results, controls=pd.DataFrame(rows, columns=names))
     controlled = mcd.Dissection(phantom.folder, phantom.manifest, results)
@@ -161,9 +174,28 @@ def test_controls_are_shown_where_they_were_run(phantom: mcd.Dissection, tmp_pat
 
 @pytest.mark.parametrize(
     "text",
-    [*HOSTILE, "a|b", "`rm -rf`", "**bold** _it_ ~~no~~", "[x](http://x.y)", "![x](y.png)", "# 1", "1. one", "- item",
-     "---", "===", "$x^2$", "\\", "&lt;b&gt;", "<!-- gone -->", "layer_1.conv*2", "2.5", "-3", "&copy;"],
-)  # fmt: skip
+    [
+        *HOSTILE,
+        "a|b",
+        "`rm -rf`",
+        "**bold** _it_ ~~no~~",
+        "[x](http://x.y)",
+        "![x](y.png)",
+        "# 1",
+        "1. one",
+        "- item",
+        "---",
+        "===",
+        "$x^2$",
+        "\\",
+        "&lt;b&gt;",
+        "<!-- gone -->",
+        "layer_1.conv*2",
+        "2.5",
+        "-3",
+        "&copy;",
+    ],
+)
 def test_no_text_is_taken_for_markup(text: str) -> None:
     cell = Rendered(f"## t\n\n| a |\n|---|\n| {in_markdown(text)} |\n")
     assert cell.table("t").iloc[0, 0] == " ".join(text.split())
@@ -197,15 +229,18 @@ def test_hostile_names_are_text_in_a_whole_summary(hostile: mcd.Dissection, tmp_
     [
         ("50% of a_b & c#1", "50\\% of a\\_b \\& c\\#1"),
         ("\\input{/etc/passwd}", "\\textbackslash{}input\\{/etc/passwd\\}"),
-        ("$x^2$ ~ \"q\" `t`", "\\$x\\textasciicircum{}2\\$ \\textasciitilde{} \\textquotedbl{}q\\textquotedbl{} "
-         "\\textasciigrave{}t\\textasciigrave{}"),
+        (
+            '$x^2$ ~ "q" `t`',
+            "\\$x\\textasciicircum{}2\\$ \\textasciitilde{} \\textquotedbl{}q\\textquotedbl{} "
+            "\\textasciigrave{}t\\textasciigrave{}",
+        ),
         ("a--b, c - d ---", "a-{}-b, c - d -{}-{}-"),
         ("[2pt] *", "{[}2pt{]} {*}"),
         ("<b>|", "\\textless{}b\\textgreater{}\\textbar{}"),
         ("one\nline % no comment", "one line \\% no comment"),
         ("−3 · 5–6", "$-$3 \\textperiodcentered{} 5--6"),
     ],
-)  # fmt: skip
+)
 def test_latex_sets_a_text_as_it_is(text: str, set_as: str) -> None:
     assert in_latex(text) == set_as
 
@@ -290,8 +325,16 @@ def test_a_run_shared_without_private_still_has_a_summary(
     phantom: mcd.Dissection, tmp_path: Path, mcd_command: Callable[..., Outcome]
 ) -> None:
     shutil.copytree(phantom.folder, tmp_path / "run", ignore=shutil.ignore_patterns("private"))
-    done = mcd_command("report", tmp_path / "run", "--reporter", "markdown", "--reporter", "latex",
-                       "--reporter-arg", "markdown.neurons=0")  # fmt: skip
+    done = mcd_command(
+        "report",
+        tmp_path / "run",
+        "--reporter",
+        "markdown",
+        "--reporter",
+        "latex",
+        "--reporter-arg",
+        "markdown.neurons=0",
+    )
     assert done.code == 0, done.err
     page = Rendered((tmp_path / "run" / "report" / "summary.md").read_text(encoding="utf-8"))
     assert "Patients: not known" in page.text

@@ -19,9 +19,11 @@ def probe_of() -> ProbeMaker:
     """Make a probe set of images and texts; facts by name, and texts beside the concepts by what is encoded."""
 
     def make(
-        images: torch.Tensor, texts: torch.Tensor, facts: dict[str, list[str]] | None = None,
+        images: torch.Tensor,
+        texts: torch.Tensor,
+        facts: dict[str, list[str]] | None = None,
         encoded: dict[str, list[float]] | None = None,
-    ) -> Probe:  # fmt: skip
+    ) -> Probe:
         def encode(wanted: Sequence[str]) -> torch.Tensor:
             return torch.tensor([(encoded or {})[text] for text in wanted])
 

@@ -24,13 +24,24 @@ def made(cls: type[Scorer], **options: object) -> Scorer:
 @pytest.mark.parametrize(
     ("cls", "options"),
     [
-        (Pearson, {"quantile": 0.5}), (Spearman, {"alpha": 0.5}),
-        (AUROC, {"quantile": 0}), (AUROC, {"quantile": 1}), (AUPRC, {"quantile": 1.5}), (AUPRC, {"quantile": "nan"}),
-        (F1, {"alpha": 0}), (F1, {"quantile": 1}), (IoU, {"alpha": 1}), (IoU, {"top_k": 5}),
-        (NormalisedWPMI, {"alpha": 0}), (NormalisedWPMI, {"temperature": 0}), (NormalisedWPMI, {"lam": -1}),
-        (NormalisedWPMI, {"min_prob": 0}), (AdaptiveCosine, {"reach": 1}), (AdaptiveCosine, {"min_images": 0}),
+        (Pearson, {"quantile": 0.5}),
+        (Spearman, {"alpha": 0.5}),
+        (AUROC, {"quantile": 0}),
+        (AUROC, {"quantile": 1}),
+        (AUPRC, {"quantile": 1.5}),
+        (AUPRC, {"quantile": "nan"}),
+        (F1, {"alpha": 0}),
+        (F1, {"quantile": 1}),
+        (IoU, {"alpha": 1}),
+        (IoU, {"top_k": 5}),
+        (NormalisedWPMI, {"alpha": 0}),
+        (NormalisedWPMI, {"temperature": 0}),
+        (NormalisedWPMI, {"lam": -1}),
+        (NormalisedWPMI, {"min_prob": 0}),
+        (AdaptiveCosine, {"reach": 1}),
+        (AdaptiveCosine, {"min_images": 0}),
     ],
-)  # fmt: skip
+)
 def test_a_setting_out_of_bounds_is_refused_by_name(cls: type[Scorer], options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         made(cls, **options)
@@ -39,11 +50,16 @@ def test_a_setting_out_of_bounds_is_refused_by_name(cls: type[Scorer], options: 
 @pytest.mark.parametrize(
     ("cls", "options", "images", "enough"),
     [
-        (AUROC, {}, 9, 10), (AUPRC, {}, 9, 10), (AUROC, {"quantile": 0.01}, 40, 60), (F1, {"quantile": 0.5}, 9, 10),
-        (IoU, {"alpha": 0.001}, 100, 500), (IoU, {"alpha": 0.5}, 9, 10), (NormalisedWPMI, {}, 9, 10),
+        (AUROC, {}, 9, 10),
+        (AUPRC, {}, 9, 10),
+        (AUROC, {"quantile": 0.01}, 40, 60),
+        (F1, {"quantile": 0.5}, 9, 10),
+        (IoU, {"alpha": 0.001}, 100, 500),
+        (IoU, {"alpha": 0.5}, 9, 10),
+        (NormalisedWPMI, {}, 9, 10),
         (AdaptiveCosine, {}, 9, 10),
     ],
-)  # fmt: skip
+)
 def test_too_few_images_are_an_error_with_a_setting_that_helps(
     cls: type[Scorer], options: dict[str, object], images: int, enough: int
 ) -> None:

@@ -320,16 +320,31 @@ def test_two_million_images_do_not_wear_a_score_off(cls: type[Scorer]) -> None:
 @pytest.mark.parametrize(
     ("cls", "options"),
     [
-        (SoftWPMI, {"temperature": 0}), (SoftWPMI, {"temperature": "inf"}), (SoftWPMI, {"lam": "nan"}),
-        (SoftWPMI, {"p_start": 1}), (SoftWPMI, {"p_end": 0}), (SoftWPMI, {"p_end": 0.999}),
-        (SoftWPMI, {"min_prob": 0}), (SoftWPMI, {"top_k": 2.5}), (SoftWPMI, {"topk": 5}),
-        (WPMI, {"top_k": 0}), (WPMI, {"temperature": -1}), (WPMI, {"lam": "inf"}), (WPMI, {"min_prob": 1}),
+        (SoftWPMI, {"temperature": 0}),
+        (SoftWPMI, {"temperature": "inf"}),
+        (SoftWPMI, {"lam": "nan"}),
+        (SoftWPMI, {"p_start": 1}),
+        (SoftWPMI, {"p_end": 0}),
+        (SoftWPMI, {"p_end": 0.999}),
+        (SoftWPMI, {"min_prob": 0}),
+        (SoftWPMI, {"top_k": 2.5}),
+        (SoftWPMI, {"topk": 5}),
+        (WPMI, {"top_k": 0}),
+        (WPMI, {"temperature": -1}),
+        (WPMI, {"lam": "inf"}),
+        (WPMI, {"min_prob": 1}),
         (WPMI, {"p_start": 0.9}),
-        (RankReorder, {"top_fraction": 0}), (RankReorder, {"top_fraction": 1.01}), (RankReorder, {"p": 0}),
-        (RankReorder, {"p": "inf"}), (RankReorder, {"scale_p": -1}), (RankReorder, {"scale_p": "inf"}),
-        (CosineCubed, {"min_norm": -1}), (CosineCubed, {"min_norm": "inf"}), (Cosine, {"min_norm": 1}),
+        (RankReorder, {"top_fraction": 0}),
+        (RankReorder, {"top_fraction": 1.01}),
+        (RankReorder, {"p": 0}),
+        (RankReorder, {"p": "inf"}),
+        (RankReorder, {"scale_p": -1}),
+        (RankReorder, {"scale_p": "inf"}),
+        (CosineCubed, {"min_norm": -1}),
+        (CosineCubed, {"min_norm": "inf"}),
+        (Cosine, {"min_norm": 1}),
     ],
-)  # fmt: skip
+)
 def test_a_setting_out_of_bounds_is_refused_by_name(cls: type[Scorer], options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         made(cls, **options)

@@ -177,9 +177,13 @@ def test_without_a_probe_set_the_scorer_says_what_it_lacks(scorer: Scorer) -> No
 
 @pytest.mark.parametrize(
     ("cls", "options"),
-    [(Embedding, {"top_k": 0}), (Contrastive, {"top_k": 0}), (Contrastive, {"quantile": 0}),
-     (Contrastive, {"quantile": 1.5})],
-)  # fmt: skip
+    [
+        (Embedding, {"top_k": 0}),
+        (Contrastive, {"top_k": 0}),
+        (Contrastive, {"quantile": 0}),
+        (Contrastive, {"quantile": 1.5}),
+    ],
+)
 def test_a_setting_out_of_bounds_is_refused_by_name(cls: type[Scorer], options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         made(cls, **options)

@@ -123,11 +123,14 @@ def test_pieces_do_not_change_what_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("form", "text"),
     [
-        (Form((0,)), "a"), (Form((0, 1), (NOT,)), "a AND NOT b"), (Form((1, 0, 2), (OR, AND)), "(b OR a) AND c"),
-        (Form((0, 1, 2), (AND, NOT)), "a AND b AND NOT c"), (Form((0, 1, 2), (OR, OR)), "a OR b OR c"),
+        (Form((0,)), "a"),
+        (Form((0, 1), (NOT,)), "a AND NOT b"),
+        (Form((1, 0, 2), (OR, AND)), "(b OR a) AND c"),
+        (Form((0, 1, 2), (AND, NOT)), "a AND b AND NOT c"),
+        (Form((0, 1, 2), (OR, OR)), "a OR b OR c"),
         (Form((0, 1, 2), (NOT, OR)), "(a AND NOT b) OR c"),
     ],
-)  # fmt: skip
+)
 def test_a_form_in_words_can_be_read_in_one_way_only(form: Form, text: str) -> None:
     assert form.text("abc") == text
 

@@ -38,16 +38,20 @@ def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     common = torch.randn(60, 2, generator=generator)
     side = torch.tensor([[float(v == "CC"), float(m == "a")] for v, m in zip(VIEW, VENDOR, strict=True)])
     mixed = [
-        common @ torch.randn(2, columns, generator=generator) + 3 * side @ torch.randn(2, columns, generator=generator)
-        + torch.randn(60, columns, generator=generator) for columns in (5, 4)
-    ]  # fmt: skip
+        common @ torch.randn(2, columns, generator=generator)
+        + 3 * side @ torch.randn(2, columns, generator=generator)
+        + torch.randn(60, columns, generator=generator)
+        for columns in (5, 4)
+    ]
     return mixed[0], 0.2 + 0.01 * mixed[1]
 
 
 def slow(a: torch.Tensor, p: torch.Tensor, confounders: list[list[str]]) -> np.ndarray:
     """Return the correlations of residuals by ordinary least squares, one pair at a time."""
-    design = [[1.0] + [float(values[row] == level) for values in confounders for level in sorted(set(values))[1:]]
-              for row in range(len(a))]  # fmt: skip
+    design = [
+        [1.0] + [float(values[row] == level) for values in confounders for level in sorted(set(values))[1:]]
+        for row in range(len(a))
+    ]
 
     def rest(column: torch.Tensor) -> np.ndarray:
         y = column.double().numpy()
@@ -149,9 +153,14 @@ def test_noise_that_follows_a_confounder_is_not_discovered(probe_of, size: float
     activations = size * side + hers + rng.standard_normal((400, 100))
     similarity = 0.2 + 0.02 * rng.standard_normal((400, 20)) + 0.02 * side
     found = probe_of(torch.eye(400), torch.eye(20, 400), {"patient": patients, "view": views})
-    labeller = Labeller(made(confounders=("view",)).on(found), Matrix(torch.from_numpy(similarity).float()),
-                        [Concept(f"c{at}", "c", "b") for at in range(20)], Calibration(draws=500, most_draws=500),
-                        patients, 3)  # fmt: skip
+    labeller = Labeller(
+        made(confounders=("view",)).on(found),
+        Matrix(torch.from_numpy(similarity).float()),
+        [Concept(f"c{at}", "c", "b") for at in range(20)],
+        Calibration(draws=500, most_draws=500),
+        patients,
+        3,
+    )
     (scored,) = labeller.scored({"layer": lambda: torch.from_numpy(activations).float()})
     assert scored.judged is not None
     assert scored.judged.above == 0

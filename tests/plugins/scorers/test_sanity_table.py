@@ -80,14 +80,20 @@ TABLE: dict[str, tuple[Score, float, list[float], list[float]]] = {
     "spearman": (Spearman().score, 2, *PEARSON),
     "auroc": (area_under_roc, 1, [-0.1662, -0.0263, -0.0025, -0.0002], [-0.25] * 4),  # published as inverse AUC
     "auroc, neuron as label": (
-        swapped(area_under_roc), 1, [-0.25] * 4, [-g / (1 - g) / 2 for g in SHARES],
+        swapped(area_under_roc),
+        1,
+        [-0.25] * 4,
+        [-g / (1 - g) / 2 for g in SHARES],
     ),
     "auprc": (average_precision, 1, [-0.5] * 4, [-0.0010, -0.4000, -0.4898, -0.4985]),  # published as inverse AUPRC
     "auprc, neuron as label": (
-        swapped(average_precision), 1, [-0.2505, -0.4500, -0.4953, -0.4999], [-0.5] * 4,
+        swapped(average_precision),
+        1,
+        [-0.2505, -0.4500, -0.4953, -0.4999],
+        [-0.5] * 4,
     ),
     "normalised wpmi": (wpmi, WPMI_RANGE, [-0.3676, -0.3675, -0.3678, -0.3673], [-0.0299] * 4),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("place", range(4), ids=map(str, SHARES))

@@ -257,9 +257,14 @@ def test_a_concept_without_positive_mean_similarity_has_no_rank_reorder_score() 
 
 @pytest.mark.parametrize(
     ("cls", "options"),
-    [(SoftWPMI, {"top_k": 0}), (SoftWPMI, {"p_start": 1.5}), (WPMI, {"lam": -1}), (RankReorder, {"top_fraction": 2}),
-     (Cosine, {"top_k": 3})],
-)  # fmt: skip
+    [
+        (SoftWPMI, {"top_k": 0}),
+        (SoftWPMI, {"p_start": 1.5}),
+        (WPMI, {"lam": -1}),
+        (RankReorder, {"top_fraction": 2}),
+        (Cosine, {"top_k": 3}),
+    ],
+)
 def test_settings_out_of_range_are_refused(cls: type[Scorer], options: dict[str, object]) -> None:
     with pytest.raises(MCDError, match=next(iter(options))):
         made(cls, **options)

@@ -39,8 +39,9 @@ def slow_weights(a: torch.Tensor, p: torch.Tensor, alpha: float, l1_ratio: float
     for neuron in y.T:
         r = (x.T @ neuron / len(x)).numpy()
         penalty = alpha * (np.abs(r) if signed else r).max() / l1_ratio
-        net = ElasticNet(alpha=penalty, l1_ratio=l1_ratio, positive=not signed, fit_intercept=False, tol=1e-10,
-                         max_iter=1_000_000)  # fmt: skip
+        net = ElasticNet(
+            alpha=penalty, l1_ratio=l1_ratio, positive=not signed, fit_intercept=False, tol=1e-10, max_iter=1_000_000
+        )
         rows.append(net.fit(x.numpy(), neuron.numpy()).coef_)
     return torch.from_numpy(np.array(rows))
 

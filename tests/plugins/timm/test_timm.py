@@ -53,10 +53,28 @@ def test_a_run_records_the_commit(
     network: torch.nn.Module, tmp_path: Path, mcd_command: Callable[..., Outcome]
 ) -> None:
     done = mcd_command(
-        "dissect", "--model-plugin", f"timm:{NAME}", "--model-arg", "pretrained=true", "--layers", "layer4",
-        "--dissector", "phantom-clip", "--dataset", "phantom:4", "--scorer", "soft-wpmi:4", "--concepts", "phantom",
-        "--device", "cpu", "-o", tmp_path / "run", "--offline", HF_HUB_CACHE=str(tmp_path / "cache"),
-    )  # fmt: skip
+        "dissect",
+        "--model-plugin",
+        f"timm:{NAME}",
+        "--model-arg",
+        "pretrained=true",
+        "--layers",
+        "layer4",
+        "--dissector",
+        "phantom-clip",
+        "--dataset",
+        "phantom:4",
+        "--scorer",
+        "soft-wpmi:4",
+        "--concepts",
+        "phantom",
+        "--device",
+        "cpu",
+        "-o",
+        tmp_path / "run",
+        "--offline",
+        HF_HUB_CACHE=str(tmp_path / "cache"),
+    )
     assert done.code == 0, done.err
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["revisions"] == {"target": f"{HUB}@{COMMIT}"}
 

@@ -23,13 +23,23 @@ def saved_tokenizer(place: Path) -> None:
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     made.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)])
     hf.PreTrainedTokenizerFast(
-        tokenizer_object=made, pad_token="<pad>", unk_token="<unk>", bos_token="<s>", eos_token="</s>",
+        tokenizer_object=made,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
         model_max_length=10,
-    ).save_pretrained(place)  # fmt: skip
+    ).save_pretrained(place)
 
 
-TEXT = {**TOWER, "vocab_size": 7, "max_position_embeddings": 10, "bos_token_id": 2, "eos_token_id": 3,
-        "pad_token_id": 0}  # fmt: skip
+TEXT = {
+    **TOWER,
+    "vocab_size": 7,
+    "max_position_embeddings": 10,
+    "bos_token_id": 2,
+    "eos_token_id": 3,
+    "pad_token_id": 0,
+}
 VISION = {**TOWER, "image_size": 32, "patch_size": 8}
 
 

@@ -19,14 +19,20 @@ from tests.plugins.transformers.clips import (
     saved_clip,
     saved_tokenizer,
     target,
-)  # fmt: skip
+)
 
 import mcd
 from mcd.extraction.layers import inspect_layers
 
 NAFLEX = {**TOWER, "num_patches": 16, "patch_size": 8}
-ROBERTA = {**TOWER, "vocab_size": 7, "max_position_embeddings": 10, "pad_token_id": 0, "bos_token_id": 2,
-           "eos_token_id": 3}  # fmt: skip
+ROBERTA = {
+    **TOWER,
+    "vocab_size": 7,
+    "max_position_embeddings": 10,
+    "pad_token_id": 0,
+    "bos_token_id": 2,
+    "eos_token_id": 3,
+}
 BERT = {**TOWER, "vocab_size": 7, "max_position_embeddings": 10, "pad_token_id": 0}
 
 
@@ -113,8 +119,12 @@ def test_a_classifier_with_naflex_keeps_its_head(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["altclip", "bert and vit", "roberta and swin", "bert and clip"])
 def test_others_embed_as_transformers_itself(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = {"altclip": altclip, "bert and vit": bert_vit, "roberta and swin": roberta_swin,
-               "bert and clip": bert_clip}[kind]().eval()  # fmt: skip
+    network = {
+        "altclip": altclip,
+        "bert and vit": bert_vit,
+        "roberta and swin": roberta_swin,
+        "bert and clip": bert_clip,
+    }[kind]().eval()
     network.save_pretrained(tmp_path)
     hf.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(tmp_path)
     saved_tokenizer(tmp_path)
@@ -159,8 +169,9 @@ def dual(vision: hf.PreTrainedConfig, text: hf.PreTrainedConfig) -> hf.PreTraine
 def test_a_processor_saved_as_a_whole_is_found(tmp_path: Path) -> None:
     saved_clip(tmp_path)
     before = dissector(tmp_path)
-    processor = hf.CLIPProcessor(hf.AutoImageProcessor.from_pretrained(tmp_path),
-                                 hf.AutoTokenizer.from_pretrained(tmp_path))  # fmt: skip
+    processor = hf.CLIPProcessor(
+        hf.AutoImageProcessor.from_pretrained(tmp_path), hf.AutoTokenizer.from_pretrained(tmp_path)
+    )
     (tmp_path / "preprocessor_config.json").unlink()
     processor.save_pretrained(tmp_path)
     after = dissector(tmp_path)

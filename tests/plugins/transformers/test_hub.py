@@ -41,10 +41,26 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def dissect(command: Callable[..., Outcome], folder: Path, *more: str, **environment: str) -> Outcome:
     (folder / "words.txt").write_text("mass\ncalcification\nno\n")
     return command(
-        "dissect", *more, "--model-plugin", f"transformers:{NAME}", "--layers", "encoder.layers.1",
-        "--dissector", f"transformers-clip:{NAME}", "--dataset", "phantom:4", "--scorer", "soft-wpmi:4",
-        "--concepts", folder / "words.txt", "--device", "cpu", "-o", folder / "run", **environment,
-    )  # fmt: skip
+        "dissect",
+        *more,
+        "--model-plugin",
+        f"transformers:{NAME}",
+        "--layers",
+        "encoder.layers.1",
+        "--dissector",
+        f"transformers-clip:{NAME}",
+        "--dataset",
+        "phantom:4",
+        "--scorer",
+        "soft-wpmi:4",
+        "--concepts",
+        folder / "words.txt",
+        "--device",
+        "cpu",
+        "-o",
+        folder / "run",
+        **environment,
+    )
 
 
 def test_a_commit_is_told_where_the_cache_has_it(cache: Path, files: Path) -> None:
@@ -86,8 +102,13 @@ def test_a_download_shows_its_bar_and_only_the_first_time(
 ) -> None:
     with served(NAME, files) as (address, requests):
         # tqdm is silent where standard error is no terminal; this makes the hub's client show bars all the same
-        online = {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "0", "HF_HUB_CACHE": str(tmp_path / "cache"),
-                  "HF_HUB_DISABLE_XET": "1", "TQDM_POSITION": "-1"}  # fmt: skip
+        online = {
+            "HF_ENDPOINT": address,
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_CACHE": str(tmp_path / "cache"),
+            "HF_HUB_DISABLE_XET": "1",
+            "TQDM_POSITION": "-1",
+        }
         done = dissect(mcd_command, tmp_path, **online)
         assert done.code == 0, done.err
         assert "model.safetensors: 100%" in done.err

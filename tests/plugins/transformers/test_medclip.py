@@ -57,8 +57,16 @@ def on_disk(network: hf.PreTrainedModel, scratch: Path) -> State:
 def released(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Released, Path]:
     scratch, folder = tmp_path_factory.mktemp("scratch"), tmp_path_factory.mktemp("medclip")
     torch.manual_seed(0)
-    bert = hf.BertModel(hf.BertConfig(vocab_size=len(WORDS), hidden_size=64, num_hidden_layers=3, num_attention_heads=1,
-                                      intermediate_size=32, max_position_embeddings=96))  # fmt: skip
+    bert = hf.BertModel(
+        hf.BertConfig(
+            vocab_size=len(WORDS),
+            hidden_size=64,
+            num_hidden_layers=3,
+            num_attention_heads=1,
+            intermediate_size=32,
+            max_position_embeddings=96,
+        )
+    )
     heads = {"text": nn.Linear(64, WIDTH, bias="older" in request.param)}
     state = {f"text_model.model.{name}": one for name, one in on_disk(bert, scratch / "bert").items()}
     state["text_model.model.embeddings.position_ids"] = torch.arange(96)[None]
@@ -169,10 +177,24 @@ def test_a_run_by_its_name(
     folder = released[1]
     (tmp_path / "words.txt").write_text("mass\ncalcification\nbreast\n")
     done = mcd_command(
-        "dissect", "--model-plugin", f"medclip:{folder}", "--layers", "encoder.layers.*",
-        "--dissector", f"medclip:{folder}", "--dataset", "phantom:4", "--scorer", "soft-wpmi:4",
-        "--concepts", tmp_path / "words.txt", "--device", "cpu", "-o", tmp_path / "run",
-    )  # fmt: skip
+        "dissect",
+        "--model-plugin",
+        f"medclip:{folder}",
+        "--layers",
+        "encoder.layers.*",
+        "--dissector",
+        f"medclip:{folder}",
+        "--dataset",
+        "phantom:4",
+        "--scorer",
+        "soft-wpmi:4",
+        "--concepts",
+        tmp_path / "words.txt",
+        "--device",
+        "cpu",
+        "-o",
+        tmp_path / "run",
+    )
     assert done.code == 0, done.err
     found = mcd.load(tmp_path / "run")
     assert found.manifest.dissector == "MedCLIP Swin"

@@ -43,8 +43,9 @@ def test_images_and_texts_are_embedded_as_by_transformers_itself(folder: Path) -
     made, network = dissector(folder), hf.AutoModel.from_pretrained(folder).eval()
     batch = torch.rand(3, 3, 32, 32)
     padding = "max_length" if folder.name.startswith("siglip") else True
-    tokens = hf.AutoTokenizer.from_pretrained(folder)(TEXTS, padding=padding, max_length=10, truncation=True,
-                                                      return_tensors="pt")  # fmt: skip
+    tokens = hf.AutoTokenizer.from_pretrained(folder)(
+        TEXTS, padding=padding, max_length=10, truncation=True, return_tensors="pt"
+    )
     tokens.pop("token_type_ids", None)
     with torch.inference_mode():
         assert torch.equal(made.encode_images(batch), features(network.get_image_features(pixel_values=batch)))

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mcd
-from mcd.breast import find_breast
+from mcd.extraction.breast import find_breast
 from mcd_plugins.mammo_clip.preprocessing import breast as published
 from mcd_plugins.phantom.dataset import PhantomDataset
 
@@ -73,7 +73,7 @@ def iou(one: Mask, other: Mask) -> float:
 
 
 RULES: dict[str, Rule] = {
-    "mcd.breast": ours,
+    "mcd.extraction.breast": ours,
     "Otsu, largest piece": otsu,
     "Mammo-CLIP's crop": mammo_clip,
     "any pixel > 0": above_zero,

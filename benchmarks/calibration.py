@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from mcd.api.concepts import Concept
-from mcd.calibration.judging import Judged
-from mcd.calibration.settings import Calibration
-from mcd.cosines import Matrix
-from mcd.labelling import Labeller
+from mcd.scoring.calibration.judging import Judged
+from mcd.scoring.labelling import Labeller
+from mcd.scoring.similarity import Matrix
+from mcd.study.calibration import Calibration
 from mcd_plugins.scorers.cosine_cubed import CosineCubed
 from mcd_plugins.scorers.soft_wpmi import SoftWPMI
 

@@ -17,13 +17,13 @@ import torch
 
 import mcd
 from mcd.extraction.decoding import Batch
-from mcd.extraction.layers import select_layers
-from mcd.extraction.networks import at_work
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep, TargetJob, shard_rows
-from mcd.pooling import Pooling
-from mcd.trial import trial_pass
+from mcd.networks.layers import select_layers
+from mcd.networks.pooling import Pooling
+from mcd.networks.running import at_work
+from mcd.networks.trial import trial_pass
 from mcd_plugins.phantom.dissector import PhantomClip
 from mcd_plugins.timm.loader import TimmLoader
 

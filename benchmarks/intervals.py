@@ -22,15 +22,15 @@ import torch
 
 from mcd.api.concepts import Concept
 from mcd.api.scorer import TopKScorer, ordered_top_k
-from mcd.calibration.judging import Judged
-from mcd.calibration.settings import Calibration
 from mcd.comparison.resampling import SHARE, critical_z
-from mcd.comparison.scores import StoredScores
-from mcd.cosines import Matrix
-from mcd.dissection import load
-from mcd.labelling import Labeller
-from mcd.prepare import Preparer
-from mcd.scoring import best, evidence, evidence_by_chance
+from mcd.runs.dissection import load
+from mcd.runs.revived import StoredScores
+from mcd.scoring.calibration.judging import Judged
+from mcd.scoring.labelling import Labeller
+from mcd.scoring.scores import best, evidence, evidence_by_chance
+from mcd.scoring.similarity import Matrix
+from mcd.study.calibration import Calibration
+from mcd.study.preparer import Preparer
 
 WAYS = {"twice": None, "once": 1 - np.exp(-1), "chosen": SHARE, "half": 0.5}
 

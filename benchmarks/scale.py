@@ -15,9 +15,9 @@ from functools import partial
 import torch
 
 from mcd.api.concepts import Concept
-from mcd.calibration.settings import Calibration
-from mcd.cosines import Cosines
-from mcd.labelling import Labeller
+from mcd.scoring.labelling import Labeller
+from mcd.scoring.similarity import Cosines
+from mcd.study.calibration import Calibration
 from mcd_plugins.scorers.soft_wpmi import SoftWPMI
 
 # Neurons of the 39 blocks of EfficientNet-B5, as Mammo-CLIP has it.

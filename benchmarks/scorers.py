@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 import mcd
-from mcd.calibration.exchange import Exchange
-from mcd.cosines import Matrix
-from mcd.scoring import evidence
+from mcd.scoring.calibration.exchange import Exchange
+from mcd.scoring.scores import evidence
+from mcd.scoring.similarity import Matrix
 from mcd_plugins.scorers.cosine import Cosine
 from mcd_plugins.scorers.cosine_cubed import CosineCubed
 from mcd_plugins.scorers.rank_reorder import RankReorder

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import mcd
 from mcd.host import PluginHost
-from mcd.rescore import rescore
-from mcd.study import Choice
-from mcd.vocabularies.loading import load_concepts
-from mcd.wording import Wording
+from mcd.runs.rescore import rescore
+from mcd.study.study import Choice
+from mcd.study.vocabularies.loading import load_concepts
+from mcd.study.wording import Wording
 from mcd_plugins.phantom.truth import right_labels
 
 TEMPLATES = ("a mammogram with {concept}", "a mammogram showing {concept}", "{concept} in a breast")

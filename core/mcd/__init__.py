@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from mcd.api.probe import Probe
     from mcd.api.reporter import Reporter
     from mcd.api.scorer import Explanation, Scorer, TopKScorer, ordered_top_k
-    from mcd.checkpoints import find_state_dict, fit_state_dict, load_weights, read_checkpoint, read_state_dict
     from mcd.components import Component
-    from mcd.dissection import Dissection, load
-    from mcd.facade import dissect
     from mcd.files import files_below, samples_of
     from mcd.hookspecs import hookimpl
-    from mcd.hub import offline
-    from mcd.hub import revision as hub_revision
+    from mcd.networks.checkpoints import find_state_dict, fit_state_dict, load_weights, read_checkpoint, read_state_dict
+    from mcd.networks.hub import offline
+    from mcd.networks.hub import revision as hub_revision
     from mcd.options import Options
+    from mcd.runs.dissect import dissect
+    from mcd.runs.dissection import Dissection, load
     from mcd.version import __version__
 
 _HOME = {
@@ -43,7 +43,7 @@ _HOME = {
     "ConceptSet": "mcd.api.concepts",
     "ConceptSource": "mcd.api.concepts",
     "Dataset": "mcd.api.dataset",
-    "Dissection": "mcd.dissection",
+    "Dissection": "mcd.runs.dissection",
     "Dissector": "mcd.api.dissector",
     "Explanation": "mcd.api.scorer",
     "Image": "mcd.api.image",
@@ -59,23 +59,23 @@ _HOME = {
     "Unreadable": "mcd.api.dataset",
     "__version__": "mcd.version",
     "digest": "mcd.api.base",
-    "dissect": "mcd.facade",
+    "dissect": "mcd.runs.dissect",
     "errors": "mcd",
     "events": "mcd",
     "examine_file": "mcd.api.dataset",
     "figures": "mcd",
     "files_below": "mcd.files",
-    "find_state_dict": "mcd.checkpoints",
-    "fit_state_dict": "mcd.checkpoints",
+    "find_state_dict": "mcd.networks.checkpoints",
+    "fit_state_dict": "mcd.networks.checkpoints",
     "hookimpl": "mcd.hookspecs",
-    "hub_revision": "mcd.hub:revision",
-    "load": "mcd.dissection",
-    "load_weights": "mcd.checkpoints",
-    "offline": "mcd.hub",
+    "hub_revision": "mcd.networks.hub:revision",
+    "load": "mcd.runs.dissection",
+    "load_weights": "mcd.networks.checkpoints",
+    "offline": "mcd.networks.hub",
     "ordered_top_k": "mcd.api.scorer",
     "prefix_tokens": "mcd.api.model",
-    "read_checkpoint": "mcd.checkpoints",
-    "read_state_dict": "mcd.checkpoints",
+    "read_checkpoint": "mcd.networks.checkpoints",
+    "read_state_dict": "mcd.networks.checkpoints",
     "samples_of": "mcd.files",
 }
 

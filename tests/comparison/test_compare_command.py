@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from tests.conftest import Outcome
 
-from mcd.calibration.settings import Calibration
 from mcd.cli.compare_text import print_comparison
 from mcd.comparison import Comparison, Settings, compare, describe
-from mcd.dissection import load
 from mcd.errors import DataError, UsageError
-from mcd.rescore import rescore
+from mcd.runs.dissection import load
+from mcd.runs.rescore import rescore
+from mcd.study.calibration import Calibration
 
 MODULE = """
 import torch

@@ -10,11 +10,11 @@ import torch
 
 from mcd.api.concepts import Concept
 from mcd.api.scorer import ordered_top_k
-from mcd.calibration.settings import Calibration
 from mcd.comparison.outcomes import NOTHING
 from mcd.comparison.resampling import SHARE, Ordered, Resampler, Resamples, critical_z, interval
-from mcd.cosines import Matrix
-from mcd.labelling import Labeller, Scored
+from mcd.scoring.labelling import Labeller, Scored
+from mcd.scoring.similarity import Matrix
+from mcd.study.calibration import Calibration
 from mcd_plugins.scorers.cosine_cubed import CosineCubed
 from mcd_plugins.scorers.soft_wpmi import SoftWPMI
 

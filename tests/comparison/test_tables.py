@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcd.api.concepts import Concept
-from mcd.calibration.thresholds import global_threshold, local_threshold, reaches
 from mcd.comparison.changes import KINDS, Pairing, changes, pair_neurons
 from mcd.comparison.layers import (
     ALL,
@@ -25,6 +24,7 @@ from mcd.comparison.layers import (
 )
 from mcd.comparison.outcomes import NOTHING, Outcome, Vocabulary
 from mcd.comparison.resampling import Replicated
+from mcd.scoring.calibration.thresholds import global_threshold, local_threshold, reaches
 
 NAN = float("nan")
 WORDS = Vocabulary(

@@ -150,7 +150,7 @@ def test_the_published_schema_is_the_study(mcd_command: Callable) -> None:  # ty
 
 def test_a_setting_without_its_component_belongs_to_the_default() -> None:
     from mcd.cli.flags import _DEFAULTS
-    from mcd.study import Study
+    from mcd.study.study import Study
 
     assert Study.model_fields["scorer"].default.plugin == _DEFAULTS["scorer"]
 

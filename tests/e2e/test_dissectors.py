@@ -13,9 +13,9 @@ from tests.conftest import Outcome
 
 import mcd
 from mcd.host import PluginHost
-from mcd.prepare import prepare
-from mcd.run import run
-from mcd.study import Study
+from mcd.runs.run import run
+from mcd.study.preparer import prepare
+from mcd.study.study import Study
 from mcd_plugins.phantom.dataset import PhantomDataset
 from mcd_plugins.phantom.loader import PhantomMammo
 

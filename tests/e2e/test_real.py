@@ -89,7 +89,7 @@ def test_510_real_mammograms(mcd_command: Callable, shared: Path, lite0: Path, t
 
 def concept_set(name: str) -> mcd.ConceptSet:
     from mcd.host import PluginHost
-    from mcd.vocabularies.loading import load_concepts
+    from mcd.study.vocabularies.loading import load_concepts
 
     return load_concepts(PluginHost.discover(), name)
 

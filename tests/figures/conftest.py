@@ -13,7 +13,6 @@ import pytest
 
 import mcd
 from mcd.api.concepts import Concept
-from mcd.calibration.thresholds import PublishedRule
 from mcd.comparison.changes import Pairing, changes
 from mcd.comparison.comparing import Comparison
 from mcd.comparison.heading import Heading
@@ -21,10 +20,11 @@ from mcd.comparison.layers import Seen, category_table, joined, layer_table, rul
 from mcd.comparison.outcomes import NOTHING, Outcome, Vocabulary
 from mcd.comparison.represented import ANSWERS
 from mcd.comparison.resampling import Replicated
-from mcd.controls import COLUMNS, CONTROLS
 from mcd.figures import Material
-from mcd.manifest import LayerRecord, Manifest, StoreRecord
-from mcd.results import Results
+from mcd.runs.controls import COLUMNS, CONTROLS
+from mcd.runs.manifest import LayerRecord, Manifest, StoreRecord
+from mcd.scoring.calibration.thresholds import PublishedRule
+from mcd.scoring.results import Results
 
 WORDS = Vocabulary(
     (

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from mcd.cli.plugins import plugins
 from mcd.components import Kind
 from mcd.errors import AmbiguousNameError, PluginLoadError
-from mcd.vocabularies.loading import load_concepts
+from mcd.study.vocabularies.loading import load_concepts
 
 if TYPE_CHECKING:
     from tests.host.conftest import World

@@ -195,14 +195,14 @@ class Dataset(Configured, abc.ABC):
     def mask(self, sample: Sample, image: Image) -> NDArray[np.bool_]:
         """Return where the breast is in a decoded image, ``(H, W)``; called only where `has_masks` is set.
 
-        By default it is found in the pixels (`mcd.breast.find_breast`).
+        By default it is found in the pixels (`mcd.extraction.breast.find_breast`).
 
         Raises
         ------
         mcd.errors.ImageError
             When no breast is found.
         """
-        from mcd.breast import find_breast
+        from mcd.extraction.breast import find_breast
 
         return find_breast(image.pixels, image.maximum).mask
 

@@ -11,7 +11,7 @@ from mcd.api.base import Configured
 from mcd.errors import UsageError
 
 if TYPE_CHECKING:
-    from mcd.dissection import Dissection
+    from mcd.runs.dissection import Dissection
 
 __all__ = ["Reporter"]
 

@@ -91,14 +91,14 @@ def compare(
     """
     from typing import cast
 
-    from mcd.calibration.thresholds import PublishedRule
     from mcd.cli.compare_text import print_comparison
     from mcd.comparison import Settings
     from mcd.comparison import compare as compared
     from mcd.comparison.alignment import Alignment
     from mcd.comparison.changes import Matching
-    from mcd.dissection import load
     from mcd.files import check_folder
+    from mcd.runs.dissection import load
+    from mcd.scoring.calibration.thresholds import PublishedRule
 
     settings = Settings(
         align=_mapping(pairs) if pairs else cast("Alignment", align),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli.flags import selection_flags
-from mcd.vocabularies.findings import TITLES
+from mcd.study.vocabularies.findings import TITLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mcd.api.concepts import ConceptSet
     from mcd.cli.plugins import HasHost
     from mcd.host import PluginHost
-    from mcd.vocabularies.findings import Lint, Merge
-    from mcd.vocabularies.lint import Reading
+    from mcd.study.vocabularies.findings import Lint, Merge
+    from mcd.study.vocabularies.lint import Reading
 
 __all__ = ["coverage", "lint"]
 
@@ -89,8 +89,8 @@ def lint(
 
     from mcd.errors import ConfigError
     from mcd.options import parse_pairs
-    from mcd.vocabularies.lint import lint as look_over
-    from mcd.vocabularies.loading import load_concepts
+    from mcd.study.vocabularies.lint import lint as look_over
+    from mcd.study.vocabularies.loading import load_concepts
 
     host = _host(ctx)
     given = {"--dissector-arg": dissector_arg, "--scorer": scorer, "--scorer-arg": scorer_arg}
@@ -119,8 +119,8 @@ def _host(ctx: click.Context) -> PluginHost:
 def _temperature(host: PluginHost, scorer: str, arguments: tuple[str, ...]) -> float | None:
     from mcd.components import Kind
     from mcd.options import parse_pairs
-    from mcd.resolve import resolve_options
-    from mcd.study import Choice
+    from mcd.study.resolve import resolve_options
+    from mcd.study.study import Choice
 
     choice = Choice.model_validate({"plugin": scorer, "options": parse_pairs(arguments, "--scorer-arg")})
     _, options = resolve_options(host, Kind.SCORER, choice)
@@ -129,11 +129,11 @@ def _temperature(host: PluginHost, scorer: str, arguments: tuple[str, ...]) -> f
 
 
 def _reading(host: PluginHost, concepts: ConceptSet, name: str, arguments: tuple[str, ...], device: str) -> Reading:
-    from mcd.extraction.networks import pick_device
+    from mcd.networks.running import pick_device
     from mcd.options import parse_pairs
-    from mcd.prepare import Preparer
-    from mcd.study import DissectorChoice
-    from mcd.vocabularies.lint import embedded
+    from mcd.study.preparer import Preparer
+    from mcd.study.study import DissectorChoice
+    from mcd.study.vocabularies.lint import embedded
 
     where = pick_device(device)
     choice = {"plugin": name, "options": parse_pairs(arguments, "--dissector-arg")}
@@ -228,10 +228,10 @@ def coverage(
     from mcd.api.dataset import Sample
     from mcd.cli.flags import chosen_selection
     from mcd.options import parse_pairs
-    from mcd.prepare import Preparer
-    from mcd.study import Choice
-    from mcd.vocabularies.coverage import coverage as count
-    from mcd.vocabularies.loading import load_concepts
+    from mcd.study.preparer import Preparer
+    from mcd.study.study import Choice
+    from mcd.study.vocabularies.coverage import coverage as count
+    from mcd.study.vocabularies.loading import load_concepts
 
     host = _host(ctx)
     concepts = load_concepts(host, reference)

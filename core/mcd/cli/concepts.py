@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcd.api.concepts import Concept, ConceptSet
     from mcd.cli.plugins import HasHost
     from mcd.host import Offer, PluginHost
-    from mcd.vocabularies.importing import Imported, Precedence
+    from mcd.study.vocabularies.importing import Imported, Precedence
 
 __all__ = ["concepts"]
 
@@ -67,7 +67,7 @@ def list_(state: HasHost, as_json: bool) -> None:
 
 def _described(host: PluginHost, offer: Offer) -> dict[str, str | int | None]:
     from mcd.api.concepts import ConceptSource
-    from mcd.vocabularies.loading import load_concepts
+    from mcd.study.vocabularies.loading import load_concepts
 
     row: dict[str, str | int | None] = {
         "name": offer.component.name,
@@ -105,7 +105,7 @@ def show(state: HasHost, reference: str, concepts_arg: tuple[str, ...], as_json:
     mcd concepts show my-words.txt
     """
     from mcd.options import parse_pairs
-    from mcd.vocabularies.loading import load_concepts
+    from mcd.study.vocabularies.loading import load_concepts
 
     found = load_concepts(state.host, reference, parse_pairs(concepts_arg, "--concepts-arg"))
     if as_json:
@@ -115,7 +115,7 @@ def show(state: HasHost, reference: str, concepts_arg: tuple[str, ...], as_json:
 
 
 def _data(found: ConceptSet) -> dict[str, object]:
-    from mcd.vocabularies.lint import groups
+    from mcd.study.vocabularies.lint import groups
 
     return {
         **found.model_dump(mode="json", exclude={"mammographic", "broad_categories"}),
@@ -130,7 +130,7 @@ def _print_tree(found: ConceptSet) -> None:
     from rich.text import Text
     from rich.tree import Tree
 
-    from mcd.vocabularies.lint import groups
+    from mcd.study.vocabularies.lint import groups
 
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -223,10 +223,10 @@ def import_(
     mammographic) and .json (terms in lists below categories, or below broad categories and categories). With a list
     and a file with categories, the list says which terms there are.
     """
-    from mcd.embedding import check_output
     from mcd.errors import UsageError
+    from mcd.extraction.embedding import check_output
     from mcd.files import write_atomically
-    from mcd.vocabularies.importing import import_files
+    from mcd.study.vocabularies.importing import import_files
 
     check_output(output, ".yaml")
     if output.exists() and not overwrite:

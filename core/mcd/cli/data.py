@@ -12,7 +12,7 @@ from mcd.cli import State
 from mcd.cli.flags import chosen_selection, plugin_file_flag, selection_flags
 
 if TYPE_CHECKING:
-    from mcd.inspection import Inspection
+    from mcd.extraction.inspection import Inspection
 
 __all__ = ["data"]
 
@@ -62,11 +62,11 @@ def check(
     """
     from mcd.api.dataset import Sample, Unreadable
     from mcd.clock import Clock
-    from mcd.embedding import check_output
-    from mcd.inspection import inspect
+    from mcd.extraction.embedding import check_output
+    from mcd.extraction.inspection import inspect
     from mcd.options import parse_pairs
-    from mcd.prepare import Preparer
-    from mcd.study import Choice
+    from mcd.study.preparer import Preparer
+    from mcd.study.study import Choice
 
     host = ctx.ensure_object(State).host
     choice = {"plugin": f"{dataset}:{folder}", "options": parse_pairs(dataset_arg, "--dataset-arg")}
@@ -123,7 +123,7 @@ def _problems(found: Inspection) -> dict[str, list[str]]:
 def _write(output: Path, found: Inspection, *, public: bool) -> None:
     from mcd.api.dataset import Sample
     from mcd.files import write_atomically
-    from mcd.privacy import public_id, salt
+    from mcd.study.privacy import public_id, salt
 
     secret = "" if public else salt()
 

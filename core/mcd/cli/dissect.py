@@ -59,14 +59,14 @@ def run_study(
     if schema:
         import json
 
-        from mcd.study import Study
+        from mcd.study.study import Study
 
         click.echo(json.dumps(Study.model_json_schema(by_alias=True), indent=2))
         return
     if study is None:
         raise UsageError("no study file given", "mcd run STUDY.yaml")
     from mcd.documents import read_document, validate_document
-    from mcd.study import Study
+    from mcd.study.study import Study
 
     document = read_document(study)
     written = validate_document(document, Study)  # before flags have their say: messages then carry line numbers
@@ -81,7 +81,7 @@ def _execute(
     dry_run: bool,
     base: Path | None,
 ) -> None:
-    from mcd.cli.check import checked_study
+    from mcd.study.check import checked_study
 
     study = checked_study(state.host, settings, base)
     if dry_run:
@@ -89,8 +89,8 @@ def _execute(
 
         click.echo(yaml.safe_dump(study.settings(), sort_keys=False, allow_unicode=True), nl=False)
         return
-    from mcd.prepare import prepare
-    from mcd.run import run
+    from mcd.runs.run import run
+    from mcd.study.preparer import prepare
 
     prepared = prepare(state.host, study, output or _default_output(study.models[0].plugin))
     for dissection in run(prepared):

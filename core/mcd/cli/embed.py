@@ -12,7 +12,7 @@ from mcd.cli.flags import plugin_file_flag, probe_flags
 
 if TYPE_CHECKING:
     from mcd.api.dataset import Dataset
-    from mcd.embedding import Embedder
+    from mcd.extraction.embedding import Embedder
 
 __all__ = ["embed", "embedder_and_dataset"]
 
@@ -52,9 +52,9 @@ def embed(
     The file holds the tensors "images" and "texts", one row each; its metadata says what each row is.
     """
     from mcd.documents import read_text
-    from mcd.embedding import check_output, write_vectors
     from mcd.errors import UsageError
-    from mcd.vocabularies.loading import load_concepts
+    from mcd.extraction.embedding import check_output, write_vectors
+    from mcd.study.vocabularies.loading import load_concepts
 
     texts = list(given)
     if file is not None:
@@ -82,12 +82,12 @@ def embedder_and_dataset(ctx: click.Context) -> tuple[Embedder, Dataset | None]:
         When something asked for does not exist or does not fit.
     """
     from mcd.cli.flags import chosen_selection
-    from mcd.embedding import Embedder
     from mcd.errors import ConfigError
     from mcd.extraction.cache import ImageCache
+    from mcd.extraction.embedding import Embedder
     from mcd.options import parse_pairs
-    from mcd.prepare import Preparer
-    from mcd.study import Choice, DissectorChoice
+    from mcd.study.preparer import Preparer
+    from mcd.study.study import Choice, DissectorChoice
 
     flags, state = ctx.params, ctx.ensure_object(State)
     if not flags["dissector"]:

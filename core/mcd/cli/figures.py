@@ -88,16 +88,16 @@ def figures(
     """
     from typing import cast
 
-    from mcd.calibration.thresholds import PublishedRule
     from mcd.cli.tables import say
     from mcd.comparison import Settings
     from mcd.comparison.changes import Matching
-    from mcd.dissection import load
     from mcd.errors import UsageError
     from mcd.figures import Drawn, Wanted, draw, figure_bytes, prepare
     from mcd.figures.catalogue import check_names
     from mcd.figures.drawing import Format
     from mcd.files import check_folder, write_atomically
+    from mcd.runs.dissection import load
+    from mcd.scoring.calibration.thresholds import PublishedRule
 
     if not runs:
         raise UsageError("no run given", "mcd figures RUN -o DIR")

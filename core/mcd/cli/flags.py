@@ -13,7 +13,7 @@ from mcd.cli import State, go_offline
 from mcd.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mcd.selection import Selection
+    from mcd.study.selection import Selection
 
 __all__ = [
     "choices",
@@ -310,7 +310,7 @@ def chosen_calibration(ctx: click.Context, before: Mapping[str, object]) -> dict
 
 def chosen_selection(flags: Mapping[str, object]) -> Selection:
     """Return which images the flags of `selection_flags` ask for."""
-    from mcd.selection import Selection
+    from mcd.study.selection import Selection
 
     return Selection.model_validate({name: flags[name] for name in ("where", "limit", "per_patient", "seed")})
 
@@ -384,7 +384,7 @@ def concept_choices(references: Sequence[str], arguments: Sequence[str]) -> list
     ConfigError
         As `choices`, and for a comma too many.
     """
-    from mcd.vocabularies.loading import split_references
+    from mcd.study.vocabularies.loading import split_references
 
     names = [part for reference in references for part in split_references(reference)]
     return choices(names, arguments, "--concepts-arg")

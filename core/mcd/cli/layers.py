@@ -13,10 +13,10 @@ from mcd.cli.flags import model_flags, plugin_file_flag, pooling_flag
 if TYPE_CHECKING:
     from mcd.api.image import Image
     from mcd.api.model import Target
-    from mcd.extraction.layers import Layer
     from mcd.host import PluginHost
-    from mcd.pooling import Pooling
-    from mcd.trial import Response
+    from mcd.networks.layers import Layer
+    from mcd.networks.pooling import Pooling
+    from mcd.networks.trial import Response
 
 __all__ = ["layers"]
 
@@ -52,12 +52,12 @@ def layers(
     mcd layers --model-plugin timm:resnet50 --check --dataset images:DIR
     """
     from mcd.errors import UsageError
-    from mcd.extraction.layers import match_layers
+    from mcd.networks.layers import match_layers
+    from mcd.networks.pooling import Pooling
+    from mcd.networks.trial import responses, trial_pass
     from mcd.options import parse_pairs
-    from mcd.pooling import Pooling
-    from mcd.prepare import Preparer
-    from mcd.study import ModelChoice
-    from mcd.trial import responses, trial_pass
+    from mcd.study.preparer import Preparer
+    from mcd.study.study import ModelChoice
 
     if not model:
         raise UsageError("no model given", "give --model-plugin NAME; see: mcd plugins list")
@@ -85,8 +85,8 @@ def layers(
 def _first_image(host: PluginHost, dataset: str, target: Target, pooling: Pooling) -> Image:
     from mcd.api.dataset import Sample, read_checked
     from mcd.errors import DataError, UsageError
-    from mcd.prepare import Preparer
-    from mcd.study import Choice
+    from mcd.study.preparer import Preparer
+    from mcd.study.study import Choice
 
     images, _ = Preparer(host).dataset(Choice.model_validate(dataset))
     if pooling.masked and not images.has_masks:

@@ -260,7 +260,7 @@ def _load(host: PluginHost, kind: Kind, name: str) -> None:
     """Import a component; a concept set that is a file is read, too."""
     found = host.load(kind, name)
     if kind is Kind.CONCEPTS and not isinstance(found, type):
-        from mcd.vocabularies.loading import load_concepts
+        from mcd.study.vocabularies.loading import load_concepts
 
         load_concepts(host, name)
 

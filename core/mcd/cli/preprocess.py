@@ -68,12 +68,12 @@ def preprocess(
     from mcd.clock import Clock
     from mcd.errors import UsageError
     from mcd.events import RunFailed, RunFinished, RunStarted
+    from mcd.extraction.pictures import places, write_pictures
     from mcd.extraction.probe import look_at
     from mcd.options import parse_pairs
-    from mcd.pictures import places, write_pictures
-    from mcd.prepare import Preparer
-    from mcd.resolve import resolve_recipe
-    from mcd.study import Choice
+    from mcd.study.preparer import Preparer
+    from mcd.study.resolve import resolve_recipe
+    from mcd.study.study import Choice
 
     host = ctx.ensure_object(State).host
     settings = resolve_recipe(

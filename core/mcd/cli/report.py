@@ -52,10 +52,10 @@ def report(
         raise UsageError("no run given", "mcd report RUN")
     if len(runs) > 1 and output is None:
         raise UsageError("where a report on several runs goes is not said", "give --output DIR")
-    from mcd.dissection import load
     from mcd.files import check_folder
-    from mcd.prepare import Preparer
-    from mcd.study import Choice
+    from mcd.runs.dissection import load
+    from mcd.study.preparer import Preparer
+    from mcd.study.study import Choice
 
     folder = output if output is not None else runs[0] / "report"
     if output is not None:

@@ -48,14 +48,14 @@ def score(
     **_calibration: object,
 ) -> None:
     """Score a stored run anew with another scorer or other concepts. No images are needed."""
-    from mcd.calibration.settings import Calibration
-    from mcd.dissection import load
     from mcd.options import parse_pairs, validate_options
-    from mcd.prepare import Preparer
-    from mcd.rescore import rescore
-    from mcd.run import write_reports
-    from mcd.study import Choice
-    from mcd.wording import Wording
+    from mcd.runs.dissection import load
+    from mcd.runs.rescore import rescore
+    from mcd.runs.run import write_reports
+    from mcd.study.calibration import Calibration
+    from mcd.study.preparer import Preparer
+    from mcd.study.study import Choice
+    from mcd.study.wording import Wording
 
     host = ctx.ensure_object(State).host
     made = Preparer(host).reporters(

@@ -69,10 +69,10 @@ def zero_shot(
     The order of images is what counts: a probability of 0.5 is no threshold.
     """
     from mcd.cli.tables import print_table
-    from mcd.embedding import check_output
     from mcd.errors import ConfigError
+    from mcd.extraction.embedding import check_output
+    from mcd.extraction.zero_shot import auroc, scores, truth
     from mcd.files import write_atomically
-    from mcd.zero_shot import auroc, scores, truth
 
     if findings and len(findings) != len(pairs):
         raise ConfigError(f"{len(findings)} findings for {len(pairs)} pairs", "give one --finding for each --pair")

@@ -10,8 +10,8 @@ import torch
 
 from mcd.api.concepts import Concept
 from mcd.comparison.alignment import differences
-from mcd.dissection import Dissection
 from mcd.errors import UsageError
+from mcd.runs.dissection import Dissection
 
 __all__ = ["Agreement", "agreement", "check_same_neurons", "rank_correlation"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import floor
 from typing import Literal
 
-from mcd.dissection import Dissection
 from mcd.errors import UnknownNameError, UsageError, nearest
+from mcd.runs.dissection import Dissection
 
 __all__ = ["Alignment", "LayerPair", "align", "check_comparable", "check_same_rows", "depths", "differences"]
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from mcd.calibration.thresholds import PublishedRule
 from mcd.comparison.agreement import Agreement, agreement, check_same_neurons
 from mcd.comparison.alignment import Alignment, align, check_comparable
 from mcd.comparison.changes import Changes, Matching, Pairing, changes, pair_neurons
 from mcd.comparison.heading import Heading, heading_of, names_of, notes_of
 from mcd.comparison.layers import Seen, category_table, difference_table, emergence, joined, layer_table, rule_table
 from mcd.comparison.looking import Looked, look
-from mcd.comparison.scores import StoredScores
-from mcd.dissection import Dissection
 from mcd.errors import UsageError
+from mcd.runs.dissection import Dissection
+from mcd.runs.revived import StoredScores
+from mcd.scoring.calibration.thresholds import PublishedRule
 
 __all__ = ["ALIKE", "AgreementOf", "Comparison", "Settings", "compare", "describe"]
 
@@ -32,7 +32,7 @@ class Settings:
     match
         How neurons of layers of the same width are paired; see `pair_neurons`.
     rule
-        Whether the published rule is reckoned as well, and which; see `mcd.calibration.thresholds`.
+        Whether the published rule is reckoned as well, and which; see `mcd.scoring.calibration.thresholds`.
     resamples, seed
         How many probe sets are drawn for intervals, 0 for no intervals; and what decides them.
     top

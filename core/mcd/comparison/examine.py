@@ -11,16 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k
-from mcd.calibration.fdr import null_share
-from mcd.calibration.judging import Judged
 from mcd.comparison.outcomes import Codes, Outcome
 from mcd.comparison.resampling import Replicated, Resampler, Resamples, critical_z
-from mcd.comparison.scores import StoredScores
-from mcd.cosines import Similarity
 from mcd.errors import DataError
-from mcd.labelling import Labeller, Scored
-from mcd.material import bound
-from mcd.scoring import all_scores, evidence
+from mcd.runs.material import bound
+from mcd.runs.revived import StoredScores
+from mcd.scoring.calibration.fdr import null_share
+from mcd.scoring.calibration.judging import Judged
+from mcd.scoring.labelling import Labeller, Scored
+from mcd.scoring.scores import all_scores, evidence
+from mcd.scoring.similarity import Similarity
 
 __all__ = ["Examined", "Examiner"]
 
@@ -135,7 +135,7 @@ class Examiner:
         return found if self.scorer.higher_is_better else -found
 
     def _factor(self, judged: Judged) -> float:
-        """Return what the correction multiplies p with; see `mcd.calibration.fdr.QValues`."""
+        """Return what the correction multiplies p with; see `mcd.scoring.calibration.fdr.QValues`."""
         p = judged.p[:, 0]
         if self.calibration.correction == "benjamini-yekutieli":
             return float((1 / np.arange(1, len(p) + 1)).sum())

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.comparison.outcomes import significance
-from mcd.dissection import PROBE_MAP, Dissection
+from mcd.runs.dissection import PROBE_MAP, Dissection
 
 __all__ = ["FEW_IMAGES", "Heading", "has_probe_map", "heading_of", "names_of", "notes_of"]
 

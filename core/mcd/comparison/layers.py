@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mcd.calibration.thresholds import PublishedRule, global_threshold, local_threshold, reaches
 from mcd.comparison.outcomes import NOTHING, Codes, Outcome, Vocabulary, level_of
 from mcd.comparison.resampling import Replicated, interval
+from mcd.scoring.calibration.thresholds import PublishedRule, global_threshold, local_threshold, reaches
 
 __all__ = [
     "ALL",
@@ -247,7 +247,7 @@ def _measures(codes: Codes, z: Values, vocabulary: Vocabulary) -> Values:
 def rule_table(
     places: Sequence[Sequence[Seen]], vocabulary: Vocabulary, rule: PublishedRule, *, higher_is_better: bool = True
 ) -> pd.DataFrame:
-    """Return how many neurons the published rule keeps. It tests nothing, see `mcd.calibration.thresholds`.
+    """Return how many neurons the published rule keeps. It tests nothing, see `mcd.scoring.calibration.thresholds`.
 
     Columns: ``run``, ``layer``, ``place``, ``rule``, ``mean_score`` of first labels, ``threshold``, ``neurons``,
     ``kept``, ``kept_share``, ``kept_mammographic``, ``kept_other``.

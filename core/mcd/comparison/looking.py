@@ -15,8 +15,8 @@ from mcd.comparison.layers import Seen
 from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes, significance
 from mcd.comparison.represented import represented
 from mcd.comparison.resampling import Resamples
-from mcd.comparison.scores import StoredScores
-from mcd.dissection import Dissection
+from mcd.runs.dissection import Dissection
+from mcd.runs.revived import StoredScores
 
 __all__ = ["Looked", "look"]
 

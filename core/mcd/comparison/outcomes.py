@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mcd.api.concepts import Concept
-from mcd.dissection import Dissection
 from mcd.errors import UsageError
+from mcd.runs.dissection import Dissection
 
 __all__ = ["NOTHING", "Codes", "Outcome", "Vocabulary", "level_of", "read_outcomes", "significance"]
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from mcd.api.dataset import Sample
 from mcd.comparison.examine import Examined, Examiner
 from mcd.comparison.outcomes import Outcome, Vocabulary
-from mcd.dissection import Dissection
-from mcd.vocabularies.coverage import PRESENT, coverage, presence
+from mcd.runs.dissection import Dissection
+from mcd.study.vocabularies.coverage import PRESENT, coverage, presence
 
 __all__ = ["ANSWERS", "AUROCS", "Detectable", "detectable", "represented"]
 

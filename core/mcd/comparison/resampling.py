@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from mcd.api.scorer import Scorer, TopKScorer
-from mcd.calibration.exchange import Exchange, Rows, Unit
-from mcd.calibration.judging import Judged
 from mcd.comparison.outcomes import NOTHING, Codes
-from mcd.cosines import FLOATS, Matrix, Similarity
-from mcd.scoring import all_scores, best, evidence, evidence_by_chance, neuron_states
+from mcd.scoring.calibration.exchange import Exchange, Rows, Unit
+from mcd.scoring.calibration.judging import Judged
+from mcd.scoring.scores import all_scores, best, evidence, evidence_by_chance, neuron_states
+from mcd.scoring.similarity import FLOATS, Matrix, Similarity
 
 __all__ = ["Interval", "Ordered", "Replicated", "Resampler", "Resamples", "critical_z", "interval"]
 
@@ -253,7 +253,7 @@ def critical_z(judged: Judged, rate: float, factor: float = 1.0) -> Values:
     Parameters
     ----------
     factor
-        What the correction multiplies p with; see `mcd.calibration.fdr.QValues`.
+        What the correction multiplies p with; see `mcd.scoring.calibration.fdr.QValues`.
     """
     neurons = int((~np.isnan(judged.p[:, 0])).sum())
     threshold = rate * (judged.above + 1) / (factor * max(1, neurons))

@@ -23,12 +23,12 @@ from mcd.api.scorer import ordered_top_k
 from mcd.clock import Clock
 from mcd.errors import DataError, ImageError, StoreError
 from mcd.extraction.decoding import Batch, batches, default_workers
-from mcd.extraction.layers import Layer, main_output
-from mcd.extraction.networks import Precision, at_work, autocast
-from mcd.extraction.pooling import grid
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.files import write_atomically
+from mcd.networks.layers import Layer, main_output
+from mcd.networks.recording import grid
+from mcd.networks.running import Precision, at_work, autocast
 
 __all__ = ["FILE", "MapPass", "MapStore", "Maps", "strongest"]
 

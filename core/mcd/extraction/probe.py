@@ -11,8 +11,8 @@ from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.clock import Clock
 from mcd.errors import DataError
-from mcd.privacy import public_id, salt
-from mcd.selection import Selection
+from mcd.study.privacy import public_id, salt
+from mcd.study.selection import Selection
 
 __all__ = ["ProbeSet", "look_at", "probe_set"]
 

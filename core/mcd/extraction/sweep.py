@@ -16,13 +16,13 @@ from mcd.api.model import Target
 from mcd.errors import DataError, ImageError, UsageError
 from mcd.events import Event, StageAdvanced, StageFinished, StageStarted, Warned
 from mcd.extraction.decoding import Batch, batches, default_workers
-from mcd.extraction.layers import Layer
-from mcd.extraction.networks import Precision, at_work, autocast
-from mcd.extraction.pooling import Recorder
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
-from mcd.pooling import Pooling
+from mcd.networks.layers import Layer
+from mcd.networks.pooling import Pooling
+from mcd.networks.recording import Recorder
+from mcd.networks.running import Precision, at_work, autocast
 
 __all__ = ["DissectorJob", "Sweep", "TargetJob", "shard_rows"]
 

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from mcd.comparison.layers import ALL
-from mcd.extraction.layers import match_layers
 from mcd.figures.drawing import LETTER
+from mcd.networks.layers import match_layers
 
 __all__ = [
     "DEPTH",

@@ -13,7 +13,6 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from mcd.comparison.outcomes import significance
-from mcd.dissection import Dissection
 from mcd.errors import UsageError
 from mcd.figures.axes import NEURONS, down, picked
 from mcd.figures.drawing import (
@@ -32,6 +31,7 @@ from mcd.figures.drawing import (
     tidy,
 )
 from mcd.figures.material import Material
+from mcd.runs.dissection import Dissection
 
 __all__ = ["controls", "null"]
 

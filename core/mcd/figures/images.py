@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcd.api.dataset import Dataset
-from mcd.dissection import Dissection
 from mcd.errors import DataError, UsageError
 from mcd.figures.axes import picked, short, spread
 from mcd.figures.drawing import FAINT, MUTED, SMALL, WIDTH, canvas, finish, styled
 from mcd.figures.material import Material
-from mcd.thumbnails import data_set_of, thumbnails
+from mcd.runs.dissection import Dissection
+from mcd.runs.thumbnails import data_set_of, thumbnails
 
 __all__ = ["top_images"]
 

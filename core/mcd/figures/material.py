@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mcd.comparison.comparing import Comparison, Settings, describe
-from mcd.comparison.scores import StoredScores
-from mcd.dissection import Dissection
 from mcd.errors import UnknownNameError, nearest
+from mcd.runs.dissection import Dissection
+from mcd.runs.revived import StoredScores
 
 __all__ = ["Material", "prepare"]
 

@@ -11,7 +11,7 @@ import pydantic
 import mcd
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.files import write_atomically
-from mcd.thumbnails import data_set_of, thumbnails
+from mcd.runs.thumbnails import data_set_of, thumbnails
 from mcd_plugins.cards.key import Key
 from mcd_plugins.cards.page import page, sheet
 from mcd_plugins.cards.sampling import Design, drawn

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import mcd
-from mcd.manifest import Manifest
+from mcd.runs.manifest import Manifest
 
 __all__ = ["ConsoleReporter"]
 

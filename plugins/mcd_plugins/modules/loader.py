@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 import mcd
-from mcd.checkpoints import check_finite
 from mcd.errors import UnknownNameError, UsageError, nearest
+from mcd.networks.checkpoints import check_finite
 
 __all__ = ["ModuleLoader"]
 

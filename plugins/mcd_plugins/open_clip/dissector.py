@@ -12,7 +12,7 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 import mcd
 from mcd.errors import CheckpointError
-from mcd.hub import unreached
+from mcd.networks.hub import unreached
 from mcd_plugins.open_clip.building import ClipOptions, built, context, quiet, recipe, repository, text_model
 
 __all__ = ["OpenClip"]

@@ -69,9 +69,9 @@ def demo(ctx: click.Context, output: Path, patients: int) -> None:
 
 
 def _dissected(host: PluginHost, output: Path, patients: int) -> list[mcd.Dissection]:
-    from mcd.prepare import prepare
-    from mcd.run import run
-    from mcd.study import Study
+    from mcd.runs.run import run
+    from mcd.study.preparer import prepare
+    from mcd.study.study import Study
 
     study = Study.model_validate(
         {
@@ -149,8 +149,8 @@ def _print_represented(found: Comparison) -> None:
 
 
 def _written(host: PluginHost, found: Sequence[mcd.Dissection], folder: Path) -> list[Path]:
-    from mcd.prepare import Preparer
-    from mcd.study import Choice
+    from mcd.study.preparer import Preparer
+    from mcd.study.study import Choice
 
     folder.mkdir(parents=True, exist_ok=True)
     (page,) = Preparer(host).reporters([Choice(plugin="html")])

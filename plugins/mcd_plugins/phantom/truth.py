@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import mcd
-from mcd.calibration.exchange import Exchange
 from mcd.errors import DataError, UsageError
+from mcd.scoring.calibration.exchange import Exchange
 
 __all__ = ["RightLabels", "judge_labels", "right_labels"]
 

@@ -9,7 +9,7 @@ import pydantic
 from numpy.typing import NDArray
 
 import mcd
-from mcd.breast import VERSION, Breast, find_breast
+from mcd.extraction.breast import VERSION, Breast, find_breast
 
 __all__ = ["DicomStandard"]
 

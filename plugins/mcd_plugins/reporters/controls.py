@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mcd.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, SHUFFLED_NAMES, SHUFFLED_ROWS
+from mcd.runs.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, SHUFFLED_NAMES, SHUFFLED_ROWS
 
 __all__ = ["ControlRow", "Controls", "controls_of"]
 
@@ -45,7 +45,7 @@ class Controls:
 
 
 def controls_of(table: pd.DataFrame) -> Controls | None:
-    """Return what is shown of a table of controls (`mcd.controls.COLUMNS`), or None where it has no rows."""
+    """Return what is shown of a table of controls (`mcd.runs.controls.COLUMNS`), or None where it has no rows."""
     if not len(table):
         return None
     return Controls(_rows(table), [(str(layer), _rows(rows)) for layer, rows in table.groupby("layer", sort=False)])

@@ -10,9 +10,9 @@ import pandas as pd
 import pydantic
 
 import mcd
-from mcd.calibration.judging import VERDICTS
 from mcd.comparison import FEW_IMAGES
 from mcd.errors import StoreError, UsageError
+from mcd.scoring.calibration.judging import VERDICTS
 from mcd_plugins.reporters.controls import Controls, controls_of
 
 __all__ = [

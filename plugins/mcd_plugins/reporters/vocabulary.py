@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 import mcd
-from mcd.dissection import read_study
 from mcd.errors import MCDError
-from mcd.prepare import found_again
-from mcd.study import Study
+from mcd.runs.dissection import read_study
+from mcd.study.preparer import found_again
+from mcd.study.study import Study
 
 __all__ = ["vocabulary_of"]
 

@@ -11,7 +11,7 @@ import pydantic
 import torch
 
 from mcd import digest
-from mcd.calibration.exchange import Exchange
+from mcd.scoring.calibration.exchange import Exchange
 
 __all__ = ["DRAWS", "Halves", "Seed"]
 

@@ -16,7 +16,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError
-from mcd.hub import only_bars
+from mcd.networks.hub import only_bars
 from mcd_plugins.timm.keys import looks_ported, renamed
 
 __all__ = ["TimmLoader"]

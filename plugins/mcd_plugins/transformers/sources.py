@@ -14,7 +14,7 @@ from transformers.utils import logging
 
 import mcd
 from mcd.errors import CheckpointError
-from mcd.hub import only_bars
+from mcd.networks.hub import only_bars
 
 __all__ = ["Source", "medclip_weights", "quiet"]
 

@@ -20,7 +20,7 @@ from tests.plugins.explorer.conftest import HOSTILE, Parsed, hostile_run
 
 import mcd
 from mcd.errors import UsageError
-from mcd.thumbnails import thumbnails
+from mcd.runs.thumbnails import thumbnails
 from mcd_plugins.cards.key import Card
 from mcd_plugins.cards.sampling import Design, drawn
 from mcd_plugins.phantom.dataset import PhantomDataset

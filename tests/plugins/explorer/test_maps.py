@@ -20,7 +20,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import DataError
-from mcd.thumbnails import data_set_of, same_samples, sight_of, thumbnails
+from mcd.runs.thumbnails import data_set_of, same_samples, sight_of, thumbnails
 from mcd_plugins.explorer.content import responses_of
 from mcd_plugins.explorer.maps import maps_of
 

@@ -14,7 +14,7 @@ from tests.plugins.explorer.conftest import Parsed, hostile_run, page_of
 
 import mcd
 from mcd.errors import DataError
-from mcd.thumbnails import data_set_of, thumbnails
+from mcd.runs.thumbnails import data_set_of, thumbnails
 from mcd_plugins.cohorts.vindr import VinDrMammo
 from mcd_plugins.datasets.combine import Combined
 from mcd_plugins.datasets.imagenet import ImageNetSubset

@@ -17,9 +17,9 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UsageError
-from mcd.extraction.layers import inspect_layers
-from mcd.extraction.pooling import Recorder
-from mcd.pooling import Pooling
+from mcd.networks.layers import inspect_layers
+from mcd.networks.pooling import Pooling
+from mcd.networks.recording import Recorder
 from mcd_plugins.exported.loader import ExportLoader
 
 

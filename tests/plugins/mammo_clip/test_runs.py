@@ -20,11 +20,11 @@ from tests.plugins.mammo_clip.conftest import classifier_state, saved_classifier
 
 import mcd
 from mcd.host import PluginHost
-from mcd.pooling import Pooling
-from mcd.prepare import Preparer
-from mcd.prepared import Prepared, PreparedTarget
-from mcd.run import run
-from mcd.study import Study
+from mcd.networks.pooling import Pooling
+from mcd.runs.prepared import Prepared, PreparedTarget
+from mcd.runs.run import run
+from mcd.study.preparer import Preparer
+from mcd.study.study import Study
 from mcd_plugins.mammo_clip.dissector import MammoClip
 from mcd_plugins.mammo_clip.loader import MammoClipClassifier, MammoClipTower
 

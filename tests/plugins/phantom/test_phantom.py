@@ -252,7 +252,7 @@ def test_the_card_of_one_network_trained_anew_still_has_the_others(tmp_path: Pat
 
 
 def test_the_tower_as_target_is_the_dissectors_own() -> None:
-    from mcd.extraction.networks import fingerprint
+    from mcd.networks.running import fingerprint
 
     tower = PhantomClip().image_tower
     assert tower is not None

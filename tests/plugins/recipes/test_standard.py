@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mcd
-from mcd import breast
 from mcd.errors import ImageError
+from mcd.extraction import breast
 from mcd.testing import assert_light
 from mcd_plugins.phantom.dataset import PhantomDataset
 from mcd_plugins.recipes.standard import DicomStandard

@@ -11,7 +11,7 @@ from tests.conftest import Outcome
 
 import mcd
 from mcd.host import PluginHost
-from mcd.thumbnails import data_set_of
+from mcd.runs.thumbnails import data_set_of
 
 PLUGIN = '''
 import mcd

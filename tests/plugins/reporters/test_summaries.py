@@ -16,9 +16,9 @@ from tests.conftest import Outcome
 from tests.plugins.explorer.conftest import HOSTILE
 
 import mcd
-from mcd.rescore import rescore
-from mcd.study import Choice
-from mcd.wording import Wording
+from mcd.runs.rescore import rescore
+from mcd.study.study import Choice
+from mcd.study.wording import Wording
 from mcd_plugins.reporters.facts import ABOVE
 from mcd_plugins.reporters.latex import LatexReporter
 from mcd_plugins.reporters.latex import escaped as in_latex

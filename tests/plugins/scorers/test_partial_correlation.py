@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from mcd.api.concepts import Concept
-from mcd.calibration.settings import Calibration
-from mcd.cosines import Matrix
 from mcd.errors import DataError, UsageError
-from mcd.labelling import Labeller
 from mcd.options import validate_options
+from mcd.scoring.labelling import Labeller
+from mcd.scoring.similarity import Matrix
+from mcd.study.calibration import Calibration
 from mcd_plugins.scorers import partial_correlation
 from mcd_plugins.scorers.partial_correlation import PartialCorrelation
 from mcd_plugins.scorers.pearson import Pearson

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcd.api.scorer import Scorer
-from mcd.cosines import Matrix
 from mcd.errors import DataError, MCDError
 from mcd.options import validate_options
-from mcd.scoring import score_layer
+from mcd.scoring.scores import score_layer
+from mcd.scoring.similarity import Matrix
 from mcd_plugins.scorers.cosine import Cosine
 from mcd_plugins.scorers.cosine_cubed import CosineCubed
 from mcd_plugins.scorers.rank_reorder import RankReorder

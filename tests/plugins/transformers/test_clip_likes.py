@@ -22,7 +22,7 @@ from tests.plugins.transformers.clips import (
 )
 
 import mcd
-from mcd.extraction.layers import inspect_layers
+from mcd.networks.layers import inspect_layers
 
 NAFLEX = {**TOWER, "num_patches": 16, "patch_size": 8}
 ROBERTA = {

@@ -17,7 +17,7 @@ from tests.plugins.transformers.hub import COMMIT, cached, served
 
 import mcd
 from mcd.errors import CheckpointError
-from mcd.hub import unreached
+from mcd.networks.hub import unreached
 
 NAME = "acme/tiny-clip"
 AT = f"{NAME}@{COMMIT}"

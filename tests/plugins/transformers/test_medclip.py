@@ -18,7 +18,7 @@ from torchvision.models.resnet import Bottleneck, ResNet
 
 import mcd
 from mcd.errors import CheckpointError
-from mcd.extraction.layers import inspect_layers
+from mcd.networks.layers import inspect_layers
 from mcd.options import validate_options
 from mcd_plugins.transformers.medclip import MedClip, MedClipTower
 

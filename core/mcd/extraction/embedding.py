@@ -1,0 +1,207 @@
+"""Embeddings by themselves: images or texts through a dissector, nothing else."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+
+import torch
+import torch.nn.functional as functional
+from safetensors.torch import save
+
+from mcd.api.base import digest
+from mcd.api.dataset import Dataset, Sample
+from mcd.api.dissector import Dissector
+from mcd.api.image import Preprocessing
+from mcd.clock import Clock
+from mcd.errors import DataError, UsageError
+from mcd.events import Event, RunFailed, RunFinished, RunStarted
+from mcd.extraction.cache import ImageCache
+from mcd.extraction.probe import ProbeSet, look_at
+from mcd.extraction.reading import Reader
+from mcd.extraction.store import Shards
+from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep
+from mcd.extraction.texts import encode, warn_of_long
+from mcd.files import write_atomically
+from mcd.networks.running import Precision, fingerprint, pick_device
+from mcd.runs.dissection import write_probe_map
+from mcd.runs.run import STAGE_VERSION
+from mcd.study.selection import Selection
+from mcd.version import __version__
+
+__all__ = ["Embedder", "Vectors", "check_output", "write_vectors"]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Images of a probe set and their embeddings.
+
+    Parameters
+    ----------
+    ids
+        What outputs call the images, in order; those that could not be decoded are left out.
+    samples
+        The images, in the same order.
+    images
+        ``(len(samples), D)`` float32, not normalised.
+    """
+
+    ids: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    images: torch.Tensor
+
+
+class Embedder:
+    """A dissector at work on images and texts.
+
+    Parameters
+    ----------
+    dissector
+        The image–text model.
+    device, precision, batch_size, workers, on_error, selection, keep_identifiers
+        As in a study; see `mcd.study.study.Study`.
+    recipe, cache
+        As in `mcd.extraction.reading.Reader`.
+    emit
+        Receives the events.
+    """
+
+    def __init__(
+        self,
+        dissector: Dissector,
+        *,
+        device: str,
+        precision: Precision,
+        batch_size: int,
+        workers: int | None,
+        on_error: str,
+        emit: Callable[[Event], None],
+        selection: Selection | None = None,
+        keep_identifiers: bool = False,
+        recipe: Preprocessing | None = None,
+        cache: ImageCache | None = None,
+    ) -> None:
+        self.selection, self.keep_identifiers = selection or Selection(), keep_identifiers
+        self.recipe, self.cache = recipe, cache
+        self.dissector, self.precision, self.batch_size = dissector, precision, batch_size
+        self.workers, self.on_error, self.emit = workers, on_error, emit
+        self.device = pick_device(device)
+        self.fingerprint = digest(dissector.fingerprint(), fingerprint(dissector.module))
+
+    def texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the embeddings ``(len(texts), D)`` float32, not normalised; says which texts are too long."""
+        warn_of_long(self.dissector, texts, Clock(self.emit))
+        return encode(self.dissector, list(texts), self.device)
+
+    def images(self, dataset: Dataset, output: Path) -> Vectors:
+        """Return the embeddings of a data set; what an interrupted call had finished is kept beside ``output``.
+
+        Writes ``output`` with the ending ``.probe_map.csv`` too: which id is which file.
+
+        Raises
+        ------
+        mcd.errors.MCDError
+            When images cannot be used, or the dissector does not take them.
+        """
+        start = time.perf_counter()
+        self.emit(RunStarted(f"images embedded by {self.dissector.name}"))
+        try:
+            found = self._images(dataset, output)
+        except BaseException as error:
+            self.emit(RunFailed(str(error).splitlines()[0] if str(error) else type(error).__name__))
+            raise
+        self.emit(RunFinished(str(output), time.perf_counter() - start))
+        return found
+
+    def _images(self, dataset: Dataset, output: Path) -> Vectors:
+        clock = Clock(self.emit)
+        if self.dissector.caution:
+            clock.warn(self.dissector.caution)
+        probe = look_at(dataset, self.selection, clock, on_error=self.on_error, keep_identifiers=self.keep_identifiers)
+        reader = Reader(dataset, self.recipe, self.cache)
+        parts = output.with_name(f".{output.name}.parts")
+        store = Shards(parts, self._key(probe, reader), {IMAGES: self.texts(["mammogram"]).shape[1]})
+        shards = Sweep(
+            targets=(),
+            dissectors=[DissectorJob(self.dissector, [store])],
+            reader=reader,
+            probe=probe,
+            device=self.device,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            on_error=self.on_error,
+            emit=self.emit,
+        ).run()
+        rows, failed = store.rows(shards)
+        if failed:
+            clock.warn(f"{len(failed)} images could not be decoded and are left out")
+        if not rows:
+            raise DataError("no image could be decoded")
+        write_probe_map(output.with_suffix(".probe_map.csv"), probe, dict(failed))
+        vectors = Vectors(
+            tuple(probe.ids[row] for row in rows), tuple(probe.samples[row] for row in rows), store.read(IMAGES, shards)
+        )
+        rmtree(parts, ignore_errors=True)
+        return vectors
+
+    def _key(self, probe: ProbeSet, reader: Reader) -> str:
+        return digest(
+            STAGE_VERSION,
+            __version__,
+            torch.__version__,
+            probe.fingerprint,
+            reader.fingerprint(),
+            self.precision,
+            self.device.type,
+            str(self.batch_size),
+            self.fingerprint,
+            self.dissector.preprocessing.fingerprint(),
+        )
+
+
+def write_vectors(
+    output: Path, embedder: Embedder, vectors: Vectors | None, texts: Sequence[str], *, normalise: bool
+) -> dict[str, tuple[int, ...]]:
+    """Write embeddings as safetensors and return the shape of each tensor.
+
+    ``images`` and ``texts`` are float32 ``(rows, D)``. The metadata entry ``mcd`` is JSON: the dissector, its
+    fingerprint, whether rows have length 1, and what each row is (``image_ids``, ``texts``).
+    """
+    tensors = {}
+    if vectors is not None:
+        tensors["images"] = vectors.images
+    if texts:
+        tensors["texts"] = embedder.texts(texts)
+    if normalise:
+        tensors = {name: functional.normalize(tensor, dim=1) for name, tensor in tensors.items()}
+    record = {
+        "schema": "mcd.vectors/1",
+        "dissector": embedder.dissector.name,
+        "fingerprint": embedder.fingerprint,
+        "normalised": normalise,
+        "image_ids": list(vectors.ids) if vectors else [],
+        "texts": list(texts),
+    }
+    write_atomically(output, save(tensors, metadata={"mcd": json.dumps(record, ensure_ascii=False)}))
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def check_output(output: Path, suffix: str) -> None:
+    """Refuse a place that a file with this ending cannot be written to, before anything is computed.
+
+    Raises
+    ------
+    UsageError
+        Saying what is wrong with it.
+    """
+    if output.suffix != suffix:
+        raise UsageError(f"output {output} does not end in {suffix}", f"write --output {output.with_suffix(suffix)}")
+    if output.is_dir():
+        raise UsageError(f"output {output} is a folder", "choose another --output")
+    write_atomically(output.with_name(f".{output.name}.test"), b"")
+    output.with_name(f".{output.name}.test").unlink()

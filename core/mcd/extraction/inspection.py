@@ -1,0 +1,168 @@
+"""What is in a data set, before a run: counts, images that cannot be used, images that are there twice."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from mcd.api.base import digest
+from mcd.api.dataset import Dataset, Sample, Unreadable
+from mcd.errors import MCDError
+from mcd.extraction.parallel import in_processes
+
+__all__ = ["COUNTED", "Finding", "Inspection", "inspect"]
+
+COUNTED = (
+    "syntax",
+    "modality",
+    "presentation",
+    "size",
+    "bits",
+    "view",
+    "laterality",
+    "vendor",
+    "density",
+    "assessment",
+    "implant",
+    "split",
+    "collection",
+    "burned-in",
+)
+"""What images are counted by, in the order in which it is told."""
+
+_UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An image that needs attention: which one, and what about it."""
+
+    sample: Sample
+    reason: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What an inspection found.
+
+    Parameters
+    ----------
+    samples
+        The images that can be used, in data-set order.
+    counts
+        For each of `COUNTED` that anything is known of: value → how many of them.
+    patients
+        How many patients they are of, and how many do not say.
+    unreadable
+        What cannot be used: broken, blank or constant files.
+    duplicates
+        Groups of images whose pixels are the same, bit for bit.
+    foreign
+        Images that are no mammograms by what they say of themselves.
+    remarks
+        What the data set says of itself.
+    """
+
+    samples: tuple[Sample, ...]
+    counts: dict[str, dict[str, int]]
+    patients: tuple[int, int]
+    unreadable: tuple[Unreadable, ...] = ()
+    duplicates: tuple[tuple[Sample, ...], ...] = ()
+    foreign: tuple[Finding, ...] = ()
+    remarks: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What decoding an image told: a digest of its pixels and its size, or why it cannot be used."""
+
+    pixels: str = ""
+    size: str = ""
+    problem: str = ""
+
+
+def inspect(
+    dataset: Dataset,
+    listed: Sequence[Sample | Unreadable],
+    *,
+    workers: int | None = None,
+    advanced: Callable[[int], None] = lambda _count: None,
+) -> Inspection:
+    """Look at every image and decode it.
+
+    Parameters
+    ----------
+    listed
+        What the data set's `scan` yielded, or a choice of it.
+    workers
+        How many processes decode; None takes one a core, 0 works in this one.
+    advanced
+        Called with 1 for each image done.
+    """
+    unreadable = [one for one in listed if isinstance(one, Unreadable)]
+    examined = [dataset.examine(one) for one in listed if isinstance(one, Sample)]
+    unreadable += [one for one in examined if isinstance(one, Unreadable)]
+    samples = [one for one in examined if isinstance(one, Sample)]
+    seen: dict[int, _Seen] = {}
+    for (row, _), found in in_processes(_seen, dataset, enumerate(samples), workers):
+        seen[row] = found
+        advanced(1)
+    usable, by_pixels = [], defaultdict(list)
+    for row, sample in enumerate(samples):
+        if seen[row].problem:
+            unreadable.append(Unreadable(sample.source or sample.id, seen[row].problem))
+            continue
+        sized = replace(sample, facts={**sample.facts, "size": seen[row].size})
+        usable.append(sized)
+        by_pixels[seen[row].pixels].append(sized)
+    keys = {(one.collection, one.patient) for one in usable if one.patient}
+    return Inspection(
+        samples=tuple(usable),
+        counts=_counts(usable),
+        patients=(len(keys), sum(not one.patient for one in usable)),
+        unreadable=tuple(unreadable),
+        duplicates=tuple(tuple(group) for group in by_pixels.values() if len(group) > 1),
+        foreign=tuple(_foreign(usable)),
+        remarks=tuple(dataset.remarks()),
+    )
+
+
+def _seen(dataset: Dataset, item: tuple[int, Sample]) -> _Seen:
+    _, sample = item
+    try:
+        image = dataset.read(sample)
+        image.check()
+    except MCDError as error:
+        return _Seen(problem=error.message)
+    except (OSError, ValueError, MemoryError) as error:
+        return _Seen(problem=f"{type(error).__name__}: {error}")
+    pixels = image.pixels
+    size = f"{pixels.shape[0]}×{pixels.shape[1]}"
+    return _Seen(digest(str(pixels.dtype), str(pixels.shape), pixels.tobytes()), size)
+
+
+def _counts(samples: Sequence[Sample]) -> dict[str, dict[str, int]]:
+    found = {}
+    for name in COUNTED:
+        counts = Counter(_value(sample, name) for sample in samples)
+        if set(counts) - {_UNKNOWN}:
+            found[name] = dict(sorted(counts.items(), key=lambda one: (one[0] == _UNKNOWN, -one[1], one[0])))
+    return found
+
+
+def _value(sample: Sample, name: str) -> str:
+    if name == "implant":
+        return _UNKNOWN if sample.implant is None else "yes" if sample.implant else "no"
+    own = getattr(sample, name, "") if name in Sample.__dataclass_fields__ else sample.facts.get(name, "")
+    return str(own) or _UNKNOWN
+
+
+def _foreign(samples: Sequence[Sample]) -> list[Finding]:
+    """Return what says that it is something else. Old mammograms call themselves CR, RG, OT or SC: no proof."""
+    breast = ("", "MG", "CR", "DX", "RG", "OT", "SC")
+    return [
+        Finding(one, f"its modality is {one.facts['modality']}")
+        for one in samples
+        if one.facts.get("modality", "") not in breast
+    ]

@@ -1,0 +1,151 @@
+"""Images written once as a recipe makes them, so that a run need not make them again."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+from PIL.PngImagePlugin import PngInfo
+
+from mcd.api.base import digest
+from mcd.api.dataset import Dataset, Sample, read_checked
+from mcd.api.image import Image, Preprocessing
+from mcd.errors import ImageError, MCDError, UsageError
+from mcd.extraction.parallel import in_processes
+from mcd.extraction.probe import ProbeSet
+from mcd.files import write_atomically
+
+__all__ = ["Outcome", "places", "write_pictures"]
+
+_KEY = "mcd"
+"""Name of the PNG's text entry that says from what, and by which recipe, it was made."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went: pictures written now, pictures that were there already, images left out with the reason."""
+
+    written: int
+    kept: int
+    failed: tuple[tuple[Sample, str], ...] = ()
+
+
+def places(probe: ProbeSet, folder: Path, output: Path, *, by_id: bool) -> list[Path]:
+    """Return where each picture goes: under its path below ``folder`` with the ending ``.png``, or under its id.
+
+    Raises
+    ------
+    UsageError
+        When two images would have one name.
+    """
+    found: dict[Path, Sample] = {}
+    for name_shown, sample in zip(probe.ids, probe.samples, strict=True):
+        name = Path(f"{name_shown}.png") if by_id else _relative(sample, folder).with_suffix(".png")
+        if name in found:
+            raise UsageError(
+                f"{found[name].source} and {sample.source} would both become {name}", "name them by id: --names id"
+            )
+        found[name] = sample
+    return [output / name for name in found]
+
+
+def _relative(sample: Sample, folder: Path) -> Path:
+    source = Path(sample.source)
+    if source.is_relative_to(folder) and source != folder:
+        return source.relative_to(folder)
+    return Path(source.name if source.is_absolute() or source == folder else f"{sample.id}.png")
+
+
+def write_pictures(
+    dataset: Dataset,
+    recipe: Preprocessing,
+    work: Mapping[Path, Sample],
+    *,
+    workers: int | None,
+    stop: bool,
+    advanced: Callable[[int], None],
+) -> Outcome:
+    """Write each sample's picture as PNG, in processes of their own; what is there and up to date stays.
+
+    Parameters
+    ----------
+    work
+        Where each picture goes.
+    workers
+        How many processes; None takes one a core, 0 works in this one.
+    stop
+        Refuse the first image that cannot be used, instead of leaving such images out.
+
+    Raises
+    ------
+    ImageError
+        For that image.
+    UsageError
+        When a file in the way was not written by this function.
+    """
+    counts = {"written": 0, "kept": 0}
+    failed: list[tuple[Sample, str]] = []
+    for (_, sample), outcome in in_processes(_made, (dataset, recipe), work.items(), workers):
+        if outcome in counts:
+            counts[outcome] += 1
+        elif stop:
+            raise ImageError(
+                f"{sample.source or sample.id}: {outcome}",
+                "remove it, or leave such images out with --on-error skip; what is written so far is kept",
+            )
+        else:
+            failed.append((sample, outcome))
+        advanced(1)
+    failed.sort(key=lambda one: one[0].source)
+    return Outcome(counts["written"], counts["kept"], tuple(failed))
+
+
+def _made(shared: tuple[Dataset, Preprocessing], item: tuple[Path, Sample]) -> str:
+    return _one(*shared, *item)
+
+
+def _one(dataset: Dataset, recipe: Preprocessing, path: Path, sample: Sample) -> str:
+    """Write one picture; return ``written``, ``kept``, or why it cannot be."""
+    key = digest(sample.digest, recipe.fingerprint())
+    try:
+        if path.exists():
+            before = _key_of(path)
+            if before == key:
+                return "kept"
+            if not before:
+                raise UsageError(f"{path} is in the way: mcd did not write it", "choose another OUT")
+        picture = recipe.picture(read_checked(dataset, sample, recipe.values))
+        picture.check()
+        write_atomically(path, _png(picture, key))
+    except ImageError as error:
+        return error.message
+    except MCDError:
+        raise
+    except (OSError, ValueError, MemoryError) as error:
+        return f"{type(error).__name__}: {error}"
+    return "written"
+
+
+def _key_of(path: Path) -> str:
+    try:
+        with PIL.Image.open(path) as picture:
+            return str(picture.info.get(_KEY, ""))
+    except (OSError, ValueError, SyntaxError):
+        return ""
+
+
+def _png(picture: Image, key: str) -> bytes:
+    pixels = picture.pixels
+    if pixels.dtype == np.float32:
+        raise ImageError("floating-point values cannot be written as PNG", "let the recipe reduce them to 8 bit")
+    if pixels.dtype == np.uint16:  # white must be white to whoever reads the file
+        pixels = np.rint(pixels * (65535.0 / picture.maximum)).astype(np.uint16)
+    entry = PngInfo()
+    entry.add_text(_KEY, key)
+    out = io.BytesIO()
+    PIL.Image.fromarray(np.ascontiguousarray(pixels)).save(out, "PNG", pnginfo=entry)
+    return out.getvalue()

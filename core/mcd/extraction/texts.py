@@ -1,0 +1,135 @@
+"""The dissector's embeddings of the concepts, kept by content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import torch
+import torch.nn.functional as functional
+from safetensors.torch import save
+
+from mcd.api.base import digest
+from mcd.api.concepts import Concept
+from mcd.api.dissector import Dissector
+from mcd.clock import Clock
+from mcd.errors import PluginLoadError
+from mcd.files import write_atomically
+from mcd.networks.running import at_work
+from mcd.study.wording import Wording
+
+__all__ = ["ConceptTexts", "TextEncoder", "averaged", "encode", "sentences", "warn_of_long"]
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class ConceptTexts:
+    """A concept set as a dissector sees it.
+
+    Parameters
+    ----------
+    names
+        ``(names, D)`` float32, not normalised: of every concept, and of its synonyms where they take part.
+    owner
+        ``(names,)``: which concept each is of, in ascending order.
+    reference
+        ``(D,)``: the prompt without a concept, if there is one.
+    """
+
+    names: torch.Tensor
+    owner: tuple[int, ...]
+    reference: torch.Tensor | None = None
+
+
+class TextEncoder:
+    """Embeds texts by the dissector of a run; what was embedded before is read from the run folder.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    fingerprint
+        The dissector's, weights included.
+    dissector
+        Called only when something must be encoded.
+    """
+
+    def __init__(
+        self, folder: Path, fingerprint: str, dissector: Callable[[], Dissector], device: torch.device
+    ) -> None:
+        self._folder, self._fingerprint, self._dissector, self._device = folder, fingerprint, dissector, device
+
+    def texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the embeddings of texts, ``(texts, D)`` float32, not normalised."""
+        path = self._folder / "embeddings" / f"texts-{digest(self._fingerprint, *texts)[:16]}.safetensors"
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                stored: torch.Tensor = file.get_tensor("texts")
+            if len(stored) == len(texts):
+                return stored
+        except (OSError, safetensors.SafetensorError):
+            pass  # not there, or cut short by a full disk: encode again
+        encoded = encode(self._dissector(), list(texts), self._device)
+        write_atomically(path, save({"texts": encoded}))
+        return encoded
+
+    def concepts(self, concepts: Sequence[Concept], wording: Wording) -> ConceptTexts:
+        """Return the embeddings of concepts, worded as a study asks; several texts of one name are `averaged`."""
+        names = [(number, name) for number, concept in enumerate(concepts) for name in wording.names(concept)]
+        encoded = self.texts([text for _, texts in names for text in texts])
+        reference = self.texts([wording.reference])[0] if wording.reference else None
+        found = averaged(encoded, [len(texts) for _, texts in names])
+        return ConceptTexts(found, tuple(owner for owner, _ in names), reference)
+
+
+def sentences(concepts: Sequence[Concept], wording: Wording) -> list[str]:
+    """Return every text that a dissector reads for these concepts."""
+    found = [text for concept in concepts for name in wording.names(concept) for text in name]
+    return [*found, wording.reference] if wording.reference else found
+
+
+def averaged(encoded: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+    """Return one embedding a name, ``(names, D)``: of several texts the mean of their normalised embeddings.
+
+    Source: Radford et al. 2021 (arXiv 2103.00020), section 3.1.4.
+
+    Parameters
+    ----------
+    encoded
+        ``(texts, D)``, those of one name beside each other.
+    counts
+        ``(names,)``: how many texts each has.
+    """
+    parts = torch.split(encoded, list(counts))
+    return torch.stack([part[0] if len(part) == 1 else functional.normalize(part, dim=1).mean(dim=0) for part in parts])
+
+
+def encode(dissector: Dissector, prompts: list[str], device: torch.device) -> torch.Tensor:
+    """Return the text embeddings of prompts, ``(prompts, D)`` float32 on the CPU, not normalised.
+
+    Raises
+    ------
+    PluginLoadError
+        When the dissector returns anything else.
+    """
+    with at_work(dissector.module, device), torch.inference_mode():
+        parts = [
+            dissector.encode_texts(prompts[at : at + _CHUNK]).float().cpu() for at in range(0, len(prompts), _CHUNK)
+        ]
+    encoded = torch.cat(parts).contiguous()
+    if encoded.ndim != 2 or len(encoded) != len(prompts):
+        raise PluginLoadError(
+            f"dissector {dissector.name} turned {len(prompts)} concepts into embeddings of shape {tuple(encoded.shape)}"
+        )
+    return encoded
+
+
+def warn_of_long(dissector: Dissector, prompts: Sequence[str], clock: Clock) -> None:
+    """Say which prompts the dissector reads the start of only."""
+    cut = dissector.too_long(prompts)
+    if cut:
+        shown = ", ".join(f"'{text[:60]}…'" for text in cut[:3]) + (" …" if len(cut) > 3 else "")
+        clock.warn(f"{len(cut)} texts are longer than {dissector.name} reads; it sees only their start: {shown}")

@@ -1,0 +1,1 @@
+"""Torch modules without images: weights files, layers, hooks, pooling, devices, fingerprints."""

@@ -1,0 +1,119 @@
+"""The record of a run: what went in, what came out. Written first, closed at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+
+from mcd.errors import StoreError
+from mcd.files import write_atomically
+from mcd.networks.layers import Layout
+from mcd.version import versions
+
+__all__ = ["LayerRecord", "LayerSummary", "Manifest", "StoreRecord", "machine"]
+
+FILE = "manifest.json"
+
+
+class _Record(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class LayerRecord(_Record):
+    """A dissected layer."""
+
+    name: str
+    type: str
+    layout: Layout
+    neurons: int
+
+
+class LayerSummary(_Record):
+    """What is said of a layer: how many of its neurons have a label, and how many stand above chance.
+
+    ``responding`` estimates the share of neurons that respond to some concept, found or not; no p is below
+    ``1 / (draws + 1)``; ``exchangeable`` is what the null exchanged: patients or images. ``published_rule`` counts the
+    neurons that the published rule keeps: a first score no worse than the layer's mean. It is no test of significance.
+    """
+
+    layer: str
+    neurons: int
+    labelled: int
+    published_rule: int | None = None
+    above_chance: int | None = None
+    responding: float | None = None
+    draws: int | None = None
+    settled: bool | None = None
+    exchangeable: str | None = None
+
+
+class StoreRecord(_Record):
+    """Where the shards of a run are: relative folder, keys, how many shards. ``maps`` is empty where none are kept."""
+
+    folder: str = "."
+    activations: str
+    embeddings: str
+    embedding_width: int
+    shards: int = 0
+    maps: str = ""
+
+
+class Manifest(_Record):
+    """The record of one dissection, ``manifest.json`` of a run folder."""
+
+    schema_: Literal["mcd.manifest/1"] = pydantic.Field(default="mcd.manifest/1", alias="schema")
+    status: Literal["running", "finished", "interrupted", "failed"] = "running"
+    target: str
+    dissector: str
+    scorer: str
+    control: str = ""
+    study: dict[str, pydantic.JsonValue]
+    plugins: dict[str, str] = pydantic.Field(default_factory=dict)
+    versions: dict[str, str] = pydantic.Field(default_factory=versions)
+    machine: dict[str, str] = pydantic.Field(default_factory=dict)
+    fingerprints: dict[str, str]
+    revisions: dict[str, str] = pydantic.Field(default_factory=dict)
+    preprocessing: dict[str, pydantic.JsonValue]
+    layers: list[LayerRecord]
+    store: StoreRecord
+    images: int = 0
+    summary: list[LayerSummary] = pydantic.Field(default_factory=list)
+    left_out: dict[str, int] = pydantic.Field(default_factory=dict)
+    warnings: list[str] = pydantic.Field(default_factory=list)
+    seconds: dict[str, float] = pydantic.Field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest into a run folder."""
+        data = json.dumps(self.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False) + "\n"
+        write_atomically(folder / FILE, data.encode())
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read the manifest of a run folder.
+
+        Raises
+        ------
+        StoreError
+            When the folder is no run folder, or its manifest is of another version or damaged.
+        """
+        path = folder / FILE
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            raise StoreError(f"{folder} is not a run folder: it has no {FILE}", "give the --output of a run") from None
+        except OSError as error:
+            raise StoreError(f"cannot read {path}: {error.strerror}") from None
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise StoreError(f"{path} is not a manifest this version reads: {where}: {first['msg']}") from None
+
+
+def machine(device: str) -> dict[str, str]:
+    """Return what of the machine decides bits and speed; no host name, no user."""
+    return {"device": device, "platform": platform.platform(), "cpus": str(os.cpu_count())}

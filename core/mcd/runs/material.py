@@ -1,0 +1,108 @@
+"""From a stored run to what scorers are given: P, and what else is known of the probe set."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch.nn.functional as functional
+
+from mcd.api.concepts import ConceptSet
+from mcd.api.probe import Probe
+from mcd.api.scorer import Scorer
+from mcd.errors import UsageError
+from mcd.extraction.texts import TextEncoder
+from mcd.runs.dissection import Dissection
+from mcd.scoring.similarity import Cosines, Pooled, Similarity
+from mcd.study.wording import Wording
+
+__all__ = ["Material", "bound", "gather"]
+
+_FACTS = ("patient", "view", "laterality", "density", "assessment", "vendor", "implant", "split", "collection")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What scorers are given besides activations.
+
+    Parameters
+    ----------
+    similarity
+        P.
+    probe
+        What else is known; see `mcd.Scorer.on`.
+    """
+
+    similarity: Similarity
+    probe: Probe
+
+
+def gather(dissection: Dissection, concepts: ConceptSet, wording: Wording, encoder: TextEncoder) -> Material:
+    """Return what a run is scored with.
+
+    Raises
+    ------
+    DataError
+        When an embedding is zero or not finite.
+    """
+    found = encoder.concepts(concepts.concepts, wording)
+    terms = [concept.term for concept in concepts.concepts]
+    names = Cosines(
+        dissection.image_embeddings(),
+        found.names,
+        dissection.image_ids,
+        [terms[owner] for owner in found.owner],
+        found.reference,
+    )
+    similarity: Similarity = names
+    if wording.synonyms != "off":
+        similarity = Pooled(names, found.owner, wording.synonyms, wording.sharpness)
+    first = np.unique(found.owner, return_index=True)[1].tolist()
+    probe = Probe(
+        concepts.concepts,
+        names.unit_images,
+        functional.normalize(found.names[first], dim=1),
+        lambda: facts_of(dissection),
+        encoder.texts,
+    )
+    return Material(similarity, probe)
+
+
+def bound(scorer: Scorer, material: Material, wording: Wording) -> Scorer:
+    """Return a scorer for the probe set of a run.
+
+    Raises
+    ------
+    UsageError
+        When the wording asks for what the scorer does not look at, or does by itself.
+    DataError
+        When the probe set lacks what the scorer needs.
+    """
+    if scorer.reads == "embeddings" and (wording.synonyms != "off" or wording.reference):
+        raise UsageError(
+            f"{scorer.name} compares embeddings: synonyms and a reference prompt of the study have no part in it",
+            "leave out --synonyms and --reference-prompt; see: mcd plugins show " + scorer.name,
+        )
+    if wording.reference and getattr(scorer.options, "reference", ""):
+        raise UsageError(
+            f"a reference prompt would be subtracted twice: by {scorer.name} and by the study",
+            "give --reference-prompt or --scorer-arg reference=TEXT, not both",
+        )
+    return scorer.on(material.probe)
+
+
+def facts_of(dissection: Dissection) -> pd.DataFrame:
+    """Return what is known about each image, a row each; see `mcd.api.probe.Probe`."""
+    rows = []
+    for entry in dissection.probe_map:
+        if entry["left_out"]:
+            continue
+        labels = json.loads(entry["labels"]) if entry["labels"] else {}
+        row = {str(name): str(value) for name, value in labels.items()}
+        row |= {name: "yes" for name in entry["findings"].split("|") if name}
+        row |= {name: "no" for name in entry["absent"].split("|") if name}
+        rows.append(row | {name: entry[name] for name in _FACTS})
+    table = pd.DataFrame(rows).fillna("")
+    return table.reindex(columns=[*_FACTS, *(name for name in table if name not in _FACTS)], fill_value="")

@@ -1,0 +1,67 @@
+"""All scores of a stored run, not only those of its labels; nothing is loaded but what the run left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from mcd.api.concepts import ConceptSet
+from mcd.api.dissector import Dissector
+from mcd.api.scorer import Scorer
+from mcd.errors import DataError, StoreError, UsageError
+from mcd.extraction.texts import TextEncoder
+from mcd.runs.dissection import Dissection, read_study
+from mcd.runs.material import Material, bound, gather
+from mcd.scoring.scores import score_layer
+from mcd.study.preparer import found_again
+from mcd.study.study import Study
+
+__all__ = ["StoredScores"]
+
+
+class StoredScores:
+    """The scores of a stored run by its own scorer and concepts.
+
+    Raises
+    ------
+    UsageError
+        When scorer or concepts were Python objects, which a name cannot bring back, or their plugin is not there.
+    DataError
+        When the concepts are no longer those of the run.
+    """
+
+    def __init__(self, dissection: Dissection) -> None:
+        self.dissection = dissection
+        self.study = study = Study.model_validate(read_study(dissection.folder, dissection.manifest))
+        if study.scorer.plugin == "object" or study.concepts[0].plugin == "object":
+            raise UsageError(
+                f"scorer or concepts of {dissection.folder} were given in Python; they have no name",
+                "figures and comparisons find both again by name: run it with plugins or files (WORDS.txt, "
+                "FILE.py:FUNCTION); mcd report needs no names",
+            )
+        self.wording = study.prompts
+        with found_again(dissection) as preparer:
+            self.scorer: Scorer = preparer.scorer(study.scorer)[0]
+            self.concepts: ConceptSet = preparer.concepts(study.concepts)[0]
+        if self.concepts.fingerprint() != dissection.manifest.fingerprints["concepts"]:
+            raise DataError(f"the concepts of {dissection.folder} have changed since it was made", "run it again")
+
+    def material(self) -> Material:
+        """Return P and what else its scorer is given."""
+        found, record = self.dissection, self.dissection.manifest
+        store = found.folder / record.store.folder
+
+        def gone() -> Dissector:
+            raise StoreError(f"{store}: the embeddings of the concepts are not there", "run mcd score on it")
+
+        encoder = TextEncoder(store, record.fingerprints["dissector"], gone, torch.device("cpu"))
+        return gather(found, self.concepts, self.wording, encoder)
+
+    def layers(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield every layer with its scores ``(neurons, concepts)``, best the highest; NaN where there is none."""
+        material = self.material()
+        scorer = bound(self.scorer, material, self.wording)
+        for layer in self.dissection.layers:
+            found = score_layer(scorer, self.dissection.activations(layer), material.similarity).scores
+            yield layer, found if scorer.higher_is_better else -found

@@ -1,0 +1,208 @@
+"""Small copies of the images of a stored run, made from its data set anew."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import cv2
+import numpy as np
+import PIL.Image
+import pydantic
+from numpy.typing import NDArray
+
+from mcd.api.base import digest
+from mcd.api.dataset import Dataset, Sample, read_checked
+from mcd.api.image import Image, Preprocessing
+from mcd.errors import DataError, ImageError
+from mcd.extraction.maps import MapStore
+from mcd.extraction.parallel import in_processes
+from mcd.runs.dissection import Dissection, read_study
+from mcd.study.preparer import found_again
+from mcd.study.study import Study
+
+__all__ = ["Sight", "data_set_of", "same_samples", "sight_of", "thumbnails"]
+
+_QUALITY = 70
+_AT_ONCE = 256
+"""Images between two looks at how many bytes there are."""
+_FEW = 32
+"""Images for which starting processes does not pay."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a network saw of an image: through the run's recipe, if there is one, then its own preprocessing."""
+
+    recipe: Preprocessing | None
+    own: Preprocessing
+
+    @property
+    def values(self) -> str:
+        """What of a DICOM file it starts from."""
+        return (self.recipe or self.own).values
+
+    def of(self, image: Image) -> Image:
+        """Return what was seen, before channels are repeated and normalised.
+
+        Raises
+        ------
+        ImageError
+            When the image is not fit for a step.
+        """
+        seen = self.own.prepare(self.recipe.picture(image) if self.recipe else image)
+        pixels = seen[0] if len(seen) == 1 else seen.permute(1, 2, 0)
+        return Image(pixels.contiguous().numpy(), 1.0)
+
+
+def sight_of(dissection: Dissection) -> Sight:
+    """Return what the target of a run with maps saw its images through, made anew by the run's own study.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When the run keeps no maps, or the preprocessing cannot be made again as it was.
+    """
+    study = _study_of(dissection)
+    store = dissection.folder / dissection.manifest.store.folder
+    wanted = MapStore(store, dissection.manifest.store.maps).preprocessing()
+    with found_again(dissection) as preparer:
+        recipe, _ = preparer.recipe(study.recipe)
+    if recipe is not None and recipe.model_dump(mode="json") != dissection.manifest.preprocessing.get("recipe"):
+        raise DataError("the recipe of the run cannot be made again as it was")
+    own = Preprocessing()
+    with contextlib.suppress(pydantic.ValidationError):  # settings that only a class of its own has
+        own = Preprocessing.model_validate(dissection.manifest.preprocessing["target"])
+    if own.fingerprint() != wanted and study.models[0].plugin != "object":
+        with found_again(dissection) as preparer:
+            own = preparer.target(study.models[0])[0].preprocessing
+    if own.fingerprint() != wanted:
+        raise DataError("the preprocessing of the run's target cannot be made again as it was")
+    return Sight(recipe, own)
+
+
+def data_set_of(dissection: Dissection) -> Dataset:
+    """Return the data set of a stored run, made anew by the run's own study. No image is touched.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When it was given as a Python object, or its plugin is not there.
+    """
+    study = _study_of(dissection)
+    if study.dataset.plugin == "object":
+        raise DataError("the run's data set was a Python object: its images cannot be found again")
+    with found_again(dissection) as preparer:
+        return preparer.dataset(study.dataset)[0]
+
+
+def _study_of(dissection: Dissection) -> Study:
+    """Return the study of the run that looked at the images: a scoring made anew has none of its own."""
+    folder = dissection.folder / dissection.manifest.store.folder
+    return Study.model_validate(read_study(folder, dissection.manifest))
+
+
+def thumbnails(
+    dissection: Dissection,
+    ids: Sequence[str],
+    size: int,
+    *,
+    dataset: Dataset | None = None,
+    at_most: int | None = None,
+    samples: Mapping[str, Sample] | None = None,
+    sight: Sight | None = None,
+) -> Mapping[str, bytes]:
+    """Return small copies of images of a run, as WebP: id → file.
+
+    They are grey or coloured, 8 bit, and show what a workstation would, whatever a model saw; or what one did.
+
+    Parameters
+    ----------
+    ids
+        Which, as in `Dissection.image_ids`, those that matter most first.
+    size
+        Length of the longer side in pixels.
+    dataset
+        The run's, when it was made before (`data_set_of`).
+    at_most
+        Bytes; images after the one that reaches it are left out.
+    samples
+        Those of the run, when they were looked at before (`same_samples`).
+    sight
+        Shows the images as a network saw them (`sight_of`).
+
+    Returns
+    -------
+    Mapping
+        In the order of ``ids``. Images that cannot be decoded any more are not in it.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When the data set cannot be made again, or its images are not those of the run.
+    """
+    dataset = data_set_of(dissection) if dataset is None else dataset
+    samples = same_samples(dissection, dataset) if samples is None else samples
+    waiting = iter([(name, samples[name]) for name in ids])
+    found: dict[str, bytes] = {}
+    total = 0
+    while work := list(islice(waiting, _AT_ONCE)):
+        workers = 0 if len(work) < _FEW else None
+        made = {item[0]: small for item, small in in_processes(_small, (dataset, size, sight), work, workers)}
+        for name, _ in work:  # in their order: which come first is not for the processes to say
+            if at_most is not None and total >= at_most:
+                return found
+            if made[name]:
+                found[name] = made[name]
+                total += len(made[name])
+    return found
+
+
+def same_samples(dissection: Dissection, dataset: Dataset) -> dict[str, Sample]:
+    """Return the samples of the run by the ids that outputs show, when they have the bytes that they had then.
+
+    Raises
+    ------
+    DataError
+        When they have not, or are not there any more.
+    """
+    listed = {one.id: one for one in dataset.scan() if isinstance(one, Sample)}
+    samples: dict[str, Sample] = {}
+    for entry in dissection.probe_map:
+        if not entry["id"]:
+            continue
+        known = listed.get(entry["own_id"])
+        looked = dataset.examine(known) if known is not None else None
+        if not isinstance(looked, Sample):
+            raise DataError(f"an image of the run is not there any more: {entry['source'] or entry['own_id']}")
+        samples[entry["id"]] = looked
+    if digest(*(one.digest for one in samples.values())) != dissection.manifest.fingerprints["probe set"]:
+        raise DataError("the images have changed since the run was made: none can be shown as what it saw")
+    return samples
+
+
+def _small(shared: tuple[Dataset, int, Sight | None], item: tuple[str, Sample]) -> bytes:
+    dataset, size, sight = shared
+    try:
+        image = read_checked(dataset, item[1], sight.values if sight else "displayed")
+        return _webp(sight.of(image) if sight else image, size)
+    except (ImageError, OSError, ValueError, MemoryError):
+        return b""
+
+
+def _webp(image: Image, size: int) -> bytes:
+    out = io.BytesIO()
+    PIL.Image.fromarray(_reduced(image, size)).save(out, "WEBP", quality=_QUALITY, method=4)
+    return out.getvalue()
+
+
+def _reduced(image: Image, size: int) -> NDArray[np.uint8]:
+    """Return an image of which the longer side is no longer than ``size``, 8 bit."""
+    height, width = image.pixels.shape[:2]
+    scale = min(1.0, size / max(height, width))
+    shape = (max(1, round(width * scale)), max(1, round(height * scale)))
+    reduced = np.asarray(cv2.resize(image.pixels, shape, interpolation=cv2.INTER_AREA), dtype=np.float64)
+    return np.rint(np.clip(reduced / image.maximum, 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""From activations and similarity to labels: scores, nulls, significance. Knows neither images nor run folders."""

@@ -1,0 +1,143 @@
+"""From the scores of a layer and its null to a verdict on every neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mcd.api.concepts import Concept
+from mcd.scoring.calibration.exchange import Rows
+from mcd.scoring.calibration.fdr import QValues, null_share
+from mcd.scoring.calibration.null import Chance, settled
+from mcd.study.calibration import Calibration
+
+__all__ = ["VERDICTS", "Judged", "judge"]
+
+Values = NDArray[np.float64]
+
+VERDICTS = ("above chance", "polysemantic", "not mammographic", "chance")
+"""What is said of a neuron: its first concept stands above chance; so do concepts of several categories; so does its
+first, which is not about the breast; none does."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What chance says of the labels of one layer.
+
+    Parameters
+    ----------
+    z, p, q
+        ``(neurons, labels)``: of each neuron's first concepts.
+    p_any
+        ``(neurons,)``: of the concept that stands highest above chance, whatever comes first by score. Uniform for
+        neurons that respond to nothing, where the p of a label may be larger.
+    verdict
+        One of `VERDICTS` a neuron.
+    draws
+        How many draws the smallest null is made of: no p is below ``1 / (draws + 1)``.
+    above
+        How many neurons have a first concept above chance.
+    responding
+        Estimate of the share of neurons that respond to some concept, significant by themselves or not.
+    settled
+        Whether more draws could not change which neurons are above chance.
+    critical
+        The z that a concept of each neuron must pass to be above chance, ``(neurons,)``; infinite where none can.
+    null, kind
+        What chance does by kind, and which kind each neuron has, ``(neurons,)``.
+    """
+
+    z: Values
+    p: Values
+    q: Values
+    p_any: Values
+    verdict: tuple[str, ...]
+    draws: int
+    above: int
+    responding: float
+    settled: bool
+    critical: Values
+    null: Chance
+    kind: Rows
+
+
+def judge(
+    measured: torch.Tensor,
+    order: torch.Tensor,
+    kind: Rows,
+    chance: Callable[[int], Chance],
+    concepts: Sequence[Concept],
+    settings: Calibration,
+) -> Judged:
+    """Judge a layer: draw until every neuron is decided, then control the false discovery rate over its neurons.
+
+    Parameters
+    ----------
+    measured
+        ``(neurons, concepts)``, the higher the better: evidence, or scores; `Chance` is of the same.
+    order
+        ``(neurons, labels)``: their best concepts by score, best first.
+    kind
+        Which null each neuron has, ``(neurons,)``.
+    chance
+        Returns the null of a number of draws.
+    """
+    shown, which = measured.gather(1, order), torch.from_numpy(kind)
+    draws = settings.draws
+    while True:
+        null = chance(draws)
+        values = null.z(shown, order, which).double().numpy()
+        exceeded, of = null.exceeded(values[:, :1], kind)[:, 0], null.draws(kind)[:, 0]
+        done = settled(exceeded, of, settings.q, settings.correction)
+        if done or draws >= settings.most_draws or (of < draws).any():
+            break
+        draws = min(4 * draws, settings.most_draws)
+    p = null.p(values, kind)
+    family = QValues.of(p[:, 0], settings.correction)
+    q = family(p)
+    everything = null.z(measured, torch.arange(measured.shape[1])[None], which)
+    critical = _critical(null, family, settings.q, kind)
+    any_concept = torch.nan_to_num(everything, nan=-np.inf).amax(dim=1, keepdim=True).double().numpy()
+    return Judged(
+        z=values,
+        p=p,
+        q=q,
+        verdict=_verdicts(everything, order[:, 0], q[:, 0] <= settings.q, critical, concepts),
+        draws=int(of.min()) if len(of) else draws,
+        above=int((q[:, 0] <= settings.q).sum()),
+        p_any=null.p(any_concept, kind)[:, 0],
+        responding=1 - null_share(null.p(any_concept, kind)[:, 0]),
+        settled=done,
+        critical=critical,
+        null=null,
+        kind=kind,
+    )
+
+
+def _critical(null: Chance, family: QValues, rate: float, kind: Rows) -> Values:
+    """Return for each neuron the z that a concept must pass to be above chance, ``(neurons,)``."""
+    threshold = family.threshold(rate)
+    passed = []
+    for highest in null.highest:
+        allowed = int(np.floor(threshold * (len(highest) + 1) + 1e-9)) - 1  # (1 + exceeded) / (draws + 1) ≤ threshold
+        passed.append(np.inf if allowed < 0 else highest[-allowed - 1] if allowed < len(highest) else -np.inf)
+    return np.array(passed)[kind]
+
+
+def _verdicts(
+    z: torch.Tensor, first: torch.Tensor, above: NDArray[np.bool_], critical: Values, concepts: Sequence[Concept]
+) -> tuple[str, ...]:
+    names = {name: at for at, name in enumerate(dict.fromkeys(one.category for one in concepts))}
+    category = torch.tensor([names[one.category] for one in concepts])
+    passing = (z > torch.from_numpy(critical).float()[:, None]).float()
+    by_category = torch.zeros(len(z), len(names)).index_add_(1, category, passing)
+    several = ((by_category > 0).sum(dim=1) > 1).numpy()
+    foreign = np.array([not concepts[at].mammographic for at in first.tolist()], dtype=bool)
+    return tuple(
+        "chance" if not a else "not mammographic" if f else "polysemantic" if s else "above chance"
+        for a, f, s in zip(above.tolist(), foreign.tolist(), several.tolist(), strict=True)
+    )

@@ -1,0 +1,270 @@
+"""From a stored run to its label table: scores, what chance says of them, one row a label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mcd.api.concepts import Concept
+from mcd.api.scorer import Explanation, Scorer, TopKScorer
+from mcd.clock import Clock
+from mcd.events import LayerScored
+from mcd.runs.dissection import Dissection
+from mcd.runs.manifest import LayerSummary
+from mcd.scoring.calibration.exchange import Exchange, Rows
+from mcd.scoring.calibration.fdr import QValues
+from mcd.scoring.calibration.judging import Judged, judge
+from mcd.scoring.calibration.null import Chance, PermutedColumns
+from mcd.scoring.calibration.thresholds import local_threshold, reaches
+from mcd.scoring.nulls import PermutationNull, TopKNull
+from mcd.scoring.results import Results
+from mcd.scoring.scores import LayerScores, Live, all_scores, best, evidence, live_neurons, spread
+from mcd.scoring.similarity import Similarity
+from mcd.scoring.tables import (
+    EXPLANATION_COLUMNS,
+    NEURON_COLUMNS,
+    NULL_COLUMNS,
+    explanation_table,
+    label_table,
+    neuron_table,
+    null_table,
+)
+from mcd.study.calibration import Calibration
+
+__all__ = ["Labeller", "Scored"]
+
+_CLUSTERED = 0.05
+"""Share of the images by whose patients neurons are told apart that are seen through all activations."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One layer: scores of all its neurons, and what chance says of those that are live.
+
+    Parameters
+    ----------
+    layer
+        Its name.
+    scores
+        Of all its neurons.
+    live
+        Numbers of those that respond; ``order`` and ``judged`` are of these alone.
+    order
+        ``(live neurons, labels)``: their best concepts, best first.
+    kind
+        Which null of its layer each live neuron shares, ``(live neurons,)``.
+    judged
+        What chance says; None where it was not asked.
+    explanations
+        What the scorer says of neurons by several concepts together.
+    """
+
+    layer: str
+    scores: LayerScores
+    live: tuple[int, ...]
+    order: torch.Tensor
+    kind: Rows
+    judged: Judged | None
+    explanations: Sequence[Explanation] = ()
+
+
+class Labeller:
+    """Labels the neurons of a stored run.
+
+    Parameters
+    ----------
+    scorer, concepts
+        How, and with which words.
+    cosines
+        P.
+    calibration
+        How significance is reckoned.
+    patients
+        Whose each image is; empty where that is not known.
+    count
+        How many concepts a neuron keeps.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        cosines: Similarity,
+        concepts: Sequence[Concept],
+        calibration: Calibration,
+        patients: Sequence[str],
+        count: int,
+    ) -> None:
+        self.scorer, self.cosines, self.concepts, self.count = scorer, cosines, concepts, count
+        self.calibration = calibration
+        known = any(patients)
+        auto = "patient" if known else "image"
+        self.unit = auto if calibration.exchangeable == "auto" else calibration.exchangeable
+        self.exchange = Exchange.of(patients, "patient" if self.unit == "patient" else "image")
+
+    def label(
+        self, dissection: Dissection, clock: Clock, activations: Callable[[str], torch.Tensor] | None = None
+    ) -> Results:
+        """Return what is said of all layers.
+
+        Parameters
+        ----------
+        activations
+            Returns A of a layer, by default the run's own.
+        """
+        made = _Tables(
+            dissection.manifest.target, self.concepts, self.unit, self.calibration, self.scorer.higher_is_better
+        )
+        with clock.stage("score", len(dissection.layers), "layers") as advanced:
+            read = activations or dissection.activations
+            sources = {layer: partial(read, layer) for layer in dissection.layers}
+            for found in self.scored(sources):
+                if found.scores.reason:
+                    clock.warn(f"layer {found.layer} has no labels: {found.scores.reason}")
+                summary = made.add(found)
+                clock.emit(LayerScored(dissection.manifest.target, found.layer, summary.neurons, summary.labelled))
+                advanced(1)
+        return made.results()
+
+    def scored(self, sources: Mapping[str, Callable[[], torch.Tensor]]) -> Iterator[Scored]:
+        """Yield every layer, scored and judged.
+
+        Parameters
+        ----------
+        sources
+            For each layer what returns its activations A, ``(images, neurons)`` float32; only one is held at a time.
+        """
+        if not isinstance(self.scorer, TopKScorer):
+            for layer, activations in sources.items():
+                yield self._whole(layer, activations())
+            return
+        ranked = {layer: live_neurons(self.scorer, activations()) for layer, activations in sources.items()}
+        null = TopKNull(self.scorer, self.cosines, self.exchange, list(ranked.values()), self.calibration)
+        for layer, found in ranked.items():
+            yield self._ranked(layer, found, null)
+
+    def _ranked(self, layer: str, found: Live, null: TopKNull) -> Scored:
+        scorer = self.scorer
+        assert isinstance(scorer, TopKScorer)
+        if found.ranked is None:
+            return self._silent(layer, found)
+        told = evidence(scorer, found.ranked, self.cosines)
+        scores = scorer.scores(told, scorer.context(told, null.unconditional))
+        return self._judged(layer, found, scores, told, self.exchange.clustering(found.ranked.numpy()), null.of)
+
+    def _whole(self, layer: str, activations: torch.Tensor) -> Scored:
+        found = live_neurons(self.scorer, activations)
+        if found.reason:
+            return self._silent(layer, found)
+        live = activations if len(found.live) == activations.shape[1] else activations[:, list(found.live)]
+        scores = all_scores(self.scorer, live, self.cosines)
+        kind = np.zeros(len(found.live), dtype=np.int64)
+        exchanged = self.scorer.exchanged(live)
+        if self.exchange.blocks:
+            top = max(2, round(_CLUSTERED * len(live)))
+            kind = self.exchange.clustering(exchanged.topk(top, dim=0).indices.numpy())
+        columns = PermutedColumns(self.exchange, exchanged, kind, self.calibration.null_seed)
+        null = PermutationNull(self.scorer, self.cosines, columns, kind, live.shape[1])
+        explained = [
+            replace(one, neuron=found.live[one.neuron]) for one in self.scorer.explain(live, self.cosines.whole)
+        ]
+        return replace(self._judged(layer, found, scores, scores, kind, null.of, dear=True), explanations=explained)
+
+    def _judged(
+        self,
+        layer: str,
+        found: Live,
+        scores: torch.Tensor,
+        measured: torch.Tensor,
+        kind: Rows,
+        chance: Callable[[int], Chance],
+        *,
+        dear: bool = False,
+    ) -> Scored:
+        higher = self.scorer.higher_is_better
+        order = best(scores, self.count, higher_is_better=higher)
+        judged = None
+        if self.calibration.draws:
+            settings = self.calibration
+            if dear:  # every draw is a column of all images here
+                most = max(settings.draws, settings.most_draws // 4)
+                settings = settings.model_copy(update={"most_draws": most})
+            judged = judge(measured if higher else -measured, order, kind, chance, self.concepts, settings)
+        return Scored(layer, spread(scores, found), found.live, order, kind, judged)
+
+    def _silent(self, layer: str, found: Live) -> Scored:
+        nothing = torch.full((len(found.live), self.cosines.concepts), float("nan"))
+        order = torch.zeros(len(found.live), min(self.count, self.cosines.concepts), dtype=torch.int64)
+        return Scored(layer, spread(nothing, found), found.live, order, np.zeros(len(found.live), np.int64), None)
+
+
+def _summary(found: Scored, unit: str, *, higher_is_better: bool) -> LayerSummary:
+    status = found.scores.status
+    labelled = sum(state in ("labelled", "tied") for state in status)
+    judged = found.judged
+    return LayerSummary(
+        layer=found.layer,
+        neurons=len(status),
+        labelled=labelled,
+        published_rule=_published(found, higher_is_better=higher_is_better),
+        above_chance=judged.above if judged else None,
+        responding=round(judged.responding, 4) if judged else None,
+        draws=judged.draws if judged else None,
+        settled=judged.settled if judged else None,
+        exchangeable=unit if judged else None,
+    )
+
+
+def _published(found: Scored, *, higher_is_better: bool) -> int:
+    """Return how many neurons the published rule keeps."""
+    if not found.live:
+        return 0
+    first = found.scores.scores[list(found.live)].gather(1, found.order[:, :1])[:, 0].numpy()
+    return int(reaches(first, local_threshold(first), higher_is_better=higher_is_better).sum())
+
+
+@dataclass
+class _Tables:
+    """Gathers the tables of a run, a layer at a time."""
+
+    target: str
+    concepts: Sequence[Concept]
+    unit: str
+    calibration: Calibration
+    higher_is_better: bool
+    labels: list[pd.DataFrame] = field(default_factory=list)
+    neurons: list[pd.DataFrame] = field(default_factory=list)
+    nulls: list[pd.DataFrame] = field(default_factory=list)
+    explanations: list[pd.DataFrame] = field(default_factory=list)
+    summary: list[LayerSummary] = field(default_factory=list)
+
+    def add(self, found: Scored) -> LayerSummary:
+        judged = found.judged
+        self.labels.append(
+            label_table(self.target, found.layer, found.scores, self.concepts, found.order, found.live, judged)
+        )
+        if judged is not None:
+            self.neurons.append(neuron_table(found.layer, found.live, found.kind, judged))
+            self.nulls.append(null_table(found.layer, found.kind, judged))
+        if found.explanations:
+            q = QValues.of(np.array([one.p for one in found.explanations]), self.calibration.correction)
+            self.explanations.append(explanation_table(found.layer, found.explanations, self.concepts, q))
+        self.summary.append(_summary(found, self.unit, higher_is_better=self.higher_is_better))
+        return self.summary[-1]
+
+    def results(self) -> Results:
+        return Results(
+            _joined(self.labels, ()),
+            self.summary,
+            _joined(self.neurons, NEURON_COLUMNS),
+            _joined(self.nulls, NULL_COLUMNS),
+            _joined(self.explanations, EXPLANATION_COLUMNS),
+        )
+
+
+def _joined(tables: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(columns))

@@ -1,0 +1,83 @@
+"""What scoring a run says, as tables, and the files they are kept in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from mcd.errors import StoreError
+from mcd.files import write_atomically
+from mcd.runs.manifest import LayerSummary
+
+__all__ = ["Results", "read_table"]
+
+_OPTIONAL = ("neurons", "null", "explanations", "controls")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is said of the layers of one run.
+
+    Parameters
+    ----------
+    labels
+        A row a label; see `mcd.scoring.tables.COLUMNS`.
+    summary
+        Of each layer.
+    neurons, null, explanations, controls
+        See `mcd.scoring.tables.NEURON_COLUMNS`, ``NULL_COLUMNS``, ``EXPLANATION_COLUMNS`` and
+        `mcd.runs.controls.COLUMNS`; without rows where there is nothing to say.
+    """
+
+    labels: pd.DataFrame
+    summary: Sequence[LayerSummary] = ()
+    neurons: pd.DataFrame = field(default_factory=pd.DataFrame)
+    null: pd.DataFrame = field(default_factory=pd.DataFrame)
+    explanations: pd.DataFrame = field(default_factory=pd.DataFrame)
+    controls: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def write(self, folder: Path) -> None:
+        """Write the tables into a run folder: labels as Parquet and CSV, others where they have rows."""
+        write_atomically(folder / "labels.parquet", self.labels.to_parquet(index=False))
+        write_atomically(folder / "labels.csv", _csv(self.labels))
+        for name in _OPTIONAL:
+            table: pd.DataFrame = getattr(self, name)
+            path = folder / f"{name}.parquet"
+            if len(table):
+                write_atomically(path, table.to_parquet(index=False))
+            else:
+                path.unlink(missing_ok=True)  # of an earlier run with other settings
+        for name in ("explanations", "controls"):  # what people read
+            table = getattr(self, name)
+            if len(table):
+                write_atomically(folder / f"{name}.csv", _csv(table))
+            else:
+                (folder / f"{name}.csv").unlink(missing_ok=True)
+
+    @classmethod
+    def read(cls, folder: Path) -> Results:
+        """Read the tables of a run folder; those that are not there have no rows."""
+        found = [folder / f"{name}.parquet" for name in _OPTIONAL]
+        tables = [read_table(path) if path.exists() else pd.DataFrame() for path in found]
+        return cls(read_table(folder / "labels.parquet"), (), *tables)
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a table of a run folder.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be read.
+    """
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {path}: {error}") from None

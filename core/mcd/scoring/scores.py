@@ -1,0 +1,250 @@
+"""From activations and similarity to scores: which neurons can have any, and what they are."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k, random_rankings, rows_in
+from mcd.errors import DataError, MCDError, PluginLoadError
+from mcd.scoring.similarity import FLOATS, Similarity
+
+__all__ = [
+    "LayerScores",
+    "Live",
+    "all_scores",
+    "best",
+    "evidence",
+    "evidence_by_chance",
+    "live_neurons",
+    "score_layer",
+    "spread",
+]
+
+
+@dataclass(frozen=True)
+class Live:
+    """Which neurons of a layer can be told apart by their responses.
+
+    Parameters
+    ----------
+    status
+        One word a neuron: dead (always 0), constant, unscored, tied or labelled.
+    live
+        Numbers of those that respond differently to different images.
+    ranked
+        ``(top_k, len(live))``: their top images, where the scorer looks at no others.
+    reason
+        Why the layer as a whole has no labels, or an empty text.
+    """
+
+    status: tuple[str, ...]
+    live: tuple[int, ...]
+    ranked: torch.Tensor | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class LayerScores:
+    """The scores of one layer.
+
+    Parameters
+    ----------
+    scores
+        ``(neurons, concepts)`` float32; NaN where a neuron has none.
+    status
+        One word a neuron, as in `Live`.
+    reason
+        Why the layer as a whole has no labels, or an empty string.
+    """
+
+    scores: torch.Tensor
+    status: tuple[str, ...]
+    reason: str = ""
+
+
+def neuron_states(activations: torch.Tensor) -> list[str]:
+    """Return for each neuron ``dead`` (always 0), ``constant`` (always the same) or ``live``.
+
+    A spread below four units in the last place is rounding, not response.
+
+    Raises
+    ------
+    DataError
+        When A is not finite.
+    """
+    low, high = activations.amin(dim=0), activations.amax(dim=0)
+    if not torch.isfinite(torch.stack([low, high])).all():  # both are NaN where one value is
+        raise DataError("activations hold NaN or infinity")
+    size = torch.maximum(low.abs(), high.abs())
+    flat = (high - low) <= 4 * torch.finfo(torch.float32).eps * size
+    return [
+        "dead" if s == 0 else "constant" if f else "live" for s, f in zip(size.tolist(), flat.tolist(), strict=True)
+    ]
+
+
+def live_neurons(scorer: Scorer, activations: torch.Tensor) -> Live:
+    """Tell the neurons of a layer apart, given A ``(images, neurons)``.
+
+    Dead and constant neurons are left out before the scorer sees the layer: they have no top images, and
+    must not take part in a prior over the layer's neurons. A neuron seen through its top k is *tied* when
+    the k-th and the next activation are equal: which images count was then decided by their order.
+
+    Raises
+    ------
+    DataError
+        When A is not finite.
+    """
+    states = neuron_states(activations)
+    live = tuple(index for index, state in enumerate(states) if state == "live")
+    reason = scorer.unlabelled(len(live)) if live else "no neuron responds differently to different images"
+    words = dict.fromkeys(live, "unscored" if reason else "labelled")
+    ranked = None
+    if isinstance(scorer, TopKScorer) and not reason:
+        responding = activations if len(live) == activations.shape[1] else activations[:, list(live)]
+        top = ordered_top_k(responding, scorer.top_k + 1)
+        ranked = top[: scorer.top_k]
+        if len(top) > scorer.top_k:
+            edge = responding.gather(0, top[-2:])
+            words |= {live[at]: "tied" for at in (edge[0] == edge[1]).nonzero().flatten().tolist()}
+    status = tuple(words.get(index, state) for index, state in enumerate(states))
+    return Live(status, live, ranked, reason)
+
+
+def evidence(scorer: TopKScorer, ranked: torch.Tensor, cosines: Similarity) -> torch.Tensor:
+    """Return what rankings ``(top_k, neurons)`` tell, ``(neurons, concepts)`` float32.
+
+    Only the images that some neuron has on top are compared with the concepts, a group of neurons at a time, so that
+    neither the number of images nor of concepts is bounded by memory.
+    """
+    step = max(1, FLOATS // max(1, len(ranked) * cosines.concepts))
+    parts = []
+    for group in torch.split(ranked, step, dim=1):
+        places, seen = _shown(scorer, group, cosines)
+        with _lent(scorer, seen):
+            found = scorer.evidence(places, seen)
+        parts.append(_checked(scorer, found, group.shape[1], cosines.concepts))
+    return torch.cat(parts) if parts else torch.empty(0, cosines.concepts)
+
+
+def _shown(scorer: TopKScorer, ranked: torch.Tensor, cosines: Similarity) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return rankings with what they are rows of: what the scorer reads of their images, or P where it is kept."""
+    images, places = rows_in(ranked, cosines.images)
+    if scorer.reads == "embeddings":
+        return places, cosines.embeddings(images)
+    if cosines.kept is not None and 2 * len(images) > cosines.images:
+        return ranked, cosines.kept  # to leave out the few others would cost a copy of the rest
+    return places, cosines.of(images)
+
+
+def all_scores(scorer: Scorer, activations: torch.Tensor, cosines: Similarity) -> torch.Tensor:
+    """Return the scores ``(neurons, concepts)`` of a scorer that looks at all activations ``(images, neurons)``.
+
+    Concepts are taken in groups where the scorer says that they do not depend on each other.
+    """
+    neurons = activations.shape[1]
+    if not scorer.pairwise:
+        with _lent(scorer, cosines.whole()) as whole:
+            scores = scorer.score(activations, whole)
+        return _checked(scorer, scores, neurons, cosines.concepts)
+    found = torch.empty(neurons, cosines.concepts)
+    for where, part in cosines.pieces():
+        with _lent(scorer, part):
+            scores = scorer.score(activations, part)
+        found[:, where] = _checked(scorer, scores, neurons, part.shape[1])
+    return found
+
+
+@contextmanager
+def _lent(scorer: Scorer, similarity: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Lend a scorer P, which others are given too: it must come back as it was. What the scorer raises is one line."""
+    counted = not similarity.is_inference()  # such tensors do not count what is written to them
+    before = similarity._version if counted else 0
+    try:
+        yield similarity
+    except MCDError:
+        raise
+    except Exception as error:  # a plugin's own code
+        raise PluginLoadError(f"scorer {scorer.name} failed{_place(error)}: {type(error).__name__}: {error}") from error
+    if counted and similarity._version != before:
+        raise PluginLoadError(
+            f"scorer {scorer.name} writes to the similarity that it is given", "let it work on a copy"
+        )
+
+
+def _place(error: Exception) -> str:
+    """Return which line of a user's own file raised an error, as ``" (my_scorer.py, line 3)"``, or an empty text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = Path(__file__).parent.parent  # all of mcd
+    own = [one for one in frames if "site-packages" not in one.filename and ours not in Path(one.filename).parents]
+    if not own:
+        return ""
+    last = [one for one in own if one.filename == own[0].filename][-1]
+    return f" ({Path(last.filename).name}, line {last.lineno})"
+
+
+def _checked(scorer: Scorer, found: object, neurons: int, concepts: int) -> torch.Tensor:
+    if not isinstance(found, torch.Tensor):
+        raise PluginLoadError(f"scorer {scorer.name} returned {type(found).__name__}, not a tensor")
+    if found.shape != (neurons, concepts):
+        raise PluginLoadError(
+            f"scorer {scorer.name} returned shape {tuple(found.shape)} instead of {(neurons, concepts)}"
+        )
+    return found.float().cpu()
+
+
+def spread(scores: torch.Tensor, found: Live) -> LayerScores:
+    """Return scores ``(live neurons, concepts)`` as those of the whole layer, NaN for the neurons that have none."""
+    whole = torch.full((len(found.status), scores.shape[1]), float("nan"))
+    whole[list(found.live)] = scores
+    status = list(found.status)
+    for at, index in enumerate(found.live):
+        if bool(torch.isnan(scores[at]).all()):
+            status[index] = "unscored"
+    return LayerScores(whole, tuple(status), found.reason)
+
+
+def score_layer(scorer: Scorer, activations: torch.Tensor, cosines: Similarity) -> LayerScores:
+    """Score one layer: A ``(images, neurons)`` against P.
+
+    Raises
+    ------
+    DataError
+        When A and P do not have the same images, or A is not finite.
+    PluginLoadError
+        When the scorer breaks its contract.
+    """
+    if len(activations) != cosines.images:
+        raise DataError(f"activations hold {len(activations)} images, similarity {cosines.images}: not the same set")
+    found = live_neurons(scorer, activations)
+    if found.reason:
+        return spread(torch.full((len(found.live), cosines.concepts), float("nan")), found)
+    if isinstance(scorer, TopKScorer) and found.ranked is not None:
+        told = evidence(scorer, found.ranked, cosines)
+        scores = scorer.scores(told, scorer.context(told, lambda: evidence_by_chance(scorer, cosines)))
+        return spread(_checked(scorer, scores, len(found.live), cosines.concepts), found)
+    return spread(all_scores(scorer, activations[:, list(found.live)], cosines), found)
+
+
+def evidence_by_chance(scorer: TopKScorer, cosines: Similarity) -> torch.Tensor:
+    """Return the evidence of random ordered k-subsets of the images, ``(draws, concepts)``."""
+    return evidence(scorer, random_rankings(cosines.images, scorer.top_k), cosines)
+
+
+def best(scores: torch.Tensor, count: int, *, higher_is_better: bool) -> torch.Tensor:
+    """Return the numbers of the ``count`` best concepts of each neuron, best first, ``(neurons, count)`` int64.
+
+    Equal scores keep the order of the concepts; undefined ones come last.
+    """
+    keys = scores if higher_is_better else -scores
+    keys = torch.nan_to_num(keys, nan=float("-inf"), posinf=float("inf"), neginf=float("-inf"))
+    count = min(count, keys.shape[1])
+    values, order = keys.topk(min(count + 1, keys.shape[1]), dim=1)
+    for row in (values[:, 1:] == values[:, :-1]).any(dim=1).nonzero().flatten().tolist():
+        order[row] = keys[row].sort(descending=True, stable=True).indices[: order.shape[1]]
+    return order[:, :count]

@@ -1,0 +1,1 @@
+"""What people write, and how names become components: study files, settings, vocabularies."""

@@ -1,0 +1,238 @@
+"""From a study, or from plain Python objects, to what the engine runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset as TorchDataset
+
+from mcd.api.base import Configured
+from mcd.api.concepts import ConceptSet, join
+from mcd.api.dataset import CompositeDataset, Dataset
+from mcd.api.dissector import Dissector
+from mcd.api.image import Preprocessing
+from mcd.api.model import ModelLoader, Target
+from mcd.api.reporter import Reporter
+from mcd.api.scorer import Scorer
+from mcd.components import Kind
+from mcd.errors import PluginLoadError, UnknownNameError, UsageError
+from mcd.files import check_folder
+from mcd.networks.pooling import Pooling
+from mcd.runs.prepared import Prepared, PreparedTarget
+from mcd.study.adapters import FunctionScorer, TorchImages, function_of
+from mcd.study.privacy import paths_in
+from mcd.study.resolve import created, names_function, resolve_options, resolve_recipe, resolved_choice
+from mcd.study.study import Choice, DissectorChoice, ModelChoice, Study
+from mcd.study.vocabularies.loading import load_concepts, means_file, names_file, split_choices
+
+if TYPE_CHECKING:
+    from mcd.host import PluginHost
+    from mcd.runs.dissection import Dissection
+
+__all__ = ["DatasetLike", "Preparer", "ScorerLike", "found_again", "prepare"]
+
+ComponentT = TypeVar("ComponentT", bound=Configured)
+DatasetLike = Choice | Dataset | TorchDataset[object]
+ScorerLike = Choice | Scorer | Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
+    """Create every component of a study.
+
+    Several models, or dissectors, get a folder each inside ``output``, named after them.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When a component cannot be created, or ``output`` cannot be a folder.
+    """
+    check_folder(output)
+    preparer = Preparer(host)
+    scorer, scorer_choice = preparer.scorer(study.scorer)
+    concepts, concept_choices = preparer.concepts(study.concepts)
+    dataset, dataset_choice = preparer.dataset(study.dataset)
+    dissectors = [preparer.dissector(dissector) for dissector in study.dissectors]
+    targets = [preparer.target(model) for model in study.models]
+    recipe, recipe_choice = preparer.recipe(study.recipe)
+    folders = _folders(output, [one.name for one, _ in targets], [one.name for one, _ in dissectors])
+    resolved = study.model_copy(
+        update={
+            "scorer": scorer_choice,
+            "dataset": dataset_choice,
+            "recipe": recipe_choice,
+            "concepts": concept_choices,
+            "dissectors": tuple(choice for _, choice in dissectors),
+            "models": tuple(choice for _, choice in targets),
+        }
+    )
+    return Prepared(
+        host=host,
+        study=resolved,
+        targets=[
+            PreparedTarget(target, choice.layers, Pooling.parse(choice.pooling), own)
+            for (target, choice), own in zip(targets, folders, strict=True)
+        ],
+        dissectors=[dissector for dissector, _ in dissectors],
+        dataset=dataset,
+        concepts=concepts,
+        scorer=scorer,
+        reporters=preparer.reporters(study.reporters),
+        plugins=preparer.plugins,
+        recipe=recipe,
+        paths=frozenset(preparer.paths),
+    )
+
+
+def _folders(output: Path, targets: Sequence[str], dissectors: Sequence[str]) -> list[list[Path]]:
+    """Return, for each target, the folder of its run with each dissector; what there is one of gets no level."""
+    above = [output / slug for slug in _slugs(targets, "models")] if len(targets) > 1 else [output]
+    return [
+        [one / slug for slug in _slugs(dissectors, "dissectors")] if len(dissectors) > 1 else [one] for one in above
+    ]
+
+
+def _slugs(names: Sequence[str], key: str) -> list[str]:
+    slugs = [re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or key for name in names]
+    repeated = {slug for slug in slugs if slugs.count(slug) > 1}
+    if repeated:
+        raise UsageError(f"two {key} are called '{sorted(repeated)[0]}'", "give each a name: in the study file")
+    return slugs
+
+
+class Preparer:
+    """Turns choices and objects into components, noting which plugins they come from."""
+
+    def __init__(self, host: PluginHost) -> None:
+        self.host = host
+        self.plugins: dict[str, str] = {}
+        self.paths: set[str] = set()
+
+    def _create(self, kind: Kind, choice: Choice, base: type[ComponentT]) -> tuple[ComponentT, Choice]:
+        """Create a component; note its plugin, and which of its settings are paths."""
+        self._note(kind, choice)
+        cls, options = resolve_options(self.host, kind, choice)
+        self.paths.update(paths_in(options))
+        return created(cls, options, base), resolved_choice(choice, options)
+
+    def _note(self, kind: Kind, choice: Choice) -> None:
+        offer = self.host.find(kind, choice.plugin.partition(":")[0])
+        record = next(one for one in self.host.plugins if one.name == offer.plugin)
+        origin = f"{record.distribution} {record.version}".strip() or f"plugin '{record.name}'"  # a file, without place
+        self.plugins[f"{kind.label} {offer.component.name}"] = origin
+
+    def target(self, model: ModelChoice | Target | nn.Module) -> tuple[Target, ModelChoice]:
+        """Return a target, and the choice that the manifest records."""
+        if isinstance(model, nn.Module):
+            model = Target(type(model).__name__, model)
+        if isinstance(model, Target):
+            return model, ModelChoice(plugin="object", options={"class": type(model.module).__qualname__})
+        loader, choice = self._create(Kind.MODEL, model, ModelLoader)  # type: ignore[type-abstract]
+        target = loader.load()
+        if not isinstance(target, Target) or not isinstance(target.module, nn.Module):
+            raise PluginLoadError(f"model loader '{model.plugin}' did not return an mcd.Target with an nn.Module")
+        resolved = ModelChoice.model_validate(choice.model_dump())
+        return (replace(target, name=model.name) if model.name else target), resolved
+
+    def dissector(self, dissector: DissectorChoice | Dissector) -> tuple[Dissector, DissectorChoice]:
+        """Return a dissector, and the choice that the manifest records."""
+        if isinstance(dissector, Dissector):
+            return dissector, DissectorChoice.model_validate(_object(dissector).model_dump())
+        made, choice = self._create(Kind.DISSECTOR, dissector, Dissector)  # type: ignore[type-abstract]
+        if dissector.name:
+            made.name = dissector.name
+        return made, DissectorChoice.model_validate(choice.model_dump())
+
+    def dataset(self, dataset: DatasetLike) -> tuple[Dataset, Choice]:
+        """Return a data set, and the choice that the manifest records."""
+        if isinstance(dataset, Dataset):
+            return dataset, _object(dataset)
+        if isinstance(dataset, Choice):
+            made, choice = self._create(Kind.DATASET, dataset, Dataset)  # type: ignore[type-abstract]
+            return made, self._assembled(made, choice)
+        return TorchImages(dataset), _object(dataset)
+
+    def _assembled(self, made: Dataset, choice: Choice) -> Choice:
+        """Create the parts of a data set that is made of others; return its choice with theirs resolved."""
+        if not isinstance(made, CompositeDataset):
+            return choice
+        asked = choice.options["parts"]
+        assert isinstance(asked, list)
+        parts, resolved = [], []
+        for one in asked:
+            assert isinstance(one, dict)
+            part, own = self.dataset(Choice.model_validate({"plugin": one["plugin"], "options": one["options"]}))
+            parts.append(part)
+            resolved.append(one | own.model_dump(mode="json"))
+        made.assemble(parts)
+        return choice.model_copy(update={"options": choice.options | {"parts": resolved}})
+
+    def scorer(self, scorer: ScorerLike) -> tuple[Scorer, Choice]:
+        """Return a scorer, and the choice that the manifest records."""
+        if isinstance(scorer, Scorer):
+            return scorer, _object(scorer)
+        if isinstance(scorer, Choice) and names_function(scorer.plugin):
+            self.paths.add(scorer.plugin)
+            return FunctionScorer(function_of(scorer.plugin)), scorer
+        if isinstance(scorer, Choice):
+            return self._create(Kind.SCORER, scorer, Scorer)  # type: ignore[type-abstract]
+        return FunctionScorer(scorer), Choice(plugin="object", options={"function": getattr(scorer, "__name__", "")})
+
+    def reporters(self, choices: Sequence[Choice]) -> list[Reporter]:
+        """Return the reporters: created before the run, so that a wrong setting is said before hours are spent."""
+        return [
+            self._create(Kind.REPORTER, choice, Reporter)[0]  # type: ignore[type-abstract]
+            for choice in choices
+        ]
+
+    def recipe(self, choice: Choice | None) -> tuple[Preprocessing | None, Choice | None]:
+        """Return a preprocessing recipe, and the choice that the manifest records."""
+        if choice is None:
+            return None, None
+        self._note(Kind.PREPROCESSING, choice)
+        made = resolve_recipe(self.host, choice)
+        self.paths.update(paths_in(made))
+        return made, choice.model_copy(update={"options": made.model_dump(mode="json")})
+
+    def concepts(self, choices: Sequence[Choice]) -> tuple[ConceptSet, tuple[Choice, ...]]:
+        """Return the concept sets joined into one, and the choices that the manifest records: one a set."""
+        each = split_choices(choices)
+        self.paths.update(choice.plugin for choice in each if names_file(choice.plugin))
+        found = [load_concepts(self.host, choice.plugin, choice.options) for choice in each]
+        for choice in each:
+            if not means_file(self.host, choice.plugin):
+                self._note(Kind.CONCEPTS, choice)
+        return (found[0] if len(found) == 1 else join(found)), each
+
+
+@contextmanager
+def found_again(run: Dissection, preparer: Preparer | None = None) -> Iterator[Preparer]:
+    """Give what makes the parts of a stored run again, by the names in its study.
+
+    ``preparer`` is one that is used for other parts as well.
+
+    Raises
+    ------
+    UnknownNameError
+        When a part is not found; the hint says which plugin the run took it from, as far as its manifest tells.
+    """
+    try:
+        yield preparer or Preparer(run.host)
+    except UnknownNameError as error:
+        offered = {f"{kind.label} {offer.component.name}" for kind in Kind for offer in run.host.offers(kind)}
+        gone = {origin or "a plugin file" for part, origin in run.manifest.plugins.items() if part not in offered}
+        if not gone:
+            raise
+        hint = f"the run took it from {' or '.join(sorted(gone))}: install it, or give --plugin-file FILE.py"
+        rest = error.hint.splitlines()[1:]  # what names are near is left out: the study has the right one
+        raise UnknownNameError(error.message, "\n".join([hint, *rest])) from None
+
+
+def _object(value: object) -> Choice:
+    return Choice(plugin="object", options={"class": type(value).__qualname__})

@@ -1,0 +1,129 @@
+"""Which images of a data set are shown: filtered, thinned out by patient, drawn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pydantic
+
+from mcd.errors import DataError, nearest
+from mcd.options import Settings
+from mcd.study.where import Field, Where, parse
+
+if TYPE_CHECKING:
+    from mcd.api.dataset import Sample
+
+__all__ = ["Selection"]
+
+_IDENTIFYING = ("id", "patient", "exam")
+_VALUES_SHOWN = 12
+
+
+class Selection(Settings):
+    """Chooses among the samples of a data set, in this order: `where`, `per_patient`, `limit`.
+
+    Without a seed the first ones in data-set order are taken. With one they are drawn by their ids, so that a data set
+    in another order gives the same images. Either way they come back in data-set order.
+    """
+
+    where: str | None = pydantic.Field(
+        default=None, description='which images, such as: split == "test" and view == "MLO"'
+    )
+    limit: int | None = pydantic.Field(default=None, ge=1, description="at most so many images")
+    per_patient: int | None = pydantic.Field(default=None, ge=1, description="at most so many images of each patient")
+    seed: int | None = pydantic.Field(default=None, ge=0, description="draws at random; None takes the first ones")
+
+    @pydantic.field_validator("where")
+    @classmethod
+    def _readable(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse(text)
+        return text
+
+    def choose(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Return the chosen samples, in the order in which they are given.
+
+        Raises
+        ------
+        DataError
+            When no image fits ``where``, no image has a label or fact that it names, or ``per_patient`` meets an
+            image whose patient is not known.
+        """
+        chosen = list(samples)
+        if self.where is not None and chosen:
+            chosen = _fitting(parse(self.where), chosen)
+        # Two draws: images of patients with many would else come first in both.
+        patients, images = self._orders(chosen)
+        if self.per_patient is not None:
+            kept = _of_each_patient(chosen, self.per_patient, patients)
+            images = [row for row in images if row in kept]
+        taken = set(images[: self.limit])
+        return [sample for row, sample in enumerate(chosen) if row in taken]
+
+    def _orders(self, samples: Sequence[Sample]) -> tuple[list[int], list[int]]:
+        """Return the rows in the order in which they are taken, for each patient's share and for the limit."""
+        rows = list(range(len(samples)))
+        if self.seed is None:
+            return rows, rows
+        import numpy as np
+
+        rng = np.random.default_rng(self.seed)
+        by_id = np.asarray(sorted(rows, key=lambda row: (samples[row].id, row)), dtype=np.int64)
+        one, two = (by_id[rng.permutation(len(rows))].tolist() for _ in range(2))
+        return one, two
+
+
+def _fitting(where: Where, samples: Sequence[Sample]) -> list[Sample]:
+    for asked in where.fields:
+        known = _keys(asked, samples)
+        if asked.name == "label" and asked.key not in known:  # files differ in the facts they have, tables in no column
+            raise DataError(
+                f"no image has {asked}, which --where asks for", nearest(asked.key, known, limit=_VALUES_SHOWN)
+            )
+    chosen = [sample for sample in samples if where(sample)]
+    if not chosen:
+        told = "".join(f"\n  {asked}: {_values(asked, samples)}" for asked in where.fields)
+        raise DataError(
+            f"none of {len(samples)} images fits {where.text.strip()}{told}",
+            "compare with what there is; what is unknown fits only '== unknown'",
+        )
+    return chosen
+
+
+def _keys(asked: Field, samples: Sequence[Sample]) -> set[str]:
+    return {key for sample in samples for key in asked.told(sample)}
+
+
+def _values(asked: Field, samples: Sequence[Sample]) -> str:
+    """Return what the samples say about a field, with counts; never what may tell who somebody is."""
+    yes, no = ("present", "absent") if asked.name == "findings" else ("true", "false")
+    counts = Counter(asked.value(sample) for sample in samples)
+    unknown = counts.pop(None, 0)
+    if asked.name in _IDENTIFYING or len(counts) > _VALUES_SHOWN:
+        parts = [f"{len(counts)} different values"]
+    else:
+        words = {True: yes, False: no}
+        parts = [f"{words[value] if isinstance(value, bool) else value} {n}" for value, n in counts.most_common()]
+    told = ", ".join([*parts, f"unknown {unknown}"] if unknown else parts)
+    facts = sorted(_keys(asked, samples)) if asked.name == "fact" and not counts else []
+    return f"{told}; there is {', '.join(facts)}" if facts else told
+
+
+def _of_each_patient(samples: Sequence[Sample], count: int, order: Sequence[int]) -> set[int]:
+    lacking = sum(not sample.patient for sample in samples)
+    if lacking:
+        raise DataError(
+            f"at most {count} images of each patient were asked for, but {lacking} of {len(samples)} images do not say "
+            "whose they are",
+            "leave --per-patient out, or take only images of known patients: --where 'patient != unknown'",
+        )
+    seen: Counter[tuple[str, str]] = Counter()
+    kept = set()
+    for row in order:
+        patient = (samples[row].collection, samples[row].patient)  # two collections may give out the same key
+        seen[patient] += 1
+        if seen[patient] <= count:
+            kept.add(row)
+    return kept

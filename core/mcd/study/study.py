@@ -1,0 +1,179 @@
+"""The run configuration: what is shown to which models, and how it is scored. Valid as YAML, TOML or keywords."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+from pydantic_core import CoreSchema
+
+from mcd.networks.pooling import Pooling
+from mcd.study.calibration import Calibration
+from mcd.study.selection import Selection
+from mcd.study.wording import Wording
+
+__all__ = ["Choice", "DissectorChoice", "ModelChoice", "Study"]
+
+
+def _or_text(schema: dict[str, object], name: str) -> dict[str, object]:
+    """Return a JSON schema that also takes plain text instead of an object."""
+    return {"description": name, "anyOf": [{"type": "string"}, dict(schema)]}
+
+
+class Choice(pydantic.BaseModel):
+    """A component by name, with its settings. The text ``NAME:VALUE`` sets the primary one."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    plugin: str = Field(description="name of the component, or plugin/name; NAME:VALUE sets its primary setting")
+    options: dict[str, pydantic.JsonValue] = Field(
+        default_factory=dict, description="its settings; see them with: mcd plugins show NAME"
+    )
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return {"plugin": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: pydantic.GetJsonSchemaHandler
+    ) -> dict[str, object]:
+        """Say to editors what the validator above takes."""
+        found = handler.resolve_ref_schema(handler(schema))
+        return _or_text(found, "a component: NAME, NAME:VALUE, or its name and settings")
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str | dict | Choice) else value
+
+
+class _OneOrMore:
+    """Marks a list that may be written as its one item."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: pydantic.GetJsonSchemaHandler
+    ) -> dict[str, object]:
+        """Say so to editors."""
+        found = handler(schema)
+        return {"anyOf": [found["items"], found]}
+
+
+Choices = Annotated[tuple[Choice, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
+Patterns = Annotated[tuple[str, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
+
+
+def _pooling(text: str) -> str:
+    return str(Pooling.parse(text))
+
+
+class ModelChoice(Choice):
+    """A target: a model loader with its settings, the layers to dissect and how to pool them."""
+
+    name: str = Field(default="", description="what tables call it; by default what the loader says")
+    layers: Patterns = Field(
+        default=(), description="patterns that pick layers: blocks.*, blocks[3][0], layer{1..4}; see: mcd layers"
+    )
+    pooling: Annotated[str, pydantic.AfterValidator(_pooling)] = Field(
+        default="avg",
+        description="how a map or a row of tokens becomes one number: avg, max, cls, tokens, gem[:EXPONENT], "
+        "top-fraction[:FRACTION], masked-avg, masked-max",
+    )
+
+
+class DissectorChoice(Choice):
+    """A dissector with its settings."""
+
+    name: str = Field(default="", description="what tables call it; by default what it calls itself")
+
+
+DissectorChoices = Annotated[tuple[DissectorChoice, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
+ModelChoices = Annotated[tuple[ModelChoice, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
+
+
+class Study(pydantic.BaseModel):
+    """Everything that decides a run. Several models, or dissectors, make several dissections in one pass."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Literal["mcd.study/1"] = Field(default="mcd.study/1", alias="schema", description="version of this format")
+    models: ModelChoices = Field(min_length=1, description="the targets")
+    dissectors: DissectorChoices = Field(
+        min_length=1, description="the image–text models that give concepts meaning; each makes its own dissections"
+    )
+    dataset: Choice = Field(description="where the probe set comes from")
+    where: str | None = Field(
+        default=None, description='which of its images are shown, such as: split == "test" and view == "MLO"'
+    )
+    limit: int | None = Field(default=None, ge=1, description="show at most so many images")
+    per_patient: int | None = Field(default=None, ge=1, description="show at most so many images of a patient")
+    seed: int | None = Field(
+        default=None, ge=0, description="draw them at random by this seed; by default the first ones are taken"
+    )
+    recipe: Choice | None = Field(
+        default=None, description="preprocessing of every image before each model's own, such as dicom-standard"
+    )
+    concepts: Choices = Field(
+        default=(Choice(plugin="birads"),), min_length=1, description="concept sets, or files; several are joined"
+    )
+    prompts: Wording = Field(default=Wording(), description="how concepts are put to the dissectors")
+    scorer: Choice = Field(default=Choice(plugin="soft-wpmi"), description="how activations and similarity are scored")
+    reporters: Choices = Field(default=(), description="what is written into report/ besides the labels")
+    calibration: Calibration = Field(default=Calibration(), description="how labels are told from chance")
+    controls: bool = Field(
+        default=False,
+        description="also label a target with random weights, shuffled rows, a random dissector and shuffled names: "
+        "what the run says where there is nothing to be said",
+    )
+    maps: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="of how many of the images that a neuron responds to most a small map says where it does so",
+    )
+    labels_per_neuron: int = Field(default=10, ge=1, description="how many concepts a neuron keeps, best first")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(default="fp32", description="bf16 and fp16 use autocast")
+    batch_size: int = Field(default=16, ge=1, description="images per forward pass")
+    cache: Path | None = Field(
+        default=None, description="folder that keeps decoded images, so that a second study decodes nothing"
+    )
+    cache_size: int = Field(default=50, ge=1, description="how large the cache may grow, in GB")
+    keep_identifiers: bool = Field(
+        default=False, description="show the data set's own image ids, and whole paths in the manifest"
+    )
+    workers: int | None = Field(default=None, ge=0, description="decoding processes; by default as many as pay off")
+    on_error: Literal["stop", "skip"] = Field(
+        default="stop", description="what to do about images that cannot be used: refuse the run, or leave them out"
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _distinct_names(self) -> Study:
+        for key, choices in (("models", self.models), ("dissectors", self.dissectors)):
+            names = [choice.name for choice in choices if choice.name]
+            if len(set(names)) < len(names):
+                raise ValueError(f"{key}: two of them have the same name")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _controls_are_judged(self) -> Study:
+        if self.controls and not self.calibration.draws:
+            raise ValueError("controls: they say what chance says, and calibration.draws is 0")
+        return self
+
+    def only(self, model: int, dissector: int) -> Study:
+        """Return the study of one of the models with one of the dissectors, as if the others were not there."""
+        return self.model_copy(update={"models": (self.models[model],), "dissectors": (self.dissectors[dissector],)})
+
+    @property
+    def selection(self) -> Selection:
+        """Which images of the data set are shown."""
+        return Selection(where=self.where, limit=self.limit, per_patient=self.per_patient, seed=self.seed)
+
+    def settings(self) -> dict[str, pydantic.JsonValue]:
+        """Return the study as plain data, defaults included: what the manifest records."""
+        found: dict[str, pydantic.JsonValue] = self.model_dump(mode="json", by_alias=True)
+        return found

@@ -1,0 +1,156 @@
+"""Negative controls: what a run says where there is nothing to be said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import mcd
+from mcd.errors import ConfigError, UsageError
+from mcd.runs.controls import COLUMNS, with_random_weights
+
+
+def test_random_weights_keep_every_value_and_leave_the_original_alone() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    control = with_random_weights(mcd.Target("net", module), 0)
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    for name, parameter in control.module.named_parameters():
+        assert torch.equal(parameter.flatten().sort().values, before[name].flatten().sort().values)
+    assert not torch.equal(control.module[0].weight, module[0].weight)  # type: ignore[index]
+    again, other = with_random_weights(mcd.Target("net", module), 0), with_random_weights(mcd.Target("net", module), 1)
+    assert torch.equal(again.module[3].weight, control.module[3].weight)  # type: ignore[index]
+    assert not torch.equal(other.module[0].weight, control.module[0].weight)  # type: ignore[index]
+
+
+class Unique(nn.Linear):
+    def __deepcopy__(self, memo: object) -> nn.Module:
+        raise TypeError("there is only one of me")
+
+
+def test_a_target_that_cannot_be_copied_is_said() -> None:
+    with pytest.raises(UsageError, match="only one of me"):
+        with_random_weights(mcd.Target("net", Unique(2, 2)), 0)
+
+
+@pytest.fixture(scope="module")
+def controlled(tmp_path_factory: pytest.TempPathFactory, mcd_command: Callable[..., object]) -> Path:
+    folder = tmp_path_factory.mktemp("controls")
+    (folder / "words.yaml").write_text(
+        "name: words\nbroad_categories:\n  Breast:\n    Seen: [right breast, left breast, breast implant, mass]\n"
+        "  Other:\n    Not: [{term: a cat, mammographic: false}, {term: a red car, mammographic: false}]\n"
+    )
+    done = mcd_command(
+        "dissect",
+        "--model-plugin",
+        "phantom-mammo",
+        "--layers",
+        "stages.3",
+        "--layers",
+        "head",
+        "--dataset",
+        "phantom",
+        "--dataset-arg",
+        "patients=30",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "words.yaml",
+        "--scorer-arg",
+        "top_k=20",
+        "--controls",
+        "-o",
+        "run",
+        cwd=folder,
+    )
+    assert done.code == 0, done.err  # type: ignore[attr-defined]
+    (folder / "out.txt").write_text(done.out)  # type: ignore[attr-defined]
+    return folder
+
+
+def test_controls_stand_beside_the_run(controlled: Path) -> None:
+    run = mcd.load(controlled / "run")
+    table = pd.read_csv(controlled / "run" / "controls.csv")
+    assert tuple(table.columns) == COLUMNS
+    assert list(dict.fromkeys(table["control"])) == [
+        "none",
+        "random weights",
+        "shuffled rows",
+        "random dissector",
+        "shuffled names",
+    ]
+    above = table.groupby("control")["above_chance"].sum()
+    assert above["none"] == sum(one.above_chance or 0 for one in run.manifest.summary) > 25
+    assert above["shuffled rows"] <= 0.05 * 139
+    assert above["shuffled names"] == above["none"]
+    mammographic = table.groupby("control")["mammographic"].sum()
+    first = run.labels[(run.labels["rank"] == 1) & (run.labels["verdict"] != "chance")]
+    assert mammographic["none"] == (~first["concept"].isin(["a cat", "a red car"])).sum()
+    assert mammographic["shuffled names"] != mammographic["none"]
+    for name in ("random-weights", "random-dissector"):
+        control = mcd.load(controlled / "run" / "controls" / name)
+        assert control.manifest.control == name.replace("-", " ")
+        assert control.image_ids == run.image_ids
+    assert run.manifest.control == ""
+
+
+def test_the_summary_shows_the_run_beside_its_controls(controlled: Path) -> None:
+    out = (controlled / "out.txt").read_text()
+    shown = out[out.index("Negative controls") :]
+    assert "this run" in shown
+    assert "shuffled rows" in shown
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_labels_are_those_of_a_run_without_controls(controlled: Path, mcd_command: Callable[..., object]) -> None:
+    done = mcd_command(
+        "dissect",
+        "--model-plugin",
+        "phantom-mammo",
+        "--layers",
+        "stages.3",
+        "--layers",
+        "head",
+        "--dataset",
+        "phantom",
+        "--dataset-arg",
+        "patients=30",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "words.yaml",
+        "--scorer-arg",
+        "top_k=20",
+        "-o",
+        "plain",
+        cwd=controlled,
+    )
+    assert done.code == 0, done.err  # type: ignore[attr-defined]
+    assert (controlled / "plain/labels.csv").read_bytes() == (controlled / "run/labels.csv").read_bytes()
+
+
+def test_controls_without_significance_are_refused() -> None:
+    with pytest.raises(ConfigError, match="they say what chance says"):
+        mcd.dissect("phantom-mammo", layers="head", controls=True, calibration={"draws": 0}, progress=False)
+
+
+def test_scoring_anew_says_that_the_controls_stay_behind(controlled: Path, mcd_command: Callable[..., object]) -> None:
+    done = mcd_command("score", "run", "--template", "a picture of {concept}", cwd=controlled)
+    assert done.code == 0, done.err  # type: ignore[attr-defined]
+    assert "controls of the run are not scored anew" in done.err  # type: ignore[attr-defined]
+    (scored,) = (controlled / "run" / "scored").iterdir()
+    found = mcd.load(scored)
+    assert found.manifest.study["controls"] is False
+    assert not len(found.results.controls)
+    other = mcd_command("score", "run", "--template", "a drawing of {concept}", cwd=controlled)
+    assert other.code == 0, other.err  # type: ignore[attr-defined]
+    assert len(list((controlled / "run" / "scored").iterdir())) == 2  # each wording has a folder of its own
+    control = mcd_command("score", "run/controls/random-dissector", "--concepts", "phantom", cwd=controlled)
+    assert control.code == 4  # type: ignore[attr-defined]
+    assert "is a control" in control.err  # type: ignore[attr-defined]

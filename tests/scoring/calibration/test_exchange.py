@@ -1,0 +1,110 @@
+"""What chance may exchange: images, or patients with all their images."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcd.scoring.calibration.exchange import Exchange
+
+SIZES = st.lists(st.integers(1, 6), min_size=3, max_size=40)
+
+
+def patients(sizes: list[int]) -> list[str]:
+    return [f"p{number}" for number, size in enumerate(sizes) for _ in range(size)]
+
+
+@given(SIZES, st.integers(0, 10_000))
+@settings(max_examples=60)
+def test_a_moved_ranking_is_a_ranking(sizes: list[int], seed: int) -> None:
+    keys = patients(sizes)
+    rng = np.random.default_rng(seed)
+    rng.shuffle(keys)
+    exchange = Exchange.of(keys, "patient")
+    k = int(rng.integers(1, len(keys) + 1))
+    ranked = np.stack([rng.permutation(len(keys))[:k] for _ in range(5)], axis=1)
+    moved = exchange.moved(ranked, rng)
+    assert moved.shape == ranked.shape
+    assert all(len(set(column)) == k for column in moved.T)
+    assert moved.min() >= 0
+    assert moved.max() < len(keys)
+
+
+@given(SIZES, st.integers(0, 10_000))
+@settings(max_examples=60)
+def test_a_permutation_holds_every_image_once(sizes: list[int], seed: int) -> None:
+    keys = patients(sizes)
+    rng = np.random.default_rng(seed)
+    rng.shuffle(keys)
+    for row in Exchange.of(keys, "patient").permutations(4, rng):
+        assert sorted(row) == list(range(len(keys)))
+
+
+def test_images_of_one_patient_stay_of_one_patient() -> None:
+    rng = np.random.default_rng(0)
+    keys = patients([4] * 30)
+    rng.shuffle(keys)
+    exchange = Exchange.of(keys, "patient")
+    ranked = np.stack([rng.permutation(120)[:20] for _ in range(50)], axis=1)
+    moved = exchange.moved(ranked, rng)
+    of = np.array(keys)
+    for before, after in zip(ranked.T, moved.T, strict=True):
+        assert sorted(Counter(of[before]).values()) == sorted(Counter(of[after]).values())
+        pairs = set(zip(of[before], of[after], strict=True))
+        assert len(pairs) == len(set(of[before])) == len(set(of[after]))  # a bijection of patients
+    for row in exchange.permutations(20, rng):
+        assert all(len(set(of[row][of == one])) == 1 for one in set(keys))
+
+
+def test_every_image_may_take_every_place() -> None:
+    rng = np.random.default_rng(1)
+    exchange = Exchange.of(patients([3] * 8), "patient")
+    ranked = np.repeat(np.array([[0], [5], [1]]), 4000, axis=1)
+    moved = exchange.moved(ranked, rng)
+    counts = np.stack([np.bincount(row, minlength=24) for row in moved])
+    assert counts.min() > 0.6 * 4000 / 24
+    assert counts.max() < 1.5 * 4000 / 24
+
+
+def test_an_unknown_patient_is_one_of_her_own_and_images_alone_are_exchanged_freely() -> None:
+    exchange = Exchange.of(["a", "", "a", ""], "patient")
+    assert exchange.patients == 3
+    assert exchange.blocks
+    assert not Exchange.of(["a", "a", "b"], "image").blocks
+
+
+def test_neurons_share_a_null_with_those_that_crowd_alike() -> None:
+    exchange = Exchange.of(patients([4] * 25), "patient")
+    spread, crowded = np.arange(0, 100, 4)[:20], np.arange(20)
+    kinds = exchange.clustering(np.stack([spread, crowded], axis=1))
+    assert kinds[0] == 0
+    assert kinds[1] > 1
+    assert (Exchange.of(patients([1] * 100), "patient").clustering(np.stack([spread, crowded], axis=1)) == 0).all()
+
+
+def test_the_images_of_a_patient_who_keeps_her_place_are_shuffled_too() -> None:
+    exchange = Exchange.of(patients([4] * 12), "patient")
+    drawn = exchange.permutations(2000, np.random.default_rng(0)).reshape(-1, 12, 4)
+    own = np.arange(48).reshape(12, 4)
+    kept = [
+        tuple(drawn[row, at] - own[at, 0])
+        for row, at in zip(*np.nonzero((drawn // 4 == own // 4).all(axis=2)), strict=True)
+    ]
+    orders = Counter(kept)
+    assert len(orders) == 24
+    assert max(orders.values()) < 2.5 * len(kept) / 24
+
+
+def test_images_go_on_crowding_where_patients_have_very_unequal_numbers() -> None:
+    keys = patients([1] * 3 + [2] * 3 + [4] * 12 + [7] * 2)
+    exchange = Exchange.of(keys, "patient")
+    large = np.flatnonzero(np.array(keys) == "p18")[:6].tolist() + np.flatnonzero(np.array(keys) == "p19")[:2].tolist()
+    rng = np.random.default_rng(0)
+    drawn = exchange.moved(np.array([large] * 500).T, rng)
+    crowd = [len(set(exchange.patient[column])) for column in drawn.T]
+    moved = exchange.permutations(500, rng).argsort(axis=1)[:, large]
+    expected = [len(set(exchange.patient[row])) for row in moved]
+    assert 2 <= np.mean(crowd) <= np.mean(expected)  # a null that crowds less would find too much

@@ -1,0 +1,54 @@
+"""False-discovery control, against its definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcd.scoring.calibration.fdr import QValues, null_share
+
+PS = st.lists(st.floats(1e-6, 1), min_size=1, max_size=30)
+
+
+@given(PS, st.sampled_from([0.01, 0.05, 0.2]))
+def test_benjamini_hochberg_discovers_what_its_rule_does(values: list[float], rate: float) -> None:
+    p = np.array(values)
+    ordered = np.sort(p)
+    passing = [at for at, one in enumerate(ordered, start=1) if one <= at * rate / len(p)]
+    threshold = ordered[passing[-1] - 1] if passing else -1.0
+    family = QValues.of(p)
+    near = np.abs(family(p) - rate) < 1e-12  # equal but for rounding
+    assert ((family(p) <= rate) == (p <= threshold))[~near].all()
+    if not near.any():
+        assert family.threshold(rate) == (threshold if passing else 0.0)
+
+
+@given(PS)
+def test_q_values_rise_with_p_and_are_never_below(values: list[float]) -> None:
+    p = np.array(values)
+    for correction in ("benjamini-hochberg", "benjamini-yekutieli"):
+        q = QValues.of(p, correction)(p)  # type: ignore[arg-type]
+        order = np.argsort(p, kind="stable")
+        assert (np.diff(q[order]) >= 0).all()
+        assert (q >= p - 1e-12).all()
+        assert (q <= 1).all()
+    plain, careful = QValues.of(p)(p), QValues.of(p, "benjamini-yekutieli")(p)
+    assert (careful >= plain).all()
+    assert (QValues.of(p, "storey")(p) <= plain + 1e-12).all() or null_share(p) == 1
+
+
+def test_a_label_between_two_neurons_is_worth_the_higher_one() -> None:
+    family = QValues.of(np.array([0.001, 0.02, 0.5]))
+    assert family(np.array([0.01]))[0] == family(np.array([0.02]))[0]
+    assert family(np.array([0.9]))[0] == 1
+    assert np.isnan(family(np.array([np.nan]))[0])
+
+
+def test_the_share_of_null_neurons() -> None:
+    uniform = (np.arange(1000) + 0.5) / 1000
+    assert null_share(uniform) == pytest.approx(1.0, abs=0.01)
+    half = np.concatenate([uniform[:500] * 2 - 1 / 1000, np.full(500, 1e-4)])
+    assert null_share(half) == pytest.approx(0.5, abs=0.02)
+    assert null_share(np.array([])) == 1

@@ -99,8 +99,8 @@ def main(images: int, concepts: int, neurons: int, rounds: int) -> None:
             continue
         theirs = seconds(lambda f=loop, a=few: f(a, cosine), max(1, rounds // 2))
         print(f"{name:<14}{ours:>9.3f}{theirs:>9.3f}{theirs / ours:>8.1f}")
-    ranked = mcd.ordered_top_k(activations, 100)
-    print(f"top k         {seconds(lambda: mcd.ordered_top_k(activations, 100), rounds):>9.3f}")
+    ranked = mcd.plugins.ordered_top_k(activations, 100)
+    print(f"top k         {seconds(lambda: mcd.plugins.ordered_top_k(activations, 100), rounds):>9.3f}")
     print(f"softmax alone {seconds(lambda: torch.softmax(cosine, dim=1), rounds):>9.3f}")
     print(f"evidence      {seconds(lambda: evidence(SoftWPMI(), ranked, Matrix(cosine)), rounds):>9.3f}")
     for unit, keys in (("image", [""] * images), ("patient", [str(at // 4) for at in range(images)])):

@@ -14,22 +14,17 @@ from typing import TYPE_CHECKING
 from mcd.lazy import lazily
 
 if TYPE_CHECKING:
-    from mcd import errors, events, figures
-    from mcd.api.base import digest
+    from mcd import errors, events, figures, plugins
     from mcd.api.concepts import Concept, ConceptSet, ConceptSource
-    from mcd.api.dataset import Box, CompositeDataset, Dataset, Sample, Unreadable, examine_file
+    from mcd.api.dataset import Box, CompositeDataset, Dataset, Sample, Unreadable
     from mcd.api.dissector import Dissector
     from mcd.api.image import Image, Preprocessing
-    from mcd.api.model import ModelLoader, Target, prefix_tokens
+    from mcd.api.model import ModelLoader, Target
     from mcd.api.probe import Probe
     from mcd.api.reporter import Reporter
-    from mcd.api.scorer import Explanation, Scorer, TopKScorer, ordered_top_k
+    from mcd.api.scorer import Explanation, Scorer, TopKScorer
     from mcd.components import Component
-    from mcd.files import files_below, samples_of
     from mcd.hookspecs import hookimpl
-    from mcd.networks.checkpoints import find_state_dict, fit_state_dict, load_weights, read_checkpoint, read_state_dict
-    from mcd.networks.hub import offline
-    from mcd.networks.hub import revision as hub_revision
     from mcd.options import Options
     from mcd.runs.dissect import dissect
     from mcd.runs.dissection import Dissection, load
@@ -58,25 +53,13 @@ _HOME = {
     "TopKScorer": "mcd.api.scorer",
     "Unreadable": "mcd.api.dataset",
     "__version__": "mcd.version",
-    "digest": "mcd.api.base",
     "dissect": "mcd.runs.dissect",
     "errors": "mcd",
     "events": "mcd",
-    "examine_file": "mcd.api.dataset",
     "figures": "mcd",
-    "files_below": "mcd.files",
-    "find_state_dict": "mcd.networks.checkpoints",
-    "fit_state_dict": "mcd.networks.checkpoints",
     "hookimpl": "mcd.hookspecs",
-    "hub_revision": "mcd.networks.hub:revision",
     "load": "mcd.runs.dissection",
-    "load_weights": "mcd.networks.checkpoints",
-    "offline": "mcd.networks.hub",
-    "ordered_top_k": "mcd.api.scorer",
-    "prefix_tokens": "mcd.api.model",
-    "read_checkpoint": "mcd.networks.checkpoints",
-    "read_state_dict": "mcd.networks.checkpoints",
-    "samples_of": "mcd.files",
+    "plugins": "mcd",
 }
 
 __all__ = [
@@ -102,25 +85,13 @@ __all__ = [
     "TopKScorer",
     "Unreadable",
     "__version__",
-    "digest",
     "dissect",
     "errors",
     "events",
-    "examine_file",
     "figures",
-    "files_below",
-    "find_state_dict",
-    "fit_state_dict",
     "hookimpl",
-    "hub_revision",
     "load",
-    "load_weights",
-    "offline",
-    "ordered_top_k",
-    "prefix_tokens",
-    "read_checkpoint",
-    "read_state_dict",
-    "samples_of",
+    "plugins",
 ]
 
 __getattr__ = lazily(__name__, _HOME)

@@ -27,10 +27,10 @@ class Counted(mcd.Dataset):
         return 4
 
     def scan(self) -> Iterator[mcd.Sample]:
-        return iter([mcd.Sample(str(at), mcd.digest(str(at))) for at in range(4)])
+        return iter([mcd.Sample(str(at), mcd.plugins.digest(str(at))) for at in range(4)])
 
     def decoding(self) -> str:
-        return mcd.digest(str(self.bright))
+        return mcd.plugins.digest(str(self.bright))
 
     def read(self, sample: mcd.Sample) -> mcd.Image:
         self.decoded += 1

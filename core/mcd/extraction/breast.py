@@ -9,7 +9,7 @@ whole frame is kept, with the reason.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, cast
 
 from mcd.errors import ImageError
 
@@ -23,10 +23,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Window = tuple[slice, slice]
 
-__all__ = ["VERSION", "Breast", "find_breast"]
-
-VERSION = "1"
-"""Raised when the same image gives another breast; part of the fingerprint of whatever cuts by it."""
+__all__ = ["Breast", "find_breast"]
 
 _LONGEST = 256
 """Cells along the longer side of the thumbnail, at most."""
@@ -58,7 +55,15 @@ class Breast:
         Whether the mask looks like a breast. If not, mask and box are the whole frame.
     reason
         Why the whole frame was kept; empty where the breast was found.
+
+    Attributes
+    ----------
+    version
+        Of the algorithm, raised when the same image gives another breast: a part of the fingerprint of whatever cuts
+        by it.
     """
+
+    version: ClassVar[str] = "1"
 
     mask: NDArray[np.bool_]
     box: tuple[int, int, int, int]

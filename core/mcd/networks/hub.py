@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["offline", "only_bars", "revision", "unreached"]
+__all__ = ["cache_only", "offline", "quiet", "revision"]
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -48,7 +48,7 @@ def revision(repo: str) -> str:
 
 
 @contextlib.contextmanager
-def only_bars() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Let the hub's client show progress bars where it downloads, and nothing else; what matters is raised."""
     from huggingface_hub.utils.logging import get_verbosity, set_verbosity
 
@@ -63,7 +63,7 @@ def only_bars() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def unreached() -> Iterator[None]:
+def cache_only() -> Iterator[None]:
     """Keep the hub's client off the network, for what nobody asked to fetch; its cache on this machine is read."""
     from huggingface_hub import constants
 

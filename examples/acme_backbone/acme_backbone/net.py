@@ -59,7 +59,7 @@ def _draw_weights(network: nn.Module, generator: torch.Generator) -> None:
 
 
 class AcmeLoader(mcd.ModelLoader):
-    """Makes an `AcmeNet`. A real loader would read trained weights with `mcd.load_weights` here."""
+    """Makes an `AcmeNet`. A real loader would read trained weights with `mcd.plugins.load_weights` here."""
 
     class Options(mcd.Options):
         """Settings of the backbone."""

@@ -10,9 +10,8 @@ from typing import Literal
 import pandas as pd
 import pydantic
 
-import mcd
 from mcd.errors import DataError
-from mcd.files import write_atomically
+from mcd.plugins import digest, write_atomically
 
 __all__ = ["CONTROL", "GROUPS", "Card", "Group", "Key", "letters"]
 
@@ -79,7 +78,7 @@ class Key(_Record):
     def of(cls, seed: int, choices: int, told: dict[str, str], cautions: Sequence[str], cards: Sequence[Card]) -> Key:
         """Return the key of cards, with its name."""
         found = cls(seed=seed, choices=choices, told=told, cautions=tuple(cautions), cards=tuple(cards))
-        return found.model_copy(update={"name": mcd.digest(found.model_dump_json())[:12]})
+        return found.model_copy(update={"name": digest(found.model_dump_json())[:12]})
 
     def write(self, folder: Path) -> list[Path]:
         """Write the key as JSON, and as a table, into a folder that nobody else may read.

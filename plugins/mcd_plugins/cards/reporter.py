@@ -10,7 +10,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError, StoreError, UsageError
-from mcd.files import write_atomically
+from mcd.plugins import write_atomically
 from mcd.runs.thumbnails import data_set_of, thumbnails
 from mcd_plugins.cards.key import Key
 from mcd_plugins.cards.page import page, sheet

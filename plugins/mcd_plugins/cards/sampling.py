@@ -12,6 +12,7 @@ import torch
 
 import mcd
 from mcd.errors import UnknownNameError, UsageError, nearest
+from mcd.plugins import ordered_top_k
 from mcd_plugins.cards.key import CONTROL, Card, Group, letters
 from mcd_plugins.reporters.facts import ABOVE
 
@@ -178,7 +179,7 @@ class _Images:
         if layer not in self._activations:
             self._activations[layer] = self._dissection.activations(layer)
         column = self._activations[layer][:, neuron : neuron + 1]
-        order = mcd.ordered_top_k(column, len(column))[:, 0].numpy()
+        order = ordered_top_k(column, len(column))[:, 0].numpy()
         design, ids = self._design, self._dissection.image_ids
         lower = order[max(design.images, len(order) // 2) :]
         if len(lower) < design.low:

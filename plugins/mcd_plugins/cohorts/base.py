@@ -12,6 +12,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
+from mcd.plugins import digest
 from mcd_plugins.cohorts.tables import Row
 from mcd_plugins.datasets.pictures import SUFFIXES, examine_picture, picture
 from mcd_plugins.dicom.reading import DicomOptions, Tally, displayed, examined, stored
@@ -106,7 +107,7 @@ class Cohort(mcd.Dataset, abc.ABC):
 
     def decoding(self) -> str:
         """Return a digest of how files are read; where they are takes no part."""
-        return mcd.digest("cohort", self.options.reading.model_dump_json())
+        return digest("cohort", self.options.reading.model_dump_json())
 
     def read(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one image, a DICOM file as a workstation shows it."""

@@ -10,6 +10,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
+from mcd.plugins import files_below
 from mcd_plugins.cohorts.base import Cohort, CohortOptions
 from mcd_plugins.cohorts.tables import Row, read_excel, refuse_repeats
 from mcd_plugins.cohorts.vocabulary import SIDES
@@ -65,7 +66,7 @@ class Cmmd(Cohort):
             for row in refuse_repeats(read_excel(table, _NEEDED), "ID1", "LeftRight")
         }
         images = self._images()
-        samples = [self._sample(path, images, rows) for path in mcd.files_below(images, _is_dicom)]
+        samples = [self._sample(path, images, rows) for path in files_below(images, _is_dicom)]
         self._notes = list(_account(samples, rows))
         return samples
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import DataError, PluginLoadError
+from mcd.plugins import digest
 
 __all__ = ["Combined", "Part"]
 
@@ -133,13 +134,11 @@ class Combined(mcd.CompositeDataset):
 
     def fingerprint(self) -> str:
         """Return a digest of the settings and of the parts'."""
-        return mcd.digest(super().fingerprint(), *(one.fingerprint() for _, one in self._assembled()))
+        return digest(super().fingerprint(), *(one.fingerprint() for _, one in self._assembled()))
 
     def decoding(self) -> str:
         """Return a digest of what decides how the parts' files become pixels."""
-        return mcd.digest(
-            "combine", *(text for part, one in self._assembled() for text in (part.called, one.decoding()))
-        )
+        return digest("combine", *(text for part, one in self._assembled() for text in (part.called, one.decoding())))
 
     def _assembled(self) -> list[tuple[Part, mcd.Dataset]]:
         if not self._parts:
@@ -153,7 +152,7 @@ class Combined(mcd.CompositeDataset):
                 f"part '{part.called}' has {len(samples)} images, but its share is {wanted}",
                 "ask for fewer, or leave share out for all",
             )
-        drawn = sorted((one.id for one in samples), key=lambda own: mcd.digest(str(self.options.seed), own))
+        drawn = sorted((one.id for one in samples), key=lambda own: digest(str(self.options.seed), own))
         return set(drawn[:wanted])
 
     def _own(self, sample: mcd.Sample) -> tuple[str, mcd.Dataset, mcd.Sample]:

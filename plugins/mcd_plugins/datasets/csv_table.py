@@ -10,6 +10,7 @@ from typing import Annotated
 import pydantic
 
 import mcd
+from mcd.plugins import digest
 from mcd_plugins.cohorts.base import Cohort, CohortOptions
 from mcd_plugins.cohorts.tables import Row, read_csv, read_excel
 from mcd_plugins.cohorts.vocabulary import ASSESSMENTS, DENSITIES, FINDINGS, VIEWS
@@ -197,7 +198,7 @@ def located(root: Path, written: str) -> tuple[Path, str]:
     path = Path(text) if elsewhere else Path(os.path.normpath(root / text))
     if not elsewhere and path.is_relative_to(os.path.normpath(root)):
         return path, path.relative_to(os.path.normpath(root)).as_posix()
-    return path, f"outside-{mcd.digest(text)[:16]}"
+    return path, f"outside-{digest(text)[:16]}"
 
 
 def _unique(seen: dict[str, int], key: str, row: Row, column: str, what: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pydantic
 
 import mcd
+from mcd.plugins import digest, files_below, samples_of
 from mcd_plugins.datasets.pictures import SUFFIXES, examine_picture, picture
 
 __all__ = ["ImageFolder"]
@@ -30,7 +31,7 @@ class ImageFolder(mcd.Dataset):
 
     @cached_property
     def _paths(self) -> list[Path]:
-        return mcd.files_below(self.options.path, lambda path: path.suffix.lower() in SUFFIXES, _KIND, _DICOM)
+        return files_below(self.options.path, lambda path: path.suffix.lower() in SUFFIXES, _KIND, _DICOM)
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -38,7 +39,7 @@ class ImageFolder(mcd.Dataset):
 
     def scan(self) -> Iterator[mcd.Sample | mcd.Unreadable]:
         """Yield a sample for each file."""
-        return mcd.samples_of(self._paths, self.options.path)
+        return samples_of(self._paths, self.options.path)
 
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return the sample with its digest when the file has the header of an image and, for PNG, whole chunks."""
@@ -46,7 +47,7 @@ class ImageFolder(mcd.Dataset):
 
     def decoding(self) -> str:
         """Return a digest of how files are decoded: there is only one way."""
-        return mcd.digest("pictures")
+        return digest("pictures")
 
     def read(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one file."""

@@ -10,6 +10,7 @@ import PIL.Image
 
 import mcd
 from mcd.errors import ImageError
+from mcd.plugins import examine_file
 
 __all__ = ["SUFFIXES", "examine_picture", "picture"]
 
@@ -23,7 +24,7 @@ def examine_picture(sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
 
     The header must be that of an image and, for PNG, all chunks whole.
     """
-    found = mcd.examine_file(sample)
+    found = examine_file(sample)
     if isinstance(found, mcd.Unreadable):
         return found
     try:

@@ -10,6 +10,7 @@ import pydantic
 
 import mcd
 from mcd.errors import ImageError
+from mcd.plugins import digest, files_below, samples_of
 from mcd_plugins.dicom.reading import (
     DicomOptions,
     LeftOut,
@@ -50,7 +51,7 @@ class DicomFolder(mcd.Dataset):
 
     @cached_property
     def _paths(self) -> list[Path]:
-        return mcd.files_below(self.options.path, _is_candidate, "DICOM", _PICTURES)
+        return files_below(self.options.path, _is_candidate, "DICOM", _PICTURES)
 
     def __len__(self) -> int:
         """Return the number of files that are, or by their name should be, DICOM."""
@@ -59,7 +60,7 @@ class DicomFolder(mcd.Dataset):
     def scan(self) -> Iterator[mcd.Sample | mcd.Unreadable]:
         """Yield a sample for each file whose header is that of one image that can be shown."""
         self._tally = Tally()
-        for sample in mcd.samples_of(self._paths, self.options.path):
+        for sample in samples_of(self._paths, self.options.path):
             found = header_sample(sample.source, sample, self.options)
             self._tally.add(found)
             if not isinstance(found, LeftOut):
@@ -75,7 +76,7 @@ class DicomFolder(mcd.Dataset):
 
     def decoding(self) -> str:
         """Return a digest of how files are read; where they are takes no part."""
-        return mcd.digest("dicom", self.options.model_dump_json(exclude={"path"}))
+        return digest("dicom", self.options.model_dump_json(exclude={"path"}))
 
     def read(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one file and show it as a workstation does."""

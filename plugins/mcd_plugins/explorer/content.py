@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import StoreError
+from mcd.plugins import ordered_top_k
 from mcd_plugins.explorer.packing import Json, Names, packed, rounded
 
 __all__ = ["Neurons", "histograms", "neurons_of", "responses_of"]
@@ -190,7 +191,7 @@ _Layer = tuple[Numbers, Values, Values, Numbers, NDArray[np.float32]]
 
 def _layer(activations: torch.Tensor, images: int) -> _Layer:
     """Return counts, extremes, and rows and activations of the top images, of the neurons of a layer."""
-    top = mcd.ordered_top_k(activations, images) if images else activations[:0].long()
+    top = ordered_top_k(activations, images) if images else activations[:0].long()
     whole = activations.numpy()
     parts = [histograms(whole[:, at : at + _AT_ONCE], _BINS) for at in range(0, whole.shape[1], _AT_ONCE)]
     counts, low, high = (np.concatenate(found) for found in zip(*parts, strict=True))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import MCDError, StoreError
+from mcd.plugins import digest
 from mcd.runs.thumbnails import data_set_of, same_samples, sight_of, thumbnails
 from mcd_plugins.explorer.maps import Shown, maps_of, sizes_of
 from mcd_plugins.explorer.packing import Json, Names, packed
@@ -86,7 +87,7 @@ class Gallery:
             ids = dissection.image_ids
         except StoreError:  # a run shared without its private folder
             return {}
-        key = mcd.digest(dissection.manifest.fingerprints["probe set"], *ids)
+        key = digest(dissection.manifest.fingerprints["probe set"], *ids)
         probe = self._probes.setdefault(key, _Probe(dissection))
         # by rank, so that images that matter most come first when not all can be shown
         numbers = {row: probe.shown.number(ids[row]) for row in dict.fromkeys(rows.T.ravel().tolist())}

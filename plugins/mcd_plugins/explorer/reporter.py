@@ -10,7 +10,7 @@ from typing import Literal
 import pydantic
 
 import mcd
-from mcd.files import write_atomically
+from mcd.plugins import write_atomically
 from mcd_plugins.explorer.content import neurons_of, responses_of
 from mcd_plugins.explorer.images import Gallery, Thumbnails
 from mcd_plugins.explorer.packing import Json, Names

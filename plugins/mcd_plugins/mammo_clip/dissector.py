@@ -10,6 +10,7 @@ import torch
 
 import mcd
 from mcd.errors import CheckpointError
+from mcd.plugins import digest, read_state_dict
 from mcd_plugins.mammo_clip.loader import Recipe, imagenet_tower, recipe
 from mcd_plugins.mammo_clip.network import MammoClipNetwork, Projection, build, built_text, open_checkpoint
 from mcd_plugins.mammo_clip.preprocessing import MammoClipPreprocessing
@@ -51,7 +52,7 @@ class _Dissector(mcd.Dissector):
 
     def fingerprint(self) -> str:
         """Return a digest of how texts are read; the engine adds the weights. Names of files do not count."""
-        return mcd.digest(type(self).__qualname__, self._network.pooling, self._tokenizer.content)
+        return digest(type(self).__qualname__, self._network.pooling, self._tokenizer.content)
 
 
 def _rows(network: MammoClipNetwork) -> int:
@@ -119,7 +120,7 @@ class RandomHeads(_Dissector):
         super().__init__(options)
         own = self.options
         tower, self.revision = imagenet_tower(own.network, own.checkpoint, own.pretrained)
-        bert = {name.removeprefix("bert."): one for name, one in mcd.read_state_dict(own.text).items()}
+        bert = {name.removeprefix("bert."): one for name, one in read_state_dict(own.text).items()}
         bert = {name: one for name, one in bert.items() if not name.startswith("cls.")}
         if not bert:
             raise CheckpointError(f"{own.text} holds no BERT")

@@ -11,7 +11,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UsageError
-from mcd.options import validate_options
+from mcd.plugins import fit_state_dict, read_state_dict, validate_options
 from mcd_plugins.mammo_clip.network import open_checkpoint
 from mcd_plugins.mammo_clip.preprocessing import MammoClipPreprocessing
 from mcd_plugins.mammo_clip.tower import HEAD, Network, aliases, empty_tower, fill_tower, network_of, timm_names
@@ -72,7 +72,7 @@ class MammoClipClassifier(mcd.ModelLoader):
     def load(self) -> mcd.Target:
         """Return the target."""
         path = self.options.checkpoint
-        state = mcd.read_state_dict(path)
+        state = read_state_dict(path)
         network = network_of(state, path)
         head = state.get(f"{HEAD}weight")
         if head is None or head.ndim != 2:
@@ -138,7 +138,7 @@ def imagenet_tower(network: Network, checkpoint: Path | None, pretrained: bool) 
         fetched = loader.load()
         tower.load_state_dict(fetched.module.state_dict())
         return tower, fetched.revision
-    state = mcd.read_state_dict(checkpoint)
+    state = read_state_dict(checkpoint)
     kept = {one: tensor for one, tensor in state.items() if not one.startswith(("classifier.", "_fc."))}
-    mcd.fit_state_dict(tower, kept, checkpoint, rename=lambda names: timm_names(tower, names))
+    fit_state_dict(tower, kept, checkpoint, rename=lambda names: timm_names(tower, names))
     return tower, ""

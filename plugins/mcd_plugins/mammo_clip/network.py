@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel
 
-import mcd
 from mcd.errors import CheckpointError
+from mcd.plugins import find_state_dict, fit_state_dict, read_checkpoint
 from mcd_plugins.mammo_clip.tower import HEAD, Network, empty_tower, fill_tower, network_of
 
 __all__ = ["MammoClipNetwork", "Opened", "Pooling", "Projection", "build", "built_text", "open_checkpoint", "pooled"]
@@ -43,8 +43,8 @@ def open_checkpoint(path: Path) -> Opened:
     CheckpointError
         When it is no checkpoint of Mammo-CLIP, or of an image or text model that this version does not build.
     """
-    content = mcd.read_checkpoint(path)
-    state = mcd.find_state_dict(content, path)
+    content = read_checkpoint(path)
+    state = find_state_dict(content, path)
     model = _configured(content)
     written = str(_at(model, "image_encoder", "name") or "")
     if written and written not in _ENCODERS:
@@ -154,7 +154,7 @@ def _head(prefix: str, state: Mapping[str, torch.Tensor], path: Path) -> Project
     outputs, inputs = own["projection.weight"].shape
     with torch.random.fork_rng(devices=[]):
         head = Projection(inputs, outputs, deep="fc.weight" in own)
-    mcd.fit_state_dict(head, own, path)
+    fit_state_dict(head, own, path)
     return head
 
 
@@ -184,5 +184,5 @@ def built_text(state: Mapping[str, torch.Tensor], path: Path) -> nn.Module:
             model: nn.Module = BertModel(config, add_pooling_layer=False)
     except (KeyError, ValueError, IndexError, TypeError, ZeroDivisionError) as error:
         raise CheckpointError(f"the text model in {path} is no BERT: {error}") from None
-    mcd.fit_state_dict(model, own, path)
+    fit_state_dict(model, own, path)
     return model

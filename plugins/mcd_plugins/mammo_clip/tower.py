@@ -12,8 +12,8 @@ import torch.nn.functional as functional
 from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
-import mcd
 from mcd.errors import CheckpointError
+from mcd.plugins import fit_state_dict
 from mcd_plugins.timm.keys import looks_ported, renamed
 
 __all__ = ["HEAD", "NETWORKS", "Network", "aliases", "empty_tower", "fill_tower", "network_of"]
@@ -103,7 +103,7 @@ def fill_tower(tower: nn.Module, state: Mapping[str, torch.Tensor], path: Path) 
     """
     own = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items() if name.startswith(_PREFIX)}
     own |= {f"_fc.{name.removeprefix(HEAD)}": tensor for name, tensor in state.items() if name.startswith(HEAD)}
-    mcd.fit_state_dict(tower, own, path, rename=lambda names: timm_names(tower, names))
+    fit_state_dict(tower, own, path, rename=lambda names: timm_names(tower, names))
 
 
 def timm_names(tower: nn.Module, names: Iterable[str]) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import UnknownNameError, UsageError, nearest
-from mcd.networks.checkpoints import check_finite
+from mcd.plugins import check_finite, load_weights
 
 __all__ = ["ModuleLoader"]
 
@@ -72,7 +72,7 @@ class ModuleLoader(mcd.ModelLoader):
         if not isinstance(module, nn.Module):
             raise UsageError(f"{own.factory} returned a {type(module).__name__}, not an nn.Module")
         if own.checkpoint is not None:
-            mcd.load_weights(module, own.checkpoint, prefix=own.prefix)
+            load_weights(module, own.checkpoint, prefix=own.prefix)
         check_finite(module, module.state_dict(), own.factory)  # the function may have read weights itself
         if isinstance(made, mcd.Target):
             return self._whole(made)

@@ -16,7 +16,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest
-from mcd.networks.hub import unreached
+from mcd.plugins import hub_cache_only, offline
 from mcd_plugins.open_clip.weights import fill
 from mcd_plugins.transformers.sources import quiet as transformers_quiet
 
@@ -103,7 +103,7 @@ def _fetched(options: ClipOptions) -> nn.Module:
 
 def _empty(options: ClipOptions, folder: Path | None) -> nn.Module:
     """Return a network without its weights; nobody asked for the hub, so it is not reached."""
-    with unreached():
+    with hub_cache_only():
         network: nn.Module = open_clip.create_model(
             f"local-dir:{folder}" if folder else options.name,
             load_weights=False,
@@ -217,7 +217,7 @@ def _unbuilt(options: ClipOptions, error: Exception) -> CheckpointError:
         give = "FOLDER as name" if options.name.startswith(_HUB) else "checkpoint=FILE"
         give += " and quick_gelu=true" if _tag(options).get("quick_gelu") else ""
         advice = f"on a machine with network: hf download {where} --local-dir FOLDER; then give {give}"
-        if mcd.offline():
+        if offline():
             return CheckpointError(f"offline, and the weights of {where} are not in the hub's cache", advice)
         return CheckpointError(f"{where} could not be fetched: {reason}", advice)
     folder, text = context(options), text_model(options.name, "hf_model_name")

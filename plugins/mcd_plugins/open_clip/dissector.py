@@ -12,7 +12,7 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 import mcd
 from mcd.errors import CheckpointError
-from mcd.networks.hub import unreached
+from mcd.plugins import digest, hub_cache_only, hub_revision
 from mcd_plugins.open_clip.building import ClipOptions, built, context, quiet, recipe, repository, text_model
 
 __all__ = ["OpenClip"]
@@ -58,8 +58,8 @@ class OpenClip(mcd.Dissector):
         if self.preprocessing.resize == "crop":
             self.caution = f"{self.name} sees the centre of images that are not square; resize=letterbox shows all"
         asked = repository(own)
-        self.revision = mcd.hub_revision(asked) if asked else ""
-        with contextlib.nullcontext() if asked else unreached():
+        self.revision = hub_revision(asked) if asked else ""
+        with contextlib.nullcontext() if asked else hub_cache_only():
             self._tokenizer = _tokenizer(f"local-dir:{folder}" if folder else own.name)
         self._network = cast("_Clip", network)
 
@@ -87,7 +87,7 @@ class OpenClip(mcd.Dissector):
         """Return a digest of how texts are read; the engine adds the weights."""
         probe = self._tokenizer(["a probe: MASS, mass, microcalcifications 0.5 mm"])
         kind = type(self._tokenizer).__name__
-        return mcd.digest("open-clip", open_clip.__version__, kind, str(probe.tolist()))
+        return digest("open-clip", open_clip.__version__, kind, str(probe.tolist()))
 
 
 def _tokenizer(name: str) -> _Tokenizer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pydantic
 
 import mcd
+from mcd.plugins import hub_revision, prefix_tokens
 from mcd_plugins.open_clip.building import ClipOptions, built, context, recipe, repository
 
 __all__ = ["OpenClipTower"]
@@ -32,6 +33,6 @@ class OpenClipTower(mcd.ModelLoader):
             name,
             tower,
             recipe(network, own.resize),
-            prefix_tokens=mcd.prefix_tokens(tower),
-            revision=mcd.hub_revision(asked) if asked else "",
+            prefix_tokens=prefix_tokens(tower),
+            revision=hub_revision(asked) if asked else "",
         )

@@ -10,8 +10,8 @@ from open_clip.convert import convert_state_dict
 from open_clip.model import convert_to_custom_text_state_dict
 from torch import nn
 
-import mcd
 from mcd.errors import CheckpointError, UsageError, nearest
+from mcd.plugins import fit_state_dict, read_state_dict
 
 __all__ = ["fill"]
 
@@ -41,7 +41,7 @@ def fill(network: nn.Module, path: Path, *, prefix: str = "", sure: bool = False
     UsageError
         When it was plainly trained with another activation than the network computes with.
     """
-    whole = mcd.read_state_dict(path)
+    whole = read_state_dict(path)
     state = _under(prefix, whole, path) if prefix else _without_common_start(whole, network)
     if not sure:
         _check_activation(network, state, path)
@@ -52,7 +52,7 @@ def fill(network: nn.Module, path: Path, *, prefix: str = "", sure: bool = False
     for name in ("logit_scale", "logit_bias"):  # no part of an embedding; one number, or a vector of one
         if name in own:
             known[name] = known[name].reshape(own[name].shape) if name in known else own[name]
-    mcd.fit_state_dict(network, known, path)
+    fit_state_dict(network, known, path)
 
 
 def _under(prefix: str, state: State, path: Path) -> dict[str, torch.Tensor]:

@@ -159,7 +159,7 @@ def _written(host: PluginHost, found: Sequence[mcd.Dissection], folder: Path) ->
 
 def _drawn(material: Material, folder: Path) -> list[Path]:
     from mcd.figures import categories, coverage, depth, figure_bytes, specialisation
-    from mcd.files import write_atomically
+    from mcd.plugins import write_atomically
 
     drawn = {
         "depth": depth(material),

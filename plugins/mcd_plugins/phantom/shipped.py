@@ -8,6 +8,7 @@ from typing import TypeVar
 from torch import nn
 
 import mcd
+from mcd.plugins import load_weights
 from mcd_plugins.phantom.factors import HEIGHT, WIDTH
 from mcd_plugins.phantom.network import MEAN, STD
 
@@ -21,5 +22,5 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 def loaded(network: NetworkT, name: str) -> NetworkT:
     """Return the network with the shipped weights ``weights/NAME``."""
     with as_file(files("mcd_plugins.phantom") / "weights" / name) as path:
-        mcd.load_weights(network, path)
+        load_weights(network, path)
     return network.eval()

@@ -9,7 +9,7 @@ import pydantic
 from numpy.typing import NDArray
 
 import mcd
-from mcd.extraction.breast import VERSION, Breast, find_breast
+from mcd.plugins import Breast, digest, find_breast
 
 __all__ = ["DicomStandard"]
 
@@ -42,7 +42,7 @@ class DicomStandard(mcd.Preprocessing):
 
     def fingerprint(self) -> str:
         """Return a digest of the recipe and of the algorithm that finds the breast."""
-        return mcd.digest(super().fingerprint(), f"breast/{VERSION}")
+        return digest(super().fingerprint(), f"breast/{Breast.version}")
 
     def picture(self, image: mcd.Image) -> mcd.Image:
         """Return the breast as an image.

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pydantic
 
 import mcd
-from mcd.files import write_atomically
+from mcd.plugins import write_atomically
 from mcd_plugins.reporters.comparisons import compared
 from mcd_plugins.reporters.summaries import Settings, Summary, summarised
 

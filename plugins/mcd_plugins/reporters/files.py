@@ -12,6 +12,7 @@ import pandas as pd
 import pydantic
 
 import mcd
+from mcd.plugins import ordered_top_k
 
 __all__ = ["CsvReporter", "JsonReporter", "ParquetReporter"]
 
@@ -21,7 +22,7 @@ def top_image_ids(dissection: mcd.Dissection, count: int) -> dict[tuple[str, int
     ids = np.array(dissection.image_ids, dtype=object)
     found: dict[tuple[str, int], list[str]] = {}
     for layer in dissection.layers:
-        ranked = mcd.ordered_top_k(dissection.activations(layer), count).T.numpy()
+        ranked = ordered_top_k(dissection.activations(layer), count).T.numpy()
         found |= {(layer, neuron): ids[rows].tolist() for neuron, rows in enumerate(ranked)}
     return found
 

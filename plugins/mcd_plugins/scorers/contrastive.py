@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as functional
 
 import mcd
+from mcd.plugins import ordered_top_k
 from mcd_plugins.scorers.columns import refuse_unpaired, responds
 from mcd_plugins.scorers.evidence import TopK
 from mcd_plugins.scorers.ranks import counted
@@ -88,7 +89,7 @@ class Contrastive(mcd.Scorer):
         self.check(len(activations))
         if self._neighbours is None:
             raise mcd.errors.UsageError(f"{self.name} needs the dissector's images", "call scorer.on(probe) first")
-        top = mcd.ordered_top_k(activations, self.options.top_k)
+        top = ordered_top_k(activations, self.options.top_k)
         alike = self._neighbours.nearest(top, self._cold(activations, top))
         scores = _means(similarity, top) - _means(similarity, alike)
         return scores.masked_fill_(~responds(activations)[:, None], float("nan"))
@@ -133,7 +134,7 @@ class _Neighbours:
         for part in torch.split(new, max(1, _CHUNK // len(self._known))):
             cosines = self._cosines(part).T
             cosines[part, torch.arange(len(part))] = float("-inf")  # not itself
-            self._near[part] = mcd.ordered_top_k(cosines, self._near.shape[1]).T
+            self._near[part] = ordered_top_k(cosines, self._near.shape[1]).T
         self._known[new] = True
         return self._near[images]
 

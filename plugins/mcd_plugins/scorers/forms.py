@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-import mcd
+from mcd.plugins import ordered_top_k
 
 __all__ = ["Form", "Search"]
 
@@ -145,7 +145,7 @@ class Search:
         """Let the best new forms be the beam, of those that are true on the same images only the first."""
         candidates = score.flatten(1).T
         wanted = min(_SPARE * self._beam, len(candidates))
-        chosen = mcd.ordered_top_k(candidates, wanted).T
+        chosen = ordered_top_k(candidates, wanted).T
         values = score.flatten(1).gather(1, chosen)
         shape = score.shape[1:]
         parent = chosen // (shape[1] * shape[2])

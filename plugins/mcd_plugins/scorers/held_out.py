@@ -10,7 +10,7 @@ import numpy as np
 import pydantic
 import torch
 
-from mcd import digest
+from mcd.plugins import digest
 from mcd.scoring.calibration.exchange import Exchange
 
 __all__ = ["DRAWS", "Halves", "Seed"]

@@ -9,6 +9,7 @@ import pydantic
 import torch
 
 import mcd
+from mcd.plugins import ordered_top_k
 from mcd_plugins.scorers.columns import responds
 
 __all__ = ["Alpha", "Quantile", "check_share", "counted", "mid_ranks", "run_ends", "top_labels"]
@@ -90,5 +91,5 @@ def top_labels(columns: torch.Tensor, count: int) -> torch.Tensor:
     columns
         ``(images, columns)`` float32.
     """
-    labels = torch.zeros_like(columns).scatter_(0, mcd.ordered_top_k(columns, count), 1)
+    labels = torch.zeros_like(columns).scatter_(0, ordered_top_k(columns, count), 1)
     return labels.masked_fill_(~responds(columns), float("nan"))

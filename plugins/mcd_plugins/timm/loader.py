@@ -16,7 +16,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError
-from mcd.networks.hub import only_bars
+from mcd.plugins import hub_quiet, hub_revision, load_weights, offline
 from mcd_plugins.timm.keys import looks_ported, renamed
 
 __all__ = ["TimmLoader"]
@@ -58,7 +58,7 @@ class TimmLoader(mcd.ModelLoader):
             raise UsageError("timm: both checkpoint and pretrained are given", "choose one")
         module = self._built()
         if own.checkpoint is not None:
-            mcd.load_weights(module, own.checkpoint, rename=lambda names: _names(module, names), prefix=own.prefix)
+            load_weights(module, own.checkpoint, rename=lambda names: _names(module, names), prefix=own.prefix)
         random = own.checkpoint is None and not own.pretrained
         return mcd.Target(
             own.name + (" (random weights)" if random else ""),
@@ -74,7 +74,7 @@ class TimmLoader(mcd.ModelLoader):
         if own.pretrained and not timm.models.is_model_pretrained(own.name):
             raise CheckpointError(f"timm offers no weights for {own.name}", "give --model-arg checkpoint=FILE")
         try:
-            with only_bars(), torch.random.fork_rng(devices=[]):
+            with hub_quiet(), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(own.seed)
                 return self._created()
         except CheckpointError:
@@ -102,7 +102,7 @@ class TimmLoader(mcd.ModelLoader):
         where, file, url = _home(self.options.name)
         fetch = f"fetch {url}" if url else f"hf download {where} {file}"
         advice = f"on a machine with network: {fetch}; then give --model-arg checkpoint=FILE"
-        if mcd.offline():
+        if offline():
             return CheckpointError(f"offline, and {file} of {where} is not in the hub's cache", advice)
         return CheckpointError(f"the weights of {self.options.name} could not be fetched: {reason}", advice)
 
@@ -138,14 +138,14 @@ def _home(name: str) -> tuple[str, str, str]:
 def _revision(name: str) -> str:
     """Return the commit of the hub that weights came from; else the name of their file, which holds their hash."""
     where, file, _ = _home(name)
-    return mcd.hub_revision(where) if where else file
+    return hub_revision(where) if where else file
 
 
 def _refuse_download(name: str) -> None:
     """Refuse weights of another server that are not on this machine while the network may not be used."""
     _, file, url = _home(name)
     place = Path(torch.hub.get_dir()) / "checkpoints" / file
-    if url and mcd.offline() and not place.exists():
+    if url and offline() and not place.exists():
         raise CheckpointError(f"offline, and {file} is not on this machine", f"fetch {url} and put it at {place}")
 
 

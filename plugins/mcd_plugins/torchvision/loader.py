@@ -12,6 +12,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest
+from mcd.plugins import load_weights, offline, prefix_tokens
 
 __all__ = ["TorchvisionLoader"]
 
@@ -55,13 +56,13 @@ class TorchvisionLoader(mcd.ModelLoader):
             raise UnknownNameError(f"torchvision has no model '{own.name}'", nearest(own.name, known))
         module = self._built()
         if own.checkpoint is not None:
-            mcd.load_weights(module, own.checkpoint, prefix=own.prefix)
+            load_weights(module, own.checkpoint, prefix=own.prefix)
         random = own.checkpoint is None and own.weights is None
         return mcd.Target(
             own.name + (" (random weights)" if random else ""),
             module,
             self._recipe(),
-            prefix_tokens=mcd.prefix_tokens(module),
+            prefix_tokens=prefix_tokens(module),
             revision="" if own.weights is None else _file(models.get_model_weights(own.name)[own.weights].url),
         )
 
@@ -118,5 +119,5 @@ def _refuse_download(url: str) -> None:
     """Refuse weights that are not on this machine while the network may not be used; torch.hub knows no such mode."""
     name = _file(url)
     place = Path(torch.hub.get_dir()) / "checkpoints" / name
-    if mcd.offline() and not place.exists():
+    if offline() and not place.exists():
         raise CheckpointError(f"offline, and {name} is not on this machine", f"fetch {url} and put it at {place}")

@@ -13,6 +13,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, PluginLoadError
+from mcd.plugins import digest
 from mcd_plugins.transformers.building import Resize, built, recipe
 from mcd_plugins.transformers.sources import Source, quiet
 
@@ -93,7 +94,7 @@ class TransformersClip(mcd.Dissector):
     def fingerprint(self) -> str:
         """Return a digest of how texts are read; the engine adds the weights."""
         probe = self._tokenizer("a probe: MASS, mass, microcalcifications 0.5 mm")["input_ids"]
-        return mcd.digest("transformers-clip", transformers.__version__, self._padding, str(self._context), str(probe))
+        return digest("transformers-clip", transformers.__version__, self._padding, str(self._context), str(probe))
 
 
 def _tensor(output: object) -> torch.Tensor:

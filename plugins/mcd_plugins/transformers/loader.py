@@ -6,6 +6,7 @@ import pydantic
 import transformers
 
 import mcd
+from mcd.plugins import prefix_tokens
 from mcd_plugins.transformers.building import Resize, built, recipe
 from mcd_plugins.transformers.sources import Source
 
@@ -44,6 +45,6 @@ class TransformersLoader(mcd.ModelLoader):
             source.title + (" image tower" if tower is not network else ""),
             tower,
             recipe(source, own.resize),
-            prefix_tokens=mcd.prefix_tokens(tower),
+            prefix_tokens=prefix_tokens(tower),
             revision=source.revision,
         )

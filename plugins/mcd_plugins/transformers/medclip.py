@@ -16,6 +16,7 @@ from torchvision.models.resnet import Bottleneck, ResNet
 
 import mcd
 from mcd.errors import CheckpointError
+from mcd.plugins import digest, fit_state_dict, read_state_dict
 from mcd_plugins.mammo_clip.network import built_text
 from mcd_plugins.mammo_clip.tokenizer import Tokenizer, find_vocabulary
 from mcd_plugins.transformers.sources import medclip_weights, quiet
@@ -98,7 +99,7 @@ def _opened(given: Path) -> tuple[State, Path]:
     """Return the tensors of a checkpoint, and its file; nothing of what it pickles is executed or imported."""
     given = given.expanduser()
     path = (medclip_weights(given) or given / "pytorch_model.bin") if given.is_dir() else given
-    state = mcd.read_state_dict(path)
+    state = read_state_dict(path)
     if not any(name.startswith(_IMAGE) for name in state):
         some = ", ".join(sorted({name.split(".")[0] for name in state})[:5])
         raise CheckpointError(f"{path} is no checkpoint of MedCLIP: its tensors are called {some} …")
@@ -119,7 +120,7 @@ def _linear(state: State, name: str, path: Path) -> nn.Linear:
     outputs, inputs = own["weight"].shape
     with torch.random.fork_rng(devices=[]):
         layer = nn.Linear(inputs, outputs, bias="bias" in own)
-    mcd.fit_state_dict(layer, own, path)
+    fit_state_dict(layer, own, path)
     return layer
 
 
@@ -130,7 +131,7 @@ def _resnet(state: State, path: Path) -> nn.Module:
         network: nn.Module = ResNet(Bottleneck, blocks)
         width = len(network.get_parameter("fc.weight")[0])
         network.fc = nn.Linear(width, len(state["fc.weight"]), bias="fc.bias" in state)
-    mcd.fit_state_dict(network, state, path)
+    fit_state_dict(network, state, path)
     return network
 
 
@@ -232,7 +233,7 @@ class MedClip(mcd.Dissector):
 
     def fingerprint(self) -> str:
         """Return a digest of how texts are read; the engine adds the weights. Names of files do not count."""
-        return mcd.digest("medclip", self._tokenizer.content)
+        return digest("medclip", self._tokenizer.content)
 
 
 class MedClipTower(mcd.ModelLoader):

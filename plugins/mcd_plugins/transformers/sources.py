@@ -12,9 +12,8 @@ from typing import TypeVar
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
 from transformers.utils import logging
 
-import mcd
 from mcd.errors import CheckpointError
-from mcd.networks.hub import only_bars
+from mcd.plugins import hub_quiet, hub_revision, offline, read_state_dict
 
 __all__ = ["Source", "medclip_weights", "quiet"]
 
@@ -34,7 +33,7 @@ def quiet() -> Iterator[None]:
     if downloads:
         enable_progress_bars()  # the line above hides those of the hub's client too
     try:
-        with only_bars():
+        with hub_quiet():
             yield
     finally:
         logging.set_verbosity(level)
@@ -66,7 +65,7 @@ class Source:
     @property
     def revision(self) -> str:
         """The commit of the hub that was read, ``OWNER/NAME@COMMIT``; empty for a folder."""
-        return "" if self.folder else mcd.hub_revision(self.name)
+        return "" if self.folder else hub_revision(self.name)
 
     def read(self, reader: Callable[..., ResultT], what: str, **more: object) -> ResultT:
         """Return what a ``from_pretrained`` makes of it. Code that comes with a model is never run.
@@ -105,7 +104,7 @@ class Source:
             )
         repository = name.partition("@")[0]
         advice = f"on a machine with network: hf download {repository} --local-dir FOLDER; then give the folder"
-        if mcd.offline():
+        if offline():
             return CheckpointError(
                 f"offline, {name} is no folder here, and its {what} is not in the hub's cache", advice
             )
@@ -118,7 +117,7 @@ def medclip_weights(folder: Path) -> Path | None:
         return None
     for path in (folder / name for name in _WEIGHTS):
         with contextlib.suppress(CheckpointError):
-            names = mcd.read_state_dict(path) if path.is_file() else {}
+            names = read_state_dict(path) if path.is_file() else {}
             if all(any(name.startswith(start) for name in names) for start in _MEDCLIP):
                 return path
     return None

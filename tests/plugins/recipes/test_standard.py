@@ -199,7 +199,7 @@ def test_the_fingerprint_covers_settings_and_algorithm(monkeypatch: pytest.Monke
     assert one == recipe().fingerprint()
     others = [recipe(outside="keep"), recipe(margin=0.02), recipe(flip="left"), recipe(longest=9), recipe(crop=False)]
     assert len({one, *(other.fingerprint() for other in others)}) == 6
-    monkeypatch.setattr("mcd_plugins.recipes.standard.VERSION", "another")
+    monkeypatch.setattr("mcd_plugins.recipes.standard.Breast.version", "another")
     assert recipe().fingerprint() != one
 
 

@@ -17,7 +17,7 @@ from tests.plugins.transformers.hub import COMMIT, cached, served
 
 import mcd
 from mcd.errors import CheckpointError
-from mcd.networks.hub import unreached
+from mcd.plugins import hub_cache_only, hub_revision
 
 NAME = "acme/tiny-clip"
 AT = f"{NAME}@{COMMIT}"
@@ -64,15 +64,15 @@ def dissect(command: Callable[..., Outcome], folder: Path, *more: str, **environ
 
 
 def test_a_commit_is_told_where_the_cache_has_it(cache: Path, files: Path) -> None:
-    assert mcd.hub_revision(NAME) == ""
+    assert hub_revision(NAME) == ""
     snapshot = cached(cache, NAME, files)
-    assert mcd.hub_revision(NAME) == AT
-    assert mcd.hub_revision(f"{NAME}@{COMMIT}") == AT
-    assert mcd.hub_revision(f"{NAME}@v2") == ""
+    assert hub_revision(NAME) == AT
+    assert hub_revision(f"{NAME}@{COMMIT}") == AT
+    assert hub_revision(f"{NAME}@v2") == ""
     (snapshot.parent.parent / "refs" / "v2").write_text(COMMIT)
-    assert mcd.hub_revision(f"{NAME}@v2") == AT
+    assert hub_revision(f"{NAME}@v2") == AT
     (snapshot.parent.parent / "refs" / "main").write_text("f" * 40)
-    assert mcd.hub_revision(NAME) == ""
+    assert hub_revision(NAME) == ""
 
 
 def test_a_name_is_read_from_the_cache_like_a_folder(cache: Path, files: Path) -> None:
@@ -136,11 +136,11 @@ def test_offline_without_it_the_error_says_what_to_fetch(tmp_path: Path, mcd_com
 def test_what_nobody_asked_for_is_not_fetched(files: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     with served(NAME, files) as (address, requests):
-        with unreached(), pytest.raises(LocalEntryNotFoundError):
+        with hub_cache_only(), pytest.raises(LocalEntryNotFoundError):
             huggingface_hub.hf_hub_download(NAME, "config.json", endpoint=address)
         assert requests == []
         assert huggingface_hub.hf_hub_download(NAME, "config.json", endpoint=address)
-        assert mcd.hub_revision(NAME) == AT
+        assert hub_revision(NAME) == AT
 
 
 def test_a_folder_is_read_without_a_word_and_the_librarys_bars_stay_as_they_were(

@@ -149,7 +149,7 @@ def test_the_vocabulary_may_lie_elsewhere(released: tuple[Released, Path], tmp_p
 
 def test_what_is_no_medclip_or_not_whole_is_refused(released: tuple[Released, Path], tmp_path: Path) -> None:
     folder = released[1]
-    whole = mcd.read_state_dict(folder / "pytorch_model.bin")
+    whole = mcd.plugins.read_state_dict(folder / "pytorch_model.bin")
 
     def refused(state: State, message: str) -> None:
         torch.save(state, tmp_path / "pytorch_model.bin")

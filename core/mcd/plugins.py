@@ -1,0 +1,93 @@
+"""What authors of plugins need besides the contracts of `mcd`: files, checkpoints, the hub, terminal tables.
+
+A component subclasses a contract of `mcd`; its code calls these. Everything is imported on first use, so that a
+plugin's own module stays light.
+
+>>> from mcd.plugins import digest
+>>> digest("a", "b") == digest("ab")
+False
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mcd.lazy import lazily
+
+if TYPE_CHECKING:
+    from mcd.api.base import digest
+    from mcd.api.dataset import examine_file
+    from mcd.api.model import prefix_tokens
+    from mcd.api.scorer import ordered_top_k
+    from mcd.cli.tables import print_table, say
+    from mcd.extraction.breast import Breast, find_breast
+    from mcd.files import files_below, samples_of, write_atomically
+    from mcd.networks.checkpoints import (
+        check_finite,
+        find_state_dict,
+        fit_state_dict,
+        load_weights,
+        read_checkpoint,
+        read_state_dict,
+    )
+    from mcd.networks.hub import cache_only as hub_cache_only
+    from mcd.networks.hub import offline
+    from mcd.networks.hub import quiet as hub_quiet
+    from mcd.networks.hub import revision as hub_revision
+    from mcd.options import validate_options
+
+_HOME = {
+    "Breast": "mcd.extraction.breast",
+    "check_finite": "mcd.networks.checkpoints",
+    "digest": "mcd.api.base",
+    "examine_file": "mcd.api.dataset",
+    "files_below": "mcd.files",
+    "find_breast": "mcd.extraction.breast",
+    "find_state_dict": "mcd.networks.checkpoints",
+    "fit_state_dict": "mcd.networks.checkpoints",
+    "hub_cache_only": "mcd.networks.hub:cache_only",
+    "hub_quiet": "mcd.networks.hub:quiet",
+    "hub_revision": "mcd.networks.hub:revision",
+    "load_weights": "mcd.networks.checkpoints",
+    "offline": "mcd.networks.hub",
+    "ordered_top_k": "mcd.api.scorer",
+    "prefix_tokens": "mcd.api.model",
+    "print_table": "mcd.cli.tables",
+    "read_checkpoint": "mcd.networks.checkpoints",
+    "read_state_dict": "mcd.networks.checkpoints",
+    "samples_of": "mcd.files",
+    "say": "mcd.cli.tables",
+    "validate_options": "mcd.options",
+    "write_atomically": "mcd.files",
+}
+
+__all__ = [
+    "Breast",
+    "check_finite",
+    "digest",
+    "examine_file",
+    "files_below",
+    "find_breast",
+    "find_state_dict",
+    "fit_state_dict",
+    "hub_cache_only",
+    "hub_quiet",
+    "hub_revision",
+    "load_weights",
+    "offline",
+    "ordered_top_k",
+    "prefix_tokens",
+    "print_table",
+    "read_checkpoint",
+    "read_state_dict",
+    "samples_of",
+    "say",
+    "validate_options",
+    "write_atomically",
+]
+
+__getattr__ = lazily(__name__, _HOME)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

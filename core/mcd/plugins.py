@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mcd.cli.tables import print_table, say
     from mcd.extraction.breast import Breast, find_breast
     from mcd.files import files_below, samples_of, write_atomically
+    from mcd.host.importing import import_function
     from mcd.networks.checkpoints import (
         check_finite,
         find_state_dict,
@@ -48,6 +49,7 @@ _HOME = {
     "hub_cache_only": "mcd.networks.hub:cache_only",
     "hub_quiet": "mcd.networks.hub:quiet",
     "hub_revision": "mcd.networks.hub:revision",
+    "import_function": "mcd.host.importing",
     "load_weights": "mcd.networks.checkpoints",
     "offline": "mcd.networks.hub",
     "ordered_top_k": "mcd.api.scorer",
@@ -73,6 +75,7 @@ __all__ = [
     "hub_cache_only",
     "hub_quiet",
     "hub_revision",
+    "import_function",
     "load_weights",
     "offline",
     "ordered_top_k",

@@ -73,5 +73,5 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.syspath_prepend(str(folder))
     yield World(folder)
     for name in set(sys.modules) - before:
-        if name.startswith(("toy_", "mcd_plugin_file_")):
+        if name.startswith(("toy_", "mcd_file_")):
             del sys.modules[name]

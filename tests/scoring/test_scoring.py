@@ -11,10 +11,11 @@ import torch
 from mcd.api.concepts import ConceptSet
 from mcd.api.scorer import ordered_top_k
 from mcd.errors import DataError, PluginLoadError
+from mcd.host.importing import import_function
 from mcd.scoring.scores import best, score_layer
 from mcd.scoring.similarity import Cosines, Matrix
 from mcd.scoring.tables import COLUMNS, label_table
-from mcd.study.adapters import FunctionScorer, function_of
+from mcd.study.adapters import FunctionScorer
 
 CONCEPTS = ConceptSet.from_words(["mass", "clip", "fat"]).concepts
 
@@ -83,7 +84,7 @@ def test_a_function_that_fails_is_named_with_its_line(body: str, said: str, tmp_
     (tmp_path / "f.py").write_text(f"def score(A, P):\n    {body}\n")
     with pytest.raises(PluginLoadError, match=said):
         score_layer(
-            FunctionScorer(function_of(f"{tmp_path / 'f.py'}:score")), torch.rand(4, 5), Matrix(torch.rand(4, 3))
+            FunctionScorer(import_function(f"{tmp_path / 'f.py'}:score")), torch.rand(4, 5), Matrix(torch.rand(4, 3))
         )
 
 

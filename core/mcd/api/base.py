@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from mcd import options as settings
 
-__all__ = ["Configured", "digest"]
+__all__ = ["Configured", "digest", "identity"]
 
 
 def digest(*parts: str | bytes) -> str:
@@ -18,6 +18,15 @@ def digest(*parts: str | bytes) -> str:
         total.update(len(data).to_bytes(8, "big"))
         total.update(data)
     return total.hexdigest()
+
+
+def identity(cls: type) -> str:
+    """Return what a class is called in fingerprints, ``module:name``.
+
+    The module of a user's file is called after its content and its place (see `mcd.host.importing`); the place, which
+    follows an ``@``, does not count.
+    """
+    return f"{cls.__module__.partition('@')[0]}:{cls.__qualname__}"
 
 
 class Configured:
@@ -39,4 +48,4 @@ class Configured:
         The default covers the class and its options. Override it where files (weights, vocabularies)
         take part: their content counts, never their name.
         """
-        return digest(f"{type(self).__module__}:{type(self).__qualname__}", self.options.model_dump_json())
+        return digest(identity(type(self)), self.options.model_dump_json())

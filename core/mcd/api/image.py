@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pydantic
 
-from mcd.api.base import digest
+from mcd.api.base import digest, identity
 from mcd.errors import ImageError
 from mcd.options import Settings
 
@@ -105,7 +105,7 @@ class Preprocessing(Settings):
 
     def fingerprint(self) -> str:
         """Return a digest of the recipe."""
-        return digest(f"{type(self).__module__}:{type(self).__qualname__}", self.model_dump_json())
+        return digest(identity(type(self)), self.model_dump_json())
 
     def picture(self, image: Image) -> Image:
         """Return the image after the steps whose result is an image again; its own results stay as they are.

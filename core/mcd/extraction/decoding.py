@@ -17,6 +17,7 @@ from mcd.api.dataset import Sample
 from mcd.api.image import Preprocessing
 from mcd.errors import ImageError, MCDError
 from mcd.extraction.reading import Reader
+from mcd.host.importing import ImportedFiles
 
 __all__ = ["Batch", "batches", "default_workers"]
 
@@ -57,6 +58,7 @@ class _Decoder(TorchDataset[_Decoded]):
     def __init__(
         self, reader: Reader, samples: Sequence[Sample], preprocessings: Mapping[str, Preprocessing], masked: Set[str]
     ) -> None:
+        self._files = ImportedFiles()  # pickled first: the others may be of classes of a user's file
         self._reader, self._samples, self._preprocessings, self._masked = reader, samples, preprocessings, masked
 
     def __getitem__(self, row: int) -> _Decoded:

@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar, cast
 
 from mcd.errors import DataError
+from mcd.host.importing import ImportedFiles
 
 __all__ = ["in_processes"]
 
@@ -45,7 +46,7 @@ def in_processes(
         for item in work:
             yield item, function(shared, item)
         return
-    pool = ProcessPoolExecutor(count, initializer=_begin, initargs=(function, shared))
+    pool = ProcessPoolExecutor(count, initializer=_begin, initargs=(ImportedFiles(), function, shared))
     try:
         futures: dict[Future[object], ItemT] = {pool.submit(_run, item): item for item in work}
         for future in as_completed(futures):
@@ -63,7 +64,7 @@ _here: list[Callable[[object], object]] = []
 """What a worker process runs, with what is shared bound to it."""
 
 
-def _begin(function: Callable[[SharedT, ItemT], ResultT], shared: SharedT) -> None:
+def _begin(_files: ImportedFiles, function: Callable[[SharedT, ItemT], ResultT], shared: SharedT) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one answers for them
     if "torch" in sys.modules:  # a forked process has none of the threads that torch believes in, and waits for them
         import torch

@@ -4,6 +4,8 @@ records
     what is known about a plugin and about a component on offer
 sources
     where plugins come from: entry points of installed distributions, and files
+importing
+    Python files that a user names, imported
 registration
     one plugin becomes one record, or a record of why it is broken
 targets

@@ -11,9 +11,10 @@ from pathlib import Path
 from mcd.components import Kind
 from mcd.errors import AmbiguousNameError, PluginLoadError, UnknownNameError, nearest
 from mcd.events import Event, Warned
+from mcd.host.importing import where_in
 from mcd.host.records import Offer, PluginRecord, one_line
 from mcd.host.registration import Observer, Registered, register
-from mcd.host.sources import Choice, file_source, installed_sources, normalise, where_in
+from mcd.host.sources import Choice, file_source, installed_sources, normalise
 from mcd.host.targets import load_target
 
 __all__ = ["PluginHost"]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import re
-import sys
-import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 
 from mcd.components import Component
 from mcd.errors import PluginLoadError
 from mcd.hookspecs import PROJECT, hookimpl
+from mcd.host.importing import module_name, run_file
 from mcd.host.records import PluginRecord, one_line
 from mcd.version import DISTRIBUTION
 
@@ -189,9 +186,6 @@ class _DeclaredSets:
 def file_source(path: Path, taken: Iterable[PluginRecord]) -> Source:
     """Return the plugin in a file that the user named.
 
-    Its module is called after the file's content, not its place: a component's fingerprint contains the
-    module name, so an edited plugin never reads what its earlier version stored.
-
     Raises
     ------
     PluginLoadError
@@ -203,34 +197,7 @@ def file_source(path: Path, taken: Iterable[PluginRecord]) -> Source:
         raise PluginLoadError(
             f"plugin file {path} cannot be read: {error.strerror or error}", "give the path of a Python file"
         ) from None
-    stem = re.sub(r"\W", "_", path.stem)
-    module = f"mcd_plugin_file_{stem}_{hashlib.sha256(code).hexdigest()[:12]}"
+    module = module_name(path, code)
     record = PluginRecord(path.stem, module=module, file=str(path))
     record = _with_free_name(record, {other.name: other.distribution for other in taken})
-    return Source(record, lambda: _run_file(path, code, module))
-
-
-def _run_file(path: Path, code: bytes, name: str) -> ModuleType:
-    file = str(path.resolve())
-    known = sys.modules.get(name)
-    if known is not None and known.__file__ == file:
-        return known  # one class object for one class, however many hosts a process makes
-    module = ModuleType(name)
-    module.__file__ = file
-    sys.modules[name] = module  # before it runs, as the import system does: dataclasses look it up
-    try:
-        # compiled from the bytes that the name was made of; the import system might take a stale .pyc
-        exec(compile(code, file, "exec"), module.__dict__)  # noqa: S102 -- the user named it to be run
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def where_in(path: Path, error: BaseException) -> str:
-    """Return the line of a file that an exception points at, as ``", line 3"``, or an empty string."""
-    file = str(path.resolve())
-    if isinstance(error, SyntaxError) and error.filename == file and error.lineno:
-        return f", line {error.lineno}"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    return f", line {lines[-1]}" if lines else ""
+    return Source(record, lambda: run_file(path, code))

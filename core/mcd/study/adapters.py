@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator, Sized
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -15,9 +13,9 @@ from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.api.image import Image
 from mcd.api.scorer import Scorer
-from mcd.errors import DataError, ImageError, UnknownNameError, UsageError, nearest
+from mcd.errors import DataError, ImageError
 
-__all__ = ["FunctionScorer", "TorchImages", "as_image", "function_of"]
+__all__ = ["FunctionScorer", "TorchImages", "as_image"]
 
 _MAXIMUM = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 
@@ -88,43 +86,17 @@ class TorchImages(Dataset):
         return digest(type(self._items).__qualname__, str(len(self)))
 
 
-def function_of(reference: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Return the function that ``path/to/file.py:function`` names. The file's code runs: give only files you trust.
-
-    Raises
-    ------
-    UsageError
-        When there is no such file, it does not import, or has no such function.
-    """
-    path, _, name = reference.rpartition(":")
-    if not Path(path).is_file():
-        raise UsageError(f"there is no file {path}", "give its path from the current folder, as FILE.py:FUNCTION")
-    specification = importlib.util.spec_from_file_location(f"_mcd_scorer_{Path(path).stem}", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    try:
-        specification.loader.exec_module(module)
-    except Exception as error:  # a user's file may raise anything; say which file it was
-        raise UsageError(f"{path} does not import: {type(error).__name__}: {error}") from error
-    found: object = getattr(module, name, None)
-    if not callable(found):
-        known = [one for one, value in vars(module).items() if callable(value) and not one.startswith("_")]
-        raise UnknownNameError(f"{path} has no function '{name}'", nearest(name, known))
-    return cast("Callable[[torch.Tensor, torch.Tensor], torch.Tensor]", found)
-
-
 class FunctionScorer(Scorer):
     """A function ``(A, P) -> S`` as scorer; see `mcd.Scorer.score` for shapes."""
 
-    def __init__(self, function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
+    def __init__(self, function: Callable[[torch.Tensor, torch.Tensor], object]) -> None:
         super().__init__()
         self._function = function
         self.name = getattr(function, "__name__", type(function).__name__)
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Call the function; an array it returns becomes a tensor."""
-        found: object = self._function(activations, similarity)
+        found = self._function(activations, similarity)
         return torch.from_numpy(found) if isinstance(found, np.ndarray) else cast("torch.Tensor", found)
 
     def fingerprint(self) -> str:

@@ -24,9 +24,10 @@ from mcd.api.scorer import Scorer
 from mcd.components import Kind
 from mcd.errors import PluginLoadError, UnknownNameError, UsageError
 from mcd.files import check_folder
+from mcd.host.importing import import_function
 from mcd.networks.pooling import Pooling
 from mcd.runs.prepared import Prepared, PreparedTarget
-from mcd.study.adapters import FunctionScorer, TorchImages, function_of
+from mcd.study.adapters import FunctionScorer, TorchImages
 from mcd.study.privacy import paths_in
 from mcd.study.resolve import created, names_function, resolve_options, resolve_recipe, resolved_choice
 from mcd.study.study import Choice, DissectorChoice, ModelChoice, Study
@@ -179,7 +180,7 @@ class Preparer:
             return scorer, _object(scorer)
         if isinstance(scorer, Choice) and names_function(scorer.plugin):
             self.paths.add(scorer.plugin)
-            return FunctionScorer(function_of(scorer.plugin)), scorer
+            return FunctionScorer(import_function(scorer.plugin)), scorer
         if isinstance(scorer, Choice):
             return self._create(Kind.SCORER, scorer, Scorer)  # type: ignore[type-abstract]
         return FunctionScorer(scorer), Choice(plugin="object", options={"function": getattr(scorer, "__name__", "")})

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Literal
 
 import pydantic
@@ -15,8 +11,8 @@ import torch
 from torch import nn
 
 import mcd
-from mcd.errors import UnknownNameError, UsageError, nearest
-from mcd.plugins import check_finite, load_weights
+from mcd.errors import UsageError
+from mcd.plugins import check_finite, import_function, load_weights
 
 __all__ = ["ModuleLoader"]
 
@@ -61,13 +57,12 @@ class ModuleLoader(mcd.ModelLoader):
     def load(self) -> mcd.Target:
         """Return the target."""
         own = self.options
-        where, _, name = own.factory.rpartition(":")
-        if not where:
+        if not own.factory.rpartition(":")[0]:
             raise UsageError(
                 f"module '{own.factory}' does not say which function",
                 "write module:package.module:function or module:file.py:function",
             )
-        made = self._made(_factory(_imported(where), where, name))
+        made = self._made(import_function(own.factory))
         module = made.module if isinstance(made, mcd.Target) else made
         if not isinstance(module, nn.Module):
             raise UsageError(f"{own.factory} returned a {type(module).__name__}, not an nn.Module")
@@ -97,7 +92,7 @@ class ModuleLoader(mcd.ModelLoader):
                 return factory(**own.arguments)
         except mcd.errors.MCDError:
             raise
-        except Exception as error:  # a user's function may raise anything; say which one it was
+        except (Exception, SystemExit) as error:  # a user's function may raise anything; say which one it was
             raise UsageError(
                 f"{own.factory} failed: {type(error).__name__}: {error}",
                 "keyword arguments are given as --model-arg 'arguments={\"name\": value}'",
@@ -113,39 +108,3 @@ class ModuleLoader(mcd.ModelLoader):
                 "leave them out, or return the nn.Module alone",
             )
         return target
-
-
-def _imported(where: str) -> ModuleType:
-    if not where.endswith(".py"):
-        try:
-            return importlib.import_module(where)
-        except ImportError as error:
-            raise UsageError(
-                f"module '{where}' cannot be imported: {error}",
-                "is it installed here? For a file write file.py:function",
-            ) from error
-        except Exception as error:  # a user's module may raise anything
-            raise UsageError(f"module '{where}' does not import: {type(error).__name__}: {error}") from error
-    path = Path(where)
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}", "give its path from the current folder")
-    name = f"_mcd_module_{path.stem}"
-    specification = importlib.util.spec_from_file_location(name, path)
-    if specification is None or specification.loader is None:
-        raise UsageError(f"{path} cannot be imported")
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module  # before it runs: dataclasses and pickling look it up
-    try:
-        specification.loader.exec_module(module)
-    except Exception as error:  # a user's file may raise anything; say which file it was
-        del sys.modules[name]
-        raise UsageError(f"{path} does not import: {type(error).__name__}: {error}") from error
-    return module
-
-
-def _factory(module: ModuleType, where: str, name: str) -> Callable[..., object]:
-    found: object = getattr(module, name, None)
-    if not callable(found):
-        known = [one for one in vars(module) if not one.startswith("_") and callable(getattr(module, one))]
-        raise UnknownNameError(f"{where} has no function '{name}'", nearest(name, known))
-    return found

@@ -76,7 +76,7 @@ def host(tmp_path: Path) -> Iterator[PluginHost]:
     before = set(sys.modules)
     yield PluginHost.discover([folder / "toys.py"], {"MCD_LOAD_PLUGINS": ""})
     for name in set(sys.modules) - before:
-        if name.startswith("mcd_plugin_file_"):
+        if name.startswith("mcd_file_"):
             del sys.modules[name]
 
 

@@ -1,4 +1,4 @@
-"""Documents that people write, study files and concept sets: YAML or TOML, with the line of every mistake.
+"""Documents that people write, study files and concept sets: YAML, with the line of every mistake.
 
 YAML is read safely and plainly: only ``true`` and ``false`` are booleans, only decimal numbers without a
 leading zero are numbers, dates stay text, a key given twice is an error, and there are no merge keys (``<<``).
@@ -7,8 +7,7 @@ leading zero are numbers, dates stay text, a key given twice is an error, and th
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePath
@@ -19,15 +18,17 @@ import yaml
 
 from mcd.errors import ConfigError, nearest
 from mcd.options import causes, problem_line
-from mcd.toml_lines import line_of, toml_lines
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["Document", "read_document", "read_text", "validate_document"]
+__all__ = ["SUFFIXES", "Document", "read_document", "read_text", "validate_document"]
 
 ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
 Location = Sequence[str | int]
+
+SUFFIXES = (".yaml", ".yml")
+"""How the name of a document ends."""
 
 _MOST_VALUES = 500_000
 """Far above any honest document; a few nested aliases can stand for billions of values."""
@@ -63,27 +64,22 @@ class Document:
     data
         Its content.
     root
-        Where everything stands; None for TOML.
-    toml
-        The line of every setting of a TOML file.
+        Where everything stands.
     """
 
     source: str
     data: dict[str, object]
-    root: yaml.MappingNode | None = field(default=None, repr=False, compare=False)
-    toml: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, repr=False, compare=False)
+    root: yaml.MappingNode = field(repr=False, compare=False)
 
-    def line(self, loc: Location) -> int | None:
-        """Return the line of a setting, or of the innermost part of its path that exists; None when not known.
+    def line(self, loc: Location) -> int:
+        """Return the line of a setting, or of the innermost part of its path that exists.
 
         Parts that the file does not have are passed over: a validator may have made a list of a single value.
         """
         line, _ = self._find(loc)
         return line
 
-    def _find(self, loc: Location) -> tuple[int | None, yaml.Node | None]:
-        if self.root is None:
-            return line_of(self.toml, loc), None
+    def _find(self, loc: Location) -> tuple[int, yaml.Node]:
         node: yaml.Node = self.root
         line = _line(node)
         for part in loc:
@@ -98,8 +94,7 @@ class Document:
         return line, node
 
     def _at(self, loc: Location) -> str:
-        line = self.line(loc)
-        return self.source if line is None else f"{self.source}:{line}"
+        return f"{self.source}:{self.line(loc)}"
 
 
 def _line(node: yaml.Node) -> int:
@@ -131,33 +126,22 @@ def read_text(path: Path | Traversable) -> str:
 
 
 def read_document(path: Path | Traversable) -> Document:
-    """Read a ``.yaml``, ``.yml`` or ``.toml`` file.
+    """Read a ``.yaml`` or ``.yml`` file.
 
     Raises
     ------
     ConfigError
         When it cannot be read, is empty, or is not valid; with the line.
     """
-    readers = {".yaml": _read_yaml, ".yml": _read_yaml, ".toml": _read_toml}
-    reader = readers.get(PurePath(path.name).suffix.lower())
-    if reader is None and path.is_file():
-        raise ConfigError(f"{path}: not a kind of file that is read here", f"use one of: {', '.join(readers)}")
+    suffix = PurePath(path.name).suffix.lower()
+    if suffix not in SUFFIXES and path.is_file():
+        if suffix == ".toml":
+            raise ConfigError(f"{path}: TOML is not read", "write YAML: 'name: value' in place of 'name = value'")
+        raise ConfigError(f"{path}: not a kind of file that is read here", f"use one of: {', '.join(SUFFIXES)}")
     text = read_text(path)
     if not text.strip():
         raise ConfigError(f"{path} is empty")
-    return (reader or _read_yaml)(str(path), text)
-
-
-def _read_toml(source: str, text: str) -> Document:
-    try:
-        data: dict[str, object] = tomllib.loads(text)
-    except RecursionError:
-        raise ConfigError(f"{source}: nested too deeply") from None
-    except ValueError as error:
-        said = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", str(error), re.DOTALL)
-        where = f":{said[2] or len(text.splitlines())}" if said else ""
-        raise ConfigError(f"{source}{where}: not valid TOML: {said[1] if said else error}") from None
-    return Document(source, data, toml=toml_lines(text))
+    return _read_yaml(str(path), text)
 
 
 def _read_yaml(source: str, text: str) -> Document:
@@ -269,7 +253,7 @@ def validate_document(document: Document, model: type[ModelT]) -> ModelT:
             problems = error.errors(include_url=False)
         known = len(as_written)
         as_written.update(_wanted_as_text(document, problems))
-        if document.root is None or len(as_written) == known:
+        if len(as_written) == known:
             raise _invalid(document, model, problems)
         data = _Builder(document.source, as_written).mapping(document.root)
 
@@ -283,7 +267,7 @@ def _wanted_as_text(document: Document, problems: Sequence[ErrorDetails]) -> Ite
 
 
 def _invalid(document: Document, model: type[pydantic.BaseModel], problems: Sequence[ErrorDetails]) -> ConfigError:
-    ordered = sorted(causes(problems), key=lambda problem: document.line(problem["loc"]) or 0)
+    ordered = sorted(causes(problems), key=lambda problem: document.line(problem["loc"]))
     lines = [f"{document._at(problem['loc'])}: {_sentence(problem, model)}" for problem in ordered]
     if len(lines) == 1:
         return ConfigError(lines[0])

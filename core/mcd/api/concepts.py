@@ -17,7 +17,7 @@ from pydantic_core import InitErrorDetails
 
 from mcd.api.base import Configured, digest
 from mcd.api.concept_entries import AsWritten, BroadCategories, ConceptEntry, Name, clean, foreign, key, repeated
-from mcd.documents import Document, read_document, read_text, validate_document
+from mcd.documents import SUFFIXES, Document, read_document, read_text, validate_document
 from mcd.errors import ConfigError
 
 __all__ = ["Concept", "ConceptEntry", "ConceptFile", "ConceptSet", "ConceptSource", "join"]
@@ -133,7 +133,7 @@ class ConceptSet(pydantic.BaseModel):
 
     @classmethod
     def from_file(cls, path: str | Path | Traversable) -> ConceptSet:
-        """Read a ``.yaml``, ``.yml`` or ``.toml`` file, or a ``.txt`` file of one term a line.
+        """Read a ``.yaml`` or ``.yml`` file, or a ``.txt`` file of one term a line.
 
         Blank lines of a text file are dropped, nothing else: lists published for CLIP-Dissect and its
         descendants are read as they are.
@@ -149,10 +149,10 @@ class ConceptSet(pydantic.BaseModel):
             lines = enumerate(read_text(file).splitlines(), start=1)
             words = [(f"{file}:{number}", line) for number, line in lines if line.strip()]
             return cls._from_rows(words, PurePath(file.name).stem, str(file))
-        if file.is_file() and suffix not in (".yaml", ".yml", ".toml"):
+        if file.is_file() and suffix not in (*SUFFIXES, ".toml"):  # of TOML, the reader of documents says what to do
             raise ConfigError(
                 f"{file}: not a kind of file that is read here",
-                "use .yaml, .yml, .toml or .txt; make one of other files with: mcd concepts import",
+                "use .yaml, .yml or .txt; make one of other files with: mcd concepts import",
             )
         return _whole(file, ())
 

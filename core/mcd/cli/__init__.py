@@ -34,7 +34,7 @@ _COMMANDS = {
     "plugins": ("mcd.cli.plugins:plugins", "List plugins, or show the settings of one."),
     "preprocess": ("mcd.cli.preprocess:preprocess", "Write images as a recipe makes them, once and for all."),
     "report": ("mcd.cli.report:report", "Report on stored runs: a page to explore, tables."),
-    "run": ("mcd.cli.dissect:run_study", "Run a study file (YAML or TOML)."),
+    "run": ("mcd.cli.dissect:run_study", "Run a study file (YAML)."),
     "score": ("mcd.cli.score:score", "Score a stored run anew: other scorer, other concepts, no images."),
     "zero-shot": ("mcd.cli.zero_shot:zero_shot", "Score images by pairs of prompts: 'no mass' against 'mass'."),
 }

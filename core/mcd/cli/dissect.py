@@ -53,7 +53,7 @@ def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, **_flags:
 def run_study(
     ctx: click.Context, /, study: Path | None, output: Path | None, dry_run: bool, schema: bool, **_flags: object
 ) -> None:
-    """Run a study file (YAML or TOML). Flags overrule what it says."""
+    """Run a study file (YAML). Flags overrule what it says."""
     from mcd.errors import UsageError
 
     if schema:

@@ -1,4 +1,4 @@
-"""The run configuration: what is shown to which models, and how it is scored. Valid as YAML, TOML or keywords."""
+"""The run configuration: what is shown to which models, and how it is scored. Valid as YAML or keywords."""
 
 from __future__ import annotations
 

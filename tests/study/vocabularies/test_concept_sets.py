@@ -56,10 +56,10 @@ broad_categories:
     )
 
 
-def test_toml_is_read_too(tmp_path: Path) -> None:
-    text = 'name = "t"\n[broad_categories.Findings]\nMass = ["mass", {term = "cyst", prompt = "a cyst"}]\n'
-    found = ConceptSet.from_file(str(written(tmp_path, text, "set.toml")))
-    assert [concept.prompt for concept in found.concepts] == ["mass", "a cyst"]
+def test_a_toml_file_is_refused_with_what_to_write_instead(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="TOML is not read") as caught:
+        ConceptSet.from_file(written(tmp_path, 'name = "t"', "set.toml"))
+    assert "write YAML" in caught.value.hint
 
 
 def test_a_set_and_its_concepts_are_frozen() -> None:

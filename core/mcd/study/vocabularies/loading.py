@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_concepts", "means_file", "names_file", "split_choices", "split_references"]
 
-_FILES = (".yaml", ".yml", ".toml", ".txt")
+_FILES = (".yaml", ".yml", ".toml", ".txt")  # a .toml file is a file: its reader says what to write instead
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
 
@@ -30,7 +30,7 @@ def load_concepts(host: PluginHost, reference: str, options: Mapping[str, object
     host
         The plugins.
     reference
-        A path to a ``.yaml``, ``.yml``, ``.toml`` or ``.txt`` file; or the name of a concept set, ``name`` or
+        A path to a ``.yaml``, ``.yml`` or ``.txt`` file; or the name of a concept set, ``name`` or
         ``plugin/name``. ``NAME:VALUE`` sets the primary option of a set that is made by code. Several, with commas
         between, are joined.
     options

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcd.documents import read_text
+from mcd.documents import SUFFIXES, read_text
 from mcd.errors import ConfigError, DataError, MissingDependencyError
 
 __all__ = ["KINDS", "Found", "read_terms"]
@@ -74,7 +74,7 @@ def read_terms(path: Path) -> list[Found]:
     }
     reader = readers.get(path.suffix.lower())
     if reader is None and path.exists():
-        hint = "mcd reads it as it is" if path.suffix.lower() in (".yaml", ".yml", ".toml") else ""
+        hint = "mcd reads it as it is" if path.suffix.lower() in SUFFIXES else ""
         raise ConfigError(
             f"{path}: not a kind of vocabulary that is imported", hint or f"use one of: {', '.join(KINDS)}"
         )

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from mcd.api.concepts import Concept
-from mcd.api.scorer import TopKScorer, ordered_top_k
+from mcd.api.ranking import ordered_top_k
+from mcd.api.scorer import TopKScorer
 from mcd.comparison.resampling import SHARE, critical_z
 from mcd.runs.dissection import load
 from mcd.runs.revived import StoredScores

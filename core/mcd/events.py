@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 __all__ = [
+    "Clock",
     "Event",
     "LayerScored",
     "RunFailed",
@@ -85,3 +89,24 @@ class RunFailed(Event):
     """The run ended early; what was stored so far stays. ``reason`` is one line."""
 
     reason: str
+
+
+class Clock:
+    """Times stages, and tells observers about them."""
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self.emit, self.seconds, self.warnings = emit, dict[str, float](), list[str]()
+
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """Open a stage of ``total`` units; yields what is to be called with the number of units done."""
+        self.emit(StageStarted(name, total, unit))
+        start = time.perf_counter()
+        yield lambda count: self.emit(StageAdvanced(name, count))
+        self.seconds[name] = time.perf_counter() - start
+        self.emit(StageFinished(name, self.seconds[name]))
+
+    def warn(self, message: str) -> None:
+        """Say and keep something that a reader of the results should know."""
+        self.warnings.append(message)
+        self.emit(Warned(message))

@@ -13,7 +13,7 @@ from mcd.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["Options", "Settings", "causes", "describe_options", "parse_pairs", "validate_options"]
+__all__ = ["Options", "Record", "Settings", "causes", "describe_options", "parse_pairs", "validate_options"]
 
 
 class Settings(pydantic.BaseModel):
@@ -145,3 +145,9 @@ def describe_options(cls: type[pydantic.BaseModel]) -> list[tuple[str, str, str,
         default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
         rows.append((name, kind, default, field.description or ""))
     return rows
+
+
+class Record(pydantic.BaseModel):
+    """Base of what a run folder keeps as JSON: unknown fields are refused."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", populate_by_name=True)

@@ -17,11 +17,12 @@ from mcd.lazy import lazily
 if TYPE_CHECKING:
     from mcd.api.base import digest
     from mcd.api.dataset import examine_file
+    from mcd.api.listing import files_below, samples_of
     from mcd.api.model import prefix_tokens
-    from mcd.api.scorer import ordered_top_k
+    from mcd.api.ranking import ordered_top_k
     from mcd.cli.tables import print_table, say
     from mcd.extraction.breast import Breast, find_breast
-    from mcd.files import files_below, samples_of, write_atomically
+    from mcd.files import write_atomically
     from mcd.host.importing import import_function
     from mcd.networks.checkpoints import (
         check_finite,
@@ -42,7 +43,7 @@ _HOME = {
     "check_finite": "mcd.networks.checkpoints",
     "digest": "mcd.api.base",
     "examine_file": "mcd.api.dataset",
-    "files_below": "mcd.files",
+    "files_below": "mcd.api.listing",
     "find_breast": "mcd.extraction.breast",
     "find_state_dict": "mcd.networks.checkpoints",
     "fit_state_dict": "mcd.networks.checkpoints",
@@ -52,12 +53,12 @@ _HOME = {
     "import_function": "mcd.host.importing",
     "load_weights": "mcd.networks.checkpoints",
     "offline": "mcd.networks.hub",
-    "ordered_top_k": "mcd.api.scorer",
+    "ordered_top_k": "mcd.api.ranking",
     "prefix_tokens": "mcd.api.model",
     "print_table": "mcd.cli.tables",
     "read_checkpoint": "mcd.networks.checkpoints",
     "read_state_dict": "mcd.networks.checkpoints",
-    "samples_of": "mcd.files",
+    "samples_of": "mcd.api.listing",
     "say": "mcd.cli.tables",
     "validate_options": "mcd.options",
     "write_atomically": "mcd.files",

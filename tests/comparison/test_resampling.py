@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mcd.api.concepts import Concept
-from mcd.api.scorer import ordered_top_k
+from mcd.api.ranking import ordered_top_k
 from mcd.comparison.outcomes import NOTHING
 from mcd.comparison.resampling import SHARE, Ordered, Resampler, Resamples, critical_z, interval
 from mcd.scoring.labelling import Labeller, Scored

@@ -13,8 +13,8 @@ from tests.conftest import Outcome
 
 import mcd
 from mcd.host import PluginHost
+from mcd.runs.prepared import prepare
 from mcd.runs.run import run
-from mcd.study.preparer import prepare
 from mcd.study.study import Study
 from mcd_plugins.phantom.dataset import PhantomDataset
 from mcd_plugins.phantom.loader import PhantomMammo

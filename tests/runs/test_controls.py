@@ -12,7 +12,8 @@ from torch import nn
 
 import mcd
 from mcd.errors import ConfigError, UsageError
-from mcd.runs.controls import COLUMNS, with_random_weights
+from mcd.networks.controls import with_random_weights
+from mcd.runs.controls import COLUMNS
 
 
 def test_random_weights_keep_every_value_and_leave_the_original_alone() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mcd.api.concepts import ConceptSet
-from mcd.api.scorer import ordered_top_k
+from mcd.api.ranking import ordered_top_k
 from mcd.errors import DataError, PluginLoadError
 from mcd.host.importing import import_function
 from mcd.scoring.scores import best, score_layer

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import mcd
-from mcd.clock import Clock
 from mcd.errors import StoreError
+from mcd.events import Clock
 from mcd.extraction.probe import look_at
 from mcd.study.privacy import public_id, recorded, salt
 from mcd.study.selection import Selection

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 from mcd.api.base import Configured
 from mcd.api.image import Image
-from mcd.errors import ImageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Box", "CompositeDataset", "Dataset", "Sample", "Unreadable", "examine_file", "read_checked"]
+__all__ = ["Box", "CompositeDataset", "Dataset", "Sample", "Unreadable", "examine_file"]
 
 
 @dataclass(frozen=True)
@@ -192,19 +191,12 @@ class Dataset(Configured, abc.ABC):
         """
         return self.read(sample)
 
-    def mask(self, sample: Sample, image: Image) -> NDArray[np.bool_]:
-        """Return where the breast is in a decoded image, ``(H, W)``; called only where `has_masks` is set.
+    def mask(self, sample: Sample, image: Image) -> NDArray[np.bool_] | None:
+        """Return where the breast is in a decoded image, ``(H, W)`` bool; called only where `has_masks` is set.
 
-        By default it is found in the pixels (`mcd.extraction.breast.find_breast`).
-
-        Raises
-        ------
-        mcd.errors.ImageError
-            When no breast is found.
+        None, the default, means that the data set brings no mask: the engine then finds the breast in the pixels.
         """
-        from mcd.extraction.breast import find_breast
-
-        return find_breast(image.pixels, image.maximum).mask
+        return None
 
 
 class CompositeDataset(Dataset):
@@ -227,23 +219,3 @@ def examine_file(sample: Sample) -> Sample | Unreadable:
     except OSError as error:
         return Unreadable(sample.source, error.strerror or "it cannot be read")
     return replace(sample, digest=found) if size else Unreadable(sample.source, "the file is empty")
-
-
-def read_checked(dataset: Dataset, sample: Sample, values: str, *, masked: bool = False) -> Image:
-    """Decode one image, with ``"displayed"`` or ``"stored"`` values, and make sure that a model can use it.
-
-    With ``masked``, it carries its breast mask.
-
-    Raises
-    ------
-    mcd.errors.ImageError
-        When it cannot be decoded, is blank or otherwise of no use.
-    """
-    image = dataset.read_stored(sample) if values == "stored" else dataset.read(sample)
-    image.check()
-    if not masked:
-        return image
-    mask = dataset.mask(sample, image)
-    if mask.shape != image.pixels.shape[:2]:
-        raise ImageError(f"its breast mask is {mask.shape}, the image {image.pixels.shape[:2]}")
-    return replace(image, mask=mask)

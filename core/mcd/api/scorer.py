@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from mcd.api.base import Configured
 from mcd.api.probe import Probe
+from mcd.api.ranking import ordered_top_k, random_rankings, rows_in
 from mcd.errors import DataError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Explanation", "Scorer", "TopKScorer", "ordered_top_k", "random_rankings", "rows_in"]
+__all__ = ["Explanation", "Scorer", "TopKScorer"]
 
 
 @dataclass(frozen=True)
@@ -217,46 +218,3 @@ class TopKScorer(Scorer):
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Rank the images by activation, then score the ranking."""
         return self.score_ranked(ordered_top_k(activations, self.top_k), similarity)
-
-
-def random_rankings(images: int, k: int, draws: int = 1000) -> torch.Tensor:
-    """Return random ordered k-subsets of the row numbers, ``(k, draws)`` int64: always the same ones."""
-    import numpy as np
-    import torch
-
-    from mcd.subsets import random_subsets
-
-    return torch.from_numpy(random_subsets(np.random.default_rng(0), draws, k, images)).T
-
-
-def rows_in(ranked: torch.Tensor, images: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return which of ``images`` rows occur in rankings, ascending, and the rankings as places among these.
-
-    What ``torch.unique`` says of numbers below ``images``, without sorting them.
-    """
-    import torch
-
-    seen = torch.zeros(images, dtype=torch.bool, device=ranked.device)
-    seen[ranked.reshape(-1)] = True
-    place = seen.cumsum(0) - 1
-    return seen.nonzero().flatten(), place[ranked]
-
-
-def ordered_top_k(activations: torch.Tensor, k: int) -> torch.Tensor:
-    """Return the row numbers ``(k, neurons)`` of the k largest values a column, largest first.
-
-    Ties go to the smaller row number on every device. ``torch.topk`` leaves their order open, so the columns where
-    it matters are looked at again.
-    """
-    images = len(activations)
-    columns = activations.T.contiguous()  # a neuron's values side by side: the search then runs through the cache
-    more = min(k + 1, images)
-    values, rows = columns.topk(more, dim=1)
-    ranked = rows[:, :k].T.contiguous()
-    tied = (values[:, 1:] == values[:, :-1]).any(dim=1).nonzero().flatten()
-    for column in tied.tolist():
-        # All above the k-th value belong; of those equal to it, the first ones.
-        candidates = (columns[column] >= values[column, min(k, images) - 1]).nonzero().flatten()
-        order = columns[column, candidates].sort(descending=True, stable=True).indices[:k]
-        ranked[:, column] = candidates[order]
-    return ranked

@@ -61,7 +61,7 @@ def check(
     Exit code 4 when a run would refuse some of them.
     """
     from mcd.api.dataset import Sample, Unreadable
-    from mcd.clock import Clock
+    from mcd.events import Clock
     from mcd.extraction.embedding import check_output
     from mcd.extraction.inspection import inspect
     from mcd.options import parse_pairs

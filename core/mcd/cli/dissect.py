@@ -87,10 +87,16 @@ def _execute(
     if dry_run:
         import yaml
 
+        from mcd.runs.plan import names_before_loading, plan_of
+
+        folder = output or _default_output(study.models[0].plugin)
+        names = names_before_loading(study.models), names_before_loading(study.dissectors)
+        for line in ["What this study does:", *plan_of(study, folder, *names).lines()]:
+            click.echo(f"# {line}")
         click.echo(yaml.safe_dump(study.settings(), sort_keys=False, allow_unicode=True), nl=False)
         return
+    from mcd.runs.prepared import prepare
     from mcd.runs.run import run
-    from mcd.study.preparer import prepare
 
     prepared = prepare(state.host, study, output or _default_output(study.models[0].plugin))
     for dissection in run(prepared):

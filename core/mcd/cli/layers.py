@@ -83,8 +83,9 @@ def layers(
 
 
 def _first_image(host: PluginHost, dataset: str, target: Target, pooling: Pooling) -> Image:
-    from mcd.api.dataset import Sample, read_checked
+    from mcd.api.dataset import Sample
     from mcd.errors import DataError, UsageError
+    from mcd.extraction.reading import read_checked
     from mcd.study.preparer import Preparer
     from mcd.study.study import Choice
 

@@ -65,9 +65,8 @@ def preprocess(
 
     The same command again goes on where it was interrupted, and makes anew only what has changed.
     """
-    from mcd.clock import Clock
     from mcd.errors import UsageError
-    from mcd.events import RunFailed, RunFinished, RunStarted
+    from mcd.events import Clock, RunFailed, RunFinished, RunStarted
     from mcd.extraction.pictures import places, write_pictures
     from mcd.extraction.probe import look_at
     from mcd.options import parse_pairs

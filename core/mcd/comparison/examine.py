@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k
+from mcd.api.ranking import ordered_top_k
+from mcd.api.scorer import Scorer, TopKScorer
 from mcd.comparison.outcomes import Codes, Outcome
 from mcd.comparison.resampling import Replicated, Resampler, Resamples, critical_z
 from mcd.errors import DataError

@@ -9,7 +9,8 @@ import pandas as pd
 
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.comparison.outcomes import significance
-from mcd.runs.dissection import PROBE_MAP, Dissection
+from mcd.extraction.probe_map import PROBE_MAP
+from mcd.runs.dissection import Dissection
 
 __all__ = ["FEW_IMAGES", "Heading", "has_probe_map", "heading_of", "names_of", "notes_of"]
 

@@ -17,19 +17,18 @@ from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample
 from mcd.api.dissector import Dissector
 from mcd.api.image import Preprocessing
-from mcd.clock import Clock
 from mcd.errors import DataError, UsageError
-from mcd.events import Event, RunFailed, RunFinished, RunStarted
+from mcd.events import Clock, Event, RunFailed, RunFinished, RunStarted
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.probe import ProbeSet, look_at
+from mcd.extraction.probe_map import write_probe_map
 from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
-from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep
-from mcd.extraction.texts import encode, warn_of_long
+from mcd.extraction.sweep import IMAGES, STAGE_VERSION, DissectorJob, Sweep
+from mcd.extraction.texts import warn_of_long
 from mcd.files import write_atomically
 from mcd.networks.running import Precision, fingerprint, pick_device
-from mcd.runs.dissection import write_probe_map
-from mcd.runs.run import STAGE_VERSION
+from mcd.networks.texts import encode
 from mcd.study.selection import Selection
 from mcd.version import __version__
 

@@ -19,9 +19,9 @@ from safetensors.torch import save
 
 from mcd.api.base import digest
 from mcd.api.model import Target
-from mcd.api.scorer import ordered_top_k
-from mcd.clock import Clock
+from mcd.api.ranking import ordered_top_k
 from mcd.errors import DataError, ImageError, StoreError
+from mcd.events import Clock
 from mcd.extraction.decoding import Batch, batches, default_workers
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader

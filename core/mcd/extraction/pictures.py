@@ -12,11 +12,12 @@ import PIL.Image
 from PIL.PngImagePlugin import PngInfo
 
 from mcd.api.base import digest
-from mcd.api.dataset import Dataset, Sample, read_checked
+from mcd.api.dataset import Dataset, Sample
 from mcd.api.image import Image, Preprocessing
 from mcd.errors import ImageError, MCDError, UsageError
 from mcd.extraction.parallel import in_processes
 from mcd.extraction.probe import ProbeSet
+from mcd.extraction.reading import read_checked
 from mcd.files import write_atomically
 
 __all__ = ["Outcome", "places", "write_pictures"]

@@ -9,8 +9,8 @@ from functools import cached_property
 
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
-from mcd.clock import Clock
 from mcd.errors import DataError
+from mcd.events import Clock
 from mcd.study.privacy import public_id, salt
 from mcd.study.selection import Selection
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mcd.api.base import digest
-from mcd.api.dataset import Dataset, Sample, read_checked
+from mcd.api.dataset import Dataset, Sample
 from mcd.api.image import Image, Preprocessing
+from mcd.errors import ImageError
+from mcd.extraction.breast import find_breast
 from mcd.extraction.cache import ImageCache
 from mcd.version import __version__
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "read_checked"]
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,25 @@ class Reader:
         made = self.recipe.picture(image)
         made.check()
         return made if masked else replace(made, mask=None)
+
+
+def read_checked(dataset: Dataset, sample: Sample, values: str, *, masked: bool = False) -> Image:
+    """Decode one image, with ``"displayed"`` or ``"stored"`` values, and make sure that a model can use it.
+
+    With ``masked``, it carries its breast mask.
+
+    Raises
+    ------
+    mcd.errors.ImageError
+        When it cannot be decoded, is blank or otherwise of no use.
+    """
+    image = dataset.read_stored(sample) if values == "stored" else dataset.read(sample)
+    image.check()
+    if not masked:
+        return image
+    mask = dataset.mask(sample, image)
+    if mask is None:
+        mask = find_breast(image.pixels, image.maximum).mask
+    if mask.shape != image.pixels.shape[:2]:
+        raise ImageError(f"its breast mask is {mask.shape}, the image {image.pixels.shape[:2]}")
+    return replace(image, mask=mask)

@@ -24,7 +24,7 @@ from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
 from mcd.networks.running import Precision, at_work, autocast
 
-__all__ = ["DissectorJob", "Sweep", "TargetJob", "shard_rows"]
+__all__ = ["STAGE_VERSION", "DissectorJob", "Sweep", "TargetJob", "shard_rows"]
 
 IMAGES = "images"
 """Name of the tensor in the embedding shards."""
@@ -49,7 +49,7 @@ class DissectorJob:
     """One dissector of a sweep, and where its embeddings go: the same into each place."""
 
     dissector: Dissector
-    stores: Sequence[Shards]
+    stores: list[Shards]
 
 
 @dataclass
@@ -62,7 +62,7 @@ class TargetJob:
     target: Target
     layers: Sequence[Layer]
     pooling: Pooling
-    stores: Sequence[Shards]
+    stores: list[Shards]
     tower_of: Dissector | None = None
     recorder: Recorder = field(init=False)
 
@@ -254,3 +254,7 @@ def _take(loader: Iterator[Batch], count: int) -> Iterator[Batch]:
 def _to_device(tensor: torch.Tensor, recipe: Preprocessing, device: torch.device) -> torch.Tensor:
     batch = recipe.finalize(tensor.to(device, non_blocking=True))
     return batch.contiguous(memory_format=torch.channels_last)
+
+
+STAGE_VERSION = "sweep/1"
+"""Raised when the sweep's numbers change, so that shards of older versions are not read."""

@@ -22,6 +22,7 @@ from mcd.errors import ConfigError
 from mcd.host import PluginHost
 from mcd.networks.pooling import Pooling
 from mcd.runs.dissection import Dissection
+from mcd.runs.plan import plan_of
 from mcd.runs.prepared import Prepared, PreparedTarget
 from mcd.runs.run import run
 from mcd.study.preparer import DatasetLike, Preparer, ScorerLike
@@ -169,7 +170,8 @@ def dissect(
     prepared = Prepared(
         host,
         study,
-        [PreparedTarget(target, patterns, Pooling.parse(pooling), [folder])],
+        plan_of(study, folder, [target.name], [made_dissector.name]),
+        [PreparedTarget(target, patterns, Pooling.parse(pooling))],
         [made_dissector],
         made_dataset,
         concept_set,

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcd.errors import StoreError, UsageError
+from mcd.extraction.probe_map import PRIVATE
 from mcd.files import check_folder
-from mcd.runs.dissection import PRIVATE, read_study, write_study
+from mcd.runs.dissection import read_study, write_study
 from mcd.runs.manifest import FILE, Manifest
 from mcd.study.study import Study
 

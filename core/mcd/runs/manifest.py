@@ -13,18 +13,16 @@ import pydantic
 from mcd.errors import StoreError
 from mcd.files import write_atomically
 from mcd.networks.layers import Layout
+from mcd.options import Record
+from mcd.scoring.results import LayerSummary
 from mcd.version import versions
 
-__all__ = ["LayerRecord", "LayerSummary", "Manifest", "StoreRecord", "machine"]
+__all__ = ["LayerRecord", "Manifest", "StoreRecord", "machine"]
 
 FILE = "manifest.json"
 
 
-class _Record(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", populate_by_name=True)
-
-
-class LayerRecord(_Record):
+class LayerRecord(Record):
     """A dissected layer."""
 
     name: str
@@ -33,26 +31,7 @@ class LayerRecord(_Record):
     neurons: int
 
 
-class LayerSummary(_Record):
-    """What is said of a layer: how many of its neurons have a label, and how many stand above chance.
-
-    ``responding`` estimates the share of neurons that respond to some concept, found or not; no p is below
-    ``1 / (draws + 1)``; ``exchangeable`` is what the null exchanged: patients or images. ``published_rule`` counts the
-    neurons that the published rule keeps: a first score no worse than the layer's mean. It is no test of significance.
-    """
-
-    layer: str
-    neurons: int
-    labelled: int
-    published_rule: int | None = None
-    above_chance: int | None = None
-    responding: float | None = None
-    draws: int | None = None
-    settled: bool | None = None
-    exchangeable: str | None = None
-
-
-class StoreRecord(_Record):
+class StoreRecord(Record):
     """Where the shards of a run are: relative folder, keys, how many shards. ``maps`` is empty where none are kept."""
 
     folder: str = "."
@@ -63,7 +42,7 @@ class StoreRecord(_Record):
     maps: str = ""
 
 
-class Manifest(_Record):
+class Manifest(Record):
     """The record of one dissection, ``manifest.json`` of a run folder."""
 
     schema_: Literal["mcd.manifest/1"] = pydantic.Field(default="mcd.manifest/1", alias="schema")

@@ -14,7 +14,7 @@ from mcd.api.probe import Probe
 from mcd.api.scorer import Scorer
 from mcd.errors import UsageError
 from mcd.extraction.texts import TextEncoder
-from mcd.runs.dissection import Dissection
+from mcd.runs.recorded import Recorded
 from mcd.scoring.similarity import Cosines, Pooled, Similarity
 from mcd.study.wording import Wording
 
@@ -39,7 +39,7 @@ class Material:
     probe: Probe
 
 
-def gather(dissection: Dissection, concepts: ConceptSet, wording: Wording, encoder: TextEncoder) -> Material:
+def gather(recorded: Recorded, concepts: ConceptSet, wording: Wording, encoder: TextEncoder) -> Material:
     """Return what a run is scored with.
 
     Raises
@@ -50,9 +50,9 @@ def gather(dissection: Dissection, concepts: ConceptSet, wording: Wording, encod
     found = encoder.concepts(concepts.concepts, wording)
     terms = [concept.term for concept in concepts.concepts]
     names = Cosines(
-        dissection.image_embeddings(),
+        recorded.image_embeddings(),
         found.names,
-        dissection.image_ids,
+        recorded.image_ids,
         [terms[owner] for owner in found.owner],
         found.reference,
     )
@@ -64,7 +64,7 @@ def gather(dissection: Dissection, concepts: ConceptSet, wording: Wording, encod
         concepts.concepts,
         names.unit_images,
         functional.normalize(found.names[first], dim=1),
-        lambda: facts_of(dissection),
+        lambda: facts_of(recorded),
         encoder.texts,
     )
     return Material(similarity, probe)
@@ -93,10 +93,10 @@ def bound(scorer: Scorer, material: Material, wording: Wording) -> Scorer:
     return scorer.on(material.probe)
 
 
-def facts_of(dissection: Dissection) -> pd.DataFrame:
+def facts_of(recorded: Recorded) -> pd.DataFrame:
     """Return what is known about each image, a row each; see `mcd.api.probe.Probe`."""
     rows = []
-    for entry in dissection.probe_map:
+    for entry in recorded.probe_map:
         if entry["left_out"]:
             continue
         labels = json.loads(entry["labels"]) if entry["labels"] else {}

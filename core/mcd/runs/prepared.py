@@ -1,9 +1,9 @@
-"""What a run needs, created and validated: targets, dissectors, images, concepts, scorer, and where results go."""
+"""What a run needs, created and validated: targets, dissectors, images, concepts, scorer, and the plan."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,37 +14,40 @@ from mcd.api.image import Preprocessing
 from mcd.api.model import Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
+from mcd.files import check_folder
 from mcd.networks.pooling import Pooling
-from mcd.runs.controls import RandomDissector, with_random_weights
+from mcd.runs.plan import Plan, PlannedRun, plan_of
+from mcd.study.preparer import Preparer
 from mcd.study.study import Study
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["Prepared", "PreparedTarget", "with_controls"]
+__all__ = ["Prepared", "PreparedTarget", "prepare"]
 
 
 @dataclass(frozen=True)
 class PreparedTarget:
-    """A target with what to record of it, and the folders of its runs: one for each dissector, None without it."""
+    """A target with what to record of it: patterns of layers, and their pooling."""
 
     target: Target
     layers: Sequence[str]
     pooling: Pooling
-    folders: Sequence[Path | None]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Prepared:
     """Everything a run needs, created and validated.
 
-    ``host`` are the plugins that it was created with; they are told what happens. ``study`` is what manifests record:
+    ``host`` are the plugins that it was created with, and the observers of the run. ``targets`` and ``dissectors`` are
+    those of the study, in its order; ``plan`` says which of them meet, and where. ``study`` is what manifests record:
     each its own target's and dissector's part of it (`Study.only`), and of ``paths``, the texts in it that are paths,
-    only what tells nobody's name.
+    only what identifies nobody.
     """
 
     host: PluginHost
     study: Study
+    plan: Plan
     targets: Sequence[PreparedTarget]
     dissectors: Sequence[Dissector]
     dataset: Dataset
@@ -55,27 +58,48 @@ class Prepared:
     recipe: Preprocessing | None = None
     paths: frozenset[str] = frozenset()
 
-    def study_of(self, model: int, dissector: int) -> Study:
-        """Return the part of the study that one target with one dissector is; controls are that of their originals."""
-        return self.study.only(model % len(self.study.models), dissector % len(self.study.dissectors))
+    def study_of(self, run: PlannedRun) -> Study:
+        """Return the part of the study that one run is; a control has that of the run it belongs to."""
+        return self.study.only(run.model, run.dissector)
 
 
-def with_controls(prepared: Prepared) -> Prepared:
-    """Return the study with its controls: after each target one of random weights, after the dissectors random ones."""
-    seed = prepared.study.calibration.null_seed
-    count = len(prepared.dissectors)
-    dissectors = [RandomDissector(one.name, one.preprocessing, seed) for one in prepared.dissectors]
+def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
+    """Create every component of a study, and the plan of its runs.
 
-    def below(folders: Sequence[Path | None], name: str) -> list[Path | None]:
-        return [None if folder is None else folder / "controls" / name for folder in folders]
-
-    real = [replace(one, folders=[*one.folders, *below(one.folders, "random-dissector")]) for one in prepared.targets]
-    random = [
-        replace(
-            one,
-            target=with_random_weights(one.target, seed),
-            folders=[*below(one.folders, "random-weights"), *[None] * count],
-        )
-        for one in prepared.targets
-    ]
-    return replace(prepared, targets=[*real, *random], dissectors=[*prepared.dissectors, *dissectors])
+    Raises
+    ------
+    mcd.errors.MCDError
+        When a component cannot be created, or ``output`` cannot be a folder.
+    """
+    check_folder(output)
+    preparer = Preparer(host)
+    scorer, scorer_choice = preparer.scorer(study.scorer)
+    concepts, concept_choices = preparer.concepts(study.concepts)
+    dataset, dataset_choice = preparer.dataset(study.dataset)
+    dissectors = [preparer.dissector(dissector) for dissector in study.dissectors]
+    targets = [preparer.target(model) for model in study.models]
+    recipe, recipe_choice = preparer.recipe(study.recipe)
+    resolved = study.model_copy(
+        update={
+            "scorer": scorer_choice,
+            "dataset": dataset_choice,
+            "recipe": recipe_choice,
+            "concepts": concept_choices,
+            "dissectors": tuple(choice for _, choice in dissectors),
+            "models": tuple(choice for _, choice in targets),
+        }
+    )
+    return Prepared(
+        host=host,
+        study=resolved,
+        plan=plan_of(resolved, output, [one.name for one, _ in targets], [one.name for one, _ in dissectors]),
+        targets=[PreparedTarget(target, one.layers, Pooling.parse(one.pooling)) for target, one in targets],
+        dissectors=[dissector for dissector, _ in dissectors],
+        dataset=dataset,
+        concepts=concepts,
+        scorer=scorer,
+        reporters=preparer.reporters(study.reporters),
+        plugins=preparer.plugins,
+        recipe=recipe,
+        paths=frozenset(preparer.paths),
+    )

@@ -12,19 +12,19 @@ from mcd.api.base import digest
 from mcd.api.concepts import ConceptSet
 from mcd.api.dissector import Dissector
 from mcd.api.scorer import Scorer
-from mcd.clock import Clock
 from mcd.errors import DataError, StoreError, UsageError
-from mcd.events import RunFinished, RunStarted
+from mcd.events import Clock, RunFinished, RunStarted
 from mcd.extraction.texts import TextEncoder
 from mcd.files import check_folder
+from mcd.networks.controls import RANDOM_DISSECTOR
 from mcd.networks.running import fingerprint, pick_device
-from mcd.runs.controls import RANDOM_DISSECTOR
 from mcd.runs.dissection import Dissection, read_study, write_study
 from mcd.runs.manifest import Manifest
 from mcd.runs.material import bound, gather
+from mcd.runs.revived import found_again
 from mcd.scoring.labelling import Labeller
 from mcd.study.calibration import Calibration
-from mcd.study.preparer import Preparer, found_again
+from mcd.study.preparer import Preparer
 from mcd.study.privacy import recorded
 from mcd.study.study import Choice, DissectorChoice, Study
 from mcd.study.wording import Wording
@@ -103,7 +103,7 @@ def rescore(
         dissection.patients,
         labels_per_neuron,
     )
-    results = labeller.label(dissection, clock)
+    results = labeller.label(dissection.manifest.target, dissection.sources(), clock)
     manifest = _manifest(dissection, folder, store)
     settings = study.model_copy(
         update={

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from mcd.api.concepts import ConceptSet
 from mcd.api.dissector import Dissector
 from mcd.api.scorer import Scorer
-from mcd.errors import DataError, StoreError, UsageError
+from mcd.components import Kind
+from mcd.errors import DataError, StoreError, UnknownNameError, UsageError
 from mcd.extraction.texts import TextEncoder
 from mcd.runs.dissection import Dissection, read_study
 from mcd.runs.material import Material, bound, gather
 from mcd.scoring.scores import score_layer
-from mcd.study.preparer import found_again
+from mcd.study.preparer import Preparer
 from mcd.study.study import Study
 
-__all__ = ["StoredScores"]
+__all__ = ["StoredScores", "found_again"]
 
 
 class StoredScores:
@@ -65,3 +67,26 @@ class StoredScores:
         for layer in self.dissection.layers:
             found = score_layer(scorer, self.dissection.activations(layer), material.similarity).scores
             yield layer, found if scorer.higher_is_better else -found
+
+
+@contextmanager
+def found_again(run: Dissection, preparer: Preparer | None = None) -> Iterator[Preparer]:
+    """Give what makes the parts of a stored run again, by the names in its study.
+
+    ``preparer`` is one that is used for other parts as well.
+
+    Raises
+    ------
+    UnknownNameError
+        When a part is not found; the hint says which plugin the run took it from, as far as its manifest tells.
+    """
+    try:
+        yield preparer or Preparer(run.host)
+    except UnknownNameError as error:
+        offered = {f"{kind.label} {offer.component.name}" for kind in Kind for offer in run.host.offers(kind)}
+        gone = {origin or "a plugin file" for part, origin in run.manifest.plugins.items() if part not in offered}
+        if not gone:
+            raise
+        hint = f"the run took it from {' or '.join(sorted(gone))}: install it, or give --plugin-file FILE.py"
+        rest = error.hint.splitlines()[1:]  # what names are near is left out: the study has the right one
+        raise UnknownNameError(error.message, "\n".join([hint, *rest])) from None

@@ -15,13 +15,14 @@ import pydantic
 from numpy.typing import NDArray
 
 from mcd.api.base import digest
-from mcd.api.dataset import Dataset, Sample, read_checked
+from mcd.api.dataset import Dataset, Sample
 from mcd.api.image import Image, Preprocessing
 from mcd.errors import DataError, ImageError
 from mcd.extraction.maps import MapStore
 from mcd.extraction.parallel import in_processes
+from mcd.extraction.reading import read_checked
 from mcd.runs.dissection import Dissection, read_study
-from mcd.study.preparer import found_again
+from mcd.runs.revived import found_again
 from mcd.study.study import Study
 
 __all__ = ["Sight", "data_set_of", "same_samples", "sight_of", "thumbnails"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,17 +11,14 @@ import torch
 
 from mcd.api.concepts import Concept
 from mcd.api.scorer import Explanation, Scorer, TopKScorer
-from mcd.clock import Clock
-from mcd.events import LayerScored
-from mcd.runs.dissection import Dissection
-from mcd.runs.manifest import LayerSummary
+from mcd.events import Clock, LayerScored
 from mcd.scoring.calibration.exchange import Exchange, Rows
 from mcd.scoring.calibration.fdr import QValues
 from mcd.scoring.calibration.judging import Judged, judge
 from mcd.scoring.calibration.null import Chance, PermutedColumns
 from mcd.scoring.calibration.thresholds import local_threshold, reaches
 from mcd.scoring.nulls import PermutationNull, TopKNull
-from mcd.scoring.results import Results
+from mcd.scoring.results import LayerSummary, Results
 from mcd.scoring.scores import LayerScores, Live, all_scores, best, evidence, live_neurons, spread
 from mcd.scoring.similarity import Similarity
 from mcd.scoring.tables import (
@@ -106,27 +102,23 @@ class Labeller:
         self.unit = auto if calibration.exchangeable == "auto" else calibration.exchangeable
         self.exchange = Exchange.of(patients, "patient" if self.unit == "patient" else "image")
 
-    def label(
-        self, dissection: Dissection, clock: Clock, activations: Callable[[str], torch.Tensor] | None = None
-    ) -> Results:
-        """Return what is said of all layers.
+    def label(self, target: str, sources: Mapping[str, Callable[[], torch.Tensor]], clock: Clock) -> Results:
+        """Return the tables of all layers.
 
         Parameters
         ----------
-        activations
-            Returns A of a layer, by default the run's own.
+        target
+            Its name, for the tables.
+        sources
+            For each layer what returns its activations A, ``(images, neurons)`` float32; only one is held at a time.
         """
-        made = _Tables(
-            dissection.manifest.target, self.concepts, self.unit, self.calibration, self.scorer.higher_is_better
-        )
-        with clock.stage("score", len(dissection.layers), "layers") as advanced:
-            read = activations or dissection.activations
-            sources = {layer: partial(read, layer) for layer in dissection.layers}
+        made = _Tables(target, self.concepts, self.unit, self.calibration, self.scorer.higher_is_better)
+        with clock.stage("score", len(sources), "layers") as advanced:
             for found in self.scored(sources):
                 if found.scores.reason:
                     clock.warn(f"layer {found.layer} has no labels: {found.scores.reason}")
                 summary = made.add(found)
-                clock.emit(LayerScored(dissection.manifest.target, found.layer, summary.neurons, summary.labelled))
+                clock.emit(LayerScored(target, found.layer, summary.neurons, summary.labelled))
                 advanced(1)
         return made.results()
 

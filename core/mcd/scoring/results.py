@@ -10,9 +10,9 @@ import pandas as pd
 
 from mcd.errors import StoreError
 from mcd.files import write_atomically
-from mcd.runs.manifest import LayerSummary
+from mcd.options import Record
 
-__all__ = ["Results", "read_table"]
+__all__ = ["LayerSummary", "Results", "read_table"]
 
 _OPTIONAL = ("neurons", "null", "explanations", "controls")
 
@@ -81,3 +81,22 @@ def read_table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read {path}: {error}") from None
+
+
+class LayerSummary(Record):
+    """What is said of a layer: how many of its neurons have a label, and how many stand above chance.
+
+    ``responding`` estimates the share of neurons that respond to some concept, found or not; no p is below
+    ``1 / (draws + 1)``; ``exchangeable`` is what the null exchanged: patients or images. ``published_rule`` counts the
+    neurons that the published rule keeps: a first score no worse than the layer's mean. It is no test of significance.
+    """
+
+    layer: str
+    neurons: int
+    labelled: int
+    published_rule: int | None = None
+    above_chance: int | None = None
+    responding: float | None = None
+    draws: int | None = None
+    settled: bool | None = None
+    exchangeable: str | None = None

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from mcd.api.scorer import Scorer, TopKScorer, ordered_top_k, random_rankings, rows_in
+from mcd.api.ranking import ordered_top_k, random_rankings, rows_in
+from mcd.api.scorer import Scorer, TopKScorer
 from mcd.errors import DataError, MCDError, PluginLoadError
 from mcd.scoring.similarity import FLOATS, Similarity
 

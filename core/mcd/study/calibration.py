@@ -7,9 +7,10 @@ from typing import Literal
 import pydantic
 
 from mcd.options import Settings
-from mcd.scoring.calibration.fdr import Correction
 
-__all__ = ["Calibration"]
+__all__ = ["Calibration", "Correction"]
+
+Correction = Literal["benjamini-hochberg", "benjamini-yekutieli", "storey"]
 
 
 class Calibration(Settings):

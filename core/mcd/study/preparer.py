@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -22,89 +19,22 @@ from mcd.api.model import ModelLoader, Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
-from mcd.errors import PluginLoadError, UnknownNameError, UsageError
-from mcd.files import check_folder
+from mcd.errors import PluginLoadError
 from mcd.host.importing import import_function
-from mcd.networks.pooling import Pooling
-from mcd.runs.prepared import Prepared, PreparedTarget
 from mcd.study.adapters import FunctionScorer, TorchImages
 from mcd.study.privacy import paths_in
 from mcd.study.resolve import created, names_function, resolve_options, resolve_recipe, resolved_choice
-from mcd.study.study import Choice, DissectorChoice, ModelChoice, Study
+from mcd.study.study import Choice, DissectorChoice, ModelChoice
 from mcd.study.vocabularies.loading import load_concepts, means_file, names_file, split_choices
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
-    from mcd.runs.dissection import Dissection
 
-__all__ = ["DatasetLike", "Preparer", "ScorerLike", "found_again", "prepare"]
+__all__ = ["DatasetLike", "Preparer", "ScorerLike"]
 
 ComponentT = TypeVar("ComponentT", bound=Configured)
 DatasetLike = Choice | Dataset | TorchDataset[object]
 ScorerLike = Choice | Scorer | Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
-    """Create every component of a study.
-
-    Several models, or dissectors, get a folder each inside ``output``, named after them.
-
-    Raises
-    ------
-    mcd.errors.MCDError
-        When a component cannot be created, or ``output`` cannot be a folder.
-    """
-    check_folder(output)
-    preparer = Preparer(host)
-    scorer, scorer_choice = preparer.scorer(study.scorer)
-    concepts, concept_choices = preparer.concepts(study.concepts)
-    dataset, dataset_choice = preparer.dataset(study.dataset)
-    dissectors = [preparer.dissector(dissector) for dissector in study.dissectors]
-    targets = [preparer.target(model) for model in study.models]
-    recipe, recipe_choice = preparer.recipe(study.recipe)
-    folders = _folders(output, [one.name for one, _ in targets], [one.name for one, _ in dissectors])
-    resolved = study.model_copy(
-        update={
-            "scorer": scorer_choice,
-            "dataset": dataset_choice,
-            "recipe": recipe_choice,
-            "concepts": concept_choices,
-            "dissectors": tuple(choice for _, choice in dissectors),
-            "models": tuple(choice for _, choice in targets),
-        }
-    )
-    return Prepared(
-        host=host,
-        study=resolved,
-        targets=[
-            PreparedTarget(target, choice.layers, Pooling.parse(choice.pooling), own)
-            for (target, choice), own in zip(targets, folders, strict=True)
-        ],
-        dissectors=[dissector for dissector, _ in dissectors],
-        dataset=dataset,
-        concepts=concepts,
-        scorer=scorer,
-        reporters=preparer.reporters(study.reporters),
-        plugins=preparer.plugins,
-        recipe=recipe,
-        paths=frozenset(preparer.paths),
-    )
-
-
-def _folders(output: Path, targets: Sequence[str], dissectors: Sequence[str]) -> list[list[Path]]:
-    """Return, for each target, the folder of its run with each dissector; what there is one of gets no level."""
-    above = [output / slug for slug in _slugs(targets, "models")] if len(targets) > 1 else [output]
-    return [
-        [one / slug for slug in _slugs(dissectors, "dissectors")] if len(dissectors) > 1 else [one] for one in above
-    ]
-
-
-def _slugs(names: Sequence[str], key: str) -> list[str]:
-    slugs = [re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or key for name in names]
-    repeated = {slug for slug in slugs if slugs.count(slug) > 1}
-    if repeated:
-        raise UsageError(f"two {key} are called '{sorted(repeated)[0]}'", "give each a name: in the study file")
-    return slugs
 
 
 class Preparer:
@@ -210,29 +140,6 @@ class Preparer:
             if not means_file(self.host, choice.plugin):
                 self._note(Kind.CONCEPTS, choice)
         return (found[0] if len(found) == 1 else join(found)), each
-
-
-@contextmanager
-def found_again(run: Dissection, preparer: Preparer | None = None) -> Iterator[Preparer]:
-    """Give what makes the parts of a stored run again, by the names in its study.
-
-    ``preparer`` is one that is used for other parts as well.
-
-    Raises
-    ------
-    UnknownNameError
-        When a part is not found; the hint says which plugin the run took it from, as far as its manifest tells.
-    """
-    try:
-        yield preparer or Preparer(run.host)
-    except UnknownNameError as error:
-        offered = {f"{kind.label} {offer.component.name}" for kind in Kind for offer in run.host.offers(kind)}
-        gone = {origin or "a plugin file" for part, origin in run.manifest.plugins.items() if part not in offered}
-        if not gone:
-            raise
-        hint = f"the run took it from {' or '.join(sorted(gone))}: install it, or give --plugin-file FILE.py"
-        rest = error.hint.splitlines()[1:]  # what names are near is left out: the study has the right one
-        raise UnknownNameError(error.message, "\n".join([hint, *rest])) from None
 
 
 def _object(value: object) -> Choice:

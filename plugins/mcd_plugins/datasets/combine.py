@@ -127,8 +127,8 @@ class Combined(mcd.CompositeDataset):
         _, dataset, own = self._own(sample)
         return dataset.read_stored(own)
 
-    def mask(self, sample: mcd.Sample, image: mcd.Image) -> NDArray[np.bool_]:
-        """Return where the breast is."""
+    def mask(self, sample: mcd.Sample, image: mcd.Image) -> NDArray[np.bool_] | None:
+        """Return where the breast is, as the part says."""
         _, dataset, own = self._own(sample)
         return dataset.mask(own, image)
 

@@ -69,8 +69,8 @@ def demo(ctx: click.Context, output: Path, patients: int) -> None:
 
 
 def _dissected(host: PluginHost, output: Path, patients: int) -> list[mcd.Dissection]:
+    from mcd.runs.prepared import prepare
     from mcd.runs.run import run
-    from mcd.study.preparer import prepare
     from mcd.study.study import Study
 
     study = Study.model_validate(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mcd.runs.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, SHUFFLED_NAMES, SHUFFLED_ROWS
+from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS
+from mcd.runs.controls import SHUFFLED_NAMES, SHUFFLED_ROWS
 
 __all__ = ["ControlRow", "Controls", "controls_of"]
 

@@ -7,7 +7,7 @@ import click
 import mcd
 from mcd.errors import MCDError
 from mcd.runs.dissection import read_study
-from mcd.study.preparer import found_again
+from mcd.runs.revived import found_again
 from mcd.study.study import Study
 
 __all__ = ["vocabulary_of"]

@@ -21,6 +21,7 @@ from tests.plugins.mammo_clip.conftest import classifier_state, saved_classifier
 import mcd
 from mcd.host import PluginHost
 from mcd.networks.pooling import Pooling
+from mcd.runs.plan import plan_of
 from mcd.runs.prepared import Prepared, PreparedTarget
 from mcd.runs.run import run
 from mcd.study.preparer import Preparer
@@ -79,7 +80,8 @@ def test_a_study_of_five_models_costs_five_forward_passes_an_image(b2: Path, b2_
     prepared = Prepared(
         host,
         study,
-        [PreparedTarget(one, patterns, Pooling("avg"), [tmp_path / f"run{at}"]) for at, one in enumerate(targets)],
+        plan_of(study, tmp_path, [f"run{at}" for at in range(len(targets))], [dissector.name]),
+        [PreparedTarget(one, patterns, Pooling("avg")) for one in targets],
         [dissector],
         preparer.dataset(study.dataset)[0],
         preparer.concepts(study.concepts)[0],

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mcd.subsets import random_subsets
+from mcd.api.ranking import random_subsets
 
 __all__ = ["CLUSTERING", "Exchange", "Unit"]
 

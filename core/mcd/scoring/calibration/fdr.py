@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Correction", "QValues", "null_share"]
+from mcd.study.calibration import Correction
 
-Correction = Literal["benjamini-hochberg", "benjamini-yekutieli", "storey"]
+__all__ = ["QValues", "null_share"]
+
 Values = NDArray[np.float64]
 
 

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from mcd.scoring.calibration.exchange import Exchange, Rows
-from mcd.scoring.calibration.fdr import Correction, QValues
+from mcd.scoring.calibration.fdr import QValues
+from mcd.study.calibration import Correction
 
 __all__ = ["Chance", "PermutedColumns", "Rankings", "settled"]
 

@@ -99,7 +99,7 @@ def embedded(concepts: Sequence[Concept], dissector: Dissector, device: torch.de
     """
     from torch.nn.functional import normalize
 
-    from mcd.extraction.texts import averaged, encode
+    from mcd.networks.texts import averaged, encode
 
     prompts = [prompt for concept in concepts for prompt in concept.prompts]
     texts = averaged(encode(dissector, prompts, device), [len(concept.prompts) for concept in concepts])

@@ -1,0 +1,155 @@
+"""From stored shards to a whole dissection: labels, controls, maps, and the manifest closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+import torch
+
+from mcd.errors import DataError, StoreError
+from mcd.events import Clock
+from mcd.extraction.maps import MapPass, MapStore
+from mcd.extraction.probe import ProbeSet
+from mcd.extraction.probe_map import PROBE_MAP, write_probe_map
+from mcd.extraction.reading import Reader
+from mcd.extraction.texts import TextEncoder
+from mcd.runs.controls import controlled
+from mcd.runs.dissection import Dissection
+from mcd.runs.material import bound, gather
+from mcd.runs.opening import OpenRun
+from mcd.runs.prepared import Prepared
+from mcd.runs.recorded import Recorded
+from mcd.scoring.labelling import Labeller
+from mcd.scoring.results import Results
+
+__all__ = ["Finisher", "several"]
+
+
+def several(images: int) -> None:
+    """Refuse a probe set of one image.
+
+    Raises
+    ------
+    DataError
+        Saying why.
+    """
+    if images == 1:
+        raise DataError("one image cannot tell neurons apart", "give a probe set of more images")
+
+
+@dataclass
+class Finisher:
+    """Makes dissections of runs whose shards are stored.
+
+    Parameters
+    ----------
+    prepared, reader, probe, device
+        Of the study.
+    clock
+        Of the study; what concerns a single run goes into a clock of its own.
+    shards
+        How many there are.
+    """
+
+    prepared: Prepared
+    reader: Reader
+    probe: ProbeSet
+    device: torch.device
+    clock: Clock
+    shards: int
+    _maps: dict[str, MapStore] = field(default_factory=dict, init=False)
+    _failed: dict[int, str] = field(default_factory=dict, init=False)
+
+    def all(self, runs: Sequence[OpenRun]) -> list[Dissection]:
+        """Return the dissections of the runs proper; their controls are finished first."""
+        of = {run.planned: run for run in runs}
+        found = []
+        for planned, controls in zip(self.prepared.plan.runs, self.prepared.plan.controls, strict=True):
+            labels: dict[str, pd.DataFrame] = {one.control: self._finish(of[one], {}).labels for one in controls}
+            found.append(self._finish(of[planned], labels))
+        return found
+
+    def _finish(self, run: OpenRun, controls: Mapping[str, pd.DataFrame]) -> Dissection:
+        manifest, probe = run.manifest, self.probe
+        rows, failed = run.activations.rows(self.shards)
+        if rows != run.embeddings.rows(self.shards)[0]:
+            raise StoreError(f"{run.folder}: activations and embeddings hold different images")
+        self._say_lost(dict(failed))
+        several(len(rows))
+        self.prepared.scorer.check(len(rows))
+        write_probe_map(run.folder / PROBE_MAP, probe, dict(failed))
+        manifest.store.shards = self.shards
+        manifest.images = len(rows)
+        if probe.unreadable or failed:
+            manifest.left_out = {"unreadable": len(probe.unreadable), "not decoded": len(failed)}
+        recorded = Recorded(run.folder, manifest.store, manifest.layers)
+        clock = Clock(self.clock.emit)  # a warning about one run is not in the manifests of the others
+        results = self._label(run, recorded, controls, clock)
+        manifest.summary = list(results.summary)
+        manifest.store.maps = self._keep_maps(run, recorded, rows, clock)
+        run.activations.forget_others()
+        run.embeddings.forget_others()
+        manifest.status, manifest.seconds = "finished", self.clock.seconds | clock.seconds
+        manifest.warnings = list(dict.fromkeys([*self.clock.warnings, *clock.warnings]))
+        results.write(run.folder)
+        manifest.write(run.folder)
+        return Dissection(run.folder, manifest, results, self.prepared.host)
+
+    def _say_lost(self, failed: dict[int, str]) -> None:
+        """Warn of images that could not be decoded: once, since all models of a sweep miss the same ones."""
+        if failed and not self._failed:
+            self.clock.warn(
+                f"{len(failed)} images could not be decoded and are left out; the probe map says which and why"
+            )
+        self._failed |= failed
+
+    def _label(self, run: OpenRun, recorded: Recorded, controls: Mapping[str, pd.DataFrame], clock: Clock) -> Results:
+        study, concepts = self.prepared.study, self.prepared.concepts
+        encoder = TextEncoder(run.folder, run.print, lambda: run.dissector, self.device)
+        material = gather(recorded, concepts, study.prompts, encoder)
+        scorer = bound(self.prepared.scorer, material, study.prompts)
+        if scorer.caution:
+            clock.warn(scorer.caution)
+        labeller = Labeller(
+            scorer,
+            material.similarity,
+            concepts.concepts,
+            study.calibration,
+            recorded.patients,
+            study.labels_per_neuron,
+        )
+        results = labeller.label(run.manifest.target, recorded.sources(), clock)
+        if not controls:
+            return results
+        with clock.stage("score controls", 1, "controls") as advanced:
+            table = controlled(results.labels, labeller, recorded, controls)
+            advanced(1)
+        return replace(results, controls=table)
+
+    def _keep_maps(self, run: OpenRun, recorded: Recorded, rows: Sequence[int], clock: Clock) -> str:
+        """Keep maps where they are asked for, once for all dissectors of a target; return their key."""
+        study, job = self.prepared.study, run.job
+        store = MapStore(run.folder, MapStore.key_of(run.activations.key, study.maps))
+        if not study.maps or run.planned.control:
+            store.forget()
+            return ""
+        made = self._maps.setdefault(store.key, store)
+        if made is not store:
+            store.take_over(made)
+        elif not store.whole():
+            one = MapPass(
+                job.target,
+                job.layers,
+                self.reader,
+                self.probe,
+                self.device,
+                study.precision,
+                study.batch_size,
+                study.workers,
+            )
+            one.into(store, rows, recorded.activations, study.maps, clock)
+        for name, reason in store.without().items():
+            clock.warn(f"layer {name} has no maps: {reason}")
+        return store.key

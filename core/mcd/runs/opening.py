@@ -1,0 +1,239 @@
+"""From the plan to open run folders: what the sweep computes, under which keys, and the manifest of each run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydantic
+import torch
+
+from mcd.api.base import digest
+from mcd.api.dissector import Dissector
+from mcd.api.model import Target
+from mcd.extraction.probe import ProbeSet
+from mcd.extraction.reading import Reader
+from mcd.extraction.store import Shards
+from mcd.extraction.sweep import IMAGES, STAGE_VERSION, DissectorJob, TargetJob
+from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissector, with_random_weights
+from mcd.networks.layers import Layer
+from mcd.networks.running import fingerprint
+from mcd.runs.manifest import LayerRecord, Manifest, StoreRecord, machine
+from mcd.runs.plan import PlannedRun
+from mcd.runs.prepared import Prepared, PreparedTarget
+from mcd.study.privacy import recorded as recorded_settings
+from mcd.study.study import Study
+from mcd.version import __version__
+
+__all__ = ["Models", "OpenRun", "Opener"]
+
+_Key = tuple[int, bool]
+"""Number in the study, and whether its random counterpart is meant."""
+
+
+class Models:
+    """The targets and dissectors that the runs of a plan need, random counterparts included, each made once.
+
+    Attributes
+    ----------
+    targets, dissectors
+        In the order of the study; random counterparts come last.
+    weights
+        Fingerprints of the targets' weights.
+    prints
+        Fingerprints of the dissectors, weights included.
+    """
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.targets: dict[_Key, PreparedTarget] = {}
+        self.dissectors: dict[_Key, Dissector] = {}
+        seed = prepared.study.calibration.null_seed
+        for run in prepared.plan:
+            if (key := self._target(run)) not in self.targets:
+                self.targets[key] = _target(prepared.targets[run.model], seed, random=key[1])
+            if (key := self._dissector(run)) not in self.dissectors:
+                one = prepared.dissectors[run.dissector]
+                self.dissectors[key] = RandomDissector(one.name, one.preprocessing, seed) if key[1] else one
+        self.weights = {key: fingerprint(one.target.module) for key, one in self.targets.items()}
+        self.prints = {key: digest(one.fingerprint(), fingerprint(one.module)) for key, one in self.dissectors.items()}
+
+    @staticmethod
+    def _target(run: PlannedRun) -> _Key:
+        return run.model, run.control == RANDOM_WEIGHTS
+
+    @staticmethod
+    def _dissector(run: PlannedRun) -> _Key:
+        return run.dissector, run.control == RANDOM_DISSECTOR
+
+    def keys(self, run: PlannedRun) -> tuple[_Key, _Key]:
+        """Return where the target and the dissector of a run are found."""
+        return self._target(run), self._dissector(run)
+
+    def tower_of(self, key: _Key) -> Dissector | None:
+        """Return the dissector whose image tower is the target, if one is."""
+        target = self.targets[key].target
+        for dissector in self.dissectors.values():
+            tower = dissector.image_tower
+            if tower is None or target.preprocessing.fingerprint() != dissector.preprocessing.fingerprint():
+                continue
+            if tower is target.module or fingerprint(tower) == self.weights[key]:
+                return dissector
+        return None
+
+
+def _target(prepared: PreparedTarget, seed: int, *, random: bool) -> PreparedTarget:
+    if not random:
+        return prepared
+    return PreparedTarget(with_random_weights(prepared.target, seed), prepared.layers, prepared.pooling)
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run of the plan whose folder is open: its target and dissector, its shards, its manifest.
+
+    Parameters
+    ----------
+    planned
+        Its line of the plan.
+    job
+        What the sweep records of its target.
+    dissector
+        Its dissector.
+    print
+        The dissector's fingerprint, weights included.
+    activations, embeddings
+        Where the shards of both lie.
+    manifest
+        Its record so far.
+    """
+
+    planned: PlannedRun
+    job: TargetJob
+    dissector: Dissector
+    print: str
+    activations: Shards
+    embeddings: Shards
+    manifest: Manifest
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.planned.folder
+
+
+@dataclass(frozen=True)
+class Opener:
+    """Opens the runs of a plan once layers, images and the widths of embeddings are known.
+
+    Parameters
+    ----------
+    prepared, models, reader, probe, device
+        Of the study.
+    layers
+        The layers of each target.
+    widths
+        The width D of each dissector's embeddings.
+    """
+
+    prepared: Prepared
+    models: Models
+    reader: Reader
+    probe: ProbeSet
+    device: torch.device
+    layers: Mapping[_Key, Sequence[Layer]]
+    widths: Mapping[_Key, int]
+
+    def open(self) -> tuple[list[OpenRun], list[TargetJob], list[DissectorJob]]:
+        """Return the runs, and what the sweep is to compute for them."""
+        models = self.models
+        jobs = {key: self._job(key) for key in models.targets}
+        readers = {key: DissectorJob(one, []) for key, one in models.dissectors.items()}
+        runs = []
+        for planned in self.prepared.plan:
+            of, by = models.keys(planned)
+            neurons = {layer.name: layer.neurons for layer in self.layers[of]}
+            activations = Shards(planned.folder / "activations", self._activation_key(of), neurons)
+            embeddings = Shards(planned.folder / "embeddings", self._embedding_key(by), {IMAGES: self.widths[by]})
+            jobs[of].stores.append(activations)
+            readers[by].stores.append(embeddings)
+            manifest = self._manifest(planned, jobs[of], activations, embeddings)
+            run = OpenRun(
+                planned, jobs[of], models.dissectors[by], models.prints[by], activations, embeddings, manifest
+            )
+            runs.append(run)
+        return runs, list(jobs.values()), list(readers.values())
+
+    def _job(self, key: _Key) -> TargetJob:
+        one = self.models.targets[key]
+        return TargetJob(one.target, self.layers[key], one.pooling, [], self.models.tower_of(key))
+
+    def _image_key(self) -> str:
+        """Return a digest of what decides every number of the sweep besides the models."""
+        study = self.prepared.study
+        return digest(
+            STAGE_VERSION,
+            __version__,
+            torch.__version__,
+            self.probe.fingerprint,
+            self.reader.fingerprint(),
+            study.precision,
+            self.device.type,
+            str(study.batch_size),
+        )
+
+    def _activation_key(self, key: _Key) -> str:
+        one = self.models.targets[key]
+        own = digest(self.models.weights[key], one.target.preprocessing.fingerprint())
+        described = [part for layer in self.layers[key] for part in (layer.name, str(layer.layout))]
+        return digest(self._image_key(), own, str(one.pooling), *described)
+
+    def _embedding_key(self, key: _Key) -> str:
+        recipe = self.models.dissectors[key].preprocessing
+        return digest(self._image_key(), self.models.prints[key], recipe.fingerprint())
+
+    def _manifest(self, planned: PlannedRun, job: TargetJob, activations: Shards, embeddings: Shards) -> Manifest:
+        prepared, (of, by) = self.prepared, self.models.keys(planned)
+        target, dissector = self.models.targets[of].target, self.models.dissectors[by]
+        concepts = prepared.concepts
+        revisions = {"target": target.revision, "dissector": dissector.revision}
+        return Manifest(
+            target=target.name,
+            dissector=dissector.name,
+            scorer=prepared.scorer.name,
+            control=planned.control,
+            study=self._recorded(prepared.study_of(planned)),
+            plugins=prepared.plugins,
+            machine=machine(str(self.device)),
+            fingerprints={
+                "target": self.models.weights[of],
+                "dissector": self.models.prints[by],
+                "probe set": self.probe.fingerprint,
+                "concepts": concepts.fingerprint(),
+                "prompts": prepared.study.prompts.fingerprint(concepts.concepts),
+                "scorer": prepared.scorer.fingerprint(),
+            },
+            revisions={name: one for name, one in revisions.items() if one},
+            preprocessing=self._preprocessing(target, dissector),
+            layers=[
+                LayerRecord(name=one.name, type=one.type, layout=one.layout or "flat", neurons=one.neurons)
+                for one in job.layers
+            ],
+            store=StoreRecord(
+                activations=activations.key,
+                embeddings=embeddings.key,
+                embedding_width=embeddings.tensors[IMAGES],
+            ),
+        )
+
+    def _preprocessing(self, target: Target, dissector: Dissector) -> dict[str, pydantic.JsonValue]:
+        recipe = self.prepared.recipe
+        return {
+            "target": target.preprocessing.model_dump(mode="json"),
+            "dissector": dissector.preprocessing.model_dump(mode="json"),
+            **({"recipe": recipe.model_dump(mode="json")} if recipe else {}),
+        }
+
+    def _recorded(self, study: Study) -> dict[str, pydantic.JsonValue]:
+        settings = study.settings()
+        return settings if study.keep_identifiers else recorded_settings(settings, self.prepared.paths)

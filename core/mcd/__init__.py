@@ -23,11 +23,15 @@ if TYPE_CHECKING:
     from mcd.api.probe import Probe
     from mcd.api.reporter import Reporter
     from mcd.api.scorer import Explanation, Scorer, TopKScorer
+    from mcd.comparison.stored import compare
     from mcd.components import Component
     from mcd.hookspecs import hookimpl
     from mcd.options import Options
     from mcd.runs.dissect import dissect
     from mcd.runs.dissection import Dissection, load
+    from mcd.runs.report import report
+    from mcd.runs.run_study import run_study as run
+    from mcd.study.study import Study
     from mcd.version import __version__
 
 _HOME = {
@@ -49,10 +53,12 @@ _HOME = {
     "Reporter": "mcd.api.reporter",
     "Sample": "mcd.api.dataset",
     "Scorer": "mcd.api.scorer",
+    "Study": "mcd.study.study",
     "Target": "mcd.api.model",
     "TopKScorer": "mcd.api.scorer",
     "Unreadable": "mcd.api.dataset",
     "__version__": "mcd.version",
+    "compare": "mcd.comparison.stored",
     "dissect": "mcd.runs.dissect",
     "errors": "mcd",
     "events": "mcd",
@@ -60,6 +66,8 @@ _HOME = {
     "hookimpl": "mcd.hookspecs",
     "load": "mcd.runs.dissection",
     "plugins": "mcd",
+    "report": "mcd.runs.report",
+    "run": "mcd.runs.run_study:run_study",
 }
 
 __all__ = [
@@ -81,10 +89,12 @@ __all__ = [
     "Reporter",
     "Sample",
     "Scorer",
+    "Study",
     "Target",
     "TopKScorer",
     "Unreadable",
     "__version__",
+    "compare",
     "dissect",
     "errors",
     "events",
@@ -92,6 +102,8 @@ __all__ = [
     "hookimpl",
     "load",
     "plugins",
+    "report",
+    "run",
 ]
 
 __getattr__ = lazily(__name__, _HOME)

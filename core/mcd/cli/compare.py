@@ -96,6 +96,7 @@ def compare(
     from mcd.comparison import compare as compared
     from mcd.comparison.alignment import Alignment
     from mcd.comparison.changes import Matching
+    from mcd.comparison.stored import write_comparison
     from mcd.files import check_folder
     from mcd.runs.dissection import load
     from mcd.scoring.calibration.thresholds import PublishedRule
@@ -117,7 +118,7 @@ def compare(
     else:
         print_comparison(found)
     if output is not None:
-        _write(output, found)
+        write_comparison(output, found)
         if not as_json:
             click.echo(f"all tables: {output}")
 
@@ -141,13 +142,3 @@ def _json(found: Comparison) -> str:
 
     tables = {name: json.loads(table.to_json(orient="records")) for name, table in found.tables().items()}
     return json.dumps({"schema": "mcd.comparison/1", "notes": found.notes, **tables}, indent=2, ensure_ascii=False)
-
-
-def _write(folder: Path, found: Comparison) -> None:
-    from mcd.files import write_atomically
-
-    for name, table in found.tables().items():
-        write_atomically(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
-    write_atomically(
-        folder / "notes.txt", "".join(f"{line}\n" for line in [*found.heading.lines(), *found.notes]).encode()
-    )

@@ -46,30 +46,9 @@ def report(
     mcd report runs/x --reporter html
     mcd report runs/before runs/after --reporter html -o runs/compared
     """
-    from mcd.errors import StoreError, UsageError
-
-    if not runs:
-        raise UsageError("no run given", "mcd report RUN")
-    if len(runs) > 1 and output is None:
-        raise UsageError("where a report on several runs goes is not said", "give --output DIR")
-    from mcd.files import check_folder
-    from mcd.runs.dissection import load
-    from mcd.study.preparer import Preparer
+    from mcd.runs.report import write_report
     from mcd.study.study import Choice
 
-    folder = output if output is not None else runs[0] / "report"
-    if output is not None:
-        check_folder(output)
-    host = ctx.ensure_object(State).host
-    made = Preparer(host).reporters(
-        [Choice.model_validate(one) for one in choices(reporters or (_DEFAULT,), reporter_arg, "--reporter-arg")]
-    )
-    found = [load(run, host) for run in runs]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make the folder {folder}: {error.strerror}", "choose another --output") from None
-    for reporter in made:
-        written = reporter.report(found[0], folder) if len(found) == 1 else reporter.report_several(found, folder)
-        for path in written:
-            click.echo(f"written: {path}")
+    wanted = [Choice.model_validate(one) for one in choices(reporters or (_DEFAULT,), reporter_arg, "--reporter-arg")]
+    for path in write_report(ctx.ensure_object(State).host, runs, wanted, output):
+        click.echo(f"written: {path}")

@@ -1,0 +1,84 @@
+"""Stored runs compared in one call: `mcd.compare`, and the files of ``mcd compare``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mcd.comparison.alignment import Alignment
+from mcd.comparison.changes import Matching
+from mcd.comparison.comparing import Comparison, Settings
+from mcd.comparison.comparing import compare as compare_dissections
+from mcd.files import check_folder, write_atomically
+from mcd.host import PluginHost
+from mcd.runs.dissection import Dissection, load
+from mcd.scoring.calibration.thresholds import PublishedRule
+
+__all__ = ["compare", "write_comparison"]
+
+
+def compare(
+    runs: Sequence[Dissection | str | Path],
+    *,
+    align: Alignment | Mapping[str, str] = "auto",
+    match: Matching = "identity",
+    rule: PublishedRule | None = None,
+    resamples: int = 200,
+    seed: int = 0,
+    top: int = 10,
+    output: str | Path | None = None,
+    plugin_files: Sequence[str | Path] = (),
+) -> Comparison:
+    """Compare runs: of several models, or of one model by several dissectors or scorers.
+
+    Parameters
+    ----------
+    runs
+        Dissections or run folders. Of several models, the first is the reference.
+    align, match, rule, resamples, seed, top
+        As in `mcd.comparison.Settings`.
+    output
+        A folder for the tables, the same files that ``mcd compare --output`` writes.
+    plugin_files
+        Local plugin files that the runs were made with.
+
+    Returns
+    -------
+    mcd.comparison.Comparison
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When a run cannot be read, or the runs may not be compared: the message says in what they differ.
+
+    Examples
+    --------
+    >>> import mcd
+    >>> found = mcd.compare(["runs/general", "runs/mammo"])  # doctest: +SKIP
+    >>> found.tables()["differences"]  # doctest: +SKIP
+    """
+    if output is not None:
+        check_folder(Path(output))
+    host = PluginHost.discover([Path(file) for file in plugin_files], os.environ)
+    found = compare_dissections(
+        [run if isinstance(run, Dissection) else load(run, host) for run in runs],
+        Settings(align=align, match=match, rule=rule, resamples=resamples, seed=seed, top=top),
+    )
+    if output is not None:
+        write_comparison(Path(output), found)
+    return found
+
+
+def write_comparison(folder: Path, found: Comparison) -> None:
+    """Write every table of a comparison as CSV, and its notes as text.
+
+    Raises
+    ------
+    mcd.errors.StoreError
+        When the disk is full or may not be written.
+    """
+    for name, table in found.tables().items():
+        write_atomically(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
+    notes = [*found.heading.lines(), *found.notes]
+    write_atomically(folder / "notes.txt", "".join(f"{line}\n" for line in notes).encode())

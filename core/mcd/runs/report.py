@@ -1,0 +1,80 @@
+"""Reports on stored runs: `mcd.report`, and what ``mcd report`` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mcd.api.reporter import Reporter
+from mcd.errors import StoreError, UsageError
+from mcd.files import check_folder
+from mcd.host import PluginHost
+from mcd.runs.dissection import Dissection, load
+from mcd.study.preparer import Preparer
+from mcd.study.study import Choice
+
+__all__ = ["report", "write_report"]
+
+Component = str | Mapping[str, object]
+
+
+def report(
+    runs: Dissection | str | Path | Sequence[Dissection | str | Path],
+    *,
+    reporters: Component | Sequence[Component] = "html",
+    output: str | Path | None = None,
+    plugin_files: Sequence[str | Path] = (),
+) -> list[Path]:
+    """Report on one run, or on several side by side; return the files written.
+
+    Parameters
+    ----------
+    runs
+        Dissections or run folders.
+    reporters
+        Names of reporters, or ``{"plugin": …, "options": {…}}``.
+    output
+        The folder of the files; needed for several runs. By default ``report/`` of the run.
+    plugin_files
+        Local plugin files that the runs were made with, or that bring reporters.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When a run cannot be read, or a reporter is unknown or refuses the runs.
+
+    Examples
+    --------
+    >>> import mcd
+    >>> mcd.report("runs/x", reporters=["html", "csv:published"])  # doctest: +SKIP
+    """
+    host = PluginHost.discover([Path(file) for file in plugin_files], os.environ)
+    each = [runs] if isinstance(runs, Dissection | str | Path) else list(runs)
+    wanted = [reporters] if isinstance(reporters, str | Mapping) else list(reporters)
+    choices = [Choice.model_validate(one if isinstance(one, str) else dict(one)) for one in wanted]
+    return write_report(host, each, choices, None if output is None else Path(output))
+
+
+def write_report(
+    host: PluginHost, runs: Sequence[Dissection | str | Path], choices: Sequence[Choice], output: Path | None
+) -> list[Path]:
+    """Make the reporters, then load the runs, then let each reporter write; see `report`."""
+    if not runs:
+        raise UsageError("no run given", "mcd report RUN")
+    if output is not None:
+        check_folder(output)
+    elif len(runs) > 1:
+        raise UsageError("a report on several runs needs a folder", "give --output DIR")
+    reporters = Preparer(host).reporters(choices)
+    found = [run if isinstance(run, Dissection) else load(run, host) for run in runs]
+    folder = output or found[0].folder / "report"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {folder}: {error.strerror}", "choose another --output") from None
+    return [path for reporter in reporters for path in _written(reporter, found, folder)]
+
+
+def _written(reporter: Reporter, runs: Sequence[Dissection], folder: Path) -> list[Path]:
+    return reporter.report(runs[0], folder) if len(runs) == 1 else reporter.report_several(runs, folder)

@@ -1,17 +1,17 @@
-"""Fixtures that all tests share: the test data beside the repository, and a command line that runs in a process."""
+"""Fixtures that all tests share: the test data beside the repository, and the command line."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.command_line import ROOT, Outcome, in_process, in_this_process
 
-ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test depends on the network; the hub's client reads it on import
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch takes all cores otherwise, in every worker
 
 
 @pytest.fixture(scope="session")
@@ -26,28 +26,13 @@ def shared() -> Path:
     return folder
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left: exit code, standard output, standard error."""
-
-    code: int
-    out: str
-    err: str
+@pytest.fixture(scope="session")
+def mcd_command() -> Callable[..., Outcome]:
+    """Run ``mcd`` as a process would, but in this one: importing torch takes longer than most commands."""
+    return in_this_process
 
 
 @pytest.fixture(scope="session")
-def mcd_command() -> Callable[..., Outcome]:
-    """Run ``mcd`` in a process of its own, as a person does."""
-
-    def run(*arguments: object, cwd: Path | None = None, **environment: str) -> Outcome:
-        done = subprocess.run(
-            [sys.executable, "-m", "mcd", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=cwd,
-            env={**os.environ, "COLUMNS": "80", **environment},
-            check=False,
-        )
-        return Outcome(done.returncode, done.stdout, done.stderr)
-
-    return run
+def mcd_process() -> Callable[..., Outcome]:
+    """Run ``python -m mcd`` in a process of its own: for variables read once, kills, streams, exit codes."""
+    return in_process

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from mcd.networks.hub import offline
     from mcd.networks.hub import quiet as hub_quiet
     from mcd.networks.hub import revision as hub_revision
-    from mcd.networks.patterns import match_layers
     from mcd.options import validate_options
 
 _HOME = {
@@ -53,7 +52,6 @@ _HOME = {
     "hub_revision": "mcd.networks.hub:revision",
     "import_function": "mcd.host.importing",
     "load_weights": "mcd.networks.checkpoints",
-    "match_layers": "mcd.networks.patterns",
     "offline": "mcd.networks.hub",
     "ordered_top_k": "mcd.api.ranking",
     "prefix_tokens": "mcd.api.model",
@@ -80,7 +78,6 @@ __all__ = [
     "hub_revision",
     "import_function",
     "load_weights",
-    "match_layers",
     "offline",
     "ordered_top_k",
     "prefix_tokens",

@@ -50,9 +50,9 @@ def test_weights_of_the_hub_come_with_their_commit(network: torch.nn.Module) -> 
 
 
 def test_a_run_records_the_commit(
-    network: torch.nn.Module, tmp_path: Path, mcd_command: Callable[..., Outcome]
+    network: torch.nn.Module, tmp_path: Path, mcd_process: Callable[..., Outcome]
 ) -> None:
-    done = mcd_command(
+    done = mcd_process(
         "dissect",
         "--model-plugin",
         f"timm:{NAME}",

@@ -87,10 +87,10 @@ def test_a_name_is_read_from_the_cache_like_a_folder(cache: Path, files: Path) -
 
 
 def test_offline_the_manifest_names_the_commit_and_the_terminal_stays_quiet(
-    files: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]
+    files: Path, tmp_path: Path, mcd_process: Callable[..., Outcome]
 ) -> None:
     cached(tmp_path / "cache", NAME, files)
-    done = dissect(mcd_command, tmp_path, "--offline", HF_HUB_CACHE=str(tmp_path / "cache"), TQDM_POSITION="-1")
+    done = dissect(mcd_process, tmp_path, "--offline", HF_HUB_CACHE=str(tmp_path / "cache"), TQDM_POSITION="-1")
     assert done.code == 0, done.err
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["revisions"] == {"target": AT, "dissector": AT}
@@ -98,7 +98,7 @@ def test_offline_the_manifest_names_the_commit_and_the_terminal_stays_quiet(
 
 
 def test_a_download_shows_its_bar_and_only_the_first_time(
-    files: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]
+    files: Path, tmp_path: Path, mcd_process: Callable[..., Outcome]
 ) -> None:
     with served(NAME, files) as (address, requests):
         # tqdm is silent where standard error is no terminal; this makes the hub's client show bars all the same
@@ -109,24 +109,24 @@ def test_a_download_shows_its_bar_and_only_the_first_time(
             "HF_HUB_DISABLE_XET": "1",
             "TQDM_POSITION": "-1",
         }
-        done = dissect(mcd_command, tmp_path, **online)
+        done = dissect(mcd_process, tmp_path, **online)
         assert done.code == 0, done.err
         assert "model.safetensors: 100%" in done.err
         assert "Loading weights" not in done.err
         assert mcd.load(tmp_path / "run").manifest.revisions == {"target": AT, "dissector": AT}
         fetched = len(requests)
-        again = mcd_command("layers", "--model-plugin", f"transformers:{NAME}", **online)
+        again = mcd_process("layers", "--model-plugin", f"transformers:{NAME}", **online)
         assert again.code == 0, again.err
         assert len(requests) > fetched  # it may ask whether there is something newer
         assert not [word for word in CHATTER if word in again.err]
         fetched = len(requests)
-        plain = mcd_command("layers", "--model-plugin", f"transformers:{files}", **online)
+        plain = mcd_process("layers", "--model-plugin", f"transformers:{files}", **online)
         assert plain.code == 0, plain.err
         assert len(requests) == fetched  # a folder is no reason to ask anybody
 
 
-def test_offline_without_it_the_error_says_what_to_fetch(tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
-    done = dissect(mcd_command, tmp_path, "--offline", HF_HUB_CACHE=str(tmp_path / "empty"))
+def test_offline_without_it_the_error_says_what_to_fetch(tmp_path: Path, mcd_process: Callable[..., Outcome]) -> None:
+    done = dissect(mcd_process, tmp_path, "--offline", HF_HUB_CACHE=str(tmp_path / "empty"))
     assert done.code == 4
     said = " ".join(done.err.split())
     assert f"offline, {NAME} is no folder here, and its model is not in the hub's cache" in said

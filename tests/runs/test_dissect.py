@@ -239,17 +239,69 @@ def test_a_run_that_would_fill_the_disk_is_refused_before_computing(
 ) -> None:
     net = Net()
     monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=100))
-    with pytest.raises(StoreError, match=r"needs about .* MiB in .*, but 0 MiB are free"):
+    needed = 4 * 40 * (6 + 3 + 3)  # images × (conv + head + the width of the embeddings)
+    with pytest.raises(StoreError) as caught:
         dissect(model=net, output=tmp_path / "run")
+    assert caught.value.message == (
+        f"the run needs about {needed / 1024:.1f} KiB more in {tmp_path / 'run'}, and 100 B are free: "
+        f"{(needed - 100) / 1024:.1f} KiB too few"
+    )
     assert net.calls == 1  # the trial pass
+
+
+def test_what_is_stored_already_needs_no_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Activations, embeddings and maps of a whole run are there; of a run that was cut short a part is."""
+
+    def again(free: int, **changes: object) -> mcd.Dissection:
+        monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=free))
+        return dissect(output=tmp_path / "run", dataset=Patches(100), **changes)
+
+    first = again(10**9, maps=2)
+    assert again(0, maps=2).labels.equals(first.labels)
+    (shard,) = (tmp_path / "run" / "activations").glob("*/00001.safetensors")
+    shard.unlink()
+    needed = 4 * (100 - 64) * (6 + 3)  # the embeddings of this shard are there
+    with pytest.raises(StoreError, match=rf"needs about {needed / 1024:.1f} KiB more .*: 1 B too few"):
+        again(needed - 1, maps=2)
+    assert again(needed, maps=2).labels.equals(first.labels)
+    needed = 6 * 3 * (10 * 10 + 16)  # neurons of the convolution × maps × (places + row and range)
+    with pytest.raises(StoreError, match=rf"needs about {needed / 1024:.1f} KiB more"):
+        again(needed - 1, maps=3)
+    assert again(needed, maps=3).labels.equals(first.labels)
 
 
 def test_an_activation_that_is_not_finite_names_layer_and_image() -> None:
     net = Net()
     with torch.no_grad():
         net.head.weight[1] = float("inf")
-    with pytest.raises(DataError, match=r"layer head of Net gives NaN or infinity for image item 0"):
+    with pytest.raises(DataError, match=r"layer head of Net gives NaN or infinity for image item 0") as caught:
         dissect(model=net)
+    assert caught.value.hint == "look at the image and at the weights"
+
+
+class Brittle(Net):
+    """Works with the weights that it was made with, and with no others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("made_with", self.head.weight.detach().clone())
+        self.last = nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.last(super().forward(x) / torch.equal(self.head.weight, self.made_with))
+        return out
+
+
+def test_the_hint_about_a_control_that_gives_nan_does_not_go_by_its_name() -> None:
+    """timm calls a target without weights NAME (random weights), too."""
+    with pytest.raises(DataError, match=r"layer last of .* gives NaN or infinity") as caught:
+        dissect(model=Brittle(), layers=["last"], controls=True)
+    assert caught.value.hint == "the control cannot be run with this target: leave out --controls"
+    target = mcd.Target("Net (random weights)", Brittle(), mcd.Preprocessing())
+    nn.init.zeros_(target.module.made_with)
+    with pytest.raises(DataError, match=r"layer last of .* gives NaN or infinity") as caught:
+        dissect(model=target, layers=["last"])
+    assert caught.value.hint == "look at the image and at the weights"
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")])

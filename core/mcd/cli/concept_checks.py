@@ -106,7 +106,8 @@ def lint(
     if as_json:
         click.echo(json.dumps(_plain(asdict(found)), indent=2, ensure_ascii=False))
     else:
-        _print(concepts, found, f"{scorer} at temperature {temperature:g}" if temperature is not None else "")
+        softmax = f"{scorer} at temperature {temperature:g}" if temperature is not None else ""
+        _print(concepts, found, softmax, advice="" if reading is not None else " (give --dissector NAME)")
     if strict and found.findings:
         ctx.exit(4)
 
@@ -150,7 +151,7 @@ def _plain(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _print(concepts: ConceptSet, found: Lint, scorer: str) -> None:
+def _print(concepts: ConceptSet, found: Lint, scorer: str, advice: str) -> None:
     from mcd.cli.tables import print_table
 
     click.echo(f"{concepts.name} {concepts.version}".strip() + f": {len(concepts.concepts)} concepts\n")
@@ -172,7 +173,7 @@ def _print(concepts: ConceptSet, found: Lint, scorer: str) -> None:
     count = len(found.findings)
     _say(f"{count} thing{'s' * (count > 1)} to look at" if count else "nothing to complain of")
     for text in found.not_checked:
-        _say(f"not checked: {text}" + (" (give --dissector NAME)" if "take a dissector" in text else ""))
+        _say(f"not checked: {text}{advice}")
 
 
 def _row(merge: Merge, told: bool) -> str:

@@ -30,7 +30,7 @@ from mcd.networks.layers import Layer, main_output
 from mcd.networks.recording import grid
 from mcd.networks.running import Precision, at_work, autocast
 
-__all__ = ["FILE", "MapPass", "MapStore", "Maps", "strongest"]
+__all__ = ["FILE", "MapPass", "MapStore", "Maps", "map_bytes", "strongest"]
 
 FILE = "maps.safetensors"
 SIDE = 14
@@ -157,6 +157,23 @@ def strongest(activations: torch.Tensor, count: int) -> torch.Tensor:
     rows = ordered_top_k(activations, min(count, len(activations))).T.contiguous()
     rows[activations.amax(dim=0) == activations.amin(dim=0)] = -1
     return rows
+
+
+def map_bytes(layers: Sequence[Layer], count: int) -> int:
+    """Return about how much ``count`` maps a neuron take on the disk; more where only the pass tells their size."""
+    return sum(
+        layer.neurons * count * (rows * columns + 16)  # a byte a place; the row of A and the range, 8 bytes each
+        for layer in layers
+        if layer.layout != "flat"
+        for rows, columns in [_small(*_places_of(layer))]
+    )
+
+
+def _places_of(layer: Layer) -> tuple[int, int]:
+    if layer.layout == "tokens":  # how many are patches, and in which shape, the pass will tell
+        return SIDE, SIDE
+    rows, columns = layer.shape[1:] if layer.layout == "NCHW" else layer.shape[:2]
+    return rows, columns
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
 from mcd.networks.running import Precision, at_work, autocast
 
-__all__ = ["STAGE_VERSION", "DissectorJob", "Sweep", "TargetJob", "shard_rows"]
+__all__ = ["STAGE_VERSION", "DissectorJob", "Sweep", "TargetJob", "missing_bytes", "shard_rows"]
 
 IMAGES = "images"
 """Name of the tensor in the embedding shards."""
@@ -57,6 +57,7 @@ class TargetJob:
     """One target of a sweep: what to record, and where it goes: the same into each place.
 
     Where ``tower_of`` is given, the target is the image tower of that dissector, and its forward pass serves both.
+    ``remedy`` is the hint of the error when the target gives NaN or infinity, in place of the usual one.
     """
 
     target: Target
@@ -64,7 +65,22 @@ class TargetJob:
     pooling: Pooling
     stores: list[Shards]
     tower_of: Dissector | None = None
+    remedy: str = ""
     recorder: Recorder = field(init=False)
+
+
+def missing_bytes(jobs: Sequence[TargetJob | DissectorJob], images: int, batch_size: int) -> int:
+    """Return how much a sweep would add to the disk: float32 shards that no store of a job holds yet.
+
+    A job with several stores counts once, for one file has several names there.
+    """
+    rows = [sum(map(len, group)) for group in shard_rows(images, batch_size)]
+    return sum(
+        4 * count * sum(job.stores[0].tensors.values())
+        for job in jobs
+        for number, count in enumerate(rows)
+        if not any(store.whole(number) for store in job.stores)
+    )
 
 
 @dataclass
@@ -223,10 +239,10 @@ class Sweep:
         # One transfer for all layers: on a GPU each one waits for the device.
         parts = torch.split(torch.cat(list(caught.values()), dim=1).cpu(), widths, dim=1)
         for name, part in zip(caught, parts, strict=True):
-            self._check_finite(part, batch, f"layer {name} of {job.target.name}")
+            self._check_finite(part, batch, f"layer {name} of {job.target.name}", job.remedy)
         return dict(zip(caught, parts, strict=True))
 
-    def _check_finite(self, tensor: torch.Tensor, batch: Batch, where: str) -> None:
+    def _check_finite(self, tensor: torch.Tensor, batch: Batch, where: str, remedy: str = "") -> None:
         # The sum of finite numbers is finite short of overflow, and far cheaper than a mask of the whole tensor.
         if bool(torch.isfinite(tensor.sum())):
             return
@@ -234,7 +250,7 @@ class Sweep:
         if broken:
             sample = self.probe.samples[batch.rows[broken[0]]]
             hint = "try --precision fp32" if self.precision != "fp32" else "look at the image and at the weights"
-            raise DataError(f"{where} gives NaN or infinity for image {sample.source or sample.id}", hint)
+            raise DataError(f"{where} gives NaN or infinity for image {sample.source or sample.id}", remedy or hint)
 
 
 def _network(job: TargetJob) -> nn.Module:

@@ -131,7 +131,7 @@ class Finisher:
     def _keep_maps(self, run: OpenRun, recorded: Recorded, rows: Sequence[int], clock: Clock) -> str:
         """Keep maps where they are asked for, once for all dissectors of a target; return their key."""
         study, job = self.prepared.study, run.job
-        store = MapStore(run.folder, MapStore.key_of(run.activations.key, study.maps))
+        store = run.maps(study.maps)
         if not study.maps or run.planned.control:
             store.forget()
             return ""

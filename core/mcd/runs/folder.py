@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcd.errors import StoreError, UsageError
+from mcd.extraction.maps import map_bytes
 from mcd.extraction.probe_map import PRIVATE
+from mcd.extraction.sweep import DissectorJob, TargetJob, missing_bytes
 from mcd.files import check_folder
 from mcd.runs.dissection import read_study, write_study
 from mcd.runs.manifest import FILE, Manifest
 from mcd.study.study import Study
 
 if TYPE_CHECKING:
-    from mcd.extraction.sweep import DissectorJob, TargetJob
+    from mcd.runs.opening import OpenRun
 
 __all__ = ["check_room", "open_folder"]
 
@@ -58,18 +60,35 @@ def _differences(before: Mapping[str, object], now: Mapping[str, object]) -> lis
     return [key for key in keys if before.get(key) != now.get(key)]
 
 
-def check_room(jobs: Sequence[TargetJob | DissectorJob], folder: Path, images: int) -> None:
-    """Refuse a run whose shards would not fit on the disk.
+def check_room(runs: Sequence[OpenRun], jobs: Sequence[TargetJob | DissectorJob], images: int, study: Study) -> None:
+    """Refuse a study whose shards and maps would not fit on the disk. What is stored already needs no room.
 
     Raises
     ------
     StoreError
         Saying how much is needed and how much is there.
     """
-    needed = sum(4 * images * sum(job.stores[0].tensors.values()) for job in jobs)  # float32; one file, several names
+    needed = missing_bytes(jobs, images, study.batch_size)
+    for run in runs:
+        if study.maps and not run.planned.control and not run.maps(study.maps).whole():
+            needed += map_bytes(run.job.layers, min(study.maps, images))
+    folder = runs[0].folder
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise StoreError(
-            f"the run needs about {needed / 2**20:.0f} MiB in {folder}, but {free / 2**20:.0f} MiB are free",
+            f"the run needs about {_size(needed)} more in {folder}, and {_size(free)} are free: "
+            f"{_size(needed - free)} too few",
             "free space, choose another --output or fewer layers",
         )
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes in the largest unit of which there is one.
+
+    >>> _size(0), _size(1023), _size(1536), _size(5 * 2**20)
+    ('0 B', '1023 B', '1.5 KiB', '5.0 MiB')
+    """
+    if count < 1024:
+        return f"{count} B"
+    power = min(4, (count.bit_length() - 1) // 10)
+    return f"{count / 1024**power:.1f} {' KMGT'[power]}iB"

@@ -12,6 +12,7 @@ import torch
 from mcd.api.base import digest
 from mcd.api.dissector import Dissector
 from mcd.api.model import Target
+from mcd.extraction.maps import MapStore
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
@@ -116,6 +117,10 @@ class OpenRun:
     embeddings: Shards
     manifest: Manifest
 
+    def maps(self, count: int) -> MapStore:
+        """Return where ``count`` maps a neuron of this run lie, or would."""
+        return MapStore(self.folder, MapStore.key_of(self.activations.key, count))
+
     @property
     def folder(self) -> Path:
         """The run folder."""
@@ -166,7 +171,8 @@ class Opener:
 
     def _job(self, key: _Key) -> TargetJob:
         one = self.models.targets[key]
-        return TargetJob(one.target, self.layers[key], one.pooling, [], self.models.tower_of(key))
+        remedy = "the control cannot be run with this target: leave out --controls" if key[1] else ""
+        return TargetJob(one.target, self.layers[key], one.pooling, [], self.models.tower_of(key), remedy)
 
     def _image_key(self) -> str:
         """Return a digest of what decides every number of the sweep besides the models."""

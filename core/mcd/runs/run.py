@@ -15,7 +15,6 @@ from mcd.extraction.probe import ProbeSet, look_at
 from mcd.extraction.reading import Reader
 from mcd.extraction.sweep import DissectorJob, Sweep, TargetJob
 from mcd.extraction.texts import TextEncoder, sentences, warn_of_long
-from mcd.networks.controls import RANDOM_WEIGHTS
 from mcd.networks.layers import Layer, select_layers
 from mcd.networks.recording import check_pooling
 from mcd.networks.running import pick_device
@@ -88,7 +87,7 @@ class _Run:
         widths = {key: self._read_concepts(key) for key in self.models.dissectors}
         opener = Opener(prepared, self.models, self.reader, probe, self.device, layers, widths)
         runs, jobs, readers = opener.open()
-        check_room([*jobs, *readers], runs[0].folder, len(probe.samples))
+        check_room(runs, [*jobs, *readers], len(probe.samples), self.study)
         with _closing(runs):
             shards = self._sweep(jobs, readers, probe)
             return Finisher(prepared, self.reader, probe, self.device, self.clock, shards).all(runs)
@@ -157,12 +156,7 @@ class _Run:
             on_error=self.study.on_error,
             emit=self.clock.emit,
         )
-        try:
-            shards = sweep.run()
-        except MCDError as error:
-            if RANDOM_WEIGHTS in error.message:
-                error.hint = "the control cannot be run with this target: leave out --controls"
-            raise
+        shards = sweep.run()
         self.clock.seconds["sweep"] = time.perf_counter() - start
         return shards
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mcd.runs.dissection import Dissection, load
     from mcd.runs.report import report
     from mcd.runs.run_study import run_study as run
+    from mcd.scoring.arrays import label
     from mcd.study.study import Study
     from mcd.version import __version__
 
@@ -64,6 +65,7 @@ _HOME = {
     "events": "mcd",
     "figures": "mcd",
     "hookimpl": "mcd.hookspecs",
+    "label": "mcd.scoring.arrays",
     "load": "mcd.runs.dissection",
     "plugins": "mcd",
     "report": "mcd.runs.report",
@@ -100,6 +102,7 @@ __all__ = [
     "events",
     "figures",
     "hookimpl",
+    "label",
     "load",
     "plugins",
     "report",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mcd.api.concepts import Concept
 from mcd.errors import DataError
@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-__all__ = ["Probe"]
+__all__ = ["FACTS", "Probe"]
+
+FACTS = ("patient", "view", "laterality", "density", "assessment", "vendor", "implant", "split", "collection")
+"""Columns that every table of facts has."""
+
+ValueT = TypeVar("ValueT")
 
 
 class Probe:
@@ -24,25 +29,42 @@ class Probe:
     concepts
         The columns of P.
     embeddings, texts
-        ``(images, D)`` and ``(concepts, D)`` float32, normalised.
+        ``(images, D)`` and ``(concepts, D)`` float32, normalised; None where only A and P are given.
     facts
-        Returns a table, a row an image: ``patient``, ``view``, ``laterality``, ``density``, ``assessment``, ``vendor``,
-        ``implant``, ``split``, ``collection`` as texts, empty where not known; a column for each finding that the data
-        set tells, ``yes``, ``no`` or empty; and one for each further label. A label hides no fact of its name.
+        Returns a table, a row an image: the columns `FACTS` as texts, empty where not known; a column for each finding
+        that the data set tells, ``yes``, ``no`` or empty; and one for each further label. A label hides no fact of its
+        name.
     encode
-        Returns the embeddings ``(texts, D)`` of texts by the dissector, not normalised.
+        Returns the embeddings ``(texts, D)`` of texts by the dissector, not normalised; None where there is no
+        dissector.
     """
 
     def __init__(
         self,
         concepts: Sequence[Concept],
-        embeddings: torch.Tensor,
-        texts: torch.Tensor,
+        embeddings: torch.Tensor | None,
+        texts: torch.Tensor | None,
         facts: Callable[[], pd.DataFrame],
-        encode: Callable[[Sequence[str]], torch.Tensor],
+        encode: Callable[[Sequence[str]], torch.Tensor] | None,
     ) -> None:
-        self.concepts, self.embeddings, self.texts = tuple(concepts), embeddings, texts
+        self.concepts, self._embeddings, self._texts = tuple(concepts), embeddings, texts
         self._facts, self._encode = facts, encode
+
+    @property
+    def embeddings(self) -> torch.Tensor:
+        """The embeddings of the images, ``(images, D)``.
+
+        Raises
+        ------
+        DataError
+            When there are only A and P; `texts`, `encoded` and `cosines` raise it too.
+        """
+        return _given(self._embeddings)
+
+    @property
+    def texts(self) -> torch.Tensor:
+        """The embeddings of the concepts, ``(concepts, D)``."""
+        return _given(self._texts)
 
     @cached_property
     def facts(self) -> pd.DataFrame:
@@ -58,7 +80,7 @@ class Probe:
         """Return the embeddings of texts that are not concepts, ``(texts, D)`` float32, normalised."""
         import torch.nn.functional as functional
 
-        return functional.normalize(self._encode(texts), dim=1)
+        return functional.normalize(_given(self._encode)(texts), dim=1)
 
     def cosines(self, texts: Sequence[str]) -> torch.Tensor:
         """Return the cosine of every image with texts that are not concepts, ``(images, texts)`` float32."""
@@ -80,3 +102,12 @@ class Probe:
                 f"it tells: {', '.join(map(str, told[:20]))}" if told else "it tells nothing but the images",
             )
         return [str(one) for one in self.facts[name]]
+
+
+def _given(value: ValueT | None) -> ValueT:
+    if value is None:
+        raise DataError(
+            "this scorer reads embeddings of the dissector, but only activations and similarity are given",
+            "choose a scorer that needs no more than these, or use mcd.dissect",
+        )
+    return value

@@ -10,7 +10,7 @@ import pandas as pd
 import torch.nn.functional as functional
 
 from mcd.api.concepts import ConceptSet
-from mcd.api.probe import Probe
+from mcd.api.probe import FACTS, Probe
 from mcd.api.scorer import Scorer
 from mcd.errors import UsageError
 from mcd.extraction.texts import TextEncoder
@@ -19,8 +19,6 @@ from mcd.scoring.similarity import Cosines, Pooled, Similarity
 from mcd.study.wording import Wording
 
 __all__ = ["Material", "bound", "gather"]
-
-_FACTS = ("patient", "view", "laterality", "density", "assessment", "vendor", "implant", "split", "collection")
 
 
 @dataclass(frozen=True)
@@ -103,6 +101,6 @@ def facts_of(recorded: Recorded) -> pd.DataFrame:
         row = {str(name): str(value) for name, value in labels.items()}
         row |= {name: "yes" for name in entry["findings"].split("|") if name}
         row |= {name: "no" for name in entry["absent"].split("|") if name}
-        rows.append(row | {name: entry[name] for name in _FACTS})
+        rows.append(row | {name: entry[name] for name in FACTS})
     table = pd.DataFrame(rows).fillna("")
-    return table.reindex(columns=[*_FACTS, *(name for name in table if name not in _FACTS)], fill_value="")
+    return table.reindex(columns=[*FACTS, *(name for name in table if name not in FACTS)], fill_value="")

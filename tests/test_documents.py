@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import pydantic
 import pytest
 
-from mcd.documents import Document, read_document, validate_document
-from mcd.errors import ConfigError
+from mcd.documents import Document, Schema, read_document, read_record, validate_document
+from mcd.errors import ConfigError, StoreError
+from mcd.runs.manifest import SCHEMA as MANIFEST
+from mcd.runs.manifest import Manifest
+from mcd.study.study import SCHEMA as STUDY
+from mcd.study.study import Study
+
+ROOT = Path(__file__).parent.parent
 
 
 class Options(pydantic.BaseModel):
@@ -204,3 +212,97 @@ def test_line_follows_the_path_as_far_as_it_goes(tmp_path: Path) -> None:
     assert document.line(["a", 0]) == 2
     assert document.line(["a", 1, "gone"]) == 3
     assert document.line(["a", 7]) == 1
+
+
+class Box(pydantic.BaseModel):
+    """A document of the third version; the second had ``size`` under another name."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+    schema_: Literal["mcd.box/3"] = pydantic.Field(alias="schema")
+    size: int
+    colour: str = "red"
+
+
+def from_second(values: Mapping[str, object]) -> Mapping[str, object]:
+    rest = {name: value for name, value in values.items() if name != "edge"}
+    return {**rest, "size": values.get("edge")}
+
+
+BOX = Schema("box", 3, {2: from_second}, remedy="pack it again")
+
+
+@pytest.mark.parametrize("text", ['{"schema": "mcd.box/3", "size": 4}', '{"schema": "mcd.box/2", "edge": 4}'])
+def test_a_record_of_this_version_or_an_older_one_is_read(text: str) -> None:
+    found = read_record(text.encode(), BOX, Box, "box.json")
+    assert (found.schema_, found.size, found.colour) == ("mcd.box/3", 4, "red")  # a field added since has its default
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        (
+            '{"schema": "mcd.box/1", "width": 4}',
+            "cannot be read: it was made by an older mcd: mcd.box/1, and this version reads mcd.box/3",
+            "pack it again",
+        ),
+        (
+            '{"schema": "mcd.box/4", "size": 4}',
+            "cannot be read: it was made by a newer mcd: mcd.box/4, and this version reads mcd.box/3",
+            "upgrade mammo-clip-dissect",
+        ),
+        (
+            '{"schema": "mcd.box/3", "size": 4, "lid": {}}',
+            "was made by a newer mcd: it has the field 'lid', which is not known here",
+            "upgrade mammo-clip-dissect",
+        ),
+        (
+            '{"schema": "mcd.key/3", "size": 4}',
+            "cannot be read: it holds mcd.key/3, and mcd.box/3 is expected",
+            "give another file",
+        ),
+        ('{"size": 4}', "cannot be read: its schema is not mcd.box/3", "pack it again"),
+        ('{"schema": 3, "size": 4}', "cannot be read: its schema is not mcd.box/3", "pack it again"),
+        ('{"schema": "box/3", "size": 4}', "cannot be read: its schema is not mcd.box/3", "pack it again"),
+        ('{"schema": "mcd.box/0", "size": 4}', "cannot be read: its schema is not mcd.box/3", "pack it again"),
+        ('{"schema": "mcd.box/3", "size": "x"}', "is damaged: size: Input should be a valid integer", "pack it again"),
+        ('{"schema": "mcd.box/3"}', "is damaged: size: Field required", "pack it again"),
+        ("[]", "is damaged: it is not a JSON object", "pack it again"),
+        ("", "is damaged: it is not a JSON object", "pack it again"),
+        ('{"schema": "mcd.box/3", "si', "is damaged: it is not a JSON object", "pack it again"),
+        ("[" * 100_000, "is damaged: it is not a JSON object", "pack it again"),
+        ("\udcff", "is damaged: it is not a JSON object", "pack it again"),
+    ],
+)
+def test_a_record_that_is_not_read_says_why_and_what_to_do(text: str, said: str, hint: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        read_record(text.encode(errors="surrogateescape"), BOX, Box, "box.json")
+    assert caught.value.message.startswith(f"box.json {said}")
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ("mcd.study/2", "it was made by a newer mcd: mcd.study/2, and this version reads mcd.study/1"),
+        ("mcd.manifest/1", "it holds mcd.manifest/1, and mcd.study/1 is expected"),
+        ("mine", "its schema is not mcd.study/1"),
+    ],
+)
+def test_a_study_file_of_another_schema_is_refused_with_its_line(tmp_path: Path, schema: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate_document(read(tmp_path, f"models: a\ndissectors: b\ndataset: c\nschema: {schema}\n"), Study)
+    assert caught.value.message.replace(f"{tmp_path}/", "").startswith(f"study.yaml:4: setting 'schema': {said}")
+
+
+def test_the_schemas_of_models_are_those_that_are_declared() -> None:
+    assert Study.model_fields["schema_"].default == str(STUDY)
+    assert Manifest.model_fields["schema_"].default == str(MANIFEST)
+
+
+def test_every_schema_in_the_code_is_documented_and_no_other() -> None:
+    sources = [*(ROOT / "core").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    declared = {f"mcd.{name}/{number or 1}" for name, number in re.findall(r'= Schema\("([a-z-]+)"(?:, (\d+))?', text)}
+    written = set(re.findall(r'"(mcd\.[a-z-]+/\d+)"', text))
+    page = (ROOT / "docs" / "reference" / "versions.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(mcd\.[a-z-]+/\d+)`", page, re.MULTILINE)) == declared | written

@@ -17,8 +17,9 @@ _FACE = """
     errors events figures hookimpl load plugins
 """
 _FOR_PLUGINS = """
-    Breast check_finite digest examine_file files_below find_breast find_state_dict fit_state_dict hub_cache_only
-    hub_quiet hub_revision load_weights offline ordered_top_k prefix_tokens print_table read_checkpoint read_state_dict
+    Breast Schema check_finite digest examine_file files_below find_breast find_state_dict fit_state_dict hub_cache_only
+    hub_quiet hub_revision import_function load_weights offline ordered_top_k prefix_tokens print_table
+    read_checkpoint read_record read_state_dict
     samples_of say validate_options write_atomically
 """
 

@@ -350,7 +350,7 @@ def test_loading_what_is_no_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is not a run folder"):
         mcd.load(tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(StoreError, match="not a manifest"):
+    with pytest.raises(StoreError, match="its schema is not mcd"):
         mcd.load(tmp_path)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePath
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
@@ -17,11 +17,12 @@ from pydantic_core import InitErrorDetails
 
 from mcd.api.base import Configured, digest
 from mcd.api.concept_entries import AsWritten, BroadCategories, ConceptEntry, Name, clean, foreign, key, repeated
-from mcd.documents import SUFFIXES, Document, read_document, read_text, validate_document
+from mcd.documents import SUFFIXES, Document, Schema, read_document, read_text, validate_document
 from mcd.errors import ConfigError
 
 __all__ = ["Concept", "ConceptEntry", "ConceptFile", "ConceptSet", "ConceptSource", "join"]
 
+SCHEMA = Schema("concepts", remedy="see the format that is read with: mcd concepts schema")
 _UNSORTED = "uncategorised"
 
 
@@ -197,6 +198,9 @@ class ConceptFile(ConceptSet):
         json_schema_extra={"anyOf": [{"required": [name]} for name in ("broad_categories", "includes")]},
     )
 
+    schema_: Annotated[Literal["mcd.concepts/1"], pydantic.BeforeValidator(SCHEMA.checked)] = Field(
+        default="mcd.concepts/1", alias="schema", description="version of this format"
+    )
     includes: tuple[Name, ...] = Field(
         default=(), description="files beside this one, whose concepts come first; a term of several is kept once"
     )

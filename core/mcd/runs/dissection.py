@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from mcd.documents import read_record
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.extraction.maps import FILE as MAPS
 from mcd.extraction.probe_map import PRIVATE, _write_private
+from mcd.runs.manifest import FILE as MANIFEST
 from mcd.runs.manifest import Manifest
 from mcd.runs.recorded import Recorded
 from mcd.scoring.results import Results
+from mcd.study.study import SCHEMA, Study
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -26,6 +29,7 @@ __all__ = ["Dissection", "load", "read_study", "write_study"]
 
 
 STUDY = f"{PRIVATE}/study.json"
+_RECORDED = replace(SCHEMA, remedy="run it again into another --output")
 
 
 class Dissection(Recorded):
@@ -122,18 +126,24 @@ class Dissection(Recorded):
         return folder
 
 
-def write_study(folder: Path, study: Mapping[str, object]) -> None:
+def write_study(folder: Path, study: Study) -> None:
     """Write the study with whole paths, which the manifest does not show; `read_study` finds them again."""
-    _write_private(folder / STUDY, json.dumps(study, indent=2, ensure_ascii=False) + "\n")
+    _write_private(folder / STUDY, json.dumps(study.settings(), indent=2, ensure_ascii=False) + "\n")
 
 
-def read_study(folder: Path, manifest: Manifest) -> dict[str, object]:
-    """Return the study of a run with its paths; where ``private`` was taken away, as the manifest shows it."""
+def read_study(folder: Path, manifest: Manifest) -> Study:
+    """Return the study of a run with its paths; where ``private`` was taken away, as the manifest shows it.
+
+    Raises
+    ------
+    StoreError
+        When it is damaged, or of a version that is not read.
+    """
+    path = folder / STUDY
     try:
-        found: object = json.loads((folder / STUDY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = None
-    return found if isinstance(found, dict) else dict(manifest.study)
+        return read_record(path.read_bytes(), _RECORDED, Study, str(path))
+    except OSError:
+        return read_record(json.dumps(manifest.study).encode(), _RECORDED, Study, f"the study in {folder / MANIFEST}")
 
 
 def load(folder: str | Path, host: PluginHost | None = None) -> Dissection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,11 @@ from mcd.extraction.sweep import DissectorJob, TargetJob, missing_bytes
 from mcd.files import check_folder
 from mcd.runs.dissection import read_study, write_study
 from mcd.runs.manifest import FILE, Manifest
+from mcd.study.resolve import with_defaults
 from mcd.study.study import Study
 
 if TYPE_CHECKING:
+    from mcd.host import PluginHost
     from mcd.runs.opening import OpenRun
 
 __all__ = ["check_room", "open_folder"]
@@ -25,15 +27,17 @@ _FREE_TO_CHANGE = ("controls", "reporters", "workers", "cache", "cache_size", "m
 """Settings that do not decide what a run says: it goes on although they changed."""
 
 
-def open_folder(folder: Path, study: Study) -> None:
+def open_folder(folder: Path, study: Study, host: PluginHost) -> None:
     """Make the run folder, or make sure that it holds the same run.
+
+    What the record of an older version does not have was at its default.
 
     Raises
     ------
     UsageError
         When it holds something else.
     StoreError
-        When it cannot be made or written.
+        When it cannot be made or written, or the run in it cannot be read.
     """
     check_folder(folder)
     try:
@@ -44,7 +48,8 @@ def open_folder(folder: Path, study: Study) -> None:
             f"cannot make the output folder {folder}: {error.strerror}", "choose another --output"
         ) from None
     if (folder / FILE).exists():
-        differing = _differences(read_study(folder, Manifest.read(folder)), study.settings())
+        before = with_defaults(host, read_study(folder, Manifest.read(folder)))
+        differing = _differences(before, study)
         if differing:
             raise UsageError(
                 f"{folder} holds another run; it differs in {', '.join(differing)}",
@@ -52,12 +57,12 @@ def open_folder(folder: Path, study: Study) -> None:
             )
     elif set(strangers) - {"controls", "embeddings", PRIVATE}:  # what a run leaves that is killed before its manifest
         raise UsageError(f"{folder} is not empty and holds no run of mcd", "choose another --output")
-    write_study(folder, study.settings())
+    write_study(folder, study)
 
 
-def _differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
-    keys = sorted((set(before) | set(now)) - set(_FREE_TO_CHANGE))
-    return [key for key in keys if before.get(key) != now.get(key)]
+def _differences(before: Study, now: Study) -> list[str]:
+    one, other = before.settings(), now.settings()
+    return [key for key in sorted(set(one) - set(_FREE_TO_CHANGE)) if one[key] != other[key]]
 
 
 def check_room(runs: Sequence[OpenRun], jobs: Sequence[TargetJob | DissectorJob], images: int, study: Study) -> None:

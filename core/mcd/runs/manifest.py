@@ -10,6 +10,7 @@ from typing import Literal
 
 import pydantic
 
+from mcd.documents import Schema, read_record
 from mcd.errors import StoreError
 from mcd.files import write_atomically
 from mcd.networks.layers import Layout
@@ -20,6 +21,8 @@ from mcd.version import versions
 __all__ = ["LayerRecord", "Manifest", "StoreRecord", "machine"]
 
 FILE = "manifest.json"
+SCHEMA = Schema("manifest", remedy="run it again into another --output")
+"""That of the whole run folder: `FILE`, tables and shards."""
 
 
 class LayerRecord(Record):
@@ -82,15 +85,12 @@ class Manifest(Record):
         """
         path = folder / FILE
         try:
-            return cls.model_validate_json(path.read_bytes())
+            data = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             raise StoreError(f"{folder} is not a run folder: it has no {FILE}", "give the --output of a run") from None
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error.strerror}") from None
-        except pydantic.ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise StoreError(f"{path} is not a manifest this version reads: {where}: {first['msg']}") from None
+        return read_record(data, SCHEMA, cls, str(path))
 
 
 def machine(device: str) -> dict[str, str]:

@@ -26,7 +26,7 @@ from mcd.scoring.labelling import Labeller
 from mcd.study.calibration import Calibration
 from mcd.study.preparer import Preparer
 from mcd.study.privacy import recorded
-from mcd.study.study import Choice, DissectorChoice, Study
+from mcd.study.study import Choice, DissectorChoice
 from mcd.study.wording import Wording
 
 __all__ = ["rescore"]
@@ -62,7 +62,7 @@ def rescore(
     """
     start = time.perf_counter()
     store = dissection.folder / dissection.manifest.store.folder
-    study = Study.model_validate(read_study(dissection.folder, dissection.manifest))
+    study = read_study(dissection.folder, dissection.manifest)
     host = dissection.host
     preparer = Preparer(host)
     if scorer is None:
@@ -105,7 +105,7 @@ def rescore(
     )
     results = labeller.label(dissection.manifest.target, dissection.sources(), clock)
     manifest = _manifest(dissection, folder, store)
-    settings = study.model_copy(
+    scored = study.model_copy(
         update={
             "scorer": scorer_choice,
             "concepts": chosen,
@@ -114,9 +114,10 @@ def rescore(
             "prompts": wording,
             "controls": False,
         }
-    ).settings()
+    )
+    settings = scored.settings()
     manifest.study = settings if study.keep_identifiers else recorded(settings, frozenset(preparer.paths))
-    write_study(folder, settings)
+    write_study(folder, scored)
     manifest.scorer, manifest.summary = made.name, list(results.summary)
     manifest.fingerprints |= {
         "scorer": made.fingerprint(),

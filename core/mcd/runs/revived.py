@@ -17,7 +17,6 @@ from mcd.runs.dissection import Dissection, read_study
 from mcd.runs.material import Material, bound, gather
 from mcd.scoring.scores import score_layer
 from mcd.study.preparer import Preparer
-from mcd.study.study import Study
 
 __all__ = ["StoredScores", "found_again"]
 
@@ -35,7 +34,7 @@ class StoredScores:
 
     def __init__(self, dissection: Dissection) -> None:
         self.dissection = dissection
-        self.study = study = Study.model_validate(read_study(dissection.folder, dissection.manifest))
+        self.study = study = read_study(dissection.folder, dissection.manifest)
         if study.scorer.plugin == "object" or study.concepts[0].plugin == "object":
             raise UsageError(
                 f"scorer or concepts of {dissection.folder} were given in Python; they have no name",

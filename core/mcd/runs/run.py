@@ -74,7 +74,7 @@ class _Run:
         if self.reader.problem:
             self.clock.warn(f"nothing is kept in the cache: {self.reader.problem}")
         for planned in prepared.plan:
-            open_folder(planned.folder, prepared.study_of(planned))
+            open_folder(planned.folder, prepared.study_of(planned), prepared.host)
         # A wrong layer name is said at once, unless only an image can tell what the target takes.
         if all(takes_known_input(target.target) for target in targets.values()):
             layers = {key: self._layers(target) for key, target in targets.items()}

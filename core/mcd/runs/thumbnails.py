@@ -103,7 +103,7 @@ def data_set_of(dissection: Dissection) -> Dataset:
 def _study_of(dissection: Dissection) -> Study:
     """Return the study of the run that looked at the images: a scoring made anew has none of its own."""
     folder = dissection.folder / dissection.manifest.store.folder
-    return Study.model_validate(read_study(folder, dissection.manifest))
+    return read_study(folder, dissection.manifest)
 
 
 def thumbnails(

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, TypeVar
 from mcd.api.base import Configured
 from mcd.api.image import Preprocessing
 from mcd.components import Kind
-from mcd.errors import ConfigError, PluginLoadError
+from mcd.errors import ConfigError, MCDError, PluginLoadError
 from mcd.options import Options, validate_options
-from mcd.study.study import Choice
+from mcd.study.study import Choice, Study
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["created", "names_function", "resolve_options", "resolve_recipe", "resolved_choice"]
+__all__ = ["created", "names_function", "resolve_options", "resolve_recipe", "resolved_choice", "with_defaults"]
 
 ComponentT = TypeVar("ComponentT", bound=Configured)
+ChoiceT = TypeVar("ChoiceT", bound=Choice)
 
 
 def resolve_options(
@@ -87,7 +88,37 @@ def resolve_recipe(host: PluginHost, choice: Choice) -> Preprocessing:
     return validate_options(made, choice.options, f"preprocessing '{choice.plugin}'")
 
 
-def resolved_choice(choice: Choice, options: Options) -> Choice:
+def resolved_choice(choice: ChoiceT, options: Options) -> ChoiceT:
     """Return a choice with its bare name and all options, defaults included."""
     values: Mapping[str, object] = options.model_dump(mode="json")
     return choice.model_copy(update={"plugin": choice.plugin.partition(":")[0], "options": dict(values)})
+
+
+def with_defaults(host: PluginHost, study: Study) -> Study:
+    """Return a recorded study with the settings that its components have got since, at their defaults.
+
+    A component that is not found, or no longer takes its recorded settings, stays as it is.
+    """
+
+    def filled(kind: Kind, choice: ChoiceT) -> ChoiceT:
+        try:
+            return resolved_choice(choice, resolve_options(host, kind, choice)[1])
+        except MCDError:
+            return choice
+
+    return study.model_copy(
+        update={
+            "models": tuple(filled(Kind.MODEL, one) for one in study.models),
+            "dissectors": tuple(filled(Kind.DISSECTOR, one) for one in study.dissectors),
+            "dataset": filled(Kind.DATASET, study.dataset),
+            "scorer": filled(Kind.SCORER, study.scorer),
+            "recipe": study.recipe and _recipe_with_defaults(host, study.recipe),
+        }
+    )
+
+
+def _recipe_with_defaults(host: PluginHost, choice: Choice) -> Choice:
+    try:
+        return choice.model_copy(update={"options": resolve_recipe(host, choice).model_dump(mode="json")})
+    except MCDError:
+        return choice

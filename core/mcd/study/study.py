@@ -9,12 +9,15 @@ import pydantic
 from pydantic import Field
 from pydantic_core import CoreSchema
 
+from mcd.documents import Schema
 from mcd.networks.pooling import Pooling
 from mcd.study.calibration import Calibration
 from mcd.study.selection import Selection
 from mcd.study.wording import Wording
 
-__all__ = ["Choice", "DissectorChoice", "ModelChoice", "Study"]
+__all__ = ["SCHEMA", "Choice", "DissectorChoice", "ModelChoice", "Study"]
+
+SCHEMA = Schema("study", remedy="see the format that is read with: mcd run --schema")
 
 
 def _or_text(schema: dict[str, object], name: str) -> dict[str, object]:
@@ -99,7 +102,9 @@ class Study(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    schema_: Literal["mcd.study/1"] = Field(default="mcd.study/1", alias="schema", description="version of this format")
+    schema_: Annotated[Literal["mcd.study/1"], pydantic.BeforeValidator(SCHEMA.checked)] = Field(
+        default="mcd.study/1", alias="schema", description="version of this format"
+    )
     models: ModelChoices = Field(min_length=1, description="the targets")
     dissectors: DissectorChoices = Field(
         min_length=1, description="the image–text models that give concepts meaning; each makes its own dissections"

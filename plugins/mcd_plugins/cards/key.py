@@ -11,13 +11,14 @@ import pandas as pd
 import pydantic
 
 from mcd.errors import DataError
-from mcd.plugins import digest, write_atomically
+from mcd.plugins import Schema, digest, read_record, write_atomically
 
 __all__ = ["CONTROL", "GROUPS", "Card", "Group", "Key", "letters"]
 
 Group = Literal["above chance", "control"]
 GROUPS: tuple[Group, ...] = ("above chance", "control")
 CONTROL: Group = "control"
+SCHEMA = Schema("cards", remedy="give the key.json that the reporter cards wrote")
 _JSON, _CSV = "key.json", "key.csv"
 
 
@@ -109,13 +110,7 @@ class Key(_Record):
         """
         path = path / _JSON if path.is_dir() else path
         try:
-            return cls.model_validate_json(path.read_bytes())
+            data = path.read_bytes()
         except OSError as error:
             raise DataError(f"the key {path} cannot be read: {error.strerror}", "give the folder cards-key") from None
-        except pydantic.ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise DataError(
-                f"{path} is not a key of cards: {where + ': ' if where else ''}{first['msg']}",
-                f"give the {_JSON} that the reporter cards wrote",
-            ) from None
+        return read_record(data, SCHEMA, cls, f"the key {path}", DataError)

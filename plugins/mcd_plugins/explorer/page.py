@@ -10,10 +10,14 @@ from importlib.resources import files
 import jinja2
 
 from mcd.comparison import FEW_IMAGES
+from mcd.plugins import Schema
 from mcd_plugins.explorer.packing import Json
 from mcd_plugins.reporters.facts import Facts, said_of, side_by_side
 
-__all__ = ["page"]
+__all__ = ["SCHEMA", "page"]
+
+SCHEMA = Schema("explorer")
+"""The format of the data in the page, the elements ``content`` and ``pictures``. Only its own script reads them."""
 
 _SCRIPTS = (
     "columns",
@@ -64,7 +68,7 @@ def page(facts: Sequence[Facts], content: Mapping[str, Json], pictures: Sequence
         script=script,
         policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'",
-        content={**content, "few": FEW_IMAGES},
+        content={"schema": str(SCHEMA), **content, "few": FEW_IMAGES},
         pictures=list(pictures),
     )
 

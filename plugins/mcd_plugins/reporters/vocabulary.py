@@ -8,7 +8,6 @@ import mcd
 from mcd.errors import MCDError
 from mcd.runs.dissection import read_study
 from mcd.runs.revived import found_again
-from mcd.study.study import Study
 
 __all__ = ["vocabulary_of"]
 
@@ -19,7 +18,7 @@ def vocabulary_of(dissection: mcd.Dissection) -> tuple[mcd.Concept, ...]:
     Why not goes to the terminal, for it may name files: the set was a Python object, its plugin is not there, or it has
     changed since.
     """
-    study = Study.model_validate(read_study(dissection.folder, dissection.manifest))
+    study = read_study(dissection.folder, dissection.manifest)
     if any(one.plugin == "object" for one in study.concepts):
         click.echo("note: the vocabulary is not known: it was given in Python", err=True)
         return ()

@@ -158,7 +158,7 @@ def test_another_key_a_missing_one_and_one_sheet_twice_are_refused(
     assert refused.code == 4
     assert f"the key is that of set '{other.key.name}'" in refused.err
     assert mcd_command("cards", "score", tmp_path, sheet).code == 4
-    assert "is not a key of cards" in mcd_command("cards", "score", sheet, sheet).err
+    assert "is damaged: it is not a JSON object" in mcd_command("cards", "score", sheet, sheet).err
     twice = mcd_command("cards", "score", study.folder / "cards-key", sheet, sheet)
     assert twice.code == 2
     assert "given twice" in twice.err

@@ -1,0 +1,155 @@
+"""Run folders of other versions: read, or refused with what to do; a setting that is new is no difference."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+import mcd
+from mcd.errors import MCDError, StoreError, UsageError
+from mcd.runs.rescore import rescore
+
+Edit = Callable[[dict[str, Any]], object]
+
+
+class Squares(TensorDataset):
+    """Grey images with a bright square that grows."""
+
+    def __init__(self) -> None:
+        images = torch.rand(24, 1, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.3
+        for row, image in enumerate(images):
+            image[:, : 2 * row, : 2 * row] += 0.6
+        super().__init__(images)
+
+    def __getitem__(self, row: int) -> torch.Tensor:  # type: ignore[override]  # without the tuple
+        return super().__getitem__(row)[0]
+
+
+def dissect(output: Path, **changes: object) -> mcd.Dissection:
+    settings: dict[str, object] = {
+        "model": "phantom-mammo",
+        "layers": "head",
+        "dataset": Squares(),
+        "dissector": "phantom-clip",
+        "concepts": ["mass", "calcification", "clip"],
+        "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 5}},
+        "progress": False,
+        "device": "cpu",
+        "calibration": {"draws": 20, "most_draws": 20},
+        **changes,
+    }
+    return mcd.dissect(output=output, **settings)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("older") / "run"
+    dissect(folder)
+    return folder
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def edited(path: Path, change: Edit) -> None:
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+def test_settings_that_an_older_version_did_not_have_are_no_difference(run: Path) -> None:
+    def older(study: dict[str, Any]) -> None:
+        del study["maps"], study["per_patient"], study["prompts"], study["models"][0]["pooling"]
+        del study["scorer"]["options"]["temperature"], study["models"][0]["options"], study["calibration"]["q"]
+
+    before = json.loads((run / "private" / "study.json").read_text())
+    edited(run / "private" / "study.json", older)
+    dissect(run)
+    assert json.loads((run / "private" / "study.json").read_text()) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"per_patient": 1}, "per_patient"),
+        ({"calibration": {"draws": 20, "most_draws": 20, "q": 0.1}}, "calibration"),
+        ({"scorer": {"plugin": "soft-wpmi", "options": {"top_k": 5, "temperature": 2.0}}}, "scorer"),
+    ],
+)
+def test_a_setting_that_is_not_at_its_default_is_a_difference(run: Path, changes: dict[str, object], said: str) -> None:
+    def older(study: dict[str, Any]) -> None:
+        del study["per_patient"], study["scorer"]["options"]["temperature"], study["calibration"]["q"]
+
+    edited(run / "private" / "study.json", older)
+    with pytest.raises(UsageError, match=f"holds another run; it differs in {said}\n"):
+        dissect(run, **changes)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said", "hint"),
+    [
+        (
+            "manifest.json",
+            lambda one: one.update(schema="mcd.manifest/99"),
+            "manifest.json cannot be read: it was made by a newer mcd: mcd.manifest/99",
+            "upgrade",
+        ),
+        (
+            "manifest.json",
+            lambda one: one.update(new_field=1),
+            "manifest.json was made by a newer mcd: it has the field 'new_field', which is not known here",
+            "upgrade",
+        ),
+        (
+            "manifest.json",
+            lambda one: one.update(schema="mcd.study/1"),
+            "manifest.json cannot be read: it holds mcd.study/1",
+            "give another file",
+        ),
+        (
+            "manifest.json",
+            lambda one: one.update(images="many"),
+            "manifest.json is damaged: images: Input should be a valid integer",
+            "run it again into another --output",
+        ),
+        (
+            "private/study.json",
+            lambda one: one.update(new_field=1),
+            "private/study.json was made by a newer mcd: it has the field 'new_field', which is not known here",
+            "upgrade",
+        ),
+        (
+            "private/study.json",
+            lambda one: one.update(schema="mcd.study/7"),
+            "private/study.json cannot be read: it was made by a newer mcd: mcd.study/7",
+            "upgrade",
+        ),
+    ],
+)
+def test_a_folder_that_is_not_read_says_why_and_what_to_do(
+    run: Path, file: str, change: Edit, said: str, hint: str
+) -> None:
+    edited(run / file, change)
+    actions: list[Callable[[], object]] = [lambda: dissect(run), lambda: rescore(mcd.load(run), labels_per_neuron=2)]
+    for action in actions:
+        with pytest.raises(StoreError) as caught:
+            action()
+        assert caught.value.message.replace(f"{run}/", "").startswith(said)
+        assert caught.value.hint.startswith(hint)
+
+
+def test_a_run_that_was_shared_without_its_private_folder_is_read(run: Path) -> None:
+    shutil.rmtree(run / "private")
+    assert len(mcd.load(run).labels) > 0
+    edited(run / "manifest.json", lambda one: one["study"].update(new_field=1))
+    with pytest.raises(MCDError, match=r"the study in .*manifest\.json was made by a newer mcd"):
+        dissect(run)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mcd.api.model import prefix_tokens
     from mcd.api.ranking import ordered_top_k
     from mcd.cli.tables import print_table, say
-    from mcd.documents import Schema, read_record
     from mcd.extraction.breast import Breast, find_breast
     from mcd.files import write_atomically
     from mcd.host.importing import import_function
@@ -37,11 +36,11 @@ if TYPE_CHECKING:
     from mcd.networks.hub import offline
     from mcd.networks.hub import quiet as hub_quiet
     from mcd.networks.hub import revision as hub_revision
+    from mcd.networks.patterns import match_layers
     from mcd.options import validate_options
 
 _HOME = {
     "Breast": "mcd.extraction.breast",
-    "Schema": "mcd.documents",
     "check_finite": "mcd.networks.checkpoints",
     "digest": "mcd.api.base",
     "examine_file": "mcd.api.dataset",
@@ -54,12 +53,12 @@ _HOME = {
     "hub_revision": "mcd.networks.hub:revision",
     "import_function": "mcd.host.importing",
     "load_weights": "mcd.networks.checkpoints",
+    "match_layers": "mcd.networks.patterns",
     "offline": "mcd.networks.hub",
     "ordered_top_k": "mcd.api.ranking",
     "prefix_tokens": "mcd.api.model",
     "print_table": "mcd.cli.tables",
     "read_checkpoint": "mcd.networks.checkpoints",
-    "read_record": "mcd.documents",
     "read_state_dict": "mcd.networks.checkpoints",
     "samples_of": "mcd.api.listing",
     "say": "mcd.cli.tables",
@@ -69,7 +68,6 @@ _HOME = {
 
 __all__ = [
     "Breast",
-    "Schema",
     "check_finite",
     "digest",
     "examine_file",
@@ -82,12 +80,12 @@ __all__ = [
     "hub_revision",
     "import_function",
     "load_weights",
+    "match_layers",
     "offline",
     "ordered_top_k",
     "prefix_tokens",
     "print_table",
     "read_checkpoint",
-    "read_record",
     "read_state_dict",
     "samples_of",
     "say",

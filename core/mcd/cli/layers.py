@@ -52,7 +52,7 @@ def layers(
     mcd layers --model-plugin timm:resnet50 --check --dataset images:DIR
     """
     from mcd.errors import UsageError
-    from mcd.networks.layers import match_layers
+    from mcd.networks.patterns import match_layers
     from mcd.networks.pooling import Pooling
     from mcd.networks.trial import responses, trial_pass
     from mcd.options import parse_pairs

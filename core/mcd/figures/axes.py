@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from mcd.comparison.layers import ALL
 from mcd.figures.drawing import LETTER
-from mcd.networks.layers import match_layers
+from mcd.networks.patterns import match_layers
 
 __all__ = [
     "DEPTH",

@@ -1,22 +1,20 @@
-"""Which layers a target has, how their outputs are laid out, and how users name them."""
+"""Which layers a target has, and how their outputs are laid out."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
 
-from mcd.errors import ConfigError, UnknownNameError, UsageError, nearest
+from mcd.errors import UsageError
+from mcd.networks.patterns import NO_ALIASES, match_layers, split_patterns
 
-__all__ = ["Layer", "Layout", "expand_braces", "inspect_layers", "main_output", "match_layers", "select_layers"]
+__all__ = ["Layer", "Layout", "inspect_layers", "main_output", "select_layers"]
 
 Layout = Literal["NCHW", "NHWC", "tokens", "flat"]
-_NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -202,96 +200,8 @@ def _scaled(axes: tuple[int, ...], size: tuple[int, int]) -> bool:
     return abs(rows - height / stride) <= 1 and abs(columns - width / stride) <= 1
 
 
-_RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)\}")
-_CHOICE = re.compile(r"\{([^{}]*,[^{}]*)\}")
-_INDEX = re.compile(r"\[(-?\d+)\]")
-
-
-def expand_braces(pattern: str) -> list[str]:
-    """Return the patterns that ``layer{1..4}`` and ``{stem,head}`` stand for.
-
-    >>> expand_braces("layer{1..3}.{a,b}")
-    ['layer1.a', 'layer1.b', 'layer2.a', 'layer2.b', 'layer3.a', 'layer3.b']
-    """
-    found = _RANGE.search(pattern)
-    if found:
-        start, stop = int(found[1]), int(found[2])
-        if abs(stop - start) > 10_000:
-            raise ConfigError(f"layer pattern {pattern!r} names more than 10,000 layers")
-        step = 1 if stop >= start else -1
-        parts = [str(number) for number in range(start, stop + step, step)]
-    else:
-        found = _CHOICE.search(pattern)
-        if not found:
-            return [pattern]
-        parts = found[1].split(",")
-    head, tail = pattern[: found.start()], pattern[found.end() :]
-    return [expanded for part in parts for expanded in expand_braces(f"{head}{part}{tail}")]
-
-
-def split_patterns(patterns: Iterable[str]) -> list[str]:
-    """Split each pattern at the commas outside braces, as the published scripts separate layers."""
-    return [part.strip() for text in patterns for part in re.split(r",(?![^{]*\})", text) if part.strip()]
-
-
-def match_layers(patterns: Sequence[str], names: Sequence[str], aliases: Mapping[str, str] = _NO_ALIASES) -> list[str]:
-    """Return the names that the patterns pick, in the order of ``names``, each once.
-
-    A pattern that picks none of ``names`` may pick ``aliases``, which stand for names.
-
-    ``*`` stands for one part of a dotted name, ``**`` for any number of parts, ``?`` for one character;
-    ``[3]`` is ``.3`` and ``[-1]`` the last of that level, as in Python; braces expand (`expand_braces`).
-
-    Raises
-    ------
-    UnknownNameError
-        When a pattern picks nothing, with the nearest name.
-    """
-    picked: set[str] = set()
-    for written in split_patterns(patterns):
-        for pattern in expand_braces(written):
-            matches = _matches(pattern, names) or [aliases[one] for one in _matches(pattern, list(aliases))]
-            if not matches:
-                raise UnknownNameError(
-                    f"no layer matches '{written}'", nearest(pattern, names) + "\nlist them with: mcd layers"
-                )
-            picked.update(matches)
-    return [name for name in names if name in picked]
-
-
-def _matches(pattern: str, names: Sequence[str]) -> list[str]:
-    plain = _INDEX.sub(lambda found: f".{found[1]}", pattern)
-    if "[" in plain or "]" in plain:
-        raise ConfigError(f"layer pattern '{pattern}': brackets hold one whole number", "write blocks[3][0]")
-    parts = _resolve_negative(plain.split("."), names)
-    expression = r"\.".join(_part_expression(part) for part in parts)
-    compiled = re.compile(expression)
-    return [name for name in names if compiled.fullmatch(name)]
-
-
-def _resolve_negative(parts: list[str], names: Sequence[str]) -> list[str]:
-    """Turn ``-1`` into the last index that exists at its place."""
-    resolved: list[str] = []
-    for part in parts:
-        if re.fullmatch(r"-\d+", part):
-            prefix = ".".join([*resolved, ""])
-            at_level = {name[len(prefix) :].split(".")[0] for name in names if name.startswith(prefix)}
-            numbers = sorted(int(text) for text in at_level if text.isdigit())
-            position = int(part)
-            if -position <= len(numbers):
-                part = str(numbers[position])
-        resolved.append(part)
-    return resolved
-
-
-def _part_expression(part: str) -> str:
-    if part == "**":
-        return r".+"
-    return "".join({"*": r"[^.]*", "?": r"[^.]"}.get(character, re.escape(character)) for character in part)
-
-
 def select_layers(
-    patterns: Sequence[str], layers: Sequence[Layer], target: str, aliases: Mapping[str, str] = _NO_ALIASES
+    patterns: Sequence[str], layers: Sequence[Layer], target: str, aliases: Mapping[str, str] = NO_ALIASES
 ) -> list[Layer]:
     """Return the layers that the patterns pick, all of them fit to be dissected.
 

@@ -50,7 +50,7 @@ class CardsReporter(mcd.Reporter):
         @pydantic.field_validator("layers", mode="before")
         @classmethod
         def _as_patterns(cls, value: object) -> object:
-            return tuple(one.strip() for one in value.split(",") if one.strip()) if isinstance(value, str) else value
+            return (value,) if isinstance(value, str) else value
 
     options: Options
 

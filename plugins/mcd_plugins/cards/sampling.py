@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
 import torch
 
 import mcd
-from mcd.errors import UnknownNameError, UsageError, nearest
-from mcd.plugins import ordered_top_k
+from mcd.errors import UsageError
+from mcd.plugins import match_layers, ordered_top_k
 from mcd_plugins.cards.key import CONTROL, Card, Group, letters
 from mcd_plugins.reporters.facts import ABOVE
 
@@ -118,10 +117,7 @@ def drawn(dissection: mcd.Dissection, design: Design, vocabulary: Sequence[str],
 
 
 def _of_layers(dissection: mcd.Dissection, patterns: Sequence[str]) -> pd.DataFrame:
-    for one in patterns:
-        if not any(fnmatchcase(layer, one) for layer in dissection.layers):
-            raise UnknownNameError(f"no dissected layer is called '{one}'", nearest(one, dissection.layers))
-    wanted = [layer for layer in dissection.layers if not patterns or any(fnmatchcase(layer, one) for one in patterns)]
+    wanted = match_layers(patterns, dissection.layers) if patterns else dissection.layers
     return dissection.labels[dissection.labels["layer"].isin(wanted)]
 
 

@@ -172,7 +172,7 @@ def test_the_same_seed_makes_the_same_cards_and_another_others(
 
 
 def test_layers_count_controls_and_choices_are_those_asked_for(phantom: mcd.Dissection, tmp_path: Path) -> None:
-    made = cards_of(phantom, tmp_path, layers="stages.2, stages.3", count=10, controls=0.3, images=3, choices=3).key
+    made = cards_of(phantom, tmp_path, layers="stages.{2,3}", count=10, controls=0.3, images=3, choices=3).key
     assert {card.layer for card in made.cards} == {"stages.2", "stages.3"}
     assert Counter(card.group for card in made.cards) == {"above chance": 7, "control": 3}
     assert {(len(card.images), len(card.low), len(card.options)) for card in made.cards} == {(3, 0, 3)}
@@ -186,7 +186,7 @@ def test_layers_count_controls_and_choices_are_those_asked_for(phantom: mcd.Diss
             {"layers": "head", "controls": 0.8, "count": 10},
             "8 neurons whose label is not above chance are wanted, and the run has 1",
         ),
-        ({"layers": "stages.9"}, "no dissected layer is called 'stages.9'"),
+        ({"layers": "stages.9"}, "no layer matches 'stages.9'"),
     ],
 )
 def test_what_a_run_cannot_give_is_said(

@@ -23,7 +23,8 @@ from tests.plugins.transformers.clips import (
 
 import mcd
 from mcd.errors import CheckpointError
-from mcd.networks.layers import inspect_layers, match_layers
+from mcd.networks.layers import inspect_layers
+from mcd.networks.patterns import match_layers
 
 
 @pytest.fixture(scope="module", params=["clip", "siglip"])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mcd.api.model import prefix_tokens
     from mcd.api.ranking import ordered_top_k
     from mcd.cli.tables import print_table, say
+    from mcd.documents import Schema, read_record
     from mcd.extraction.breast import Breast, find_breast
     from mcd.files import write_atomically
     from mcd.host.importing import import_function
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Breast": "mcd.extraction.breast",
+    "Schema": "mcd.documents",
     "check_finite": "mcd.networks.checkpoints",
     "digest": "mcd.api.base",
     "examine_file": "mcd.api.dataset",
@@ -59,6 +61,7 @@ _HOME = {
     "prefix_tokens": "mcd.api.model",
     "print_table": "mcd.cli.tables",
     "read_checkpoint": "mcd.networks.checkpoints",
+    "read_record": "mcd.documents",
     "read_state_dict": "mcd.networks.checkpoints",
     "samples_of": "mcd.api.listing",
     "say": "mcd.cli.tables",
@@ -68,6 +71,7 @@ _HOME = {
 
 __all__ = [
     "Breast",
+    "Schema",
     "check_finite",
     "digest",
     "examine_file",
@@ -86,6 +90,7 @@ __all__ = [
     "prefix_tokens",
     "print_table",
     "read_checkpoint",
+    "read_record",
     "read_state_dict",
     "samples_of",
     "say",

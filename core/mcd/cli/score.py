@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from mcd.cli import State
 from mcd.cli.flags import (
@@ -47,7 +48,10 @@ def score(
     device: str,
     **_calibration: object,
 ) -> None:
-    """Score a stored run anew with another scorer or other concepts. No images are needed."""
+    """Score a stored run anew with another scorer or other concepts. No images are needed.
+
+    What no flag names stays as it was in the run. A scorer or concept set that is named starts from its own defaults.
+    """
     from mcd.options import parse_pairs, validate_options
     from mcd.runs.dissection import load
     from mcd.runs.rescore import rescore
@@ -67,12 +71,13 @@ def score(
     calibration = Calibration.model_validate(chosen_calibration(ctx, before if isinstance(before, dict) else {}))
     worded = stored.manifest.study.get("prompts")
     prompts = validate_options(Wording, chosen_wording(ctx, worded if isinstance(worded, dict) else {}), "prompts")
+    given = ctx.get_parameter_source("labels_per_neuron")
     found = rescore(
         stored,
         scorer=Choice.model_validate({"plugin": scorer, "options": options}) if scorer else None,
         scorer_options=options,
         concepts=tuple(Choice.model_validate(one) for one in concept_choices(concepts, concepts_arg)),
-        labels_per_neuron=labels_per_neuron,
+        labels_per_neuron=labels_per_neuron if given is ParameterSource.COMMANDLINE else None,
         calibration=calibration,
         prompts=prompts,
         output=output,

@@ -38,7 +38,7 @@ def rescore(
     scorer: Choice | None = None,
     scorer_options: Mapping[str, object] | None = None,
     concepts: Sequence[Choice] = (),
-    labels_per_neuron: int = 10,
+    labels_per_neuron: int | None = None,
     calibration: Calibration | None = None,
     prompts: Wording | None = None,
     output: Path | None = None,
@@ -48,7 +48,7 @@ def rescore(
 
     Parameters
     ----------
-    scorer, concepts, calibration, prompts
+    scorer, concepts, labels_per_neuron, calibration, prompts
         What to change; None and () keep the run's own.
     scorer_options
         Settings over the run's own scorer, when ``scorer`` is None.
@@ -95,13 +95,14 @@ def rescore(
         remarks.append("the controls of the run are not scored anew")
     for remark in filter(None, remarks):
         clock.warn(remark)
+    kept = labels_per_neuron or study.labels_per_neuron
     labeller = Labeller(
         scorer_here,
         material.similarity,
         concept_set.concepts,
         calibration or study.calibration,
         dissection.patients,
-        labels_per_neuron,
+        kept,
     )
     results = labeller.label(dissection.manifest.target, dissection.sources(), clock)
     manifest = _manifest(dissection, folder, store)
@@ -109,7 +110,7 @@ def rescore(
         update={
             "scorer": scorer_choice,
             "concepts": chosen,
-            "labels_per_neuron": labels_per_neuron,
+            "labels_per_neuron": kept,
             "calibration": calibration or study.calibration,
             "prompts": wording,
             "controls": False,

@@ -83,7 +83,7 @@ def on_noise(seeds: int) -> None:
                         null_seed=seed,
                     )
                     first.append(one.p_any)
-                    found += one.above > 0
+                    found += one.significant > 0
                 p = np.concatenate(first)
                 print(
                     f"{scorer.name:<14}{spread:>10}{neurons:>9}{a_patient:>10}{uniformity(p):>8.3f}"

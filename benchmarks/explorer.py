@@ -19,11 +19,11 @@ import numpy as np
 import PIL.Image
 from playwright.sync_api import Browser, sync_playwright
 
+from mcd.scoring.verdicts import SIGNIFICANT, VERDICTS
 from mcd_plugins.explorer.packing import Json, packed
 from mcd_plugins.explorer.page import page
 from mcd_plugins.reporters.facts import Facts, LayerRow
 
-VERDICTS = ("chance", "above chance", "polysemantic", "not mammographic", "")
 BROAD = ("Findings and characterisation", "Anatomy and composition", "Acquisition and quality", "Everyday things")
 
 
@@ -33,7 +33,7 @@ def made_up(neurons: int, images: int, labels: int, top: int = 6, concepts: int 
     widths.append(neurons - sum(widths))
     z = np.sort(rng.gamma(3, 1.2, (neurons, labels)), axis=1)[:, ::-1]
     level = [round(float(one), 3) for one in np.linspace(0, 1, 101)]
-    verdict = rng.integers(0, 4, neurons)
+    verdict = rng.integers(0, len(VERDICTS), neurons)
     run: dict[str, Json] = {
         "letter": "",
         "apart": "",
@@ -91,6 +91,8 @@ def made_up(neurons: int, images: int, labels: int, top: int = 6, concepts: int 
                 "findings": {"names": ["mass", "calcification"], "of": [[at % 2] for at in range(images)]},
             }
         ],
+        "verdicts": {**VERDICTS},
+        "significant": list(SIGNIFICANT),
         "between": [],
     }
     rows = [

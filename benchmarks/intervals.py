@@ -3,7 +3,7 @@
     mcd run STUDY.yaml -o big      # two models, dissector phantom-clip, 1600 phantom patients, calibration: {draws: 0}
     python benchmarks/intervals.py big/phantom-mammo big/phantom-clip-tower --patients 50 --top-k 40
 
-Every set of patients is a probe set of its own. What it says (share of neurons above chance, mean z, shares of
+Every set of patients is a probe set of its own. What it says (share of significant neurons, mean z, shares of
 categories) has a true deviation over the sets, and a true mean. Four ways to resample a set's patients are asked for
 both: ``twice``, the bootstrap, where an image drawn twice stands twice among the top images; ``once``, the same with
 each counted once; ``chosen``, as many without replacement (what `mcd.comparison` does); ``half``, half of them.
@@ -133,7 +133,7 @@ def main() -> None:
 def report(whole: np.ndarray, again: dict[str, np.ndarray], layers: int) -> None:
     """Print, for each way, how far its deviations and intervals are from those of real probe sets."""
     truth, deviation = whole.mean(axis=0), whole.std(axis=0, ddof=1)
-    print(f"share above chance {truth[:, 0].round(3)} ± {deviation[:, 0].round(3)}, mean z {truth[:, 1].round(2)}")
+    print(f"share significant {truth[:, 0].round(3)} ± {deviation[:, 0].round(3)}, mean z {truth[:, 1].round(2)}")
     print("way     mean less estimate   deviation/true   covered by estimate ± 1.96 deviations   half width")
     print("        share      z         share     z      share    z   categories   difference    share")
     for way, values in again.items():

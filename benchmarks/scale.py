@@ -55,15 +55,15 @@ def main(scene: str) -> None:
     start = time.perf_counter()
     cosines = Cosines(seen, words, [""] * images, [one.term for one in known])
     labeller = Labeller(SoftWPMI(), cosines, known, Calibration(), patients, 10)
-    above, draws = 0, 0
+    significant, draws = 0, 0
     for found in labeller.scored({name: partial(layers.__getitem__, name) for name in layers}):
         assert found.judged is not None
-        above, draws = above + found.judged.above, max(draws, found.judged.draws)
+        significant, draws = significant + found.judged.significant, max(draws, found.judged.draws)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"{scene}: {images:,} images, {concepts:,} concepts, {len(widths)} layers, {sum(widths):,} neurons, "
-        f"{torch.get_num_threads()} threads: {seconds:.2f} s, {above:,} above chance, up to {draws:,} draws, "
+        f"{torch.get_num_threads()} threads: {seconds:.2f} s, {significant:,} significant, up to {draws:,} draws, "
         f"{peak - before:,.0f} MiB above the inputs; N × C would be {images * concepts * 4 / 2**20:,.0f} MiB"
     )
 

@@ -39,8 +39,12 @@ if TYPE_CHECKING:
     from mcd.networks.hub import revision as hub_revision
     from mcd.networks.patterns import match_layers
     from mcd.options import validate_options
+    from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT, VERDICTS
 
 _HOME = {
+    "NOT_SIGNIFICANT": "mcd.scoring.verdicts",
+    "SIGNIFICANT": "mcd.scoring.verdicts",
+    "VERDICTS": "mcd.scoring.verdicts",
     "Breast": "mcd.extraction.breast",
     "Schema": "mcd.documents",
     "check_finite": "mcd.networks.checkpoints",
@@ -70,6 +74,9 @@ _HOME = {
 }
 
 __all__ = [
+    "NOT_SIGNIFICANT",
+    "SIGNIFICANT",
+    "VERDICTS",
     "Breast",
     "Schema",
     "check_finite",

@@ -55,8 +55,8 @@ def test_the_overview_shows_every_layer_with_counts_and_shares(
     assert len(rows) == 5
     for row, summary in zip(rows, phantom.manifest.summary, strict=True):
         cells = row.locator("th, td").all_inner_texts()
-        assert cells[:3] == [summary.layer, str(summary.neurons), str(summary.above_chance)]
-        assert cells[3] == f"{summary.above_chance / summary.neurons:.0%}"  # type: ignore[operator]
+        assert cells[:3] == [summary.layer, str(summary.neurons), str(summary.significant)]
+        assert cells[3] == f"{summary.significant / summary.neurons:.0%}"  # type: ignore[operator]
     rows[2].get_by_role("link").click()
     expect(page.locator("#neurons .told")).to_have_text("96 of 307 neurons")
     assert page.get_by_label("Layer", exact=True).input_value() == "stages.2"
@@ -67,11 +67,11 @@ def test_controls_are_shown_and_can_be_downloaded(
 ) -> None:
     page = opened(page_of(controlled, tmp_path)).at()
     controls, table = page.locator(".controls"), controlled.results.controls
-    totals = table.groupby("control", sort=False)[["neurons", "above_chance", "mammographic"]].sum()
+    totals = table.groupby("control", sort=False)[["neurons", "significant", "mammographic"]].sum()
     for row, (_, known) in zip(controls.locator("tbody").first.locator("tr").all(), totals.iterrows(), strict=True):
         cells = row.locator("td").all_inner_texts()
-        share = f"{known['above_chance'] / known['neurons']:.0%}"
-        assert cells[:4] == [str(known["neurons"]), str(known["above_chance"]), share, str(known["mammographic"])]
+        share = f"{known['significant'] / known['neurons']:.0%}"
+        assert cells[:4] == [str(known["neurons"]), str(known["significant"]), share, str(known["mammographic"])]
     assert not controls.locator(".by-layer").is_visible()
     controls.get_by_text("Layer by layer", exact=True).click()
     assert controls.locator(".by-layer tbody tr").count() == len(table)
@@ -81,7 +81,7 @@ def test_controls_are_shown_and_can_be_downloaded(
     ordered = table.set_index("layer").loc[controlled.layers].reset_index()
     assert rows["Layer"].tolist() == ordered["layer"].tolist()
     assert rows["Labelled"].replace("this run", "none").tolist() == ordered["control"].tolist()
-    assert rows["Above chance"].astype(int).tolist() == ordered["above_chance"].tolist()
+    assert rows["Significant"].astype(int).tolist() == ordered["significant"].tolist()
     np.testing.assert_allclose(rows["Mean z"].astype(float), ordered["mean_z"], rtol=1e-5)
 
 
@@ -114,14 +114,14 @@ def test_filters_narrow_together_and_can_be_kept_as_a_link(opened: Open, single:
     page.get_by_label("Layer", exact=True).select_option("stages.3")
     page.get_by_label("Broad category", exact=True).select_option("Findings and characterisation")
     page.get_by_label("q at most", exact=True).select_option("0.01")
-    page.get_by_label("Verdict", exact=True).select_option("polysemantic")
+    page.get_by_label("Verdict", exact=True).select_option("multiple categories")
     page.get_by_label("first concept only").check()
     first = phantom.labels[phantom.labels["rank"] == 1]
     wanted = first[
         (first["layer"] == "stages.3")
         & (first["broad_category"] == "Findings and characterisation")
         & (first["q"] <= 0.01)
-        & (first["verdict"] == "polysemantic")
+        & (first["verdict"] == "multiple categories")
     ]
     assert 0 < len(wanted) < 128
     assert told(page) == len(wanted)
@@ -278,8 +278,8 @@ def test_concepts_say_how_many_neurons_carry_them(opened: Open, single: Path, ph
     (row,) = saved(page, "Download as CSV")
     labels = phantom.labels[phantom.labels["concept"] == "left breast"]
     first = labels[labels["rank"] == 1]
-    assert [int(row[name]) for name in ("above_chance", "first", "kept")] == [
-        int((first["verdict"] != "chance").sum()),
+    assert [int(row[name]) for name in ("significant", "first", "kept")] == [
+        int((first["verdict"] != "not significant").sum()),
         len(first),
         len(labels),
     ]
@@ -289,7 +289,7 @@ def test_concepts_say_how_many_neurons_carry_them(opened: Open, single: Path, ph
 def test_two_runs_are_compared_by_layer_concept_and_neuron(opened: Open, double: Path, phantom: mcd.Dissection) -> None:
     page = opened(double).at("compare")
     layers = saved(page, "Download layers as CSV")
-    assert [int(row["A_named"]) for row in layers] == [one.above_chance for one in phantom.manifest.summary]
+    assert [int(row["A_named"]) for row in layers] == [one.significant for one in phantom.manifest.summary]
     assert [row["layer"] for row in layers] == phantom.layers
     page.get_by_label("Which neurons see").fill("implant")
     (concept,) = saved(page, "Download concepts as CSV")
@@ -299,10 +299,13 @@ def test_two_runs_are_compared_by_layer_concept_and_neuron(opened: Open, double:
     rows = saved(page, "Download neurons as CSV")
     assert rows
     assert all(
-        row["A_concept"] == row["B_concept"] and row["A_verdict"] != "chance" != row["B_verdict"] for row in rows
+        row["A_concept"] == row["B_concept"] and row["A_verdict"] != "not significant" != row["B_verdict"]
+        for row in rows
     )
     page.get_by_label("Change", exact=True).select_option("only in the second")
-    assert all(row["A_verdict"] == "chance" != row["B_verdict"] for row in saved(page, "Download neurons as CSV"))
+    assert all(
+        row["A_verdict"] == "not significant" != row["B_verdict"] for row in saved(page, "Download neurons as CSV")
+    )
     page.get_by_label("Second", exact=True).select_option(index=0)  # a run with itself
     page.get_by_label("Change", exact=True).select_option("another concept")
     assert saved(page, "Download neurons as CSV") == []

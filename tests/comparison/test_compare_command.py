@@ -76,7 +76,7 @@ def test_it_says_what_went_in_and_what_may_not_be_compared(compared: tuple[Outco
     assert "a: phantom-mammo (the reference)\nb: tuned" in text
     assert "probe set phantom: 100 images, 25 patients" in text
     assert "soft-wpmi (top 30 images)" in text
-    assert "patients exchanged" in text
+    assert "patients permuted" in text
     assert "q = 0.05" in text
     assert "scores may not be compared across layers or models" in text
     assert max(len(line) for line in text.splitlines() if "all tables" not in line) <= 80
@@ -89,7 +89,7 @@ def test_tables_say_what_the_label_tables_say(runs: Path, compared: tuple[Outcom
     above = labels[labels["q"] <= 0.05]
     layers = pd.read_csv(out / "layers.csv").set_index(["run", "layer"])
     row = layers.loc[("tuned", "stages.3")]
-    assert row["above"] == len(above) > 0
+    assert row["significant"] == len(above) > 0
     assert row["neurons"] == 128
     assert row["mean_z"] == pytest.approx(labels["z"].mean(), abs=1e-4)
     assert row["share_low"] < row["share"] < row["share_high"]
@@ -97,7 +97,7 @@ def test_tables_say_what_the_label_tables_say(runs: Path, compared: tuple[Outcom
     found = categories[categories["level"] == "category"].set_index("name")["neurons"]
     assert found[found > 0].to_dict() == above["category"].value_counts().to_dict()
     whole = layers.loc[("tuned", "(all)")]
-    assert whole["above"] == layers.drop(index=("tuned", "(all)")).loc["tuned", "above"].sum()
+    assert whole["significant"] == layers.drop(index=("tuned", "(all)")).loc["tuned", "significant"].sum()
 
 
 def test_what_was_not_touched_has_not_changed(compared: tuple[Outcome, Path]) -> None:
@@ -202,7 +202,7 @@ def test_three_runs_are_compared_with_the_first(runs: Path, capsys: pytest.Captu
     assert set(found.differences["run"]) == {"tuned", "tower"}
     assert [one.run for one in found.changes] == ["tuned"]
     # Each difference is over the layers that both runs have, though the reference has more.
-    whole = found.differences.query("place == '(all)' and name == 'above chance'").set_index("run")
+    whole = found.differences.query("place == '(all)' and name == 'significant'").set_index("run")
     widths = found.layers.query("run == 'phantom-mammo'").set_index("layer")["neurons"]
     assert whole["reference_neurons"].to_dict() == {"tuned": widths["(all)"], "tower": widths["stages.3"]}
     print_comparison(found)
@@ -225,7 +225,7 @@ def test_a_shared_run_has_no_intervals_and_says_so(runs: Path, tmp_path: Path) -
     assert found.layers["share_low"].isna().all()
     assert set(found.concepts["answer"]) <= {"carried", "not known"}
     whole = asked(runs / "phantom-mammo", runs / "tuned")
-    assert found.layers["above"].tolist() == whole.layers["above"].tolist()
+    assert found.layers["significant"].tolist() == whole.layers["significant"].tolist()
     with pytest.raises(UsageError, match="without its folder private"):
         compare(pair, Settings(match="hungarian"))
 

@@ -105,7 +105,7 @@ def test_one_more_neuron_must_pass_what_the_procedure_asks_of_it() -> None:
         passing = found.judged.z[:, 0] > critical_z(found.judged, 0.05)
         assert passing.tolist() == (found.judged.q[:, 0] <= 0.05).tolist()
         assert np.isfinite(critical_z(found.judged, 0.05)).all()  # also where nothing was discovered
-        many = replace(found.judged, above=5, p=np.linspace(0.001, 1, 60)[:, None])
+        many = replace(found.judged, significant=5, p=np.linspace(0.001, 1, 60)[:, None])
         # The sixth of 60 neurons needs p ≤ 0.05 · 6 / 60 = 0.005: of 1000 draws at most 4 may reach it.
         highest = np.arange(1000.0)
         null = replace(many.null, highest=[highest])
@@ -131,7 +131,7 @@ def test_the_factor_undoes_what_resamples_share_with_the_whole() -> None:
 
 @pytest.mark.slow
 def test_intervals_cover_what_other_probe_sets_show() -> None:
-    """The share above chance that probe sets show on average lies in about 95 of 100 of their intervals."""
+    """The share of significant neurons that probe sets show on average lies in about 95 of 100 of their intervals."""
     scorer = SoftWPMI(SoftWPMI.Options(top_k=40))
     shares, covered = [], []
     bounds = []

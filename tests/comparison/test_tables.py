@@ -45,7 +45,7 @@ def outcome(
 
 
 def seen(run: str, layer: str, above: list[int], replicated: list[list[int]] | None = None, depth: float = 0.0) -> Seen:
-    """Return a layer whose neurons carry these concepts above chance; z is 5 there and 1 elsewhere."""
+    """Return a layer whose neurons have these significant concepts; z is 5 there and 1 elsewhere."""
     z = [1.0 if at == NOTHING else 5.0 for at in above]
     first = [ROUND if at == NOTHING else at for at in above]
     again = None
@@ -55,7 +55,7 @@ def seen(run: str, layer: str, above: list[int], replicated: list[list[int]] | N
     return Seen(run, layer, depth, outcome(layer, first, [at != NOTHING for at in above], z), again)
 
 
-def test_a_layer_is_counted_by_what_stands_above_chance() -> None:
+def test_a_layer_is_counted_by_what_is_significant() -> None:
     one = Seen(
         "net",
         "l",
@@ -63,8 +63,9 @@ def test_a_layer_is_counted_by_what_stands_above_chance() -> None:
         outcome("l", [ROUND, OVAL, SKY, DENSE, NOTHING], [True, True, True, False, False], [4.0, 6.0, 5.0, 1.0, NAN]),
     )
     row = layer_table([one], WORDS, scores_comparable=False).iloc[0]
-    assert row[["neurons", "labelled", "above", "mammographic", "other", "concepts"]].tolist() == [5, 4, 3, 2, 1, 3]
-    assert row["mean_z"] == 4.0  # of all first labels, above chance or not
+    counts = row[["neurons", "labelled", "significant", "mammographic", "other", "concepts"]]
+    assert counts.tolist() == [5, 4, 3, 2, 1, 3]
+    assert row["mean_z"] == 4.0  # of all first labels, significant or not
     assert row[["share", "mammographic_share", "other_share"]].tolist() == [0.6, 0.4, 0.2]
     assert row["vocabulary_mammographic"] == 0.75
     assert np.isnan(row["mean_score"])
@@ -100,7 +101,7 @@ def test_differences_are_of_pairs() -> None:
     more = [[*row[:3], SKY] for row in both]
     other = seen("b", "l", [ROUND, OVAL, NOTHING, SKY], more)
     table = difference_table([one], [other], WORDS).set_index(["level", "name"])
-    above = table.loc[("layer", "above chance")]
+    above = table.loc[("layer", "significant")]
     assert above[["reference", "other", "difference", "difference_low", "difference_high"]].tolist() == [
         0.5,
         0.75,
@@ -119,7 +120,7 @@ def test_layers_of_different_widths_are_shares_of_their_own() -> None:
     shape = table[table["name"] == "shape"].iloc[0]
     assert shape[["place", "layer", "reference", "other", "difference"]].tolist() == ["l", "m", 0.5, 0.75, 0.25]
     whole = joined([seen("a", "l", [ROUND, NOTHING]), seen("a", "m", [SKY])])
-    assert (whole.place, whole.outcome.neurons, whole.outcome.above.sum()) == (ALL, 3, 2)
+    assert (whole.place, whole.outcome.neurons, whole.outcome.significant.sum()) == (ALL, 3, 2)
 
 
 def test_emergence_is_a_row_a_layer() -> None:

@@ -73,7 +73,7 @@ def test_a_demo_too_small_for_intervals_gives_differences_without(mcd_command: C
 
 
 def first_labels(run: mcd.Dissection) -> pd.DataFrame:
-    return run.labels[(run.labels["rank"] == 1) & (run.labels["verdict"] != "chance")]
+    return run.labels[(run.labels["rank"] == 1) & (run.labels["verdict"] != "not significant")]
 
 
 def test_layers_are_listed_with_type_and_neurons(mcd_command: Callable) -> None:  # type: ignore[type-arg]

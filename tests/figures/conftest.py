@@ -92,7 +92,7 @@ def _heading(runs: Sequence[Run], images: int, patients: int) -> Heading:
             "patients": patients,
             "top_k": 100,
             "null": "top-k",
-            "exchangeable": "patient",
+            "permutation_unit": "patient",
             "draws": 1000,
             "q": 0.05,
             "correction": "benjamini-hochberg",
@@ -148,20 +148,20 @@ def _dissection(run: Run) -> mcd.Dissection:
                     "rank": np.where(there, 1.0, np.nan),
                     "z": one.z,
                     "concept": [WORDS.concepts[at].term if at >= 0 else "" for at in one.first],
-                    "verdict": np.where(one.above, "above chance", np.where(there, "chance", "")),
-                    "q": np.where(one.above, 0.01, np.where(there, 0.5, np.nan)),
+                    "verdict": np.where(one.significant, "significant", np.where(there, "not significant", "")),
+                    "q": np.where(one.significant, 0.01, np.where(there, 0.5, np.nan)),
                     "status": "labelled",
                 }
             )
         )
         neurons.append(
             pd.DataFrame(
-                {"layer": one.layer, "neuron": np.arange(one.neurons), "kind": 0, "p_any": 0.5, "critical": 4.0}
+                {"layer": one.layer, "neuron": np.arange(one.neurons), "stratum": 0, "p_any": 0.5, "critical": 4.0}
             )
         )
-        null.append(pd.DataFrame({"layer": one.layer, "kind": 0, "level": levels, "z": 1 + 2 * levels}))
+        null.append(pd.DataFrame({"layer": one.layer, "stratum": 0, "level": levels, "z": 1 + 2 * levels}))
         for at, control in enumerate(("none", *CONTROLS)):
-            above = int(one.above.sum()) // (at + 1)
+            above = int(one.significant.sum()) // (at + 1)
             controls.append((control, one.layer, one.neurons, one.labelled, above, above // 2, 3, 4.0 - at))
     record = Manifest(
         target=run.name,

@@ -87,7 +87,7 @@ def bars(figure: Figure, panel: int) -> list[Rectangle]:
 def test_bars_are_shares_and_counts_stand_beside_them(blocks: dict[str, int], rule: str | None) -> None:
     runs = [outcomes_of("g", blocks, 1), outcomes_of("m", blocks, 2)]
     material = material_of(runs, rule="global" if rule else None)
-    figure = figures.above(material, ["blocks.2", "blocks.10"], "published" if rule else "q")
+    figure = figures.significant(material, ["blocks.2", "blocks.10"], "published" if rule else "q")
     assert named(figure) == ["blocks.2 (12)", "blocks.10 (28)"]
     table = material.comparison.rule if rule else material.comparison.layers
     shown = table[table["layer"].isin(["blocks.2", "blocks.10"])]
@@ -104,15 +104,15 @@ def test_bars_are_shares_and_counts_stand_beside_them(blocks: dict[str, int], ru
 
 
 def test_six_layers_from_first_to_last_are_chosen_for_bars(alone: Material) -> None:
-    figure = figures.above(alone)
+    figure = figures.significant(alone)
     assert [one.split()[0] for one in named(figure)] == [f"blocks.{at}" for at in (0, 2, 5, 7, 10, 12)]
     with pytest.raises(UnknownNameError, match="no layer matches"):
-        figures.above(alone, ["stem"])
+        figures.significant(alone, ["stem"])
     with pytest.raises(UsageError, match="was not reckoned"):
-        figures.above(alone, threshold="published")
+        figures.significant(alone, threshold="published")
 
 
-def test_stacks_add_up_to_what_stands_above_chance(pair: Material, blocks: dict[str, int]) -> None:
+def test_stacks_add_up_to_what_is_significant(pair: Material, blocks: dict[str, int]) -> None:
     figure = figures.categories(pair)
     assert named(figure) == in_order(blocks)
     table = pair.comparison.layers
@@ -123,7 +123,7 @@ def test_stacks_add_up_to_what_stands_above_chance(pair: Material, blocks: dict[
         lefts = np.array([[one.get_x() for one in container] for container in axes.containers])
         assert np.allclose(lefts[1:], widths.cumsum(axis=0)[:-1])
         assert [one.get_text() for one in axes.texts if " of " in one.get_text()] == [
-            f"{above} of {neurons}" for above, neurons in zip(rows["above"], rows["neurons"], strict=True)
+            f"{above} of {neurons}" for above, neurons in zip(rows["significant"], rows["neurons"], strict=True)
         ]
     findings = pair.comparison.categories
     findings = findings[(findings["run"] == "before") & (findings["name"] == "Findings") & (findings["layer"] != ALL)]
@@ -227,9 +227,9 @@ def test_controls_lie_beside_the_run(alone: Material, blocks: dict[str, int]) ->
     table = alone.runs["alone"].results.controls
     for line in [one for one in figure.axes[0].get_lines() if one.get_label() in set(table["control"])]:
         rows = table[table["control"] == line.get_label()]
-        assert np.allclose(line.get_xdata(), rows["above_chance"] / rows["neurons"])
+        assert np.allclose(line.get_xdata(), rows["significant"] / rows["neurons"])
     own = table[table["control"] == "none"]
-    assert f"alone: {own['above_chance'].sum()} of {own['neurons'].sum()}" in texts(figure)
+    assert f"alone: {own['significant'].sum()} of {own['neurons'].sum()}" in texts(figure)
 
 
 def test_every_figure_says_what_it_rests_on_in_letters_that_can_be_read(blocks: dict[str, int]) -> None:

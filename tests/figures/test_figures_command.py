@@ -57,7 +57,7 @@ def test_files_are_written_and_what_is_not_drawn_is_said(
     assert done.code == 0, done.err
     written = {path.name for path in (tmp_path / "a").iterdir()}
     assert written == {
-        f"{name}.png" for name in ("depth", "emergence", "above", "categories", "coverage", "null", "top-images")
+        f"{name}.png" for name in ("depth", "emergence", "significant", "categories", "coverage", "null", "top-images")
     }
     told = " ".join(done.out.split())
     assert "not drawn: controls: phantom-mammo was run without controls" in told
@@ -78,7 +78,7 @@ def test_only_some_in_another_format(runs: Path, tmp_path: Path, mcd_command: Ca
         "-o",
         tmp_path,
         "--only",
-        "above",
+        "significant",
         "--only",
         "null",
         "--format",
@@ -92,11 +92,11 @@ def test_only_some_in_another_format(runs: Path, tmp_path: Path, mcd_command: Ca
     )
     assert done.code == 0, done.err
     assert {path.name for path in tmp_path.iterdir()} == {
-        "above.svg",
+        "significant.svg",
         "null-phantom-general.svg",
         "null-phantom-mammo.svg",
     }
-    assert "local threshold" in (tmp_path / "above.svg").read_text()
+    assert "local threshold" in (tmp_path / "significant.svg").read_text()
     refused = mcd_command("figures", runs / "phantom-mammo", "-o", tmp_path, "--only", "controls", "--bootstrap", 0)
     assert (refused.code, "run without controls" in refused.err) == (2, True)
     unknown = mcd_command("figures", "nowhere", "-o", tmp_path, "--only", "dept")  # before anything is reckoned

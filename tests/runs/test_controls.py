@@ -86,12 +86,12 @@ def test_controls_stand_beside_the_run(controlled: Path) -> None:
         "random dissector",
         "shuffled names",
     ]
-    above = table.groupby("control")["above_chance"].sum()
-    assert above["none"] == sum(one.above_chance or 0 for one in run.manifest.summary) > 25
+    above = table.groupby("control")["significant"].sum()
+    assert above["none"] == sum(one.significant or 0 for one in run.manifest.summary) > 25
     assert above["shuffled rows"] <= 0.05 * 139
     assert above["shuffled names"] == above["none"]
     mammographic = table.groupby("control")["mammographic"].sum()
-    first = run.labels[(run.labels["rank"] == 1) & (run.labels["verdict"] != "chance")]
+    first = run.labels[(run.labels["rank"] == 1) & (run.labels["verdict"] != "not significant")]
     assert mammographic["none"] == (~first["concept"].isin(["a cat", "a red car"])).sum()
     assert mammographic["shuffled names"] != mammographic["none"]
     for name in ("random-weights", "random-dissector"):

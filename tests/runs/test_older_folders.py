@@ -111,6 +111,12 @@ def test_a_setting_that_is_not_at_its_default_is_a_difference(run: Path, changes
         ),
         (
             "manifest.json",
+            lambda one: one.update(schema="mcd.manifest/1"),
+            "manifest.json cannot be read: it was made by an older mcd: mcd.manifest/1",
+            "run it again into another --output",
+        ),
+        (
+            "manifest.json",
             lambda one: one.update(schema="mcd.study/1"),
             "manifest.json cannot be read: it holds mcd.study/1",
             "give another file",

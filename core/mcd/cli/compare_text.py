@@ -68,7 +68,7 @@ def _records(table: pd.DataFrame) -> Sequence[Row]:
 
 
 def _layers(found: Comparison, letters: Mapping[str, str]) -> None:
-    _title("1. What the layers are made of: neurons whose first concept stands above chance")
+    _title("1. What the layers are made of: neurons with a significant first concept")
     table = found.layers
     order = {place: at for at, place in enumerate(dict.fromkeys(table.loc[table["place"] != "", "place"]))}
     order[ALL] = len(order)
@@ -78,7 +78,7 @@ def _layers(found: Comparison, letters: Mapping[str, str]) -> None:
             str(row["layer"]),
             letters[str(row["run"])],
             str(row["neurons"]),
-            str(row["above"]),
+            str(row["significant"]),
             _share(row, "share"),
             f"{row['mammographic']}/{row['other']}",
             str(row["concepts"]),
@@ -86,12 +86,12 @@ def _layers(found: Comparison, letters: Mapping[str, str]) -> None:
         ]
         for row in _records(compared.sort_values("at", kind="stable"))
     ]
-    header = ("layer", "", "neurons", "above", "share", "m/other", "terms", "mean z")
+    header = ("layer", "", "neurons", "sig.", "share", "m/other", "terms", "mean z")
     print_table(header, rows, right=header[2:])
     breast = float(table["vocabulary_mammographic"].iloc[0])
     say(
-        f"m/other: mammographic or not ({breast:.0%} of the vocabulary is); terms: different concepts; mean z: of "
-        "all first concepts; in brackets: 95 % over patients"
+        f"sig.: significant neurons; m/other: mammographic or not ({breast:.0%} of the vocabulary is); terms: "
+        "different concepts; mean z: of all first concepts; in brackets: 95 % intervals over patients"
     )
 
 

@@ -103,7 +103,7 @@ def check_comparable(one: Dissection, other: Dissection) -> None:
 
 
 def _levels(one: Dissection, other: Dissection) -> list[str]:
-    """Return the settings that decide what above chance means and differ."""
+    """Return the settings of significance that differ."""
     mine, theirs = (run.manifest.study.get("calibration") for run in (one, other))
     if not isinstance(mine, dict) or not isinstance(theirs, dict):
         return []

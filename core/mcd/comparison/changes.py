@@ -21,8 +21,8 @@ Values = NDArray[np.float64]
 Matching = Literal["identity", "hungarian"]
 
 KINDS = ("kept concept", "kept category", "re-purposed", "gained", "lost", "neither")
-"""What becomes of a neuron: above chance in both with the same concept; with another concept of the same category; with
-one of another category; above chance only after; only before; in neither."""
+"""What becomes of a neuron: significant in both with the same concept; with another concept of the same category; with
+one of another category; significant only after; only before; in neither."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Changes:
         The other run.
     neurons
         A row for each pair: ``place``, ``layer``, ``neuron`` and ``other_neuron``, ``correlation``, ``change`` (one of
-        `KINDS`), ``concept_before``, ``category_before``, ``concept_after``, ``category_after`` (empty where not above
-        chance), ``z_before``, ``z_after``.
+        `KINDS`), ``concept_before``, ``category_before``, ``concept_after``, ``category_after`` (empty where not
+        significant), ``z_before``, ``z_after``.
     layers
         A row for each place and kind, and for all places: ``place``, ``pairs``, ``change``, ``neurons``, ``low``,
         ``high``, ``share``.
     categories, concepts
-        A row for each category or concept that any neuron carries above chance: ``before`` and ``after`` neurons,
+        A row for each category or concept that is significant for any neuron: ``before`` and ``after`` neurons,
         ``kept`` (in both of it), ``gained`` from chance, ``lost`` to chance, ``came`` from others, ``left`` to
         others, ``change`` with ``low`` and ``high``. What specialises comes first, what fades last.
     """
@@ -128,7 +128,7 @@ def kinds_of(before: Codes, after: Codes, category: Codes) -> Codes:
     Parameters
     ----------
     before, after
-        Numbers of the concepts above chance, `NOTHING` where there is none.
+        Numbers of the significant concepts, `NOTHING` where there is none.
     category
         ``(concepts,)``: of what category each is.
     """
@@ -166,7 +166,7 @@ def changes(
 
 @dataclass(frozen=True)
 class _Codes:
-    """Concepts above chance of paired neurons: as they are ``(1, pairs)``, and under resamples."""
+    """Significant concepts of paired neurons: as they are ``(1, pairs)``, and under resamples."""
 
     as_is: Codes
     replicated: Codes | None

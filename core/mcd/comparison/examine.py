@@ -41,7 +41,7 @@ class Examined:
     critical
         ``(live neurons,)``: the z that one more neuron must pass; see `critical_z`.
     carriers
-        ``(concepts,)``: how many neurons respond to each above chance, whatever their first label is.
+        ``(concepts,)``: how many neurons have each as a significant concept, first label or not.
     replicated
         Its first labels under resamples; None where none were asked for.
     """
@@ -146,10 +146,10 @@ class Examiner:
         live = list(found.live)
         first = found.order[:, 0].numpy()
         labelled = outcome.first[live] >= 0
-        above = judged.q[:, 0] <= self.calibration.q
+        significant = judged.q[:, 0] <= self.calibration.q
         if not (
             np.array_equal(first[labelled], outcome.first[live][labelled])
-            and np.array_equal(above[labelled], outcome.above[live][labelled])
+            and np.array_equal(significant[labelled], outcome.significant[live][labelled])
         ):
             raise DataError(
                 f"{self.dissection.folder}: the labels of layer {found.layer} are not what its scorer gives now "

@@ -26,7 +26,7 @@ class Heading:
     ----------
     runs
         A row for each run: ``run``, ``target``, ``dissector``, ``scorer``, ``probe_set``, ``images``, ``patients`` (-1
-        where they are not known), ``top_k`` (-1 where the scorer looks at all images), ``null``, ``exchangeable``,
+        where they are not known), ``top_k`` (-1 where the scorer looks at all images), ``null``, ``permutation_unit``,
         ``draws`` (the fewest of a layer), ``q``, ``correction``, ``comparable`` (whether its scores may be compared
         across layers and models), ``layers``, ``neurons``.
     """
@@ -42,12 +42,12 @@ class Heading:
         draws = self.runs["draws"].min()
         for _, run in self.runs.iterrows():
             k = "all images" if run["top_k"] < 0 else f"top {run['top_k']} images"
-            chance = f"null: {run['null']}, {run['exchangeable']}s exchanged, {draws} draws or more"
+            chance = f"null: {run['null']}, {run['permutation_unit']}s permuted, at least {draws} draws"
             level = f"q = {run['q']:g} ({run['correction']})"
             seen[f"dissector {run['dissector']}, scorer {run['scorer']} ({k})"] = None
             seen[f"{chance}; {level}" if draws > 0 else "nothing is said of chance"] = None
         if not self.runs["comparable"].all():
-            seen["scores may not be compared across layers or models; z and shares above chance may"] = None
+            seen["scores may not be compared across layers or models; z and shares of significant neurons may"] = None
         return said + list(seen)
 
 
@@ -75,7 +75,7 @@ def _row(run: Dissection, name: str, scorer: Scorer) -> dict[str, object]:
         "patients": _people(run),
         "top_k": scorer.top_k if isinstance(scorer, TopKScorer) else -1,
         "null": scorer.null,
-        "exchangeable": judged[0].exchangeable if judged else "",
+        "permutation_unit": judged[0].permutation_unit if judged else "",
         "draws": min((one.draws or 0 for one in judged), default=0),
         "q": significance(run),
         "correction": str(calibration.get("correction", "")) if isinstance(calibration, dict) else "",
@@ -117,6 +117,6 @@ def notes_of(runs: Sequence[Dissection], names: Sequence[str]) -> Iterator[str]:
     if has_probe_map(runs[0]) and not any(runs[0].patients):
         yield "patients are not known: images of one woman count as independent, which makes labels look surer"
     for run, name in zip(runs, names, strict=True):
-        open_ended = [one.layer for one in run.manifest.summary if one.settled is False]
+        open_ended = [one.layer for one in run.manifest.summary if one.decided is False]
         if open_ended:
-            yield f"{name}: more draws could change which neurons stand above chance in {', '.join(open_ended)}"
+            yield f"{name}: more draws could change which neurons are significant in {', '.join(open_ended)}"

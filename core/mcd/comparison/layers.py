@@ -62,7 +62,7 @@ def joined(seen: Sequence[Seen]) -> Seen:
     outcomes = [one.outcome for one in seen]
     whole = Outcome(
         ALL,
-        *(np.concatenate([getattr(one, name) for one in outcomes]) for name in ("first", "above", "z", "score")),
+        *(np.concatenate([getattr(one, name) for one in outcomes]) for name in ("first", "significant", "z", "score")),
     )
     parts = [one.replicated for one in seen if one.replicated is not None]
     both = None
@@ -82,7 +82,7 @@ def _mean_z(z: Values) -> Values:
 
 
 def _shares(codes: Codes, vocabulary: Vocabulary) -> Values:
-    """Return the share of neurons above chance, mammographic, and not, ``(resamples, 3)``."""
+    """Return the share of neurons that are significant, mammographic, and not mammographic, ``(resamples, 3)``."""
     counts = vocabulary.counts(codes)
     breast = counts[:, vocabulary.mammographic].sum(axis=1)
     total = counts.sum(axis=1)
@@ -109,8 +109,8 @@ def layer_table(seen: Sequence[Seen], vocabulary: Vocabulary, *, scores_comparab
     """Return a row for each layer of each run.
 
     Columns: ``run``, ``layer``, ``place`` (see `Seen`), ``depth``, ``neurons``, ``labelled``; ``mean_z`` of first
-    labels; ``mean_score`` (NaN where the scorer's scores are not comparable across layers and models); ``above``,
-    ``mammographic`` and ``other``: neurons whose first label stands above chance, by what it is about, each with its
+    labels; ``mean_score`` (NaN where the scorer's scores are not comparable across layers and models); ``significant``,
+    ``mammographic`` and ``other``: neurons whose first label is significant, by what it is about, each with its
     ``share`` of all neurons; ``concepts``: how many different ones; ``vocabulary_mammographic``: the share of
     mammographic concepts in the vocabulary. Estimates have ``_low`` and ``_high``, NaN where there are no resamples.
     """
@@ -132,7 +132,7 @@ def layer_table(seen: Sequence[Seen], vocabulary: Vocabulary, *, scores_comparab
         z = _mean_z(outcome.z[None])[0]
         row |= _bounds("mean_z", float(z), None if again is None else (_mean_z(again.z), again.factor), share=False)
         row["mean_score"] = local_threshold(outcome.score) if scores_comparable else np.nan
-        row |= {"above": int(counts.sum()), "mammographic": breast, "other": int(counts.sum()) - breast}
+        row |= {"significant": int(counts.sum()), "mammographic": breast, "other": int(counts.sum()) - breast}
         for at, name in enumerate(_PARTS):
             others = None if resampled is None or again is None else (resampled[:, at], again.factor)
             row |= _bounds(name, float(share[at]), others, share=True)
@@ -145,7 +145,7 @@ def category_table(seen: Sequence[Seen], vocabulary: Vocabulary) -> pd.DataFrame
     """Return a row for each layer of each run and each name of each level of the vocabulary.
 
     Columns: ``run``, ``layer``, ``place``, ``depth``, ``level`` (broad_category, category, concept), ``name``,
-    ``neurons`` whose first label stands above chance and is of it, ``share`` of all neurons with its interval,
+    ``neurons`` whose first label is significant and of it, ``share`` of all neurons with its interval,
     ``share_of_above``, ``concepts`` of the vocabulary in it, ``share_of_vocabulary``.
     """
     rows: list[dict[str, object]] = []
@@ -182,7 +182,7 @@ def category_table(seen: Sequence[Seen], vocabulary: Vocabulary) -> pd.DataFrame
 def emergence(layers: pd.DataFrame, categories: pd.DataFrame, level: str = "broad_category") -> pd.DataFrame:
     """Return how concepts come up over depth: a row for each layer of each run.
 
-    Columns: ``run``, ``layer``, ``depth``, ``neurons``, ``concepts`` (different ones above chance), and for each name
+    Columns: ``run``, ``layer``, ``depth``, ``neurons``, ``concepts`` (different significant ones), and for each name
     of the level the share of all neurons whose first label is of it.
 
     Parameters
@@ -231,7 +231,7 @@ def difference_table(reference: Sequence[Seen], other: Sequence[Seen], vocabular
 
 def _measured(vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
     """Yield level and name of every column of `_measures`."""
-    yield from (("layer", name) for name in ("mean z", "above chance", "mammographic", "not mammographic"))
+    yield from (("layer", name) for name in ("mean z", "significant", "mammographic", "not mammographic"))
     for level in LEVELS[:2]:
         yield from ((level, name) for name in vocabulary.names(level))
 

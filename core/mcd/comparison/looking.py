@@ -57,7 +57,7 @@ class Looked:
         return represented(self.name, self.vocabulary, outcomes, examined, self.examiner, self._above())
 
     def carriers(self) -> pd.DataFrame:
-        """Return how many neurons of each layer respond to each concept above chance, as first label or not.
+        """Return how many neurons of each layer have each concept as a significant one, first label or not.
 
         Columns: ``run``, ``layer``, ``concept``, ``carriers``; without the concepts that no neuron of a layer responds
         to. Of a run shared without its folder private only kept labels are counted.

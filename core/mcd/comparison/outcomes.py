@@ -19,7 +19,7 @@ Codes = NDArray[np.int64]
 Values = NDArray[np.float64]
 
 NOTHING = -1
-"""The number in place of a concept's where a neuron has no first label above chance."""
+"""The number in place of a concept's where a neuron has no significant first label."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ class Outcome:
         Its name.
     first
         ``(neurons,)``: number of each neuron's first concept, `NOTHING` where it has no label.
-    above
-        ``(neurons,)``: whether that stands above chance.
+    significant
+        ``(neurons,)``: whether that is significant.
     z, score
         ``(neurons,)``: of the first label; NaN where there is none.
     """
 
     layer: str
     first: Codes
-    above: NDArray[np.bool_]
+    significant: NDArray[np.bool_]
     z: Values
     score: Values
 
@@ -51,13 +51,13 @@ class Outcome:
 
     @property
     def labelled(self) -> int:
-        """How many of them have a label, above chance or not."""
+        """How many of them have a label, significant or not."""
         return int((self.first != NOTHING).sum())
 
     @property
     def concept(self) -> Codes:
-        """``(1, neurons)``: number of each first concept that stands above chance, `NOTHING` for all others."""
-        return np.where(self.above, self.first, NOTHING)[None]
+        """``(1, neurons)``: number of each significant first concept, `NOTHING` for all others."""
+        return np.where(self.significant, self.first, NOTHING)[None]
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _outcome(layer: str, rows: pd.DataFrame, number: dict[str, int], rate: float
     return Outcome(
         layer=layer,
         first=np.array([number.get(term, NOTHING) for term in rows["concept"]], dtype=np.int64),
-        above=(rows["q"] <= rate).to_numpy(dtype=bool),
+        significant=(rows["q"] <= rate).to_numpy(dtype=bool),
         z=rows["z"].to_numpy(dtype=np.float64),
         score=rows["score"].to_numpy(dtype=np.float64),
     )

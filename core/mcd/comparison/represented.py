@@ -21,7 +21,7 @@ from mcd.study.vocabularies.coverage import PRESENT, coverage, presence
 __all__ = ["ANSWERS", "AUROCS", "Detectable", "detectable", "represented"]
 
 ANSWERS = ("carried", "under-represented", "could not be shown", "not known")
-"""What is said of a concept: some neuron carries it above chance; none does, although one that tells its images apart
+"""What is said of a concept: it is significant for some neuron; none does, although one that tells its images apart
 would have been seen; none does, and none could have; none does, and the probe set does not say where it is."""
 
 AUROCS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.975, 1.0)
@@ -39,7 +39,7 @@ class Detectable:
     Parameters
     ----------
     auroc
-        The smallest of `AUROCS` at which four neurons in five stand above chance in some layer; NaN where not even
+        The smallest of `AUROCS` at which four neurons in five are significant in some layer; NaN where not even
         neurons do that have all images with the concept on top.
     layer
         That layer.
@@ -97,7 +97,7 @@ def represented(
     """Return a row for each mammographic concept, those that no neuron carries first.
 
     Columns: ``run``, ``concept``, ``category``, ``broad_category``, ``answer`` (one of `ANSWERS`), ``carriers``
-    (neurons that respond to it above chance), ``first`` (those it is the first label of), ``positives`` and
+    (neurons for which it is significant), ``first`` (those it is the first label of), ``positives`` and
     ``negatives`` (images that say so; -1 where the probe map is not there), ``patients`` with positives (-1
     also where the data set tells of none), ``detectable_auroc``, ``detectable_layer`` (see `detectable`).
 
@@ -106,7 +106,7 @@ def represented(
     examined, examiner
         The run looked at again; without, carriers are counted among its kept labels, and nothing is known of images.
     labels
-        Kept labels that stand above chance, for a run that cannot be looked at again.
+        Kept labels that are significant, for a run that cannot be looked at again.
     """
     first = vocabulary.counts(np.concatenate([one.concept for one in outcomes], axis=1))[0]
     carriers = first

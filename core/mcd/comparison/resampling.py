@@ -83,9 +83,9 @@ class Replicated:
     Parameters
     ----------
     concept
-        ``(resamples, neurons)``: number of the first concept that stands above chance, `NOTHING` for all others.
+        ``(resamples, neurons)``: number of the first concept where it is significant, `NOTHING` for all others.
     z
-        ``(resamples, neurons)``: of the first concept, above chance or not; NaN where there is none.
+        ``(resamples, neurons)``: of the first concept, significant or not; NaN where there is none.
     factor
         See `Resamples.factor`.
     """
@@ -113,7 +113,7 @@ def interval(
     """Return the interval of an estimate ``(…)`` from its value under resamples ``(resamples, …)``.
 
     It is the estimate and so many standard deviations of the resampled values to each side. They tell how far the
-    estimate varies, not where it lies: with fewer patients fewer neurons stand above chance. What this covers was
+    estimate varies, not where it lies: with fewer patients fewer neurons are significant. What this covers was
     measured, see docs/explanation/comparing.md.
 
     Parameters
@@ -243,7 +243,7 @@ class Ordered:
 
 
 def critical_z(judged: Judged, rate: float, factor: float = 1.0) -> Values:
-    """Return the z that one more neuron must pass to be above chance, ``(neurons,)``.
+    """Return the z that one more neuron must exceed to be significant, ``(neurons,)``.
 
     With R discoveries among m neurons, the next needs ``p ≤ rate · (R + 1) / (factor · m)``: no neuron lies between
     the last discovery and that, or the procedure of Benjamini & Hochberg would have discovered it. Unlike the p of the
@@ -256,7 +256,7 @@ def critical_z(judged: Judged, rate: float, factor: float = 1.0) -> Values:
         What the correction multiplies p with; see `mcd.scoring.calibration.fdr.QValues`.
     """
     neurons = int((~np.isnan(judged.p[:, 0])).sum())
-    threshold = rate * (judged.above + 1) / (factor * max(1, neurons))
+    threshold = rate * (judged.significant + 1) / (factor * max(1, neurons))
     passed = []
     for highest in judged.null.highest:
         allowed = max(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mcd.figures.lines import depth
     from mcd.figures.material import Material, prepare
     from mcd.figures.matrix import coverage
-    from mcd.figures.shares import above, categories
+    from mcd.figures.shares import categories, significant
 
 _HOME = {
     "Drawn": "mcd.figures.catalogue",
@@ -30,7 +30,7 @@ _HOME = {
     "Material": "mcd.figures.material",
     "Refused": "mcd.figures.catalogue",
     "Wanted": "mcd.figures.catalogue",
-    "above": "mcd.figures.shares",
+    "significant": "mcd.figures.shares",
     "categories": "mcd.figures.shares",
     "controls": "mcd.figures.chance",
     "coverage": "mcd.figures.matrix",
@@ -49,7 +49,6 @@ __all__ = [
     "Material",
     "Refused",
     "Wanted",
-    "above",
     "categories",
     "controls",
     "coverage",
@@ -58,6 +57,7 @@ __all__ = [
     "figure_bytes",
     "null",
     "prepare",
+    "significant",
     "specialisation",
     "top_images",
 ]

@@ -15,7 +15,7 @@ from mcd.figures.images import Neuron, top_images
 from mcd.figures.lines import depth
 from mcd.figures.material import Material
 from mcd.figures.matrix import coverage
-from mcd.figures.shares import above, categories
+from mcd.figures.shares import categories, significant
 
 __all__ = ["FIGURES", "Drawn", "Refused", "Wanted", "check_names", "draw"]
 
@@ -69,7 +69,7 @@ class _Kind:
 
 def _above(material: Material, run: str, wanted: Wanted) -> Figure:
     ruled = len(material.comparison.rule) > 0
-    return above(material, wanted.layers, "published" if ruled else "q")
+    return significant(material, wanted.layers, "published" if ruled else "q")
 
 
 _KINDS: dict[str, _Kind] = {
@@ -83,9 +83,9 @@ _KINDS: dict[str, _Kind] = {
     "emergence": _Kind(
         "different concepts over depth", lambda material, run, wanted: depth(material, "concepts", wanted.layers)
     ),
-    "above": _Kind("neurons above chance, mammographic or not (4B)", _above),
+    "significant": _Kind("significant neurons, mammographic or not (4B)", _above),
     "categories": _Kind(
-        "categories of first labels above chance, layer by layer (4C)",
+        "categories of significant first labels, layer by layer (4C)",
         lambda material, run, wanted: categories(material, wanted.layers),
     ),
     "specialisation": _Kind(

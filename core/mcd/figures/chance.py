@@ -77,9 +77,9 @@ def null(material: Material, run: str | None = None, layers: Sequence[str] = ())
         _boxes(axes, at - 0.2, _by_chance(dissection, layer), "#9a9a9a", INK)
         _boxes(axes, at + 0.2, rows["z"].to_numpy(np.float64), BLUE, "white")
         _must_pass(axes, at, dissection, layer)
-        above = int((rows["q"] <= significance(dissection)).sum())
+        significant = int((rows["q"] <= significance(dissection)).sum())
         axes.annotate(
-            f"{above} of {neurons[layer]}",
+            f"{significant} of {neurons[layer]}",
             (1, at),
             (4, 0),
             xycoords=axes.get_yaxis_transform(),
@@ -97,7 +97,7 @@ def null(material: Material, run: str | None = None, layers: Sequence[str] = ())
         f"First labels of {name} against chance",
         material.comparison.heading,
         "Thin bars: 5 to 95 % of neurons or draws; thick bars: 25 to 75 %; dots: medians",
-        "Beside them, neurons above chance",
+        "Beside them, significant neurons",
     )
 
 
@@ -105,11 +105,11 @@ def _by_chance(dissection: Dissection, layer: str) -> Values:
     """Return values spread as the nulls of a layer are, each weighing as many neurons as share it."""
     tables = dissection.results
     null = tables.null[tables.null["layer"] == layer]
-    shared = tables.neurons.loc[tables.neurons["layer"] == layer, "kind"].value_counts()
+    shared = tables.neurons.loc[tables.neurons["layer"] == layer, "stratum"].value_counts()
     parts = []
-    for kind, rows in null.groupby("kind"):
+    for stratum, rows in null.groupby("stratum"):
         values = np.interp(_GRID, rows["level"].to_numpy(np.float64), rows["z"].to_numpy(np.float64))
-        parts.append(np.repeat(values, int(shared.get(kind, 0))))
+        parts.append(np.repeat(values, int(shared.get(stratum, 0))))
     return np.concatenate(parts) if parts else np.empty(0)
 
 
@@ -123,7 +123,7 @@ def _boxes(axes: Axes, at: float, values: Values, colour: str, dot: str) -> None
 
 
 def _must_pass(axes: Axes, at: int, dissection: Dissection, layer: str) -> None:
-    """Mark the z that a label must pass to stand above chance, where all neurons of the layer share one."""
+    """Mark the z that a label must exceed to be significant, where all neurons of the layer share one."""
     table = dissection.results.neurons
     if "critical" not in table:
         return
@@ -142,7 +142,7 @@ def _null_keys() -> list[Line2D]:
 
 
 _MARKS = (("o", BLUE), ("s", ORANGE), ("^", GREEN), ("D", PURPLE), ("v", INK), ("P", VERMILLION))
-_PANELS = (("above_chance", "above chance"), ("mammographic", "above chance, mammographic"), ("mean_z", "mean z"))
+_PANELS = (("significant", "significant"), ("mammographic", "significant, mammographic"), ("mean_z", "mean z"))
 
 
 @styled
@@ -184,7 +184,7 @@ def controls(material: Material, run: str | None = None, layers: Sequence[str] =
         figure,
         f"{name} beside its controls",
         material.comparison.heading,
-        "Shares are of all neurons of the layer; numbers in the key are neurons above chance, of all layers shown",
+        "Shares are of all neurons of the layer; numbers in the key are significant neurons, of all layers shown",
         "A label that a control gets as readily says nothing of the model",
     )
 
@@ -228,7 +228,7 @@ def _control_key(table: pd.DataFrame, run: str, control: str, at: int) -> Line2D
     rows = table[table["control"] == control]
     marker, colour = _MARKS[at % len(_MARKS)]
     name = run if control == "none" else control
-    label = f"{name}: {rows['above_chance'].sum()} of {rows['neurons'].sum()}"
+    label = f"{name}: {rows['significant'].sum()} of {rows['neurons'].sum()}"
     return Line2D(
         [],
         [],

@@ -78,7 +78,7 @@ def specialisation(material: Material, run: str | None = None, top: int = 16) ->
         figure,
         f"What {found.run} gains and loses over {reference}",
         material.comparison.heading,
-        f"Numbers are neurons whose first label stands above chance, of {pairs} that are compared one by one",
+        f"Numbers are neurons with a significant first label, of {pairs} that are compared one by one",
         f"The {len(table)} categories that change most; {left} more left out" if left else "",
         *_warnings(found),
         "In brackets the change with its 95 % interval" if table["low"].notna().any() else "No intervals",

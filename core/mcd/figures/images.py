@@ -17,6 +17,7 @@ from mcd.figures.drawing import FAINT, MUTED, SMALL, WIDTH, canvas, finish, styl
 from mcd.figures.material import Material
 from mcd.runs.dissection import Dissection
 from mcd.runs.thumbnails import data_set_of, thumbnails
+from mcd.scoring.verdicts import SIGNIFICANT
 
 __all__ = ["top_images"]
 
@@ -47,8 +48,8 @@ def top_images(
     Parameters
     ----------
     neurons
-        Layer and number of each; by default of four layers, spread evenly, the one whose first label is furthest above
-        chance.
+        Layer and number of each; by default of four layers, spread evenly, the one whose first label has the highest
+        z.
     run
         The first by default.
     count
@@ -106,12 +107,12 @@ def _hint(dataset: Dataset) -> str:
 
 
 def _outstanding(dissection: Dissection, patterns: Sequence[str]) -> list[Neuron]:
-    """Return of some layers the neuron whose first label is furthest above chance."""
+    """Return of some layers the neuron whose first label has the highest z."""
     labels = dissection.labels
-    first = labels[(labels["rank"] == 1) & ~labels["verdict"].isin(["", "chance"])]
+    first = labels[(labels["rank"] == 1) & labels["verdict"].isin(SIGNIFICANT)]
     there = [layer for layer in picked(dissection.layers, patterns) if (first["layer"] == layer).any()]
     if not there:
-        raise UsageError("no neuron stands above chance", "choose some: --neuron LAYER:NUMBER")
+        raise UsageError("no neuron is significant", "choose some: --neuron LAYER:NUMBER")
     found = []
     for layer in spread(there, _ROWS):
         rows = first[first["layer"] == layer].sort_values(["z", "neuron"], ascending=[False, True], kind="stable")

@@ -38,12 +38,12 @@ _MEASURES: dict[Measure, _Drawn] = {
         "How far first labels stand from chance, over depth",
         "z: deviations from what neurons that respond to nothing reach",
     ),
-    "share": _Drawn("share", "neurons above chance", "Neurons with a first label above chance, over depth"),
+    "share": _Drawn("share", "significant neurons", "Neurons with a significant first label, over depth"),
     "concepts": _Drawn(
         "concepts",
         "different concepts",
         "Different concepts that first labels name, over depth",
-        "First labels above chance; a wider layer has room for more",
+        "Significant first labels; a wider layer has room for more",
     ),
     "score": _Drawn("mean_score", "mean score of first labels", "Mean similarity of first labels, over depth"),
 }
@@ -63,7 +63,7 @@ def depth(material: Material, measure: Measure = "z", layers: Sequence[str] = ()
     Parameters
     ----------
     measure
-        ``"z"``: mean z of first labels. ``"share"``: neurons whose first label stands above chance. ``"concepts"``: how
+        ``"z"``: mean z of first labels. ``"share"``: neurons with a significant first label. ``"concepts"``: how
         many different concepts these name. ``"score"``: the mean score of first labels, which is what the paper draws;
         of a scorer whose scores may not be compared it needs ``Settings(rule=…)``, and says so below the figure.
     layers

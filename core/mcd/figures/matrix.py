@@ -54,7 +54,7 @@ class _Rows:
 
 @styled
 def coverage(material: Material, run: str | None = None, layers: Sequence[str] = (), level: Level = "auto") -> Figure:
-    """Return a matrix of mammographic concepts by layers: how many neurons respond to each above chance.
+    """Return a matrix of mammographic concepts by layers: for how many neurons each is significant.
 
     Hatched concepts are those that the probe set could not have shown: that no neuron carries them says nothing.
 
@@ -114,7 +114,7 @@ def coverage(material: Material, run: str | None = None, layers: Sequence[str] =
     note = f"Numbers are {numbers}" if len(shown) <= _COUNTED else ""
     return finish(
         figure,
-        f"Mammographic concepts that neurons of {name} respond to above chance",
+        f"Mammographic concepts significant for neurons of {name}",
         material.comparison.heading,
         note,
         "Pale grey: none",

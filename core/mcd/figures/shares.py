@@ -31,7 +31,7 @@ from mcd.figures.lines import interval_note
 from mcd.figures.material import Material
 from mcd.figures.palette import colours_of
 
-__all__ = ["above", "categories"]
+__all__ = ["categories", "significant"]
 
 _LAYERS = 6
 _LEAST = 0.05
@@ -41,7 +41,7 @@ _BAR = 0.15
 
 
 @styled
-def above(material: Material, layers: Sequence[str] = (), threshold: Literal["q", "published"] = "q") -> Figure:
+def significant(material: Material, layers: Sequence[str] = (), threshold: Literal["q", "published"] = "q") -> Figure:
     """Return neurons above a threshold at some layers, mammographic and not; figure 4B of the paper.
 
     Bars are shares of all neurons of the layer; beside each stands how many these are.
@@ -51,7 +51,7 @@ def above(material: Material, layers: Sequence[str] = (), threshold: Literal["q"
     layers
         Patterns that pick layers of the reference; by default six, spread evenly from the first to the last.
     threshold
-        ``"q"``: first labels that stand above chance. ``"published"``: those whose score reaches a mean of scores, as
+        ``"q"``: significant first labels. ``"published"``: those whose score reaches a mean of scores, as
         ``Settings(rule=…)`` says which; it is no test of significance, which stands below the figure.
 
     Raises
@@ -77,7 +77,7 @@ def above(material: Material, layers: Sequence[str] = (), threshold: Literal["q"
         axes.set_xlim(0, min(1.0, highest))
         axes.set_xlabel("share of the layer's neurons")
     key(figure, [Patch(facecolor=RUNS[at % len(RUNS)][0], label=run) for at, run in enumerate(runs)])
-    what = "whose score reaches the mean of the layer" if note else "with a first label above chance"
+    what = "whose score reaches the mean of the layer" if note else "with a significant first label"
     return finish(
         figure,
         f"Neurons {what}, mammographic or not",
@@ -162,10 +162,10 @@ def categories(
     level: Literal["broad_category", "category"] = "broad_category",
     top: int = 6,
 ) -> Figure:
-    """Return of what categories the first labels above chance are, layer by layer; figure 4C of the paper.
+    """Return the categories of significant first labels, layer by layer; figure 4C of the paper.
 
     Bars are shares of all neurons of the layer; numbers within are neurons, and beside each bar how many of how many
-    stand above chance. Colours are those of the published figure, in shades that every eye tells apart; categories
+    are significant. Colours are those of the published figure, in shades that every eye tells apart; categories
     that are not mammographic are hatched.
 
     Parameters
@@ -201,7 +201,7 @@ def categories(
     panels[0].set_ylabel(NEURONS)
     key(figure, [_key(name, *colours[name]) for name in shown], 3)
     note = f"{rest} more categories together as others" if rest else ""
-    title = f"{'Broad categories' if level == 'broad_category' else 'Categories'} of first labels above chance"
+    title = f"{'Broad categories' if level == 'broad_category' else 'Categories'} of significant first labels"
     return finish(
         figure,
         title,
@@ -279,7 +279,7 @@ def _stacks(
                 )
                 text.set_bbox({"facecolor": colour, "edgecolor": "none", "pad": 0.6} if hatch else None)
         left += share
-    for at, (count, neurons) in enumerate(zip(told["above"].tolist(), told["neurons"].tolist(), strict=True)):
+    for at, (count, neurons) in enumerate(zip(told["significant"].tolist(), told["neurons"].tolist(), strict=True)):
         axes.annotate(
             f"{count} of {neurons}",
             (1, at),

@@ -69,7 +69,7 @@ class _Projection(nn.Module):
 class RandomDissector(Dissector):
     """A dissector that has learned nothing: images are random projections of their pixels, texts random directions.
 
-    What a neuron sees in images can still show in it, and stand above chance; the word for it is drawn from a hat.
+    What a neuron responds to in the images can still be significant; the word for it is arbitrary.
 
     Parameters
     ----------

@@ -18,6 +18,7 @@ from mcd.events import Clock
 from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS
 from mcd.runs.recorded import Recorded
 from mcd.scoring.labelling import Labeller
+from mcd.scoring.verdicts import SIGNIFICANT
 
 __all__ = ["COLUMNS", "CONTROLS", "SHUFFLED_NAMES", "SHUFFLED_ROWS", "controlled"]
 
@@ -25,8 +26,8 @@ SHUFFLED_ROWS = "shuffled rows"
 SHUFFLED_NAMES = "shuffled names"
 CONTROLS = (RANDOM_WEIGHTS, SHUFFLED_ROWS, RANDOM_DISSECTOR, SHUFFLED_NAMES)
 
-COLUMNS = ("control", "layer", "neurons", "labelled", "above_chance", "mammographic", "concepts", "mean_z")
-"""Columns of the table of controls: how many neurons of the layer have a label, how many above chance; how many of
+COLUMNS = ("control", "layer", "neurons", "labelled", "significant", "mammographic", "concepts", "mean_z")
+"""Columns of the table of controls: how many neurons of the layer have a label, how many a significant one; how many of
 these are mammographic, and how many concepts they share; the mean z of first labels. The run itself is the control
 ``none``."""
 
@@ -52,16 +53,16 @@ def _summarised(control: str, labels: pd.DataFrame, mammographic: Mapping[str, b
     rows = []
     for layer, table in labels.groupby("layer", sort=False):
         first = table[table["rank"] == 1]
-        above = first[~first["verdict"].isin(["", "chance"])]
+        significant = first[first["verdict"].isin(SIGNIFICANT)]
         rows.append(
             {
                 "control": control,
                 "layer": layer,
                 "neurons": table["neuron"].nunique(),
                 "labelled": len(first),
-                "above_chance": len(above),
-                "mammographic": sum(mammographic.get(term, False) for term in above["concept"]),
-                "concepts": above["concept"].nunique(),
+                "significant": len(significant),
+                "mammographic": sum(mammographic.get(term, False) for term in significant["concept"]),
+                "concepts": significant["concept"].nunique(),
                 "mean_z": float(first["z"].mean()) if len(first) else float("nan"),
             }
         )

@@ -21,7 +21,7 @@ from mcd.version import versions
 __all__ = ["LayerRecord", "Manifest", "StoreRecord", "machine"]
 
 FILE = "manifest.json"
-SCHEMA = Schema("manifest", remedy="run it again into another --output")
+SCHEMA = Schema("manifest", 2, remedy="run it again into another --output")
 """That of the whole run folder: `FILE`, tables and shards."""
 
 
@@ -48,7 +48,7 @@ class StoreRecord(Record):
 class Manifest(Record):
     """The record of one dissection, ``manifest.json`` of a run folder."""
 
-    schema_: Literal["mcd.manifest/1"] = pydantic.Field(default="mcd.manifest/1", alias="schema")
+    schema_: Literal["mcd.manifest/2"] = pydantic.Field(default="mcd.manifest/2", alias="schema")
     status: Literal["running", "finished", "interrupted", "failed"] = "running"
     target: str
     dissector: str

@@ -203,11 +203,11 @@ def _summary(found: Scored, unit: str, *, higher_is_better: bool) -> LayerSummar
         neurons=len(status),
         labelled=labelled,
         published_rule=_published(found, higher_is_better=higher_is_better),
-        above_chance=judged.above if judged else None,
-        responding=round(judged.responding, 4) if judged else None,
+        significant=judged.significant if judged else None,
+        non_null=round(judged.non_null, 4) if judged else None,
         draws=judged.draws if judged else None,
-        settled=judged.settled if judged else None,
-        exchangeable=unit if judged else None,
+        decided=judged.decided if judged else None,
+        permutation_unit=unit if judged else None,
     )
 
 

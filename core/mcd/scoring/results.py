@@ -84,19 +84,21 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 class LayerSummary(Record):
-    """What is said of a layer: how many of its neurons have a label, and how many stand above chance.
+    """Counts of a layer: neurons, those with a label, those with a significant label.
 
-    ``responding`` estimates the share of neurons that respond to some concept, found or not; no p is below
-    ``1 / (draws + 1)``; ``exchangeable`` is what the null exchanged: patients or images. ``published_rule`` counts the
-    neurons that the published rule keeps: a first score no worse than the layer's mean. It is no test of significance.
+    ``non_null`` is the estimated non-null fraction: the share of neurons that respond to some concept, significant or
+    not. ``draws`` is the number of permutations: the smallest p is ``1 / (draws + 1)``. ``decided`` says whether more
+    draws could not change which neurons are significant. ``permutation_unit`` is ``patient`` or ``image``.
+    ``published_rule`` counts the neurons that pass the mean-score threshold of the paper: a first score no worse than
+    the layer's mean. It is not a test of significance.
     """
 
     layer: str
     neurons: int
     labelled: int
     published_rule: int | None = None
-    above_chance: int | None = None
-    responding: float | None = None
+    significant: int | None = None
+    non_null: float | None = None
     draws: int | None = None
-    settled: bool | None = None
-    exchangeable: str | None = None
+    decided: bool | None = None
+    permutation_unit: str | None = None

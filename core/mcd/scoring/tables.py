@@ -43,14 +43,14 @@ COLUMNS = (
     "q",
 )
 """Columns of the label table. ``status``: labelled, tied, dead, constant or unscored (see `mcd.scoring.scores.Live`);
-``verdict``: what chance says, see `mcd.scoring.calibration.judging.VERDICTS`."""
+``verdict``: see `mcd.scoring.verdicts.VERDICTS`."""
 
-NEURON_COLUMNS = ("layer", "neuron", "kind", "p_any", "critical")
-"""Columns of the table of neurons: which null of its layer each shares, the p of the concept that stands highest above
-chance whatever comes first by score, and the z that a concept must pass to be above chance (infinite: none can)."""
+NEURON_COLUMNS = ("layer", "neuron", "stratum", "p_any", "critical")
+"""Columns of the table of neurons: the null stratum of each, the p of the concept with the highest z, whatever comes
+first by score, and the z that a concept must exceed to be significant (infinite: none can)."""
 
-NULL_COLUMNS = ("layer", "kind", "level", "z")
-"""Columns of the table of nulls: quantiles of the highest z over all concepts that chance reaches."""
+NULL_COLUMNS = ("layer", "stratum", "level", "z")
+"""Columns of the table of nulls: quantiles of the highest z over all concepts, by null stratum."""
 
 EXPLANATION_COLUMNS = ("layer", "neuron", "explanation", "concepts", "fit", "held_out", "p", "q")
 """Columns of the table of explanations by several concepts together: in words, their terms joined by ``|``, how well it
@@ -126,7 +126,7 @@ def neuron_table(layer: str, live: Sequence[int], kind: Rows, judged: Judged) ->
     values = {
         "layer": layer,
         "neuron": np.array(live, dtype=np.int64),
-        "kind": kind,
+        "stratum": kind,
         "p_any": judged.p_any,
         "critical": judged.critical,
     }
@@ -139,7 +139,7 @@ def null_table(layer: str, kind: Rows, judged: Judged) -> pd.DataFrame:
     for number in np.unique(kind).tolist():
         with np.errstate(invalid="ignore"):  # where a scorer gives no score, nothing is reached: minus infinity
             z = np.quantile(judged.null.highest[number], _LEVELS)
-        parts.append(pd.DataFrame({"layer": layer, "kind": number, "level": _LEVELS, "z": z}))
+        parts.append(pd.DataFrame({"layer": layer, "stratum": number, "level": _LEVELS, "z": z}))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(NULL_COLUMNS))
 
 

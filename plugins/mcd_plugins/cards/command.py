@@ -40,7 +40,7 @@ def score(key: Path, answers: tuple[Path, ...], seed: int, as_json: bool) -> Non
     """Score the answers of one reader, or of several: a sheet each, called after the reader.
 
     KEY is the folder cards-key, or the key.json in it. Printed are the share of cards for which a reader chose the
-    neuron's label, with its 95 % interval and the chance of doing as well by guessing, for labels above chance and for
+    neuron's label, with its 95 % interval and the chance of doing as well by guessing, for significant labels and for
     controls; how far readers agree beyond chance; and how sure they were.
     """
     import json
@@ -113,7 +113,7 @@ def _correct(found: Score) -> None:
     _say("interval: Clopper–Pearson, of a mean by drawing cards anew; p: exact binomial, one-sided, against guessing")
     if any(one.group == "control" for one in found.correct):
         _say(
-            "control: neurons whose label is not above chance. What readers get right there they get from the choices "
+            "control: neurons whose label is not significant. What readers get right there they get from the choices "
             "or from luck: compare with it, not with guessing alone."
         )
 
@@ -143,9 +143,12 @@ def _confidence(found: Score) -> None:
     rows = [
         [
             one.reader,
-            *("–" if value != value else f"{value:.1f}" for value in (one.correct, one.wrong, one.above, one.control)),
+            *(
+                "–" if value != value else f"{value:.1f}"
+                for value in (one.correct, one.wrong, one.significant, one.control)
+            ),
         ]
         for one in found.confidence
     ]
-    header = ("reader", "correct", "wrong", "above chance", "control")
+    header = ("reader", "correct", "wrong", "significant", "control")
     print_table(header, rows, right=header[1:])

@@ -15,10 +15,10 @@ from mcd.plugins import Schema, digest, read_record, write_atomically
 
 __all__ = ["CONTROL", "GROUPS", "Card", "Group", "Key", "letters"]
 
-Group = Literal["above chance", "control"]
-GROUPS: tuple[Group, ...] = ("above chance", "control")
+Group = Literal["significant", "control"]
+GROUPS: tuple[Group, ...] = ("significant", "control")
 CONTROL: Group = "control"
-SCHEMA = Schema("cards", remedy="give the key.json that the reporter cards wrote")
+SCHEMA = Schema("cards", 2, remedy="give the key.json that the reporter cards wrote")
 _JSON, _CSV = "key.json", "key.csv"
 
 
@@ -67,7 +67,7 @@ class Key(_Record):
     ``told`` is what the run rests on, in words.
     """
 
-    schema_: Literal["mcd.cards/1"] = pydantic.Field(default="mcd.cards/1", alias="schema")
+    schema_: Literal["mcd.cards/2"] = pydantic.Field(default="mcd.cards/2", alias="schema")
     name: str = ""
     seed: int
     choices: int

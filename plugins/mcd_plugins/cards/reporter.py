@@ -33,7 +33,7 @@ class CardsReporter(mcd.Reporter):
 
         count: int = pydantic.Field(default=20, ge=2, le=1000, description="cards, controls among them")
         controls: float = pydantic.Field(
-            default=0.25, ge=0, lt=1, description="share of cards with neurons whose label is not above chance"
+            default=0.25, ge=0, lt=1, description="share of cards with neurons whose label is not significant"
         )
         layers: tuple[str, ...] = pydantic.Field(
             default=(), description="layers neurons are drawn from, as patterns; all where none is given"

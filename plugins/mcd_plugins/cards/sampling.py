@@ -11,9 +11,8 @@ import torch
 
 import mcd
 from mcd.errors import UsageError
-from mcd.plugins import match_layers, ordered_top_k
+from mcd.plugins import NOT_SIGNIFICANT, SIGNIFICANT, match_layers, ordered_top_k
 from mcd_plugins.cards.key import CONTROL, Card, Group, letters
-from mcd_plugins.reporters.facts import ABOVE
 
 __all__ = ["Design", "drawn"]
 
@@ -25,7 +24,7 @@ class Design:
     Parameters
     ----------
     count, controls
-        Cards, and how many of them show neurons whose label is not above chance.
+        Cards, and how many of them show neurons whose label is not significant.
     layers
         Patterns of names; none for all.
     images, low
@@ -49,7 +48,7 @@ def drawn(dissection: mcd.Dissection, design: Design, vocabulary: Sequence[str],
     """Return the cards of a run in the order in which readers see them, which is drawn at random.
 
     A card offers the neuron's first concept, labels of other neurons, and other concepts of the vocabulary; see
-    `_pools`. Concepts that the neuron responds to above chance besides its first are not offered: they would be right
+    `_pools`. Other concepts that are significant for the neuron are not offered: they would be right
     too.
 
     Parameters
@@ -75,14 +74,14 @@ def drawn(dissection: mcd.Dissection, design: Design, vocabulary: Sequence[str],
     first = labels[labels["rank"] == 1].reset_index(drop=True)
     if len(first) and not first["verdict"].ne("").any():
         raise UsageError(
-            "the run says nothing of chance, so there are no controls to draw",
-            "reckon significance first: mcd score RUN --draws 1000",
+            "significance was not computed for this run, so there are no controls to draw",
+            "compute it first: mcd score RUN --draws 1000",
         )
-    above, chance = first[first["verdict"].isin(ABOVE)], first[first["verdict"] == "chance"]
+    significant, others = first[first["verdict"].isin(SIGNIFICANT)], first[first["verdict"].isin(NOT_SIGNIFICANT)]
     chosen = pd.concat(
         [
-            _some(above, design.count - design.controls, "above chance", neurons),
-            _some(chance, design.controls, CONTROL, neurons),
+            _some(significant, design.count - design.controls, "significant", neurons),
+            _some(others, design.controls, CONTROL, neurons),
         ]
     )
     chosen = chosen.iloc[neurons.permutation(len(chosen))]
@@ -123,7 +122,7 @@ def _of_layers(dissection: mcd.Dissection, patterns: Sequence[str]) -> pd.DataFr
 
 def _some(table: pd.DataFrame, count: int, group: Group, rng: np.random.Generator) -> pd.DataFrame:
     if count > len(table):
-        whose, setting = ("not above chance", "controls") if group == CONTROL else ("above chance", "count")
+        whose, setting = ("not significant", "controls") if group == CONTROL else ("significant", "count")
         raise UsageError(
             f"{count} neurons whose label is {whose} are wanted, and the run has {len(table)}",
             f"give a smaller --reporter-arg {setting}=N, or other layers",

@@ -60,7 +60,7 @@ class Confidence:
     reader: str
     correct: float
     wrong: float
-    above: float
+    significant: float
     control: float
 
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import mcd
+from mcd.plugins import SIGNIFICANT
 from mcd.runs.manifest import Manifest
 
 __all__ = ["ConsoleReporter"]
@@ -53,12 +54,12 @@ class ConsoleReporter(mcd.Reporter):
         table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         table.add_column("layer", overflow="fold")
         table.add_column("neurons", justify="right")
-        table.add_column("above chance" if judged else "labelled", justify="right")
+        table.add_column("significant" if judged else "labelled", justify="right")
         table.add_column("what they respond to (neurons)", overflow="fold", ratio=1)
         for layer, rows in dissection.labels.groupby("layer", sort=False):
             best = rows[rows["rank"] == 1]
             if judged:
-                best = best[best["verdict"] != "chance"]
+                best = best[best["verdict"].isin(SIGNIFICANT)]
             frequent = best["concept"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
             shown = ", ".join(f"{name} ({count})" for name, count in frequent.head(self.options.concepts).items())
             neurons = rows["neuron"].nunique()
@@ -101,37 +102,39 @@ def _controls(controls: pd.DataFrame) -> Table:
         box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title="\nNegative controls", title_justify="left"
     )
     table.add_column("control", overflow="fold", ratio=1)
-    for title in ("neurons", "above chance", "mammographic", "mean z"):
+    for title in ("neurons", "significant", "mammographic", "mean z"):
         table.add_column(title, justify="right")
     for control, rows in controls.groupby("control", sort=False):
-        neurons, above = int(rows["neurons"].sum()), int(rows["above_chance"].sum())
+        neurons, significant = int(rows["neurons"].sum()), int(rows["significant"].sum())
         z = float((rows["mean_z"] * rows["labelled"]).sum() / max(1, rows["labelled"].sum()))
-        mammographic = f"{rows['mammographic'].sum() / above:.0%}" if above else "–"
+        mammographic = f"{rows['mammographic'].sum() / significant:.0%}" if significant else "–"
+        share = f"{significant} ({significant / max(1, neurons):.0%})"
         name = "this run" if control == "none" else str(control)
-        table.add_row(name, str(neurons), f"{above} ({above / max(1, neurons):.0%})", mammographic, f"{z:.2f}")
+        table.add_row(name, str(neurons), share, mammographic, f"{z:.2f}")
     return table
 
 
 def _significance(manifest: Manifest) -> list[str]:
-    """Say what "above chance" means here, and what it cannot tell."""
-    judged = [one for one in manifest.summary if one.above_chance is not None]
+    """Return the lines on significance: counts, the null, what may be compared."""
+    judged = [one for one in manifest.summary if one.significant is not None]
     if not judged:
         return []
     calibration = manifest.study.get("calibration")
     q = calibration.get("q", 0.05) if isinstance(calibration, dict) else 0.05
-    neurons, above = sum(one.neurons for one in judged), sum(one.above_chance or 0 for one in judged)
-    share = sum((one.responding or 0) * one.neurons for one in judged) / max(1, neurons)
+    neurons, significant = sum(one.neurons for one in judged), sum(one.significant or 0 for one in judged)
+    share = sum((one.non_null or 0) * one.neurons for one in judged) / max(1, neurons)
     draws = min(one.draws or 0 for one in judged)
     published = sum(one.published_rule or 0 for one in judged)
     lines = [
-        f"{above} of {neurons} neurons are labelled above chance at q = {q}; about {share:.0%} respond to something.",
-        f"Chance exchanges {judged[0].exchangeable}s; no p is below 1/{draws + 1}. z compares layers and models, "
-        "scores do not.",
-        f"The published rule (a score no worse than the layer's mean) would keep {published}; it is no test.",
+        f"{significant} of {neurons} neurons have a significant label (q ≤ {q}); "
+        f"estimated non-null fraction {100 * share:.0f} %.",
+        f"Null: {judged[0].permutation_unit}s permuted, {draws:,} draws (smallest p 1/{draws + 1}).",
+        "Compare z between layers and models, not scores.",
+        f"The mean-score threshold of the paper keeps {published} neurons; it is not a test of significance.",
     ]
-    open_ = [one.layer for one in judged if not one.settled]
+    open_ = [one.layer for one in judged if not one.decided]
     if open_:
-        lines.append(f"More draws could still change which neurons those are in {len(open_)} layers.")
+        lines.append(f"More draws could change which neurons are significant in {len(open_)} layers.")
     return lines
 
 

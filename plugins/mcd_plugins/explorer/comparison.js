@@ -35,7 +35,7 @@ const comparison = {
   },
 
   layerTable() {
-    const word = this.runs.every((run) => run.judged) ? "above chance" : "labelled";
+    const word = this.runs.every((run) => run.judged) ? "significant" : "labelled";
     const table = new Table(
       "Layers side by side",
       [
@@ -110,7 +110,7 @@ const comparison = {
       name: `named${at}`,
       title: `${RUNS[at].letter}: neurons`,
       number: true,
-      help: "Neurons whose first concept it is, above chance",
+      help: "Neurons whose first concept it is, significant",
       value: (row) => row.runs[at].named,
       cell: (row) => `${count(row.runs[at].named)} (${decimal((100 * row.runs[at].named) / RUNS[at].count, 1)}%)`,
     });

@@ -58,9 +58,9 @@ const concepts = {
       return [
         {
           name: `named${number}`,
-          title: of(judged ? "above chance" : "first"),
+          title: of(judged ? "significant" : "first"),
           number: true,
-          help: "Neurons whose first concept it is, above chance",
+          help: "Neurons whose first concept it is, significant",
           value: (row) => row.runs[number].named,
           cell: (row) => count(row.runs[number].named),
         },
@@ -123,7 +123,7 @@ const concepts = {
       "category",
       "broad_category",
       ...RUNS.flatMap((run) =>
-        ["above_chance", "first", "kept", "highest_z"].map((one) => (SEVERAL ? `${run.letter}_${one}` : one)),
+        ["significant", "first", "kept", "highest_z"].map((one) => (SEVERAL ? `${run.letter}_${one}` : one)),
       ),
     ];
     download(
@@ -182,7 +182,7 @@ const concepts = {
       h(
         "p",
         { class: "hint" },
-        "Only concepts that some neuron keeps are listed. That a concept is missing, or that no neuron carries it above chance, " +
+        "Only concepts that some neuron keeps are listed. That a concept is missing, or that it is significant for no neuron, " +
           "may also mean that the probe set could not have shown it.",
       ),
     );

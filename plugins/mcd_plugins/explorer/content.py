@@ -106,13 +106,13 @@ def _chance(dissection: mcd.Dissection, neurons: Neurons) -> dict[str, Json]:
         if "critical" in table:
             critical[where] = table["critical"].to_numpy(np.float64)
         numbers: dict[object, int] = {}
-        for pair, rows in null.groupby(["layer", "kind"], sort=False):
+        for pair, rows in null.groupby(["layer", "stratum"], sort=False):
             level, z = (rounded(rows[name].to_numpy(np.float64)) for name in ("level", "z"))
             number = curves.number(repr(level), repr(z))
             if number == len(found):
                 found.append({"level": level, "z": z})
             numbers[pair] = number + 1
-        which[where] = [numbers.get(pair, 0) for pair in zip(table["layer"], table["kind"], strict=True)]
+        which[where] = [numbers.get(pair, 0) for pair in zip(table["layer"], table["stratum"], strict=True)]
     return {"p_any": packed(p_any), "critical": packed(critical), "nulls": found, "null": packed(which)}
 
 

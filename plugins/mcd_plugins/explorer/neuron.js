@@ -46,7 +46,7 @@ const neuronPage = {
               s(
                 "text",
                 { x: at(critical), y: PLOT.top - 12, "text-anchor": at(critical) > WIDTH * 0.8 ? "end" : "middle" },
-                "above chance from here",
+                "significant from here",
               ),
             )
           : null,

@@ -41,7 +41,7 @@ const neurons = {
     const { filter } = this;
     if (filter.layer && run.layers[run.layerOf[neuron]].name !== filter.layer) return false;
     if (filter.status && run.statuses[run.status[neuron]] !== filter.status) return false;
-    if (filter.verdict === "any") return run.above[neuron] === 1;
+    if (filter.verdict === "any") return run.significant[neuron] === 1;
     return !filter.verdict || run.verdicts[run.verdict[neuron]] === filter.verdict;
   },
 
@@ -228,8 +228,8 @@ const neurons = {
           "f-verdict",
           [
             any,
-            ...(verdicts.length ? [["any", "above chance, all kinds"]] : []),
-            ...[...new Set(verdicts)].map((one) => [one, one === "above chance" ? "above chance, one category" : one]),
+            ...(verdicts.length ? [["any", "significant, all kinds"]] : []),
+            ...[...new Set(verdicts)].map((one) => [one, one === "significant" ? "significant, one category" : one]),
           ],
           filter.verdict,
           set("verdict"),

@@ -10,7 +10,7 @@ from typing import Literal
 import pydantic
 
 import mcd
-from mcd.plugins import write_atomically
+from mcd.plugins import SIGNIFICANT, VERDICTS, write_atomically
 from mcd_plugins.explorer.content import neurons_of, responses_of
 from mcd_plugins.explorer.images import Gallery, Thumbnails
 from mcd_plugins.explorer.packing import Json, Names
@@ -93,6 +93,8 @@ class HtmlReporter(mcd.Reporter):
             "runs": list(runs),
             "concepts": {name: concepts.column(at) for at, name in enumerate(("term", "category", "broad_category"))},
             "probes": probes,
+            "verdicts": {**VERDICTS},
+            "significant": list(SIGNIFICANT),
             "between": [
                 [a, b, list(between(dissections[a], dissections[b]))]
                 for a, b in combinations(range(len(dissections)), 2)

@@ -2,7 +2,7 @@
 
 const CONTENT = read("content");
 const CONCEPTS = CONTENT.concepts;
-const ABOVE = new Set(["above chance", "polysemantic", "not mammographic"]);
+const SIGNIFICANT = new Set(CONTENT.significant);
 const pictures = later(() => read("pictures"));
 
 class Run {
@@ -30,7 +30,7 @@ class Run {
     this.offsets = starts(this.layers.map((one) => one.neurons));
     this.layerOf = new Uint16Array(this.count);
     this.layers.forEach((_, layer) => this.layerOf.fill(layer, this.offsets[layer], this.offsets[layer + 1]));
-    this.above = Uint8Array.from(this.verdict, (one) => ABOVE.has(this.verdicts[one]));
+    this.significant = Uint8Array.from(this.verdict, (one) => SIGNIFICANT.has(this.verdicts[one]));
     const packed = content.responses;
     this.response =
       packed &&
@@ -61,9 +61,9 @@ class Run {
     return `#neuron/${this.number}/${this.layerOf[neuron]}/${this.place(neuron)}`;
   }
 
-  // Whether a neuron counts as named: above chance where that was reckoned, with a label where it was not.
+  // Whether a neuron counts as named: significant where significance was computed, with a label where it was not.
   named(neuron) {
-    return this.judged ? this.above[neuron] === 1 : this.labels[neuron] > 0;
+    return this.judged ? this.significant[neuron] === 1 : this.labels[neuron] > 0;
   }
 
   term(label) {
@@ -85,7 +85,7 @@ class Run {
 
   verdictOf(neuron) {
     const status = this.statuses[this.status[neuron]];
-    return this.verdicts[this.verdict[neuron]] || (status === "labelled" ? "not reckoned" : status);
+    return this.verdicts[this.verdict[neuron]] || (status === "labelled" ? "not computed" : status);
   }
 }
 
@@ -106,15 +106,12 @@ function matching(text) {
 }
 
 const MEANING = {
-  "above chance": "its first concept stands above chance",
-  polysemantic: "concepts of several categories stand above chance",
-  "not mammographic": "its first concept stands above chance and is not about the breast",
-  chance: "its first concept does not stand above chance",
+  ...CONTENT.verdicts,
   dead: "it never responds",
   constant: "it responds to every image alike",
   unscored: "it has no defined score",
   tied: "its label hangs on the order of images with equal activation",
-  "not reckoned": "significance was left out of this run",
+  "not computed": "significance was left out of this run",
 };
 
 function verdict(run, neuron) {

@@ -96,10 +96,10 @@ def _print_models(found: Sequence[mcd.Dissection]) -> None:
         neurons = sum(layer.neurons for layer in one.manifest.summary)
         counts = [f"{count} ({count / neurons:.0%})" for count in (len(judged), judged.right)]
         rows.append([name, seen[name], str(neurons), *counts, f"{judged.by_luck:.0%}"])
-    header = ("network", "trained on", "neurons", "above chance", "right", "by luck")
+    header = ("network", "trained on", "neurons", "significant", "right", "by luck")
     print_table(header, rows, right=header[2:])
     _say(
-        "above chance: at q = 0.05. right: the phantoms' truth is known, and the neuron does tell the images of its "
+        "significant: at q ≤ 0.05. right: the phantoms' truth is known, and the neuron does tell the images of its "
         "concept from others. Shares are of all neurons. by luck: the share of labels that would be right, were they "
         "dealt out anew."
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import DataError, UsageError
+from mcd.plugins import SIGNIFICANT
 from mcd.scoring.calibration.exchange import Exchange
 
 __all__ = ["RightLabels", "judge_labels", "right_labels"]
@@ -23,7 +24,7 @@ _DRAWS_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class RightLabels:
-    """The labels of a dissection of phantoms that stand above chance, and which of them are right.
+    """The significant labels of a dissection of phantoms, and which of them are right.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ class RightLabels:
 def right_labels(
     dissection: mcd.Dissection, *, level: float = 0.05, best: int = 3, draws: int = 999, seed: int = 0
 ) -> RightLabels:
-    """Judge the labels above chance by what the phantoms show: `judge_labels` of a run.
+    """Judge the significant labels by what the phantoms show: `judge_labels` of a run.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ def right_labels(
     Raises
     ------
     UsageError
-        When the run was not calibrated, so that no label is known to stand above chance.
+        When the run was not calibrated, so that no label is known to be significant.
     DataError
         When the probe set does not say of every image what it shows.
     StoreError
@@ -76,10 +77,10 @@ def right_labels(
     verdict = dissection.labels["verdict"]
     if not verdict.ne("").any():
         raise UsageError(
-            f"{dissection.folder} does not say which labels stand above chance", "run it with calibration switched on"
+            f"{dissection.folder} does not say which labels are significant", "run it with calibration switched on"
         )
     truth = _truth(dissection)
-    first = dissection.labels[(dissection.labels["rank"] == 1) & ~verdict.isin(["", "chance"])]
+    first = dissection.labels[(dissection.labels["rank"] == 1) & verdict.isin(SIGNIFICANT)]
     activations = [
         dissection.activations(str(layer)).numpy()[:, rows["neuron"].to_numpy()]
         for layer, rows in first.groupby("layer", sort=False)

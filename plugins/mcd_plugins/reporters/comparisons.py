@@ -103,7 +103,7 @@ def _comparison(
 
 def _finding(run: _Run) -> str:
     facts = run.facts
-    which = f"above chance at q = {facts.q:g}" if facts.judged else "with a label, above chance or not"
+    which = f"significant at q ≤ {facts.q:g}" if facts.judged else "with a label, significant or not"
     return f"{facts.title}, dissected by {facts.dissector}: {facts.named} of {facts.neurons} neurons {which}."
 
 
@@ -140,7 +140,7 @@ def _layers(runs: Sequence[_Run], found: comparison.Comparison | None, settings:
             "layer",
             "run",
             "neurons",
-            "above chance" if judged else "labelled",
+            "significant" if judged else "labelled",
             "share",
             *(("mammographic",) if judged else ()),
             "most frequent concepts",
@@ -150,7 +150,7 @@ def _layers(runs: Sequence[_Run], found: comparison.Comparison | None, settings:
         wide="most frequent concepts",
         note="Share: of all neurons of the layer"
         + (", with its 95 % interval." if intervals else ".")
-        + (" Mammographic: share of the labels above chance." if judged else ""),
+        + (" Mammographic: share of the significant labels." if judged else ""),
     )
 
 
@@ -205,7 +205,7 @@ def _categories(runs: Sequence[_Run], sizes: Mapping[str, int]) -> Table:
         ("broad category", *(("of the vocabulary",) if sizes else ()), *(run.facts.letter for run in runs)),
         rows,
         words=("broad category",),
-        note="Neurons, all layers together; in brackets their share of all first labels of the run (above chance where "
+        note="Neurons, all layers together; in brackets their share of all first labels of the run (significant where "
         "that is reckoned). The vocabulary is that of the first run.",
     )
 

@@ -24,7 +24,7 @@ _CHANGES = {
 
 @dataclass(frozen=True)
 class ControlRow:
-    """What was labelled, and how many of its neurons stand above chance; ``changes`` says how it differs from the run.
+    """What was labelled, and how many of its neurons are significant; ``changes`` says how it differs from the run.
 
     ``mean_z`` is that of first labels; NaN where there are none.
     """
@@ -32,7 +32,7 @@ class ControlRow:
     name: str
     changes: str
     neurons: int
-    above: int
+    significant: int
     mammographic: int
     mean_z: float
 
@@ -63,7 +63,7 @@ def _row(control: str, rows: pd.DataFrame) -> ControlRow:
         name="this run" if control == "none" else control,
         changes=_CHANGES.get(control, ""),
         neurons=int(rows["neurons"].sum()),
-        above=int(rows["above_chance"].sum()),
+        significant=int(rows["significant"].sum()),
         mammographic=int(rows["mammographic"].sum()),
         mean_z=float((known["mean_z"] * known["labelled"]).sum()) / labels if labels else math.nan,
     )

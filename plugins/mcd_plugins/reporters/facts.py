@@ -12,11 +12,10 @@ import pydantic
 import mcd
 from mcd.comparison import FEW_IMAGES
 from mcd.errors import StoreError, UsageError
-from mcd.scoring.calibration.judging import VERDICTS
+from mcd.plugins import SIGNIFICANT
 from mcd_plugins.reporters.controls import Controls, controls_of
 
 __all__ = [
-    "ABOVE",
     "Facts",
     "LayerRow",
     "between",
@@ -29,9 +28,6 @@ __all__ = [
     "told_apart",
 ]
 
-ABOVE = tuple(one for one in VERDICTS if one != "chance")
-"""Verdicts of neurons whose first concept stands above chance."""
-
 Json = pydantic.JsonValue
 
 
@@ -39,15 +35,16 @@ Json = pydantic.JsonValue
 class LayerRow:
     """A layer in numbers.
 
-    ``named`` counts neurons with a label above chance, or with any label where chance is not reckoned; ``parts`` splits
-    those by broad category; ``published`` counts what the published rule keeps; what is None is not known.
+    ``named`` counts neurons with a significant label, or with any label where significance was not computed; ``parts``
+    splits those by broad category; ``published`` counts what the mean-score threshold of the paper keeps; None is
+    unknown.
     """
 
     name: str
     neurons: int
     named: int
-    responding: float | None
-    polysemantic: int
+    non_null: float | None
+    multiple: int
     foreign: int
     silent: int
     parts: Mapping[str, int]
@@ -91,7 +88,7 @@ class Facts:
 def facts_of(dissection: mcd.Dissection, letter: str = "") -> Facts:
     """Return what is said of a run."""
     manifest = dissection.manifest
-    judged = any(one.above_chance is not None for one in manifest.summary)
+    judged = any(one.significant is not None for one in manifest.summary)
     rows = _layers(dissection, judged)
     patients = _patients(dissection)
     calibration = _at(manifest.study, "calibration")
@@ -227,7 +224,7 @@ def _null(dissection: mcd.Dissection) -> str:
     spread = f"{draws[0]:,}" if len(draws) == 1 else f"{draws[0]:,} to {draws[-1]:,}"
     calibration = _at(dissection.manifest.study, "calibration")
     correction = str(calibration.get("correction", "")).replace("-", " ").title().replace(" ", "–")
-    return f"{spread} draws that exchange {judged[0].exchangeable}s; {correction} over the neurons of a layer"
+    return f"{spread} permutations of {judged[0].permutation_unit}s; {correction} over the neurons of a layer"
 
 
 def _patients(dissection: mcd.Dissection) -> int | None:
@@ -246,8 +243,8 @@ def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) ->
             f"Only {manifest.images} images: the smallest detectable effect is large, and a concept that no "
             "neuron carries may only have had too few images."
         )
-    exchanged = {one.exchangeable for one in manifest.summary if one.exchangeable}
-    if exchanged == {"image"} or (patients is None and "patient" not in exchanged):
+    units = {one.permutation_unit for one in manifest.summary if one.permutation_unit}
+    if units == {"image"} or (patients is None and "patient" not in units):
         found.append(
             "Patients are not known, or were not used: images of one woman count as if they were independent, "
             "so z is too high and q too low where there are several."
@@ -257,9 +254,9 @@ def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) ->
             "Significance was left out of this run: some concept always fits a neuron best, and nothing here "
             "tells labels from chance."
         )
-    open_ = [one.layer for one in manifest.summary if one.settled is False]
+    open_ = [one.layer for one in manifest.summary if one.decided is False]
     if open_:
-        found.append(f"More draws could still change which neurons are above chance in: {', '.join(open_)}.")
+        found.append(f"More draws could change which neurons are significant in: {', '.join(open_)}.")
     found += [
         "Scores are on the scale of one scorer, dissector and layer. Between layers, models or scorers compare z or "
         "shares of neurons, never scores.",
@@ -272,10 +269,10 @@ def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) ->
 
 
 def first_labels(dissection: mcd.Dissection, judged: bool) -> pd.DataFrame:
-    """Return the first label of each neuron: those above chance, or all where nothing is said of chance."""
+    """Return the first label of each neuron: the significant ones, or all where significance was not computed."""
     table = dissection.labels
     first = table[table["rank"] == 1]
-    return first[first["verdict"].isin(ABOVE)] if judged else first
+    return first[first["verdict"].isin(SIGNIFICANT)] if judged else first
 
 
 def counted(names: pd.Series[str]) -> dict[str, int]:
@@ -298,8 +295,8 @@ def _layers(dissection: mcd.Dissection, judged: bool) -> list[LayerRow]:
                 name=record.name,
                 neurons=record.neurons,
                 named=len(own),
-                responding=summary.responding if summary else None,
-                polysemantic=int((own["verdict"] == "polysemantic").sum()),
+                non_null=summary.non_null if summary else None,
+                multiple=int((own["verdict"] == "multiple categories").sum()),
                 foreign=int((own["verdict"] == "not mammographic").sum()),
                 silent=int(status.isin(["dead", "constant", "unscored"]).sum()),
                 parts=counted(own["broad_category"]),
@@ -331,5 +328,5 @@ def between(a: mcd.Dissection, b: mcd.Dissection) -> list[str]:
     found = [said for name, said in _COMPARED if name in differing]
     calibrations = [_at(one.manifest.study, "calibration") for one in (a, b)]
     if calibrations[0] != calibrations[1]:
-        found.append("Their calibrations differ: being above chance does not mean the same in both.")
+        found.append("Their calibrations differ: significant does not mean the same in both.")
     return found

@@ -144,13 +144,11 @@ def _finding(facts: Facts) -> str:
     kept = share(facts.named, facts.neurons)
     foreign = sum(one.foreign for one in facts.layers)
     about = f"; {foreign} of these labels are not mammographic" if foreign else ""
-    return (
-        f"{facts.named} of {facts.neurons} neurons ({kept}) are labelled above chance at q = {facts.q:g}{about}.{rest}"
-    )
+    return f"{facts.named} of {facts.neurons} neurons ({kept}) have a significant label (q ≤ {facts.q:g}){about}.{rest}"
 
 
 def _layers(facts: Facts, first: pd.DataFrame, settings: Settings) -> Table:
-    named = "above chance" if facts.judged else "labelled"
+    named = "significant" if facts.judged else "labelled"
     wanted = [
         (one.name, one.neurons, one.named, one.foreign, first[first["layer"] == one.name]) for one in facts.layers
     ]
@@ -176,7 +174,7 @@ def _layers(facts: Facts, first: pd.DataFrame, settings: Settings) -> Table:
         words=("layer", "most frequent concepts"),
         wide="most frequent concepts",
         note="Share: of all neurons of the layer. In brackets: neurons whose first label it is."
-        + (" Mammographic: share of the labels above chance." if facts.judged else ""),
+        + (" Mammographic: share of the significant labels." if facts.judged else ""),
     )
 
 
@@ -193,7 +191,7 @@ def _categories(facts: Facts, first: pd.DataFrame, sizes: Mapping[str, int]) -> 
         ]
         for name in names
     ]
-    labels = "labels above chance" if facts.judged else "first labels"
+    labels = "significant labels" if facts.judged else "first labels"
     return Table(
         "categories",
         "Broad categories",
@@ -219,9 +217,9 @@ def controls_table(runs: Mapping[str, Controls | None]) -> Table | None:
             *([name] if len(runs) > 1 else []),
             one.name,
             str(one.neurons),
-            str(one.above),
-            share(one.above, one.neurons),
-            share(one.mammographic, one.above),
+            str(one.significant),
+            share(one.significant, one.neurons),
+            share(one.mammographic, one.significant),
             "–" if math.isnan(one.mean_z) else f"{one.mean_z:.2f}",
         ]
         for name, controls in runs.items()
@@ -233,7 +231,7 @@ def controls_table(runs: Mapping[str, Controls | None]) -> Table | None:
         Table(
             "controls",
             "Negative controls",
-            (*run, "control", "neurons", "above chance", "share", "mammographic", "mean z"),
+            (*run, "control", "neurons", "significant", "share", "mammographic", "mean z"),
             rows,
             words=(*run, "control"),
             note="All layers together. What a control gets as readily as the run tells nothing of the model.",

@@ -21,10 +21,10 @@ from tests.plugins.explorer.conftest import HOSTILE, Parsed, hostile_run
 import mcd
 from mcd.errors import UsageError
 from mcd.runs.thumbnails import thumbnails
+from mcd.scoring.verdicts import SIGNIFICANT
 from mcd_plugins.cards.key import Card
 from mcd_plugins.cards.sampling import Design, drawn
 from mcd_plugins.phantom.dataset import PhantomDataset
-from mcd_plugins.reporters.facts import ABOVE
 from mcd_plugins.reporters.vocabulary import vocabulary_of
 
 
@@ -65,12 +65,12 @@ def test_a_card_shows_the_images_its_neuron_responds_to_most(phantom: mcd.Dissec
 def test_the_key_says_what_the_run_says(phantom: mcd.Dissection, written: Written) -> None:
     first = phantom.labels[phantom.labels["rank"] == 1].set_index(["layer", "neuron"])
     groups = Counter(card.group for card in written.key.cards)
-    assert groups == {"above chance": 15, "control": 5}
+    assert groups == {"significant": 15, "control": 5}
     for card in written.key.cards:
         row = first.loc[card.layer, card.neuron]
         assert card.label == row["concept"]
-        assert (row["verdict"] in ABOVE) == (card.group == "above chance")
-        assert (row["verdict"] == "chance") == (card.group == "control")
+        assert (row["verdict"] in SIGNIFICANT) == (card.group == "significant")
+        assert (row["verdict"] == "not significant") == (card.group == "control")
     for row, card in zip(written.sheet, written.key.cards, strict=True):
         assert row[card.answer] == card.label
         assert tuple(row[letter] for letter in "abcde") == card.options
@@ -88,8 +88,8 @@ def test_nothing_that_readers_get_names_neurons_images_or_verdicts(phantom: mcd.
             "stages",
             "phantom-mammo",
             "phantom-clip",
-            "polysemantic",
-            "above chance",
+            "multiple categories",
+            "significant",
             "control",
             "drawn",
             *phantom.image_ids,
@@ -174,17 +174,17 @@ def test_the_same_seed_makes_the_same_cards_and_another_others(
 def test_layers_count_controls_and_choices_are_those_asked_for(phantom: mcd.Dissection, tmp_path: Path) -> None:
     made = cards_of(phantom, tmp_path, layers="stages.{2,3}", count=10, controls=0.3, images=3, choices=3).key
     assert {card.layer for card in made.cards} == {"stages.2", "stages.3"}
-    assert Counter(card.group for card in made.cards) == {"above chance": 7, "control": 3}
+    assert Counter(card.group for card in made.cards) == {"significant": 7, "control": 3}
     assert {(len(card.images), len(card.low), len(card.options)) for card in made.cards} == {(3, 0, 3)}
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"count": 1000}, "750 neurons whose label is above chance are wanted"),
+        ({"count": 1000}, "750 neurons whose label is significant are wanted"),
         (
             {"layers": "head", "controls": 0.8, "count": 10},
-            "8 neurons whose label is not above chance are wanted, and the run has 1",
+            "8 neurons whose label is not significant are wanted, and the run has 1",
         ),
         ({"layers": "stages.9"}, "no layer matches 'stages.9'"),
     ],
@@ -220,7 +220,7 @@ def test_images_that_may_show_patients_are_copied_only_on_request(
 
 def test_hostile_concepts_are_text_on_page_and_sheet(tmp_path: Path) -> None:
     run = hostile_run(tmp_path, keep_identifiers=True)
-    labels = run.labels.assign(verdict=["above chance" if one else "" for one in run.labels["verdict"]])
+    labels = run.labels.assign(verdict=["significant" if one else "" for one in run.labels["verdict"]])
     loud = mcd.Dissection(run.folder, run.manifest, replace(run.results, labels=labels))
     made = cards_of(loud, tmp_path / "cards", copy_images=True, count=6, controls=0, choices=4, images=2)
     page = Parsed(made.folder / "cards" / "cards.html")

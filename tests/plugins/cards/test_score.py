@@ -28,7 +28,7 @@ def wrong_letter(study: Written, number: int) -> str:
     return "a" if study.key.cards[number - 1].answer != "a" else "b"
 
 
-def missed(study: Written, count: int, group: str = "above chance") -> dict[int, str]:
+def missed(study: Written, count: int, group: str = "significant") -> dict[int, str]:
     numbers = [card.number for card in study.key.cards if card.group == group][:count]
     return {number: wrong_letter(study, number) for number in numbers}
 
@@ -39,7 +39,7 @@ def test_a_reader_is_held_against_guessing(mcd_command: Run, study: Written) -> 
     assert done.code == 0, done.err
     found = json.loads(done.out)
     above, control, everything = found["correct"]
-    assert (above["group"], above["cards"], above["correct"]) == ("above chance", 15, 12)
+    assert (above["group"], above["cards"], above["correct"]) == ("significant", 15, 12)
     assert above["p"] == pytest.approx(binom.sf(11, 15, 0.2))
     assert (above["low"], above["high"]) == pytest.approx((0.5191, 0.9567), abs=1e-4)  # published tables: 12 of 15
     assert (control["cards"], control["correct"], control["share"]) == (5, 1, 0.2)
@@ -72,13 +72,13 @@ def test_two_readers_are_compared_and_all_of_it_fits_80_columns(mcd_command: Run
         assert said in done.out
     found = json.loads(mcd_command("cards", "score", study.folder / "cards-key", anna, ben, "--json").out)
     same = {one["group"]: one for one in found["agreement"]}
-    assert same["above chance"]["same"] == pytest.approx(13 / 15)
+    assert same["significant"]["same"] == pytest.approx(13 / 15)
     assert same["control"]["kappa"] == 1.0
     assert same["all cards"]["low"] < same["all cards"]["kappa"] < 1
     mean = [one for one in found["correct"] if one["reader"] == "mean of readers"]
     assert mean[0]["share"] == pytest.approx(11 / 15)
     assert mean[0]["p"] is None
-    assert found["confidence"][0] == {"reader": "anna", "correct": 5, "wrong": 5, "above": 5, "control": 5}
+    assert found["confidence"][0] == {"reader": "anna", "correct": 5, "wrong": 5, "significant": 5, "control": 5}
 
 
 def test_three_readers_have_fleiss_kappa(mcd_command: Run, study: Written) -> None:

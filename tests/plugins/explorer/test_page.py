@@ -80,7 +80,7 @@ def test_each_neuron_is_shown_against_its_own_null(phantom: mcd.Dissection, tmp_
     tables = phantom.results
     assert len(tables.null)
     row = tables.neurons[tables.neurons["layer"] == "stages.2"].iloc[7]
-    own = tables.null[(tables.null["layer"] == "stages.2") & (tables.null["kind"] == row["kind"])]
+    own = tables.null[(tables.null["layer"] == "stages.2") & (tables.null["stratum"] == row["stratum"])]
     at = 24 + 48 + int(row["neuron"])
     np.testing.assert_allclose(run["nulls"][column(run["null"])[at] - 1]["z"], own["z"], atol=1e-4)
     np.testing.assert_allclose(column(run["p_any"])[at], row["p_any"], rtol=1e-6)
@@ -169,10 +169,10 @@ def test_controls_stand_beside_the_run_that_they_are_of(controlled: mcd.Dissecti
         "shuffled names",
     ]
     run = found.total[0]
-    assert run.above == sum(one.above_chance or 0 for one in controlled.manifest.summary)
+    assert run.significant == sum(one.significant or 0 for one in controlled.manifest.summary)
     first = controlled.labels[controlled.labels["rank"] == 1]
     np.testing.assert_allclose(run.mean_z, first["z"].mean())  # layers of many neurons weigh more
-    for name in ("above", "mammographic", "neurons"):
+    for name in ("significant", "mammographic", "neurons"):
         layers = [[getattr(row, name) for row in rows] for _, rows in found.layers]
         assert np.sum(layers, axis=0).tolist() == [getattr(row, name) for row in found.total]
     text = Parsed(page_of(controlled, tmp_path)).text

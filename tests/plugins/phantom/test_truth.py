@@ -126,7 +126,7 @@ def dissection(tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
 
 def test_labels_of_phantoms_are_mostly_right(dissection: mcd.Dissection) -> None:
     found = right_labels(dissection)
-    assert len(found) == dissection.manifest.summary[0].above_chance
+    assert len(found) == dissection.manifest.summary[0].significant
     assert found.unknown == 0
     assert found.right / len(found) > 0.5 > 2 * found.by_luck
     fibroglandular = found.labels[found.labels["neuron"] == 10]  # the output "dense breast"
@@ -140,7 +140,7 @@ def test_a_run_that_cannot_be_judged_says_why(dissection: mcd.Dissection, tmp_pa
     with pytest.raises(DataError, match="does not say of every image"):
         right_labels(mcd.load(copy))
     pd.read_parquet(labels_file).assign(verdict="").to_parquet(labels_file)
-    with pytest.raises(UsageError, match="above chance"):
+    with pytest.raises(UsageError, match="significant"):
         right_labels(mcd.load(copy))
 
 

@@ -17,9 +17,9 @@ from tests.plugins.explorer.conftest import HOSTILE
 
 import mcd
 from mcd.runs.rescore import rescore
+from mcd.scoring.verdicts import SIGNIFICANT
 from mcd.study.study import Choice
 from mcd.study.wording import Wording
-from mcd_plugins.reporters.facts import ABOVE
 from mcd_plugins.reporters.latex import LatexReporter
 from mcd_plugins.reporters.latex import escaped as in_latex
 from mcd_plugins.reporters.markdown import MarkdownReporter
@@ -75,12 +75,12 @@ class Rendered(HTMLParser):
 
 def first_above(run: mcd.Dissection) -> pd.DataFrame:
     labels = run.labels
-    return labels[(labels["rank"] == 1) & labels["verdict"].isin(ABOVE)]
+    return labels[(labels["rank"] == 1) & labels["verdict"].isin(SIGNIFICANT)]
 
 
 def shouted(run: mcd.Dissection) -> mcd.Dissection:
-    """Return a run of which every first label is above chance, so that all its names are shown."""
-    labels = run.labels.assign(verdict=run.labels["verdict"].where(run.labels["verdict"] == "", "above chance"))
+    """Return a run of which every first label is significant, so that all its names are shown."""
+    labels = run.labels.assign(verdict=run.labels["verdict"].where(run.labels["verdict"] == "", "significant"))
     return mcd.Dissection(run.folder, run.manifest, replace(run.results, labels=labels))
 
 
@@ -92,11 +92,11 @@ def test_a_summary_counts_what_the_labels_say(phantom: mcd.Dissection, tmp_path:
         own = above[above["layer"] == record.name]
         row = layers.loc[record.name]
         assert row["neurons"] == str(record.neurons)
-        assert row["above chance"] == str(len(own))
+        assert row["significant"] == str(len(own))
         assert row["share"] == f"{len(own) / record.neurons:.0%}"
         best = own["concept"].value_counts()
         assert row["most frequent concepts"].startswith(f"{min(best.index[best == best.max()])} ({best.max()}), ")
-    assert layers.loc["all layers", "above chance"] == str(len(above))
+    assert layers.loc["all layers", "significant"] == str(len(above))
     clearest = page.table("Clearest neurons")
     head = clearest[clearest["layer"] == "head"]
     expected = above[above["layer"] == "head"].sort_values("z", ascending=False).head(3)
@@ -162,7 +162,7 @@ def test_controls_are_shown_where_they_were_run(phantom: mcd.Dissection, tmp_pat
         ["random weights", "b", 20, 0, 0, 0, 0, None],
         ["random dissector", "a", 20, 0, 0, 0, 0, None],
     ]
-    names = ["control", "layer", "neurons", "labelled", "above_chance", "mammographic", "concepts", "mean_z"]
+    names = ["control", "layer", "neurons", "labelled", "significant", "mammographic", "concepts", "mean_z"]
     results = replace(phantom.results, controls=pd.DataFrame(rows, columns=names))
     controlled = mcd.Dissection(phantom.folder, phantom.manifest, results)
     table = Rendered(written(controlled, tmp_path)).table("Negative controls")
@@ -272,12 +272,12 @@ def test_two_models_stand_side_by_side_with_intervals(two_models: list[mcd.Disse
     layers = page.table("Layers")
     assert layers["run"].tolist() == ["A", "B"]
     counts = [len(first_above(run)) for run in two_models]
-    assert layers["above chance"].tolist() == [str(one) for one in counts]
+    assert layers["significant"].tolist() == [str(one) for one in counts]
     assert all(re.fullmatch(r"\d+% \(\d+ to \d+\)", one) for one in layers["share"])
     differences = page.table("Differences from A").set_index("measure")
     neurons = [run.manifest.layers[0].neurons for run in two_models]
     more = 100 * (counts[1] / neurons[1] - counts[0] / neurons[0])
-    shown = differences.loc["above chance", "difference"].replace("−", "-")
+    shown = differences.loc["significant", "difference"].replace("−", "-")
     assert re.fullmatch(r"[+-]\d+ \([+-]\d+ to [+-]\d+\)", shown)
     assert int(shown.split()[0]) == round(more)
     assert page.tables[page_title(two_models)][0] == ["", "A", "B"]

@@ -163,5 +163,5 @@ def test_noise_that_follows_a_confounder_is_not_discovered(probe_of, size: float
     )
     (scored,) = labeller.scored({"layer": lambda: torch.from_numpy(activations).float()})
     assert scored.judged is not None
-    assert scored.judged.above == 0
+    assert scored.judged.significant == 0
     assert (scored.judged.p_any < 0.05).mean() < 0.13  # 5 % is expected of 100 neurons

@@ -9,7 +9,7 @@ import torch
 from mcd.api.concepts import Concept
 from mcd.api.scorer import Scorer
 from mcd.scoring.calibration.exchange import Exchange
-from mcd.scoring.calibration.null import Chance, Rankings, settled
+from mcd.scoring.calibration.null import Chance, Rankings, decided
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.similarity import Matrix
 from mcd.scoring.tables import label_table
@@ -72,7 +72,7 @@ def test_noise_gives_uniform_p_values_and_no_discoveries(
         )
         assert one.judged is not None
         p.append(one.judged.p_any)
-        found += one.judged.above > 0
+        found += one.judged.significant > 0
         assert (one.judged.p[:, 0] >= one.judged.p_any - 1e-12).all()
     values = np.concatenate(p)
     # 20 nulls of 500 draws each are what the p-values hang on; neurons of one seed are not independent.
@@ -154,11 +154,11 @@ def test_p_counts_chance_and_cannot_reach_zero() -> None:
 
 def test_draws_go_on_where_more_could_change_the_outcome() -> None:
     draws = np.full(100, 1000.0)
-    assert settled(np.full(100, 500.0), draws, 0.05, "benjamini-hochberg")
-    assert settled(np.zeros(100), draws, 0.05, "benjamini-hochberg")
+    assert decided(np.full(100, 500.0), draws, 0.05, "benjamini-hochberg")
+    assert decided(np.zeros(100), draws, 0.05, "benjamini-hochberg")
     one = np.full(100, 500.0)
     one[0] = 0  # below 1/1001, but 1/2000 is needed
-    assert not settled(one, draws, 0.05, "benjamini-hochberg")
+    assert not decided(one, draws, 0.05, "benjamini-hochberg")
 
 
 def test_a_custom_function_gets_a_null_for_free() -> None:
@@ -189,9 +189,9 @@ def test_verdicts_tell_kinds_of_neurons_apart() -> None:
     one = scored(CosineCubed(), activations, cosine, patient)
     table = label_table("net", "layer", one.scores, CONCEPTS, one.order, one.live, one.judged)
     first = table[(table["rank"] == 1) | table["rank"].isna()].set_index("neuron")
-    assert first.loc[[0, 1, 2], "verdict"].tolist() == ["above chance", "not mammographic", "polysemantic"]
+    assert first.loc[[0, 1, 2], "verdict"].tolist() == ["significant", "not mammographic", "multiple categories"]
     assert first.loc[3, ["status", "verdict"]].tolist() == ["dead", ""]
-    assert (first.loc[4:, "verdict"] == "chance").mean() > 0.9
+    assert (first.loc[4:, "verdict"] == "not significant").mean() > 0.9
     assert first.loc[0, "concept"] == "c4"
     assert first.loc[0, "z"] > 5
     assert first.loc[0, "p"] < 0.01

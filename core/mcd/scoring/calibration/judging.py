@@ -12,16 +12,13 @@ from numpy.typing import NDArray
 from mcd.api.concepts import Concept
 from mcd.scoring.calibration.exchange import Rows
 from mcd.scoring.calibration.fdr import QValues, null_share
-from mcd.scoring.calibration.null import Chance, settled
+from mcd.scoring.calibration.null import Chance, decided
+from mcd.scoring.verdicts import Verdict
 from mcd.study.calibration import Calibration
 
-__all__ = ["VERDICTS", "Judged", "judge"]
+__all__ = ["Judged", "judge"]
 
 Values = NDArray[np.float64]
-
-VERDICTS = ("above chance", "polysemantic", "not mammographic", "chance")
-"""What is said of a neuron: its first concept stands above chance; so do concepts of several categories; so does its
-first, which is not about the breast; none does."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +30,20 @@ class Judged:
     z, p, q
         ``(neurons, labels)``: of each neuron's first concepts.
     p_any
-        ``(neurons,)``: of the concept that stands highest above chance, whatever comes first by score. Uniform for
+        ``(neurons,)``: of the concept with the highest z, whatever comes first by score. Uniform for
         neurons that respond to nothing, where the p of a label may be larger.
     verdict
-        One of `VERDICTS` a neuron.
+        Of each neuron; see `mcd.scoring.verdicts.VERDICTS`.
     draws
         How many draws the smallest null is made of: no p is below ``1 / (draws + 1)``.
-    above
-        How many neurons have a first concept above chance.
-    responding
-        Estimate of the share of neurons that respond to some concept, significant by themselves or not.
-    settled
-        Whether more draws could not change which neurons are above chance.
+    significant
+        How many neurons have a significant first concept.
+    non_null
+        Estimated non-null fraction: the share of neurons that respond to some concept, significant or not.
+    decided
+        Whether more draws could not change which neurons are significant.
     critical
-        The z that a concept of each neuron must pass to be above chance, ``(neurons,)``; infinite where none can.
+        The z that a concept of each neuron must exceed to be significant, ``(neurons,)``; infinite where none can.
     null, kind
         What chance does by kind, and which kind each neuron has, ``(neurons,)``.
     """
@@ -55,11 +52,11 @@ class Judged:
     p: Values
     q: Values
     p_any: Values
-    verdict: tuple[str, ...]
+    verdict: tuple[Verdict, ...]
     draws: int
-    above: int
-    responding: float
-    settled: bool
+    significant: int
+    non_null: float
+    decided: bool
     critical: Values
     null: Chance
     kind: Rows
@@ -92,7 +89,7 @@ def judge(
         null = chance(draws)
         values = null.z(shown, order, which).double().numpy()
         exceeded, of = null.exceeded(values[:, :1], kind)[:, 0], null.draws(kind)[:, 0]
-        done = settled(exceeded, of, settings.q, settings.correction)
+        done = decided(exceeded, of, settings.q, settings.correction)
         if done or draws >= settings.most_draws or (of < draws).any():
             break
         draws = min(4 * draws, settings.most_draws)
@@ -108,10 +105,10 @@ def judge(
         q=q,
         verdict=_verdicts(everything, order[:, 0], q[:, 0] <= settings.q, critical, concepts),
         draws=int(of.min()) if len(of) else draws,
-        above=int((q[:, 0] <= settings.q).sum()),
+        significant=int((q[:, 0] <= settings.q).sum()),
         p_any=null.p(any_concept, kind)[:, 0],
-        responding=1 - null_share(null.p(any_concept, kind)[:, 0]),
-        settled=done,
+        non_null=1 - null_share(null.p(any_concept, kind)[:, 0]),
+        decided=done,
         critical=critical,
         null=null,
         kind=kind,
@@ -119,7 +116,7 @@ def judge(
 
 
 def _critical(null: Chance, family: QValues, rate: float, kind: Rows) -> Values:
-    """Return for each neuron the z that a concept must pass to be above chance, ``(neurons,)``."""
+    """Return for each neuron the z that a concept must exceed to be significant, ``(neurons,)``."""
     threshold = family.threshold(rate)
     passed = []
     for highest in null.highest:
@@ -129,8 +126,8 @@ def _critical(null: Chance, family: QValues, rate: float, kind: Rows) -> Values:
 
 
 def _verdicts(
-    z: torch.Tensor, first: torch.Tensor, above: NDArray[np.bool_], critical: Values, concepts: Sequence[Concept]
-) -> tuple[str, ...]:
+    z: torch.Tensor, first: torch.Tensor, significant: NDArray[np.bool_], critical: Values, concepts: Sequence[Concept]
+) -> tuple[Verdict, ...]:
     names = {name: at for at, name in enumerate(dict.fromkeys(one.category for one in concepts))}
     category = torch.tensor([names[one.category] for one in concepts])
     passing = (z > torch.from_numpy(critical).float()[:, None]).float()
@@ -138,6 +135,6 @@ def _verdicts(
     several = ((by_category > 0).sum(dim=1) > 1).numpy()
     foreign = np.array([not concepts[at].mammographic for at in first.tolist()], dtype=bool)
     return tuple(
-        "chance" if not a else "not mammographic" if f else "polysemantic" if s else "above chance"
-        for a, f, s in zip(above.tolist(), foreign.tolist(), several.tolist(), strict=True)
+        "not significant" if not a else "not mammographic" if f else "multiple categories" if s else "significant"
+        for a, f, s in zip(significant.tolist(), foreign.tolist(), several.tolist(), strict=True)
     )

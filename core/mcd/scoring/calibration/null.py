@@ -13,7 +13,7 @@ from mcd.scoring.calibration.exchange import Exchange, Rows
 from mcd.scoring.calibration.fdr import QValues
 from mcd.study.calibration import Correction
 
-__all__ = ["Chance", "PermutedColumns", "Rankings", "settled"]
+__all__ = ["Chance", "PermutedColumns", "Rankings", "decided"]
 
 Values = NDArray[np.float64]
 
@@ -61,7 +61,9 @@ class Chance:
         return (1 + self.exceeded(z, kind)) / (1 + self.draws(kind))
 
     def z(self, measured: torch.Tensor, concepts: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
-        """Return how many standard deviations above chance each value is: comparable across layers and models.
+        """Return each value as z, in standard deviations above its mean under the null.
+
+        It is comparable across layers and models.
 
         Parameters
         ----------
@@ -74,11 +76,11 @@ class Chance:
         return (measured - mean) / sd
 
 
-def settled(exceeded: Values, draws: Values, q: float, correction: Correction) -> bool:
-    """Say whether more draws could change which neurons are discovered.
+def decided(exceeded: Values, draws: Values, q: float, correction: Correction) -> bool:
+    """Say whether more draws could not change which neurons are significant.
 
-    Each count of exceedances is moved two standard deviations down, then up; when both discover the same neurons, it
-    is settled. None in B draws may still be one in B/3 (the rule of three).
+    Each count of exceedances is moved two standard deviations down, then up; when the same neurons are
+    significant in both, the layer is decided. None in B draws may still be one in B/3 (the rule of three).
 
     Parameters
     ----------

@@ -142,13 +142,6 @@ def test_the_published_schema_is_the_study(mcd_command: Callable) -> None:  # ty
         jsonschema.validate({**yaml.safe_load(example), "modles": []}, json.loads(published))
 
 
-def test_a_setting_without_its_component_belongs_to_the_default() -> None:
-    from mcd.cli.flags import _DEFAULTS
-    from mcd.study.study import Study
-
-    assert Study.model_fields["scorer"].default.plugin == _DEFAULTS["scorer"]
-
-
 @pytest.mark.parametrize(
     ("line", "text", "message"),
     [

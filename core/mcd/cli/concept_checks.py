@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.cli.flags import selection_flags
+from mcd.cli.study_flags import SELECTION, study_flags
 from mcd.study.vocabularies.findings import TITLES
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _say(text: str, indent: str = "") -> None:
 @click.argument("reference", metavar="NAME|FILE[,…]")
 @click.option("--dataset", required=True, metavar="NAME[:VALUE]", help="The probe set.")
 @click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
-@selection_flags
+@study_flags(*SELECTION)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every concept.")
 @click.pass_context
 def coverage(
@@ -227,7 +227,7 @@ def coverage(
     shown: most data sets name few findings.
     """
     from mcd.api.dataset import Sample
-    from mcd.cli.flags import chosen_selection
+    from mcd.cli.settings import chosen_selection
     from mcd.options import parse_pairs
     from mcd.study.preparer import Preparer
     from mcd.study.study import Choice

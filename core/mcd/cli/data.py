@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import chosen_selection, plugin_file_flag, selection_flags
+from mcd.cli.flags import plugin_file_flag
+from mcd.cli.settings import chosen_selection
+from mcd.cli.study_flags import SELECTION, study_flags
 
 if TYPE_CHECKING:
     from mcd.extraction.inspection import Inspection
@@ -35,7 +37,7 @@ def data() -> None:
     help="How DIR is read: dicom, images for PNG, JPEG and TIFF, or the name of a data set.",
 )
 @click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
-@selection_flags
+@study_flags(*SELECTION)
 @click.option("--json", "output", type=click.Path(path_type=Path), metavar="FILE.json", help="Write all of it there.")
 @click.option("--keep-identifiers", is_flag=True, help="Name images in FILE.json as the data set does.")
 @click.option("--workers", type=click.IntRange(min=0), help="Decoding processes.  [default: one a core]")

@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import data_flags, model_flags, plugin_file_flag, scoring_flags, study_settings
+from mcd.cli.flags import plugin_file_flag
+from mcd.cli.settings import study_settings
+from mcd.cli.study_flags import study_flags
 
 __all__ = ["dissect", "run_study"]
 
@@ -22,9 +24,7 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the resolved stud
 
 
 @click.command()
-@model_flags
-@data_flags
-@scoring_flags
+@study_flags()
 @_OUTPUT
 @_DRY_RUN
 @plugin_file_flag
@@ -42,9 +42,7 @@ def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, **_flags:
 
 @click.command(name="run")
 @click.argument("study", type=click.Path(path_type=Path), required=False)
-@model_flags
-@data_flags
-@scoring_flags
+@study_flags()
 @_OUTPUT
 @_DRY_RUN
 @click.option("--schema", is_flag=True, help="Print the JSON schema of study files and stop.")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag, probe_flags
+from mcd.cli.flags import plugin_file_flag
+from mcd.cli.study_flags import PROBE, study_flags
 
 if TYPE_CHECKING:
     from mcd.api.dataset import Dataset
@@ -18,7 +19,7 @@ __all__ = ["embed", "embedder_and_dataset"]
 
 
 @click.command()
-@probe_flags
+@study_flags(*PROBE, single=True)
 @click.option("--text", "given", multiple=True, metavar="TEXT", help="A text to embed. Repeatable.")
 @click.option("--texts", "file", type=click.Path(path_type=Path), metavar="FILE", help="Texts to embed, one a line.")
 @click.option("--concepts", metavar="NAME|FILE", help="A concept set, whose prompts are embedded.")
@@ -81,7 +82,7 @@ def embedder_and_dataset(ctx: click.Context) -> tuple[Embedder, Dataset | None]:
     mcd.errors.MCDError
         When something asked for does not exist or does not fit.
     """
-    from mcd.cli.flags import chosen_selection
+    from mcd.cli.settings import chosen_selection
     from mcd.errors import ConfigError
     from mcd.extraction.cache import ImageCache
     from mcd.extraction.embedding import Embedder

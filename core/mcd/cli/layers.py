@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import model_flags, plugin_file_flag, pooling_flag
+from mcd.cli.flags import plugin_file_flag
+from mcd.cli.study_flags import MODEL, study_flags
 
 if TYPE_CHECKING:
     from mcd.api.image import Image
@@ -22,7 +23,7 @@ __all__ = ["layers"]
 
 
 @click.command()
-@model_flags
+@study_flags(*MODEL)
 @click.option("--check", is_flag=True, help="Run one image, and show what each layer's neurons give for it.")
 @click.option(
     "--dataset",
@@ -31,7 +32,7 @@ __all__ = ["layers"]
     metavar="NAME[:VALUE]",
     help="With --check: where the image comes from; the first one is taken.",
 )
-@pooling_flag
+@study_flags("models.pooling")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @plugin_file_flag
 @click.pass_context

@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import chosen_selection, plugin_file_flag, selection_flags
+from mcd.cli.flags import plugin_file_flag
+from mcd.cli.settings import chosen_selection
+from mcd.cli.study_flags import SELECTION, study_flags
 
 __all__ = ["preprocess"]
 
@@ -26,7 +28,7 @@ __all__ = ["preprocess"]
     help="How DIR is read: dicom, or images for PNG, JPEG and TIFF.",
 )
 @click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
-@selection_flags
+@study_flags(*SELECTION)
 @click.option(
     "--names",
     type=click.Choice(["path", "id"]),

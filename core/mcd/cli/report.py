@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import choices, plugin_file_flag
+from mcd.cli.flags import plugin_file_flag
+from mcd.cli.settings import named, with_arguments
 
 __all__ = ["report"]
 
@@ -49,6 +50,7 @@ def report(
     from mcd.runs.report import write_report
     from mcd.study.study import Choice
 
-    wanted = [Choice.model_validate(one) for one in choices(reporters or (_DEFAULT,), reporter_arg, "--reporter-arg")]
+    named_ones = with_arguments(named(reporters or (_DEFAULT,)), reporter_arg, "--reporter-arg")
+    wanted = [Choice.model_validate(one) for one in named_ones]
     for path in write_report(ctx.ensure_object(State).host, runs, wanted, output):
         click.echo(f"written: {path}")

@@ -5,24 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from mcd.cli import State
-from mcd.cli.flags import (
-    choices,
-    chosen_calibration,
-    chosen_wording,
-    concept_choices,
-    plugin_file_flag,
-    scoring_flags,
-)
+from mcd.cli.flags import plugin_file_flag
+from mcd.cli.settings import given_settings, group_settings, named, overruled, with_arguments
+from mcd.cli.study_flags import SCORING, study_flags
 
 __all__ = ["score"]
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
-@scoring_flags
+@study_flags(*SCORING, defaults=False)
+@study_flags("reporters")
 @click.option(
     "--output",
     "-o",
@@ -37,23 +32,20 @@ def score(
     ctx: click.Context,
     /,
     run: Path,
-    concepts: tuple[str, ...],
-    concepts_arg: tuple[str, ...],
     scorer: str | None,
     scorer_arg: tuple[str, ...],
-    labels_per_neuron: int,
-    reporters: tuple[str, ...],
+    reporter: tuple[str, ...],
     reporter_arg: tuple[str, ...],
     output: Path | None,
     device: str,
-    **_calibration: object,
+    **_flags: object,
 ) -> None:
     """Score a stored run anew with another scorer or other concepts. No images are needed.
 
     What no flag names stays as it was in the run. A scorer or concept set that is named starts from its own defaults.
     """
     from mcd.options import parse_pairs, validate_options
-    from mcd.runs.dissection import load
+    from mcd.runs.dissection import load, read_study
     from mcd.runs.rescore import rescore
     from mcd.runs.run import write_reports
     from mcd.study.calibration import Calibration
@@ -62,22 +54,23 @@ def score(
     from mcd.study.wording import Wording
 
     host = ctx.ensure_object(State).host
-    made = Preparer(host).reporters(
-        [Choice.model_validate(one) for one in choices(reporters or ("console",), reporter_arg, "--reporter-arg")]
-    )
+    reporters = with_arguments(named(reporter), reporter_arg, "--reporter-arg")
+    made = Preparer(host).reporters([Choice.model_validate(one) for one in reporters])
     options = parse_pairs(scorer_arg, "--scorer-arg")
     stored = load(run, host)
-    before = stored.manifest.study.get("calibration")
-    calibration = Calibration.model_validate(chosen_calibration(ctx, before if isinstance(before, dict) else {}))
-    worded = stored.manifest.study.get("prompts")
-    prompts = validate_options(Wording, chosen_wording(ctx, worded if isinstance(worded, dict) else {}), "prompts")
-    given = ctx.get_parameter_source("labels_per_neuron")
+    own, given = read_study(stored.folder, stored.manifest), given_settings(ctx)
+    calibration = Calibration.model_validate(group_settings(ctx, "calibration", own.calibration.model_dump()))
+    prompts = validate_options(Wording, group_settings(ctx, "prompts", own.prompts.model_dump()), "prompts")
+    new_concepts = {"concepts.plugin", "concepts.options"} & given.keys()
+    concepts = overruled("concepts", [one.model_dump() for one in own.concepts], given) if new_concepts else []
+    labels = given.get("labels_per_neuron")
+    assert labels is None or isinstance(labels, int)
     found = rescore(
         stored,
         scorer=Choice.model_validate({"plugin": scorer, "options": options}) if scorer else None,
         scorer_options=options,
-        concepts=tuple(Choice.model_validate(one) for one in concept_choices(concepts, concepts_arg)),
-        labels_per_neuron=labels_per_neuron if given is ParameterSource.COMMANDLINE else None,
+        concepts=tuple(Choice.model_validate(one) for one in concepts),
+        labels_per_neuron=labels,
         calibration=calibration,
         prompts=prompts,
         output=output,

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from mcd.cli.embed import embedder_and_dataset
-from mcd.cli.flags import plugin_file_flag, probe_flags
+from mcd.cli.flags import plugin_file_flag
+from mcd.cli.study_flags import PROBE, study_flags
 
 __all__ = ["zero_shot"]
 
@@ -16,7 +17,7 @@ _CHANCE = 0.05
 
 
 @click.command(name="zero-shot")
-@probe_flags
+@study_flags(*PROBE, single=True)
 @click.option(
     "--pair",
     "pairs",

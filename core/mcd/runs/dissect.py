@@ -8,16 +8,18 @@ import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import pydantic
 import torch
 from torch import nn
+from torch.utils.data import Dataset as TorchDataset
 
 from mcd.api.concepts import ConceptSet
 from mcd.api.dataset import Dataset
 from mcd.api.dissector import Dissector
 from mcd.api.model import Target
+from mcd.api.scorer import Scorer
 from mcd.errors import ConfigError
 from mcd.host import PluginHost
 from mcd.networks.pooling import Pooling
@@ -25,13 +27,10 @@ from mcd.runs.dissection import Dissection
 from mcd.runs.plan import plan_of
 from mcd.runs.prepared import Prepared, PreparedTarget
 from mcd.runs.run import run
+from mcd.study.calibration import Calibration
 from mcd.study.preparer import DatasetLike, Preparer, ScorerLike
 from mcd.study.study import Choice, DissectorChoice, ModelChoice, Study
-
-if TYPE_CHECKING:
-    from torch.utils.data import Dataset as TorchDataset
-
-    from mcd.api.scorer import Scorer
+from mcd.study.wording import Wording
 
 __all__ = ["dissect"]
 
@@ -43,36 +42,39 @@ def dissect(
     model: str | Mapping[str, object] | Target | nn.Module,
     *,
     layers: str | Sequence[str],
-    dataset: str | Mapping[str, object] | Dataset | TorchDataset[object] = "phantom",
-    dissector: str | Mapping[str, object] | Dissector = "phantom-clip",
-    concepts: str | Sequence[str] | ConceptSet = "birads",
-    scorer: str | Mapping[str, object] | Scorer | _Function = "soft-wpmi",
     pooling: str = "avg",
-    labels_per_neuron: int = 10,
-    calibration: Mapping[str, object] | None = None,
-    prompts: Mapping[str, object] | None = None,
-    output: str | Path | None = None,
-    device: str = "auto",
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32",
-    batch_size: int = 16,
-    workers: int | None = None,
-    on_error: Literal["stop", "skip"] = "stop",
+    dissector: str | Mapping[str, object] | Dissector = "phantom-clip",
+    dataset: str | Mapping[str, object] | Dataset | TorchDataset[object] = "phantom",
     where: str | None = None,
     limit: int | None = None,
     per_patient: int | None = None,
     seed: int | None = None,
     recipe: str | Mapping[str, object] | None = None,
-    cache: str | Path | None = None,
-    keep_identifiers: bool = False,
+    concepts: str | Mapping[str, object] | Sequence[str] | Sequence[Mapping[str, object]] | ConceptSet = "birads",
+    prompts: Mapping[str, object] | Wording = Wording(),  # noqa: B008 -- it is frozen, and help() shows its defaults
+    scorer: str | Mapping[str, object] | Scorer | _Function = "soft-wpmi",
+    reporters: str | Mapping[str, object] | Sequence[str | Mapping[str, object]] = (),
+    calibration: Mapping[str, object] | Calibration = Calibration(),  # noqa: B008 -- as prompts
     controls: bool = False,
     maps: int = 0,
+    labels_per_neuron: int = 10,
+    device: str = "auto",
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32",
+    batch_size: int = 16,
+    cache: str | Path | None = None,
+    cache_size: int = 50,
+    keep_identifiers: bool = False,
+    workers: int | None = None,
+    on_error: Literal["stop", "skip"] = "stop",
+    output: str | Path | None = None,
     progress: bool = True,
     plugin_files: Sequence[str | Path] = (),
 ) -> Dissection:
     """Dissect a model: label its neurons with concepts.
 
     Every part is the name of a plugin (``"timm:resnet50"``, or ``{"plugin": "timm", "options": {…}}``) or a
-    plain object.
+    plain object. All but ``output``, ``progress`` and ``plugin_files`` are settings of a study file, with the same
+    names and defaults; docs/reference/study.md describes them in full.
 
     Parameters
     ----------
@@ -81,31 +83,45 @@ def dissect(
         with its preprocessing.
     layers
         Patterns that pick layers: ``"blocks.*"``, ``"layer{1..4}"``.
-    dataset
-        The probe set: a name, a torch ``Dataset`` or an `mcd.Dataset`.
-    dissector
-        The image–text model: a name or an `mcd.Dissector`.
-    concepts
-        The name or file of a concept set, a list of words, or an `mcd.ConceptSet`.
-    scorer
-        A name, an `mcd.Scorer`, or a function ``(A, P) -> S``.
     pooling
         How a map or a row of tokens becomes one number a neuron: ``avg``, ``max``, ``cls``, ``tokens``,
         ``gem:EXPONENT``, ``top-fraction:FRACTION``, ``masked-avg``, ``masked-max``; see `mcd.networks.pooling.Pooling`.
-    labels_per_neuron
-        How many concepts a neuron keeps.
-    calibration
-        How labels are told from chance: ``{"q": 0.1, "exchangeable": "image"}``; see
-        `mcd.study.calibration.Calibration`.
+    dissector
+        The image–text model: a name or an `mcd.Dissector`.
+    dataset
+        The probe set: a name, a torch ``Dataset`` or an `mcd.Dataset`.
+    where, limit, per_patient, seed
+        Which of its images are used: those that fit ``where``, at most ``per_patient`` of each patient and ``limit``
+        in all, drawn at random with ``seed``, by default the first ones.
+    recipe
+        Preprocessing of every image before each model's own: a name.
+    concepts
+        The name or file of a concept set, a list of words, or an `mcd.ConceptSet`.
     prompts
-        How concepts are put to the dissector: ``{"templates": ["a mammogram showing {concept}"]}``; see
-        `mcd.study.wording.Wording`.
+        How concepts are put to the dissector: ``{"templates": ["a mammogram showing {concept}"]}``.
+    scorer
+        A name, an `mcd.Scorer`, or a function ``(A, P) -> S``.
+    reporters
+        What is written into ``report/`` of the run folder: a name, or several.
+    calibration
+        How labels are told from chance: ``{"q": 0.1, "exchangeable": "image"}``.
+    controls
+        Also label random weights, shuffled rows, a random dissector and shuffled names: negative controls.
+    maps
+        Keep small maps of where each neuron responds in so many of its top images.
+    labels_per_neuron
+        How many concepts a neuron keeps, best first.
+    device, precision, batch_size, workers
+        Where and how the models run; by default on the GPU if there is one.
+    cache, cache_size
+        A folder that keeps decoded images, and the most that it may hold, in GB.
+    keep_identifiers
+        Show the data set's own image ids, and whole paths in the manifest.
+    on_error
+        What becomes of images that cannot be used: ``stop`` refuses the run, ``skip`` leaves them out.
     output
         A run folder to keep; an interrupted run in it goes on. By default a temporary one that goes with the
         dissection; `Dissection.save` keeps it.
-    device, precision, batch_size, workers, on_error, where, limit, per_patient, seed, recipe, cache, keep_identifiers,
-    controls, maps
-        As in a study file; see `mcd.study.study.Study`.
     progress
         Show progress bars on standard error.
     plugin_files
@@ -142,15 +158,17 @@ def dissect(
     made_scorer, scorer_choice = preparer.scorer(_scorer(scorer))
     concept_set, concept_choices = _concepts(preparer, concepts)
     made_recipe, recipe_choice = preparer.recipe(None if recipe is None else _choice(recipe, Choice))
+    chosen_reporters = _several(reporters)
     study = _study(
         models=({**model_choice.model_dump(), "layers": patterns, "pooling": pooling},),
         dissectors=dissector_choice,
         dataset=dataset_choice,
         scorer=scorer_choice,
         concepts=concept_choices,
+        reporters=chosen_reporters,
         labels_per_neuron=labels_per_neuron,
-        calibration=dict(calibration or {}),
-        prompts=dict(prompts or {}),
+        calibration=dict(calibration) if isinstance(calibration, Mapping) else calibration,
+        prompts=dict(prompts) if isinstance(prompts, Mapping) else prompts,
         device=device,
         precision=precision,
         batch_size=batch_size,
@@ -162,6 +180,7 @@ def dissect(
         seed=seed,
         recipe=recipe_choice,
         cache=cache,
+        cache_size=cache_size,
         keep_identifiers=keep_identifiers,
         controls=controls,
         maps=maps,
@@ -176,6 +195,7 @@ def dissect(
         made_dataset,
         concept_set,
         made_scorer,
+        reporters=preparer.reporters(chosen_reporters),
         plugins=preparer.plugins,
         recipe=made_recipe,
         paths=frozenset(preparer.paths),
@@ -217,8 +237,20 @@ def _scorer(value: str | Mapping[str, object] | Scorer | _Function) -> ScorerLik
     return _choice(value, Choice) if isinstance(value, str | Mapping) else value
 
 
-def _concepts(preparer: Preparer, value: str | Sequence[str] | ConceptSet) -> tuple[ConceptSet, tuple[Choice, ...]]:
-    if isinstance(value, str):
-        return preparer.concepts([Choice(plugin=value)])
-    concept_set = value if isinstance(value, ConceptSet) else ConceptSet.from_words(value)
+def _several(value: str | Mapping[str, object] | Sequence[str | Mapping[str, object]]) -> tuple[Choice, ...]:
+    return tuple(_choice(one, Choice) for one in ([value] if isinstance(value, str | Mapping) else value))
+
+
+def _concepts(
+    preparer: Preparer, value: str | Mapping[str, object] | Sequence[str] | Sequence[Mapping[str, object]] | ConceptSet
+) -> tuple[ConceptSet, tuple[Choice, ...]]:
+    if isinstance(value, str | Mapping):
+        return preparer.concepts(_several(value))
+    if isinstance(value, ConceptSet):
+        concept_set = value
+    else:
+        words = [one for one in value if isinstance(one, str)]
+        if len(words) < len(value):
+            return preparer.concepts(_several(value))
+        concept_set = ConceptSet.from_words(words)
     return concept_set, (Choice(plugin="object", options={"name": concept_set.name}),)

@@ -105,54 +105,64 @@ class Study(pydantic.BaseModel):
     schema_: Annotated[Literal["mcd.study/1"], pydantic.BeforeValidator(SCHEMA.checked)] = Field(
         default="mcd.study/1", alias="schema", description="version of this format"
     )
-    models: ModelChoices = Field(min_length=1, description="the targets")
+    models: ModelChoices = Field(
+        min_length=1, description="the model under study, such as timm:resnet50; a file may name several"
+    )
     dissectors: DissectorChoices = Field(
-        min_length=1, description="the image–text models that give concepts meaning; each makes its own dissections"
+        min_length=1,
+        description="the image–text model that gives concepts meaning; each of several makes its own run folder",
     )
-    dataset: Choice = Field(description="where the probe set comes from")
+    dataset: Choice = Field(description="the probe set, such as images:DIR or dicom:DIR")
     where: str | None = Field(
-        default=None, description='which of its images are shown, such as: split == "test" and view == "MLO"'
+        default=None, description='which of its images are used, such as: split == "test" and view == "MLO"'
     )
-    limit: int | None = Field(default=None, ge=1, description="show at most so many images")
-    per_patient: int | None = Field(default=None, ge=1, description="show at most so many images of a patient")
+    limit: int | None = Field(default=None, ge=1, description="use at most so many images")
+    per_patient: int | None = Field(default=None, ge=1, description="use at most so many images of a patient")
     seed: int | None = Field(
-        default=None, ge=0, description="draw them at random by this seed; by default the first ones are taken"
+        default=None, ge=0, description="draw the images at random with this seed; by default the first ones are used"
     )
     recipe: Choice | None = Field(
         default=None, description="preprocessing of every image before each model's own, such as dicom-standard"
     )
     concepts: Choices = Field(
-        default=(Choice(plugin="birads"),), min_length=1, description="concept sets, or files; several are joined"
+        default=(Choice(plugin="birads"),),
+        min_length=1,
+        description="the concept set, by name or file; several are joined",
     )
     prompts: Wording = Field(default=Wording(), description="how concepts are put to the dissectors")
-    scorer: Choice = Field(default=Choice(plugin="soft-wpmi"), description="how activations and similarity are scored")
-    reporters: Choices = Field(default=(), description="what is written into report/ besides the labels")
+    scorer: Choice = Field(
+        default=Choice(plugin="soft-wpmi"),
+        description="how neurons and concepts are scored; a function (A, P) -> S of a file serves too",
+    )
+    reporters: Choices = Field(default=(), description="what is written into report/ besides the labels, or printed")
     calibration: Calibration = Field(default=Calibration(), description="how labels are told from chance")
     controls: bool = Field(
         default=False,
-        description="also label a target with random weights, shuffled rows, a random dissector and shuffled names: "
-        "what the run says where there is nothing to be said",
+        description="also label random weights, shuffled rows, a random dissector and shuffled names: "
+        "negative controls",
     )
     maps: int = Field(
         default=0,
         ge=0,
         le=100,
-        description="of how many of the images that a neuron responds to most a small map says where it does so",
+        description="keep small maps of where each neuron responds in so many of its top images",
     )
     labels_per_neuron: int = Field(default=10, ge=1, description="how many concepts a neuron keeps, best first")
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
-    precision: Literal["fp32", "bf16", "fp16"] = Field(default="fp32", description="bf16 and fp16 use autocast")
+    device: str = Field(default="auto", description="where the models run: auto, cpu, cuda, cuda:1, mps")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="numbers of the forward passes; bf16 and fp16 use autocast"
+    )
     batch_size: int = Field(default=16, ge=1, description="images per forward pass")
     cache: Path | None = Field(
-        default=None, description="folder that keeps decoded images, so that a second study decodes nothing"
+        default=None, description="the folder that keeps decoded images, so that a second study decodes nothing"
     )
-    cache_size: int = Field(default=50, ge=1, description="how large the cache may grow, in GB")
+    cache_size: int = Field(default=50, ge=1, description="the largest size of the cache, in GB")
     keep_identifiers: bool = Field(
         default=False, description="show the data set's own image ids, and whole paths in the manifest"
     )
-    workers: int | None = Field(default=None, ge=0, description="decoding processes; by default as many as pay off")
+    workers: int | None = Field(default=None, ge=0, description="decoding processes; by default chosen from the images")
     on_error: Literal["stop", "skip"] = Field(
-        default="stop", description="what to do about images that cannot be used: refuse the run, or leave them out"
+        default="stop", description="images that cannot be used: refuse the run, or leave them out"
     )
 
     @pydantic.model_validator(mode="after")

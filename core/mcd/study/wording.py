@@ -21,7 +21,7 @@ class Wording(Settings):
 
     templates: tuple[str, ...] = pydantic.Field(
         default=(),
-        description="sentences around a concept, such as 'a mammogram showing {concept}'; the normalised embeddings "
+        description="sentence around a concept, such as 'a mammogram showing {concept}'; the normalised embeddings "
         "of several are averaged",
     )
     synonyms: Literal["off", "max", "log-mean-exp"] = pydantic.Field(
@@ -30,7 +30,7 @@ class Wording(Settings):
         "one before the scorer sees them",
     )
     sharpness: float = pydantic.Field(
-        default=10.0, gt=0, allow_inf_nan=False, description="log-mean-exp: how near it is to max, far from the mean"
+        default=10.0, gt=0, allow_inf_nan=False, description="of log-mean-exp: the higher, the nearer to max"
     )
     reference: str = pydantic.Field(
         default="", description="a prompt without a concept, whose cosine with the image is subtracted from every other"

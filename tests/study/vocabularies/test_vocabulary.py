@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcd.cli.flags import concept_choices
+from mcd.cli.settings import overruled
 from mcd.errors import ConfigError, MCDError, PluginLoadError, UnknownNameError
 from mcd.host import PluginHost
 from mcd.study.preparer import Preparer
@@ -130,7 +130,8 @@ def test_several_files_given_at_once_are_known_as_paths(
 
 
 def test_one_flag_holds_several_sets_each_with_its_settings() -> None:
-    made = concept_choices(["birads,from-list", "x.yaml"], ["from-list.words=a,b"])
+    given = {"concepts.plugin": ("birads,from-list", "x.yaml"), "concepts.options": ("from-list.words=a,b",)}
+    made = overruled("concepts", "phantom", given)
     assert [one["plugin"] for one in made] == ["birads", "from-list", "x.yaml"]
     assert [one["options"] for one in made] == [{}, {"words": "a,b"}, {}]
 

@@ -37,6 +37,13 @@ def test_agreement_by_hand() -> None:
     assert found.by("layer")[["neurons", "same", "overlap"]].values.tolist() == [[2, 0.5, 0.25]]
 
 
+def test_overlap_is_of_sets_whatever_their_order() -> None:
+    a = torch.tensor([[6.0, 5, 4, 3, 2, 1], [6, 5, 4, 3, 2, 1]])
+    b = torch.tensor([[4.0, 6, 5, 3, 2, 1], [1, 6, 2, 5, 3, 4]])  # first three: c1 c2 c0, and c1 c3 c5
+    found = agreement([("layer", a, b)], CONCEPTS, top=3).neurons
+    assert found["overlap"].tolist() == pytest.approx([1, 1 / 3])
+
+
 def test_nothing_in_common_is_an_empty_table() -> None:
     found = agreement([("layer", torch.full((2, 6), NAN), torch.rand(2, 6))], CONCEPTS)
     assert (len(found.neurons), found.only_a, found.only_b) == (0, 0, 2)

@@ -52,3 +52,10 @@ def test_the_share_of_null_neurons() -> None:
     half = np.concatenate([uniform[:500] * 2 - 1 / 1000, np.full(500, 1e-4)])
     assert null_share(half) == pytest.approx(0.5, abs=0.02)
     assert null_share(np.array([])) == 1
+
+
+def test_the_share_of_null_neurons_is_never_estimated_as_none() -> None:
+    assert null_share(np.full(10, 0.001)) == pytest.approx(1 / (10 * 0.5))  # Storey's 1 + #{p > λ}, which is 1 here
+    assert null_share(np.array([0.001] * 6 + [0.7] * 2)) == pytest.approx(3 / (8 * 0.5))
+    # what it saves the q-values: 10 of 10 at 0.02, times 1/5
+    assert QValues.of(np.full(10, 0.02), "storey")(np.array([0.02]))[0] == pytest.approx(0.02 / 5)

@@ -70,11 +70,12 @@ def layers(
     choice = ModelChoice.model_validate({"plugin": model, "options": parse_pairs(model_arg, "--model-arg")})
     target, _ = Preparer(host).target(choice)
     image = _first_image(host, dataset, target, how) if check else None
-    found = trial_pass(target, image)
+    trial = trial_pass(target, image)
+    found = trial.layers
     if layers:
         names = set(match_layers(layers, [layer.name for layer in found], target.aliases))
         found = [layer for layer in found if layer.name in names]
-    given = responses(target, found, how, image) if image is not None else {}
+    given = responses(target, trial, how, image) if image is not None else {}
     if as_json:
         click.echo(json.dumps([_entry(layer, given) for layer in found], indent=2))
         return

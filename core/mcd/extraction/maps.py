@@ -186,7 +186,7 @@ class MapPass:
         What of it is kept.
     reader, probe
         What it sees.
-    device, precision, batch_size, workers
+    device, precision, batch_size, workers, memory_format
         How, as in the sweep.
     """
 
@@ -198,6 +198,7 @@ class MapPass:
     precision: Precision
     batch_size: int
     workers: int | None
+    memory_format: torch.memory_format = torch.channels_last
 
     def into(
         self, store: MapStore, rows: Sequence[int], activations: Callable[[str], torch.Tensor], count: int, clock: Clock
@@ -269,7 +270,7 @@ class MapPass:
         )
         modules = dict(self.target.module.named_modules())
         with ExitStack() as stack:
-            stack.enter_context(at_work(self.target.module, self.device))
+            stack.enter_context(at_work(self.target.module, self.device, self.memory_format))
             for name, one in kept.items():
                 handle = modules[name].register_forward_hook(one.hook(self.target.first_tokens() or 0))
                 stack.callback(handle.remove)
@@ -280,7 +281,7 @@ class MapPass:
                 for one in kept.values():
                     one.size = (int(inputs.shape[2]), int(inputs.shape[3]))
                 with autocast(self.device, self.precision):
-                    self.target.module(inputs.contiguous(memory_format=torch.channels_last))
+                    self.target.module(inputs.contiguous(memory_format=self.memory_format))
                 for one in kept.values():
                     one.keep([row_of[row] for row in batch.rows])
                 advanced(len(batch.rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -57,6 +58,7 @@ class TargetJob:
     """One target of a sweep: what to record, and where it goes: the same into each place.
 
     Where ``tower_of`` is given, the target is the image tower of that dissector, and its forward pass serves both.
+    ``memory_format`` is the one its forward() takes; see `mcd.networks.trial.Trial`.
     ``remedy`` is the hint of the error when the target gives NaN or infinity, in place of the usual one.
     """
 
@@ -66,6 +68,7 @@ class TargetJob:
     stores: list[Shards]
     tower_of: Dissector | None = None
     remedy: str = ""
+    memory_format: torch.memory_format = torch.channels_last
     recorder: Recorder = field(init=False)
 
 
@@ -148,8 +151,8 @@ class Sweep:
         ``shards`` says for each number the batches it is made of; ``loader`` yields them in that order.
         """
         with ExitStack() as stack:
-            for module in self._modules():
-                stack.enter_context(at_work(module, self.device))
+            for module, memory_format in self._modules():
+                stack.enter_context(at_work(module, self.device, memory_format))
             for job in self.targets:
                 recorder = Recorder(_network(job), job.layers, job.pooling, job.target.first_tokens())
                 job.recorder = stack.enter_context(recorder)
@@ -161,9 +164,9 @@ class Sweep:
         models = [job.dissector.preprocessing for job in self.dissectors]
         return models + [job.target.preprocessing for job in self.targets]
 
-    def _modules(self) -> list[nn.Module]:
-        alone = [job.target.module for job in self.targets if job.tower_of is None]
-        return [*(job.dissector.module for job in self.dissectors), *alone]
+    def _modules(self) -> list[tuple[nn.Module, torch.memory_format]]:
+        alone = [(job.target.module, job.memory_format) for job in self.targets if job.tower_of is None]
+        return [*((job.dissector.module, torch.channels_last) for job in self.dissectors), *alone]
 
     def _shard(self, number: int, group: Iterator[Batch]) -> None:
         rows: list[int] = []
@@ -212,26 +215,49 @@ class Sweep:
 
     def _forward(self, batch: Batch) -> tuple[list[dict[str, torch.Tensor]], list[dict[str, torch.Tensor]]]:
         """Return what each target and each dissector makes of a batch, on the CPU."""
-        inputs: dict[str, torch.Tensor] = {}
         embeddings = []
         for job in self.targets:
             if job.pooling.masked:
                 job.recorder.mask = batch.masks[job.target.preprocessing.fingerprint()].to(self.device)
         with autocast(self.device, self.precision):
-            for recipe in self._preprocessings():
-                key = recipe.fingerprint()
-                if key not in inputs:
-                    inputs[key] = _to_device(batch.tensors[key], recipe, self.device)
+            inputs = self._inputs(batch)
             for one in self.dissectors:
-                embeddings.append(one.dissector.encode_images(inputs[one.dissector.preprocessing.fingerprint()]))
+                # a copy: what it returns may be a buffer of its own that the next batch overwrites
+                with self._recording([job for job in self.targets if job.tower_of is one.dissector]):
+                    embeddings.append(one.dissector.encode_images(next(inputs)).clone())
             for job in self.targets:
                 if job.tower_of is None:
-                    job.target.module(inputs[job.target.preprocessing.fingerprint()])
+                    with self._recording([job]):
+                        job.target.module(next(inputs))
         embedded = []
         for one, tensor in zip(self.dissectors, embeddings, strict=True):
             embedded.append({IMAGES: tensor.float().cpu()})
             self._check_finite(embedded[-1][IMAGES], batch, f"dissector {one.dissector.name}")
         return [self._recorded(job, batch) for job in self.targets], embedded
+
+    @contextmanager
+    def _recording(self, jobs: Sequence[TargetJob]) -> Iterator[None]:
+        """Record these targets only: others may be the same module, or a part of it."""
+        for job in self.targets:
+            job.recorder.paused = not any(job is one for one in jobs)
+        yield
+
+    def _inputs(self, batch: Batch) -> Iterator[torch.Tensor]:
+        """Yield the input of each dissector, then of each target that runs by itself.
+
+        Each holds its own: a network may change its input in place.
+        """
+        wanted = [(job.dissector.preprocessing, torch.channels_last) for job in self.dissectors]
+        wanted += [(job.target.preprocessing, job.memory_format) for job in self.targets if job.tower_of is None]
+        left = Counter(recipe.fingerprint() for recipe, _ in wanted)
+        made: dict[str, torch.Tensor] = {}
+        for recipe, memory_format in wanted:
+            key = recipe.fingerprint()
+            if key not in made:
+                made[key] = _to_device(batch.tensors[key], recipe, self.device)
+            left[key] -= 1
+            own = made[key].clone() if left[key] else made.pop(key)
+            yield own.contiguous(memory_format=memory_format)
 
     def _recorded(self, job: TargetJob, batch: Batch) -> dict[str, torch.Tensor]:
         caught = job.recorder.take()

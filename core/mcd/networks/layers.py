@@ -12,7 +12,16 @@ from torch import nn
 from mcd.errors import UsageError
 from mcd.networks.patterns import NO_ALIASES, match_layers, split_patterns
 
-__all__ = ["Layer", "Layout", "inspect_layers", "main_output", "select_layers"]
+__all__ = [
+    "Layer",
+    "Layout",
+    "Output",
+    "describe_layers",
+    "inspect_layers",
+    "main_output",
+    "select_layers",
+    "watch_layers",
+]
 
 Layout = Literal["NCHW", "NHWC", "tokens", "flat"]
 
@@ -64,23 +73,41 @@ def main_output(output: object) -> torch.Tensor | None:
     return output if isinstance(output, torch.Tensor) else None
 
 
-class _Output(NamedTuple):
-    """What a layer gave: the type's name and, where there is a tensor in it, its shape."""
+class Output(NamedTuple):
+    """What a layer gave: the type's name and, where there is a tensor in it, its shape and a few of its values."""
 
     type: str
     shape: tuple[int, ...] | None
+    values: torch.Tensor
+
+
+_VALUES = 4096
+"""How many values of a layer's output for the first image are kept to compare two passes."""
+
+
+def _few_values(tensor: torch.Tensor | None) -> torch.Tensor:
+    if tensor is None or not tensor.ndim:
+        return torch.empty(0)
+    flat = tensor[:1].detach().flatten()
+    return flat[:: max(1, -(-len(flat) // _VALUES))].float().clone()
 
 
 def inspect_layers(module: nn.Module, example: torch.Tensor) -> list[Layer]:
     """Run ``example`` ``(2, C, H, W)`` through the module once and describe every layer, in module order."""
-    calls: dict[str, list[_Output]] = {name: [] for name, _ in module.named_modules() if name}
+    return describe_layers(module, watch_layers(module, example), example)
+
+
+def watch_layers(module: nn.Module, example: torch.Tensor) -> dict[str, list[Output]]:
+    """Run ``example`` ``(B, C, H, W)`` through the module once; return the outputs of every layer, in module order."""
+    calls: dict[str, list[Output]] = {name: [] for name, _ in module.named_modules() if name}
     handles = []
 
     def recorder(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
             tensor = main_output(output)
-            # Shapes only: all outputs of a large network at once would fill the memory.
-            calls[name].append(_Output(type(output).__name__, None if tensor is None else tuple(tensor.shape)))
+            # All outputs of a large network at once would fill the memory.
+            shape = None if tensor is None else tuple(tensor.shape)
+            calls[name].append(Output(type(output).__name__, shape, _few_values(tensor)))
 
         return hook
 
@@ -89,15 +116,20 @@ def inspect_layers(module: nn.Module, example: torch.Tensor) -> list[Layer]:
             if name:
                 handles.append(child.register_forward_hook(recorder(name)))
         with torch.inference_mode():
-            module(example)
+            module(example.clone())  # a network may change its input in place
     finally:
         for handle in handles:
             handle.remove()
+    return calls
+
+
+def describe_layers(module: nn.Module, calls: Mapping[str, Sequence[Output]], example: torch.Tensor) -> list[Layer]:
+    """Return what the outputs of a pass show of every layer."""
     modules = dict(module.named_modules())
     return [_describe(name, modules[name], outputs, example) for name, outputs in calls.items()]
 
 
-def _describe(name: str, module: nn.Module, outputs: Sequence[_Output], example: torch.Tensor) -> Layer:
+def _describe(name: str, module: nn.Module, outputs: Sequence[Output], example: torch.Tensor) -> Layer:
     kind = type(module).__name__
     if not outputs:
         return Layer(name, kind, reason="it did not run in a forward pass")

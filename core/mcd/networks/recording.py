@@ -23,7 +23,7 @@ _SMALLEST = 1e-6
 def pool(
     output: torch.Tensor, layer: Layer, pooling: Pooling, prefix: int | None = None, mask: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Return ``(B, neurons)`` float32 from a layer's output ``(B, …)``.
+    """Return ``(B, neurons)`` float32 from a layer's output ``(B, …)``, in memory of its own.
 
     Every pooling but ``cls``, ``tokens`` and the masked ones reduces all positions of a map, or all tokens. A flat
     output is taken as it is.
@@ -40,6 +40,15 @@ def pool(
     DataError
         When tokens cannot be told to be a grid over the image.
     """
+    pooled = _pooled(output, layer, pooling, prefix, mask)
+    # A view of the layer's own output would follow what later layers do to it in place.
+    shares = pooled.untyped_storage().data_ptr() == output.untyped_storage().data_ptr()
+    return pooled.clone() if shares else pooled
+
+
+def _pooled(
+    output: torch.Tensor, layer: Layer, pooling: Pooling, prefix: int | None, mask: torch.Tensor | None
+) -> torch.Tensor:
     output = output.float()
     if layer.layout == "flat":
         return output
@@ -131,6 +140,8 @@ class Recorder:
     ----------
     mask
         As in `pool`; set before a forward pass where the pooling asks for it.
+    paused
+        Whether forward passes go unrecorded: those of another target that is, or holds, the same module.
 
     Examples
     --------
@@ -145,6 +156,7 @@ class Recorder:
         for layer in layers:
             check_pooling(layer, pooling, prefix)
         self.mask: torch.Tensor | None = None
+        self.paused = False
         self._modules = dict(module.named_modules())
         self._layers, self._pooling, self._prefix = {layer.name: layer for layer in layers}, pooling, prefix
         self._caught: dict[str, torch.Tensor] = {}
@@ -164,6 +176,8 @@ class Recorder:
 
     def _hook(self, name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            if self.paused:
+                return
             tensor = main_output(output)
             if tensor is None or name in self._caught:
                 raise DataError(f"layer {name} did not behave as in the trial pass: it ran twice or gave no tensor")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,12 +10,12 @@ import torch
 from mcd.api.image import Image
 from mcd.api.model import Target
 from mcd.errors import DataError, UsageError
-from mcd.networks.layers import Layer, inspect_layers
+from mcd.networks.layers import Layer, Output, describe_layers, watch_layers
 from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder, check_pooling
 from mcd.networks.running import at_work
 
-__all__ = ["Response", "example_input", "responses", "takes_known_input", "trial_pass"]
+__all__ = ["Response", "Trial", "example_input", "responses", "takes_known_input", "trial_pass"]
 
 
 def takes_known_input(target: Target) -> bool:
@@ -36,24 +36,89 @@ def example_input(target: Target, image: Image | None = None) -> torch.Tensor:
     return recipe.finalize(torch.rand(size, generator=torch.Generator().manual_seed(0)))
 
 
-def trial_pass(target: Target, image: Image | None = None) -> list[Layer]:
-    """Return the layers of a target as one forward pass on the CPU shows them.
+@dataclass(frozen=True)
+class Trial:
+    """What one pass on the CPU shows of a target.
+
+    Parameters
+    ----------
+    layers
+        Every layer, in module order.
+    memory_format
+        The one that its forward() takes: channels-last where it can.
+    """
+
+    layers: list[Layer]
+    memory_format: torch.memory_format
+
+
+_FORWARD_ERRORS = (RuntimeError, ValueError, TypeError, AssertionError)
+"""What a foreign forward() raises where an input does not fit it."""
+
+
+def trial_pass(target: Target, image: Image | None = None) -> Trial:
+    """Run a target on the CPU: a batch of two, and its first image alone.
 
     Raises
     ------
     DataError
         When the target cannot take such an input.
+    UsageError
+        When an image's outputs depend on chance, or on the batch it is in.
     """
     example = example_input(target, image)
-    with at_work(target.module, torch.device("cpu")):
-        try:
-            return inspect_layers(target.module, example)
-        except (RuntimeError, ValueError, TypeError, AssertionError) as error:  # whatever a foreign forward() raises
-            shape = "×".join(map(str, example.shape[1:]))
-            raise DataError(
-                f"{target.name} cannot take an input of {shape} (channels×rows×columns): {str(error).splitlines()[0]}",
-                "give its preprocessing: height, width, channels, mean, std",
-            ) from error
+    problem: Exception | None = None
+    for memory_format in (torch.channels_last, torch.contiguous_format):
+        with at_work(target.module, torch.device("cpu"), memory_format):
+            batch = example.contiguous(memory_format=memory_format)
+            try:
+                calls = watch_layers(target.module, batch)
+            except _FORWARD_ERRORS as error:
+                problem = error
+                continue
+            _check_alone(target, calls, batch[:1].contiguous(memory_format=memory_format))
+            return Trial(describe_layers(target.module, calls, example), memory_format)
+    shape = "×".join(map(str, example.shape[1:]))
+    raise DataError(
+        f"{target.name} cannot take an input of {shape} (channels×rows×columns): {str(problem).splitlines()[0]}",
+        "give its preprocessing: height, width, channels, mean, std",
+    ) from problem
+
+
+_TOLERANCE = 1e-3
+"""Of a layer's largest value: how far sums over another batch may differ by rounding, fp32."""
+
+
+def _check_alone(target: Target, calls: Mapping[str, Sequence[Output]], image: torch.Tensor) -> None:
+    """Refuse a target whose outputs for one image depend on chance or on the batch: its labels would, too.
+
+    Parameters
+    ----------
+    calls
+        What its layers gave for a batch whose first image is ``image``, ``(1, C, H, W)``.
+    """
+    try:
+        alone = watch_layers(target.module, image)
+    except _FORWARD_ERRORS as error:
+        raise UsageError(
+            f"{target.name} takes two images at once, but not one alone: {str(error).splitlines()[0]}",
+            "the last batch of a run may hold one image; statistics over a batch have no place in eval mode",
+        ) from error
+    kinds = {parameter.dtype for parameter in target.module.parameters() if parameter.dtype.is_floating_point}
+    rounding = max((torch.finfo(kind).eps for kind in kinds), default=0.0)
+    for name, outputs in calls.items():
+        for first, second in zip(outputs, alone[name], strict=False):
+            if len(first.values) != len(second.values) or not len(first.values):
+                continue
+            largest = float(first.values.abs().max())
+            apart = float((first.values - second.values).abs().max())
+            if apart > max(_TOLERANCE, 16 * rounding) * largest:
+                raise UsageError(
+                    f"layer {name} of {target.name} gives one image different values in two passes "
+                    f"(by {apart:.2g} of {largest:.2g}): it depends on chance, or on the other images of a batch",
+                    "in eval mode neither may be: look for F.dropout without training=self.training and for "
+                    "BatchNorm with track_running_stats=False",
+                )
 
 
 @dataclass(frozen=True)
@@ -74,13 +139,13 @@ class Response:
     reason: str = ""
 
 
-def responses(target: Target, layers: Sequence[Layer], pooling: Pooling, image: Image) -> dict[str, Response]:
+def responses(target: Target, trial: Trial, pooling: Pooling, image: Image) -> dict[str, Response]:
     """Return what each layer that can be read gives for an image, by name.
 
     Parameters
     ----------
-    layers
-        As `trial_pass` returns them.
+    trial
+        As `trial_pass` returns it.
     image
         With its breast mask where ``pooling`` is masked.
 
@@ -89,7 +154,7 @@ def responses(target: Target, layers: Sequence[Layer], pooling: Pooling, image: 
     DataError
         When the target cannot take the image.
     """
-    readable = [layer for layer in layers if not layer.reason]
+    readable = [layer for layer in trial.layers if not layer.reason]
     prefix, nan = target.first_tokens(), float("nan")
     found, fitting = {}, []
     for layer in readable:
@@ -98,8 +163,9 @@ def responses(target: Target, layers: Sequence[Layer], pooling: Pooling, image: 
             fitting.append(layer)
         except UsageError as error:
             found[layer.name] = Response(nan, nan, reason=error.message)
-    batch = example_input(target, image)
-    with at_work(target.module, torch.device("cpu")), Recorder(target.module, fitting, pooling, prefix) as recorder:
+    batch = example_input(target, image).contiguous(memory_format=trial.memory_format)
+    at_home = at_work(target.module, torch.device("cpu"), trial.memory_format)
+    with at_home, Recorder(target.module, fitting, pooling, prefix) as recorder:
         if pooling.masked:
             recorder.mask = target.preprocessing.prepare_mask(image)[None].repeat(2, 1, 1, 1)
         with torch.inference_mode():

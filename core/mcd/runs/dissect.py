@@ -23,6 +23,7 @@ from mcd.api.scorer import Scorer
 from mcd.errors import ConfigError
 from mcd.host import PluginHost
 from mcd.networks.pooling import Pooling
+from mcd.networks.running import random_state_kept
 from mcd.runs.dissection import Dissection
 from mcd.runs.plan import plan_of
 from mcd.runs.prepared import Prepared, PreparedTarget
@@ -38,6 +39,7 @@ ChoiceT = TypeVar("ChoiceT", bound=Choice)
 _Function = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
+@random_state_kept()  # networks that plugins build draw their first weights
 def dissect(
     model: str | Mapping[str, object] | Target | nn.Module,
     *,

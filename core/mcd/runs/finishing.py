@@ -148,6 +148,7 @@ class Finisher:
                 study.precision,
                 study.batch_size,
                 study.workers,
+                job.memory_format,
             )
             one.into(store, rows, recorded.activations, study.maps, clock)
         for name, reason in store.without().items():

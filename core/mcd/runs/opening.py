@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, STAGE_VERSION, DissectorJob, TargetJob
 from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissector, with_random_weights
-from mcd.networks.layers import Layer
 from mcd.networks.running import fingerprint
+from mcd.networks.trial import Trial
 from mcd.runs.manifest import LayerRecord, Manifest, StoreRecord, machine
 from mcd.runs.plan import PlannedRun
 from mcd.runs.prepared import Prepared, PreparedTarget
@@ -135,8 +135,8 @@ class Opener:
     ----------
     prepared, models, reader, probe, device
         Of the study.
-    layers
-        The layers of each target.
+    trials
+        The chosen layers of each target, and its memory format.
     widths
         The width D of each dissector's embeddings.
     """
@@ -146,7 +146,7 @@ class Opener:
     reader: Reader
     probe: ProbeSet
     device: torch.device
-    layers: Mapping[_Key, Sequence[Layer]]
+    trials: Mapping[_Key, Trial]
     widths: Mapping[_Key, int]
 
     def open(self) -> tuple[list[OpenRun], list[TargetJob], list[DissectorJob]]:
@@ -157,7 +157,7 @@ class Opener:
         runs = []
         for planned in self.prepared.plan:
             of, by = models.keys(planned)
-            neurons = {layer.name: layer.neurons for layer in self.layers[of]}
+            neurons = {layer.name: layer.neurons for layer in self.trials[of].layers}
             activations = Shards(planned.folder / "activations", self._activation_key(of), neurons)
             embeddings = Shards(planned.folder / "embeddings", self._embedding_key(by), {IMAGES: self.widths[by]})
             jobs[of].stores.append(activations)
@@ -172,7 +172,10 @@ class Opener:
     def _job(self, key: _Key) -> TargetJob:
         one = self.models.targets[key]
         remedy = "the control cannot be run with this target: leave out --controls" if key[1] else ""
-        return TargetJob(one.target, self.layers[key], one.pooling, [], self.models.tower_of(key), remedy)
+        trial = self.trials[key]
+        # A dissector runs in channels-last; a target that cannot runs by itself, although it is a dissector's tower.
+        shared = self.models.tower_of(key) if trial.memory_format == torch.channels_last else None
+        return TargetJob(one.target, trial.layers, one.pooling, [], shared, remedy, trial.memory_format)
 
     def _image_key(self) -> str:
         """Return a digest of what decides every number of the sweep besides the models."""
@@ -191,7 +194,7 @@ class Opener:
     def _activation_key(self, key: _Key) -> str:
         one = self.models.targets[key]
         own = digest(self.models.weights[key], one.target.preprocessing.fingerprint())
-        described = [part for layer in self.layers[key] for part in (layer.name, str(layer.layout))]
+        described = [part for layer in self.trials[key].layers for part in (layer.name, str(layer.layout))]
         return digest(self._image_key(), own, str(one.pooling), *described)
 
     def _embedding_key(self, key: _Key) -> str:

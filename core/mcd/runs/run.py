@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from mcd.api.dataset import Sample
 from mcd.api.reporter import Reporter
@@ -15,10 +16,10 @@ from mcd.extraction.probe import ProbeSet, look_at
 from mcd.extraction.reading import Reader
 from mcd.extraction.sweep import DissectorJob, Sweep, TargetJob
 from mcd.extraction.texts import TextEncoder, sentences, warn_of_long
-from mcd.networks.layers import Layer, select_layers
+from mcd.networks.layers import select_layers
 from mcd.networks.recording import check_pooling
-from mcd.networks.running import pick_device
-from mcd.networks.trial import takes_known_input, trial_pass
+from mcd.networks.running import pick_device, random_state_kept
+from mcd.networks.trial import Trial, takes_known_input, trial_pass
 from mcd.runs.dissection import Dissection
 from mcd.runs.finishing import Finisher, several
 from mcd.runs.folder import check_room, open_folder
@@ -42,7 +43,9 @@ def run(prepared: Prepared) -> list[Dissection]:
     names = " and ".join(target.target.name for target in prepared.targets)
     emit(RunStarted(f"{names} dissected by {' and '.join(dissector.name for dissector in prepared.dissectors)}"))
     try:
-        dissections = _Run(prepared, Clock(emit)).dissections()
+        this = _Run(prepared, Clock(emit))
+        with random_state_kept(this.device):  # workers are seeded from it
+            dissections = this.dissections()
         for dissection in dissections:
             write_reports(dissection, prepared.reporters)
     except MCDError as error:
@@ -77,22 +80,22 @@ class _Run:
             open_folder(planned.folder, prepared.study_of(planned), prepared.host)
         # A wrong layer name is said at once, unless only an image can tell what the target takes.
         if all(takes_known_input(target.target) for target in targets.values()):
-            layers = {key: self._layers(target) for key, target in targets.items()}
+            trials = {key: self._trial(target) for key, target in targets.items()}
             probe = self._probe()
         else:
             probe = self._probe()
-            layers = {key: self._layers(target, probe.samples[0]) for key, target in targets.items()}
+            trials = {key: self._trial(target, probe.samples[0]) for key, target in targets.items()}
         self._say_masks(probe)
         prepared.scorer.check(len(probe.samples))
         widths = {key: self._read_concepts(key) for key in self.models.dissectors}
-        opener = Opener(prepared, self.models, self.reader, probe, self.device, layers, widths)
+        opener = Opener(prepared, self.models, self.reader, probe, self.device, trials, widths)
         runs, jobs, readers = opener.open()
         check_room(runs, [*jobs, *readers], len(probe.samples), self.study)
         with _closing(runs):
             shards = self._sweep(jobs, readers, probe)
             return Finisher(prepared, self.reader, probe, self.device, self.clock, shards).all(runs)
 
-    def _layers(self, target: PreparedTarget, sample: Sample | None = None) -> list[Layer]:
+    def _trial(self, target: PreparedTarget, sample: Sample | None = None) -> Trial:
         if target.pooling.masked and not self.prepared.dataset.has_masks:
             raise UsageError(
                 f"pooling '{target.pooling}' needs breast masks, which this data set does not have",
@@ -101,10 +104,10 @@ class _Run:
         recipe = target.target.preprocessing
         image = self.reader.image(sample, self.reader.values(recipe)) if sample is not None else None
         found = trial_pass(target.target, image if not takes_known_input(target.target) else None)
-        chosen = select_layers(target.layers, found, target.target.name, target.target.aliases)
+        chosen = select_layers(target.layers, found.layers, target.target.name, target.target.aliases)
         for layer in chosen:
             check_pooling(layer, target.pooling, target.target.first_tokens())
-        return chosen
+        return replace(found, layers=chosen)
 
     def _probe(self) -> ProbeSet:
         study = self.study

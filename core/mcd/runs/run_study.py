@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mcd.documents import read_document, validate_document
 from mcd.host import PluginHost
+from mcd.networks.running import random_state_kept
 from mcd.runs.dissection import Dissection
 from mcd.runs.prepared import prepare
 from mcd.runs.run import run
@@ -18,6 +19,7 @@ from mcd.study.study import Study
 __all__ = ["default_output", "run_study"]
 
 
+@random_state_kept()  # networks that plugins build draw their first weights
 def run_study(
     study: Study | Mapping[str, object] | str | Path,
     *,

@@ -1,0 +1,264 @@
+"""What a layer put out is what is recorded, whatever networks do to their inputs and outputs afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as functional
+from torch import nn
+
+import mcd
+from mcd.errors import UsageError
+from mcd.networks.layers import Layer, Layout
+from mcd.networks.pooling import Pooling
+from mcd.networks.recording import pool
+from mcd.networks.trial import trial_pass
+
+CPU = torch.device("cpu")
+RECIPE = mcd.Preprocessing(height=32, width=32, channels=3)
+
+
+class Words(mcd.Dissector):
+    """A dissector whose encoder writes every batch into the same buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name, self.preprocessing, self.module = "words", RECIPE, nn.Identity()
+        self.buffer = torch.zeros(64, 48)
+
+    def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
+        kept = self.buffer[: len(batch)]
+        kept.copy_(functional.adaptive_avg_pool2d(batch, 4).flatten(1))
+        batch.zero_()
+        return kept
+
+    def encode_texts(self, texts: list[str]) -> torch.Tensor:
+        return torch.randn(len(texts), 48, generator=torch.Generator().manual_seed(0))
+
+
+def dissect(module: nn.Module, layers: object, **settings: object) -> mcd.Dissection:
+    return mcd.dissect(
+        mcd.Target("net", module, RECIPE),
+        layers=layers,
+        dataset={"plugin": "phantom", "options": {"patients": 5}},
+        dissector="phantom-clip",
+        concepts=["mass", "calcification"],
+        scorer="cosine",
+        device="cpu",
+        calibration={"draws": 0},
+        progress=False,
+        batch_size=8,
+        workers=0,
+        **settings,
+    )
+
+
+def images(count: int = 20) -> torch.Tensor:
+    """The phantoms as a network with RECIPE sees them."""
+    from mcd_plugins.phantom.dataset import PhantomDataset
+
+    data = PhantomDataset(PhantomDataset.Options(patients=5))
+    samples = [one for one in data.scan() if isinstance(one, mcd.Sample)][:count]
+    return RECIPE.finalize(torch.stack([RECIPE.prepare(data.read(one)) for one in samples]))
+
+
+def in_place_head() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 16),
+        nn.ReLU(inplace=True),
+        nn.Linear(16, 2),
+    ).eval()
+
+
+def test_a_linear_before_an_in_place_relu_is_recorded_as_it_was() -> None:
+    network = in_place_head()
+    with torch.inference_mode():
+        true = network[:5](images())
+    assert float(true.min()) < 0
+    found = dissect(network, ["4"]).activations("4")
+    torch.testing.assert_close(found, true, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("change", [lambda t: t.zero_(), lambda t: t.mul_(-3), lambda t: functional.relu_(t)])
+@pytest.mark.parametrize(
+    ("layout", "shape"),
+    [
+        ("flat", (2, 5)),
+        ("tokens", (2, 7, 5)),
+        ("NCHW", (2, 5, 4, 3)),
+        ("NHWC", (2, 4, 3, 5)),
+        ("NCHW", (2, 5, 1, 1)),
+        ("tokens", (2, 1, 5)),
+    ],
+)
+def test_no_pooling_keeps_the_memory_of_the_layer(
+    layout: Layout, shape: tuple[int, ...], change: Callable[[torch.Tensor], object]
+) -> None:
+    tokens = ["cls", "tokens"] if layout in ("tokens", "flat") else []
+    for pooling in ["avg", "max", "gem", "top-fraction:1", *tokens]:
+        output = torch.randn(*shape)
+        layer = Layer("x", "X", shape[1:], layout, 5)
+        kept = pool(output, layer, Pooling.parse(pooling), 0)
+        before = kept.clone()
+        change(output)
+        torch.testing.assert_close(kept, before, rtol=0, atol=0)
+
+
+class Greedy(nn.Module):
+    """Normalises its input in place, as people write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 6, 5, stride=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x.sub_(0.5).div_(0.25)
+        return self.body(x)
+
+
+def test_a_target_that_changes_its_input_changes_nobody_elses(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    torch.manual_seed(1)
+    greedy, plain = Greedy().eval(), in_place_head()
+    alone = dissect(plain, ["0"]).activations("0")
+    from mcd.host import PluginHost
+    from mcd.runs.plan import plan_of
+    from mcd.runs.prepared import Prepared, PreparedTarget
+    from mcd.runs.run import run
+    from mcd.study.preparer import Preparer
+    from mcd.study.study import Study
+
+    study = Study.model_validate(
+        {
+            "models": [{"plugin": "object", "name": name} for name in ("a", "b", "c")],
+            "dissectors": "object",
+            "dataset": {"plugin": "phantom", "options": {"patients": 5}},
+            "concepts": "phantom",
+            "device": "cpu",
+            "scorer": "cosine",
+            "calibration": {"draws": 0},
+            "batch_size": 8,
+            "workers": 0,
+        }
+    )
+    preparer = Preparer(PluginHost.discover([], {"MCD_DISABLE_PLUGINS": "console"}))
+    targets = [mcd.Target("a", greedy, RECIPE), mcd.Target("b", plain, RECIPE), mcd.Target("c", greedy, RECIPE)]
+    prepared = Prepared(
+        preparer.host,
+        study,
+        plan_of(study, tmp_path, ["a", "b", "c"], ["words"]),
+        [PreparedTarget(one, ["0" if one.name == "b" else "body"], Pooling("avg")) for one in targets],
+        [Words()],
+        preparer.dataset(study.dataset)[0],
+        preparer.concepts(study.concepts)[0],
+        preparer.scorer(study.scorer)[0],
+    )
+    first, second, third = run(prepared)
+    torch.testing.assert_close(second.activations("0"), alone, rtol=1e-5, atol=1e-6)
+    assert torch.equal(first.activations("body"), third.activations("body"))
+    seen = functional.adaptive_avg_pool2d(images(), 4).flatten(1)
+    torch.testing.assert_close(first.image_embeddings(), seen, rtol=1e-5, atol=1e-6)
+
+
+class LeNet(nn.Module):
+    """Views its map, which channels-last does not allow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 6, 5), nn.Conv2d(6, 16, 5)
+        self.head = nn.Linear(16 * 5 * 5, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.max_pool2d(functional.relu(self.first(x)), 2)
+        x = functional.max_pool2d(functional.relu(self.second(x)), 2)
+        return self.head(x.view(-1, 16 * 5 * 5))
+
+
+def test_a_network_that_views_its_maps_is_dissected_and_comes_back_as_it_was() -> None:
+    torch.manual_seed(0)
+    network = LeNet().train()
+    network.first.eval()
+    before = {name: (one.data_ptr(), one.stride(), one.clone()) for name, one in network.state_dict().items()}
+    state = torch.get_rng_state()
+    with torch.inference_mode():
+        true = network(images())
+    found = dissect(network, ["head"]).activations("head")
+    torch.testing.assert_close(found, true, rtol=1e-4, atol=1e-5)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (network.training, network.first.training, network.second.training) == (True, False, True)
+    assert not network.head._forward_hooks
+    for name, one in network.state_dict().items():
+        pointer, stride, value = before[name]
+        assert (one.data_ptr(), one.stride()) == (pointer, stride)
+        assert torch.equal(one, value)
+    network(images())  # and its owner can still call it
+
+
+class Dropping(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 6, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.dropout(self.body(x), 0.5)
+
+
+class Wrapped(nn.Module):
+    """Names the dropped values as a layer of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage = Dropping()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.stage(x)
+
+
+@pytest.mark.parametrize(
+    ("network", "layer"),
+    [
+        (Wrapped(), "stage"),
+        (nn.Sequential(nn.Conv2d(3, 6, 5), nn.BatchNorm2d(6, track_running_stats=False)), "1"),
+    ],
+)
+def test_outputs_that_depend_on_chance_or_on_the_batch_are_refused(network: nn.Module, layer: str) -> None:
+    state = torch.get_rng_state()
+    with pytest.raises(UsageError, match=f"layer {layer} of net gives one image different values"):
+        trial_pass(mcd.Target("net", network, RECIPE))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_network_that_needs_several_images_at_once_is_refused_for_that_reason() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 6), nn.BatchNorm1d(6, track_running_stats=False))
+    with pytest.raises(UsageError, match="takes two images at once, but not one alone"):
+        trial_pass(mcd.Target("net", network, RECIPE))
+
+
+class Counting(nn.Module):
+    """Adds to a buffer of its state at every call, in eval mode too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 6, 5)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return self.body(x)
+
+
+def test_a_network_that_changes_its_own_state_is_refused_and_given_back() -> None:
+    network = Counting()
+    with pytest.raises(UsageError, match="changes 'calls' while it runs"):
+        trial_pass(mcd.Target("net", network, RECIPE))
+
+
+def test_well_behaved_networks_pass_the_trial() -> None:
+    for network in (in_place_head(), LeNet(), nn.Sequential(nn.Conv2d(3, 6, 5), nn.BatchNorm2d(6), nn.Dropout(0.5))):
+        assert all(not layer.reason for layer in trial_pass(mcd.Target("net", network, RECIPE)).layers)

@@ -146,7 +146,7 @@ def test_a_model_that_refuses_eval_is_named() -> None:
 def test_one_forward_serves_target_and_dissector_that_share_a_tower() -> None:
     net = Net()
     shared = dissect(model=net, dissector=Brightness(net))
-    assert net.calls == 5 + 1  # five batches, and the trial pass
+    assert net.calls == 5 + 2  # five batches, and the two of the trial: a batch of two, one image alone
     torch.testing.assert_close(shared.activations("conv"), dissect().activations("conv"))
     twin = Net()  # another object of the same weights
     dissect(model=Net(), dissector=Brightness(twin))

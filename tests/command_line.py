@@ -44,6 +44,7 @@ def in_process(*arguments: object, cwd: Path | None = None, **environment: str) 
         cwd=cwd,
         env={**os.environ, **_WIDTH, **environment},
         check=False,
+        start_new_session=True,  # a test may kill it with all its workers
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
 

@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
-import os
-import random
+import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.conftest import Outcome
 
 RUN = (
-    "dissect",
     "--model-plugin",
     "phantom-mammo",
     "--layers",
     "stages.*",
     "--dataset",
-    "phantom",
-    "--dataset-arg",
-    "patients=100",
+    "phantom:50",
     "--dissector",
     "phantom-clip",
     "--concepts",
     "phantom",
     "--batch-size",
     "8",
+    "--draws",
+    "100",
+    "--most-draws",
+    "100",
+    "--device",
+    "cpu",
 )
+
+KILLER = '''
+"""Sends a signal to its own process group at one event of the sweep or of scoring."""
+
+import os
+import signal
+
+from mcd import events, hookimpl
+
+seen = 0
+
+
+@hookimpl
+def mcd_on_event(event):
+    global seen
+    if isinstance(event, events.LayerScored) or getattr(event, "stage", "") == "sweep":
+        seen += 1
+        if seen == int(os.environ["KILL_AT"]):
+            os.killpg(os.getpgrp(), int(os.environ["KILL_WITH"]))
+'''
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -37,49 +58,50 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def whole(mcd_command: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:  # type: ignore[type-arg]
+def whole(mcd_command: Callable[..., Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("whole") / "run"
-    assert mcd_command(*RUN, "--output", folder).code == 0
+    done = mcd_command("dissect", *RUN, "--output", folder)
+    assert done.code == 0, done.err
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_killed_at_random_points_it_ends_with_the_same_bytes(
+def test_killed_in_the_sweep_and_in_scoring_it_ends_with_the_same_bytes(
     how: signal.Signals,
     whole: Path,
-    mcd_command: Callable,
-    tmp_path: Path,  # type: ignore[type-arg]
+    mcd_command: Callable[..., Outcome],
+    mcd_process: Callable[..., Outcome],
+    tmp_path: Path,
 ) -> None:
     folder = tmp_path / "run"
-    drawn = random.Random(how)
-    stored = lambda: len(list(folder.rglob("embeddings/*/0*.safetensors")))  # noqa: E731
-    for more in drawn.choices((1, 2), k=2):  # so many more of its seven shards are there when it dies
-        target = stored() + more
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mcd", *RUN, "--output", str(folder)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
+    (tmp_path / "killer.py").write_text(KILLER)
+    # 200 images are 25 batches and 4 shards; one shard is stored when the twelfth batch is done
+    for event, shards in ((1 + 12, 1), (1 + 17 + 1 + 2, 4)):
+        done = mcd_process(
+            "dissect",
+            "--plugin-file",
+            tmp_path / "killer.py",
+            *RUN,
+            "--output",
+            folder,
+            KILL_AT=str(event),
+            KILL_WITH=str(int(how)),
         )
-        while process.poll() is None and stored() < target:
-            pass
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        os.killpg(process.pid, how)
-        _, err = process.communicate()
-        if how == signal.SIGINT:
-            assert process.returncode == 130
-            assert b"interrupted" in err
-            assert b"Traceback" not in err
-    done = mcd_command(*RUN, "--output", folder)
+        assert done.code == (130 if how == signal.SIGINT else -how), done.err
+        assert ("interrupted" in done.err) == (how == signal.SIGINT)
+        assert "Traceback" not in done.err
+        assert len(list(folder.glob("embeddings/*/0*.safetensors"))) == shards
+    done = mcd_command("dissect", *RUN, "--output", folder)
     assert done.code == 0, done.err
     assert "are already stored" in done.err
     assert tree(folder) == tree(whole)
 
 
-def test_a_broken_shard_is_made_again(whole: Path, mcd_command: Callable) -> None:  # type: ignore[type-arg]
-    before = tree(whole)
-    shard = sorted(whole.glob("activations/*/*.safetensors"))[2]
+def test_a_broken_shard_is_made_again(whole: Path, mcd_command: Callable[..., Outcome], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    shard = sorted(folder.glob("activations/*/*.safetensors"))[2]
     shard.write_bytes(shard.read_bytes()[:-100])
-    assert mcd_command(*RUN, "--output", whole).code == 0
-    assert tree(whole) == before
+    assert mcd_command("dissect", *RUN, "--output", folder).code == 0
+    assert tree(folder) == tree(whole)

@@ -137,10 +137,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_name_on_the_hub_is_recorded_with_its_commit(
-    hub: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]
+    hub: Path, tmp_path: Path, mcd_process: Callable[..., Outcome]
 ) -> None:
     (tmp_path / "words.txt").write_text("mass\ncalcification\nbreast\n")
-    done = mcd_command(
+    done = mcd_process(
         "dissect",
         "--offline",
         "--model-plugin",

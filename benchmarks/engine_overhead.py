@@ -50,6 +50,7 @@ def main(model: str, layers: str, images: int, rounds: int) -> None:
     """Print seconds of both and their ratio."""
     target = TimmLoader(TimmLoader.Options(name=model)).load()
     dissector = PhantomClip()
+    dissector.load()
     chosen = select_layers([layers], trial_pass(target).layers, target.name)
     shards = shard_rows(images, 16)
     recipes = {one.preprocessing.fingerprint(): one.preprocessing for one in (target, dissector)}

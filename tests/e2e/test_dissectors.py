@@ -39,8 +39,7 @@ class Grey(mcd.Dissector):
 
         seed: int = 0
 
-    def __init__(self, options=None):
-        super().__init__(options)
+    def load(self):
         self.name, self.module = "grey", nn.AdaptiveAvgPool2d(4)
         self.preprocessing = mcd.Preprocessing(height=32, width=32, channels=1)
 

@@ -17,14 +17,14 @@ __all__ = ["Dissector"]
 
 
 class Dissector(Configured, abc.ABC):
-    """Base of dissectors. Creating one loads its weights, on the CPU; the engine moves `module`.
+    """Base of dissectors. Creating one only takes its options; `load` loads its weights.
 
     Attributes
     ----------
     name
         What tables call it.
     module
-        All of its weights: moved to the run's device, put in eval mode, fingerprinted.
+        All of its weights: moved to the run's device, put in eval mode, fingerprinted. Set by `load`.
     preprocessing
         How an image becomes the input of `encode_images`.
     image_tower
@@ -42,6 +42,18 @@ class Dissector(Configured, abc.ABC):
     image_tower: nn.Module | None = None
     caution: str = ""
     revision: str = ""
+
+    def load(self) -> None:
+        """Load the weights, on the CPU, and set `module`, `name`, `preprocessing` and what else follows from them.
+
+        The engine calls it once, before it uses anything else of the dissector; not where `module` is set already.
+        The default does nothing.
+
+        Raises
+        ------
+        mcd.errors.CheckpointError
+            When the weights are not there or do not fit.
+        """
 
     @abc.abstractmethod
     def encode_images(self, batch: torch.Tensor) -> torch.Tensor:

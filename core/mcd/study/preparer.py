@@ -72,10 +72,12 @@ class Preparer:
         return (replace(target, name=model.name) if model.name else target), resolved
 
     def dissector(self, dissector: DissectorChoice | Dissector) -> tuple[Dissector, DissectorChoice]:
-        """Return a dissector, and the choice that the manifest records."""
+        """Return a dissector with its weights, and the choice that the manifest records."""
         if isinstance(dissector, Dissector):
+            _load(dissector, type(dissector).__qualname__)
             return dissector, DissectorChoice.model_validate(_object(dissector).model_dump())
         made, choice = self._create(Kind.DISSECTOR, dissector, Dissector)  # type: ignore[type-abstract]
+        _load(made, dissector.plugin)
         if dissector.name:
             made.name = dissector.name
         return made, DissectorChoice.model_validate(choice.model_dump())
@@ -140,6 +142,16 @@ class Preparer:
             if not means_file(self.host, choice.plugin):
                 self._note(Kind.CONCEPTS, choice)
         return (found[0] if len(found) == 1 else join(found)), each
+
+
+def _load(dissector: Dissector, name: str) -> None:
+    """Load the weights of a dissector, unless they are there; make sure that it has set what the engine needs."""
+    if not hasattr(dissector, "module"):
+        dissector.load()
+    for attribute, wanted in (("module", nn.Module), ("preprocessing", Preprocessing), ("name", str)):
+        if not isinstance(getattr(dissector, attribute, None), wanted):
+            what = f"dissector '{name}' has no {attribute} after load()"
+            raise PluginLoadError(what, f"set self.{attribute} in its method load")
 
 
 def _object(value: object) -> Choice:

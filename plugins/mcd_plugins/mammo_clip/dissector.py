@@ -82,8 +82,14 @@ class MammoClip(_Dissector):
 
     options: Options
 
-    def __init__(self, options: mcd.Options | None = None) -> None:
-        super().__init__(options)
+    def load(self) -> None:
+        """Load the checkpoint and the vocabulary.
+
+        Raises
+        ------
+        CheckpointError
+            When a file is not there, or is not what it should be.
+        """
         own = self.options
         opened = open_checkpoint(own.checkpoint)
         vocabulary = find_vocabulary(own.tokenizer, own.checkpoint)
@@ -116,8 +122,14 @@ class RandomHeads(_Dissector):
 
     caution = "its projection heads are random: labels are chance by construction (the paper's dissector of G)"
 
-    def __init__(self, options: mcd.Options | None = None) -> None:
-        super().__init__(options)
+    def load(self) -> None:
+        """Load the image tower and the text model, and draw the heads.
+
+        Raises
+        ------
+        CheckpointError
+            When a file is not there, or is not what it should be.
+        """
         own = self.options
         tower, self.revision = imagenet_tower(own.network, own.checkpoint, own.pretrained)
         bert = {name.removeprefix("bert."): one for name, one in read_state_dict(own.text).items()}

@@ -46,8 +46,14 @@ class OpenClip(mcd.Dissector):
 
     options: Options
 
-    def __init__(self, options: mcd.Options | None = None) -> None:
-        super().__init__(options)
+    def load(self) -> None:
+        """Load the network and its tokenizer, fetched where they are not on this machine.
+
+        Raises
+        ------
+        CheckpointError
+            When weights or tokenizer are not there, or do not fit.
+        """
         own = self.options
         network = built(own)
         folder = context(own)

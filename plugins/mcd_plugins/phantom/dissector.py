@@ -24,8 +24,8 @@ class PhantomClip(mcd.Dissector):
         "phantom-clip has seen drawn phantoms only: its labels are for demonstration and testing, not for real images"
     )
 
-    def __init__(self, options: mcd.Options | None = None) -> None:
-        super().__init__(options)
+    def load(self) -> None:
+        """Load the weights that come with the package."""
         network = loaded(PhantomClipNetwork(), "phantom_clip.safetensors")
         self.name = "phantom-clip"
         self.module = network

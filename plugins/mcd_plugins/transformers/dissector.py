@@ -53,8 +53,14 @@ class TransformersClip(mcd.Dissector):
 
     options: Options
 
-    def __init__(self, options: mcd.Options | None = None) -> None:
-        super().__init__(options)
+    def load(self) -> None:
+        """Load the network, its tokenizer and its processor, fetched where they are not on this machine.
+
+        Raises
+        ------
+        CheckpointError
+            When weights or tokenizer are not there, do not fit, or have no text tower.
+        """
         own, source = self.options, Source(self.options.name)
         network = built(source, transformers.AutoModel)
         if not (hasattr(network, "get_image_features") and hasattr(network, "get_text_features")):

@@ -203,8 +203,14 @@ class MedClip(mcd.Dissector):
 
     options: Options
 
-    def __init__(self, options: mcd.Options | None = None) -> None:
-        super().__init__(options)
+    def load(self) -> None:
+        """Load both towers and the vocabulary.
+
+        Raises
+        ------
+        CheckpointError
+            When a file is not there, or holds no MedCLIP.
+        """
         state, path = _opened(self.options.checkpoint)
         vocabulary = find_vocabulary(self.options.tokenizer, path)
         self._images, self._texts = _Images(state, path), _Texts(state, path)

@@ -25,7 +25,7 @@ def tower(path: Path) -> MammoClipTower:
 
 def refusal(path: Path) -> CheckpointError:
     with pytest.raises(CheckpointError) as caught:
-        MammoClip(MammoClip.Options(checkpoint=path))
+        MammoClip(MammoClip.Options(checkpoint=path)).load()
     with pytest.raises(CheckpointError) as again:
         tower(path).load()
     assert str(again.value) == str(caught.value)

@@ -18,7 +18,9 @@ State = dict[str, torch.Tensor]
 
 
 def dissector(path: Path, **options: object) -> MammoClip:
-    return MammoClip(MammoClip.Options.model_validate({"checkpoint": path, **options}))
+    made = MammoClip(MammoClip.Options.model_validate({"checkpoint": path, **options}))
+    made.load()
+    return made
 
 
 def test_texts_and_images_are_embedded_as_by_the_released_network(golden: Path, filled: Callable[..., State]) -> None:
@@ -117,7 +119,9 @@ def test_random_heads_are_seeded_named_and_come_with_a_caution(b2: Path, b2_stat
 
     def made(seed: int) -> RandomHeads:
         options = {"checkpoint": tmp_path / "b2.pth", "text": tmp_path / "bert.bin", "network": "b2", "seed": seed}
-        return RandomHeads(RandomHeads.Options.model_validate({**options, "tokenizer": str(b2.parent)}))
+        dissector = RandomHeads(RandomHeads.Options.model_validate({**options, "tokenizer": str(b2.parent)}))
+        dissector.load()
+        return dissector
 
     with torch.inference_mode():
         first, again, other = (made(seed).encode_texts(["mass"]) for seed in (0, 0, 1))

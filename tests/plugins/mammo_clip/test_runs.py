@@ -60,6 +60,7 @@ def test_a_study_of_five_models_costs_five_forward_passes_an_image(b2: Path, b2_
         MammoClipClassifier(MammoClipClassifier.Options(checkpoint=path, preprocessing=SMALL)).load() for path in files
     ]
     dissector = MammoClip(MammoClip.Options(checkpoint=b2, preprocessing=SMALL))
+    dissector.load()
     assert dissector.image_tower is not None
     images: list[int] = []
     host = PluginHost.discover([], {"MCD_DISABLE_PLUGINS": "console"})
@@ -142,6 +143,7 @@ def test_embed_writes_vectors_of_images_and_texts(b2: Path, tmp_path: Path, mcd_
         assert [row["id"] for row in csv.DictReader(file)] == about["image_ids"]
     assert not list(tmp_path.glob(".*"))
     dissector = MammoClip(MammoClip.Options(checkpoint=b2, preprocessing=SMALL))
+    dissector.load()
     with torch.inference_mode():
         ours = torch.nn.functional.normalize(dissector.encode_texts(["mass"]), dim=1)[0]
     torch.testing.assert_close(texts[1], ours, atol=1e-5, rtol=1e-5)

@@ -54,7 +54,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def dissector(**options: object) -> OpenClip:
-    return OpenClip(validate_options(OpenClip.Options, options, "open-clip"))
+    made = OpenClip(validate_options(OpenClip.Options, options, "open-clip"))
+    made.load()
+    return made
 
 
 def by_hand(folder: Path) -> tuple[torch.nn.Module, Callable[[PIL.Image.Image], torch.Tensor]]:

@@ -47,7 +47,9 @@ def network(**changes: object) -> torch.nn.Module:
 
 
 def dissector(**options: object) -> OpenClip:
-    return OpenClip(validate_options(OpenClip.Options, {"name": "tiny", **options}, "open-clip"))
+    made = OpenClip(validate_options(OpenClip.Options, {"name": "tiny", **options}, "open-clip"))
+    made.load()
+    return made
 
 
 def target(**options: object) -> mcd.Target:

@@ -149,15 +149,21 @@ def test_captions_are_true() -> None:
         assert bool(spiculated.true_of(code(view)[None])[0]) == (mass is not None and mass.margin == "spiculated")
 
 
+def dissector() -> PhantomClip:
+    made = PhantomClip()
+    made.load()
+    return made
+
+
 def test_the_tokenizer_takes_any_text_and_always_alike() -> None:
     ids, starts = tokenize(["", "Spiculated MASS", "spiculated mass!", "żółć 漢字", "x" * 10_000])
     assert starts.tolist()[:2] == [0, 1]
     assert ids[starts[1] : starts[2]].tolist() == ids[starts[2] : starts[3]].tolist()
-    assert torch.isfinite(PhantomClip().encode_texts(["", "never heard of it", "żółć"])).all()
+    assert torch.isfinite(dissector().encode_texts(["", "never heard of it", "żółć"])).all()
 
 
 def test_the_dissector_knows_every_factor_of_patients_it_has_not_seen(held_out: tuple) -> None:  # type: ignore[type-arg]
-    network = PhantomClip().module
+    network = dissector().module
     assert isinstance(network, PhantomClipNetwork)
     areas = evaluation.zero_shot_auroc(network, *held_out)
     assert np.mean(list(areas.values())) >= 0.88  # 240 images; the model card has 1,200
@@ -254,7 +260,7 @@ def test_the_card_of_one_network_trained_anew_still_has_the_others(tmp_path: Pat
 def test_the_tower_as_target_is_the_dissectors_own() -> None:
     from mcd.networks.running import fingerprint
 
-    tower = PhantomClip().image_tower
+    tower = dissector().image_tower
     assert tower is not None
     assert fingerprint(PhantomClipTower().load().module) == fingerprint(tower)
 

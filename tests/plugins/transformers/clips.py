@@ -52,7 +52,9 @@ def saved_clip(place: Path) -> None:
 
 
 def dissector(folder: Path | str, **options: object) -> TransformersClip:
-    return TransformersClip(validate_options(TransformersClip.Options, {"name": str(folder), **options}, "x"))
+    made = TransformersClip(validate_options(TransformersClip.Options, {"name": str(folder), **options}, "x"))
+    made.load()
+    return made
 
 
 def target(folder: Path | str, **options: object) -> mcd.Target:

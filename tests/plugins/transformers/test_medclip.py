@@ -89,7 +89,9 @@ def released(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def dissector(folder: Path, **options: object) -> MedClip:
-    return MedClip(validate_options(MedClip.Options, {"checkpoint": folder, **options}, "medclip"))
+    made = MedClip(validate_options(MedClip.Options, {"checkpoint": folder, **options}, "medclip"))
+    made.load()
+    return made
 
 
 def target(folder: Path) -> mcd.Target:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mcd.api.probe import Probe
     from mcd.api.reporter import Reporter
     from mcd.api.scorer import Explanation, Scorer, TopKScorer
+    from mcd.comparison.comparing import Comparison, ComparisonSettings
     from mcd.comparison.stored import compare
     from mcd.components import Component
     from mcd.hookspecs import hookimpl
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 _HOME = {
     "Box": "mcd.api.dataset",
     "CompositeDataset": "mcd.api.dataset",
+    "Comparison": "mcd.comparison.comparing",
+    "ComparisonSettings": "mcd.comparison.comparing",
     "Component": "mcd.components",
     "Concept": "mcd.api.concepts",
     "ConceptSet": "mcd.api.concepts",
@@ -74,6 +77,8 @@ _HOME = {
 
 __all__ = [
     "Box",
+    "Comparison",
+    "ComparisonSettings",
     "Component",
     "CompositeDataset",
     "Concept",

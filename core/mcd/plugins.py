@@ -20,10 +20,14 @@ if TYPE_CHECKING:
     from mcd.api.listing import files_below, samples_of
     from mcd.api.model import prefix_tokens
     from mcd.api.ranking import ordered_top_k
+    from mcd.cli.hosted import with_host
     from mcd.cli.tables import print_table, say
+    from mcd.comparison.heading import FEW_IMAGES
     from mcd.documents import Schema, read_record
     from mcd.extraction.breast import Breast, find_breast
+    from mcd.extraction.maps import Maps
     from mcd.files import write_atomically
+    from mcd.host import PluginHost
     from mcd.host.importing import import_function
     from mcd.networks.checkpoints import (
         check_finite,
@@ -39,13 +43,20 @@ if TYPE_CHECKING:
     from mcd.networks.hub import revision as hub_revision
     from mcd.networks.patterns import match_layers
     from mcd.options import validate_options
+    from mcd.runs.manifest import Manifest
+    from mcd.scoring.calibration.exchange import Exchange
     from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT, VERDICTS
 
 _HOME = {
+    "FEW_IMAGES": "mcd.comparison.heading",
     "NOT_SIGNIFICANT": "mcd.scoring.verdicts",
     "SIGNIFICANT": "mcd.scoring.verdicts",
     "VERDICTS": "mcd.scoring.verdicts",
     "Breast": "mcd.extraction.breast",
+    "Exchange": "mcd.scoring.calibration.exchange",
+    "Manifest": "mcd.runs.manifest",
+    "Maps": "mcd.extraction.maps",
+    "PluginHost": "mcd.host",
     "Schema": "mcd.documents",
     "check_finite": "mcd.networks.checkpoints",
     "digest": "mcd.api.base",
@@ -70,14 +81,20 @@ _HOME = {
     "samples_of": "mcd.api.listing",
     "say": "mcd.cli.tables",
     "validate_options": "mcd.options",
+    "with_host": "mcd.cli.hosted",
     "write_atomically": "mcd.files",
 }
 
 __all__ = [
+    "FEW_IMAGES",
     "NOT_SIGNIFICANT",
     "SIGNIFICANT",
     "VERDICTS",
     "Breast",
+    "Exchange",
+    "Manifest",
+    "Maps",
+    "PluginHost",
     "Schema",
     "check_finite",
     "digest",
@@ -102,6 +119,7 @@ __all__ = [
     "samples_of",
     "say",
     "validate_options",
+    "with_host",
     "write_atomically",
 ]
 

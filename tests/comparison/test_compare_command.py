@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Outcome
 
 from mcd.cli.compare_text import print_comparison
-from mcd.comparison import Comparison, Settings, compare, describe
+from mcd.comparison import Comparison, ComparisonSettings, compare, describe
 from mcd.errors import DataError, UsageError
 from mcd.runs.dissection import load
 from mcd.runs.rescore import rescore
@@ -128,10 +128,10 @@ def test_uncarried_concepts_are_told_from_those_that_could_not_be_shown(compared
     assert (laterality["patients"] == 25).all()
 
 
-PLAIN = Settings(resamples=0)
+PLAIN = ComparisonSettings(resamples=0)
 
 
-def asked(one: Path, other: Path, settings: Settings = PLAIN) -> Comparison:
+def asked(one: Path, other: Path, settings: ComparisonSettings = PLAIN) -> Comparison:
     return compare([load(one), load(other)], settings)
 
 
@@ -170,7 +170,7 @@ def test_a_map_that_is_none_is_refused(runs: Path, mcd_command: Callable[..., Ou
 
 def test_a_whole_run_keeps_its_intervals_beside_one_that_was_shared(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "tuned", tmp_path / "tuned", ignore=shutil.ignore_patterns("private"))
-    found = compare([load(runs / "phantom-mammo"), load(tmp_path / "tuned")], Settings(resamples=5))
+    found = compare([load(runs / "phantom-mammo"), load(tmp_path / "tuned")], ComparisonSettings(resamples=5))
     low = found.layers.groupby("run")["share_low"]
     assert low.apply(lambda one: one.notna().all()).to_dict() == {"phantom-mammo": True, "tuned": False}
     assert found.differences["difference_low"].isna().all()
@@ -197,7 +197,7 @@ def test_matching_finds_neurons_that_respond_alike(runs: Path) -> None:
 
 def test_three_runs_are_compared_with_the_first(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ("phantom-mammo", "tuned", "tower")
-    found = compare([load(runs / name) for name in names], Settings(resamples=0))
+    found = compare([load(runs / name) for name in names], ComparisonSettings(resamples=0))
     assert tuple(found.heading.runs["run"]) == names
     assert set(found.differences["run"]) == {"tuned", "tower"}
     assert [one.run for one in found.changes] == ["tuned"]
@@ -219,7 +219,7 @@ def test_a_shared_run_has_no_intervals_and_says_so(runs: Path, tmp_path: Path) -
         shutil.copytree(runs / name, tmp_path / name)
         shutil.rmtree(tmp_path / name / "private")
     pair = [load(tmp_path / name) for name in ("phantom-mammo", "tuned")]
-    found = compare(pair, Settings())
+    found = compare(pair, ComparisonSettings())
     assert any("no intervals" in note for note in found.notes)
     assert "patients are not known" in " ".join(found.heading.lines())
     assert found.layers["share_low"].isna().all()
@@ -227,7 +227,7 @@ def test_a_shared_run_has_no_intervals_and_says_so(runs: Path, tmp_path: Path) -
     whole = asked(runs / "phantom-mammo", runs / "tuned")
     assert found.layers["significant"].tolist() == whole.layers["significant"].tolist()
     with pytest.raises(UsageError, match="without its folder private"):
-        compare(pair, Settings(match="hungarian"))
+        compare(pair, ComparisonSettings(match="hungarian"))
 
 
 def test_what_cannot_be_compared_is_refused(runs: Path, tmp_path: Path) -> None:
@@ -253,9 +253,9 @@ def test_a_run_is_not_compared_with_itself(runs: Path, mcd_command: Callable[...
 
 def test_a_scoring_that_was_saved_is_read_as_what_it_is(runs: Path, tmp_path: Path) -> None:
     scored = rescore(load(runs / "tuned"), output=tmp_path / "scored", scorer_options={"top_k": 20})
-    saved = describe([load(scored.save(tmp_path / "saved"))], Settings(resamples=0))
+    saved = describe([load(scored.save(tmp_path / "saved"))], ComparisonSettings(resamples=0))
     assert saved.heading.runs["top_k"].tolist() == [20]  # that of its run is 30
-    assert saved.tables().keys() == describe([scored], Settings(resamples=0)).tables().keys()
+    assert saved.tables().keys() == describe([scored], ComparisonSettings(resamples=0)).tables().keys()
 
 
 def test_labels_that_are_not_the_runs_own_are_refused(runs: Path, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_labels_that_are_not_the_runs_own_are_refused(runs: Path, tmp_path: Path
 
 
 def test_the_same_question_gets_the_same_tables(runs: Path, compared: tuple[Outcome, Path], tmp_path: Path) -> None:
-    found = compare([load(runs / "phantom-mammo"), load(runs / "tuned")], Settings(resamples=20)).tables()
+    found = compare([load(runs / "phantom-mammo"), load(runs / "tuned")], ComparisonSettings(resamples=20)).tables()
     assert sorted(found) == sorted(file.stem for file in compared[1].glob("*.csv"))
     for name, table in found.items():
         text = (compared[1] / f"{name}.csv").read_text()

@@ -15,7 +15,7 @@ import torch
 from tests.conftest import Outcome
 
 import mcd
-from mcd.comparison import Settings, compare
+from mcd.comparison import ComparisonSettings, compare
 from mcd.errors import DataError, UsageError
 from mcd.figures import Drawn, Material, Wanted, draw, prepare, top_images
 
@@ -47,7 +47,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, mcd_command: Callable[..., Ou
 
 @pytest.fixture(scope="module")
 def material(runs: Path) -> Material:
-    return prepare([mcd.load(runs / "phantom-mammo")], Settings(resamples=10))
+    return prepare([mcd.load(runs / "phantom-mammo")], ComparisonSettings(resamples=10))
 
 
 def test_files_are_written_and_what_is_not_drawn_is_said(
@@ -143,7 +143,7 @@ def test_help_names_every_figure_and_needs_no_matplotlib(mcd_command: Callable[.
 
 def test_a_single_run_has_the_numbers_that_a_comparison_gives_it(runs: Path, material: Material) -> None:
     both = [mcd.load(runs / "phantom-mammo"), mcd.load(runs / "phantom-general")]
-    found = compare(both, Settings(resamples=10))
+    found = compare(both, ComparisonSettings(resamples=10))
     for name in ("layers", "categories", "concepts", "carriers"):
         theirs: pd.DataFrame = getattr(found, name)
         mine: pd.DataFrame = getattr(material.comparison, name)
@@ -175,7 +175,7 @@ def test_a_run_of_one_patient_has_no_intervals_and_says_so(tmp_path: Path) -> No
         output=tmp_path / "run",
         device="cpu",
     )
-    found = prepare([run], Settings(resamples=5)).comparison
+    found = prepare([run], ComparisonSettings(resamples=5)).comparison
     assert "no intervals: cosine-cubed cannot be resampled, all images are of one patient" in found.notes
     assert found.layers["share_low"].isna().all()
 
@@ -219,7 +219,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
 
 
 def test_images_that_may_not_be_copied_are_not_and_the_reason_is_given(own: mcd.Dissection) -> None:
-    material = prepare([own], Settings(resamples=0))
+    material = prepare([own], ComparisonSettings(resamples=0))
     with pytest.raises(DataError, match=r"may not be copied.*may show patients") as caught:
         top_images(material, [("head", 0)])
     assert "--copy-images" in caught.value.hint

@@ -92,7 +92,7 @@ def compare(
     from typing import cast
 
     from mcd.cli.compare_text import print_comparison
-    from mcd.comparison import Settings
+    from mcd.comparison import ComparisonSettings
     from mcd.comparison import compare as compared
     from mcd.comparison.alignment import Alignment
     from mcd.comparison.changes import Matching
@@ -101,7 +101,7 @@ def compare(
     from mcd.runs.dissection import load
     from mcd.scoring.calibration.thresholds import PublishedRule
 
-    settings = Settings(
+    settings = ComparisonSettings(
         align=_mapping(pairs) if pairs else cast("Alignment", align),
         match=cast("Matching", match),
         rule=cast("PublishedRule | None", threshold),

@@ -89,7 +89,7 @@ def figures(
     from typing import cast
 
     from mcd.cli.tables import say
-    from mcd.comparison import Settings
+    from mcd.comparison import ComparisonSettings
     from mcd.comparison.changes import Matching
     from mcd.errors import UsageError
     from mcd.figures import Drawn, Wanted, draw, figure_bytes, prepare
@@ -103,7 +103,7 @@ def figures(
         raise UsageError("no run given", "mcd figures RUN -o DIR")
     check_names(only)
     wanted = Wanted(layers, tuple(map(_neuron, neurons)), copy_images)
-    settings = Settings(
+    settings = ComparisonSettings(
         match=cast("Matching", match), rule=cast("PublishedRule | None", threshold), resamples=bootstrap, seed=seed
     )
     check_folder(output)

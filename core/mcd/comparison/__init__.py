@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mcd.comparison.agreement import Agreement
     from mcd.comparison.alignment import align, check_comparable
     from mcd.comparison.changes import KINDS, Changes, pair_neurons
-    from mcd.comparison.comparing import AgreementOf, Comparison, Settings, compare, describe
+    from mcd.comparison.comparing import AgreementOf, Comparison, ComparisonSettings, compare, describe
     from mcd.comparison.heading import FEW_IMAGES, Heading, notes_of
     from mcd.comparison.layers import ALL, category_table, difference_table, emergence, layer_table, rule_table
     from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes
@@ -34,7 +34,7 @@ _HOME = {
     "KINDS": "mcd.comparison.changes",
     "Outcome": "mcd.comparison.outcomes",
     "Resamples": "mcd.comparison.resampling",
-    "Settings": "mcd.comparison.comparing",
+    "ComparisonSettings": "mcd.comparison.comparing",
     "Vocabulary": "mcd.comparison.outcomes",
     "align": "mcd.comparison.alignment",
     "category_table": "mcd.comparison.layers",
@@ -61,10 +61,10 @@ __all__ = [
     "AgreementOf",
     "Changes",
     "Comparison",
+    "ComparisonSettings",
     "Heading",
     "Outcome",
     "Resamples",
-    "Settings",
     "Vocabulary",
     "align",
     "category_table",

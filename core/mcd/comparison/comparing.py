@@ -18,11 +18,11 @@ from mcd.runs.dissection import Dissection
 from mcd.runs.revived import StoredScores
 from mcd.scoring.calibration.thresholds import PublishedRule
 
-__all__ = ["ALIKE", "AgreementOf", "Comparison", "Settings", "compare", "describe"]
+__all__ = ["ALIKE", "AgreementOf", "Comparison", "ComparisonSettings", "compare", "describe"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class ComparisonSettings:
     """How runs are compared.
 
     Parameters
@@ -81,8 +81,8 @@ class Comparison:
     ----------
     heading
         What went in, the same for all runs, and a row for each run.
-    notes
-        What may not be compared, and what the runs do not allow.
+    run_notes, own_notes
+        What a reader must know of single runs, and of the comparison; `notes` is both.
     agreements
         For runs of the same neurons, each pair of them. The tables below are then empty.
     layers, categories
@@ -101,7 +101,8 @@ class Comparison:
     """
 
     heading: Heading
-    notes: tuple[str, ...]
+    run_notes: tuple[str, ...]
+    own_notes: tuple[str, ...] = ()
     agreements: tuple[AgreementOf, ...] = ()
     layers: pd.DataFrame = field(default_factory=pd.DataFrame)
     categories: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -110,6 +111,11 @@ class Comparison:
     changes: tuple[Changes, ...] = ()
     concepts: pd.DataFrame = field(default_factory=pd.DataFrame)
     carriers: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What may not be compared, and what the runs do not allow."""
+        return self.run_notes + self.own_notes
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return every table that has rows, by name; those of several pairs of runs under each other."""
@@ -133,7 +139,7 @@ class Comparison:
         return {name: table for name, table in found.items() if len(table)}
 
 
-def compare(runs: Sequence[Dissection], settings: Settings | None = None) -> Comparison:
+def compare(runs: Sequence[Dissection], settings: ComparisonSettings | None = None) -> Comparison:
     """Lay runs side by side.
 
     Runs of the same neurons (by other dissectors or scorers) are asked how far they agree; runs of other models what
@@ -146,7 +152,7 @@ def compare(runs: Sequence[Dissection], settings: Settings | None = None) -> Com
     DataError
         When a run's labels are not what its settings give now.
     """
-    settings = settings or Settings()
+    settings = settings or ComparisonSettings()
     if len(runs) < 2:
         raise UsageError("at least two runs are needed to compare", "mcd compare RUN RUN")
     if _same_neurons(runs):
@@ -154,7 +160,7 @@ def compare(runs: Sequence[Dissection], settings: Settings | None = None) -> Com
     return _Models(runs, settings).comparison()
 
 
-def describe(runs: Sequence[Dissection], settings: Settings | None = None) -> Comparison:
+def describe(runs: Sequence[Dissection], settings: ComparisonSettings | None = None) -> Comparison:
     """Return the tables of one run, or of several side by side.
 
     Of other models they are those of `compare`. Of a single run, and of runs of the same neurons, they are those that
@@ -167,7 +173,7 @@ def describe(runs: Sequence[Dissection], settings: Settings | None = None) -> Co
     DataError
         When a run's labels are not what its settings give now.
     """
-    settings = settings or Settings()
+    settings = settings or ComparisonSettings()
     if not runs:
         raise UsageError("no run given")
     return _described(runs, settings) if _same_neurons(runs) else _Models(runs, settings).comparison()
@@ -185,7 +191,7 @@ def _same_neurons(runs: Sequence[Dissection]) -> bool:
     return same
 
 
-def _agreements(runs: Sequence[Dissection], settings: Settings) -> Comparison:
+def _agreements(runs: Sequence[Dissection], settings: ComparisonSettings) -> Comparison:
     names = names_of(runs)
     stored = [StoredScores(one) for one in runs]
     scores = [list(one.layers()) for one in stored]  # each is compared with all others
@@ -195,13 +201,14 @@ def _agreements(runs: Sequence[Dissection], settings: Settings) -> Comparison:
             each = ((layer, mine, theirs) for (layer, mine), (_, theirs) in zip(scores[a], scores[b], strict=True))
             outcome = agreement(each, stored[a].concepts.concepts, settings.top)
             found.append(AgreementOf(names[a], names[b], outcome))
-    notes = list(notes_of(runs, names))
+    notes: tuple[str, ...] = ()
     if settings.rule is not None:
-        notes.append("the published rule is not reckoned: it compares models, and these are runs of the same neurons")
-    return Comparison(heading_of(runs, names, [one.scorer for one in stored]), tuple(notes), tuple(found))
+        notes = ("the published rule is not reckoned: it compares models, and these are runs of the same neurons",)
+    heading = heading_of(runs, names, [one.scorer for one in stored])
+    return Comparison(heading, tuple(notes_of(runs, names)), notes, tuple(found))
 
 
-def _described(dissections: Sequence[Dissection], settings: Settings) -> Comparison:
+def _described(dissections: Sequence[Dissection], settings: ComparisonSettings) -> Comparison:
     if settings.rule == "global" and len({one.manifest.fingerprints["scorer"] for one in dissections}) > 1:
         raise UsageError("a global threshold over scores of different scorers says nothing", "--threshold local")
     stored = [StoredScores(one) for one in dissections]
@@ -232,7 +239,8 @@ def _of_each(runs: Sequence[Looked], seen: Sequence[Seen], notes: Sequence[str])
     comparable = all(one.comparable_across_layers for one in scorers)
     return Comparison(
         heading=heading_of(dissections, names, scorers),
-        notes=(*notes_of(dissections, names), *notes),
+        run_notes=tuple(notes_of(dissections, names)),
+        own_notes=tuple(notes),
         layers=layer_table(seen, vocabulary, scores_comparable=comparable),
         categories=category_table(seen, vocabulary),
         concepts=pd.concat([run.concepts() for run in runs], ignore_index=True),
@@ -243,7 +251,7 @@ def _of_each(runs: Sequence[Looked], seen: Sequence[Seen], notes: Sequence[str])
 class _Models:
     """A comparison of several models."""
 
-    def __init__(self, dissections: Sequence[Dissection], settings: Settings) -> None:
+    def __init__(self, dissections: Sequence[Dissection], settings: ComparisonSettings) -> None:
         self.settings = settings
         stored = [StoredScores(one) for one in dissections]
         first, *others = dissections

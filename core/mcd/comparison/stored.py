@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mcd.comparison.alignment import Alignment
 from mcd.comparison.changes import Matching
-from mcd.comparison.comparing import Comparison, Settings
+from mcd.comparison.comparing import Comparison, ComparisonSettings
 from mcd.comparison.comparing import compare as compare_dissections
 from mcd.files import check_folder, write_atomically
 from mcd.host import PluginHost
@@ -37,7 +37,7 @@ def compare(
     runs
         Dissections or run folders. Of several models, the first is the reference.
     align, match, rule, resamples, seed, top
-        As in `mcd.comparison.Settings`.
+        As in `mcd.ComparisonSettings`.
     output
         A folder for the tables, the same files that ``mcd compare --output`` writes.
     plugin_files
@@ -45,7 +45,7 @@ def compare(
 
     Returns
     -------
-    mcd.comparison.Comparison
+    mcd.Comparison
 
     Raises
     ------
@@ -60,14 +60,20 @@ def compare(
     """
     if output is not None:
         check_folder(Path(output))
-    host = PluginHost.discover([Path(file) for file in plugin_files], os.environ)
     found = compare_dissections(
-        [run if isinstance(run, Dissection) else load(run, host) for run in runs],
-        Settings(align=align, match=match, rule=rule, resamples=resamples, seed=seed, top=top),
+        _loaded(runs, plugin_files),
+        ComparisonSettings(align=align, match=match, rule=rule, resamples=resamples, seed=seed, top=top),
     )
     if output is not None:
         write_comparison(Path(output), found)
     return found
+
+
+def _loaded(runs: Sequence[Dissection | str | Path], plugin_files: Sequence[str | Path]) -> list[Dissection]:
+    if all(isinstance(run, Dissection) for run in runs) and not plugin_files:
+        return [run for run in runs if isinstance(run, Dissection)]  # each has its plugins: none is looked for
+    host = PluginHost.discover([Path(file) for file in plugin_files], os.environ)
+    return [run if isinstance(run, Dissection) else load(run, host) for run in runs]
 
 
 def write_comparison(folder: Path, found: Comparison) -> None:

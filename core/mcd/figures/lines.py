@@ -65,7 +65,8 @@ def depth(material: Material, measure: Measure = "z", layers: Sequence[str] = ()
     measure
         ``"z"``: mean z of first labels. ``"share"``: neurons with a significant first label. ``"concepts"``: how
         many different concepts these name. ``"score"``: the mean score of first labels, which is what the paper draws;
-        of a scorer whose scores may not be compared it needs ``Settings(rule=…)``, and says so below the figure.
+        of a scorer whose scores may not be compared it needs
+        ``ComparisonSettings(rule=…)``, and says so below the figure.
     layers
         Patterns that pick layers; all of them by default.
 

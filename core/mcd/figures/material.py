@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mcd.comparison.comparing import Comparison, Settings, describe
+from mcd.comparison.comparing import Comparison, ComparisonSettings, describe
 from mcd.errors import UnknownNameError, nearest
 from mcd.runs.dissection import Dissection
 from mcd.runs.revived import StoredScores
@@ -50,7 +50,7 @@ class Material:
         return name, self.runs[name]
 
 
-def prepare(dissections: Sequence[Dissection], settings: Settings | None = None) -> Material:
+def prepare(dissections: Sequence[Dissection], settings: ComparisonSettings | None = None) -> Material:
     """Return what figures of stored runs are drawn from.
 
     Parameters

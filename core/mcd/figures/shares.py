@@ -52,7 +52,7 @@ def significant(material: Material, layers: Sequence[str] = (), threshold: Liter
         Patterns that pick layers of the reference; by default six, spread evenly from the first to the last.
     threshold
         ``"q"``: significant first labels. ``"published"``: those whose score reaches a mean of scores, as
-        ``Settings(rule=…)`` says which; it is no test of significance, which stands below the figure.
+        ``ComparisonSettings(rule=…)`` says which; it is no test of significance, which stands below the figure.
 
     Raises
     ------

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcd.plugins import print_table, say
+
 if TYPE_CHECKING:
     from mcd_plugins.cards.scoring import Score
 
@@ -60,17 +62,11 @@ def score(key: Path, answers: tuple[Path, ...], seed: int, as_json: bool) -> Non
         _print(result)
 
 
-def _say(text: str) -> None:
-    from textwrap import fill
-
-    click.echo(fill(text, 79, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
-
-
 def _print(found: Score) -> None:
     from mcd_plugins.cards.agreement import RESAMPLES
 
     key = found.key
-    _say(f"set {key.name}: {len(key.cards)} cards, {key.choices} choices each; guessing is right in {found.chance:.0%}")
+    say(f"set {key.name}: {len(key.cards)} cards, {key.choices} choices each; guessing is right in {found.chance:.0%}")
     for name in (
         "Target",
         "Dissector",
@@ -84,14 +80,14 @@ def _print(found: Score) -> None:
         "False discovery rate (q)",
     ):
         if key.told.get(name):
-            _say(f"{name}: {key.told[name]}")
+            say(f"{name}: {key.told[name]}")
     _correct(found)
     if found.agreement:
         _agreement(found, RESAMPLES)
     _confidence(found)
     click.echo()
     for caution in key.cautions:
-        _say(f"note: {caution}")
+        say(f"note: {caution}")
 
 
 def _bounds(low: float, high: float, form: str) -> str:
@@ -99,8 +95,6 @@ def _bounds(low: float, high: float, form: str) -> str:
 
 
 def _correct(found: Score) -> None:
-    from mcd.cli.tables import print_table
-
     click.echo("\nThe neuron's label was chosen\n")
     seen = ""
     rows = []
@@ -110,17 +104,15 @@ def _correct(found: Score) -> None:
         rows.append([who, one.group, correct, f"{one.share:.0%}", _bounds(one.low, one.high, ".0%"), p])
         seen = one.reader
     print_table(("reader", "cards", "correct", "share", "95 % interval", "p"), rows, right=("correct", "share", "p"))
-    _say("interval: Clopper–Pearson, of a mean by drawing cards anew; p: exact binomial, one-sided, against guessing")
+    say("interval: Clopper–Pearson, of a mean by drawing cards anew; p: exact binomial, one-sided, against guessing")
     if any(one.group == "control" for one in found.correct):
-        _say(
+        say(
             "control: neurons whose label is not significant. What readers get right there they get from the choices "
             "or from luck: compare with it, not with guessing alone."
         )
 
 
 def _agreement(found: Score, resamples: int) -> None:
-    from mcd.cli.tables import print_table
-
     click.echo(f"\nAgreement of {len(found.readers)} readers beyond chance ({_KAPPA[found.method]})\n")
     rows = [
         [
@@ -133,12 +125,10 @@ def _agreement(found: Score, resamples: int) -> None:
         for one in found.agreement
     ]
     print_table(("cards", "n", "same choice", "kappa", "95 % interval"), rows, right=("n", "same choice", "kappa"))
-    _say(f"interval: cards drawn anew {resamples} times")
+    say(f"interval: cards drawn anew {resamples} times")
 
 
 def _confidence(found: Score) -> None:
-    from mcd.cli.tables import print_table
-
     click.echo("\nMean confidence, 1 (a guess) to 5 (certain)\n")
     rows = [
         [

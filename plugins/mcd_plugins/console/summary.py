@@ -12,8 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import mcd
-from mcd.plugins import SIGNIFICANT
-from mcd.runs.manifest import Manifest
+from mcd.plugins import SIGNIFICANT, Manifest
 
 __all__ = ["ConsoleReporter"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import StoreError
-from mcd.extraction.maps import Maps
+from mcd.plugins import Maps
 from mcd_plugins.explorer.packing import Json, packed
 
 __all__ = ["Shown", "maps_of", "sizes_of"]

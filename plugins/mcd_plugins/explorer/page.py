@@ -9,8 +9,7 @@ from importlib.resources import files
 
 import jinja2
 
-from mcd.comparison import FEW_IMAGES
-from mcd.plugins import Schema
+from mcd.plugins import FEW_IMAGES, Schema
 from mcd_plugins.explorer.packing import Json
 from mcd_plugins.reporters.facts import Facts, said_of, side_by_side
 

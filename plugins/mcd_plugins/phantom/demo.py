@@ -48,7 +48,7 @@ def demo(ctx: click.Context, output: Path, patients: int) -> None:
     One has seen everyday pictures only, one was trained on phantoms, one was trained on from there to tell
     calcifications. Everything is synthetic: it shows what a study does and leaves, and says nothing about patients.
     """
-    from mcd.comparison import Settings
+    from mcd.comparison import ComparisonSettings
     from mcd.figures import prepare as prepared
 
     host = ctx.ensure_object(State).host
@@ -56,7 +56,7 @@ def demo(ctx: click.Context, output: Path, patients: int) -> None:
     click.echo(f"\nThree networks, {mammo.manifest.images} drawn mammograms of {patients} patients.")
     click.echo("Everything is synthetic; it says nothing about patients.\n")
     _print_models(found)
-    material = prepared([mammo, general, calc], Settings(resamples=100))
+    material = prepared([mammo, general, calc], ComparisonSettings(resamples=100))
     _print_trained(material.comparison)
     _print_tuned(material.comparison)
     _print_represented(material.comparison)

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import DataError, UsageError
-from mcd.plugins import SIGNIFICANT
-from mcd.scoring.calibration.exchange import Exchange
+from mcd.plugins import SIGNIFICANT, Exchange
 
 __all__ = ["RightLabels", "judge_labels", "right_labels"]
 

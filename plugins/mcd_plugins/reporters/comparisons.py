@@ -10,7 +10,6 @@ import click
 import pandas as pd
 
 import mcd
-from mcd import comparison
 from mcd.errors import MCDError
 from mcd_plugins.reporters.facts import (
     Facts,
@@ -88,17 +87,14 @@ def compared(dissections: Sequence[mcd.Dissection], settings: Settings, resample
     )
 
 
-def _comparison(
-    dissections: Sequence[mcd.Dissection], resamples: int
-) -> tuple[comparison.Comparison | None, Sequence[str]]:
+def _comparison(dissections: Sequence[mcd.Dissection], resamples: int) -> tuple[mcd.Comparison | None, Sequence[str]]:
     """Return the comparison, where runs allow one, and what it adds to what is said of each run."""
     try:
-        found = comparison.compare(dissections, comparison.Settings(resamples=resamples))
+        found = mcd.compare(dissections, resamples=resamples)
     except MCDError as error:  # what it says may name folders: it goes to the terminal, not into the summary
         click.echo(f"note: no differences: {error.message}", err=True)
         return None, ["Differences are not reckoned: the runs answer other questions, or cannot be read whole."]
-    said = set(comparison.notes_of(dissections, list(found.heading.runs["run"])))
-    return found, [f"{note[:1].upper()}{note[1:]}." for note in found.notes if note not in said]
+    return found, [f"{note[:1].upper()}{note[1:]}." for note in found.own_notes]  # those of runs are among the cautions
 
 
 def _finding(run: _Run) -> str:
@@ -121,7 +117,7 @@ def _shared(runs: Sequence[_Run], said: Sequence[Sequence[str]]) -> list[str]:
     return [f"{letters}: {sentence}" if letters else sentence for letters, sentence in found]
 
 
-def _layers(runs: Sequence[_Run], found: comparison.Comparison | None, settings: Settings) -> Table:
+def _layers(runs: Sequence[_Run], found: mcd.Comparison | None, settings: Settings) -> Table:
     judged = all(run.facts.judged for run in runs)
     table = found.layers if found is not None and len(found.layers) else None
     known = _by_layer(table)
@@ -210,11 +206,11 @@ def _categories(runs: Sequence[_Run], sizes: Mapping[str, int]) -> Table:
     )
 
 
-def _differences(runs: Sequence[_Run], found: comparison.Comparison) -> list[Table]:
+def _differences(runs: Sequence[_Run], found: mcd.Comparison) -> list[Table]:
     table = found.differences
     if not len(table):
         return []
-    whole = table[(table["place"] == comparison.ALL) & table["level"].isin(["layer", "broad_category"])]
+    whole = table[(table["place"] == "(all)") & table["level"].isin(["layer", "broad_category"])]
     rows = []
     for run in runs[1:]:
         for one in whole[whole["run"] == run.name].to_dict("records"):
@@ -244,7 +240,7 @@ def _differences(runs: Sequence[_Run], found: comparison.Comparison) -> list[Tab
     ]
 
 
-def _agreements(runs: Sequence[_Run], found: comparison.Comparison) -> list[Table]:
+def _agreements(runs: Sequence[_Run], found: mcd.Comparison) -> list[Table]:
     letters = {run.name: run.facts.letter for run in runs}
     rows = [
         [

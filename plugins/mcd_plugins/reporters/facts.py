@@ -10,9 +10,8 @@ import pandas as pd
 import pydantic
 
 import mcd
-from mcd.comparison import FEW_IMAGES
 from mcd.errors import StoreError, UsageError
-from mcd.plugins import SIGNIFICANT
+from mcd.plugins import FEW_IMAGES, SIGNIFICANT
 from mcd_plugins.reporters.controls import Controls, controls_of
 
 __all__ = [

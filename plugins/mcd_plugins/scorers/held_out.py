@@ -10,8 +10,7 @@ import numpy as np
 import pydantic
 import torch
 
-from mcd.plugins import digest
-from mcd.scoring.calibration.exchange import Exchange
+from mcd.plugins import Exchange, digest
 
 __all__ = ["DRAWS", "Halves", "Seed"]
 

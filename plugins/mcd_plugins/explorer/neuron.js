@@ -340,7 +340,7 @@ const neuronPage = {
       h(
         "div",
         { class: "columns" },
-        h("section", {}, h("h2", {}, "Against chance"), this.chance(run, neuron)),
+        h("section", {}, h("h2", {}, "Against the null"), this.chance(run, neuron)),
         h("section", {}, h("h2", {}, "Activations"), this.activations(run, neuron)),
       ),
       h("section", {}, h("h2", {}, "Concepts"), this.concepts(run, neuron)),

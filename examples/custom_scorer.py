@@ -18,6 +18,7 @@ class CentredCosine(mcd.Scorer):
     name = "centred-cosine"
     score_range = (-1.0, 1.0)
     comparable_across_layers = True
+    depends_on = "pair"  # a score depends on its neuron and concept alone
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``."""

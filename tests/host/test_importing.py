@@ -115,8 +115,12 @@ def test_an_edited_file_is_imported_anew_and_an_unchanged_one_is_not(written: Ca
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("x = 1\nraise SystemExit(3)", ", line 2: SystemExit: 3"),
-        ("import sys\nsys.exit('no')", ", line 2: SystemExit: no"),
+        ("x = 1\nraise SystemExit(3)", ", line 2: it called sys.exit(3)"),
+        ("import sys\nsys.exit('no')", ", line 2: it called sys.exit('no')"),
+        (
+            "import mcd\nclass Mine(mcd.Scorer):\n    null = 'top-k'",
+            ", line 2: scorer class Mine sets null, which follows from its base class",
+        ),
         ("1 / 0", ", line 1: ZeroDivisionError: division by zero"),
         ("\ndef :", ", line 2: SyntaxError: invalid syntax (mine.py, line 2)"),
     ],

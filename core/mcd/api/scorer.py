@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from mcd.api.base import Configured
 from mcd.api.probe import Probe
 from mcd.api.ranking import ordered_top_k, random_rankings, rows_in
-from mcd.errors import DataError
+from mcd.errors import DataError, PluginLoadError
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +45,19 @@ class Explanation:
     p: float
 
 
+_DEPENDS_ON = ("pair", "neuron", "layer")
+_NEEDS = ("similarity", "embeddings")
+_RENAMED = {
+    "pairwise": 'depends_on = "pair"',
+    "neuronwise": 'depends_on = "neuron"',
+    "reads": "needs",
+    "on": "for_probe",
+    "exchanged": "permuted",
+    "unlabelled": "layer_problem",
+}
+"""Names of version 0.1, which would be ignored without a word."""
+
+
 class Scorer(Configured, abc.ABC):
     """Base of scorers. The class attributes declare what a reader may do with the scores.
 
@@ -58,33 +71,52 @@ class Scorer(Configured, abc.ABC):
         Whether the best concept has the largest score.
     comparable_across_layers
         Whether scores of different layers or targets may be compared as they are.
-    null
-        How chance looks to it: ``"top-k"`` when a neuron is seen only through its ordered top-k images,
-        ``"permutation"`` when all activations take part.
-    pairwise
-        Whether the score of a neuron and a concept depends on these two alone, so that the engine may cut layers and
-        vocabularies to pieces.
-    neuronwise
-        Whether the score of a neuron depends on no other neuron, so that a null may be drawn in large groups. Follows
-        from `pairwise`.
+    depends_on
+        What the score of a neuron and a concept depends on: this ``"pair"`` alone, so that the engine may score a large
+        vocabulary in parts; on the ``"neuron"`` and all concepts, so that many permuted neurons may be scored at once;
+        or on all neurons of the ``"layer"``, which is always right. A `TopKScorer` has no need of it.
+    needs
+        What of the dissector it is given: ``"similarity"`` P, or, for a `TopKScorer`, the normalised ``"embeddings"``
+        ``(images, D)`` of its top images in place of P.
     caution
         What a reader of its labels must know; said in every run that uses it, and kept in the manifest.
-    reads
-        What of the dissector it is given: ``"similarity"`` P, or, for scorers that see top images, their normalised
-        ``"embeddings"`` ``(images, D)`` in its place.
+
+    Raises
+    ------
+    PluginLoadError
+        When the class is defined: it sets what follows from its base, or a name that there is not (any more).
     """
 
     name: str
     score_range: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     higher_is_better: ClassVar[bool] = True
     comparable_across_layers: bool = False
-    null: ClassVar[Literal["top-k", "permutation"]] = "permutation"
-    pairwise: ClassVar[bool] = False
-    neuronwise: ClassVar[bool] = False
+    depends_on: ClassVar[Literal["pair", "neuron", "layer"]] = "layer"
+    needs: ClassVar[Literal["similarity", "embeddings"]] = "similarity"
     caution: str = ""
-    reads: ClassVar[Literal["similarity", "embeddings"]] = "similarity"
 
-    def on(self, probe: Probe) -> Scorer:
+    def __init_subclass__(cls, **keywords: object) -> None:
+        super().__init_subclass__(**keywords)
+        if cls.null is not Scorer.null:
+            raise PluginLoadError(
+                f"scorer class {cls.__qualname__} sets null, which follows from its base class",
+                "leave it out: mcd.TopKScorer has the top-k null, every other mcd.Scorer the permutation null",
+            )
+        for name, instead in _RENAMED.items():
+            if hasattr(cls, name):
+                raise PluginLoadError(f"scorer class {cls.__qualname__} defines {name}", f"write {instead} instead")
+        for name, known in (("depends_on", _DEPENDS_ON), ("needs", _NEEDS)):
+            if getattr(cls, name) not in known:
+                raise PluginLoadError(
+                    f"scorer class {cls.__qualname__}: {name} is {getattr(cls, name)!r}", f"write one of {known}"
+                )
+
+    @property
+    def null(self) -> Literal["top-k", "permutation"]:
+        """The null that scores are compared with: ``"top-k"`` for a `TopKScorer`, else ``"permutation"``."""
+        return "top-k" if isinstance(self, TopKScorer) else "permutation"
+
+    def for_probe(self, probe: Probe) -> Scorer:
         """Return this scorer for one probe set: by default itself.
 
         A scorer that needs more than A and P (embeddings, metadata, prompts of its own) returns a copy that keeps it.
@@ -96,10 +128,10 @@ class Scorer(Configured, abc.ABC):
         """
         return self
 
-    def exchanged(self, activations: torch.Tensor) -> torch.Tensor:
-        """Return what of activations ``(images, neurons)`` is exchanged under chance: by default they themselves.
+    def permuted(self, activations: torch.Tensor) -> torch.Tensor:
+        """Return what of activations ``(images, neurons)`` the null permutes: by default they themselves.
 
-        A scorer that holds something fixed exchanges what is left of them: its null is about the rest.
+        A scorer that holds something fixed permutes the residuals: its null is about the rest.
         """
         return activations
 
@@ -112,7 +144,7 @@ class Scorer(Configured, abc.ABC):
             Saying how many images are needed, with the setting that lowers the need as hint.
         """
 
-    def unlabelled(self, neurons: int) -> str:
+    def layer_problem(self, neurons: int) -> str:
         """Return why a layer of ``neurons`` live neurons cannot be labelled, or an empty string."""
         return ""
 
@@ -159,8 +191,6 @@ class TopKScorer(Scorer):
     concept comes first, never whether it stands above chance.
     """
 
-    null: ClassVar[Literal["top-k", "permutation"]] = "top-k"
-
     @property
     @abc.abstractmethod
     def top_k(self) -> int:
@@ -175,7 +205,7 @@ class TopKScorer(Scorer):
         ranked
             ``(top_k, neurons)`` int64: row numbers, best first.
         similarity
-            P, ``(images, concepts)`` float32; or what `reads` says. Which images it has besides those in ``ranked``
+            P, ``(images, concepts)`` float32; or what `needs` says. Which images it has besides those in ``ranked``
             is left open; others may be given the same tensor, so it is not to be written to.
         """
 

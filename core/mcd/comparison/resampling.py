@@ -144,7 +144,7 @@ class Resampler:
     def __init__(self, scorer: Scorer, similarity: Similarity, resamples: Resamples) -> None:
         self._scorer, self._resamples = scorer, resamples
         fits = similarity.images * similarity.concepts <= FLOATS
-        held = scorer.reads == "similarity" and fits  # cosines are then computed once, not once a resample
+        held = scorer.needs == "similarity" and fits  # cosines are then computed once, not once a resample
         self._similarity = Matrix(similarity.whole()) if held else similarity
         self._by_chance: torch.Tensor | None = None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from mcd.errors import MCDError, UnknownNameError, UsageError, nearest
+from mcd.host.records import one_line
 
 __all__ = ["ImportedFiles", "import_function", "module_name", "run_file", "where_in"]
 
@@ -77,10 +78,9 @@ def _file(where: str) -> ModuleType:
         raise UsageError(f"there is no file {path}", "give its path from the current folder, as FILE.py:FUNCTION")
     try:
         return run_file(path, path.read_bytes())
-    except MCDError:
-        raise
     except (Exception, SystemExit) as error:  # a user's file may raise anything
-        raise UsageError(f"{path}{where_in(path, error)}: {_said(error)}", "correct the file") from error
+        hint = error.hint if isinstance(error, MCDError) else ""
+        raise UsageError(f"{path}{where_in(path, error)}: {one_line(error)}", hint or "correct the file") from error
 
 
 def _module(where: str) -> ModuleType:
@@ -92,11 +92,7 @@ def _module(where: str) -> ModuleType:
             "is it installed here? For a file write FILE.py:FUNCTION",
         ) from error
     except (Exception, SystemExit) as error:  # a user's module may raise anything
-        raise UsageError(f"module '{where}' does not import: {_said(error)}") from error
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+        raise UsageError(f"module '{where}' does not import: {one_line(error)}") from error
 
 
 def where_in(path: Path, error: BaseException) -> str:

@@ -78,7 +78,7 @@ def bound(scorer: Scorer, material: Material, wording: Wording) -> Scorer:
     DataError
         When the probe set lacks what the scorer needs.
     """
-    if scorer.reads == "embeddings" and (wording.synonyms != "off" or wording.reference):
+    if scorer.needs == "embeddings" and (wording.synonyms != "off" or wording.reference):
         raise UsageError(
             f"{scorer.name} compares embeddings: synonyms and a reference prompt of the study have no part in it",
             "leave out --synonyms and --reference-prompt; see: mcd plugins show " + scorer.name,
@@ -88,7 +88,7 @@ def bound(scorer: Scorer, material: Material, wording: Wording) -> Scorer:
             f"a reference prompt would be subtracted twice: by {scorer.name} and by the study",
             "give --reference-prompt or --scorer-arg reference=TEXT, not both",
         )
-    return scorer.on(material.probe)
+    return scorer.for_probe(material.probe)
 
 
 def facts_of(recorded: Recorded) -> pd.DataFrame:

@@ -121,7 +121,7 @@ def label(
     if len(a) < _FEWEST:
         raise DataError(f"{len(a)} image cannot tell neurons apart", f"give at least {_FEWEST}")
     made.check(len(a))
-    bound = made.on(Probe(words, None, None, lambda: table, None))
+    bound = made.for_probe(Probe(words, None, None, lambda: table, None))
     count: int = Study.model_fields["labels_per_neuron"].default
     labeller = Labeller(bound, Matrix(p), words, settings, list(table["patient"]), count)
     (found,) = labeller.scored({"": lambda: a})

@@ -155,16 +155,18 @@ class Labeller:
         live = activations if len(found.live) == activations.shape[1] else activations[:, list(found.live)]
         scores = all_scores(self.scorer, live, self.cosines)
         kind = np.zeros(len(found.live), dtype=np.int64)
-        exchanged = self.scorer.exchanged(live)
+        permuted = self.scorer.permuted(live)
         if self.exchange.blocks:
             top = max(2, round(_CLUSTERED * len(live)))
-            kind = self.exchange.clustering(exchanged.topk(top, dim=0).indices.numpy())
-        columns = PermutedColumns(self.exchange, exchanged, kind, self.calibration.null_seed)
+            kind = self.exchange.clustering(permuted.topk(top, dim=0).indices.numpy())
+        columns = PermutedColumns(self.exchange, permuted, kind, self.calibration.null_seed)
         null = PermutationNull(self.scorer, self.cosines, columns, kind, live.shape[1])
         explained = [
             replace(one, neuron=found.live[one.neuron]) for one in self.scorer.explain(live, self.cosines.whole)
         ]
-        return replace(self._judged(layer, found, scores, scores, kind, null.of, dear=True), explanations=explained)
+        return replace(
+            self._judged(layer, found, scores, scores, kind, null.of, expensive=True), explanations=explained
+        )
 
     def _judged(
         self,
@@ -175,14 +177,14 @@ class Labeller:
         kind: Rows,
         chance: Callable[[int], Chance],
         *,
-        dear: bool = False,
+        expensive: bool = False,
     ) -> Scored:
         higher = self.scorer.higher_is_better
         order = best(scores, self.count, higher_is_better=higher)
         judged = None
         if self.calibration.draws:
             settings = self.calibration
-            if dear:  # every draw is a column of all images here
+            if expensive:  # every draw is a column of all images here
                 most = max(settings.draws, settings.most_draws // 4)
                 settings = settings.model_copy(update={"most_draws": most})
             judged = judge(measured if higher else -measured, order, kind, chance, self.concepts, settings)

@@ -69,7 +69,7 @@ class PermutationNull:
     def __init__(self, scorer: Scorer, cosines: Similarity, columns: PermutedColumns, kind: Rows, neurons: int) -> None:
         self._scorer, self._cosines, self._columns = scorer, cosines, columns
         # As many at once as the layer has neurons: a scorer that compares neurons then sees a layer like it.
-        alone = scorer.pairwise or scorer.neuronwise
+        alone = scorer.depends_on != "layer"
         self._at_once = max(neurons, min(_GROUP, FLOATS // max(1, cosines.images))) if alone else neurons
         self._kinds = sorted(set(kind.tolist()))
         self._scores: dict[int, list[torch.Tensor]] = {one: [] for one in self._kinds}

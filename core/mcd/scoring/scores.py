@@ -103,7 +103,7 @@ def live_neurons(scorer: Scorer, activations: torch.Tensor) -> Live:
     """
     states = neuron_states(activations)
     live = tuple(index for index, state in enumerate(states) if state == "live")
-    reason = scorer.unlabelled(len(live)) if live else "no neuron responds differently to different images"
+    reason = scorer.layer_problem(len(live)) if live else "no neuron responds differently to different images"
     words = dict.fromkeys(live, "unscored" if reason else "labelled")
     ranked = None
     if isinstance(scorer, TopKScorer) and not reason:
@@ -136,7 +136,7 @@ def evidence(scorer: TopKScorer, ranked: torch.Tensor, cosines: Similarity) -> t
 def _shown(scorer: TopKScorer, ranked: torch.Tensor, cosines: Similarity) -> tuple[torch.Tensor, torch.Tensor]:
     """Return rankings with what they are rows of: what the scorer reads of their images, or P where it is kept."""
     images, places = rows_in(ranked, cosines.images)
-    if scorer.reads == "embeddings":
+    if scorer.needs == "embeddings":
         return places, cosines.embeddings(images)
     if cosines.kept is not None and 2 * len(images) > cosines.images:
         return ranked, cosines.kept  # to leave out the few others would cost a copy of the rest
@@ -149,7 +149,7 @@ def all_scores(scorer: Scorer, activations: torch.Tensor, cosines: Similarity) -
     Concepts are taken in groups where the scorer says that they do not depend on each other.
     """
     neurons = activations.shape[1]
-    if not scorer.pairwise:
+    if scorer.depends_on != "pair":
         with _lent(scorer, cosines.whole()) as whole:
             scores = scorer.score(activations, whole)
         return _checked(scorer, scores, neurons, cosines.concepts)

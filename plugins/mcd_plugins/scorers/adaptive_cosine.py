@@ -63,7 +63,7 @@ class AdaptiveCosine(mcd.Scorer):
     score_range = (-2.0, 2.0)
     _reference: torch.Tensor | None = None
 
-    def on(self, probe: mcd.Probe) -> AdaptiveCosine:
+    def for_probe(self, probe: mcd.Probe) -> AdaptiveCosine:
         """Return this scorer with the cosines of a probe set and the reference prompt, if there is one."""
         made = copy.copy(self)
         if self.options.reference:
@@ -94,7 +94,8 @@ class AdaptiveCosine(mcd.Scorer):
             return similarity.mean(dim=1, keepdim=True)
         if self._reference is None:
             raise mcd.errors.UsageError(
-                f"{self.name} with a reference prompt needs a dissector to read it", "call scorer.on(probe) first"
+                f"{self.name} with a reference prompt needs a dissector to read it",
+                "call scorer.for_probe(probe) first",
             )
         return self._reference
 

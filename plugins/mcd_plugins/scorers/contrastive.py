@@ -48,7 +48,7 @@ class Contrastive(mcd.Scorer):
     >>> images = torch.nn.functional.normalize(torch.tensor([[1.0, 0.1], [1.0, 0.0], [0.0, 1.0]]))
     >>> cosines = torch.tensor([[0.9, 0.5], [0.2, 0.5], [0.1, 0.1]])  # mass, breast
     >>> probe = Probe([Concept("mass", "", ""), Concept("breast", "", "")], images, torch.eye(2), None, None)
-    >>> scorer = Contrastive(Contrastive.Options(top_k=1)).on(probe)
+    >>> scorer = Contrastive(Contrastive.Options(top_k=1)).for_probe(probe)
     >>> scorer.score(torch.tensor([[1.0], [0.0], [0.0]]), cosines)
     tensor([[0.7000, 0.0000]])
     """
@@ -63,12 +63,11 @@ class Contrastive(mcd.Scorer):
 
     options: Options
     name = "contrastive"
-    neuronwise = True
-    pairwise = True
+    depends_on = "pair"
     score_range = (-2.0, 2.0)
     _neighbours: _Neighbours | None = None
 
-    def on(self, probe: mcd.Probe) -> Contrastive:
+    def for_probe(self, probe: mcd.Probe) -> Contrastive:
         """Return this scorer with the images of a probe set."""
         made = copy.copy(self)
         made._neighbours = _Neighbours(probe.embeddings)
@@ -88,7 +87,9 @@ class Contrastive(mcd.Scorer):
         refuse_unpaired(activations, similarity)
         self.check(len(activations))
         if self._neighbours is None:
-            raise mcd.errors.UsageError(f"{self.name} needs the dissector's images", "call scorer.on(probe) first")
+            raise mcd.errors.UsageError(
+                f"{self.name} needs the dissector's images", "call scorer.for_probe(probe) first"
+            )
         top = ordered_top_k(activations, self.options.top_k)
         alike = self._neighbours.nearest(top, self._cold(activations, top))
         scores = _means(similarity, top) - _means(similarity, alike)

@@ -27,7 +27,7 @@ class Cosine(mcd.Scorer):
     """
 
     name = "cosine"
-    pairwise = True
+    depends_on = "pair"
     score_range = (-1.0, 1.0)
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:

@@ -35,7 +35,7 @@ class CosineCubed(mcd.Scorer):
 
     options: Options
     name = "cosine-cubed"
-    pairwise = True
+    depends_on = "pair"
     score_range = (-1.0, 1.0)
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:

@@ -38,7 +38,7 @@ class Embedding(mcd.TopKScorer):
     >>> from mcd import Concept, Probe
     >>> words = [Concept("mass", "", ""), Concept("implant", "", "")]
     >>> probe = Probe(words, torch.eye(2), torch.eye(2), facts=None, encode=None)
-    >>> scorer = Embedding(Embedding.Options(top_k=1)).on(probe)
+    >>> scorer = Embedding(Embedding.Options(top_k=1)).for_probe(probe)
     >>> scorer.score(torch.tensor([[0.1], [0.9]]), probe.embeddings)
     tensor([[-0.5000,  0.5000]])
     """
@@ -57,7 +57,7 @@ class Embedding(mcd.TopKScorer):
     options: Options
     name = "embedding"
     score_range = (-2.0, 2.0)
-    reads = "embeddings"
+    needs = "embeddings"
     _texts: torch.Tensor | None = None
     _middle: torch.Tensor | None = None
 
@@ -66,7 +66,7 @@ class Embedding(mcd.TopKScorer):
         """How many images a neuron is seen through."""
         return self.options.top_k
 
-    def on(self, probe: mcd.Probe) -> Embedding:
+    def for_probe(self, probe: mcd.Probe) -> Embedding:
         """Return this scorer with the texts of a probe set."""
         made, texts = copy.copy(self), probe.texts
         if self.options.reference:
@@ -81,7 +81,9 @@ class Embedding(mcd.TopKScorer):
     def evidence(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the cosines, given ``similarity`` as the embeddings ``(images, D)``."""
         if self._texts is None:
-            raise mcd.errors.UsageError(f"{self.name} needs the dissector's texts", "call scorer.on(probe) first")
+            raise mcd.errors.UsageError(
+                f"{self.name} needs the dissector's texts", "call scorer.for_probe(probe) first"
+            )
         mean = functional.embedding_bag(ranked.T.contiguous(), similarity, mode="mean")
         # Less the middle, what is left of a random mean is short: made as long as all others, it would seem to tell.
         away = functional.normalize(mean, dim=1) if self._middle is None else mean - self._middle

@@ -66,7 +66,7 @@ class EvidenceScorer(mcd.TopKScorer):
         """How many images a neuron is seen through."""
         return self.options.top_k
 
-    def unlabelled(self, neurons: int) -> str:
+    def layer_problem(self, neurons: int) -> str:
         """Refuse a one-neuron layer: it is its own prior, which takes all evidence away when λ is 1."""
         if neurons == 1 and self.options.lam >= 1 and self.options.prior == "layer":
             return (
@@ -85,7 +85,7 @@ class EvidenceScorer(mcd.TopKScorer):
         self.check(len(activations))
         live = responds(activations).nonzero().flatten()
         scores = similarity.new_full((activations.shape[1], similarity.shape[1]), float("nan"))
-        if len(live) and not self.unlabelled(len(live)):
+        if len(live) and not self.layer_problem(len(live)):
             responding = activations if len(live) == activations.shape[1] else activations[:, live]
             scores[live] = self.score_ranked(ordered_top_k(responding, self.top_k), similarity)
         return scores

@@ -26,7 +26,7 @@ class LabelledScorer(mcd.Scorer):
         quantile: Quantile = 0.95
 
     options: Options
-    pairwise = True
+    depends_on = "pair"
     score_range = (0.0, 1.0)
     comparable_across_layers = True
 

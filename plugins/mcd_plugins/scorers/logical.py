@@ -59,11 +59,10 @@ class Logical(IoU):
 
     options: Options
     name = "logical"
-    neuronwise = True
     _patients: Sequence[str] = ()
     _terms: Sequence[str] = ()
 
-    def on(self, probe: mcd.Probe) -> Logical:
+    def for_probe(self, probe: mcd.Probe) -> Logical:
         """Return this scorer with the patients and words of a probe set."""
         made = copy.copy(self)
         made._patients, made._terms = probe.patients, [concept.term for concept in probe.concepts]

@@ -28,7 +28,7 @@ class Overlap(mcd.Scorer):
         quantile: Quantile = 0.95
 
     options: Options
-    pairwise = True
+    depends_on = "pair"
     score_range = (0.0, 1.0)
     comparable_across_layers = True
 

@@ -51,7 +51,7 @@ class PartialCorrelation(mcd.Scorer):
     >>> import pandas as pd
     >>> facts = pd.DataFrame({"view": ["CC", "CC", "MLO", "MLO"]})
     >>> probe = mcd.Probe([mcd.Concept("mass", "", "")], torch.eye(4), torch.eye(1, 4), lambda: facts, None)
-    >>> scorer = PartialCorrelation().on(probe)
+    >>> scorer = PartialCorrelation().for_probe(probe)
     >>> scorer.confounders
     ('view',)
     >>> scorer.score(torch.tensor([[1.0], [1.1], [5.0], [5.1]]), torch.tensor([[0.1], [0.2], [0.1], [0.2]]))
@@ -75,14 +75,14 @@ class PartialCorrelation(mcd.Scorer):
 
     options: Options
     name = "partial-correlation"
-    pairwise = True
+    depends_on = "pair"
     score_range = (-1.0, 1.0)
     comparable_across_layers = True
     confounders: tuple[str, ...] = ()
     """Those that are held fixed, once a probe set is known."""
     _basis: torch.Tensor | None = None
 
-    def on(self, probe: mcd.Probe) -> PartialCorrelation:
+    def for_probe(self, probe: mcd.Probe) -> PartialCorrelation:
         """Return this scorer with the confounders of a probe set.
 
         Raises
@@ -108,7 +108,7 @@ class PartialCorrelation(mcd.Scorer):
             )
         return made
 
-    def exchanged(self, activations: torch.Tensor) -> torch.Tensor:
+    def permuted(self, activations: torch.Tensor) -> torch.Tensor:
         """Return what confounders leave of activations: exchanging it keeps what they explain where it belongs.
 
         Source: Freedman & Lane 1983, Journal of Business & Economic Statistics 1(4).
@@ -119,7 +119,9 @@ class PartialCorrelation(mcd.Scorer):
         """Return the scores ``(neurons, concepts)``."""
         refuse_unpaired(activations, similarity)
         if self._basis is None:
-            raise mcd.errors.UsageError(f"{self.name} needs the facts of a probe set", "call scorer.on(probe) first")
+            raise mcd.errors.UsageError(
+                f"{self.name} needs the facts of a probe set", "call scorer.for_probe(probe) first"
+            )
         left, right = (standardised(residual(columns, self._basis)) for columns in (activations, similarity))
         return products(left, right).clamp(-1, 1)  # rounding may pass 1
 

@@ -30,7 +30,7 @@ class Pearson(mcd.Scorer):
     """
 
     name = "pearson"
-    pairwise = True
+    depends_on = "pair"
     score_range = (-1.0, 1.0)
     comparable_across_layers = True
 

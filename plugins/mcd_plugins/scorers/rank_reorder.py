@@ -73,7 +73,7 @@ class RankReorder(mcd.Scorer):
 
     options: Options
     name = "rank-reorder"
-    pairwise = True
+    depends_on = "pair"
     score_range = (float("-inf"), 0.0)
 
     def check(self, images: int) -> None:

@@ -73,7 +73,7 @@ class Sparse(mcd.Scorer):
 
     options: Options
     name = "sparse"
-    neuronwise = True
+    depends_on = "neuron"
 
     def __init__(self, options: mcd.Options | None = None) -> None:
         super().__init__(options)
@@ -81,7 +81,7 @@ class Sparse(mcd.Scorer):
         self._terms: Sequence[str] = ()
         self._gram = _Gram()
 
-    def on(self, probe: mcd.Probe) -> Sparse:
+    def for_probe(self, probe: mcd.Probe) -> Sparse:
         """Return this scorer with the patients and words of a probe set."""
         made = copy.copy(self)
         made._patients, made._gram = probe.patients, _Gram()

@@ -35,7 +35,7 @@ class Spearman(mcd.Scorer):
     """
 
     name = "spearman"
-    pairwise = True
+    depends_on = "pair"
     score_range = (-1.0, 1.0)
     comparable_across_layers = True
 

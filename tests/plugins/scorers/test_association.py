@@ -163,7 +163,7 @@ def test_each_scorer_equals_its_slow_oracle(
 @each_pairwise
 @pytest.mark.parametrize("ties", [False, True])
 def test_a_pair_is_scored_alike_whatever_others_are_beside_it(scorer: Scorer, ties: bool) -> None:
-    assert type(scorer).pairwise
+    assert scorer.depends_on == "pair"
     activations, cosines = drawn(1, 40, 6, 9, ties=ties)
     whole = scorer.score(activations, cosines)
     some, few = [7, 2, 3], [5, 0]
@@ -247,7 +247,7 @@ def test_iou_is_f1_on_another_scale() -> None:
 
 @pytest.mark.parametrize("cls", [NormalisedWPMI, AdaptiveCosine])
 def test_where_concepts_are_compared_the_scorer_says_so_and_a_nan_concept_leaves_no_score(cls: type[Scorer]) -> None:
-    assert not cls.pairwise
+    assert cls.depends_on != "pair"
     activations, cosines = drawn(18, 40, 4, 5, ties=False)
     whole = made(cls).score(activations, cosines)
     assert not torch.allclose(made(cls).score(activations, cosines[:, :3]), whole[:, :3])

@@ -158,13 +158,13 @@ def test_one_neuron_is_its_own_prior(cls: type[Scorer], lam: float, labelled: bo
     scorer = made(cls, top_k=6, lam=lam)
     scores = scorer.score(*layer(neurons=1))
     assert scores.isfinite().all() if labelled else scores.isnan().all()
-    assert ("lam=0.5" in scorer.unlabelled(1)) is not labelled
-    assert scorer.unlabelled(2) == ""
+    assert ("lam=0.5" in scorer.layer_problem(1)) is not labelled
+    assert scorer.layer_problem(2) == ""
 
 
 @pytest.mark.parametrize("scorer", SCORERS[2:], ids=[scorer.name for scorer in SCORERS[2:]])
 def test_one_neuron_is_fine_where_there_is_no_prior(scorer: Scorer) -> None:
-    assert scorer.unlabelled(1) == ""
+    assert scorer.layer_problem(1) == ""
     assert scorer.score(*layer(neurons=1)).isfinite().all()
 
 

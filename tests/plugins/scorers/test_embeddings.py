@@ -51,7 +51,7 @@ def test_the_embedding_score_is_the_cosine_of_mean_image_and_text(probe_of, refe
     activations, images, texts = drawn(1)
     prompt = [2.0, 0.0, -1.0, 0.5]
     scorer = made(Embedding, top_k=7, reference=reference, centre=centre)
-    scores = scorer.on(probe_of(images, texts, encoded={"a mammogram": prompt})).score(activations, images)
+    scores = scorer.for_probe(probe_of(images, texts, encoded={"a mammogram": prompt})).score(activations, images)
     unit = functional.normalize(torch.tensor(prompt), dim=0).tolist() if reference else [0.0] * 4
     middle = images.mean(dim=0).tolist() if centre else [0.0] * 4
     for neuron in range(6):
@@ -65,14 +65,14 @@ def test_the_embedding_score_is_the_cosine_of_mean_image_and_text(probe_of, refe
 
 def test_from_the_middle_the_embedding_score_is_the_gain_in_cosine_over_all_images(probe_of) -> None:
     activations, images, texts = drawn(7)
-    scores = made(Embedding, top_k=5).on(probe_of(images, texts)).score(activations, images)
+    scores = made(Embedding, top_k=5).for_probe(probe_of(images, texts)).score(activations, images)
     top, cosines = activations.topk(5, dim=0).indices, images @ texts.T
     torch.testing.assert_close(scores, cosines[top].mean(dim=0) - cosines.mean(dim=0), atol=1e-5, rtol=0)
 
 
 def test_the_embedding_score_looks_at_nothing_but_the_top_images_and_reads_embeddings() -> None:
-    assert Embedding.reads == "embeddings"
-    assert Embedding.null == "top-k"
+    assert Embedding.needs == "embeddings"
+    assert made(Embedding).null == "top-k"
     with pytest.raises(DataError, match="top 30"):
         made(Embedding).check(29)
 
@@ -80,7 +80,7 @@ def test_the_embedding_score_looks_at_nothing_but_the_top_images_and_reads_embed
 def test_a_concept_that_is_the_reference_has_no_score(probe_of) -> None:
     activations, images, texts = drawn(2)
     probe = probe_of(images, texts, encoded={"this": texts[3].tolist()})
-    scores = made(Embedding, top_k=5, reference="this").on(probe).score(activations, images)
+    scores = made(Embedding, top_k=5, reference="this").for_probe(probe).score(activations, images)
     assert scores.isnan().all(dim=0).tolist() == [False, False, False, True, False]
 
 
@@ -110,11 +110,11 @@ def test_top_images_are_compared_with_the_nearest_that_leave_the_neuron_cold(
     monkeypatch.setattr(contrastive, "_NEAR", near)  # what is kept of neighbours decides how fast it is, and no more
     activations, images, texts = drawn(3, ties=ties)
     cosines = images @ texts.T + torch.arange(40)[:, None] / 100
-    scorer = made(Contrastive, top_k=top_k, quantile=quantile).on(probe_of(images, texts))
+    scorer = made(Contrastive, top_k=top_k, quantile=quantile).for_probe(probe_of(images, texts))
     expected = slow_contrastive(activations, images, cosines, top_k, quantile)
     torch.testing.assert_close(scorer.score(activations, cosines), expected, atol=1e-5, rtol=0)
     monkeypatch.setattr(contrastive, "_CHUNK", 1)
-    anew = made(Contrastive, top_k=top_k, quantile=quantile).on(probe_of(images, texts))
+    anew = made(Contrastive, top_k=top_k, quantile=quantile).for_probe(probe_of(images, texts))
     torch.testing.assert_close(anew.score(activations, cosines), expected, atol=1e-5, rtol=0)
 
 
@@ -124,7 +124,7 @@ def test_what_top_images_share_with_their_look_alikes_cancels_out(probe_of) -> N
     neuron = (implant * mass)[:, None] + 0.01 * torch.rand(200, 1, generator=generator)
     cosines = torch.stack([mass, implant], dim=1)
     images = functional.normalize(torch.stack([implant, 1 - implant, 0.1 * mass], dim=1), dim=1)
-    scorer = made(Contrastive, top_k=int((implant * mass).sum())).on(probe_of(images, torch.eye(2, 3)))
+    scorer = made(Contrastive, top_k=int((implant * mass).sum())).for_probe(probe_of(images, torch.eye(2, 3)))
     score = scorer.score(neuron, cosines)[0]
     torch.testing.assert_close(score, torch.tensor([1.0, 0.0]), atol=0.01, rtol=0)
 
@@ -132,7 +132,7 @@ def test_what_top_images_share_with_their_look_alikes_cancels_out(probe_of) -> N
 def test_a_contrastive_score_says_nothing_of_a_constant_neuron_and_needs_images_to_compare_with(probe_of) -> None:
     activations, images, texts = drawn(4)
     activations[:, 2] = 1
-    scorer = made(Contrastive, top_k=5).on(probe_of(images, texts))
+    scorer = made(Contrastive, top_k=5).for_probe(probe_of(images, texts))
     assert scorer.score(activations, images @ texts.T).isnan().all(dim=1).tolist() == [False, False, True] + 3 * [False]
     with pytest.raises(DataError, match="top 50") as caught:
         made(Contrastive).check(50)
@@ -150,16 +150,22 @@ def test_a_reference_prompt_takes_the_place_of_the_mean_over_concepts(probe_of) 
     probe = probe_of(images, texts, encoded={"a mammogram": prompt.tolist()})
     plain = made(AdaptiveCosine, min_images=5, reach=0.9)
     scores = (
-        made(AdaptiveCosine, min_images=5, reach=0.9, reference="a mammogram").on(probe).score(activations, cosines)
+        made(AdaptiveCosine, min_images=5, reach=0.9, reference="a mammogram")
+        .for_probe(probe)
+        .score(activations, cosines)
     )
     alone = images @ functional.normalize(prompt, dim=0)
     # Beside a concept that is the prompt, the difference of any two scores is that of the plain ones.
     both = plain.score(activations, torch.cat([cosines, alone[:, None]], dim=1))
     torch.testing.assert_close(scores, both[:, :5] - both[:, 5:])
-    assert torch.equal(plain.on(probe).score(activations, cosines), plain.score(activations, cosines))
+    assert torch.equal(plain.for_probe(probe).score(activations, cosines), plain.score(activations, cosines))
     broken = cosines.clone()
     broken[:, 1] = math.nan
-    again = made(AdaptiveCosine, min_images=5, reach=0.9, reference="a mammogram").on(probe).score(activations, broken)
+    again = (
+        made(AdaptiveCosine, min_images=5, reach=0.9, reference="a mammogram")
+        .for_probe(probe)
+        .score(activations, broken)
+    )
     assert again.isnan().all(dim=0).tolist() == [False, True, False, False, False]
 
 
@@ -172,7 +178,7 @@ def test_without_a_probe_set_the_scorer_says_what_it_lacks(scorer: Scorer) -> No
     activations, images, _ = drawn(6)
     with pytest.raises(UsageError, match="needs") as caught:
         scorer.score(activations, images)
-    assert "on(probe)" in caught.value.hint
+    assert "for_probe(probe)" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_the_scores_are_those_of_iou() -> None:
 def test_a_planted_form_is_found_on_one_half_and_holds_on_the_other(probe_of) -> None:
     activations, cosines = planted()
     facts = {"patient": [f"p{row // 4}" for row in range(400)]}
-    scorer = made(alpha=0.16, quantile=0.8).on(probe_of(torch.eye(400), torch.eye(10, 400), facts))
+    scorer = made(alpha=0.16, quantile=0.8).for_probe(probe_of(torch.eye(400), torch.eye(10, 400), facts))
     first, noise = scorer.explain(activations, lambda: cosines)
     assert first.text == "word 1 AND NOT word 2"
     assert first.concepts == (1, 2)

@@ -63,33 +63,33 @@ def slow(a: torch.Tensor, p: torch.Tensor, confounders: list[list[str]]) -> np.n
 @pytest.mark.parametrize("names", [("view",), ("vendor",), ("view", "vendor"), ("view", "vendor", "view", "implant")])
 def test_the_score_is_the_correlation_of_what_least_squares_leaves(probe, names: tuple[str, ...]) -> None:
     activations, cosines = drawn(1)
-    scorer = made(confounders=names).on(probe)
+    scorer = made(confounders=names).for_probe(probe)
     expected = slow(activations, cosines, [FACTS[name] for name in names])
     np.testing.assert_allclose(scorer.score(activations, cosines), expected, atol=1e-5)
     assert not np.allclose(Pearson().score(activations, cosines), expected, atol=0.05)
 
 
 def test_the_usual_confounders_are_those_that_the_probe_set_tells_and_that_differ(probe) -> None:
-    scorer = made().on(probe)
+    scorer = made().for_probe(probe)
     assert scorer.confounders == ("view", "vendor")
     assert made().confounders == ()
-    assert made(confounders="birads, view").on(probe).confounders == ("birads", "view")
+    assert made(confounders="birads, view").for_probe(probe).confounders == ("birads", "view")
 
 
 def test_what_confounders_explain_has_no_score_instead_of_that_of_rounding(probe) -> None:
     activations, cosines = drawn(2)
-    expected = made().on(probe).score(activations, cosines)
+    expected = made().for_probe(probe).score(activations, cosines)
     follows = torch.tensor([1000.1 + 0.3 * (v == "CC") + 0.7 * (m == "b") for v, m in zip(VIEW, VENDOR, strict=True)])
     scores = (
         made()
-        .on(probe)
+        .for_probe(probe)
         .score(torch.cat([activations, follows[:, None]], dim=1), torch.cat([cosines, follows[:, None] / 7e5], dim=1))
     )
     assert scores[5].isnan().all()
     assert scores[:, 4].isnan().all()
     torch.testing.assert_close(scores[:5, :4], expected)
     almost = follows[:, None] + 0.01 * activations[:, :1]  # a little besides: that is what counts
-    close = made().on(probe).score(almost, cosines)
+    close = made().for_probe(probe).score(almost, cosines)
     torch.testing.assert_close(close, expected[:1], atol=0.03, rtol=0)
 
 
@@ -97,7 +97,7 @@ def test_what_confounders_explain_has_no_score_instead_of_that_of_rounding(probe
 def test_what_is_the_same_everywhere_has_no_score(probe, value: float) -> None:
     activations, cosines = drawn(3)
     activations[:, 1], cosines[:, 2] = value, value
-    scores = made().on(probe).score(activations, cosines)
+    scores = made().for_probe(probe).score(activations, cosines)
     assert scores.isnan().all(dim=1).tolist() == [False, True, False, False, False]
     assert scores.isnan().all(dim=0).tolist() == [False, False, True, False]
 
@@ -105,7 +105,7 @@ def test_what_is_the_same_everywhere_has_no_score(probe, value: float) -> None:
 @pytest.mark.parametrize("factor", [1e-30, 1e-6, 1e30])
 def test_scale_offset_and_pieces_do_not_matter(probe, monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
     activations, cosines = drawn(4)
-    scorer = made().on(probe)
+    scorer = made().for_probe(probe)
     expected = scorer.score(activations, cosines)
     torch.testing.assert_close(scorer.score(activations * factor, 5 + cosines), expected, atol=1e-3, rtol=0)
     monkeypatch.setattr(partial_correlation, "_CHUNK", 1)
@@ -118,7 +118,7 @@ def test_a_neuron_that_only_follows_the_view_is_no_longer_named_by_what_that_vie
     view = torch.tensor([[float(v == "MLO")] for v in VIEW])
     neuron, muscle = (view + 0.2 * torch.randn(60, 1, generator=generator) for _ in range(2))
     assert float(Pearson().score(neuron, muscle)) > 0.8
-    assert abs(float(made().on(probe).score(neuron, muscle))) < 0.3
+    assert abs(float(made().for_probe(probe).score(neuron, muscle))) < 0.3
 
 
 # What is refused.
@@ -126,17 +126,17 @@ def test_a_neuron_that_only_follows_the_view_is_no_longer_named_by_what_that_vie
 
 def test_a_confounder_that_is_not_told_is_an_error_that_names_those_that_are(probe, probe_of) -> None:
     with pytest.raises(DataError, match="laterality") as caught:
-        made(confounders=("laterality",)).on(probe)
+        made(confounders=("laterality",)).for_probe(probe)
     assert "view" in caught.value.hint
     with pytest.raises(DataError, match="none of view") as caught:
-        made().on(probe_of(torch.eye(8), torch.eye(2, 8)))
+        made().for_probe(probe_of(torch.eye(8), torch.eye(2, 8)))
     assert "pearson" in caught.value.hint
 
 
 def test_a_confounder_that_tells_every_image_apart_is_refused(probe_of) -> None:
     facts = {"serial": [str(row) for row in range(8)]}
     with pytest.raises(DataError, match="as many"):
-        made(confounders=("serial",)).on(probe_of(torch.eye(8), torch.eye(2, 8), facts))
+        made(confounders=("serial",)).for_probe(probe_of(torch.eye(8), torch.eye(2, 8), facts))
 
 
 def test_without_a_probe_set_the_scorer_says_what_it_lacks() -> None:
@@ -154,7 +154,7 @@ def test_noise_that_follows_a_confounder_is_not_discovered(probe_of, size: float
     similarity = 0.2 + 0.02 * rng.standard_normal((400, 20)) + 0.02 * side
     found = probe_of(torch.eye(400), torch.eye(20, 400), {"patient": patients, "view": views})
     labeller = Labeller(
-        made(confounders=("view",)).on(found),
+        made(confounders=("view",)).for_probe(found),
         Matrix(torch.from_numpy(similarity).float()),
         [Concept(f"c{at}", "c", "b") for at in range(20)],
         Calibration(draws=500, most_draws=500),

@@ -125,7 +125,7 @@ def test_a_planted_sum_is_said_in_words_and_holds_for_other_patients(probe_of) -
     clean = 2 * cosines[:, [7]] + cosines[:, [3]]
     activations = torch.cat([clean + 0.3 * torch.randn(240, 1, generator=generator), -clean], dim=1)
     patients = [f"p{row // 4}" for row in range(240)]
-    scorer = made(signed=True).on(probe_of(torch.eye(240), torch.eye(12, 240), {"patient": patients}))
+    scorer = made(signed=True).for_probe(probe_of(torch.eye(240), torch.eye(12, 240), {"patient": patients}))
     first, second = scorer.explain(activations, lambda: cosines)
     assert first.concepts == (7, 3)
     assert first.text.split(" + ")[0].endswith("word 7")
@@ -180,7 +180,7 @@ def test_by_chance_p_is_uniform_although_images_of_a_patient_are_alike(
     activations = by_patient(300) + 0.3 * torch.randn(320, 300, generator=generator)
     cosines = by_patient(30)
     probe = probe_of(torch.eye(320), torch.eye(30, 320), {"patient": patients})
-    p = np.array([one.p for one in made(alpha=0.5).on(probe).explain(activations, lambda: cosines)])
+    p = np.array([one.p for one in made(alpha=0.5).for_probe(probe).explain(activations, lambda: cosines)])
     assert len(p) > 250
     assert (p <= 0.05).mean() < 0.09
     assert abs(p.mean() - 0.5) < 0.06

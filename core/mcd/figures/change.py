@@ -101,7 +101,7 @@ def _changes(material: Material, run: str | None) -> Changes:
 
 
 def _warnings(found: Changes) -> list[str]:
-    correlation = found.neurons["correlation"].median()
+    correlation = found.neurons["correlation"].dropna().median()
     if not correlation < ALIKE:
         return []
     return [

@@ -1,3 +1,4 @@
+// @ts-check
 // From packed text to columns of numbers.
 
 const ARRAYS = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array };

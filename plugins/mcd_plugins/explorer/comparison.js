@@ -1,3 +1,4 @@
+// @ts-check
 // Two runs side by side: layers, concepts, and neuron by neuron where they have the same ones.
 
 const comparison = {

@@ -1,3 +1,4 @@
+// @ts-check
 // The list of concepts: how many neurons carry each, and where.
 
 // The columns that tables of concepts begin with.

@@ -1,3 +1,4 @@
+// @ts-check
 // Elements, numbers as text, files to download. Text from the run goes through textContent only.
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -108,7 +109,7 @@ class Table {
     const keyed = this.rows.map((row, at) => [column.value(row), at, row]);
     const empty = (key) => key === "" || key === null || key === undefined || Number.isNaN(key);
     keyed.sort(([a, i], [b, j]) => {
-      if (empty(a) || empty(b)) return empty(a) - empty(b) || i - j; // what is not known comes last either way
+      if (empty(a) || empty(b)) return Number(empty(a)) - Number(empty(b)) || i - j; // what is not known comes last either way
       return sign * (typeof a === "string" ? a.localeCompare(b, "en") : a - b) || i - j;
     });
     this.rows = keyed.map((one) => one[2]);

@@ -1,3 +1,4 @@
+// @ts-check
 // Which view is shown: the address says it.
 
 const VIEWS = {
@@ -15,7 +16,7 @@ function route(moved) {
   document.title = `${VIEWS[view](rest ?? "")} – ${TITLE}`;
   for (const one of ["overview", "neurons", "neuron", "concepts", "compare"])
     document.getElementById(one).hidden = one !== view;
-  for (const link of document.querySelectorAll("[data-view]")) {
+  for (const link of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-view]"))) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
@@ -25,10 +26,10 @@ function route(moved) {
   }
 }
 
-for (const button of document.querySelectorAll("[data-download]")) {
+for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-download]"))) {
   button.hidden = false;
   button.addEventListener("click", () => {
-    const table = document.querySelector(`table[data-csv="${CSS.escape(button.dataset.download)}"]`);
+    const table = /** @type {HTMLTableElement} */ (document.querySelector(`table[data-csv="${CSS.escape(button.dataset.download)}"]`));
     const cells = (row) =>
       [...row.cells]
         .filter((one) => !one.classList.contains("bars"))

@@ -1,3 +1,4 @@
+// @ts-check
 // Where in an image a neuron responds: its kept map, laid over what the network saw.
 
 const maps = {

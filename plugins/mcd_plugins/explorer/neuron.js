@@ -1,3 +1,4 @@
+// @ts-check
 // The page of one neuron: its concepts, the null, its activations, its top images.
 
 const neuronPage = {

@@ -1,3 +1,4 @@
+// @ts-check
 // The list of neurons: filtered by what they are, searched by what they respond to.
 
 const AT_MOST = ["0.2", "0.1", "0.05", "0.01", "0.001"];

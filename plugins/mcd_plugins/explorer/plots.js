@@ -1,3 +1,4 @@
+// @ts-check
 // Small plots: axes, and the density of the null.
 
 const WIDTH = 640;

@@ -1,3 +1,4 @@
+// @ts-check
 // Runs, their neurons and labels, and what every view asks about them.
 
 const CONTENT = read("content");
@@ -5,7 +6,22 @@ const CONCEPTS = CONTENT.concepts;
 const SIGNIFICANT = new Set(CONTENT.significant);
 const pictures = later(() => read("pictures"));
 
+/** @typedef {Uint8Array | Uint16Array | Uint32Array | Float32Array | Float64Array} Column */
+
 class Run {
+  // What content.py writes of a run: texts, layers, and columns, which the constructor unpacks.
+  /** @type {string} */ letter;
+  /** @type {string} */ target;
+  /** @type {string} */ apart;
+  /** @type {boolean} */ judged;
+  /** @type {{ name: string, neurons: number }[]} */ layers;
+  /** @type {string[]} */ statuses;
+  /** @type {string[]} */ verdicts;
+  /** @type {Column} */ status;
+  /** @type {Column} */ verdict;
+  /** @type {Column} */ labels;
+  /** @type {Column} */ concept;
+
   constructor(content, number) {
     Object.assign(this, content);
     this.number = number;
@@ -30,7 +46,7 @@ class Run {
     this.offsets = starts(this.layers.map((one) => one.neurons));
     this.layerOf = new Uint16Array(this.count);
     this.layers.forEach((_, layer) => this.layerOf.fill(layer, this.offsets[layer], this.offsets[layer + 1]));
-    this.significant = Uint8Array.from(this.verdict, (one) => SIGNIFICANT.has(this.verdicts[one]));
+    this.significant = Uint8Array.from(this.verdict, (one) => Number(SIGNIFICANT.has(this.verdicts[one])));
     const packed = content.responses;
     this.response =
       packed &&

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from torch.utils.data import TensorDataset
@@ -15,6 +16,7 @@ from torch.utils.data import TensorDataset
 import mcd
 from mcd.errors import MCDError, StoreError, UsageError
 from mcd.runs.rescore import rescore
+from mcd.scoring.verdicts import VERDICTS
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -111,12 +113,6 @@ def test_a_setting_that_is_not_at_its_default_is_a_difference(run: Path, changes
         ),
         (
             "manifest.json",
-            lambda one: one.update(schema="mcd.manifest/1"),
-            "manifest.json cannot be read: it was made by an older mcd: mcd.manifest/1",
-            "run it again into another --output",
-        ),
-        (
-            "manifest.json",
             lambda one: one.update(schema="mcd.study/1"),
             "manifest.json cannot be read: it holds mcd.study/1",
             "give another file",
@@ -159,3 +155,38 @@ def test_a_run_that_was_shared_without_its_private_folder_is_read(run: Path) -> 
     edited(run / "manifest.json", lambda one: one["study"].update(new_field=1))
     with pytest.raises(MCDError, match=r"the study in .*manifest\.json was made by a newer mcd"):
         dissect(run)
+
+
+def as_version_0_1_wrote_it(run: Path) -> None:
+    def older(manifest: dict[str, Any]) -> None:
+        manifest["schema"] = "mcd.manifest/1"
+        names = {
+            "significant": "above_chance",
+            "non_null": "responding",
+            "decided": "settled",
+            "permutation_unit": "exchangeable",
+        }
+        manifest["summary"] = [{names.get(key, key): one[key] for key in one} for one in manifest["summary"]]
+
+    edited(run / "manifest.json", older)
+    verdicts = {"significant": "above chance", "multiple categories": "polysemantic", "not significant": "chance"}
+    labels = pd.read_parquet(run / "labels.parquet")
+    labels.assign(verdict=labels["verdict"].replace(verdicts)).to_parquet(run / "labels.parquet", index=False)
+    for name in ("neurons", "null"):
+        table = pd.read_parquet(run / f"{name}.parquet")
+        table.rename(columns={"stratum": "kind"}).to_parquet(run / f"{name}.parquet", index=False)
+
+
+def test_a_folder_of_version_0_1_is_read_under_the_present_names_and_stays_as_it_is(run: Path) -> None:
+    labels = mcd.load(run).labels
+    half = labels["verdict"].where(labels.index % 2 == 0, "significant")  # whatever so few images say
+    labels.assign(verdict=half).to_parquet(run / "labels.parquet", index=False)
+    now = mcd.load(run)
+    as_version_0_1_wrote_it(run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    then = mcd.load(run)
+    assert then.manifest == now.manifest
+    for name in ("labels", "neurons", "null"):
+        pd.testing.assert_frame_equal(getattr(then.results, name), getattr(now.results, name))
+    assert {path: path.read_bytes() for path in before} == before
+    assert set(then.labels["verdict"]) <= set(VERDICTS)

@@ -15,13 +15,14 @@ from mcd.errors import StoreError
 from mcd.files import write_atomically
 from mcd.networks.layers import Layout
 from mcd.options import Record
+from mcd.scoring.older import renamed_summary
 from mcd.scoring.results import LayerSummary
 from mcd.version import versions
 
 __all__ = ["LayerRecord", "Manifest", "StoreRecord", "machine"]
 
 FILE = "manifest.json"
-SCHEMA = Schema("manifest", 2, remedy="run it again into another --output")
+SCHEMA = Schema("manifest", 2, {1: renamed_summary}, remedy="run it again into another --output")
 """That of the whole run folder: `FILE`, tables and shards."""
 
 

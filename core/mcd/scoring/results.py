@@ -11,6 +11,7 @@ import pandas as pd
 from mcd.errors import StoreError
 from mcd.files import write_atomically
 from mcd.options import Record
+from mcd.scoring.older import renamed_table
 
 __all__ = ["LayerSummary", "Results", "read_table"]
 
@@ -60,9 +61,11 @@ class Results:
     @classmethod
     def read(cls, folder: Path) -> Results:
         """Read the tables of a run folder; those that are not there have no rows."""
-        found = [folder / f"{name}.parquet" for name in _OPTIONAL]
-        tables = [read_table(path) if path.exists() else pd.DataFrame() for path in found]
-        return cls(read_table(folder / "labels.parquet"), (), *tables)
+        found = {name: folder / f"{name}.parquet" for name in _OPTIONAL}
+        tables = [
+            renamed_table(name, read_table(path)) if path.exists() else pd.DataFrame() for name, path in found.items()
+        ]
+        return cls(renamed_table("labels", read_table(folder / "labels.parquet")), (), *tables)
 
 
 def _csv(table: pd.DataFrame) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Literal
@@ -18,7 +18,26 @@ __all__ = ["CONTROL", "GROUPS", "Card", "Group", "Key", "letters"]
 Group = Literal["significant", "control"]
 GROUPS: tuple[Group, ...] = ("significant", "control")
 CONTROL: Group = "control"
-SCHEMA = Schema("cards", 2, remedy="give the key.json that the reporter cards wrote")
+_RENAMED = {"above chance": "significant", "polysemantic": "multiple categories"}
+"""Groups and verdicts, as the first version of the format names them."""
+
+
+def _from_first(key: Mapping[str, object]) -> Mapping[str, object]:
+    cards = key.get("cards")
+    if not isinstance(cards, list):
+        return key
+    renamed = [
+        {
+            name: _RENAMED.get(str(value), value) if name in ("group", "verdict") else value
+            for name, value in one.items()
+        }
+        for one in cards
+        if isinstance(one, dict)
+    ]
+    return {**key, "cards": renamed}
+
+
+SCHEMA = Schema("cards", 2, {1: _from_first}, remedy="give the key.json that the reporter cards wrote")
 _JSON, _CSV = "key.json", "key.csv"
 
 

@@ -188,3 +188,19 @@ def test_cards_come_from_the_command_line(mcd_command: Run, phantom: mcd.Dissect
     several = mcd_command("report", phantom.folder, phantom.folder, "--reporter", "cards", "-o", tmp_path / "b")
     assert several.code == 2
     assert "cards" in mcd_command("--help").out
+
+
+def test_a_key_of_version_0_1_gives_the_same_score(mcd_command: Run, study: Written) -> None:
+    sheet = study.answers("anna.csv", missed(study, 3))
+    path = study.folder / "cards-key" / "key.json"
+    now = mcd_command("cards", "score", path, sheet, "--json")
+    key = json.loads(path.read_text())
+    key["schema"] = "mcd.cards/1"
+    for card in key["cards"]:
+        card["group"] = card["group"].replace("significant", "above chance")
+        card["verdict"] = {"significant": "above chance", "multiple categories": "polysemantic"}.get(
+            card["verdict"], card["verdict"]
+        )
+    path.write_text(json.dumps(key))
+    then = mcd_command("cards", "score", path, sheet, "--json")
+    assert (then.code, then.out) == (now.code, now.out) == (0, now.out)

@@ -20,7 +20,7 @@ from mcd.comparison.layers import Seen, category_table, joined, layer_table, rul
 from mcd.comparison.outcomes import NOTHING, Outcome, Vocabulary
 from mcd.comparison.represented import ANSWERS
 from mcd.comparison.resampling import Replicated
-from mcd.figures import Material
+from mcd.figures import FigureData
 from mcd.runs.controls import COLUMNS, CONTROLS
 from mcd.runs.manifest import LayerRecord, Manifest, StoreRecord
 from mcd.scoring.calibration.thresholds import PublishedRule
@@ -183,14 +183,14 @@ def _dissection(run: Run) -> mcd.Dissection:
     return mcd.Dissection(Path("nowhere"), record, results)
 
 
-def material_of(
+def data_of(
     runs: Sequence[Run],
     *,
     resamples: int = 20,
     rule: PublishedRule | None = None,
     images: int = 400,
     patients: int = 100,
-) -> Material:
+) -> FigureData:
     each = [_seen(run, at, resamples) for at, run in enumerate(runs)]
     everything = [one for seen in each for one in [*seen, joined(seen)]]
     found = []
@@ -213,10 +213,10 @@ def material_of(
         concepts=pd.concat(list(map(_concepts, runs)), ignore_index=True),
         carriers=pd.concat(list(map(_carriers, runs)), ignore_index=True),
     )
-    return Material({run.name: _dissection(run) for run in runs}, comparison, COUNTERPARTS)
+    return FigureData({run.name: _dissection(run) for run in runs}, comparison, COUNTERPARTS)
 
 
-Make = Callable[..., Material]
+Make = Callable[..., FigureData]
 
 
 @pytest.fixture(scope="session")
@@ -226,12 +226,12 @@ def blocks() -> dict[str, int]:
 
 
 @pytest.fixture(scope="session")
-def pair(blocks: dict[str, int]) -> Material:
+def pair(blocks: dict[str, int]) -> FigureData:
     """A model before and after fine-tuning."""
-    return material_of([outcomes_of("before", blocks, 1), outcomes_of("after", blocks, 2)])
+    return data_of([outcomes_of("before", blocks, 1), outcomes_of("after", blocks, 2)])
 
 
 @pytest.fixture(scope="session")
-def alone(blocks: dict[str, int]) -> Material:
+def alone(blocks: dict[str, int]) -> FigureData:
     """A single run."""
-    return material_of([outcomes_of("alone", blocks, 3)])
+    return data_of([outcomes_of("alone", blocks, 3)])

@@ -13,12 +13,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
-from tests.figures.conftest import material_of, outcomes_of
+from tests.figures.conftest import data_of, outcomes_of
 
 import mcd
 from mcd.comparison.layers import ALL
 from mcd.errors import UnknownNameError, UsageError
-from mcd.figures import Drawn, Material, Refused, draw
+from mcd.figures import Drawn, FigureData, Refused, draw
 from mcd.figures.palette import colours_of
 
 figures = mcd.figures
@@ -43,7 +43,7 @@ def in_order(blocks: dict[str, int]) -> list[str]:
 
 
 def test_a_line_for_each_run_goes_through_its_layers_in_the_order_of_the_model(
-    pair: Material, blocks: dict[str, int]
+    pair: FigureData, blocks: dict[str, int]
 ) -> None:
     figure = figures.depth(pair)
     assert named(figure, "x") == in_order(blocks)  # sorted by name, blocks.10 would come third
@@ -61,7 +61,7 @@ def test_a_line_for_each_run_goes_through_its_layers_in_the_order_of_the_model(
 
 
 def test_other_architectures_are_laid_over_depth() -> None:
-    both = material_of([outcomes_of("short", {"a": 8, "b": 8, "c": 8}, 1), outcomes_of("long", {"p": 8, "q": 8}, 2)])
+    both = data_of([outcomes_of("short", {"a": 8, "b": 8, "c": 8}, 1), outcomes_of("long", {"p": 8, "q": 8}, 2)])
     figure = figures.depth(both, "share")
     assert [list(line.get_xdata()) for line in figure.axes[0].get_lines()] == [[0, 0.5, 1], [0, 1]]
     assert figure.axes[0].get_xlabel().startswith("depth")
@@ -70,8 +70,8 @@ def test_other_architectures_are_laid_over_depth() -> None:
 def test_scores_that_may_not_be_compared_are_drawn_for_the_published_rule_only(blocks: dict[str, int]) -> None:
     runs = [outcomes_of("g", blocks, 1), outcomes_of("m", blocks, 2)]
     with pytest.raises(UsageError, match="may not be compared"):
-        figures.depth(material_of(runs), "score")
-    ruled = material_of(runs, rule="global")
+        figures.depth(data_of(runs), "score")
+    ruled = data_of(runs, rule="global")
     figure = figures.depth(ruled, "score")
     rule = ruled.comparison.rule
     for line, run in zip(figure.axes[0].get_lines(), ("g", "m"), strict=True):
@@ -86,10 +86,10 @@ def bars(figure: Figure, panel: int) -> list[Rectangle]:
 @pytest.mark.parametrize("rule", [None, "global"])
 def test_bars_are_shares_and_counts_stand_beside_them(blocks: dict[str, int], rule: str | None) -> None:
     runs = [outcomes_of("g", blocks, 1), outcomes_of("m", blocks, 2)]
-    material = material_of(runs, rule="global" if rule else None)
-    figure = figures.significant(material, ["blocks.2", "blocks.10"], "published" if rule else "q")
+    data = data_of(runs, rule="global" if rule else None)
+    figure = figures.significant(data, ["blocks.2", "blocks.10"], "published" if rule else "q")
     assert named(figure) == ["blocks.2 (12)", "blocks.10 (28)"]
-    table = material.comparison.rule if rule else material.comparison.layers
+    table = data.comparison.rule if rule else data.comparison.layers
     shown = table[table["layer"].isin(["blocks.2", "blocks.10"])]
     for panel, part in enumerate(("mammographic", "other")):
         counts = shown[f"kept_{part}" if rule else part]
@@ -103,7 +103,7 @@ def test_bars_are_shares_and_counts_stand_beside_them(blocks: dict[str, int], ru
     assert ("no test of significance" in caption(figure)) == bool(rule)
 
 
-def test_six_layers_from_first_to_last_are_chosen_for_bars(alone: Material) -> None:
+def test_six_layers_from_first_to_last_are_chosen_for_bars(alone: FigureData) -> None:
     figure = figures.significant(alone)
     assert [one.split()[0] for one in named(figure)] == [f"blocks.{at}" for at in (0, 2, 5, 7, 10, 12)]
     with pytest.raises(UnknownNameError, match="no layer matches"):
@@ -112,7 +112,7 @@ def test_six_layers_from_first_to_last_are_chosen_for_bars(alone: Material) -> N
         figures.significant(alone, threshold="published")
 
 
-def test_stacks_add_up_to_what_is_significant(pair: Material, blocks: dict[str, int]) -> None:
+def test_stacks_add_up_to_what_is_significant(pair: FigureData, blocks: dict[str, int]) -> None:
     figure = figures.categories(pair)
     assert named(figure) == in_order(blocks)
     table = pair.comparison.layers
@@ -131,7 +131,7 @@ def test_stacks_add_up_to_what_is_significant(pair: Material, blocks: dict[str, 
     assert np.allclose([one.get_width() for one in first], findings["share"])
 
 
-def test_categories_have_the_published_colours_and_those_not_mammographic_are_hatched(pair: Material) -> None:
+def test_categories_have_the_published_colours_and_those_not_mammographic_are_hatched(pair: FigureData) -> None:
     drawn = {one.get_label(): one[0] for one in figures.categories(pair).axes[0].containers}
     assert {name for name, bar in drawn.items() if bar.get_hatch()} == {"Everyday words"}
     published = colours_of(list(pair.counterparts.values()), {})
@@ -141,7 +141,7 @@ def test_categories_have_the_published_colours_and_those_not_mammographic_are_ha
     assert len({colour for colour, _ in two.values()}) == 3
 
 
-def test_categories_beyond_the_largest_are_drawn_together(alone: Material) -> None:
+def test_categories_beyond_the_largest_are_drawn_together(alone: FigureData) -> None:
     figure = figures.categories(alone, ["blocks.12"], "category", top=2)
     assert [one.get_label() for one in figure.axes[0].containers][-1] == "others"
     rows = alone.comparison.layers.set_index("layer")
@@ -149,7 +149,7 @@ def test_categories_beyond_the_largest_are_drawn_together(alone: Material) -> No
     assert "4 more categories" in caption(figure)
 
 
-def test_a_slope_joins_before_and_after(pair: Material) -> None:
+def test_a_slope_joins_before_and_after(pair: FigureData) -> None:
     figure = figures.specialisation(pair)
     (changed,) = pair.comparison.changes
     slopes = {tuple(one.get_ydata()) for one in figure.axes[0].get_lines() if list(one.get_xdata()) == [0, 1]}
@@ -161,7 +161,7 @@ def test_a_slope_joins_before_and_after(pair: Material) -> None:
 
 
 def test_names_of_categories_with_as_many_neurons_lie_below_each_other() -> None:
-    few = material_of([outcomes_of("before", {"a": 14, "b": 14}, 1), outcomes_of("after", {"a": 14, "b": 14}, 2)])
+    few = data_of([outcomes_of("before", {"a": 14, "b": 14}, 1), outcomes_of("after", {"a": 14, "b": 14}, 2)])
     figure = figures.specialisation(few)
     (changed,) = few.comparison.changes
     assert changed.categories["before"].duplicated().any()
@@ -172,34 +172,34 @@ def test_names_of_categories_with_as_many_neurons_lie_below_each_other() -> None
         assert all(one[1] <= other[0] + 1 for one, other in pairwise(edges))
 
 
-def test_what_changes_takes_two_models_of_the_same_widths(alone: Material, blocks: dict[str, int]) -> None:
+def test_what_changes_takes_two_models_of_the_same_widths(alone: FigureData, blocks: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="takes two runs"):
         figures.specialisation(alone)
     wider = {layer: neurons + 1 for layer, neurons in blocks.items()}
     with pytest.raises(UsageError, match="not equally wide"):
-        figures.specialisation(material_of([outcomes_of("a", blocks, 1), outcomes_of("b", wider, 2)]))
+        figures.specialisation(data_of([outcomes_of("a", blocks, 1), outcomes_of("b", wider, 2)]))
 
 
 def test_the_matrix_has_carriers_as_shares_and_marks_what_could_not_be_shown() -> None:
     few = {"blocks.0": 5, "blocks.1": 6, "blocks.10": 7}
-    material = material_of([outcomes_of("alone", few, 0)])
-    answers = material.comparison.concepts
+    data = data_of([outcomes_of("alone", few, 0)])
+    answers = data.comparison.concepts
     unseen = answers.loc[answers["answer"] == "could not be shown", "concept"].tolist()
     assert unseen
-    figure = figures.coverage(material)
+    figure = figures.coverage(data)
     axes = figure.axes[0]
     lines = [one.get_text() for one in axes.get_yticklabels()]
     assert lines[:3] == ["shape", "round", "oval"]  # a category, and its concepts
     (mesh,) = [one for one in axes.collections if isinstance(one, QuadMesh)]
     drawn = np.ma.filled(mesh.get_array(), 0).reshape(len(lines), len(few))
-    for _, layer, concept, carriers in material.comparison.carriers.itertuples(index=False):
+    for _, layer, concept, carriers in data.comparison.carriers.itertuples(index=False):
         if concept in lines:
             assert drawn[lines.index(concept), list(few).index(layer)] == pytest.approx(carriers / few[layer])
-    known = material.comparison.carriers[material.comparison.carriers["concept"].isin(lines)]
+    known = data.comparison.carriers[data.comparison.carriers["concept"].isin(lines)]
     assert (drawn > 0).sum() == len(known) > 2
     hatched = [round(one.get_y()) for one in axes.patches if one.get_hatch()]
     assert [lines[at] for at in hatched] == unseen
-    by_category = figures.coverage(material, level="category")
+    by_category = figures.coverage(data, level="category")
     assert [one.get_text() for one in by_category.axes[0].get_yticklabels()] == [
         "shape",
         "margin",
@@ -208,7 +208,7 @@ def test_the_matrix_has_carriers_as_shares_and_marks_what_could_not_be_shown() -
     ]
 
 
-def test_observed_scores_lie_beside_what_chance_reaches(alone: Material, blocks: dict[str, int]) -> None:
+def test_observed_scores_lie_beside_what_chance_reaches(alone: FigureData, blocks: dict[str, int]) -> None:
     figure = figures.null(alone, layers=["blocks.{3,12}"])
     assert named(figure) == ["blocks.3 (14)", "blocks.12 (32)"]
     labels = alone.runs["alone"].labels
@@ -221,7 +221,7 @@ def test_observed_scores_lie_beside_what_chance_reaches(alone: Material, blocks:
     assert f"{above} of 32" in texts(figure)
 
 
-def test_controls_lie_beside_the_run(alone: Material, blocks: dict[str, int]) -> None:
+def test_controls_lie_beside_the_run(alone: FigureData, blocks: dict[str, int]) -> None:
     figure = figures.controls(alone)
     assert named(figure) == in_order(blocks)
     table = alone.runs["alone"].results.controls
@@ -234,7 +234,7 @@ def test_controls_lie_beside_the_run(alone: Material, blocks: dict[str, int]) ->
 
 def test_every_figure_says_what_it_rests_on_in_letters_that_can_be_read(blocks: dict[str, int]) -> None:
     runs = [outcomes_of("g", blocks, 1), outcomes_of("m", blocks, 2)]
-    drawn = [one for one in draw(material_of(runs, images=60, patients=-1, rule="local")) if isinstance(one, Drawn)]
+    drawn = [one for one in draw(data_of(runs, images=60, patients=-1, rule="local")) if isinstance(one, Drawn)]
     assert len(drawn) == 12
     for one in drawn:
         said = caption(one.figure)
@@ -258,8 +258,8 @@ def test_thirty_nine_layers_with_long_names_stay_within_the_page_and_apart() -> 
     depths = enumerate((3, 5, 5, 7, 7, 9, 3))
     names = [f"blocks.{stage}.{at}.conv_pwl" for stage, count in depths for at in range(count)]
     widths = dict.fromkeys(names, 24)
-    material = material_of([outcomes_of("g", widths, 1), outcomes_of("m", widths, 2)])
-    for one in draw(material, only=("depth", "categories", "coverage", "null", "controls")):
+    data = data_of([outcomes_of("g", widths, 1), outcomes_of("m", widths, 2)])
+    for one in draw(data, only=("depth", "categories", "coverage", "null", "controls")):
         assert isinstance(one, Drawn)
         figure = one.figure
         figure.draw_without_rendering()
@@ -278,7 +278,7 @@ def test_thirty_nine_layers_with_long_names_stay_within_the_page_and_apart() -> 
 
 
 def test_a_single_layer_has_room_between_title_and_caption() -> None:
-    for one in draw(material_of([outcomes_of("g", {"head": 24}, 1)])):
+    for one in draw(data_of([outcomes_of("g", {"head": 24}, 1)])):
         if not isinstance(one, Drawn):
             continue
         one.figure.draw_without_rendering()
@@ -290,14 +290,14 @@ def test_a_single_layer_has_room_between_title_and_caption() -> None:
             assert below - 1 <= box.y0 < box.y1 <= above + 1, one.name
 
 
-def test_a_vocabulary_without_mammographic_concepts_has_no_matrix_of_them(alone: Material) -> None:
+def test_a_vocabulary_without_mammographic_concepts_has_no_matrix_of_them(alone: FigureData) -> None:
     nothing = replace(alone, comparison=replace(alone.comparison, concepts=alone.comparison.concepts.iloc[:0]))
     with pytest.raises(UsageError, match="no mammographic concept"):
         figures.coverage(nothing)
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
-def test_the_same_figure_is_the_same_bytes_whatever_the_session_is_set_to(pair: Material, kind: str) -> None:
+def test_the_same_figure_is_the_same_bytes_whatever_the_session_is_set_to(pair: FigureData, kind: str) -> None:
     once = figures.figure_bytes(figures.categories(pair), kind)
     with mpl.rc_context({"font.size": 20, "svg.hashsalt": "other", "axes.grid": True, "savefig.dpi": 30}):
         again = figures.figure_bytes(figures.categories(pair), kind)
@@ -305,7 +305,7 @@ def test_the_same_figure_is_the_same_bytes_whatever_the_session_is_set_to(pair: 
     assert b"vindr" in once or kind == "pdf"  # what it rests on goes along in the file
 
 
-def test_all_that_apply_are_drawn_and_others_say_why(pair: Material, alone: Material) -> None:
+def test_all_that_apply_are_drawn_and_others_say_why(pair: FigureData, alone: FigureData) -> None:
     found = {one.name: one for one in draw(pair)}
     refused = {name: str(one.reason) for name, one in found.items() if isinstance(one, Refused)}
     assert set(refused) == {"scores", "top-images-before", "top-images-after"}

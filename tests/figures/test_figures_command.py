@@ -17,7 +17,7 @@ from tests.conftest import Outcome
 import mcd
 from mcd.comparison import ComparisonSettings, compare
 from mcd.errors import DataError, UsageError
-from mcd.figures import Drawn, Material, Wanted, draw, prepare, top_images
+from mcd.figures import Drawn, FigureData, Wanted, collect, draw, top_images
 
 STUDY = """
 models:
@@ -46,8 +46,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, mcd_command: Callable[..., Ou
 
 
 @pytest.fixture(scope="module")
-def material(runs: Path) -> Material:
-    return prepare([mcd.load(runs / "phantom-mammo")], ComparisonSettings(resamples=10))
+def data(runs: Path) -> FigureData:
+    return collect([mcd.load(runs / "phantom-mammo")], ComparisonSettings(resamples=10))
 
 
 def test_files_are_written_and_what_is_not_drawn_is_said(
@@ -141,24 +141,24 @@ def test_help_names_every_figure_and_needs_no_matplotlib(mcd_command: Callable[.
     assert ", ".join(mcd.figures.FIGURES) in told
 
 
-def test_a_single_run_has_the_numbers_that_a_comparison_gives_it(runs: Path, material: Material) -> None:
+def test_a_single_run_has_the_numbers_that_a_comparison_gives_it(runs: Path, data: FigureData) -> None:
     both = [mcd.load(runs / "phantom-mammo"), mcd.load(runs / "phantom-general")]
     found = compare(both, ComparisonSettings(resamples=10))
     for name in ("layers", "categories", "concepts", "carriers"):
         theirs: pd.DataFrame = getattr(found, name)
-        mine: pd.DataFrame = getattr(material.comparison, name)
+        mine: pd.DataFrame = getattr(data.comparison, name)
         pd.testing.assert_frame_equal(mine, theirs[theirs["run"] == "phantom-mammo"].reset_index(drop=True))
 
 
-def test_the_matrix_counts_all_that_respond_not_only_labels_that_are_kept(material: Material) -> None:
-    counted = material.comparison.carriers.groupby("concept")["carriers"].sum()
-    told = material.comparison.concepts.set_index("concept")["carriers"]
+def test_the_matrix_counts_all_that_respond_not_only_labels_that_are_kept(data: FigureData) -> None:
+    counted = data.comparison.carriers.groupby("concept")["carriers"].sum()
+    told = data.comparison.concepts.set_index("concept")["carriers"]
     assert counted.reindex(told.index).fillna(0).astype(int).equals(told)
 
 
 def test_a_run_shared_without_private_has_figures_without_intervals(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "phantom-mammo", tmp_path / "shared", ignore=shutil.ignore_patterns("private"))
-    shared = prepare([mcd.load(tmp_path / "shared")])
+    shared = collect([mcd.load(tmp_path / "shared")])
     assert shared.comparison.layers["mean_z_low"].isna().all()
     assert any("no intervals" in note for note in shared.comparison.notes)
     assert len(shared.comparison.carriers)
@@ -175,14 +175,14 @@ def test_a_run_of_one_patient_has_no_intervals_and_says_so(tmp_path: Path) -> No
         output=tmp_path / "run",
         device="cpu",
     )
-    found = prepare([run], ComparisonSettings(resamples=5)).comparison
+    found = collect([run], ComparisonSettings(resamples=5)).comparison
     assert "no intervals: cosine-cubed cannot be resampled, all images are of one patient" in found.notes
     assert found.layers["share_low"].isna().all()
 
 
-def test_top_images_are_those_of_the_neuron(material: Material) -> None:
-    figure = top_images(material, [("stages.0", 3)], count=4)
-    run = material.runs["phantom-mammo"]
+def test_top_images_are_those_of_the_neuron(data: FigureData) -> None:
+    figure = top_images(data, [("stages.0", 3)], count=4)
+    run = data.runs["phantom-mammo"]
     table = run.top_images("stages.0", 3, 4)
     shown = [axes for axes in figure.axes if axes.images]
     assert len(shown) == 4
@@ -193,7 +193,7 @@ def test_top_images_are_those_of_the_neuron(material: Material) -> None:
     first = run.labels[(run.labels["layer"] == "stages.0") & (run.labels["neuron"] == 3)].iloc[0]
     assert any(first["concept"] in text.get_text() for text in figure.axes[0].texts)
     with pytest.raises(UsageError, match="has neurons 0 to"):
-        top_images(material, [("stages.0", 500)])
+        top_images(data, [("stages.0", 500)])
 
 
 @pytest.fixture(scope="module")
@@ -219,11 +219,11 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
 
 
 def test_images_that_may_not_be_copied_are_not_and_the_reason_is_given(own: mcd.Dissection) -> None:
-    material = prepare([own], ComparisonSettings(resamples=0))
+    data = collect([own], ComparisonSettings(resamples=0))
     with pytest.raises(DataError, match=r"may not be copied.*may show patients") as caught:
-        top_images(material, [("head", 0)])
+        top_images(data, [("head", 0)])
     assert "--copy-images" in caught.value.hint
-    (found,) = draw(material, Wanted(neurons=(("head", 0),), copy_images=True), only=["top-images"])
+    (found,) = draw(data, Wanted(neurons=(("head", 0),), copy_images=True), only=["top-images"])
     assert isinstance(found, Drawn)
     assert any(axes.images for axes in found.figure.axes)
     told = " ".join(text.get_text() for text in found.figure.findobj(lambda one: hasattr(one, "get_text")))

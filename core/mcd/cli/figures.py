@@ -92,7 +92,7 @@ def figures(
     from mcd.comparison import ComparisonSettings
     from mcd.comparison.changes import Matching
     from mcd.errors import UsageError
-    from mcd.figures import Drawn, Wanted, draw, figure_bytes, prepare
+    from mcd.figures import Drawn, Wanted, collect, draw, figure_bytes
     from mcd.figures.catalogue import check_names
     from mcd.figures.drawing import Format
     from mcd.files import check_folder, write_atomically
@@ -108,10 +108,10 @@ def figures(
     )
     check_folder(output)
     host = ctx.ensure_object(State).host
-    material = prepare([load(run, host) for run in runs], settings)
-    for note in material.comparison.notes:
+    data = collect([load(run, host) for run in runs], settings)
+    for note in data.comparison.notes:
         say(f"note: {note}", err=True)
-    for one in draw(material, wanted, only):
+    for one in draw(data, wanted, only):
         if isinstance(one, Drawn):
             path = output / f"{one.name}.{kind}"
             write_atomically(path, figure_bytes(one.figure, cast("Format", kind)))

@@ -20,14 +20,14 @@ from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import read_checked
 from mcd.files import write_atomically
 
-__all__ = ["Outcome", "places", "write_pictures"]
+__all__ = ["Written", "places", "write_pictures"]
 
 _KEY = "mcd"
 """Name of the PNG's text entry that says from what, and by which recipe, it was made."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Written:
     """How it went: pictures written now, pictures that were there already, images left out with the reason."""
 
     written: int
@@ -69,7 +69,7 @@ def write_pictures(
     workers: int | None,
     stop: bool,
     advanced: Callable[[int], None],
-) -> Outcome:
+) -> Written:
     """Write each sample's picture as PNG, in processes of their own; what is there and up to date stays.
 
     Parameters
@@ -102,7 +102,7 @@ def write_pictures(
             failed.append((sample, outcome))
         advanced(1)
     failed.sort(key=lambda one: one[0].source)
-    return Outcome(counts["written"], counts["kept"], tuple(failed))
+    return Written(counts["written"], counts["kept"], tuple(failed))
 
 
 def _made(shared: tuple[Dataset, Preprocessing], item: tuple[Path, Sample]) -> str:

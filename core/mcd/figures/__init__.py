@@ -3,7 +3,7 @@
 The public names are imported on first use.
 
 >>> import mcd
->>> shown = mcd.figures.prepare([mcd.load("runs/general"), mcd.load("runs/mammo")])  # doctest: +SKIP
+>>> shown = mcd.figures.collect([mcd.load("runs/general"), mcd.load("runs/mammo")])  # doctest: +SKIP
 >>> mcd.figures.depth(shown).savefig("depth.pdf")  # doctest: +SKIP
 """
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from mcd.figures.catalogue import FIGURES, Drawn, Refused, Wanted, draw
     from mcd.figures.chance import controls, null
     from mcd.figures.change import specialisation
+    from mcd.figures.data import FigureData, collect
     from mcd.figures.drawing import figure_bytes
     from mcd.figures.images import top_images
     from mcd.figures.lines import depth
-    from mcd.figures.material import Material, prepare
     from mcd.figures.matrix import coverage
     from mcd.figures.shares import categories, significant
 
 _HOME = {
     "Drawn": "mcd.figures.catalogue",
     "FIGURES": "mcd.figures.catalogue",
-    "Material": "mcd.figures.material",
+    "FigureData": "mcd.figures.data",
     "Refused": "mcd.figures.catalogue",
     "Wanted": "mcd.figures.catalogue",
     "significant": "mcd.figures.shares",
@@ -38,7 +38,7 @@ _HOME = {
     "draw": "mcd.figures.catalogue",
     "figure_bytes": "mcd.figures.drawing",
     "null": "mcd.figures.chance",
-    "prepare": "mcd.figures.material",
+    "collect": "mcd.figures.data",
     "specialisation": "mcd.figures.change",
     "top_images": "mcd.figures.images",
 }
@@ -46,17 +46,17 @@ _HOME = {
 __all__ = [
     "FIGURES",
     "Drawn",
-    "Material",
+    "FigureData",
     "Refused",
     "Wanted",
     "categories",
+    "collect",
     "controls",
     "coverage",
     "depth",
     "draw",
     "figure_bytes",
     "null",
-    "prepare",
     "significant",
     "specialisation",
     "top_images",

@@ -19,12 +19,12 @@ __all__ = [
     "Below",
     "chosen",
     "down",
+    "evenly",
     "layers_of",
     "picked",
     "runs_of",
     "same_layers",
     "short",
-    "spread",
     "width_of",
 ]
 
@@ -78,7 +78,7 @@ def chosen(table: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
     return each[each["layer"].isin(picked(layers_of(each), patterns))]
 
 
-def spread(layers: Sequence[str], count: int) -> list[str]:
+def evenly(layers: Sequence[str], count: int) -> list[str]:
     """Return at most so many layers, spread evenly from the first to the last."""
     if len(layers) <= count:
         return list(layers)

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from mcd.errors import DataError, MCDError, UnknownNameError, UsageError, nearest
 from mcd.figures.chance import controls, null
 from mcd.figures.change import specialisation
+from mcd.figures.data import FigureData
 from mcd.figures.images import Neuron, top_images
 from mcd.figures.lines import depth
-from mcd.figures.material import Material
 from mcd.figures.matrix import coverage
 from mcd.figures.shares import categories, significant
 
@@ -55,7 +55,7 @@ class Refused:
     reason: MCDError
 
 
-_Draw = Callable[[Material, str, Wanted], Figure]
+_Draw = Callable[[FigureData, str, Wanted], Figure]
 
 
 @dataclass(frozen=True)
@@ -67,47 +67,41 @@ class _Kind:
     each: str = ""
 
 
-def _above(material: Material, run: str, wanted: Wanted) -> Figure:
-    ruled = len(material.comparison.rule) > 0
-    return significant(material, wanted.layers, "published" if ruled else "q")
+def _above(data: FigureData, run: str, wanted: Wanted) -> Figure:
+    ruled = len(data.comparison.rule) > 0
+    return significant(data, wanted.layers, "published" if ruled else "q")
 
 
 _KINDS: dict[str, _Kind] = {
-    "depth": _Kind(
-        "mean z of first labels over depth (4A)", lambda material, run, wanted: depth(material, "z", wanted.layers)
-    ),
+    "depth": _Kind("mean z of first labels over depth (4A)", lambda data, run, wanted: depth(data, "z", wanted.layers)),
     "scores": _Kind(
         "mean score of first labels over depth, as the paper has it (4A)",
-        lambda material, run, wanted: depth(material, "score", wanted.layers),
+        lambda data, run, wanted: depth(data, "score", wanted.layers),
     ),
     "emergence": _Kind(
-        "different concepts over depth", lambda material, run, wanted: depth(material, "concepts", wanted.layers)
+        "different concepts over depth", lambda data, run, wanted: depth(data, "concepts", wanted.layers)
     ),
     "significant": _Kind("significant neurons, mammographic or not (4B)", _above),
     "categories": _Kind(
         "categories of significant first labels, layer by layer (4C)",
-        lambda material, run, wanted: categories(material, wanted.layers),
+        lambda data, run, wanted: categories(data, wanted.layers),
     ),
     "specialisation": _Kind(
         "what another run gains and loses by category",
-        lambda material, run, wanted: specialisation(material, run or None),
+        lambda data, run, wanted: specialisation(data, run or None),
         "other run",
     ),
     "coverage": _Kind(
         "concepts by layers: which are carried where",
-        lambda material, run, wanted: coverage(material, run, wanted.layers),
+        lambda data, run, wanted: coverage(data, run, wanted.layers),
         "run",
     ),
-    "null": _Kind(
-        "first labels against chance", lambda material, run, wanted: null(material, run, wanted.layers), "run"
-    ),
-    "controls": _Kind(
-        "a run beside its controls", lambda material, run, wanted: controls(material, run, wanted.layers), "run"
-    ),
+    "null": _Kind("first labels against chance", lambda data, run, wanted: null(data, run, wanted.layers), "run"),
+    "controls": _Kind("a run beside its controls", lambda data, run, wanted: controls(data, run, wanted.layers), "run"),
     "top-images": _Kind(
         "images that neurons respond to most",
-        lambda material, run, wanted: top_images(
-            material, wanted.neurons, run, layers=wanted.layers, copy_images=wanted.copy_images
+        lambda data, run, wanted: top_images(
+            data, wanted.neurons, run, layers=wanted.layers, copy_images=wanted.copy_images
         ),
         "run",
     ),
@@ -130,7 +124,7 @@ def check_names(names: Sequence[str]) -> None:
             raise UnknownNameError(f"no figure is called '{name}'", nearest(name, _KINDS))
 
 
-def draw(material: Material, wanted: Wanted | None = None, only: Sequence[str] = ()) -> Iterator[Drawn | Refused]:
+def draw(data: FigureData, wanted: Wanted | None = None, only: Sequence[str] = ()) -> Iterator[Drawn | Refused]:
     """Yield every figure that applies, and why others do not.
 
     Parameters
@@ -150,19 +144,19 @@ def draw(material: Material, wanted: Wanted | None = None, only: Sequence[str] =
     for name, kind in _KINDS.items():
         if only and name not in only:
             continue
-        for run, suffix in _runs(material, kind):
+        for run, suffix in _runs(data, kind):
             called = f"{name}{suffix}"
             try:
-                yield Drawn(called, kind.draw(material, run, wanted))
+                yield Drawn(called, kind.draw(data, run, wanted))
             except UnknownNameError:
                 raise
             except (UsageError, DataError) as error:
                 yield Refused(called, error)
 
 
-def _runs(material: Material, kind: _Kind) -> list[tuple[str, str]]:
+def _runs(data: FigureData, kind: _Kind) -> list[tuple[str, str]]:
     """Return of which run each drawing is, and what its name ends in."""
-    names = list(material.comparison.heading.runs["run"])
+    names = list(data.comparison.heading.runs["run"])
     if kind.each == "run":
         chosen = names
     elif kind.each == "other run" and len(names) > 2:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mcd.comparison.outcomes import significance
 from mcd.errors import UsageError
 from mcd.figures.axes import NEURONS, down, picked
+from mcd.figures.data import FigureData
 from mcd.figures.drawing import (
     BLUE,
     GREEN,
@@ -30,7 +31,6 @@ from mcd.figures.drawing import (
     styled,
     tidy,
 )
-from mcd.figures.material import Material
 from mcd.runs.dissection import Dissection
 
 __all__ = ["controls", "null"]
@@ -45,7 +45,7 @@ Values = NDArray[np.float64]
 
 
 @styled
-def null(material: Material, run: str | None = None, layers: Sequence[str] = ()) -> Figure:
+def null(data: FigureData, run: str | None = None, layers: Sequence[str] = ()) -> Figure:
     """Return z of first labels beside what chance reaches, layer by layer.
 
     Chance: the highest z over all concepts of neurons that respond to nothing, as the run drew it. Neurons of a layer
@@ -63,7 +63,7 @@ def null(material: Material, run: str | None = None, layers: Sequence[str] = ())
     UsageError
         When the run keeps no nulls, or a pattern picks no layer.
     """
-    name, dissection = material.one(run)
+    name, dissection = data.one(run)
     if not len(dissection.results.null) or not len(dissection.results.neurons):
         raise UsageError(f"{name} keeps nothing of what chance looked like", "label it again: mcd score RUN")
     first = dissection.labels[(dissection.labels["rank"] == 1) & dissection.labels["z"].notna()]
@@ -95,7 +95,7 @@ def null(material: Material, run: str | None = None, layers: Sequence[str] = ())
     return finish(
         figure,
         f"First labels of {name} against chance",
-        material.comparison.heading,
+        data.comparison.heading,
         "Thin bars: 5 to 95 % of neurons or draws; thick bars: 25 to 75 %; dots: medians",
         "Beside them, significant neurons",
     )
@@ -146,7 +146,7 @@ _PANELS = (("significant", "significant"), ("mammographic", "significant, mammog
 
 
 @styled
-def controls(material: Material, run: str | None = None, layers: Sequence[str] = ()) -> Figure:
+def controls(data: FigureData, run: str | None = None, layers: Sequence[str] = ()) -> Figure:
     """Return what a run says beside its controls, where there is nothing to be said: shares of neurons, mean z.
 
     Parameters
@@ -161,7 +161,7 @@ def controls(material: Material, run: str | None = None, layers: Sequence[str] =
     UsageError
         When the run has no controls, or a pattern picks no layer.
     """
-    name, dissection = material.one(run)
+    name, dissection = data.one(run)
     table = dissection.results.controls
     if not len(table):
         raise UsageError(f"{name} was run without controls", "mcd dissect … --controls")
@@ -183,7 +183,7 @@ def controls(material: Material, run: str | None = None, layers: Sequence[str] =
     return finish(
         figure,
         f"{name} beside its controls",
-        material.comparison.heading,
+        data.comparison.heading,
         "Shares are of all neurons of the layer; numbers in the key are significant neurons, of all layers shown",
         "A label that a control gets as readily says nothing of the model",
     )

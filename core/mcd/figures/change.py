@@ -17,8 +17,8 @@ from mcd.comparison.comparing import ALIKE
 from mcd.comparison.layers import ALL
 from mcd.errors import UsageError
 from mcd.figures.axes import short
+from mcd.figures.data import FigureData
 from mcd.figures.drawing import BLUE, INK, MUTED, SMALL, VERMILLION, canvas, finish, key, styled, tidy
-from mcd.figures.material import Material
 
 __all__ = ["specialisation"]
 
@@ -31,7 +31,7 @@ Values = NDArray[np.float64]
 
 
 @styled
-def specialisation(material: Material, run: str | None = None, top: int = 16) -> Figure:
+def specialisation(data: FigureData, run: str | None = None, top: int = 16) -> Figure:
     """Return how many neurons carry each category in the reference and in another run, joined by a line.
 
     Parameters
@@ -46,7 +46,7 @@ def specialisation(material: Material, run: str | None = None, top: int = 16) ->
     UsageError
         When there is no other run, or neurons were not compared one by one.
     """
-    found = _changes(material, run)
+    found = _changes(data, run)
     table = found.categories
     table = table.iloc[np.argsort(-table["change"].abs().to_numpy(), kind="stable")[:top]]
     sure = _sure(table)
@@ -64,7 +64,7 @@ def specialisation(material: Material, run: str | None = None, top: int = 16) ->
     ):
         colour, line, width = _style(change, certain)
         axes.plot([0, 1], [before, after], color=colour, linestyle=line, linewidth=width, marker="o", markersize=3)
-    reference = material.name()
+    reference = data.name()
     axes.set_xlim(-0.02, 1.02)
     axes.set_xticks([0, 1], [f"{reference}\n(before)", f"{found.run}\n(after)"], fontsize=8)
     axes.spines["bottom"].set_visible(False)
@@ -77,7 +77,7 @@ def specialisation(material: Material, run: str | None = None, top: int = 16) ->
     return finish(
         figure,
         f"What {found.run} gains and loses over {reference}",
-        material.comparison.heading,
+        data.comparison.heading,
         f"Numbers are neurons with a significant first label, of {pairs} that are compared one by one",
         f"The {len(table)} categories that change most; {left} more left out" if left else "",
         *_warnings(found),
@@ -85,17 +85,17 @@ def specialisation(material: Material, run: str | None = None, top: int = 16) ->
     )
 
 
-def _changes(material: Material, run: str | None) -> Changes:
-    comparison = material.comparison
+def _changes(data: FigureData, run: str | None) -> Changes:
+    comparison = data.comparison
     names = list(comparison.heading.runs["run"])
     if len(names) < 2:
         raise UsageError("what changes takes two runs", "give the run before fine-tuning and the one after")
     if run is not None:
-        material.name(run)
+        data.name(run)
     found = [one for one in comparison.changes if run in (None, one.run)]
     if found:
         return found[0]
-    if len({one.manifest.fingerprints["target"] for one in material.runs.values()}) == 1:
+    if len({one.manifest.fingerprints["target"] for one in data.runs.values()}) == 1:
         raise UsageError("the runs are of the same neurons: nothing changes but dissector or scorer")
     raise UsageError(f"neurons of {run or names[1]} were not compared one by one: its layers are not equally wide")
 

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from mcd.api.dataset import Dataset
 from mcd.errors import DataError, UsageError
-from mcd.figures.axes import picked, short, spread
+from mcd.figures.axes import evenly, picked, short
+from mcd.figures.data import FigureData
 from mcd.figures.drawing import FAINT, MUTED, SMALL, WIDTH, canvas, finish, styled
-from mcd.figures.material import Material
 from mcd.runs.dissection import Dissection
 from mcd.runs.thumbnails import data_set_of, thumbnails
 from mcd.scoring.verdicts import SIGNIFICANT
@@ -35,7 +35,7 @@ _ID = 14
 
 @styled
 def top_images(
-    material: Material,
+    data: FigureData,
     neurons: Sequence[Neuron] = (),
     run: str | None = None,
     count: int = 5,
@@ -66,7 +66,7 @@ def top_images(
     UsageError
         When there is no such neuron, or none to choose.
     """
-    name, dissection = material.one(run)
+    name, dissection = data.one(run)
     shown = list(neurons) or _outstanding(dissection, layers)
     dataset = data_set_of(dissection)
     if not dataset.images_may_be_copied and not copy_images:
@@ -91,7 +91,7 @@ def top_images(
     return finish(
         figure,
         f"What neurons of {name} respond to most",
-        material.comparison.heading,
+        data.comparison.heading,
         "Below each image its id and the neuron's activation",
         "Labels with z and q; the dissector gave them by more images than these",
         f"Do not pass this figure on: it holds copies of images, and {warned}" if warned else "",
@@ -114,7 +114,7 @@ def _outstanding(dissection: Dissection, patterns: Sequence[str]) -> list[Neuron
     if not there:
         raise UsageError("no neuron is significant", "choose some: --neuron LAYER:NUMBER")
     found = []
-    for layer in spread(there, _ROWS):
+    for layer in evenly(there, _ROWS):
         rows = first[first["layer"] == layer].sort_values(["z", "neuron"], ascending=[False, True], kind="stable")
         found.append((layer, int(rows["neuron"].iloc[0])))
     return found
@@ -123,8 +123,8 @@ def _outstanding(dissection: Dissection, patterns: Sequence[str]) -> list[Neuron
 def _tallest(copies: Mapping[str, bytes]) -> float:
     """Return the height of the tallest image, in widths."""
     tall = 1.0
-    for data in copies.values():
-        with PIL.Image.open(io.BytesIO(data)) as image:
+    for content in copies.values():
+        with PIL.Image.open(io.BytesIO(content)) as image:
             tall = max(tall, image.height / image.width)
     return min(tall, 2.0)
 
@@ -153,9 +153,9 @@ def _said(axes: Axes, dissection: Dissection, layer: str, number: int) -> None:
     )
 
 
-def _image(axes: Axes, data: bytes, name: str, activation: float) -> None:
-    if data:
-        with PIL.Image.open(io.BytesIO(data)) as image:
+def _image(axes: Axes, content: bytes, name: str, activation: float) -> None:
+    if content:
+        with PIL.Image.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image.convert("RGB"))
         axes.imshow(pixels, interpolation="lanczos", interpolation_stage="data")
         axes.set_anchor("N")

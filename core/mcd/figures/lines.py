@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from mcd.errors import UsageError
 from mcd.figures.axes import DEPTH, Below, chosen, layers_of, runs_of, same_layers, width_of
+from mcd.figures.data import FigureData
 from mcd.figures.drawing import RUNS, Style, canvas, finish, key, styled, tidy
-from mcd.figures.material import Material
 
 __all__ = ["Measure", "depth", "interval_note"]
 
@@ -55,7 +55,7 @@ _NOT_COMPARABLE = (
 
 
 @styled
-def depth(material: Material, measure: Measure = "z", layers: Sequence[str] = ()) -> Figure:
+def depth(data: FigureData, measure: Measure = "z", layers: Sequence[str] = ()) -> Figure:
     """Return a line for each run, over its layers in the order of the model; figure 4A of the paper.
 
     Where runs have other layers, they are drawn over depth: 0 the first dissected layer, 1 the last.
@@ -76,7 +76,7 @@ def depth(material: Material, measure: Measure = "z", layers: Sequence[str] = ()
         When the scores may not be compared, or no layer is left.
     """
     drawn = _MEASURES[measure]
-    table = chosen(_scored(material) if measure == "score" else material.comparison.layers, layers)
+    table = chosen(_scored(data) if measure == "score" else data.comparison.layers, layers)
     by_name = same_layers(table)
     named = layers_of(table, runs_of(table)[0])
     below = Below.of(named, _common(table, named), _INCHES) if by_name else None
@@ -92,9 +92,9 @@ def depth(material: Material, measure: Measure = "z", layers: Sequence[str] = ()
     axes.set_ylabel(drawn.label)
     _limits(axes, measure)
     key(figure, axes.get_legend_handles_labels()[0])
-    runs = material.comparison.heading.runs["scorer"].iloc[0]
-    note = _NOT_COMPARABLE.format(runs) if measure == "score" and _incomparable(material) else drawn.note
-    return finish(figure, drawn.title, material.comparison.heading, note, interval_note(material, table, drawn.column))
+    runs = data.comparison.heading.runs["scorer"].iloc[0]
+    note = _NOT_COMPARABLE.format(runs) if measure == "score" and _incomparable(data) else drawn.note
+    return finish(figure, drawn.title, data.comparison.heading, note, interval_note(data, table, drawn.column))
 
 
 def _styles(count: int) -> list[Style]:
@@ -135,17 +135,17 @@ def _limits(axes: Axes, measure: Measure) -> None:
         axes.set_ylim(bottom=0)
 
 
-def _incomparable(material: Material) -> bool:
-    return bool(material.comparison.layers["mean_score"].isna().all())
+def _incomparable(data: FigureData) -> bool:
+    return bool(data.comparison.layers["mean_score"].isna().all())
 
 
-def _scored(material: Material) -> pd.DataFrame:
+def _scored(data: FigureData) -> pd.DataFrame:
     """Return mean scores by layer: of a scorer that allows it, or as the published rule reckons them."""
-    found = material.comparison
+    found = data.comparison
     if len(found.rule):
         depths = found.layers[["run", "layer", "depth"]]
         return found.rule.merge(depths, on=["run", "layer"], how="left", validate="one_to_one")
-    if _incomparable(material):
+    if _incomparable(data):
         raise UsageError(
             f"scores of {found.heading.runs['scorer'].iloc[0]} may not be compared across layers or models",
             "ask for the published rule, which does so all the same: --threshold global",
@@ -153,11 +153,11 @@ def _scored(material: Material) -> pd.DataFrame:
     return found.layers
 
 
-def interval_note(material: Material, table: pd.DataFrame, column: str) -> str:
+def interval_note(data: FigureData, table: pd.DataFrame, column: str) -> str:
     """Return what is said of intervals below a figure."""
     if f"{column}_low" not in table:
         return ""
     if table[f"{column}_low"].isna().all():
         return "No intervals"
-    unit = "images" if (material.comparison.heading.runs["patients"] < 0).any() else "patients"
+    unit = "images" if (data.comparison.heading.runs["patients"] < 0).any() else "patients"
     return f"95 % intervals over {unit}"

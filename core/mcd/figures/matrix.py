@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from mcd.comparison.represented import ANSWERS
 from mcd.errors import UsageError
 from mcd.figures.axes import UPRIGHT, Below, chosen, layers_of
+from mcd.figures.data import FigureData
 from mcd.figures.drawing import BLUE, INK, LETTER, MUTED, SMALL, WIDTH, canvas, finish, key, light, styled
-from mcd.figures.material import Material
 
 __all__ = ["Level", "coverage"]
 
@@ -53,7 +53,7 @@ class _Rows:
 
 
 @styled
-def coverage(material: Material, run: str | None = None, layers: Sequence[str] = (), level: Level = "auto") -> Figure:
+def coverage(data: FigureData, run: str | None = None, layers: Sequence[str] = (), level: Level = "auto") -> Figure:
     """Return a matrix of mammographic concepts by layers: for how many neurons each is significant.
 
     Hatched concepts are those that the probe set could not have shown: that no neuron carries them says nothing.
@@ -75,16 +75,16 @@ def coverage(material: Material, run: str | None = None, layers: Sequence[str] =
     UsageError
         When the vocabulary has no mammographic concept.
     """
-    name = material.name(run)
-    table = chosen(material.comparison.layers, layers)
+    name = data.name(run)
+    table = chosen(data.comparison.layers, layers)
     shown = layers_of(table, name)
     neurons = table[table["run"] == name].set_index("layer").loc[shown, "neurons"]
-    said = material.comparison.concepts
-    said = _in_order(said[said["run"] == name], material)
+    said = data.comparison.concepts
+    said = _in_order(said[said["run"] == name], data)
     if not len(said):
         raise UsageError(f"the vocabulary of {name} has no mammographic concept", "mcd score RUN --concepts birads")
     by_concept = level == "concept" or (level == "auto" and len(said) <= _ROWS)
-    found = _carried(material, name, shown, said["concept"].tolist())
+    found = _carried(data, name, shown, said["concept"].tolist())
     rows = _concepts(said, found, neurons.to_numpy(float)) if by_concept else _categories(said, found)
     beside = (max(len(_cut(one)) for one in rows.names) + max(map(len, rows.remarks))) * LETTER + 0.3
     inches = max(WIDTH - beside, min(len(shown) * UPRIGHT, _WIDEST))
@@ -115,25 +115,25 @@ def coverage(material: Material, run: str | None = None, layers: Sequence[str] =
     return finish(
         figure,
         f"Mammographic concepts significant for neurons of {name}",
-        material.comparison.heading,
+        data.comparison.heading,
         note,
         "Pale grey: none",
         _weakest(rows) if by_concept else "",
     )
 
 
-def _in_order(said: pd.DataFrame, material: Material) -> pd.DataFrame:
+def _in_order(said: pd.DataFrame, data: FigureData) -> pd.DataFrame:
     """Return concepts in the order of the vocabulary, categories together."""
-    table = material.comparison.categories
+    table = data.comparison.categories
     place = {name: at for at, name in enumerate(dict.fromkeys(table.loc[table["level"] == "concept", "name"]))}
     said = said.assign(at=said["concept"].map(place)).sort_values("at", kind="stable")
     groups = {name: at for at, name in enumerate(dict.fromkeys(said["category"]))}
     return said.assign(group=said["category"].map(groups)).sort_values(["group", "at"], kind="stable")
 
 
-def _carried(material: Material, run: str, layers: Sequence[str], concepts: Sequence[str]) -> Values:
+def _carried(data: FigureData, run: str, layers: Sequence[str], concepts: Sequence[str]) -> Values:
     """Return how many neurons respond to each concept in each layer, ``(concepts, layers)``."""
-    table = material.comparison.carriers
+    table = data.comparison.carriers
     mine = table[table["run"] == run] if len(table) else table
     wide = mine.pivot(index="concept", columns="layer", values="carriers") if len(mine) else pd.DataFrame()
     found: Values = wide.reindex(index=list(concepts), columns=list(layers)).fillna(0).to_numpy(np.float64)

@@ -18,17 +18,17 @@ from mcd.figures.axes import (
     NEURONS,
     chosen,
     down,
+    evenly,
     layers_of,
     picked,
     runs_of,
     same_layers,
     short,
-    spread,
     width_of,
 )
+from mcd.figures.data import FigureData
 from mcd.figures.drawing import FAINT, INK, LETTER, MUTED, RUNS, SMALL, WIDTH, canvas, finish, key, light, styled, tidy
 from mcd.figures.lines import interval_note
-from mcd.figures.material import Material
 from mcd.figures.palette import colours_of
 
 __all__ = ["categories", "significant"]
@@ -41,7 +41,7 @@ _BAR = 0.15
 
 
 @styled
-def significant(material: Material, layers: Sequence[str] = (), threshold: Literal["q", "published"] = "q") -> Figure:
+def significant(data: FigureData, layers: Sequence[str] = (), threshold: Literal["q", "published"] = "q") -> Figure:
     """Return neurons above a threshold at some layers, mammographic and not; figure 4B of the paper.
 
     Bars are shares of all neurons of the layer; beside each stands how many these are.
@@ -59,9 +59,9 @@ def significant(material: Material, layers: Sequence[str] = (), threshold: Liter
     UsageError
         When the published rule was not reckoned, or a pattern picks no layer.
     """
-    table, note = _ruled(material) if threshold == "published" else (_judged(material), "")
+    table, note = _ruled(data) if threshold == "published" else (_judged(data), "")
     places = [str(place) for place in dict.fromkeys(table["place"])]
-    places = picked(places, layers) if layers else spread(places, _LAYERS)
+    places = picked(places, layers) if layers else evenly(places, _LAYERS)
     table = table[table["place"].isin(places)]
     runs = runs_of(table)
     figure, panels = canvas(1.3 + len(places) * (len(runs) * _BAR + 0.13), 1, 2, sharey=True)
@@ -81,20 +81,20 @@ def significant(material: Material, layers: Sequence[str] = (), threshold: Liter
     return finish(
         figure,
         f"Neurons {what}, mammographic or not",
-        material.comparison.heading,
+        data.comparison.heading,
         note,
-        interval_note(material, table, "mammographic_share"),
+        interval_note(data, table, "mammographic_share"),
     )
 
 
-def _judged(material: Material) -> pd.DataFrame:
-    table = material.comparison.layers
+def _judged(data: FigureData) -> pd.DataFrame:
+    table = data.comparison.layers
     return chosen(table[table["place"] != ""], ())
 
 
-def _ruled(material: Material) -> tuple[pd.DataFrame, str]:
+def _ruled(data: FigureData) -> tuple[pd.DataFrame, str]:
     """Return what the published rule keeps, in columns as `layer_table` has them, and what must be said of it."""
-    rule = material.comparison.rule
+    rule = data.comparison.rule
     if not len(rule):
         raise UsageError("the published rule was not reckoned", "--threshold local, or global")
     table = rule.rename(columns={"kept_mammographic": "mammographic", "kept_other": "other"})
@@ -157,7 +157,7 @@ def _bars(axes: Axes, table: pd.DataFrame, places: Sequence[str], runs: Sequence
 
 @styled
 def categories(
-    material: Material,
+    data: FigureData,
     layers: Sequence[str] = (),
     level: Literal["broad_category", "category"] = "broad_category",
     top: int = 6,
@@ -182,17 +182,17 @@ def categories(
     UsageError
         When a pattern picks no layer.
     """
-    table = chosen(material.comparison.categories, layers)
+    table = chosen(data.comparison.categories, layers)
     table = table[table["level"] == level]
     shown, rest = _most(table, top)
-    colours = colours_of(shown, material.counterparts if level == "broad_category" else {}, _foreign(material, level))
+    colours = colours_of(shown, data.counterparts if level == "broad_category" else {}, _foreign(data, level))
     runs = runs_of(table)
     longest = max(len(layers_of(table, run)) for run in runs)
     figure, panels = canvas(1.6 + longest * 0.18, 1, len(runs))
     highest = max(_LEAST, min(1.0, 1.04 * float(table.groupby(["run", "layer"])["share"].sum().max())))
     inch = highest / max(0.3, WIDTH / len(runs) - 1.2)  # of the axis, about
     for at, (axes, run) in enumerate(zip(panels, runs, strict=True)):
-        _stacks(axes, table[table["run"] == run], shown, colours, material.comparison.layers, inch)
+        _stacks(axes, table[table["run"] == run], shown, colours, data.comparison.layers, inch)
         axes.set_title(run)
         axes.set_xlim(0, highest)
         axes.set_xlabel("share of neurons")
@@ -205,7 +205,7 @@ def categories(
     return finish(
         figure,
         title,
-        material.comparison.heading,
+        data.comparison.heading,
         note,
         "Numbers are neurons; a category without one is too small for it",
     )
@@ -227,10 +227,10 @@ def _most(table: pd.DataFrame, top: int) -> tuple[list[str], int]:
     return ([*names, _OTHERS], len(there) - top) if len(there) > top else (names, 0)
 
 
-def _foreign(material: Material, level: str) -> set[str]:
+def _foreign(data: FigureData, level: str) -> set[str]:
     """Return the names of a level that mammographic concepts do not have."""
-    own = set(material.comparison.concepts[level])
-    table = material.comparison.categories
+    own = set(data.comparison.concepts[level])
+    table = data.comparison.categories
     return set(table.loc[table["level"] == level, "name"]) - own
 
 

@@ -14,7 +14,7 @@ from mcd.events import Event, Warned
 from mcd.host.importing import where_in
 from mcd.host.records import Offer, PluginRecord, one_line
 from mcd.host.registration import Observer, Registered, register
-from mcd.host.sources import Choice, file_source, installed_sources, normalise
+from mcd.host.sources import PluginFilter, file_source, installed_sources, normalise
 from mcd.host.targets import load_target
 
 __all__ = ["PluginHost"]
@@ -68,9 +68,9 @@ class PluginHost:
         PluginLoadError
             For a broken plugin file, and for any broken plugin when ``MCD_STRICT_PLUGINS`` is set.
         """
-        choice = Choice.read(environ)
-        found = _registered(choice)
-        warnings = choice.unmatched(one.record for one in found)
+        plugin_filter = PluginFilter.read(environ)
+        found = _registered(plugin_filter)
+        warnings = plugin_filter.unmatched(one.record for one in found)
         for path in files:
             one = register(file_source(path, [other.record for other in found]))
             if one.record.error is not None:
@@ -89,8 +89,8 @@ class PluginHost:
 
         The way out when importing a plugin kills the process.
         """
-        choice = Choice.read(environ)
-        return tuple(_refused(source.record, choice) or source.record for source in installed_sources())
+        plugin_filter = PluginFilter.read(environ)
+        return tuple(_refused(source.record, plugin_filter) or source.record for source in installed_sources())
 
     def offers(self, kind: Kind) -> tuple[Offer, ...]:
         """Return all components of a kind, sorted by name."""
@@ -184,12 +184,12 @@ class PluginHost:
         return "\n".join(lines)
 
 
-def _registered(choice: Choice) -> list[Registered]:
+def _registered(plugin_filter: PluginFilter) -> list[Registered]:
     found: list[Registered] = []
     for source in installed_sources():
-        refused = _refused(source.record, choice)
+        refused = _refused(source.record, plugin_filter)
         one = Registered(refused) if refused is not None else register(source)
-        if choice.strict and one.record.error is not None:
+        if plugin_filter.strict and one.record.error is not None:
             raise PluginLoadError(
                 f"{one.record} is broken ({one.record.phase}): {one.record.reason}",
                 "MCD_STRICT_PLUGINS is set; unset it to go on without this plugin",
@@ -198,8 +198,8 @@ def _registered(choice: Choice) -> list[Registered]:
     return found
 
 
-def _refused(record: PluginRecord, choice: Choice) -> PluginRecord | None:
-    reason = choice.refusal(record)
+def _refused(record: PluginRecord, plugin_filter: PluginFilter) -> PluginRecord | None:
+    reason = plugin_filter.refusal(record)
     return replace(record, state="disabled", reason=reason) if reason else None
 
 

@@ -9,9 +9,9 @@ from typing import Literal
 
 from mcd.components import Component, Kind
 
-__all__ = ["Offer", "PluginRecord", "State", "one_line"]
+__all__ = ["Offer", "PluginRecord", "PluginState", "one_line"]
 
-State = Literal["found", "loaded", "disabled", "broken"]
+PluginState = Literal["found", "loaded", "disabled", "broken"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class PluginRecord:
     version: str = ""
     module: str = ""
     file: str = ""
-    state: State = "found"
+    state: PluginState = "found"
     phase: str = ""
     reason: str = ""
     notes: tuple[str, ...] = ()

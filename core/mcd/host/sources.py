@@ -15,7 +15,7 @@ from mcd.host.importing import module_name, run_file
 from mcd.host.records import PluginRecord, one_line
 from mcd.version import DISTRIBUTION
 
-__all__ = ["Choice", "Source", "file_source", "installed_sources", "normalise"]
+__all__ = ["PluginFilter", "Source", "file_source", "installed_sources", "normalise"]
 
 _SETS = f"{PROJECT}.concept_sets"
 """The entry points that name a file instead of a module: ``acme-words = acme_words:words.yaml``."""
@@ -41,7 +41,7 @@ def normalise(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Choice:
+class PluginFilter:
     """Which installed plugins the environment lets in, and whether a broken one ends the program."""
 
     allowed: frozenset[str] | None
@@ -49,7 +49,7 @@ class Choice:
     strict: bool
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> Choice:
+    def read(cls, environ: Mapping[str, str]) -> PluginFilter:
         """Read ``MCD_LOAD_PLUGINS``, ``MCD_DISABLE_PLUGINS`` and ``MCD_STRICT_PLUGINS``."""
         allowed = environ.get("MCD_LOAD_PLUGINS")
         return cls(

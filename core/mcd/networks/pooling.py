@@ -8,11 +8,11 @@ from typing import Literal, get_args
 
 __all__ = ["POOLINGS", "Pooling"]
 
-Name = Literal["avg", "max", "cls", "tokens", "gem", "top-fraction", "masked-avg", "masked-max"]
+PoolingName = Literal["avg", "max", "cls", "tokens", "gem", "top-fraction", "masked-avg", "masked-max"]
 _NUMBERS = {"gem": 3.0, "top-fraction": 0.1}
 """Poolings with a number, and what it is where none is given."""
 
-POOLINGS: tuple[Name, ...] = get_args(Name)
+POOLINGS: tuple[PoolingName, ...] = get_args(PoolingName)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Pooling:
     'gem:3'
     """
 
-    name: Name
+    name: PoolingName
     number: float = 0.0
 
     @property

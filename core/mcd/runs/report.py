@@ -16,13 +16,13 @@ from mcd.study.study import Choice
 
 __all__ = ["report", "write_report"]
 
-Component = str | Mapping[str, object]
+NamedReporter = str | Mapping[str, object]
 
 
 def report(
     runs: Dissection | str | Path | Sequence[Dissection | str | Path],
     *,
-    reporters: Component | Sequence[Component] = "html",
+    reporters: NamedReporter | Sequence[NamedReporter] = "html",
     output: str | Path | None = None,
     plugin_files: Sequence[str | Path] = (),
 ) -> list[Path]:

@@ -15,11 +15,11 @@ from mcd.events import Clock, LayerScored
 from mcd.scoring.calibration.exchange import Exchange, Rows
 from mcd.scoring.calibration.fdr import QValues
 from mcd.scoring.calibration.judging import Judged, judge
-from mcd.scoring.calibration.null import Chance, PermutedColumns
+from mcd.scoring.calibration.null import NullDistribution, PermutedColumns
 from mcd.scoring.calibration.thresholds import local_threshold, reaches
 from mcd.scoring.nulls import PermutationNull, TopKNull
 from mcd.scoring.results import LayerSummary, Results
-from mcd.scoring.scores import LayerScores, Live, all_scores, best, evidence, live_neurons, spread
+from mcd.scoring.scores import LayerScores, Live, all_scores, best, evidence, live_neurons, whole_layer
 from mcd.scoring.similarity import Similarity
 from mcd.scoring.tables import (
     EXPLANATION_COLUMNS,
@@ -175,7 +175,7 @@ class Labeller:
         scores: torch.Tensor,
         measured: torch.Tensor,
         kind: Rows,
-        chance: Callable[[int], Chance],
+        chance: Callable[[int], NullDistribution],
         *,
         expensive: bool = False,
     ) -> Scored:
@@ -188,12 +188,12 @@ class Labeller:
                 most = max(settings.draws, settings.most_draws // 4)
                 settings = settings.model_copy(update={"most_draws": most})
             judged = judge(measured if higher else -measured, order, kind, chance, self.concepts, settings)
-        return Scored(layer, spread(scores, found), found.live, order, kind, judged)
+        return Scored(layer, whole_layer(scores, found), found.live, order, kind, judged)
 
     def _silent(self, layer: str, found: Live) -> Scored:
         nothing = torch.full((len(found.live), self.cosines.concepts), float("nan"))
         order = torch.zeros(len(found.live), min(self.count, self.cosines.concepts), dtype=torch.int64)
-        return Scored(layer, spread(nothing, found), found.live, order, np.zeros(len(found.live), np.int64), None)
+        return Scored(layer, whole_layer(nothing, found), found.live, order, np.zeros(len(found.live), np.int64), None)
 
 
 def _summary(found: Scored, unit: str, *, higher_is_better: bool) -> LayerSummary:

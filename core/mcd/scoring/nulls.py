@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.scoring.calibration.exchange import Exchange, Rows
-from mcd.scoring.calibration.null import Chance, PermutedColumns, Rankings
+from mcd.scoring.calibration.null import NullDistribution, PermutedColumns, Rankings
 from mcd.scoring.scores import Live, all_scores, evidence, evidence_by_chance
 from mcd.scoring.similarity import FLOATS, Similarity
 from mcd.study.calibration import Calibration
@@ -32,7 +32,7 @@ class TopKNull:
         )
         kind = exchange.clustering(templates)
         self._kinds = sorted(set(kind.tolist()))
-        self._known: dict[int, Chance] = {}
+        self._known: dict[int, NullDistribution] = {}
         self._rankings = Rankings(
             exchange,
             lambda drawn: evidence(scorer, torch.from_numpy(drawn), cosines),
@@ -49,7 +49,7 @@ class TopKNull:
         """Return the evidence of random ordered k-subsets, ``(draws, concepts)``, whatever patients there are."""
         return self._unconditional
 
-    def of(self, draws: int) -> Chance:
+    def of(self, draws: int) -> NullDistribution:
         """Return the null of a number of draws, the same for every layer."""
         if draws not in self._known:
             found = []
@@ -74,7 +74,7 @@ class PermutationNull:
         self._kinds = sorted(set(kind.tolist()))
         self._scores: dict[int, list[torch.Tensor]] = {one: [] for one in self._kinds}
 
-    def of(self, draws: int) -> Chance:
+    def of(self, draws: int) -> NullDistribution:
         """Return the null of a number of draws; what was drawn before is kept."""
         found = []
         for kind in range(max(self._kinds, default=0) + 1):
@@ -126,7 +126,7 @@ def _nothing(concepts: int) -> _Moments:
     return np.zeros(0), torch.zeros(concepts), torch.ones(concepts)
 
 
-def _chance(found: Sequence[_Moments]) -> Chance:
-    return Chance(
+def _chance(found: Sequence[_Moments]) -> NullDistribution:
+    return NullDistribution(
         [one[0] for one in found], torch.stack([one[1] for one in found]), torch.stack([one[2] for one in found])
     )

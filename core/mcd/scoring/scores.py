@@ -24,7 +24,7 @@ __all__ = [
     "evidence_by_chance",
     "live_neurons",
     "score_layer",
-    "spread",
+    "whole_layer",
 ]
 
 
@@ -199,7 +199,7 @@ def _checked(scorer: Scorer, found: object, neurons: int, concepts: int) -> torc
     return found.float().cpu()
 
 
-def spread(scores: torch.Tensor, found: Live) -> LayerScores:
+def whole_layer(scores: torch.Tensor, found: Live) -> LayerScores:
     """Return scores ``(live neurons, concepts)`` as those of the whole layer, NaN for the neurons that have none."""
     whole = torch.full((len(found.status), scores.shape[1]), float("nan"))
     whole[list(found.live)] = scores
@@ -224,12 +224,12 @@ def score_layer(scorer: Scorer, activations: torch.Tensor, cosines: Similarity) 
         raise DataError(f"activations hold {len(activations)} images, similarity {cosines.images}: not the same set")
     found = live_neurons(scorer, activations)
     if found.reason:
-        return spread(torch.full((len(found.live), cosines.concepts), float("nan")), found)
+        return whole_layer(torch.full((len(found.live), cosines.concepts), float("nan")), found)
     if isinstance(scorer, TopKScorer) and found.ranked is not None:
         told = evidence(scorer, found.ranked, cosines)
         scores = scorer.scores(told, scorer.context(told, lambda: evidence_by_chance(scorer, cosines)))
-        return spread(_checked(scorer, scores, len(found.live), cosines.concepts), found)
-    return spread(all_scores(scorer, activations[:, list(found.live)], cosines), found)
+        return whole_layer(_checked(scorer, scores, len(found.live), cosines.concepts), found)
+    return whole_layer(all_scores(scorer, activations[:, list(found.live)], cosines), found)
 
 
 def evidence_by_chance(scorer: TopKScorer, cosines: Similarity) -> torch.Tensor:

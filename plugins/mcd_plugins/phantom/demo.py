@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import mcd
     from mcd.comparison import Changes, Comparison
-    from mcd.figures import Material
+    from mcd.figures import FigureData
     from mcd.host import PluginHost
 
 __all__ = ["demo"]
@@ -49,19 +49,19 @@ def demo(ctx: click.Context, output: Path, patients: int) -> None:
     calcifications. Everything is synthetic: it shows what a study does and leaves, and says nothing about patients.
     """
     from mcd.comparison import ComparisonSettings
-    from mcd.figures import prepare as prepared
+    from mcd.figures import collect
 
     host = ctx.ensure_object(State).host
     general, mammo, calc = found = _dissected(host, output, patients)
     click.echo(f"\nThree networks, {mammo.manifest.images} drawn mammograms of {patients} patients.")
     click.echo("Everything is synthetic; it says nothing about patients.\n")
     _print_models(found)
-    material = prepared([mammo, general, calc], ComparisonSettings(resamples=100))
-    _print_trained(material.comparison)
-    _print_tuned(material.comparison)
-    _print_represented(material.comparison)
+    data = collect([mammo, general, calc], ComparisonSettings(resamples=100))
+    _print_trained(data.comparison)
+    _print_tuned(data.comparison)
+    _print_represented(data.comparison)
     folder = output / "report"
-    for path in [*_written(host, found, folder), *_drawn(material, folder)]:
+    for path in [*_written(host, found, folder), *_drawn(data, folder)]:
         click.echo(f"written: {path}")
     click.echo(f"\nnext: open {folder / 'explorer.html'}")
     click.echo(f"      mcd compare {general.folder} {mammo.folder}")
@@ -157,15 +157,15 @@ def _written(host: PluginHost, found: Sequence[mcd.Dissection], folder: Path) ->
     return page.report_several(found, folder)
 
 
-def _drawn(material: Material, folder: Path) -> list[Path]:
+def _drawn(data: FigureData, folder: Path) -> list[Path]:
     from mcd.figures import categories, coverage, depth, figure_bytes, specialisation
     from mcd.plugins import write_atomically
 
     drawn = {
-        "depth": depth(material),
-        "categories": categories(material),
-        "coverage": coverage(material),
-        "specialisation": specialisation(material, _MODELS[2]),
+        "depth": depth(data),
+        "categories": categories(data),
+        "coverage": coverage(data),
+        "specialisation": specialisation(data, _MODELS[2]),
     }
     for name, figure in drawn.items():
         write_atomically(folder / f"{name}.png", figure_bytes(figure, "png"))

@@ -12,7 +12,7 @@ import pydantic
 import mcd
 from mcd.plugins import write_atomically
 from mcd_plugins.reporters.comparisons import compared
-from mcd_plugins.reporters.summaries import Settings, Summary, summarised
+from mcd_plugins.reporters.summaries import Summary, SummarySettings, summarised
 
 __all__ = ["SummaryReporter", "one_line"]
 
@@ -55,8 +55,8 @@ class SummaryReporter(mcd.Reporter):
         """
         return self._write(compared(dissections, self._settings(), self.options.bootstrap), folder)
 
-    def _settings(self) -> Settings:
-        return Settings(self.options.concepts, self.options.neurons)
+    def _settings(self) -> SummarySettings:
+        return SummarySettings(self.options.concepts, self.options.neurons)
 
     def _write(self, summary: Summary, folder: Path) -> list[Path]:
         path = folder / self.file

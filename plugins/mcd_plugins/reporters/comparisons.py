@@ -22,8 +22,8 @@ from mcd_plugins.reporters.facts import (
     side_by_side,
 )
 from mcd_plugins.reporters.summaries import (
-    Settings,
     Summary,
+    SummarySettings,
     Table,
     broad_sizes,
     clearest_table,
@@ -46,7 +46,7 @@ class _Run:
     name: str = ""
 
 
-def compared(dissections: Sequence[mcd.Dissection], settings: Settings, resamples: int) -> Summary:
+def compared(dissections: Sequence[mcd.Dissection], settings: SummarySettings, resamples: int) -> Summary:
     """Return what is said of several runs.
 
     Parameters
@@ -117,7 +117,7 @@ def _shared(runs: Sequence[_Run], said: Sequence[Sequence[str]]) -> list[str]:
     return [f"{letters}: {sentence}" if letters else sentence for letters, sentence in found]
 
 
-def _layers(runs: Sequence[_Run], found: mcd.Comparison | None, settings: Settings) -> Table:
+def _layers(runs: Sequence[_Run], found: mcd.Comparison | None, settings: SummarySettings) -> Table:
     judged = all(run.facts.judged for run in runs)
     table = found.layers if found is not None and len(found.layers) else None
     known = _by_layer(table)

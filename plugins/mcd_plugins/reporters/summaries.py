@@ -15,8 +15,8 @@ from mcd_plugins.reporters.facts import Facts, counted, facts_of, first_labels
 from mcd_plugins.reporters.vocabulary import vocabulary_of
 
 __all__ = [
-    "Settings",
     "Summary",
+    "SummarySettings",
     "Table",
     "broad_sizes",
     "clearest_table",
@@ -29,7 +29,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Settings:
+class SummarySettings:
     """How much is shown: concepts of a layer, most frequent first, and neurons of a layer, clearest first."""
 
     concepts: int = 3
@@ -115,7 +115,7 @@ def broad_sizes(concepts: Sequence[mcd.Concept]) -> dict[str, int]:
     return sizes
 
 
-def summarised(dissection: mcd.Dissection, settings: Settings) -> Summary:
+def summarised(dissection: mcd.Dissection, settings: SummarySettings) -> Summary:
     """Return what is said of one run."""
     facts = facts_of(dissection)
     first = first_labels(dissection, facts.judged)
@@ -147,7 +147,7 @@ def _finding(facts: Facts) -> str:
     return f"{facts.named} of {facts.neurons} neurons ({kept}) have a significant label (q ≤ {facts.q:g}){about}.{rest}"
 
 
-def _layers(facts: Facts, first: pd.DataFrame, settings: Settings) -> Table:
+def _layers(facts: Facts, first: pd.DataFrame, settings: SummarySettings) -> Table:
     named = "significant" if facts.judged else "labelled"
     wanted = [
         (one.name, one.neurons, one.named, one.foreign, first[first["layer"] == one.name]) for one in facts.layers

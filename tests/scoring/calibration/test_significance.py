@@ -9,7 +9,7 @@ import torch
 from mcd.api.concepts import Concept
 from mcd.api.scorer import Scorer
 from mcd.scoring.calibration.exchange import Exchange
-from mcd.scoring.calibration.null import Chance, Rankings, decided
+from mcd.scoring.calibration.null import NullDistribution, Rankings, decided
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.similarity import Matrix
 from mcd.scoring.tables import label_table
@@ -146,7 +146,7 @@ def test_going_on_gives_what_drawing_all_at_once_gives() -> None:
 
 
 def test_p_counts_chance_and_cannot_reach_zero() -> None:
-    null = Chance([np.array([1.0, 2.0, 3.0])], torch.zeros(1, 2), torch.ones(1, 2))
+    null = NullDistribution([np.array([1.0, 2.0, 3.0])], torch.zeros(1, 2), torch.ones(1, 2))
     kind = np.zeros(3, dtype=np.int64)
     assert null.p(np.array([[0.0], [2.0], [9.0]]), kind)[:, 0].tolist() == [1.0, 0.75, 0.25]
     assert np.isnan(null.p(np.array([[np.nan]]), kind[:1])[0, 0])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mcd.api.concepts import Concept
 from mcd.scoring.calibration.exchange import Rows
 from mcd.scoring.calibration.fdr import QValues, null_share
-from mcd.scoring.calibration.null import Chance, decided
+from mcd.scoring.calibration.null import NullDistribution, decided
 from mcd.scoring.verdicts import Verdict
 from mcd.study.calibration import Calibration
 
@@ -58,7 +58,7 @@ class Judged:
     non_null: float
     decided: bool
     critical: Values
-    null: Chance
+    null: NullDistribution
     kind: Rows
 
 
@@ -66,7 +66,7 @@ def judge(
     measured: torch.Tensor,
     order: torch.Tensor,
     kind: Rows,
-    chance: Callable[[int], Chance],
+    chance: Callable[[int], NullDistribution],
     concepts: Sequence[Concept],
     settings: Calibration,
 ) -> Judged:
@@ -75,7 +75,7 @@ def judge(
     Parameters
     ----------
     measured
-        ``(neurons, concepts)``, the higher the better: evidence, or scores; `Chance` is of the same.
+        ``(neurons, concepts)``, the higher the better: evidence, or scores; `NullDistribution` is of the same.
     order
         ``(neurons, labels)``: their best concepts by score, best first.
     kind
@@ -115,7 +115,7 @@ def judge(
     )
 
 
-def _critical(null: Chance, family: QValues, rate: float, kind: Rows) -> Values:
+def _critical(null: NullDistribution, family: QValues, rate: float, kind: Rows) -> Values:
     """Return for each neuron the z that a concept must exceed to be significant, ``(neurons,)``."""
     threshold = family.threshold(rate)
     passed = []

@@ -13,7 +13,7 @@ from mcd.scoring.calibration.exchange import Exchange, Rows
 from mcd.scoring.calibration.fdr import QValues
 from mcd.study.calibration import Correction
 
-__all__ = ["Chance", "PermutedColumns", "Rankings", "decided"]
+__all__ = ["NullDistribution", "PermutedColumns", "Rankings", "decided"]
 
 Values = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ _FLOATS = 2**26
 
 
 @dataclass(frozen=True)
-class Chance:
+class NullDistribution:
     """What is measured of neurons that respond to nothing in particular: scores, or the evidence of their rankings.
 
     Neurons are of several kinds (see `Exchange.clustering`), each with a null of its own.

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["TITLES", "Finding", "Group", "Kind", "Lint", "Merge"]
+__all__ = ["TITLES", "Group", "Lint", "LintFinding", "LintKind", "Merge"]
 
-Kind = Literal["double", "two-categories", "shared-word", "alike", "cut", "unknown", "negation", "small"]
-TITLES: Mapping[Kind, str] = {
+LintKind = Literal["double", "two-categories", "shared-word", "alike", "cut", "unknown", "negation", "small"]
+TITLES: Mapping[LintKind, str] = {
     "double": "one term twice, but for number, hyphens or spelling",
     "two-categories": "one term in two categories, but for number, hyphens or spelling",
     "shared-word": "a word for two concepts",
@@ -22,7 +22,7 @@ TITLES: Mapping[Kind, str] = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class LintFinding:
     """One thing to look at.
 
     Parameters
@@ -35,7 +35,7 @@ class Finding:
         It in words.
     """
 
-    kind: Kind
+    kind: LintKind
     about: tuple[str, ...]
     text: str
 
@@ -95,7 +95,7 @@ class Lint:
         What could not be looked at, and why.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[LintFinding, ...]
     merges: tuple[Merge, ...]
     groups: tuple[Group, ...]
     unrelated: float

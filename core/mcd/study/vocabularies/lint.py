@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from mcd.api.concepts import Concept, ConceptSet
-from mcd.study.vocabularies.findings import TITLES, Finding, Group, Kind, Lint, Merge
+from mcd.study.vocabularies.findings import TITLES, Group, Lint, LintFinding, LintKind, Merge
 from mcd.study.vocabularies.folding import folded, negated
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Reading:
     """
 
     centred: torch.Tensor
-    findings: tuple[Finding, ...]
+    findings: tuple[LintFinding, ...]
     not_checked: tuple[str, ...]
 
 
@@ -73,7 +73,7 @@ def lint(
     not_checked = ("tokens and embeddings: they take a dissector",) if reading is None else reading.not_checked
     if reading is not None:
         pairs = list(_alike(found, reading.centred, alike, temperature))
-        findings += [*(Finding("alike", one.terms, one.why) for one in pairs), *reading.findings]
+        findings += [*(LintFinding("alike", one.terms, one.why) for one in pairs), *reading.findings]
         merges = _joined(merges, pairs)
         unrelated = _unrelated(reading.centred, temperature)
     order = list(TITLES)
@@ -104,10 +104,12 @@ def embedded(concepts: Sequence[Concept], dissector: Dissector, device: torch.de
     prompts = [prompt for concept in concepts for prompt in concept.prompts]
     texts = averaged(encode(dissector, prompts, device), [len(concept.prompts) for concept in concepts])
     means = normalize(texts, dim=1)
-    cut = [Finding("cut", (text,), f"'{text[:60]}…'") for text in dissector.too_long(prompts)]
+    cut = [LintFinding("cut", (text,), f"'{text[:60]}…'") for text in dissector.too_long(prompts)]
     unknown = dissector.unknown(prompts)
     strange = [
-        Finding("unknown", (text,), f"'{text}': {', '.join(words)}") for text, words in (unknown or {}).items() if words
+        LintFinding("unknown", (text,), f"'{text}': {', '.join(words)}")
+        for text, words in (unknown or {}).items()
+        if words
     ]
     untold = () if unknown is not None else (f"unknown words: {dissector.name} cannot tell",)
     return Reading(means - means.mean(dim=0), (*cut, *strange), untold)
@@ -120,7 +122,7 @@ def groups(concepts: ConceptSet) -> tuple[Group, ...]:
     return tuple(Group(name, size, size / total, len(concepts.broad_categories[name])) for name, size in sizes.items())
 
 
-def _spelled_alike(concepts: Sequence[Concept]) -> Iterator[Finding]:
+def _spelled_alike(concepts: Sequence[Concept]) -> Iterator[LintFinding]:
     by_form: dict[str, list[Concept]] = {}
     for concept in concepts:
         by_form.setdefault(folded(concept.term), []).append(concept)
@@ -128,12 +130,12 @@ def _spelled_alike(concepts: Sequence[Concept]) -> Iterator[Finding]:
         for first, second in combinations(same, 2):
             here = (first.broad_category, first.category)
             there = (second.broad_category, second.category)
-            kind: Kind = "double" if here == there else "two-categories"
+            kind: LintKind = "double" if here == there else "two-categories"
             text = f"'{first.term}' ({first.category}) and '{second.term}' ({second.category})"
-            yield Finding(kind, (first.term, second.term), text)
+            yield LintFinding(kind, (first.term, second.term), text)
 
 
-def _shared_words(concepts: Sequence[Concept]) -> Iterator[Finding]:
+def _shared_words(concepts: Sequence[Concept]) -> Iterator[LintFinding]:
     """Find synonyms that are the term, or a synonym, of another concept: they speak for both."""
     owners: dict[str, dict[int, str]] = {}  # form → number of a concept → its own spelling; empty for the term
     for number, concept in enumerate(concepts):
@@ -149,22 +151,22 @@ def _shared_words(concepts: Sequence[Concept]) -> Iterator[Finding]:
     for (first, second), shared in sorted(found.items()):
         if shared:  # two terms of one form are doubles
             one, other = concepts[first].term, concepts[second].term
-            yield Finding("shared-word", (one, other), f"'{shared}' speaks for '{one}' and '{other}'")
+            yield LintFinding("shared-word", (one, other), f"'{shared}' speaks for '{one}' and '{other}'")
 
 
-def _negations(concepts: Sequence[Concept]) -> Iterator[Finding]:
+def _negations(concepts: Sequence[Concept]) -> Iterator[LintFinding]:
     for concept in concepts:
         word = negated(concept.term)
         if word:
-            yield Finding("negation", (concept.term,), f"'{concept.term}' ({word})")
+            yield LintFinding("negation", (concept.term,), f"'{concept.term}' ({word})")
 
 
-def _small(concepts: ConceptSet, smallest: int) -> Iterator[Finding]:
+def _small(concepts: ConceptSet, smallest: int) -> Iterator[LintFinding]:
     for broad, categories in concepts.broad_categories.items():
         for category, entries in categories.items():
             if len(entries) < smallest:
                 text = f"{broad} › {category}: {len(entries)}"
-                yield Finding("small", (broad, category), text)
+                yield LintFinding("small", (broad, category), text)
 
 
 def _taken(own: float, other: float, temperature: float | None) -> float:

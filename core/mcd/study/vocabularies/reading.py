@@ -12,9 +12,9 @@ from pathlib import Path
 from mcd.documents import SUFFIXES, read_text
 from mcd.errors import ConfigError, DataError, MissingDependencyError
 
-__all__ = ["KINDS", "Found", "read_terms"]
+__all__ = ["READABLE", "Found", "read_terms"]
 
-KINDS = (".txt", ".xlsx", ".csv", ".tsv", ".json")
+READABLE = (".txt", ".xlsx", ".csv", ".tsv", ".json")
 _COLUMNS = {
     "term": ("term", "concept"),
     "category": ("category",),
@@ -76,7 +76,7 @@ def read_terms(path: Path) -> list[Found]:
     if reader is None and path.exists():
         hint = "mcd reads it as it is" if path.suffix.lower() in SUFFIXES else ""
         raise ConfigError(
-            f"{path}: not a kind of vocabulary that is imported", hint or f"use one of: {', '.join(KINDS)}"
+            f"{path}: not a kind of vocabulary that is imported", hint or f"use one of: {', '.join(READABLE)}"
         )
     found = list((reader or _from_list)(path))
     if not found:

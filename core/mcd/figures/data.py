@@ -10,11 +10,11 @@ from mcd.errors import UnknownNameError, nearest
 from mcd.runs.dissection import Dissection
 from mcd.runs.revived import StoredScores
 
-__all__ = ["Material", "prepare"]
+__all__ = ["FigureData", "collect"]
 
 
 @dataclass(frozen=True)
-class Material:
+class FigureData:
     """What figures are drawn from.
 
     Parameters
@@ -50,7 +50,7 @@ class Material:
         return name, self.runs[name]
 
 
-def prepare(dissections: Sequence[Dissection], settings: ComparisonSettings | None = None) -> Material:
+def collect(dissections: Sequence[Dissection], settings: ComparisonSettings | None = None) -> FigureData:
     """Return what figures of stored runs are drawn from.
 
     Parameters
@@ -68,7 +68,7 @@ def prepare(dissections: Sequence[Dissection], settings: ComparisonSettings | No
         When a run's labels are not what its settings give now.
     """
     comparison = describe(dissections, settings)
-    return Material(
+    return FigureData(
         runs=dict(zip(comparison.heading.runs["run"].tolist(), dissections, strict=True)),
         comparison=comparison,
         counterparts=StoredScores(dissections[0]).concepts.counterparts,

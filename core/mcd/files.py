@@ -11,7 +11,7 @@ from mcd.errors import StoreError, UsageError
 __all__ = ["check_folder", "write_atomically"]
 
 
-def check_folder(path: Path) -> None:
+def check_folder(path: Path, flag: str = "--output") -> None:
     """Make sure that a path can be a folder: neither it nor a folder above it is a file.
 
     Raises
@@ -22,7 +22,7 @@ def check_folder(path: Path) -> None:
     for one in (path, *path.parents):
         if one.exists():
             if not one.is_dir():
-                raise UsageError(f"{one} is a file", "choose another --output")
+                raise UsageError(f"{one} is a file", f"choose another {flag}")
             return
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args, get_origin
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args, get_origin
 
 import pydantic
 
@@ -13,7 +15,36 @@ from mcd.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["Options", "Record", "Settings", "causes", "describe_options", "parse_pairs", "validate_options"]
+__all__ = [
+    "BelowRoot",
+    "MayNameFile",
+    "NameOrPath",
+    "Options",
+    "PathBelowRoot",
+    "Record",
+    "Settings",
+    "causes",
+    "describe_options",
+    "parse_pairs",
+    "validate_options",
+]
+
+
+@dataclass(frozen=True)
+class MayNameFile:
+    """Marks a text option that may name a file or folder, or ``FILE.py:NAME``, or something else."""
+
+
+@dataclass(frozen=True)
+class BelowRoot:
+    """Marks a path option that the component itself completes or makes: below another option, or a new file."""
+
+
+NameOrPath = Annotated[str, MayNameFile()]
+"""The type of an option that names a file, a folder, or something on the hub: ``vocab.txt``, ``FILE.py:make``."""
+
+PathBelowRoot = Annotated[Path, BelowRoot()]
+"""The type of an option with a path that need not be there, or starts from another option of the component."""
 
 
 class Settings(pydantic.BaseModel):

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mcd.networks.hub import quiet as hub_quiet
     from mcd.networks.hub import revision as hub_revision
     from mcd.networks.patterns import match_layers
-    from mcd.options import validate_options
+    from mcd.options import NameOrPath, PathBelowRoot, validate_options
     from mcd.runs.manifest import Manifest
     from mcd.scoring.calibration.exchange import Exchange
     from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT, VERDICTS
@@ -57,6 +57,8 @@ _HOME = {
     "Manifest": "mcd.runs.manifest",
     "Maps": "mcd.extraction.maps",
     "PluginHost": "mcd.host",
+    "NameOrPath": "mcd.options",
+    "PathBelowRoot": "mcd.options",
     "Schema": "mcd.documents",
     "check_finite": "mcd.networks.checkpoints",
     "digest": "mcd.api.base",
@@ -94,6 +96,8 @@ __all__ = [
     "Exchange",
     "Manifest",
     "Maps",
+    "NameOrPath",
+    "PathBelowRoot",
     "PluginHost",
     "Schema",
     "check_finite",

@@ -17,7 +17,8 @@ _FACE = """
     TopKScorer Unreadable __version__ compare dissect errors events figures hookimpl label load plugins report run
 """
 _FOR_PLUGINS = """
-    Breast Exchange FEW_IMAGES Manifest Maps NOT_SIGNIFICANT PluginHost SIGNIFICANT Schema VERDICTS check_finite
+    Breast Exchange FEW_IMAGES Manifest Maps NOT_SIGNIFICANT NameOrPath PathBelowRoot PluginHost SIGNIFICANT Schema
+    VERDICTS check_finite
     digest examine_file files_below find_breast find_state_dict fit_state_dict hub_cache_only hub_quiet hub_revision
     import_function load_weights match_layers offline ordered_top_k prefix_tokens print_table read_checkpoint
     read_record read_state_dict samples_of say validate_options with_host write_atomically

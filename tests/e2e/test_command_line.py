@@ -185,7 +185,11 @@ def test_a_wrong_study_file_is_told_with_its_line(
         ),
         (("dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients=many", *REST), 2, "patients"),
         (("dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients", *REST), 2, "is not key=value"),
-        (("dissect", *MODEL, "--dataset", "images:nowhere", *REST), 4, "there is no folder nowhere"),
+        (
+            ("dissect", *MODEL, "--dataset", "images:nowhere", *REST),
+            4,
+            "there is no file or folder nowhere, which is path of dataset 'images'",
+        ),
         (("dissect", *MODEL, "--dataset", "phantom", "--dataset-arg", "patients=1", *REST), 4, "top_k"),
         (
             (
@@ -201,7 +205,7 @@ def test_a_wrong_study_file_is_told_with_its_line(
                 *REST,
             ),
             4,
-            "checkpoint none.pth does not exist",
+            "there is no file or folder none.pth, which is checkpoint of model 'timm'",
         ),
         (
             ("dissect", "--model", "timm:resnet181", "--layers", "layer1", "--dataset", "phantom", *REST),

@@ -37,7 +37,7 @@ def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, **_flags:
         --dataset images:DIR --dissector phantom-clip --concepts birads -o runs/x
     """
     settings = study_settings(ctx, {})
-    _execute(ctx.ensure_object(State), settings, output, dry_run, base=None)
+    _execute(ctx.ensure_object(State), settings, output, dry_run)
 
 
 @click.command(name="run")
@@ -64,12 +64,14 @@ def run_study(
     if study is None:
         raise UsageError("no study file given", "mcd run STUDY.yaml")
     from mcd.documents import read_document, validate_document
+    from mcd.study.located import located
     from mcd.study.study import Study
 
     document = read_document(study)
     written = validate_document(document, Study)  # before flags have their say: messages then carry line numbers
-    settings = study_settings(ctx, written.model_dump(mode="json", by_alias=True, exclude_unset=True))
-    _execute(ctx.ensure_object(State), settings, output or Path("runs") / study.stem, dry_run, study.parent)
+    state = ctx.ensure_object(State)
+    before = located(state.host, written.model_dump(mode="json", by_alias=True, exclude_unset=True), study.parent)
+    _execute(state, study_settings(ctx, before), output or Path("runs") / study.stem, dry_run)
 
 
 def _execute(
@@ -77,11 +79,13 @@ def _execute(
     settings: dict[str, object],
     output: Path | None,
     dry_run: bool,
-    base: Path | None,
 ) -> None:
+    from mcd.files import check_folder
     from mcd.study.check import checked_study
 
-    study = checked_study(state.host, settings, base)
+    if output is not None:
+        check_folder(output)
+    study = checked_study(state.host, settings)
     if dry_run:
         import yaml
 

@@ -150,17 +150,20 @@ def dissect(
     host = PluginHost.discover([Path(file) for file in plugin_files], environment)
     preparer = Preparer(host)
     patterns = (layers,) if isinstance(layers, str) else tuple(layers)
-    target, model_choice = preparer.target(
-        model if isinstance(model, Target | nn.Module) else _choice(model, ModelChoice)
-    )
-    made_dissector, dissector_choice = preparer.dissector(
-        dissector if isinstance(dissector, Dissector) else _choice(dissector, DissectorChoice)
-    )
+    # What is cheap comes first: a folder without images is said before the networks are loaded.
     made_dataset, dataset_choice = preparer.dataset(_dataset(dataset))
-    made_scorer, scorer_choice = preparer.scorer(_scorer(scorer))
+    len(made_dataset)
     concept_set, concept_choices = _concepts(preparer, concepts)
     made_recipe, recipe_choice = preparer.recipe(None if recipe is None else _choice(recipe, Choice))
     chosen_reporters = _several(reporters)
+    made_reporters = preparer.reporters(chosen_reporters)
+    made_scorer, scorer_choice = preparer.scorer(_scorer(scorer))
+    made_dissector, dissector_choice = preparer.dissector(
+        dissector if isinstance(dissector, Dissector) else _choice(dissector, DissectorChoice)
+    )
+    target, model_choice = preparer.target(
+        model if isinstance(model, Target | nn.Module) else _choice(model, ModelChoice)
+    )
     study = _study(
         models=({**model_choice.model_dump(), "layers": patterns, "pooling": pooling},),
         dissectors=dissector_choice,
@@ -197,7 +200,7 @@ def dissect(
         made_dataset,
         concept_set,
         made_scorer,
-        reporters=preparer.reporters(chosen_reporters),
+        reporters=made_reporters,
         plugins=preparer.plugins,
         recipe=made_recipe,
         paths=frozenset(preparer.paths),

@@ -76,6 +76,7 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
     scorer, scorer_choice = preparer.scorer(study.scorer)
     concepts, concept_choices = preparer.concepts(study.concepts)
     dataset, dataset_choice = preparer.dataset(study.dataset)
+    len(dataset)  # a folder without images is said before the networks are loaded
     dissectors = [preparer.dissector(dissector) for dissector in study.dissectors]
     targets = [preparer.target(model) for model in study.models]
     recipe, recipe_choice = preparer.recipe(study.recipe)

@@ -14,6 +14,7 @@ from mcd.runs.dissection import Dissection
 from mcd.runs.prepared import prepare
 from mcd.runs.run import run
 from mcd.study.check import checked_study
+from mcd.study.located import located
 from mcd.study.study import Study
 
 __all__ = ["default_output", "run_study"]
@@ -64,10 +65,10 @@ def run_study(
     if isinstance(study, str | Path):
         path = Path(study)
         written = validate_document(read_document(path), Study)
-        checked, name = checked_study(host, _written(written), path.parent), path.stem
+        checked, name = checked_study(host, located(host, _written(written), path.parent)), path.stem
     else:
         settings = _written(study) if isinstance(study, Study) else study
-        checked = checked_study(host, settings, None)
+        checked = checked_study(host, settings)
         name = default_output(checked.models[0].plugin).name
     return run(prepare(host, checked, Path("runs") / name if output is None else Path(output)))
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pydantic
 
+from mcd.api.dataset import CompositeDataset
 from mcd.components import Kind
-from mcd.errors import ConfigError, nearest
+from mcd.documents import read_text
+from mcd.errors import ConfigError, DataError, UsageError, nearest
+from mcd.files import check_folder
 from mcd.networks.pooling import POOLINGS
 from mcd.options import causes, problem_line
-from mcd.study.resolve import names_function, resolve_options, resolve_recipe, resolved_choice
-from mcd.study.study import Choice, DissectorChoice, ModelChoice, Study
-from mcd.study.vocabularies.loading import split_choices
+from mcd.study.located import KINDS
+from mcd.study.paths import expanded, missing
+from mcd.study.resolve import names_function, resolved
+from mcd.study.study import Choice, Study
+from mcd.study.vocabularies.loading import means_file, split_choices
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["checked_study"]
 
+ChoiceT = TypeVar("ChoiceT", bound=Choice)
+
 _FLAGS = {
     "models": "--model-plugin NAME",
     "dataset": "--dataset NAME:VALUE, such as images:DIR",
@@ -30,15 +37,15 @@ _FLAGS = {
 }
 
 
-def checked_study(host: PluginHost, settings: Mapping[str, object], base: Path | None) -> Study:
-    """Return the study with every setting explicit, and every path from the current folder.
+def checked_study(host: PluginHost, settings: Mapping[str, object]) -> Study:
+    """Return the study with every setting explicit; nothing is created, and no network is loaded.
 
-    ``base`` is the folder that relative paths are written from: that of the study file.
+    Relative paths are from the current folder; see `mcd.study.located.located` for those of a file.
 
     Raises
     ------
     mcd.errors.MCDError
-        For the first name that does not exist or setting that does not fit.
+        For the first name that does not exist, setting that does not fit, or file that is not there.
     """
     for name, flag in _FLAGS.items():
         if not settings.get(name):
@@ -47,25 +54,19 @@ def checked_study(host: PluginHost, settings: Mapping[str, object], base: Path |
         study = Study.model_validate(dict(settings))
     except pydantic.ValidationError as error:
         raise _refusal(causes(error.errors(include_url=False))) from None
-    kinds = {"dataset": Kind.DATASET, "scorer": Kind.SCORER}
-    update: dict[str, object] = {}
-    for name, kind in kinds.items():
-        update[name] = _explicit(host, kind, getattr(study, name), base)
-    if study.recipe is not None:
-        settings_of = resolve_recipe(host, study.recipe).model_dump(mode="json")
-        update["recipe"] = study.recipe.model_copy(update={"options": settings_of})
-    if study.cache is not None and base is not None:
-        update["cache"] = base / study.cache
     _ = study.selection  # a condition that cannot be read is said here
-    update["concepts"] = split_choices(study.concepts, base)
-    update["reporters"] = tuple(_explicit(host, Kind.REPORTER, one, base) for one in study.reporters)
-    update["dissectors"] = tuple(
-        DissectorChoice.model_validate(_explicit(host, Kind.DISSECTOR, one, base).model_dump())
-        for one in study.dissectors
-    )
-    update["models"] = tuple(
-        ModelChoice.model_validate(_explicit(host, Kind.MODEL, one, base).model_dump()) for one in study.models
-    )
+    update: dict[str, object] = {}
+    if study.cache is not None:
+        update["cache"] = cache = expanded(study.cache)
+        check_folder(cache, "--cache")
+    for field, kind in KINDS.items():
+        value: Choice | Sequence[Choice] | None = getattr(study, field)
+        if kind is Kind.CONCEPTS:
+            update[field] = _concepts(host, study.concepts)
+        elif isinstance(value, Choice):
+            update[field] = _explicit(host, kind, value)
+        elif value is not None:
+            update[field] = tuple(_explicit(host, kind, one) for one in value)
     return study.model_copy(update=update)
 
 
@@ -80,8 +81,35 @@ def _refusal(problems: Sequence[ErrorDetails]) -> ConfigError:
     return ConfigError("\n  ".join(problem_line(one, Study) for one in problems))
 
 
-def _explicit(host: PluginHost, kind: Kind, choice: Choice, base: Path | None) -> Choice:
+def _explicit(host: PluginHost, kind: Kind, choice: ChoiceT) -> ChoiceT:
+    """Return a component with all of its options, once the files that they name are there."""
     if kind is Kind.SCORER and names_function(choice.plugin):
-        return choice if base is None else choice.model_copy(update={"plugin": str(base / choice.plugin)})
-    _, options = resolve_options(host, kind, choice, base)
-    return resolved_choice(choice, options)
+        reference = str(expanded(choice.plugin))
+        path = Path(reference.rpartition(":")[0])
+        if not path.is_file():
+            raise UsageError(f"there is no file {path}", "give its path from the current folder, as FILE.py:FUNCTION")
+        return choice.model_copy(update={"plugin": reference})
+    found = resolved(host, kind, choice)
+    assert found.found is not None
+    cls, options = found.found
+    if kind is not Kind.REPORTER:  # these write
+        for setting, path in missing(options):
+            raise DataError(
+                f"there is no file or folder {path}, which is {setting} of {kind.label} '{found.plugin}'",
+                "check the path; a relative one starts from the current folder, in a study file from that of the file",
+            )
+    if issubclass(cls, CompositeDataset):
+        for part in getattr(options, "parts", ()):
+            _explicit(host, kind, Choice(plugin=part.plugin, options=part.options))
+    return found
+
+
+def _concepts(host: PluginHost, choices: Sequence[Choice]) -> tuple[Choice, ...]:
+    """Return one choice a concept set, once each is known to be there."""
+    found = split_choices(choices)
+    for one in found:
+        if means_file(host, one.plugin):
+            read_text(Path(one.plugin).expanduser())
+        else:
+            host.find(Kind.CONCEPTS, one.plugin.partition(":")[0])
+    return found

@@ -23,7 +23,7 @@ from mcd.errors import PluginLoadError
 from mcd.host.importing import import_function
 from mcd.study.adapters import FunctionScorer, TorchImages
 from mcd.study.privacy import paths_in
-from mcd.study.resolve import created, names_function, resolve_options, resolve_recipe, resolved_choice
+from mcd.study.resolve import created, names_function, resolve_options, resolve_recipe, resolved
 from mcd.study.study import Choice, DissectorChoice, ModelChoice
 from mcd.study.vocabularies.loading import load_concepts, means_file, names_file, split_choices
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["DatasetLike", "Preparer", "ScorerLike"]
 
 ComponentT = TypeVar("ComponentT", bound=Configured)
+ChoiceT = TypeVar("ChoiceT", bound=Choice)
 DatasetLike = Choice | Dataset | TorchDataset[object]
 ScorerLike = Choice | Scorer | Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -45,12 +46,13 @@ class Preparer:
         self.plugins: dict[str, str] = {}
         self.paths: set[str] = set()
 
-    def _create(self, kind: Kind, choice: Choice, base: type[ComponentT]) -> tuple[ComponentT, Choice]:
+    def _create(self, kind: Kind, choice: ChoiceT, base: type[ComponentT]) -> tuple[ComponentT, ChoiceT]:
         """Create a component; note its plugin, and which of its settings are paths."""
         self._note(kind, choice)
-        cls, options = resolve_options(self.host, kind, choice)
+        known = resolved(self.host, kind, choice)
+        cls, options = resolve_options(self.host, kind, known)
         self.paths.update(paths_in(options))
-        return created(cls, options, base), resolved_choice(choice, options)
+        return created(cls, options, base), known
 
     def _note(self, kind: Kind, choice: Choice) -> None:
         offer = self.host.find(kind, choice.plugin.partition(":")[0])
@@ -68,8 +70,7 @@ class Preparer:
         target = loader.load()
         if not isinstance(target, Target) or not isinstance(target.module, nn.Module):
             raise PluginLoadError(f"model loader '{model.plugin}' did not return an mcd.Target with an nn.Module")
-        resolved = ModelChoice.model_validate(choice.model_dump())
-        return (replace(target, name=model.name) if model.name else target), resolved
+        return (replace(target, name=model.name) if model.name else target), choice
 
     def dissector(self, dissector: DissectorChoice | Dissector) -> tuple[Dissector, DissectorChoice]:
         """Return a dissector with its weights, and the choice that the manifest records."""
@@ -80,7 +81,7 @@ class Preparer:
         _load(made, dissector.plugin)
         if dissector.name:
             made.name = dissector.name
-        return made, DissectorChoice.model_validate(choice.model_dump())
+        return made, choice
 
     def dataset(self, dataset: DatasetLike) -> tuple[Dataset, Choice]:
         """Return a data set, and the choice that the manifest records."""
@@ -97,14 +98,14 @@ class Preparer:
             return choice
         asked = choice.options["parts"]
         assert isinstance(asked, list)
-        parts, resolved = [], []
+        parts, choices = [], []
         for one in asked:
             assert isinstance(one, dict)
             part, own = self.dataset(Choice.model_validate({"plugin": one["plugin"], "options": one["options"]}))
             parts.append(part)
-            resolved.append(one | own.model_dump(mode="json"))
+            choices.append(one | own.model_dump(mode="json"))
         made.assemble(parts)
-        return choice.model_copy(update={"options": choice.options | {"parts": resolved}})
+        return choice.model_copy(update={"options": choice.options | {"parts": choices}})
 
     def scorer(self, scorer: ScorerLike) -> tuple[Scorer, Choice]:
         """Return a scorer, and the choice that the manifest records."""
@@ -129,9 +130,10 @@ class Preparer:
         if choice is None:
             return None, None
         self._note(Kind.PREPROCESSING, choice)
-        made = resolve_recipe(self.host, choice)
+        known = resolved(self.host, Kind.PREPROCESSING, choice)
+        made = resolve_recipe(self.host, known)
         self.paths.update(paths_in(made))
-        return made, choice.model_copy(update={"options": made.model_dump(mode="json")})
+        return made, known
 
     def concepts(self, choices: Sequence[Choice]) -> tuple[ConceptSet, tuple[Choice, ...]]:
         """Return the concept sets joined into one, and the choices that the manifest records: one a set."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,28 +10,52 @@ from mcd.api.image import Preprocessing
 from mcd.components import Kind
 from mcd.errors import ConfigError, MCDError, PluginLoadError
 from mcd.options import Options, validate_options
+from mcd.study.paths import placed
 from mcd.study.study import Choice, Study
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["created", "names_function", "resolve_options", "resolve_recipe", "resolved_choice", "with_defaults"]
+__all__ = [
+    "class_and_values",
+    "created",
+    "names_function",
+    "recipe_class",
+    "resolve_options",
+    "resolve_recipe",
+    "resolved",
+    "with_defaults",
+]
 
 ComponentT = TypeVar("ComponentT", bound=Configured)
 ChoiceT = TypeVar("ChoiceT", bound=Choice)
 
 
-def resolve_options(
-    host: PluginHost, kind: Kind, choice: Choice, base: Path | None = None
-) -> tuple[type[Configured], Options]:
+def resolve_options(host: PluginHost, kind: Kind, choice: Choice) -> tuple[type[Configured], Options]:
     """Return the class of a component and its validated options; nothing is created.
-
-    ``base`` is the folder that relative paths are meant from: that of the study file.
 
     Raises
     ------
     mcd.errors.MCDError
         When the component is unknown or broken, or a setting does not fit.
+    """
+    if choice.found is not None:
+        cls, options = choice.found
+        assert issubclass(cls, Configured)
+        assert isinstance(options, Options)
+        return cls, options
+    cls, values = class_and_values(host, kind, choice)
+    name = choice.plugin.partition(":")[0]
+    return cls, validate_options(cls.Options, placed(cls.Options, values, Path()), f"{kind.label} '{name}'")
+
+
+def class_and_values(host: PluginHost, kind: Kind, choice: Choice) -> tuple[type[Configured], dict[str, object]]:
+    """Return the class of a component, and its settings as they are written, that of ``NAME:VALUE`` among them.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When the component is unknown or broken, or takes no value.
     """
     name, _, value = choice.plugin.partition(":")
     cls = host.load(kind, name)
@@ -46,19 +69,7 @@ def resolve_options(
         if primary in values:
             raise ConfigError(f"{kind.label} '{name}': '{primary}' is set twice, as {name}:{value} and by its name")
         values[primary] = value
-    options = validate_options(cls.Options, values, f"{kind.label} '{name}'")
-    return cls, _based(options, base)
-
-
-def _based(options: Options, base: Path | None) -> Options:
-    if base is None:
-        return options
-    moved = {
-        name: base / value
-        for name, value in ((name, getattr(options, name)) for name in type(options).model_fields)
-        if isinstance(value, Path) and not value.is_absolute()
-    }
-    return options.model_copy(update=moved) if moved else options
+    return cls, values
 
 
 def created(cls: type[Configured], options: Options, base_class: type[ComponentT]) -> ComponentT:
@@ -82,16 +93,42 @@ def resolve_recipe(host: PluginHost, choice: Choice) -> Preprocessing:
     mcd.errors.MCDError
         When it is unknown or broken, or a setting does not fit.
     """
+    if choice.found is not None:
+        found = choice.found[1]
+        assert isinstance(found, Preprocessing)
+        return found
+    made = recipe_class(host, choice)
+    return validate_options(made, placed(made, choice.options, Path()), f"preprocessing '{choice.plugin}'")
+
+
+def recipe_class(host: PluginHost, choice: Choice) -> type[Preprocessing]:
+    """Return the class of a preprocessing recipe.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When it is unknown or broken.
+    """
     made = host.load(Kind.PREPROCESSING, choice.plugin)
     if not (isinstance(made, type) and issubclass(made, Preprocessing)):
         raise PluginLoadError(f"preprocessing '{choice.plugin}' is not a subclass of mcd.Preprocessing")
-    return validate_options(made, choice.options, f"preprocessing '{choice.plugin}'")
+    return made
 
 
-def resolved_choice(choice: ChoiceT, options: Options) -> ChoiceT:
-    """Return a choice with its bare name and all options, defaults included."""
-    values: Mapping[str, object] = options.model_dump(mode="json")
-    return choice.model_copy(update={"plugin": choice.plugin.partition(":")[0], "options": dict(values)})
+def resolved(host: PluginHost, kind: Kind, choice: ChoiceT) -> ChoiceT:
+    """Return a choice with its bare name and all options, defaults included; they are validated once.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        As `resolve_options` and `resolve_recipe`.
+    """
+    if choice.found is not None:
+        return choice
+    if kind is Kind.PREPROCESSING:
+        recipe = resolve_recipe(host, choice)
+        return choice.as_found(type(recipe), recipe)
+    return choice.as_found(*resolve_options(host, kind, choice))
 
 
 def with_defaults(host: PluginHost, study: Study) -> Study:
@@ -102,7 +139,7 @@ def with_defaults(host: PluginHost, study: Study) -> Study:
 
     def filled(kind: Kind, choice: ChoiceT) -> ChoiceT:
         try:
-            return resolved_choice(choice, resolve_options(host, kind, choice)[1])
+            return resolved(host, kind, choice)
         except MCDError:
             return choice
 
@@ -112,13 +149,6 @@ def with_defaults(host: PluginHost, study: Study) -> Study:
             "dissectors": tuple(filled(Kind.DISSECTOR, one) for one in study.dissectors),
             "dataset": filled(Kind.DATASET, study.dataset),
             "scorer": filled(Kind.SCORER, study.scorer),
-            "recipe": study.recipe and _recipe_with_defaults(host, study.recipe),
+            "recipe": study.recipe and filled(Kind.PREPROCESSING, study.recipe),
         }
     )
-
-
-def _recipe_with_defaults(host: PluginHost, choice: Choice) -> Choice:
-    try:
-        return choice.model_copy(update={"options": resolve_recipe(host, choice).model_dump(mode="json")})
-    except MCDError:
-        return choice

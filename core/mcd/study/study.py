@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import pydantic
 from pydantic import Field
@@ -34,6 +34,20 @@ class Choice(pydantic.BaseModel):
     options: dict[str, pydantic.JsonValue] = Field(
         default_factory=dict, description="its settings; see them with: mcd plugins show NAME"
     )
+
+    _found: tuple[type, pydantic.BaseModel] | None = pydantic.PrivateAttr(default=None)
+
+    @property
+    def found(self) -> tuple[type, pydantic.BaseModel] | None:
+        """The class of the component and its validated settings, which nothing validates again; None before that."""
+        return self._found
+
+    def as_found(self, cls: type, options: pydantic.BaseModel) -> Self:
+        """Return the choice with its bare name and all settings, defaults included, of a component that was found."""
+        explicit = {"plugin": self.plugin.partition(":")[0], "options": options.model_dump(mode="json")}
+        made = self.model_copy(update=explicit)
+        made._found = (cls, options)
+        return made
 
     @pydantic.model_validator(mode="before")
     @classmethod

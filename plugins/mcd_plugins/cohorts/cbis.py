@@ -12,6 +12,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
+from mcd.plugins import PathBelowRoot
 from mcd_plugins.cohorts.base import Cohort, CohortOptions
 from mcd_plugins.cohorts.tables import Row, read_csv
 from mcd_plugins.cohorts.vocabulary import DENSITIES, SIDES
@@ -139,10 +140,10 @@ class CbisDdsm(Cohort):
     class Options(CohortOptions):
         """Settings of CBIS-DDSM."""
 
-        tables: Path = pydantic.Field(
+        tables: PathBelowRoot = pydantic.Field(
             default=Path(), description="the folder of the four csv files, below root where it is not a full path"
         )
-        images: Path = pydantic.Field(
+        images: PathBelowRoot = pydantic.Field(
             default=Path("CBIS-DDSM"),
             description="the folder that holds a folder an image (Mass-Training_P_00001_LEFT_CC), as the downloader of "
             "TCIA makes it, or the jpeg folder of the copy on Kaggle; below root where it is not a full path",

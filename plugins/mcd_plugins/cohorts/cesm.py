@@ -11,6 +11,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
+from mcd.plugins import PathBelowRoot
 from mcd_plugins.cohorts.base import Cohort, CohortOptions
 from mcd_plugins.cohorts.tables import Row, read_excel
 from mcd_plugins.cohorts.vocabulary import ASSESSMENTS, DENSITIES, FINDINGS, SIDES, VIEWS
@@ -57,7 +58,7 @@ class CddCesm(Cohort):
             default="low-energy",
             description="low-energy images look like mammograms; subtracted ones are another modality",
         )
-        table: Path = pydantic.Field(
+        table: PathBelowRoot = pydantic.Field(
             default=Path("Radiology manual annotations.xlsx"),
             description="the workbook, below root where it is not a full path; a .csv beside it serves as well",
         )

@@ -10,7 +10,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
-from mcd.plugins import files_below
+from mcd.plugins import PathBelowRoot, files_below
 from mcd_plugins.cohorts.base import Cohort, CohortOptions
 from mcd_plugins.cohorts.tables import Row, read_excel, refuse_repeats
 from mcd_plugins.cohorts.vocabulary import SIDES
@@ -42,11 +42,11 @@ class Cmmd(Cohort):
     class Options(CohortOptions):
         """Settings of the data set."""
 
-        table: Path = pydantic.Field(
+        table: PathBelowRoot = pydantic.Field(
             default=Path("CMMD_clinicaldata_revision.xlsx"),
             description="the workbook, below root where it is not a full path; a .csv beside it serves as well",
         )
-        images: Path = pydantic.Field(
+        images: PathBelowRoot = pydantic.Field(
             default=Path("CMMD"),
             description="the folder of patients' folders (D1-0001, …), below root where it is not a full path; without "
             "it, manifest-*/CMMD is tried, as TCIA's download tool makes it",

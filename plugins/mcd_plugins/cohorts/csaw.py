@@ -10,6 +10,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
+from mcd.plugins import PathBelowRoot
 from mcd_plugins.cohorts.base import Cohort, CohortOptions
 from mcd_plugins.cohorts.tables import Row, iterate_csv, refuse_repeats
 from mcd_plugins.cohorts.vocabulary import SIDES, VIEWS
@@ -62,7 +63,7 @@ class CsawCc(Cohort):
     class Options(CohortOptions):
         """Settings of the data set."""
 
-        table: Path | None = pydantic.Field(
+        table: PathBelowRoot | None = pydantic.Field(
             default=None,
             description=f"the table, below root where it is not a full path; by default {_TABLES[0]} or {_TABLES[1]}",
         )

@@ -12,6 +12,7 @@ from typing import Literal
 import pydantic
 
 import mcd
+from mcd.plugins import PathBelowRoot
 from mcd_plugins.cohorts.base import Cohort, CohortOptions, clipped
 from mcd_plugins.cohorts.embed_codes import ASSESSED, COLUMNS, DENSITY, HEADLINES, Described, absent, code, described
 from mcd_plugins.cohorts.tables import Row, iterate_csv, refuse_repeats
@@ -81,10 +82,10 @@ class Embed(Cohort):
     class Options(CohortOptions):
         """Settings of EMBED."""
 
-        tables: Path = pydantic.Field(
+        tables: PathBelowRoot = pydantic.Field(
             default=Path("tables"), description="the folder of the tables, below root where it is not a full path"
         )
-        images: Path = pydantic.Field(
+        images: PathBelowRoot = pydantic.Field(
             default=Path("images"),
             description="the folder that holds cohort_1 and cohort_2, below root where it is not a full path",
         )

@@ -16,6 +16,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
+from mcd.plugins import PathBelowRoot
 from mcd_plugins.cohorts.base import Cohort, CohortOptions
 from mcd_plugins.cohorts.tables import Row, read_csv, refuse_repeats
 from mcd_plugins.cohorts.vocabulary import SIDES
@@ -64,13 +65,13 @@ class InBreast(Cohort):
     class Options(CohortOptions):
         """Settings of INbreast."""
 
-        table: Path = pydantic.Field(
+        table: PathBelowRoot = pydantic.Field(
             default=Path("INbreast.csv"), description="the table, below root where it is not a full path"
         )
-        images: Path = pydantic.Field(
+        images: PathBelowRoot = pydantic.Field(
             default=Path("AllDICOMs"), description="the folder of DICOM files, below root where it is not a full path"
         )
-        contours: Path = pydantic.Field(
+        contours: PathBelowRoot = pydantic.Field(
             default=Path("AllXML"), description="the folder of contours, below root where it is not a full path"
         )
         unlisted: Literal["unknown", "absent"] = pydantic.Field(

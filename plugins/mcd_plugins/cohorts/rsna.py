@@ -9,6 +9,7 @@ from typing import Literal
 import pydantic
 
 import mcd
+from mcd.plugins import PathBelowRoot
 from mcd_plugins.cohorts.base import Cohort, CohortOptions
 from mcd_plugins.cohorts.tables import Row, read_csv, refuse_repeats
 from mcd_plugins.cohorts.vocabulary import SIDES, VIEWS
@@ -52,10 +53,10 @@ class RsnaBcd(Cohort):
             default="train",
             description="which part: decides table, folder and split. Of the test part no label is public",
         )
-        table: Path | None = pydantic.Field(
+        table: PathBelowRoot | None = pydantic.Field(
             default=None, description="the table, below root where it is not a full path; None: train.csv or test.csv"
         )
-        images: Path | None = pydantic.Field(
+        images: PathBelowRoot | None = pydantic.Field(
             default=None,
             description="the folder of PATIENT/IMAGE.dcm, PATIENT/IMAGE.png or PATIENT_IMAGE.png, below root where it "
             "is not a full path; None: train_images or test_images",

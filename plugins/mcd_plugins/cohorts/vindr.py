@@ -12,6 +12,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
+from mcd.plugins import PathBelowRoot
 from mcd_plugins.cohorts.base import Cohort, CohortOptions, clipped
 from mcd_plugins.cohorts.tables import Row, read_csv, refuse_repeats
 from mcd_plugins.cohorts.vocabulary import ASSESSMENTS, SIDES, VIEWS
@@ -122,11 +123,11 @@ class VinDrPng(Cohort):
     class Options(VinDrOptions):
         """Settings of the data set."""
 
-        table: Path = pydantic.Field(
+        table: PathBelowRoot = pydantic.Field(
             default=Path("vindr_detection_v1_folds.csv"),
             description="the table, below root where it is not a full path",
         )
-        images: Path = pydantic.Field(
+        images: PathBelowRoot = pydantic.Field(
             default=Path("images_png"), description="the folder of PNGs by patient, below root where not a full path"
         )
 

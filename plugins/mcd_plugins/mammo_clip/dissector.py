@@ -10,7 +10,7 @@ import torch
 
 import mcd
 from mcd.errors import CheckpointError
-from mcd.plugins import digest, read_state_dict
+from mcd.plugins import NameOrPath, digest, read_state_dict
 from mcd_plugins.mammo_clip.loader import Recipe, imagenet_tower, recipe
 from mcd_plugins.mammo_clip.network import MammoClipNetwork, Projection, build, built_text, open_checkpoint
 from mcd_plugins.mammo_clip.preprocessing import MammoClipPreprocessing
@@ -71,7 +71,7 @@ class MammoClip(_Dissector):
         """Settings of the dissector."""
 
         checkpoint: Path = pydantic.Field(description="the released .tar")
-        tokenizer: str | None = pydantic.Field(
+        tokenizer: NameOrPath | None = pydantic.Field(
             default=None,
             description="vocab.txt of Bio_ClinicalBERT, a folder with it, or a name on the hub; by default the "
             "vocab.txt beside the checkpoint",
@@ -111,7 +111,7 @@ class RandomHeads(_Dissector):
         checkpoint: Path | None = pydantic.Field(default=None, description="ImageNet weights of the image tower")
         pretrained: bool = pydantic.Field(default=False, description="fetch those from the hub instead")
         text: Path = pydantic.Field(description="the weights of Bio_ClinicalBERT (.safetensors or .bin)")
-        tokenizer: str | None = pydantic.Field(
+        tokenizer: NameOrPath | None = pydantic.Field(
             default=None, description="vocab.txt, a folder with it, or a name on the hub; by default beside text"
         )
         network: Network = pydantic.Field(default="b5", description="b2 or b5")

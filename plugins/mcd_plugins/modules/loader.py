@@ -12,7 +12,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import UsageError
-from mcd.plugins import check_finite, import_function, load_weights
+from mcd.plugins import NameOrPath, check_finite, import_function, load_weights
 
 __all__ = ["ModuleLoader"]
 
@@ -29,7 +29,9 @@ class ModuleLoader(mcd.ModelLoader):
     class Options(mcd.Options):
         """Settings of the loader."""
 
-        factory: str = pydantic.Field(description="package.module:function or file.py:function; returns an nn.Module")
+        factory: NameOrPath = pydantic.Field(
+            description="package.module:function or file.py:function; returns an nn.Module"
+        )
         arguments: dict[str, pydantic.JsonValue] = pydantic.Field(
             default_factory=dict, description="keyword arguments of the function, as JSON"
         )
@@ -100,7 +102,9 @@ class ModuleLoader(mcd.ModelLoader):
 
     def _whole(self, target: mcd.Target) -> mcd.Target:
         """Refuse settings that a target made with its own preprocessing would ignore."""
-        ignored = [name for name in _RECIPE if name in self.options.model_fields_set]
+        fields, given = type(self.options).model_fields, self.options.model_fields_set
+        # A stored run has every setting, so what is as by default counts as not given.
+        ignored = [one for one in _RECIPE if one in given and getattr(self.options, one) != fields[one].default]
         if ignored:
             raise UsageError(
                 f"{self.options.factory} returns a Target, which brings its own preprocessing: "

@@ -16,7 +16,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest
-from mcd.plugins import hub_cache_only, offline
+from mcd.plugins import NameOrPath, hub_cache_only, offline
 from mcd_plugins.open_clip.weights import fill
 from mcd_plugins.transformers.sources import quiet as transformers_quiet
 
@@ -34,7 +34,7 @@ _RESIZE: dict[str, Literal["letterbox", "squash", "crop"]] = {
 class ClipOptions(mcd.Options):
     """Settings that loader and dissector share."""
 
-    name: str = pydantic.Field(
+    name: NameOrPath = pydantic.Field(
         description="architecture, such as ViT-B-16; a folder with open_clip_config.json and weights; hf-hub:OWNER/NAME"
     )
     checkpoint: Path | None = pydantic.Field(default=None, description="a weights file for an architecture")

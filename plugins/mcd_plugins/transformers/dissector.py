@@ -13,7 +13,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, PluginLoadError
-from mcd.plugins import digest
+from mcd.plugins import NameOrPath, digest
 from mcd_plugins.transformers.building import Resize, built, recipe
 from mcd_plugins.transformers.sources import Source, quiet
 
@@ -43,7 +43,7 @@ class TransformersClip(mcd.Dissector):
     class Options(mcd.Options):
         """Settings of the dissector."""
 
-        name: str = pydantic.Field(
+        name: NameOrPath = pydantic.Field(
             description="a folder with model, tokenizer and processor, or a name on the hub: OWNER/NAME, "
             "OWNER/NAME@REVISION"
         )

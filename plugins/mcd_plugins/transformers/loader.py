@@ -6,7 +6,7 @@ import pydantic
 import transformers
 
 import mcd
-from mcd.plugins import prefix_tokens
+from mcd.plugins import NameOrPath, prefix_tokens
 from mcd_plugins.transformers.building import Resize, built, recipe
 from mcd_plugins.transformers.sources import Source
 
@@ -23,7 +23,7 @@ class TransformersLoader(mcd.ModelLoader):
     class Options(mcd.Options):
         """Settings of the loader."""
 
-        name: str = pydantic.Field(
+        name: NameOrPath = pydantic.Field(
             description="a folder with config.json and weights, or a name on the hub: OWNER/NAME, OWNER/NAME@REVISION"
         )
         head: bool = pydantic.Field(default=False, description="build it as a classifier, head included")

@@ -16,7 +16,7 @@ from torchvision.models.resnet import Bottleneck, ResNet
 
 import mcd
 from mcd.errors import CheckpointError
-from mcd.plugins import digest, fit_state_dict, read_state_dict
+from mcd.plugins import NameOrPath, digest, fit_state_dict, read_state_dict
 from mcd_plugins.mammo_clip.network import built_text
 from mcd_plugins.mammo_clip.tokenizer import Tokenizer, find_vocabulary
 from mcd_plugins.transformers.sources import medclip_weights, quiet
@@ -195,7 +195,7 @@ class MedClip(mcd.Dissector):
         """Settings of the dissector."""
 
         checkpoint: Path = pydantic.Field(description="the folder with pytorch_model.bin, or that file")
-        tokenizer: str | None = pydantic.Field(
+        tokenizer: NameOrPath | None = pydantic.Field(
             default=None,
             description="vocab.txt of Bio_ClinicalBERT, a folder with it, or a name on the hub; by default the "
             "vocab.txt beside the checkpoint",

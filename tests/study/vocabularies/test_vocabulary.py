@@ -9,9 +9,12 @@ import pytest
 from mcd.cli.settings import overruled
 from mcd.errors import ConfigError, MCDError, PluginLoadError, UnknownNameError
 from mcd.host import PluginHost
+from mcd.study.located import located
 from mcd.study.preparer import Preparer
-from mcd.study.study import Choice
+from mcd.study.study import Choice, Study
 from mcd.study.vocabularies.loading import load_concepts, split_choices
+
+OTHERS = {"models": "phantom-mammo", "dissectors": "phantom-clip", "dataset": "phantom"}
 
 
 def refusal(host: PluginHost, reference: str, kind: type[MCDError], **options: object) -> str:
@@ -103,19 +106,20 @@ def test_several_files_of_a_study_are_found_beside_it_and_recorded_one_by_one(ho
     folder.mkdir()
     (folder / "a.txt").write_text("hat\n")
     (folder / "b,c.txt").write_text("cap\n")
-    written = [Choice(plugin="good, a.txt"), Choice(plugin="b,c.txt"), Choice(plugin="from-list:red,blue")]
+    written = {"concepts": ["good, a.txt", "b,c.txt", "from-list:red,blue"]}
     preparer = Preparer(host)
-    found, recorded = preparer.concepts(split_choices(written, folder))
+    study = Study.model_validate({**OTHERS, **located(host, written, folder)})
+    found, recorded = preparer.concepts(study.concepts)
     assert [one.term for one in found.concepts][-4:] == ["hat", "cap", "red", "blue"]
     assert [one.plugin for one in recorded] == [
         "good",
         str(folder / "a.txt"),
         str(folder / "b,c.txt"),
-        "from-list:red,blue",
+        "from-list",
     ]
     assert preparer.paths == {str(folder / "a.txt"), str(folder / "b,c.txt")}  # what a manifest hides
     with pytest.raises(ConfigError, match=r"the union good,a\.txt takes no settings"):
-        split_choices([Choice(plugin="good,a.txt", options={"size": 1})], folder)
+        split_choices([Choice(plugin="good,a.txt", options={"size": 1})])
 
 
 def test_several_files_given_at_once_are_known_as_paths(

@@ -64,15 +64,8 @@ def load_concepts(host: PluginHost, reference: str, options: Mapping[str, object
         raise PluginLoadError(f"{offer} is not valid: {error.message}", error.hint) from error
 
 
-def split_choices(choices: Iterable[Choice], base: Path | None = None) -> tuple[Choice, ...]:
-    """Return one choice a concept set; a file that lies in ``base`` by its path from here.
-
-    Parameters
-    ----------
-    choices
-        Each of one set, or of several with commas between.
-    base
-        The folder that relative paths are meant from: that of the study file.
+def split_choices(choices: Iterable[Choice]) -> tuple[Choice, ...]:
+    """Return one choice a concept set; each choice is of one set, or of several with commas between.
 
     Raises
     ------
@@ -81,12 +74,10 @@ def split_choices(choices: Iterable[Choice], base: Path | None = None) -> tuple[
     """
     found: list[Choice] = []
     for choice in choices:
-        parts = split_references(choice.plugin, base)
+        parts = split_references(choice.plugin)
         if len(parts) > 1:
             _refuse(choice.options, f"the union {choice.plugin}")
-        for part in parts:
-            own = str(base / part) if base is not None and names_file(part, base) else part
-            found.append(choice.model_copy(update={"plugin": own}))
+        found += [choice.model_copy(update={"plugin": part}) for part in parts]
     return tuple(found)
 
 

@@ -1,0 +1,110 @@
+"""Paths among settings: what they are relative to is decided once, where they are written; then they must be there."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Union, get_args, get_origin
+
+import pydantic
+
+from mcd.options import BelowRoot, MayNameFile
+
+__all__ = ["expanded", "missing", "placed"]
+
+
+def placed(cls: type[pydantic.BaseModel], values: Mapping[str, object], base: Path) -> dict[str, object]:
+    """Return settings, not yet validated, with every path in them from the current folder.
+
+    Parameters
+    ----------
+    cls
+        Whose settings they are: its types say which of them are paths, in nested settings too.
+    values
+        As they are written.
+    base
+        The folder that they are written from: that of a study file, or ``Path()`` for the current one.
+    """
+    fields = cls.model_fields
+    return {
+        name: _placed(fields[name].annotation, fields[name].metadata, value, base) if name in fields else value
+        for name, value in values.items()
+    }
+
+
+def _placed(annotation: object, marks: Sequence[object], value: object, base: Path) -> object:
+    if _marked(annotation, marks, BelowRoot):
+        return value
+    for one, own in _forms(annotation, tuple(marks)):
+        origin, inner = get_origin(one), get_args(one)
+        if isinstance(value, str | Path):
+            if one is Path:
+                return str(base / expanded(value))
+            if one is str and any(isinstance(mark, MayNameFile) for mark in own):
+                return _text(str(value), base)
+        elif isinstance(value, Mapping):
+            if isinstance(one, type) and issubclass(one, pydantic.BaseModel):
+                return placed(one, value, base)
+            if origin is dict:
+                return {key: _placed(inner[1], (), each, base) for key, each in value.items()}
+        elif isinstance(value, list | tuple) and origin in (list, tuple) and inner:
+            return [_placed(inner[0], (), each, base) for each in value]
+    return value
+
+
+def _forms(annotation: object, marks: tuple[object, ...]) -> Iterator[tuple[object, tuple[object, ...]]]:
+    """Yield the types that a value may have, each with what is marked on it."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *more = get_args(annotation)
+        yield from _forms(inner, (*marks, *more))
+    elif origin in (Union, types.UnionType):
+        for one in get_args(annotation):
+            yield from _forms(one, marks)
+    else:
+        yield annotation, marks
+
+
+def _marked(annotation: object, marks: Sequence[object], mark: type) -> bool:
+    return any(isinstance(each, mark) for _, own in _forms(annotation, tuple(marks)) for each in own)
+
+
+def _text(text: str, base: Path) -> str:
+    """Return a text that may name a file: from the current folder where it does, as it is where it is another name."""
+    path, colon, name = text.rpartition(":")
+    if path.endswith(".py"):  # path/to/file.py:function
+        return f"{base / expanded(path)}{colon}{name}"
+    whole = base / expanded(text)
+    try:
+        return str(whole) if whole.exists() else text
+    except OSError:  # longer than a path may be
+        return text
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with the home folder in the place of ``~``; as it is where there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def missing(options: pydantic.BaseModel) -> Iterator[tuple[str, Path]]:
+    """Yield the files and folders that are set but not there, each with the name of its setting."""
+    for name, info in type(options).model_fields.items():
+        if name in options.model_fields_set and not _marked(info.annotation, info.metadata, BelowRoot):
+            text = _marked(info.annotation, info.metadata, MayNameFile)
+            yield from ((name, path) for path in _paths(getattr(options, name), text=text) if not path.exists())
+
+
+def _paths(value: object, *, text: bool) -> Iterator[Path]:
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, str) and text and value.rpartition(":")[0].endswith(".py"):
+        yield Path(value.rpartition(":")[0])
+    elif isinstance(value, pydantic.BaseModel):
+        yield from (path for _, path in missing(value))
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _paths(one, text=text)

@@ -29,7 +29,7 @@ def judged(first: list[float], second: list[float]) -> Judged:
 def test_the_critical_value_is_the_z_whose_p_is_the_largest_that_is_significant() -> None:
     # p: ten of 0.01, five of 0.03, five of 0.5. Benjamini-Hochberg at 0.05 finds fifteen: 0.03 * 20 / 15 = 0.04
     found = judged([99.5] * 10 + [97.5] * 5 + [50.5] * 5, [0.0] * 20)
-    assert found.above == 15
+    assert found.significant == 15
     (critical,) = set(found.critical.tolist())
     z = np.arange(0.5, 101, 0.5)[:, None]
     p = found.null.p(z, np.zeros(len(z), dtype=np.int64))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.absence import ABSENT, absent
 from tests.command_line import ROOT, Outcome, in_process, in_this_process
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test depends on the network; the hub's client reads it on import
@@ -16,13 +17,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of test data beside the repository; absent: skipped, in CI: failed."""
+    """The folder of test data beside the repository."""
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
-        absent = "the test data is not there: no folder 'shared' beside the repository"
-        if os.environ.get("CI"):
-            pytest.fail(absent)
-        pytest.skip(absent)
+        absent("no folder 'shared' beside the repository")
     return folder
 
 
@@ -36,3 +34,11 @@ def mcd_command() -> Callable[..., Outcome]:
 def mcd_process() -> Callable[..., Outcome]:
     """Run ``python -m mcd`` in a process of its own: for variables read once, kills, streams, exit codes."""
     return in_process
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests did not run because something that they need is not on this machine."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum(isinstance(one.longrepr, tuple) and ABSENT in str(one.longrepr[2]) for one in skipped)
+    if count:
+        terminalreporter.write_line(f"skipped because what they need is not on this machine: {count}")

@@ -1,4 +1,4 @@
-"""Chromium, and pages opened in it from files. Absent: skipped; in CI: failed."""
+"""Chromium, and pages opened in it from files. Absent: skipped."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal
 
 import pytest
+from tests.absence import absent
 from tests.plugins.explorer.conftest import controlled, hostile, hostile_run, mapped, page_of, phantom, phantom_run
 
 if TYPE_CHECKING:
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
     import mcd
 
 __all__ = ["axe", "controlled", "hostile", "hostile_run", "mapped", "phantom", "phantom_run"]
-
-
-def absent(what: str) -> NoReturn:
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="session")
@@ -114,4 +109,4 @@ def axe() -> str:
     for place in places:
         if (place / "axe.min.js").is_file():
             return (place / "axe.min.js").read_text(encoding="utf-8")
-    absent("there is no axe-core: npm install axe-core in some folder, and AXE_CORE=FOLDER/node_modules/axe-core")
+    return absent("there is no axe-core: npm install axe-core somewhere, and AXE_CORE=FOLDER/node_modules/axe-core")

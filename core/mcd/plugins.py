@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcd.api.listing import files_below, samples_of
     from mcd.api.model import prefix_tokens
     from mcd.api.ranking import ordered_top_k
-    from mcd.cli.hosted import with_host
+    from mcd.cli.hosted import with_plugin_files
     from mcd.cli.tables import print_table, say
     from mcd.comparison.heading import FEW_IMAGES
     from mcd.documents import Schema, read_record
@@ -43,11 +43,15 @@ if TYPE_CHECKING:
     from mcd.networks.hub import revision as hub_revision
     from mcd.networks.patterns import match_layers
     from mcd.options import NameOrPath, PathBelowRoot, validate_options
+    from mcd.runs.controls import CONTROLS
     from mcd.runs.manifest import Manifest
+    from mcd.runs.revived import concepts_of
+    from mcd.runs.thumbnails import data_set_of, same_samples, sight_of, thumbnails
     from mcd.scoring.calibration.exchange import Exchange
     from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT, VERDICTS
 
 _HOME = {
+    "CONTROLS": "mcd.runs.controls",
     "FEW_IMAGES": "mcd.comparison.heading",
     "NOT_SIGNIFICANT": "mcd.scoring.verdicts",
     "SIGNIFICANT": "mcd.scoring.verdicts",
@@ -56,11 +60,13 @@ _HOME = {
     "Exchange": "mcd.scoring.calibration.exchange",
     "Manifest": "mcd.runs.manifest",
     "Maps": "mcd.extraction.maps",
-    "PluginHost": "mcd.host",
     "NameOrPath": "mcd.options",
     "PathBelowRoot": "mcd.options",
+    "PluginHost": "mcd.host",
     "Schema": "mcd.documents",
     "check_finite": "mcd.networks.checkpoints",
+    "concepts_of": "mcd.runs.revived",
+    "data_set_of": "mcd.runs.thumbnails",
     "digest": "mcd.api.base",
     "examine_file": "mcd.api.dataset",
     "files_below": "mcd.api.listing",
@@ -80,14 +86,18 @@ _HOME = {
     "read_checkpoint": "mcd.networks.checkpoints",
     "read_record": "mcd.documents",
     "read_state_dict": "mcd.networks.checkpoints",
+    "same_samples": "mcd.runs.thumbnails",
     "samples_of": "mcd.api.listing",
     "say": "mcd.cli.tables",
+    "sight_of": "mcd.runs.thumbnails",
+    "thumbnails": "mcd.runs.thumbnails",
     "validate_options": "mcd.options",
-    "with_host": "mcd.cli.hosted",
+    "with_plugin_files": "mcd.cli.hosted",
     "write_atomically": "mcd.files",
 }
 
 __all__ = [
+    "CONTROLS",
     "FEW_IMAGES",
     "NOT_SIGNIFICANT",
     "SIGNIFICANT",
@@ -101,6 +111,8 @@ __all__ = [
     "PluginHost",
     "Schema",
     "check_finite",
+    "concepts_of",
+    "data_set_of",
     "digest",
     "examine_file",
     "files_below",
@@ -120,10 +132,13 @@ __all__ = [
     "read_checkpoint",
     "read_record",
     "read_state_dict",
+    "same_samples",
     "samples_of",
     "say",
+    "sight_of",
+    "thumbnails",
     "validate_options",
-    "with_host",
+    "with_plugin_files",
     "write_atomically",
 ]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -17,11 +19,11 @@ _FACE = """
     TopKScorer Unreadable __version__ compare dissect errors events figures hookimpl label load plugins report run
 """
 _FOR_PLUGINS = """
-    Breast Exchange FEW_IMAGES Manifest Maps NOT_SIGNIFICANT NameOrPath PathBelowRoot PluginHost SIGNIFICANT Schema
-    VERDICTS check_finite
-    digest examine_file files_below find_breast find_state_dict fit_state_dict hub_cache_only hub_quiet hub_revision
-    import_function load_weights match_layers offline ordered_top_k prefix_tokens print_table read_checkpoint
-    read_record read_state_dict samples_of say validate_options with_host write_atomically
+    Breast CONTROLS Exchange FEW_IMAGES Manifest Maps NOT_SIGNIFICANT NameOrPath PathBelowRoot PluginHost
+    SIGNIFICANT Schema VERDICTS check_finite concepts_of data_set_of digest examine_file files_below find_breast
+    find_state_dict fit_state_dict hub_cache_only hub_quiet hub_revision import_function load_weights match_layers
+    offline ordered_top_k prefix_tokens print_table read_checkpoint read_record read_state_dict same_samples
+    samples_of say sight_of thumbnails validate_options with_plugin_files write_atomically
 """
 
 
@@ -42,3 +44,15 @@ def test_every_public_name_is_there_and_says_what_it_is(module: ModuleType) -> N
 @pytest.mark.parametrize("module", ["mcd", "mcd.plugins"])
 def test_importing_the_face_imports_nothing_heavy(module: str) -> None:
     assert_light(module)
+
+
+_OURS = re.compile(r"^\s*(?:from (mcd[\w.]*) import|import (mcd[\w.]*))", re.MULTILINE)
+
+
+@pytest.mark.parametrize("folder", ["plugins", "concept_sets", "examples"])
+def test_built_ins_and_examples_import_public_modules_only(folder: str) -> None:
+    allowed = {"mcd", "mcd.plugins", "mcd.errors", "mcd.events", "mcd.testing"}
+    for path in (Path(__file__).parents[2] / folder).rglob("*.py"):
+        named = {first or second for first, second in _OURS.findall(path.read_text(encoding="utf-8"))}
+        inner = {name for name in named - allowed if name.startswith("mcd.")}
+        assert not inner, f"{path} imports {', '.join(sorted(inner))}"  # type checkers' imports count, too

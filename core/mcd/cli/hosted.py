@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
 
-if TYPE_CHECKING:
-    from mcd.host import PluginHost
-
-__all__ = ["with_host"]
+__all__ = ["with_plugin_files"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def with_host(command: Callable[Concatenate[PluginHost, P], R]) -> Callable[P, R]:
-    """Give a command the plugins as its first argument, and the flags --plugin-file, --offline and --debug.
+def with_plugin_files(command: Callable[Concatenate[Sequence[Path], P], R]) -> Callable[P, R]:
+    """Give a command the flags --plugin-file, --offline and --debug, and the local plugin files as its first argument.
+
+    They are what `mcd.run`, `mcd.report` and the other verbs take as ``plugin_files``.
 
     Examples
     --------
     >>> @click.command()
-    ... @with_host
-    ... def count(host: PluginHost) -> None:
-    ...     click.echo(f"{len(host.plugins)} plugins")
+    ... @with_plugin_files
+    ... def again(plugin_files: Sequence[Path]) -> None:
+    ...     mcd.run("study.yaml", plugin_files=plugin_files)
     """
 
     @plugin_file_flag
     @click.pass_context
     @functools.wraps(command)
     def hosted(context: click.Context, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return command(context.ensure_object(State).host, *args, **kwargs)
+        return command(tuple(context.ensure_object(State).plugin_files), *args, **kwargs)
 
     return hosted

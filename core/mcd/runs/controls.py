@@ -24,7 +24,13 @@ __all__ = ["COLUMNS", "CONTROLS", "SHUFFLED_NAMES", "SHUFFLED_ROWS", "controlled
 
 SHUFFLED_ROWS = "shuffled rows"
 SHUFFLED_NAMES = "shuffled names"
-CONTROLS = (RANDOM_WEIGHTS, SHUFFLED_ROWS, RANDOM_DISSECTOR, SHUFFLED_NAMES)
+CONTROLS: Mapping[str, str] = {
+    RANDOM_WEIGHTS: "the values of the target's weights change places",
+    SHUFFLED_ROWS: "each neuron's images are exchanged",
+    RANDOM_DISSECTOR: "images are random projections, words random directions",
+    SHUFFLED_NAMES: "every concept goes by another's name",
+}
+"""Every negative control in the order of tables, and how it differs from the run."""
 
 COLUMNS = ("control", "layer", "neurons", "labelled", "significant", "mammographic", "concepts", "mean_z")
 """Columns of the table of controls: how many neurons of the layer have a label, how many a significant one; how many of

@@ -18,7 +18,7 @@ from mcd.runs.material import Material, bound, gather
 from mcd.scoring.scores import score_layer
 from mcd.study.preparer import Preparer
 
-__all__ = ["StoredScores", "found_again"]
+__all__ = ["StoredScores", "concepts_of", "found_again"]
 
 
 class StoredScores:
@@ -44,9 +44,7 @@ class StoredScores:
         self.wording = study.prompts
         with found_again(dissection) as preparer:
             self.scorer: Scorer = preparer.scorer(study.scorer)[0]
-            self.concepts: ConceptSet = preparer.concepts(study.concepts)[0]
-        if self.concepts.fingerprint() != dissection.manifest.fingerprints["concepts"]:
-            raise DataError(f"the concepts of {dissection.folder} have changed since it was made", "run it again")
+        self.concepts: ConceptSet = concepts_of(dissection)
 
     def material(self) -> Material:
         """Return P and what else its scorer is given."""
@@ -66,6 +64,28 @@ class StoredScores:
         for layer in self.dissection.layers:
             found = score_layer(scorer, self.dissection.activations(layer), material.similarity).scores
             yield layer, found if scorer.higher_is_better else -found
+
+
+def concepts_of(dissection: Dissection) -> ConceptSet:
+    """Return the concepts that a stored run was labelled with, found again by their names in its study.
+
+    Raises
+    ------
+    UsageError
+        When they were given as Python objects.
+    UnknownNameError
+        When their plugin is not there.
+    DataError
+        When they have changed since.
+    """
+    study = read_study(dissection.folder, dissection.manifest)
+    if any(one.plugin == "object" for one in study.concepts):
+        raise UsageError(f"the concepts of {dissection.folder} were given in Python; they have no name")
+    with found_again(dissection) as preparer:
+        found = preparer.concepts(study.concepts)[0]
+    if found.fingerprint() != dissection.manifest.fingerprints["concepts"]:
+        raise DataError(f"the concepts of {dissection.folder} have changed since it was made", "run it again")
+    return found
 
 
 @contextmanager

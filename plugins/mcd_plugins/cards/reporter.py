@@ -10,8 +10,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError, StoreError, UsageError
-from mcd.plugins import write_atomically
-from mcd.runs.thumbnails import data_set_of, thumbnails
+from mcd.plugins import data_set_of, thumbnails, write_atomically
 from mcd_plugins.cards.key import Key
 from mcd_plugins.cards.page import page, sheet
 from mcd_plugins.cards.sampling import Design, drawn

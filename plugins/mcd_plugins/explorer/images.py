@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import MCDError, StoreError
-from mcd.plugins import digest
-from mcd.runs.thumbnails import data_set_of, same_samples, sight_of, thumbnails
+from mcd.plugins import data_set_of, digest, same_samples, sight_of, thumbnails
 from mcd_plugins.explorer.maps import Shown, maps_of, sizes_of
 from mcd_plugins.explorer.packing import Json, Names, packed
 

@@ -8,18 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS
-from mcd.runs.controls import SHUFFLED_NAMES, SHUFFLED_ROWS
+from mcd.plugins import CONTROLS
 
 __all__ = ["ControlRow", "Controls", "controls_of"]
-
-_CHANGES = {
-    "none": "",
-    RANDOM_WEIGHTS: "the values of the target's weights change places",
-    SHUFFLED_ROWS: "each neuron's images are exchanged",
-    RANDOM_DISSECTOR: "images are random projections, words random directions",
-    SHUFFLED_NAMES: "every concept goes by another's name",
-}
 
 
 @dataclass(frozen=True)
@@ -61,7 +52,7 @@ def _row(control: str, rows: pd.DataFrame) -> ControlRow:
     labels = int(known["labelled"].sum())
     return ControlRow(
         name="this run" if control == "none" else control,
-        changes=_CHANGES.get(control, ""),
+        changes=CONTROLS.get(control, ""),
         neurons=int(rows["neurons"].sum()),
         significant=int(rows["significant"].sum()),
         mammographic=int(rows["mammographic"].sum()),

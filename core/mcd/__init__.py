@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from mcd.options import Options
     from mcd.runs.dissect import dissect
     from mcd.runs.dissection import Dissection, load
+    from mcd.runs.embed import embed
     from mcd.runs.report import report
     from mcd.runs.run_study import run_study as run
+    from mcd.runs.score import score
     from mcd.scoring.arrays import label
     from mcd.study.study import Study
     from mcd.version import __version__
@@ -64,6 +66,7 @@ _HOME = {
     "__version__": "mcd.version",
     "compare": "mcd.comparison.stored",
     "dissect": "mcd.runs.dissect",
+    "embed": "mcd.runs.embed",
     "errors": "mcd",
     "events": "mcd",
     "figures": "mcd",
@@ -73,6 +76,7 @@ _HOME = {
     "plugins": "mcd",
     "report": "mcd.runs.report",
     "run": "mcd.runs.run_study:run_study",
+    "score": "mcd.runs.score",
 }
 
 __all__ = [
@@ -103,6 +107,7 @@ __all__ = [
     "__version__",
     "compare",
     "dissect",
+    "embed",
     "errors",
     "events",
     "figures",
@@ -112,6 +117,7 @@ __all__ = [
     "plugins",
     "report",
     "run",
+    "score",
 ]
 
 __getattr__ = lazily(__name__, _HOME)

@@ -16,7 +16,8 @@ from mcd.testing import assert_light
 _FACE = """
     Box Comparison ComparisonSettings Component CompositeDataset Concept ConceptSet ConceptSource Dataset Dissection
     Dissector Explanation Image ModelLoader Options Preprocessing Probe Reporter Sample Scorer Study Target
-    TopKScorer Unreadable __version__ compare dissect errors events figures hookimpl label load plugins report run
+    TopKScorer Unreadable __version__ compare dissect embed errors events figures hookimpl label load
+    plugins report run score
 """
 _FOR_PLUGINS = """
     Breast CONTROLS Exchange FEW_IMAGES Manifest Maps NOT_SIGNIFICANT NameOrPath PathBelowRoot PluginHost

@@ -19,7 +19,6 @@ STUDY = {
     "concepts": "phantom",
     "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 4}},
     "calibration": {"draws": 200, "most_draws": 400},
-    "reporters": ["csv"],
     "device": "cpu",
 }
 
@@ -77,3 +76,97 @@ def test_report(runs: Path, tmp_path: Path, mcd_command: Callable) -> None:  # t
     assert done.code == 0, done.err
     assert_same(tmp_path / "verb", tmp_path / "command")
     assert sorted(written) == sorted((tmp_path / "verb").iterdir())
+
+
+def test_dissect(tmp_path: Path, mcd_command: Callable) -> None:  # type: ignore[type-arg]
+    verb = mcd.dissect(
+        "phantom-mammo",
+        layers="head",
+        dataset={"plugin": "phantom", "options": {"patients": 5}},
+        concepts="phantom",
+        dissector="phantom-clip",
+        scorer={"plugin": "soft-wpmi", "options": {"top_k": 4}},
+        calibration={"draws": 100},
+        output=tmp_path / "verb",
+        device="cpu",
+        progress=False,
+    )
+    done = mcd_command(
+        "dissect",
+        "--model",
+        "phantom-mammo",
+        "--layers",
+        "head",
+        "--dataset",
+        "phantom",
+        "--dataset-arg",
+        "patients=5",
+        "--dissector",
+        "phantom-clip",
+        "--concepts",
+        "phantom",
+        "--scorer-arg",
+        "top_k=4",
+        "--draws",
+        100,
+        "--device",
+        "cpu",
+        "--output",
+        tmp_path / "command",
+    )
+    assert done.code == 0, done.err
+    assert verb.folder == tmp_path / "verb"
+    assert_same(tmp_path / "verb", tmp_path / "command")
+
+
+def test_score(runs: Path, tmp_path: Path, mcd_command: Callable) -> None:  # type: ignore[type-arg]
+    run = runs / "by-verb" / "phantom-mammo"
+    options = {"plugin": "wpmi", "options": {"top_k": 4}}
+    found = mcd.score(run, scorer=options, calibration={"q": 0.1}, output=tmp_path / "verb", progress=False)
+    flags = ("--scorer", "wpmi", "--scorer-arg", "top_k=4", "--q", 0.1)
+    done = mcd_command("score", run, *flags, "--output", tmp_path / "command")
+    assert done.code == 0, done.err
+    assert_same(tmp_path / "verb", tmp_path / "command")
+    again = mcd.score(found, scorer=lambda a, p: (a.T @ p).relu(), concepts=["mass", "calcification"], progress=False)
+    assert set(again.labels["concept"]) - {""} <= {"mass", "calcification"}
+    assert again.manifest.study["calibration"] == found.manifest.study["calibration"]
+
+
+def test_embed(tmp_path: Path, mcd_command: Callable) -> None:  # type: ignore[type-arg]
+    phantoms = {"plugin": "phantom", "options": {"patients": 2}}
+    (tmp_path / "verb").mkdir()
+    (tmp_path / "command").mkdir()
+    found = mcd.embed(
+        "phantom-clip",
+        dataset=phantoms,
+        texts=["mass", "no mass"],
+        device="cpu",
+        progress=False,
+        output=tmp_path / "verb" / "vectors.safetensors",
+    )
+    done = mcd_command(
+        "embed",
+        "--dissector",
+        "phantom-clip",
+        "--dataset",
+        "phantom",
+        "--dataset-arg",
+        "patients=2",
+        "--text",
+        "mass",
+        "--text",
+        "no mass",
+        "--device",
+        "cpu",
+        "--output",
+        tmp_path / "command" / "vectors.safetensors",
+    )
+    assert done.code == 0, done.err
+    assert_same(tmp_path / "verb", tmp_path / "command")
+    assert found.images is not None
+    assert found.texts is not None
+    assert (len(found.images), len(found.texts), len(found.image_ids)) == (8, 2, 8)
+    kept_nothing = mcd.embed("phantom-clip", texts=["mass", "no mass"], device="cpu", progress=False)
+    assert kept_nothing.texts is not None
+    assert (kept_nothing.texts == found.texts).all()
+    assert kept_nothing.images is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ import click
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
 from mcd.cli.settings import study_settings
-from mcd.cli.study_flags import study_flags
+from mcd.cli.study_flags import DEFAULT_REPORTER, study_flags
 
 __all__ = ["dissect", "run_study"]
 
@@ -99,8 +100,13 @@ def _execute(
         return
     from mcd.runs.prepared import prepare
     from mcd.runs.run import run
+    from mcd.study.preparer import Preparer
+    from mcd.study.study import Choice
 
     prepared = prepare(state.host, study, output or _default_output(study.models[0].plugin))
+    if not study.reporters:  # a person at a terminal sees a summary; the study does not record it
+        console = Preparer(state.host).reporters([Choice(plugin=DEFAULT_REPORTER)])
+        prepared = replace(prepared, reporters=console)
     for dissection in run(prepared):
         click.echo(f"run folder: {dissection.folder}")
 

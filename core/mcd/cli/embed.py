@@ -67,8 +67,8 @@ def embed(
     check_output(output, ".safetensors")
     embedder, dataset = embedder_and_dataset(ctx)
     vectors = None if dataset is None else embedder.images(dataset, output)
-    for name, shape in write_vectors(output, embedder, vectors, texts, normalise=not raw).items():
-        click.echo(f"{name}: {shape[0]} vectors of {shape[1]} numbers")
+    for name, found in write_vectors(output, embedder, vectors, texts, normalise=not raw).items():
+        click.echo(f"{name}: {found.shape[0]} vectors of {found.shape[1]} numbers")
     click.echo(f"vectors: {output}")
     if vectors is not None:
         click.echo(f"which id is which file: {output.with_suffix('.probe_map.csv')} (not for sharing)")

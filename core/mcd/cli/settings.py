@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from mcd.cli.study_flags import DEFAULT_REPORTER, SELECTION, StudyFlag, flag_names
+from mcd.cli.study_flags import SELECTION, StudyFlag, flag_names
 from mcd.errors import ConfigError
 from mcd.study.leaves import components, leaves
 
@@ -38,7 +38,7 @@ def study_settings(ctx: click.Context, document: Mapping[str, object]) -> dict[s
         When it is not clear which component a flag means.
     """
     given = given_settings(ctx)
-    settings: dict[str, object] = {"reporters": DEFAULT_REPORTER, **document}
+    settings: dict[str, object] = dict(document)
     for field, leaf in {leaf.path[0]: leaf for leaf in leaves()}.items():
         mine = _of(field, given)
         if not mine:

@@ -165,8 +165,8 @@ class Embedder:
 
 def write_vectors(
     output: Path, embedder: Embedder, vectors: Vectors | None, texts: Sequence[str], *, normalise: bool
-) -> dict[str, tuple[int, ...]]:
-    """Write embeddings as safetensors and return the shape of each tensor.
+) -> dict[str, torch.Tensor]:
+    """Write embeddings as safetensors and return the tensors.
 
     ``images`` and ``texts`` are float32 ``(rows, D)``. The metadata entry ``mcd`` is JSON: the dissector, its
     fingerprint, whether rows have length 1, and what each row is (``image_ids``, ``texts``).
@@ -187,7 +187,7 @@ def write_vectors(
         "texts": list(texts),
     }
     write_atomically(output, save(tensors, metadata={"mcd": json.dumps(record, ensure_ascii=False)}))
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    return tensors
 
 
 def check_output(output: Path, suffix: str) -> None:

@@ -212,7 +212,7 @@ class Opener:
             scorer=prepared.scorer.name,
             control=planned.control,
             study=self._recorded(prepared.study_of(planned)),
-            plugins=prepared.plugins,
+            plugins=dict(sorted(prepared.plugins.items())),
             machine=machine(str(self.device)),
             fingerprints={
                 "target": self.models.weights[of],

@@ -24,7 +24,8 @@ from mcd.runs.material import bound, gather
 from mcd.runs.revived import found_again
 from mcd.scoring.labelling import Labeller
 from mcd.study.calibration import Calibration
-from mcd.study.preparer import Preparer
+from mcd.study.objects import Concepts, as_concepts
+from mcd.study.preparer import Preparer, ScorerLike
 from mcd.study.privacy import recorded
 from mcd.study.study import Choice, DissectorChoice
 from mcd.study.wording import Wording
@@ -35,9 +36,9 @@ __all__ = ["rescore"]
 def rescore(
     dissection: Dissection,
     *,
-    scorer: Choice | None = None,
+    scorer: ScorerLike | None = None,
     scorer_options: Mapping[str, object] | None = None,
-    concepts: Sequence[Choice] = (),
+    concepts: Concepts | Sequence[Choice] = (),
     labels_per_neuron: int | None = None,
     calibration: Calibration | None = None,
     prompts: Wording | None = None,
@@ -70,7 +71,7 @@ def rescore(
     else:
         made, scorer_choice = preparer.scorer(scorer)
     concept_set, chosen = (
-        preparer.concepts(concepts) if concepts else _own_concepts(dissection, preparer, study.concepts)
+        as_concepts(preparer, concepts) if concepts else _own_concepts(dissection, preparer, study.concepts)
     )
     made.check(dissection.manifest.images)
     wording = prompts or study.prompts
@@ -125,7 +126,7 @@ def rescore(
         "concepts": concept_set.fingerprint(),
         "prompts": wording.fingerprint(concept_set.concepts),
     }
-    manifest.plugins |= preparer.plugins
+    manifest.plugins = dict(sorted((manifest.plugins | preparer.plugins).items()))
     manifest.seconds, manifest.warnings = clock.seconds, clock.warnings
     results.write(folder)
     manifest.write(folder)

@@ -1,0 +1,75 @@
+"""What the verbs of the Python face take: names of components, their settings, or plain objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import pydantic
+import torch
+
+from mcd.api.concepts import ConceptSet
+from mcd.api.dataset import Dataset
+from mcd.api.scorer import Scorer
+from mcd.errors import ConfigError
+from mcd.study.preparer import DatasetLike, Preparer, ScorerLike
+from mcd.study.study import Choice
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset as TorchDataset
+
+__all__ = ["Component", "Concepts", "as_choice", "as_choices", "as_concepts", "as_dataset", "as_scorer"]
+
+Component = str | Mapping[str, object] | Choice
+"""A component by name (``"timm:resnet50"``), or as ``{"plugin": "timm", "options": {…}}``."""
+Concepts = Component | Sequence[str] | Sequence[Mapping[str, object]] | Sequence[Choice] | ConceptSet
+"""Concept sets by name, words, or a concept set."""
+ChoiceT = TypeVar("ChoiceT", bound=Choice)
+
+
+def as_choice(value: Component, kind: type[ChoiceT]) -> ChoiceT:
+    """Return a component as a study names it.
+
+    Raises
+    ------
+    ConfigError
+        When the value names no component.
+    """
+    if isinstance(value, kind):
+        return value
+    try:
+        return kind.model_validate(value if isinstance(value, str) else dict(value))
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(
+            f"{value!r} does not name a component: {first['msg']}", 'give a name or {"plugin": …, "options": {…}}'
+        ) from None
+
+
+def as_choices(value: Component | Sequence[Component]) -> tuple[Choice, ...]:
+    """Return one component, or several, as a study names them."""
+    return tuple(as_choice(one, Choice) for one in ([value] if isinstance(value, str | Mapping | Choice) else value))
+
+
+def as_dataset(value: Component | Dataset | TorchDataset[object]) -> DatasetLike:
+    """Return a data set as `Preparer.dataset` takes it."""
+    return as_choice(value, Choice) if isinstance(value, str | Mapping | Choice) else value
+
+
+def as_scorer(value: Component | Scorer | Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> ScorerLike:
+    """Return a scorer as `Preparer.scorer` takes it."""
+    return as_choice(value, Choice) if isinstance(value, str | Mapping | Choice) else value
+
+
+def as_concepts(preparer: Preparer, value: Concepts) -> tuple[ConceptSet, tuple[Choice, ...]]:
+    """Return a concept set, and the choices that the manifest records."""
+    if isinstance(value, str | Mapping | Choice):
+        return preparer.concepts(as_choices(value))
+    if isinstance(value, ConceptSet):
+        concept_set = value
+    else:
+        words = [one for one in value if isinstance(one, str)]
+        if len(words) < len(value):
+            return preparer.concepts(as_choices([one for one in value if not isinstance(one, str)]))
+        concept_set = ConceptSet.from_words(words)
+    return concept_set, (Choice(plugin="object", options={"name": concept_set.name}),)

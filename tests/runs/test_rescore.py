@@ -39,7 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, mcd_command: Callable[..., obj
 
 
 def settings(folder: Path) -> dict[str, object]:
-    return read_study(folder, mcd.load(folder).manifest)
+    return {**read_study(folder, mcd.load(folder).manifest).settings()}
 
 
 def merged(before: object, change: object) -> object:

@@ -42,7 +42,7 @@ CONCEPTS = [
 
 
 def encoder(folder: Path, dissector: Letters) -> TextEncoder:
-    return TextEncoder(folder, "print", lambda: dissector, torch.device("cpu"))
+    return TextEncoder(folder, ["key"], lambda: (dissector, "key"), torch.device("cpu"))
 
 
 def test_nothing_said_means_one_plain_text_a_concept(tmp_path: Path) -> None:

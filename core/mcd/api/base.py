@@ -45,7 +45,7 @@ class Configured:
     def fingerprint(self) -> str:
         """Return a digest of everything that decides what this component does.
 
-        The default covers the class and its options. Override it where files (weights, vocabularies)
-        take part: their content counts, never their name.
+        The default covers the class and its options, and the engine adds all attributes. Override it where files
+        (weights, vocabularies) take part: their content counts, never their name. The engine then adds code only.
         """
         return digest(identity(type(self)), self.options.model_dump_json())

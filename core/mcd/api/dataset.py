@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mcd.api.base import Configured
 from mcd.api.image import Image
@@ -126,12 +126,16 @@ class Dataset(Configured, abc.ABC):
     against_copies
         What the terms of the data set say against passing its images on, as a part of a sentence; empty where they
         allow it, or are not known.
+    decoders
+        Distributions that turn the bytes of its images into pixels, such as ``("pillow",)``: the versions of those
+        installed are part of every key under which numbers made of the images are stored.
     """
 
     ids_are_public: bool = False
     has_masks: bool = False
     images_may_be_copied: bool = False
     against_copies: str = ""
+    decoders: ClassVar[tuple[str, ...]] = ()
 
     @abc.abstractmethod
     def __len__(self) -> int:

@@ -13,24 +13,24 @@ import torch
 import torch.nn.functional as functional
 from safetensors.torch import save
 
-from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample
 from mcd.api.dissector import Dissector
 from mcd.api.image import Preprocessing
 from mcd.errors import DataError, UsageError
 from mcd.events import Clock, Event, RunFailed, RunFinished, RunStarted
 from mcd.extraction.cache import ImageCache
+from mcd.extraction.keys import embedding_key, image_key, not_reused
 from mcd.extraction.probe import ProbeSet, look_at
 from mcd.extraction.probe_map import write_probe_map
 from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
-from mcd.extraction.sweep import IMAGES, STAGE_VERSION, DissectorJob, Sweep
+from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep
 from mcd.extraction.texts import warn_of_long
 from mcd.files import write_atomically
-from mcd.networks.running import Precision, fingerprint, pick_device
+from mcd.networks.identity import identity_of
+from mcd.networks.running import Precision, pick_device
 from mcd.networks.texts import encode
 from mcd.study.selection import Selection
-from mcd.version import __version__
 
 __all__ = ["Embedder", "Vectors", "check_output", "write_vectors"]
 
@@ -89,7 +89,7 @@ class Embedder:
         self.dissector, self.precision, self.batch_size = dissector, precision, batch_size
         self.workers, self.on_error, self.emit = workers, on_error, emit
         self.device = pick_device(device)
-        self.fingerprint = digest(dissector.fingerprint(), fingerprint(dissector.module))
+        self.identity = identity_of(dissector)
 
     def texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Return the embeddings ``(len(texts), D)`` float32, not normalised; says which texts are too long."""
@@ -120,8 +120,11 @@ class Embedder:
         clock = Clock(self.emit)
         if self.dissector.caution:
             clock.warn(self.dissector.caution)
-        probe = look_at(dataset, self.selection, clock, on_error=self.on_error, keep_identifiers=self.keep_identifiers)
         reader = Reader(dataset, self.recipe, self.cache)
+        for said in (not_reused(self.dissector.name, self.identity), not_reused("images", reader.identity)):
+            if said:
+                clock.warn(said)
+        probe = look_at(dataset, self.selection, clock, on_error=self.on_error, keep_identifiers=self.keep_identifiers)
         parts = output.with_name(f".{output.name}.parts")
         store = Shards(parts, self._key(probe, reader), {IMAGES: self.texts(["mammogram"]).shape[1]})
         shards = Sweep(
@@ -149,18 +152,8 @@ class Embedder:
         return vectors
 
     def _key(self, probe: ProbeSet, reader: Reader) -> str:
-        return digest(
-            STAGE_VERSION,
-            __version__,
-            torch.__version__,
-            probe.fingerprint,
-            reader.fingerprint(),
-            self.precision,
-            self.device.type,
-            str(self.batch_size),
-            self.fingerprint,
-            self.dissector.preprocessing.fingerprint(),
-        )
+        images = image_key(probe, reader, self.device, self.precision, self.batch_size)
+        return embedding_key(images, self.identity, self.dissector.preprocessing)
 
 
 def write_vectors(
@@ -181,7 +174,7 @@ def write_vectors(
     record = {
         "schema": "mcd.vectors/1",
         "dissector": embedder.dissector.name,
-        "fingerprint": embedder.fingerprint,
+        "fingerprint": embedder.identity.content,
         "normalised": normalise,
         "image_ids": list(vectors.ids) if vectors else [],
         "texts": list(texts),

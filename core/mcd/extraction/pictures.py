@@ -17,7 +17,7 @@ from mcd.api.image import Image, Preprocessing
 from mcd.errors import ImageError, MCDError, UsageError
 from mcd.extraction.parallel import in_processes
 from mcd.extraction.probe import ProbeSet
-from mcd.extraction.reading import read_checked
+from mcd.extraction.reading import Reader, read_checked
 from mcd.files import write_atomically
 
 __all__ = ["Written", "places", "write_pictures"]
@@ -89,8 +89,9 @@ def write_pictures(
         When a file in the way was not written by this function.
     """
     counts = {"written": 0, "kept": 0}
+    reading = Reader(dataset, recipe).fingerprint()
     failed: list[tuple[Sample, str]] = []
-    for (_, sample), outcome in in_processes(_made, (dataset, recipe), work.items(), workers):
+    for (_, sample), outcome in in_processes(_made, (dataset, recipe, reading), work.items(), workers):
         if outcome in counts:
             counts[outcome] += 1
         elif stop:
@@ -105,13 +106,13 @@ def write_pictures(
     return Written(counts["written"], counts["kept"], tuple(failed))
 
 
-def _made(shared: tuple[Dataset, Preprocessing], item: tuple[Path, Sample]) -> str:
+def _made(shared: tuple[Dataset, Preprocessing, str], item: tuple[Path, Sample]) -> str:
     return _one(*shared, *item)
 
 
-def _one(dataset: Dataset, recipe: Preprocessing, path: Path, sample: Sample) -> str:
+def _one(dataset: Dataset, recipe: Preprocessing, reading: str, path: Path, sample: Sample) -> str:
     """Write one picture; return ``written``, ``kept``, or why it cannot be."""
-    key = digest(sample.digest, recipe.fingerprint())
+    key = digest(sample.digest, reading)
     try:
         if path.exists():
             before = _key_of(path)

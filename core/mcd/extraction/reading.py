@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample
@@ -10,6 +10,7 @@ from mcd.api.image import Image, Preprocessing
 from mcd.errors import ImageError
 from mcd.extraction.breast import find_breast
 from mcd.extraction.cache import ImageCache
+from mcd.networks.identity import Identity, identity_of
 from mcd.version import __version__
 
 __all__ = ["Reader", "read_checked"]
@@ -27,12 +28,22 @@ class Reader:
         Its `picture` is made of every image before a model's own preprocessing sees it. What of a DICOM file is
         read is then the recipe's to say, not the models'.
     cache
-        Where made images are kept.
+        Where made images are kept. It is not used where data set or recipe cannot be identified.
+
+    Attributes
+    ----------
+    identity
+        What decides how images are read, all but their bytes.
     """
 
     dataset: Dataset
     recipe: Preprocessing | None = None
     cache: ImageCache | None = None
+    identity: Identity = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # once, and before any image is listed: a data set may keep what it has read
+        object.__setattr__(self, "identity", identity_of(self.dataset, self.recipe, read_checked))
 
     @property
     def problem(self) -> str:
@@ -41,7 +52,7 @@ class Reader:
 
     def fingerprint(self) -> str:
         """Return a digest of all but the bytes of the images that decides what is read."""
-        return digest("image/1", __version__, self.dataset.decoding(), self.recipe.fingerprint() if self.recipe else "")
+        return digest("image/1", __version__, self.identity.key)
 
     def values(self, preprocessing: Preprocessing) -> str:
         """Return what of a DICOM file a model gets: ``"displayed"`` or ``"stored"``."""
@@ -55,7 +66,7 @@ class Reader:
         mcd.errors.ImageError
             When it cannot be decoded, is blank or otherwise of no use.
         """
-        if self.cache is None or not sample.digest:
+        if self.cache is None or not sample.digest or self.identity.unknown:
             return self._made(sample, values, masked=masked)
         key = digest(self.fingerprint(), sample.digest, values, str(masked))
         found = self.cache.get(key)

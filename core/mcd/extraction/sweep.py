@@ -25,7 +25,7 @@ from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
 from mcd.networks.running import Precision, at_work, autocast
 
-__all__ = ["STAGE_VERSION", "DissectorJob", "Sweep", "TargetJob", "missing_bytes", "shard_rows"]
+__all__ = ["DissectorJob", "Sweep", "TargetJob", "missing_bytes", "shard_rows"]
 
 IMAGES = "images"
 """Name of the tensor in the embedding shards."""
@@ -296,7 +296,3 @@ def _take(loader: Iterator[Batch], count: int) -> Iterator[Batch]:
 def _to_device(tensor: torch.Tensor, recipe: Preprocessing, device: torch.device) -> torch.Tensor:
     batch = recipe.finalize(tensor.to(device, non_blocking=True))
     return batch.contiguous(memory_format=torch.channels_last)
-
-
-STAGE_VERSION = "sweep/1"
-"""Raised when the sweep's numbers change, so that shards of older versions are not read."""

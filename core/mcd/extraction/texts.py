@@ -47,30 +47,42 @@ class TextEncoder:
     ----------
     folder
         The run folder.
-    fingerprint
-        The dissector's, weights included.
+    keys
+        `mcd.networks.identity.Identity.key` of the dissectors whose embeddings may be read.
     dissector
-        Called only when something must be encoded.
+        Returns a dissector and its key; called only when something must be encoded.
+
+    Attributes
+    ----------
+    keys
+        Those given, and that of the dissector once something was encoded.
     """
 
     def __init__(
-        self, folder: Path, fingerprint: str, dissector: Callable[[], Dissector], device: torch.device
+        self, folder: Path, keys: Sequence[str], dissector: Callable[[], tuple[Dissector, str]], device: torch.device
     ) -> None:
-        self._folder, self._fingerprint, self._dissector, self._device = folder, fingerprint, dissector, device
+        self.keys = list(keys)
+        self._folder, self._dissector, self._device = folder, dissector, device
 
     def texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Return the embeddings of texts, ``(texts, D)`` float32, not normalised."""
-        path = self._folder / "embeddings" / f"texts-{digest(self._fingerprint, *texts)[:16]}.safetensors"
-        try:
-            with safetensors.safe_open(path, framework="pt") as file:
-                stored: torch.Tensor = file.get_tensor("texts")
-            if len(stored) == len(texts):
-                return stored
-        except (OSError, safetensors.SafetensorError):
-            pass  # not there, or cut short by a full disk: encode again
-        encoded = encode(self._dissector(), list(texts), self._device)
-        write_atomically(path, save({"texts": encoded}))
+        for key in self.keys:
+            try:
+                with safetensors.safe_open(self._file(key, texts), framework="pt") as file:
+                    stored: torch.Tensor = file.get_tensor("texts")
+                if len(stored) == len(texts):
+                    return stored
+            except (OSError, safetensors.SafetensorError):
+                pass  # not there, or cut short by a full disk: encode again
+        dissector, key = self._dissector()
+        encoded = encode(dissector, list(texts), self._device)
+        write_atomically(self._file(key, texts), save({"texts": encoded}))
+        if key not in self.keys:
+            self.keys.append(key)
         return encoded
+
+    def _file(self, key: str, texts: Sequence[str]) -> Path:
+        return self._folder / "embeddings" / f"texts-{digest(key, *texts)[:16]}.safetensors"
 
     def concepts(self, concepts: Sequence[Concept], wording: Wording) -> ConceptTexts:
         """Return the embeddings of concepts, worded as a study asks; several texts of one name are `averaged`."""

@@ -1,9 +1,8 @@
-"""Putting networks to work: device, precision, eval mode, fingerprint; and leaving them as they were."""
+"""Putting networks to work: device, precision, eval mode; and leaving them as they were."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from typing import Literal
 
@@ -12,7 +11,7 @@ from torch import nn
 
 from mcd.errors import UsageError
 
-__all__ = ["PRECISIONS", "Precision", "at_work", "autocast", "fingerprint", "pick_device", "random_state_kept"]
+__all__ = ["PRECISIONS", "Precision", "at_work", "autocast", "pick_device", "random_state_kept"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -35,16 +34,6 @@ def pick_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise UsageError(f"device '{name}' cannot be used: {reason}", "use --device auto or --device cpu") from None
     return device
-
-
-def fingerprint(module: nn.Module) -> str:
-    """Return a digest of a network's structure and of every parameter and buffer, bit for bit."""
-    total = hashlib.sha256(str(module).encode())
-    for name, tensor in module.state_dict().items():
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        flat = tensor.detach().cpu().contiguous().flatten()
-        total.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
-    return total.hexdigest()
 
 
 @contextlib.contextmanager

@@ -107,7 +107,9 @@ class Finisher:
 
     def _label(self, run: OpenRun, recorded: Recorded, controls: Mapping[str, pd.DataFrame], clock: Clock) -> Results:
         study, concepts = self.prepared.study, self.prepared.concepts
-        encoder = TextEncoder(run.folder, run.print, lambda: run.dissector, self.device)
+        encoder = TextEncoder(
+            run.folder, run.manifest.store.texts, lambda: (run.dissector, run.identity.key), self.device
+        )
         material = gather(recorded, concepts, study.prompts, encoder)
         scorer = bound(self.prepared.scorer, material, study.prompts)
         if scorer.caution:

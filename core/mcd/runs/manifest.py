@@ -36,13 +36,17 @@ class LayerRecord(Record):
 
 
 class StoreRecord(Record):
-    """Where the shards of a run are: relative folder, keys, how many shards. ``maps`` is empty where none are kept."""
+    """Where the shards of a run are: relative folder, keys, how many shards.
+
+    ``texts`` are the keys of the embedded texts; ``maps`` is empty where none are kept.
+    """
 
     folder: str = "."
     activations: str
     embeddings: str
     embedding_width: int
     shards: int = 0
+    texts: list[str] = pydantic.Field(default_factory=list)
     maps: str = ""
 
 

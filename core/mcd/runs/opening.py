@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pydantic
 import torch
 
-from mcd.api.base import digest
 from mcd.api.dissector import Dissector
 from mcd.api.model import Target
+from mcd.extraction.keys import activation_key, embedding_key, image_key, not_reused
 from mcd.extraction.maps import MapStore
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
-from mcd.extraction.sweep import IMAGES, STAGE_VERSION, DissectorJob, TargetJob
+from mcd.extraction.sweep import IMAGES, DissectorJob, TargetJob
 from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissector, with_random_weights
-from mcd.networks.running import fingerprint
+from mcd.networks.identity import Identity, identity_of
 from mcd.networks.trial import Trial
 from mcd.runs.manifest import LayerRecord, Manifest, StoreRecord, machine
 from mcd.runs.plan import PlannedRun
 from mcd.runs.prepared import Prepared, PreparedTarget
 from mcd.study.privacy import recorded as recorded_settings
 from mcd.study.study import Study
-from mcd.version import __version__
 
 __all__ = ["Models", "OpenRun", "Opener"]
 
@@ -40,10 +40,10 @@ class Models:
     ----------
     targets, dissectors
         In the order of the study; random counterparts come last.
-    weights
-        Fingerprints of the targets' weights.
-    prints
-        Fingerprints of the dissectors, weights included.
+    networks
+        What decides the numbers of each target.
+    readers
+        What decides the numbers of each dissector.
     """
 
     def __init__(self, prepared: Prepared) -> None:
@@ -56,8 +56,14 @@ class Models:
             if (key := self._dissector(run)) not in self.dissectors:
                 one = prepared.dissectors[run.dissector]
                 self.dissectors[key] = RandomDissector(one.name, one.preprocessing, seed) if key[1] else one
-        self.weights = {key: fingerprint(one.target.module) for key, one in self.targets.items()}
-        self.prints = {key: digest(one.fingerprint(), fingerprint(one.module)) for key, one in self.dissectors.items()}
+        # before anything runs: a network may keep what it has computed
+        self.networks = {key: identity_of(one.target.module) for key, one in self.targets.items()}
+        self.readers = {key: identity_of(one) for key, one in self.dissectors.items()}
+        self._towers = {
+            key: identity_of(one.image_tower).content
+            for key, one in self.dissectors.items()
+            if one.image_tower is not None
+        }
 
     @staticmethod
     def _target(run: PlannedRun) -> _Key:
@@ -74,13 +80,19 @@ class Models:
     def tower_of(self, key: _Key) -> Dissector | None:
         """Return the dissector whose image tower is the target, if one is."""
         target = self.targets[key].target
-        for dissector in self.dissectors.values():
-            tower = dissector.image_tower
-            if tower is None or target.preprocessing.fingerprint() != dissector.preprocessing.fingerprint():
-                continue
-            if tower is target.module or fingerprint(tower) == self.weights[key]:
+        seen = identity_of(target.preprocessing).content
+        for number, tower in self._towers.items():
+            dissector = self.dissectors[number]
+            same = dissector.image_tower is target.module or tower == self.networks[key].content
+            if same and identity_of(dissector.preprocessing).content == seen:
                 return dissector
         return None
+
+    def not_reused(self) -> list[str]:
+        """Return of which models nothing stored will be used again, and why, a sentence each."""
+        named = [(one.target.name, self.networks[key]) for key, one in self.targets.items()]
+        named += [(one.name, self.readers[key]) for key, one in self.dissectors.items()]
+        return [said for name, one in named if (said := not_reused(name, one))]
 
 
 def _target(prepared: PreparedTarget, seed: int, *, random: bool) -> PreparedTarget:
@@ -101,8 +113,8 @@ class OpenRun:
         What the sweep records of its target.
     dissector
         Its dissector.
-    print
-        The dissector's fingerprint, weights included.
+    identity
+        What decides the numbers of the dissector.
     activations, embeddings
         Where the shards of both lie.
     manifest
@@ -112,7 +124,7 @@ class OpenRun:
     planned: PlannedRun
     job: TargetJob
     dissector: Dissector
-    print: str
+    identity: Identity
     activations: Shards
     embeddings: Shards
     manifest: Manifest
@@ -164,7 +176,7 @@ class Opener:
             readers[by].stores.append(embeddings)
             manifest = self._manifest(planned, jobs[of], activations, embeddings)
             run = OpenRun(
-                planned, jobs[of], models.dissectors[by], models.prints[by], activations, embeddings, manifest
+                planned, jobs[of], models.dissectors[by], models.readers[by], activations, embeddings, manifest
             )
             runs.append(run)
         return runs, list(jobs.values()), list(readers.values())
@@ -177,29 +189,18 @@ class Opener:
         shared = self.models.tower_of(key) if trial.memory_format == torch.channels_last else None
         return TargetJob(one.target, trial.layers, one.pooling, [], shared, remedy, trial.memory_format)
 
-    def _image_key(self) -> str:
-        """Return a digest of what decides every number of the sweep besides the models."""
+    @cached_property
+    def _images(self) -> str:
         study = self.prepared.study
-        return digest(
-            STAGE_VERSION,
-            __version__,
-            torch.__version__,
-            self.probe.fingerprint,
-            self.reader.fingerprint(),
-            study.precision,
-            self.device.type,
-            str(study.batch_size),
-        )
+        return image_key(self.probe, self.reader, self.device, study.precision, study.batch_size)
 
     def _activation_key(self, key: _Key) -> str:
         one = self.models.targets[key]
-        own = digest(self.models.weights[key], one.target.preprocessing.fingerprint())
-        described = [part for layer in self.trials[key].layers for part in (layer.name, str(layer.layout))]
-        return digest(self._image_key(), own, str(one.pooling), *described)
+        network = self.models.networks[key]
+        return activation_key(self._images, network, one.target, self.trials[key].layers, one.pooling)
 
     def _embedding_key(self, key: _Key) -> str:
-        recipe = self.models.dissectors[key].preprocessing
-        return digest(self._image_key(), self.models.prints[key], recipe.fingerprint())
+        return embedding_key(self._images, self.models.readers[key], self.models.dissectors[key].preprocessing)
 
     def _manifest(self, planned: PlannedRun, job: TargetJob, activations: Shards, embeddings: Shards) -> Manifest:
         prepared, (of, by) = self.prepared, self.models.keys(planned)
@@ -215,12 +216,12 @@ class Opener:
             plugins=dict(sorted(prepared.plugins.items())),
             machine=machine(str(self.device)),
             fingerprints={
-                "target": self.models.weights[of],
-                "dissector": self.models.prints[by],
+                "target": self.models.networks[of].content,
+                "dissector": self.models.readers[by].content,
                 "probe set": self.probe.fingerprint,
                 "concepts": concepts.fingerprint(),
                 "prompts": prepared.study.prompts.fingerprint(concepts.concepts),
-                "scorer": prepared.scorer.fingerprint(),
+                "scorer": identity_of(prepared.scorer).content,
             },
             revisions={name: one for name, one in revisions.items() if one},
             preprocessing=self._preprocessing(target, dissector),
@@ -232,6 +233,7 @@ class Opener:
                 activations=activations.key,
                 embeddings=embeddings.key,
                 embedding_width=embeddings.tensors[IMAGES],
+                texts=[self.models.readers[by].key],
             ),
         )
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mcd.api.base import digest
 from mcd.api.concepts import ConceptSet
 from mcd.api.dissector import Dissector
 from mcd.api.scorer import Scorer
@@ -17,7 +16,8 @@ from mcd.events import Clock, RunFinished, RunStarted
 from mcd.extraction.texts import TextEncoder
 from mcd.files import check_folder
 from mcd.networks.controls import RANDOM_DISSECTOR
-from mcd.networks.running import fingerprint, pick_device
+from mcd.networks.identity import identity_of
+from mcd.networks.running import pick_device
 from mcd.runs.dissection import Dissection, read_study, write_study
 from mcd.runs.manifest import Manifest
 from mcd.runs.material import bound, gather
@@ -84,7 +84,7 @@ def rescore(
 
     encoder = TextEncoder(
         store,
-        dissection.manifest.fingerprints["dissector"],
+        dissection.manifest.store.texts,
         lambda: _same_dissector(preparer, study.dissectors[0], dissection),
         pick_device(device),
     )
@@ -122,10 +122,11 @@ def rescore(
     write_study(folder, scored)
     manifest.scorer, manifest.summary = made.name, list(results.summary)
     manifest.fingerprints |= {
-        "scorer": made.fingerprint(),
+        "scorer": identity_of(made).content,
         "concepts": concept_set.fingerprint(),
         "prompts": wording.fingerprint(concept_set.concepts),
     }
+    manifest.store.texts = encoder.keys
     manifest.plugins = dict(sorted((manifest.plugins | preparer.plugins).items()))
     manifest.seconds, manifest.warnings = clock.seconds, clock.warnings
     results.write(folder)
@@ -173,8 +174,8 @@ def _manifest(dissection: Dissection, folder: Path, store: Path) -> Manifest:
     return dissection.manifest.model_copy(deep=True, update={"store": record})
 
 
-def _same_dissector(preparer: Preparer, choice: DissectorChoice, dissection: Dissection) -> Dissector:
-    """Make the run's dissector again to encode new concepts, and make sure that it is the same."""
+def _same_dissector(preparer: Preparer, choice: DissectorChoice, dissection: Dissection) -> tuple[Dissector, str]:
+    """Make the run's dissector again to encode new concepts, and make sure that it is the same; return its key too."""
     if dissection.manifest.control == RANDOM_DISSECTOR:
         raise DataError(
             f"{dissection.folder} is a control: its dissector knows no new concepts", "score the run itself"
@@ -183,10 +184,10 @@ def _same_dissector(preparer: Preparer, choice: DissectorChoice, dissection: Dis
         raise DataError("the run's dissector was a Python object; new concepts cannot be encoded", "run mcd.dissect")
     with found_again(dissection, preparer):
         dissector, _ = preparer.dissector(choice)
-    print_now = digest(dissector.fingerprint(), fingerprint(dissector.module))
-    if print_now != dissection.manifest.fingerprints["dissector"]:
+    found = identity_of(dissector)
+    if found.content != dissection.manifest.fingerprints["dissector"]:
+        why = found.unknown or "it has other weights, settings or code"
         raise DataError(
-            f"dissector '{choice.plugin}' is not what it was when the run was made (other weights or another version)",
-            "run mcd dissect again",
+            f"it cannot be said that dissector '{choice.plugin}' is that of the run: {why}", "run mcd dissect again"
         )
-    return dissector
+    return dissector, found.key

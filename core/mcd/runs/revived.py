@@ -51,10 +51,10 @@ class StoredScores:
         found, record = self.dissection, self.dissection.manifest
         store = found.folder / record.store.folder
 
-        def gone() -> Dissector:
+        def gone() -> tuple[Dissector, str]:
             raise StoreError(f"{store}: the embeddings of the concepts are not there", "run mcd score on it")
 
-        encoder = TextEncoder(store, record.fingerprints["dissector"], gone, torch.device("cpu"))
+        encoder = TextEncoder(store, record.store.texts, gone, torch.device("cpu"))
         return gather(found, self.concepts, self.wording, encoder)
 
     def layers(self) -> Iterator[tuple[str, torch.Tensor]]:

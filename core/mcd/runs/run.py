@@ -12,6 +12,7 @@ from mcd.api.reporter import Reporter
 from mcd.errors import ImageError, MCDError, StoreError, UsageError
 from mcd.events import Clock, RunFailed, RunFinished, RunStarted
 from mcd.extraction.cache import ImageCache
+from mcd.extraction.keys import not_reused
 from mcd.extraction.probe import ProbeSet, look_at
 from mcd.extraction.reading import Reader
 from mcd.extraction.sweep import DissectorJob, Sweep, TargetJob
@@ -74,6 +75,9 @@ class _Run:
         for dissector in self.models.dissectors.values():
             if dissector.caution:
                 self.clock.warn(dissector.caution)
+        for said in [*self.models.not_reused(), not_reused("images", self.reader.identity)]:
+            if said:
+                self.clock.warn(said)
         if self.reader.problem:
             self.clock.warn(f"nothing is kept in the cache: {self.reader.problem}")
         for planned in prepared.plan:
@@ -133,14 +137,14 @@ class _Run:
     def _read_concepts(self, key: tuple[int, bool]) -> int:
         """Embed the concepts by one dissector, kept in each of its run folders; return the width of embeddings."""
         concepts, wording = self.prepared.concepts.concepts, self.study.prompts
-        dissector, own = self.models.dissectors[key], self.models.prints[key]
+        dissector, own = self.models.dissectors[key], self.models.readers[key].key
         texts = sentences(concepts, wording)
         if wording.idle(concepts):
             self.clock.warn(wording.idle(concepts))
         warn_of_long(dissector, texts, self.clock)
         folders = [planned.folder for planned in self.prepared.plan if self.models.keys(planned)[1] == key]
         with self.clock.stage("read concepts", len(concepts), "concepts") as advanced:
-            encoders = [TextEncoder(folder, own, lambda: dissector, self.device) for folder in folders]
+            encoders = [TextEncoder(folder, [own], lambda: (dissector, own), self.device) for folder in folders]
             widths = [encoder.concepts(concepts, wording).names.shape[1] for encoder in encoders]
             advanced(len(concepts))
         return widths[0]

@@ -14,6 +14,7 @@ from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.api.image import Image
 from mcd.api.scorer import Scorer
 from mcd.errors import DataError, ImageError
+from mcd.networks.identity import identity_of
 
 __all__ = ["FunctionScorer", "TorchImages", "as_image"]
 
@@ -100,6 +101,5 @@ class FunctionScorer(Scorer):
         return torch.from_numpy(found) if isinstance(found, np.ndarray) else cast("torch.Tensor", found)
 
     def fingerprint(self) -> str:
-        """Return a digest of the function's name and compiled code."""
-        code = getattr(self._function, "__code__", None)
-        return digest(self.name, code.co_code if code else b"", repr(code.co_consts) if code else "")
+        """Return a digest of the function's name, and of its code and all that it reads."""
+        return digest(self.name, identity_of(self._function).content)

@@ -15,6 +15,7 @@ from mcd.errors import DataError
 from mcd.plugins import digest
 from mcd_plugins.cohorts.tables import Row
 from mcd_plugins.datasets.pictures import SUFFIXES, examine_picture, picture
+from mcd_plugins.dicom.decoding import DECODERS
 from mcd_plugins.dicom.reading import DicomOptions, Tally, displayed, examined, stored
 
 __all__ = ["Cohort", "CohortOptions", "checked_root", "clipped"]
@@ -40,6 +41,7 @@ class Cohort(mcd.Dataset, abc.ABC):
     options: CohortOptions
     collection: str
     has_masks = True
+    decoders = DECODERS  # those of DICOM files, and with them those of pictures
 
     def __init__(self, options: mcd.Options | None = None) -> None:
         super().__init__(options)

@@ -11,7 +11,7 @@ import pydantic
 import mcd
 from mcd.errors import DataError
 from mcd_plugins.datasets.csv_table import located
-from mcd_plugins.datasets.pictures import examine_picture, picture
+from mcd_plugins.datasets.pictures import DECODERS, examine_picture, picture
 
 __all__ = ["ImageNetSubset"]
 
@@ -32,6 +32,7 @@ class ImageNetSubset(mcd.Dataset):
         )
 
     options: Options
+    decoders = DECODERS
     against_copies = "ImageNet's terms allow research only and no passing on"
 
     @cached_property

@@ -10,7 +10,7 @@ import pydantic
 
 import mcd
 from mcd.plugins import digest, files_below, samples_of
-from mcd_plugins.datasets.pictures import SUFFIXES, examine_picture, picture
+from mcd_plugins.datasets.pictures import DECODERS, SUFFIXES, examine_picture, picture
 
 __all__ = ["ImageFolder"]
 
@@ -28,6 +28,7 @@ class ImageFolder(mcd.Dataset):
 
     options: Options
     has_masks = True
+    decoders = DECODERS
 
     @cached_property
     def _paths(self) -> list[Path]:

@@ -12,9 +12,11 @@ import mcd
 from mcd.errors import ImageError
 from mcd.plugins import examine_file
 
-__all__ = ["SUFFIXES", "examine_picture", "picture"]
+__all__ = ["DECODERS", "SUFFIXES", "examine_picture", "picture"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pgm")
+DECODERS = ("numpy", "pillow")
+"""Distributions that decode these files."""
 _SIXTEEN = ("I;16", "I;16L", "I;16B", "I")
 _BROKEN = (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError)
 

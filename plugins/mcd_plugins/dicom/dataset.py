@@ -11,6 +11,7 @@ import pydantic
 import mcd
 from mcd.errors import ImageError
 from mcd.plugins import digest, files_below, samples_of
+from mcd_plugins.dicom.decoding import DECODERS
 from mcd_plugins.dicom.reading import (
     DicomOptions,
     LeftOut,
@@ -44,6 +45,7 @@ class DicomFolder(mcd.Dataset):
 
     options: Options
     has_masks = True
+    decoders = DECODERS
 
     def __init__(self, options: mcd.Options | None = None) -> None:
         super().__init__(options)

@@ -16,7 +16,7 @@ from mcd.errors import ImageError
 from mcd_plugins.dicom.header import Header, quiet
 from mcd_plugins.dicom.layout import Layout
 
-__all__ = ["Codes", "check_whole", "frames_of", "syntax_of"]
+__all__ = ["DECODERS", "Codes", "check_whole", "frames_of", "syntax_of"]
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -40,6 +40,19 @@ _DECODERS: dict[str, tuple[str, ...]] = {
     uid.HTJ2K: ("pylibjpeg",),
 }
 """Which of pydicom's plugins may decode what, the one to be preferred first; none is needed where nothing is packed."""
+
+DECODERS = (
+    "numpy",
+    "pillow",
+    "pydicom",
+    "pyjpegls",
+    "pylibjpeg",
+    "pylibjpeg-libjpeg",
+    "pylibjpeg-openjpeg",
+    "pylibjpeg-rle",
+    "python-gdcm",
+)
+"""Distributions that decode these files."""
 
 _GPL = ("pylibjpeg",)
 """With pylibjpeg-libjpeg, which nothing here requires."""

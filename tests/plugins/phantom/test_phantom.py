@@ -258,11 +258,11 @@ def test_the_card_of_one_network_trained_anew_still_has_the_others(tmp_path: Pat
 
 
 def test_the_tower_as_target_is_the_dissectors_own() -> None:
-    from mcd.networks.running import fingerprint
+    from mcd.networks.identity import identity_of
 
     tower = dissector().image_tower
     assert tower is not None
-    assert fingerprint(PhantomClipTower().load().module) == fingerprint(tower)
+    assert identity_of(PhantomClipTower().load().module) == identity_of(tower)
 
 
 def test_an_area_under_the_curve_taken_by_hand() -> None:

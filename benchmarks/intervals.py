@@ -28,7 +28,7 @@ from mcd.runs.dissection import load
 from mcd.runs.revived import StoredScores
 from mcd.scoring.calibration.judging import Judged
 from mcd.scoring.labelling import Labeller
-from mcd.scoring.scores import best, evidence, evidence_by_chance
+from mcd.scoring.scores import best, evidence, null_evidence
 from mcd.scoring.similarity import Matrix
 from mcd.study.calibration import Calibration
 from mcd.study.preparer import Preparer
@@ -58,7 +58,7 @@ def measured(
     ranked = rows[ordered_top_k(layer.activations[rows], scorer.top_k)]
     told = evidence(scorer, ranked, cosine)
     first = best(scorer.scores(told, scorer.context(told, lambda: chance)), 1, higher_is_better=True)
-    z = layer.judged.null.z(told.gather(1, first), first, torch.from_numpy(layer.judged.kind))[:, 0].numpy()
+    z = layer.judged.null.z(told.gather(1, first), first, torch.from_numpy(layer.judged.stratum))[:, 0].numpy()
     above = z > layer.critical
     counts = np.bincount(category[first[:, 0].numpy()[above]], minlength=category.max() + 1)
     return [above.mean(), z.mean(), *(counts / len(z))]
@@ -101,7 +101,7 @@ def main() -> None:
     again: dict[str, list[np.ndarray]] = {way: [] for way in WAYS}
     for number, rows in enumerate(probe_sets(patients, asked.patients)):
         cosine, mine = Matrix(similarity[rows]), patients[rows]
-        chance = evidence_by_chance(scorer, cosine)
+        chance = null_evidence(scorer, cosine)
         layers = []
         for one in every:
             labeller = Labeller(scorer, cosine, concepts, Calibration(most_draws=4000), list(mine), 1)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import mcd
-from mcd.scoring.calibration.exchange import Exchange
+from mcd.scoring.calibration.permutation import PermutationUnits
 from mcd.scoring.scores import evidence
 from mcd.scoring.similarity import Matrix
 from mcd_plugins.scorers.cosine import Cosine
@@ -104,11 +104,11 @@ def main(images: int, concepts: int, neurons: int, rounds: int) -> None:
     print(f"softmax alone {seconds(lambda: torch.softmax(cosine, dim=1), rounds):>9.3f}")
     print(f"evidence      {seconds(lambda: evidence(SoftWPMI(), ranked, Matrix(cosine)), rounds):>9.3f}")
     for unit, keys in (("image", [""] * images), ("patient", [str(at // 4) for at in range(images)])):
-        exchange = Exchange.of(keys, "patient")
+        units = PermutationUnits.of(keys, "patient")
         templates = ranked[:, torch.arange(1000) % neurons].numpy()
 
-        def null(exchange: Exchange = exchange, templates: np.ndarray = templates) -> Tensor:
-            moved = exchange.moved(templates, np.random.default_rng(0))
+        def null(units: PermutationUnits = units, templates: np.ndarray = templates) -> Tensor:
+            moved = units.permuted(templates, np.random.default_rng(0))
             return evidence(SoftWPMI(), torch.from_numpy(moved), Matrix(cosine))
 
         print(f"1,000 draws by {unit:<8}{seconds(null, rounds):>9.3f}")

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from mcd.runs.manifest import Manifest
     from mcd.runs.revived import concepts_of
     from mcd.runs.thumbnails import data_set_of, same_samples, sight_of, thumbnails
-    from mcd.scoring.calibration.exchange import Exchange
+    from mcd.scoring.calibration.permutation import PermutationUnits
     from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT, VERDICTS
 
 _HOME = {
@@ -57,7 +57,7 @@ _HOME = {
     "SIGNIFICANT": "mcd.scoring.verdicts",
     "VERDICTS": "mcd.scoring.verdicts",
     "Breast": "mcd.extraction.breast",
-    "Exchange": "mcd.scoring.calibration.exchange",
+    "PermutationUnits": "mcd.scoring.calibration.permutation",
     "Manifest": "mcd.runs.manifest",
     "Maps": "mcd.extraction.maps",
     "NameOrPath": "mcd.options",
@@ -103,11 +103,11 @@ __all__ = [
     "SIGNIFICANT",
     "VERDICTS",
     "Breast",
-    "Exchange",
     "Manifest",
     "Maps",
     "NameOrPath",
     "PathBelowRoot",
+    "PermutationUnits",
     "PluginHost",
     "Schema",
     "check_finite",

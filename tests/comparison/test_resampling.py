@@ -109,7 +109,7 @@ def test_one_more_neuron_must_pass_what_the_procedure_asks_of_it() -> None:
         # The sixth of 60 neurons needs p ≤ 0.05 · 6 / 60 = 0.005: of 1000 draws at most 4 may reach it.
         highest = np.arange(1000.0)
         null = replace(many.null, highest=[highest])
-        assert set(critical_z(replace(many, null=null, kind=np.zeros(60, dtype=np.int64)), 0.05)) == {highest[-5]}
+        assert set(critical_z(replace(many, null=null, stratum=np.zeros(60, dtype=np.int64)), 0.05)) == {highest[-5]}
 
 
 def test_an_interval_lies_around_the_estimate_and_not_around_the_resamples() -> None:

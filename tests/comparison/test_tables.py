@@ -14,7 +14,7 @@ from mcd.api.concepts import Concept
 from mcd.comparison.changes import KINDS, Pairing, changes, pair_neurons
 from mcd.comparison.layers import (
     ALL,
-    Seen,
+    AlignedLayer,
     category_table,
     difference_table,
     emergence,
@@ -44,7 +44,9 @@ def outcome(
     return Outcome(layer, np.array(first), np.array(above), np.array(z), np.array(score or z))
 
 
-def seen(run: str, layer: str, above: list[int], replicated: list[list[int]] | None = None, depth: float = 0.0) -> Seen:
+def seen(
+    run: str, layer: str, above: list[int], replicated: list[list[int]] | None = None, depth: float = 0.0
+) -> AlignedLayer:
     """Return a layer whose neurons have these significant concepts; z is 5 there and 1 elsewhere."""
     z = [1.0 if at == NOTHING else 5.0 for at in above]
     first = [ROUND if at == NOTHING else at for at in above]
@@ -52,11 +54,11 @@ def seen(run: str, layer: str, above: list[int], replicated: list[list[int]] | N
     if replicated is not None:
         codes = np.array(replicated)
         again = Replicated(codes, np.where(codes == NOTHING, 1.0, 5.0), 1.0)
-    return Seen(run, layer, depth, outcome(layer, first, [at != NOTHING for at in above], z), again)
+    return AlignedLayer(run, layer, depth, outcome(layer, first, [at != NOTHING for at in above], z), again)
 
 
 def test_a_layer_is_counted_by_what_is_significant() -> None:
-    one = Seen(
+    one = AlignedLayer(
         "net",
         "l",
         0.0,
@@ -137,8 +139,8 @@ def test_emergence_is_a_row_a_layer() -> None:
 
 
 def test_the_published_rule_takes_its_own_mean_or_the_higher_one() -> None:
-    one = Seen("a", "l", 0.0, outcome("l", [ROUND, SKY, OVAL], [False] * 3, [0.0] * 3, [1.0, 2.0, 3.0]))
-    other = Seen("b", "l", 0.0, outcome("l", [ROUND, ROUND, NOTHING], [False] * 3, [0.0] * 3, [3.0, 4.0, NAN]))
+    one = AlignedLayer("a", "l", 0.0, outcome("l", [ROUND, SKY, OVAL], [False] * 3, [0.0] * 3, [1.0, 2.0, 3.0]))
+    other = AlignedLayer("b", "l", 0.0, outcome("l", [ROUND, ROUND, NOTHING], [False] * 3, [0.0] * 3, [3.0, 4.0, NAN]))
     local = rule_table([[one, other]], WORDS, "local")
     assert local["threshold"].tolist() == [2.0, 3.5]
     assert local["kept"].tolist() == [2, 1]

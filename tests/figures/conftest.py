@@ -16,7 +16,7 @@ from mcd.api.concepts import Concept
 from mcd.comparison.changes import Pairing, changes
 from mcd.comparison.comparing import Comparison
 from mcd.comparison.heading import Heading
-from mcd.comparison.layers import Seen, category_table, joined, layer_table, rule_table
+from mcd.comparison.layers import AlignedLayer, category_table, joined, layer_table, rule_table
 from mcd.comparison.outcomes import NOTHING, Outcome, Vocabulary
 from mcd.comparison.represented import ANSWERS
 from mcd.comparison.resampling import Replicated
@@ -67,7 +67,7 @@ def outcomes_of(name: str, widths: dict[str, int], seed: int) -> Run:
     return Run(name, found)
 
 
-def _seen(run: Run, seed: int, resamples: int) -> list[Seen]:
+def _seen(run: Run, seed: int, resamples: int) -> list[AlignedLayer]:
     rng = np.random.default_rng(seed)
     last = max(1, len(run.outcomes) - 1)
     found = []
@@ -76,7 +76,7 @@ def _seen(run: Run, seed: int, resamples: int) -> list[Seen]:
         if resamples:
             z = one.z + rng.normal(0, 0.5, (resamples, one.neurons))
             again = Replicated(np.where(z > 4, one.first, NOTHING), z, 1.0)
-        found.append(Seen(run.name, one.layer, at / last, one, again))
+        found.append(AlignedLayer(run.name, one.layer, at / last, one, again))
     return found
 
 

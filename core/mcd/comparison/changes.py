@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from mcd.comparison.layers import ALL, Seen
+from mcd.comparison.layers import ALL, AlignedLayer
 from mcd.comparison.outcomes import NOTHING, Codes, Vocabulary
 from mcd.comparison.resampling import Replicated, interval
 
@@ -139,7 +139,10 @@ def kinds_of(before: Codes, after: Codes, category: Codes) -> Codes:
 
 
 def changes(
-    reference: Sequence[Seen], other: Sequence[Seen], pairings: Sequence[Pairing], vocabulary: Vocabulary
+    reference: Sequence[AlignedLayer],
+    other: Sequence[AlignedLayer],
+    pairings: Sequence[Pairing],
+    vocabulary: Vocabulary,
 ) -> Changes:
     """Return what changes from the reference to another run, place by place.
 
@@ -182,15 +185,15 @@ class _Codes:
         )
 
 
-def _codes(seen: Seen, neurons: Codes) -> _Codes:
-    again: Replicated | None = seen.replicated
-    as_is = seen.outcome.concept[:, neurons]
+def _codes(aligned: AlignedLayer, neurons: Codes) -> _Codes:
+    again: Replicated | None = aligned.replicated
+    as_is = aligned.outcome.concept[:, neurons]
     return _Codes(as_is, None, 1.0) if again is None else _Codes(as_is, again.concept[:, neurons], again.factor)
 
 
-def _neurons(mine: Seen, theirs: Seen, pairing: Pairing, vocabulary: Vocabulary) -> pd.DataFrame:
+def _neurons(mine: AlignedLayer, theirs: AlignedLayer, pairing: Pairing, vocabulary: Vocabulary) -> pd.DataFrame:
     sides = ((mine, pairing.reference, "before"), (theirs, pairing.other, "after"))
-    codes = [seen.outcome.concept[0, neurons] for seen, neurons, _ in sides]
+    codes = [aligned.outcome.concept[0, neurons] for aligned, neurons, _ in sides]
     table: dict[str, object] = {
         "place": mine.place,
         "layer": theirs.outcome.layer,
@@ -199,11 +202,11 @@ def _neurons(mine: Seen, theirs: Seen, pairing: Pairing, vocabulary: Vocabulary)
         "correlation": pairing.correlation,
         "change": [KINDS[at] for at in kinds_of(codes[0], codes[1], vocabulary.membership("category"))],
     }
-    for (seen, neurons, when), code in zip(sides, codes, strict=True):
+    for (aligned, neurons, when), code in zip(sides, codes, strict=True):
         named = [None if at == NOTHING else vocabulary.concepts[at] for at in code.tolist()]
         table[f"concept_{when}"] = ["" if one is None else one.term for one in named]
         table[f"category_{when}"] = ["" if one is None else one.category for one in named]
-        table[f"z_{when}"] = seen.outcome.z[neurons]
+        table[f"z_{when}"] = aligned.outcome.z[neurons]
     return pd.DataFrame(table)
 
 

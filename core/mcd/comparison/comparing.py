@@ -11,8 +11,16 @@ from mcd.comparison.agreement import Agreement, agreement, check_same_neurons
 from mcd.comparison.alignment import Alignment, align, check_comparable
 from mcd.comparison.changes import Changes, Matching, Pairing, changes, pair_neurons
 from mcd.comparison.heading import Heading, heading_of, names_of, notes_of
-from mcd.comparison.layers import Seen, category_table, difference_table, emergence, joined, layer_table, rule_table
-from mcd.comparison.looking import Looked, look
+from mcd.comparison.layers import (
+    AlignedLayer,
+    category_table,
+    difference_table,
+    emergence,
+    joined,
+    layer_table,
+    rule_table,
+)
+from mcd.comparison.loaded import LoadedRun, load_runs
 from mcd.errors import UsageError
 from mcd.runs.dissection import Dissection
 from mcd.runs.revived import StoredScores
@@ -97,7 +105,7 @@ class Comparison:
     concepts
         See `represented`.
     carriers
-        How many neurons of each layer respond to each concept; see `Looked.carriers`.
+        How many neurons of each layer respond to each concept; see `LoadedRun.carriers`.
     """
 
     heading: Heading
@@ -212,13 +220,15 @@ def _described(dissections: Sequence[Dissection], settings: ComparisonSettings) 
     if settings.rule == "global" and len({one.manifest.fingerprints["scorer"] for one in dissections}) > 1:
         raise UsageError("a global threshold over scores of different scorers says nothing", "--threshold local")
     stored = [StoredScores(one) for one in dissections]
-    runs, notes = look(stored, names_of(dissections), settings.resamples, settings.seed)
-    each = [[run.seen(layer, layer) for layer in run.outcomes] for run in runs]
+    runs, notes = load_runs(stored, names_of(dissections), settings.resamples, settings.seed)
+    each = [[run.aligned(layer, layer) for layer in run.outcomes] for run in runs]
     rule = _rule_of_each(runs, each, settings.rule)
-    return replace(_of_each(runs, [one for seen in each for one in [*seen, joined(seen)]], notes), rule=rule)
+    return replace(_of_each(runs, [one for aligned in each for one in [*aligned, joined(aligned)]], notes), rule=rule)
 
 
-def _rule_of_each(runs: Sequence[Looked], each: Sequence[Sequence[Seen]], rule: PublishedRule | None) -> pd.DataFrame:
+def _rule_of_each(
+    runs: Sequence[LoadedRun], each: Sequence[Sequence[AlignedLayer]], rule: PublishedRule | None
+) -> pd.DataFrame:
     """Return the published rule for runs of the same neurons, which may have other scorers."""
     if rule is None:
         return pd.DataFrame()
@@ -226,13 +236,13 @@ def _rule_of_each(runs: Sequence[Looked], each: Sequence[Sequence[Seen]], rule: 
         places = [list(group) for group in zip(*each, strict=True)]
         return rule_table(places, runs[0].vocabulary, rule, higher_is_better=runs[0].scorer.higher_is_better)
     tables = [
-        rule_table([[one] for one in seen], run.vocabulary, rule, higher_is_better=run.scorer.higher_is_better)
-        for run, seen in zip(runs, each, strict=True)
+        rule_table([[one] for one in aligned], run.vocabulary, rule, higher_is_better=run.scorer.higher_is_better)
+        for run, aligned in zip(runs, each, strict=True)
     ]
     return pd.concat(tables, ignore_index=True)
 
 
-def _of_each(runs: Sequence[Looked], seen: Sequence[Seen], notes: Sequence[str]) -> Comparison:
+def _of_each(runs: Sequence[LoadedRun], aligned: Sequence[AlignedLayer], notes: Sequence[str]) -> Comparison:
     """Return what is said of each run by itself."""
     dissections, names = [run.dissection for run in runs], [run.name for run in runs]
     vocabulary, scorers = runs[0].vocabulary, [run.scorer for run in runs]
@@ -241,8 +251,8 @@ def _of_each(runs: Sequence[Looked], seen: Sequence[Seen], notes: Sequence[str])
         heading=heading_of(dissections, names, scorers),
         run_notes=tuple(notes_of(dissections, names)),
         own_notes=tuple(notes),
-        layers=layer_table(seen, vocabulary, scores_comparable=comparable),
-        categories=category_table(seen, vocabulary),
+        layers=layer_table(aligned, vocabulary, scores_comparable=comparable),
+        categories=category_table(aligned, vocabulary),
         concepts=pd.concat([run.concepts() for run in runs], ignore_index=True),
         carriers=pd.concat([run.carriers() for run in runs], ignore_index=True),
     )
@@ -256,7 +266,7 @@ class _Models:
         stored = [StoredScores(one) for one in dissections]
         first, *others = dissections
         self.pairs = [align(first.layers, other.layers, settings.align) for other in others]
-        self.runs, self.notes = look(stored, names_of(dissections), settings.resamples, settings.seed)
+        self.runs, self.notes = load_runs(stored, names_of(dissections), settings.resamples, settings.seed)
         self.vocabulary = self.runs[0].vocabulary
         for run, pairs in zip(self.runs[1:], self.pairs, strict=True):
             if settings.align == "auto" and any(one.reference != one.other for one in pairs):
@@ -265,11 +275,11 @@ class _Models:
     def comparison(self) -> Comparison:
         """Return the tables."""
         reference = self.runs[0]
-        everything = [seen for number, run in enumerate(self.runs) for seen in self._all(number, run)]
+        everything = [aligned for number, run in enumerate(self.runs) for aligned in self._all(number, run)]
         differences, found = [], []
         for run, pairs in zip(self.runs[1:], self.pairs, strict=True):
-            mine = [reference.seen(one.reference, one.reference) for one in pairs]
-            theirs = [run.seen(one.other, one.reference) for one in pairs]
+            mine = [reference.aligned(one.reference, one.reference) for one in pairs]
+            theirs = [run.aligned(one.other, one.reference) for one in pairs]
             differences.append(difference_table([*mine, joined(mine)], [*theirs, joined(theirs)], self.vocabulary))
             found += self._changes(run, mine, theirs)
         return replace(
@@ -279,26 +289,26 @@ class _Models:
             changes=tuple(found),
         )
 
-    def _all(self, number: int, run: Looked) -> Iterator[Seen]:
+    def _all(self, number: int, run: LoadedRun) -> Iterator[AlignedLayer]:
         pairs = self.pairs[number - 1] if number else [one for pairs in self.pairs for one in pairs]
         place = {(one.other if number else one.reference): one.reference for one in pairs}
-        seen = [run.seen(layer, place.get(layer, "")) for layer in run.outcomes]
-        yield from seen
-        yield joined([one for one in seen if one.place])
+        aligned = [run.aligned(layer, place.get(layer, "")) for layer in run.outcomes]
+        yield from aligned
+        yield joined([one for one in aligned if one.place])
 
     def _rule(self) -> pd.DataFrame:
         if self.settings.rule is None:
             return pd.DataFrame()
-        places: dict[str, list[Seen]] = {}
+        places: dict[str, list[AlignedLayer]] = {}
         for run, pairs in zip(self.runs[1:], self.pairs, strict=True):
             for one in pairs:
-                group = places.setdefault(one.reference, [self.runs[0].seen(one.reference, one.reference)])
-                group.append(run.seen(one.other, one.reference))
+                group = places.setdefault(one.reference, [self.runs[0].aligned(one.reference, one.reference)])
+                group.append(run.aligned(one.other, one.reference))
         ordered = [places[layer] for layer in self.runs[0].outcomes if layer in places]
         higher = self.runs[0].scorer.higher_is_better
         return rule_table(ordered, self.vocabulary, self.settings.rule, higher_is_better=higher)
 
-    def _changes(self, run: Looked, mine: Sequence[Seen], theirs: Sequence[Seen]) -> list[Changes]:
+    def _changes(self, run: LoadedRun, mine: Sequence[AlignedLayer], theirs: Sequence[AlignedLayer]) -> list[Changes]:
         same = [(a, b) for a, b in zip(mine, theirs, strict=True) if a.outcome.neurons == b.outcome.neurons]
         if not same or len(same) < len(mine) - 1:  # a new head is what fine-tuning brings along
             self.notes.append(f"neurons of {run.name} are not compared one by one: its layers are not equally wide")
@@ -314,13 +324,13 @@ class _Models:
         self.notes += _strangers(run.name, found, self.settings.match)
         return [found]
 
-    def _pairing(self, run: Looked, mine: Seen, theirs: Seen) -> Pairing:
+    def _pairing(self, run: LoadedRun, mine: AlignedLayer, theirs: AlignedLayer) -> Pairing:
         if not self._whole(run):
             return Pairing.unseen(mine.outcome.neurons)
         one = self.runs[0].dissection.activations(mine.outcome.layer)
         return pair_neurons(one, run.dissection.activations(theirs.outcome.layer), self.settings.match)
 
-    def _whole(self, run: Looked) -> bool:
+    def _whole(self, run: LoadedRun) -> bool:
         return self.runs[0].examiner is not None and run.examiner is not None
 
 

@@ -116,7 +116,7 @@ class Examiner:
         critical = critical_z(judged, self.calibration.q, self._factor(judged))
         activations = self.dissection.activations(found.layer)
         measured = self.measured(activations[:, list(found.live)])
-        z = judged.null.z(measured, torch.arange(concepts)[None], torch.from_numpy(judged.kind))
+        z = judged.null.z(measured, torch.arange(concepts)[None], torch.from_numpy(judged.stratum))
         carriers = (z > torch.from_numpy(critical)[:, None]).sum(dim=0).numpy()
         replicated = again.replicate(activations, found.live, judged, critical) if again else None
         return Examined(found.layer, judged, critical, carriers, replicated)

@@ -16,7 +16,7 @@ from mcd.scoring.calibration.thresholds import PublishedRule, global_threshold, 
 __all__ = [
     "ALL",
     "LEVELS",
-    "Seen",
+    "AlignedLayer",
     "category_table",
     "difference_table",
     "emergence",
@@ -28,20 +28,20 @@ __all__ = [
 Values = NDArray[np.float64]
 
 ALL = "(all)"
-"""What tables call all compared layers together."""
+"""Name of all compared layers together in tables."""
 LEVELS = ("broad_category", "category", "concept")
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A layer of one run, as a comparison sees it.
+class AlignedLayer:
+    """A layer of one run, aligned with a layer of the reference run.
 
     Parameters
     ----------
     run
         The name of the run in the comparison.
     place
-        The layer of the reference run that it is compared with: what rows of several runs have in common.
+        The layer of the reference run that it is compared with: the key that joins rows of several runs.
     depth
         0 for the first dissected layer of its run, 1 for the last; NaN for all layers together.
     outcome
@@ -57,22 +57,22 @@ class Seen:
     replicated: Replicated | None = None
 
 
-def joined(seen: Sequence[Seen]) -> Seen:
+def joined(aligned: Sequence[AlignedLayer]) -> AlignedLayer:
     """Return the layers of one run as if they were one layer."""
-    outcomes = [one.outcome for one in seen]
+    outcomes = [one.outcome for one in aligned]
     whole = Outcome(
         ALL,
         *(np.concatenate([getattr(one, name) for one in outcomes]) for name in ("first", "significant", "z", "score")),
     )
-    parts = [one.replicated for one in seen if one.replicated is not None]
+    parts = [one.replicated for one in aligned if one.replicated is not None]
     both = None
-    if len(parts) == len(seen):
+    if len(parts) == len(aligned):
         both = Replicated(
             np.concatenate([one.concept for one in parts], axis=1),
             np.concatenate([one.z for one in parts], axis=1),
             parts[0].factor,
         )
-    return Seen(seen[0].run, ALL, float("nan"), whole, both)
+    return AlignedLayer(aligned[0].run, ALL, float("nan"), whole, both)
 
 
 def _mean_z(z: Values) -> Values:
@@ -105,17 +105,18 @@ def _bounds(name: str, estimate: float, again: _Again | None, *, share: bool) ->
 _PARTS = ("share", "mammographic_share", "other_share")
 
 
-def layer_table(seen: Sequence[Seen], vocabulary: Vocabulary, *, scores_comparable: bool) -> pd.DataFrame:
+def layer_table(aligned: Sequence[AlignedLayer], vocabulary: Vocabulary, *, scores_comparable: bool) -> pd.DataFrame:
     """Return a row for each layer of each run.
 
-    Columns: ``run``, ``layer``, ``place`` (see `Seen`), ``depth``, ``neurons``, ``labelled``; ``mean_z`` of first
-    labels; ``mean_score`` (NaN where the scorer's scores are not comparable across layers and models); ``significant``,
-    ``mammographic`` and ``other``: neurons whose first label is significant, by what it is about, each with its
-    ``share`` of all neurons; ``concepts``: how many different ones; ``vocabulary_mammographic``: the share of
-    mammographic concepts in the vocabulary. Estimates have ``_low`` and ``_high``, NaN where there are no resamples.
+    Columns: ``run``, ``layer``, ``place`` (see `AlignedLayer`), ``depth``, ``neurons``, ``labelled``; ``mean_z`` of
+    first labels; ``mean_score`` (NaN where the scorer's scores are not comparable across layers and models);
+    ``significant``, ``mammographic`` and ``other``: neurons whose first label is significant, in all, mammographic or
+    not, each with its ``share`` of all neurons; ``concepts``: how many different ones;
+    ``vocabulary_mammographic``: the share of mammographic concepts in the vocabulary. Estimates have ``_low`` and
+    ``_high``, NaN where there are no resamples.
     """
     rows = []
-    for one in seen:
+    for one in aligned:
         outcome, again = one.outcome, one.replicated
         share = _shares(outcome.concept, vocabulary)[0]
         resampled = None if again is None else _shares(again.concept, vocabulary)
@@ -141,7 +142,7 @@ def layer_table(seen: Sequence[Seen], vocabulary: Vocabulary, *, scores_comparab
     return pd.DataFrame(rows)
 
 
-def category_table(seen: Sequence[Seen], vocabulary: Vocabulary) -> pd.DataFrame:
+def category_table(aligned: Sequence[AlignedLayer], vocabulary: Vocabulary) -> pd.DataFrame:
     """Return a row for each layer of each run and each name of each level of the vocabulary.
 
     Columns: ``run``, ``layer``, ``place``, ``depth``, ``level`` (broad_category, category, concept), ``name``,
@@ -149,7 +150,7 @@ def category_table(seen: Sequence[Seen], vocabulary: Vocabulary) -> pd.DataFrame
     ``share_of_above``, ``concepts`` of the vocabulary in it, ``share_of_vocabulary``.
     """
     rows: list[dict[str, object]] = []
-    for one in seen:
+    for one in aligned:
         outcome, again = one.outcome, one.replicated
         counts = vocabulary.counts(outcome.concept)
         resampled = None if again is None else vocabulary.counts(again.concept)
@@ -196,7 +197,9 @@ def emergence(layers: pd.DataFrame, categories: pd.DataFrame, level: str = "broa
     return told.merge(wide.reset_index(), on=["run", "layer"], how="left")
 
 
-def difference_table(reference: Sequence[Seen], other: Sequence[Seen], vocabulary: Vocabulary) -> pd.DataFrame:
+def difference_table(
+    reference: Sequence[AlignedLayer], other: Sequence[AlignedLayer], vocabulary: Vocabulary
+) -> pd.DataFrame:
     """Return what another run has more, or less, of than the reference, layer by layer.
 
     Both were resampled alike, so what the two have in common by the choice of patients drops out. Columns: ``run``,
@@ -245,7 +248,11 @@ def _measures(codes: Codes, z: Values, vocabulary: Vocabulary) -> Values:
 
 
 def rule_table(
-    places: Sequence[Sequence[Seen]], vocabulary: Vocabulary, rule: PublishedRule, *, higher_is_better: bool = True
+    places: Sequence[Sequence[AlignedLayer]],
+    vocabulary: Vocabulary,
+    rule: PublishedRule,
+    *,
+    higher_is_better: bool = True,
 ) -> pd.DataFrame:
     """Return how many neurons the published rule keeps. It tests nothing, see `mcd.scoring.calibration.thresholds`.
 

@@ -75,10 +75,10 @@ def detectable(
     for layer in layers:
         if layer.judged is None:
             continue
-        kind = int(np.bincount(layer.judged.kind).argmax())
+        stratum = int(np.bincount(layer.judged.stratum).argmax())
         null = layer.judged.null
-        z = ((measured - null.mean[kind, concept]) / null.sd[kind, concept]).reshape(len(AUROCS), _DRAWS)
-        needed = layer.critical[layer.judged.kind == kind][0]
+        z = ((measured - null.mean[stratum, concept]) / null.sd[stratum, concept]).reshape(len(AUROCS), _DRAWS)
+        needed = layer.critical[layer.judged.stratum == stratum][0]
         power = (z > float(needed)).float().mean(dim=1).tolist()
         enough = [auroc for auroc, share in zip(AUROCS, power, strict=True) if share >= _POWER]
         if enough and not enough[0] >= best.auroc:  # NaN is never passed

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.comparison.outcomes import NOTHING, Codes
-from mcd.scoring.calibration.exchange import Exchange, Rows, Unit
 from mcd.scoring.calibration.judging import Judged
-from mcd.scoring.scores import all_scores, best, evidence, evidence_by_chance, neuron_states
+from mcd.scoring.calibration.permutation import PermutationUnits, Rows, Unit
+from mcd.scoring.scores import all_scores, best, evidence, neuron_states, null_evidence
 from mcd.scoring.similarity import FLOATS, Matrix, Similarity
 
 __all__ = ["Interval", "Ordered", "Replicated", "Resampler", "Resamples", "critical_z", "interval"]
@@ -50,7 +50,7 @@ class Resamples:
     def draw(cls, patients: Sequence[str], count: int, seed: int) -> Resamples:
         """Draw `SHARE` of the patients, ``count`` times; an image of nobody known stands for itself."""
         unit: Unit = "patient" if any(patients) else "image"
-        owner = Exchange.of(patients, unit).patient
+        owner = PermutationUnits.of(patients, unit).patient
         rng = np.random.default_rng(np.random.SeedSequence([seed, len(owner)]))
         people = int(owner.max(initial=-1)) + 1
         some = min(max(1, round(SHARE * people)), people - 1)
@@ -146,7 +146,7 @@ class Resampler:
         fits = similarity.images * similarity.concepts <= FLOATS
         held = scorer.needs == "similarity" and fits  # cosines are then computed once, not once a resample
         self._similarity = Matrix(similarity.whole()) if held else similarity
-        self._by_chance: torch.Tensor | None = None
+        self._null_evidence: torch.Tensor | None = None
 
     def replicate(self, activations: torch.Tensor, live: Sequence[int], judged: Judged, critical: Values) -> Replicated:
         """Return the first labels of a layer under every resample.
@@ -158,7 +158,7 @@ class Resampler:
         live
             Numbers of the neurons that respond; all others have no label in any resample.
         judged
-            Of these, as the run is: its null and their kinds stay.
+            Of these, as the run is: its null and their strata stay.
         critical
             ``(live neurons,)``: the z that must be passed.
         """
@@ -168,10 +168,10 @@ class Resampler:
         if live:
             responding = activations[:, list(live)]
             measure = self._measure(responding)
-            kind = torch.from_numpy(judged.kind)
+            stratum = torch.from_numpy(judged.stratum)
             for number, weights in enumerate(self._resamples.weights):
                 first, measured = measure(weights)
-                found = judged.null.z(measured.gather(1, first), first, kind)[:, 0].double().numpy()
+                found = judged.null.z(measured.gather(1, first), first, stratum)[:, 0].double().numpy()
                 z[number, live] = found
                 concept[number, live] = np.where(found > critical, first[:, 0].numpy(), NOTHING)
         return Replicated(concept, z, self._resamples.factor(self._scorer.null))
@@ -192,10 +192,10 @@ class Resampler:
         return ranked
 
     def _unconditional(self) -> torch.Tensor:
-        if self._by_chance is None:
+        if self._null_evidence is None:
             assert isinstance(self._scorer, TopKScorer)
-            self._by_chance = evidence_by_chance(self._scorer, self._similarity)
-        return self._by_chance
+            self._null_evidence = null_evidence(self._scorer, self._similarity)
+        return self._null_evidence
 
     def _whole(self, activations: torch.Tensor, weights: Rows) -> tuple[torch.Tensor, torch.Tensor]:
         rows = torch.from_numpy(np.repeat(np.arange(len(weights)), weights))
@@ -263,5 +263,5 @@ def critical_z(judged: Judged, rate: float, factor: float = 1.0) -> Values:
             0, int(np.floor(threshold * (len(highest) + 1) + 1e-9)) - 1
         )  # (1 + exceeded) / (draws + 1) ≤ threshold
         passed.append(highest[-allowed - 1] if allowed < len(highest) else -np.inf)  # empty: no such neuron
-    found: Values = np.array(passed, dtype=np.float64)[judged.kind]
+    found: Values = np.array(passed, dtype=np.float64)[judged.stratum]
     return found

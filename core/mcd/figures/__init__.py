@@ -15,13 +15,13 @@ from mcd.lazy import lazily
 
 if TYPE_CHECKING:
     from mcd.figures.catalogue import FIGURES, Drawn, Refused, Wanted, draw
-    from mcd.figures.chance import controls, null
     from mcd.figures.change import specialisation
     from mcd.figures.data import FigureData, collect
     from mcd.figures.drawing import figure_bytes
     from mcd.figures.images import top_images
     from mcd.figures.lines import depth
     from mcd.figures.matrix import coverage
+    from mcd.figures.nulls import controls, null
     from mcd.figures.shares import categories, significant
 
 _HOME = {
@@ -32,12 +32,12 @@ _HOME = {
     "Wanted": "mcd.figures.catalogue",
     "significant": "mcd.figures.shares",
     "categories": "mcd.figures.shares",
-    "controls": "mcd.figures.chance",
+    "controls": "mcd.figures.nulls",
     "coverage": "mcd.figures.matrix",
     "depth": "mcd.figures.lines",
     "draw": "mcd.figures.catalogue",
     "figure_bytes": "mcd.figures.drawing",
-    "null": "mcd.figures.chance",
+    "null": "mcd.figures.nulls",
     "collect": "mcd.figures.data",
     "specialisation": "mcd.figures.change",
     "top_images": "mcd.figures.images",

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from mcd.errors import DataError, MCDError, UnknownNameError, UsageError, nearest
-from mcd.figures.chance import controls, null
 from mcd.figures.change import specialisation
 from mcd.figures.data import FigureData
 from mcd.figures.images import Neuron, top_images
 from mcd.figures.lines import depth
 from mcd.figures.matrix import coverage
+from mcd.figures.nulls import controls, null
 from mcd.figures.shares import categories, significant
 
 __all__ = ["FIGURES", "Drawn", "Refused", "Wanted", "check_names", "draw"]

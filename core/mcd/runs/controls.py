@@ -92,7 +92,7 @@ def controlled(
     concepts, seed = labeller.concepts, labeller.calibration.null_seed
     mammographic = {one.term: one.mammographic for one in concepts}
     rng = np.random.default_rng([seed, len(recorded.image_ids)])
-    order = torch.from_numpy(labeller.exchange.permutations(1, rng)[0])
+    order = torch.from_numpy(labeller.units.permutations(1, rng)[0])
 
     def shuffled_rows(layer: str) -> torch.Tensor:
         return recorded.activations(layer)[order]

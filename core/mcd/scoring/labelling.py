@@ -1,4 +1,4 @@
-"""From a stored run to its label table: scores, what chance says of them, one row a label."""
+"""From stored activations to the label table: scores, significance, one row a label."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch
 from mcd.api.concepts import Concept
 from mcd.api.scorer import Explanation, Scorer, TopKScorer
 from mcd.events import Clock, LayerScored
-from mcd.scoring.calibration.exchange import Exchange, Rows
 from mcd.scoring.calibration.fdr import QValues
 from mcd.scoring.calibration.judging import Judged, judge
 from mcd.scoring.calibration.null import NullDistribution, PermutedColumns
+from mcd.scoring.calibration.permutation import PermutationUnits, Rows
 from mcd.scoring.calibration.thresholds import local_threshold, reaches
 from mcd.scoring.nulls import PermutationNull, TopKNull
 from mcd.scoring.results import LayerSummary, Results
@@ -35,12 +35,12 @@ from mcd.study.calibration import Calibration
 __all__ = ["Labeller", "Scored"]
 
 _CLUSTERED = 0.05
-"""Share of the images by whose patients neurons are told apart that are seen through all activations."""
+"""Share of the images that decides the null stratum of neurons, for scorers that use all activations."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One layer: scores of all its neurons, and what chance says of those that are live.
+    """One layer: scores of all its neurons, and significance of those that are live.
 
     Parameters
     ----------
@@ -52,19 +52,19 @@ class Scored:
         Numbers of those that respond; ``order`` and ``judged`` are of these alone.
     order
         ``(live neurons, labels)``: their best concepts, best first.
-    kind
-        Which null of its layer each live neuron shares, ``(live neurons,)``.
+    stratum
+        Null stratum of each live neuron, ``(live neurons,)``.
     judged
-        What chance says; None where it was not asked.
+        Significance; None where it was not computed.
     explanations
-        What the scorer says of neurons by several concepts together.
+        Explanations of neurons by several concepts together.
     """
 
     layer: str
     scores: LayerScores
     live: tuple[int, ...]
     order: torch.Tensor
-    kind: Rows
+    stratum: Rows
     judged: Judged | None
     explanations: Sequence[Explanation] = ()
 
@@ -76,12 +76,12 @@ class Labeller:
     ----------
     scorer, concepts
         How, and with which words.
-    cosines
+    similarity
         P.
     calibration
-        How significance is reckoned.
+        Settings of significance.
     patients
-        Whose each image is; empty where that is not known.
+        Patient of each image; empty where not known.
     count
         How many concepts a neuron keeps.
     """
@@ -89,18 +89,18 @@ class Labeller:
     def __init__(
         self,
         scorer: Scorer,
-        cosines: Similarity,
+        similarity: Similarity,
         concepts: Sequence[Concept],
         calibration: Calibration,
         patients: Sequence[str],
         count: int,
     ) -> None:
-        self.scorer, self.cosines, self.concepts, self.count = scorer, cosines, concepts, count
+        self.scorer, self.similarity, self.concepts, self.count = scorer, similarity, concepts, count
         self.calibration = calibration
         known = any(patients)
         auto = "patient" if known else "image"
         self.unit = auto if calibration.exchangeable == "auto" else calibration.exchangeable
-        self.exchange = Exchange.of(patients, "patient" if self.unit == "patient" else "image")
+        self.units = PermutationUnits.of(patients, "patient" if self.unit == "patient" else "image")
 
     def label(self, target: str, sources: Mapping[str, Callable[[], torch.Tensor]], clock: Clock) -> Results:
         """Return the tables of all layers.
@@ -135,7 +135,7 @@ class Labeller:
                 yield self._whole(layer, activations())
             return
         ranked = {layer: live_neurons(self.scorer, activations()) for layer, activations in sources.items()}
-        null = TopKNull(self.scorer, self.cosines, self.exchange, list(ranked.values()), self.calibration)
+        null = TopKNull(self.scorer, self.similarity, self.units, list(ranked.values()), self.calibration)
         for layer, found in ranked.items():
             yield self._ranked(layer, found, null)
 
@@ -144,28 +144,28 @@ class Labeller:
         assert isinstance(scorer, TopKScorer)
         if found.ranked is None:
             return self._silent(layer, found)
-        told = evidence(scorer, found.ranked, self.cosines)
-        scores = scorer.scores(told, scorer.context(told, null.unconditional))
-        return self._judged(layer, found, scores, told, self.exchange.clustering(found.ranked.numpy()), null.of)
+        measured = evidence(scorer, found.ranked, self.similarity)
+        scores = scorer.scores(measured, scorer.context(measured, null.unconditional))
+        return self._judged(layer, found, scores, measured, self.units.null_stratum(found.ranked.numpy()), null.of)
 
     def _whole(self, layer: str, activations: torch.Tensor) -> Scored:
         found = live_neurons(self.scorer, activations)
         if found.reason:
             return self._silent(layer, found)
         live = activations if len(found.live) == activations.shape[1] else activations[:, list(found.live)]
-        scores = all_scores(self.scorer, live, self.cosines)
-        kind = np.zeros(len(found.live), dtype=np.int64)
+        scores = all_scores(self.scorer, live, self.similarity)
+        stratum = np.zeros(len(found.live), dtype=np.int64)
         permuted = self.scorer.permuted(live)
-        if self.exchange.blocks:
+        if self.units.blocks:
             top = max(2, round(_CLUSTERED * len(live)))
-            kind = self.exchange.clustering(permuted.topk(top, dim=0).indices.numpy())
-        columns = PermutedColumns(self.exchange, permuted, kind, self.calibration.null_seed)
-        null = PermutationNull(self.scorer, self.cosines, columns, kind, live.shape[1])
+            stratum = self.units.null_stratum(permuted.topk(top, dim=0).indices.numpy())
+        columns = PermutedColumns(self.units, permuted, stratum, self.calibration.null_seed)
+        null = PermutationNull(self.scorer, self.similarity, columns, stratum, live.shape[1])
         explained = [
-            replace(one, neuron=found.live[one.neuron]) for one in self.scorer.explain(live, self.cosines.whole)
+            replace(one, neuron=found.live[one.neuron]) for one in self.scorer.explain(live, self.similarity.whole)
         ]
         return replace(
-            self._judged(layer, found, scores, scores, kind, null.of, expensive=True), explanations=explained
+            self._judged(layer, found, scores, scores, stratum, null.of, expensive=True), explanations=explained
         )
 
     def _judged(
@@ -174,7 +174,7 @@ class Labeller:
         found: Live,
         scores: torch.Tensor,
         measured: torch.Tensor,
-        kind: Rows,
+        stratum: Rows,
         chance: Callable[[int], NullDistribution],
         *,
         expensive: bool = False,
@@ -187,12 +187,12 @@ class Labeller:
             if expensive:  # every draw is a column of all images here
                 most = max(settings.draws, settings.most_draws // 4)
                 settings = settings.model_copy(update={"most_draws": most})
-            judged = judge(measured if higher else -measured, order, kind, chance, self.concepts, settings)
-        return Scored(layer, whole_layer(scores, found), found.live, order, kind, judged)
+            judged = judge(measured if higher else -measured, order, stratum, chance, self.concepts, settings)
+        return Scored(layer, whole_layer(scores, found), found.live, order, stratum, judged)
 
     def _silent(self, layer: str, found: Live) -> Scored:
-        nothing = torch.full((len(found.live), self.cosines.concepts), float("nan"))
-        order = torch.zeros(len(found.live), min(self.count, self.cosines.concepts), dtype=torch.int64)
+        nothing = torch.full((len(found.live), self.similarity.concepts), float("nan"))
+        order = torch.zeros(len(found.live), min(self.count, self.similarity.concepts), dtype=torch.int64)
         return Scored(layer, whole_layer(nothing, found), found.live, order, np.zeros(len(found.live), np.int64), None)
 
 
@@ -214,7 +214,7 @@ def _summary(found: Scored, unit: str, *, higher_is_better: bool) -> LayerSummar
 
 
 def _published(found: Scored, *, higher_is_better: bool) -> int:
-    """Return how many neurons the published rule keeps."""
+    """Return how many neurons pass the mean-score threshold of the paper."""
     if not found.live:
         return 0
     first = found.scores.scores[list(found.live)].gather(1, found.order[:, :1])[:, 0].numpy()
@@ -242,8 +242,8 @@ class _Tables:
             label_table(self.target, found.layer, found.scores, self.concepts, found.order, found.live, judged)
         )
         if judged is not None:
-            self.neurons.append(neuron_table(found.layer, found.live, found.kind, judged))
-            self.nulls.append(null_table(found.layer, found.kind, judged))
+            self.neurons.append(neuron_table(found.layer, found.live, found.stratum, judged))
+            self.nulls.append(null_table(found.layer, found.stratum, judged))
         if found.explanations:
             q = QValues.of(np.array([one.p for one in found.explanations]), self.calibration.correction)
             self.explanations.append(explanation_table(found.layer, found.explanations, self.concepts, q))

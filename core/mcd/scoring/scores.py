@@ -21,8 +21,8 @@ __all__ = [
     "all_scores",
     "best",
     "evidence",
-    "evidence_by_chance",
     "live_neurons",
+    "null_evidence",
     "score_layer",
     "whole_layer",
 ]
@@ -30,7 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Live:
-    """Which neurons of a layer can be told apart by their responses.
+    """Which neurons of a layer can be measured apart by their responses.
 
     Parameters
     ----------
@@ -117,44 +117,44 @@ def live_neurons(scorer: Scorer, activations: torch.Tensor) -> Live:
     return Live(status, live, ranked, reason)
 
 
-def evidence(scorer: TopKScorer, ranked: torch.Tensor, cosines: Similarity) -> torch.Tensor:
+def evidence(scorer: TopKScorer, ranked: torch.Tensor, similarity: Similarity) -> torch.Tensor:
     """Return what rankings ``(top_k, neurons)`` tell, ``(neurons, concepts)`` float32.
 
     Only the images that some neuron has on top are compared with the concepts, a group of neurons at a time, so that
     neither the number of images nor of concepts is bounded by memory.
     """
-    step = max(1, FLOATS // max(1, len(ranked) * cosines.concepts))
+    step = max(1, FLOATS // max(1, len(ranked) * similarity.concepts))
     parts = []
     for group in torch.split(ranked, step, dim=1):
-        places, seen = _shown(scorer, group, cosines)
+        places, seen = _shown(scorer, group, similarity)
         with _lent(scorer, seen):
             found = scorer.evidence(places, seen)
-        parts.append(_checked(scorer, found, group.shape[1], cosines.concepts))
-    return torch.cat(parts) if parts else torch.empty(0, cosines.concepts)
+        parts.append(_checked(scorer, found, group.shape[1], similarity.concepts))
+    return torch.cat(parts) if parts else torch.empty(0, similarity.concepts)
 
 
-def _shown(scorer: TopKScorer, ranked: torch.Tensor, cosines: Similarity) -> tuple[torch.Tensor, torch.Tensor]:
+def _shown(scorer: TopKScorer, ranked: torch.Tensor, similarity: Similarity) -> tuple[torch.Tensor, torch.Tensor]:
     """Return rankings with what they are rows of: what the scorer reads of their images, or P where it is kept."""
-    images, places = rows_in(ranked, cosines.images)
+    images, places = rows_in(ranked, similarity.images)
     if scorer.needs == "embeddings":
-        return places, cosines.embeddings(images)
-    if cosines.kept is not None and 2 * len(images) > cosines.images:
-        return ranked, cosines.kept  # to leave out the few others would cost a copy of the rest
-    return places, cosines.of(images)
+        return places, similarity.embeddings(images)
+    if similarity.kept is not None and 2 * len(images) > similarity.images:
+        return ranked, similarity.kept  # to leave out the few others would cost a copy of the rest
+    return places, similarity.of(images)
 
 
-def all_scores(scorer: Scorer, activations: torch.Tensor, cosines: Similarity) -> torch.Tensor:
+def all_scores(scorer: Scorer, activations: torch.Tensor, similarity: Similarity) -> torch.Tensor:
     """Return the scores ``(neurons, concepts)`` of a scorer that looks at all activations ``(images, neurons)``.
 
     Concepts are taken in groups where the scorer says that they do not depend on each other.
     """
     neurons = activations.shape[1]
     if scorer.depends_on != "pair":
-        with _lent(scorer, cosines.whole()) as whole:
+        with _lent(scorer, similarity.whole()) as whole:
             scores = scorer.score(activations, whole)
-        return _checked(scorer, scores, neurons, cosines.concepts)
-    found = torch.empty(neurons, cosines.concepts)
-    for where, part in cosines.pieces():
+        return _checked(scorer, scores, neurons, similarity.concepts)
+    found = torch.empty(neurons, similarity.concepts)
+    for where, part in similarity.pieces():
         with _lent(scorer, part):
             scores = scorer.score(activations, part)
         found[:, where] = _checked(scorer, scores, neurons, part.shape[1])
@@ -210,7 +210,7 @@ def whole_layer(scores: torch.Tensor, found: Live) -> LayerScores:
     return LayerScores(whole, tuple(status), found.reason)
 
 
-def score_layer(scorer: Scorer, activations: torch.Tensor, cosines: Similarity) -> LayerScores:
+def score_layer(scorer: Scorer, activations: torch.Tensor, similarity: Similarity) -> LayerScores:
     """Score one layer: A ``(images, neurons)`` against P.
 
     Raises
@@ -220,21 +220,21 @@ def score_layer(scorer: Scorer, activations: torch.Tensor, cosines: Similarity) 
     PluginLoadError
         When the scorer breaks its contract.
     """
-    if len(activations) != cosines.images:
-        raise DataError(f"activations hold {len(activations)} images, similarity {cosines.images}: not the same set")
+    if len(activations) != similarity.images:
+        raise DataError(f"activations hold {len(activations)} images, similarity {similarity.images}: not the same set")
     found = live_neurons(scorer, activations)
     if found.reason:
-        return whole_layer(torch.full((len(found.live), cosines.concepts), float("nan")), found)
+        return whole_layer(torch.full((len(found.live), similarity.concepts), float("nan")), found)
     if isinstance(scorer, TopKScorer) and found.ranked is not None:
-        told = evidence(scorer, found.ranked, cosines)
-        scores = scorer.scores(told, scorer.context(told, lambda: evidence_by_chance(scorer, cosines)))
-        return whole_layer(_checked(scorer, scores, len(found.live), cosines.concepts), found)
-    return whole_layer(all_scores(scorer, activations[:, list(found.live)], cosines), found)
+        measured = evidence(scorer, found.ranked, similarity)
+        scores = scorer.scores(measured, scorer.context(measured, lambda: null_evidence(scorer, similarity)))
+        return whole_layer(_checked(scorer, scores, len(found.live), similarity.concepts), found)
+    return whole_layer(all_scores(scorer, activations[:, list(found.live)], similarity), found)
 
 
-def evidence_by_chance(scorer: TopKScorer, cosines: Similarity) -> torch.Tensor:
+def null_evidence(scorer: TopKScorer, similarity: Similarity) -> torch.Tensor:
     """Return the evidence of random ordered k-subsets of the images, ``(draws, concepts)``."""
-    return evidence(scorer, random_rankings(cosines.images, scorer.top_k), cosines)
+    return evidence(scorer, random_rankings(similarity.images, scorer.top_k), similarity)
 
 
 def best(scores: torch.Tensor, count: int, *, higher_is_better: bool) -> torch.Tensor:

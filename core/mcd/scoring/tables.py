@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from mcd.api.concepts import Concept
 from mcd.api.scorer import Explanation
-from mcd.scoring.calibration.exchange import Rows
 from mcd.scoring.calibration.fdr import QValues
 from mcd.scoring.calibration.judging import Judged
+from mcd.scoring.calibration.permutation import Rows
 from mcd.scoring.scores import LayerScores
 
 __all__ = [
@@ -121,22 +121,22 @@ def label_table(
     )
 
 
-def neuron_table(layer: str, live: Sequence[int], kind: Rows, judged: Judged) -> pd.DataFrame:
+def neuron_table(layer: str, live: Sequence[int], stratum: Rows, judged: Judged) -> pd.DataFrame:
     """Return a row for each live neuron of a layer; see `NEURON_COLUMNS`."""
     values = {
         "layer": layer,
         "neuron": np.array(live, dtype=np.int64),
-        "stratum": kind,
+        "stratum": stratum,
         "p_any": judged.p_any,
         "critical": judged.critical,
     }
     return pd.DataFrame(values, columns=list(NEURON_COLUMNS))
 
 
-def null_table(layer: str, kind: Rows, judged: Judged) -> pd.DataFrame:
+def null_table(layer: str, stratum: Rows, judged: Judged) -> pd.DataFrame:
     """Return the quantiles of the nulls that neurons of a layer share; see `NULL_COLUMNS`."""
     parts = []
-    for number in np.unique(kind).tolist():
+    for number in np.unique(stratum).tolist():
         with np.errstate(invalid="ignore"):  # where a scorer gives no score, nothing is reached: minus infinity
             z = np.quantile(judged.null.highest[number], _LEVELS)
         parts.append(pd.DataFrame({"layer": layer, "stratum": number, "level": _LEVELS, "z": z}))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import DataError, UsageError
-from mcd.plugins import SIGNIFICANT, Exchange
+from mcd.plugins import SIGNIFICANT, PermutationUnits
 
 __all__ = ["RightLabels", "judge_labels", "right_labels"]
 
@@ -166,7 +166,7 @@ def _truth(dissection: mcd.Dissection) -> pd.DataFrame:
 
 def _exchanges(patients: Sequence[str], draws: int, seed: int) -> Iterator[Rows]:
     """Yield orders of the images ``(some draws, images)``: patients change places with all their images."""
-    exchange, rng = Exchange.of(patients, "patient"), np.random.default_rng(seed)
+    exchange, rng = PermutationUnits.of(patients, "patient"), np.random.default_rng(seed)
     for start in range(0, draws, _DRAWS_AT_ONCE):
         yield exchange.permutations(min(_DRAWS_AT_ONCE, draws - start), rng)
 

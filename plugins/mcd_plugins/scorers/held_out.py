@@ -10,7 +10,7 @@ import numpy as np
 import pydantic
 import torch
 
-from mcd.plugins import Exchange, digest
+from mcd.plugins import PermutationUnits, digest
 
 __all__ = ["DRAWS", "Halves", "Seed"]
 
@@ -42,7 +42,7 @@ class Halves:
 
     fit: torch.Tensor
     held: torch.Tensor
-    exchange: Exchange
+    exchange: PermutationUnits
     seed: int
 
     @classmethod
@@ -57,7 +57,7 @@ class Halves:
         first = set(order[: (len(order) + 1) // 2])
         inside = torch.tensor([key in first for key in keys], dtype=torch.bool)
         fit, held = inside.nonzero().flatten(), (~inside).nonzero().flatten()
-        return cls(fit, held, Exchange.of([patients[row] for row in held.tolist()], "patient"), seed)
+        return cls(fit, held, PermutationUnits.of([patients[row] for row in held.tolist()], "patient"), seed)
 
     def p(self, observed: torch.Tensor, measured: Callable[[torch.Tensor], torch.Tensor]) -> list[float]:
         """Return ``(1 + #{by chance ≥ observed}) / (DRAWS + 1)`` of each neuron.

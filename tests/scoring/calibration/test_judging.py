@@ -7,7 +7,7 @@ import torch
 
 from mcd.api.concepts import Concept
 from mcd.scoring.calibration.judging import Judged, judge
-from mcd.scoring.calibration.null import Chance
+from mcd.scoring.calibration.null import NullDistribution
 from mcd.study.calibration import Calibration
 
 CONCEPTS = [Concept("a", "one", "broad"), Concept("b", "two", "broad")]
@@ -18,12 +18,12 @@ HIGHEST = np.arange(1.0, DRAWS + 1)
 
 def judged(first: list[float], second: list[float]) -> Judged:
     """Judge neurons with two concepts whose z are given."""
-    kind = np.zeros(len(first), dtype=np.int64)
-    null = Chance([HIGHEST], torch.zeros(1, 2), torch.ones(1, 2))
+    stratum = np.zeros(len(first), dtype=np.int64)
+    null = NullDistribution([HIGHEST], torch.zeros(1, 2), torch.ones(1, 2))
     measured = torch.tensor([first, second]).T
     settings = Calibration(draws=DRAWS, most_draws=DRAWS)
     order = torch.tensor([[0, 1]]).expand(len(first), 2)
-    return judge(measured, order, kind, lambda _draws: null, CONCEPTS, settings)
+    return judge(measured, order, stratum, lambda _draws: null, CONCEPTS, settings)
 
 
 def test_the_critical_value_is_the_z_whose_p_is_the_largest_that_is_significant() -> None:

@@ -8,8 +8,8 @@ import torch
 
 from mcd.api.concepts import Concept
 from mcd.api.scorer import Scorer
-from mcd.scoring.calibration.exchange import Exchange
 from mcd.scoring.calibration.null import NullDistribution, Rankings, decided
+from mcd.scoring.calibration.permutation import PermutationUnits
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.similarity import Matrix
 from mcd.scoring.tables import label_table
@@ -127,12 +127,12 @@ def test_planted_neurons_are_found_and_hardly_any_other() -> None:
 
 
 def test_going_on_gives_what_drawing_all_at_once_gives() -> None:
-    exchange = Exchange.of([str(at // 4) for at in range(80)], "patient")
+    units = PermutationUnits.of([str(at // 4) for at in range(80)], "patient")
     templates = np.stack([np.random.default_rng(at).permutation(80)[:10] for at in range(6)], axis=1)
 
     def made() -> Rankings:
         return Rankings(
-            exchange,
+            units,
             lambda drawn: torch.from_numpy(drawn.T.copy()).float(),
             templates,
             np.zeros(6, dtype=np.int64),
@@ -147,9 +147,9 @@ def test_going_on_gives_what_drawing_all_at_once_gives() -> None:
 
 def test_p_counts_chance_and_cannot_reach_zero() -> None:
     null = NullDistribution([np.array([1.0, 2.0, 3.0])], torch.zeros(1, 2), torch.ones(1, 2))
-    kind = np.zeros(3, dtype=np.int64)
-    assert null.p(np.array([[0.0], [2.0], [9.0]]), kind)[:, 0].tolist() == [1.0, 0.75, 0.25]
-    assert np.isnan(null.p(np.array([[np.nan]]), kind[:1])[0, 0])
+    stratum = np.zeros(3, dtype=np.int64)
+    assert null.p(np.array([[0.0], [2.0], [9.0]]), stratum)[:, 0].tolist() == [1.0, 0.75, 0.25]
+    assert np.isnan(null.p(np.array([[np.nan]]), stratum[:1])[0, 0])
 
 
 def test_draws_go_on_where_more_could_change_the_outcome() -> None:

@@ -1,4 +1,4 @@
-"""From the scores of a layer and its null to a verdict on every neuron."""
+"""From the scores of a layer and their null distribution to the verdict on each neuron."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from mcd.api.concepts import Concept
-from mcd.scoring.calibration.exchange import Rows
 from mcd.scoring.calibration.fdr import QValues, null_share
 from mcd.scoring.calibration.null import NullDistribution, decided
+from mcd.scoring.calibration.permutation import Rows
 from mcd.scoring.verdicts import Verdict
 from mcd.study.calibration import Calibration
 
@@ -23,7 +23,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Judged:
-    """What chance says of the labels of one layer.
+    """Significance of the labels of one layer.
 
     Parameters
     ----------
@@ -31,11 +31,11 @@ class Judged:
         ``(neurons, labels)``: of each neuron's first concepts.
     p_any
         ``(neurons,)``: of the concept with the highest z, whatever comes first by score. Uniform for
-        neurons that respond to nothing, where the p of a label may be larger.
+        null neurons, for which the p of a label may be larger.
     verdict
         Of each neuron; see `mcd.scoring.verdicts.VERDICTS`.
     draws
-        How many draws the smallest null is made of: no p is below ``1 / (draws + 1)``.
+        Draws of the smallest null stratum: the smallest p is ``1 / (draws + 1)``.
     significant
         How many neurons have a significant first concept.
     non_null
@@ -44,8 +44,8 @@ class Judged:
         Whether more draws could not change which neurons are significant.
     critical
         The z that a concept of each neuron must exceed to be significant, ``(neurons,)``; infinite where none can.
-    null, kind
-        What chance does by kind, and which kind each neuron has, ``(neurons,)``.
+    null, stratum
+        The null distribution, and the null stratum of each neuron, ``(neurons,)``.
     """
 
     z: Values
@@ -59,13 +59,13 @@ class Judged:
     decided: bool
     critical: Values
     null: NullDistribution
-    kind: Rows
+    stratum: Rows
 
 
 def judge(
     measured: torch.Tensor,
     order: torch.Tensor,
-    kind: Rows,
+    stratum: Rows,
     chance: Callable[[int], NullDistribution],
     concepts: Sequence[Concept],
     settings: Calibration,
@@ -78,26 +78,26 @@ def judge(
         ``(neurons, concepts)``, the higher the better: evidence, or scores; `NullDistribution` is of the same.
     order
         ``(neurons, labels)``: their best concepts by score, best first.
-    kind
-        Which null each neuron has, ``(neurons,)``.
+    stratum
+        Null stratum of each neuron, ``(neurons,)``.
     chance
-        Returns the null of a number of draws.
+        Returns the null distribution of a number of draws.
     """
-    shown, which = measured.gather(1, order), torch.from_numpy(kind)
+    shown, which = measured.gather(1, order), torch.from_numpy(stratum)
     draws = settings.draws
     while True:
         null = chance(draws)
         values = null.z(shown, order, which).double().numpy()
-        exceeded, of = null.exceeded(values[:, :1], kind)[:, 0], null.draws(kind)[:, 0]
+        exceeded, of = null.exceeded(values[:, :1], stratum)[:, 0], null.draws(stratum)[:, 0]
         done = decided(exceeded, of, settings.q, settings.correction)
         if done or draws >= settings.most_draws or (of < draws).any():
             break
         draws = min(4 * draws, settings.most_draws)
-    p = null.p(values, kind)
+    p = null.p(values, stratum)
     family = QValues.of(p[:, 0], settings.correction)
     q = family(p)
     everything = null.z(measured, torch.arange(measured.shape[1])[None], which)
-    critical = _critical(null, family, settings.q, kind)
+    critical = _critical(null, family, settings.q, stratum)
     any_concept = torch.nan_to_num(everything, nan=-np.inf).amax(dim=1, keepdim=True).double().numpy()
     return Judged(
         z=values,
@@ -106,23 +106,23 @@ def judge(
         verdict=_verdicts(everything, order[:, 0], q[:, 0] <= settings.q, critical, concepts),
         draws=int(of.min()) if len(of) else draws,
         significant=int((q[:, 0] <= settings.q).sum()),
-        p_any=null.p(any_concept, kind)[:, 0],
-        non_null=1 - null_share(null.p(any_concept, kind)[:, 0]),
+        p_any=null.p(any_concept, stratum)[:, 0],
+        non_null=1 - null_share(null.p(any_concept, stratum)[:, 0]),
         decided=done,
         critical=critical,
         null=null,
-        kind=kind,
+        stratum=stratum,
     )
 
 
-def _critical(null: NullDistribution, family: QValues, rate: float, kind: Rows) -> Values:
+def _critical(null: NullDistribution, family: QValues, rate: float, stratum: Rows) -> Values:
     """Return for each neuron the z that a concept must exceed to be significant, ``(neurons,)``."""
     threshold = family.threshold(rate)
     passed = []
     for highest in null.highest:
         allowed = int(np.floor(threshold * (len(highest) + 1) + 1e-9)) - 1  # (1 + exceeded) / (draws + 1) ≤ threshold
         passed.append(np.inf if allowed < 0 else highest[-allowed - 1] if allowed < len(highest) else -np.inf)
-    return np.array(passed)[kind]
+    return np.array(passed)[stratum]
 
 
 def _verdicts(

@@ -1,4 +1,4 @@
-"""The runs of a comparison looked at again together, with the same other patients."""
+"""The runs of a comparison, loaded and resampled with the same patients."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from mcd.api.scorer import Scorer
 from mcd.comparison.alignment import check_same_rows, depths
 from mcd.comparison.examine import Examined, Examiner
 from mcd.comparison.heading import has_probe_map
-from mcd.comparison.layers import Seen
+from mcd.comparison.layers import AlignedLayer
 from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes, significance
 from mcd.comparison.represented import represented
 from mcd.comparison.resampling import Resamples
 from mcd.runs.dissection import Dissection
 from mcd.runs.revived import StoredScores
 
-__all__ = ["Looked", "look"]
+__all__ = ["LoadedRun", "load_runs"]
 
 
 @dataclass(frozen=True)
-class Looked:
+class LoadedRun:
     """A run of a comparison.
 
     Parameters
     ----------
     name
-        What the comparison calls it.
+        Its name in the comparison.
     dissection, scorer, vocabulary
-        The run, what it was scored by, and its concepts.
+        The run, its scorer and its concepts.
     outcomes
-        First labels by layer, as the run has them.
+        First labels by layer, as stored.
     examiner, examined
-        The run looked at again, layer by layer; None and empty where it was shared without its folder private.
+        The run resampled, layer by layer; None and empty where it was shared without its folder private.
     """
 
     name: str
@@ -45,25 +45,27 @@ class Looked:
     examiner: Examiner | None = None
     examined: Mapping[str, Examined] = field(default_factory=dict)
 
-    def seen(self, layer: str, place: str) -> Seen:
-        """Return a layer as it is seen at a layer of the reference."""
+    def aligned(self, layer: str, place: str) -> AlignedLayer:
+        """Return a layer, aligned with a layer of the reference."""
         found = self.examined.get(layer)
         depth = depths(self.dissection.layers)[layer]
-        return Seen(self.name, place, depth, self.outcomes[layer], found.replicated if found else None)
+        return AlignedLayer(self.name, place, depth, self.outcomes[layer], found.replicated if found else None)
 
     def concepts(self) -> pd.DataFrame:
-        """Return what is said of every mammographic concept; see `represented`."""
+        """Return the answer for every mammographic concept; see `represented`."""
         outcomes, examined = list(self.outcomes.values()), list(self.examined.values())
-        return represented(self.name, self.vocabulary, outcomes, examined, self.examiner, self._above())
+        return represented(self.name, self.vocabulary, outcomes, examined, self.examiner, self._significant())
 
     def carriers(self) -> pd.DataFrame:
         """Return how many neurons of each layer have each concept as a significant one, first label or not.
 
-        Columns: ``run``, ``layer``, ``concept``, ``carriers``; without the concepts that no neuron of a layer responds
-        to. Of a run shared without its folder private only kept labels are counted.
+        Columns: ``run``, ``layer``, ``concept``, ``carriers``; without concepts that are significant for no neuron
+        of a layer. For a run shared without its folder private only kept labels are counted.
         """
         if self.examiner is None:
-            counted = self._above().groupby(["layer", "concept"], sort=False).size().rename("carriers").reset_index()
+            counted = (
+                self._significant().groupby(["layer", "concept"], sort=False).size().rename("carriers").reset_index()
+            )
             counted.insert(0, "run", self.name)
             return counted
         rows = [
@@ -74,34 +76,34 @@ class Looked:
         ]
         return pd.DataFrame(rows, columns=["run", "layer", "concept", "carriers"])
 
-    def _above(self) -> pd.DataFrame:
+    def _significant(self) -> pd.DataFrame:
         labels = self.dissection.labels
         return labels[labels["q"] <= significance(self.dissection)]
 
 
-def look(
+def load_runs(
     stored: Sequence[StoredScores], names: Sequence[str], resamples: int, seed: int
-) -> tuple[list[Looked], list[str]]:
-    """Look at runs again, with the same resamples for all, so that differences are of pairs.
+) -> tuple[list[LoadedRun], list[str]]:
+    """Load runs, and resample all of them with the same patients, so that differences are paired.
 
     Parameters
     ----------
     names
-        What the comparison calls them.
+        Their names in the comparison.
     resamples, seed
-        How many probe sets are drawn, 0 for none; and what decides them.
+        Number of resamples, 0 for none, and their seed.
 
     Returns
     -------
-    list of Looked, list of str
-        The runs, and what must be said of them.
+    list of LoadedRun, list of str
+        The runs, and notes on them.
 
     Raises
     ------
     UsageError
-        When nothing is said of chance in a run, or their rows are of different images.
+        When significance was not computed for a run, or the runs have different images.
     DataError
-        When a run's labels are not what its settings give now.
+        When a run's labels are not reproduced by its settings.
     """
     vocabulary = Vocabulary(stored[0].concepts.concepts)
     outcomes = [read_outcomes(one.dissection, vocabulary.concepts) for one in stored]
@@ -113,25 +115,25 @@ def look(
         notes += [] if resamples else ["no intervals were asked for"]
     found = []
     for one, name, labels in zip(stored, names, outcomes, strict=True):
-        run = Looked(name, one.dissection, one.scorer, vocabulary, labels)
+        run = LoadedRun(name, one.dissection, one.scorer, vocabulary, labels)
         if has_probe_map(one.dissection):
             run, reason = _examined(run, Examiner(one), drawn)
         else:
-            reason = f"{name} was shared without its folder private, which also says what the probe set shows"
+            reason = f"{name} was shared without its folder private, which also holds the findings of the probe set"
         notes += [f"no intervals: {reason}"] if reason else []
         found.append(run)
     if drawn is not None and drawn.unit == "image" and _has_intervals(found):
-        notes.append("intervals are over images: patients are not known, and with them they would be wider")
+        notes.append("intervals are over images, since patients are not known; intervals over patients would be wider")
     return found, list(dict.fromkeys(notes))
 
 
-def _examined(run: Looked, examiner: Examiner, drawn: Resamples | None) -> tuple[Looked, str]:
-    """Return a run looked at again, and why it was not resampled."""
+def _examined(run: LoadedRun, examiner: Examiner, drawn: Resamples | None) -> tuple[LoadedRun, str]:
+    """Return a run resampled, and the reason where it was not."""
     unable = examiner.unresampled(drawn) if drawn is not None else ""
     again = {one.layer: one for one in examiner.layers(run.outcomes, None if unable else drawn)}
     reason = f"{run.scorer.name} cannot be resampled, {unable}" if unable else ""
     return replace(run, examiner=examiner, examined=again), reason
 
 
-def _has_intervals(found: Sequence[Looked]) -> bool:
+def _has_intervals(found: Sequence[LoadedRun]) -> bool:
     return any(one.replicated is not None for run in found for one in run.examined.values())

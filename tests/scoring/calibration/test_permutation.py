@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcd.scoring.calibration.exchange import Exchange
+from mcd.scoring.calibration.permutation import PermutationUnits
 
 SIZES = st.lists(st.integers(1, 6), min_size=3, max_size=40)
 
@@ -23,10 +23,10 @@ def test_a_moved_ranking_is_a_ranking(sizes: list[int], seed: int) -> None:
     keys = patients(sizes)
     rng = np.random.default_rng(seed)
     rng.shuffle(keys)
-    exchange = Exchange.of(keys, "patient")
+    units = PermutationUnits.of(keys, "patient")
     k = int(rng.integers(1, len(keys) + 1))
     ranked = np.stack([rng.permutation(len(keys))[:k] for _ in range(5)], axis=1)
-    moved = exchange.moved(ranked, rng)
+    moved = units.permuted(ranked, rng)
     assert moved.shape == ranked.shape
     assert all(len(set(column)) == k for column in moved.T)
     assert moved.min() >= 0
@@ -39,7 +39,7 @@ def test_a_permutation_holds_every_image_once(sizes: list[int], seed: int) -> No
     keys = patients(sizes)
     rng = np.random.default_rng(seed)
     rng.shuffle(keys)
-    for row in Exchange.of(keys, "patient").permutations(4, rng):
+    for row in PermutationUnits.of(keys, "patient").permutations(4, rng):
         assert sorted(row) == list(range(len(keys)))
 
 
@@ -47,47 +47,49 @@ def test_images_of_one_patient_stay_of_one_patient() -> None:
     rng = np.random.default_rng(0)
     keys = patients([4] * 30)
     rng.shuffle(keys)
-    exchange = Exchange.of(keys, "patient")
+    units = PermutationUnits.of(keys, "patient")
     ranked = np.stack([rng.permutation(120)[:20] for _ in range(50)], axis=1)
-    moved = exchange.moved(ranked, rng)
+    moved = units.permuted(ranked, rng)
     of = np.array(keys)
     for before, after in zip(ranked.T, moved.T, strict=True):
         assert sorted(Counter(of[before]).values()) == sorted(Counter(of[after]).values())
         pairs = set(zip(of[before], of[after], strict=True))
         assert len(pairs) == len(set(of[before])) == len(set(of[after]))  # a bijection of patients
-    for row in exchange.permutations(20, rng):
+    for row in units.permutations(20, rng):
         assert all(len(set(of[row][of == one])) == 1 for one in set(keys))
 
 
 def test_every_image_may_take_every_place() -> None:
     rng = np.random.default_rng(1)
-    exchange = Exchange.of(patients([3] * 8), "patient")
+    units = PermutationUnits.of(patients([3] * 8), "patient")
     ranked = np.repeat(np.array([[0], [5], [1]]), 4000, axis=1)
-    moved = exchange.moved(ranked, rng)
+    moved = units.permuted(ranked, rng)
     counts = np.stack([np.bincount(row, minlength=24) for row in moved])
     assert counts.min() > 0.6 * 4000 / 24
     assert counts.max() < 1.5 * 4000 / 24
 
 
 def test_an_unknown_patient_is_one_of_her_own_and_images_alone_are_exchanged_freely() -> None:
-    exchange = Exchange.of(["a", "", "a", ""], "patient")
-    assert exchange.patients == 3
-    assert exchange.blocks
-    assert not Exchange.of(["a", "a", "b"], "image").blocks
+    units = PermutationUnits.of(["a", "", "a", ""], "patient")
+    assert units.patients == 3
+    assert units.blocks
+    assert not PermutationUnits.of(["a", "a", "b"], "image").blocks
 
 
 def test_neurons_share_a_null_with_those_that_crowd_alike() -> None:
-    exchange = Exchange.of(patients([4] * 25), "patient")
+    units = PermutationUnits.of(patients([4] * 25), "patient")
     spread, crowded = np.arange(0, 100, 4)[:20], np.arange(20)
-    kinds = exchange.clustering(np.stack([spread, crowded], axis=1))
-    assert kinds[0] == 0
-    assert kinds[1] > 1
-    assert (Exchange.of(patients([1] * 100), "patient").clustering(np.stack([spread, crowded], axis=1)) == 0).all()
+    strata = units.null_stratum(np.stack([spread, crowded], axis=1))
+    assert strata[0] == 0
+    assert strata[1] > 1
+    assert (
+        PermutationUnits.of(patients([1] * 100), "patient").null_stratum(np.stack([spread, crowded], axis=1)) == 0
+    ).all()
 
 
 def test_the_images_of_a_patient_who_keeps_her_place_are_shuffled_too() -> None:
-    exchange = Exchange.of(patients([4] * 12), "patient")
-    drawn = exchange.permutations(2000, np.random.default_rng(0)).reshape(-1, 12, 4)
+    units = PermutationUnits.of(patients([4] * 12), "patient")
+    drawn = units.permutations(2000, np.random.default_rng(0)).reshape(-1, 12, 4)
     own = np.arange(48).reshape(12, 4)
     kept = [
         tuple(drawn[row, at] - own[at, 0])
@@ -100,11 +102,11 @@ def test_the_images_of_a_patient_who_keeps_her_place_are_shuffled_too() -> None:
 
 def test_images_go_on_crowding_where_patients_have_very_unequal_numbers() -> None:
     keys = patients([1] * 3 + [2] * 3 + [4] * 12 + [7] * 2)
-    exchange = Exchange.of(keys, "patient")
+    units = PermutationUnits.of(keys, "patient")
     large = np.flatnonzero(np.array(keys) == "p18")[:6].tolist() + np.flatnonzero(np.array(keys) == "p19")[:2].tolist()
     rng = np.random.default_rng(0)
-    drawn = exchange.moved(np.array([large] * 500).T, rng)
-    crowd = [len(set(exchange.patient[column])) for column in drawn.T]
-    moved = exchange.permutations(500, rng).argsort(axis=1)[:, large]
-    expected = [len(set(exchange.patient[row])) for row in moved]
+    drawn = units.permuted(np.array([large] * 500).T, rng)
+    crowd = [len(set(units.patient[column])) for column in drawn.T]
+    moved = units.permutations(500, rng).argsort(axis=1)[:, large]
+    expected = [len(set(units.patient[row])) for row in moved]
     assert 2 <= np.mean(crowd) <= np.mean(expected)  # a null that crowds less would find too much

@@ -1,7 +1,7 @@
-"""What may be exchanged for what under chance: images, or patients with all their images.
+"""Permutation units of the null: images, or patients with all their images.
 
-Four views of one woman are not four witnesses. Where patients are known, a neuron is compared with what it would do
-were her images another woman's: patients change places, and the images of each are shuffled.
+Several views of one woman are not independent. Where patients are known, the null is a block permutation: patients are
+permuted, and the images of each are shuffled within the block.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from numpy.typing import NDArray
 
 from mcd.api.ranking import random_subsets
 
-__all__ = ["CLUSTERING", "Exchange", "Unit"]
+__all__ = ["CLUSTERING", "PermutationUnits", "Unit"]
 
 Rows = NDArray[np.int64]
 Unit = Literal["image", "patient"]
 
 CLUSTERING = (1.15, 1.35, 1.7, 2.3)
-"""Images a patient among a neuron's top images: neurons between two of these share a null."""
+"""Limits of the null strata: images per patient among a neuron's top images."""
 
 _FEW = 8
-"""Patients of one number of images that do for exchanging among themselves; fewer join the next number."""
+"""Fewest patients with one number of images that are permuted among themselves; fewer join the next number."""
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """How the images of a probe set may be exchanged.
+class PermutationUnits:
+    """The permutation units of a probe set.
 
     Parameters
     ----------
     patient
-        ``(images,)``: whose each image is, as a number from 0 without gaps.
+        ``(images,)``: the permutation unit of each image, numbered from 0 without gaps.
     """
 
     patient: Rows
 
     @classmethod
-    def of(cls, patients: Sequence[str], unit: Unit) -> Exchange:
-        """Return the exchange of patients by their keys; an image whose patient is not known is one of its own."""
+    def of(cls, patients: Sequence[str], unit: Unit) -> PermutationUnits:
+        """Return the units from the patients' keys; an image whose patient is not known is a unit of its own."""
         if unit == "image":
             return cls(np.arange(len(patients), dtype=np.int64))
         numbers: dict[object, int] = {}
@@ -73,8 +73,8 @@ class Exchange:
         return bool(len(self.sizes)) and int(self.sizes.max()) > 1
 
     @cached_property
-    def _strata(self) -> tuple[list[Rows], Rows]:
-        """Return groups of patients that change places, and for each patient its group: about as many images."""
+    def _size_groups(self) -> tuple[list[Rows], Rows]:
+        """Return groups of patients that are permuted among themselves, and each patient's group: similar sizes."""
         order = np.argsort(self.sizes, kind="stable")
         groups: list[list[int]] = []
         for size in np.unique(self.sizes):
@@ -86,13 +86,13 @@ class Exchange:
         if len(groups) > 1 and len(groups[-1]) < _FEW:
             last = groups.pop()
             groups[-1] += last
-        stratum = np.empty(self.patients, dtype=np.int64)
+        group_of = np.empty(self.patients, dtype=np.int64)
         for number, group in enumerate(groups):
-            stratum[group] = number
-        return [np.array(group, dtype=np.int64) for group in groups], stratum
+            group_of[group] = number
+        return [np.array(group, dtype=np.int64) for group in groups], group_of
 
-    def clustering(self, ranked: Rows) -> Rows:
-        """Return for each ranking ``(k, neurons)`` which null it shares, ``(neurons,)``: how its images crowd.
+    def null_stratum(self, ranked: Rows) -> Rows:
+        """Return the null stratum of each ranking ``(k, neurons)``, ``(neurons,)``: how its images cluster on patients.
 
         0 where almost all are of different patients; see `CLUSTERING`.
         """
@@ -103,11 +103,11 @@ class Exchange:
         found: Rows = np.searchsorted(np.array(CLUSTERING), len(ranked) / distinct, side="right")
         return found
 
-    def moved(self, ranked: Rows, rng: np.random.Generator) -> Rows:
-        """Return rankings ``(k, draws)`` as they might be by chance: each with its patients exchanged for others.
+    def permuted(self, ranked: Rows, rng: np.random.Generator) -> Rows:
+        """Return permuted rankings ``(k, draws)``: the patients of each are replaced by others.
 
-        Images that are of one patient stay of one patient; which of hers they are is drawn too. Where images are
-        exchanged, this is a random ordered k-subset.
+        Images of one patient are replaced by images of one patient, drawn at random. Where the unit is the image, this
+        is a random ordered k-subset.
         """
         if not self.blocks:
             return random_subsets(rng, ranked.shape[1], len(ranked), len(self.patient)).T
@@ -116,10 +116,10 @@ class Exchange:
         return self._placed(runs, target, rng).T
 
     def _targets(self, runs: _Runs, rng: np.random.Generator) -> Rows:
-        """Return for each run of each draw the patient whom it is exchanged for, ``(draws, k)``."""
+        """Return for each run of each draw the patient that replaces it, ``(draws, k)``."""
         target = np.zeros_like(runs.value)
-        groups, stratum = self._strata
-        of = np.where(runs.real, stratum[runs.value], -1)
+        groups, group_of = self._size_groups
+        of = np.where(runs.real, group_of[runs.value], -1)
         for number, group in enumerate(groups):
             mine = of == number
             counts = mine.sum(axis=1)
@@ -131,13 +131,13 @@ class Exchange:
     def _placed(self, runs: _Runs, target: Rows, rng: np.random.Generator) -> Rows:
         """Return rows of images for each place of each draw, ``(draws, k)``: some of the target's, in random order."""
         draws, k = runs.number.shape
-        hers = np.take_along_axis(target, runs.number, axis=1)
-        sizes = self.sizes[hers]
+        block = np.take_along_axis(target, runs.number, axis=1)
+        sizes = self.sizes[block]
         deepest = max(int(self.sizes[target].max()), int(runs.nth.max()) + 1)
         keys = rng.random((draws, k, deepest))
-        keys[np.arange(deepest) >= self.sizes[target][:, :, None]] = np.inf  # she has no such image
+        keys[np.arange(deepest) >= self.sizes[target][:, :, None]] = np.inf  # no such image
         slot = np.argsort(keys, axis=2)[np.arange(draws)[:, None], runs.number, runs.nth]
-        rows = self._rows[np.minimum(self._starts[hers] + slot, len(self.patient) - 1)]
+        rows = self._rows[np.minimum(self._starts[block] + slot, len(self.patient) - 1)]
         lacking = slot >= sizes
         for draw in np.flatnonzero(lacking.any(axis=1)).tolist():
             rows[draw, lacking[draw]] = self._others(rows[draw, ~lacking[draw]], int(lacking[draw].sum()), rng)
@@ -145,9 +145,9 @@ class Exchange:
         return found
 
     def _others(self, taken: Rows, count: int, rng: np.random.Generator) -> Rows:
-        """Return rows of images for whoever was exchanged for a patient with fewer: other patients', one by one.
+        """Return further rows where the replacing patient has too few images: those of other patients.
 
-        Patient by patient, so that images go on crowding on few.
+        Patient by patient, so that images stay clustered on few.
         """
         free = np.setdiff1d(np.arange(len(self.patient)), taken)
         turn = rng.permutation(self.patients)[self.patient[free]]
@@ -157,8 +157,8 @@ class Exchange:
     def permutations(self, count: int, rng: np.random.Generator) -> Rows:
         """Return permutations of all images that keep patients together, ``(count, images)``.
 
-        ``activations[permutation]`` is what a neuron might do by chance. Where groups of patients of unequal numbers
-        of images change places, a few images at their borders change patients.
+        ``activations[permutation]`` is a draw from the null. Where patients with unequal numbers of images are
+        permuted, a few images at the block borders change patients.
         """
         images = len(self.patient)
         keys = rng.random((count, images))
@@ -168,7 +168,7 @@ class Exchange:
         shuffled = np.argsort(self.patient + keys, axis=1)
         placed = np.argsort(self.patient + rng.random((count, images)), axis=1)
         found = np.empty_like(shuffled)
-        groups, _ = self._strata
+        groups, _ = self._size_groups
         for group in groups:
             to = self._within(group)
             places = np.argsort(rng.random((count, len(group))), axis=1)

@@ -206,7 +206,7 @@ def test_a_neuron_shows_chance_activations_and_its_top_images(
     limit = float(page.locator("#neuron .limit line").get_attribute("x1"))  # type: ignore[arg-type]
     pins = page.locator("#neuron .mine circle").evaluate_all("all => all.map((one) => one.cx.baseVal.value)")
     assert sum(pin > limit for pin in pins) == (rows["q"] <= 0.05).sum()
-    assert "in 95 % of draws" in chance  # type: ignore[operator]
+    assert "95 % of the null lies below" in chance  # type: ignore[operator]
 
 
 def test_where_a_neuron_responds_is_laid_over_what_the_network_saw(
@@ -324,7 +324,7 @@ def test_runs_of_other_layers_are_compared_by_layer_only(opened: Open, phantom: 
     other = phantom_run(tmp_path / "run", layers="head", scorer="cosine")
     page = opened(page_of([phantom, other], tmp_path)).at("compare")
     text = page.locator("#compare").inner_text()
-    assert "Neuron by neuron they cannot be compared" in text
+    assert "Neurons cannot be compared one by one" in text
     assert "scores are on different scales" in text
 
 

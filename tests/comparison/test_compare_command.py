@@ -80,7 +80,7 @@ def test_it_says_what_went_in_and_what_may_not_be_compared(compared: tuple[Outco
     assert "q = 0.05" in text
     assert "scores may not be compared across layers or models" in text
     assert max(len(line) for line in text.splitlines() if "all tables" not in line) <= 80
-    assert "publish" not in text  # the rule is there on request only
+    assert "mean-score" not in text  # the rule is there on request only
 
 
 def test_tables_say_what_the_label_tables_say(runs: Path, compared: tuple[Outcome, Path]) -> None:
@@ -181,8 +181,8 @@ def test_a_whole_run_keeps_its_intervals_beside_one_that_was_shared(runs: Path, 
 def test_the_published_rule_is_never_called_significance(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     print_comparison(asked(runs / "phantom-mammo", runs / "tuned", replace(PLAIN, rule="local")))
     text = capsys.readouterr().out
-    assert "The published rule (local)" in text
-    assert "The published rule tests nothing" in text
+    assert "The mean-score threshold of the paper (local)" in text
+    assert "It is not a test of significance" in text
 
 
 def test_matching_finds_neurons_that_respond_alike(runs: Path) -> None:
@@ -241,7 +241,7 @@ def test_what_cannot_be_compared_is_refused(runs: Path, tmp_path: Path) -> None:
     mute = (tmp_path / "mute" / "phantom-mammo", tmp_path / "mute" / "tuned")
     for folder in mute:
         rescore(load(runs / folder.name), output=folder, calibration=Calibration(draws=0))
-    with pytest.raises(UsageError, match="says nothing of chance"):
+    with pytest.raises(UsageError, match="has no significance"):
         asked(*mute)
 
 

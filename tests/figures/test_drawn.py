@@ -108,7 +108,7 @@ def test_six_layers_from_first_to_last_are_chosen_for_bars(alone: FigureData) ->
     assert [one.split()[0] for one in named(figure)] == [f"blocks.{at}" for at in (0, 2, 5, 7, 10, 12)]
     with pytest.raises(UnknownNameError, match="no layer matches"):
         figures.significant(alone, ["stem"])
-    with pytest.raises(UsageError, match="was not reckoned"):
+    with pytest.raises(UsageError, match="was not applied"):
         figures.significant(alone, threshold="published")
 
 

@@ -42,7 +42,7 @@ __all__ = ["compare"]
 @click.option(
     "--threshold",
     type=click.Choice(["local", "global"]),
-    help="Reckon the published rule as well: neurons whose score reaches the layer's mean, of their own run "
+    help="Also apply the mean-score threshold of the paper: at least the layer's mean score, of their own run "
     "or the higher one. It is no test of significance.",
 )
 @click.option(

@@ -21,7 +21,7 @@ Row = Mapping[Hashable, object]
 
 
 def print_comparison(found: Comparison) -> None:
-    """Print a comparison in 80 columns: first what went in and what may not be compared, then the answers."""
+    """Print a comparison in 80 columns: conditions and limits, then the answers."""
     letters = dict(zip(found.heading.runs["run"], _letters(), strict=False))
     for number, (name, letter) in enumerate(letters.items()):
         reference = " (the reference)" if not number and not found.agreements else ""
@@ -68,7 +68,7 @@ def _records(table: pd.DataFrame) -> Sequence[Row]:
 
 
 def _layers(found: Comparison, letters: Mapping[str, str]) -> None:
-    _title("1. What the layers are made of: neurons with a significant first concept")
+    _title("1. Composition of the layers: neurons with a significant first concept")
     table = found.layers
     order = {place: at for at, place in enumerate(dict.fromkeys(table.loc[table["place"] != "", "place"]))}
     order[ALL] = len(order)
@@ -135,7 +135,7 @@ def _rule(found: Comparison, letters: Mapping[str, str]) -> None:
     if not len(found.rule):
         return
     rule = found.rule["rule"].iloc[0]
-    _title(f"The published rule ({rule}): scores that reach the layer's mean")
+    _title(f"The mean-score threshold of the paper ({rule})")
     rows = [
         [
             str(row["layer"]),
@@ -150,11 +150,11 @@ def _rule(found: Comparison, letters: Mapping[str, str]) -> None:
     ]
     header = ("layer", "", "neurons", "mean score", "threshold", "kept", "m/other")
     print_table(header, rows, right=header[2:])
-    say("The published rule tests nothing: it keeps almost half of the neurons that respond to nothing.")
+    say("It is not a test of significance: it keeps almost half of the neurons that respond to nothing.")
 
 
 def _changes(found: Changes, letters: Mapping[str, str]) -> None:
-    _title(f"2. What became of each neuron in {letters[found.run]}")
+    _title(f"2. Change of each neuron in {letters[found.run]}")
     places = list(dict.fromkeys(found.layers["place"]))
     counts = found.layers.pivot(index="place", columns="change", values="neurons")
     rows = [[place, *(str(counts.loc[place, kind]) for kind in KINDS)] for place in places]
@@ -186,7 +186,7 @@ def _flow(table: pd.DataFrame, level: str) -> None:
 
 
 def _concepts(found: Comparison, letters: Mapping[str, str]) -> None:
-    _title("3. Which mammographic concepts are carried by some neuron")
+    _title("3. Mammographic concepts that are significant for some neuron")
     table = found.concepts
     counts = [
         [letters[run], *(str((own["answer"] == answer).sum()) for answer in ANSWERS)]
@@ -207,15 +207,15 @@ def _concepts(found: Comparison, letters: Mapping[str, str]) -> None:
                 ]
                 for row in _records(own.head(_LISTED))
             ]
-            header = ("concept", "images", "patients", "AUROC seen")
+            header = ("concept", "images", "patients", "AUROC")
             print_table(header, rows, right=header[1:])
             if len(own) > _LISTED:
                 click.echo(f"and {len(own) - _LISTED} more")
     click.echo()
     say(
-        "under-represented: a neuron that tells its images from others by the AUROC named would have been seen, four "
-        "times in five. could not be shown: no image of it, or the dissector does not tell them apart. not known: "
-        "the data set does not say where it is."
+        "under-represented: a neuron that separates its images with this AUROC would have been significant in four "
+        "of five cases. could not be shown: no image of it, or the dissector does not separate its images. not "
+        "known: the data set does not annotate it."
     )
 
 
@@ -224,7 +224,7 @@ def _agreement(one: AgreementOf, letters: Mapping[str, str]) -> None:
     first, second = letters[one.a], letters[one.b]
     _title(f"{first} and {second}")
     header = ("neurons", "same", f"first {found.top}", "ranks")
-    say(f"same: their first concept; first {found.top}: share that both name; ranks: correlation")
+    say(f"same: same first concept; first {found.top}: overlap of the first concepts; ranks: correlation")
     click.echo()
     for column, title in (("layer", "layer"), ("category_a", f"category by {first}")):
         rows = [

@@ -32,7 +32,7 @@ _MOST = 20
 @click.command()
 @click.argument("reference", metavar="NAME|FILE[,…]")
 @click.option("--concepts-arg", multiple=True, metavar="KEY=VALUE", help="A setting of the set. Repeatable.")
-@click.option("--dissector", metavar="NAME[:VALUE]", help="Also look at tokens and embeddings, by this dissector.")
+@click.option("--dissector", metavar="NAME[:VALUE]", help="Also check tokens and embeddings of this dissector.")
 @click.option("--dissector-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
 @click.option(
     "--scorer", metavar="NAME", help="Whose temperature says what alike concepts cost each other.  [default: soft-wpmi]"

@@ -149,7 +149,7 @@ def _print_tree(found: ConceptSet) -> None:
             _add_category(tree, category, members)
         console.print(tree)
     if not all(concept.mammographic for concept in found.concepts):
-        console.print(Text("* says nothing about the breast"))
+        console.print(Text("* does not describe the breast"))
 
 
 def _add_category(tree: Tree, category: str, members: list[Concept]) -> None:
@@ -198,7 +198,7 @@ def schema() -> None:
     "--controls",
     multiple=True,
     metavar="BROAD CATEGORY",
-    help="A broad category that says nothing about the breast. Repeatable.",
+    help="A broad category that does not describe the breast. Repeatable.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUT.yaml.")
 def import_(

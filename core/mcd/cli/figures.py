@@ -42,7 +42,8 @@ __all__ = ["figures"]
 @click.option(
     "--threshold",
     type=click.Choice(["local", "global"]),
-    help="Count neurons by the published rule instead of q, and draw its scores. It is no test of significance.",
+    help="Count neurons by the mean-score threshold of the paper instead of q, and draw mean scores. It is not a "
+    "test of significance.",
 )
 @click.option(
     "--match",

@@ -98,7 +98,7 @@ def zero_shot(
     print_table(header, rows, right=header[2:])
     for finding, area in zip(findings, areas, strict=True):
         if abs(area - 0.5) < _CHANCE:
-            click.echo(f"note: {finding}: this is about chance; the dissector does not see it by these prompts")
+            click.echo(f"note: {finding}: this is chance level; the dissector does not recognise it with these prompts")
         elif area < 0.5:
             click.echo(f"note: {finding}: worse than chance; are the prompts the right way round?")
     click.echo(f"scores of {len(vectors.samples)} images: {output}")

@@ -40,7 +40,7 @@ def align(
         Layers of the two runs, in module order.
     how
         ``"name"``: those that both have. ``"depth"``: each layer of the run that has fewer with the nearest by depth,
-        reckoned over the layers that were dissected. ``"auto"``: by name where one run has all names of the other, by
+        computed over the layers that were dissected. ``"auto"``: by name where one run has all names of the other, by
         depth where not. A mapping names pairs.
 
     Raises

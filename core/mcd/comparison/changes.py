@@ -66,8 +66,8 @@ class Changes:
         ``high``, ``share``.
     categories, concepts
         A row for each category or concept that is significant for any neuron: ``before`` and ``after`` neurons,
-        ``kept`` (in both of it), ``gained`` from chance, ``lost`` to chance, ``came`` from others, ``left`` to
-        others, ``change`` with ``low`` and ``high``. What specialises comes first, what fades last.
+        ``kept`` (in both of it), ``gained`` (not significant before), ``lost`` (not significant after), ``came`` from
+        others, ``left`` to others, ``change`` with ``low`` and ``high``. What specialises comes first, what fades last.
     """
 
     run: str

@@ -40,7 +40,8 @@ class ComparisonSettings:
     match
         How neurons of layers of the same width are paired; see `pair_neurons`.
     rule
-        Whether the published rule is reckoned as well, and which; see `mcd.scoring.calibration.thresholds`.
+        Whether to apply the mean-score threshold of the paper as well, and which;
+        see `mcd.scoring.calibration.thresholds`.
     resamples, seed
         How many probe sets are drawn for intervals, 0 for no intervals; and what decides them.
     top
@@ -151,7 +152,7 @@ def compare(runs: Sequence[Dissection], settings: ComparisonSettings | None = No
     """Lay runs side by side.
 
     Runs of the same neurons (by other dissectors or scorers) are asked how far they agree; runs of other models what
-    each has more of, what became of each neuron where layers are equally wide, and which concepts nobody carries.
+    each has more of, the change of each neuron where layers are equally wide, and which concepts no neuron represents.
 
     Raises
     ------
@@ -211,14 +212,14 @@ def _agreements(runs: Sequence[Dissection], settings: ComparisonSettings) -> Com
             found.append(AgreementOf(names[a], names[b], outcome))
     notes: tuple[str, ...] = ()
     if settings.rule is not None:
-        notes = ("the published rule is not reckoned: it compares models, and these are runs of the same neurons",)
+        notes = ("the mean-score threshold is not applied: it compares models, and these are runs of the same neurons",)
     heading = heading_of(runs, names, [one.scorer for one in stored])
     return Comparison(heading, tuple(notes_of(runs, names)), notes, tuple(found))
 
 
 def _described(dissections: Sequence[Dissection], settings: ComparisonSettings) -> Comparison:
     if settings.rule == "global" and len({one.manifest.fingerprints["scorer"] for one in dissections}) > 1:
-        raise UsageError("a global threshold over scores of different scorers says nothing", "--threshold local")
+        raise UsageError("a global threshold over scores of different scorers is not defined", "--threshold local")
     stored = [StoredScores(one) for one in dissections]
     runs, notes = load_runs(stored, names_of(dissections), settings.resamples, settings.seed)
     each = [[run.aligned(layer, layer) for layer in run.outcomes] for run in runs]
@@ -229,7 +230,7 @@ def _described(dissections: Sequence[Dissection], settings: ComparisonSettings) 
 def _rule_of_each(
     runs: Sequence[LoadedRun], each: Sequence[Sequence[AlignedLayer]], rule: PublishedRule | None
 ) -> pd.DataFrame:
-    """Return the published rule for runs of the same neurons, which may have other scorers."""
+    """Return the mean-score threshold for runs of the same neurons, which may have other scorers."""
     if rule is None:
         return pd.DataFrame()
     if rule == "global":

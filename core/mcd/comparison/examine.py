@@ -1,4 +1,4 @@
-"""A stored run looked at again: what its labels alone do not tell, from its activations and embeddings."""
+"""A stored run, resampled and examined beyond its labels, from its activations and embeddings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Examined:
     layer
         Its name.
     judged
-        What chance says of its live neurons; None where the layer has no labels.
+        Significance of its live neurons; None where the layer has no labels.
     critical
         ``(live neurons,)``: the z that one more neuron must pass; see `critical_z`.
     carriers
@@ -122,7 +122,7 @@ class Examiner:
         return Examined(found.layer, judged, critical, carriers, replicated)
 
     def measured(self, activations: torch.Tensor) -> torch.Tensor:
-        """Return what chance is compared with, ``(neurons, concepts)``, the higher the better; see `Judged.null`.
+        """Return what is compared with the null, ``(neurons, concepts)``, the higher the better; see `Judged.null`.
 
         Parameters
         ----------

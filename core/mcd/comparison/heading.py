@@ -1,4 +1,4 @@
-"""What stands above every comparison: what went in, and what may not be compared."""
+"""The heading of a comparison: conditions and limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mcd.runs.dissection import Dissection
 __all__ = ["FEW_IMAGES", "Heading", "has_probe_map", "heading_of", "names_of", "notes_of"]
 
 FEW_IMAGES = 100
-"""Below so many images a run says little: effects must be large to be seen."""
+"""Below so many images only large effects are detectable."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Heading:
             chance = f"null: {run['null']}, {run['permutation_unit']}s permuted, at least {draws} draws"
             level = f"q = {run['q']:g} ({run['correction']})"
             seen[f"dissector {run['dissector']}, scorer {run['scorer']} ({k})"] = None
-            seen[f"{chance}; {level}" if draws > 0 else "nothing is said of chance"] = None
+            seen[f"{chance}; {level}" if draws > 0 else "significance was not computed"] = None
         if not self.runs["comparable"].all():
             seen["scores may not be compared across layers or models; z and shares of significant neurons may"] = None
         return said + list(seen)
@@ -110,12 +110,9 @@ def notes_of(runs: Sequence[Dissection], names: Sequence[str]) -> Iterator[str]:
     """Yield what the runs do not allow."""
     images = runs[0].manifest.images
     if images < FEW_IMAGES:
-        yield (
-            f"{images} images are few: only large effects can be seen, and what is not found may well be there "
-            f"(at least {FEW_IMAGES} are advised)"
-        )
+        yield (f"{images} images are few: only large effects are detectable (at least {FEW_IMAGES} are advised)")
     if has_probe_map(runs[0]) and not any(runs[0].patients):
-        yield "patients are not known: images of one woman count as independent, which makes labels look surer"
+        yield "patients are not known: images of one woman count as independent, which makes q too small"
     for run, name in zip(runs, names, strict=True):
         open_ended = [one.layer for one in run.manifest.summary if one.decided is False]
         if open_ended:

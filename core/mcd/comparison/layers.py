@@ -254,7 +254,9 @@ def rule_table(
     *,
     higher_is_better: bool = True,
 ) -> pd.DataFrame:
-    """Return how many neurons the published rule keeps. It tests nothing, see `mcd.scoring.calibration.thresholds`.
+    """Return how many neurons pass the mean-score threshold. It is not a test.
+
+    See `mcd.scoring.calibration.thresholds`.
 
     Columns: ``run``, ``layer``, ``place``, ``rule``, ``mean_score`` of first labels, ``threshold``, ``neurons``,
     ``kept``, ``kept_share``, ``kept_mammographic``, ``kept_other``.

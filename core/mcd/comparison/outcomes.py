@@ -119,7 +119,7 @@ def read_outcomes(dissection: Dissection, concepts: Sequence[Concept]) -> dict[s
     Raises
     ------
     UsageError
-        When nothing is said of chance in the run: its scores alone are not comparable.
+        When significance was not computed for the run: its scores alone are not comparable.
     """
     number = {one.term: at for at, one in enumerate(concepts)}
     rate = significance(dissection)
@@ -127,8 +127,8 @@ def read_outcomes(dissection: Dissection, concepts: Sequence[Concept]) -> dict[s
     table = table[table["rank"].isna() | (table["rank"] == 1)].sort_values(["neuron"], kind="stable")
     if not table["q"].notna().any() and (table["status"] == "labelled").any():
         raise UsageError(
-            f"{dissection.folder} says nothing of chance, and scores are on a scale of their own layer and model",
-            "reckon significance first: mcd score RUN --draws 1000",
+            f"{dissection.folder} has no significance, and the scale of scores depends on layer and model",
+            "compute it first: mcd score RUN --draws 1000",
         )
     found = {}
     for layer, rows in table.groupby("layer", sort=False):

@@ -1,4 +1,4 @@
-"""What is under-represented: concepts that no neuron carries, told apart from those that could not have been seen."""
+"""Under-represented concepts: significant for no neuron, although they were detectable."""
 
 from __future__ import annotations
 
@@ -104,9 +104,9 @@ def represented(
     Parameters
     ----------
     examined, examiner
-        The run looked at again; without, carriers are counted among its kept labels, and nothing is known of images.
+        The run resampled; without, carriers are counted among its kept labels, and nothing is known of images.
     labels
-        Kept labels that are significant, for a run that cannot be looked at again.
+        Kept labels that are significant, for a run without its activations.
     """
     first = vocabulary.counts(np.concatenate([one.concept for one in outcomes], axis=1))[0]
     carriers = first
@@ -139,14 +139,14 @@ def represented(
 
 
 def _shown(table: pd.DataFrame, examiner: Examiner, examined: Sequence[Examined], vocabulary: Vocabulary) -> None:
-    """Fill in what the probe set knows of each concept, and what could have been seen of those nobody carries."""
+    """Fill in the annotations of each concept, and the smallest detectable effect of those without a neuron."""
     samples = _samples(examiner.dissection)
     known = coverage(samples, vocabulary.concepts)
     for column in ("positives", "negatives", "patients"):
         table[column] = known[column].fillna(-1).astype(int)
-    told = (known["positives"] + known["negatives"]) > 0
+    annotated = (known["positives"] + known["negatives"]) > 0
     missing = (table["carriers"] == 0) & vocabulary.mammographic
-    table.loc[missing & told, "answer"] = ANSWERS[2]
+    table.loc[missing & annotated, "answer"] = ANSWERS[2]
     asked = np.flatnonzero((missing & (known["positives"] > 0)).to_numpy()).tolist()
     there = presence(samples, [vocabulary.concepts[number] for number in asked])
     for at, number in enumerate(asked):

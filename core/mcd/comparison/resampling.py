@@ -48,7 +48,7 @@ class Resamples:
 
     @classmethod
     def draw(cls, patients: Sequence[str], count: int, seed: int) -> Resamples:
-        """Draw `SHARE` of the patients, ``count`` times; an image of nobody known stands for itself."""
+        """Draw `SHARE` of the patients, ``count`` times; an image without a known patient is a unit of its own."""
         unit: Unit = "patient" if any(patients) else "image"
         owner = PermutationUnits.of(patients, unit).patient
         rng = np.random.default_rng(np.random.SeedSequence([seed, len(owner)]))
@@ -184,10 +184,10 @@ class Resampler:
         order = Ordered.of(activations, scorer.top_k)
 
         def ranked(weights: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-            told = evidence(scorer, order.top(weights), self._similarity)
-            scores = scorer.scores(told, scorer.context(told, self._unconditional))
+            measured = evidence(scorer, order.top(weights), self._similarity)
+            scores = scorer.scores(measured, scorer.context(measured, self._unconditional))
             higher = scorer.higher_is_better
-            return best(scores, 1, higher_is_better=higher), told if higher else -told
+            return best(scores, 1, higher_is_better=higher), measured if higher else -measured
 
         return ranked
 

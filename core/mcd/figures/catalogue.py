@@ -96,7 +96,7 @@ _KINDS: dict[str, _Kind] = {
         lambda data, run, wanted: coverage(data, run, wanted.layers),
         "run",
     ),
-    "null": _Kind("first labels against chance", lambda data, run, wanted: null(data, run, wanted.layers), "run"),
+    "null": _Kind("first labels and their null", lambda data, run, wanted: null(data, run, wanted.layers), "run"),
     "controls": _Kind("a run beside its controls", lambda data, run, wanted: controls(data, run, wanted.layers), "run"),
     "top-images": _Kind(
         "images that neurons respond to most",

@@ -122,7 +122,7 @@ def _style(change: int, certain: bool) -> tuple[str, Literal["-", "--"], float]:
 
 
 def _keys(table: pd.DataFrame) -> list[Line2D]:
-    told = ((1, True, "gained"), (-1, True, "lost"), (1, False, "may be chance"))
+    told = ((1, True, "gained"), (-1, True, "lost"), (1, False, "not significant"))
     keys = []
     for change, certain, label in told:
         colour, line, width = _style(change, certain)

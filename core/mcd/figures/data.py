@@ -58,12 +58,12 @@ def collect(dissections: Sequence[Dissection], settings: ComparisonSettings | No
     dissections
         One run, or several on the same images; the first is the reference.
     settings
-        How they are compared, whether there are intervals, and whether the published rule is reckoned.
+        How they are compared, whether there are intervals, and whether the mean-score threshold is applied.
 
     Raises
     ------
     UsageError
-        When there is no run, nothing is said of chance in one, or they cannot be compared.
+        When there is no run, significance was not computed for one, or they cannot be compared.
     DataError
         When a run's labels are not what its settings give now.
     """

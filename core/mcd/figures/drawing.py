@@ -47,7 +47,7 @@ __all__ = [
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 SKY, VERMILLION, YELLOW = "#56B4E9", "#D55E00", "#F0E442"
-"""Okabe & Ito, Color universal design, 2008: told apart whatever colours an eye sees."""
+"""Okabe & Ito, Color universal design, 2008: safe for colour-blind readers."""
 INK, MUTED, FAINT = "#1a1a1a", "#5f5f5f", "#dcdcdc"
 
 WIDTH = 7.0

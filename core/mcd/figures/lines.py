@@ -35,7 +35,7 @@ _MEASURES: dict[Measure, _Drawn] = {
     "z": _Drawn(
         "mean_z",
         "mean z of first labels",
-        "How far first labels stand from chance, over depth",
+        "Mean z of first labels, over depth",
         "z: deviations from what neurons that respond to nothing reach",
     ),
     "share": _Drawn("share", "significant neurons", "Neurons with a significant first label, over depth"),
@@ -50,7 +50,7 @@ _MEASURES: dict[Measure, _Drawn] = {
 
 _NOT_COMPARABLE = (
     "Scores of {} are on a scale of their own layer and model: differences may come from that alone, "
-    "and no height tells labels from chance"
+    "and scores do not show significance"
 )
 
 
@@ -140,7 +140,7 @@ def _incomparable(data: FigureData) -> bool:
 
 
 def _scored(data: FigureData) -> pd.DataFrame:
-    """Return mean scores by layer: of a scorer that allows it, or as the published rule reckons them."""
+    """Return mean scores by layer: of a scorer that allows it, or with the mean-score threshold of the paper."""
     found = data.comparison
     if len(found.rule):
         depths = found.layers[["run", "layer", "depth"]]
@@ -148,7 +148,7 @@ def _scored(data: FigureData) -> pd.DataFrame:
     if _incomparable(data):
         raise UsageError(
             f"scores of {found.heading.runs['scorer'].iloc[0]} may not be compared across layers or models",
-            "ask for the published rule, which does so all the same: --threshold global",
+            "ask for the mean-score threshold of the paper, which compares them anyway: --threshold global",
         )
     return found.layers
 

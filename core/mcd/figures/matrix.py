@@ -1,4 +1,4 @@
-"""Which concepts are carried where, and which the probe set could not have shown."""
+"""For how many neurons of each layer each concept is significant, and which were not detectable."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _Rows:
 def coverage(data: FigureData, run: str | None = None, layers: Sequence[str] = (), level: Level = "auto") -> Figure:
     """Return a matrix of mammographic concepts by layers: for how many neurons each is significant.
 
-    Hatched concepts are those that the probe set could not have shown: that no neuron carries them says nothing.
+    Hatched concepts were not detectable in the probe set: that no neuron has them is not evidence.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def _categories(said: pd.DataFrame, carried: Values) -> _Rows:
 
 def _weakest(rows: _Rows) -> str:
     told = any("AUROC" in remark for remark in rows.remarks)
-    return "AUROC: how well the weakest neuron that would have been seen tells images with the concept" if told else ""
+    return "AUROC: smallest detectable effect, the AUROC of a neuron for images with the concept" if told else ""
 
 
 def _cut(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Observed against chance: the null of each layer, and the controls of a run."""
+"""First labels and the null of each layer, and the controls of a run."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ Values = NDArray[np.float64]
 
 @styled
 def null(data: FigureData, run: str | None = None, layers: Sequence[str] = ()) -> Figure:
-    """Return z of first labels beside what chance reaches, layer by layer.
+    """Return z of first labels and the null distribution, layer by layer.
 
-    Chance: the highest z over all concepts of neurons that respond to nothing, as the run drew it. Neurons of a layer
+    Null: the highest z over all concepts of permuted neurons, as the run drew it. Neurons of a layer
     may have different nulls (by how many images they are silent on); these are pooled as the neurons have them.
 
     Parameters
@@ -65,7 +65,7 @@ def null(data: FigureData, run: str | None = None, layers: Sequence[str] = ()) -
     """
     name, dissection = data.one(run)
     if not len(dissection.results.null) or not len(dissection.results.neurons):
-        raise UsageError(f"{name} keeps nothing of what chance looked like", "label it again: mcd score RUN")
+        raise UsageError(f"{name} has no stored null", "label it again: mcd score RUN")
     first = dissection.labels[(dissection.labels["rank"] == 1) & dissection.labels["z"].notna()]
     told = set(first["layer"]) & set(dissection.results.null["layer"])
     shown = [layer for layer in picked(dissection.layers, layers) if layer in told]
@@ -74,7 +74,7 @@ def null(data: FigureData, run: str | None = None, layers: Sequence[str] = ()) -
     neurons = {one.name: one.neurons for one in dissection.manifest.layers}
     for at, layer in enumerate(shown):
         rows = first[first["layer"] == layer]
-        _boxes(axes, at - 0.2, _by_chance(dissection, layer), "#9a9a9a", INK)
+        _boxes(axes, at - 0.2, _null_of(dissection, layer), "#9a9a9a", INK)
         _boxes(axes, at + 0.2, rows["z"].to_numpy(np.float64), BLUE, "white")
         _must_pass(axes, at, dissection, layer)
         significant = int((rows["q"] <= significance(dissection)).sum())
@@ -94,14 +94,14 @@ def null(data: FigureData, run: str | None = None, layers: Sequence[str] = ()) -
     key(figure, _null_keys(), 3)
     return finish(
         figure,
-        f"First labels of {name} against chance",
+        f"First labels of {name} and their null",
         data.comparison.heading,
         "Thin bars: 5 to 95 % of neurons or draws; thick bars: 25 to 75 %; dots: medians",
         "Beside them, significant neurons",
     )
 
 
-def _by_chance(dissection: Dissection, layer: str) -> Values:
+def _null_of(dissection: Dissection, layer: str) -> Values:
     """Return values spread as the nulls of a layer are, each weighing as many neurons as share it."""
     tables = dissection.results
     null = tables.null[tables.null["layer"] == layer]
@@ -136,7 +136,7 @@ def _must_pass(axes: Axes, at: int, dissection: Dissection, layer: str) -> None:
 def _null_keys() -> list[Line2D]:
     return [
         Line2D([], [], color=BLUE, linewidth=5, label="first labels of the run"),
-        Line2D([], [], color="#9a9a9a", linewidth=5, label="chance: highest z over all concepts"),
+        Line2D([], [], color="#9a9a9a", linewidth=5, label="null: highest z over all concepts"),
         Line2D([], [], color=VERMILLION, linewidth=1.2, linestyle=(0, (2, 1)), label="must be passed (median neuron)"),
     ]
 
@@ -147,7 +147,7 @@ _PANELS = (("significant", "significant"), ("mammographic", "significant, mammog
 
 @styled
 def controls(data: FigureData, run: str | None = None, layers: Sequence[str] = ()) -> Figure:
-    """Return what a run says beside its controls, where there is nothing to be said: shares of neurons, mean z.
+    """Return a run and its negative controls: shares of neurons, mean z.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def controls(data: FigureData, run: str | None = None, layers: Sequence[str] = (
         f"{name} beside its controls",
         data.comparison.heading,
         "Shares are of all neurons of the layer; numbers in the key are significant neurons, of all layers shown",
-        "A label that a control gets as readily says nothing of the model",
+        "Labels as frequent in a control as in the run are not evidence about the model",
     )
 
 

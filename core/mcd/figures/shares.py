@@ -52,12 +52,12 @@ def significant(data: FigureData, layers: Sequence[str] = (), threshold: Literal
         Patterns that pick layers of the reference; by default six, spread evenly from the first to the last.
     threshold
         ``"q"``: significant first labels. ``"published"``: those whose score reaches a mean of scores, as
-        ``ComparisonSettings(rule=…)`` says which; it is no test of significance, which stands below the figure.
+        ``ComparisonSettings(rule=…)`` says which; it is not a test of significance, as the figure says.
 
     Raises
     ------
     UsageError
-        When the published rule was not reckoned, or a pattern picks no layer.
+        When the mean-score threshold was not applied, or a pattern picks no layer.
     """
     table, note = _ruled(data) if threshold == "published" else (_judged(data), "")
     places = [str(place) for place in dict.fromkeys(table["place"])]
@@ -93,17 +93,17 @@ def _judged(data: FigureData) -> pd.DataFrame:
 
 
 def _ruled(data: FigureData) -> tuple[pd.DataFrame, str]:
-    """Return what the published rule keeps, in columns as `layer_table` has them, and what must be said of it."""
+    """Return what the mean-score threshold keeps, in columns as `layer_table` has them, and what must be said of it."""
     rule = data.comparison.rule
     if not len(rule):
-        raise UsageError("the published rule was not reckoned", "--threshold local, or global")
+        raise UsageError("the mean-score threshold was not applied", "--threshold local, or global")
     table = rule.rename(columns={"kept_mammographic": "mammographic", "kept_other": "other"})
     for part in ("mammographic", "other"):
         table[f"{part}_share"] = table[part] / table["neurons"]
     name = str(rule["rule"].iloc[0])
     return table, (
-        f"Published rule ({name} threshold): no test of significance; it keeps almost half of the neurons that respond "
-        "to nothing"
+        f"Mean-score threshold of the paper ({name} threshold): no test of significance; it keeps almost half of the "
+        "neurons that respond to nothing"
     )
 
 

@@ -26,7 +26,7 @@ _WIDTH = 256
 
 
 def with_random_weights(target: Target, seed: int) -> Target:
-    """Return a copy of a target whose weights say nothing: the values of every parameter change places at random.
+    """Return a copy of a target with random weights: the values of each parameter are permuted.
 
     So each keeps its scale, and the network works as before but for what it has learned. Buffers (running means) stay.
 

@@ -25,10 +25,10 @@ __all__ = ["COLUMNS", "CONTROLS", "SHUFFLED_NAMES", "SHUFFLED_ROWS", "controlled
 SHUFFLED_ROWS = "shuffled rows"
 SHUFFLED_NAMES = "shuffled names"
 CONTROLS: Mapping[str, str] = {
-    RANDOM_WEIGHTS: "the values of the target's weights change places",
-    SHUFFLED_ROWS: "each neuron's images are exchanged",
+    RANDOM_WEIGHTS: "the values of the target's weights are permuted",
+    SHUFFLED_ROWS: "each neuron's images are permuted",
     RANDOM_DISSECTOR: "images are random projections, words random directions",
-    SHUFFLED_NAMES: "every concept goes by another's name",
+    SHUFFLED_NAMES: "the names of the concepts are permuted",
 }
 """Every negative control in the order of tables, and how it differs from the run."""
 

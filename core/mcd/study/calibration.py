@@ -1,4 +1,4 @@
-"""How significance is reckoned: settings of a study."""
+"""Significance: settings of a study."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Correction = Literal["benjamini-hochberg", "benjamini-yekutieli", "storey"]
 
 
 class Calibration(Settings):
-    """How labels are told from chance."""
+    """How significance is computed."""
 
     q: float = pydantic.Field(default=0.05, gt=0, lt=1, description="false discovery rate that labels are held to")
     correction: Correction = pydantic.Field(

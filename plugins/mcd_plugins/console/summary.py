@@ -141,8 +141,8 @@ def _remarks(labels: pd.DataFrame) -> list[str]:
     counts = labels.drop_duplicates(["layer", "neuron"])["status"].value_counts()
     meaning = {
         "dead": "never respond",
-        "constant": "respond to every image alike",
-        "tied": "have a label that hangs on the order of images with equal activation",
+        "constant": "have the same activation for every image",
+        "tied": "have a label that depends on the order of images with equal activation",
         "unscored": "have no defined score",
     }
     return [f"{counts[status]} neurons {words} ({status})" for status, words in meaning.items() if status in counts]

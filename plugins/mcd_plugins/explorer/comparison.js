@@ -192,14 +192,14 @@ const comparison = {
     const found = CONTENT.between.find(([a, b]) => a === low && b === high)?.[2] ?? [];
     const few = this.runs
       .filter((run) => run.n < CONTENT.few)
-      .map((run) => `${run.letter} has seen only ${run.n} images: differences of a few neurons are noise.`);
+      .map((run) => `${run.letter} has only ${run.n} images: differences of a few neurons are noise.`);
     return h(
       "div",
       { class: found.length || few.length ? "callout" : null },
       h(
         "ul",
         { class: "cautions" },
-        [...found, ...few, "Shares have no intervals here; mcd compare reckons them by drawing patients anew."].map(
+        [...found, ...few, "Shares have no intervals here; mcd compare computes them by resampling patients."].map(
           (one) => h("li", {}, one),
         ),
       ),

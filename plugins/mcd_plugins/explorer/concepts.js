@@ -29,7 +29,7 @@ function conceptColumns() {
 const concepts = {
   text: "",
 
-  // For each concept that some neuron keeps, what each run says of it.
+  // For each concept that some neuron keeps, its counts in each run.
   all: later(() => {
     const found = CONCEPTS.term.map((_, concept) => ({
       concept,
@@ -71,7 +71,7 @@ const concepts = {
             title: "First",
             number: true,
             narrow: false,
-            help: "Neurons whose first concept it is, whatever chance says",
+            help: "Neurons whose first concept it is, significant or not",
             value: (row) => row.runs[number].first,
             cell: (row) => count(row.runs[number].first),
           },
@@ -184,7 +184,7 @@ const concepts = {
         "p",
         { class: "hint" },
         "Only concepts that some neuron keeps are listed. That a concept is missing, or that it is significant for no neuron, " +
-          "may also mean that the probe set could not have shown it.",
+          "may also mean that it was not detectable in the probe set.",
       ),
     );
     this.update();

@@ -9,7 +9,7 @@ const neuronPage = {
   chance(run, neuron) {
     const null_ = run.null[neuron] ? run.nulls[run.null[neuron] - 1] : null;
     const shown = this.labels(run, neuron).filter((at) => Number.isFinite(run.z[at]));
-    if (!run.judged || !shown.length) return h("p", { class: "hint" }, "Chance was not reckoned for this neuron.");
+    if (!run.judged || !shown.length) return h("p", { class: "hint" }, "Significance was not computed for this neuron.");
     const values = [...shown.map((at) => run.z[at]), ...(null_ ? [null_.z[0], null_.z.at(-1)] : []), 0];
     const low = Math.min(...values);
     const high = Math.max(...values) * 1.04;
@@ -20,7 +20,7 @@ const neuronPage = {
     const critical = run.critical[neuron];
     const best = shown[0];
     const beyond = null_
-      ? `; the highest z of chance is below ${decimal(quantile(null_, 0.95), 1)} in 95 % of draws`
+      ? `; 95 % of the null lies below ${decimal(quantile(null_, 0.95), 1)}`
       : "";
     const told = `${run.term(best)} has z ${decimal(run.z[best], 1)}${beyond}`;
     return h(
@@ -69,11 +69,11 @@ const neuronPage = {
       h(
         "figcaption",
         {},
-        null_ ? "Grey: the highest z over all concepts that chance reaches. " : "The null of this run was not kept. ",
+        null_ ? "Grey: null distribution of the highest z over all concepts. " : "The null of this run was not kept. ",
         "Pins: this neuron's concepts, the first one tallest.",
-        run.n < CONTENT.few ? h("strong", {}, ` With ${run.n} images chance reaches far.`) : "",
+        run.n < CONTENT.few ? h("strong", {}, ` With ${run.n} images the null is wide.`) : "",
         Number.isFinite(run.p_any[neuron])
-          ? ` It responds to some concept at all with p = ${significant(run.p_any[neuron], 2)}.`
+          ? ` p over all concepts: ${significant(run.p_any[neuron], 2)}.`
           : "",
       ),
     );
@@ -186,13 +186,13 @@ const neuronPage = {
   images(run, neuron) {
     const status = run.statuses[run.status[neuron]];
     if (status === "dead" || status === "constant")
-      return h("p", { class: "hint" }, "No image stands out: it responds to all alike.");
+      return h("p", { class: "hint" }, "It has no top images: its activation is the same for all.");
     if (!run.response || !run.image)
       return h(
         "p",
         { class: "hint" },
-        "Top images cannot be named: the run folder came without the part that is not for sharing, " +
-          "or they were not asked for.",
+        "No top images: the run folder came without its folder private, " +
+          "or they were not requested.",
       );
     const { top, activation } = run.response();
     const probe = CONTENT.probes[run.shown.probe];
@@ -227,7 +227,7 @@ const neuronPage = {
     const picture = copy
       ? h("img", {
           src: `data:image/webp;base64,${copy}`,
-          alt: `Image ${probe.ids[image]}, ${facts.join(", ") || "nothing known about it"}`,
+          alt: `Image ${probe.ids[image]}, ${facts.join(", ") || "no metadata"}`,
         })
       : h("div", { class: "blank" }, "not copied");
     return h(
@@ -268,7 +268,7 @@ const neuronPage = {
       ? h(
           "section",
           {},
-          h("h2", {}, "In several concepts"),
+          h("h2", {}, "Explanation by several concepts"),
           h(
             "ul",
             {},
@@ -277,7 +277,7 @@ const neuronPage = {
                 "li",
                 {},
                 h("strong", {}, text),
-                ` – fit on patients it was not found on ${decimal(fit ?? NaN)}, q = ${significant(q ?? NaN, 2)}`,
+                ` – fit on held-out patients ${decimal(fit ?? NaN)}, q = ${significant(q ?? NaN, 2)}`,
               ),
             ),
           ),
@@ -346,7 +346,7 @@ const neuronPage = {
       ),
       h("section", {}, h("h2", {}, "Concepts"), this.concepts(run, neuron)),
       this.explained(run, neuron),
-      h("section", {}, h("h2", {}, "Images it responds to most"), this.images(run, neuron)),
+      h("section", {}, h("h2", {}, "Top images"), this.images(run, neuron)),
     );
     return `${run.layer(neuron)} ${place}`;
   },

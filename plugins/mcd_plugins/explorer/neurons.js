@@ -105,7 +105,7 @@ const neurons = {
         name: "rank",
         title: "Rank",
         number: true,
-        help: "1 is the concept that fits best",
+        help: "1 is the best concept",
         value: ({ run, neuron, label: at }) => (at < 0 ? NaN : at - run.first[neuron] + 1),
         cell: ({ run, neuron, label: at }) => (at < 0 ? "–" : String(at - run.first[neuron] + 1)),
       },
@@ -120,7 +120,7 @@ const neurons = {
         name: "z",
         title: "z",
         number: true,
-        help: "How far above its mean by chance, in standard deviations",
+        help: "Standard deviations above the mean of the null",
         value: label((run) => run.z),
         cell: (row) => decimal(label((run) => run.z)(row), 1),
       },
@@ -128,7 +128,7 @@ const neurons = {
         name: "q",
         title: "q",
         number: true,
-        help: "False discovery rate at which it still counts",
+        help: "Smallest false discovery rate at which it is significant",
         value: label((run) => run.q),
         cell: (row) => significant(label((run) => run.q)(row), 2),
       },
@@ -288,8 +288,8 @@ const neurons = {
       h(
         "p",
         { class: "hint" },
-        "A search looks at all concepts that a neuron keeps and shows the best ranked one that fits; " +
-          "q is held within each layer.",
+        "A search covers all concepts of a neuron and shows the best ranked match; " +
+          "q is computed within each layer.",
       ),
     );
     this.update();

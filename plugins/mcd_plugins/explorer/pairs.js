@@ -122,7 +122,7 @@ Object.assign(
     neuronSection() {
       const [a] = this.runs;
       if (!this.sameNeurons())
-        return h("p", { class: "hint" }, "Neuron by neuron they cannot be compared: layers or their widths differ.");
+        return h("p", { class: "hint" }, "Neurons cannot be compared one by one: layers or their widths differ.");
       const set = (name) => (value) => {
         this.filter[name] = value;
         this.update();
@@ -134,7 +134,7 @@ Object.assign(
         h(
           "p",
           { class: "hint" },
-          "Matched by layer and number. That says something where one model was trained on from the other, " +
+          "Matched by layer and number. This is meaningful where one model was fine-tuned from the other, " +
             "or where the target is the same.",
         ),
         h(

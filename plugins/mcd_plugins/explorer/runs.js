@@ -124,10 +124,10 @@ function matching(text) {
 const MEANING = {
   ...CONTENT.verdicts,
   dead: "it never responds",
-  constant: "it responds to every image alike",
+  constant: "its activation is the same for every image",
   unscored: "it has no defined score",
-  tied: "its label hangs on the order of images with equal activation",
-  "not computed": "significance was left out of this run",
+  tied: "its label depends on the order of images with equal activation",
+  "not computed": "significance was not computed for this run",
 };
 
 function verdict(run, neuron) {

@@ -133,7 +133,7 @@ def judge_labels(
     level, best
         See above.
     draws, seed
-        How often patients are exchanged, and the seed of it.
+        Number of permutations of patients, and their seed.
     """
     known = labels["concept"].isin(truth.columns).to_numpy()
     table = labels[known].reset_index(drop=True)
@@ -165,7 +165,7 @@ def _truth(dissection: mcd.Dissection) -> pd.DataFrame:
 
 
 def _exchanges(patients: Sequence[str], draws: int, seed: int) -> Iterator[Rows]:
-    """Yield orders of the images ``(some draws, images)``: patients change places with all their images."""
+    """Yield orders of the images ``(some draws, images)``: patients are permuted with all their images."""
     exchange, rng = PermutationUnits.of(patients, "patient"), np.random.default_rng(seed)
     for start in range(0, draws, _DRAWS_AT_ONCE):
         yield exchange.permutations(min(_DRAWS_AT_ONCE, draws - start), rng)
@@ -175,7 +175,7 @@ def _measured(activations: Values, shows: Values, orders: Iterator[Rows]) -> tup
     """Return AUROC, p and distance from chance, each ``(neurons, concepts)``; NaN, 1 and -inf where truth is constant.
 
     The AUROC is linear in the rank sum of the positives (Mann and Whitney 1947), and how many there are does not change
-    when images are exchanged, so everything is reckoned with rank sums.
+    when images are permuted, so everything is computed from rank sums.
     """
     ranks = pd.DataFrame(activations).rank().to_numpy(dtype=np.float64).T
     images, concepts = shows.shape

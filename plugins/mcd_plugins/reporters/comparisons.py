@@ -93,7 +93,7 @@ def _comparison(dissections: Sequence[mcd.Dissection], resamples: int) -> tuple[
         found = mcd.compare(dissections, resamples=resamples)
     except MCDError as error:  # what it says may name folders: it goes to the terminal, not into the summary
         click.echo(f"note: no differences: {error.message}", err=True)
-        return None, ["Differences are not reckoned: the runs answer other questions, or cannot be read whole."]
+        return None, ["Differences were not computed: the runs are not comparable, or not complete."]
     return found, [f"{note[:1].upper()}{note[1:]}." for note in found.own_notes]  # those of runs are among the cautions
 
 
@@ -202,7 +202,7 @@ def _categories(runs: Sequence[_Run], sizes: Mapping[str, int]) -> Table:
         rows,
         words=("broad category",),
         note="Neurons, all layers together; in brackets their share of all first labels of the run (significant where "
-        "that is reckoned). The vocabulary is that of the first run.",
+        "that was computed). The vocabulary is that of the first run.",
     )
 
 

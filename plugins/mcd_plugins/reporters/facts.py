@@ -1,4 +1,4 @@
-"""What reports say of a run in words: what it rests on, what may not be compared, and its layers in numbers."""
+"""The text of reports about a run: its conditions, its limits, and its layers in numbers."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Facts:
 
     @property
     def published(self) -> int | None:
-        """How many neurons the published rule keeps in all layers; None where that is not known of each."""
+        """How many neurons of all layers pass the mean-score threshold of the paper; None where unknown."""
         known = [one.published for one in self.layers if one.published is not None]
         return sum(known) if len(known) == len(self.layers) else None
 
@@ -85,7 +85,7 @@ class Facts:
 
 
 def facts_of(dissection: mcd.Dissection, letter: str = "") -> Facts:
-    """Return what is said of a run."""
+    """Return the facts of a run."""
     manifest = dissection.manifest
     judged = any(one.significant is not None for one in manifest.summary)
     rows = _layers(dissection, judged)
@@ -113,7 +113,7 @@ def facts_of(dissection: mcd.Dissection, letter: str = "") -> Facts:
 
 
 def letters_of(dissections: Sequence[mcd.Dissection]) -> str:
-    """Return what the runs of one report are called, a letter each.
+    """Return the names of the runs of one report, a letter each.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def letters_of(dissections: Sequence[mcd.Dissection]) -> str:
 
 
 def side_by_side(facts: Sequence[Facts]) -> list[tuple[str, list[str]]]:
-    """Return what runs rest on: a row each with a value a run, those with none left out."""
+    """Return the conditions of runs: a row each with a value a run, those with none left out."""
     rows = [(name, [dict(one.told)[name] for one in facts]) for name, _ in facts[0].told]
     return [(name, values) for name, values in rows if any(values)]
 
@@ -191,10 +191,10 @@ def _told(dissection: mcd.Dissection, judged: bool, patients: int | None) -> lis
         ("Images (n)", images),
         ("Patients", "not known" if patients is None else f"{patients:,}"),
         ("Scorer", manifest.scorer + (f" ({settings})" if settings else "")),
-        ("Top images (k)", str(options.get("top_k", "not used: the scorer looks at all images"))),
+        ("Top images (k)", str(options.get("top_k", "not used: the scorer uses all images"))),
         ("Concepts kept a neuron", str(study.get("labels_per_neuron", ""))),
-        ("Null", _null(dissection) if judged else "not reckoned"),
-        ("False discovery rate (q)", str(_at(study, "calibration").get("q", "")) if judged else "not reckoned"),
+        ("Null", _null(dissection) if judged else "not computed"),
+        ("False discovery rate (q)", str(_at(study, "calibration").get("q", "")) if judged else "not computed"),
     ]
 
 
@@ -223,7 +223,7 @@ def _null(dissection: mcd.Dissection) -> str:
     spread = f"{draws[0]:,}" if len(draws) == 1 else f"{draws[0]:,} to {draws[-1]:,}"
     calibration = _at(dissection.manifest.study, "calibration")
     correction = str(calibration.get("correction", "")).replace("-", " ").title().replace(" ", "–")
-    return f"{spread} permutations of {judged[0].permutation_unit}s; {correction} over the neurons of a layer"
+    return f"{judged[0].permutation_unit}s permuted, {spread} draws; {correction} over the neurons of a layer"
 
 
 def _patients(dissection: mcd.Dissection) -> int | None:
@@ -239,30 +239,30 @@ def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) ->
     found = []
     if manifest.images < FEW_IMAGES:
         found.append(
-            f"Only {manifest.images} images: the smallest detectable effect is large, and a concept that no "
-            "neuron carries may only have had too few images."
+            f"Only {manifest.images} images: the smallest detectable effect is large, and a concept that is "
+            "significant for no neuron may have had too few images."
         )
     units = {one.permutation_unit for one in manifest.summary if one.permutation_unit}
     if units == {"image"} or (patients is None and "patient" not in units):
         found.append(
-            "Patients are not known, or were not used: images of one woman count as if they were independent, "
+            "Patients are not known, or were not used: images of one woman count as independent, "
             "so z is too high and q too low where there are several."
         )
     if not judged:
         found.append(
-            "Significance was left out of this run: some concept always fits a neuron best, and nothing here "
-            "tells labels from chance."
+            "Significance was not computed for this run: some concept always fits a neuron best, and its "
+            "labels were not tested."
         )
     open_ = [one.layer for one in manifest.summary if one.decided is False]
     if open_:
         found.append(f"More draws could change which neurons are significant in: {', '.join(open_)}.")
     found += [
-        "Scores are on the scale of one scorer, dissector and layer. Between layers, models or scorers compare z or "
+        "The scale of scores depends on scorer, dissector and layer. Between layers, models or scorers compare z or "
         "shares of neurons, never scores.",
-        "q is held within each layer. A claim over many layers needs a stricter q.",
-        "Layers differ in width: read shares with the counts beside them.",
-        "A label says what the dissector sees in the images that a neuron prefers, not that the neuron needs it, or "
-        "that the dissector is right.",
+        "q is computed within each layer. A claim about many layers needs a stricter q.",
+        "Layers differ in width: read shares together with counts.",
+        "A label describes what the dissector recognises in the top images of a neuron, not that the neuron needs "
+        "it, or that the dissector is right.",
     ]
     return found
 
@@ -308,18 +308,18 @@ def _layers(dissection: mcd.Dissection, judged: bool) -> list[LayerRow]:
 _COMPARED = (
     (
         "probe set",
-        "They saw different images: shares may differ for that alone, and neither neurons nor z can be "
+        "Their probe sets differ: shares may differ for this reason alone, and neither neurons nor z can be "
         "compared one by one.",
     ),
-    ("concepts", "Their vocabularies differ: a concept that only one of them has cannot be found by the other."),
-    ("prompts", "They put the same concepts to the dissector in other words: differences may be those of the wording."),
-    ("dissector", "Their dissectors differ: labels show what each dissector sees, and differences may be theirs."),
+    ("concepts", "Their concept sets differ: a concept that is only in one of them cannot be a label of the other."),
+    ("prompts", "Their prompts for the same concepts differ: differences may be due to the wording."),
+    ("dissector", "Their dissectors differ: labels depend on the dissector, and differences may be due to it."),
     ("scorer", "Their scorers or scorer settings differ: scores are on different scales; compare z, q and shares."),
 )
 
 
 def between(a: mcd.Dissection, b: mcd.Dissection) -> list[str]:
-    """Return what keeps two runs from being compared, a sentence each."""
+    """Return why two runs may not be compared, a sentence each."""
     mine, theirs = a.manifest.fingerprints, b.manifest.fingerprints
     differing = [name for name, _ in _COMPARED if mine.get(name) != theirs.get(name)]
     if "concepts" in differing and "prompts" in differing:

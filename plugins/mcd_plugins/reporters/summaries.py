@@ -116,7 +116,7 @@ def broad_sizes(concepts: Sequence[mcd.Concept]) -> dict[str, int]:
 
 
 def summarised(dissection: mcd.Dissection, settings: SummarySettings) -> Summary:
-    """Return what is said of one run."""
+    """Return the summary of one run."""
     facts = facts_of(dissection)
     first = first_labels(dissection, facts.judged)
     tables = [_layers(facts, first, settings), _categories(facts, first, broad_sizes(vocabulary_of(dissection)))]
@@ -140,7 +140,7 @@ def _finding(facts: Facts) -> str:
     silent = sum(one.silent for one in facts.layers)
     rest = f" {silent} have no label at all (dead, constant or unscored)." if silent else ""
     if not facts.judged:
-        return f"{facts.named} of {facts.neurons} neurons have a label; nothing tells labels from chance.{rest}"
+        return f"{facts.named} of {facts.neurons} neurons have a label; labels were not tested.{rest}"
     kept = share(facts.named, facts.neurons)
     foreign = sum(one.foreign for one in facts.layers)
     about = f"; {foreign} of these labels are not mammographic" if foreign else ""
@@ -198,9 +198,10 @@ def _categories(facts: Facts, first: pd.DataFrame, sizes: Mapping[str, int]) -> 
         ("broad category", "neurons", f"of {labels}", *(("concepts", "of the vocabulary") if known else ())),
         rows,
         words=("broad category",),
-        note="All layers together. A category of half the vocabulary is bound to have many neurons: read both shares."
+        note="All layers together. A category with half of the concepts is expected to have many neurons: compare both "
+        "shares."
         if known
-        else "All layers together. The vocabulary could not be found again: its shares are not known.",
+        else "All layers together. The vocabulary could not be loaded: its shares are not known.",
     )
 
 
@@ -234,7 +235,7 @@ def controls_table(runs: Mapping[str, Controls | None]) -> Table | None:
             (*run, "control", "neurons", "significant", "share", "mammographic", "mean z"),
             rows,
             words=(*run, "control"),
-            note="All layers together. What a control gets as readily as the run tells nothing of the model.",
+            note="All layers together. Labels as frequent in a control as in the run are not evidence about the model.",
         )
         if rows
         else None
@@ -242,7 +243,7 @@ def controls_table(runs: Mapping[str, Controls | None]) -> Table | None:
 
 
 def clearest_table(runs: Mapping[str, tuple[Facts, pd.DataFrame]], count: int) -> Table:
-    """Return the neurons of each layer whose first label stands out most, for each run.
+    """Return the neurons of each layer with the highest z of the first label, for each run.
 
     Parameters
     ----------

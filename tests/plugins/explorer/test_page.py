@@ -146,14 +146,14 @@ def test_enough_images_of_known_patients_are_not_warned_about(phantom: mcd.Disse
     text = Parsed(page_of(phantom, tmp_path)).text
     assert "Fewer than 100 images" not in text
     assert "Patients are not known" not in text
-    for told in ("soft-wpmi (top_k 100", "Top images (k) 100", "exchange patients", "q ≤ 0.05", "never scores"):
+    for told in ("soft-wpmi (top_k 100", "Top images (k) 100", "patients permuted", "q ≤ 0.05", "never scores"):
         assert told in text
 
 
 def test_a_run_without_significance_says_so(tmp_path: Path) -> None:
     found = phantom_run(tmp_path / "run", layers="head", calibration={"draws": 0})
     parsed = Parsed(page_of(found, tmp_path))
-    assert "nothing here tells labels from chance" in parsed.text
+    assert "labels were not tested" in parsed.text
     assert parsed.content["runs"][0]["judged"] is False
 
 
@@ -176,20 +176,20 @@ def test_controls_stand_beside_the_run_that_they_are_of(controlled: mcd.Dissecti
         layers = [[getattr(row, name) for row in rows] for _, rows in found.layers]
         assert np.sum(layers, axis=0).tolist() == [getattr(row, name) for row in found.total]
     text = Parsed(page_of(controlled, tmp_path)).text
-    assert "get as readily as the run tells nothing of the target" in text
-    assert "shuffled rows each neuron's images are exchanged" in text
+    assert "are not evidence about the target" in text
+    assert "shuffled rows each neuron's images are permuted" in text
 
 
 def test_a_run_without_controls_or_significance_shows_none(phantom: mcd.Dissection, tmp_path: Path) -> None:
-    assert "negative controls" not in Parsed(page_of(phantom, tmp_path)).text
+    assert "Negative controls" not in Parsed(page_of(phantom, tmp_path)).text
     empty = phantom_run(tmp_path / "run", layers="head", calibration={"draws": 0})
-    assert "negative controls" not in Parsed(page_of(empty, tmp_path)).text
+    assert "Negative controls" not in Parsed(page_of(empty, tmp_path)).text
 
 
 def test_the_published_rule_is_named_as_no_test(phantom: mcd.Dissection, tmp_path: Path) -> None:
     kept = sum(one.published_rule or 0 for one in phantom.manifest.summary)
     text = Parsed(page_of(phantom, tmp_path)).text
-    assert f"The published rule, no test of significance, keeps {kept} of 307 neurons" in text
+    assert f"The mean-score threshold of the paper, not a test of significance, keeps {kept} of 307 neurons" in text
 
 
 def test_a_run_shared_without_private_still_has_a_page(phantom: mcd.Dissection, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_several_runs_say_in_what_they_differ(phantom: mcd.Dissection, tmp_path:
     ((a, b, said),) = parsed.content["between"]
     assert (a, b) == (0, 1)
     assert any("scorers" in one for one in said)
-    assert not any("different images" in one for one in said)
+    assert not any("probe sets differ" in one for one in said)
     assert len(parsed.content["probes"]) == 1  # the images of one probe set are shown once
 
 

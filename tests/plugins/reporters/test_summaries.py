@@ -136,7 +136,7 @@ def test_what_a_run_rests_on_and_does_not_say_is_in_its_summary(
         "Patients: 25",
         "Top images (k): 100",
         "Scorer: soft-wpmi",
-        "draws that exchange patients",
+        "patients permuted, ",
         "False discovery rate (q): 0.05",
         "never scores",
         phantom.manifest.warnings[0],
@@ -294,7 +294,7 @@ def test_runs_that_cannot_be_compared_say_why_and_name_no_folder(
     text = written([phantom, two_models[1]], tmp_path)
     page = Rendered(text)
     assert "A and B: Their scorers or scorer settings differ" in page.text
-    assert "Differences are not reckoned" in page.text
+    assert "Differences were not computed" in page.text
     assert not any(heading.startswith("Differences") for heading in page.tables)
     assert str(phantom.folder) not in text
     assert "note: no differences" in capsys.readouterr().err
@@ -307,13 +307,13 @@ def test_other_words_for_the_same_concepts_are_a_caution_other_concepts_say_it_o
     other = two_models[1]
     worded = rescore(other, prompts=Wording(templates=("a drawing of {concept}",)), output=tmp_path / "worded")
     reworded = written([two_models[0], worded], tmp_path / "a")
-    assert "in other words" in reworded
-    assert "vocabularies differ" not in reworded
+    assert "due to the wording" in reworded
+    assert "concept sets differ" not in reworded
     (tmp_path / "w.txt").write_text("mass\nbreast implant\n")
     fewer = rescore(other, concepts=[Choice(plugin=str(tmp_path / "w.txt"))], output=tmp_path / "fewer")
     text = written([two_models[0], fewer], tmp_path / "b")
-    assert "vocabularies differ" in text
-    assert "in other words" not in text
+    assert "concept sets differ" in text
+    assert "due to the wording" not in text
 
 
 def test_the_same_run_makes_the_same_bytes(phantom: mcd.Dissection, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_show_is_a_tree_with_counts(run: Run) -> None:
         "Controls (1 = 25.0%)",
         "└── Letters (1)",
         "    └── side marker*",
-        "* says nothing about the breast",
+        "* does not describe the breast",
     ]
 
 

@@ -64,15 +64,11 @@ def run_study(
         return
     if study is None:
         raise UsageError("no study file given", "mcd run STUDY.yaml")
-    from mcd.documents import read_document, validate_document
-    from mcd.study.located import located
-    from mcd.study.study import Study
+    from mcd.study.located import study_file
 
-    document = read_document(study)
-    written = validate_document(document, Study)  # before flags have their say: messages then carry line numbers
     state = ctx.ensure_object(State)
-    before = located(state.host, written.model_dump(mode="json", by_alias=True, exclude_unset=True), study.parent)
-    _execute(state, study_settings(ctx, before), output or Path("runs") / study.stem, dry_run)
+    settings = study_settings(ctx, study_file(state.host, study))
+    _execute(state, settings, output or Path("runs") / study.stem, dry_run)
 
 
 def _execute(
@@ -82,17 +78,16 @@ def _execute(
     dry_run: bool,
 ) -> None:
     from mcd.files import check_folder
+    from mcd.runs.plan import default_output, names_before_loading, plan_of
     from mcd.study.check import checked_study
 
     if output is not None:
         check_folder(output)
     study = checked_study(state.host, settings)
+    folder = output or default_output(study)
     if dry_run:
         import yaml
 
-        from mcd.runs.plan import names_before_loading, plan_of
-
-        folder = output or _default_output(study.models[0].plugin)
         names = names_before_loading(study.models), names_before_loading(study.dissectors)
         for line in ["What this study does:", *plan_of(study, folder, *names).lines()]:
             click.echo(f"# {line}")
@@ -103,15 +98,9 @@ def _execute(
     from mcd.study.preparer import Preparer
     from mcd.study.study import Choice
 
-    prepared = prepare(state.host, study, output or _default_output(study.models[0].plugin))
+    prepared = prepare(state.host, study, folder)
     if not study.reporters:  # a person at a terminal sees a summary; the study does not record it
         console = Preparer(state.host).reporters([Choice(plugin=DEFAULT_REPORTER)])
         prepared = replace(prepared, reporters=console)
     for dissection in run(prepared):
         click.echo(f"run folder: {dissection.folder}")
-
-
-def _default_output(plugin: str) -> Path:
-    import re
-
-    return Path("runs") / (re.sub(r"[^A-Za-z0-9._-]+", "-", plugin).strip("-.") or "run")

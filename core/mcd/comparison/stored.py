@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from mcd.comparison.changes import Matching
 from mcd.comparison.comparing import Comparison, ComparisonSettings
 from mcd.comparison.comparing import compare as compare_dissections
 from mcd.files import check_folder, write_atomically
-from mcd.host import PluginHost
 from mcd.runs.dissection import Dissection, load
 from mcd.scoring.calibration.thresholds import PublishedRule
+from mcd.study.objects import host_for
 
 __all__ = ["compare", "write_comparison"]
 
@@ -72,7 +71,7 @@ def compare(
 def _loaded(runs: Sequence[Dissection | str | Path], plugin_files: Sequence[str | Path]) -> list[Dissection]:
     if all(isinstance(run, Dissection) for run in runs) and not plugin_files:
         return [run for run in runs if isinstance(run, Dissection)]  # each has its plugins: none is looked for
-    host = PluginHost.discover([Path(file) for file in plugin_files], os.environ)
+    host = host_for(plugin_files)
     return [run if isinstance(run, Dissection) else load(run, host) for run in runs]
 
 

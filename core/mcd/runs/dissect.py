@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import weakref
@@ -21,7 +20,6 @@ from mcd.api.dissector import Dissector
 from mcd.api.model import Target
 from mcd.api.scorer import Scorer
 from mcd.errors import ConfigError
-from mcd.host import PluginHost
 from mcd.networks.pooling import Pooling
 from mcd.networks.running import random_state_kept
 from mcd.runs.dissection import Dissection
@@ -29,7 +27,8 @@ from mcd.runs.plan import plan_of
 from mcd.runs.prepared import Prepared, PreparedTarget
 from mcd.runs.run import run
 from mcd.study.calibration import Calibration
-from mcd.study.preparer import DatasetLike, Preparer, ScorerLike
+from mcd.study.objects import as_choice, as_choices, as_concepts, as_dataset, as_scorer, host_for
+from mcd.study.preparer import Preparer
 from mcd.study.study import Choice, DissectorChoice, ModelChoice, Study
 from mcd.study.wording import Wording
 
@@ -144,25 +143,22 @@ def dissect(
     >>> found = mcd.dissect("phantom-mammo", layers="stages.*", progress=False)  # doctest: +SKIP
     >>> found.labels.query("rank == 1")[["layer", "neuron", "concept"]]  # doctest: +SKIP
     """
-    environment = dict(os.environ)
-    if not progress:
-        environment["MCD_DISABLE_PLUGINS"] = f"{environment.get('MCD_DISABLE_PLUGINS', '')},console"
-    host = PluginHost.discover([Path(file) for file in plugin_files], environment)
+    host = host_for(plugin_files, progress=progress)
     preparer = Preparer(host)
     patterns = (layers,) if isinstance(layers, str) else tuple(layers)
     # What is cheap comes first: a folder without images is said before the networks are loaded.
-    made_dataset, dataset_choice = preparer.dataset(_dataset(dataset))
+    made_dataset, dataset_choice = preparer.dataset(as_dataset(dataset))
     len(made_dataset)
-    concept_set, concept_choices = _concepts(preparer, concepts)
-    made_recipe, recipe_choice = preparer.recipe(None if recipe is None else _choice(recipe, Choice))
-    chosen_reporters = _several(reporters)
+    concept_set, concept_choices = as_concepts(preparer, concepts)
+    made_recipe, recipe_choice = preparer.recipe(None if recipe is None else as_choice(recipe, Choice))
+    chosen_reporters = as_choices(reporters)
     made_reporters = preparer.reporters(chosen_reporters)
-    made_scorer, scorer_choice = preparer.scorer(_scorer(scorer))
+    made_scorer, scorer_choice = preparer.scorer(as_scorer(scorer))
     made_dissector, dissector_choice = preparer.dissector(
-        dissector if isinstance(dissector, Dissector) else _choice(dissector, DissectorChoice)
+        dissector if isinstance(dissector, Dissector) else as_choice(dissector, DissectorChoice)
     )
     target, model_choice = preparer.target(
-        model if isinstance(model, Target | nn.Module) else _choice(model, ModelChoice)
+        model if isinstance(model, Target | nn.Module) else as_choice(model, ModelChoice)
     )
     study = _study(
         models=({**model_choice.model_dump(), "layers": patterns, "pooling": pooling},),
@@ -222,40 +218,3 @@ def _study(**values: object) -> Study:
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise ConfigError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
-
-
-def _choice(value: str | Mapping[str, object], kind: type[ChoiceT]) -> ChoiceT:
-    try:
-        return kind.model_validate(value if isinstance(value, str) else dict(value))
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigError(
-            f"{value!r} does not name a component: {first['msg']}", 'give a name or {"plugin": …, "options": {…}}'
-        ) from None
-
-
-def _dataset(value: str | Mapping[str, object] | Dataset | TorchDataset[object]) -> DatasetLike:
-    return _choice(value, Choice) if isinstance(value, str | Mapping) else value
-
-
-def _scorer(value: str | Mapping[str, object] | Scorer | _Function) -> ScorerLike:
-    return _choice(value, Choice) if isinstance(value, str | Mapping) else value
-
-
-def _several(value: str | Mapping[str, object] | Sequence[str | Mapping[str, object]]) -> tuple[Choice, ...]:
-    return tuple(_choice(one, Choice) for one in ([value] if isinstance(value, str | Mapping) else value))
-
-
-def _concepts(
-    preparer: Preparer, value: str | Mapping[str, object] | Sequence[str] | Sequence[Mapping[str, object]] | ConceptSet
-) -> tuple[ConceptSet, tuple[Choice, ...]]:
-    if isinstance(value, str | Mapping):
-        return preparer.concepts(_several(value))
-    if isinstance(value, ConceptSet):
-        concept_set = value
-    else:
-        words = [one for one in value if isinstance(one, str)]
-        if len(words) < len(value):
-            return preparer.concepts(_several(value))
-        concept_set = ConceptSet.from_words(words)
-    return concept_set, (Choice(plugin="object", options={"name": concept_set.name}),)

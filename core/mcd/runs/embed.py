@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -17,9 +16,8 @@ from mcd.api.dissector import Dissector
 from mcd.errors import UsageError
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.embedding import Embedder, check_output, write_vectors
-from mcd.host import PluginHost
 from mcd.networks.running import Precision, random_state_kept
-from mcd.study.objects import Component, Concepts, as_choice, as_concepts, as_dataset
+from mcd.study.objects import Component, Concepts, as_choice, as_concepts, as_dataset, host_for
 from mcd.study.preparer import Preparer
 from mcd.study.selection import Selection
 from mcd.study.study import Choice, DissectorChoice
@@ -115,10 +113,7 @@ def embed(
     >>> mcd.embed("phantom-clip", texts=["mass", "no mass"]).texts.shape  # doctest: +SKIP
     torch.Size([2, 64])
     """
-    environment = dict(os.environ)
-    if not progress:
-        environment["MCD_DISABLE_PLUGINS"] = f"{environment.get('MCD_DISABLE_PLUGINS', '')},console"
-    host = PluginHost.discover([Path(file) for file in plugin_files], environment)
+    host = host_for(plugin_files, progress=progress)
     preparer = Preparer(host)
     every = list(texts)
     if concepts is not None:

@@ -11,7 +11,7 @@ from typing import Literal
 from mcd.errors import UsageError
 from mcd.study.study import Choice, DissectorChoice, ModelChoice, Study
 
-__all__ = ["Plan", "PlannedRun", "names_before_loading", "plan_of"]
+__all__ = ["Plan", "PlannedRun", "default_output", "names_before_loading", "plan_of"]
 
 RunControl = Literal["", "random weights", "random dissector"]
 """Controls that are runs of their own; those that only score again (shuffled rows, shuffled names) have no folder."""
@@ -73,6 +73,11 @@ class Plan:
             control = f"  (control: {one.control})" if one.control else ""
             found += [f"{number}. {one.target} [{layers}] dissected by {one.by}{control}", f"   {one.folder}"]
         return found
+
+
+def default_output(study: Study) -> Path:
+    """Return the folder of a study that was given none: named after its first model."""
+    return Path("runs") / _slug(study.models[0].plugin, "run")
 
 
 def names_before_loading(choices: Sequence[ModelChoice] | Sequence[DissectorChoice]) -> list[str]:

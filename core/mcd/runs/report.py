@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from mcd.errors import StoreError, UsageError
 from mcd.files import check_folder
 from mcd.host import PluginHost
 from mcd.runs.dissection import Dissection, load
+from mcd.study.objects import as_choices, host_for
 from mcd.study.preparer import Preparer
 from mcd.study.study import Choice
 
@@ -49,11 +49,9 @@ def report(
     >>> import mcd
     >>> mcd.report("runs/x", reporters=["html", "csv:published"])  # doctest: +SKIP
     """
-    host = PluginHost.discover([Path(file) for file in plugin_files], os.environ)
+    host = host_for(plugin_files)
     each = [runs] if isinstance(runs, Dissection | str | Path) else list(runs)
-    wanted = [reporters] if isinstance(reporters, str | Mapping) else list(reporters)
-    choices = [Choice.model_validate(one if isinstance(one, str) else dict(one)) for one in wanted]
-    return write_report(host, each, choices, None if output is None else Path(output))
+    return write_report(host, each, as_choices(reporters), None if output is None else Path(output))
 
 
 def write_report(

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mcd.documents import read_document, validate_document
-from mcd.host import PluginHost
 from mcd.networks.running import random_state_kept
 from mcd.runs.dissection import Dissection
+from mcd.runs.plan import default_output
 from mcd.runs.prepared import prepare
 from mcd.runs.run import run
 from mcd.study.check import checked_study
-from mcd.study.located import located
+from mcd.study.located import as_written, study_file
+from mcd.study.objects import host_for
 from mcd.study.study import Study
 
-__all__ = ["default_output", "run_study"]
+__all__ = ["run_study"]
 
 
 @random_state_kept()  # networks that plugins build draw their first weights
@@ -58,25 +56,11 @@ def run_study(
     >>> import mcd
     >>> mcd.run("study.yaml", output="runs/x")  # doctest: +SKIP
     """
-    environment = dict(os.environ)
-    if not progress:
-        environment["MCD_DISABLE_PLUGINS"] = f"{environment.get('MCD_DISABLE_PLUGINS', '')},console"
-    host = PluginHost.discover([Path(file) for file in plugin_files], environment)
+    host = host_for(plugin_files, progress=progress)
     if isinstance(study, str | Path):
-        path = Path(study)
-        written = validate_document(read_document(path), Study)
-        checked, name = checked_study(host, located(host, _written(written), path.parent)), path.stem
+        checked = checked_study(host, study_file(host, Path(study)))
+        folder = Path("runs") / Path(study).stem
     else:
-        settings = _written(study) if isinstance(study, Study) else study
-        checked = checked_study(host, settings)
-        name = default_output(checked.models[0].plugin).name
-    return run(prepare(host, checked, Path("runs") / name if output is None else Path(output)))
-
-
-def _written(study: Study) -> dict[str, object]:
-    return study.model_dump(mode="json", by_alias=True, exclude_unset=True)
-
-
-def default_output(plugin: str) -> Path:
-    """Return the folder of a run that was given none: named after its first model."""
-    return Path("runs") / (re.sub(r"[^A-Za-z0-9._-]+", "-", plugin).strip("-.") or "run")
+        checked = checked_study(host, as_written(study) if isinstance(study, Study) else study)
+        folder = default_output(checked)
+    return run(prepare(host, checked, folder if output is None else Path(output)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -10,12 +9,11 @@ from typing import TypeVar
 import torch
 
 from mcd.api.scorer import Scorer
-from mcd.host import PluginHost
 from mcd.options import validate_options
 from mcd.runs.dissection import Dissection, load, read_study
 from mcd.runs.rescore import rescore
 from mcd.study.calibration import Calibration
-from mcd.study.objects import Component, Concepts, as_scorer
+from mcd.study.objects import Component, Concepts, as_scorer, host_for
 from mcd.study.wording import Wording
 
 __all__ = ["score"]
@@ -66,10 +64,7 @@ def score(
     >>> import mcd
     >>> mcd.score("runs/x", scorer="cosine-cubed", concepts="technical")  # doctest: +SKIP
     """
-    environment = dict(os.environ)
-    if not progress:
-        environment["MCD_DISABLE_PLUGINS"] = f"{environment.get('MCD_DISABLE_PLUGINS', '')},console"
-    host = PluginHost.discover([Path(file) for file in plugin_files], environment)
+    host = host_for(plugin_files, progress=progress)
     stored = run if isinstance(run, Dissection) else load(run, host)
     own = read_study(stored.folder, stored.manifest)
     return rescore(

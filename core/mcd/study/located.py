@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 from mcd.api.dataset import CompositeDataset
 from mcd.components import Kind
+from mcd.documents import read_document, validate_document
 from mcd.errors import MCDError
 from mcd.study.paths import expanded, placed
 from mcd.study.resolve import class_and_values, names_function, recipe_class
-from mcd.study.study import Choice
+from mcd.study.study import Choice, Study
 from mcd.study.vocabularies.loading import names_file, split_references
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["KINDS", "located"]
+__all__ = ["KINDS", "as_written", "located", "study_file"]
 
 KINDS = {
     "dataset": Kind.DATASET,
@@ -90,3 +91,19 @@ def _component(host: PluginHost, kind: Kind, chosen: dict[str, object], base: Pa
     if issubclass(cls, CompositeDataset) and isinstance(parts := options.get("parts"), list | tuple):
         options["parts"] = [part for one in parts for part in _several(host, kind, one, base)]
     return {**chosen, "plugin": choice.plugin.partition(":")[0], "options": options}
+
+
+def as_written(study: Study) -> dict[str, object]:
+    """Return a study as its file would have it: the settings that were given, and no defaults."""
+    return study.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def study_file(host: PluginHost, path: Path) -> dict[str, object]:
+    """Return the settings that a study file gives, its relative paths from the current folder.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When it cannot be read or a setting does not fit: with file and line.
+    """
+    return located(host, as_written(validate_document(read_document(path), Study)), path.parent)

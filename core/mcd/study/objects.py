@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pydantic
@@ -12,19 +14,37 @@ from mcd.api.concepts import ConceptSet
 from mcd.api.dataset import Dataset
 from mcd.api.scorer import Scorer
 from mcd.errors import ConfigError
+from mcd.host import PluginHost
 from mcd.study.preparer import DatasetLike, Preparer, ScorerLike
 from mcd.study.study import Choice
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset as TorchDataset
 
-__all__ = ["Component", "Concepts", "as_choice", "as_choices", "as_concepts", "as_dataset", "as_scorer"]
+__all__ = [
+    "Component",
+    "Concepts",
+    "as_choice",
+    "as_choices",
+    "as_concepts",
+    "as_dataset",
+    "as_scorer",
+    "host_for",
+]
 
 Component = str | Mapping[str, object] | Choice
 """A component by name (``"timm:resnet50"``), or as ``{"plugin": "timm", "options": {…}}``."""
 Concepts = Component | Sequence[str] | Sequence[Mapping[str, object]] | Sequence[Choice] | ConceptSet
 """Concept sets by name, words, or a concept set."""
 ChoiceT = TypeVar("ChoiceT", bound=Choice)
+
+
+def host_for(plugin_files: Sequence[str | Path], *, progress: bool = True) -> PluginHost:
+    """Return the installed plugins and those of local files; without progress bars where they are not wanted."""
+    environment = dict(os.environ)
+    if not progress:
+        environment["MCD_DISABLE_PLUGINS"] = f"{environment.get('MCD_DISABLE_PLUGINS', '')},console"
+    return PluginHost.discover([Path(file) for file in plugin_files], environment)
 
 
 def as_choice(value: Component, kind: type[ChoiceT]) -> ChoiceT:

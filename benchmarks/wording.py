@@ -54,6 +54,7 @@ def main(patients: int, scorer: str) -> None:
         concepts = with_synonyms(host, folder)
         run = mcd.dissect(
             "phantom-mammo",
+            dissector="phantom-clip",
             layers=["stages.*", "head"],
             concepts="phantom",
             output=folder / "run",

@@ -3,7 +3,9 @@
 The public face. Everything is imported on first use, so ``import mcd`` costs nothing.
 
 >>> import mcd
->>> found = mcd.dissect("phantom-mammo", layers="stages.*", concepts="phantom")  # doctest: +SKIP
+>>> found = mcd.dissect(
+...     "phantom-mammo", layers="stages.*", dissector="phantom-clip", dataset="phantom", concepts="phantom"
+... )  # doctest: +SKIP
 >>> found.labels  # doctest: +SKIP
 """
 

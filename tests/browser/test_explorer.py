@@ -141,6 +141,7 @@ def test_neurons_that_never_respond_are_found_by_their_status(opened: Open, tmp_
         net[0].bias[3:] = torch.tensor([0.0, 1.0])  # type: ignore[index]
     found = mcd.dissect(
         net.eval(),
+        dissector="phantom-clip",
         layers="*",
         dataset={"plugin": "phantom", "options": {"patients": 10}},
         concepts="phantom",

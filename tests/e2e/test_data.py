@@ -224,6 +224,7 @@ def test_layers_are_checked_on_an_image(mcd_command: Command) -> None:
     assert all(one["response"]["lowest"] <= one["response"]["highest"] for one in found)
     by_hand = mcd.dissect(
         "phantom-mammo",
+        dissector="phantom-clip",
         layers="stages.3",
         dataset={"plugin": "phantom", "options": {"patients": 1}},
         concepts="phantom",

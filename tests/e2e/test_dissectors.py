@@ -186,7 +186,13 @@ def test_what_is_unclear_is_refused(plugin: Path, tmp_path: Path, mcd_command: C
 @pytest.fixture(scope="module")
 def averaged() -> mcd.Dissection:
     return mcd.dissect(
-        "phantom-mammo", layers="stages.3", dataset="phantom:25", concepts="phantom", device="cpu", progress=False
+        "phantom-mammo",
+        dissector="phantom-clip",
+        layers="stages.3",
+        dataset="phantom:25",
+        concepts="phantom",
+        device="cpu",
+        progress=False,
     )
 
 
@@ -206,7 +212,14 @@ def test_a_masked_average_is_the_one_taken_by_hand(tmp_path: Path) -> None:
     target = replace(target, preprocessing=target.preprocessing.model_copy(update={"height": 200, "width": 200}))
     data = PhantomDataset(PhantomDataset.Options(patients=25))
     found = mcd.dissect(
-        target, layers="stages.2", dataset=data, concepts="phantom", pooling="masked-avg", device="cpu", progress=False
+        target,
+        dissector="phantom-clip",
+        layers="stages.2",
+        dataset=data,
+        concepts="phantom",
+        pooling="masked-avg",
+        device="cpu",
+        progress=False,
     )
     for row, sample in [(0, next(iter(data.scan()))), (78, list(data.scan())[78])]:  # a left and a right breast
         assert isinstance(sample, mcd.Sample)

@@ -505,6 +505,7 @@ def test_a_forward_that_was_edited_is_run_again(tmp_path: Path) -> None:
         (tmp_path / "net.py").write_text(code)
         return mcd.dissect(
             f"module:{tmp_path / 'net.py'}:Net",
+            dissector="phantom-clip",
             layers="block",
             dataset={"plugin": "phantom", "options": {"patients": 20}},
             scorer="wpmi",

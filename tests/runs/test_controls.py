@@ -138,7 +138,15 @@ def test_labels_are_those_of_a_run_without_controls(controlled: Path, mcd_comman
 
 def test_controls_without_significance_are_refused() -> None:
     with pytest.raises(ConfigError, match="they say what chance says"):
-        mcd.dissect("phantom-mammo", layers="head", controls=True, calibration={"draws": 0}, progress=False)
+        mcd.dissect(
+            "phantom-mammo",
+            dataset="phantom",
+            dissector="phantom-clip",
+            layers="head",
+            controls=True,
+            calibration={"draws": 0},
+            progress=False,
+        )
 
 
 def test_scoring_anew_says_that_the_controls_stay_behind(controlled: Path, mcd_command: Callable[..., object]) -> None:

@@ -32,6 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
     """A finished run of one layer over 40 images of 10 patients."""
     return mcd.dissect(
         "phantom-mammo",
+        dissector="phantom-clip",
         layers="stages.2",
         dataset="phantom:10",
         concepts="phantom",

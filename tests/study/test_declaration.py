@@ -33,7 +33,7 @@ def test_the_keywords_are_the_settings() -> None:
     assert set(SIGNATURE) == set(FIELDS) | BESIDE
 
 
-@pytest.mark.parametrize("name", sorted(set(FIELDS) - {"model", "layers", "dataset", "dissector"}))
+@pytest.mark.parametrize("name", sorted(set(FIELDS) - {"layers"}))
 def test_a_keyword_has_the_default_of_its_setting(name: str) -> None:
     info, given = FIELDS[name], SIGNATURE[name].default
     if info.is_required():
@@ -71,12 +71,15 @@ def whole_type(name: str) -> Any:
 
 def test_a_value_that_does_not_fit_is_refused_as_in_a_file() -> None:
     with pytest.raises(mcd.errors.ConfigError, match="cache_size"):
-        mcd.dissect("phantom-mammo", layers="head", cache_size=0, progress=False)
+        mcd.dissect(
+            "phantom-mammo", dataset="phantom", dissector="phantom-clip", layers="head", cache_size=0, progress=False
+        )
 
 
 def test_reporters_write_into_the_run_folder(tmp_path: Path) -> None:
     found = mcd.dissect(
         "phantom-mammo",
+        dissector="phantom-clip",
         layers="head",
         dataset={"plugin": "phantom", "options": {"patients": 25}},
         concepts={"plugin": "phantom"},

@@ -111,6 +111,7 @@ def test_a_run_is_worded_as_asked_and_remembers_it(tmp_path: Path) -> None:
     )
     options = {
         "layers": "head",
+        "dissector": "phantom-clip",
         "dataset": {"plugin": "phantom", "options": {"patients": 25}},
         "concepts": words,
         "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 10}},
@@ -133,6 +134,7 @@ def test_a_wording_that_changes_nothing_or_is_not_read_is_said(tmp_path: Path) -
     phantoms = {"plugin": "phantom", "options": {"patients": 25}}
     options = {
         "layers": "head",
+        "dissector": "phantom-clip",
         "dataset": phantoms,
         "concepts": ["mass", "view"],
         "scorer": {"plugin": "embedding", "options": {"top_k": 10}},

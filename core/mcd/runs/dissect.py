@@ -44,8 +44,8 @@ def dissect(
     *,
     layers: str | Sequence[str],
     pooling: str = "avg",
-    dissector: str | Mapping[str, object] | Dissector = "phantom-clip",
-    dataset: str | Mapping[str, object] | Dataset | TorchDataset[object] = "phantom",
+    dissector: str | Mapping[str, object] | Dissector,
+    dataset: str | Mapping[str, object] | Dataset | TorchDataset[object],
     where: str | None = None,
     limit: int | None = None,
     per_patient: int | None = None,
@@ -140,7 +140,9 @@ def dissect(
     Examples
     --------
     >>> import mcd
-    >>> found = mcd.dissect("phantom-mammo", layers="stages.*", progress=False)  # doctest: +SKIP
+    >>> found = mcd.dissect(
+    ...     "phantom-mammo", layers="stages.*", dissector="phantom-clip", dataset="phantom"
+    ... )  # doctest: +SKIP
     >>> found.labels.query("rank == 1")[["layer", "neuron", "concept"]]  # doctest: +SKIP
     """
     host = host_for(plugin_files, progress=progress)

@@ -24,6 +24,7 @@ def phantom_run(output: Path, **settings: object) -> mcd.Dissection:
     return mcd.dissect(
         "phantom-mammo",
         dataset={"plugin": "phantom", "options": {"patients": 25}},
+        dissector="phantom-clip",
         output=output,
         progress=False,
         workers=0,
@@ -46,6 +47,7 @@ def hostile_run(place: Path, **settings: object) -> mcd.Dissection:
         net.eval(),
         layers="*",
         dataset=f"images:{folder}",
+        dissector="phantom-clip",
         concepts=list(HOSTILE),
         scorer="cosine",
         output=place / "run",

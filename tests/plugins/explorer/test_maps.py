@@ -39,6 +39,7 @@ def net(**settings: object) -> mcd.Target:
 def run_of(target: mcd.Target, output: Path) -> mcd.Dissection:
     return mcd.dissect(
         target,
+        dissector="phantom-clip",
         layers="*",
         dataset="phantom:5",
         concepts="phantom",

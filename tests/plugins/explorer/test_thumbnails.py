@@ -59,6 +59,7 @@ def test_deep_images_keep_their_white(tmp_path: Path) -> None:
         Image.fromarray(values).save(folder / f"{number:02d}.png")
     found = mcd.dissect(
         "phantom-mammo",
+        dissector="phantom-clip",
         layers="head",
         dataset=f"images:{folder}",
         scorer="cosine",

@@ -114,6 +114,7 @@ def test_the_same_seed_gives_the_same_and_no_labels_are_no_error() -> None:
 def dissection(tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
     found = mcd.dissect(
         "phantom-mammo",
+        dissector="phantom-clip",
         layers="head",
         dataset={"plugin": "phantom", "options": {"patients": 25}},
         concepts="phantom",
@@ -147,7 +148,15 @@ def test_a_run_that_cannot_be_judged_says_why(dissection: mcd.Dissection, tmp_pa
 @pytest.mark.slow
 def test_the_three_networks_differ_as_their_training_did(tmp_path: Path) -> None:
     def told(name: str) -> tuple[int, RightLabels]:
-        found = mcd.dissect(name, layers="stages.*", concepts="phantom", output=tmp_path / name, progress=False)
+        found = mcd.dissect(
+            name,
+            dataset="phantom",
+            dissector="phantom-clip",
+            layers="stages.*",
+            concepts="phantom",
+            output=tmp_path / name,
+            progress=False,
+        )
         assert isinstance(found, mcd.Dissection)
         return sum(layer.neurons for layer in found.manifest.layers), right_labels(found)
 

@@ -20,6 +20,7 @@ def small_run(model: str, place: pytest.TempPathFactory, **settings: object) -> 
     return mcd.dissect(
         model,
         dataset={"plugin": "phantom", "options": {"patients": 25}},
+        dissector="phantom-clip",
         output=place.mktemp("small") / "run",
         progress=False,
         workers=0,

@@ -31,6 +31,7 @@ class Counted(PhantomClip):
 
 
 def embedder(dissector: PhantomClip) -> Embedder:
+    dissector.load()
     return Embedder(
         dissector, device="cpu", precision="fp32", batch_size=16, workers=0, on_error="stop", emit=lambda event: None
     )

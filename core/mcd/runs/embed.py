@@ -129,10 +129,10 @@ def embed(
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mcd-"))
         path = Path(folder) / "vectors.safetensors" if output is None else Path(output)
         check_output(path, ".safetensors")
+        chosen = dissector if isinstance(dissector, Dissector) else as_choice(dissector, DissectorChoice)
+        made, _ = preparer.dissector(chosen)
         embedder = Embedder(
-            dissector
-            if isinstance(dissector, Dissector)
-            else preparer.dissector(as_choice(dissector, DissectorChoice))[0],
+            made,
             device=device,
             precision=precision,
             batch_size=batch_size,

@@ -10,7 +10,8 @@ from typing import Literal
 import pydantic
 import pytest
 
-from mcd.documents import Document, Schema, read_document, read_record, validate_document
+from mcd.api.schema import Schema, read_record
+from mcd.documents import Document, read_document, validate_document
 from mcd.errors import ConfigError, StoreError
 from mcd.runs.manifest import SCHEMA as MANIFEST
 from mcd.runs.manifest import Manifest

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from mcd.api.listing import files_below, samples_of
     from mcd.api.model import prefix_tokens
     from mcd.api.ranking import ordered_top_k
+    from mcd.api.schema import Schema, read_record
     from mcd.cli.hosted import with_plugin_files
     from mcd.cli.tables import print_table, say
     from mcd.comparison.heading import FEW_IMAGES
-    from mcd.documents import Schema, read_record
     from mcd.extraction.breast import Breast, find_breast
     from mcd.extraction.maps import Maps
     from mcd.files import write_atomically
@@ -63,7 +63,7 @@ _HOME = {
     "NameOrPath": "mcd.options",
     "PathBelowRoot": "mcd.options",
     "PluginHost": "mcd.host",
-    "Schema": "mcd.documents",
+    "Schema": "mcd.api.schema",
     "check_finite": "mcd.networks.checkpoints",
     "concepts_of": "mcd.runs.revived",
     "data_set_of": "mcd.runs.thumbnails",
@@ -84,7 +84,7 @@ _HOME = {
     "prefix_tokens": "mcd.api.model",
     "print_table": "mcd.cli.tables",
     "read_checkpoint": "mcd.networks.checkpoints",
-    "read_record": "mcd.documents",
+    "read_record": "mcd.api.schema",
     "read_state_dict": "mcd.networks.checkpoints",
     "same_samples": "mcd.runs.thumbnails",
     "samples_of": "mcd.api.listing",

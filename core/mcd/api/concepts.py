@@ -17,7 +17,8 @@ from pydantic_core import InitErrorDetails
 
 from mcd.api.base import Configured, digest
 from mcd.api.concept_entries import AsWritten, BroadCategories, ConceptEntry, Name, clean, foreign, key, repeated
-from mcd.documents import SUFFIXES, Document, Schema, read_document, read_text, validate_document
+from mcd.api.schema import Schema
+from mcd.documents import SUFFIXES, Document, read_document, read_text, validate_document
 from mcd.errors import ConfigError
 
 __all__ = ["Concept", "ConceptEntry", "ConceptFile", "ConceptSet", "ConceptSource", "join"]

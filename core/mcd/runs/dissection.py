@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mcd.documents import read_record
+from mcd.api.schema import read_record
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.extraction.maps import FILE as MAPS
 from mcd.extraction.probe_map import PRIVATE, _write_private

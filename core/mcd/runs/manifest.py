@@ -10,7 +10,7 @@ from typing import Literal
 
 import pydantic
 
-from mcd.documents import Schema, read_record
+from mcd.api.schema import Schema, read_record
 from mcd.errors import StoreError
 from mcd.files import write_atomically
 from mcd.networks.layers import Layout

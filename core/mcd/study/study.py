@@ -9,7 +9,7 @@ import pydantic
 from pydantic import Field
 from pydantic_core import CoreSchema
 
-from mcd.documents import Schema
+from mcd.api.schema import Schema
 from mcd.networks.pooling import Pooling
 from mcd.study.calibration import Calibration
 from mcd.study.selection import Selection

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pydantic
 
 from mcd.api.base import digest
-from mcd.api.concepts import Concept
 from mcd.options import Settings
+
+if TYPE_CHECKING:
+    from mcd.api.concepts import Concept
 
 __all__ = ["Wording"]
 

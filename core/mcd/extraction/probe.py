@@ -59,7 +59,7 @@ def look_at(
     with clock.stage("list images", len(dataset), "images") as advanced:
         listed = _listed(dataset, advanced)
     chosen = selection.choose([one for one in listed if isinstance(one, Sample)])
-    with clock.stage("look at images", len(chosen), "images") as advanced:
+    with clock.stage("validate images", len(chosen), "images") as advanced:
         probe = probe_set(dataset, chosen, listed, advanced, on_error=on_error, keep_identifiers=keep_identifiers)
     for remark in dataset.remarks():
         clock.warn(remark)

@@ -60,7 +60,7 @@ def run(prepared: Prepared) -> list[Dissection]:
 
 
 class _Run:
-    """One run from the first look at the images to the written labels."""
+    """One run, from the validation of the images to the written labels."""
 
     def __init__(self, prepared: Prepared, clock: Clock) -> None:
         self.prepared, self.clock = prepared, clock
@@ -143,7 +143,7 @@ class _Run:
             self.clock.warn(wording.idle(concepts))
         warn_of_long(dissector, texts, self.clock)
         folders = [planned.folder for planned in self.prepared.plan if self.models.keys(planned)[1] == key]
-        with self.clock.stage("read concepts", len(concepts), "concepts") as advanced:
+        with self.clock.stage("encode prompts", len(concepts), "concepts") as advanced:
             encoders = [TextEncoder(folder, [own], lambda: (dissector, own), self.device) for folder in folders]
             widths = [encoder.concepts(concepts, wording).names.shape[1] for encoder in encoders]
             advanced(len(concepts))

@@ -56,9 +56,9 @@ def measured(
     layer: Layer, rows: torch.Tensor, cosine: Matrix, scorer: TopKScorer, chance: torch.Tensor, category: np.ndarray
 ) -> list[float]:
     ranked = rows[ordered_top_k(layer.activations[rows], scorer.top_k)]
-    told = evidence(scorer, ranked, cosine)
-    first = best(scorer.scores(told, scorer.context(told, lambda: chance)), 1, higher_is_better=True)
-    z = layer.judged.null.z(told.gather(1, first), first, torch.from_numpy(layer.judged.stratum))[:, 0].numpy()
+    values = evidence(scorer, ranked, cosine)
+    first = best(scorer.scores(values, scorer.context(values, lambda: chance)), 1, higher_is_better=True)
+    z = layer.judged.null.z(values.gather(1, first), first, torch.from_numpy(layer.judged.stratum))[:, 0].numpy()
     above = z > layer.critical
     counts = np.bincount(category[first[:, 0].numpy()[above]], minlength=category.max() + 1)
     return [above.mean(), z.mean(), *(counts / len(z))]

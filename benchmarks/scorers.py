@@ -37,22 +37,22 @@ def looped_soft_wpmi(activations: Tensor, cosine: Tensor) -> Tensor:
     probability = torch.softmax(10 * cosine, dim=1)
     top = activations.topk(100, dim=0).indices
     membership = (0.998 - torch.arange(100) / 100 * (0.998 - 0.97))[:, None]
-    told = torch.stack(
+    log_p = torch.stack(
         [
             torch.log(1 + membership * (gathered(probability, top[:, one]) - 1) + 1e-7).sum(dim=0)
             for one in range(activations.shape[1])
         ]
     )
-    return told - (torch.logsumexp(told, dim=0) - math.log(len(told)))
+    return log_p - (torch.logsumexp(log_p, dim=0) - math.log(len(log_p)))
 
 
 def looped_wpmi(activations: Tensor, cosine: Tensor) -> Tensor:
     probability = torch.softmax(2 * cosine, dim=1)
     top = activations.topk(28, dim=0).indices
-    told = torch.stack(
+    log_p = torch.stack(
         [torch.log(gathered(probability, top[:, one]) + 1e-7).sum(dim=0) for one in range(activations.shape[1])]
     )
-    return told - 0.6 * (torch.logsumexp(told, dim=0) - math.log(len(told)))
+    return log_p - 0.6 * (torch.logsumexp(log_p, dim=0) - math.log(len(log_p)))
 
 
 def looped_rank_reorder(activations: Tensor, cosine: Tensor) -> Tensor:

@@ -64,7 +64,7 @@ def main(patients: int, scorer: str) -> None:
         )
         neurons = sum(one.neurons for one in run.manifest.summary)
         print(f"phantom-mammo, {patients} patients, {neurons} neurons, {scorer}, q = 0.05")
-        print(f"{'wording':<28}{'significant':>13}{'right':>7}{'share':>8}{'by luck':>9}")
+        print(f"{'wording':<28}{'significant':>13}{'right':>7}{'share':>8}{'chance':>9}")
         for name, wording in WORDINGS.items():
             found = rescore(
                 run, concepts=[Choice(plugin=str(concepts))], prompts=wording, output=folder / name.replace(" ", "-")

@@ -21,7 +21,7 @@ A component is written as `NAME`, as `NAME:VALUE`, which sets its first setting,
 `mcd plugins show NAME` lists its settings. Where a key may hold several (`models[]`), one may stand without a list.
 
 A relative path starts from where it is written: in a study file from the folder of the file, in a flag or a keyword
-from the current folder. `~` is the home folder. A file that is not there is refused before a network is loaded.
+from the current folder. `~` is the home folder. A missing file is refused before a network is loaded.
 """
 
 _WORDS = {"int": "whole number", "float": "number", "bool": "true or false", "str": "text", "Path": "path"}

@@ -155,7 +155,7 @@ def test_neurons_that_never_respond_are_found_by_their_status(opened: Open, tmp_
     page.get_by_role("link", name="0, neuron 3").click()
     expect(page.locator("#neuron")).to_contain_text("it never responds")
     page.get_by_role("link", name="Next in layer").click()
-    expect(page.locator("#neuron")).to_contain_text("it responds to every image alike")
+    expect(page.locator("#neuron")).to_contain_text("its activation is the same for every image")
 
 
 def test_a_neuron_is_opened_by_keyboard_alone(opened: Open, single: Path, phantom: mcd.Dissection) -> None:

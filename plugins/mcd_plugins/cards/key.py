@@ -83,7 +83,7 @@ class Key(_Record):
     """A set of cards.
 
     ``name`` is a digest of all else: it stands on cards and answer sheets, so that answers are scored by their own key.
-    ``told`` is what the run rests on, in words.
+    ``told`` holds the conditions of the run: name and text.
     """
 
     schema_: Literal["mcd.cards/2"] = pydantic.Field(default="mcd.cards/2", alias="schema")
@@ -101,7 +101,7 @@ class Key(_Record):
         return found.model_copy(update={"name": digest(found.model_dump_json())[:12]})
 
     def write(self, folder: Path) -> list[Path]:
-        """Write the key as JSON, and as a table, into a folder that nobody else may read.
+        """Write the key as JSON, and as a table, into a folder that only its owner may read.
 
         Raises
         ------

@@ -63,7 +63,7 @@ def drawn(dissection: mcd.Dissection, design: Design, vocabulary: Sequence[str],
     UsageError
         When the run has too few neurons, images or concepts.
     """
-    # apart, so that what is shown of neurons does not hang on their labels
+    # independent streams: what is shown of neurons does not depend on their labels
     neurons, words, weak = np.random.default_rng(design.seed).spawn(3)
     if design.images + design.low > dissection.manifest.images:
         raise UsageError(

@@ -276,7 +276,7 @@ def _stored(film: Iterable[_Abnormality]) -> str:
 
 
 def _labels(rows: Sequence[_Abnormality]) -> dict[str, str]:
-    """Return the cells of the rows of an image, so that several can be told apart."""
+    """Return the cells of the rows of an image; several rows remain distinguishable."""
     kind = rows[0].kind
     columns = ("abnormality type", kind.density, *kind.descriptors, "assessment", "pathology", "subtlety")
     found = {column: [one.row.get(column) for one in rows] for column in columns}

@@ -114,7 +114,7 @@ def _account(samples: list[mcd.Sample], rows: Mapping[Breast, Row]) -> list[str]
     shown = {(sample.patient, sample.laterality) for sample in samples}
     sideless = sum(not sample.laterality for sample in samples)
     if sideless:
-        told.append(f"cmmd: the headers of {sideless} images do not tell the side; their findings are unknown")
+        told.append(f"cmmd: the headers of {sideless} images do not state the side; their findings are unknown")
     without = sum(bool(sample.laterality) and (sample.patient, sample.laterality) not in rows for sample in samples)
     if without:
         told.append(f"cmmd: {without} images are of breasts that the table has no row for; their findings are unknown")

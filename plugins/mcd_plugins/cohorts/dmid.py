@@ -34,7 +34,7 @@ _FOLDERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 class Dmid(Cohort):
-    """DMID: 510 mammograms with the classes of MIAS, severity and a circle; no patients are told.
+    """DMID: 510 mammograms with the classes of MIAS, severity and a circle; patients are not recorded.
 
     One sample an image, however many rows it has. A folder with labels.csv and images/*.png is read as the
     preprocessed copy (cropped, nipple to the left, padded, 512×512), any other as the original release.
@@ -67,7 +67,7 @@ class Dmid(Cohort):
 
     def remarks(self) -> list[str]:
         """Return what could not be mapped, and what should be known about the images."""
-        told = [*super().remarks(), "dmid tells no patients: which images are of one woman is unknown"]
+        told = [*super().remarks(), "dmid records no patients: which images are of one woman is unknown"]
         if self._preprocessed:
             told.append(
                 "dmid, preprocessed: every nipple points left, whatever the side; circles fit the original "

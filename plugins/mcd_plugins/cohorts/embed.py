@@ -54,7 +54,7 @@ class _Finding:
 
 @dataclass(frozen=True)
 class _Breast:
-    """What the clinical table says of one breast in one exam; ``shows`` is what a region of interest in it can be."""
+    """The clinical record of one breast in one exam; ``shows`` is what a region of interest in it can be."""
 
     density: str = ""
     assessment: str = ""
@@ -254,7 +254,7 @@ def _gravest(rows: Sequence[_Finding]) -> str:
 
 
 def _joined(rows: Sequence[_Finding], column: str) -> str:
-    """Return the cells of a column, so that those of several rows can be told apart; empty where all are."""
+    """Return the cells of a column; those of several rows remain distinguishable. Empty where all are."""
     cells = [one.cells[_KEPT.index(column)] for one in rows]
     if column in _OF_EXAM:
         cells = [one for one in dict.fromkeys(cells) if one]

@@ -178,7 +178,7 @@ _RULED_OUT = frozenset(
 
 @dataclass(frozen=True)
 class Described:
-    """What a row of the clinical table says of a breast: concepts that it names, and those that it only questions."""
+    """A row of the clinical table: concepts that are present in a breast, and those that are questioned."""
 
     present: frozenset[str]
     questioned: frozenset[str]
@@ -209,7 +209,7 @@ def described(cohort: Cohort, row: Row) -> Described:
 def absent(present: Iterable[str], questioned: Iterable[str], *, negative: bool) -> frozenset[str]:
     """Return what a breast does not show, whose rows name some concepts and only question others.
 
-    A mass of which no shape is told has one all the same, so shapes are not absent where there is a mass.
+    A mass without a recorded shape still has one, so shapes are not absent where there is a mass.
 
     Parameters
     ----------

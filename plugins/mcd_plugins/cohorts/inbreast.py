@@ -103,7 +103,7 @@ class InBreast(Cohort):
         if not found:
             raise DataError(
                 f"{folder} holds no file such as 20586908_6c613a14b80a8591_MG_R_CC_ANON.dcm",
-                "patients are told apart by these names: keep them, and give the folder as images=DIR",
+                "patients are identified by these names: keep them, and give the folder as images=DIR",
             )
         return found
 

@@ -39,7 +39,7 @@ _ENDINGS = (".dcm", ".png")
 class RsnaBcd(Cohort):
     """RSNA Screening Mammography Breast Cancer Detection (Kaggle 2023): 54,706 training images of 11,913 patients.
 
-    Whether a breast has cancer is told, and nothing of what is seen in it. One exam a patient. BI-RADS and density
+    Whether a breast has cancer is recorded, but no other finding. One exam a patient. BI-RADS and density
     are missing for half of the images, which goes with the site and so with the scanner.
     """
 

@@ -1,4 +1,4 @@
-"""Tables of data sets, read cell by cell: what is wrong in one is told with file, row and column."""
+"""Tables of data sets, read cell by cell: an error names file, row and column."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ def _check_agreement(images: Mapping[tuple[str, str], Sequence[Row]]) -> None:
 
 
 def _labels(image: Row, findings: Sequence[Row]) -> dict[str, str]:
-    """Return the codes of an image; those of several findings so that they can be told apart."""
+    """Return the codes of an image; those of several findings remain distinguishable."""
     found = {name: image.get(name) for name in (*_KEPT, "fold")}
     for name in ("finding_categories", "finding_birads"):
         cells = [row.get(name) for row in findings]

@@ -1,4 +1,4 @@
-"""The one vocabulary that all data sets are told in: concepts of the set ``birads``, and how codes become them."""
+"""The one vocabulary of all data sets: concepts of the set ``birads``, and how codes are mapped to them."""
 
 from __future__ import annotations
 

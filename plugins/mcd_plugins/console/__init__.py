@@ -1,4 +1,4 @@
-"""The terminal: progress bars while a run goes on, a summary when it is done."""
+"""The terminal: progress bars during a run, a summary at its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mcd_plugins.console.progress import Progress
 
 _open: list[Progress] = []
-"""The display of the run that goes on, if any: hooks are functions, and a display lives between their calls."""
+"""The display of the current run, if any: hooks are functions, and a display lives between their calls."""
 
 
 @hookimpl

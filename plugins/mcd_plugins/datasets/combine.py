@@ -63,7 +63,7 @@ class Combined(mcd.CompositeDataset):
 
         @pydantic.field_validator("parts")
         @classmethod
-        def _told_apart(cls, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        def _distinct(cls, parts: tuple[Part, ...]) -> tuple[Part, ...]:
             names = [part.called for part in parts]
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:

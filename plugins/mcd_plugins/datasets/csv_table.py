@@ -112,7 +112,7 @@ class CsvTable(Cohort):
         return found
 
     def remarks(self) -> list[str]:
-        """Return what could not be mapped, and what the table does not tell."""
+        """Return what could not be mapped, and what the table does not record."""
         told = super().remarks()
         table = self.options.table.name
         told += [
@@ -162,7 +162,7 @@ class CsvTable(Cohort):
         )
 
     def _text(self, row: Row, field: str) -> str:
-        """Return a cell as it is; where who, which side or which split is not told, that is noted."""
+        """Return a cell as it is; empty cells are counted for the remarks."""
         column = self._columns.get(field)
         if column is None:
             return ""

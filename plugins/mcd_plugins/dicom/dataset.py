@@ -90,7 +90,7 @@ class DicomFolder(mcd.Dataset):
 
 
 def _is_candidate(path: Path) -> bool:
-    """Whether a file is to be looked at: by its content, or by its name, so that an empty or broken one is reported."""
+    """Whether a file is to be read: by its content, or by its name, so that an empty or broken one is reported."""
     if path.suffix.lower() in (".dcm", ".dicom") and not path.name.startswith("._"):  # which macOS leaves beside copies
         return True
     try:

@@ -150,7 +150,7 @@ def described(header: Header, sample: mcd.Sample) -> mcd.Sample:
 
 
 def _view(header: Header) -> tuple[str, str]:
-    """Return the view and the attribute that told it."""
+    """Return the view and the attribute that states it."""
     if header.code("ViewPosition") in _VIEWS:
         return header.code("ViewPosition"), "ViewPosition"
     coded = {_VIEW_CODES[code] for code in _codes(header, "ViewCodeSequence") if code in _VIEW_CODES}
@@ -163,7 +163,7 @@ def _view(header: Header) -> tuple[str, str]:
 
 
 def _side(header: Header) -> tuple[str, str]:
-    """Return the laterality and the attribute that told it."""
+    """Return the laterality and the attribute that states it."""
     for name in ("ImageLaterality", "Laterality"):
         if header.code(name) in _SIDES:
             return header.code(name), name

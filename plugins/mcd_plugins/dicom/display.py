@@ -69,7 +69,7 @@ def curve_of(header: Header, layout: Layout, voi: str, index: int) -> Curve:
     Raises
     ------
     ImageError
-        When what is asked for is not there, or is broken.
+        When what is requested is missing or damaged.
     """
     middle = layout.frames // 2
     modality = modality_of([header, *header.groups("PixelValueTransformationSequence", middle)])

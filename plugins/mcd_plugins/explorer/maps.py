@@ -26,9 +26,9 @@ class Shown:
     ----------
     content
         What the script reads: ``count`` images a neuron; for each layer rows, columns, values and their ranges, or null
-        where it has none. A map that is not there has no range.
+        where it has none. A missing map has no range.
     there
-        Which there are, ``(neurons, count)``.
+        Which maps exist, ``(neurons, count)``.
     size
         Bytes of their values.
     """

@@ -58,7 +58,7 @@ class HtmlReporter(mcd.Reporter):
         Raises
         ------
         UsageError
-            When there are more than 26: they are told apart by letters.
+            When there are more than 26: each is named by a letter.
         """
         return self._write(dissections, letters_of(dissections), folder)
 

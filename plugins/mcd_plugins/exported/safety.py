@@ -143,7 +143,7 @@ def _entries(document: object) -> Iterator[tuple[str, object]]:
 
 
 def _harmless(expression: object) -> bool:
-    """Say whether sizes are reckoned, and nothing else: torch evaluates the text."""
+    """Return whether an expression only computes sizes: torch evaluates the text."""
     if not isinstance(expression, str):
         return False
     rest = _SYMBOL.sub("1", expression)

@@ -88,7 +88,7 @@ class MammoClip(_Dissector):
         Raises
         ------
         CheckpointError
-            When a file is not there, or is not what it should be.
+            When a file is missing or invalid.
         """
         own = self.options
         opened = open_checkpoint(own.checkpoint)
@@ -128,7 +128,7 @@ class RandomHeads(_Dissector):
         Raises
         ------
         CheckpointError
-            When a file is not there, or is not what it should be.
+            When a file is missing or invalid.
         """
         own = self.options
         tower, self.revision = imagenet_tower(own.network, own.checkpoint, own.pretrained)

@@ -159,7 +159,7 @@ def _head(prefix: str, state: Mapping[str, torch.Tensor], path: Path) -> Project
 
 
 def built_text(state: Mapping[str, torch.Tensor], path: Path) -> nn.Module:
-    """Return a BERT whose sizes are those of the tensors; its pooler, which nobody uses, is left out.
+    """Return a BERT whose sizes are those of the tensors; its unused pooler is left out.
 
     Raises
     ------

@@ -98,8 +98,8 @@ def _as_before(values: NDArray[np.generic], before: Pixels) -> Pixels:
 def breast(pixels: Pixels, threshold: float) -> tuple[Indices, Indices]:
     """Return the rows and columns of the breast, by the published rule.
 
-    Up to ``threshold`` is background. The longest run of columns that are not all alike, looked at in the central
-    80 % of the rows, is kept; then within those the longest run of rows, likewise. Where nothing stands out, all
+    Up to ``threshold`` is background. The longest run of columns that are not constant within the central 80 % of
+    the rows is kept; then within those the longest run of rows, likewise. Where nothing stands out, all
     is kept.
     """
     cleaned = np.where(pixels <= threshold, 0, pixels)

@@ -102,7 +102,7 @@ def _fetched(options: ClipOptions) -> nn.Module:
 
 
 def _empty(options: ClipOptions, folder: Path | None) -> nn.Module:
-    """Return a network without its weights; nobody asked for the hub, so it is not reached."""
+    """Return a network without its weights; the hub is not contacted."""
     with hub_cache_only():
         network: nn.Module = open_clip.create_model(
             f"local-dir:{folder}" if folder else options.name,
@@ -193,7 +193,7 @@ def _local_text(folder: Path | None) -> dict[str, object]:
 
 
 def _text_settings(name: str) -> Mapping[str, object]:
-    """Return what the configuration of an architecture or a folder says of the text tower, if it can be read."""
+    """Return the settings of the text tower in the configuration of an architecture or a folder, if readable."""
     try:
         if Path(name).is_dir():
             whole = json.loads((Path(name) / _CONFIG).read_text(encoding="utf-8"))["model_cfg"]

@@ -52,7 +52,7 @@ class OpenClip(mcd.Dissector):
         Raises
         ------
         CheckpointError
-            When weights or tokenizer are not there, or do not fit.
+            When weights or tokenizer are missing or do not fit.
         """
         own = self.options
         network = built(own)

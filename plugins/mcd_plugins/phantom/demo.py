@@ -1,4 +1,4 @@
-"""``mcd demo``: a small study on phantoms that answers the three questions, and says how many labels are right."""
+"""``mcd demo``: a small study on phantoms that answers the three questions, and reports how many labels are right."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _dissected(plugin_files: Sequence[Path], output: Path, patients: int) -> lis
         "dissectors": "phantom-clip",
         "dataset": {"plugin": "phantom", "options": {"patients": patients}},
         "concepts": "phantom",
-        "calibration": {"most_draws": 4000},  # a demo is quick; a study goes on to 16,000
+        "calibration": {"most_draws": 4000},  # a demo is quick; a study continues to 16,000
     }
     return mcd.run(study, output=output, plugin_files=plugin_files)
 
@@ -79,12 +79,12 @@ def _print_models(found: Sequence[mcd.Dissection]) -> None:
         neurons = sum(layer.neurons for layer in one.manifest.summary)
         counts = [f"{count} ({count / neurons:.0%})" for count in (len(judged), judged.right)]
         rows.append([name, seen[name], str(neurons), *counts, f"{judged.by_luck:.0%}"])
-    header = ("network", "trained on", "neurons", "significant", "right", "by luck")
+    header = ("network", "trained on", "neurons", "significant", "right", "by chance")
     print_table(header, rows, right=header[2:])
     say(
-        "significant: at q ≤ 0.05. right: the phantoms' truth is known, and the neuron does tell the images of its "
-        "concept from others. Shares are of all neurons. by luck: the share of labels that would be right, were they "
-        "dealt out anew."
+        "significant: at q ≤ 0.05. right: the neuron separates images that show its concept from those that do not, by "
+        "the phantoms' known truth. Shares are of all neurons. by chance: the expected share of right labels after "
+        "random reassignment."
     )
 
 

@@ -83,7 +83,7 @@ def mammo_auroc(model: PhantomMammoNetwork, images: torch.Tensor, codes: NDArray
 
 
 def calc_auroc(model: PhantomMammoNetwork, images: torch.Tensor, codes: NDArray[np.int8]) -> dict[str, float]:
-    """Return phantom-calc's AUROC for everything it says of calcifications."""
+    """Return phantom-calc's AUROC for each of its outputs on calcifications."""
     return output_auroc(model, images, calcifications(codes), CALCIFICATIONS)
 
 

@@ -25,7 +25,7 @@ def draw_everyday(seed: int, number: int) -> tuple[NDArray[np.uint8], int]:
     """Draw one image ``(320, 192)`` uint8 and say which of `EVERYDAY` it shows.
 
     The same seed and number give the same image. Contrast, brightness, polarity, light from one side, blur and grain
-    are drawn too, so that none of them tells the class.
+    are drawn too, so that none of them reveals the class.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, number, 2]))
     kind = int(rng.integers(len(EVERYDAY)))

@@ -66,7 +66,7 @@ class Calcifications:
 
 @dataclass(frozen=True)
 class Lesions:
-    """What one breast has; both of its views show it. None or False: not there."""
+    """What one breast has; both of its views show it. None or False: absent."""
 
     mass: Mass | None = None
     calcifications: Calcifications | None = None

@@ -58,7 +58,7 @@ def _epochs(
     step: Callable[[NDArray[np.int64]], torch.Tensor],
     measure: Callable[[], dict[str, float]],
 ) -> None:
-    """Run the training loop: AdamW, one cycle, batches in random order; tell what is learnt after each pass.
+    """Run the training loop: AdamW, one cycle, batches in random order; report what is learnt after each pass.
 
     The model is left in eval mode.
     """
@@ -175,7 +175,7 @@ def train_mammo(pixels: Pixels, codes: Codes, held_out: HeldOut, epochs: int, se
 def train_calc(
     start: PhantomMammoNetwork, pixels: Pixels, codes: Codes, held_out: HeldOut, epochs: int, seed: int
 ) -> PhantomMammoNetwork:
-    """Fine-tune phantom-mammo, all layers, to tell calcifications and nothing else; the head is new.
+    """Fine-tune phantom-mammo, all layers, to detect calcifications only; the head is new.
 
     No helping head names the other factors any more: what the network keeps of them is what nothing has overwritten.
     """
@@ -201,7 +201,7 @@ def train_calc(
 def train_general(
     pixels: Pixels, kinds: Kinds, held_out: tuple[torch.Tensor, Kinds], epochs: int, seed: int
 ) -> PhantomMammoNetwork:
-    """Train phantom-mammo's architecture from scratch to tell everyday images apart."""
+    """Train phantom-mammo's architecture from scratch to classify everyday images."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     model = PhantomMammoNetwork(len(EVERYDAY))

@@ -28,7 +28,7 @@ class PhantomGeneral(mcd.ModelLoader):
 
 
 class PhantomCalc(mcd.ModelLoader):
-    """phantom-mammo, all layers fine-tuned to tell calcifications and nothing else."""
+    """phantom-mammo, all layers fine-tuned to detect calcifications only."""
 
     def load(self) -> mcd.Target:
         """Return the target."""

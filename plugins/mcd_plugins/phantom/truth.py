@@ -30,12 +30,13 @@ class RightLabels:
     labels
         One row a label: layer, neuron, concept, category, broad_category, auroc, p, place, right. ``auroc`` is that of
         the neuron's activation for the images that show the concept, ``place`` where the concept stands among all
-        truths by how clearly the neuron tells them. Of a concept that no image shows, or all do, both are NaN; such
-        a label is not right.
+        truths by how clearly the neuron separates them. Of a concept that no image shows, or all do, both are NaN;
+        such a label is not right.
     by_luck
-        The share that would be right were the labels dealt out to the same neurons anew; NaN with fewer than two.
+        The share of right labels that is expected by chance: the mean over reassignments of the labels to the same
+        neurons; NaN with fewer than two.
     unknown
-        How many more labels are words that nobody knows the truth of.
+        How many more labels are concepts without known truth.
     """
 
     labels: pd.DataFrame
@@ -71,7 +72,7 @@ def right_labels(
     DataError
         When the probe set does not say of every image what it shows.
     StoreError
-        When activations or probe map are not there.
+        When activations or probe map are missing.
     """
     verdict = dissection.labels["verdict"]
     if not verdict.ne("").any():
@@ -111,14 +112,15 @@ def judge_labels(
 
     A neuron's label is right when the neuron really responds to the concept, and to few others more. That is:
 
-    1. Its activation tells images that show the concept from those that do not: the area under the ROC curve exceeds
-       0.5 with p ≤ ``level``, one-sided, against exchanging patients: they change places with all their images, and the
-       images of each are shuffled. An image whose patient is not known is one of its own.
-    2. Of all truths, fewer than ``best`` are told more clearly. Clearness is the AUROC's distance from its mean under
-       the exchange in standard deviations, so that rare truths, whose AUROC is often large by luck, do not come first.
+    1. Its activation separates images that show the concept from those that do not: the area under the ROC curve
+       exceeds 0.5 with p ≤ ``level``, one-sided. The permutation unit is the patient: patients are permuted with all
+       their images, and the images of each are shuffled. An image without a known patient is a unit of its own.
+    2. Of all truths, fewer than ``best`` are separated more clearly. Clearness is the AUROC's distance from its mean
+       under permutation in standard deviations, so that rare truths, whose AUROC varies most, do not come first.
 
-    Both look at the images that gave the labels, and every p is of one label alone: of labels that mean nothing some
-    are right by luck, and ``by_luck`` says what share. Nothing of the dissector enters: it cannot judge itself.
+    Both use the images that gave the labels, and p is not corrected for the number of labels: of meaningless labels
+    some are right by chance, and ``by_luck`` is their expected share. The dissector is not used: it cannot judge
+    itself.
 
     Parameters
     ----------
@@ -129,7 +131,7 @@ def judge_labels(
     truth
         One row an image, one column of bool a concept; labels that are no column are counted as unknown.
     patients
-        ``(images,)``: whose each image is, empty where that is not known.
+        ``(images,)``: the patient of each image, empty where unknown.
     level, best
         See above.
     draws, seed
@@ -137,7 +139,7 @@ def judge_labels(
     """
     known = labels["concept"].isin(truth.columns).to_numpy()
     table = labels[known].reset_index(drop=True)
-    orders = _exchanges(patients, draws, seed)
+    orders = _permutations(patients, draws, seed)
     area, p, clear = _measured(activations[:, known], truth.to_numpy(dtype=np.float64), orders)
     place = pd.DataFrame(-clear).rank(axis=1, method="min").to_numpy()
     right = (p <= level) & (place <= best)
@@ -164,11 +166,11 @@ def _truth(dissection: mcd.Dissection) -> pd.DataFrame:
     return pd.DataFrame([{concept: concept in found for concept in sorted(known)} for found in shown])
 
 
-def _exchanges(patients: Sequence[str], draws: int, seed: int) -> Iterator[Rows]:
+def _permutations(patients: Sequence[str], draws: int, seed: int) -> Iterator[Rows]:
     """Yield orders of the images ``(some draws, images)``: patients are permuted with all their images."""
-    exchange, rng = PermutationUnits.of(patients, "patient"), np.random.default_rng(seed)
+    units, rng = PermutationUnits.of(patients, "patient"), np.random.default_rng(seed)
     for start in range(0, draws, _DRAWS_AT_ONCE):
-        yield exchange.permutations(min(_DRAWS_AT_ONCE, draws - start), rng)
+        yield units.permutations(min(_DRAWS_AT_ONCE, draws - start), rng)
 
 
 def _measured(activations: Values, shows: Values, orders: Iterator[Rows]) -> tuple[Values, Values, Values]:
@@ -185,8 +187,8 @@ def _measured(activations: Values, shows: Values, orders: Iterator[Rows]) -> tup
     exceeded, total, square = (np.zeros_like(observed) for _ in range(3))
     drawn = 0
     for some in orders:
-        exchanged = shows[some].transpose(1, 0, 2).reshape(images, -1)
-        by_chance = (ranks @ exchanged).reshape(len(ranks), len(some), concepts)
+        permuted = shows[some].transpose(1, 0, 2).reshape(images, -1)
+        by_chance = (ranks @ permuted).reshape(len(ranks), len(some), concepts)
         exceeded += (by_chance >= observed[:, None]).sum(axis=1)
         total += (by_chance - expected).sum(axis=1)
         square += ((by_chance - expected) ** 2).sum(axis=1)

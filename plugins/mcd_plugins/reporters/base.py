@@ -51,7 +51,7 @@ class SummaryReporter(mcd.Reporter):
         Raises
         ------
         UsageError
-            When there are more than 26: they are told apart by letters.
+            When there are more than 26: each is named by a letter.
         """
         return self._write(compared(dissections, self._settings(), self.options.bootstrap), folder)
 

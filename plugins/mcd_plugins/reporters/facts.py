@@ -52,7 +52,7 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Facts:
-    """A run in words. ``letter`` tells runs of one page apart, and ``apart`` says in what; empty where there is one."""
+    """A run in words. ``letter`` names it among the runs of a page, ``apart`` is how it differs; empty for one run."""
 
     letter: str
     target: str

@@ -44,7 +44,7 @@ _NO_WIDTH = "&#8203;"
 
 
 def escaped(text: str) -> str:
-    """Return Markdown that shows a text as it is, on one line: no markup, no link, nobody notified.
+    """Return Markdown that shows a text as it is, on one line: no markup, no link, no notification.
 
     A character without width keeps ``@name`` and ``#12`` from being taken for people and issues, which GitHub looks for
     when markup is dealt with already.

@@ -14,8 +14,8 @@ __all__ = ["vocabulary_of"]
 def vocabulary_of(dissection: mcd.Dissection) -> tuple[mcd.Concept, ...]:
     """Return the concepts of a run, in the order of their set; none where they cannot be found again.
 
-    Why not goes to the terminal, for it may name files: the set was a Python object, its plugin is not there, or it has
-    changed since.
+    The reason is printed on the terminal only, for it may name files: the set was a Python object, its plugin is
+    missing, or it has changed since.
     """
     try:
         return concepts_of(dissection).concepts

@@ -11,7 +11,7 @@ from mcd_plugins.scorers.ranks import run_ends
 __all__ = ["AUPRC", "average_precision"]
 
 _TOGETHER = 32
-"""Neurons that are looked at together: what is sorted then stays in the cache."""
+"""Neurons that are scored together: what is sorted then stays in the cache."""
 
 
 class AUPRC(LabelledScorer):

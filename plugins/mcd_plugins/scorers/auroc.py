@@ -15,7 +15,7 @@ _CHUNK = 2**24
 
 
 class AUROC(LabelledScorer):
-    """How well the activations tell a concept's images from the others.
+    """How well the activations separate a concept's images from the others.
 
     The (1 - quantile) · n images of the highest similarity are the concept's images, n+ of them, n- are not. With r
     the mid-ranks of the activations::

@@ -1,4 +1,4 @@
-"""Top images against look-alikes that leave the neuron cold."""
+"""Top images against look-alikes that do not activate the neuron."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Contrastive(mcd.Scorer):
 
     Between -2 and 2, higher is better; of the activations, only their order counts. Not comparable across layers: the
     level follows the spread of the dissector's cosines, and how near the look-alikes are. NeuronEval's sanity checks,
-    which are about labels given, do not apply. The permutation null exchanges the activations, and finds
+    which are about labels given, do not apply. The permutation null permutes the activations, and finds
     look-alikes anew for each draw.
 
     Examples
@@ -140,7 +140,7 @@ class _Neighbours:
         return self._near[images]
 
     def _among_all(self, images: torch.Tensor, allowed: torch.Tensor, neuron: torch.Tensor) -> torch.Tensor:
-        """Return the nearest allowed image of each pair of image and neuron, ``(pairs,)``: all are looked at."""
+        """Return the nearest allowed image of each pair of image and neuron, ``(pairs,)``, among all images."""
         found = torch.empty_like(images)
         for pairs in torch.split(images.argsort(stable=True), max(1, _CHUNK // len(self._known))):
             different, which = torch.unique(images[pairs], return_inverse=True)

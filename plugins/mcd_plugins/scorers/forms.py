@@ -18,7 +18,7 @@ _CHUNK = 2**25
 """Floats that are held at once: 128 MiB."""
 
 _SPARE = 3
-"""How many times the beam is looked at for forms that are true on different images."""
+"""How many times the beam is searched for forms that are true on different images."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Search:
             return []
         images, concepts = self._labels.shape
         rows = active.T.nonzero()[:, 1].view(active.shape[1], -1)
-        # What a neuron holds at once: concepts on its images, counts of all new forms, images of those looked at.
+        # What a neuron holds at once: concepts on its images, counts of all new forms, images of the candidates.
         each = (rows.shape[1] + 4 * len(_OPERATORS) * self._beam) * concepts + _SPARE * self._beam * images
         found = []
         for part in torch.split(rows, max(1, _CHUNK // each)):

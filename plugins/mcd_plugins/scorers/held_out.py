@@ -34,23 +34,23 @@ class Halves:
     ----------
     fit, held
         Row numbers, ascending, int64.
-    exchange
-        What may be exchanged among ``held``: patients where they are known.
+    units
+        The permutation units of ``held``: patients where they are known.
     seed
         Decides the halves, and the permutations.
     """
 
     fit: torch.Tensor
     held: torch.Tensor
-    exchange: PermutationUnits
+    units: PermutationUnits
     seed: int
 
     @classmethod
     def of(cls, patients: Sequence[str], seed: int) -> Halves:
-        """Return the halves of a probe set, given whose each image is; one whose patient is not known is by itself.
+        """Return the halves of a probe set, given the patient of each image; one without a known patient is a unit.
 
-        Patients are put in the order of a digest of their keys: which half one is in depends on the seed, and hardly
-        on who else is there.
+        Patients are put in the order of a digest of their keys: the half of a patient depends on the seed, and
+        hardly on the other patients.
         """
         keys = [key or f"\0{row}" for row, key in enumerate(patients)]
         order = sorted(set(keys), key=lambda key: digest(str(seed), key))
@@ -60,7 +60,7 @@ class Halves:
         return cls(fit, held, PermutationUnits.of([patients[row] for row in held.tolist()], "patient"), seed)
 
     def p(self, observed: torch.Tensor, measured: Callable[[torch.Tensor], torch.Tensor]) -> list[float]:
-        """Return ``(1 + #{by chance ≥ observed}) / (DRAWS + 1)`` of each neuron.
+        """Return ``(1 + #{permuted ≥ observed}) / (DRAWS + 1)`` of each neuron.
 
         Parameters
         ----------
@@ -79,4 +79,4 @@ class Halves:
         rng = np.random.default_rng(self.seed)
         step = max(1, _FLOATS // max(1, len(self.held)))
         for start in range(0, DRAWS, step):
-            yield from torch.from_numpy(self.exchange.permutations(min(step, DRAWS - start), rng))
+            yield from torch.from_numpy(self.units.permutations(min(step, DRAWS - start), rng))

@@ -73,7 +73,7 @@ class Logical(IoU):
 
         In either half a neuron's and a concept's images are counted anew. ``p`` is that of ``held_out`` when the other
         patients change places, out of `held_out.DRAWS` draws. A neuron or concept that is the same on all images of a
-        half takes no part, and where a half is too small to tell images apart, there is no explanation.
+        half takes no part, and where a half is too small to separate images, there is no explanation.
         """
         own, whole = self.options, similarity()
         halves = Halves.of(self._patients or [""] * len(whole), own.seed)

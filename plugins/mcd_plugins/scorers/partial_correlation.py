@@ -32,15 +32,15 @@ class PartialCorrelation(mcd.Scorer):
         S = Pearson of (a - Z Z⁺ a) and (p - Z Z⁺ p)
 
     Z⁺ is the pseudo-inverse, so levels that imply one another do no harm. Without ``confounders``, those of
-    `CONFOUNDERS` are taken that the probe set tells and that differ between images; `confounders` of the scorer that
+    `CONFOUNDERS` are used that the probe set records and that differ between images; `confounders` of the scorer that
     `on` returns says which. A neuron or concept that they explain to the rounding of float32, or that is the same on
     every image, has no score (NaN). Source: Yule 1907, Proc. R. Soc. A 79; Anderson 2003, An Introduction to
     Multivariate Statistical Analysis, 4.3.
 
     Between -1 and 1, higher is better; neither scale nor offset of the activations matters. Comparable across layers on
     the same images with the same confounders: by chance its mean is 0 and its variance 1/(n - rank of Z), as for
-    `Pearson`, of which it passes the sanity checks where labels do not depend on the confounders. The null exchanges
-    residuals, not activations (Freedman & Lane 1983): exchanged activations would carry what confounders explain to
+    `Pearson`, of which it passes the sanity checks where labels do not depend on the confounders. The null permutes
+    residuals, not activations (Freedman & Lane 1983): permuted activations would carry what confounders explain to
     other images, and noise that follows a confounder would look like discoveries. A concept that *is* a confounder
     ("left breast") keeps only what of its similarity does not follow it.
 
@@ -109,7 +109,7 @@ class PartialCorrelation(mcd.Scorer):
         return made
 
     def permuted(self, activations: torch.Tensor) -> torch.Tensor:
-        """Return what confounders leave of activations: exchanging it keeps what they explain where it belongs.
+        """Return the residuals of activations on the confounders: permuting them leaves the explained part in place.
 
         Source: Freedman & Lane 1983, Journal of Business & Economic Statistics 1(4).
         """

@@ -25,7 +25,7 @@ _LEAST = 0.005
 
 
 class Sparse(mcd.Scorer):
-    """A neuron's activations as a weighted sum of few concepts, all of them looked at together.
+    """A neuron's activations as a weighted sum of few concepts, fitted jointly.
 
     With a the neuron's activations and X the similarities, standardised, the weights of the elastic net::
 
@@ -37,12 +37,12 @@ class Sparse(mcd.Scorer):
         S[c] = (r_c - λρ) / (1 + λ(1 - ρ)),   r_c = x_c · (a - X w + x_c w_c) / n
 
     r_c is the correlation of the concept with what all others leave unexplained. Where w_c > 0, S[c] = w_c; a score
-    of 0 or below tells how far the concept is from taking part: it belongs to no explanation. (A cut score would be 0
-    for nearly all concepts of nearly all draws, and chance could not be told.) `explain` says the sum.
+    of 0 or below measures how far the concept is from inclusion: it belongs to no explanation. (A cut score would be 0
+    for nearly all concepts of nearly all draws, and no null could be estimated.) `explain` returns the sum.
 
     Source: Zou & Hastie 2005, J. R. Stat. Soc. B 67; as a score of neurons: Linear Explanations (Oikarinen & Weng,
-    ICML 2024), which goes on by a greedy search, and judges by the held-out correlation, as `explain` does. A neuron or
-    concept that is the same on every image has no score (NaN).
+    ICML 2024), which continues with a greedy search, and judges by the held-out correlation, as `explain` does. A
+    neuron or concept that is the same on every image has no score (NaN).
 
     Higher is better. Not bounded; neither scale nor offset of the activations matters. Not comparable across layers: λ
     follows a neuron's strongest concept. Concepts that share what they explain share the weight, so what counts is

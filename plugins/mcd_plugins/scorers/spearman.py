@@ -23,7 +23,7 @@ class Spearman(mcd.Scorer):
     1945, Biometrika 33.
 
     Between -1 and 1, higher is better; any rising curve drawn through the activations leaves it as it is. Comparable
-    across layers on the same images, as `Pearson`. A diagnostic, since every image counts alike: where a concept is
+    across layers on the same images, as `Pearson`. A diagnostic, since every image has equal weight: where a concept is
     rare, the score is decided by the order of the images that do not show it, and it fails both of NeuronEval's
     sanity checks (Oikarinen et al., ICML 2025). Where it is far above Pearson, the relation is real but bent.
 

@@ -22,7 +22,7 @@ __all__ = ["TransformersClip"]
 _PADDED = ("siglip", "siglip2")
 """Kinds of model that were trained on texts filled up to the full context."""
 _BEYOND_ANY = 10**9
-"""Tokenizers that were not told a length say 10³⁰."""
+"""Tokenizers without a configured length report 10³⁰."""
 
 
 class _Clip(Protocol):
@@ -59,7 +59,7 @@ class TransformersClip(mcd.Dissector):
         Raises
         ------
         CheckpointError
-            When weights or tokenizer are not there, do not fit, or have no text tower.
+            When weights or tokenizer are missing, do not fit, or have no text tower.
         """
         own, source = self.options, Source(self.options.name)
         network = built(source, transformers.AutoModel)

@@ -209,7 +209,7 @@ class MedClip(mcd.Dissector):
         Raises
         ------
         CheckpointError
-            When a file is not there, or holds no MedCLIP.
+            When a file is missing, or holds no MedCLIP.
         """
         state, path = _opened(self.options.checkpoint)
         vocabulary = find_vocabulary(self.options.tokenizer, path)

@@ -110,7 +110,7 @@ def test_a_header_without_side_leaves_the_findings_unknown_and_that_is_said(rele
     sample = list(data.scan())[3]
     assert isinstance(sample, mcd.Sample)
     assert (sample.laterality, dict(sample.findings)) == ("", {})
-    assert any("headers of 1 images do not tell the side" in remark for remark in data.remarks())
+    assert any("headers of 1 images do not state the side" in remark for remark in data.remarks())
     assert any("1 rows are of breasts without an image here (first row 3)" in remark for remark in data.remarks())
 
 

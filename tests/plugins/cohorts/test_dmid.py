@@ -75,7 +75,7 @@ def test_known_defects_are_handled_or_said(release: Path) -> None:
     assert "'CCLRT' has no counterpart" in remarks
     assert "'N' has no counterpart" in remarks
     assert "2 circles lie outside their image or have no radius (first row 5)" in remarks
-    assert "tells no patients" in remarks
+    assert "records no patients" in remarks
 
 
 def test_circles_count_from_the_top_and_belong_to_the_tiff_files(

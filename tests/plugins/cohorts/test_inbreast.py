@@ -156,7 +156,7 @@ def test_files_with_other_names_are_refused_since_patients_are_only_there(root: 
         path.rename(path.with_name(path.name.split("_")[0] + ".dcm"))
     with pytest.raises(DataError, match="AllDICOMs holds no file such as 20586908_6c613a14b80a8591_MG_R_CC") as told:
         len(inbreast(root))
-    assert told.value.hint.startswith("patients are told apart by these names")
+    assert told.value.hint.startswith("patients are identified by these names")
 
 
 def test_two_files_of_one_image_are_refused(root: Path) -> None:

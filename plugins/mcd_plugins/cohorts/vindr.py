@@ -269,7 +269,7 @@ def _marked(cohort: Cohort, rows: Sequence[Row]) -> set[str]:
 
 
 def _asked(row: Row) -> frozenset[str]:
-    """Return the concepts that a table tells apart: those it has a column of, where it has no list of findings."""
+    """Return the concepts that a table distinguishes: those it has a column of, where it has no list of findings."""
     if "finding_categories" in row.cells:
         return _CONCEPTS
     return frozenset(concept for name, concept in _FINDINGS.items() if _column(name) in row.cells)

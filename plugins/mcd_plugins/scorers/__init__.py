@@ -15,7 +15,7 @@ def mcd_register_scorers() -> list[Component]:
         Component("cosine-cubed", f"{here}.cosine_cubed:CosineCubed", "Cosine of centred, cubed values"),
         Component("pearson", f"{here}.pearson:Pearson", "Correlation of activations and similarity"),
         Component("spearman", f"{here}.spearman:Spearman", "Correlation of ranks (a diagnostic)"),
-        Component("auroc", f"{here}.auroc:AUROC", "Do activations tell a concept's images from the others?"),
+        Component("auroc", f"{here}.auroc:AUROC", "Do activations separate a concept's images from the others?"),
         Component("auprc", f"{here}.auprc:AUPRC", "Average precision of activations for a concept's images"),
         Component("f1", f"{here}.overlap:F1", "F1 of the top images of neuron and concept"),
         Component("iou", f"{here}.overlap:IoU", "Intersection over union of the top images of neuron and concept"),

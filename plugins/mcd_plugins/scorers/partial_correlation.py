@@ -88,15 +88,15 @@ class PartialCorrelation(mcd.Scorer):
         Raises
         ------
         mcd.errors.DataError
-            When the probe set does not tell a confounder that was asked for, or none of the usual ones; or when they
-            tell nearly every image from the others.
+            When the probe set does not record a requested confounder, or records none of the usual ones; or when their
+            levels differ between nearly all images.
         """
         made = copy.copy(self)
         told = {name: probe.known(name) for name in self.options.confounders} or _usual(probe)
         if not told:
             raise mcd.errors.DataError(
-                f"{self.name} holds confounders fixed, but the probe set tells none of {', '.join(CONFOUNDERS)}",
-                "name one that it tells with --scorer-arg confounders=NAME, or use --scorer pearson",
+                f"{self.name} holds confounders fixed, but the probe set records none of {', '.join(CONFOUNDERS)}",
+                "name one that it records with --scorer-arg confounders=NAME, or use --scorer pearson",
             )
         made.caution = f"{self.name} holds fixed: {', '.join(told)}"
         made.confounders, made._basis = tuple(told), basis(list(told.values()))

@@ -45,7 +45,7 @@ def check_share(name: str, setting: Literal["alpha", "quantile"], value: float, 
         enough = 1 - enough if setting == "quantile" else enough
         hint += f", or --scorer-arg {setting}={round(enough, 3):g}"
     raise mcd.errors.DataError(
-        f"{name} tells some images from the others, but with {setting}={value:g} it takes {count} of {images}", hint
+        f"{name} compares some images with the others, but with {setting}={value:g} it takes {count} of {images}", hint
     )
 
 

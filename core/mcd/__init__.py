@@ -1,4 +1,4 @@
-"""mcd (Mammo-CLIP Dissect) tells what a mammography model has learned.
+"""mcd (Mammo-CLIP Dissect) shows what a mammography model has learned.
 
 The public face. Everything is imported on first use, so ``import mcd`` costs nothing.
 

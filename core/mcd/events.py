@@ -92,7 +92,7 @@ class RunFailed(Event):
 
 
 class Clock:
-    """Times stages, and tells observers about them."""
+    """Times stages, and notifies observers of them."""
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self.emit, self.seconds, self.warnings = emit, dict[str, float](), list[str]()

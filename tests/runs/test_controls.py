@@ -137,7 +137,7 @@ def test_labels_are_those_of_a_run_without_controls(controlled: Path, mcd_comman
 
 
 def test_controls_without_significance_are_refused() -> None:
-    with pytest.raises(ConfigError, match="they say what chance says"):
+    with pytest.raises(ConfigError, match="they need significance"):
         mcd.dissect(
             "phantom-mammo",
             dataset="phantom",

@@ -276,7 +276,7 @@ def test_an_activation_that_is_not_finite_names_layer_and_image() -> None:
         net.head.weight[1] = float("inf")
     with pytest.raises(DataError, match=r"layer head of Net gives NaN or infinity for image item 0") as caught:
         dissect(model=net)
-    assert caught.value.hint == "look at the image and at the weights"
+    assert caught.value.hint == "check the image and the weights"
 
 
 class Brittle(Net):
@@ -301,7 +301,7 @@ def test_the_hint_about_a_control_that_gives_nan_does_not_go_by_its_name() -> No
     nn.init.zeros_(target.module.made_with)
     with pytest.raises(DataError, match=r"layer last of .* gives NaN or infinity") as caught:
         dissect(model=target, layers=["last"])
-    assert caught.value.hint == "look at the image and at the weights"
+    assert caught.value.hint == "check the image and the weights"
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")])

@@ -53,7 +53,7 @@ def _concept_list(value: object) -> object:
 
 Name = Annotated[str, pydantic.AfterValidator(clean)]
 AsWritten = pydantic.WithJsonSchema({"type": ["string", "number"]})
-"""Tells editors what is true of YAML: a number stays the text that is written."""
+"""Schema for editors: a number in YAML is read as the text that is written."""
 
 
 class ConceptEntry(pydantic.BaseModel):
@@ -111,7 +111,7 @@ BroadCategories = Annotated[dict[Name, Categories], Field(min_length=1), pydanti
 
 
 def repeated(broad_categories: BroadCategories) -> Iterator[InitErrorDetails]:
-    """Yield a problem, with its place, for each term that is there already."""
+    """Yield a problem, with its place, for each repeated term."""
     seen: dict[str, str] = {}
     for broad, categories in broad_categories.items():
         for category, entries in categories.items():

@@ -34,7 +34,7 @@ class Box:
 class Sample:
     """One image of a data set, not yet decoded, with all that is known about it in words that all data sets share.
 
-    An empty text, None, or a finding that is not there means *unknown*, which is never the same as absent.
+    An empty text, None, or a missing finding means *unknown*, which is never the same as absent.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Sample:
     density
         Breast composition, a to d.
     assessment
-        BI-RADS category: 0 to 6, where told apart 4a, 4b, 4c.
+        BI-RADS category: 0 to 6, with 4a, 4b, 4c where they are distinguished.
     vendor
         Who made the mammography unit.
     implant
@@ -70,7 +70,7 @@ class Sample:
     labels
         What the data set says, as it says it: column → value.
     facts
-        What the file says about itself and nobody: transfer syntax, rows, columns, bits, modality.
+        Technical properties of the file, none of them identifying: transfer syntax, rows, columns, bits, modality.
     """
 
     id: str
@@ -122,7 +122,7 @@ class Dataset(Configured, abc.ABC):
     has_masks
         Whether `mask` knows where the breast is.
     images_may_be_copied
-        Whether reports may hold small copies of the images without being asked to: they are nobody's, and free.
+        Whether reports may hold small copies of the images by default: they are of no patient, and free.
     against_copies
         What the terms of the data set say against passing its images on, as a part of a sentence; empty where they
         allow it, or are not known.

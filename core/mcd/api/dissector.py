@@ -52,7 +52,7 @@ class Dissector(Configured, abc.ABC):
         Raises
         ------
         mcd.errors.CheckpointError
-            When the weights are not there or do not fit.
+            When the weights are missing or do not fit.
         """
 
     @abc.abstractmethod
@@ -68,5 +68,5 @@ class Dissector(Configured, abc.ABC):
         return []
 
     def unknown(self, texts: Sequence[str]) -> Mapping[str, Sequence[str]] | None:
-        """Return text → the words of it that the tokenizer does not know; None where that cannot be told."""
+        """Return text → the words of it that the tokenizer does not know; None where that cannot be determined."""
         return None

@@ -32,7 +32,7 @@ class Image:
     negative
         Whether the file holds it as a negative (DICOM's MONOCHROME1). The pixels here are the right way round.
     mask
-        Where the breast is, ``(H, W)``; None where nobody asked for it. Steps that cut or resize take it along.
+        Where the breast is, ``(H, W)``; None where it was not requested. Steps that cut or resize take it along.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
@@ -69,7 +69,7 @@ class Preprocessing(Settings):
     """How an image becomes a network's input: a recipe that is data, recorded with the run.
 
     It works in steps. In a worker, `picture` does what can be written to an image file once and for all (nothing,
-    here), and `prepare` goes on from there: scale to 0…1, resize. `finalize` runs on the device: channels,
+    here), and `prepare` continues from there: scale to 0…1, resize. `finalize` runs on the device: channels,
     normalisation; a grey image so travels as one channel. Subclass it and override any step for anything else;
     add fields for whatever decides the result, so that they enter the fingerprint. Registered by a plugin, it is a
     recipe that ``mcd preprocess`` knows by name.

@@ -28,7 +28,7 @@ _PREFIX = (
 
 
 def prefix_tokens(module: nn.Module) -> int:
-    """Return how many class and register tokens a vision transformer puts first, told by its parameters' names."""
+    """Return how many class and register tokens a vision transformer puts first, from the names of its parameters."""
     return sum(
         int(parameter.shape[1]) if parameter.ndim == 3 else 1
         for name, parameter in module.named_parameters()
@@ -65,7 +65,7 @@ class Target:
     revision: str = ""
 
     def first_tokens(self) -> int | None:
-        """Return how many class and register tokens come first, or None where nothing tells."""
+        """Return how many class and register tokens come first, or None where that is unknown."""
         if self.prefix_tokens is not None:
             return self.prefix_tokens
         found = getattr(self.module, "num_prefix_tokens", None)

@@ -32,7 +32,7 @@ class Probe:
         ``(images, D)`` and ``(concepts, D)`` float32, normalised; None where only A and P are given.
     facts
         Returns a table, a row an image: the columns `FACTS` as texts, empty where not known; a column for each finding
-        that the data set tells, ``yes``, ``no`` or empty; and one for each further label. A label hides no fact of its
+        of the data set, ``yes``, ``no`` or empty; and one for each further label. A label hides no fact of its
         name.
     encode
         Returns the embeddings ``(texts, D)`` of texts by the dissector, not normalised; None where there is no
@@ -73,7 +73,7 @@ class Probe:
 
     @property
     def patients(self) -> list[str]:
-        """Whose each image is; empty texts where that is not known."""
+        """The patient of each image; empty texts where unknown."""
         return [str(one) for one in self.facts["patient"]]
 
     def encoded(self, texts: Sequence[str]) -> torch.Tensor:
@@ -93,13 +93,13 @@ class Probe:
         Raises
         ------
         DataError
-            When the probe set does not tell it, with what it does tell as hint.
+            When the probe set does not have it; the hint names the facts it has.
         """
         if name not in self.facts or not any(self.facts[name]):
-            told = [one for one in self.facts if any(self.facts[one]) and one != "patient"]
+            available = [one for one in self.facts if any(self.facts[one]) and one != "patient"]
             raise DataError(
-                f"the probe set does not tell '{name}' of any image",
-                f"it tells: {', '.join(map(str, told[:20]))}" if told else "it tells nothing but the images",
+                f"the probe set has no '{name}' for any image",
+                f"it has: {', '.join(map(str, available[:20]))}" if available else "it has no facts about its images",
             )
         return [str(one) for one in self.facts[name]]
 

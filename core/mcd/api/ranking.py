@@ -45,7 +45,7 @@ def random_rankings(images: int, k: int, draws: int = 1000) -> torch.Tensor:
 def rows_in(ranked: torch.Tensor, images: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return which of ``images`` rows occur in rankings, ascending, and the rankings as places among these.
 
-    What ``torch.unique`` says of numbers below ``images``, without sorting them.
+    The result of ``torch.unique`` for numbers below ``images``, without sorting them.
     """
     import torch
 
@@ -59,7 +59,7 @@ def ordered_top_k(activations: torch.Tensor, k: int) -> torch.Tensor:
     """Return the row numbers ``(k, neurons)`` of the k largest values a column, largest first.
 
     Ties go to the smaller row number on every device. ``torch.topk`` leaves their order open, so the columns where
-    it matters are looked at again.
+    it matters are sorted again.
     """
     images = len(activations)
     columns = activations.T.contiguous()  # a neuron's values side by side: the search then runs through the cache

@@ -34,7 +34,7 @@ class Explanation:
     fit, held_out
         How well it holds for the patients it was found on, and for others.
     p
-        Of ``held_out`` by chance. Nothing was chosen by those patients, so no search has to be paid for.
+        Of ``held_out`` under the null. Nothing was selected on those patients, so the search needs no correction.
     """
 
     neuron: int
@@ -166,7 +166,7 @@ class Scorer(Configured, abc.ABC):
     def explain(self, activations: torch.Tensor, similarity: Callable[[], torch.Tensor]) -> Sequence[Explanation]:
         """Return what several concepts say together of neurons; by default nothing.
 
-        Only scorers that look at all activations are asked.
+        Called only for scorers that use all activations.
 
         Parameters
         ----------
@@ -185,10 +185,10 @@ Chance = Callable[[], "torch.Tensor"]
 class TopKScorer(Scorer):
     """Base of scorers that see a neuron only through its k most activating images, in order.
 
-    A subclass says what one ranking tells, in `evidence`. All neurons of all layers share one null for it, which the
-    engine draws by itself: what random rankings tell. Where the score of a neuron also depends on the other neurons of
-    its layer, `context` says what they tell together, and `scores` sees the one against the other. That decides which
-    concept comes first, never whether it stands above chance.
+    A subclass computes the evidence of one ranking, in `evidence`. All neurons of all layers share one null for it,
+    which the engine draws by itself: the evidence of random rankings. Where the score of a neuron also depends on the
+    other neurons of its layer, `context` summarises their evidence, and `scores` combines both. That decides which
+    concept comes first, never whether it is significant.
     """
 
     @property
@@ -235,11 +235,11 @@ class TopKScorer(Scorer):
 
     def score_ranked(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)`` of one layer, given ``ranked`` ``(top_k, neurons)``."""
-        evidence = self._told(ranked, similarity)
+        evidence = self._evidence_of(ranked, similarity)
         by_chance = partial(random_rankings, len(similarity), self.top_k)
-        return self.scores(evidence, self.context(evidence, lambda: self._told(by_chance(), similarity)))
+        return self.scores(evidence, self.context(evidence, lambda: self._evidence_of(by_chance(), similarity)))
 
-    def _told(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
+    def _evidence_of(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the evidence of rankings, shown no images but theirs where these are few."""
         images, places = rows_in(ranked, len(similarity))
         few = 2 * len(images) <= len(similarity)  # to leave the others out costs a copy

@@ -132,7 +132,7 @@ def _print_versions(ctx: click.Context, _parameter: click.Parameter, wanted: boo
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def cli(ctx: click.Context, plugin_files: tuple[Path, ...], offline: bool, debug: bool) -> None:
-    """mcd (Mammo-CLIP Dissect) tells what a mammography model has learned.
+    """mcd (Mammo-CLIP Dissect) shows what a mammography model has learned.
 
     It shows the model a set of mammograms, records how strongly every neuron responds, and names each neuron
     with words from a radiology vocabulary. Research software, never a medical device.
@@ -164,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; what is stored stays: the same command goes on from there", err=True)
+        click.echo("interrupted; results so far are stored: the same command continues from there", err=True)
         sys.exit(130)
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; Python would complain again while closing stdout.

@@ -161,24 +161,24 @@ def _print(concepts: ConceptSet, found: Lint, scorer: str, advice: str) -> None:
     for kind, title in TITLES.items():
         if kind != "alike":  # these are among what to merge, with their numbers
             _lines(title, [one.text for one in found.findings if one.kind == kind])
-    told = not math.isnan(found.unrelated)
-    header = "score  1st to 2nd  2nd to 1st  concepts" if told else "score  concepts"
-    _lines("what to merge, the likeliest first", [_row(one, told) for one in found.merges], header)
-    if found.merges and told:
+    compared = not math.isnan(found.unrelated)
+    header = "score  1st to 2nd  2nd to 1st  concepts" if compared else "score  concepts"
+    _lines("what to merge, the likeliest first", [_row(one, compared) for one in found.merges], header)
+    if found.merges and compared:
         _say(
             "1st to 2nd: for an image that says the first, what part of the probability of both the second takes, "
             f"with {scorer}. A concept without anything in common takes {found.unrelated:.1%}."
         )
     click.echo()
     count = len(found.findings)
-    _say(f"{count} thing{'s' * (count > 1)} to look at" if count else "nothing to complain of")
+    _say(f"{count} finding{'s' * (count > 1)}" if count else "no findings")
     for text in found.not_checked:
         _say(f"not checked: {text}{advice}")
 
 
-def _row(merge: Merge, told: bool) -> str:
+def _row(merge: Merge, compared: bool) -> str:
     words = f"{merge.score:5.2f}  "
-    if told:
+    if compared:
         words += "".join(f"{'-' if math.isnan(one) else format(one, '.0%'):>10}  " for one in merge.taken)
     return words + " + ".join(merge.terms)
 
@@ -251,8 +251,8 @@ def _print_coverage(concepts: ConceptSet, table: pd.DataFrame, images: int) -> N
 
     from mcd.cli.tables import print_table
 
-    told = table[(table["positives"] > 0) | (table["negatives"] > 0)]
-    rows = [["–" if value is pd.NA else str(value) for value in row] for row in told.itertuples(index=False)]
+    labelled = table[(table["positives"] > 0) | (table["negatives"] > 0)]
+    rows = [["–" if value is pd.NA else str(value) for value in row] for row in labelled.itertuples(index=False)]
     if rows:
         header = ("concept", "shown", "absent", "unknown", "patients")  # short: terms are long, and 80 columns few
         print_table(header, rows, right=header[1:])
@@ -261,8 +261,8 @@ def _print_coverage(concepts: ConceptSet, table: pd.DataFrame, images: int) -> N
     for name, part in table.groupby(broad, sort=False):
         shown, absent = part["positives"] > 0, (part["positives"] == 0) & (part["negatives"] > 0)
         _say(
-            f"{name}: {shown.sum()} shown, {absent.sum()} in no image that is told of, "
-            f"{len(part) - shown.sum() - absent.sum()} not told"
+            f"{name}: {shown.sum()} shown, {absent.sum()} absent from all labelled images, "
+            f"{len(part) - shown.sum() - absent.sum()} not labelled"
         )
     every = int((table["positives"] > 0).sum())
     click.echo()

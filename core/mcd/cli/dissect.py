@@ -1,4 +1,4 @@
-"""``mcd dissect`` and ``mcd run``: the same run, told by flags or by a study file."""
+"""``mcd dissect`` and ``mcd run``: the same run, described by flags or by a study file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OUTPUT = click.option(
     "-o",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The run folder; an interrupted run in it goes on.  [default: runs/NAME]",
+    help="The run folder; an interrupted run in it continues.  [default: runs/NAME]",
 )
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the resolved study and stop.")
 

@@ -30,7 +30,7 @@ __all__ = ["embed", "embedder_and_dataset"]
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE.safetensors",
-    help="Where the vectors go; an interrupted run goes on.",
+    help="Where the vectors go; an interrupted run continues.",
 )
 @plugin_file_flag
 @click.pass_context
@@ -100,7 +100,7 @@ def embedder_and_dataset(ctx: click.Context) -> tuple[Embedder, Dataset | None]:
 
     dataset = preparer.dataset(Choice.model_validate(chosen("dataset")))[0] if flags["dataset"] else None
     if dataset is not None:
-        len(dataset)  # a folder that is not there is said before the weights are loaded
+        len(dataset)  # a missing folder is reported before the weights are loaded
     recipe, _ = preparer.recipe(Choice.model_validate(chosen("recipe")) if flags["recipe"] else None)
     cache = ImageCache(flags["cache"], flags["cache_size"] * 10**9) if flags["cache"] else None
     embedder = Embedder(

@@ -34,7 +34,7 @@ __all__ = ["preprocess"]
     type=click.Choice(["path", "id"]),
     default="path",
     show_default=True,
-    help="Keep each image's path below DIR, or name it by its id, which tells nobody's name.",
+    help="Keep each image's path below DIR, or name it by its id, which identifies no patient.",
 )
 @click.option("--workers", type=click.IntRange(min=0), help="Processes.  [default: one a core]")
 @click.option(
@@ -65,7 +65,7 @@ def preprocess(
     \b
     mcd preprocess dicoms/ pngs/ --recipe mammo-clip
 
-    The same command again goes on where it was interrupted, and makes anew only what has changed.
+    The same command again continues where it was interrupted, and makes anew only what has changed.
     """
     from mcd.errors import UsageError
     from mcd.events import Clock, RunFailed, RunFinished, RunStarted

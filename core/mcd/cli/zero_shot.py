@@ -90,9 +90,9 @@ def zero_shot(
         mine = table["probability"].iloc[number * len(vectors.samples) : (number + 1) * len(vectors.samples)]
         row = [negative, positive, f"{mine.min():.4f}", f"{mine.median():.4f}", f"{mine.max():.4f}"]
         if findings:
-            positives, told = truth(vectors, findings[number])
-            areas.append(auroc(mine[told].tolist(), positives[told]))
-            row += [f"{int(positives.sum())} of {int(told.sum())}", f"{areas[-1]:.3f}"]
+            positives, labelled = truth(vectors, findings[number])
+            areas.append(auroc(mine[labelled].tolist(), positives[labelled]))
+            row += [f"{int(positives.sum())} of {int(labelled.sum())}", f"{areas[-1]:.3f}"]
         rows.append(row)
     header = ["negative", "positive", "lowest", "median", "highest", *(["positives", "AUROC"] if findings else [])]
     print_table(header, rows, right=header[2:])

@@ -193,8 +193,8 @@ def emergence(layers: pd.DataFrame, categories: pd.DataFrame, level: str = "broa
     """
     each = categories[(categories["level"] == level) & (categories["layer"] != ALL)]
     wide = each.pivot(index=["run", "layer"], columns="name", values="share")[list(dict.fromkeys(each["name"]))]
-    told = layers.loc[layers["layer"] != ALL, ["run", "layer", "depth", "neurons", "concepts"]]
-    return told.merge(wide.reset_index(), on=["run", "layer"], how="left")
+    described = layers.loc[layers["layer"] != ALL, ["run", "layer", "depth", "neurons", "concepts"]]
+    return described.merge(wide.reset_index(), on=["run", "layer"], how="left")
 
 
 def difference_table(

@@ -21,11 +21,12 @@ from mcd.study.vocabularies.coverage import PRESENT, coverage, presence
 __all__ = ["ANSWERS", "AUROCS", "Detectable", "detectable", "represented"]
 
 ANSWERS = ("carried", "under-represented", "could not be shown", "not known")
-"""What is said of a concept: it is significant for some neuron; none does, although one that tells its images apart
-would have been seen; none does, and none could have; none does, and the probe set does not say where it is."""
+"""Answers for a concept. carried: significant for some neuron. under-represented: for none, although a neuron that
+separates its images would have been detected. could not be shown: for none, and none could have been detected. not
+known: for none, and the probe set has no labels of it."""
 
 AUROCS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.975, 1.0)
-"""How well the neurons that are tried tell images with a concept from those without."""
+"""AUROCs of the simulated neurons, for images with a concept against those without."""
 
 _DRAWS = 50
 _POWER = 0.8
@@ -34,7 +35,7 @@ _PERFECT = 1e3
 
 @dataclass(frozen=True)
 class Detectable:
-    """How weak a neuron for a concept may be and still be seen.
+    """The weakest neuron for a concept that would be detected.
 
     Parameters
     ----------
@@ -52,16 +53,16 @@ class Detectable:
 def detectable(
     examiner: Examiner, layers: Sequence[Examined], positive: NDArray[np.bool_], concept: int, seed: int = 0
 ) -> Detectable:
-    """Return how weak a neuron for a concept may be and still be seen.
+    """Return the weakest neuron for a concept that would be detected.
 
-    Neurons are made up: ``μ · (the concept is there) + normal noise``, with ``AUROC = Φ(μ / √2)``, image by image. The
-    dissector's own similarities decide what such a neuron looks like, so a concept that the dissector does not tell
-    apart is not detectable however many images show it.
+    Neurons are simulated: ``μ · (the concept is present) + normal noise``, with ``AUROC = Φ(μ / √2)``, image by image.
+    The dissector's own similarities decide what such a neuron looks like, so a concept that the dissector does not
+    separate is not detectable however many images show it.
 
     Parameters
     ----------
     positive
-        ``(images,)``: where the concept is there.
+        ``(images,)``: where the concept is present.
     concept
         Its number.
     """
@@ -98,8 +99,8 @@ def represented(
 
     Columns: ``run``, ``concept``, ``category``, ``broad_category``, ``answer`` (one of `ANSWERS`), ``carriers``
     (neurons for which it is significant), ``first`` (those it is the first label of), ``positives`` and
-    ``negatives`` (images that say so; -1 where the probe map is not there), ``patients`` with positives (-1
-    also where the data set tells of none), ``detectable_auroc``, ``detectable_layer`` (see `detectable`).
+    ``negatives`` (images that say so; -1 where the probe map is missing), ``patients`` with positives (-1
+    also where the data set names none), ``detectable_auroc``, ``detectable_layer`` (see `detectable`).
 
     Parameters
     ----------

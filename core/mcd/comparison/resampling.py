@@ -247,7 +247,7 @@ def critical_z(judged: Judged, rate: float, factor: float = 1.0) -> Values:
 
     With R discoveries among m neurons, the next needs ``p ≤ rate · (R + 1) / (factor · m)``: no neuron lies between
     the last discovery and that, or the procedure of Benjamini & Hochberg would have discovered it. Unlike the p of the
-    last discovery, it is there where nothing was discovered. Where the draws do not reach as far as that, all of them
+    last discovery, it exists where nothing was discovered. Where the draws do not reach as far as that, all of them
     must be passed.
 
     Parameters

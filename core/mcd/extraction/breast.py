@@ -88,7 +88,7 @@ def find_breast(pixels: Pixels, maximum: float, margin: float = 0.01) -> Breast:
     Parameters
     ----------
     pixels
-        ``(H, W)``, or ``(H, W, 3)`` of which the brightest channel is looked at; uint8, uint16 or float32.
+        ``(H, W)``, or ``(H, W, 3)`` of which the brightest channel is used; uint8, uint16 or float32.
     maximum
         The value that means white.
     margin
@@ -107,7 +107,7 @@ def find_breast(pixels: Pixels, maximum: float, margin: float = 0.01) -> Breast:
         raise ImageError(f"shape {pixels.shape} is neither (H, W) nor (H, W, 3)")
     grey = cast("Pixels", np.ascontiguousarray(pixels if pixels.ndim == 2 else pixels.max(axis=2)))
     rows, columns = grey.shape
-    # Looked at as a left breast always: cells and rounding then fall alike on an image and on its mirrored twin.
+    # Always processed as a left breast: cells and rounding then fall alike on an image and on its mirrored twin.
     turned = _leans_right(grey)
     thumbnail, cell = _thumbnail(cast("Pixels", cv2.flip(grey, 1)) if turned else grey, maximum)
     # Padding would pass for background, so lines of one brightness do not count for it.
@@ -356,7 +356,7 @@ def _doubt_outside(found: Mask, picture: Values) -> str:
     import numpy as np
 
     near = cv2.dilate(found.view(np.uint8), np.ones((7, 7), np.uint8)).view(bool)
-    outside, inside = (picture[::2, ::2][where[::2, ::2]] for where in (~near, found))  # a quarter tells as much
+    outside, inside = (picture[::2, ::2][where[::2, ::2]] for where in (~near, found))  # a quarter is enough
     if not len(outside) or not len(inside):
         return ""
     middle = float(np.median(outside))

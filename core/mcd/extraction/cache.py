@@ -63,17 +63,17 @@ class ImageCache:
     may vanish at any time. One that is cut short or not ours is removed and counts as absent. Files that are not called
     as the cache calls its own are left alone.
 
-    Each process counts what it writes and looks at the folder before its first file and after every 64th part of the
-    limit; above seven eighths of the limit, the files that nobody has read for longest are removed. So the folder stays
+    Each process counts what it writes and checks the folder before its first file and after every 64th part of the
+    limit; above seven eighths of the limit, the least recently read files are removed. So the folder stays
     below the limit with up to eight processes at once, while no image takes more than that 64th part; each further
     process adds at most its 64th part, and a larger image its own size once a process.
 
-    Whatever the file system refuses, the run goes on: images are made anew, and `problem` says why.
+    Whatever the file system refuses, the run continues: images are made anew, and `problem` says why.
 
     Parameters
     ----------
     folder
-        Made where it is not there yet.
+        Created if it does not exist.
     limit_bytes
         How large it may grow, at least 1.
 
@@ -118,7 +118,7 @@ class ImageCache:
         return found
 
     def put(self, key: str, image: Image) -> None:
-        """Keep an image under a key, if it can be kept. An image that is there already stays."""
+        """Keep an image under a key, if it can be kept. An existing image is kept."""
         path = self._file(key)
         if not self._writes:
             return
@@ -174,8 +174,8 @@ class ImageCache:
             for entry in _entries(folder):
                 with contextlib.suppress(FileNotFoundError):  # another process removed it
                     if _FILE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                        told = entry.stat(follow_symlinks=False)
-                        yield told.st_mtime_ns, told.st_size, Path(entry)
+                        status = entry.stat(follow_symlinks=False)
+                        yield status.st_mtime_ns, status.st_size, Path(entry)
                     elif _TEMPORARY.fullmatch(entry.name) and _is_old(entry):
                         Path(entry).unlink()
 

@@ -29,7 +29,7 @@ COUNTED = (
     "collection",
     "burned-in",
 )
-"""What images are counted by, in the order in which it is told."""
+"""What images are counted by, in the order of the report."""
 
 _UNKNOWN = "unknown"
 
@@ -59,9 +59,9 @@ class Inspection:
     duplicates
         Groups of images whose pixels are the same, bit for bit.
     foreign
-        Images that are no mammograms by what they say of themselves.
+        Images that are no mammograms by their own headers.
     remarks
-        What the data set says of itself.
+        Remarks of the data set.
     """
 
     samples: tuple[Sample, ...]
@@ -75,7 +75,7 @@ class Inspection:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What decoding an image told: a digest of its pixels and its size, or why it cannot be used."""
+    """The result of decoding an image: a digest of its pixels and its size, or why it cannot be used."""
 
     pixels: str = ""
     size: str = ""
@@ -89,7 +89,7 @@ def inspect(
     workers: int | None = None,
     advanced: Callable[[int], None] = lambda _count: None,
 ) -> Inspection:
-    """Look at every image and decode it.
+    """Decode and check every image.
 
     Parameters
     ----------

@@ -126,7 +126,7 @@ class MapStore:
         Raises
         ------
         StoreError
-            When they are not there, damaged, or of other inputs.
+            When they are missing, damaged, or of other inputs.
         """
         if self._header()["key"] != self.key:
             raise StoreError(f"{self.path} holds maps of another run", "run the same command again")
@@ -160,7 +160,7 @@ def strongest(activations: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def map_bytes(layers: Sequence[Layer], count: int) -> int:
-    """Return about how much ``count`` maps a neuron take on the disk; more where only the pass tells their size."""
+    """Return about how many bytes ``count`` maps a neuron take; more where only the pass determines their size."""
     return sum(
         layer.neurons * count * (rows * columns + 16)  # a byte a place; the row of A and the range, 8 bytes each
         for layer in layers
@@ -362,7 +362,7 @@ class _Kept:
         self._range.flatten(0, 1)[at] = torch.stack([low, high], dim=1)
 
     def maps(self) -> Maps:
-        """Return what was kept; of a layer no neuron of which tells images apart, no places."""
+        """Return what was kept; of a layer whose neurons are all constant, no places."""
         values = self._values if self._values.ndim == 4 else torch.zeros(*self.images.shape, 1, 1, dtype=torch.uint8)
         return Maps(self.images, values, self._range)
 

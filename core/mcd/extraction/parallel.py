@@ -54,7 +54,7 @@ def in_processes(
     except BrokenProcessPool:
         raise DataError(
             "a worker process was killed, perhaps for want of memory",
-            "give fewer: --workers 1; the same command goes on from here",
+            "give fewer: --workers 1; the same command continues from here",
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

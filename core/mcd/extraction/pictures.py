@@ -70,7 +70,7 @@ def write_pictures(
     stop: bool,
     advanced: Callable[[int], None],
 ) -> Written:
-    """Write each sample's picture as PNG, in processes of their own; what is there and up to date stays.
+    """Write each sample's picture as PNG, in processes of their own; files that are up to date are kept.
 
     Parameters
     ----------

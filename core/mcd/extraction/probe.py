@@ -49,7 +49,7 @@ class ProbeSet:
 def look_at(
     dataset: Dataset, selection: Selection, clock: Clock, *, on_error: str = "stop", keep_identifiers: bool = False
 ) -> ProbeSet:
-    """Choose among the images of a data set and look at each chosen one; tell what a reader must know of them.
+    """Choose among the images of a data set and check each chosen one; warn of what a reader must know.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def probe_set(
     on_error: str,
     keep_identifiers: bool = False,
 ) -> ProbeSet:
-    """Return the chosen images of a data set, each looked at before anything is computed.
+    """Return the chosen images of a data set, each checked before anything is computed.
 
     Raises
     ------

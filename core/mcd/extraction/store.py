@@ -62,7 +62,7 @@ class Shards:
             write_atomically(path, source.read_bytes())
 
     def whole(self, number: int) -> bool:
-        """Say whether a shard is there, whole and ours."""
+        """Say whether a shard exists, whole and ours."""
         try:
             with safetensors.safe_open(self._file(number), framework="pt") as file:
                 header = json.loads((file.metadata() or {}).get("mcd", "{}"))

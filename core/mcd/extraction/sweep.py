@@ -275,7 +275,7 @@ class Sweep:
         broken = (~torch.isfinite(tensor)).any(dim=1).nonzero().flatten().tolist()
         if broken:
             sample = self.probe.samples[batch.rows[broken[0]]]
-            hint = "try --precision fp32" if self.precision != "fp32" else "look at the image and at the weights"
+            hint = "try --precision fp32" if self.precision != "fp32" else "check the image and the weights"
             raise DataError(f"{where} gives NaN or infinity for image {sample.source or sample.id}", remedy or hint)
 
 

@@ -73,7 +73,7 @@ class TextEncoder:
                 if len(stored) == len(texts):
                     return stored
             except (OSError, safetensors.SafetensorError):
-                pass  # not there, or cut short by a full disk: encode again
+                pass  # missing, or cut short by a full disk: encode again
         dissector, key = self._dissector()
         encoded = encode(dissector, list(texts), self._device)
         write_atomically(self._file(key, texts), save({"texts": encoded}))

@@ -62,21 +62,21 @@ def truth(vectors: Vectors, finding: str) -> tuple[NDArray[np.bool_], NDArray[np
         When no image has it, or none is known not to.
     """
     has = np.zeros(len(vectors.samples), dtype=bool)
-    told = np.zeros_like(has)
+    labelled = np.zeros_like(has)
     for row, sample in enumerate(vectors.samples):
         states = [sample.findings[name] for name in fnmatch.filter(sample.findings, finding)]
-        has[row], told[row] = any(states), bool(states)
+        has[row], labelled[row] = any(states), bool(states)
     if not has.any():
         known = sorted({name for sample in vectors.samples for name, there in sample.findings.items() if there})
         raise DataError(
             f"no image of the data set has the finding '{finding}'",
-            nearest(finding, known) if known else "it tells no findings; leave out --finding",
+            nearest(finding, known) if known else "it has no findings; leave out --finding",
         )
-    if has[told].all():
+    if has[labelled].all():
         raise DataError(
-            f"no image of the data set is known not to have the finding '{finding}'; there is nothing to tell apart"
+            f"no image of the data set is known not to have the finding '{finding}'; there are no negatives"
         )
-    return has, told
+    return has, labelled
 
 
 def auroc(values: Sequence[float], positive: NDArray[np.bool_]) -> float:

@@ -87,7 +87,7 @@ def evenly(layers: Sequence[str], count: int) -> list[str]:
 
 
 def short(name: str, longest: int = _LONGEST) -> str:
-    """Return a name that is not too long; its end tells layers apart."""
+    """Return a name that is not too long; its end, which distinguishes layers, is kept."""
     return name if len(name) <= longest else f"…{name[1 - longest :]}"
 
 

@@ -122,9 +122,9 @@ def _style(change: int, certain: bool) -> tuple[str, Literal["-", "--"], float]:
 
 
 def _keys(table: pd.DataFrame) -> list[Line2D]:
-    told = ((1, True, "gained"), (-1, True, "lost"), (1, False, "not significant"))
+    groups = ((1, True, "gained"), (-1, True, "lost"), (1, False, "not significant"))
     keys = []
-    for change, certain, label in told:
+    for change, certain, label in groups:
         colour, line, width = _style(change, certain)
         keys.append(
             Line2D([], [], color=colour, linestyle=line, linewidth=width, marker="o", markersize=3, label=label)

@@ -62,7 +62,7 @@ def top_images(
     Raises
     ------
     DataError
-        When the images may not be copied, are not there any more, or have changed.
+        When the images may not be copied, no longer exist, or have changed.
     UsageError
         When there is no such neuron, or none to choose.
     """

@@ -180,15 +180,15 @@ def _categories(said: pd.DataFrame, carried: Values) -> _Rows:
         counts.append(np.where(count > 0, count, np.nan))
         shares.append(counts[-1] / len(rows))
         hidden.append(int(answers.get(_HIDDEN, 0)) == len(rows))
-        told = [f"{answers.get(_CARRIED, 0)} of {len(rows)} carried"]
-        told += [f"{answers[answer]} {answer}" for answer in ANSWERS[1:] if answer in answers]
-        remarks.append(", ".join(told))
+        summary = [f"{answers.get(_CARRIED, 0)} of {len(rows)} carried"]
+        summary += [f"{answers[answer]} {answer}" for answer in ANSWERS[1:] if answer in answers]
+        remarks.append(", ".join(summary))
     return _Rows(names, [False] * len(names), np.stack(shares), np.stack(counts), hidden, remarks)
 
 
 def _weakest(rows: _Rows) -> str:
-    told = any("AUROC" in remark for remark in rows.remarks)
-    return "AUROC: smallest detectable effect, the AUROC of a neuron for images with the concept" if told else ""
+    with_auroc = any("AUROC" in remark for remark in rows.remarks)
+    return "AUROC: smallest detectable effect, the AUROC of a neuron for images with the concept" if with_auroc else ""
 
 
 def _cut(name: str) -> str:

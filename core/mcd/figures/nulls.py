@@ -67,8 +67,8 @@ def null(data: FigureData, run: str | None = None, layers: Sequence[str] = ()) -
     if not len(dissection.results.null) or not len(dissection.results.neurons):
         raise UsageError(f"{name} has no stored null", "label it again: mcd score RUN")
     first = dissection.labels[(dissection.labels["rank"] == 1) & dissection.labels["z"].notna()]
-    told = set(first["layer"]) & set(dissection.results.null["layer"])
-    shown = [layer for layer in picked(dissection.layers, layers) if layer in told]
+    calibrated = set(first["layer"]) & set(dissection.results.null["layer"])
+    shown = [layer for layer in picked(dissection.layers, layers) if layer in calibrated]
     figure, (axes,) = canvas(1.5 + len(shown) * _ROW)
     tidy(axes)
     neurons = {one.name: one.neurons for one in dissection.manifest.layers}

@@ -1,4 +1,4 @@
-"""Colours of categories: those of the published figure 4C, in shades that every eye tells apart."""
+"""Colours of categories: those of the published figure 4C, in distinguishable shades."""
 
 from __future__ import annotations
 

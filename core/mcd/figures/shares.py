@@ -165,7 +165,7 @@ def categories(
     """Return the categories of significant first labels, layer by layer; figure 4C of the paper.
 
     Bars are shares of all neurons of the layer; numbers within are neurons, and beside each bar how many of how many
-    are significant. Colours are those of the published figure, in shades that every eye tells apart; categories
+    are significant. Colours are those of the published figure, in distinguishable shades; categories
     that are not mammographic are hatched.
 
     Parameters
@@ -248,7 +248,7 @@ def _stacks(
 ) -> None:
     tidy(axes)
     names = layers_of(rows)
-    told = layers[layers["run"] == rows["run"].iloc[0]].set_index("layer").loc[names]
+    totals = layers[layers["run"] == rows["run"].iloc[0]].set_index("layer").loc[names]
     rows = rows.assign(name=rows["name"].where(rows["name"].isin(shown), _OTHERS))
     wide = rows.pivot_table(index="layer", columns="name", values=["neurons", "share"], aggfunc="sum", sort=False)
     left = np.zeros(len(names))
@@ -279,7 +279,7 @@ def _stacks(
                 )
                 text.set_bbox({"facecolor": colour, "edgecolor": "none", "pad": 0.6} if hatch else None)
         left += share
-    for at, (count, neurons) in enumerate(zip(told["significant"].tolist(), told["neurons"].tolist(), strict=True)):
+    for at, (count, neurons) in enumerate(zip(totals["significant"].tolist(), totals["neurons"].tolist(), strict=True)):
         axes.annotate(
             f"{count} of {neurons}",
             (1, at),
@@ -290,7 +290,7 @@ def _stacks(
             va="center",
             annotation_clip=False,
         )
-    down(axes, names, told["neurons"].tolist())
+    down(axes, names, totals["neurons"].tolist())
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     axes.spines["left"].set_color(FAINT)

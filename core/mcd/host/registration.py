@@ -152,7 +152,7 @@ def _shown(value: object, limit: int = 60) -> str:
 
 
 def _notes(manager: _Manager, plugin: object, hooks: dict[str, list[HookImpl]]) -> tuple[str, ...]:
-    """Return what the author most likely did not mean: hooks nobody calls."""
+    """Return what the author most likely did not mean: hooks that are never called."""
     notes = []
     for name in sorted(set(hooks) - set(_HOOKS)):
         if not all(implementation.optionalhook for implementation in hooks[name]):

@@ -91,7 +91,7 @@ def _handles(record: PluginRecord) -> frozenset[str]:
 def installed_sources() -> list[Source]:
     """Return the plugins of all installed distributions: ours first, then by distribution and name.
 
-    Names are given out in that order, so nobody takes the name of what is built in. Nothing is imported.
+    Names are given out in that order, so no plugin takes the name of a built-in one. Nothing is imported.
     """
     found = sorted(_entry_points(), key=lambda source: _rank(source.record))
     taken: dict[str, str] = {}

@@ -100,7 +100,7 @@ def _folder(package: str) -> Traversable:
         folder = Path(location, *below)
         if folder.is_dir():
             return folder
-    return importlib.resources.files(package)  # it lies in a zip file, or is not there
+    return importlib.resources.files(package)  # it lies in a zip file, or does not exist
 
 
 def _existing(offer: Offer, file: Traversable) -> Traversable:

@@ -155,7 +155,7 @@ def read_checkpoint(path: Path) -> object:
     Raises
     ------
     CheckpointError
-        When the file is not there, is no weights file, is cut short, or would call a function.
+        When the file is missing, is no weights file, is cut short, or would call a function.
     """
     path = Path(path)
     _check_file(path)
@@ -253,7 +253,7 @@ def find_state_dict(found: object, path: Path) -> dict[str, torch.Tensor]:
 
 
 def _check_file(path: Path) -> None:
-    """Refuse what is not there, not readable or plainly something else, before a decoder sees it."""
+    """Refuse what is missing, not readable or plainly something else, before a decoder sees it."""
     try:
         with path.open("rb") as file:
             start = file.read(256).lstrip().lower()

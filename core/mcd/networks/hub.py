@@ -32,7 +32,7 @@ def revision(repo: str) -> str:
     Returns
     -------
     str
-        ``OWNER/NAME@COMMIT``; empty where it cannot be told.
+        ``OWNER/NAME@COMMIT``; empty where it is unknown.
     """
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
@@ -64,7 +64,7 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def cache_only() -> Iterator[None]:
-    """Keep the hub's client off the network, for what nobody asked to fetch; its cache on this machine is read."""
+    """Keep the hub's client off the network where no download was requested; its cache on this machine is read."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE

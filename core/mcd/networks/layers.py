@@ -59,7 +59,7 @@ _NAMED = ("last_hidden_state", "logits")
 
 
 def main_output(output: object) -> torch.Tensor | None:
-    """Return the tensor a layer's output stands for, or None where nothing tells.
+    """Return the tensor a layer's output stands for, or None where that is ambiguous.
 
     Itself; the first of a tuple or list (as published); of a mapping ``last_hidden_state``, ``logits`` or its only
     tensor.

@@ -38,7 +38,7 @@ def pool(
     Raises
     ------
     DataError
-        When tokens cannot be told to be a grid over the image.
+        When tokens cannot be arranged as a grid over the image.
     """
     pooled = _pooled(output, layer, pooling, prefix, mask)
     # A view of the layer's own output would follow what later layers do to it in place.

@@ -19,7 +19,7 @@ __all__ = ["Response", "Trial", "example_input", "responses", "takes_known_input
 
 
 def takes_known_input(target: Target) -> bool:
-    """Say whether a target's preprocessing tells size and channels of its input."""
+    """Say whether a target's preprocessing determines size and channels of its input."""
     recipe = target.preprocessing
     return recipe.height is not None and recipe.width is not None and recipe.channels is not None
 

@@ -1,6 +1,6 @@
-"""Negative controls: what the same run says where there is nothing to be said.
+"""Negative controls: the labels of the same run where no label can be right.
 
-A label that a control gets as readily as the target under study tells nothing of it. Source of random weights as a
+A label that a control gets as readily as the target under study is no evidence about it. Source of random weights as a
 control: Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018 (arXiv 1810.03292).
 """
 
@@ -49,7 +49,7 @@ def _renamed(labels: pd.DataFrame, concepts: Sequence[Concept], seed: int) -> pd
 
 
 def _summarised(control: str, labels: pd.DataFrame, mammographic: Mapping[str, bool]) -> pd.DataFrame:
-    """Return what a label table says of each layer; see `COLUMNS`.
+    """Return the summary of a label table for each layer; see `COLUMNS`.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def controlled(
     labels
         Of the run itself.
     labeller
-        That made them; it labels the run once more with the images of all neurons exchanged.
+        That made them; it labels the run once more with the images of all neurons permuted.
     runs
         Labels of the controls that are runs of their own.
     """

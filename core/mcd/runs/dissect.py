@@ -99,13 +99,13 @@ def dissect(
     concepts
         The name or file of a concept set, a list of words, or an `mcd.ConceptSet`.
     prompts
-        How concepts are put to the dissector: ``{"templates": ["a mammogram showing {concept}"]}``.
+        How concepts are written as prompts: ``{"templates": ["a mammogram showing {concept}"]}``.
     scorer
         A name, an `mcd.Scorer`, or a function ``(A, P) -> S``.
     reporters
         What is written into ``report/`` of the run folder: a name, or several.
     calibration
-        How labels are told from chance: ``{"q": 0.1, "exchangeable": "image"}``.
+        How significance is computed: ``{"q": 0.1, "exchangeable": "image"}``.
     controls
         Also label random weights, shuffled rows, a random dissector and shuffled names: negative controls.
     maps
@@ -121,7 +121,7 @@ def dissect(
     on_error
         What becomes of images that cannot be used: ``stop`` refuses the run, ``skip`` leaves them out.
     output
-        A run folder to keep; an interrupted run in it goes on. By default a temporary one that goes with the
+        A run folder to keep; an interrupted run in it continues. By default a temporary one that goes with the
         dissection; `Dissection.save` keeps it.
     progress
         Show progress bars on standard error.

@@ -92,7 +92,7 @@ def embed(
         ``stop`` refuses images that cannot be used, ``skip`` leaves them out.
     output
         A file ``….safetensors``, the same that ``mcd embed`` writes; beside it the probe map says which id is which
-        file. An interrupted call goes on. By default nothing is kept.
+        file. An interrupted call continues. By default nothing is kept.
     progress
         Show progress bars on standard error.
     plugin_files

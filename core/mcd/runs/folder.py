@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["check_room", "open_folder"]
 
 _FREE_TO_CHANGE = ("controls", "reporters", "workers", "cache", "cache_size", "maps")
-"""Settings that do not decide what a run says: it goes on although they changed."""
+"""Settings that do not affect the labels of a run: it continues although they changed."""
 
 
 def open_folder(folder: Path, study: Study, host: PluginHost) -> None:
@@ -71,7 +71,7 @@ def check_room(runs: Sequence[OpenRun], jobs: Sequence[TargetJob | DissectorJob]
     Raises
     ------
     StoreError
-        Saying how much is needed and how much is there.
+        Saying how much is needed and how much is free.
     """
     needed = missing_bytes(jobs, images, study.batch_size)
     for run in runs:

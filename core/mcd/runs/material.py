@@ -74,7 +74,7 @@ def bound(scorer: Scorer, material: Material, wording: Wording) -> Scorer:
     Raises
     ------
     UsageError
-        When the wording asks for what the scorer does not look at, or does by itself.
+        When the wording asks for what the scorer does not use, or does by itself.
     DataError
         When the probe set lacks what the scorer needs.
     """

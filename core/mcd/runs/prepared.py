@@ -42,7 +42,7 @@ class Prepared:
     ``host`` are the plugins that it was created with, and the observers of the run. ``targets`` and ``dissectors`` are
     those of the study, in its order; ``plan`` says which of them meet, and where. ``study`` is what manifests record:
     each its own target's and dissector's part of it (`Study.only`), and of ``paths``, the texts in it that are paths,
-    only what identifies nobody.
+    only what identifies no person.
     """
 
     host: PluginHost

@@ -120,7 +120,7 @@ class Recorded:
                 return list(csv.DictReader(file))
         except FileNotFoundError:
             raise StoreError(
-                f"{path} is not there: a run that was shared without its folder {PRIVATE} has labels and reports only",
+                f"{path} is missing: a run that was shared without its folder {PRIVATE} has labels and reports only",
                 "naming images, scoring anew and comparing need the whole run folder",
             ) from None
         except OSError as error:

@@ -27,7 +27,7 @@ class StoredScores:
     Raises
     ------
     UsageError
-        When scorer or concepts were Python objects, which a name cannot bring back, or their plugin is not there.
+        When scorer or concepts were Python objects, which a name cannot bring back, or their plugin is missing.
     DataError
         When the concepts are no longer those of the run.
     """
@@ -52,7 +52,7 @@ class StoredScores:
         store = found.folder / record.store.folder
 
         def gone() -> tuple[Dissector, str]:
-            raise StoreError(f"{store}: the embeddings of the concepts are not there", "run mcd score on it")
+            raise StoreError(f"{store}: the embeddings of the concepts are missing", "run mcd score on it")
 
         encoder = TextEncoder(store, record.store.texts, gone, torch.device("cpu"))
         return gather(found, self.concepts, self.wording, encoder)
@@ -74,7 +74,7 @@ def concepts_of(dissection: Dissection) -> ConceptSet:
     UsageError
         When they were given as Python objects.
     UnknownNameError
-        When their plugin is not there.
+        When their plugin is missing.
     DataError
         When they have changed since.
     """
@@ -97,7 +97,7 @@ def found_again(run: Dissection, preparer: Preparer | None = None) -> Iterator[P
     Raises
     ------
     UnknownNameError
-        When a part is not found; the hint says which plugin the run took it from, as far as its manifest tells.
+        When a part is not found; the hint says which plugin the run took it from, as far as its manifest records it.
     """
     try:
         yield preparer or Preparer(run.host)

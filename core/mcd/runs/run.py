@@ -33,7 +33,7 @@ __all__ = ["run", "write_reports"]
 def run(prepared: Prepared) -> list[Dissection]:
     """Run a study: one pass over the probe set, then a dissection for each target and dissector.
 
-    What is already stored in the run folders is used; what an interrupted run stored stays.
+    What is already stored in the run folders is used; what an interrupted run stored is kept.
 
     Raises
     ------
@@ -126,7 +126,7 @@ class _Run:
         return probe
 
     def _say_masks(self, probe: ProbeSet) -> None:
-        """Warn where masked pooling has no masks of the data set to go by: its first image tells."""
+        """Warn where masked pooling has no masks of the data set to go by; its first image decides."""
         dataset, first = self.prepared.dataset, probe.samples[0]
         if not any(target.pooling.masked for target in self.prepared.targets):
             return

@@ -91,7 +91,7 @@ def data_set_of(dissection: Dissection) -> Dataset:
     Raises
     ------
     mcd.errors.MCDError
-        When it was given as a Python object, or its plugin is not there.
+        When it was given as a Python object, or its plugin is missing.
     """
     study = _study_of(dissection)
     if study.dataset.plugin == "object":
@@ -101,7 +101,7 @@ def data_set_of(dissection: Dissection) -> Dataset:
 
 
 def _study_of(dissection: Dissection) -> Study:
-    """Return the study of the run that looked at the images: a scoring made anew has none of its own."""
+    """Return the study of the run that read the images: a scoring made anew has none of its own."""
     folder = dissection.folder / dissection.manifest.store.folder
     return read_study(folder, dissection.manifest)
 
@@ -131,7 +131,7 @@ def thumbnails(
     at_most
         Bytes; images after the one that reaches it are left out.
     samples
-        Those of the run, when they were looked at before (`same_samples`).
+        Those of the run, when they were checked before (`same_samples`).
     sight
         Shows the images as a network saw them (`sight_of`).
 
@@ -168,7 +168,7 @@ def same_samples(dissection: Dissection, dataset: Dataset) -> dict[str, Sample]:
     Raises
     ------
     DataError
-        When they have not, or are not there any more.
+        When they have not, or no longer exist.
     """
     listed = {one.id: one for one in dataset.scan() if isinstance(one, Sample)}
     samples: dict[str, Sample] = {}
@@ -178,7 +178,7 @@ def same_samples(dissection: Dissection, dataset: Dataset) -> dict[str, Sample]:
         known = listed.get(entry["own_id"])
         looked = dataset.examine(known) if known is not None else None
         if not isinstance(looked, Sample):
-            raise DataError(f"an image of the run is not there any more: {entry['source'] or entry['own_id']}")
+            raise DataError(f"an image of the run no longer exists: {entry['source'] or entry['own_id']}")
         samples[entry["id"]] = looked
     if digest(*(one.digest for one in samples.values())) != dissection.manifest.fingerprints["probe set"]:
         raise DataError("the images have changed since the run was made: none can be shown as what it saw")

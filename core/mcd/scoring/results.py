@@ -60,7 +60,7 @@ class Results:
 
     @classmethod
     def read(cls, folder: Path) -> Results:
-        """Read the tables of a run folder; those that are not there have no rows."""
+        """Read the tables of a run folder; those that do not exist have no rows."""
         found = {name: folder / f"{name}.parquet" for name in _OPTIONAL}
         tables = [
             renamed_table(name, read_table(path)) if path.exists() else pd.DataFrame() for name, path in found.items()

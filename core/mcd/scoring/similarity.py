@@ -69,7 +69,7 @@ class Similarity(abc.ABC):
 
 
 class Matrix(Similarity):
-    """P that is there already, ``(images, concepts)``."""
+    """P that is already computed, ``(images, concepts)``."""
 
     def __init__(self, values: torch.Tensor) -> None:
         self._values = values

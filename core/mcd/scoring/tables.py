@@ -54,7 +54,7 @@ NULL_COLUMNS = ("layer", "stratum", "level", "z")
 
 EXPLANATION_COLUMNS = ("layer", "neuron", "explanation", "concepts", "fit", "held_out", "p", "q")
 """Columns of the table of explanations by several concepts together: in words, their terms joined by ``|``, how well it
-fits the patients it was found on, and others (the scorer's docstring says in which measure), and what chance says of
+fits the patients it was found on, and others (the scorer's docstring says in which measure), and p and q of
 the latter."""
 
 _LEVELS = np.concatenate([np.linspace(0, 0.99, 100), [0.995, 0.999, 1.0]])

@@ -16,22 +16,20 @@ Correction = Literal["benjamini-hochberg", "benjamini-yekutieli", "storey"]
 class Calibration(Settings):
     """How significance is computed."""
 
-    q: float = pydantic.Field(default=0.05, gt=0, lt=1, description="false discovery rate that labels are held to")
+    q: float = pydantic.Field(default=0.05, gt=0, lt=1, description="false discovery rate of significant labels")
     correction: Correction = pydantic.Field(
         default="benjamini-hochberg",
-        description="over the neurons of a layer; benjamini-yekutieli holds under any dependence, storey spends what "
-        "the share of null neurons leaves over",
+        description="for multiple testing over the neurons of a layer; benjamini-yekutieli is valid under any "
+        "dependence, storey uses the estimated non-null fraction",
     )
     exchangeable: Literal["auto", "patient", "image"] = pydantic.Field(
-        default="auto", description="what may be exchanged under chance; auto is patient where patients are known"
+        default="auto", description="the permutation unit of the null; auto is patient where patients are known"
     )
-    draws: int = pydantic.Field(
-        default=1000, ge=0, description="rankings drawn to begin with; 0 leaves significance out"
-    )
+    draws: int = pydantic.Field(default=1000, ge=0, description="permutations drawn first; 0 leaves significance out")
     most_draws: int = pydantic.Field(
         default=16_000,
         ge=1,
-        description="draws go on until every neuron is decided at q, up to so many; for scorers that look at all "
-        "activations up to a quarter of it",
+        description="drawing continues until every neuron is decided at q, up to this many; up to a quarter of it "
+        "for scorers that use all activations",
     )
-    null_seed: int = pydantic.Field(default=0, ge=0, description="decides the draws")
+    null_seed: int = pydantic.Field(default=0, ge=0, description="seed of the draws")

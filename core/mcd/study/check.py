@@ -45,7 +45,7 @@ def checked_study(host: PluginHost, settings: Mapping[str, object]) -> Study:
     Raises
     ------
     mcd.errors.MCDError
-        For the first name that does not exist, setting that does not fit, or file that is not there.
+        For the first name that does not exist, setting that does not fit, or file that does not exist.
     """
     for name, flag in _FLAGS.items():
         if not settings.get(name):

@@ -75,7 +75,7 @@ class Leaf:
 
     @property
     def default(self) -> object:
-        """The value where nobody sets it; None where that is required or off."""
+        """The value where it is not set; None where that is required or off."""
         if self.path[-1] == "plugin" and self.owner is not None:
             return ", ".join(one.plugin for one in components(self.owner)) or None
         return None if self.info.is_required() else self.info.get_default(call_default_factory=True)

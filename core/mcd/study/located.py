@@ -63,7 +63,7 @@ def _several(host: PluginHost, kind: Kind, chosen: object, base: Path) -> list[d
         return [_component(host, kind, one, base)]
     parts = split_references(str(one["plugin"]), base)
     if len(parts) > 1 and one.get("options"):
-        return [one]  # nobody knows whose they are; this is refused later
+        return [one]  # which set they belong to is ambiguous; this is refused later
     return [_concepts(host, {**one, "plugin": part}, base) for part in parts]
 
 

@@ -91,7 +91,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def missing(options: pydantic.BaseModel) -> Iterator[tuple[str, Path]]:
-    """Yield the files and folders that are set but not there, each with the name of its setting."""
+    """Yield the files and folders that are set but do not exist, each with the name of its setting."""
     for name, info in type(options).model_fields.items():
         if name in options.model_fields_set and not _marked(info.annotation, info.metadata, BelowRoot):
             text = _marked(info.annotation, info.metadata, MayNameFile)

@@ -1,4 +1,4 @@
-"""What tells who somebody is stays in the folder ``private``: outputs show salted digests and bare file names."""
+"""Whatever identifies a person stays in the folder ``private``: outputs show salted digests and bare file names."""
 
 from __future__ import annotations
 

@@ -84,20 +84,20 @@ def _fitting(where: Where, samples: Sequence[Sample]) -> list[Sample]:
             )
     chosen = [sample for sample in samples if where(sample)]
     if not chosen:
-        told = "".join(f"\n  {asked}: {_values(asked, samples)}" for asked in where.fields)
+        values = "".join(f"\n  {asked}: {_values(asked, samples)}" for asked in where.fields)
         raise DataError(
-            f"none of {len(samples)} images fits {where.text.strip()}{told}",
+            f"none of {len(samples)} images fits {where.text.strip()}{values}",
             "compare with what there is; what is unknown fits only '== unknown'",
         )
     return chosen
 
 
 def _keys(asked: Field, samples: Sequence[Sample]) -> set[str]:
-    return {key for sample in samples for key in asked.told(sample)}
+    return {key for sample in samples for key in asked.mapping(sample)}
 
 
 def _values(asked: Field, samples: Sequence[Sample]) -> str:
-    """Return what the samples say about a field, with counts; never what may tell who somebody is."""
+    """Return what the samples say about a field, with counts; never what may identify a person."""
     yes, no = ("present", "absent") if asked.name == "findings" else ("true", "false")
     counts = Counter(asked.value(sample) for sample in samples)
     unknown = counts.pop(None, 0)
@@ -106,9 +106,9 @@ def _values(asked: Field, samples: Sequence[Sample]) -> str:
     else:
         words = {True: yes, False: no}
         parts = [f"{words[value] if isinstance(value, bool) else value} {n}" for value, n in counts.most_common()]
-    told = ", ".join([*parts, f"unknown {unknown}"] if unknown else parts)
+    shown = ", ".join([*parts, f"unknown {unknown}"] if unknown else parts)
     facts = sorted(_keys(asked, samples)) if asked.name == "fact" and not counts else []
-    return f"{told}; there is {', '.join(facts)}" if facts else told
+    return f"{shown}; there is {', '.join(facts)}" if facts else shown
 
 
 def _of_each_patient(samples: Sequence[Sample], count: int, order: Sequence[int]) -> set[int]:

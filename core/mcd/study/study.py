@@ -143,13 +143,13 @@ class Study(pydantic.BaseModel):
         min_length=1,
         description="the concept set, by name or file; several are joined",
     )
-    prompts: Wording = Field(default=Wording(), description="how concepts are put to the dissectors")
+    prompts: Wording = Field(default=Wording(), description="how concepts are written as prompts for the dissectors")
     scorer: Choice = Field(
         default=Choice(plugin="soft-wpmi"),
         description="how neurons and concepts are scored; a function (A, P) -> S of a file serves too",
     )
     reporters: Choices = Field(default=(), description="what is written into report/ besides the labels, or printed")
-    calibration: Calibration = Field(default=Calibration(), description="how labels are told from chance")
+    calibration: Calibration = Field(default=Calibration(), description="how significance is computed")
     controls: bool = Field(
         default=False,
         description="also label random weights, shuffled rows, a random dissector and shuffled names: "
@@ -190,11 +190,11 @@ class Study(pydantic.BaseModel):
     @pydantic.model_validator(mode="after")
     def _controls_are_judged(self) -> Study:
         if self.controls and not self.calibration.draws:
-            raise ValueError("controls: they say what chance says, and calibration.draws is 0")
+            raise ValueError("controls: they need significance, and calibration.draws is 0")
         return self
 
     def only(self, model: int, dissector: int) -> Study:
-        """Return the study of one of the models with one of the dissectors, as if the others were not there."""
+        """Return the study of one of the models with one of the dissectors, without the others."""
         return self.model_copy(update={"models": (self.models[model],), "dissectors": (self.dissectors[dissector],)})
 
     @property

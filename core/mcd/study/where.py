@@ -1,8 +1,8 @@
-"""Which images are meant: a small language over the fields of a sample, read without running anything.
+"""Which images are selected: a small language over the fields of a sample, read without running anything.
 
 Python's parser reads the text, a white list of its nodes is understood, nothing is ever evaluated by Python. A
-condition is true, false or *unknown*, as in SQL (Kleene's three-valued logic): a comparison with something that nobody
-told is unknown, so is its ``not``, and an image is meant only where the whole is true.
+condition is true, false or *unknown*, as in SQL (Kleene's three-valued logic): a comparison with a missing
+value is unknown, so is its ``not``, and an image is selected only where the whole is true.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ class Field:
         if self.name == "findings":
             return sample.findings.get(self.key)
         if self.name in _MAPPINGS:
-            return self.told(sample).get(self.key) or None
+            return self.mapping(sample).get(self.key) or None
         return str(getattr(sample, self.name)) or None
 
-    def told(self, sample: Sample) -> Mapping[str, str]:
+    def mapping(self, sample: Sample) -> Mapping[str, str]:
         """Return, for ``label`` and ``fact``, all labels or facts of a sample."""
         return {"label": sample.labels, "fact": sample.facts}.get(self.name, {})
 

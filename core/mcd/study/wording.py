@@ -1,4 +1,4 @@
-"""How concepts are put to a dissector: settings of a study."""
+"""How concepts are written as prompts: settings of a study."""
 
 from __future__ import annotations
 

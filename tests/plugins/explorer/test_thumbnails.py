@@ -79,7 +79,7 @@ def test_images_that_have_changed_are_not_shown_as_what_the_run_saw(tmp_path: Pa
     with pytest.raises(DataError, match="have changed"):
         thumbnails(found, found.image_ids[:1], 32)
     first.unlink()
-    with pytest.raises(DataError, match="not there any more"):
+    with pytest.raises(DataError, match="no longer exists"):
         thumbnails(found, found.image_ids[:1], 32)
 
 

@@ -37,4 +37,4 @@ def test_it_is_found_shown_and_used_once_it_is_installed(tmp_path: Path) -> None
         line.split()[:4] for line in said("plugins", "list").splitlines()
     ]
     assert said("concepts", "show", "acme-words/acme-words").startswith("acme-words 0.1 · 12 concepts · CC0-1.0")
-    assert "nothing to complain of" in said("concepts", "lint", "acme-words", "--ignore", "small")
+    assert "no findings" in said("concepts", "lint", "acme-words", "--ignore", "small")

@@ -193,7 +193,7 @@ def test_what_the_dissector_cuts_or_does_not_know_is_found() -> None:
     assert told.not_checked == ()
     untold = lint(concepts, embedded(concepts.concepts, Toy(), CPU))
     assert [one for one in kinds(untold) if one[0] != "alike"] == [cut]
-    assert untold.not_checked == ("unknown words: toy cannot tell",)
+    assert untold.not_checked == ("unknown words: toy does not report them",)
 
 
 def test_the_dissectors_of_the_house_tell_what_they_do_not_know(shared: Path, tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_the_command_prints_within_80_columns(run: Callable[..., str], words: Pa
     assert ["A", "5", "100.0%", "1"] in [line.split() for line in said.splitlines()]
     assert "one term twice, but for number, hyphens or spelling: 1\n  'mass' (B) and 'masses' (B)" in said
     assert "what to merge, the likeliest first: 1\n  score  concepts\n   1.00  mass + masses" in said
-    assert "2 things to look at\nnot checked: tokens and embeddings" in said
+    assert "2 findings\nnot checked: tokens and embeddings" in said
     assert max(map(len, run("lint", "birads").splitlines())) <= 80
 
 

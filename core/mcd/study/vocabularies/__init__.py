@@ -9,7 +9,7 @@ importing
 folding
     what two spellings of a term have in common
 lint, findings
-    what to know about a concept set before neurons are named with it, and how it is told
+    what to know about a concept set before neurons are named with it, and how it is reported
 coverage
-    which concepts the labels of a probe set speak of
+    which concepts the labels of a probe set cover
 """

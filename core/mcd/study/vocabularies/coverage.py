@@ -15,7 +15,7 @@ from mcd.study.vocabularies.folding import folded
 __all__ = ["ABSENT", "PRESENT", "UNKNOWN", "coverage", "presence"]
 
 PRESENT, ABSENT, UNKNOWN = 1, 0, -1
-"""What the labels of an image say of a concept."""
+"""State of a concept in the labels of an image."""
 
 _VIEWS: Mapping[str, tuple[str, ...]] = {
     "CC": ("CC view", "craniocaudal view"),
@@ -35,13 +35,13 @@ _IMPLANT = ("implant", "breast implant", "augmented breast")
 
 
 def coverage(samples: Iterable[Sample], concepts: Sequence[Concept]) -> pd.DataFrame:
-    """Return how often the labels of images say that a concept is there, or that it is not; see `presence`.
+    """Return in how many images a concept is labelled present, and in how many absent; see `presence`.
 
     Returns
     -------
     pandas.DataFrame
         One row a concept, in their order: concept, positives, negatives, unknown (numbers of images), patients (of
-        the positives, as far as the data set tells them apart; NA where it tells of no image whose it is).
+        the positives, where known; NA where no image has a patient).
     """
     samples = list(samples)
     known = presence(samples, concepts)
@@ -49,25 +49,25 @@ def coverage(samples: Iterable[Sample], concepts: Sequence[Concept]) -> pd.DataF
     patients: list[set[str]] = [set() for _ in concepts]
     for row, number in np.argwhere(known == PRESENT).tolist():
         patients[number].add(samples[row].patient)
-    told = any(one.patient for one in samples)
+    with_patients = any(one.patient for one in samples)
     return pd.DataFrame(
         {
             "concept": [concept.term for concept in concepts],
             "positives": positives,
             "negatives": negatives,
             "unknown": len(samples) - positives - negatives,
-            "patients": pd.array([len(one - {""}) if told else pd.NA for one in patients], dtype="Int64"),
+            "patients": pd.array([len(one - {""}) if with_patients else pd.NA for one in patients], dtype="Int64"),
         }
     )
 
 
 def presence(samples: Sequence[Sample], concepts: Sequence[Concept]) -> NDArray[np.int8]:
-    """Return what the labels of each image say of each concept, ``(images, concepts)``: PRESENT, ABSENT or UNKNOWN.
+    """Return the labelled state of each concept in each image, ``(images, concepts)``: PRESENT, ABSENT or UNKNOWN.
 
-    A finding speaks for the concept that has its name as term or synonym; so do view, side, density, assessment and
+    A finding labels the concept that has its name as term or synonym; so do view, side, density, assessment and
     implant. Blanks, capitals, hyphens and plurals make no difference. Nothing is inferred: that an image with a
-    spiculated margin has a mass is known only where the data set says so. Where one label says that a concept is
-    there and another that it is not, it is there.
+    spiculated margin has a mass is known only where the data set says so. A concept that one label
+    calls present and another absent is present.
     """
     speaking: dict[str, list[int]] = {}  # by the form of a word
     for number, concept in enumerate(concepts):
@@ -112,8 +112,8 @@ def _views(sample: Sample) -> Iterator[tuple[str, bool]]:
                     yield f"{name} {word}", (sample.view, sample.laterality) == (view, side)
 
 
-def _assessments(told: str) -> Iterator[tuple[str, bool]]:
+def _assessments(assessment: str) -> Iterator[tuple[str, bool]]:
     """Yield the BI-RADS categories; of 4 it is not known whether it is 4A, 4B or 4C."""
     for one in _ASSESSMENTS:
-        if told and not (told == "4" and one.startswith("4") and one != "4"):
-            yield f"BI-RADS {one}", told == one or (one == "4" and told.startswith("4"))
+        if assessment and not (assessment == "4" and one.startswith("4") and one != "4"):
+            yield f"BI-RADS {one}", assessment == one or (one == "4" and assessment.startswith("4"))

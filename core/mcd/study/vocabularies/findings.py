@@ -1,4 +1,4 @@
-"""How it is told what to know about a concept set. Light: the command line reads the kinds for its flags."""
+"""Findings about a concept set, and how they are reported. Light: the command line reads the kinds for its flags."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TITLES: Mapping[LintKind, str] = {
 
 @dataclass(frozen=True)
 class LintFinding:
-    """One thing to look at.
+    """One finding about a concept set.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class Lint:
         What part a concept that has nothing to do with the image takes: what ``taken`` is to be read against. NaN
         without a dissector, or for a scorer without a softmax.
     not_checked
-        What could not be looked at, and why.
+        What could not be checked, and why.
     """
 
     findings: tuple[LintFinding, ...]

@@ -70,7 +70,7 @@ def _singular(word: str) -> str:
 
 
 def negated(term: str) -> str:
-    """Return the word by which a term says that something is not there, or an empty text.
+    """Return the word by which a term says that something is absent, or an empty text.
 
     >>> negated("no suspicious mass"), negated("nodule")
     ('no', '')

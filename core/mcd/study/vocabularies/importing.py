@@ -1,4 +1,4 @@
-"""Terms found in files become one concept set, and what had to be decided on the way is told."""
+"""Terms found in files become one concept set, and every decision on the way is reported."""
 
 from __future__ import annotations
 
@@ -152,11 +152,11 @@ def _deciding(term: _Term, precedence: Precedence) -> Found:
 
 
 def _place(term: _Term, precedence: Precedence) -> tuple[str, str, bool]:
-    """Return broad category, category, and whether any file tells them; one name serves as both."""
+    """Return broad category, category, and whether any file names them; one name serves as both."""
     if not term.cells:
         return _UNSORTED, _UNSORTED, False
-    told = _deciding(term, precedence)
-    broad, category = " ".join(told.broad_category.split()), " ".join(told.category.split())
+    decisive = _deciding(term, precedence)
+    broad, category = " ".join(decisive.broad_category.split()), " ".join(decisive.category.split())
     return broad or category or _UNSORTED, category or broad or _UNSORTED, bool(broad or category)
 
 
@@ -184,12 +184,12 @@ def _entry(term: _Term, precedence: Precedence, control: bool) -> object:
     cells = _ordered(term, precedence)
     synonyms = {key(word): " ".join(word.split()) for one in cells for word in one.synonyms if key(word)}
     synonyms.pop(key(term.text), None)
-    told = {
+    optional = {
         "synonyms": list(synonyms.values()),
         "prompt": next((one.prompt for one in cells if one.prompt.strip()), ""),
         "opposite": next((one.opposite for one in cells if one.opposite.strip()), ""),
     }
-    entry: dict[str, object] = {"term": term.text, **{name: value for name, value in told.items() if value}}
+    entry: dict[str, object] = {"term": term.text, **{name: value for name, value in optional.items() if value}}
     flags = [one.mammographic for one in cells if one.mammographic is not None]
     if control or flags:
         entry["mammographic"] = False if control else flags[0]
@@ -217,9 +217,9 @@ def _groups(terms: Iterable[_Term], precedence: Precedence) -> dict[str, tuple[i
     inside: dict[str, int] = {}
     won: dict[str, int] = {}
     for term in terms:
-        broad, _, told = _place(term, precedence)
+        broad, _, placed = _place(term, precedence)
         won[broad] = won.get(broad, 0) + 1
-        every = [" ".join((one.broad_category or one.category).split()) for one in term.cells] if told else [broad]
+        every = [" ".join((one.broad_category or one.category).split()) for one in term.cells] if placed else [broad]
         for name in filter(None, dict.fromkeys(every)):
             inside[name] = inside.get(name, 0) + 1
     return {name: (count, won.get(name, 0)) for name, count in inside.items()}

@@ -31,7 +31,7 @@ class Reading:
     centred
         Text embeddings ``(concepts, D)``, their mean taken off.
     findings
-        What it says of the texts.
+        Remarks of the dissector on the texts.
     not_checked
         What it cannot tell.
     """
@@ -54,7 +54,7 @@ def lint(
     Parameters
     ----------
     reading
-        What a dissector makes of it (`embedded`); without it, words alone are looked at.
+        What a dissector makes of it (`embedded`); without it, only words are checked.
     alike
         Cosine of centred embeddings from which two concepts count as alike.
     temperature
@@ -111,8 +111,8 @@ def embedded(concepts: Sequence[Concept], dissector: Dissector, device: torch.de
         for text, words in (unknown or {}).items()
         if words
     ]
-    untold = () if unknown is not None else (f"unknown words: {dissector.name} cannot tell",)
-    return Reading(means - means.mean(dim=0), (*cut, *strange), untold)
+    not_checked = () if unknown is not None else (f"unknown words: {dissector.name} does not report them",)
+    return Reading(means - means.mean(dim=0), (*cut, *strange), not_checked)
 
 
 def groups(concepts: ConceptSet) -> tuple[Group, ...]:

@@ -70,7 +70,7 @@ def split_choices(choices: Iterable[Choice]) -> tuple[Choice, ...]:
     Raises
     ------
     ConfigError
-        As `split_references`, and when several sets are given settings: nobody knows whose.
+        As `split_references`, and when several sets are given settings, which would be ambiguous.
     """
     found: list[Choice] = []
     for choice in choices:
@@ -116,7 +116,7 @@ def names_file(text: str, base: Path | None = None) -> bool:
     """Say whether a text is the path of a file there is, from ``base`` or from here."""
     try:
         return ((base or Path()) / Path(text).expanduser()).is_file()
-    except (OSError, RuntimeError):  # words in a row, longer than a name may be; a home that nobody has
+    except (OSError, RuntimeError):  # words in a row, longer than a name may be; a home of no known user
         return False
 
 

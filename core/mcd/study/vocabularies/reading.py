@@ -38,9 +38,9 @@ class Found:
     where
         File and place, for messages.
     category, broad_category
-        As written; empty where the file tells none.
+        As written; empty where the file has none.
     synonyms, prompt, opposite, mammographic
-        As in `mcd.Concept`, where the file tells them.
+        As in `mcd.Concept`, where the file has them.
     """
 
     text: str

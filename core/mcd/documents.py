@@ -8,7 +8,7 @@ given twice is an error, and there are no merge keys (``<<``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePath
@@ -52,9 +52,6 @@ _Loader.add_implicit_resolver(
     re.compile(r"^[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$"),
     list("-+.0123456789"),
 )
-
-
-Values = Mapping[str, object]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.metadata
 import importlib.util
 import platform
@@ -25,7 +26,7 @@ class Origin:
     name
         The distribution, or ``python`` for the standard library.
     version
-        Its version; empty for a source tree of mcd itself, which may be edited at any time.
+        Its version; for a source tree of mcd itself a digest of its files.
     """
 
     name: str
@@ -80,7 +81,19 @@ def _origin(module: str, file: str) -> Origin | None:
     names = _beside(root).get(top, ()) if root is not None else ()
     if names:
         return Origin(*(" ".join(parts) for parts in zip(*map(_named, names), strict=True)))
-    return Origin(DISTRIBUTION, "") if top in _own() else None
+    return Origin(DISTRIBUTION, _source(root / top)) if root is not None and top in _own() else None
+
+
+@functools.cache
+def _source(package: Path) -> str:
+    """Return a digest of the files of a package of mcd in a source tree, which stands for its version.
+
+    Its code is not walked as a user's is: it holds caches and registries that fill while it runs.
+    """
+    total = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        total.update(f"{path.relative_to(package).as_posix()} ".encode() + path.read_bytes())
+    return f"source-{total.hexdigest()[:16]}"
 
 
 def _python() -> Origin:

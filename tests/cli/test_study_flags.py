@@ -95,8 +95,8 @@ def test_what_no_flag_sets_stays_as_the_file_has_it() -> None:
     assert (one.plugin, one.name, one.layers, one.pooling) == ("timm:resnet18", "mine", ("head",), "max")
 
 
-def test_the_command_line_prints_unless_a_file_or_flag_names_reporters() -> None:
-    assert [one.plugin for one in settings().reporters] == ["console"]
+def test_reporters_are_those_of_the_file_unless_flags_name_others() -> None:
+    assert settings().reporters == ()
     assert settings(document={**FILE, "reporters": []}).reporters == ()
     assert [one.plugin for one in settings("--reporter", "csv", document={**FILE, "reporters": "html"}).reporters] == [
         "csv"

@@ -29,6 +29,7 @@ def lite0_flags(lite0: Path) -> tuple[str, ...]:
     )
 
 
+@pytest.mark.slow
 def test_510_real_mammograms(mcd_command: Callable, shared: Path, lite0: Path, tmp_path: Path) -> None:  # type: ignore[type-arg]
     images = shared / "data" / "dmid" / "images"
     done = mcd_command(

@@ -29,6 +29,7 @@ def site(tmp_path: Path) -> Path:
     return tmp_path / "site"
 
 
+@pytest.mark.slow
 def test_the_commands_of_its_readme_run(site: Path, tmp_path: Path) -> None:
     (block,) = re.findall(r"```\n(.*?)```", (EXAMPLE / "README.md").read_text(), re.DOTALL)
     lines = [shlex.split(line) for line in block.replace("\\\n", " ").splitlines() if line.startswith("mcd ")]

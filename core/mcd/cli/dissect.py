@@ -99,7 +99,7 @@ def _execute(
     from mcd.study.study import Choice
 
     prepared = prepare(state.host, study, folder)
-    if not study.reporters:  # a person at a terminal sees a summary; the study does not record it
+    if "reporters" not in settings:  # a person at a terminal sees a summary; the study does not record it
         console = Preparer(state.host).reporters([Choice(plugin=DEFAULT_REPORTER)])
         prepared = replace(prepared, reporters=console)
     for dissection in run(prepared):

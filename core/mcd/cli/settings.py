@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from mcd.cli.study_flags import SELECTION, StudyFlag, flag_names
+from mcd.cli.study_flags import DEFAULT_REPORTER, SELECTION, StudyFlag, flag_names
 from mcd.errors import ConfigError
 from mcd.study.leaves import components, leaves
 
@@ -44,6 +44,8 @@ def study_settings(ctx: click.Context, document: Mapping[str, object]) -> dict[s
         if not mine:
             continue
         if leaf.owner is not None:
+            if field == "reporters" and field not in settings:
+                settings[field] = DEFAULT_REPORTER  # a setting alone belongs to what prints by default
             before = settings.get(field) or [one.model_dump(exclude_unset=True) for one in components(leaf.owner)]
             made = _model(before, given) if field == "models" else overruled(field, before, given)
             settings[field] = made if leaf.several else made[0]

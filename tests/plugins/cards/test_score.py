@@ -67,7 +67,7 @@ def test_two_readers_are_compared_and_all_of_it_fits_80_columns(mcd_command: Run
         "Patients: 25",
         "Top images (k): 100",
         "exact binomial",
-        "note: q is held within each layer",
+        "note: q is computed within each layer",
     ):
         assert said in done.out
     found = json.loads(mcd_command("cards", "score", study.folder / "cards-key", anna, ben, "--json").out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -287,9 +288,16 @@ def test_a_run_on_dicoms_and_one_on_their_pngs_show_the_model_the_same(
 
 
 @pytest.mark.parametrize(("name", "models"), [("corrected", 6), ("published-m-c", 5), ("published-g", 1)])
-def test_the_papers_studies_name_only_what_exists(name: str, models: int, mcd_command: Command) -> None:
+def test_the_papers_studies_name_only_what_exists(name: str, models: int, mcd_command: Command, tmp_path: Path) -> None:
     study = ROOT / "examples" / "paper" / f"{name}.yaml"
-    done = mcd_command("run", study, "--dry-run")
+    text = study.read_text(encoding="utf-8")
+    (tmp_path / study.name).write_text(text, encoding="utf-8")
+    (tmp_path / "pngs").mkdir()
+    for file in re.findall(
+        r"[\w.-]+\.(?:tar|pth|txt|yaml|bin|safetensors)", text
+    ):  # what its README tells to put beside it
+        (tmp_path / file).touch()
+    done = mcd_command("run", tmp_path / study.name, "--dry-run")
     assert done.code == 0, done.err
     resolved = yaml.safe_load(done.out)
     assert len(resolved["models"]) == models

@@ -97,6 +97,7 @@ def test_offline_the_manifest_names_the_commit_and_the_terminal_stays_quiet(
     assert not [word for word in CHATTER if word in done.err + done.out]
 
 
+@pytest.mark.slow
 def test_a_download_shows_its_bar_and_only_the_first_time(
     files: Path, tmp_path: Path, mcd_process: Callable[..., Outcome]
 ) -> None:

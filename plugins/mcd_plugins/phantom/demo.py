@@ -79,11 +79,11 @@ def _print_models(found: Sequence[mcd.Dissection]) -> None:
         neurons = sum(layer.neurons for layer in one.manifest.summary)
         counts = [f"{count} ({count / neurons:.0%})" for count in (len(judged), judged.right)]
         rows.append([name, seen[name], str(neurons), *counts, f"{judged.by_luck:.0%}"])
-    header = ("network", "trained on", "neurons", "significant", "right", "by chance")
+    header = ("network", "trained on", "neurons", "significant", "right", "chance")
     print_table(header, rows, right=header[2:])
     say(
         "significant: at q ≤ 0.05. right: the neuron separates images that show its concept from those that do not, by "
-        "the phantoms' known truth. Shares are of all neurons. by chance: the expected share of right labels after "
+        "the phantoms' known truth. Shares are of all neurons. chance: the expected share of right labels after "
         "random reassignment."
     )
 

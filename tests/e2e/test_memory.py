@@ -11,7 +11,8 @@ import pytest
 CODE = """
 import resource, sys
 import mcd
-mcd.dissect("phantom-mammo", layers="stages.*", concepts="phantom", progress=False, workers=0, device="cpu",
+mcd.dissect("phantom-mammo", layers="stages.*", dissector="phantom-clip", concepts="phantom", progress=False,
+            workers=0, device="cpu",
             dataset={"plugin": "phantom", "options": {"patients": int(sys.argv[1])}}, output=sys.argv[2])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Box", "CompositeDataset", "Dataset", "Sample", "Unreadable", "examine_file"]
+__all__ = ["Box", "CompositeDataset", "Dataset", "Sample", "Unreadable", "examine_file", "split_rows"]
+
+_BETWEEN_ROWS = r" \| |; "
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class Sample:
     boxes
         Where findings lie.
     labels
-        What the data set says, as it says it: column → value.
+        What the data set says, as it says it: column → value. What several rows of a table say of one image is joined
+        by ``" | "`` or ``"; "``, and ``--where`` asks for what any of them says.
     facts
         Technical properties of the file, none of them identifying: transfer syntax, rows, columns, bits, modality.
     """
@@ -223,3 +227,8 @@ def examine_file(sample: Sample) -> Sample | Unreadable:
     except OSError as error:
         return Unreadable(sample.source, error.strerror or "it cannot be read")
     return replace(sample, digest=found) if size else Unreadable(sample.source, "the file is empty")
+
+
+def split_rows(label: str) -> list[str]:
+    """Return what the rows say that a label was joined from; rows that say nothing are left out."""
+    return [text for text in re.split(_BETWEEN_ROWS, label) if text]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,7 @@ def check(
     from mcd.events import Clock
     from mcd.extraction.embedding import check_output
     from mcd.extraction.inspection import inspect
+    from mcd.extraction.remarks import remarks_on
     from mcd.options import parse_pairs
     from mcd.study.preparer import Preparer
     from mcd.study.study import Choice
@@ -76,10 +78,12 @@ def check(
     if output is not None:
         check_output(output, ".json")
     listed = list(images.scan())
-    chosen = chosen_selection(ctx.params).choose([one for one in listed if isinstance(one, Sample)])
+    samples = [one for one in listed if isinstance(one, Sample)]
+    chosen = chosen_selection(ctx.params).choose(samples)
     broken = [one for one in listed if isinstance(one, Unreadable)]
     with Clock(host.emit).stage("decode images", len(chosen), "images") as advanced:
         found = inspect(images, [*broken, *chosen], workers=workers, advanced=advanced)
+    found = replace(found, remarks=(*found.remarks, *remarks_on(samples)))
     _print(found)
     if output is not None:
         _write(output, found, public=images.ids_are_public or keep_identifiers)

@@ -11,6 +11,7 @@ from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.errors import DataError
 from mcd.events import Clock
+from mcd.extraction.remarks import remarks_on
 from mcd.study.privacy import public_id, salt
 from mcd.study.selection import Selection
 
@@ -61,7 +62,7 @@ def look_at(
     chosen = selection.choose([one for one in listed if isinstance(one, Sample)])
     with clock.stage("validate images", len(chosen), "images") as advanced:
         probe = probe_set(dataset, chosen, listed, advanced, on_error=on_error, keep_identifiers=keep_identifiers)
-    for remark in dataset.remarks():
+    for remark in [*dataset.remarks(), *remarks_on([one for one in listed if isinstance(one, Sample)])]:
         clock.warn(remark)
     if probe.unreadable:
         clock.warn(f"{len(probe.unreadable)} images cannot be used and are left out; the probe map says which and why")

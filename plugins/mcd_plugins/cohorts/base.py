@@ -81,7 +81,7 @@ class Cohort(mcd.Dataset, abc.ABC):
     def remarks(self) -> list[str]:
         """Return which values of which columns could not be mapped, and what the files' headers tell."""
         told = [
-            f"{row.file.name}, column '{column}': '{value}' has no counterpart here (rows: {count}, first row "
+            f"{row.table}, column '{column}': '{value}' has no counterpart here (rows: {count}, first row "
             f"{row.number}); it is kept as it is in labels"
             for (column, value), (row, count) in self._unmapped.items()
         ]

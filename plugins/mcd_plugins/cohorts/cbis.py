@@ -14,7 +14,7 @@ import mcd
 from mcd.errors import DataError
 from mcd.plugins import PathBelowRoot
 from mcd_plugins.cohorts.base import Cohort, CohortOptions
-from mcd_plugins.cohorts.tables import Row, read_csv
+from mcd_plugins.cohorts.tables import Row, join_rows, read_csv
 from mcd_plugins.cohorts.vocabulary import DENSITIES, SIDES
 from mcd_plugins.datasets.pictures import SUFFIXES
 
@@ -187,7 +187,7 @@ class CbisDdsm(Cohort):
                     yield self._abnormality(row, kind, part, word)
 
     def _abnormality(self, row: Row, kind: _Kind, part: str, word: str) -> _Abnormality:
-        patient, view = row.needed("patient_id", "the patient's id"), row.one_of("image view", _VIEWS)
+        patient, view = row.key("patient_id", "the patient's id"), row.one_of("image view", _VIEWS)
         side = row.one_of("left or right breast", SIDES)
         row.one_of("abnormality type", {kind.type: ""})
         return _Abnormality(
@@ -280,4 +280,4 @@ def _labels(rows: Sequence[_Abnormality]) -> dict[str, str]:
     kind = rows[0].kind
     columns = ("abnormality type", kind.density, *kind.descriptors, "assessment", "pathology", "subtlety")
     found = {column: [one.row.get(column) for one in rows] for column in columns}
-    return {column: " | ".join(cells) for column, cells in found.items() if any(cells)}
+    return {column: text for column, cells in found.items() if (text := join_rows(cells))}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pydantic
 
@@ -13,8 +14,9 @@ import mcd
 from mcd.errors import DataError
 from mcd.plugins import PathBelowRoot
 from mcd_plugins.cohorts.base import Cohort, CohortOptions
-from mcd_plugins.cohorts.tables import Row, read_excel
-from mcd_plugins.cohorts.vocabulary import ASSESSMENTS, DENSITIES, FINDINGS, SIDES, VIEWS
+from mcd_plugins.cohorts.cesm_words import DESCRIPTORS, named, words_of
+from mcd_plugins.cohorts.tables import Row, read_csv, read_sheets
+from mcd_plugins.cohorts.vocabulary import ASSESSMENTS, DENSITIES, SIDES, VIEWS
 
 __all__ = ["CddCesm"]
 
@@ -27,15 +29,27 @@ _FOLDERS: Mapping[str, str] = {
     "low-energy": "Low energy images of CDD-CESM",
     "subtracted": "Subtracted images of CDD-CESM",
 }
-_WORDS: Mapping[str, str] = {name: name for name in FINDINGS} | {
-    "masses": "mass",
-    "calcification": "calcifications",
-    "suspicious calcification": "suspicious calcifications",
-    "asymmetries": "asymmetry",
-    "intramammary lymph nodes": "intramammary lymph node",
-    "pathological lymph nodes": "axillary lymphadenopathy",
-    "dilated duct": "solitary dilated duct",
+_IMAGES, _TYPE = "all", "Abnormality type"
+_SHEETS: Mapping[str, tuple[str, ...]] = {
+    _IMAGES: _NEEDED,
+    **dict.fromkeys(
+        ("mass_description", "mass enhancement_description"), ("Image_name", "Findings", _TYPE, *DESCRIPTORS)
+    ),
+    **dict.fromkeys(
+        (
+            "distortion",
+            "asymmetry",
+            "calcifications",
+            "postoperative",
+            "postneoajuvant chemotherapy",
+            "nonmass enhancement_description",
+        ),
+        ("Image_name", "Findings"),
+    ),
 }
+"""Sheets that are read, and the columns that they must have. A sheet says where to look, its text what is there."""
+_DESCRIBED = (_TYPE, "Single/Multiple", *DESCRIPTORS)
+_NAME = "radiology manual annotations"
 _CANCER: Mapping[str, bool] = {"Malignant": True, "Benign": False, "Normal": False}
 _ABSENT_IN_NORMAL = ("mass", "calcifications", "architectural distortion", "asymmetry")
 _CONCERN = ("1", "2", "3", "6", "0", "4", "4a", "4b", "4c", "5")
@@ -58,9 +72,10 @@ class CddCesm(Cohort):
             default="low-energy",
             description="low-energy images look like mammograms; subtracted ones are another modality",
         )
-        table: PathBelowRoot = pydantic.Field(
-            default=Path("Radiology manual annotations.xlsx"),
-            description="the workbook, below root where it is not a full path; a .csv beside it serves as well",
+        table: PathBelowRoot | None = pydantic.Field(
+            default=None,
+            description="the workbook, or its sheet 'all' as .csv, below root where it is not a full path; by default "
+            "Radiology-manual-annotations.xlsx, however its words are joined",
         )
 
     options: Options
@@ -71,19 +86,47 @@ class CddCesm(Cohort):
 
     def samples(self) -> list[mcd.Sample]:
         """Return one sample an image, in the order of its first row."""
-        images: dict[str, list[Row]] = defaultdict(list)
-        for row in read_excel(self.options.root / self.options.table, _NEEDED, sheet="all"):
+        sheets = self._sheets()
+        wanted: dict[str, _Rows] = {}
+        for row in sheets.pop(_IMAGES):
             if self.options.images in ("both", row.one_of("Type", _KINDS)):
-                images[row.needed("Image_name", "the name of the image")].append(row)
+                wanted.setdefault(row.key("Image_name", "the name of the image"), _Rows([], [])).images.append(row)
+        for rows in sheets.values():
+            for row in rows:
+                if row.key("Image_name") in wanted:  # most sheets have rows of both modalities
+                    wanted[row.key("Image_name")].described.append(row)
         kinds = [kind for kind in _FOLDERS if self.options.images in ("both", kind)]
         files = {kind: _by_name(self._folder(kind)) for kind in kinds}
-        found = [self._sample(name, rows, files) for name, rows in images.items()]
-        self._notes = [*_unlisted(files, images), *_phrases(images.values())]
+        found = [self._sample(name, rows, files) for name, rows in wanted.items()]
+        self._notes = [*_unlisted(files, wanted), *_phrases(wanted.values())]
         return found
 
     def remarks(self) -> list[str]:
         """Return what could not be mapped, and which images have no row."""
         return [*super().remarks(), *self._notes]
+
+    def _sheets(self) -> dict[str, list[Row]]:
+        """Return sheet → rows; a table that is no workbook has one sheet."""
+        path = self._table()
+        if path.suffix.lower() == ".csv":
+            return {_IMAGES: read_csv(path, _NEEDED)}
+        found = read_sheets(path, _SHEETS)
+        if _IMAGES not in found:
+            raise DataError(f"{path} has no sheet '{_IMAGES}'", "give the workbook of the release as table=FILE")
+        return found
+
+    def _table(self) -> Path:
+        root = self.options.root
+        if self.options.table is not None:
+            path = root / self.options.table
+            return path.with_suffix(".csv") if not path.exists() and path.with_suffix(".csv").exists() else path
+        named = [path for path in sorted(root.iterdir()) if re.sub(r"[-_ ]+", " ", path.stem.strip().lower()) == _NAME]
+        found = [path for ending in (".xlsx", ".csv") for path in named if path.suffix.lower() == ending]
+        if not found:
+            raise DataError(
+                f"there is no workbook {root / 'Radiology-manual-annotations.xlsx'}", "give it as table=FILE"
+            )
+        return found[0]
 
     def _folder(self, kind: str) -> Path:
         root, name = self.options.root, _FOLDERS[kind]
@@ -92,31 +135,27 @@ class CddCesm(Cohort):
             raise DataError(f"there is no folder {root / name}", "give the folder of CDD-CESM as root=DIR, or images=")
         return found
 
-    def _sample(self, name: str, rows: Sequence[Row], files: Mapping[str, Mapping[str, Path]]) -> mcd.Sample:
-        first = rows[0]
-        for row in rows[1:]:
+    def _sample(self, name: str, rows: _Rows, files: Mapping[str, Mapping[str, Path]]) -> mcd.Sample:
+        first = rows.images[0]
+        for row in rows.images[1:]:
             for column in _SAME:
                 if row[column] != first[column]:
                     raise row.wrong(
                         column, f"'{row[column]}', but row {first.number} of the same image says '{first[column]}'"
                     )
         kind = first.one_of("Type", _KINDS)
-        densities = {self.mapped(row, _DENSITY, DENSITIES) for row in rows} - {""}
-        assessment = self._assessment(rows)
+        densities = {self.mapped(row, _DENSITY, DENSITIES) for row in rows.images} - {""}
+        assessment = self._assessment(rows.images)
         return mcd.Sample(
             id=name,
             source=str(files[kind].get(name, self._folder(kind) / f"{name}.jpg")),
-            patient=first.needed("Patient_ID", "the patient's key"),
+            patient=first.key("Patient_ID", "the patient's key"),
             view=first.one_of("View", VIEWS),
             laterality=first.one_of("Side", SIDES),
             density=densities.pop() if len(densities) == 1 else "",
             assessment=assessment,
             findings=self._findings(rows, assessment),
-            labels={
-                column: "; ".join(dict.fromkeys(row.get(column) for row in rows if row.get(column)))
-                for column in _KEPT
-                if any(row.get(column) for row in rows)
-            },
+            labels=_labels(rows),
         )
 
     def _assessment(self, rows: Iterable[Row]) -> str:
@@ -128,9 +167,11 @@ class CddCesm(Cohort):
         }
         return max(found - {""}, key=_CONCERN.index, default="")
 
-    def _findings(self, rows: Sequence[Row], assessment: str) -> dict[str, bool]:
-        found = {_WORDS[text]: True for row in rows for text in _told(row) if text in _WORDS}
-        said = {self.mapped(row, _PATHOLOGY, {name: name for name in _CANCER}) for row in rows}
+    def _findings(self, rows: _Rows, assessment: str) -> dict[str, bool]:
+        present = {concept for row in rows.all() for text in _texts(row) for concept in named(text)}
+        present |= {concept for row in rows.described for concept in self._descriptors(row)}
+        said = {self.mapped(row, _PATHOLOGY, {name: name for name in _CANCER}) for row in rows.images}
+        found = dict.fromkeys(sorted(present), True)
         if said == {"Normal"} and assessment == "1" and not found:
             found = dict.fromkeys(_ABSENT_IN_NORMAL, False)
         if "Malignant" in said:
@@ -139,13 +180,43 @@ class CddCesm(Cohort):
             found["breast cancer"] = False
         return found
 
+    def _descriptors(self, row: Row) -> Iterator[str]:
+        """Yield shape, margin and density of a row that describes a mass; those of a lymph node are not a mass's."""
+        if "mass" not in {concept for part in _parts(row, _TYPE) for concept in named(part)}:
+            return
+        for column, words in DESCRIPTORS.items():
+            for word in (word for part in _parts(row, column) for word in words_of(part, words)):
+                concept = self.mapped(Row(row.file, row.number, {column: word}, row.sheet), column, words)
+                if concept:
+                    yield concept
+
+
+class _Rows(NamedTuple):
+    """The rows of an image: in the sheet of all images, and in those of kinds of findings."""
+
+    images: list[Row]
+    described: list[Row]
+
+    def all(self) -> list[Row]:
+        return self.images + self.described
+
 
 def _parts(row: Row, column: str) -> list[str]:
     return [part.strip() for part in row.get(column).split("$") if part.strip()]
 
 
-def _told(row: Row) -> list[str]:
-    return [text.lower() for column in ("Findings", "Tags") for text in _parts(row, column)]
+def _texts(row: Row) -> list[str]:
+    return [text for column in ("Findings", "Tags", _TYPE) for text in _parts(row, column)]
+
+
+def _labels(rows: _Rows) -> dict[str, str]:
+    """Return what the rows say, each text once; `sheets` are those of kinds of findings that name the image."""
+    found = {column: [row.get(column) for row in rows.images] for column in _KEPT}
+    found["Findings"] += [row.get("Findings") for row in rows.described]
+    found |= {column: [row.get(column) for row in rows.described] for column in _DESCRIBED}
+    found["sheets"] = [row.sheet for row in rows.described]
+    texts = {column: "; ".join(dict.fromkeys(filter(None, cells))) for column, cells in found.items()}
+    return {column: text for column, text in texts.items() if text}
 
 
 def _by_name(folder: Path) -> dict[str, Path]:
@@ -168,14 +239,14 @@ def _unlisted(files: Mapping[str, Mapping[str, Path]], known: Mapping[str, objec
             yield f"cdd-cesm: the table has no row for {count} {kind} images; they are left out"
 
 
-def _phrases(images: Iterable[Sequence[Row]]) -> Iterator[str]:
+def _phrases(images: Iterable[_Rows]) -> Iterator[str]:
     """Say once how much of the free text has no counterpart: a line for each phrase would be hundreds."""
-    rows = [row for one in images for row in one]
+    rows = [row for one in images for row in one.images]
     for column in ("Findings", "Tags"):
         counts: Counter[str] = Counter()
         first = 0
         for row in rows:
-            unknown = [text for text in _parts(row, column) if text.lower() not in (*_WORDS, "normal")]
+            unknown = [text for text in _parts(row, column) if not named(text) and text.lower() != "normal"]
             first = first or (row.number if unknown else 0)
             counts.update(unknown)
         if counts:

@@ -62,7 +62,7 @@ class Cmmd(Cohort):
         """Return one sample an image, in the order of paths."""
         table = self.options.root / self.options.table
         rows = {
-            (row["ID1"], row.one_of("LeftRight", SIDES)): row
+            (row.key("ID1"), row.one_of("LeftRight", SIDES)): row
             for row in refuse_repeats(read_excel(table, _NEEDED), "ID1", "LeftRight")
         }
         images = self._images()

@@ -113,12 +113,12 @@ class CsawCc(Cohort):
                 side, findings = "", {}
             if in_name[2] != view:
                 view = ""
-        patient = row.needed("anon_patientid", "the patient's key")
+        patient = row.key("anon_patientid", "the patient's key")
         return mcd.Sample(
             id=name.removesuffix(".dcm"),
             source=str(files.get(name, self.options.root / name)),
             patient=patient,
-            exam=f"{patient}/{row.needed('exam_year', 'the year of the exam')}",
+            exam=f"{patient}/{row.key('exam_year', 'the year of the exam')}",
             view=view,
             laterality=side,
             findings=findings,

@@ -62,7 +62,7 @@ class Dmid(Cohort):
         """Return one sample an image, in the order of its first row."""
         films: dict[str, list[Row]] = defaultdict(list)
         for row in self._rows():
-            films[row.needed("image", "the name of the image")].append(row)
+            films[row.key("image", "the name of the image")].append(row)
         return [self._sample(image, rows) for image, rows in films.items()]
 
     def remarks(self) -> list[str]:

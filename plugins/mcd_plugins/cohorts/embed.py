@@ -15,7 +15,7 @@ import mcd
 from mcd.plugins import PathBelowRoot
 from mcd_plugins.cohorts.base import Cohort, CohortOptions, clipped
 from mcd_plugins.cohorts.embed_codes import ASSESSED, COLUMNS, DENSITY, HEADLINES, Described, absent, code, described
-from mcd_plugins.cohorts.tables import Row, iterate_csv, refuse_repeats
+from mcd_plugins.cohorts.tables import Row, iterate_csv, join_rows, refuse_repeats
 from mcd_plugins.cohorts.vocabulary import VIEWS
 
 __all__ = ["Embed"]
@@ -258,7 +258,7 @@ def _joined(rows: Sequence[_Finding], column: str) -> str:
     cells = [one.cells[_KEPT.index(column)] for one in rows]
     if column in _OF_EXAM:
         cells = [one for one in dict.fromkeys(cells) if one]
-    return " | ".join(cells) if any(cells) else ""
+    return join_rows(cells)
 
 
 def _coded(row: Row, column: str) -> Row:

@@ -86,7 +86,7 @@ class InBreast(Cohort):
         """Return one sample an image, in the order of the table."""
         files = self._files()
         rows = read_csv(self.options.root / self.options.table, _NEEDED, delimiter=";", column="File Name")
-        found = [self._sample(row, files.get(row["File Name"])) for row in refuse_repeats(rows, "File Name")]
+        found = [self._sample(row, files.get(row.key("File Name"))) for row in refuse_repeats(rows, "File Name")]
         return _with_exams(found, [row.get("Acquisition date") for row in rows])
 
     def _files(self) -> dict[str, _File]:
@@ -108,7 +108,7 @@ class InBreast(Cohort):
         return found
 
     def _sample(self, row: Row, file: _File | None) -> mcd.Sample:
-        name, side, view = row["File Name"], row.one_of("Laterality", SIDES), row.one_of("View", _VIEWS)
+        name, side, view = row.key("File Name"), row.one_of("Laterality", SIDES), row.one_of("View", _VIEWS)
         if file is not None and file.side != side:
             raise row.wrong("Laterality", f"'{row['Laterality']}', but its file is called {file.path.name}")
         assessment = self.mapped(row, "Bi-Rads", _ASSESSMENTS)

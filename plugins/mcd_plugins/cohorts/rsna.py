@@ -72,7 +72,7 @@ class RsnaBcd(Cohort):
         return [self._sample(row) for row in refuse_repeats(rows, "image_id")]
 
     def _sample(self, row: Row) -> mcd.Sample:
-        patient, image = row.needed("patient_id", "the patient's id"), row.needed("image_id", "the image's id")
+        patient, image = row.key("patient_id", "the patient's id"), row.key("image_id", "the image's id")
         cancer = _flag(row, "cancer")
         return mcd.Sample(
             id=image,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import difflib
 import itertools
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcd.errors import DataError, MissingDependencyError
 
-__all__ = ["Row", "iterate_csv", "read_csv", "read_excel", "refuse_repeats"]
+__all__ = ["Row", "iterate_csv", "join_rows", "read_csv", "read_excel", "read_sheets", "refuse_repeats"]
 
 _MISSING = frozenset({"", "nan", "none", "null", "na", "n/a"})
+_AS_NUMBER = re.compile(r"(\d+)\.0+")
+"""A whole number as tools write it that took a column of ids for numbers: 10006.0 is 10006."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,14 @@ class Row:
         Where it stands; ``number`` is its line there, or its row in a workbook.
     cells
         Column → text, blanks around it taken off.
+    sheet
+        Of a workbook, where it is not the only one that is read.
     """
 
     file: Path
     number: int
     cells: Mapping[str, str]
+    sheet: str = ""
 
     def __getitem__(self, column: str) -> str:
         """Return the text of a cell; what stands for a missing value (empty, NaN) is an empty text."""
@@ -53,6 +59,28 @@ class Row:
         if not text:
             raise self.wrong(column, f"{what} is missing")
         return text
+
+    def key(self, column: str, what: str = "") -> str:
+        """Return an id: as `__getitem__`, but the same whether it was written as a text or as a number.
+
+        Parameters
+        ----------
+        what
+            What must not be missing; empty where it may be.
+
+        Raises
+        ------
+        DataError
+            When it is.
+        """
+        text = self.needed(column, what) if what else self[column]
+        number = _AS_NUMBER.fullmatch(text)
+        return number[1] if number else text
+
+    @property
+    def table(self) -> str:
+        """Name of the file, and of the sheet where there are several, as remarks have it."""
+        return _shown(self.file.name, self.sheet)
 
     def one_of(self, column: str, known: Mapping[str, str]) -> str:
         """Return what the text of a cell, which must not be missing, stands for.
@@ -103,7 +131,8 @@ class Row:
 
     def wrong(self, column: str, problem: str) -> DataError:
         """Return the error that says what is wrong with a cell."""
-        return DataError(f"{self.file}, row {self.number}, column '{column}': {problem}", "correct the table")
+        place = f"{_shown(self.file, self.sheet)}, row {self.number}, column '{column}'"
+        return DataError(f"{place}: {problem}", "correct the table")
 
 
 def read_csv(
@@ -171,6 +200,18 @@ def iterate_csv(
         raise _unread(path, error) from None
 
 
+def join_rows(cells: Iterable[str]) -> str:
+    """Return what several rows of a table say of one image as one label, row by row; empty where none says anything.
+
+    Examples
+    --------
+    >>> join_rows(["BI-RADS 4", "", "BI-RADS 5"])
+    'BI-RADS 4 |  | BI-RADS 5'
+    """
+    texts = list(cells)
+    return " | ".join(texts) if any(texts) else ""
+
+
 def refuse_repeats(rows: Iterable[Row], *columns: str) -> Iterator[Row]:
     """Yield rows, as long as no two say the same in all of some columns: ids must be unique.
 
@@ -181,15 +222,15 @@ def refuse_repeats(rows: Iterable[Row], *columns: str) -> Iterator[Row]:
     """
     seen: dict[tuple[str, ...], int] = {}
     for row in rows:
-        key = tuple([row.needed(column, "the id") for column in columns])
+        key = tuple([row.key(column, "the id") for column in columns])
         first = seen.setdefault(key, row.number)
         if first != row.number:
             raise row.wrong(columns[-1], f"'{key[-1]}' is in row {first} already")
         yield row
 
 
-def read_excel(path: Path, needed: Sequence[str], *, sheet: str | None = None) -> list[Row]:
-    """Return the rows of a sheet of a workbook; a ``.csv`` of the same name beside it serves as well.
+def read_excel(path: Path, needed: Sequence[str]) -> list[Row]:
+    """Return the rows of the first sheet of a workbook; a ``.csv`` of the same name beside it serves as well.
 
     Raises
     ------
@@ -201,6 +242,34 @@ def read_excel(path: Path, needed: Sequence[str], *, sheet: str | None = None) -
     beside = path.with_suffix(".csv")
     if not path.exists() and beside.exists():
         return read_csv(beside, needed)
+    _, lines = next(_sheets(path))
+    return _rows(path, lines, needed)
+
+
+def read_sheets(path: Path, needed: Mapping[str, Sequence[str]]) -> dict[str, list[Row]]:
+    """Return the rows of some sheets of a workbook, by the names of the sheets.
+
+    Parameters
+    ----------
+    needed
+        Sheet → columns that it must have. Sheets that the workbook lacks are left out. Upper and lower case and
+        blanks around names of sheets do not count.
+
+    Raises
+    ------
+    MissingDependencyError, DataError
+        As `read_excel`.
+    """
+    found = {}
+    for name, lines in _sheets(path):
+        sheet = name.strip().lower()
+        if sheet in needed:
+            found[sheet] = _rows(path, lines, needed[sheet], sheet)
+    return found
+
+
+def _sheets(path: Path) -> Iterator[tuple[str, list[tuple[int, list[str]]]]]:
+    """Yield name and lines of each sheet of a workbook."""
     try:
         import openpyxl
     except ImportError:
@@ -214,15 +283,21 @@ def read_excel(path: Path, needed: Sequence[str], *, sheet: str | None = None) -
     except Exception as error:  # a damaged workbook makes openpyxl raise nearly anything
         raise DataError(f"{path} is no workbook: {error}", "download it again") from None
     try:
-        if sheet is not None and sheet not in book.sheetnames:
-            raise DataError(f"{path} has no sheet '{sheet}'", f"it has: {', '.join(book.sheetnames)}")
-        lines = _texts(book[sheet] if sheet is not None else book.worksheets[0])
+        for sheet in book.worksheets:
+            yield sheet.title, _texts(sheet)
     finally:
         book.close()
+
+
+def _rows(path: Path, lines: Sequence[tuple[int, list[str]]], needed: Sequence[str], sheet: str = "") -> list[Row]:
     header = lines[0][1] if lines else []
-    _check(path, header, needed)
+    _check(path, header, needed, sheet)
     places = _places(header, None)
-    return [_row(path, number, len(header), places, cells) for number, cells in lines[1:] if any(cells)]
+    return [_row(path, number, len(header), places, cells, sheet) for number, cells in lines[1:] if any(cells)]
+
+
+def _shown(file: Path | str, sheet: str) -> str:
+    return f"{file}, sheet '{sheet}'" if sheet else str(file)
 
 
 def _texts(sheet: object) -> list[tuple[int, list[str]]]:
@@ -236,10 +311,11 @@ def _places(header: Sequence[str], wanted: Collection[str] | None) -> dict[str, 
     return dict(sorted(places.items(), key=lambda one: one[1]))
 
 
-def _row(path: Path, number: int, width: int, places: Mapping[str, int], cells: Sequence[str]) -> Row:
+def _row(path: Path, number: int, width: int, places: Mapping[str, int], cells: Sequence[str], sheet: str = "") -> Row:
     if len(cells) > width and any(one.strip() for one in cells[width:]):
         raise DataError(f"{path}, row {number}: {len(cells)} cells for {width} columns", "correct the table")
-    return Row(path, number, {name: cells[at].strip() if at < len(cells) else "" for name, at in places.items()})
+    texts = {name: cells[at].strip() if at < len(cells) else "" for name, at in places.items()}
+    return Row(path, number, texts, sheet)
 
 
 def _undecoded(path: Path, delimiter: str, encoding: str) -> DataError:
@@ -258,12 +334,12 @@ def _undecoded(path: Path, delimiter: str, encoding: str) -> DataError:
     return DataError(f"{path} is not {encoding.removesuffix('-sig')}", "save the table as UTF-8")
 
 
-def _check(path: Path, header: Sequence[str], needed: Sequence[str]) -> None:
+def _check(path: Path, header: Sequence[str], needed: Sequence[str], sheet: str = "") -> None:
     missing = [column for column in needed if column not in header]
     if missing:
         close = difflib.get_close_matches(missing[0], header, n=1, cutoff=0.6)
         raise DataError(
-            f"{path}, row 1: there is no column '{missing[0]}'",
+            f"{_shown(path, sheet)}, row 1: there is no column '{missing[0]}'",
             (f"did you mean '{close[0]}'? " if close else "") + f"It has: {', '.join(header[:20]) or 'nothing'}",
         )
 

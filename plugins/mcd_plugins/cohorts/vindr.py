@@ -14,7 +14,7 @@ import mcd
 from mcd.errors import DataError
 from mcd.plugins import PathBelowRoot
 from mcd_plugins.cohorts.base import Cohort, CohortOptions, clipped
-from mcd_plugins.cohorts.tables import Row, read_csv, refuse_repeats
+from mcd_plugins.cohorts.tables import Row, join_rows, read_csv, refuse_repeats
 from mcd_plugins.cohorts.vocabulary import ASSESSMENTS, SIDES, VIEWS
 
 __all__ = ["VinDrMammo", "VinDrPng"]
@@ -83,16 +83,19 @@ class VinDrMammo(Cohort):
         named = {image: _named(self, found) for image, found in boxes.items()}
         of_breast: dict[tuple[str, str], set[str]] = defaultdict(set)
         for row in rows:
-            of_breast[row["study_id"], row["laterality"]] |= named[row["image_id"]]
+            of_breast[row.key("study_id"), row["laterality"]] |= named[row.key("image_id")]
         return [
             self._sample(
-                row, boxes[row["image_id"]], named[row["image_id"]], of_breast[row["study_id"], row["laterality"]]
+                row,
+                boxes[row.key("image_id")],
+                named[row.key("image_id")],
+                of_breast[row.key("study_id"), row["laterality"]],
             )
             for row in rows
         ]
 
     def _sample(self, row: Row, boxes: Sequence[Row], present: set[str], in_breast: set[str]) -> mcd.Sample:
-        image, study = row.needed("image_id", "the image id"), row.needed("study_id", "the exam's id")
+        image, study = row.key("image_id", "the image id"), row.key("study_id", "the exam's id")
         assessment = self.mapped(row, "breast_birads", {f"BI-RADS {at}": at for at in ASSESSMENTS})
         return mcd.Sample(
             id=image,
@@ -140,8 +143,8 @@ class VinDrPng(Cohort):
         )
         by_image: dict[tuple[str, str], list[Row]] = defaultdict(list)
         for row in rows:
-            image = row.needed("image_id", "the image id").removesuffix(".png")
-            by_image[row.needed("patient_id", "the patient id"), image].append(row)
+            image = row.key("image_id", "the image id").removesuffix(".png")
+            by_image[row.key("patient_id", "the patient id"), image].append(row)
         _check_agreement(by_image)
         present = {key: _marked(self, of_image) for key, of_image in by_image.items()}
         of_breast: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -201,13 +204,13 @@ def states(
 
 def _by_image(findings: Iterable[Row], images: Sequence[Row]) -> dict[str, list[Row]]:
     """Return image → its rows of findings; there is at least one, since "No Finding" is a row too."""
-    found: dict[str, list[Row]] = {row["image_id"]: [] for row in images}
+    found: dict[str, list[Row]] = {row.key("image_id"): [] for row in images}
     for row in findings:
-        if row["image_id"] not in found:
+        if row.key("image_id") not in found:
             raise row.wrong("image_id", f"'{row['image_id']}' is not in breast-level_annotations.csv")
-        found[row["image_id"]].append(row)
+        found[row.key("image_id")].append(row)
     for row in images:
-        if not found[row["image_id"]]:
+        if not found[row.key("image_id")]:
             raise row.wrong("image_id", f"'{row['image_id']}' is not in finding_annotations.csv")
     return found
 
@@ -229,8 +232,7 @@ def _labels(image: Row, findings: Sequence[Row]) -> dict[str, str]:
     """Return the codes of an image; those of several findings remain distinguishable."""
     found = {name: image.get(name) for name in (*_KEPT, "fold")}
     for name in ("finding_categories", "finding_birads"):
-        cells = [row.get(name) for row in findings]
-        found[name] = " | ".join(cells) if any(cells) else ""
+        found[name] = join_rows([row.get(name) for row in findings])
     return {name: text for name, text in found.items() if text}
 
 

@@ -106,7 +106,7 @@ class CsvTable(Cohort):
         for row in rows:
             path, below = located(self.options.root, row.needed(self.options.path, "the path"))
             _unique(paths, str(path), row, self.options.path, "the file")
-            own = row.needed(self._columns["id"], "the id") if "id" in self._columns else below
+            own = row.key(self._columns["id"], "the id") if "id" in self._columns else below
             _unique(ids, own, row, self._columns.get("id", self.options.path), "the id")
             found.append(self._sample(row, own, path))
         return found
@@ -162,14 +162,14 @@ class CsvTable(Cohort):
         )
 
     def _text(self, row: Row, field: str) -> str:
-        """Return a cell as it is; empty cells are counted for the remarks."""
+        """Return a cell as it is, or the id that it is; empty cells are counted for the remarks."""
         column = self._columns.get(field)
         if column is None:
             return ""
         if not row[column] and field in _KEYS:
             first, count = self._empty.get(column, (row, 0))
             self._empty[column] = (first, count + 1)
-        return row[column]
+        return row.key(column) if field in _WHO else row[column]
 
     def _side(self, row: Row) -> str:
         text = self._text(row, "laterality")

@@ -75,7 +75,12 @@ def test_rows_of_one_image_are_one_sample(tmp_path: Path, scanned: Callable[[mcd
     assert list(found) == ["P1_L_DM_CC", "P1_R_DM_MLO", "P2_L_DM_CC", "P3_L_DM_CC"]
     one = found["P1_R_DM_MLO"]
     assert (one.patient, one.laterality, one.view, one.density, one.assessment) == ("1", "R", "MLO", "c", "5")
-    assert one.findings == {"mass": True, "suspicious calcifications": True, "breast cancer": True}
+    assert one.findings == {
+        "calcifications": True,
+        "mass": True,
+        "suspicious calcifications": True,
+        "breast cancer": True,
+    }
     assert one.labels["BIRADS"] == "4$5; 3"
     assert one.labels["Findings"] == "Mass$Suspicious calcification; a benign looking thing"
     assert found["P2_L_DM_CC"].findings == {"asymmetry": True, "skin thickening": True, "breast cancer": False}
@@ -160,3 +165,92 @@ def test_a_missing_sheet_or_folder_is_said(tmp_path: Path) -> None:
     (tmp_path / LOW).rename(tmp_path / "elsewhere")
     with pytest.raises(DataError, match=f"there is no folder .*{LOW}"):
         list(cesm(tmp_path).scan())
+
+
+HEADERS = "cesm_headers.xlsx"
+
+
+def test_every_sheet_of_todays_release_says_where_to_look(
+    shared: Path, tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]
+) -> None:
+    case = (shared / "data" / "cases" / HEADERS).read_bytes()
+    (tmp_path / "Radiology-manual-annotations.xlsx").write_bytes(case)
+    for seed, name in enumerate(("P901_L_DM_CC", "P902_L_DM_CC")):
+        write_picture(tmp_path / LOW / f"{name}.jpg", seed=seed)
+    data = cesm(tmp_path)
+    found = scanned(data)
+    one, two = found["P901_L_DM_CC"], found["P902_L_DM_CC"]
+    assert one.findings == dict.fromkeys(
+        [
+            "calcifications",
+            "circumscribed margin",
+            "equal-density mass",
+            "mass",
+            "obscured margin",
+            "oval shape",
+            "round shape",
+            "typically benign calcifications",
+        ],
+        True,
+    ) | {"breast cancer": False}
+    assert two.findings == {"intramammary lymph node": True, "breast cancer": False}
+    assert (one.patient, one.density, one.assessment) == ("901", "b", "3")
+    assert one.labels["Mass shape"] == "Round-Oval"
+    assert "asymmetry" in one.labels["sheets"].split("; ")
+
+
+def sheets(root: Path, name: str, rows: list[dict[str, object]]) -> CddCesm:
+    data = released(root, [row("P1_L_DM_CC", BIRADS="2", **{PATHOLOGY: "Benign"})])
+    book = openpyxl.load_workbook(root / TABLE)
+    page = book.create_sheet(name)
+    page.append([f"{column} " for column in rows[0]])
+    for one in rows:
+        page.append(list(one.values()))
+    book.save(root / TABLE)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("sheet", "text", "present"),
+    [
+        ("asymmetry", "Focal asymmetry", {"asymmetry", "focal asymmetry"}),
+        ("asymmetry", "Diffuse edema$Dilated ducts", set()),
+        ("distortion", "Distortion", {"architectural distortion"}),
+        ("distortion", "Postoperative scar", set()),
+        ("Calcifications ", "suspicious micro-calcifications", {"calcifications", "suspicious calcifications"}),
+        ("calcifications", "No calcifications", set()),
+        ("calcifications", "Mass with no calcifications, skin thickening", {"mass", "skin thickening"}),
+        ("nonmass enhancement_description", "Heterogeneous non-mass enhancement", set()),
+        ("postoperative", "Surgical scar", {"surgical scar"}),
+        ("postneoajuvant chemotherapy", "Mass not seen", set()),
+    ],
+)
+def test_the_text_of_a_sheet_decides(
+    tmp_path: Path, sheet: str, text: str, present: set[str], scanned: Callable[[mcd.Dataset], Scanned]
+) -> None:
+    rows: list[dict[str, object]] = [
+        {"Image_name": "P1_L_DM_CC ", "ACR": "B", "Findings": text},
+        {"Image_name": "P9_L_DM_CC", "ACR": "B", "Findings": "mass"},
+    ]
+    (found,) = scanned(sheets(tmp_path, sheet, rows)).values()
+    assert {concept for concept, there in found.findings.items() if there} == present
+
+
+def test_what_describes_a_lymph_node_describes_no_mass(
+    tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]
+) -> None:
+    described = {"Mass shape": "Irregular", "Mass density/enhancement pattern": "High", "Findings": None}
+    rows: list[dict[str, object]] = [
+        {"Image_name": "P1_L_DM_CC", "Abnormality type": kind, "Mass margin": margin, **described}
+        for kind, margin in (("IMLN", "Circumscribed"), ("Mass", "Ill-defined-Obscured"), ("Mass", "Not circumscribed"))
+    ]
+    (found,) = scanned(sheets(tmp_path, "mass_description", rows)).values()
+    present = {concept for concept, there in found.findings.items() if there}
+    margins = {"indistinct margin", "obscured margin"}
+    assert present == {"intramammary lymph node", "mass", "irregular shape", "high-density mass"} | margins
+
+
+def test_a_sheet_without_its_text_is_refused_by_name(tmp_path: Path) -> None:
+    data = sheets(tmp_path, "asymmetry", [{"Image_name": "P1_L_DM_CC", "ACR": "B"}])
+    with pytest.raises(DataError, match="sheet 'asymmetry', row 1: there is no column 'Findings'"):
+        list(data.scan())

@@ -1,0 +1,74 @@
+"""What should be known about the images of a data set as a whole, whichever data set it is."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from mcd.api.dataset import Sample
+
+__all__ = ["remarks_on"]
+
+_NAMED = 8
+"""How many concepts a remark names."""
+
+
+def remarks_on(samples: Sequence[Sample]) -> list[str]:
+    """Return what looks as if a data set had been read wrongly; no id, and nothing that identifies anybody.
+
+    Parameters
+    ----------
+    samples
+        All images that a data set lists, before any choice among them: of a few, little can be said.
+    """
+    return [*_never_present(samples), *_patients(samples)]
+
+
+def _never_present(samples: Sequence[Sample]) -> Iterator[str]:
+    """Say which concepts are absent in some images and present in none: their column may not be understood."""
+    distinct = {id(one.findings): one.findings for one in samples}.values()  # many images share one mapping
+    states: dict[str, set[bool]] = defaultdict(set)
+    for findings in distinct:
+        for concept, present in findings.items():
+            states[concept].add(present)
+    never = sorted(concept for concept, found in states.items() if found == {False})
+    if never:
+        more = f" and {len(never) - _NAMED} more" if len(never) > _NAMED else ""
+        yield (
+            f"absent in some images and present in none: {', '.join(never[:_NAMED])}{more}; is the data set's word for "
+            "what is present understood?"
+        )
+
+
+def _patients(samples: Sequence[Sample]) -> Iterator[str]:
+    """Say where the keys of patients look like those of images, or of everything."""
+    collections: dict[str, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+    for one in samples:
+        if one.patient:
+            collections[one.collection][one.patient].append(one)
+    for name, patients in collections.items():
+        of = f"{name}: " if name else ""
+        count = sum(len(images) for images in patients.values())
+        if count < 2:
+            continue
+        if len(patients) == count:
+            yield (
+                f"{of}each of {count} images is of another patient by its key; if the key is that of the image, "
+                "p values are too small, since images of one patient are not independent"
+            )
+        elif len(patients) == 1:
+            yield (
+                f"{of}all {count} images are of one patient by their key; if that is a placeholder, say that patients "
+                "are not known, since nothing can be permuted between patients"
+            )
+        elif _name_views(patients):
+            yield (
+                f"{of}no patient has images of two sides or views by the keys of {len(patients)} patients; if the key "
+                "names side and view too, p values are too small, since images of one patient are not independent"
+            )
+
+
+def _name_views(patients: dict[str, list[Sample]]) -> bool:
+    """Whether each patient has one side and one view, though there are several."""
+    views = [{(one.laterality, one.view) for one in images} for images in patients.values()]
+    return all(len(one) == 1 for one in views) and len(set.union(*views)) > 1

@@ -17,6 +17,7 @@ from mcd.lazy import lazily
 if TYPE_CHECKING:
     from mcd.api.base import digest
     from mcd.api.dataset import examine_file
+    from mcd.api.geometry import crop_fraction
     from mcd.api.listing import files_below, samples_of
     from mcd.api.model import prefix_tokens
     from mcd.api.ranking import ordered_top_k
@@ -67,6 +68,7 @@ _HOME = {
     "check_finite": "mcd.networks.checkpoints",
     "concepts_of": "mcd.runs.revived",
     "data_set_of": "mcd.runs.thumbnails",
+    "crop_fraction": "mcd.api.geometry",
     "digest": "mcd.api.base",
     "examine_file": "mcd.api.dataset",
     "files_below": "mcd.api.listing",
@@ -112,6 +114,7 @@ __all__ = [
     "Schema",
     "check_finite",
     "concepts_of",
+    "crop_fraction",
     "data_set_of",
     "digest",
     "examine_file",

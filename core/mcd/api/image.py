@@ -9,6 +9,7 @@ import numpy as np
 import pydantic
 
 from mcd.api.base import digest, identity
+from mcd.api.geometry import Centring, offset, resized, seen_through
 from mcd.errors import ImageError
 from mcd.options import Settings
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Image", "Preprocessing"]
+
+_LATER = ("fill", "centring", "colours")
+"""Settings of a preprocessing that runs of version 0.1 do not record."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,15 @@ class Preprocessing(Settings):
         description="letterbox keeps the aspect and pads with black; squash does not keep it (as published for "
         "Mammo-CLIP); crop resizes the shorter side and cuts the centre (as ImageNet models were trained)",
     )
-    crop_fraction: float = pydantic.Field(default=1.0, gt=0, le=1, description="for crop: how much of the side is kept")
-    interpolation: Literal["bilinear", "bicubic", "area"] = pydantic.Field(
-        default="bilinear", description="bilinear and bicubic are antialiased; area is OpenCV's INTER_AREA"
+    crop_fraction: float = pydantic.Field(
+        default=1.0,
+        gt=0,
+        description="how much of each side is kept: the image is resized for an input so much larger, and its centre "
+        "is cut out (timm's crop_pct); above 1 it is padded",
+    )
+    interpolation: Literal["bilinear", "bicubic", "area", "nearest", "box", "hamming", "lanczos"] = pydantic.Field(
+        default="bilinear",
+        description="bilinear and bicubic are antialiased; area is OpenCV's INTER_AREA; the others are Pillow's",
     )
     intensity: Literal["full-range", "min-max"] = pydantic.Field(
         default="full-range", description="full-range divides by the bit depth's white, min-max stretches each image"
@@ -102,10 +112,22 @@ class Preprocessing(Settings):
     channels: Literal[1, 3] | None = pydantic.Field(default=None, description="what the network takes; None keeps them")
     mean: tuple[float, ...] = pydantic.Field(default=(), description="subtracted per channel; one value serves all")
     std: tuple[float, ...] = pydantic.Field(default=(), description="divided by per channel; one value serves all")
+    fill: tuple[float, ...] = pydantic.Field(
+        default=(),
+        description="what is padded with, 0…1 per channel; one value serves all, none is black",
+    )
+    centring: Centring = pydantic.Field(
+        default="even",
+        description="where the centre lies if an odd number of rows is cut off: a half is rounded to even as by "
+        "torchvision, timm and open_clip, or down as by transformers",
+    )
+    colours: Literal["rgb", "bgr"] = pydantic.Field(default="rgb", description="the order of three channels")
 
     def fingerprint(self) -> str:
         """Return a digest of the recipe."""
-        return digest(identity(type(self)), self.model_dump_json())
+        # Settings that came later do not count at their defaults: stored runs are found again.
+        later = {name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
+        return digest(identity(type(self)), self.model_dump_json(exclude=later))
 
     def picture(self, image: Image) -> Image:
         """Return the image after the steps whose result is an image again; its own results stay as they are.
@@ -129,7 +151,9 @@ class Preprocessing(Settings):
             pixels = (pixels - low) / (high - low).clamp_min(torch.finfo(torch.float32).tiny)
         else:
             pixels = pixels / image.maximum
-        return self._resized(pixels).contiguous()
+        if len(set(self.fill)) > 1 and len(pixels) == 1:
+            pixels = pixels.expand(len(self.fill), -1, -1)  # the padding is coloured
+        return self._resized(pixels, self.fill).contiguous()
 
     def prepare_mask(self, image: Image) -> torch.Tensor:
         """Return the breast mask of an image as its `prepare` shows it: float32 ``(1, height, width)`` in 0…1.
@@ -155,6 +179,8 @@ class Preprocessing(Settings):
             batch = batch.expand(-1, 3, -1, -1)
         elif self.channels == 1 and batch.shape[1] == 3:
             batch = batch.mean(dim=1, keepdim=True)
+        if self.colours == "bgr" and batch.shape[1] == 3:
+            batch = batch.flip(1)
         if self.mean or self.std:
             shape = (1, -1, 1, 1)
             mean = batch.new_tensor(self.mean or (0.0,)).view(shape)
@@ -162,37 +188,32 @@ class Preprocessing(Settings):
             batch = (batch - mean) / std
         return batch
 
-    def _resized(self, pixels: torch.Tensor) -> torch.Tensor:
+    def _resized(self, pixels: torch.Tensor, fill: tuple[float, ...] = ()) -> torch.Tensor:
         rows, columns = int(pixels.shape[1]), int(pixels.shape[2])
         height, width = self.height or rows, self.width or columns
-        if (rows, columns) == (height, width):
-            return pixels
-        if self.resize == "squash":
-            return self._scaled(pixels, height, width)
-        if self.resize == "crop":
-            return self._centre_crop(pixels, height, width)
-        import torch.nn.functional as functional
+        before = seen_through(height, self.crop_fraction), seen_through(width, self.crop_fraction)
+        if (rows, columns) != before:
+            pixels = self._scaled(pixels, *resized((rows, columns), before, self.resize))
+        return self._centred(pixels, height, width, fill)
 
-        scale = min(height / rows, width / columns)
-        inner_height, inner_width = max(1, round(rows * scale)), max(1, round(columns * scale))
-        inner = self._scaled(pixels, min(inner_height, height), min(inner_width, width))
-        top, left = (height - inner.shape[1]) // 2, (width - inner.shape[2]) // 2
-        return functional.pad(
-            inner, (left, width - inner.shape[2] - left, top, height - inner.shape[1] - top), value=0.0
-        )
-
-    def _centre_crop(self, pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def _centred(self, pixels: torch.Tensor, height: int, width: int, fill: tuple[float, ...]) -> torch.Tensor:
         rows, columns = int(pixels.shape[1]), int(pixels.shape[2])
-        # Rounded down as timm and torchvision do, so that ImageNet models see what they were evaluated on.
-        tall, wide = int(height / self.crop_fraction), int(width / self.crop_fraction)
-        scale = max(tall / rows, wide / columns)
-        scaled = self._scaled(pixels, max(tall, int(rows * scale)), max(wide, int(columns * scale)))
-        top, left = (scaled.shape[1] - height) // 2, (scaled.shape[2] - width) // 2
-        return scaled[:, top : top + height, left : left + width]
+        top, left = offset(rows, height, self.centring), offset(columns, width, self.centring)
+        if rows < height or columns < width:
+            canvas = pixels.new_empty(len(pixels), max(rows, height), max(columns, width))
+            canvas[:] = pixels.new_tensor(fill or (0.0,)).view(-1, 1, 1)
+            canvas[:, max(-top, 0) :, max(-left, 0) :][:, :rows, :columns] = pixels
+            pixels = canvas
+        top, left = max(top, 0), max(left, 0)
+        return pixels[:, top : top + height, left : left + width]
 
     def _scaled(self, pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        if (height, width) == tuple(pixels.shape[1:]):
+            return pixels
         if self.interpolation == "area":
             return _area(pixels, height, width)
+        if self.interpolation not in ("bilinear", "bicubic"):
+            return _by_pillow(pixels, height, width, self.interpolation)
         import torch.nn.functional as functional
 
         scaled = functional.interpolate(
@@ -207,3 +228,12 @@ def _area(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
 
     planes = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in pixels.numpy()]
     return torch.from_numpy(np.stack(planes))
+
+
+def _by_pillow(pixels: torch.Tensor, height: int, width: int, filter_name: str) -> torch.Tensor:
+    import torch
+    from PIL import Image as PillowImage
+
+    how = PillowImage.Resampling[filter_name.upper()]
+    planes = [np.asarray(PillowImage.fromarray(plane).resize((width, height), how)) for plane in pixels.numpy()]
+    return torch.from_numpy(np.stack(planes)).clamp(0.0, 1.0)

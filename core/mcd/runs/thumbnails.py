@@ -72,7 +72,7 @@ def sight_of(dissection: Dissection) -> Sight:
     wanted = MapStore(store, dissection.manifest.store.maps).preprocessing()
     with found_again(dissection) as preparer:
         recipe, _ = preparer.recipe(study.recipe)
-    if recipe is not None and recipe.model_dump(mode="json") != dissection.manifest.preprocessing.get("recipe"):
+    if recipe is not None and not _says_the_same(dissection.manifest.preprocessing.get("recipe"), recipe):
         raise DataError("the recipe of the run cannot be made again as it was")
     own = Preprocessing()
     with contextlib.suppress(pydantic.ValidationError):  # settings that only a class of its own has
@@ -83,6 +83,14 @@ def sight_of(dissection: Dissection) -> Sight:
     if own.fingerprint() != wanted:
         raise DataError("the preprocessing of the run's target cannot be made again as it was")
     return Sight(recipe, own)
+
+
+def _says_the_same(record: object, recipe: Preprocessing) -> bool:
+    """Say whether a record is of these settings; what an older one does not have was at its default."""
+    try:
+        return type(recipe).model_validate(record) == recipe
+    except pydantic.ValidationError:
+        return False
 
 
 def data_set_of(dissection: Dissection) -> Dataset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -237,15 +237,26 @@ def _unbuilt(options: ClipOptions, error: Exception) -> CheckpointError:
 def recipe(network: nn.Module, resize: Literal["own", "letterbox", "squash", "crop"]) -> mcd.Preprocessing:
     """Return the network's own preprocessing, with another way to resize where one is asked for."""
     config = open_clip.get_model_preprocess_cfg(network)
-    size = config["size"]
+    size, fill = config["size"], config.get("fill_color") or 0
     height, width = (size, size) if isinstance(size, int) else size
-    own = _RESIZE[config.get("resize_mode") or "shortest"]
+    mode = config.get("resize_mode") or "shortest"
+    own = _RESIZE[mode]
+    wanted = own if resize == "own" else resize
+    # open_clip resizes by bicubic interpolation wherever it covers an input that is no square, whatever is configured.
+    covers = wanted == own == "crop" and height != width
+    padded = wanted == own == "letterbox"
     return mcd.Preprocessing(
         height=height,
         width=width,
-        resize=own if resize == "own" else resize,
-        interpolation="bicubic" if config.get("interpolation") == "bicubic" else "bilinear",
+        resize=wanted,
+        interpolation="bilinear" if config.get("interpolation") == "bilinear" and not covers else "bicubic",
         channels=3,
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
+        mean=_channels(config["mean"]),
+        std=_channels(config["std"]),
+        fill=tuple(one / 255 for one in _channels(fill)) if padded and fill else (),
     )
+
+
+def _channels(value: float | Sequence[float]) -> tuple[float, ...]:
+    """Return what is said of each channel, or of all at once."""
+    return tuple(value) if isinstance(value, Sequence) else (value,)

@@ -21,6 +21,9 @@ from mcd_plugins.timm.keys import looks_ported, renamed
 
 __all__ = ["TimmLoader"]
 
+_CROP_MODES = {"squash": "squash", "border": "letterbox"}
+"""What timm calls its ways to evaluate; it takes any other name for the centre."""
+
 
 class TimmLoader(mcd.ModelLoader):
     """Any model that timm can build.
@@ -45,7 +48,9 @@ class TimmLoader(mcd.ModelLoader):
             default=None, description="rows and columns of the input, such as [1520,912]; by default timm's"
         )
         resize: Literal["letterbox", "squash", "crop"] = pydantic.Field(
-            default="letterbox", description="letterbox and squash show the whole image; crop is timm's own evaluation"
+            default="letterbox",
+            description="letterbox and squash show the whole image; crop is timm's own evaluation (of some models: "
+            "squashed or padded)",
         )
         seed: int = pydantic.Field(default=0, ge=0, description="decides random weights")
 
@@ -113,16 +118,21 @@ class TimmLoader(mcd.ModelLoader):
         mean, std = config["mean"], config["std"]
         if own.in_chans == 1:
             mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
-        interpolation = config["interpolation"]
-        return mcd.Preprocessing(
-            height=height,
-            width=width,
-            resize=own.resize,
-            crop_fraction=config["crop_pct"] if own.resize == "crop" else 1.0,
-            interpolation="bicubic" if interpolation == "bicubic" else "bilinear",
-            channels=own.in_chans,
-            mean=tuple(mean),
-            std=tuple(std),
+        evaluated = own.resize == "crop"
+        resize = _CROP_MODES.get(config["crop_mode"], "crop") if evaluated else own.resize
+        return mcd.Preprocessing.model_validate(
+            {
+                "height": height,
+                "width": width,
+                "resize": resize,
+                "crop_fraction": config["crop_pct"] if evaluated else 1.0,
+                "interpolation": config["interpolation"],
+                "channels": own.in_chans,
+                "mean": tuple(mean),
+                "std": tuple(std),
+                # of 8 bits, as timm pads
+                "fill": tuple(round(255 * one) / 255 for one in mean) if evaluated and resize == "letterbox" else (),
+            }
         )
 
 

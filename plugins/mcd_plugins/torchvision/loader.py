@@ -12,7 +12,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest
-from mcd.plugins import load_weights, offline, prefix_tokens
+from mcd.plugins import crop_fraction, load_weights, offline, prefix_tokens
 
 __all__ = ["TorchvisionLoader"]
 
@@ -102,7 +102,7 @@ class TorchvisionLoader(mcd.ModelLoader):
             height=height,
             width=width,
             resize=own.resize,
-            crop_fraction=min(1.0, side / short) if own.resize == "crop" else 1.0,
+            crop_fraction=crop_fraction(side, short) if own.resize == "crop" else 1.0,
             interpolation="bicubic" if evaluation.interpolation.value == "bicubic" else "bilinear",
             channels=3,
             mean=tuple(evaluation.mean),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError
 from mcd.options import validate_options
+from mcd_plugins.open_clip.building import recipe
 from mcd_plugins.open_clip.dissector import OpenClip
 from mcd_plugins.open_clip.loader import OpenClipTower
 
@@ -83,6 +85,30 @@ def test_an_image_is_transformed_as_by_open_clip_itself(folder: Path) -> None:
     ours = recipe.finalize(recipe.prepare(mcd.Image(pixels, 255.0))[None])[0]
     theirs = by_hand(folder)[1](PIL.Image.fromarray(pixels))
     assert (ours - theirs).abs().max() < 0.03  # theirs is rounded to 8 bit after resizing
+
+
+@pytest.mark.parametrize(
+    ("own", "size"),
+    [
+        ({"size": 224, "interpolation": "bicubic"}, (300, 220)),
+        ({"size": [30, 50], "interpolation": "bilinear"}, (97, 140)),  # resized bicubically all the same
+        ({"size": 40, "resize_mode": "longest", "fill_color": 128, "interpolation": "bilinear"}, (97, 140)),
+        ({"size": 40, "resize_mode": "longest", "interpolation": "random"}, (140, 97)),
+        ({"size": [50, 30], "resize_mode": "squash", "mean": 0.4, "std": 0.2}, (97, 140)),
+    ],
+)
+def test_every_setting_of_a_transform_is_open_clips(own: dict[str, object], size: tuple[int, int]) -> None:
+    network = torch.nn.Identity()
+    network.visual = torch.nn.Identity()
+    config = open_clip.transform.PreprocessCfg(**own)  # type: ignore[arg-type]
+    open_clip.model.set_model_preprocess_cfg(network, dataclasses.asdict(config))
+    pixels = np.random.default_rng(0).integers(80, 170, (*size, 3), dtype=np.uint8)
+    made = recipe(network, "own")
+    ours = made.finalize(made.prepare(mcd.Image(pixels, 255.0))[None])[0]
+    theirs = open_clip.transform.image_transform_v2(config, is_train=False)(PIL.Image.fromarray(pixels))
+    assert ours.shape == theirs.shape
+    assert (ours - theirs).abs().mean() < 0.01  # theirs is rounded to 8 bit
+    assert recipe(network, "squash").fill == ()
 
 
 def test_texts_beyond_the_context_are_told(folder: Path) -> None:

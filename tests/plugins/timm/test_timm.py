@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 from tests.conftest import Outcome
 from tests.plugins.transformers.hub import COMMIT, cached
+from timm.data import create_transform, resolve_model_data_config
 
 import mcd
 from mcd.errors import CheckpointError
 from mcd.options import validate_options
 from mcd_plugins.timm.loader import TimmLoader
 
+CONFIGS = timm.models._registry._model_pretrained_cfgs
 NAME = "test_resnet.r160_in1k"
 HUB = f"timm/{NAME}"
 
@@ -93,3 +98,25 @@ def test_weights_of_another_server_are_named_by_their_file(
     with pytest.raises(CheckpointError, match=f"offline, and {file} is not on this machine") as absent:
         load("gcvit_xxtiny.in1k", pretrained=True)
     assert f"put it at {tmp_path / 'hub' / 'checkpoints' / file}" in absent.value.hint
+
+
+@pytest.mark.parametrize(
+    ("mode", "percent", "interpolation", "size"),
+    [
+        ("center", 0.95, "bicubic", (301, 217)),
+        ("squash", 0.9, "bilinear", (120, 201)),
+        ("border", 1.0, "bicubic", (217, 300)),
+        ("border", 0.9, "lanczos", (301, 300)),
+    ],
+)
+def test_crop_is_timms_own_evaluation(
+    mode: str, percent: float, interpolation: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = dataclasses.replace(CONFIGS[NAME], crop_mode=mode, crop_pct=percent, interpolation=interpolation)
+    monkeypatch.setitem(CONFIGS, NAME, own)
+    target = load(resize="crop")
+    transform = create_transform(**resolve_model_data_config(target.module))
+    pixels = np.random.default_rng(0).integers(80, 170, (*size, 3), dtype=np.uint8)
+    recipe = target.preprocessing
+    ours = recipe.finalize(recipe.prepare(mcd.Image(pixels, 255.0))[None])[0]
+    assert (ours - transform(PIL.Image.fromarray(pixels))).abs().mean() < 0.01  # theirs is rounded to 8 bit

@@ -35,15 +35,16 @@ def test_weights_from_a_file_give_torchvisions_own_numbers(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["resnet50", "efficientnet_b2", "vit_b_16", "swin_t"])
-def test_the_preprocessing_is_torchvisions(name: str) -> None:
-    y, x = np.mgrid[0:300, 0:400]
-    pixels = np.stack([y * 0.8, x * 0.6, (x + y) * 0.3], axis=2).astype(np.uint8)
+@pytest.mark.parametrize("size", [(300, 400), (301, 217)])
+def test_the_preprocessing_is_torchvisions(name: str, size: tuple[int, int]) -> None:
+    y, x = np.mgrid[0 : size[0], 0 : size[1]]
+    pixels = np.stack([y * 0.8, x * 0.6, 128 + 90 * np.sin(y) * np.cos(x / 2)], axis=2).astype(np.uint8)
     with torch.device("meta"):
         recipe = load(name=name, resize="crop").preprocessing
     ours = recipe.finalize(recipe.prepare(mcd.Image(pixels, 255.0))[None])[0]
     theirs = models.get_model_weights(name)["DEFAULT"].transforms()(PIL.Image.fromarray(pixels))
     assert ours.shape == theirs.shape
-    assert (ours - theirs).abs().mean() < 0.02  # theirs is rounded to 8 bit after resizing
+    assert (ours - theirs).abs().max() < 0.03  # theirs is rounded to 8 bit after resizing
 
 
 def test_random_weights_are_seeded_and_the_name_says_so() -> None:

@@ -249,3 +249,20 @@ def test_phantom_findings_are_true_of_the_drawing() -> None:
         assert sample.findings["breast implant"] == sample.implant
         if not sample.findings["mass"]:
             assert not any(sample.findings[f"{shape} mass"] for shape in ("oval", "round", "irregular"))
+
+
+def test_findings_and_boxes_are_shown(tmp_path: Path, mcd_command: Command) -> None:
+    (tmp_path / "Info.txt").write_text(
+        "mdb001 G CIRC B 50 900 10\nmdb001 G CIRC B 70 880 9\nmdb002 D NORM\nmdb003 F ASYM M\n"
+    )
+    for number in (1, 2, 3):
+        write_picture(tmp_path / f"mdb00{number}.pgm", seed=number)
+    json_file = tmp_path / "check.json"
+    done = mcd_command("data", "check", tmp_path, "--dataset", "mias", "--workers", "0", "--json", json_file)
+    shown = [line.split() for line in done.out.splitlines()]
+    assert ["finding", "present", "absent", "unknown"] in shown
+    assert ["mass", "1", "1", "1"] in shown
+    assert ["mass", "2", "1"] in shown
+    report = json.loads(json_file.read_text())
+    assert report["findings"]["asymmetry"] == {"present": 1, "absent": 1, "unknown": 1}
+    assert report["boxes"] == {"mass": {"boxes": 2, "images": 1}}

@@ -158,3 +158,83 @@ def test_settings_are_checked_when_they_are_made_and_cannot_change() -> None:
             Selection.model_validate(wrong)
     with pytest.raises(pydantic.ValidationError):
         Selection().limit = 3
+
+
+def rows(*said: str, between: str = " | ") -> Sample:
+    return Sample(between.join(said), view="MLO", labels={"birads": between.join(said)})
+
+
+def test_a_label_of_several_rows_fits_where_any_row_does() -> None:
+    one, two = rows("BI-RADS 5"), rows("BI-RADS 4", "BI-RADS 5", between="; ")
+    three, four = rows("BI-RADS 5", "", "BI-RADS 3"), rows("BI-RADS 4", "")
+    images = [one, two, three, four, Sample("none")]
+
+    def found(where: str) -> list[Sample]:
+        return Selection(where=where).choose(images)
+
+    assert found('label["birads"] == "BI-RADS 5"') == [one, two, three]
+    assert found('label["birads"] in ["BI-RADS 3", "BI-RADS 4"]') == [two, three, four]
+    assert found('label["birads"] != "BI-RADS 5"') == found('label["birads"] not in ["BI-RADS 5"]') == [four]
+    assert found('label["birads"] <= "BI-RADS 3"') == [three]
+    assert found('label["birads"] == "BI-RADS 4; BI-RADS 5"') == [two]
+    assert found('label["birads"] == unknown') == images[-1:]
+
+
+def test_numbers_of_several_rows_are_compared_one_by_one() -> None:
+    images = [rows("3", "12"), rows("n/a", "4"), rows("n/a", "n/a")]
+    assert Selection(where='label["birads"] > 10').choose(images) == images[:1]
+    assert Selection(where='not label["birads"] > 10').choose([*images, rows("5")]) == [rows("5")]
+    assert Selection(where='label["birads"] != 3').choose([*images, rows("5")]) == [rows("5")]
+
+
+def test_every_image_of_vindr_with_a_finding_of_birads_5_is_found() -> None:
+    images = [rows("BI-RADS 5") for _ in range(98)] + [rows("BI-RADS 4", "BI-RADS 5") for _ in range(117)]
+    assert len(Selection(where='label["birads"] == "BI-RADS 5"').choose([*images, rows("BI-RADS 4")])) == 215
+
+
+FOUND = [
+    Sample("1", labels={"categories": "['Mass', 'Suspicious Lymph Node']"}, findings={"mass": True, "nodes": True}),
+    Sample("2", labels={"categories": "['Mass']"}, findings={"mass": True, "nodes": False}),
+    Sample("3", view="CC", labels={"categories": "['No Finding']"}, findings={"mass": False}),
+]
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("Mass", "did you mean 'mass'?"),
+        ("masses", "did you mean 'mass'?"),
+        ("Suspicious Lymph Node", "did you mean 'nodes', which is present where label[\"categories\"] says"),
+        ("clip", "There is: mass, nodes"),
+    ],
+)
+@pytest.mark.parametrize("state", ["findings", "absent", "unknown"])
+def test_a_finding_of_which_no_image_says_anything_is_an_error_though_others_fit(
+    word: str, hint: str, state: str
+) -> None:
+    with pytest.raises(DataError, match=f"no image says whether '{word}' is present or absent") as caught:
+        Selection(where=f'"{word}" in {state} or view == "CC"').choose(FOUND)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("where", "hint"),
+    [
+        ('laterality != "left"', "did you mean 'L'? It is one of L, R"),
+        ('density == "DENSITY C" or view == "CC"', "did you mean 'c'?"),
+        ('density in ["C", "d"]', "did you mean 'c'?"),
+        ('assessment != "BI-RADS 4"', "did you mean '4'?"),
+        ('assessment == "4A" or view == "CC"', "did you mean '4a'?"),
+        ('view != "cc"', "did you mean 'CC'?"),
+        ('label["categories"] != "[\'mass\']"', "did you mean '['Mass']'?"),
+    ],
+)
+def test_a_value_in_another_spelling_is_an_error(where: str, hint: str) -> None:
+    with pytest.raises(DataError, match="is never") as caught:
+        Selection(where=where).choose(FOUND)
+    assert hint in caught.value.hint
+
+
+def test_a_value_that_no_image_has_is_none() -> None:
+    assert len(Selection(where='view == "MLO" or view == "CC"').choose(FOUND)) == 1
+    assert len(Selection(where='density != "c" or view == "CC"').choose(FOUND)) == 1

@@ -102,6 +102,7 @@ def _print(found: Inspection) -> None:
             shown.append((f"{len(counts) - len(shown)} other values", sum(list(counts.values())[_SHOWN:])))
         rows += [["" if at else name, value, str(count)] for at, (value, count) in enumerate(shown)]
     print_table(["", "value", "images"], rows, right=("images",))
+    _print_findings(found)
     patients, lacking = found.patients
     of = f" of {patients} patients" if patients else ""
     unsaid = f"; {lacking} do not say of whom" if lacking and patients else ""
@@ -115,6 +116,17 @@ def _print(found: Inspection) -> None:
             click.echo(f"  … and {len(lines) - _SHOWN} more")
     for remark in found.remarks:
         click.echo(f"\nnote: {remark}")
+
+
+def _print_findings(found: Inspection) -> None:
+    from mcd.cli.tables import print_table
+
+    if found.findings:
+        counted = [[name, *map(str, counts)] for name, counts in found.findings.items()]
+        print_table(["finding", "present", "absent", "unknown"], counted, right=("present", "absent", "unknown"))
+    if found.boxes:
+        marked = [[name or "not named", *map(str, counts)] for name, counts in found.boxes.items()]
+        print_table(["boxes of", "boxes", "images"], marked, right=("boxes", "images"))
 
 
 def _problems(found: Inspection) -> dict[str, list[str]]:
@@ -142,6 +154,11 @@ def _write(output: Path, found: Inspection, *, public: bool) -> None:
         "patients": found.patients[0],
         "images_without_patient": found.patients[1],
         "counts": found.counts,
+        "findings": {
+            name: dict(zip(("present", "absent", "unknown"), counts, strict=True))
+            for name, counts in found.findings.items()
+        },
+        "boxes": {name: dict(zip(("boxes", "images"), counts, strict=True)) for name, counts in found.boxes.items()},
         "unreadable": [
             {"reason": one.reason, **({"source": one.source} if public else {})} for one in found.unreadable
         ],

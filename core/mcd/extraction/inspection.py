@@ -52,6 +52,10 @@ class Inspection:
         The images that can be used, in data-set order.
     counts
         For each of `COUNTED` that anything is known of: value → how many of them.
+    findings
+        Concept → in how many images it is present, absent, and unknown.
+    boxes
+        What boxes mark → how many boxes, and in how many images.
     patients
         How many patients they are of, and how many do not say.
     unreadable
@@ -67,6 +71,8 @@ class Inspection:
     samples: tuple[Sample, ...]
     counts: dict[str, dict[str, int]]
     patients: tuple[int, int]
+    findings: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    boxes: dict[str, tuple[int, int]] = field(default_factory=dict)
     unreadable: tuple[Unreadable, ...] = ()
     duplicates: tuple[tuple[Sample, ...], ...] = ()
     foreign: tuple[Finding, ...] = ()
@@ -121,6 +127,8 @@ def inspect(
         samples=tuple(usable),
         counts=_counts(usable),
         patients=(len(keys), sum(not one.patient for one in usable)),
+        findings=_findings(usable),
+        boxes=_boxes(usable),
         unreadable=tuple(unreadable),
         duplicates=tuple(tuple(group) for group in by_pixels.values() if len(group) > 1),
         foreign=tuple(_foreign(usable)),
@@ -149,6 +157,21 @@ def _counts(samples: Sequence[Sample]) -> dict[str, dict[str, int]]:
         if set(counts) - {_UNKNOWN}:
             found[name] = dict(sorted(counts.items(), key=lambda one: (one[0] == _UNKNOWN, -one[1], one[0])))
     return found
+
+
+def _findings(samples: Sequence[Sample]) -> dict[str, tuple[int, int, int]]:
+    states = Counter((concept, there) for one in samples for concept, there in one.findings.items())
+    found = {}
+    for concept in sorted({concept for concept, _ in states}):
+        present, absent = states[concept, True], states[concept, False]
+        found[concept] = (present, absent, len(samples) - present - absent)
+    return dict(sorted(found.items(), key=lambda one: -one[1][0]))
+
+
+def _boxes(samples: Sequence[Sample]) -> dict[str, tuple[int, int]]:
+    boxes = Counter(box.finding for one in samples for box in one.boxes)
+    images = Counter(name for one in samples for name in {box.finding for box in one.boxes})
+    return {name: (boxes[name], images[name]) for name in sorted(boxes, key=lambda name: (-boxes[name], name))}
 
 
 def _value(sample: Sample, name: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pydantic
 
+from mcd.api.dataset import split_rows
 from mcd.errors import DataError, nearest
 from mcd.options import Settings
 from mcd.study.where import Field, Where, parse
@@ -19,6 +21,12 @@ __all__ = ["Selection"]
 
 _IDENTIFYING = ("id", "patient", "exam")
 _VALUES_SHOWN = 12
+_CLOSED: Mapping[str, tuple[str, ...]] = {
+    "laterality": ("L", "R"),
+    "density": ("a", "b", "c", "d"),
+    "assessment": ("0", "1", "2", "3", "4", "4a", "4b", "4c", "5", "6"),
+}
+"""Fields with few values, whatever the data set: what else they are compared with is a mistake."""
 
 
 class Selection(Settings):
@@ -48,8 +56,8 @@ class Selection(Settings):
         Raises
         ------
         DataError
-            When no image fits ``where``, no image has a label or fact that it names, or ``per_patient`` meets an
-            image whose patient is not known.
+            When no image fits ``where``, no image has a label, or says anything of a finding, that it names, it asks
+            for a value in another spelling, or ``per_patient`` meets an image whose patient is not known.
         """
         chosen = list(samples)
         if self.where is not None and chosen:
@@ -77,11 +85,15 @@ class Selection(Settings):
 
 def _fitting(where: Where, samples: Sequence[Sample]) -> list[Sample]:
     for asked in where.fields:
+        if asked.name == "findings":
+            _check_finding(asked.key, samples)
         known = _keys(asked, samples)
         if asked.name == "label" and asked.key not in known:  # files differ in the facts they have, tables in no column
             raise DataError(
                 f"no image has {asked}, which --where asks for", nearest(asked.key, known, limit=_VALUES_SHOWN)
             )
+    for asked, text in where.texts:
+        _check_text(asked, text, samples)
     chosen = [sample for sample in samples if where(sample)]
     if not chosen:
         values = "".join(f"\n  {asked}: {_values(asked, samples)}" for asked in where.fields)
@@ -90,6 +102,50 @@ def _fitting(where: Where, samples: Sequence[Sample]) -> list[Sample]:
             "compare with what there is; what is unknown fits only '== unknown'",
         )
     return chosen
+
+
+def _check_finding(name: str, samples: Sequence[Sample]) -> None:
+    """Refuse a finding of which no image says anything: it may be there under another name."""
+    distinct = {id(one.findings): one.findings for one in samples}.values()  # many images share one mapping
+    known = {concept for findings in distinct for concept in findings}
+    if name in known:
+        return
+    same = next((one for one in sorted(known) if one.lower() == name.lower()), "")
+    column, own = ("", same) if same else _own_word(name, samples)
+    why = f", which is present where label[\"{column}\"] says '{name}'" if column else ""
+    hint = f"did you mean '{own}'{why}?" if own else nearest(name, known, limit=_VALUES_SHOWN)
+    raise DataError(f"no image says whether '{name}' is present or absent, which --where asks for", hint)
+
+
+def _own_word(word: str, samples: Sequence[Sample]) -> tuple[str, str]:
+    """Return the label that has a word, and the finding that is present where it has; empty where there is none."""
+    pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+    present = Counter(concept for one in samples for concept, there in one.findings.items() if there)
+    for column in dict.fromkeys(column for one in samples for column in one.labels):
+        saying = [one for one in samples if pattern.search(one.labels.get(column, ""))]
+        shared = Counter(concept for one in saying for concept, there in one.findings.items() if there)
+        always = [concept for concept, count in shared.items() if count == len(saying)]
+        if always:  # of several, the one that is least often present elsewhere
+            return column, min(always, key=lambda concept: (present[concept], concept))
+    return "", ""
+
+
+def _check_text(asked: Field, text: str, samples: Sequence[Sample]) -> None:
+    """Refuse a text that a field never has, if it is another spelling of one that it has."""
+    closed = _CLOSED.get(asked.name, ())
+    if closed and text not in closed:
+        close = [one for one in closed if text and text.lower() in (one.lower(), f"bi-rads {one}", f"density {one}")]
+        close = close or [one for one in closed if text[:1].upper() == one and text.lower() in ("left", "right")]
+        raise DataError(
+            f"{asked} is never '{text}', which --where compares it with",
+            (f"did you mean '{close[0]}'? " if close else "") + f"It is one of {', '.join(closed)}",
+        )
+    values = {str(value) for one in samples if (value := asked.value(one)) is not None}
+    if asked.name == "label":
+        values |= {row for value in values for row in split_rows(value)}
+    other = next((value for value in sorted(values) if value.lower() == text.lower()), text)
+    if text not in values and other != text and asked.name not in _IDENTIFYING:
+        raise DataError(f"{asked} is never '{text}', which --where compares it with", f"did you mean '{other}'?")
 
 
 def _keys(asked: Field, samples: Sequence[Sample]) -> set[str]:

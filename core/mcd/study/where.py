@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from mcd.api.dataset import split_rows
 from mcd.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _SIGNS: dict[type[ast.cmpop], str] = {
     ast.NotIn: "not in",
 }
 _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_ORDERS = {"==": {0}, "!=": {-1, 1}, "<": {-1}, "<=": {-1, 0}, ">": {1}, ">=": {0, 1}}
+_ORDERS = {"==": {0}, "<": {-1}, "<=": {-1, 0}, ">": {1}, ">=": {0, 1}}
 """What the order of two values, -1, 0 or 1, may be."""
 
 Value = TypeVar("Value", str, float)
@@ -97,6 +98,8 @@ class Where:
         As it was written.
     fields
         What it asks about, in the order of the text.
+    texts
+        Which texts it asks fields to be, or not to be.
 
     Examples
     --------
@@ -108,6 +111,7 @@ class Where:
 
     text: str
     fields: tuple[Field, ...]
+    texts: tuple[tuple[Field, str], ...]
     _holds: Condition = field(repr=False, compare=False)
 
     def __call__(self, sample: Sample) -> bool:
@@ -132,7 +136,7 @@ def parse(text: str) -> Where:
         )
     reader = _Reader(text.strip())
     holds = reader.condition(reader.tree(), _DEEPEST)
-    return Where(text, tuple(dict.fromkeys(reader.fields)), holds)
+    return Where(text, tuple(dict.fromkeys(reader.fields)), tuple(dict.fromkeys(reader.texts)), holds)
 
 
 class _Reader:
@@ -141,6 +145,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.fields: list[Field] = []
+        self.texts: list[tuple[Field, str]] = []
 
     def tree(self) -> ast.expr:
         if not self.text:
@@ -230,12 +235,13 @@ class _Reader:
             return _is(asked, literal if sign == "==" else not literal)
         if isinstance(literal, bool):
             raise self._at(node, f"{asked} is a text", f'compare it with what it says, such as {asked} == "yes"')
-        orders = _ORDERS[sign]
         if isinstance(literal, str):
-            return lambda sample: _fits(_text(asked.value(sample)), literal, orders)
+            if sign in ("==", "!="):
+                self.texts.append((asked, literal))
+            return _of_any_row(asked, sign, literal, _text)
         if asked.name not in _MAPPINGS:  # a number would leave out assessment 4a without a word
             raise self._at(node, f"{asked} is a text", f'put it in quotes: {asked} {sign} "{literal}"')
-        return lambda sample: _fits(_number(asked.value(sample)), literal, orders)
+        return _of_any_row(asked, sign, literal, _number)
 
     def operand(self, node: ast.expr) -> Field | str | float | bool | None:
         """Read a field, or what it is compared with; None is ``unknown``."""
@@ -327,6 +333,25 @@ def _not(part: Condition) -> Condition:
 
 def _always(word: bool) -> Condition:
     return lambda _sample: word
+
+
+def _of_any_row(
+    asked: Field, sign: str, literal: Value, read: Callable[[str | bool | None], Value | None]
+) -> Condition:
+    """Compare what a field says; a label that several rows of a table make fits where any row does, or the whole."""
+    if sign == "!=":
+        return _not(_of_any_row(asked, "==", literal, read))
+    orders = _ORDERS[sign]
+
+    def holds(sample: Sample) -> bool | None:
+        whole = asked.value(sample)
+        rows = split_rows(whole) if isinstance(whole, str) and asked.name == "label" else []
+        if not rows or whole == literal:
+            return _fits(read(whole), literal, orders)
+        found = {_fits(read(one), literal, orders) for one in rows}
+        return True if True in found else None if None in found else False
+
+    return holds
 
 
 def _is(asked: Field, state: bool) -> Condition:

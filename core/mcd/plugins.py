@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from mcd.runs.thumbnails import data_set_of, same_samples, sight_of, thumbnails
     from mcd.scoring.calibration.permutation import PermutationUnits
     from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT, VERDICTS
+    from mcd.study.picture_header import PictureHeader, picture_header
+    from mcd.study.pictures import PictureOptions, check_picture, picture_of
 
 _HOME = {
     "CONTROLS": "mcd.runs.controls",
@@ -63,9 +65,12 @@ _HOME = {
     "Maps": "mcd.extraction.maps",
     "NameOrPath": "mcd.options",
     "PathBelowRoot": "mcd.options",
+    "PictureHeader": "mcd.study.picture_header",
+    "PictureOptions": "mcd.study.pictures",
     "PluginHost": "mcd.host",
     "Schema": "mcd.api.schema",
     "check_finite": "mcd.networks.checkpoints",
+    "check_picture": "mcd.study.pictures",
     "concepts_of": "mcd.runs.revived",
     "data_set_of": "mcd.runs.thumbnails",
     "crop_fraction": "mcd.api.geometry",
@@ -83,6 +88,8 @@ _HOME = {
     "match_layers": "mcd.networks.patterns",
     "offline": "mcd.networks.hub",
     "ordered_top_k": "mcd.api.ranking",
+    "picture_header": "mcd.study.picture_header",
+    "picture_of": "mcd.study.pictures",
     "prefix_tokens": "mcd.api.model",
     "print_table": "mcd.cli.tables",
     "read_checkpoint": "mcd.networks.checkpoints",
@@ -110,9 +117,12 @@ __all__ = [
     "NameOrPath",
     "PathBelowRoot",
     "PermutationUnits",
+    "PictureHeader",
+    "PictureOptions",
     "PluginHost",
     "Schema",
     "check_finite",
+    "check_picture",
     "concepts_of",
     "crop_fraction",
     "data_set_of",
@@ -130,6 +140,8 @@ __all__ = [
     "match_layers",
     "offline",
     "ordered_top_k",
+    "picture_header",
+    "picture_of",
     "prefix_tokens",
     "print_table",
     "read_checkpoint",

@@ -44,6 +44,11 @@ class Image:
     negative: bool = False
     mask: NDArray[np.bool_] | None = None
 
+    @property
+    def range_used(self) -> float:
+        """How much of the range from black to white lies between its lowest and its highest value, 0…1."""
+        return (float(self.pixels.max()) - float(self.pixels.min())) / self.maximum
+
     def check(self) -> None:
         """Refuse what no model can use.
 

@@ -135,6 +135,9 @@ def _problems(found: Inspection) -> dict[str, list[str]]:
         "passed over": [f"{one.source}: {one.reason}" for one in found.unreadable if one.passed_over],
         "groups of images with the same pixels": [" = ".join(one.id for one in group) for group in found.duplicates],
         "no mammograms by their own account": [f"{one.sample.id}: {one.reason}" for one in found.foreign],
+        "use less than a tenth of the range from black to white": [
+            f"{one.sample.id}: {one.reason}" for one in found.little_range
+        ],
     }
 
 
@@ -164,6 +167,7 @@ def _write(output: Path, found: Inspection, *, public: bool) -> None:
         ],
         "duplicates": [[shown(one) for one in group] for group in found.duplicates],
         "foreign": [{"image": shown(one.sample), "reason": one.reason} for one in found.foreign],
+        "little_range": [{"image": shown(one.sample), "reason": one.reason} for one in found.little_range],
         "remarks": list(found.remarks),
     }
     write_atomically(output, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())

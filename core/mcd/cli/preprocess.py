@@ -71,6 +71,7 @@ def preprocess(
     from mcd.events import Clock, RunFailed, RunFinished, RunStarted
     from mcd.extraction.pictures import places, write_pictures
     from mcd.extraction.probe import look_at
+    from mcd.extraction.reading import said_of_little_range
     from mcd.options import parse_pairs
     from mcd.study.preparer import Preparer
     from mcd.study.resolve import resolve_recipe
@@ -96,6 +97,8 @@ def preprocess(
             outcome = write_pictures(
                 images, settings, work, workers=workers, stop=on_error == "stop", advanced=advanced
             )
+        if outcome.little_range:
+            clock.warn(said_of_little_range(outcome.little_range))
     except BaseException as error:
         host.emit(RunFailed(type(error).__name__))
         raise

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 from mcd.api.dataset import Sample
 from mcd.api.image import Preprocessing
 from mcd.errors import ImageError, MCDError
-from mcd.extraction.reading import Reader
+from mcd.extraction.reading import LITTLE_RANGE, Reader
 from mcd.host.importing import ImportedFiles
 
 __all__ = ["Batch", "batches", "default_workers"]
@@ -28,7 +28,7 @@ class Batch:
 
     ``failed`` holds (row, reason) of images that could not be decoded; they are not among ``rows``. ``masks`` are
     breast masks ``(B, 1, H, W)`` of the preprocessings that were asked for some; ``problem`` is what keeps a worker
-    from using the cache.
+    from using the cache; ``little_range`` counts images of nearly one brightness.
     """
 
     rows: tuple[int, ...]
@@ -36,6 +36,7 @@ class Batch:
     failed: tuple[tuple[int, str], ...] = ()
     masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
     problem: str = ""
+    little_range: int = 0
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory; the loader calls this where a GPU is to be fed."""
@@ -50,6 +51,7 @@ class _Decoded:
     masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
     error: str = ""
     problem: str = ""
+    little_range: bool = False
 
 
 class _Decoder(TorchDataset[_Decoded]):
@@ -76,7 +78,8 @@ class _Decoder(TorchDataset[_Decoded]):
                 for key, one in self._preprocessings.items()
                 if key in self._masked
             }
-            return _Decoded(row, prepared, masks, problem=self._reader.problem)
+            little = any(one.range_used < LITTLE_RANGE for one in images.values())
+            return _Decoded(row, prepared, masks, problem=self._reader.problem, little_range=little)
         except MCDError as error:
             return _Decoded(row, {}, error=error.message)
         except (OSError, ValueError, MemoryError) as error:
@@ -98,7 +101,8 @@ def _collate(decoded: Sequence[_Decoded]) -> Batch:
         tensors[key] = torch.stack(parts)
     masks = {key: torch.stack([one.masks[key] for one in good]) for key in (good[0].masks if good else ())}
     problem = next((one.problem for one in good if one.problem), "")
-    return Batch(tuple(one.row for one in good), tensors, failed, masks, problem)
+    little = sum(one.little_range for one in good)
+    return Batch(tuple(one.row for one in good), tensors, failed, masks, problem, little)
 
 
 def _begin(_worker: int) -> None:

@@ -22,7 +22,7 @@ from mcd.extraction.cache import ImageCache
 from mcd.extraction.keys import embedding_key, image_key, not_reused
 from mcd.extraction.probe import ProbeSet, look_at
 from mcd.extraction.probe_map import write_probe_map
-from mcd.extraction.reading import Reader
+from mcd.extraction.reading import Reader, said_of_little_range
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep
 from mcd.extraction.texts import warn_of_long
@@ -127,7 +127,7 @@ class Embedder:
         probe = look_at(dataset, self.selection, clock, on_error=self.on_error, keep_identifiers=self.keep_identifiers)
         parts = output.with_name(f".{output.name}.parts")
         store = Shards(parts, self._key(probe, reader), {IMAGES: self.texts(["mammogram"]).shape[1]})
-        shards = Sweep(
+        sweep = Sweep(
             targets=(),
             dissectors=[DissectorJob(self.dissector, [store])],
             reader=reader,
@@ -138,7 +138,10 @@ class Embedder:
             workers=self.workers,
             on_error=self.on_error,
             emit=self.emit,
-        ).run()
+        )
+        shards = sweep.run()
+        if sweep.little_range:
+            clock.warn(said_of_little_range(sweep.little_range))
         rows, failed = store.rows(shards)
         if failed:
             clock.warn(f"{len(failed)} images could not be decoded and are left out")

@@ -10,6 +10,7 @@ from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.errors import MCDError
 from mcd.extraction.parallel import in_processes
+from mcd.extraction.reading import LITTLE_RANGE
 
 __all__ = ["COUNTED", "Finding", "Inspection", "inspect"]
 
@@ -64,6 +65,8 @@ class Inspection:
         Groups of images whose pixels are the same, bit for bit.
     foreign
         Images that are no mammograms by their own headers.
+    little_range
+        Images that use less than a tenth of the range from black to white.
     remarks
         Remarks of the data set.
     """
@@ -76,15 +79,17 @@ class Inspection:
     unreadable: tuple[Unreadable, ...] = ()
     duplicates: tuple[tuple[Sample, ...], ...] = ()
     foreign: tuple[Finding, ...] = ()
+    little_range: tuple[Finding, ...] = ()
     remarks: tuple[str, ...] = field(default=())
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """The result of decoding an image: a digest of its pixels and its size, or why it cannot be used."""
+    """The result of decoding an image: a digest of its pixels, size, values if few; or why it cannot be used."""
 
     pixels: str = ""
     size: str = ""
+    values: str = ""
     problem: str = ""
 
 
@@ -115,6 +120,7 @@ def inspect(
         seen[row] = found
         advanced(1)
     usable, by_pixels = [], defaultdict(list)
+    little: list[Finding] = []
     for row, sample in enumerate(samples):
         if seen[row].problem:
             unreadable.append(Unreadable(sample.source or sample.id, seen[row].problem))
@@ -122,6 +128,8 @@ def inspect(
         sized = replace(sample, facts={**sample.facts, "size": seen[row].size})
         usable.append(sized)
         by_pixels[seen[row].pixels].append(sized)
+        if seen[row].values:
+            little.append(Finding(sized, f"its values run from {seen[row].values}; are bits or white to be set?"))
     keys = {(one.collection, one.patient) for one in usable if one.patient}
     return Inspection(
         samples=tuple(usable),
@@ -132,6 +140,7 @@ def inspect(
         unreadable=tuple(unreadable),
         duplicates=tuple(tuple(group) for group in by_pixels.values() if len(group) > 1),
         foreign=tuple(_foreign(usable)),
+        little_range=tuple(little),
         remarks=tuple(dataset.remarks()),
     )
 
@@ -147,7 +156,8 @@ def _seen(dataset: Dataset, item: tuple[int, Sample]) -> _Seen:
         return _Seen(problem=f"{type(error).__name__}: {error}")
     pixels = image.pixels
     size = f"{pixels.shape[0]}×{pixels.shape[1]}"
-    return _Seen(digest(str(pixels.dtype), str(pixels.shape), pixels.tobytes()), size)
+    values = f"{pixels.min():g} to {pixels.max():g} of {image.maximum:g}" if image.range_used < LITTLE_RANGE else ""
+    return _Seen(digest(str(pixels.dtype), str(pixels.shape), pixels.tobytes()), size, values)
 
 
 def _counts(samples: Sequence[Sample]) -> dict[str, dict[str, int]]:

@@ -17,22 +17,27 @@ from mcd.api.image import Image, Preprocessing
 from mcd.errors import ImageError, MCDError, UsageError
 from mcd.extraction.parallel import in_processes
 from mcd.extraction.probe import ProbeSet
-from mcd.extraction.reading import Reader, read_checked
+from mcd.extraction.reading import LITTLE_RANGE, Reader, read_checked
 from mcd.files import write_atomically
 
 __all__ = ["Written", "places", "write_pictures"]
 
 _KEY = "mcd"
 """Name of the PNG's text entry that says from what, and by which recipe, it was made."""
+_LITTLE = "written, little range"
 
 
 @dataclass(frozen=True)
 class Written:
-    """How it went: pictures written now, pictures that were there already, images left out with the reason."""
+    """How it went: pictures written now, pictures that were there already, images left out with the reason.
+
+    ``little_range`` counts the images written now that use little of the range from black to white.
+    """
 
     written: int
     kept: int
     failed: tuple[tuple[Sample, str], ...] = ()
+    little_range: int = 0
 
 
 def places(probe: ProbeSet, folder: Path, output: Path, *, by_id: bool) -> list[Path]:
@@ -88,7 +93,7 @@ def write_pictures(
     UsageError
         When a file in the way was not written by this function.
     """
-    counts = {"written": 0, "kept": 0}
+    counts = {"written": 0, _LITTLE: 0, "kept": 0}
     reading = Reader(dataset, recipe).fingerprint()
     failed: list[tuple[Sample, str]] = []
     for (_, sample), outcome in in_processes(_made, (dataset, recipe, reading), work.items(), workers):
@@ -103,7 +108,8 @@ def write_pictures(
             failed.append((sample, outcome))
         advanced(1)
     failed.sort(key=lambda one: one[0].source)
-    return Written(counts["written"], counts["kept"], tuple(failed))
+    little = counts[_LITTLE]
+    return Written(counts["written"] + little, counts["kept"], tuple(failed), little)
 
 
 def _made(shared: tuple[Dataset, Preprocessing, str], item: tuple[Path, Sample]) -> str:
@@ -111,7 +117,7 @@ def _made(shared: tuple[Dataset, Preprocessing, str], item: tuple[Path, Sample])
 
 
 def _one(dataset: Dataset, recipe: Preprocessing, reading: str, path: Path, sample: Sample) -> str:
-    """Write one picture; return ``written``, ``kept``, or why it cannot be."""
+    """Write one picture; return ``written``, ``written, little range``, ``kept``, or why it cannot be."""
     key = digest(sample.digest, reading)
     try:
         if path.exists():
@@ -120,7 +126,8 @@ def _one(dataset: Dataset, recipe: Preprocessing, reading: str, path: Path, samp
                 return "kept"
             if not before:
                 raise UsageError(f"{path} is in the way: mcd did not write it", "choose another OUT")
-        picture = recipe.picture(read_checked(dataset, sample, recipe.values))
+        image = read_checked(dataset, sample, recipe.values)
+        picture = recipe.picture(image)
         picture.check()
         write_atomically(path, _png(picture, key))
     except ImageError as error:
@@ -129,7 +136,7 @@ def _one(dataset: Dataset, recipe: Preprocessing, reading: str, path: Path, samp
         raise
     except (OSError, ValueError, MemoryError) as error:
         return f"{type(error).__name__}: {error}"
-    return "written"
+    return _LITTLE if image.range_used < LITTLE_RANGE else "written"
 
 
 def _key_of(path: Path) -> str:

@@ -13,7 +13,10 @@ from mcd.extraction.cache import ImageCache
 from mcd.networks.identity import Identity, identity_of
 from mcd.version import __version__
 
-__all__ = ["Reader", "read_checked"]
+__all__ = ["LITTLE_RANGE", "Reader", "read_checked", "said_of_little_range"]
+
+LITTLE_RANGE = 0.1
+"""An image that uses less of the range from black to white than this is worth a remark."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,15 @@ class Reader:
         made = self.recipe.picture(image)
         made.check()
         return made if masked else replace(made, mask=None)
+
+
+def said_of_little_range(count: int) -> str:
+    """Return the remark about so many images that are nearly of one brightness to a model."""
+    images = "1 image uses" if count == 1 else f"{count} images use"
+    return (
+        f"{images} less than a tenth of the range from black to white. Where files hold fewer bits than they say, such "
+        "as 12 in 16, set bits or white of the data set; mcd data check names them"
+    )
 
 
 def read_checked(dataset: Dataset, sample: Sample, values: str, *, masked: bool = False) -> Image:

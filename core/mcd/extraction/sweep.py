@@ -100,6 +100,11 @@ class Sweep:
         ``"stop"`` refuses an image that cannot be decoded, ``"skip"`` leaves it out.
     emit
         Receives the events.
+
+    Attributes
+    ----------
+    little_range
+        How many of the images that were read use little of the range from black to white.
     """
 
     targets: Sequence[TargetJob]
@@ -112,6 +117,7 @@ class Sweep:
     workers: int | None
     on_error: str
     emit: Callable[[Event], None]
+    little_range: int = field(default=0, init=False)
     _cache_problem: str = field(default="", init=False)
 
     def run(self) -> int:
@@ -180,6 +186,7 @@ class Sweep:
                 self._cache_problem = batch.problem
                 self.emit(Warned(f"the cache is not used to the full: {batch.problem}"))
             failed += batch.failed
+            self.little_range += batch.little_range
             if batch.rows:
                 rows += batch.rows
                 with self._enough_memory():

@@ -14,7 +14,7 @@ from mcd.events import Clock, RunFailed, RunFinished, RunStarted
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.keys import not_reused
 from mcd.extraction.probe import ProbeSet, look_at
-from mcd.extraction.reading import Reader
+from mcd.extraction.reading import Reader, said_of_little_range
 from mcd.extraction.sweep import DissectorJob, Sweep, TargetJob
 from mcd.extraction.texts import TextEncoder, sentences, warn_of_long
 from mcd.networks.layers import select_layers
@@ -164,6 +164,8 @@ class _Run:
             emit=self.clock.emit,
         )
         shards = sweep.run()
+        if sweep.little_range:
+            self.clock.warn(said_of_little_range(sweep.little_range))
         self.clock.seconds["sweep"] = time.perf_counter() - start
         return shards
 

@@ -14,7 +14,8 @@ import mcd
 from mcd.errors import DataError
 from mcd.plugins import digest
 from mcd_plugins.cohorts.tables import Row
-from mcd_plugins.datasets.pictures import SUFFIXES, examine_picture, picture
+from mcd_plugins.datasets.pictures import DECODERS as PICTURES
+from mcd_plugins.datasets.pictures import SUFFIXES, PictureOptions, PictureTally, examine_picture, picture
 from mcd_plugins.dicom.decoding import DECODERS
 from mcd_plugins.dicom.reading import DicomOptions, Tally, displayed, examined, stored
 
@@ -27,6 +28,9 @@ class CohortOptions(mcd.Options):
     root: Path = pydantic.Field(description="the folder of the data set as it was released")
     reading: DicomOptions = pydantic.Field(
         default_factory=DicomOptions, description='how DICOM files are read, such as {"voi": "none"}'
+    )
+    pictures: PictureOptions = pydantic.Field(
+        default_factory=PictureOptions, description='how PNG, JPEG and TIFF files are read, such as {"bits": 12}'
     )
 
 
@@ -41,12 +45,13 @@ class Cohort(mcd.Dataset, abc.ABC):
     options: CohortOptions
     collection: str
     has_masks = True
-    decoders = DECODERS  # those of DICOM files, and with them those of pictures
+    decoders = tuple(dict.fromkeys((*DECODERS, *PICTURES)))
 
     def __init__(self, options: mcd.Options | None = None) -> None:
         super().__init__(options)
         self._unmapped: dict[tuple[str, str], tuple[Row, int]] = {}
         self._tally = Tally()
+        self._pictures = PictureTally()
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the tables' rows behind on the way to a worker process, which gets its samples one by one."""
@@ -85,7 +90,7 @@ class Cohort(mcd.Dataset, abc.ABC):
             f"{row.number}); it is kept as it is in labels"
             for (column, value), (row, count) in self._unmapped.items()
         ]
-        return told + self._tally.remarks()
+        return told + self._tally.remarks() + self._pictures.remarks()
 
     def mapped(self, row: Row, column: str, known: Mapping[str, str]) -> str:
         """Return what a cell stands for; empty, and noted, where it is none of ``known``. Missing is just empty."""
@@ -102,24 +107,30 @@ class Cohort(mcd.Dataset, abc.ABC):
         if not path.is_file():
             return mcd.Unreadable(sample.source, "there is no such file, but a table of the data set names it")
         if path.suffix.lower() in SUFFIXES:
-            return examine_picture(sample)
+            found = examine_picture(sample, self.options.pictures)
+            self._pictures.add(found)
+            return found
         found = examined(sample, self.options.reading)
         self._tally.add(found)
         return found
 
     def decoding(self) -> str:
         """Return a digest of how files are read; where they are takes no part."""
-        return digest("cohort", self.options.reading.model_dump_json())
+        return digest("cohort", self.options.reading.model_dump_json(), self.options.pictures.model_dump_json())
 
     def read(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one image, a DICOM file as a workstation shows it."""
         path = Path(sample.source)
-        return picture(path) if path.suffix.lower() in SUFFIXES else displayed(path, self.options.reading)
+        if path.suffix.lower() in SUFFIXES:
+            return picture(path, self.options.pictures)
+        return displayed(path, self.options.reading)
 
     def read_stored(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one image, a DICOM file with its stored values."""
         path = Path(sample.source)
-        return picture(path) if path.suffix.lower() in SUFFIXES else stored(path, self.options.reading)
+        if path.suffix.lower() in SUFFIXES:
+            return picture(path, self.options.pictures)
+        return stored(path, self.options.reading)
 
 
 def checked_root(root: Path) -> None:

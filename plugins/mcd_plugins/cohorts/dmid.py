@@ -10,7 +10,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
-import PIL.Image
 import pydantic
 
 import mcd
@@ -18,6 +17,7 @@ from mcd.errors import DataError
 from mcd_plugins.cohorts.base import Cohort, CohortOptions, clipped
 from mcd_plugins.cohorts.mias import CLASSES, film_findings, joined, text_lines
 from mcd_plugins.cohorts.tables import Row, read_csv, read_excel
+from mcd_plugins.datasets.pictures import picture_size
 
 __all__ = ["Dmid"]
 
@@ -137,7 +137,7 @@ class Dmid(Cohort):
         return next((path for path in candidates if path.is_file()), candidates[0])
 
     def _boxes(self, rows: Sequence[Row], source: Path) -> Iterator[mcd.Box]:
-        size = None if self._preprocessed or self.options.images != "tiff" else _size(source)
+        size = None if self._preprocessed or self.options.images != "tiff" else picture_size(source)
         if size is None:
             return
         for row in rows:
@@ -160,15 +160,6 @@ class Dmid(Cohort):
 def _codes(row: Row) -> list[str]:
     text = row.needed("abnormality", "the class of abnormality")
     return [_TYPING.get(code, code) for code in (part.strip() for part in text.split("+"))]
-
-
-def _size(path: Path) -> tuple[int, int] | None:
-    """Return height and width of a picture; None where it cannot be opened, which `examine` will report."""
-    try:
-        with PIL.Image.open(path) as file:
-            return file.height, file.width
-    except (OSError, ValueError, PIL.Image.DecompressionBombError):
-        return None
 
 
 def _parsed(path: Path, lines: Iterator[tuple[int, str]] | Sequence[tuple[int, str]]) -> Iterator[Row]:

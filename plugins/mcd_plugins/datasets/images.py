@@ -10,7 +10,14 @@ import pydantic
 
 import mcd
 from mcd.plugins import digest, files_below, samples_of
-from mcd_plugins.datasets.pictures import DECODERS, SUFFIXES, examine_picture, picture
+from mcd_plugins.datasets.pictures import (
+    DECODERS,
+    SUFFIXES,
+    PictureOptions,
+    PictureTally,
+    examine_picture,
+    picture,
+)
 
 __all__ = ["ImageFolder"]
 
@@ -18,17 +25,23 @@ _KIND = "PNG, JPEG, TIFF, BMP or PGM"
 _DICOM = "for DICOM files take --dataset dicom (in a run: --dataset dicom:FOLDER)"
 
 
+class _Where(mcd.Options):
+    path: Path = pydantic.Field(description="a folder, searched with everything below it, or one file")
+
+
 class ImageFolder(mcd.Dataset):
-    """Image files below a folder, in the order of their paths. 16-bit files keep their depth."""
+    """Image files below a folder, in the order of their paths, each as it says of itself that it is meant."""
 
-    class Options(mcd.Options):
-        """Settings of the data set."""
-
-        path: Path = pydantic.Field(description="a folder, searched with everything below it, or one file")
+    class Options(PictureOptions, _Where):
+        """Settings of the data set: where it is, then how files are read."""
 
     options: Options
     has_masks = True
     decoders = DECODERS
+
+    def __init__(self, options: mcd.Options | None = None) -> None:
+        super().__init__(options)
+        self._tally = PictureTally()
 
     @cached_property
     def _paths(self) -> list[Path]:
@@ -40,16 +53,23 @@ class ImageFolder(mcd.Dataset):
 
     def scan(self) -> Iterator[mcd.Sample | mcd.Unreadable]:
         """Yield a sample for each file."""
+        self._tally = PictureTally()
         return samples_of(self._paths, self.options.path)
+
+    def remarks(self) -> list[str]:
+        """Return how many images were turned, are transparent or share a file."""
+        return self._tally.remarks()
 
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return the sample with its digest when the file has the header of an image and, for PNG, whole chunks."""
-        return examine_picture(sample)
+        found = examine_picture(sample, self.options)
+        self._tally.add(found)
+        return found
 
     def decoding(self) -> str:
-        """Return a digest of how files are decoded: there is only one way."""
-        return digest("pictures")
+        """Return a digest of how files are read; where they are takes no part."""
+        return digest("pictures", self.options.model_dump_json(exclude={"path"}))
 
     def read(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one file."""
-        return picture(Path(sample.source))
+        return picture(Path(sample.source), self.options)

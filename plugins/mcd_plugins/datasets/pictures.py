@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import PIL.Image
 
 import mcd
 from mcd.errors import ImageError
-from mcd.plugins import examine_file
+from mcd.plugins import PictureOptions, check_picture, examine_file, picture_header, picture_of
 
-__all__ = ["DECODERS", "SUFFIXES", "examine_picture", "picture"]
+__all__ = ["DECODERS", "SUFFIXES", "PictureOptions", "PictureTally", "examine_picture", "picture", "picture_size"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pgm")
-DECODERS = ("numpy", "pillow")
+DECODERS = ("numpy", "opencv-python-headless", "pillow")
 """Distributions that decode these files."""
-_SIXTEEN = ("I;16", "I;16L", "I;16B", "I")
 _BROKEN = (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError)
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def examine_picture(sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
-    """Return the sample with its digest, or why the file at its source cannot be used.
+def examine_picture(sample: mcd.Sample, options: PictureOptions | None = None) -> mcd.Sample | mcd.Unreadable:
+    """Return the sample with its digest and what the file's header says, or why the file cannot be used.
 
-    The header must be that of an image and, for PNG, all chunks whole.
+    The header must be that of an image that the options take and, for PNG, all chunks whole.
     """
     found = examine_file(sample)
     if isinstance(found, mcd.Unreadable):
@@ -33,40 +34,76 @@ def examine_picture(sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a large image is no attack here; the error below is
             with PIL.Image.open(sample.source) as file:
+                header = picture_header(file)
+                check_picture(header, options or PictureOptions())
                 file.verify()
     except PIL.UnidentifiedImageError:
-        return mcd.Unreadable(sample.source, "it is not an image")
+        return mcd.Unreadable(sample.source, _unknown(Path(sample.source)))
+    except ImageError as error:
+        return mcd.Unreadable(sample.source, error.message)
     except _BROKEN as error:
         return mcd.Unreadable(sample.source, f"it is broken: {error}")
-    return found
+    facts = {"bits": str(header.bits), "rows": str(header.rows), "columns": str(header.columns)}
+    if header.orientation != 1:
+        facts["orientation"] = str(header.orientation)
+    if header.transparent:
+        facts["transparency"] = "yes"
+    if len(header.pictures) > 1:
+        facts["pictures"] = str(len(header.pictures))
+    return replace(found, facts={**facts, **found.facts})
 
 
-def picture(path: Path) -> mcd.Image:
-    """Decode one file; 16 bits are kept, and colours that are all grey become one channel.
+def _unknown(path: Path) -> str:
+    with path.open("rb") as file:
+        if file.read(4) in _TIFF:
+            return "it is a TIFF whose samples are laid out in a way that cannot be read; save it as PNG with 16 bits"
+    return "it is not an image"
+
+
+def picture(path: Path, options: PictureOptions | None = None) -> mcd.Image:
+    """Decode one file as it says of itself that it is meant; see `mcd.plugins.picture_of`.
 
     Raises
     ------
     ImageError
-        When it cannot be decoded, or holds floating-point values.
+        When it cannot be decoded, or the options do not take it.
     """
     try:
         with PIL.Image.open(path) as file:
-            return _image(file)
+            return picture_of(file, options)
     except _BROKEN as error:
         raise ImageError(f"it cannot be decoded: {error}") from None
 
 
-def _image(file: PIL.Image.Image) -> mcd.Image:
-    if file.mode in _SIXTEEN:
-        values = np.asarray(file)
-        if values.min() < 0 or values.max() > 65535:
-            raise ImageError(f"its values run from {values.min()} to {values.max()}; 16 bits can be read")
-        return mcd.Image(values.astype(np.uint16), 65535.0)
-    if file.mode == "F":
-        raise ImageError("floating-point images have no fixed white", "save it with 16 bits")
-    if file.mode in ("1", "L", "LA"):
-        return mcd.Image(np.asarray(file.convert("L")), 255.0)
-    colours = np.asarray(file.convert("RGB"))
-    if (colours == colours[..., :1]).all():
-        return mcd.Image(np.ascontiguousarray(colours[..., 0]), 255.0)
-    return mcd.Image(colours, 255.0)
+def picture_size(path: Path) -> tuple[int, int] | None:
+    """Return rows and columns of the upright picture; None where it cannot be opened, which examining it reports."""
+    try:
+        with PIL.Image.open(path) as file:
+            header = picture_header(file)
+    except _BROKEN:
+        return None
+    return header.rows, header.columns
+
+
+class PictureTally:
+    """Counts of what files say of themselves that is worth a remark."""
+
+    def __init__(self) -> None:
+        self._facts: Counter[tuple[str, str]] = Counter()
+
+    def add(self, found: mcd.Sample | mcd.Unreadable) -> None:
+        """Count what `examine_picture` returned for a file."""
+        if isinstance(found, mcd.Sample):
+            self._facts.update((name, found.facts[name]) for name in _SAID if name in found.facts)
+
+    def remarks(self) -> list[str]:
+        """Return the counts as sentences; no sentence about what is as it should be."""
+        counts = {said: sum(n for (key, _), n in self._facts.items() if key == name) for name, said in _SAID.items()}
+        return [f"{count} image{'' if count == 1 else 's'} {said}" for said, count in counts.items() if count]
+
+
+_SAID = {
+    "orientation": "turned upright, as their orientation (EXIF, TIFF) says: boxes of unturned rows do not fit",
+    "transparency": "with transparency: what is transparent is shown black",
+    "pictures": "of files with several pictures, as the setting frames says",
+}

@@ -1,0 +1,195 @@
+"""From a PIL image, or an image file that Pillow has opened, to `mcd.Image`: as it says of itself that it is meant."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+import numpy as np
+import PIL.Image
+import pydantic
+from numpy.typing import NDArray
+
+from mcd.api.image import Image
+from mcd.errors import ImageError
+from mcd.options import Options
+from mcd.study.picture_header import BROKEN, PictureHeader, orientation_of, picture_header
+from mcd.study.picture_pixels import all_bits, decode, over_black, upright
+
+__all__ = ["PictureOptions", "check_picture", "picture_of"]
+
+
+class PictureOptions(Options):
+    """How image files (PNG, JPEG, TIFF …) are read."""
+
+    bits: int | None = pydantic.Field(
+        default=None,
+        ge=1,
+        le=16,
+        description="how many bits of a sample hold values, such as 12 of files with 16: white is then 4095; by "
+        "default what the file says. Files with fewer bits stay as they are",
+    )
+    white: float | None = pydantic.Field(
+        default=None,
+        gt=0,
+        description="the value that means white, in place of bits; needed for signed, 32-bit and floating-point files",
+    )
+    frames: Literal["refuse", "first", "middle", "maximum"] = pydantic.Field(
+        default="refuse",
+        description="files of several pictures, such as TIFF pages: refuse them, take the first or the middle one, or "
+        "the brightest value of all at each pixel",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _one_white(self) -> PictureOptions:
+        if self.bits is not None and self.white is not None:
+            raise ValueError("bits and white both say what white is: give one of them")
+        return self
+
+
+def check_picture(header: PictureHeader, options: PictureOptions) -> None:
+    """Refuse a picture that the options do not take, as far as its header tells.
+
+    Raises
+    ------
+    ImageError
+        Saying which setting takes it.
+    """
+    if len(header.pictures) > 1 and options.frames == "refuse":
+        raise ImageError(
+            f"it holds {len(header.pictures)} pictures, not one; set frames=first, frames=middle or frames=maximum"
+        )
+    if header.number == "complex":
+        raise ImageError("its samples are complex numbers")
+    told = options.white is not None or (options.bits is not None and header.number != "floating-point")
+    if not told and (header.number != "unsigned" or header.bits > 16):
+        raise ImageError(
+            f"its samples are {header.number} numbers of {header.bits} bits, which have no fixed white; "
+            "set white=VALUE, or save it with 8 or 16 bits"
+        )
+
+
+def picture_of(file: PIL.Image.Image, options: PictureOptions | None = None) -> Image:
+    """Return a PIL image, or an opened file, as `mcd.Image`.
+
+    It is turned upright as its EXIF or TIFF orientation says, a palette becomes colours, what is transparent black;
+    0 is black even where the file says that it is white; samples keep their depth, in colour too. Colours that are
+    all grey become one channel.
+
+    Raises
+    ------
+    ImageError
+        When it cannot be decoded, or not be understood.
+    """
+    options = options or PictureOptions()
+    try:
+        header = picture_header(file)
+        check_picture(header, options)
+        chosen = _chosen(header.pictures, options)
+        found: Image | None = None
+        for at in chosen:
+            if at != file.tell():
+                file.seek(at)
+            found = _brighter(found, _picture(file, options))
+    except ImageError:
+        raise
+    except BROKEN as error:
+        raise ImageError(f"it cannot be decoded: {error}") from None
+    assert found is not None
+    return found
+
+
+def _chosen(pictures: tuple[int, ...], options: PictureOptions) -> tuple[int, ...]:
+    if options.frames == "maximum":
+        return pictures
+    return (pictures[len(pictures) // 2 if options.frames == "middle" else 0],)
+
+
+def _brighter(one: Image | None, other: Image) -> Image:
+    """Return the brighter of two pictures at each pixel."""
+    if one is None:
+        return other
+    if one.pixels.shape != other.pixels.shape or one.maximum != other.maximum:
+        raise ImageError("its pictures differ in size or depth, so the brightest of them is not defined")
+    return Image(np.maximum(one.pixels, other.pixels), one.maximum, one.negative)
+
+
+def _picture(file: PIL.Image.Image, options: PictureOptions) -> Image:
+    """Return the picture that a file stands at."""
+    header = picture_header(file)
+    check_picture(header, options.model_copy(update={"frames": "first"}))
+    if not header.cut:
+        decode(file)
+    if header.cut:
+        pixels = all_bits(file, header)
+    elif file.mode.startswith("I") or file.mode == "F" or header.number == "signed":
+        pixels = _one_channel(file)
+    elif header.transparent or file.mode not in ("1", "L"):
+        pixels = _colours(file, transparent=header.transparent)
+    else:
+        pixels = np.asarray(file.convert("L"))
+    if not header.cut:
+        pixels = upright(pixels, orientation_of(file))  # Pillow has turned TIFF files, and then no longer says so
+    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]
+    return _scaled(pixels, header, options, turned=file.mode in ("1", "L"))
+
+
+def _scaled(pixels: NDArray[np.generic], header: PictureHeader, options: PictureOptions, *, turned: bool) -> Image:
+    """Return pixels with the value that means white; ``turned`` where Pillow makes a positive of a negative."""
+    usual = 255.0 if pixels.dtype == np.uint8 else 65535.0
+    white = header.white or usual
+    if options.white is not None:
+        white = options.white
+    elif options.bits is not None and options.bits < header.bits:
+        white = float((1 << options.bits) - 1)
+    elif 0 < header.significant < header.bits and not header.transparent:
+        pixels, white = _of_significant_bits(pixels, header)
+    low, high = pixels.min(), pixels.max()
+    if low < 0 or high > white:
+        raise ImageError(
+            f"its values run from {low:g} to {high:g}, outside 0…{white:g}",
+            "give another white, or none where the file says it",
+        )
+    if header.negative and not turned:
+        pixels = np.subtract(white, cast("NDArray[np.float64]", pixels))
+    kind: type[np.generic] = np.uint8 if pixels.dtype == np.uint8 else np.uint16
+    if header.number == "floating-point" or white > 65535:
+        kind = np.float32
+    return Image(cast("NDArray[np.uint16]", np.ascontiguousarray(pixels, dtype=kind)), white, header.negative)
+
+
+def _of_significant_bits(pixels: NDArray[np.generic], header: PictureHeader) -> tuple[NDArray[np.generic], float]:
+    """Return the values that PNG's sBIT says to be in the samples, and white.
+
+    By the standard they are the upper bits, and the lower ones follow from them. Writers that only note how many bits
+    count leave them below. Where the samples are neither, sBIT is wrong.
+    """
+    most, shift = (1 << header.significant) - 1, header.bits - header.significant
+    full = (1 << header.bits) - 1
+    values = cast("NDArray[np.uint16]", pixels)
+    upper = values >> shift
+    exact = (upper << shift == values).all()
+    if exact or (np.abs(values - np.rint(upper * (full / most))) <= 1).all():
+        return upper, float(most)
+    if values.max() <= most:
+        return values, float(most)
+    return values, float(full)
+
+
+def _one_channel(file: PIL.Image.Image) -> NDArray[np.generic]:
+    """Return the values of a grey image of 16 bits or more, or 8 signed; its transparent value, if any, is black."""
+    values = np.asarray(file)
+    values = values.view(np.int8) if file.mode == "L" else values.astype(values.dtype.newbyteorder("="))
+    clear = file.info.get("transparency")
+    if isinstance(clear, int):
+        values[values == clear] = 0
+    return values
+
+
+def _colours(file: PIL.Image.Image, *, transparent: bool) -> NDArray[np.uint8]:
+    """Return RGB ``(H, W, 3)`` of any image of 8 bits, over black where it is transparent."""
+    if not transparent:
+        return np.asarray(file.convert("RGB"))
+    straight = file.convert("LA") if file.mode == "La" else file
+    found = np.asarray(straight.convert("RGBA"))
+    return cast("NDArray[np.uint8]", over_black(found[..., :3], found[..., 3]))

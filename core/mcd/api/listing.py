@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from mcd.api.dataset import Sample
+from mcd.api.dataset import Sample, Unreadable
 from mcd.errors import DataError
 
 __all__ = ["files_below", "samples_of"]
@@ -17,6 +18,10 @@ _KINDS_SHOWN = 3
 
 def files_below(path: Path, keep: Callable[[Path], bool], kind: str = "image", otherwise: str = "") -> list[Path]:
     """Return the files below a folder that ``keep`` takes, sorted by their path in it; or the one file itself.
+
+    Symbolic links are followed, and each folder is searched once, by its real path if that is below the folder too.
+    Links to nothing that may have been an image or a folder, and folders that may not be read, are among what is
+    returned: `samples_of` reports them.
 
     Parameters
     ----------
@@ -36,16 +41,66 @@ def files_below(path: Path, keep: Callable[[Path], bool], kind: str = "image", o
         next(path.iterdir(), None) if path.is_dir() else path.open("rb").close()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    found = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file() and keep(one)]
+    if path.is_file():
+        return [path]
+    files, lost = _below(path)
+    found = [one for one in files if keep(one)] + [one for one in lost if keep(one) or _may_be_folder(one)]
     if not found:
-        raise _none(path, kind, otherwise)
+        raise _none(path, files, kind, otherwise)
     found.sort(key=lambda one: one.relative_to(path).as_posix())
     return found
 
 
-def _none(path: Path, kind: str, otherwise: str) -> DataError:
+def _below(root: Path) -> tuple[list[Path], list[Path]]:
+    """Return all files below a folder, and what cannot be followed: links to nothing, folders that may not be read."""
+    files: list[Path] = []
+    lost: list[Path] = []
+    seen: set[str] = set()
+    starts = [root]
+    while starts:
+        # Links wait until all folders have been seen by their own paths: those stay the paths of their files.
+        links: list[Path] = []
+        waiting = sorted(starts, reverse=True)
+        while waiting:
+            folder = waiting.pop()
+            real = os.path.realpath(folder)
+            if real in seen:
+                continue
+            seen.add(real)
+            inside = _entries(folder)
+            for one in inside or ():
+                if one.is_file():
+                    files.append(one)
+                elif one.is_dir():
+                    (links if one.is_symlink() else waiting).append(one)
+                elif one.is_symlink():
+                    lost.append(one)
+            lost += [folder] if inside is None else []
+        starts = [one for one in links if not _leads_up(one)]
+    return files, lost
+
+
+def _leads_up(link: Path) -> bool:
+    """Whether a link leads to a folder that it lies in, however deep."""
+    return Path(os.path.realpath(link.parent)).is_relative_to(os.path.realpath(link))
+
+
+def _entries(folder: Path) -> list[Path] | None:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return None
+
+
+def _may_be_folder(path: Path) -> bool:
+    """Whether a name is not plainly that of a file of some other kind."""
+    ending = path.suffix[1:]
+    return not (ending.isalpha() and len(ending) <= _LONGEST_SUFFIX)
+
+
+def _none(path: Path, files: Sequence[Path], kind: str, otherwise: str) -> DataError:
     """Say what a folder holds instead: names of kinds only, since those of files may be names of people."""
-    suffixes = Counter(one.suffix[1:].upper() for one in path.rglob("*") if one.is_file())
+    suffixes = Counter(one.suffix[1:].upper() for one in files)
     # What stands after the last dot of a longer name, such as a UID, is no kind of file.
     kinds: Counter[str] = Counter()
     for name, count in suffixes.items():
@@ -57,7 +112,15 @@ def _none(path: Path, kind: str, otherwise: str) -> DataError:
     return DataError(f"no {kind} file in {path}, but {', '.join(most)}", hint)
 
 
-def samples_of(paths: Sequence[Path], root: Path) -> Iterator[Sample]:
-    """Yield a sample for each file; its id is its path below ``root``, with forward slashes everywhere."""
+def samples_of(paths: Sequence[Path], root: Path) -> Iterator[Sample | Unreadable]:
+    """Yield a sample for each file; its id is its path below ``root``, with forward slashes everywhere.
+
+    What `files_below` returned and cannot be followed is `Unreadable`.
+    """
     for path in paths:
-        yield Sample(path.name if path == root else path.relative_to(root).as_posix(), source=str(path))
+        if path.is_symlink() and not path.exists():
+            yield Unreadable(str(path), "it is a symbolic link to something that is not there")
+        elif path.is_dir():
+            yield Unreadable(str(path), "the folder cannot be read")
+        else:
+            yield Sample(path.name if path == root else path.relative_to(root).as_posix(), source=str(path))

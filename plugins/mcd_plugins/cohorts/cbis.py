@@ -12,7 +12,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
-from mcd.plugins import PathBelowRoot
+from mcd.plugins import PathBelowRoot, files_below
 from mcd_plugins.cohorts.base import Cohort, CohortOptions
 from mcd_plugins.cohorts.tables import Row, join_rows, read_csv
 from mcd_plugins.cohorts.vocabulary import DENSITIES, SIDES
@@ -248,7 +248,10 @@ class CbisDdsm(Cohort):
         series = one.row["image file path"].replace("\\", "/").split("/")[-2:-1]
         folders = [images / one.folder, *(images / name for name in series if re.fullmatch(r"\d+(\.\d+)+", name))]
         folder = next((path for path in folders if path.is_dir()), folders[0])
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".dcm", *SUFFIXES))
+        try:
+            files = files_below(folder, lambda path: path.suffix.lower() in (".dcm", *SUFFIXES))
+        except DataError:  # which `examine` will say
+            return folder / "1-1.dcm"
         if len(files) > 1:
             files = [path for path in files if "full mammogram" in path.parent.name]
             if len(files) != 1:
@@ -256,7 +259,7 @@ class CbisDdsm(Cohort):
                     f"{folder} holds several images, and none or several that its folder calls a full mammogram",
                     "keep the mammogram in it, without masks and cropped images",
                 )
-        return files[0] if files else folder / "1-1.dcm"
+        return files[0]
 
 
 def _cancer(film: Iterable[_Abnormality], breast: Iterable[_Abnormality]) -> bool | None:

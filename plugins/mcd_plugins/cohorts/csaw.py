@@ -10,7 +10,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
-from mcd.plugins import PathBelowRoot
+from mcd.plugins import PathBelowRoot, files_below
 from mcd_plugins.cohorts.base import Cohort, CohortOptions
 from mcd_plugins.cohorts.tables import Row, iterate_csv, refuse_repeats
 from mcd_plugins.cohorts.vocabulary import SIDES, VIEWS
@@ -77,7 +77,7 @@ class CsawCc(Cohort):
     def samples(self) -> list[mcd.Sample]:
         """Return one sample an image, in the order of the table."""
         rows = refuse_repeats(iterate_csv(self._table(), _NEEDED, keep=_KEPT), "anon_filename")
-        files = _by_name(self.options.root.rglob("*.dcm"))
+        files = _by_name(files_below(self.options.root, lambda path: path.suffix.lower() == ".dcm"))
         return [self._sample(row, files) for row in rows]
 
     def remarks(self) -> list[str]:

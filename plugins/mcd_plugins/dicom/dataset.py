@@ -63,6 +63,9 @@ class DicomFolder(mcd.Dataset):
         """Yield a sample for each file whose header is that of one image that can be shown."""
         self._tally = Tally()
         for sample in samples_of(self._paths, self.options.path):
+            if isinstance(sample, mcd.Unreadable):
+                yield sample
+                continue
             found = header_sample(sample.source, sample, self.options)
             self._tally.add(found)
             if not isinstance(found, LeftOut):

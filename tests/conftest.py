@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def phantoms_are_drawn_once() -> Iterator[None]:
+    """Keep the phantoms that a worker has drawn: most tests read the same hundred, and drawing takes longest."""
+    from mcd_plugins.phantom import dataset
+
+    drawn, outlined = lru_cache(maxsize=2000)(dataset.render), lru_cache(maxsize=2000)(dataset.outline)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "render", lambda view: (drawn(view)[0].copy(), drawn(view)[1]))
+        patch.setattr(dataset, "outline", lambda view: outlined(view).copy())
+        yield
+
+
 @pytest.fixture(scope="session")
 def mcd_command() -> Callable[..., Outcome]:
     """Run ``mcd`` as a process would, but in this one: importing torch takes longer than most commands."""
@@ -34,6 +47,13 @@ def mcd_command() -> Callable[..., Outcome]:
 def mcd_process() -> Callable[..., Outcome]:
     """Run ``python -m mcd`` in a process of its own: for variables read once, kills, streams, exit codes."""
     return in_process
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count what only the nightly run has time for among the slow tests."""
+    for item in items:
+        if item.get_closest_marker("nightly"):
+            item.add_marker("slow")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

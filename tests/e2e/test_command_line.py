@@ -31,6 +31,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_demo_answers_the_three_questions(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
     done = mcd_command("demo", cwd=tmp_path)
     assert done.code == 0, done.err
@@ -277,6 +278,7 @@ def test_broken_images_are_refused_by_default_and_skipped_when_asked(
     assert "Jane" not in (tmp_path / "run3" / "labels.csv").read_text()
 
 
+@pytest.mark.slow
 def test_a_third_party_backbone_runs_once_it_is_installed(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
     subprocess.run(
         [

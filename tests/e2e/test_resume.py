@@ -98,6 +98,7 @@ def test_killed_in_the_sweep_and_in_scoring_it_ends_with_the_same_bytes(
     assert tree(folder) == tree(whole)
 
 
+@pytest.mark.slow
 def test_a_broken_shard_is_made_again(whole: Path, mcd_command: Callable[..., Outcome], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)

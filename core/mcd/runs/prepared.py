@@ -77,9 +77,10 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
     concepts, concept_choices = preparer.concepts(study.concepts)
     dataset, dataset_choice = preparer.dataset(study.dataset)
     len(dataset)  # a folder without images is said before the networks are loaded
+    recipe, recipe_choice = preparer.recipe(study.recipe)
+    reporters = preparer.reporters(study.reporters)
     dissectors = [preparer.dissector(dissector) for dissector in study.dissectors]
     targets = [preparer.target(model) for model in study.models]
-    recipe, recipe_choice = preparer.recipe(study.recipe)
     resolved = study.model_copy(
         update={
             "scorer": scorer_choice,
@@ -99,7 +100,7 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
         dataset=dataset,
         concepts=concepts,
         scorer=scorer,
-        reporters=preparer.reporters(study.reporters),
+        reporters=reporters,
         plugins=preparer.plugins,
         recipe=recipe,
         paths=frozenset(preparer.paths),

@@ -51,6 +51,7 @@ def flags(b2: Path, images: str = "phantom:2") -> list[object]:
     ]
 
 
+@pytest.mark.slow
 def test_a_study_of_five_models_costs_five_forward_passes_an_image(b2: Path, b2_state: State, tmp_path: Path) -> None:
     files = [
         saved_classifier(classifier_state(b2_state, classes, seed), tmp_path / f"{seed}.pth")

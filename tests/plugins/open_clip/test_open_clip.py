@@ -27,7 +27,7 @@ from mcd_plugins.open_clip.loader import OpenClipTower
 TEXTS = ["a spiculated mass", "No finding", "calcification"]
 
 
-def small(name: str = "RN50", **changes: object) -> torch.nn.Module:
+def small(name: str = "ViT-S-32-alt", **changes: object) -> torch.nn.Module:
     torch.manual_seed(0)
     network = open_clip.create_model(name, load_weights=False, **changes)
     assert isinstance(network, torch.nn.Module)
@@ -120,18 +120,18 @@ def test_texts_beyond_the_context_are_told(folder: Path) -> None:
 def test_an_architecture_takes_a_weights_file_and_says_when_it_crops(tmp_path: Path) -> None:
     network = small()
     torch.save({"state_dict": {f"module.{name}": one for name, one in network.state_dict().items()}}, tmp_path / "w.pt")
-    made = dissector(name="RN50", checkpoint=tmp_path / "w.pt")
+    made = dissector(name="ViT-S-32-alt", checkpoint=tmp_path / "w.pt")
     batch = torch.rand(2, 3, 224, 224)
     with torch.inference_mode():
         assert torch.equal(made.encode_images(batch), network.get_submodule("visual")(batch))
     assert made.preprocessing.resize == "crop"
     assert "sees the centre of images" in made.caution
-    assert dissector(name="RN50", checkpoint=tmp_path / "w.pt", resize="letterbox").caution == ""
+    assert dissector(name="ViT-S-32-alt", checkpoint=tmp_path / "w.pt", resize="letterbox").caution == ""
     target = OpenClipTower(
-        validate_options(OpenClipTower.Options, {"name": "RN50", "checkpoint": tmp_path / "w.pt"}, "")
+        validate_options(OpenClipTower.Options, {"name": "ViT-S-32-alt", "checkpoint": tmp_path / "w.pt"}, "")
     )
     loaded = target.load()
-    assert loaded.name == "RN50 image tower"
+    assert loaded.name == "ViT-S-32-alt image tower"
     with torch.inference_mode():
         assert torch.equal(loaded.module(batch), made.encode_images(batch))
 

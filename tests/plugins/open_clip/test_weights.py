@@ -138,6 +138,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cached(tmp_path / "cache", NAME, files)
 
 
+@pytest.mark.slow
 def test_a_name_on_the_hub_is_recorded_with_its_commit(
     hub: Path, tmp_path: Path, mcd_process: Callable[..., Outcome]
 ) -> None:

@@ -271,7 +271,7 @@ def test_an_area_under_the_curve_taken_by_hand() -> None:
     assert evaluation.auroc(scores, truth) == (1 + 0.5 + 1 + 1) / 4
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_training_is_reproducible(tmp_path_factory: pytest.TempPathFactory) -> None:
     weights = []
     for name in ("one", "two"):

@@ -145,7 +145,7 @@ def test_a_run_that_cannot_be_judged_says_why(dissection: mcd.Dissection, tmp_pa
         right_labels(mcd.load(copy))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_three_networks_differ_as_their_training_did(tmp_path: Path) -> None:
     def told(name: str) -> tuple[int, RightLabels]:
         found = mcd.dissect(

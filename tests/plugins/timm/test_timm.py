@@ -54,6 +54,7 @@ def test_weights_of_the_hub_come_with_their_commit(network: torch.nn.Module) -> 
     assert load().revision == ""
 
 
+@pytest.mark.slow
 def test_a_run_records_the_commit(
     network: torch.nn.Module, tmp_path: Path, mcd_process: Callable[..., Outcome]
 ) -> None:

@@ -86,6 +86,7 @@ def test_a_name_is_read_from_the_cache_like_a_folder(cache: Path, files: Path) -
     assert (loaded.name, loaded.revision) == (f"{AT} image tower", AT)
 
 
+@pytest.mark.slow
 def test_offline_the_manifest_names_the_commit_and_the_terminal_stays_quiet(
     files: Path, tmp_path: Path, mcd_process: Callable[..., Outcome]
 ) -> None:
@@ -97,7 +98,7 @@ def test_offline_the_manifest_names_the_commit_and_the_terminal_stays_quiet(
     assert not [word for word in CHATTER if word in done.err + done.out]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_download_shows_its_bar_and_only_the_first_time(
     files: Path, tmp_path: Path, mcd_process: Callable[..., Outcome]
 ) -> None:
@@ -126,6 +127,7 @@ def test_a_download_shows_its_bar_and_only_the_first_time(
         assert len(requests) == fetched  # a folder is no reason to ask anybody
 
 
+@pytest.mark.slow
 def test_offline_without_it_the_error_says_what_to_fetch(tmp_path: Path, mcd_process: Callable[..., Outcome]) -> None:
     done = dissect(mcd_process, tmp_path, "--offline", HF_HUB_CACHE=str(tmp_path / "empty"))
     assert done.code == 4

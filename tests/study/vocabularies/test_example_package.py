@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLE = Path(__file__).parents[3] / "examples" / "acme_words"
 
 
+@pytest.mark.slow
 def test_it_is_found_shown_and_used_once_it_is_installed(tmp_path: Path) -> None:
     assert list(EXAMPLE.rglob("*.py")) == []
     subprocess.run(

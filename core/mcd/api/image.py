@@ -107,9 +107,12 @@ class Preprocessing(Settings):
         description="how much of each side is kept: the image is resized for an input so much larger, and its centre "
         "is cut out (timm's crop_pct); above 1 it is padded",
     )
-    interpolation: Literal["bilinear", "bicubic", "area", "nearest", "box", "hamming", "lanczos"] = pydantic.Field(
-        default="bilinear",
-        description="bilinear and bicubic are antialiased; area is OpenCV's INTER_AREA; the others are Pillow's",
+    interpolation: Literal["bilinear", "bicubic", "area", "nearest", "nearest-exact", "box", "hamming", "lanczos"] = (
+        pydantic.Field(
+            default="bilinear",
+            description="bilinear and bicubic are antialiased; area is OpenCV's INTER_AREA, nearest-exact torch's; the "
+            "others are Pillow's",
+        )
     )
     intensity: Literal["full-range", "min-max"] = pydantic.Field(
         default="full-range", description="full-range divides by the bit depth's white, min-max stretches each image"
@@ -217,10 +220,12 @@ class Preprocessing(Settings):
             return pixels
         if self.interpolation == "area":
             return _area(pixels, height, width)
-        if self.interpolation not in ("bilinear", "bicubic"):
-            return _by_pillow(pixels, height, width, self.interpolation)
         import torch.nn.functional as functional
 
+        if self.interpolation == "nearest-exact":
+            return functional.interpolate(pixels[None], size=(height, width), mode="nearest-exact")[0]
+        if self.interpolation not in ("bilinear", "bicubic"):
+            return _by_pillow(pixels, height, width, self.interpolation)
         scaled = functional.interpolate(
             pixels[None], size=(height, width), mode=self.interpolation, align_corners=False, antialias=True
         )

@@ -14,7 +14,8 @@ from torch import nn
 import mcd
 from mcd.errors import CheckpointError, PluginLoadError
 from mcd.plugins import NameOrPath, digest
-from mcd_plugins.transformers.building import Resize, built, recipe
+from mcd_plugins.transformers.building import built
+from mcd_plugins.transformers.preprocessing import Resize, recipe
 from mcd_plugins.transformers.sources import Source, quiet
 
 __all__ = ["TransformersClip"]

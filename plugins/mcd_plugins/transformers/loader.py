@@ -7,7 +7,8 @@ import transformers
 
 import mcd
 from mcd.plugins import NameOrPath, prefix_tokens
-from mcd_plugins.transformers.building import Resize, built, recipe
+from mcd_plugins.transformers.building import built
+from mcd_plugins.transformers.preprocessing import Resize, recipe
 from mcd_plugins.transformers.sources import Source
 
 __all__ = ["TransformersLoader"]

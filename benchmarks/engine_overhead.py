@@ -20,9 +20,9 @@ from mcd.extraction.decoding import Batch
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep, TargetJob, shard_rows
-from mcd.networks.layers import select_layers
 from mcd.networks.pooling import Pooling
 from mcd.networks.running import at_work
+from mcd.networks.selecting import select_layers
 from mcd.networks.trial import trial_pass
 from mcd_plugins.phantom.dissector import PhantomClip
 from mcd_plugins.timm.loader import TimmLoader

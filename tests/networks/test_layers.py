@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from mcd.errors import UsageError
-from mcd.networks.layers import inspect_layers, select_layers
+from mcd.networks.layers import inspect_layers
+from mcd.networks.selecting import select_layers
 
 
 class Zoo(nn.Module):
@@ -127,7 +128,7 @@ def test_a_chain_is_read_as_the_convolution_in_which_it_ends() -> None:
     assert {found[name] for name in ("2", "3", "4")} == {None}
     with pytest.raises(UsageError) as caught:
         select_layers(["2"], layers, "chain")
-    assert caught.value.hint == "choose 2.0"
+    assert caught.value.hint == "choose 2:NCHW, 2:NHWC, 2.0"
 
 
 def test_inspection_leaves_no_hooks_even_when_the_model_raises() -> None:

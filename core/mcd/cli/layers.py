@@ -53,8 +53,8 @@ def layers(
     mcd layers --model-plugin timm:resnet50 --check --dataset images:DIR
     """
     from mcd.errors import UsageError
-    from mcd.networks.patterns import match_layers
     from mcd.networks.pooling import Pooling
+    from mcd.networks.selecting import pick_layers
     from mcd.networks.trial import responses, trial_pass
     from mcd.options import parse_pairs
     from mcd.study.preparer import Preparer
@@ -73,12 +73,13 @@ def layers(
     trial = trial_pass(target, image)
     found = trial.layers
     if layers:
-        names = set(match_layers(layers, [layer.name for layer in found], target.aliases))
-        found = [layer for layer in found if layer.name in names]
+        found = pick_layers(layers, found, target.aliases)
     given = responses(target, trial, how, image) if image is not None else {}
     if as_json:
         click.echo(json.dumps([_entry(layer, given) for layer in found], indent=2))
         return
+    for said in trial.remarks:
+        click.echo(f"note: {said}", err=True)
     _print(found, given, checked=check)
     readable = sum(not layer.reason for layer in found)
     click.echo(f"{target.name}: {len(found)} layers, {readable} of them can be dissected")
@@ -102,23 +103,25 @@ def _first_image(host: PluginHost, dataset: str, target: Target, pooling: Poolin
 
 
 def _entry(layer: Layer, given: dict[str, Response]) -> dict[str, object]:
+    fields = ("name", "type", "shape", "layout", "neurons", "reason", "remark", "also")
+    entry: dict[str, object] = {name: getattr(layer, name) for name in fields}
     found = given.get(layer.name)
-    if found is None:
-        return vars(layer)
-    return vars(layer) | {"response": {"reason": found.reason} if found.reason else vars(found)}
+    if found is not None:
+        entry["response"] = {"reason": found.reason} if found.reason else vars(found)
+    return entry | {"choices": [_entry(one, given) for one in layer.choices]} if layer.choices else entry
 
 
 def _print(found: list[Layer], given: dict[str, Response], *, checked: bool) -> None:
     from mcd.cli.tables import print_table
 
     rows = []
-    for layer in found:
+    for layer in (way for one in found for way in (one, *one.choices)):
         row = [
             layer.name,
             layer.type,
             str(layer.neurons) if layer.neurons else "–",
             "×".join(map(str, layer.shape)) or "–",
-            layer.layout or layer.reason,
+            f"{layer.layout}; {layer.remark}" if layer.remark else layer.layout or layer.reason,
         ]
         if checked:
             one = given.get(layer.name)

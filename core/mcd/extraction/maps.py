@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +25,11 @@ from mcd.extraction.decoding import Batch, batches, default_workers
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.files import write_atomically
-from mcd.networks.layers import Layer, main_output
+from mcd.networks.foreign import calling
+from mcd.networks.layers import Layer
 from mcd.networks.recording import grid
 from mcd.networks.running import Precision, at_work, autocast
+from mcd.networks.taps import Taps
 
 __all__ = ["FILE", "MapPass", "MapStore", "Maps", "map_bytes", "strongest"]
 
@@ -170,7 +171,7 @@ def map_bytes(layers: Sequence[Layer], count: int) -> int:
 
 
 def _places_of(layer: Layer) -> tuple[int, int]:
-    if layer.layout == "tokens":  # how many are patches, and in which shape, the pass will tell
+    if layer.layout in ("tokens", "NCL"):  # how many are patches, and in which shape, the pass will tell
         return SIDE, SIDE
     rows, columns = layer.shape[1:] if layer.layout == "NCHW" else layer.shape[:2]
     return rows, columns
@@ -268,20 +269,22 @@ class MapPass:
             workers=default_workers(len(wanted)) if self.workers is None else self.workers,
             pin=self.device.type == "cuda",
         )
-        modules = dict(self.target.module.named_modules())
-        with ExitStack() as stack:
-            stack.enter_context(at_work(self.target.module, self.device, self.memory_format))
-            for name, one in kept.items():
-                handle = modules[name].register_forward_hook(one.hook(self.target.first_tokens() or 0))
-                stack.callback(handle.remove)
-            stack.enter_context(torch.inference_mode())
+        prefix = self.target.first_tokens() or 0
+        taps = Taps(
+            self.target.module,
+            [one.layer for one in kept.values()],
+            lambda layer, tensor: kept[layer.name].catch(tensor, prefix),
+        )
+        module, failed = self.target.module, f"{self.target.name} failed on images that it took before"
+        with at_work(module, self.device, self.memory_format), taps, torch.inference_mode():
             for batch in loader:
                 self._refuse(batch)
                 inputs = recipe.finalize(batch.tensors[key].to(self.device))
                 for one in kept.values():
                     one.size = (int(inputs.shape[2]), int(inputs.shape[3]))
-                with autocast(self.device, self.precision):
-                    self.target.module(inputs.contiguous(memory_format=self.memory_format))
+                with autocast(self.device, self.precision), calling(failed, network=module):
+                    module(inputs.contiguous(memory_format=self.memory_format))
+                taps.begin()
                 for one in kept.values():
                     one.keep([row_of[row] for row in batch.rows])
                 advanced(len(batch.rows))
@@ -308,26 +311,19 @@ class _Kept:
         self._values = torch.empty(0, dtype=torch.uint8)
         self._range = torch.zeros(*images.shape, 2)
 
-    def hook(self, prefix: int) -> Callable[[object, object, object], None]:
-        """Return the hook that catches the layer's output, small at once: whole maps would fill the memory."""
-
-        def caught(_module: object, _inputs: object, output: object) -> None:
-            tensor = main_output(output)
-            if tensor is None or self._caught is not None:
-                raise DataError(f"layer {self.layer.name} did not behave as in the trial pass")
-            placed = None if self.reason else self._placed(tensor.float(), prefix)
-            if placed is not None:
-                rows, columns = self._values.shape[2:] if self._values.ndim == 4 else _small(*placed.shape[2:])
-                self._caught = functional.adaptive_avg_pool2d(placed, (rows, columns)).cpu()
-
-        return caught
+    def catch(self, tensor: torch.Tensor, prefix: int) -> None:
+        """Catch the layer's output, small at once: whole maps would fill the memory."""
+        placed = None if self.reason else self._placed(tensor.float(), prefix)
+        if placed is not None:
+            rows, columns = self._values.shape[2:] if self._values.ndim == 4 else _small(*placed.shape[2:])
+            self._caught = functional.adaptive_avg_pool2d(placed, (rows, columns)).cpu()
 
     def _placed(self, output: torch.Tensor, prefix: int) -> torch.Tensor | None:
         """Return an output as ``(B, neurons, rows, columns)``, or None, with a reason, where it has no places."""
         if self.layer.layout == "NHWC":
             output = output.permute(0, 3, 1, 2)
-        elif self.layer.layout == "tokens":
-            output = output[:, prefix:]
+        elif self.layer.layout in ("tokens", "NCL"):
+            output = output[:, prefix:] if self.layer.layout == "tokens" else output.transpose(1, 2)
             try:
                 shape = grid(output.shape[1], self.layer, self.size)
             except DataError as error:

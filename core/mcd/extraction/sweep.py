@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +15,13 @@ from torch import nn
 from mcd.api.dissector import Dissector
 from mcd.api.image import Preprocessing
 from mcd.api.model import Target
-from mcd.errors import DataError, ImageError, UsageError
+from mcd.errors import DataError, ImageError
 from mcd.events import Event, StageAdvanced, StageFinished, StageStarted, Warned
 from mcd.extraction.decoding import Batch, batches, default_workers
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
+from mcd.networks.foreign import calling, enough_memory
 from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
@@ -179,6 +181,7 @@ class Sweep:
         failed: list[tuple[int, str]] = []
         empty = [{layer.name: layer.neurons for layer in job.layers} for job in self.targets]
         empty += [{IMAGES: job.stores[0].tensors[IMAGES]} for job in self.dissectors]
+        many = f"batches of {self.batch_size} images"
         parts = [[{name: torch.empty(0, width) for name, width in widths.items()}] for widths in empty]
         for batch in group:
             self._refuse(batch)
@@ -189,7 +192,7 @@ class Sweep:
             self.little_range += batch.little_range
             if batch.rows:
                 rows += batch.rows
-                with self._enough_memory():
+                with enough_memory(self.device, f"try --batch-size {max(1, self.batch_size // 2)}", many):
                     recorded, embedded = self._forward(batch)
                 for kept, caught in zip(parts, recorded + embedded, strict=True):
                     kept.append(caught)
@@ -208,17 +211,13 @@ class Sweep:
                 "remove it, or leave such images out with --on-error skip; what is computed so far is kept",
             )
 
-    @contextmanager
-    def _enough_memory(self) -> Iterator[None]:
-        try:
-            yield
-        except RuntimeError as error:  # torch.OutOfMemoryError on a GPU, a plain one on the CPU
-            if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
-                raise
-            raise UsageError(
-                f"{self.device.type} has too little memory for batches of {self.batch_size} images",
-                f"try --batch-size {max(1, self.batch_size // 2)}",
-            ) from None
+    def _called(self, batch: Batch, name: str, module: nn.Module) -> contextlib.AbstractContextManager[None]:
+        """Say which model failed on which images."""
+        first = self.probe.samples[batch.rows[0]]
+        images = f"the {len(batch.rows)} images from {first.source or first.id}"
+        return calling(
+            f"{name} failed on {images}", "it took the first image of the run: try these alone", network=module
+        )
 
     def _forward(self, batch: Batch) -> tuple[list[dict[str, torch.Tensor]], list[dict[str, torch.Tensor]]]:
         """Return what each target and each dissector makes of a batch, on the CPU."""
@@ -230,15 +229,18 @@ class Sweep:
             inputs = self._inputs(batch)
             for one in self.dissectors:
                 # a copy: what it returns may be a buffer of its own that the next batch overwrites
-                with self._recording([job for job in self.targets if job.tower_of is one.dissector]):
+                own = self._recording([job for job in self.targets if job.tower_of is one.dissector])
+                name = f"dissector {one.dissector.name}"
+                with own, self._called(batch, name, one.dissector.module):
                     embeddings.append(one.dissector.encode_images(next(inputs)).clone())
             for job in self.targets:
                 if job.tower_of is None:
-                    with self._recording([job]):
+                    with self._recording([job]), self._called(batch, job.target.name, job.target.module):
                         job.target.module(next(inputs))
         embedded = []
         for one, tensor in zip(self.dissectors, embeddings, strict=True):
             embedded.append({IMAGES: tensor.float().cpu()})
+            _check_shape(tensor, len(batch.rows), one.stores[0].tensors[IMAGES], f"dissector {one.dissector.name}")
             self._check_finite(embedded[-1][IMAGES], batch, f"dissector {one.dissector.name}")
         return [self._recorded(job, batch) for job in self.targets], embedded
 
@@ -246,7 +248,7 @@ class Sweep:
     def _recording(self, jobs: Sequence[TargetJob]) -> Iterator[None]:
         """Record these targets only: others may be the same module, or a part of it."""
         for job in self.targets:
-            job.recorder.paused = not any(job is one for one in jobs)
+            job.recorder.taps.paused = not any(job is one for one in jobs)
         yield
 
     def _inputs(self, batch: Batch) -> Iterator[torch.Tensor]:
@@ -268,6 +270,8 @@ class Sweep:
 
     def _recorded(self, job: TargetJob, batch: Batch) -> dict[str, torch.Tensor]:
         caught = job.recorder.take()
+        for layer in job.layers:
+            _check_shape(caught[layer.name], len(batch.rows), layer.neurons, f"layer {layer.name} of {job.target.name}")
         widths = [tensor.shape[1] for tensor in caught.values()]
         # One transfer for all layers: on a GPU each one waits for the device.
         parts = torch.split(torch.cat(list(caught.values()), dim=1).cpu(), widths, dim=1)
@@ -284,6 +288,15 @@ class Sweep:
             sample = self.probe.samples[batch.rows[broken[0]]]
             hint = "try --precision fp32" if self.precision != "fp32" else "check the image and the weights"
             raise DataError(f"{where} gives NaN or infinity for image {sample.source or sample.id}", remedy or hint)
+
+
+def _check_shape(tensor: torch.Tensor, images: int, width: int, what: str) -> None:
+    """Refuse numbers of another shape than ``(images, width)``, which the trial pass showed."""
+    if tuple(tensor.shape) != (images, width):
+        raise DataError(
+            f"{what} gives {'×'.join(map(str, tensor.shape))} numbers for {images} images, not {images}×{width}",
+            "how many it gives for an image must not depend on the images",
+        )
 
 
 def _network(job: TargetJob) -> nn.Module:

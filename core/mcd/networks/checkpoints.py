@@ -13,6 +13,7 @@ import safetensors
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from mcd.errors import CheckpointError, nearest
 from mcd.networks.prefixes import Renaming, branches, fits, fitting_prefixes
@@ -198,7 +199,9 @@ def check_finite(module: nn.Module, state: Mapping[str, object], source: object)
     bad: list[tuple[str, str]] = []
     for name in module.state_dict():
         tensor = state.get(name)
-        if not isinstance(tensor, torch.Tensor) or tensor.is_meta or _kind(tensor) == "whole-number":
+        if not isinstance(tensor, torch.Tensor) or isinstance(tensor, UninitializedParameter | UninitializedBuffer):
+            continue
+        if tensor.is_meta or tensor.is_quantized or _kind(tensor) == "whole-number":
             continue
         values = tensor.float() if tensor.element_size() == 1 else tensor  # torch asks this of no 8-bit floats
         if values.isnan().any():

@@ -1,29 +1,17 @@
-"""Which layers a target has, and how their outputs are laid out."""
+"""Which layers a target has, and how their outputs are read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from mcd.errors import UsageError
-from mcd.networks.patterns import NO_ALIASES, match_layers, split_patterns
+from mcd.networks.layouts import AXES, Layout, Scene, layout_of, neurons_of
+from mcd.networks.outputs import Output, Seen, seen
 
-__all__ = [
-    "Layer",
-    "Layout",
-    "Output",
-    "describe_layers",
-    "inspect_layers",
-    "main_output",
-    "select_layers",
-    "watch_layers",
-]
-
-Layout = Literal["NCHW", "NHWC", "tokens", "flat"]
+__all__ = ["Layer", "Layout", "describe_layers", "inspect_layers", "read_as", "watch_layers"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +21,8 @@ class Layer:
     Parameters
     ----------
     name
-        Its dotted name in ``named_modules``.
+        Its dotted name in ``named_modules``. Where one of several calls, outputs or layouts is chosen, that follows:
+        ``relu@2``, ``stage2:1``, ``mixer:NHWC``.
     type
         The class of the module.
     shape
@@ -44,6 +33,18 @@ class Layer:
         Its channels, features or token dimensions; 0 when it cannot be read.
     reason
         Why it cannot be dissected, or an empty string.
+    of
+        The name of its module, where ``name`` says more.
+    call
+        Which of its calls in a forward pass is read, from 1; 0 where there is only one.
+    output
+        Which tensor of its output is read; None takes the one that stands for it.
+    remark
+        What is to be known of how it is read: that its output holds other tensors too.
+    also
+        Other names of the same module in the network.
+    choices
+        The ways to read it, where there are several.
     """
 
     name: str
@@ -52,44 +53,25 @@ class Layer:
     layout: Layout | None = None
     neurons: int = 0
     reason: str = ""
+    of: str = ""
+    call: int = 0
+    output: str | None = None
+    remark: str = ""
+    also: tuple[str, ...] = ()
+    choices: tuple[Layer, ...] = ()
+
+    @property
+    def module_name(self) -> str:
+        """The name of its module in ``named_modules``."""
+        return self.of or self.name
 
 
-_NAMED = ("last_hidden_state", "logits")
-"""Entries that stand for a record of several outputs (transformers' ModelOutput), in order of preference."""
-
-
-def main_output(output: object) -> torch.Tensor | None:
-    """Return the tensor a layer's output stands for, or None where that is ambiguous.
-
-    Itself; the first of a tuple or list (as published); of a mapping ``last_hidden_state``, ``logits`` or its only
-    tensor.
-    """
-    if isinstance(output, tuple | list) and output:
-        output = output[0]
-    elif isinstance(output, Mapping):
-        tensors = [one for one in output.values() if isinstance(one, torch.Tensor)]
-        named = [output[name] for name in _NAMED if isinstance(output.get(name), torch.Tensor)]
-        output = (named or tensors)[0] if named or len(tensors) == 1 else None
-    return output if isinstance(output, torch.Tensor) else None
-
-
-class Output(NamedTuple):
-    """What a layer gave: the type's name and, where there is a tensor in it, its shape and a few of its values."""
-
-    type: str
-    shape: tuple[int, ...] | None
-    values: torch.Tensor
-
-
-_VALUES = 4096
-"""How many values of a layer's output for the first image are kept to compare two passes."""
-
-
-def _few_values(tensor: torch.Tensor | None) -> torch.Tensor:
-    if tensor is None or not tensor.ndim:
-        return torch.empty(0)
-    flat = tensor[:1].detach().flatten()
-    return flat[:: max(1, -(-len(flat) // _VALUES))].float().clone()
+def read_as(layer: Layer, layout: Layout) -> Layer | None:
+    """Return a layer read with this order of its axes, whatever its own; None where it has not so many."""
+    if len(layer.shape) != AXES[layout]:
+        return None
+    name, neurons = f"{layer.name}:{layout}", neurons_of(layout, layer.shape)
+    return replace(layer, name=name, of=layer.module_name, layout=layout, neurons=neurons, reason="", choices=())
 
 
 def inspect_layers(module: nn.Module, example: torch.Tensor) -> list[Layer]:
@@ -104,16 +86,13 @@ def watch_layers(module: nn.Module, example: torch.Tensor) -> dict[str, list[Out
 
     def recorder(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
-            tensor = main_output(output)
-            # All outputs of a large network at once would fill the memory.
-            shape = None if tensor is None else tuple(tensor.shape)
-            calls[name].append(Output(type(output).__name__, shape, _few_values(tensor)))
+            calls[name].append(seen(output))
 
         return hook
 
     try:
         for name, child in module.named_modules():
-            if name:
+            if name and not isinstance(child, torch.jit.ScriptModule):  # these take no hooks
                 handles.append(child.register_forward_hook(recorder(name)))
         with torch.inference_mode():
             module(example.clone())  # a network may change its input in place
@@ -123,141 +102,112 @@ def watch_layers(module: nn.Module, example: torch.Tensor) -> dict[str, list[Out
     return calls
 
 
-def describe_layers(module: nn.Module, calls: Mapping[str, Sequence[Output]], example: torch.Tensor) -> list[Layer]:
-    """Return what the outputs of a pass show of every layer."""
-    modules = dict(module.named_modules())
-    return [_describe(name, modules[name], outputs, example) for name, outputs in calls.items()]
+def describe_layers(
+    module: nn.Module,
+    calls: Mapping[str, Sequence[Output]],
+    example: torch.Tensor,
+    alone: Mapping[str, Sequence[Output]] | None = None,
+) -> list[Layer]:
+    """Return what the outputs of a pass show of every layer; ``alone`` are those for the first image by itself."""
+    modules, others = dict(module.named_modules()), _other_names(module)
+    scene = _scene(modules, calls, example)
+    return [
+        replace(
+            _describe(name, modules[name], outputs, scene, [] if alone is None else alone[name]),
+            also=tuple(others.get(name, ())),
+        )
+        for name, outputs in calls.items()
+    ]
 
 
-def _describe(name: str, module: nn.Module, outputs: Sequence[Output], example: torch.Tensor) -> Layer:
+def _scene(modules: Mapping[str, nn.Module], calls: Mapping[str, Sequence[Output]], example: torch.Tensor) -> Scene:
+    size = (int(example.shape[-2]), int(example.shape[-1]))
+    maps: set[tuple[int, int, int]] = set()
+    for name, outputs in calls.items():
+        shapes = {tensor.shape[1:] for output in outputs for tensor in output.tensors.values() if not tensor.problem}
+        for one, two, three in (shape for shape in shapes if len(shape) == AXES["NCHW"]):
+            layout, _ = layout_of(modules[name], (one, two, three), Scene(size))
+            maps |= {(one, two, three)} if layout == "NCHW" else {(three, one, two)} if layout == "NHWC" else set()
+    features: set[int] = set()
+    for module in modules.values():
+        if isinstance(module, nn.LayerNorm):
+            features.add(module.normalized_shape[-1])
+        elif isinstance(module, nn.Linear):
+            features |= {module.in_features, module.out_features}
+    return Scene(size, maps, features, len(example))
+
+
+def _other_names(module: nn.Module) -> dict[str, list[str]]:
+    """Return for each module that stands in several places its names besides the first, by the first."""
+    first = {id(one): name for name, one in module.named_modules()}
+    found: dict[str, list[str]] = {}
+
+    def walk(one: nn.Module, name: str, above: frozenset[int]) -> None:
+        if first[id(one)] != name:
+            found.setdefault(first[id(one)], []).append(name)
+        for child, inner in one._modules.items():
+            if inner is not None and id(inner) not in above:  # a module may hold one that holds it
+                walk(inner, f"{name}.{child}" if name else child, above | {id(inner)})
+
+    if len(first) < sum(len(one._modules) for one in module.modules()) + 1:
+        walk(module, "", frozenset({id(module)}))
+    return found
+
+
+def _describe(name: str, module: nn.Module, outputs: Sequence[Output], scene: Scene, alone: Sequence[Output]) -> Layer:
     kind = type(module).__name__
     if not outputs:
-        return Layer(name, kind, reason="it did not run in a forward pass")
-    whole = outputs[0].shape
-    if whole is None:
-        return Layer(name, kind, reason=f"its output is a {outputs[0].type}, in which no tensor stands for it")
-    shape = whole[1:]
+        script = isinstance(module, torch.jit.ScriptModule)
+        return Layer(name, kind, reason="it is a TorchScript program" if script else "it did not run in a forward pass")
+    choices: list[Layer] = []
+    for number, output in enumerate(outputs, 1):
+        one = alone[number - 1] if number <= len(alone) else None
+        call = Layer(name, kind) if len(outputs) == 1 else Layer(f"{name}@{number}", kind, of=name, call=number)
+        read = list(_readings(call, module, output, scene, one))
+        choices += read if len(outputs) > 1 else read[1:]
+        whole = read[0]
     if len(outputs) > 1:
-        return Layer(name, kind, shape, reason=f"it ran {len(outputs)} times in one forward pass")
-    if not whole or whole[0] != example.shape[0]:
-        return Layer(name, kind, shape, reason=f"axis 0 of its output {whole} is not the batch")
-    layout, reason = _layout(module, shape, (int(example.shape[-2]), int(example.shape[-1])))
-    if layout is None:
-        return Layer(name, kind, shape, reason=reason)
-    return Layer(name, kind, shape, layout, shape[0] if layout in ("NCHW", "flat") else shape[-1])
+        reason = f"it ran {len(outputs)} times in one forward pass"
+        whole = Layer(name, kind, choices[0].shape, reason=reason)
+    return replace(whole, choices=tuple(choices))
 
 
-def _layout(module: nn.Module, shape: tuple[int, ...], size: tuple[int, int]) -> tuple[Layout | None, str]:
-    """Tell how an output of ``shape`` (without batch) is laid out, from the module's type or its geometry."""
-    if len(shape) == 1:
-        return "flat", ""
-    if len(shape) == 2:
-        return "tokens", ""
-    if len(shape) != 3:
-        return None, f"its output has {len(shape) + 1} axes; 2, 3 or 4 can be read"
-    if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.GroupNorm) or _ends_in_planes(module):
-        return "NCHW", ""
-    if isinstance(module, nn.LayerNorm) and tuple(module.normalized_shape) == shape[-1:]:
-        return "NHWC", ""
-    if isinstance(module, nn.Linear):
-        return "NHWC", ""
-    for looks_spatial in (_strided, _scaled):
-        first, last = looks_spatial(shape[1:], size), looks_spatial(shape[:2], size)
-        if first != last:
-            return ("NCHW", "") if first else ("NHWC", "")
-        if first:
-            break
-    which = "either order of the axes fits" if first else "neither order of the axes fits"
-    return None, f"its output {shape} for a {size[0]}×{size[1]} image could be C×H×W or H×W×C: {which}"
+def _readings(layer: Layer, module: nn.Module, output: Output, scene: Scene, alone: Output | None) -> Iterator[Layer]:
+    """Yield the ways to read one call: first without a choice, then by tensor and by layout."""
+
+    def read(one: Layer, name: str) -> Layer:
+        tensor = output.tensors[name]
+        shape = tensor.shape[1:]
+        reason = tensor.problem or _not_batch(tensor, scene.images, alone.tensors.get(name) if alone else None)
+        if reason:
+            return replace(one, shape=shape, reason=reason)
+        layout, reason = layout_of(module, shape, scene)
+        if layout is None:
+            one = replace(one, shape=shape, reason=reason)
+            return replace(one, choices=tuple(read for each in AXES if (read := read_as(one, each))))
+        return replace(one, shape=shape, layout=layout, neurons=neurons_of(layout, shape))
+
+    several = len(output.tensors) > 1
+    if output.main is None:
+        whole = replace(layer, reason=f"its output is a {output.type}, in which no tensor stands for it")
+    else:
+        whole = read(layer, output.main)
+    if several and output.main is not None:
+        what = f"{layer.name}:{output.main} is read, one of {len(output.tensors)} tensors in its output"
+        whole = replace(whole, remark=what)
+    yield replace(whole, choices=())
+    yield from whole.choices
+    for name in output.tensors if several else ():
+        one = read(replace(layer, name=f"{layer.name}:{name}", of=layer.module_name, output=name), name)
+        yield replace(one, choices=())
+        yield from one.choices
 
 
-_PLANES = (
-    nn.Conv2d,
-    nn.ConvTranspose2d,
-    nn.BatchNorm2d,
-    nn.GroupNorm,
-    nn.MaxPool2d,
-    nn.AvgPool2d,
-    nn.AdaptiveAvgPool2d,
-    nn.AdaptiveMaxPool2d,
-)
-_SHAPELESS = (
-    nn.ReLU,
-    nn.ReLU6,
-    nn.LeakyReLU,
-    nn.PReLU,
-    nn.ELU,
-    nn.SELU,
-    nn.CELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Mish,
-    nn.Hardswish,
-    nn.Hardsigmoid,
-    nn.Hardtanh,
-    nn.Sigmoid,
-    nn.Tanh,
-    nn.Softplus,
-    nn.Softsign,
-    nn.Identity,
-    nn.Dropout,
-    nn.Dropout2d,
-)
-"""What computes each value for itself, and so leaves the axes where they are."""
-
-
-def _ends_in_planes(module: nn.Module) -> bool:
-    """Whether a plain chain ends in what gives ``(C, H, W)``. Any other ``forward`` may have turned the axes."""
-    if type(module).forward is not nn.Sequential.forward:
-        return False
-    for child in reversed(list(module.children())):
-        if type(child) not in _SHAPELESS:
-            return isinstance(child, _PLANES) or _ends_in_planes(child)
-    return False
-
-
-def _strided(axes: tuple[int, ...], size: tuple[int, int]) -> bool:
-    """Whether two axes are those of the image divided by one whole stride, as padded networks do."""
-    (rows, columns), (height, width) = axes, size
-    strides = {max(1, round(height / rows)), max(1, round(width / columns)), max(1, height // rows)}
-    return any(abs(rows - height / stride) < 1 and abs(columns - width / stride) < 1 for stride in strides)
-
-
-def _scaled(axes: tuple[int, ...], size: tuple[int, int]) -> bool:
-    """Whether two axes have the image's aspect, give or take one row: networks that do not pad lose some."""
-    (rows, columns), (height, width) = axes, size
-    if rows > height or columns > width:
-        return False
-    stride = max(height, width) / max(rows, columns)
-    return abs(rows - height / stride) <= 1 and abs(columns - width / stride) <= 1
-
-
-def select_layers(
-    patterns: Sequence[str], layers: Sequence[Layer], target: str, aliases: Mapping[str, str] = NO_ALIASES
-) -> list[Layer]:
-    """Return the layers that the patterns pick, all of them fit to be dissected.
-
-    Raises
-    ------
-    UsageError
-        When no pattern is given, or a picked layer cannot be read; the message says why.
-    """
-    by_name = {layer.name: layer for layer in layers}
-    if not split_patterns(patterns):
-        tops = ", ".join(name for name in by_name if "." not in name)
-        raise UsageError(f"which layers of {target} shall be dissected?", f"give --layers PATTERN; it has: {tops}")
-    picked = [by_name[name] for name in match_layers(patterns, list(by_name), aliases)]
-    refused = [layer for layer in picked if layer.reason]
-    if refused:
-        lines = "\n".join(f"  {layer.name} ({layer.type}): {layer.reason}" for layer in refused)
-        raise UsageError(
-            f"{len(refused)} of the chosen layers cannot be dissected:\n{lines}", _instead(refused, layers)
-        )
-    return picked
-
-
-def _instead(refused: Sequence[Layer], layers: Sequence[Layer]) -> str:
-    """Return the hint: the last readable layer inside each refused one, whose output is nearest to it."""
-    inside = [[one.name for one in layers if one.layout and one.name.startswith(f"{layer.name}.")] for layer in refused]
-    offered = [names[-1] for names in inside if names]
-    return f"choose {', '.join(offered)}" if offered else "choose other layers"
+def _not_batch(tensor: Seen, images: int, alone: Seen | None) -> str:
+    """Return why axis 0 of an output is not the batch, or an empty string."""
+    whole = tensor.shape
+    if not whole or whole[0] != images:
+        return f"axis 0 of its output {whole} is not the batch"
+    if alone is not None and alone.shape != (1, *whole[1:]):
+        return f"axis 0 of its output is not the batch: {whole} for {images} images, {alone.shape} for one"
+    return ""

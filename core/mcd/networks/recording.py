@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 
 import torch
@@ -11,8 +11,9 @@ import torch.nn.functional as functional
 from torch import nn
 
 from mcd.errors import DataError, UsageError
-from mcd.networks.layers import Layer, main_output
+from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
+from mcd.networks.taps import Taps
 
 __all__ = ["Recorder", "check_pooling", "grid", "pool"]
 
@@ -52,6 +53,8 @@ def _pooled(
     output = output.float()
     if layer.layout == "flat":
         return output
+    if layer.layout == "NCL":
+        output, prefix = output.transpose(1, 2), 0
     if pooling.name == "cls":
         return output[:, 0]
     if pooling.name == "tokens":
@@ -60,7 +63,7 @@ def _pooled(
         if mask is None:
             raise DataError(f"pooling {pooling} of layer {layer.name} got no breast masks")
         return _masked(output, layer, pooling, prefix or 0, mask)
-    axes = {"NCHW": (2, 3), "NHWC": (1, 2), "tokens": (1,)}[layer.layout or "flat"]
+    axes = {"NCHW": (2, 3), "NHWC": (1, 2), "NCL": (1,), "tokens": (1,)}[layer.layout or "flat"]
     if pooling.name == "avg":
         return output.mean(dim=axes)
     if pooling.name == "max":
@@ -73,7 +76,7 @@ def _pooled(
 
 
 def _masked(output: torch.Tensor, layer: Layer, pooling: Pooling, prefix: int, mask: torch.Tensor) -> torch.Tensor:
-    if layer.layout == "tokens":
+    if layer.layout in ("tokens", "NCL"):
         output = output[:, prefix:]
         rows, columns = grid(output.shape[1], layer, (int(mask.shape[2]), int(mask.shape[3])))
         places = output.transpose(1, 2)
@@ -116,9 +119,9 @@ def check_pooling(layer: Layer, pooling: Pooling, prefix: int | None) -> None:
     UsageError
         Saying why.
     """
-    if pooling.name in ("cls", "tokens") and layer.layout in ("NCHW", "NHWC"):
+    if pooling.name in ("cls", "tokens") and layer.layout in ("NCHW", "NHWC", "NCL"):
         raise UsageError(
-            f"pooling '{pooling}' needs tokens, but layer {layer.name} gives a {layer.layout} map", "use avg or max"
+            f"pooling '{pooling}' needs tokens, but layer {layer.name} gives {layer.layout}", "use avg or max"
         )
     if (pooling.name == "tokens" or pooling.masked) and layer.layout == "tokens" and prefix is None:
         raise UsageError(
@@ -140,8 +143,9 @@ class Recorder:
     ----------
     mask
         As in `pool`; set before a forward pass where the pooling asks for it.
-    paused
-        Whether forward passes go unrecorded: those of another target that is, or holds, the same module.
+    taps
+        The hooks. While they are paused, forward passes go unrecorded: those of another target that is, or holds, the
+        same module.
 
     Examples
     --------
@@ -156,34 +160,21 @@ class Recorder:
         for layer in layers:
             check_pooling(layer, pooling, prefix)
         self.mask: torch.Tensor | None = None
-        self.paused = False
-        self._modules = dict(module.named_modules())
+        self.taps = Taps(module, layers, self._catch)
         self._layers, self._pooling, self._prefix = {layer.name: layer for layer in layers}, pooling, prefix
         self._caught: dict[str, torch.Tensor] = {}
-        self._handles: list[torch.utils.hooks.RemovableHandle] = []
 
     def __enter__(self) -> Recorder:
-        for name in self._layers:
-            self._handles.append(self._modules[name].register_forward_hook(self._hook(name)))
+        self.taps.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        self.taps.__exit__(kind, error, traceback)
 
-    def _hook(self, name: str) -> Callable[[nn.Module, object, object], None]:
-        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
-            if self.paused:
-                return
-            tensor = main_output(output)
-            if tensor is None or name in self._caught:
-                raise DataError(f"layer {name} did not behave as in the trial pass: it ran twice or gave no tensor")
-            self._caught[name] = pool(tensor, self._layers[name], self._pooling, self._prefix, self.mask)
-
-        return hook
+    def _catch(self, layer: Layer, tensor: torch.Tensor) -> None:
+        self._caught[layer.name] = pool(tensor, layer, self._pooling, self._prefix, self.mask)
 
     def take(self) -> dict[str, torch.Tensor]:
         """Return what the last forward pass left, by layer in the order given, and forget it.
@@ -193,6 +184,7 @@ class Recorder:
         DataError
             When a layer did not run.
         """
+        self.taps.begin()
         caught, self._caught = self._caught, {}
         silent = [name for name in self._layers if name not in caught]
         if silent:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
 from torch import nn
 
 from mcd.errors import UsageError
+from mcd.networks.foreign import calling, enough_memory
+from mcd.networks.given import AsGiven
+from mcd.networks.process import process_state_kept
 
-__all__ = ["PRECISIONS", "Precision", "at_work", "autocast", "pick_device", "random_state_kept"]
+__all__ = ["PRECISIONS", "Precision", "at_work", "autocast", "pick_device"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -37,28 +40,13 @@ def pick_device(name: str) -> torch.device:
 
 
 @contextlib.contextmanager
-def random_state_kept(device: torch.device | None = None) -> Iterator[None]:
-    """Leave torch's random state, of the CPU and of ``device``, as it was."""
-    cpu, cuda = (
-        torch.get_rng_state(),
-        torch.cuda.get_rng_state_all() if device is not None and device.type == "cuda" else [],
-    )
-    try:
-        yield
-    finally:
-        torch.set_rng_state(cpu)
-        if cuda:
-            torch.cuda.set_rng_state_all(cuda)
-
-
-@contextlib.contextmanager
 def at_work(
     module: nn.Module, device: torch.device, memory_format: torch.memory_format = torch.channels_last
 ) -> Iterator[None]:
     """Put a network in eval mode on ``device``, reproducibly; give it back as it was.
 
-    That includes its parameters and buffers: the very tensors come back, with device, strides and content; so does
-    torch's random state.
+    That includes its parameters and buffers, the very tensors with device, strides and content, its attributes, hooks
+    and modes; so do random states and torch's defaults, see `mcd.networks.process.process_state_kept`.
 
     Parameters
     ----------
@@ -68,65 +56,57 @@ def at_work(
     Raises
     ------
     UsageError
-        When a part of the network stays in training mode, or the network changed its own weights while it ran.
+        When the network cannot be put in eval mode or on the device, a part of it stays in training mode, or it
+        changed its own weights while it ran.
     """
-    training = {child: child.training for child in module.modules()}
-    tensors = _Tensors(module)
+    given = AsGiven(module)
     try:
+        _prepare(module, device, memory_format)
+        check_eval(module)
+        before = _versions(module)
+        deterministic = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        with deterministic, process_state_kept(device):
+            yield
+        check_eval(module)
+        _check_unchanged(before, _versions(module))
+    finally:
+        given.put_back()
+
+
+def _prepare(module: nn.Module, device: torch.device, memory_format: torch.memory_format) -> None:
+    memory = enough_memory(device, "use --device cpu", f"the weights of {type(module).__name__}")
+    with memory, calling(f"{type(module).__name__} cannot be put in eval mode on {device}", _PLAIN, network=module):
         module.eval()
         module.to(device)
         if any(isinstance(child, nn.Conv2d) for child in module.modules()):
             module.to(memory_format=memory_format)
-        check_eval(module)
-        before = _Tensors(module)
-        deterministic = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        with deterministic, random_state_kept(device):
-            yield
-        check_eval(module)
-        before.check_unchanged(module)
-    finally:
-        for child, mode in training.items():
-            child.training = mode
-        tensors.put_back()
 
 
-class _Tensors:
-    """The tensors that a network holds at one moment, and how often each was written to."""
+_PLAIN = "its methods eval(), train() and to() must be those of nn.Module"
 
-    def __init__(self, module: nn.Module) -> None:
-        self._parameters = {one: one.data for one in module.parameters()}
-        self._buffers = [
-            (owner, name, one) for owner in module.modules() for name, one in owner._buffers.items() if one is not None
-        ]
-        self._saved = self._versions(module)
 
-    @staticmethod
-    def _versions(module: nn.Module) -> dict[str, tuple[int, int]]:
-        """Return, for what belongs to the network's state, which tensor it is and how often it was written to."""
-        state = module.state_dict(keep_vars=True)
-        return {
-            name: (one.data_ptr(), 0 if one.is_inference() else one._version)  # inference tensors do not count
-            for name, one in state.items()
-            if isinstance(one, torch.Tensor)
-        }
+def _versions(module: nn.Module) -> dict[str, tuple[int, int]]:
+    """Return, for what belongs to the network's state, which tensor it is and how often it was written to."""
+    found = dict(module.named_parameters())
+    for owner, part in module.named_modules():
+        kept = part._buffers.keys() - part._non_persistent_buffers_set
+        found |= {f"{owner}.{name}".removeprefix("."): one for name in kept if (one := part._buffers[name]) is not None}
+    return {
+        name: (one.data_ptr(), 0 if one.is_inference() else one._version)  # inference tensors do not count
+        for name, one in found.items()
+        if one.layout == torch.strided
+    }
 
-    def check_unchanged(self, module: nn.Module) -> None:
-        """Refuse a network that wrote to its own state in eval mode: its answers depend on what it saw before."""
-        now = self._versions(module)
-        changed = [name for name in sorted({*now, *self._saved}) if now.get(name) != self._saved.get(name)]
-        if changed:
-            raise UsageError(
-                f"the network changes '{changed[0]}' while it runs in eval mode: what it gives for an image depends "
-                "on the images before it",
-                "its forward() must leave parameters and buffers alone in eval mode",
-            )
 
-    def put_back(self) -> None:
-        """Give the network these tensors again."""
-        for parameter, data in self._parameters.items():
-            parameter.data = data
-        for owner, name, tensor in self._buffers:
-            owner._buffers[name] = tensor
+def _check_unchanged(before: Mapping[str, tuple[int, int]], now: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse a network that wrote to its own state in eval mode: its answers depend on what it saw before."""
+    changed = [name for name in sorted({*now, *before}) if now.get(name) != before.get(name)]
+    if changed:
+        raise UsageError(
+            f"the network changes '{changed[0]}' while it runs in eval mode: what it gives for an image depends "
+            "on the images before it",
+            "its forward() must leave parameters and buffers alone in eval mode",
+        )
 
 
 def check_eval(module: nn.Module) -> None:

@@ -9,9 +9,14 @@ import torch
 
 from mcd.api.image import Image
 from mcd.api.model import Target
-from mcd.errors import DataError, UsageError
-from mcd.networks.layers import Layer, Output, describe_layers, watch_layers
+from mcd.errors import UsageError
+from mcd.networks.fitness import check_network, explained
+from mcd.networks.foreign import ForeignCodeError, calling, enough_memory
+from mcd.networks.given import generator_states
+from mcd.networks.layers import Layer, describe_layers, watch_layers
+from mcd.networks.outputs import Output
 from mcd.networks.pooling import Pooling
+from mcd.networks.process import process_state_kept, random_states
 from mcd.networks.recording import Recorder, check_pooling
 from mcd.networks.running import at_work
 
@@ -25,15 +30,19 @@ def takes_known_input(target: Target) -> bool:
 
 
 def example_input(target: Target, image: Image | None = None) -> torch.Tensor:
-    """Return a batch of two as the target would see it: of ``image``, or noise.
+    """Return a batch of two as the target would see it: ``image``, or noise, and noise of other statistics.
 
     Where the preprocessing does not say size and channels, noise has three channels of 224×224.
     """
-    recipe = target.preprocessing
+    recipe, generator = target.preprocessing, torch.Generator().manual_seed(0)
     if image is not None:
-        return recipe.finalize(recipe.prepare(image)[None].repeat(2, 1, 1, 1))
-    size = (2, recipe.channels or 3, recipe.height or 224, recipe.width or 224)
-    return recipe.finalize(torch.rand(size, generator=torch.Generator().manual_seed(0)))
+        first = recipe.prepare(image)
+    else:
+        size = (recipe.channels or 3, recipe.height or 224, recipe.width or 224)
+        first = torch.rand(size, generator=generator, dtype=torch.float32)
+    # What depends on the rest of a batch shows only where the rest is different: darker, and spread otherwise.
+    second = torch.rand(first.shape, generator=generator, dtype=torch.float32) ** 3
+    return recipe.finalize(torch.stack([first.to(torch.float32), second]))
 
 
 @dataclass(frozen=True)
@@ -46,16 +55,16 @@ class Trial:
         Every layer, in module order.
     memory_format
         The one that its forward() takes: channels-last where it can.
+    remarks
+        What is to be known of how it runs, a sentence each.
     """
 
     layers: list[Layer]
     memory_format: torch.memory_format
+    remarks: tuple[str, ...] = ()
 
 
-_FORWARD_ERRORS = (RuntimeError, ValueError, TypeError, AssertionError)
-"""What a foreign forward() raises where an input does not fit it."""
-
-
+@process_state_kept()
 def trial_pass(target: Target, image: Image | None = None) -> Trial:
     """Run a target on the CPU: a batch of two, and its first image alone.
 
@@ -64,61 +73,105 @@ def trial_pass(target: Target, image: Image | None = None) -> Trial:
     DataError
         When the target cannot take such an input.
     UsageError
-        When an image's outputs depend on chance, or on the batch it is in.
+        When it is no network that can be dissected, or an image's outputs depend on chance or on the batch it is in.
     """
+    check_network(target.module, target.name)
     example = example_input(target, image)
-    problem: Exception | None = None
+    problems: list[ForeignCodeError] = []
     for memory_format in (torch.channels_last, torch.contiguous_format):
-        with at_work(target.module, torch.device("cpu"), memory_format):
+        with (
+            enough_memory(
+                torch.device("cpu"), "take a smaller input, or another machine", f"{target.name} at this size"
+            ),
+            at_work(target.module, torch.device("cpu"), memory_format),
+        ):
             batch = example.contiguous(memory_format=memory_format)
+            before = _drawn(target)
             try:
-                calls = watch_layers(target.module, batch)
-            except _FORWARD_ERRORS as error:
-                problem = error
+                with calling(f"{target.name} failed", network=target.module):
+                    calls = watch_layers(target.module, batch)
+            except ForeignCodeError as error:
+                problems.append(error)
                 continue
-            _check_alone(target, calls, batch[:1].contiguous(memory_format=memory_format))
-            return Trial(describe_layers(target.module, calls, example), memory_format)
-    shape = "×".join(map(str, example.shape[1:]))
-    raise DataError(
-        f"{target.name} cannot take an input of {shape} (channels×rows×columns): {str(problem).splitlines()[0]}",
-        "give its preprocessing: height, width, channels, mean, std",
-    ) from problem
+            draws = _drawn(target) != before
+            alone = _alone(target, calls, batch[:1].contiguous(memory_format=memory_format))
+            if draws:
+                _check_repeated(target, calls, batch)
+            remarks = (f"{target.name} draws random numbers in eval mode",) if draws else ()
+            return Trial(describe_layers(target.module, calls, example, alone), memory_format, remarks)
+    raise explained(target, example, problems[-1]) from problems[-1].__cause__
+
+
+def _drawn(target: Target) -> tuple[object, ...]:
+    """Return the states of all random generators that a target may draw from, to be compared."""
+    return (*random_states(), *generator_states(target.module))
 
 
 _TOLERANCE = 1e-3
 """Of a layer's largest value: how far sums over another batch may differ by rounding, fp32."""
+_CHANCE = "look for F.dropout without training=self.training, stochastic depth, and noise"
+_BATCH = "look for F.dropout without training=self.training and for BatchNorm with track_running_stats=False"
 
 
-def _check_alone(target: Target, calls: Mapping[str, Sequence[Output]], image: torch.Tensor) -> None:
-    """Refuse a target whose outputs for one image depend on chance or on the batch: its labels would, too.
+def _alone(target: Target, calls: Mapping[str, Sequence[Output]], image: torch.Tensor) -> dict[str, list[Output]]:
+    """Run one image; refuse a target whose outputs for it depend on chance or on the batch: its labels would, too.
 
     Parameters
     ----------
     calls
         What its layers gave for a batch whose first image is ``image``, ``(1, C, H, W)``.
     """
-    try:
+    hint = "the last batch of a run may hold one image; statistics over a batch have no place in eval mode"
+    if isinstance(target.module, torch.export.UnflattenedModule):
+        hint = "export it with a dynamic batch: dynamic_shapes=({0: torch.export.Dim('batch')},)"
+    with calling(f"{target.name} takes two images at once, but not one alone", hint, network=target.module):
         alone = watch_layers(target.module, image)
-    except _FORWARD_ERRORS as error:
-        raise UsageError(
-            f"{target.name} takes two images at once, but not one alone: {str(error).splitlines()[0]}",
-            "the last batch of a run may hold one image; statistics over a batch have no place in eval mode",
-        ) from error
     kinds = {parameter.dtype for parameter in target.module.parameters() if parameter.dtype.is_floating_point}
     rounding = max((torch.finfo(kind).eps for kind in kinds), default=0.0)
-    for name, outputs in calls.items():
-        for first, second in zip(outputs, alone[name], strict=False):
-            if len(first.values) != len(second.values) or not len(first.values):
-                continue
-            largest = float(first.values.abs().max())
-            apart = float((first.values - second.values).abs().max())
-            if apart > max(_TOLERANCE, 16 * rounding) * largest:
-                raise UsageError(
-                    f"layer {name} of {target.name} gives one image different values in two passes "
-                    f"(by {apart:.2g} of {largest:.2g}): it depends on chance, or on the other images of a batch",
-                    "in eval mode neither may be: look for F.dropout without training=self.training and for "
-                    "BatchNorm with track_running_stats=False",
-                )
+    differs = _difference(calls, alone, max(_TOLERANCE, 16 * rounding))
+    if differs:
+        raise UsageError(
+            f"layer {differs[0]} of {target.name} gives one image different values in two passes ({differs[1]}): it "
+            "depends on chance, or on the other images of a batch",
+            f"in eval mode neither may be: {_BATCH}",
+        )
+    return alone
+
+
+_REPEATS = 12
+"""So often a batch is repeated where random numbers were drawn: some drop a part rarely."""
+
+
+def _check_repeated(target: Target, calls: Mapping[str, Sequence[Output]], batch: torch.Tensor) -> None:
+    """Refuse a target that drew random numbers and gives a batch different values: the same batch, so none may."""
+    for _ in range(_REPEATS):
+        with calling(f"{target.name} failed on a batch that it took before", network=target.module):
+            again = watch_layers(target.module, batch)
+        differs = _difference(calls, again, 1e-6)
+        if differs:
+            raise UsageError(
+                f"layer {differs[0]} of {target.name} gives one image different values in two passes ({differs[1]}): "
+                "it depends on chance",
+                f"in eval mode it may not: {_CHANCE}",
+            )
+
+
+def _difference(
+    first: Mapping[str, Sequence[Output]], second: Mapping[str, Sequence[Output]], tolerance: float
+) -> tuple[str, str] | None:
+    """Return the first layer of which an image's values differ by more than a share of the largest, and by how much."""
+    for name, outputs in first.items():
+        if len(outputs) != len(second[name]):
+            return name, f"it ran {len(outputs)} times in one, {len(second[name])} in the other"
+        for one, other in zip(outputs, second[name], strict=True):
+            for place, tensor in one.tensors.items():
+                values = other.tensors[place].values if place in other.tensors else torch.empty(0)
+                if len(tensor.values) != len(values) or not len(values):
+                    continue  # another shape is another matter: see `describe_layers`
+                largest, apart = float(tensor.values.abs().max()), float((tensor.values - values).abs().max())
+                if apart > tolerance * largest:
+                    return name, f"by {apart:.2g} of {largest:.2g}"
+    return None
 
 
 @dataclass(frozen=True)
@@ -154,7 +207,7 @@ def responses(target: Target, trial: Trial, pooling: Pooling, image: Image) -> d
     DataError
         When the target cannot take the image.
     """
-    readable = [layer for layer in trial.layers if not layer.reason]
+    readable = [one for layer in trial.layers for one in (layer, *layer.choices) if not one.reason]
     prefix, nan = target.first_tokens(), float("nan")
     found, fitting = {}, []
     for layer in readable:
@@ -168,7 +221,7 @@ def responses(target: Target, trial: Trial, pooling: Pooling, image: Image) -> d
     with at_home, Recorder(target.module, fitting, pooling, prefix) as recorder:
         if pooling.masked:
             recorder.mask = target.preprocessing.prepare_mask(image)[None].repeat(2, 1, 1, 1)
-        with torch.inference_mode():
+        with torch.inference_mode(), calling(f"{target.name} failed", network=target.module):
             target.module(batch)
         for name, values in recorder.take().items():
             one = values[0]

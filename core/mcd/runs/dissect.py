@@ -21,15 +21,15 @@ from mcd.api.model import Target
 from mcd.api.scorer import Scorer
 from mcd.errors import ConfigError
 from mcd.networks.pooling import Pooling
-from mcd.networks.running import random_state_kept
+from mcd.networks.process import process_state_kept
 from mcd.runs.dissection import Dissection
 from mcd.runs.plan import plan_of
 from mcd.runs.prepared import Prepared, PreparedTarget
 from mcd.runs.run import run
 from mcd.study.calibration import Calibration
-from mcd.study.objects import as_choice, as_choices, as_concepts, as_dataset, as_scorer, host_for
+from mcd.study.objects import as_choice, as_choices, as_concepts, as_dataset, as_model, as_patterns, as_scorer, host_for
 from mcd.study.preparer import Preparer
-from mcd.study.study import Choice, DissectorChoice, ModelChoice, Study
+from mcd.study.study import Choice, DissectorChoice, Study
 from mcd.study.wording import Wording
 
 __all__ = ["dissect"]
@@ -38,11 +38,11 @@ ChoiceT = TypeVar("ChoiceT", bound=Choice)
 _Function = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-@random_state_kept()  # networks that plugins build draw their first weights
+@process_state_kept()  # networks that plugins build draw their first weights
 def dissect(
     model: str | Mapping[str, object] | Target | nn.Module,
     *,
-    layers: str | Sequence[str],
+    layers: str | nn.Module | Sequence[str | nn.Module],
     pooling: str = "avg",
     dissector: str | Mapping[str, object] | Dissector,
     dataset: str | Mapping[str, object] | Dataset | TorchDataset[object],
@@ -83,7 +83,7 @@ def dissect(
         The target: a name, an ``nn.Module`` (which then sees images as they are, in 0…1), or an `mcd.Target`
         with its preprocessing.
     layers
-        Patterns that pick layers: ``"blocks.*"``, ``"layer{1..4}"``.
+        Patterns that pick layers: ``"blocks.*"``, ``"layer{1..4}"``; or modules of the network themselves.
     pooling
         How a map or a row of tokens becomes one number a neuron: ``avg``, ``max``, ``cls``, ``tokens``,
         ``gem:EXPONENT``, ``top-fraction:FRACTION``, ``masked-avg``, ``masked-max``; see `mcd.networks.pooling.Pooling`.
@@ -147,7 +147,6 @@ def dissect(
     """
     host = host_for(plugin_files, progress=progress)
     preparer = Preparer(host)
-    patterns = (layers,) if isinstance(layers, str) else tuple(layers)
     # What is cheap comes first: a folder without images is said before the networks are loaded.
     made_dataset, dataset_choice = preparer.dataset(as_dataset(dataset))
     len(made_dataset)
@@ -159,9 +158,8 @@ def dissect(
     made_dissector, dissector_choice = preparer.dissector(
         dissector if isinstance(dissector, Dissector) else as_choice(dissector, DissectorChoice)
     )
-    target, model_choice = preparer.target(
-        model if isinstance(model, Target | nn.Module) else as_choice(model, ModelChoice)
-    )
+    target, model_choice = preparer.target(as_model(model))
+    patterns = as_patterns(layers, target)
     study = _study(
         models=({**model_choice.model_dump(), "layers": patterns, "pooling": pooling},),
         dissectors=dissector_choice,

@@ -16,7 +16,8 @@ from mcd.api.dissector import Dissector
 from mcd.errors import UsageError
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.embedding import Embedder, check_output, write_vectors
-from mcd.networks.running import Precision, random_state_kept
+from mcd.networks.process import process_state_kept
+from mcd.networks.running import Precision
 from mcd.study.objects import Component, Concepts, as_choice, as_concepts, as_dataset, host_for
 from mcd.study.preparer import Preparer
 from mcd.study.selection import Selection
@@ -47,7 +48,7 @@ class Embeddings:
     image_ids: tuple[str, ...] = ()
 
 
-@random_state_kept()  # networks that plugins build draw their first weights
+@process_state_kept()  # networks that plugins build draw their first weights
 def embed(
     dissector: Component | Dissector,
     *,

@@ -17,9 +17,10 @@ from mcd.extraction.probe import ProbeSet, look_at
 from mcd.extraction.reading import Reader, said_of_little_range
 from mcd.extraction.sweep import DissectorJob, Sweep, TargetJob
 from mcd.extraction.texts import TextEncoder, sentences, warn_of_long
-from mcd.networks.layers import select_layers
+from mcd.networks.process import process_state_kept
 from mcd.networks.recording import check_pooling
-from mcd.networks.running import pick_device, random_state_kept
+from mcd.networks.running import pick_device
+from mcd.networks.selecting import select_layers
 from mcd.networks.trial import Trial, takes_known_input, trial_pass
 from mcd.runs.dissection import Dissection
 from mcd.runs.finishing import Finisher, several
@@ -45,7 +46,7 @@ def run(prepared: Prepared) -> list[Dissection]:
     emit(RunStarted(f"{names} dissected by {' and '.join(dissector.name for dissector in prepared.dissectors)}"))
     try:
         this = _Run(prepared, Clock(emit))
-        with random_state_kept(this.device):  # workers are seeded from it
+        with process_state_kept(this.device):  # workers are seeded from it
             dissections = this.dissections()
         for dissection in dissections:
             write_reports(dissection, prepared.reporters)
@@ -111,6 +112,12 @@ class _Run:
         chosen = select_layers(target.layers, found.layers, target.target.name, target.target.aliases)
         for layer in chosen:
             check_pooling(layer, target.pooling, target.target.first_tokens())
+        for said in found.remarks:
+            self.clock.warn(said)
+        several = [layer.remark for layer in chosen if layer.remark]
+        if several:
+            more = f", and likewise {len(several) - 1} other layers" if len(several) > 1 else ""
+            self.clock.warn(f"{target.target.name}: {several[0]}{more}; mcd layers lists the others")
         return replace(found, layers=chosen)
 
     def _probe(self) -> ProbeSet:

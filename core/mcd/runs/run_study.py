@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mcd.networks.running import random_state_kept
+from mcd.networks.process import process_state_kept
 from mcd.runs.dissection import Dissection
 from mcd.runs.plan import default_output
 from mcd.runs.prepared import prepare
@@ -18,7 +18,7 @@ from mcd.study.study import Study
 __all__ = ["run_study"]
 
 
-@random_state_kept()  # networks that plugins build draw their first weights
+@process_state_kept()  # networks that plugins build draw their first weights
 def run_study(
     study: Study | Mapping[str, object] | str | Path,
     *,

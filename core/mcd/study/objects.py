@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pydantic
 import torch
+from torch import nn
 
 from mcd.api.concepts import ConceptSet
 from mcd.api.dataset import Dataset
+from mcd.api.model import Target
 from mcd.api.scorer import Scorer
-from mcd.errors import ConfigError
+from mcd.errors import ConfigError, UsageError
 from mcd.host import PluginHost
+from mcd.networks.fitness import no_network
 from mcd.study.preparer import DatasetLike, Preparer, ScorerLike
-from mcd.study.study import Choice
+from mcd.study.study import Choice, ModelChoice
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset as TorchDataset
@@ -28,6 +32,8 @@ __all__ = [
     "as_choices",
     "as_concepts",
     "as_dataset",
+    "as_model",
+    "as_patterns",
     "as_scorer",
     "host_for",
 ]
@@ -57,18 +63,60 @@ def as_choice(value: Component, kind: type[ChoiceT]) -> ChoiceT:
     """
     if isinstance(value, kind):
         return value
+    if not isinstance(value, str | Mapping | Choice):
+        raise ConfigError(f"a {type(value).__name__} does not name a component", _NAMES)
     try:
         return kind.model_validate(value if isinstance(value, str) else dict(value))
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ConfigError(
-            f"{value!r} does not name a component: {first['msg']}", 'give a name or {"plugin": …, "options": {…}}'
-        ) from None
+        raise ConfigError(f"{reprlib.repr(value)} does not name a component: {first['msg']}", _NAMES) from None
+
+
+_NAMES = 'give a name or {"plugin": …, "options": {…}}'
+
+
+def as_model(value: object) -> ModelChoice | Target | nn.Module:
+    """Return a model as `Preparer.target` takes it.
+
+    Raises
+    ------
+    UsageError
+        When it is neither a network nor the name of one.
+    """
+    if isinstance(value, Target | nn.Module):
+        return value
+    if isinstance(value, str | ModelChoice) or (isinstance(value, Mapping) and "plugin" in value):
+        return as_choice(value, ModelChoice)
+    raise no_network(value)
 
 
 def as_choices(value: Component | Sequence[Component]) -> tuple[Choice, ...]:
     """Return one component, or several, as a study names them."""
     return tuple(as_choice(one, Choice) for one in ([value] if isinstance(value, str | Mapping | Choice) else value))
+
+
+def as_patterns(layers: object, target: Target) -> tuple[str, ...]:
+    """Return patterns that pick layers; of a module of the target, its name.
+
+    Raises
+    ------
+    UsageError
+        When a module is none of the target's, or something is neither a pattern nor a module.
+    """
+    names = {id(module): name for name, module in target.module.named_modules()}
+    each = layers if isinstance(layers, Sequence | Iterator) and not isinstance(layers, str) else [layers]
+    found = []
+    for one in each:
+        if isinstance(one, str):
+            found.append(one)
+        elif not isinstance(one, nn.Module):
+            raise UsageError(f"a {type(one).__name__} is no layer", "give patterns of names, or modules of the network")
+        elif not names.get(id(one)):
+            what = "the network itself" if id(one) in names else f"no module of {target.name}"
+            raise UsageError(f"the {type(one).__name__} that was given as layer is {what}", "list names: mcd layers")
+        else:
+            found.append(names[id(one)])
+    return tuple(found)
 
 
 def as_dataset(value: Component | Dataset | TorchDataset[object]) -> DatasetLike:

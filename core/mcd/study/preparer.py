@@ -21,6 +21,8 @@ from mcd.api.scorer import Scorer
 from mcd.components import Kind
 from mcd.errors import PluginLoadError
 from mcd.host.importing import import_function
+from mcd.networks.fitness import check_network, no_network
+from mcd.networks.foreign import calling
 from mcd.study.adapters import FunctionScorer, TorchImages
 from mcd.study.privacy import paths_in
 from mcd.study.resolve import created, names_function, resolve_options, resolve_recipe, resolved
@@ -65,11 +67,16 @@ class Preparer:
         if isinstance(model, nn.Module):
             model = Target(type(model).__name__, model)
         if isinstance(model, Target):
+            if not isinstance(model.module, nn.Module):
+                raise no_network(model.module)
+            check_network(model.module, model.name)
             return model, ModelChoice(plugin="object", options={"class": type(model.module).__qualname__})
         loader, choice = self._create(Kind.MODEL, model, ModelLoader)  # type: ignore[type-abstract]
-        target = loader.load()
+        with calling(f"model loader '{model.plugin}' failed", _DEBUG, kind=PluginLoadError):
+            target = loader.load()
         if not isinstance(target, Target) or not isinstance(target.module, nn.Module):
             raise PluginLoadError(f"model loader '{model.plugin}' did not return an mcd.Target with an nn.Module")
+        check_network(target.module, target.name)
         return (replace(target, name=model.name) if model.name else target), choice
 
     def dissector(self, dissector: DissectorChoice | Dissector) -> tuple[Dissector, DissectorChoice]:
@@ -146,10 +153,14 @@ class Preparer:
         return (found[0] if len(found) == 1 else join(found)), each
 
 
+_DEBUG = "in a terminal, --debug shows where"
+
+
 def _load(dissector: Dissector, name: str) -> None:
     """Load the weights of a dissector, unless they are there; make sure that it has set what the engine needs."""
     if not hasattr(dissector, "module"):
-        dissector.load()
+        with calling(f"dissector '{name}' failed to load", _DEBUG, kind=PluginLoadError):
+            dissector.load()
     for attribute, wanted in (("module", nn.Module), ("preprocessing", Preprocessing), ("name", str)):
         if not isinstance(getattr(dissector, attribute, None), wanted):
             what = f"dissector '{name}' has no {attribute} after load()"

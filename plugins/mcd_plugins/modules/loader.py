@@ -67,7 +67,10 @@ class ModuleLoader(mcd.ModelLoader):
         made = self._made(import_function(own.factory))
         module = made.module if isinstance(made, mcd.Target) else made
         if not isinstance(module, nn.Module):
-            raise UsageError(f"{own.factory} returned a {type(module).__name__}, not an nn.Module")
+            raise UsageError(
+                f"{own.factory} returned a {type(module).__name__}, not an nn.Module",
+                "return the network itself, or an mcd.Target with it and its preprocessing",
+            )
         if own.checkpoint is not None:
             load_weights(module, own.checkpoint, prefix=own.prefix)
         check_finite(module, module.state_dict(), own.factory)  # the function may have read weights itself

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from mcd.networks.layers import inspect_layers, select_layers
+from mcd.networks.layers import inspect_layers
+from mcd.networks.selecting import select_layers
 from mcd_plugins.mammo_clip.tower import Network, aliases, empty_tower, fill_tower
 
 NEURONS = {"b2": (23, 2824), "b5": (39, 6992)}

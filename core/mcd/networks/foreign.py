@@ -1,0 +1,102 @@
+"""Code that is not mcd's, networks above all: called here, so that whatever it raises becomes one error."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from mcd.errors import MCDError, UsageError
+from mcd.host.records import one_line
+
+__all__ = ["ForeignCodeError", "calling", "enough_memory"]
+
+
+class ForeignCodeError(UsageError):
+    """Something that code which is not mcd's raised; the exception itself is its ``__cause__``."""
+
+
+@contextlib.contextmanager
+def calling(
+    what: str, hint: str = "", *, network: nn.Module | None = None, kind: type[MCDError] = ForeignCodeError
+) -> Iterator[None]:
+    """Turn whatever is raised inside into an error that says what failed and why.
+
+    What mcd raises on purpose passes, as do an interrupt and a lack of memory, see `enough_memory`.
+
+    Parameters
+    ----------
+    what
+        What failed, as a clause.
+    hint
+        What to do.
+    network
+        The network that is called: the error names the part of it that raised.
+    kind
+        The class of the error.
+
+    Raises
+    ------
+    MCDError
+        Of that class.
+    """
+    try:
+        yield
+    except MCDError:
+        raise
+    except (Exception, SystemExit) as error:  # foreign code may raise anything
+        if _lacks_memory(error):
+            raise
+        where = _failing_part(error, network) if network is not None else ""
+        raise kind(f"{what}: {where}{_reason(error)}", hint) from error
+
+
+@contextlib.contextmanager
+def enough_memory(device: torch.device, hint: str, what: str = "this network") -> Iterator[None]:
+    """Say in one sentence that the memory of a device does not suffice.
+
+    Raises
+    ------
+    UsageError
+        With this hint.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError on a GPU, a plain one on the CPU
+        if not _lacks_memory(error):
+            raise
+        raise UsageError(f"{device.type} has too little memory for {what}", hint) from None
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    )
+
+
+_LONGEST = 300
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of an exception that says something, with its class; torch adds pages of advice."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    text = one_line(error) if isinstance(error, SystemExit) else f"{type(error).__name__}: {''.join(lines[:1])}"
+    text = text.removesuffix(": ")
+    return text if len(text) <= _LONGEST else text[:_LONGEST].rstrip() + " …"
+
+
+def _failing_part(error: BaseException, network: nn.Module) -> str:
+    """Return the innermost part of a network that was running when something was raised: ``"layer4.0 (Block), "``.
+
+    An empty text where that is the network itself, or none of it.
+    """
+    names = {id(module): name for name, module in network.named_modules()}
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        running: object = trace.tb_frame.f_locals.get("self")
+        if isinstance(running, nn.Module) and names.get(id(running)):
+            found = f"{names[id(running)]} ({type(running).__name__}), "
+        trace = trace.tb_next
+    return found

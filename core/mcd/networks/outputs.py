@@ -76,7 +76,7 @@ def _entries(output: object) -> list[tuple[str, object]]:
 
 @dataclass(frozen=True)
 class Seen:
-    """What one pass shows of a tensor: its shape, and a few of its values for the first image.
+    """What one pass shows of a tensor: its shape and type, and a few of its values for the first image.
 
     ``problem`` says why it cannot be read, or is empty.
     """
@@ -84,6 +84,7 @@ class Seen:
     shape: tuple[int, ...]
     values: torch.Tensor
     problem: str = ""
+    dtype: torch.dtype = torch.float32
 
 
 @dataclass(frozen=True)
@@ -126,4 +127,5 @@ def _seen(tensor: torch.Tensor) -> Seen:
         shape = () if tensor.is_nested else tuple(tensor.shape)
         return Seen(shape, torch.empty(0), f"its output is {problem}" if problem else "")
     flat = tensor[:1].detach().flatten()
-    return Seen(tuple(tensor.shape), flat[:: max(1, -(-len(flat) // _VALUES))].float().clone())
+    values = flat[:: max(1, -(-len(flat) // _VALUES))].float().clone()
+    return Seen(tuple(tensor.shape), values, dtype=tensor.dtype)

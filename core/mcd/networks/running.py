@@ -43,10 +43,10 @@ def pick_device(name: str) -> torch.device:
 def at_work(
     module: nn.Module, device: torch.device, memory_format: torch.memory_format = torch.channels_last
 ) -> Iterator[None]:
-    """Put a network in eval mode on ``device``, reproducibly; give it back as it was.
+    """Put a network in eval mode on ``device``, with weights of 32 bits, reproducibly; give it back as it was.
 
-    That includes its parameters and buffers, the very tensors with device, strides and content, its attributes, hooks
-    and modes; so do random states and torch's defaults, see `mcd.networks.process.process_state_kept`.
+    That includes its parameters and buffers, the very tensors with device, type, strides and content, its attributes,
+    hooks and modes; so do random states and torch's defaults, see `mcd.networks.process.process_state_kept`.
 
     Parameters
     ----------
@@ -78,6 +78,7 @@ def _prepare(module: nn.Module, device: torch.device, memory_format: torch.memor
     with memory, calling(f"{type(module).__name__} cannot be put in eval mode on {device}", _PLAIN, network=module):
         module.eval()
         module.to(device)
+        module.float()  # fp32 means weights of 32 bits too, however they were saved; autocast takes care of the others
         if any(isinstance(child, nn.Conv2d) for child in module.modules()):
             module.to(memory_format=memory_format)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -97,9 +97,22 @@ def trial_pass(target: Target, image: Image | None = None) -> Trial:
             alone = _alone(target, calls, batch[:1].contiguous(memory_format=memory_format))
             if draws:
                 _check_repeated(target, calls, batch)
-            remarks = (f"{target.name} draws random numbers in eval mode",) if draws else ()
-            return Trial(describe_layers(target.module, calls, example, alone), memory_format, remarks)
+            remarks = [f"{target.name} draws random numbers in eval mode"] if draws else []
+            remarks += _halved(target, calls)
+            return Trial(describe_layers(target.module, calls, example, alone), memory_format, tuple(remarks))
     raise explained(target, example, problems[-1]) from problems[-1].__cause__
+
+
+def _halved(target: Target, calls: Mapping[str, Sequence[Output]]) -> Iterator[str]:
+    """Yield a remark where a target computes in fewer bits of its own accord: the manifest says fp32."""
+    few = {torch.float16, torch.bfloat16}
+    kinds = {name: {one.dtype for call in outputs for one in call.tensors.values()} for name, outputs in calls.items()}
+    halved = [name for name, found in kinds.items() if found & few]
+    if halved:
+        yield (
+            f"{target.name} computes {len(halved)} of {len(calls)} layers in 16 bits by its own forward(), such as "
+            f"{halved[0]}, whatever the precision of the run"
+        )
 
 
 def _drawn(target: Target) -> tuple[object, ...]:

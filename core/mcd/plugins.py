@@ -16,7 +16,7 @@ from mcd.lazy import lazily
 
 if TYPE_CHECKING:
     from mcd.api.base import digest
-    from mcd.api.dataset import examine_file
+    from mcd.api.dataset import examine_file, file_digest
     from mcd.api.geometry import crop_fraction
     from mcd.api.listing import files_below, samples_of
     from mcd.api.model import prefix_tokens
@@ -76,6 +76,7 @@ _HOME = {
     "crop_fraction": "mcd.api.geometry",
     "digest": "mcd.api.base",
     "examine_file": "mcd.api.dataset",
+    "file_digest": "mcd.api.dataset",
     "files_below": "mcd.api.listing",
     "find_breast": "mcd.extraction.breast",
     "find_state_dict": "mcd.networks.checkpoints",
@@ -128,6 +129,7 @@ __all__ = [
     "data_set_of",
     "digest",
     "examine_file",
+    "file_digest",
     "files_below",
     "find_breast",
     "find_state_dict",

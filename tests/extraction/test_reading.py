@@ -7,11 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.plugins.cohorts.conftest import write_dicom, write_picture
 
 import mcd
 from mcd.errors import ImageError
 from mcd.extraction.cache import ImageCache
-from mcd.extraction.reading import Reader
+from mcd.extraction.decoding import batches
+from mcd.extraction.reading import Reader, read_checked
+from mcd_plugins.datasets.combine import Combined
+from mcd_plugins.datasets.csv_table import CsvTable
+from mcd_plugins.datasets.imagenet import ImageNetSubset
+from mcd_plugins.datasets.images import ImageFolder
+from mcd_plugins.dicom.dataset import DicomFolder
 
 
 class Counted(mcd.Dataset):
@@ -92,3 +99,34 @@ def test_the_recipe_says_what_of_a_file_is_read() -> None:
 def test_a_recipe_that_leaves_nothing_is_an_image_error() -> None:
     with pytest.raises(ImageError):
         Reader(Counted(), Upper(rows=0)).image(next(Counted().scan()), "displayed")
+
+
+@pytest.mark.parametrize("made", ["images", "dicom", "csv", "combine", "imagenet"])
+def test_a_file_that_changed_since_it_was_examined_is_refused_and_named(made: str, tmp_path: Path) -> None:
+    write_picture(tmp_path / "p" / "a.png", seed=1)
+    write_dicom(tmp_path / "d" / "a.dcm", seed=1)
+    (tmp_path / "p" / "table.csv").write_text("path\na.png\n")
+    (tmp_path / "p" / "list.txt").write_text("a.png 3\n")
+    table, listed = tmp_path / "p" / "table.csv", tmp_path / "p" / "list.txt"
+    data: mcd.Dataset = {
+        "images": lambda: ImageFolder(ImageFolder.Options(path=tmp_path / "p")),
+        "dicom": lambda: DicomFolder(DicomFolder.Options(path=tmp_path / "d")),
+        "csv": lambda: CsvTable(CsvTable.Options(table=table, root=tmp_path / "p")),
+        "combine": lambda: combined(ImageFolder(ImageFolder.Options(path=tmp_path / "p"))),
+        "imagenet": lambda: ImageNetSubset(ImageNetSubset.Options(list=listed)),
+    }[made]()
+    (sample,) = [data.examine(one) for one in data.scan() if isinstance(one, mcd.Sample)]
+    assert isinstance(sample, mcd.Sample)
+    read_checked(data, sample, "displayed")
+    write_picture(tmp_path / "p" / "a.png", seed=2)
+    write_dicom(tmp_path / "d" / "a.dcm", seed=2)
+    with pytest.raises(ImageError, match="it has changed since it was examined"):
+        read_checked(data, sample, "displayed")
+    (batch,) = batches(Reader(data), [sample], {"x": mcd.Preprocessing()}, [[0]], workers=0, pin=False)
+    assert "it has changed" in batch.failed[0][1]  # which the sweep says with the name of the file
+
+
+def combined(part: mcd.Dataset) -> Combined:
+    made = Combined(Combined.Options.model_validate({"parts": ["images:x"]}))
+    made.assemble([part])
+    return made

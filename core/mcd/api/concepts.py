@@ -172,6 +172,29 @@ class ConceptSet(pydantic.BaseModel):
         return cls._from_rows([(f"{name}, word {at}", word) for at, word in enumerate(words, start=1)], name, name)
 
     @classmethod
+    def from_categories(cls, categories: Mapping[str, Sequence[str]], name: str = "words") -> ConceptSet:
+        """Return a set of categories with their words.
+
+        Raises
+        ------
+        ConfigError
+            When a category is no list of words, or a word is empty or given twice.
+        """
+        for category, words in categories.items():
+            if isinstance(words, str) or not isinstance(words, Sequence) or not words:
+                raise ConfigError(
+                    f"{name}: category {category!r} is no list of words", f"write {{{category!r}: [word, …]}}"
+                )
+        rows = [(f"{name}, {category}", word) for category, words in categories.items() for word in words]
+        cls._from_rows(rows, name, name)  # says what is wrong with the words
+        sorted_out = {category: [{"term": word} for word in words] for category, words in categories.items()}
+        try:
+            return cls.model_validate({"name": name, "broad_categories": {_UNSORTED: sorted_out}})
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ConfigError(f"{name}: {'.'.join(map(str, first['loc'][1:]))}: {first['msg']}") from None
+
+    @classmethod
     def _from_rows(cls, rows: Sequence[tuple[str, str]], name: str, source: str) -> ConceptSet:
         if not rows:
             raise ConfigError(f"{source}: there is no concept in it", "write one term a line")

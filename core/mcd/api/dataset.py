@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Box", "CompositeDataset", "Dataset", "Sample", "Unreadable", "examine_file", "split_rows"]
+__all__ = ["Box", "CompositeDataset", "Dataset", "Sample", "Unreadable", "examine_file", "file_digest", "split_rows"]
 
 _BETWEEN_ROWS = r" \| |; "
 
@@ -171,6 +171,16 @@ class Dataset(Configured, abc.ABC):
             return sample
         return examine_file(sample)
 
+    def current_digest(self, sample: Sample) -> str:
+        """Return the digest of what is there now, taken as `examine` takes it; empty where that is not known.
+
+        The engine compares it with the sample's own whenever it has read an image: a file that was changed since it
+        was examined is an error. By default that of the file at the source, unless a subclass has its own `examine`;
+        such a one says it here, with `mcd.plugins.file_digest` where it is that of a file.
+        """
+        own = type(self).examine is not Dataset.examine
+        return "" if own or not Path(sample.source).is_file() else file_digest(sample.source)
+
     @abc.abstractmethod
     def read(self, sample: Sample) -> Image:
         """Decode one image.
@@ -216,6 +226,12 @@ class CompositeDataset(Dataset):
     @abc.abstractmethod
     def assemble(self, parts: Sequence[Dataset]) -> None:
         """Take the data sets that the option ``parts`` asks for, in that order."""
+
+
+def file_digest(path: str | Path) -> str:
+    """Return the sha256 of a file's bytes, in hex: what `examine_file` gives a sample as its digest."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def examine_file(sample: Sample) -> Sample | Unreadable:

@@ -104,10 +104,15 @@ def read_checked(dataset: Dataset, sample: Sample, values: str, *, masked: bool 
     Raises
     ------
     mcd.errors.ImageError
-        When it cannot be decoded, is blank or otherwise of no use.
+        When it cannot be decoded, is blank or otherwise of no use, or is not what the sample's digest is of.
     """
     image = dataset.read_stored(sample) if values == "stored" else dataset.read(sample)
     image.check()
+    if sample.digest and dataset.current_digest(sample) not in ("", sample.digest):
+        raise ImageError(
+            "it has changed since it was examined: its bytes are others now",
+            "run again when nothing writes to the data set",
+        )
     if not masked:
         return image
     mask = dataset.mask(sample, image)

@@ -97,7 +97,8 @@ def dissect(
     recipe
         Preprocessing of every image before each model's own: a name.
     concepts
-        The name or file of a concept set, a list of words, or an `mcd.ConceptSet`.
+        The name or file of a concept set, a list of words, categories with their words
+        (``{"masses": ["mass", "cyst"]}``), or an `mcd.ConceptSet`.
     prompts
         How concepts are written as prompts: ``{"templates": ["a mammogram showing {concept}"]}``.
     scorer

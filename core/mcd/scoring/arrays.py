@@ -33,7 +33,7 @@ __all__ = ["label"]
 
 ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
 _Array: TypeAlias = "NDArray[np.generic] | torch.Tensor"
-_Words: TypeAlias = Sequence[str] | Sequence[Concept] | ConceptSet
+_Words: TypeAlias = Sequence[str] | Mapping[str, Sequence[str]] | Sequence[Concept] | ConceptSet
 _Scorer: TypeAlias = str | Mapping[str, object] | Scorer | Callable[[torch.Tensor, torch.Tensor], object]
 _Facts: TypeAlias = pd.DataFrame | Mapping[str, Sequence[object]]
 
@@ -41,7 +41,7 @@ _Facts: TypeAlias = pd.DataFrame | Mapping[str, Sequence[object]]
 def label(
     activations: NDArray[np.generic] | torch.Tensor,
     similarity: NDArray[np.generic] | torch.Tensor,
-    concepts: Sequence[str] | Sequence[Concept] | ConceptSet,
+    concepts: Sequence[str] | Mapping[str, Sequence[str]] | Sequence[Concept] | ConceptSet,
     *,
     scorer: str | Mapping[str, object] | Scorer | Callable[[torch.Tensor, torch.Tensor], object] = "soft-wpmi",
     patients: Sequence[object] | None = None,
@@ -61,7 +61,8 @@ def label(
         P, ``(images, concepts)``, finite: how well each concept fits each image, such as the cosine of their
         embeddings. Rows as in A. Both are computed with as float32.
     concepts
-        The columns of P: words, or `mcd.Concept` objects, whose categories decide some verdicts, or a concept set.
+        The columns of P: words, categories with their words (``{"masses": ["mass", "cyst"]}``), `mcd.Concept` objects,
+        whose categories decide some verdicts, or a concept set.
     scorer
         A name, ``{"plugin": "soft-wpmi", "options": {"top_k": 50}}``, an `mcd.Scorer`, or a function ``(A, P) -> S``.
     patients
@@ -145,6 +146,8 @@ def _table(found: Scored, concepts: Sequence[Concept]) -> pd.DataFrame:
 def _concepts(concepts: _Words) -> tuple[Concept, ...]:
     if isinstance(concepts, ConceptSet):
         return concepts.concepts
+    if isinstance(concepts, Mapping):
+        return ConceptSet.from_categories(concepts).concepts
     given = tuple(one for one in concepts if isinstance(one, Concept))
     words = ConceptSet.from_words(concepts if isinstance(concepts, str) else [_term(one) for one in concepts])
     return given if len(given) == len(words.concepts) else words.concepts

@@ -6,7 +6,7 @@ import os
 import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import pydantic
 import torch
@@ -41,7 +41,7 @@ __all__ = [
 Component = str | Mapping[str, object] | Choice
 """A component by name (``"timm:resnet50"``), or as ``{"plugin": "timm", "options": {…}}``."""
 Concepts = Component | Sequence[str] | Sequence[Mapping[str, object]] | Sequence[Choice] | ConceptSet
-"""Concept sets by name, words, or a concept set."""
+"""Concept sets by name, words, categories with their words (``{"masses": ["mass", "cyst"]}``), or a concept set."""
 ChoiceT = TypeVar("ChoiceT", bound=Choice)
 
 
@@ -131,6 +131,8 @@ def as_scorer(value: Component | Scorer | Callable[[torch.Tensor, torch.Tensor],
 
 def as_concepts(preparer: Preparer, value: Concepts) -> tuple[ConceptSet, tuple[Choice, ...]]:
     """Return a concept set, and the choices that the manifest records."""
+    if isinstance(value, Mapping) and not isinstance(value.get("plugin"), str):
+        value = ConceptSet.from_categories(cast("Mapping[str, Sequence[str]]", value))
     if isinstance(value, str | Mapping | Choice):
         return preparer.concepts(as_choices(value))
     if isinstance(value, ConceptSet):

@@ -11,7 +11,7 @@ from typing import IO, Literal, cast
 import PIL.Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-__all__ = ["BROKEN", "PictureHeader", "orientation_of", "picture_header"]
+__all__ = ["BROKEN", "PictureHeader", "frame_of", "orientation_of", "picture_header"]
 
 BROKEN = (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError)
 """What Pillow raises where a file is not as it should be."""
@@ -102,6 +102,14 @@ def picture_header(file: PIL.Image.Image) -> PictureHeader:
     )
 
 
+def frame_of(file: PIL.Image.Image) -> int:
+    """Return which picture of a file it stands at; the first also where it no longer knows, as after unpickling."""
+    try:
+        return file.tell()
+    except AttributeError:
+        return 0
+
+
 def orientation_of(file: PIL.Image.Image) -> int:
     """Return the orientation that an image has still to be turned by; 1 where it says none, or none that is known."""
     try:
@@ -172,10 +180,11 @@ def _significant(content: bytes, mode: str) -> int:
 
 def _pictures(file: PIL.Image.Image) -> tuple[int, ...]:
     """Return which pictures a file holds. One that was moved to another than the first was chosen by its owner."""
+    here = frame_of(file)
     try:
-        count, here = int(getattr(file, "n_frames", 1)), file.tell()
+        count = int(getattr(file, "n_frames", 1))
     except _BROKEN_TAGS:
-        return (0,)
+        return (here,)
     if file.format == "PPM" and _another_follows(file):
         return (0, 1)
     if count < 2 or here:

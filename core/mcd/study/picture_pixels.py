@@ -12,25 +12,12 @@ from numpy.typing import NDArray
 from mcd.errors import ImageError
 from mcd.study.picture_header import PictureHeader, orientation_of
 
-__all__ = ["all_bits", "decode", "over_black", "upright"]
+__all__ = ["all_bits", "over_black", "upright"]
 
 _DRIFT = 2
 """How far, in 255ths, two decoders of the same samples may be apart by rounding."""
 _COMPARED = 1_000_000
 """About how many pixels of two decoders are compared."""
-
-
-def decode(file: PIL.Image.Image) -> None:
-    """Decode a file that Pillow has opened; not by its memory map, which mistakes rows for columns in a turned TIFF."""
-    name = getattr(file, "filename", "")
-    if not name:
-        file.load()
-        return
-    try:
-        file.filename = ""  # type: ignore[attr-defined]  # of opened files
-        file.load()
-    finally:
-        file.filename = name  # type: ignore[attr-defined]
 
 
 def upright(pixels: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
@@ -71,7 +58,6 @@ def all_bits(file: PIL.Image.Image, header: PictureHeader) -> NDArray[np.generic
     """
     raw = str(file.tile[0][3]) if getattr(file, "tile", None) else ""  # type: ignore[attr-defined]  # of opened files
     found = _by_opencv(file)
-    decode(file)
     seen = upright(np.asarray(file), orientation_of(file))
     if found is not None and file.mode in ("LA", "RGB", "RGBA"):
         for turned in (found, upright(found, header.orientation)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Literal, cast
 
 import numpy as np
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from mcd.api.image import Image
 from mcd.errors import ImageError
 from mcd.options import Options
-from mcd.study.picture_header import BROKEN, PictureHeader, orientation_of, picture_header
-from mcd.study.picture_pixels import all_bits, decode, over_black, upright
+from mcd.study.picture_header import BROKEN, PictureHeader, frame_of, orientation_of, picture_header
+from mcd.study.picture_pixels import all_bits, over_black, upright
 
 __all__ = ["PictureOptions", "check_picture", "picture_of"]
 
@@ -82,12 +83,13 @@ def picture_of(file: PIL.Image.Image, options: PictureOptions | None = None) -> 
     """
     options = options or PictureOptions()
     try:
+        file = _own(file)
         header = picture_header(file)
         check_picture(header, options)
         chosen = _chosen(header.pictures, options)
         found: Image | None = None
         for at in chosen:
-            if at != file.tell():
+            if at != frame_of(file):
                 file.seek(at)
             found = _brighter(found, _picture(file, options))
     except ImageError:
@@ -96,6 +98,23 @@ def picture_of(file: PIL.Image.Image, options: PictureOptions | None = None) -> 
         raise ImageError(f"it cannot be decoded: {error}") from None
     assert found is not None
     return found
+
+
+def _own(file: PIL.Image.Image) -> PIL.Image.Image:
+    """Return an opened file that is not decoded yet as one of our own: the given one stays as it is.
+
+    It is read from memory, since the memory map that Pillow makes of a path takes rows for columns in a turned TIFF.
+    """
+    source = getattr(file, "fp", None)
+    if source is None or not getattr(file, "tile", None):
+        return file
+    before = source.tell()
+    source.seek(0)
+    own = PIL.Image.open(io.BytesIO(source.read()))
+    source.seek(before)
+    if frame_of(file):
+        own.seek(frame_of(file))
+    return own
 
 
 def _chosen(pictures: tuple[int, ...], options: PictureOptions) -> tuple[int, ...]:
@@ -117,8 +136,6 @@ def _picture(file: PIL.Image.Image, options: PictureOptions) -> Image:
     """Return the picture that a file stands at."""
     header = picture_header(file)
     check_picture(header, options.model_copy(update={"frames": "first"}))
-    if not header.cut:
-        decode(file)
     if header.cut:
         pixels = all_bits(file, header)
     elif file.mode.startswith("I") or file.mode == "F" or header.number == "signed":
@@ -128,7 +145,7 @@ def _picture(file: PIL.Image.Image, options: PictureOptions) -> Image:
     else:
         pixels = np.asarray(file.convert("L"))
     if not header.cut:
-        pixels = upright(pixels, orientation_of(file))  # Pillow has turned TIFF files, and then no longer says so
+        pixels = upright(pixels, orientation_of(file))  # Pillow turns TIFF files itself, and then no longer says so
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     return _scaled(pixels, header, options, turned=file.mode in ("1", "L"))

@@ -23,10 +23,11 @@ from mcd.errors import PluginLoadError
 from mcd.host.importing import import_function
 from mcd.networks.fitness import check_network, no_network
 from mcd.networks.foreign import calling
-from mcd.study.adapters import FunctionScorer, TorchImages
+from mcd.study.adapters import FunctionScorer
 from mcd.study.privacy import paths_in
 from mcd.study.resolve import created, names_function, resolve_options, resolve_recipe, resolved
 from mcd.study.study import Choice, DissectorChoice, ModelChoice
+from mcd.study.torch_images import TorchImages
 from mcd.study.vocabularies.loading import load_concepts, means_file, names_file, split_choices
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
-from mcd.plugins import digest
+from mcd.plugins import digest, file_digest
 from mcd_plugins.cohorts.tables import Row
 from mcd_plugins.datasets.pictures import DECODERS as PICTURES
 from mcd_plugins.datasets.pictures import SUFFIXES, PictureOptions, PictureTally, examine_picture, picture
@@ -113,6 +113,10 @@ class Cohort(mcd.Dataset, abc.ABC):
         found = examined(sample, self.options.reading)
         self._tally.add(found)
         return found
+
+    def current_digest(self, sample: mcd.Sample) -> str:
+        """Return the digest of the file as it is now."""
+        return file_digest(sample.source)
 
     def decoding(self) -> str:
         """Return a digest of how files are read; where they are takes no part."""

@@ -117,6 +117,11 @@ class Combined(mcd.CompositeDataset):
         found = dataset.examine(own)
         return _shown(name, found) if isinstance(found, mcd.Sample) else found
 
+    def current_digest(self, sample: mcd.Sample) -> str:
+        """Return what the part that the sample is from says."""
+        _, dataset, own = self._own(sample)
+        return dataset.current_digest(own)
+
     def read(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one image."""
         _, dataset, own = self._own(sample)

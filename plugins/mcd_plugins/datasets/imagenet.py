@@ -10,6 +10,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
+from mcd.plugins import file_digest
 from mcd_plugins.datasets.csv_table import located
 from mcd_plugins.datasets.pictures import DECODERS, examine_picture, picture
 
@@ -70,6 +71,10 @@ class ImageNetSubset(mcd.Dataset):
         if not Path(sample.source).is_file():
             return mcd.Unreadable(sample.source, "there is no such file, but the list names it")
         return examine_picture(sample)
+
+    def current_digest(self, sample: mcd.Sample) -> str:
+        """Return the digest of the file as it is now."""
+        return file_digest(sample.source)
 
     def read(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one file."""

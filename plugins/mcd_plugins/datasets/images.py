@@ -9,7 +9,7 @@ from pathlib import Path
 import pydantic
 
 import mcd
-from mcd.plugins import digest, files_below, samples_of
+from mcd.plugins import digest, file_digest, files_below, samples_of
 from mcd_plugins.datasets.pictures import (
     DECODERS,
     SUFFIXES,
@@ -65,6 +65,10 @@ class ImageFolder(mcd.Dataset):
         found = examine_picture(sample, self.options)
         self._tally.add(found)
         return found
+
+    def current_digest(self, sample: mcd.Sample) -> str:
+        """Return the digest of the file as it is now."""
+        return file_digest(sample.source)
 
     def decoding(self) -> str:
         """Return a digest of how files are read; where they are takes no part."""

@@ -10,7 +10,7 @@ import pydantic
 
 import mcd
 from mcd.errors import ImageError
-from mcd.plugins import digest, files_below, samples_of
+from mcd.plugins import digest, file_digest, files_below, samples_of
 from mcd_plugins.dicom.decoding import DECODERS
 from mcd_plugins.dicom.reading import (
     DicomOptions,
@@ -78,6 +78,10 @@ class DicomFolder(mcd.Dataset):
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return the sample with its digest; pixel data that are missing or cut short are found here."""
         return sample if sample.digest else examined(sample, self.options)
+
+    def current_digest(self, sample: mcd.Sample) -> str:
+        """Return the digest of the file as it is now."""
+        return file_digest(sample.source)
 
     def decoding(self) -> str:
         """Return a digest of how files are read; where they are takes no part."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
@@ -11,9 +13,12 @@ from torch import nn
 
 import mcd
 from mcd.errors import UsageError
-from mcd.networks.layers import Layer, Layout
+from mcd.networks.given import generator_states
+from mcd.networks.layers import Layer, Layout, inspect_layers
 from mcd.networks.pooling import Pooling
-from mcd.networks.recording import pool
+from mcd.networks.process import random_states
+from mcd.networks.recording import Recorder, pool
+from mcd.networks.selecting import select_layers
 from mcd.networks.trial import trial_pass
 
 CPU = torch.device("cpu")
@@ -238,6 +243,186 @@ def test_a_network_that_needs_several_images_at_once_is_refused_for_that_reason(
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 6), nn.BatchNorm1d(6, track_running_stats=False))
     with pytest.raises(UsageError, match="takes two images at once, but not one alone"):
         trial_pass(mcd.Target("net", network, RECIPE))
+
+
+class By(nn.Module):
+    """A convolution, then whatever is to be tried, named as a layer."""
+
+    def __init__(self, function: Callable[..., torch.Tensor], source: object = None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.out, self.function, self.source = nn.Conv2d(3, 6, 5), nn.Identity(), function, source
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.body(x)
+        return self.out(self.function(x) if self.source is None else self.function(x, self.source))
+
+
+def rarely(x: torch.Tensor) -> torch.Tensor:
+    """Stochastic depth that nobody turned off: one pass in five goes without."""
+    return x if torch.rand(()) < 0.8 else torch.zeros_like(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "source"),
+    [
+        (lambda x: functional.rrelu(x, training=True), None),
+        (lambda x: functional.dropout(x, 0.0005), None),
+        (lambda x: functional.gumbel_softmax(x, dim=1), None),
+        (lambda x: functional.scaled_dot_product_attention(x, x, x, dropout_p=0.1), None),
+        (lambda x: x + 1e-5 * torch.randn_like(x), None),
+        (rarely, None),
+        (lambda x: x * np.random.random(), None),
+        (lambda x: x * random.random(), None),
+        (lambda x: x * np.random.default_rng().random(), None),
+        (lambda x, own: x + torch.randn(x.shape, generator=own), torch.Generator()),
+        (lambda x, own: x + 1e-5 * torch.randn(x.shape, generator=own), torch.Generator()),
+        (lambda x, own: x * own.random(), np.random.default_rng(0)),
+        (lambda x, own: x * own.rand(), np.random.RandomState(0)),
+        (lambda x, own: x * own.random(), random.Random(0)),
+        (lambda x: x - x.mean(0), None),
+        (lambda x: x / x.std(), None),
+        (lambda x: x / x.max(), None),
+        (lambda x: x - x.min(), None),
+        (lambda x: x + x.roll(1, 0), None),
+    ],
+)
+@pytest.mark.parametrize("recipe", [RECIPE, mcd.Preprocessing()], ids=["noise", "image"])
+def test_chance_and_neighbours_in_a_batch_are_noticed_wherever_they_come_from(
+    function: Callable[..., torch.Tensor], source: object, recipe: mcd.Preprocessing
+) -> None:
+    """And the generators are given back as they were."""
+    network = By(function, source)
+    picture = mcd.Image(np.arange(48 * 40, dtype=np.uint8).reshape(48, 40, 1).repeat(3, 2), 255.0)
+    before = (*random_states(), *map(str, generator_states(network)))
+    with pytest.raises(UsageError, match="layer out of net gives one image different values"):
+        trial_pass(mcd.Target("net", network, recipe), None if recipe is RECIPE else picture)
+    assert (*random_states(), *map(str, generator_states(network))) == before
+
+
+def test_random_numbers_that_change_nothing_are_a_remark() -> None:
+    assert not trial_pass(mcd.Target("net", By(lambda x: x + 1), RECIPE)).remarks
+    drawing = By(lambda x: x + 0 * torch.rand(()))
+    assert trial_pass(mcd.Target("net", drawing, RECIPE)).remarks == ("net draws random numbers in eval mode",)
+
+
+class Caching(nn.Module):
+    """Keeps a tensor of its first pass and a buffer, registers a hook, and fails in a later pass."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        super().__init__()
+        self.body, self.norm, self.error, self.passes = nn.Conv2d(3, 6, 5), nn.BatchNorm2d(6), error, 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.passes += 1
+        if self.error is not None and self.passes > 3:
+            raise self.error
+        if not hasattr(self, "grid"):
+            self.grid = torch.ones(1)
+            self.register_buffer("kept", torch.ones(1), persistent=False)
+            self.norm.register_forward_hook(lambda *_: None)
+        return self.norm(self.body(x)) * self.grid
+
+
+@pytest.mark.parametrize("error", [None, IndexError("late"), KeyboardInterrupt(), SystemExit(1)])
+def test_a_network_comes_back_as_it_was_given_however_the_run_ends(error: BaseException | None) -> None:
+    network = Caching(error)
+    network.body.weight.data = network.body.weight.data.permute(0, 1, 3, 2)  # strides of its owner's choice
+    network(images(4)[:, :, :8, :8]).sum().backward()
+    network = network.train()
+    network.norm.eval()
+    network.body.bias.requires_grad_(False)
+    del network.grid, network.kept
+    network.norm._forward_hooks.clear()
+    network.passes = 0
+
+    def state() -> list[object]:
+        held = [(name, one.data_ptr(), one.stride(), one.dtype) for name, one in network.state_dict().items()]
+        grads = [(one.grad.data_ptr(), one.grad.stride(), one.requires_grad) for one in network.parameters()]
+        modes = [(part.training, len(part._forward_hooks), sorted(part._buffers)) for part in network.modules()]
+        return [held, grads, modes, hasattr(network, "grid"), random_states(), torch.get_default_dtype()]
+
+    before = state()
+    torch.set_default_dtype(torch.float64)
+    try:
+        if error is None:
+            found = dissect(network, ["body"]).activations("body")
+            assert found.dtype == torch.float32
+        else:
+            kind = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else UsageError
+            with pytest.raises(kind) as caught:
+                dissect(network, ["body"])
+            assert isinstance(error, KeyboardInterrupt) or "net failed on the 8 images from" in str(caught.value)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert state() == before
+
+
+def test_what_a_caller_has_set_in_torch_decides_nothing() -> None:
+    network = in_place_head()
+    plain = dissect(network, ["4"]).activations("4")
+    torch.set_default_dtype(torch.float64)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu"), torch.device("meta"):
+            found = dissect(network, ["4"]).activations("4")
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_float32_matmul_precision("highest")
+    assert torch.equal(found, plain)
+
+
+class Changing(nn.Module):
+    """Changes what its parts put out, right after they did, through views of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.map, self.pair, self.rows = nn.Conv2d(3, 6, 5), Halves(), nn.Linear(6, 6)
+        self.act, self.head = nn.Hardswish(inplace=True), nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.map(x)
+        first, second = self.pair(x)
+        first.mul_(-2)
+        second[:, 0].zero_()
+        x.chunk(2, dim=1)[0].add_(1)
+        tokens = self.rows(x.flatten(2).transpose(1, 2))
+        self.act(tokens[:, 1:])
+        tokens.transpose(1, 2).unbind(1)[0].fill_(3)
+        out = self.head(tokens.mean(1))
+        out.view(-1).clamp_(min=0)
+        return out
+
+
+class Halves(nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return torch.chunk(x, 2, dim=1)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "gem", "top-fraction:0.5"])
+def test_what_a_layer_put_out_is_recorded_though_views_of_it_change(pooling: str) -> None:
+    network, batch = Changing().eval(), images(4)
+    names = ["map", "pair:0", "pair:1", "rows", "head"]
+    layers = select_layers(names, inspect_layers(network, batch), "net")
+    true: dict[str, torch.Tensor] = {}
+
+    def keep(name: str, part: nn.Module) -> None:
+        def hook(_module: nn.Module, _inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
+            each = {f"{name}:{number}": one for number, one in enumerate(output)} if isinstance(output, tuple) else {}
+            true.update({key: one.clone() for key, one in (each or {name: output}).items()})
+
+        part.register_forward_hook(hook)
+
+    for name in ("map", "pair", "rows", "head"):
+        keep(name, network.get_submodule(name))
+    with torch.inference_mode(), Recorder(network, layers, Pooling.parse(pooling)) as recorder:
+        network(batch.clone())
+        found = recorder.take()
+    for layer in layers:
+        expected = pool(true[layer.name], layer, Pooling.parse(pooling))
+        torch.testing.assert_close(found[layer.name], expected, rtol=0, atol=0)
 
 
 class Counting(nn.Module):

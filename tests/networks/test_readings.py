@@ -83,7 +83,7 @@ def test_each_tensor_of_an_output_can_be_chosen_and_the_one_that_is_read_is_said
             select_layers(["0"], [layer], "net")
         assert all(f"0:{name}" in caught.value.hint for name in names)
     else:
-        assert (layer.neurons, layer.remark) == (4, f"0:{main} is read, one of 2 tensors in its output")
+        assert (layer.neurons, layer.remark) == (4, f"0:{main} (4×16×16) is read, one of 2 tensors in its output")
     found = recorded(module, *(f"0:{name}" for name in names))
     with torch.inference_mode():
         fine = module[0].fine(BATCH)

@@ -193,7 +193,8 @@ def _readings(layer: Layer, module: nn.Module, output: Output, scene: Scene, alo
     else:
         whole = read(layer, output.main)
     if several and output.main is not None:
-        what = f"{layer.name}:{output.main} is read, one of {len(output.tensors)} tensors in its output"
+        shape = "×".join(map(str, whole.shape))
+        what = f"{layer.name}:{output.main} ({shape}) is read, one of {len(output.tensors)} tensors in its output"
         whole = replace(whole, remark=what)
     yield replace(whole, choices=())
     yield from whole.choices

@@ -30,7 +30,7 @@ def takes_known_input(target: Target) -> bool:
 
 
 def example_input(target: Target, image: Image | None = None) -> torch.Tensor:
-    """Return a batch of two as the target would see it: ``image``, or noise, and noise of other statistics.
+    """Return a batch of two as the target would see it: ``image``, or noise, and a picture unlike either.
 
     Where the preprocessing does not say size and channels, noise has three channels of 224×224.
     """
@@ -40,9 +40,21 @@ def example_input(target: Target, image: Image | None = None) -> torch.Tensor:
     else:
         size = (recipe.channels or 3, recipe.height or 224, recipe.width or 224)
         first = torch.rand(size, generator=generator, dtype=torch.float32)
-    # What depends on the rest of a batch shows only where the rest is different: darker, and spread otherwise.
-    second = torch.rand(first.shape, generator=generator, dtype=torch.float32) ** 3
-    return recipe.finalize(torch.stack([first.to(torch.float32), second]))
+    return recipe.finalize(torch.stack([first.to(torch.float32), _other(first.shape, generator)]))
+
+
+_BLOCK = 8
+
+
+def _other(shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
+    """Return black and coloured blocks of an image's shape, darker than most images and with harder edges.
+
+    What depends on the rest of a batch (its mean, spread or extremes) shows only where the rest is different.
+    """
+    channels, height, width = shape
+    small = torch.rand(channels, -(-height // _BLOCK), -(-width // _BLOCK), generator=generator, dtype=torch.float32)
+    blocks = (small > 0.7).float().repeat_interleave(_BLOCK, 1).repeat_interleave(_BLOCK, 2)
+    return blocks[:, :height, :width]
 
 
 @dataclass(frozen=True)
@@ -151,7 +163,7 @@ def _alone(target: Target, calls: Mapping[str, Sequence[Output]], image: torch.T
     return alone
 
 
-_REPEATS = 12
+_REPEATS = 24
 """So often a batch is repeated where random numbers were drawn: some drop a part rarely."""
 
 

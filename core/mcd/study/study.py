@@ -92,7 +92,9 @@ class ModelChoice(Choice):
 
     name: str = Field(default="", description="what tables call it; by default what the loader says")
     layers: Patterns = Field(
-        default=(), description="patterns that pick layers: blocks.*, blocks[3][0], layer{1..4}; see: mcd layers"
+        default=(),
+        description="patterns that pick layers: blocks.*, blocks[3][0], layer{1..4}; one output, stage2:1, or call, "
+        "relu@2, of a layer; see: mcd layers",
     )
     pooling: Annotated[str, pydantic.AfterValidator(_pooling)] = Field(
         default="avg",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mcd.cli.tables import print_table, say
     from mcd.comparison.heading import FEW_IMAGES
     from mcd.extraction.breast import Breast, find_breast
+    from mcd.extraction.isolation import Limits, isolated
     from mcd.extraction.maps import Maps
     from mcd.files import write_atomically
     from mcd.host import PluginHost
@@ -61,6 +62,7 @@ _HOME = {
     "VERDICTS": "mcd.scoring.verdicts",
     "Breast": "mcd.extraction.breast",
     "PermutationUnits": "mcd.scoring.calibration.permutation",
+    "Limits": "mcd.extraction.isolation",
     "Manifest": "mcd.runs.manifest",
     "Maps": "mcd.extraction.maps",
     "NameOrPath": "mcd.options",
@@ -85,6 +87,7 @@ _HOME = {
     "hub_quiet": "mcd.networks.hub:quiet",
     "hub_revision": "mcd.networks.hub:revision",
     "import_function": "mcd.host.importing",
+    "isolated": "mcd.extraction.isolation",
     "load_weights": "mcd.networks.checkpoints",
     "match_layers": "mcd.networks.patterns",
     "offline": "mcd.networks.hub",
@@ -113,6 +116,7 @@ __all__ = [
     "SIGNIFICANT",
     "VERDICTS",
     "Breast",
+    "Limits",
     "Manifest",
     "Maps",
     "NameOrPath",
@@ -138,6 +142,7 @@ __all__ = [
     "hub_quiet",
     "hub_revision",
     "import_function",
+    "isolated",
     "load_weights",
     "match_layers",
     "offline",

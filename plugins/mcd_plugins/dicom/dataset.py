@@ -77,7 +77,12 @@ class DicomFolder(mcd.Dataset):
 
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return the sample with its digest; pixel data that are missing or cut short are found here."""
-        return sample if sample.digest else examined(sample, self.options)
+        if sample.digest:
+            return sample
+        found = examined(sample, self.options)
+        if isinstance(found, mcd.Sample):
+            self._tally.note({name: value for name, value in found.facts.items() if name not in sample.facts})
+        return found
 
     def current_digest(self, sample: mcd.Sample) -> str:
         """Return the digest of the file as it is now."""

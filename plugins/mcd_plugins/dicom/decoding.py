@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
-from pydicom.encaps import generate_frames
+from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from mcd.errors import ImageError
+from mcd.plugins import Limits, isolated
 from mcd_plugins.dicom.header import Header, quiet
 from mcd_plugins.dicom.layout import Layout
+from mcd_plugins.dicom.packing import Packed
 
-__all__ = ["DECODERS", "Codes", "check_whole", "frames_of", "syntax_of"]
+__all__ = ["DECODERS", "Codes", "decoded", "frames_of", "syntax_of"]
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -78,105 +79,112 @@ def syntax_of(header: Header) -> UID:
     return syntax
 
 
-def frames_of(header: Header, layout: Layout, which: Iterable[int]) -> Iterator[Codes]:
+def frames_of(header: Header, layout: Layout, pixels: Packed, which: Iterable[int]) -> Iterator[Codes]:
     """Decode frames, ``(rows, columns)`` or RGB ``(rows, columns, 3)``, as codes: all bits of each pixel cell.
 
     One decoder is used for each transfer syntax, the first that is installed of a fixed order. It is not followed by
-    another where it fails: two decoders of a lossy syntax need not agree.
+    another where it fails: two decoders of a lossy syntax need not agree. They work in a process of their own, which a
+    damaged codestream may end.
+
+    Parameters
+    ----------
+    header, pixels
+        Of the file.
+    layout
+        How codes are to be read. The codestream's sign and depth are used where it has some.
 
     Raises
     ------
     ImageError
-        When no decoder for it is installed, the pixel data are cut short, or the decoder fails.
+        When no decoder for it is installed, or the decoder fails.
     """
     syntax = syntax_of(header)
-    plugin = _plugin(syntax, layout)
-    check_whole(header, layout)
+    stream = pixels.codestream
+    plugin = _plugin(syntax, layout.stored if stream is None else stream.precision)
+    signed = layout.signed if stream is None or stream.signed is None else stream.signed
     options = {
-        "number_of_frames": layout.frames,
+        "photometric_interpretation": layout.photometric,
+        "pixel_representation": int(signed),
+        "bits_stored": layout.stored if stream is None else stream.precision,
         "allow_excess_frames": False,
         "correct_unused_bits": False,
-        **({} if syntax.is_encapsulated else {"view_only": True}),
     }
     for index in which:
-        try:
-            with quiet():
-                found, _ = get_decoder(syntax).as_array(
-                    header.data,
-                    index=index,
-                    decoding_plugin=plugin,
-                    **options,  # type: ignore[arg-type]
-                )
-        except (MemoryError, KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException:  # decoders raise whatever the bytes lead to, one in Rust something that is no Exception
-            by = f" by {plugin}, the decoder for it" if plugin else ""
-            raise ImageError(f"its pixels ({syntax.name}) cannot be decoded{by}") from None
-        yield np.ascontiguousarray(found, dtype=found.dtype.newbyteorder("=")).view(f"u{layout.allocated // 8}")
+        if not pixels.frames:
+            found = _native(header, index, {**options, "number_of_frames": layout.frames, "view_only": True})
+        else:
+            shape = {"rows": layout.rows, "columns": layout.columns, "samples_per_pixel": layout.samples}
+            options |= {**shape, "bits_allocated": layout.allocated, "number_of_frames": 1}
+            options |= {"planar_configuration": header.integer("PlanarConfiguration") or 0}
+            limits = Limits(seconds=60 + 5e-6 * layout.rows * layout.columns)
+            found = isolated(decoded, pixels.frames[index], str(syntax), plugin, options, limits=limits)
+        yield _codes(found, layout)
 
 
-def _plugin(syntax: UID, layout: Layout) -> str:
+def _native(header: Header, index: int, options: dict[str, object]) -> NDArray[np.generic]:
+    try:
+        with quiet():
+            found, _ = get_decoder(syntax_of(header)).as_array(header.data, index=index, **options)  # type: ignore[arg-type]
+    except MemoryError:
+        raise
+    except Exception:  # as below
+        raise ImageError("its pixels cannot be read") from None
+    return found
+
+
+def decoded(frame: bytes, syntax: str, plugin: str, options: dict[str, object]) -> NDArray[np.generic]:
+    """Decode one frame, in this process.
+
+    Raises
+    ------
+    ImageError
+        When the decoder fails.
+    """
+    source = encapsulate([frame], has_bot=False)
+    options = {"index": 0, "decoding_plugin": plugin, "pixel_keyword": "PixelData", **options}
+    try:
+        with quiet():
+            if options["samples_per_pixel"] != 1:
+                return get_decoder(UID(syntax)).as_array(source, **options)[0]  # type: ignore[arg-type]
+            values, said = get_decoder(UID(syntax)).as_buffer(source, **options)  # type: ignore[arg-type]  # not copied
+            kind = f"<{'i' if said['pixel_representation'] else 'u'}{int(said['bits_allocated']) // 8}"
+            return np.frombuffer(values, kind).reshape(int(said["rows"]), int(said["columns"]))
+    except (MemoryError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # decoders raise whatever the bytes lead to, one in Rust something that is no Exception
+        by = f" by {plugin}, the decoder for it" if plugin else ""
+        raise ImageError(f"its pixels ({UID(syntax).name}) cannot be decoded{by}") from None
+
+
+def _codes(found: NDArray[np.generic], layout: Layout) -> Codes:
+    """Return decoded values as cells of all the bits allocated; decoders give fewer where fewer are stored.
+
+    Raises
+    ------
+    ImageError
+        When they are not of the size that the header says.
+    """
+    size = (layout.rows, layout.columns) if layout.samples == 1 else (layout.rows, layout.columns, layout.samples)
+    width = layout.allocated // 8
+    if found.shape != size or found.dtype.kind not in "iu" or found.dtype.itemsize > width:
+        raise ImageError("its decoded pixels are not what its header says")
+    native = np.ascontiguousarray(found, dtype=found.dtype.newbyteorder("="))
+    return native.astype(f"{native.dtype.kind}{width}", copy=False).view(f"u{width}")
+
+
+def _plugin(syntax: UID, precision: int) -> str:
     wanted = _DECODERS[syntax]
     if not wanted:
         return ""
-    if syntax == uid.JPEGExtended12Bit and layout.stored > 8:
+    if syntax == uid.JPEGExtended12Bit and precision > 8:
         wanted = _GPL  # the others know its 8-bit form only
     installed = get_decoder(syntax).available_plugins
     plugin = next((name for name in wanted if name in installed), None)
     if plugin is None and wanted == _GPL:
         raise ImageError(
-            f"its pixels ({syntax.name}, {layout.stored} bit) cannot be decoded: no decoder with a permissive licence "
+            f"its pixels ({syntax.name}, {precision} bit) cannot be decoded: no decoder with a permissive licence "
             "knows this syntax with more than 8 bits (pylibjpeg-libjpeg, under the GPL, may)"
         )
     if plugin is None:
         raise ImageError(f"its pixels ({syntax.name}) need a decoder that is not installed: {_ALL}")
     return plugin
-
-
-def check_whole(header: Header, layout: Layout) -> None:
-    """Refuse pixel data that are missing or cut short, as far as that can be seen without decoding.
-
-    Where nothing is packed, the number of bytes tells; in the JPEG family, the mark that ends each image; in RLE, the
-    offsets of the segments.
-
-    Raises
-    ------
-    ImageError
-        Saying so.
-    """
-    data = header.data.get("PixelData")
-    if not data:
-        raise ImageError("its pixel data are missing or cut short")
-    syntax = syntax_of(header)
-    if not syntax.is_encapsulated:
-        needed = layout.frame_bytes * layout.frames
-        if len(data) < needed:
-            raise ImageError(f"it is cut short: {len(data)} bytes of pixels for {needed}")
-        return
-    try:
-        with quiet():
-            frames = list(generate_frames(data, number_of_frames=layout.frames))
-    except MemoryError:
-        raise
-    except Exception:  # a decoder raises whatever the codestream leads to
-        raise ImageError("its compressed pixel data are broken or cut short") from None
-    if len(frames) < layout.frames:
-        raise ImageError(f"it is cut short: {len(frames)} of {layout.frames} frames")
-    ends = _ends_of_rle if syntax == uid.RLELossless else _ends
-    for frame in frames:
-        if not ends(frame, layout):
-            raise ImageError(f"its pixels ({syntax.name}) are cut short")
-
-
-def _ends(frame: bytes, _layout: Layout) -> bool:
-    """Whether a JPEG, JPEG-LS or JPEG 2000 image has its end mark, which occurs nowhere else in one."""
-    return frame.rfind(b"\xff\xd9") >= 0
-
-
-def _ends_of_rle(frame: bytes, layout: Layout) -> bool:
-    """Whether all segments of an RLE frame (PS3.5 annex G) can be there; the decoder counts what is in them."""
-    if len(frame) < 64:
-        return False
-    count, *offsets = np.frombuffer(frame, dtype="<u4", count=16).tolist()
-    expected = layout.samples * ceil(layout.allocated / 8)
-    return count == expected and all(64 <= offset < len(frame) for offset in offsets[:count])

@@ -19,20 +19,17 @@ T = TypeVar("T")
 __all__ = [
     "WHITE",
     "Curve",
-    "Histogram",
     "colour_table",
     "crude_table",
     "curve_of",
     "displayed_table",
+    "occurring_span",
     "padding",
     "palette_table",
     "stored_table",
 ]
 
 WHITE = 65535
-
-Histogram = Callable[[], NDArray[np.int64]]
-"""How often each code occurs; asked for only where the image's own values decide."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Curve:
     name: str
 
 
-def curve_of(header: Header, layout: Layout, voi: str, index: int) -> Curve:
+def curve_of(header: Header, layout: Layout, voi: str, index: int, frame: int | None = None) -> Curve:
     """Choose among the modality and VOI transformations of a header.
 
     Parameters
@@ -65,17 +62,19 @@ def curve_of(header: Header, layout: Layout, voi: str, index: int) -> Curve:
         ``standard`` (VOI LUT, else window, else the whole range), ``lut``, ``window``, ``none`` or ``min-max``.
     index
         Which of several LUTs or windows.
+    frame
+        Whose own LUTs or window count; the middle one's by default.
 
     Raises
     ------
     ImageError
         When what is requested is missing or damaged.
     """
-    middle = layout.frames // 2
-    modality = modality_of([header, *header.groups("PixelValueTransformationSequence", middle)])
+    frame = layout.frames // 2 if frame is None else frame
+    modality = modality_of([header, *header.groups("PixelValueTransformationSequence", frame)])
     if voi in ("none", "min-max"):
         return Curve(modality, None, "none")
-    places = [header, *header.groups("FrameVOILUTSequence", middle)]
+    places = [header, *header.groups("FrameVOILUTSequence", frame)]
     luts = luts_of(places) if voi != "window" else []
     if luts:
         return Curve(modality, _pick(luts, index, "VOI LUT")(), "LUT")
@@ -124,26 +123,33 @@ def _signed_as(layout: Layout, value: int) -> int:
 
 
 def displayed_table(
-    curve: Curve, layout: Layout, padded: NDArray[np.bool_], histogram: Histogram | None
+    curve: Curve, layout: Layout, padded: NDArray[np.bool_], span: tuple[float, float] | None
 ) -> NDArray[np.uint16]:
     """Return what each code of a grey image is shown as, ``(2 ** allocated,)``; 65535 is white.
 
     Modality transformation, VOI transformation, the one inversion of MONOCHROME1, padding black. The whole range is
-    that which the modality transformation can give, never the image's own; with ``histogram`` it is the image's own.
+    that which the modality transformation can give, never X
     """
     values = layout.values().astype(np.float64)
     modal = curve.modality(values)
     if curve.voi is not None:
         shown = curve.voi.brightness(modal)
-    elif histogram is None:
-        shown = _stretched(modal, *curve.modality.span(values))
     else:
-        occurring = modal[(histogram() > 0) & ~padded]
-        shown = _stretched(modal, *((occurring.min(), occurring.max()) if occurring.size else (0.0, 0.0)))
+        shown = _stretched(modal, *(curve.modality.span(values) if span is None else span))
     return _sixteen(1 - shown if layout.negative else shown, padded)
 
 
-def crude_table(header: Header, layout: Layout, padded: NDArray[np.bool_], histogram: Histogram) -> NDArray[np.uint16]:
+def occurring_span(
+    curve: Curve, layout: Layout, padded: NDArray[np.bool_], histogram: NDArray[np.int64]
+) -> tuple[float, float] | None:
+    """Return the lowest and the highest value after the modality transformation that occurs, padding left out."""
+    occurring = curve.modality(layout.values().astype(np.float64))[(histogram > 0) & ~padded]
+    return (float(occurring.min()), float(occurring.max())) if occurring.size else None
+
+
+def crude_table(
+    header: Header, layout: Layout, padded: NDArray[np.bool_], histogram: NDArray[np.int64]
+) -> NDArray[np.uint16]:
     """Return what each code of a FOR PROCESSING image is shown as, ``(2 ** allocated,)``; no standard says how.
 
     Exposure becomes attenuation by a negative logarithm (unless PixelIntensityRelationship says that the logarithm
@@ -153,7 +159,7 @@ def crude_table(header: Header, layout: Layout, padded: NDArray[np.bool_], histo
     values = layout.values().astype(np.float64) - layout.lowest
     exposure = values if header.code("PixelIntensityRelationship") == "LOG" else np.log1p(values)
     shown = exposure if header.integer("PixelIntensityRelationshipSign") == -1 else -exposure
-    counts = np.where(padded, 0, histogram())
+    counts = np.where(padded, 0, histogram)
     order = np.argsort(shown, kind="stable")
     share = np.cumsum(counts[order]) / max(1, int(counts.sum()))
     low, high = shown[order][np.minimum(np.searchsorted(share, [0.01, 0.99]), len(order) - 1)]

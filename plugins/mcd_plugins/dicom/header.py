@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +14,9 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 import pydicom
+from pydicom import uid
 from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
@@ -87,6 +91,19 @@ _LONGEST = 1024
 """A length that the first element of a file, which is a number, a code or a UID, never reaches."""
 
 
+_UNDEFINED = 0xFFFFFFFF
+"""The length of an element that says where it ends only in the end."""
+
+_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
+"""What ends an element of unknown length. Some writers leave it out after the last frame."""
+
+_META = 4096
+_GROUP = b"DICM\2\0\0\0UL\4\0"
+_SYNTAX = b"\2\0\x10\0UI"
+"""The start of a file in which the transfer syntax is, and the elements of the length of that start and of it."""
+_STEP = 1 << 24
+_LARGEST = 2 << 30
+
 _FIRST = frozenset(
     [(2, one) for one in (0x0000, 0x0001, 0x0002, 0x0003, 0x0010)]
     + [(8, one) for one in (0x0000, 0x0001, 0x0005, 0x0006, 0x0008, 0x0012, 0x0013, 0x0016, 0x0018, 0x0020, 0x0060)]
@@ -151,6 +168,8 @@ class Header:
     ----------
     syntax
         The transfer syntax, where the file states one that the standard knows.
+    is_cut
+        Whether the file ends before its pixel data do.
     sop_class
         The name that the standard has for what kind of object this is; empty where it has none.
 
@@ -171,6 +190,8 @@ class Header:
         meta = getattr(data, "file_meta", pydicom.Dataset())
         syntax = _uid(meta, "TransferSyntaxUID")
         self.syntax = syntax if syntax in AllTransferSyntaxes else None
+        raw = data.get_item("PixelData") if "PixelData" in data else None
+        self.is_cut = isinstance(raw, RawDataElement) and _UNDEFINED > raw.length > len(raw.value or b"")
         self.sop_class = _named(_uid(data, "SOPClassUID")) or _named(_uid(meta, "MediaStorageSOPClassUID"))
 
     def has(self, name: str) -> bool:
@@ -276,9 +297,12 @@ def opened(file: Path | BinaryIO, *, pixels: bool) -> Header:
         if not (looks_like_dicom(file) if isinstance(file, Path) else _is_dicom(_start(file))):
             raise ImageError("it is not a DICOM file")
         with quiet():
-            data = pydicom.dcmread(file, stop_before_pixels=not pixels, specific_tags=_TAGS, force=True)
-            if not len(data):  # pydicom drops all it has read when the file ends inside an element of unknown length
-                raise ImageError("it is cut short")
+            data = _read(file, pixels=pixels)
+            if not len(data) and pixels:  # pydicom drops all it has read when the file ends inside such an element
+                raw = file.read_bytes() if isinstance(file, Path) else _all(file)
+                data = _read(io.BytesIO(raw + _END), pixels=True)
+            if not len(data):
+                raise ImageError("its header has nothing of an image, or is cut short")
             return Header(data, little_endian=data.original_encoding[1] is not False)
     except (ImageError, MemoryError):
         raise
@@ -286,6 +310,36 @@ def opened(file: Path | BinaryIO, *, pixels: bool) -> Header:
         raise ImageError(error.strerror or "it cannot be read") from None
     except Exception:  # pydicom raises whatever the broken bytes lead to, and quotes them
         raise ImageError("its header is broken or cut short") from None
+
+
+def _read(file: Path | BinaryIO, *, pixels: bool) -> pydicom.FileDataset:
+    if isinstance(file, Path):
+        with file.open("rb") as handle:
+            _check_inflated(handle)
+    else:
+        _check_inflated(file)
+    return pydicom.dcmread(file, stop_before_pixels=not pixels, specific_tags=_TAGS, force=True)
+
+
+def _check_inflated(file: BinaryIO) -> None:
+    """Refuse a deflated file that fills the memory: pydicom inflates it as a whole, however large that is."""
+    start = file.read(_META)
+    at = start.find(_SYNTAX)
+    said = start[at + 8 : at + 8 + int.from_bytes(start[at + 6 : at + 8], "little")].strip(b" \0") if at >= 0 else b""
+    if said == uid.DeflatedExplicitVRLittleEndian.encode() and start[128:140] == _GROUP:
+        file.seek(144 + int.from_bytes(start[140:144], "little"))
+        inflater, total, data = zlib.decompressobj(-zlib.MAX_WBITS), 0, file.read()
+        while data and not inflater.eof:
+            total += len(inflater.decompress(data, _STEP))
+            data = inflater.unconsumed_tail
+            if total > _LARGEST:
+                raise ImageError(f"it is deflated, from more than {_LARGEST >> 30} GiB, which no image has")
+    file.seek(0)
+
+
+def _all(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
 
 
 def _start(file: BinaryIO) -> bytes:

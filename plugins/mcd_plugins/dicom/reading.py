@@ -14,11 +14,12 @@ from pathlib import Path
 
 import mcd
 from mcd.errors import ImageError
-from mcd_plugins.dicom.decoding import check_whole, syntax_of
+from mcd_plugins.dicom.decoding import syntax_of
 from mcd_plugins.dicom.description import described, is_for_processing, no_image, special_view
 from mcd_plugins.dicom.display import curve_of, padding
 from mcd_plugins.dicom.header import Header, looks_like_dicom, opened
-from mcd_plugins.dicom.layout import GREY, Layout, layout_of
+from mcd_plugins.dicom.layout import GREY, Layout
+from mcd_plugins.dicom.pixels import pixels_of
 from mcd_plugins.dicom.rendering import admitted, displayed, stored
 from mcd_plugins.dicom.settings import DicomOptions
 from mcd_plugins.dicom.tally import LeftOut, Tally
@@ -34,13 +35,18 @@ def header_sample(
     What the sample already knows stays. ``facts`` say where view and laterality were found, and whether the header
     contradicts the sample. Objects without an image and special views come back as `LeftOut`.
     """
-    path = Path(path)
+    path, options = Path(path), options or DicomOptions()
     try:
-        return _looked_at(opened(path, pixels=False), path.stat().st_size, sample, str(path), options or DicomOptions())
+        header = opened(path, pixels=False)
+        found = _seen(header, sample, str(path), options)
+        if isinstance(found, mcd.Sample) and _too_small(header, path.stat().st_size, options):
+            header = opened(path, pixels=True)  # a small file: what is wrong with it is seen at once
+            pixels_of(header, admitted(header, options), options)
     except ImageError as error:
         return mcd.Unreadable(str(path), error.message)
     except OSError as error:
         return mcd.Unreadable(str(path), error.strerror or "it cannot be read")
+    return found
 
 
 def examined(sample: mcd.Sample, options: DicomOptions | None = None) -> mcd.Sample | mcd.Unreadable:
@@ -52,21 +58,25 @@ def examined(sample: mcd.Sample, options: DicomOptions | None = None) -> mcd.Sam
         data = Path(sample.source).read_bytes()
         if not data:
             return mcd.Unreadable(sample.source, "the file is empty")
-        header = opened(io.BytesIO(data), pixels=True)
-        found = _looked_at(header, len(data), sample, sample.source, options or DicomOptions())
+        header, options = opened(io.BytesIO(data), pixels=True), options or DicomOptions()
+        found = _seen(header, sample, sample.source, options)
         if isinstance(found, mcd.Unreadable):
             return found
-        check_whole(header, layout_of(header))
+        facts = pixels_of(header, admitted(header, options), options).facts()
     except ImageError as error:
         return mcd.Unreadable(sample.source, error.message)
     except OSError as error:
         return mcd.Unreadable(sample.source, error.strerror or "it cannot be read")
-    return replace(found, digest=hashlib.sha256(data).hexdigest())
+    return replace(found, digest=hashlib.sha256(data).hexdigest(), facts={**facts, **found.facts})
 
 
-def _looked_at(
-    header: Header, size: int, sample: mcd.Sample, source: str, options: DicomOptions
-) -> mcd.Sample | mcd.Unreadable:
+def _too_small(header: Header, size: int, options: DicomOptions) -> bool:
+    """Whether pixels that are not compressed cannot all be in the file."""
+    layout, syntax = admitted(header, options), syntax_of(header)
+    return not syntax.is_compressed and not syntax.is_deflated and size < layout.frame_bytes * layout.frames
+
+
+def _seen(header: Header, sample: mcd.Sample, source: str, options: DicomOptions) -> mcd.Sample | mcd.Unreadable:
     kind = no_image(header)
     if kind:
         return LeftOut(source, f"it holds no image: {kind}", kind=kind)
@@ -75,9 +85,6 @@ def _looked_at(
         return LeftOut(source, f"{kind}; special_views=keep takes it", kind=kind, special=True)
     layout = admitted(header, options)
     syntax = syntax_of(header)
-    if not syntax.is_compressed and not syntax.is_deflated and size < layout.frame_bytes * layout.frames:
-        needed = layout.frame_bytes * layout.frames
-        return mcd.Unreadable(source, f"it is cut short: {size} bytes for {needed} bytes of pixels")
     facts = {
         "syntax": syntax.name,
         "rows": str(layout.rows),

@@ -41,3 +41,8 @@ class DicomOptions(mcd.Options):
         default="mask",
         description="bits of a pixel beyond BitsStored: mask them, as the standard says, or refuse images with any",
     )
+    depth_from: Literal["both", "header", "codestream"] = pydantic.Field(
+        default="both",
+        description="where a compressed image and its header contradict each other about bits or sign: refuse it if "
+        "pixels depend on that, or believe one of them",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import mcd
@@ -46,7 +46,11 @@ class Tally:
         elif isinstance(found, mcd.Sample):
             self._images += 1
             self._unknown.update(what for what in ("view", "laterality", "patient") if not getattr(found, what))
-            self._facts.update(found.facts.items())
+            self.note(found.facts)
+
+    def note(self, facts: Mapping[str, str]) -> None:
+        """Count what else became known of an image."""
+        self._facts.update(facts.items())
 
     def remarks(self) -> list[str]:
         """Return the counts as sentences; no sentence about what is as it should be."""
@@ -89,6 +93,20 @@ _UNUSUAL = {
     ("burned-in", "yes"): "with burned-in annotation: text in the pixels may name the patient, and neurons may see it",
     ("polarity", "contradictory"): "with PresentationLUTShape against PhotometricInterpretation, which is believed",
     ("voi", "unusable window"): "with a window that cannot be used (half of it missing, or no width): all values shown",
+    ("codestream", "more bits"): (
+        "whose compressed pixels have more bits than BitsStored says; one whose pixels need them is refused on decoding"
+    ),
+    ("codestream", "fewer bits"): "whose compressed pixels have fewer bits than BitsStored says; theirs count",
+    ("codestream", "another sign"): (
+        "whose compressed pixels have another sign than PixelRepresentation says; one whose pixels depend on it is "
+        "refused on decoding"
+    ),
+    ("high bit", "wrong"): "with HighBit against the bits of the pixels, which are believed",
+    ("unused bits", "set"): (
+        "with bits set beyond BitsStored, which are masked as the standard says; where BitsStored is wrong, that is "
+        "wrong too (unused_bits=refuse)"
+    ),
+    ("sign", "not extended"): "signed by PixelRepresentation, without a sign in the unused bits: they may be unsigned",
     ("presentation", "for processing"): "FOR PROCESSING shown by a crude logarithm, not comparable with the others",
     ("image type", "synthetic 2D"): "made from tomosynthesis (synthetic 2D), another distribution than exposures",
     ("image type", "subtraction"): "that are contrast subtractions, another distribution than exposures",

@@ -71,9 +71,9 @@ def test_unused_bits_take_no_part_whatever_the_decoder(syntax: str, depth: str, 
     expected = np.array([[0x123, 0x123], [0x7FF, 0xABC]])
     if depth == "i2":
         expected = np.array([[0x123, 0x123], [0x7FF, 0xABC - 0x1000]]) + 2048
-    np.testing.assert_array_equal(stored(path).pixels, np.tile(expected, (32, 32)))
+    np.testing.assert_array_equal(stored(path, options(depth_from="header")).pixels, np.tile(expected, (32, 32)))
     with pytest.raises(ImageError, match="beyond the 12 stored"):
-        stored(path, options(unused_bits="refuse"))
+        stored(path, options(unused_bits="refuse", depth_from="header"))
 
 
 def test_a_sign_that_fills_the_unused_bits_and_padding_there_are_no_strangers(saved: Save) -> None:

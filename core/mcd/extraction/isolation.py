@@ -1,0 +1,286 @@
+"""A function run where it can do no harm: in one helper process, started on first use and used again.
+
+Decoders are written in C and C++. A damaged file can end the process that decodes it, keep it busy for ever, or take
+all memory. Here that costs the helper, which is replaced, and the one file.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import io
+import json
+import os
+import pickle
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcd.errors import ImageError, MCDError
+from mcd.host.importing import ImportedFiles
+
+__all__ = ["Limits", "isolated", "serve"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one call may take.
+
+    Parameters
+    ----------
+    seconds
+        Until it counts as hanging.
+    memory
+        Bytes beyond those of an idle helper; enforced on Linux.
+    """
+
+    seconds: float = 120.0
+    memory: int = 4 << 30
+
+
+_DEFAULT = Limits()
+_TO_START = 120.0
+"""Seconds in which a helper is ready, on a busy machine too."""
+_CODE = "import sys; sys.path[:] = sys.argv[3:]; from mcd.extraction.isolation import serve; serve(*sys.argv[1:3])"
+_KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(1 << 26)}
+"""For glibc: keep freed memory for the next image. Getting it anew from the kernel costs more than the isolation."""
+
+
+def isolated(
+    function: Callable[..., NDArray[np.generic]], *arguments: object, limits: Limits = _DEFAULT
+) -> NDArray[np.generic]:
+    """Return ``function(*arguments)``, computed in the helper of this process.
+
+    Parameters
+    ----------
+    function
+        Of a module: it is looked up by name in the helper. It returns an array of numbers.
+    arguments
+        Sent pickled.
+    limits
+        What it may take.
+
+    Raises
+    ------
+    ImageError
+        When the helper dies, hangs or runs out of memory, and with the message of what ``function`` raises.
+    """
+    with _state.lock:
+        if _state.helper is None or _state.helper.is_gone():
+            _state.helper = _Helper()
+        try:
+            return _state.helper.call((ImportedFiles(), function, arguments), limits)
+        except _HelperLostError as error:
+            _stop()
+            raise ImageError(error.message) from None
+        except MCDError:
+            raise
+        except BaseException:  # an interrupt: an answer is outstanding, which the next call must not get
+            _stop()
+            raise
+
+
+class _HelperLostError(MCDError):
+    """The helper did not answer: dead, or not in time."""
+
+
+class _Helper:
+    """A helper process as its owner sees it: requests go through a socket, arrays come back in an open file."""
+
+    def __init__(self) -> None:
+        self._connection, theirs = socket.socketpair()
+        self._arrays = _unnamed_file()
+        handles = (theirs.fileno(), self._arrays.fileno())
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 -- this interpreter
+                [sys.executable, "-c", _CODE, *map(str, handles), *sys.path],
+                pass_fds=handles,
+                env=os.environ | _KEEP_MEMORY,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # decoders print what they find in a file
+            )
+        try:
+            self._answer(_TO_START)
+        except _HelperLostError as error:
+            self.stop()
+            raise MCDError(
+                f"the process that decodes files cannot be started: {error.message}",
+                f"{sys.executable or 'Python'} must be able to import mcd",
+            ) from None
+
+    def is_gone(self) -> bool:
+        return self._process.poll() is not None
+
+    def call(self, work: tuple[object, ...], limits: Limits) -> NDArray[np.generic]:
+        request = pickle.dumps((*work, limits), protocol=pickle.HIGHEST_PROTOCOL)
+        self._connection.settimeout(limits.seconds)
+        with contextlib.suppress(OSError):  # the helper is gone: that it does not answer says how
+            _send(self._connection, request)
+        answer = json.loads(self._answer(limits.seconds))
+        if "error" in answer:
+            raise ImageError(answer["error"], answer["hint"])
+        found: NDArray[np.generic] = np.empty(answer["shape"], np.dtype(answer["dtype"]))
+        self._arrays.seek(0)
+        rest = _as_bytes(found)
+        while rest:
+            rest = rest[self._arrays.readinto(rest) :]
+        return found
+
+    def _answer(self, seconds: float) -> bytearray:
+        self._connection.settimeout(seconds)
+        try:
+            answer = _received(self._connection)
+        except TimeoutError:
+            raise _HelperLostError(f"decoding it was given up after {seconds:g} seconds") from None
+        except OSError:
+            answer = bytearray()
+        if not answer:
+            raise _HelperLostError(f"the process that decodes it ended {self._end()}; the file may be damaged")
+        return answer
+
+    def _end(self) -> str:
+        try:
+            code = self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            return "its connection"
+        return f"with code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._close()
+
+    def leave(self) -> None:
+        """Forget it in a forked process: it is the parent's."""
+        self._process.returncode = 0  # or its end would be waited for
+        self._close()
+
+    def _close(self) -> None:
+        self._connection.close()
+        self._arrays.close()
+
+
+class _State:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.helper: _Helper | None = None
+
+
+_state = _State()
+
+
+def _stop() -> None:
+    if _state.helper is not None:
+        _state.helper.stop()
+        _state.helper = None
+
+
+def _forget() -> None:
+    if _state.helper is not None:
+        _state.helper.leave()
+    _state.helper, _state.lock = None, threading.Lock()  # the parent may have held the lock when it forked
+
+
+atexit.register(_stop)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def _unnamed_file() -> io.FileIO:
+    if hasattr(os, "memfd_create"):
+        return io.FileIO(os.memfd_create("mcd"), "r+b")
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def _send(connection: socket.socket, message: bytes) -> None:
+    connection.sendall(struct.pack("<Q", len(message)))
+    connection.sendall(message)
+
+
+def _received(connection: socket.socket) -> bytearray:
+    """Return a message; empty where the other side is gone."""
+    head = _exactly(connection, 8)
+    return _exactly(connection, struct.unpack("<Q", head)[0]) if head else head
+
+
+def _exactly(connection: socket.socket, count: int) -> bytearray:
+    message = bytearray(count)
+    rest = memoryview(message)
+    while rest:
+        got = connection.recv_into(rest)
+        if not got:
+            return bytearray()
+        rest = rest[got:]
+    return message
+
+
+def _as_bytes(array: NDArray[np.generic]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
+
+
+def serve(connection: str, arrays: str) -> None:
+    """Answer requests until the other side is gone. The helper runs this, with two open files that it was given."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too; its owner answers
+    _no_traces()
+    with socket.socket(fileno=int(connection)) as owner, io.FileIO(int(arrays), "r+b") as file:
+        _send(owner, b"ready")
+        while request := _received(owner):
+            answer = _computed(request, file)
+            if hasattr(signal, "alarm"):
+                signal.alarm(0)
+            _send(owner, json.dumps(answer).encode())
+
+
+def _no_traces() -> None:
+    """Leave no image of this process on the disk when it dies, and let it be the first to go when memory runs out."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
+
+
+def _computed(request: bytearray, file: io.FileIO) -> dict[str, object]:
+    limits = _DEFAULT
+    try:
+        _files, function, arguments, limits = pickle.loads(request)  # noqa: S301 -- of its owner
+        _limit(limits)
+        found = np.ascontiguousarray(function(*arguments))
+        file.seek(0)
+        rest = _as_bytes(found)
+        while rest:
+            rest = rest[file.write(rest) :]
+        return {"shape": found.shape, "dtype": found.dtype.str}
+    except MCDError as error:
+        return {"error": error.message, "hint": error.hint}
+    except MemoryError:
+        return {"error": f"decoding it takes more than {limits.memory / (1 << 30):g} GiB of memory", "hint": ""}
+    except BaseException as error:  # whatever a decoder raises, one in Rust something that is no Exception
+        return {"error": f"{type(error).__name__}: {error}", "hint": ""}
+
+
+def _limit(limits: Limits) -> None:
+    """Bound the memory of this process, and its life where the owner dies meanwhile."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(int(limits.seconds) + 10)
+    try:
+        import resource
+
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        return
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    wanted = now + limits.memory
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))

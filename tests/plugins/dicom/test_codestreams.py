@@ -1,0 +1,251 @@
+"""Compressed images whose codestream is damaged, or says otherwise than the header."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pydicom
+import pytest
+from numpy.typing import NDArray
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
+from tests.command_line import ROOT
+
+import mcd
+from mcd.errors import ImageError
+from mcd.extraction.inspection import inspect
+from mcd_plugins.dicom.dataset import DicomFolder
+from mcd_plugins.dicom.reading import DicomOptions, displayed, examined, stored
+
+Save = Callable[..., Path]
+Ramp = NDArray[np.uint16]
+FROM = {name: DicomOptions(depth_from=name) for name in ("both", "header", "codestream")}  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def cases(shared: Path) -> Path:
+    return shared / "data/cases"
+
+
+def reason(path: Path) -> str:
+    """Return why a file cannot be used, seen before any decoder sees it."""
+    found = examined(mcd.Sample("a", source=str(path)))
+    assert isinstance(found, mcd.Unreadable)
+    with pytest.raises(ImageError):
+        displayed(path)
+    return found.reason
+
+
+def remarks(path: Path) -> str:
+    data = DicomFolder(DicomFolder.Options(path=path))
+    for one in data.scan():
+        assert isinstance(one, mcd.Sample)
+        data.examine(one)
+    return " ".join(data.remarks())
+
+
+def changed(path: Path, change: Callable[[bytearray], object]) -> Path:
+    """Change the codestream of a file."""
+    header = pydicom.dcmread(path)
+    frame = bytearray(next(generate_frames(header.PixelData, number_of_frames=1)))
+    change(frame)
+    header.PixelData = encapsulate([bytes(frame)])
+    header.save_as(path)
+    return path
+
+
+def baseline(saved: Save, ramp: Ramp) -> Path:
+    """Return an 8-bit JPEG of the ramp."""
+    out = io.BytesIO()
+    PIL.Image.fromarray((ramp // 16).astype(np.uint8)).save(out, "JPEG", quality=95)
+    path = saved(pixels=(ramp // 16).astype(np.uint8), BitsStored=8, HighBit=7)
+    header = pydicom.dcmread(path)
+    header.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    header.PixelData = encapsulate([out.getvalue()])
+    header["PixelData"].is_undefined_length = True
+    header.save_as(path)
+    return path
+
+
+def test_one_damaged_file_costs_one_file_in_this_process(cases: Path, tmp_path: Path) -> None:
+    for name in ("raw.dcm", "jpll_precision24.dcm", "jpll_ok.dcm"):
+        (tmp_path / name).write_bytes((cases / name).read_bytes())
+    data = DicomFolder(DicomFolder.Options(path=tmp_path))
+    found = inspect(data, list(data.scan()), workers=0)
+    assert [one.id for one in found.samples] == ["jpll_ok.dcm", "raw.dcm"]
+    assert [Path(one.source).name for one in found.unreadable] == ["jpll_precision24.dcm"]
+    assert "24 bits" in found.unreadable[0].reason
+    np.testing.assert_array_equal(displayed(cases / "jpll_ok.dcm").pixels, displayed(cases / "raw.dcm").pixels)
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless, JPEGBaseline8Bit], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("Rows", 47, "48 rows, its header says 47"), ("Columns", 4000, "40 columns, its header says 4000")],
+)
+def test_a_codestream_of_another_size_never_reaches_a_decoder(
+    syntax: str, name: str, value: int, said: str, saved: Save, ramp: Ramp
+) -> None:
+    path = baseline(saved, ramp) if syntax == JPEGBaseline8Bit else saved(syntax=syntax)
+    header = pydicom.dcmread(path)
+    setattr(header, name, value)
+    header.save_as(path)
+    assert said in reason(path)
+
+
+def test_a_jpeg_lossless_image_of_another_size_never_reaches_a_decoder(cases: Path, tmp_path: Path) -> None:
+    header = pydicom.dcmread(cases / "jpll_ok.dcm")
+    header.Rows, header.Columns = header.Columns, header.Rows
+    header.save_as(tmp_path / "a.dcm")
+    assert "256 rows, its header says 192" in reason(tmp_path / "a.dcm")
+
+
+def _set(at: int, value: bytes) -> Callable[[bytearray], object]:
+    return lambda frame: frame.__setitem__(slice(at, at + len(value)), value)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "change", "said"),
+    [
+        (JPEGLSLossless, _set(0, b"\0"), "do not begin as such"),
+        (JPEGLSLossless, _set(3, b"\xc3"), "another kind (SOF3)"),
+        (JPEGLSLossless, _set(6, b"\x18"), "24 bits a sample"),
+        (JPEGLSLossless, _set(4, b"\xff\xf0"), "do not begin as such"),
+        (JPEGLSLossless, _set(11, b"\3"), "do not begin as such"),
+        (JPEG2000Lossless, _set(2, b"\xff\x52"), "do not begin as such"),
+        (JPEG2000Lossless, _set(42, b"\x1f"), "32 bits a sample, more than the 16 allocated"),
+        (JPEG2000Lossless, _set(24, b"\0\0\0\0"), "do not begin as such"),
+        (JPEG2000Lossless, _set(8, b"\xff\xff\xff\xff"), "107374183 tiles"),
+        (JPEG2000Lossless, _set(43, b"\2"), "different depths or sizes"),
+    ],
+)
+def test_a_damaged_head_of_a_codestream_is_named(
+    syntax: str, change: Callable[[bytearray], object], said: str, saved: Save
+) -> None:
+    assert said in reason(changed(saved(syntax=syntax), change))
+
+
+def test_more_tiles_than_there_can_be_are_refused(saved: Save) -> None:
+    noise = np.random.default_rng(0).integers(0, 4096, (300, 300), dtype=np.uint16)
+    path = saved(syntax=JPEG2000Lossless, pixels=noise)
+    assert "90000 tiles" in reason(changed(path, _set(24, b"\0\0\0\1\0\0\0\1")))
+
+
+def test_a_frame_that_would_fill_the_memory_is_refused(saved: Save) -> None:
+    path = saved(syntax=JPEGLSLossless, after={"Rows": 65535, "Columns": 65535})
+    assert "too many to be read" in reason(changed(path, _set(7, b"\xff\xff\xff\xff")))
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless], ids=lambda one: one.name)
+def test_values_beyond_the_header_do_not_wrap(syntax: str, saved: Save, ramp: Ramp) -> None:
+    path = saved(pixels=ramp * 16, syntax=syntax, BitsStored=16, HighBit=15, after={"BitsStored": 12, "HighBit": 11})
+    for read in (displayed, stored):
+        with pytest.raises(ImageError, match="contradict each other about the number of bits"):
+            read(path)
+    np.testing.assert_array_equal(stored(path, FROM["codestream"]).pixels, ramp * 16)
+    np.testing.assert_array_equal(stored(path, FROM["header"]).pixels, ramp * 16 % 4096)
+    assert "1 image whose compressed pixels have more bits than BitsStored says" in remarks(path)
+
+
+def test_the_cases_with_contradictory_bits_are_refused_or_right(cases: Path) -> None:
+    right = displayed(cases / "raw.dcm").pixels
+    with pytest.raises(ImageError, match="number of bits"):
+        displayed(cases / "j2k_16bit_values_BitsStored12.dcm")
+    signed = cases / "j2k_signed_PixelRepresentation0.dcm"
+    with pytest.raises(ImageError, match="about the sign"):
+        displayed(signed)
+    np.testing.assert_array_equal(displayed(signed, FROM["codestream"]).pixels, right)
+    assert "another sign" in remarks(signed)
+    np.testing.assert_array_equal(displayed(cases / "highbit12_bitsstored12.dcm").pixels, right)
+    assert "1 image with HighBit against the bits" in remarks(cases / "highbit12_bitsstored12.dcm")
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless], ids=lambda one: one.name)
+def test_a_precision_of_16_alone_is_no_contradiction(syntax: str, saved: Save, ramp: Ramp) -> None:
+    path = saved(pixels=ramp, syntax=syntax, BitsStored=16, HighBit=15, after={"BitsStored": 12, "HighBit": 11})
+    np.testing.assert_array_equal(stored(path).pixels, ramp)
+    padded = np.where(ramp < 9, 65535, ramp).astype(np.uint16)
+    after = {"BitsStored": 12, "HighBit": 11, "PixelPaddingValue": 65535}
+    path = saved(pixels=padded, syntax=syntax, BitsStored=16, HighBit=15, after=after)
+    assert (displayed(path).pixels[padded == 65535] == 0).all()
+
+
+def test_jpeg_lossless_writes_16_by_habit_until_pixels_need_them(cases: Path, tmp_path: Path) -> None:
+    assert remarks(cases / "jpll_ok.dcm") == remarks(cases / "raw.dcm")
+    header = pydicom.dcmread(cases / "jpll_ok.dcm")
+    header.BitsStored, header.HighBit = 10, 9
+    header.save_as(tmp_path / "a.dcm")
+    with pytest.raises(ImageError, match="number of bits"):
+        stored(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless], ids=lambda one: one.name)
+@pytest.mark.parametrize("allocated", [8, 16])
+def test_a_codestream_with_fewer_bits_keeps_its_white(syntax: str, allocated: int, saved: Save, ramp: Ramp) -> None:
+    pixels = (ramp // 64).astype(f"u{allocated // 8}")
+    path = saved(pixels=pixels, syntax=syntax, BitsStored=6, HighBit=5, after={"BitsStored": 8, "HighBit": 7})
+    np.testing.assert_array_equal(stored(path).pixels, ramp // 64)
+    assert displayed(path).pixels.max() == 65535
+    assert "1 image whose compressed pixels have fewer bits" in remarks(path)
+
+
+@pytest.mark.parametrize("stored_as", ["u2", "i2"])
+def test_another_sign_is_refused_where_pixels_depend_on_it(stored_as: str, saved: Save, ramp: Ramp) -> None:
+    high = ramp.astype(stored_as) - (2048 if stored_as == "i2" else 0)
+    other = {"after": {"PixelRepresentation": int(stored_as == "u2")}}
+    path = saved(pixels=high.astype(stored_as), syntax=JPEG2000Lossless, **other)
+    with pytest.raises(ImageError, match="about the sign"):
+        displayed(path)
+    assert displayed(path, FROM["codestream"]).pixels[0, 0] == 0
+    low = (ramp // 2).astype(stored_as)
+    shown = displayed(saved(pixels=low, syntax=JPEG2000Lossless, **other))
+    right = displayed(saved(pixels=low.astype("u2" if other["after"]["PixelRepresentation"] == 0 else "i2")))
+    np.testing.assert_array_equal(shown.pixels, right.pixels)
+
+
+@pytest.mark.parametrize("kind", ["u2", "i2"])
+@pytest.mark.parametrize("high", [12, 15])
+@pytest.mark.parametrize("syntax", [None, RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_bits_are_believed_against_a_wrong_high_bit(
+    syntax: str | None, high: int, kind: str, saved: Save, ramp: Ramp
+) -> None:
+    pixels = ramp.astype(kind) - (2048 if kind == "i2" else 0)
+    path = saved(pixels=pixels.astype(kind), **({"syntax": syntax} if syntax else {}), after={"HighBit": high})
+    np.testing.assert_array_equal(stored(path).pixels, ramp)
+    assert "1 image with HighBit against the bits" in remarks(path)
+
+
+def test_a_high_bit_that_fits_is_obeyed(saved: Save, ramp: Ramp) -> None:
+    for left in (4, 2):
+        shifted = saved(pixels=(ramp << left) | 1, HighBit=11 + left)
+        np.testing.assert_array_equal(stored(shifted).pixels, ramp)
+        assert "HighBit" not in remarks(shifted)
+    signed = ((ramp.astype(np.int32) - 2048) << 4).astype(np.int16)
+    np.testing.assert_array_equal(stored(saved(pixels=signed, HighBit=15)).pixels, ramp)
+
+
+@pytest.mark.parametrize("syntax", [None, RLELossless])
+def test_bits_beyond_those_stored_are_said(syntax: str | None, saved: Save, ramp: Ramp) -> None:
+    path = saved(pixels=ramp, after={"BitsStored": 10, "HighBit": 9}, **({"syntax": syntax} if syntax else {}))
+    assert "1 image with bits set beyond BitsStored" in remarks(path)
+    assert "beyond" not in remarks(saved(pixels=ramp))
+
+
+def test_signed_values_without_a_sign_are_said(saved: Save, ramp: Ramp) -> None:
+    assert "may be unsigned" in remarks(saved(pixels=ramp, PixelRepresentation=1))
+    assert "may be unsigned" not in remarks(saved(pixels=(ramp.astype(np.int32) - 2048).astype(np.int16)))
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_the_helper_runs() -> None:
+    toy = ("--rows", "256", "--columns", "256", "--rounds", "1")
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks/isolation.py", *toy], capture_output=True, text=True, check=True
+    )
+    assert [line[:8].strip() for line in done.stdout.splitlines()[2:]] == ["JPEG, 8", "RLE", "JPEG-LS", "JPEG 200"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 from tests.conftest import Outcome
 from tests.plugins.cohorts.conftest import write_dicom, write_picture
@@ -266,3 +267,28 @@ def test_findings_and_boxes_are_shown(tmp_path: Path, mcd_command: Command) -> N
     report = json.loads(json_file.read_text())
     assert report["findings"]["asymmetry"] == {"present": 1, "absent": 1, "unknown": 1}
     assert report["boxes"] == {"mass": {"boxes": 2, "images": 1}}
+
+
+def test_frames_in_which_no_breast_is_found_are_counted_with_reasons(tmp_path: Path, mcd_command: Command) -> None:
+    folder, out = tmp_path / "films", tmp_path / "out"
+    for seed in range(3):
+        write_picture(folder / f"{seed}.png", seed=seed)
+    for seed in range(2):
+        pixels = np.asarray(PIL.Image.open(folder / f"{seed}.png"))
+        PIL.Image.fromarray((255 - pixels).astype(np.uint8)).save(folder / f"negative{seed}.png")
+    done = mcd_command(
+        "data", "check", folder, "--dataset", "images", "--workers", "0", "--json", tmp_path / "check.json"
+    )
+    said = " ".join(done.out.split())
+    assert "kept whole, since no breast is found: 2 " in said
+    assert "note: the whole frame is kept in 2 of 5 images: what" in said
+    kept = json.loads((tmp_path / "check.json").read_text())["kept_whole"]
+    assert len(kept) == 2
+    assert all(one["reason"].endswith("it looks like a negative") for one in kept)
+    for _ in range(2):  # the second time, all pictures are there already
+        done = mcd_command(
+            "preprocess", folder, out, "--dataset", "images", "--recipe", "dicom-standard", "--workers", "0"
+        )
+        said = " ".join(done.out.split())
+        assert "it looks like a negative: 2 images, first" in said
+    assert "5 were there" in said

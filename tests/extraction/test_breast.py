@@ -142,6 +142,46 @@ def test_the_outline_is_the_drawn_one(change: Callable[[Pixels, Pixels], tuple[P
     assert min(shares) >= 0.996
 
 
+def film(rng: np.random.Generator) -> tuple[Pixels, Pixels, bool]:
+    """Draw a digitised film: fogged, cut so that the breast reaches both sides or not, 0 to 30 % zero padding."""
+    rows, columns = np.mgrid[:400, :260]
+    depth = 1 - ((rows - rng.uniform(170, 230)) / rng.uniform(110, 190)) ** 2 - (columns / rng.uniform(110, 240)) ** 2
+    true, fills = depth > 0, bool(rng.random() < 0.5)
+    width = int(true.any(axis=0).sum() * rng.uniform(0.6, 1)) if fills else 260
+    tissue = 0.35 + 0.4 * depth + cv2.GaussianBlur(rng.normal(0, 1, depth.shape), (0, 0), 8)
+    fog = rng.choice([0.0, 0.05, 0.2, 0.4])
+    pixels = fog + np.where(true, tissue.clip(0.2, 1), 0) * (1 - fog) * rng.uniform(0.6, 1)
+    grain = rng.normal(0, 0.012, depth.shape) + np.linspace(0, 0.03, 400)[:, None]
+    pixels = (pixels + grain * bool(fog)).clip(0.01 * bool(fog), 1)[:, :width]
+    share = rng.uniform(0, 0.3, (2, 2)) * np.array([[rng.random() < 0.5], [1]])
+    padding = [
+        [int(size * part / (1 - part)) for part in parts] for size, parts in zip((400, width), share, strict=True)
+    ]
+    turned = slice(None, None, -1 if rng.random() < 0.5 else 1)
+    return np.pad(pixels[:, turned], padding), np.pad(true[:, :width][:, turned], padding), fills
+
+
+def test_films_in_zero_padding_and_films_that_the_breast_fills() -> None:
+    rng = np.random.default_rng(8)
+    found: dict[bool, list[float]] = {False: [], True: []}
+    for pixels, true, fills in (film(rng) for _ in range(80)):
+        found[fills].append(overlap(found_in(pixels).mask, true))
+    for overlaps in found.values():
+        assert len(overlaps) > 25
+        assert np.mean(np.array(overlaps) >= 0.9) >= 0.95
+
+
+def test_a_negative_is_suspected_also_where_its_padding_is_black() -> None:
+    for _, pixels, _ in phantoms()[::8]:
+        inverse = 1 - pixels
+        for image in (inverse, np.pad(0.9 * inverse + 0.05, ((0, 0), (150, 90)))):
+            breast = found_in(image)
+            assert not breast.confident
+            assert breast.reason.endswith("; it looks like a negative")
+    assert "negative" not in found_in(next(letters())).reason
+    assert "negative" not in found_in(next(noise())).reason
+
+
 def test_the_outline_is_right_at_the_size_phantoms_are_drawn_in() -> None:
     overlaps, shares, kinds = [], [], set()
     for sample, image, true in drawn(patients=20, seed=3):

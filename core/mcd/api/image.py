@@ -37,12 +37,15 @@ class Image:
         Whether the file holds it as a negative (DICOM's MONOCHROME1). The pixels here are the right way round.
     mask
         Where the breast is, ``(H, W)``; None where it was not requested. Steps that cut or resize take it along.
+    remark
+        What a recipe could not do with it, such as "kept whole: …"; empty where all went well.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
     maximum: float
     negative: bool = False
     mask: NDArray[np.bool_] | None = None
+    remark: str = ""
 
     @property
     def range_used(self) -> float:

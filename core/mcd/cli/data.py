@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,6 +115,8 @@ def _print(found: Inspection) -> None:
             click.echo(f"  {line}")
         if len(lines) > _SHOWN:
             click.echo(f"  … and {len(lines) - _SHOWN} more")
+    for reason, count in Counter(one.reason for one in found.whole).most_common():
+        click.echo(f"\nnote: the whole frame is kept in {count} of {len(found.samples)} images: {reason}")
     for remark in found.remarks:
         click.echo(f"\nnote: {remark}")
 
@@ -135,6 +138,7 @@ def _problems(found: Inspection) -> dict[str, list[str]]:
         "passed over": [f"{one.source}: {one.reason}" for one in found.unreadable if one.passed_over],
         "groups of images with the same pixels": [" = ".join(one.id for one in group) for group in found.duplicates],
         "no mammograms by their own account": [f"{one.sample.id}: {one.reason}" for one in found.foreign],
+        "kept whole, since no breast is found": [f"{one.sample.id}: {one.reason}" for one in found.whole],
         "use less than a tenth of the range from black to white": [
             f"{one.sample.id}: {one.reason}" for one in found.little_range
         ],
@@ -168,6 +172,7 @@ def _write(output: Path, found: Inspection, *, public: bool) -> None:
         "duplicates": [[shown(one) for one in group] for group in found.duplicates],
         "foreign": [{"image": shown(one.sample), "reason": one.reason} for one in found.foreign],
         "little_range": [{"image": shown(one.sample), "reason": one.reason} for one in found.little_range],
+        "kept_whole": [{"image": shown(one.sample), "reason": one.reason} for one in found.whole],
         "remarks": list(found.remarks),
     }
     write_atomically(output, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())

@@ -108,6 +108,8 @@ def preprocess(
         *((sample.source, reason) for sample, reason in outcome.failed),
     ]:
         click.echo(f"left out: {source}: {reason}")
+    for remark, of in outcome.remarks.items():
+        click.echo(f"{remark}: {len(of)} images, first {of[0].source}")
     kept = f", {outcome.kept} were there" if outcome.kept else ""
     left = len(probe.unreadable) + len(outcome.failed)
     click.echo(f"{output}: {outcome.written} written{kept}" + (f", {left} left out" if left else ""))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.errors import MCDError
+from mcd.extraction.breast import find_breast
 from mcd.extraction.parallel import in_processes
 from mcd.extraction.reading import LITTLE_RANGE
 
@@ -65,6 +66,8 @@ class Inspection:
         Groups of images whose pixels are the same, bit for bit.
     foreign
         Images that are no mammograms by their own headers.
+    whole
+        Images in which no breast is found: recipes that cut it out keep them whole, and so do masked poolings.
     little_range
         Images that use less than a tenth of the range from black to white.
     remarks
@@ -79,18 +82,23 @@ class Inspection:
     unreadable: tuple[Unreadable, ...] = ()
     duplicates: tuple[tuple[Sample, ...], ...] = ()
     foreign: tuple[Finding, ...] = ()
+    whole: tuple[Finding, ...] = ()
     little_range: tuple[Finding, ...] = ()
     remarks: tuple[str, ...] = field(default=())
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """The result of decoding an image: a digest of its pixels, size, values if few; or why it cannot be used."""
+    """The result of decoding an image: a digest of its pixels, size, values if few; or why it cannot be used.
+
+    ``whole`` is why no breast was found in it.
+    """
 
     pixels: str = ""
     size: str = ""
     values: str = ""
     problem: str = ""
+    whole: str = ""
 
 
 def inspect(
@@ -121,12 +129,14 @@ def inspect(
         advanced(1)
     usable, by_pixels = [], defaultdict(list)
     little: list[Finding] = []
+    whole: list[Finding] = []
     for row, sample in enumerate(samples):
         if seen[row].problem:
             unreadable.append(Unreadable(sample.source or sample.id, seen[row].problem))
             continue
         sized = replace(sample, facts={**sample.facts, "size": seen[row].size})
         usable.append(sized)
+        whole += [Finding(sized, seen[row].whole)] if seen[row].whole else []
         by_pixels[seen[row].pixels].append(sized)
         if seen[row].values:
             little.append(Finding(sized, f"its values run from {seen[row].values}; are bits or white to be set?"))
@@ -140,6 +150,7 @@ def inspect(
         unreadable=tuple(unreadable),
         duplicates=tuple(tuple(group) for group in by_pixels.values() if len(group) > 1),
         foreign=tuple(_foreign(usable)),
+        whole=tuple(whole),
         little_range=tuple(little),
         remarks=tuple(dataset.remarks()),
     )
@@ -150,6 +161,9 @@ def _seen(dataset: Dataset, item: tuple[int, Sample]) -> _Seen:
     try:
         image = dataset.read(sample)
         image.check()
+        # Not looked for where the data set knows the outline, nor where its images may show no breast.
+        known = not dataset.has_masks or dataset.mask(sample, image) is not None
+        whole = "" if known else find_breast(image.pixels, image.maximum).reason
     except MCDError as error:
         return _Seen(problem=error.message)
     except (OSError, ValueError, MemoryError) as error:
@@ -157,7 +171,7 @@ def _seen(dataset: Dataset, item: tuple[int, Sample]) -> _Seen:
     pixels = image.pixels
     size = f"{pixels.shape[0]}×{pixels.shape[1]}"
     values = f"{pixels.min():g} to {pixels.max():g} of {image.maximum:g}" if image.range_used < LITTLE_RANGE else ""
-    return _Seen(digest(str(pixels.dtype), str(pixels.shape), pixels.tobytes()), size, values)
+    return _Seen(digest(str(pixels.dtype), str(pixels.shape), pixels.tobytes()), size, values, whole=whole)
 
 
 def _counts(samples: Sequence[Sample]) -> dict[str, dict[str, int]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ __all__ = ["Written", "places", "write_pictures"]
 
 _KEY = "mcd"
 """Name of the PNG's text entry that says from what, and by which recipe, it was made."""
+_REMARK = "mcd remark"
+"""Name of the entry with what the recipe remarked, if anything."""
 _LITTLE = "written, little range"
 
 
@@ -31,13 +34,15 @@ _LITTLE = "written, little range"
 class Written:
     """How it went: pictures written now, pictures that were there already, images left out with the reason.
 
-    ``little_range`` counts the images written now that use little of the range from black to white.
+    ``little_range`` counts the images written now that use little of the range from black to white; ``remarks`` are
+    what the recipe remarked on pictures → the images, in the order of their sources.
     """
 
     written: int
     kept: int
     failed: tuple[tuple[Sample, str], ...] = ()
     little_range: int = 0
+    remarks: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
 
 
 def places(probe: ProbeSet, folder: Path, output: Path, *, by_id: bool) -> list[Path]:
@@ -96,7 +101,10 @@ def write_pictures(
     counts = {"written": 0, _LITTLE: 0, "kept": 0}
     reading = Reader(dataset, recipe).fingerprint()
     failed: list[tuple[Sample, str]] = []
-    for (_, sample), outcome in in_processes(_made, (dataset, recipe, reading), work.items(), workers):
+    remarked: dict[str, list[Sample]] = defaultdict(list)
+    for (_, sample), (outcome, remark) in in_processes(_made, (dataset, recipe, reading), work.items(), workers):
+        if remark:
+            remarked[remark].append(sample)
         if outcome in counts:
             counts[outcome] += 1
         elif stop:
@@ -109,21 +117,25 @@ def write_pictures(
         advanced(1)
     failed.sort(key=lambda one: one[0].source)
     little = counts[_LITTLE]
-    return Written(counts["written"] + little, counts["kept"], tuple(failed), little)
+    remarks = {text: tuple(sorted(of, key=lambda one: one.source)) for text, of in sorted(remarked.items())}
+    return Written(counts["written"] + little, counts["kept"], tuple(failed), little, remarks)
 
 
-def _made(shared: tuple[Dataset, Preprocessing, str], item: tuple[Path, Sample]) -> str:
+def _made(shared: tuple[Dataset, Preprocessing, str], item: tuple[Path, Sample]) -> tuple[str, str]:
     return _one(*shared, *item)
 
 
-def _one(dataset: Dataset, recipe: Preprocessing, reading: str, path: Path, sample: Sample) -> str:
-    """Write one picture; return ``written``, ``written, little range``, ``kept``, or why it cannot be."""
+def _one(dataset: Dataset, recipe: Preprocessing, reading: str, path: Path, sample: Sample) -> tuple[str, str]:
+    """Write one picture; return how it went, and what the recipe remarked.
+
+    It went ``written``, ``written, little range``, ``kept``, or as the reason why it cannot be written says.
+    """
     key = digest(sample.digest, reading)
     try:
         if path.exists():
-            before = _key_of(path)
+            before, remark = _entries_of(path)
             if before == key:
-                return "kept"
+                return "kept", remark
             if not before:
                 raise UsageError(f"{path} is in the way: mcd did not write it", "choose another OUT")
         image = read_checked(dataset, sample, recipe.values)
@@ -131,20 +143,21 @@ def _one(dataset: Dataset, recipe: Preprocessing, reading: str, path: Path, samp
         picture.check()
         write_atomically(path, _png(picture, key))
     except ImageError as error:
-        return error.message
+        return error.message, ""
     except MCDError:
         raise
     except (OSError, ValueError, MemoryError) as error:
-        return f"{type(error).__name__}: {error}"
-    return _LITTLE if image.range_used < LITTLE_RANGE else "written"
+        return f"{type(error).__name__}: {error}", ""
+    return _LITTLE if image.range_used < LITTLE_RANGE else "written", picture.remark
 
 
-def _key_of(path: Path) -> str:
+def _entries_of(path: Path) -> tuple[str, str]:
+    """Return from what a picture was made, and what the recipe remarked."""
     try:
         with PIL.Image.open(path) as picture:
-            return str(picture.info.get(_KEY, ""))
+            return str(picture.info.get(_KEY, "")), str(picture.info.get(_REMARK, ""))
     except (OSError, ValueError, SyntaxError):
-        return ""
+        return "", ""
 
 
 def _png(picture: Image, key: str) -> bytes:
@@ -155,6 +168,8 @@ def _png(picture: Image, key: str) -> bytes:
         pixels = np.rint(pixels * (65535.0 / picture.maximum)).astype(np.uint16)
     entry = PngInfo()
     entry.add_text(_KEY, key)
+    if picture.remark:
+        entry.add_text(_REMARK, picture.remark)
     out = io.BytesIO()
     PIL.Image.fromarray(np.ascontiguousarray(pixels)).save(out, "PNG", pnginfo=entry)
     return out.getvalue()

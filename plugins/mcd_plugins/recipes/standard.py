@@ -59,7 +59,8 @@ class DicomStandard(mcd.Preprocessing):
         pixels, mask = cast("Pixels", np.ascontiguousarray(pixels)), np.ascontiguousarray(mask)
         if self.longest is not None and self.longest < max(mask.shape):
             pixels, mask = _shrunk(pixels, mask, self.longest, image.maximum)
-        return mcd.Image(pixels, image.maximum, image.negative, mask)
+        remark = f"kept whole: {breast.reason}" if breast.reason else ""
+        return mcd.Image(pixels, image.maximum, image.negative, mask, remark)
 
     def _cut(self, image: mcd.Image, breast: Breast) -> tuple[Pixels, Mask]:
         top, left, bottom, right = breast.box if self.crop else (0, 0, *breast.mask.shape)

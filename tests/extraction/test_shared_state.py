@@ -447,3 +447,46 @@ def test_a_network_that_changes_its_own_state_is_refused_and_given_back() -> Non
 def test_well_behaved_networks_pass_the_trial() -> None:
     for network in (in_place_head(), LeNet(), nn.Sequential(nn.Conv2d(3, 6, 5), nn.BatchNorm2d(6), nn.Dropout(0.5))):
         assert all(not layer.reason for layer in trial_pass(mcd.Target("net", network, RECIPE)).layers)
+
+
+class Viewing(Words):
+    """A dissector of convolutions whose maps are viewed, which channels-last does not allow."""
+
+    def __init__(self, dropping: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.module, self.dropping = nn.Conv2d(3, 6, 5, stride=4), dropping
+
+    def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
+        maps = self.module(batch)
+        flat = maps.view(len(batch), -1)[:, :48]
+        return functional.dropout(flat, 0.5) if self.dropping else flat
+
+
+def dissect_by(dissector: mcd.Dissector) -> mcd.Dissection:
+    return mcd.dissect(
+        mcd.Target("net", in_place_head(), RECIPE),
+        layers=["0"],
+        dataset={"plugin": "phantom", "options": {"patients": 5}},
+        dissector=dissector,
+        concepts=["mass", "calcification"],
+        scorer="cosine",
+        device="cpu",
+        calibration={"draws": 0},
+        progress=False,
+        workers=0,
+    )
+
+
+def test_a_dissector_that_views_its_maps_is_run_on_contiguous_ones() -> None:
+    dissector = Viewing()
+    with torch.inference_mode():
+        true = dissector.encode_images(images())
+    found = dissect_by(dissector).image_embeddings()
+    torch.testing.assert_close(found, true, rtol=1e-4, atol=1e-5)
+    assert dissector.module.weight.is_contiguous()
+
+
+def test_a_dissector_that_depends_on_chance_is_refused() -> None:
+    with pytest.raises(UsageError, match="dissector words gives one image different embeddings in two passes"):
+        dissect_by(Viewing(dropping=True))

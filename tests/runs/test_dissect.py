@@ -146,11 +146,11 @@ def test_a_model_that_refuses_eval_is_named() -> None:
 def test_one_forward_serves_target_and_dissector_that_share_a_tower() -> None:
     net = Net()
     shared = dissect(model=net, dissector=Brightness(net))
-    assert net.calls == 5 + 2  # five batches, and the two of the trial: a batch of two, one image alone
+    assert net.calls == 5 + 2 + 2  # five batches, and of each trial, of target and dissector, a batch and one image
     torch.testing.assert_close(shared.activations("conv"), dissect().activations("conv"))
     twin = Net()  # another object of the same weights
     dissect(model=Net(), dissector=Brightness(twin))
-    assert twin.calls == 5
+    assert twin.calls == 5 + 2
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:

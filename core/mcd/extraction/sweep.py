@@ -26,6 +26,7 @@ from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
 from mcd.networks.running import Precision, at_work, autocast
+from mcd.networks.trial import dissector_format
 
 __all__ = ["DissectorJob", "Sweep", "TargetJob", "missing_bytes", "shard_rows"]
 
@@ -49,10 +50,14 @@ def shard_rows(images: int, batch_size: int) -> list[list[list[int]]]:
 
 @dataclass
 class DissectorJob:
-    """One dissector of a sweep, and where its embeddings go: the same into each place."""
+    """One dissector of a sweep, and where its embeddings go: the same into each place.
+
+    ``memory_format`` is the one that it takes, found before the first batch.
+    """
 
     dissector: Dissector
     stores: list[Shards]
+    memory_format: torch.memory_format = field(default=torch.channels_last, init=False)
 
 
 @dataclass
@@ -158,6 +163,8 @@ class Sweep:
 
         ``shards`` says for each number the batches it is made of; ``loader`` yields them in that order.
         """
+        for one in self.dissectors:
+            one.memory_format = dissector_format(one.dissector, self.device)
         with ExitStack() as stack:
             for module, memory_format in self._modules():
                 stack.enter_context(at_work(module, self.device, memory_format))
@@ -174,7 +181,7 @@ class Sweep:
 
     def _modules(self) -> list[tuple[nn.Module, torch.memory_format]]:
         alone = [(job.target.module, job.memory_format) for job in self.targets if job.tower_of is None]
-        return [*((job.dissector.module, torch.channels_last) for job in self.dissectors), *alone]
+        return [*((job.dissector.module, job.memory_format) for job in self.dissectors), *alone]
 
     def _shard(self, number: int, group: Iterator[Batch]) -> None:
         rows: list[int] = []
@@ -256,7 +263,7 @@ class Sweep:
 
         Each holds its own: a network may change its input in place.
         """
-        wanted = [(job.dissector.preprocessing, torch.channels_last) for job in self.dissectors]
+        wanted = [(job.dissector.preprocessing, job.memory_format) for job in self.dissectors]
         wanted += [(job.target.preprocessing, job.memory_format) for job in self.targets if job.tower_of is None]
         left = Counter(recipe.fingerprint() for recipe, _ in wanted)
         made: dict[str, torch.Tensor] = {}

@@ -1,4 +1,4 @@
-"""One forward pass on the CPU before anything else: what layers a target has, and whether it takes its input."""
+"""A forward pass before anything else: what layers a target has, and whether it and a dissector take their input."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from mcd.api.image import Image
+from mcd.api.dissector import Dissector
+from mcd.api.image import Image, Preprocessing
 from mcd.api.model import Target
 from mcd.errors import UsageError
 from mcd.networks.fitness import check_network, explained
@@ -20,7 +21,7 @@ from mcd.networks.process import process_state_kept, random_states
 from mcd.networks.recording import Recorder, check_pooling
 from mcd.networks.running import at_work
 
-__all__ = ["Response", "Trial", "example_input", "responses", "takes_known_input", "trial_pass"]
+__all__ = ["Response", "Trial", "dissector_format", "example_input", "responses", "takes_known_input", "trial_pass"]
 
 
 def takes_known_input(target: Target) -> bool:
@@ -34,7 +35,11 @@ def example_input(target: Target, image: Image | None = None) -> torch.Tensor:
 
     Where the preprocessing does not say size and channels, noise has three channels of 224×224.
     """
-    recipe, generator = target.preprocessing, torch.Generator().manual_seed(0)
+    return _noise(target.preprocessing, image)
+
+
+def _noise(recipe: Preprocessing, image: Image | None = None) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
     if image is not None:
         first = recipe.prepare(image)
     else:
@@ -151,9 +156,7 @@ def _alone(target: Target, calls: Mapping[str, Sequence[Output]], image: torch.T
         hint = "export it with a dynamic batch: dynamic_shapes=({0: torch.export.Dim('batch')},)"
     with calling(f"{target.name} takes two images at once, but not one alone", hint, network=target.module):
         alone = watch_layers(target.module, image)
-    kinds = {parameter.dtype for parameter in target.module.parameters() if parameter.dtype.is_floating_point}
-    rounding = max((torch.finfo(kind).eps for kind in kinds), default=0.0)
-    differs = _difference(calls, alone, max(_TOLERANCE, 16 * rounding))
+    differs = _difference(calls, alone, max(_TOLERANCE, 16 * _rounding(target.module)))
     if differs:
         raise UsageError(
             f"layer {differs[0]} of {target.name} gives one image different values in two passes ({differs[1]}): it "
@@ -197,6 +200,54 @@ def _difference(
                 if apart > tolerance * largest:
                     return name, f"by {apart:.2g} of {largest:.2g}"
     return None
+
+
+@process_state_kept()
+def dissector_format(dissector: Dissector, device: torch.device) -> torch.memory_format:
+    """Return the memory format that a dissector takes: channels-last where it can. It is run on noise, on its device.
+
+    One that fails in both formats gets channels-last: what is wrong is then said of the first image.
+
+    Raises
+    ------
+    UsageError
+        When an image's embedding depends on chance or on the batch it is in.
+    """
+    example = _noise(dissector.preprocessing)
+    for memory_format in (torch.channels_last, torch.contiguous_format):
+        batch = example.to(device).contiguous(memory_format=memory_format)
+        try:
+            with (
+                enough_memory(device, "take another device", f"two images of dissector {dissector.name}"),
+                at_work(dissector.module, device, memory_format),
+                torch.inference_mode(),
+                calling(f"dissector {dissector.name} failed", network=dissector.module),
+            ):
+                both = dissector.encode_images(batch.clone(memory_format=torch.preserve_format)).float().clone()
+                alone = dissector.encode_images(batch[:1].contiguous(memory_format=memory_format)).float()
+        except ForeignCodeError:
+            continue
+        _check_embedding(dissector, both, alone)
+        return memory_format
+    return torch.channels_last
+
+
+def _check_embedding(dissector: Dissector, both: torch.Tensor, alone: torch.Tensor) -> None:
+    if both.ndim != 2 or alone.shape != both[:1].shape:
+        return  # the sweep says what is wrong with it
+    largest, apart = float(both[0].abs().max()), float((both[0] - alone[0]).abs().max())
+    if apart > max(_TOLERANCE, 16 * _rounding(dissector.module)) * largest:
+        raise UsageError(
+            f"dissector {dissector.name} gives one image different embeddings in two passes (by {apart:.2g} of "
+            f"{largest:.2g}): it depends on chance, or on the other images of a batch",
+            f"in eval mode neither may be: {_BATCH}",
+        )
+
+
+def _rounding(module: torch.nn.Module) -> float:
+    """Return the coarsest step of the floating-point types that a network's weights have, relative to 1."""
+    kinds = {parameter.dtype for parameter in module.parameters() if parameter.dtype.is_floating_point}
+    return max((torch.finfo(kind).eps for kind in kinds), default=0.0)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from mcd.errors import DataError, MissingDependencyError
 
 __all__ = ["Row", "iterate_csv", "join_rows", "read_csv", "read_excel", "read_sheets", "refuse_repeats"]
 
+_TAB = "\t"
+_MARKS = {";": "';'", _TAB: "tabulators", "|": "'|'", ",": "','"}
+"""What people put between columns, and how it is shown."""
 _MISSING = frozenset({"", "nan", "none", "null", "na", "n/a"})
 _AS_NUMBER = re.compile(r"(\d+)\.0+")
 """A whole number as tools write it that took a column of ids for numbers: 10006.0 is 10006."""
@@ -337,6 +340,13 @@ def _undecoded(path: Path, delimiter: str, encoding: str) -> DataError:
 def _check(path: Path, header: Sequence[str], needed: Sequence[str], sheet: str = "") -> None:
     missing = [column for column in needed if column not in header]
     if missing:
+        mark = next((one for one in _MARKS if len(header) == 1 and one in header[0]), "")
+        if mark:
+            raise DataError(
+                f"{path}, row 1: there is no column '{missing[0]}'; its columns are parted by {_MARKS[mark]}",
+                f"set 'delimiter={'tab' if mark == _TAB else mark}' where the data set has that setting, "
+                "or save the table with commas",
+            )
         close = difflib.get_close_matches(missing[0], header, n=1, cutoff=0.6)
         raise DataError(
             f"{_shown(path, sheet)}, row 1: there is no column '{missing[0]}'",

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from pathlib import Path, PureWindowsPath
-from typing import Annotated
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
 
 import pydantic
 
 import mcd
-from mcd.plugins import digest
 from mcd_plugins.cohorts.base import Cohort, CohortOptions
 from mcd_plugins.cohorts.tables import Row, read_csv, read_excel
 from mcd_plugins.cohorts.vocabulary import ASSESSMENTS, DENSITIES, FINDINGS, VIEWS
+from mcd_plugins.datasets.csv_cells import (
+    LIST_MARKS,
+    bare_code,
+    columns_in,
+    filled,
+    joined_rows,
+    located,
+    parts_of,
+    state_of,
+)
 
-__all__ = ["CsvTable", "located"]
+__all__ = ["CsvTable"]
 
 Column = str | None
 
-_STATES: Mapping[str, bool] = {
-    **dict.fromkeys(("1", "1.0", "yes", "true", "present"), True),
-    **dict.fromkeys(("0", "0.0", "no", "false", "absent"), False),
-}
 _SIDES: Mapping[str, str] = {"l": "L", "left": "L", "r": "R", "right": "R"}
 _VIEWS: Mapping[str, str] = {name.lower(): view for name, view in VIEWS.items()}
 _DENSITIES: Mapping[str, str] = {name.lower(): letter for name, letter in DENSITIES.items()}
@@ -31,6 +36,7 @@ _FIELDS = ("id", "patient", "exam", "laterality", "view", "density", "assessment
 _WHO = ("path", "id", "patient", "exam")
 _KEYS = ("patient", "laterality", "split")
 _WORKBOOKS = (".xlsx", ".xlsm")
+_NOTHING = frozenset(("no finding", "no findings", "no_finding", "none", "normal", "negative", "nothing", "-"))
 _COLUMN = "the column of it; by default the one that is called like this setting, if there is one; null: none"
 
 
@@ -41,8 +47,12 @@ def _mapping(value: object) -> object:
     return {name: name for name in value} if isinstance(value, list | tuple) else value
 
 
+def _delimiter(value: object) -> object:
+    return "\t" if value in ("tab", "\\t") else value
+
+
 class CsvTable(Cohort):
-    """Images that a table names in a column of paths: DICOM files or pictures, a row an image.
+    """Images that a table names in a column of paths, or a pattern of columns: DICOM files or pictures.
 
     Other columns become what is known about the images, those that settings name or that are called like them. All
     columns stay, as they are, in labels, but those that tell who somebody is.
@@ -57,8 +67,23 @@ class CsvTable(Cohort):
             default=Path(), description="the folder that relative paths start from; by default that of the table"
         )
         table: Path = pydantic.Field(description="the table: .csv, or a workbook .xlsx, whose first sheet is read")
-        delimiter: str = pydantic.Field(default=",", min_length=1, max_length=1, description="what parts the cells")
-        path: str = pydantic.Field(default="path", min_length=1, description="the column of paths")
+        delimiter: Annotated[str, pydantic.BeforeValidator(_delimiter)] = pydantic.Field(
+            default=",", min_length=1, max_length=1, description="what parts the cells; tab for a tabulator"
+        )
+        path: str = pydantic.Field(
+            default="path",
+            min_length=1,
+            description="the column of paths, or a pattern of several columns, {study_id}/{image_id}.dicom",
+        )
+        separator: str = pydantic.Field(
+            default="",
+            description="what parts several paths in a cell. By default lists, ['a.png', 'b.png'], are recognised, and "
+            "; | , where the parts are files and the whole is none",
+        )
+        rows: Literal["image", "finding"] = pydantic.Field(
+            default="image",
+            description="what a row is: an image, which then has one row, or a finding: rows of one file are joined",
+        )
         id: Column = pydantic.Field(
             default="", description="the column of ids; by default the one called 'id', if any; else, or null: the path"
         )
@@ -75,6 +100,13 @@ class CsvTable(Cohort):
             default_factory=dict,
             description="the columns of findings (1, yes, true, present; 0, no, false, absent; empty is unknown), as "
             'mass,calcifications, or where the column has another name {"masse": "mass"}',
+        )
+        finding: Column = pydantic.Field(
+            default=None, description="the column whose cells name findings: Mass, or ['Mass', 'Asymmetry']"
+        )
+        words: dict[str, str] = pydantic.Field(
+            default_factory=dict,
+            description='what words in that column mean, {"Herd": "mass"}; a word that is a concept of birads means it',
         )
 
         @classmethod
@@ -95,21 +127,81 @@ class CsvTable(Cohort):
         super().__init__(options)
         self._columns: dict[str, str] = {}
         self._empty: dict[str, tuple[Row, int]] = {}
+        self._found: dict[int, list[Row]] = {}
+        self._several = self._lists = 0
 
     def samples(self) -> list[mcd.Sample]:
-        """Return one sample a row, in the order of the table."""
+        """Return one sample an image, in the order of the table."""
         rows = self._rows()
         self._columns = self._chosen(rows[0].cells if rows else {})
+        if self.options.rows == "finding":
+            rows = self._by_image(rows)
         ids: dict[str, int] = {}
         paths: dict[str, int] = {}
         found = []
         for row in rows:
-            path, below = located(self.options.root, row.needed(self.options.path, "the path"))
-            _unique(paths, str(path), row, self.options.path, "the file")
-            own = row.key(self._columns["id"], "the id") if "id" in self._columns else below
-            _unique(ids, own, row, self._columns.get("id", self.options.path), "the id")
-            found.append(self._sample(row, own, path))
+            images = self._images(row)
+            for at, (one, written) in enumerate(images, start=1):
+                path, below = located(self.options.root, written)
+                _unique(paths, str(path), one, self._path_column)
+                own = one.needed(self._columns["id"], "the id") if "id" in self._columns else below
+                own = own if len(images) == 1 or "id" not in self._columns else f"{own}/{at}"
+                _unique(ids, own, one, self._columns.get("id", self._path_column), "the id")
+                found.append(self._sample(one, own, path))
         return found
+
+    @property
+    def _path_column(self) -> str:
+        return (columns_in(self.options.path) or [self.options.path])[-1]
+
+    def _by_image(self, rows: Sequence[Row]) -> list[Row]:
+        """Return rows of findings joined to one an image."""
+        of_image: dict[str, list[Row]] = {}
+        for row in rows:
+            of_image.setdefault(str(located(self.options.root, self._written(row))[0]), []).append(row)
+        self._several = sum(len(one) > 1 for one in of_image.values())
+        named = [*self.options.findings, *filter(None, [self.options.finding])]
+        self._found = {}
+        found = []
+        for own in of_image.values():
+            alike = {column: field for field, column in self._columns.items() if column not in named}
+            joined = joined_rows(own, alike)
+            of_path = {column: own[0][column] for column in columns_in(self.options.path) or [self.options.path]}
+            self._found[joined.number] = own
+            found.append(replace(joined, cells={**joined.cells, **of_path}))
+        return found
+
+    def _written(self, row: Row) -> str:
+        if self.options.path not in row.cells and columns_in(self.options.path):
+            return filled(self.options.path, row)
+        return row.needed(self.options.path, "the path")
+
+    def _images(self, row: Row) -> list[tuple[Row, str]]:
+        """Return the paths that a row names, each with the row as it is of that image."""
+        written = self._written(row)
+        separator = self.options.separator or self._separator_in(written)
+        paths = parts_of(written, separator)
+        if not paths:
+            raise row.wrong(self._path_column, "the path is missing")
+        if len(paths) == 1:
+            return [(row, paths[0])]
+        self._lists += 1
+        lists = {column: parts_of(row[column], separator) for column in self._columns.values()}
+        of_each = {column: each for column, each in lists.items() if len(each) == len(paths)}
+        return [
+            (replace(row, cells={**row.cells, **{column: each[at] for column, each in of_each.items()}}), path)
+            for at, path in enumerate(paths)
+        ]
+
+    def _separator_in(self, written: str) -> str:
+        """Return what parts several paths in a cell, where each part is a file and the whole is none."""
+        if not any(mark in written for mark in LIST_MARKS) or located(self.options.root, written)[0].exists():
+            return ""
+        for mark in LIST_MARKS:
+            parts = parts_of(written, mark)
+            if len(parts) > 1 and all(located(self.options.root, part)[0].is_file() for part in parts):
+                return mark
+        return ""
 
     def remarks(self) -> list[str]:
         """Return what could not be mapped, and what the table does not record."""
@@ -121,14 +213,20 @@ class CsvTable(Cohort):
         ]
         if self._columns and "patient" not in self._columns:
             told.append(f"{table} has no column of patients: which images are of one woman is not known from it")
-        strange = sorted(set(self.options.findings.values()) - FINDINGS)
+        if self._several:
+            told.append(f"{table}: {self._several} images have several rows, which are joined")
+        if self._lists:
+            told.append(f"{table}: {self._lists} rows name several images each")
+        strange = sorted({*self.options.findings.values(), *self.options.words.values()} - {""} - FINDINGS)
         if strange:
             told.append(f"{table}: findings that are no concepts of birads: {', '.join(strange)}")
         return told
 
     def _rows(self) -> list[Row]:
         chosen = [getattr(self.options, name) for name in _FIELDS]
-        needed = list(dict.fromkeys([self.options.path, *filter(None, chosen), *self.options.findings]))
+        paths = columns_in(self.options.path)
+        named = [*filter(None, chosen), *self.options.findings, *filter(None, [self.options.finding])]
+        needed = list(dict.fromkeys([*(paths or [self.options.path]), *named]))
         if self.options.table.suffix.lower() in _WORKBOOKS:
             return read_excel(self.options.table, needed)
         return read_csv(self.options.table, needed, delimiter=self.options.delimiter)
@@ -140,7 +238,10 @@ class CsvTable(Cohort):
         return {field: column or field for field, column in named.items() if column or field in by_name}
 
     def _sample(self, row: Row, own: str, path: Path) -> mcd.Sample:
-        who = {self.options.path, *(self._columns.get(field) for field in _WHO)}
+        known = {column for field, column in self._columns.items() if field not in _WHO}
+        who = {self.options.path, *(self._columns.get(field) for field in _WHO)} | (
+            set(columns_in(self.options.path)) - known
+        )
         return mcd.Sample(
             id=own,
             source=str(path),
@@ -151,15 +252,39 @@ class CsvTable(Cohort):
             density=self._word(row, "density", _DENSITIES),
             assessment=self._word(row, "assessment", _ASSESSMENTS),
             vendor=self._text(row, "vendor"),
-            implant=_state(row, self._columns["implant"]) if "implant" in self._columns else None,
+            implant=state_of(row, self._columns["implant"]) if "implant" in self._columns else None,
             split=self._text(row, "split"),
-            findings={
-                concept: state
-                for column, concept in self.options.findings.items()
-                if (state := _state(row, column)) is not None
-            },
+            findings=self._findings(row),
             labels={column: text for column in row.cells if column and column not in who and (text := row[column])},
         )
+
+    def _findings(self, row: Row) -> dict[str, bool]:
+        """Return concept → present or absent: of several rows of an image, present where one says so."""
+        found: dict[str, bool] = {}
+        for one in self._found.get(row.number, [row]):
+            for column, concept in self.options.findings.items():
+                state = state_of(one, column)
+                if state is not None:
+                    found[concept] = found.get(concept, False) or state
+            found |= dict.fromkeys(self._named(one), True)
+        return found
+
+    def _named(self, row: Row) -> list[str]:
+        """Return the concepts that the column of findings names."""
+        column = self.options.finding
+        if not column or not row[column]:
+            return []
+        text = row[column]
+        mark = next((one for one in LIST_MARKS if one in text), "")
+        words = {word.lower(): concept for word, concept in self.options.words.items()}
+        found = []
+        for word in parts_of(text, mark):
+            one = word.lower()
+            concept = words.get(one, _concept(one))
+            if concept is None:
+                self.mapped(replace(row, cells={column: word}), column, {})
+            found += [concept] if concept else []
+        return found
 
     def _text(self, row: Row, field: str) -> str:
         """Return a cell as it is, or the id that it is; empty cells are counted for the remarks."""
@@ -181,36 +306,24 @@ class CsvTable(Cohort):
         column = self._columns.get(field)
         if column is None:
             return ""
-        text = row[column].lower().removesuffix(".0")
+        text = row[column].lower()
+        if field != "view":
+            text = bare_code(text)
         if field == "density" and text == "0":
             raise row.wrong(column, "'0' is none of a to d or 1 to 4; a density that counts from 0 would be misread")
         return known[text] if text in known else self.mapped(row, column, {})
 
 
-def located(root: Path, written: str) -> tuple[Path, str]:
-    """Return the path that a table or list names, and the id of the file by it.
-
-    Back-slashes part folders too. The id is the path below ``root``; of a file elsewhere a digest, since a path may
-    tell who the patient is.
-    """
-    text = written.replace("\\", "/")
-    elsewhere = os.sep == "/" and bool(PureWindowsPath(text).drive)  # C:/… on a system without drives
-    path = Path(text) if elsewhere else Path(os.path.normpath(root / text))
-    if not elsewhere and path.is_relative_to(os.path.normpath(root)):
-        return path, path.relative_to(os.path.normpath(root)).as_posix()
-    return path, f"outside-{digest(text)[:16]}"
-
-
-def _unique(seen: dict[str, int], key: str, row: Row, column: str, what: str) -> None:
+def _unique(seen: dict[str, int], key: str, row: Row, column: str, what: str = "the file") -> None:
     first = seen.setdefault(key, row.number)
     if first != row.number:
-        raise row.wrong(column, f"{what} is that of row {first} again; an image has one row")
+        again = f"{what} is that of row {first} again"
+        raise row.wrong(column, f"{again}; an image has one row, or set rows=finding where each is a finding")
 
 
-def _state(row: Row, column: str) -> bool | None:
-    text = row[column]
-    if not text:
-        return None
-    if text.lower() not in _STATES:
-        raise row.wrong(column, f"'{text}' is none of 1, 0, yes, no, true, false, present, absent, or empty")
-    return _STATES[text.lower()]
+def _concept(word: str) -> str | None:
+    """Return the concept that a word names, empty for none at all, None where it is not known."""
+    if word in _NOTHING:
+        return ""
+    forms = (word, f"{word}s", word.removesuffix("s"), word.removesuffix("es"))
+    return next((one for one in forms if one in FINDINGS), None)

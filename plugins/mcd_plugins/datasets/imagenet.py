@@ -11,7 +11,7 @@ import pydantic
 import mcd
 from mcd.errors import DataError
 from mcd.plugins import file_digest
-from mcd_plugins.datasets.csv_table import located
+from mcd_plugins.datasets.csv_cells import located
 from mcd_plugins.datasets.pictures import DECODERS, examine_picture, picture
 
 __all__ = ["ImageNetSubset"]

@@ -232,3 +232,110 @@ def test_wrong_settings_are_said_by_name(table: Path) -> None:
     with pytest.raises(ConfigError, match="setting 'table' is required"):
         validate_options(CsvTable.Options, {}, "data set 'csv'")
     assert CsvTable.Options.primary() == "table"
+
+
+def test_a_path_may_be_made_of_several_columns(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "s1" / "i1.dicom", ImageLaterality="L", ViewPosition="CC")
+    rows = [{"study_id": "s1", "image_id": "i1", "split": "test"}, {"study_id": "s1", "image_id": "", "split": "test"}]
+    path = "{study_id}/{image_id}.dicom"
+    (found,) = examined(csv(write_table(tmp_path / "t.csv", rows[:1]), path=path))
+    assert (found.id, found.laterality, found.split) == ("s1/i1.dicom", "L", "test")
+    assert found.labels == {"split": "test"}  # what a path is made of may tell who somebody is
+    with pytest.raises(DataError, match="row 3, column 'image_id': a part of the path is missing"):
+        samples(csv(write_table(tmp_path / "t.csv", rows), path=path))
+    with pytest.raises(DataError, match="there is no column 'image'"):
+        samples(csv(tmp_path / "t.csv", path="{study_id}/{image}.dicom"))
+
+
+@pytest.mark.parametrize(
+    ("cell", "options"),
+    [
+        ("a/one.png;a/two.png", {}),
+        ("a/one.png | a/two.png", {}),
+        ("a/one.png, a/two.png", {}),
+        ("['a/one.png', 'a/two.png']", {}),
+        ("a/one.png + a/two.png", {"separator": "+"}),
+    ],
+)
+def test_a_cell_may_name_several_images(cell: str, options: dict[str, object], table: Path) -> None:
+    parted = "; " if ";" in cell else " + " if "+" in cell else " | " if "|" in cell else ", "
+    view = "['CC', 'MLO']" if "[" in cell else parted.join(("CC", "MLO"))
+    write_table(table, [{"path": cell, "patient": "P1", "laterality": "L", "view": view, "id": "x", "mass": 1}])
+    data = csv(table, findings="mass", **options)
+    one, two = samples(data)
+    assert (one.id, two.id, one.view, two.view) == ("x/1", "x/2", "CC", "MLO")
+    assert (Path(one.source).name, Path(two.source).name) == ("one.png", "two.png")
+    assert (one.patient, two.laterality, two.findings) == ("P1", "L", {"mass": True})
+    assert "1 rows name several images each" in "\n".join(data.remarks())
+
+
+def test_a_name_with_a_comma_is_one_file(table: Path, tmp_path: Path) -> None:
+    write_picture(tmp_path / "left, cc.png")
+    write_table(table, [{"path": "left, cc.png"}])
+    assert [one.id for one in samples(csv(table))] == ["left, cc.png"]
+    write_table(table, [{"path": "gone; one.png"}])
+    assert [one.id for one in samples(csv(table))] == ["gone; one.png"]
+
+
+FINDING_ROWS: list[dict[str, object]] = [
+    {"path": "a/one.png", "laterality": "L", "what": "['Mass', 'Skin Thickening']", "mass": 0, "clip": 0, "size": 3},
+    {"path": "a\\one.png", "laterality": "L", "what": "Calcification", "mass": 1, "clip": 0, "size": 5},
+    {"path": "a/two.png", "laterality": "R", "what": "No Finding", "mass": "", "clip": 0, "size": ""},
+    {"path": "three.dcm", "laterality": "", "what": "Herd; sparkle", "mass": 0, "clip": "", "size": 1},
+]
+
+
+def test_a_row_may_be_a_finding(table: Path) -> None:
+    write_table(table, FINDING_ROWS)
+    with pytest.raises(DataError, match="set rows=finding where each is a finding"):
+        samples(csv(table))
+    findings = {"mass": "mass", "clip": "biopsy marker clip"}
+    data = csv(table, rows="finding", finding="what", findings=findings, words={"Herd": "asymmetry"})
+    one, two, three = samples(data)
+    assert one.findings == {
+        "mass": True,
+        "biopsy marker clip": False,
+        "skin thickening": True,
+        "calcifications": True,
+    }
+    assert (two.findings, three.findings) == ({"biopsy marker clip": False}, {"mass": False, "asymmetry": True})
+    assert (one.labels["size"], one.labels["laterality"], one.id) == ("3 | 5", "L", "a/one.png")
+    remarks = "\n".join(data.remarks())
+    assert "1 images have several rows, which are joined" in remarks
+    assert "column 'what': 'sparkle' has no counterpart" in remarks
+
+
+def test_rows_of_one_image_that_contradict_each_other_are_refused(table: Path) -> None:
+    write_table(table, [FINDING_ROWS[0], FINDING_ROWS[1] | {"laterality": "R"}])
+    with pytest.raises(DataError, match="row 3, column 'laterality': 'R', but row 2 says 'L' of the same image"):
+        samples(csv(table, rows="finding"))
+    assert samples(csv(table, rows="finding", laterality=None))[0].labels["laterality"] == "L | R"
+
+
+@pytest.mark.parametrize(
+    ("assessment", "density", "expected"),
+    [
+        ("BI-RADS 2", "DENSITY C", ("2", "c")),
+        ("BIRADS 0", "density: a", ("0", "a")),
+        ("birads_4B", "ACR-B", ("4b", "b")),
+        ("Category 4A", "BI-RADS D", ("4a", "d")),
+        ("BI-RADS IV", "ACR III", ("4", "c")),
+        ("5.0", "Type 2", ("5", "b")),
+        ("BI-RADS", "dense", ("", "")),
+    ],
+)
+def test_codes_may_have_their_name_before_them(
+    assessment: str, density: str, expected: tuple[str, str], table: Path
+) -> None:
+    write_table(table, [{"path": "a/one.png", "assessment": assessment, "density": density}])
+    (found,) = samples(csv(table))
+    assert (found.assessment, found.density) == expected
+
+
+@pytest.mark.parametrize(("mark", "setting"), [(";", ";"), ("\t", "tab"), ("|", "|")])
+def test_a_table_with_another_mark_between_columns_gets_a_hint(mark: str, setting: str, table: Path) -> None:
+    write_table(table, ROWS, delimiter=mark)
+    with pytest.raises(DataError) as caught:
+        samples(csv(table))
+    assert f"set 'delimiter={setting}' " in caught.value.hint
+    assert len(samples(csv(table, delimiter=setting))) == 3

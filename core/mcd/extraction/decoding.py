@@ -82,7 +82,7 @@ class _Decoder(TorchDataset[_Decoded]):
             return _Decoded(row, prepared, masks, problem=self._reader.problem, little_range=little)
         except MCDError as error:
             return _Decoded(row, {}, error=error.message)
-        except (OSError, ValueError, MemoryError) as error:
+        except Exception as error:  # a recipe of a plugin may raise anything
             return _Decoded(row, {}, error=f"{type(error).__name__}: {error}")
 
 

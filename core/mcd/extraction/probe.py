@@ -12,6 +12,7 @@ from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.errors import DataError
 from mcd.events import Clock
 from mcd.extraction.remarks import remarks_on
+from mcd.networks.foreign import calling
 from mcd.study.privacy import public_id, salt
 from mcd.study.selection import Selection
 
@@ -73,9 +74,10 @@ def look_at(
 
 def _listed(dataset: Dataset, advanced: Callable[[int], None]) -> list[Sample | Unreadable]:
     listed = []
-    for found in dataset.scan():
-        listed.append(found)
-        advanced(1)
+    with calling("the images of the data set cannot be listed", kind=DataError):
+        for found in dataset.scan():
+            listed.append(found)
+            advanced(1)
     repeated = [
         name for name, count in Counter(one.id for one in listed if isinstance(one, Sample)).items() if count > 1
     ]
@@ -103,7 +105,8 @@ def probe_set(
     samples: list[Sample] = []
     unreadable = [one for one in listed if isinstance(one, Unreadable)]
     for sample in chosen:
-        found = dataset.examine(sample)
+        with calling(f"{sample.source or sample.id} cannot be examined", kind=DataError):
+            found = dataset.examine(sample)
         if isinstance(found, Sample):
             samples.append(found)
         else:

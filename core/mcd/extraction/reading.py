@@ -10,6 +10,7 @@ from mcd.api.image import Image, Preprocessing
 from mcd.errors import ImageError
 from mcd.extraction.breast import find_breast
 from mcd.extraction.cache import ImageCache
+from mcd.networks.foreign import calling
 from mcd.networks.identity import Identity, identity_of
 from mcd.version import __version__
 
@@ -106,7 +107,8 @@ def read_checked(dataset: Dataset, sample: Sample, values: str, *, masked: bool 
     mcd.errors.ImageError
         When it cannot be decoded, is blank or otherwise of no use, or is not what the sample's digest is of.
     """
-    image = dataset.read_stored(sample) if values == "stored" else dataset.read(sample)
+    with calling("it cannot be read", kind=ImageError):  # a data set's own code
+        image = dataset.read_stored(sample) if values == "stored" else dataset.read(sample)
     image.check()
     if sample.digest and dataset.current_digest(sample) not in ("", sample.digest):
         raise ImageError(

@@ -9,6 +9,7 @@ import torch.nn.functional as functional
 
 from mcd.api.dissector import Dissector
 from mcd.errors import PluginLoadError
+from mcd.networks.foreign import calling
 from mcd.networks.running import at_work
 
 __all__ = ["averaged", "encode"]
@@ -40,7 +41,8 @@ def encode(dissector: Dissector, prompts: list[str], device: torch.device) -> to
     PluginLoadError
         When the dissector returns anything else.
     """
-    with at_work(dissector.module, device), torch.inference_mode():
+    failed = calling(f"dissector {dissector.name} failed on {len(prompts)} texts", network=dissector.module)
+    with at_work(dissector.module, device), torch.inference_mode(), failed:
         parts = [
             dissector.encode_texts(prompts[at : at + _CHUNK]).float().cpu() for at in range(0, len(prompts), _CHUNK)
         ]

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mcd.api.reporter import Reporter
-from mcd.errors import StoreError, UsageError
+from mcd.errors import PluginError, StoreError, UsageError
 from mcd.files import check_folder
 from mcd.host import PluginHost
+from mcd.networks.foreign import calling
 from mcd.runs.dissection import Dissection, load
 from mcd.study.objects import as_choices, host_for
 from mcd.study.preparer import Preparer
@@ -75,4 +76,5 @@ def write_report(
 
 
 def _written(reporter: Reporter, runs: Sequence[Dissection], folder: Path) -> list[Path]:
-    return reporter.report(runs[0], folder) if len(runs) == 1 else reporter.report_several(runs, folder)
+    with calling(f"reporter {type(reporter).__name__} failed", "the runs are as they were", kind=PluginError):
+        return reporter.report(runs[0], folder) if len(runs) == 1 else reporter.report_several(runs, folder)

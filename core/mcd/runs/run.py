@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from mcd.api.dataset import Sample
 from mcd.api.reporter import Reporter
-from mcd.errors import ImageError, MCDError, StoreError, UsageError
+from mcd.errors import ImageError, MCDError, PluginError, StoreError, UsageError
 from mcd.events import Clock, RunFailed, RunFinished, RunStarted
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.keys import not_reused
@@ -17,6 +17,7 @@ from mcd.extraction.probe import ProbeSet, look_at
 from mcd.extraction.reading import Reader, said_of_little_range
 from mcd.extraction.sweep import DissectorJob, Sweep, TargetJob
 from mcd.extraction.texts import TextEncoder, sentences, warn_of_long
+from mcd.networks.foreign import calling
 from mcd.networks.process import process_state_kept
 from mcd.networks.recording import check_pooling
 from mcd.networks.running import pick_device
@@ -183,7 +184,9 @@ def write_reports(dissection: Dissection, reporters: Sequence[Reporter]) -> None
         folder = dissection.folder / "report"
         folder.mkdir(exist_ok=True)
         for reporter in reporters:
-            reporter.report(dissection, folder)
+            kept = f"labels are kept; once it is mended: mcd report {dissection.folder}"
+            with calling(f"reporter {type(reporter).__name__} failed", kept, kind=PluginError):
+                reporter.report(dissection, folder)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from mcd.api.base import Configured
 from mcd.api.image import Preprocessing
 from mcd.components import Kind
 from mcd.errors import ConfigError, MCDError, PluginLoadError
+from mcd.networks.foreign import calling
 from mcd.options import Options, validate_options
 from mcd.study.paths import placed
 from mcd.study.study import Choice, Study
@@ -74,7 +75,8 @@ def class_and_values(host: PluginHost, kind: Kind, choice: Choice) -> tuple[type
 
 def created(cls: type[Configured], options: Options, base_class: type[ComponentT]) -> ComponentT:
     """Create a component and make sure of what kind it is."""
-    component = cls(options)
+    with calling(f"{cls.__name__} cannot be created", kind=PluginLoadError):
+        component = cls(options)
     if not isinstance(component, base_class):
         raise PluginLoadError(f"{cls.__name__} is not a {base_class.__name__}")
     return component

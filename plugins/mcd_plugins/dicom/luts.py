@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 import numpy as np
@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from mcd.errors import ImageError
 from mcd_plugins.dicom.header import Header
 
-__all__ = ["Lut", "Rescale", "Window", "luts_of", "modality_of", "palette_of", "windows_of"]
+__all__ = ["Lut", "Rescale", "Window", "held_bits", "luts_of", "modality_of", "palette_of", "windows_of"]
 
 Values = NDArray[np.float64]
+
+_DEPTHS = (8, 10, 12, 14, 16)
+"""Bits that images have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +32,14 @@ class Lut:
         The lowest input that has an entry of its own.
     bits
         Of an entry; ``2 ** bits - 1`` is white.
+    declared
+        What its descriptor says instead.
     """
 
     entries: NDArray[np.uint16]
     first: int
     bits: int
+    declared: int
 
     def __call__(self, values: Values) -> Values:
         """Return the entries of values, as numbers."""
@@ -149,7 +155,9 @@ def palette_of(header: Header) -> tuple[Lut, Lut, Lut]:
         When one is missing, broken, or written in segments.
     """
     names = [f"{colour}PaletteColorLookupTable" for colour in ("Red", "Green", "Blue")]
-    red, green, blue = (_lut(header, f"{name}Descriptor", f"{name}Data") for name in names)
+    tables = [_lut(header, f"{name}Descriptor", f"{name}Data") for name in names]
+    bits = max(held_bits(max(int(one.entries.max()) for one in tables), one.declared) for one in tables)
+    red, green, blue = (replace(one, bits=bits) for one in tables)
     return red, green, blue
 
 
@@ -175,7 +183,21 @@ def _lut(place: Header, descriptor: str, data: str) -> Lut:
         entries = np.frombuffer(raw, dtype="u1", count=count).astype(np.uint16)
     else:
         raise ImageError(f"its {data} is cut short: {len(raw)} bytes for {count} entries of {bits} bits")
-    return Lut(entries, first, bits)
+    return Lut(entries, first, held_bits(int(entries.max()), bits), bits)
+
+
+def held_bits(highest: int, declared: int) -> int:
+    """Return how many bits an entry of a table has: the declared ones, unless the highest entry belies them.
+
+    That is so where it is all ones of fewer bits, leaves two bits unused, or needs two more: then the next depth that
+    images have. A table that merely ends below white, or is clipped at white, keeps what it declares.
+    """
+    needed = highest.bit_length()
+    if 0 < needed < declared and highest == (1 << needed) - 1:
+        return needed
+    if 0 < needed <= declared - 2:
+        return min(next(depth for depth in _DEPTHS if depth >= needed), declared)
+    return next(depth for depth in _DEPTHS if depth >= needed) if needed >= declared + 2 else declared
 
 
 def _bytes(place: Header, name: str) -> bytes:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import pairwise
 from math import ceil
 
 import numpy as np
 from pydicom import uid
-from pydicom.encaps import generate_frames, parse_basic_offsets
 from pydicom.uid import UID
 
 from mcd.errors import ImageError
 from mcd_plugins.dicom.codestream import Codestream, checked_codestream, is_start
-from mcd_plugins.dicom.header import Header, quiet
+from mcd_plugins.dicom.header import Header
 from mcd_plugins.dicom.layout import Layout
 
 __all__ = ["Packed", "packed"]
@@ -91,27 +89,26 @@ def _frames(data: bytes, syntax: UID, layout: Layout) -> list[bytes]:
     starts, fragments = _fragments(data)
     if len(fragments) == layout.frames:
         return fragments
-    images = sum(is_start(one) for one in fragments) if syntax != uid.RLELossless else 0
-    if images > layout.frames:
-        raise ImageError(f"its header is wrong: it says {layout.frames} frames, its pixels are {images}")
+    begins = [at for at, one in enumerate(fragments) if is_start(one)] if syntax != uid.RLELossless else []
+    if len(begins) > layout.frames:
+        raise ImageError(f"its header is wrong: it says {layout.frames} frames, its pixels are {len(begins)}")
     if len(fragments) < layout.frames:
-        raise ImageError(f"its header says {layout.frames} frames, its pixels are {len(fragments)}")
+        raise ImageError(f"its header is wrong: it says {layout.frames} frames, its pixels are {len(fragments)}")
     if layout.frames == 1:
         return [b"".join(fragments)]
-    try:
-        with quiet():
-            offsets = parse_basic_offsets(data)
-            if len(offsets) == layout.frames and offsets[0] == 0 and offsets == sorted(set(offsets) & set(starts)):
-                bounds = [starts.index(one) for one in offsets] + [len(starts)]
-                return [b"".join(fragments[a:b]) for a, b in pairwise(bounds)]
-            length = int.from_bytes(data[4:8], "little")
-            without = BytesIO(_ITEM + bytes(4) + data[8 + length :])
-            frames = list(generate_frames(without, number_of_frames=layout.frames))
-    except ValueError:
-        frames = []
-    if len(frames) != layout.frames:
+    if len(begins) != layout.frames:
+        begins = _table(data, starts)
+    if len(begins) != layout.frames or begins[0]:
         raise ImageError("where one of its frames ends and the next begins cannot be seen")
-    return frames
+    return [b"".join(fragments[a:b]) for a, b in pairwise([*begins, len(fragments)])]
+
+
+def _table(data: bytes, starts: list[int]) -> list[int]:
+    """Return which fragments begin a frame by the offset table; none where it names other places."""
+    length = int.from_bytes(data[4:8], "little") // 4 * 4
+    offsets = np.frombuffer(data, "<u4", length // 4, offset=8).tolist()
+    fits = offsets == sorted(set(offsets) & set(starts))
+    return [starts.index(one) for one in offsets] if fits else []
 
 
 def _fragments(data: bytes) -> tuple[list[int], list[bytes]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from mcd_plugins.dicom.decoding import syntax_of
 from mcd_plugins.dicom.description import described, is_for_processing, no_image, special_view
 from mcd_plugins.dicom.display import curve_of, padding
 from mcd_plugins.dicom.header import Header, looks_like_dicom, opened
-from mcd_plugins.dicom.layout import GREY, Layout
+from mcd_plugins.dicom.layout import GREY, PALETTE, Layout
+from mcd_plugins.dicom.luts import Lut, palette_of
 from mcd_plugins.dicom.pixels import pixels_of
 from mcd_plugins.dicom.rendering import admitted, displayed, stored
 from mcd_plugins.dicom.settings import DicomOptions
@@ -100,11 +102,18 @@ def _seen(header: Header, sample: mcd.Sample, source: str, options: DicomOptions
 
 def _tone(header: Header, layout: Layout, options: DicomOptions) -> dict[str, str]:
     """Return what is known of grey values without pixels; what is broken or missing shows before hours are spent."""
+    if layout.photometric == PALETTE:
+        return _lut_facts(palette_of(header))
     if layout.photometric not in GREY or is_for_processing(header):
         return {}
     padding(header, layout)
-    facts = {"voi": curve_of(header, layout, options.voi, options.voi_index).name}
+    curve = curve_of(header, layout, options.voi, options.voi_index)
+    facts = {"voi": curve.name, **_lut_facts((curve.modality, curve.voi))}
     shape = header.code("PresentationLUTShape")
     if shape in ("IDENTITY", "INVERSE") and (shape == "INVERSE") is not layout.negative:
         facts["polarity"] = "contradictory"
     return facts
+
+
+def _lut_facts(steps: Iterable[object]) -> dict[str, str]:
+    return {"lut": "other bits"} if any(isinstance(one, Lut) and one.bits != one.declared for one in steps) else {}

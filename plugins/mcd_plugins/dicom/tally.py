@@ -93,6 +93,7 @@ _UNUSUAL = {
     ("burned-in", "yes"): "with burned-in annotation: text in the pixels may name the patient, and neurons may see it",
     ("polarity", "contradictory"): "with PresentationLUTShape against PhotometricInterpretation, which is believed",
     ("voi", "unusable window"): "with a window that cannot be used (half of it missing, or no width): all values shown",
+    ("lut", "other bits"): "with a LUT of another number of bits than it declares; white is by its entries",
     ("codestream", "more bits"): (
         "whose compressed pixels have more bits than BitsStored says; one whose pixels need them is refused on decoding"
     ),

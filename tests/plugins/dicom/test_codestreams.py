@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,13 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLSLossless,
+    RLELossless,
+)
 from tests.command_line import ROOT
 
 import mcd
@@ -240,6 +247,96 @@ def test_bits_beyond_those_stored_are_said(syntax: str | None, saved: Save, ramp
 def test_signed_values_without_a_sign_are_said(saved: Save, ramp: Ramp) -> None:
     assert "may be unsigned" in remarks(saved(pixels=ramp, PixelRepresentation=1))
     assert "may be unsigned" not in remarks(saved(pixels=(ramp.astype(np.int32) - 2048).astype(np.int16)))
+
+
+def packed_as(path: Path, items: list[bytes], offsets: list[int] | None, frames: int | None = None) -> Path:
+    """Write fragments with an offset table of one's own."""
+    header = pydicom.dcmread(path)
+    table = np.array(offsets or [], dtype="<u4").tobytes()
+    parts = [table, *(one + b"\0" * (len(one) % 2) for one in items)]
+    header.PixelData = b"".join(b"\xfe\xff\x00\xe0" + len(one).to_bytes(4, "little") + one for one in parts)
+    header.NumberOfFrames = frames
+    header.save_as(path)
+    return path
+
+
+def codestream(path: Path) -> bytes:
+    return next(generate_frames(pydicom.dcmread(path).PixelData, number_of_frames=1))
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless, RLELossless], ids=lambda one: one.name)
+@pytest.mark.parametrize("offsets", [None, [0], [8], [0, 400], [4096], [2**32 - 1]])
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_an_offset_table_that_fits_nothing_counts_as_none(
+    syntax: str, offsets: list[int] | None, pieces: int, saved: Save, ramp: Ramp
+) -> None:
+    path = saved(syntax=syntax)
+    whole = codestream(path)
+    step = -(-len(whole) // pieces) // 2 * 2 + 2
+    items = [whole[at : at + step] for at in range(0, len(whole), step)]
+    np.testing.assert_array_equal(stored(packed_as(path, items, offsets)).pixels, ramp)
+    assert isinstance(examined(mcd.Sample("a", source=str(path))), mcd.Sample)
+
+
+@pytest.mark.parametrize("table", ["none", "right", "wrong"])
+def test_frames_in_several_pieces_are_told_apart_whatever_the_offset_table_says(
+    table: str, saved: Save, ramp: Ramp
+) -> None:
+    images = [codestream(saved(syntax=JPEGLSLossless, pixels=np.roll(ramp, by))) for by in (0, 1, 2)]
+    halves = [half for one in images for half in (one[:600], one[600:])]
+    lengths = [len(one) + len(one) % 2 + 16 for one in images]
+    right = [0, lengths[0], lengths[0] + lengths[1]]
+    offsets = {"none": [], "right": right, "wrong": [0, 4, 8]}[table]
+    path = packed_as(saved(syntax=JPEGLSLossless), halves, offsets, frames=3)
+    middle = stored(path, DicomOptions(frames="middle")).pixels
+    np.testing.assert_array_equal(middle, np.roll(ramp, 1))
+
+
+def test_whole_files_are_not_called_cut_short(saved: Save, cases: Path, tmp_path: Path, ramp: Ramp) -> None:
+    several = [codestream(saved(syntax=JPEGLSLossless, pixels=np.roll(ramp, by))) for by in (0, 1)]
+    wrong = {
+        "says 1 frames, its pixels are 2": packed_as(saved("a.dcm", syntax=JPEGLSLossless), several, None),
+        "says 3 frames, its pixels are 2": packed_as(saved("b.dcm", syntax=JPEGLSLossless), several, None, frames=3),
+        "bits make 7680 bytes of pixels, it holds 3840": saved("c.dcm", Rows=96),
+        "bits make 1920 bytes of pixels, it holds 3840": saved("d.dcm", Rows=24),
+        "its pixels are not compressed": joined(cases / "jpll_ok.dcm", cases / "raw.dcm", tmp_path / "e.dcm"),
+        "its pixels are compressed, but": joined(cases / "raw.dcm", cases / "jpll_ok.dcm", tmp_path / "f.dcm"),
+    }
+    for said, path in wrong.items():
+        found = examined(mcd.Sample("a", source=str(path)), DicomOptions(frames="middle"))
+        assert isinstance(found, mcd.Unreadable), said
+        assert said in found.reason
+        assert "cut short" not in found.reason
+
+
+def joined(meta: Path, rest: Path, path: Path) -> Path:
+    """Write the file meta information of one file, which has the transfer syntax, before the rest of another."""
+    first, second = meta.read_bytes(), rest.read_bytes()
+    ends = [144 + int.from_bytes(one[140:144], "little") for one in (first, second)]
+    path.write_bytes(first[: ends[0]] + second[ends[1] :])
+    return path
+
+
+def test_a_file_without_the_end_mark_of_its_pixels_is_read(cases: Path, tmp_path: Path) -> None:
+    data = (cases / "jpll_ok.dcm").read_bytes()
+    end = data.rindex(b"\xfe\xff\xdd\xe0")
+    path = tmp_path / "a.dcm"
+    path.write_bytes(data[:end])
+    np.testing.assert_array_equal(displayed(path).pixels, displayed(cases / "raw.dcm").pixels)
+    path.write_bytes(data[: end - 2000])
+    assert "cut short" in reason(path)
+
+
+@pytest.mark.slow
+def test_a_small_deflated_file_that_fills_the_memory_is_refused(saved: Save) -> None:
+    path = saved(syntax=DeflatedExplicitVRLittleEndian)
+    data = path.read_bytes()
+    start = 144 + int.from_bytes(data[140:144], "little")
+    packer = zlib.compressobj(1, wbits=-15)
+    zeros = bytes(1 << 20)
+    block = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)
+    path.write_bytes(data[:start] + block * 2100)
+    assert "more than 2 GiB" in reason(path)
 
 
 @pytest.mark.slow

@@ -17,7 +17,9 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import ExplicitVRLittleEndian
 
+import mcd
 from mcd.errors import ImageError
+from mcd_plugins.dicom.dataset import DicomFolder
 from mcd_plugins.dicom.reading import DicomOptions, displayed, stored
 
 Values = NDArray[np.float64]
@@ -189,6 +191,12 @@ def test_eight_bit_luts_may_hold_two_entries_in_a_word(
     equal(shown(saved(VOILUTSequence=lut(entries, 0, 8, "OW"))), each(lambda x: x // 16 / 255)(ramp.astype(float)))
 
 
+def remarks(path: Path) -> str:
+    data = DicomFolder(DicomFolder.Options(path=path))
+    assert all(isinstance(one, mcd.Sample) for one in data.scan())
+    return " ".join(data.remarks())
+
+
 def test_a_lut_of_65536_entries_says_0(saved: Save, lut: Callable[..., object]) -> None:
     entries = np.arange(65536, dtype=np.uint16)[::-1].copy()
     pixels = np.array([[0, 1], [40000, 65535]], dtype=np.uint16)
@@ -204,6 +212,54 @@ def test_a_lut_may_start_below_zero(saved: Save, lut: Callable[..., object], ram
     unsigned = lut(entries, 0, 12)
     unsigned[0]["LUTDescriptor"].value = [4096, 65536 - 1000, 12]  # type: ignore[index]
     equal(shown(saved(VOILUTSequence=unsigned, **rescaled)), FULL(ramp.astype(float)))
+
+
+@pytest.mark.parametrize(
+    ("highest", "declared", "bits"),
+    [
+        (4095, 16, 12),
+        (255, 16, 8),
+        (1023, 16, 10),
+        (16383, 16, 14),
+        (32767, 16, 15),
+        (4000, 16, 12),
+        (700, 12, 10),
+        (65535, 8, 16),
+        (65535, 12, 16),
+        (60000, 16, 16),
+        (20000, 16, 16),  # a table may end below white
+        (4096, 12, 12),  # or be clipped at it
+        (2000, 12, 12),
+    ],
+)
+def test_white_of_a_lut_is_by_the_bits_that_it_holds(
+    highest: int, declared: int, bits: int, saved: Save, lut: Callable[..., object], ramp: NDArray[np.uint16]
+) -> None:
+    entries = np.linspace(0, highest, 4096).round().astype(np.uint16)
+    path = saved(VOILUTSequence=lut(entries, 0, declared))
+    equal(shown(path), np.minimum(entries[ramp] / ((1 << bits) - 1), 1))
+    assert ("another number of bits" in remarks(path)) is (bits != declared)
+
+
+def test_a_modality_lut_and_a_palette_may_declare_too_many_bits_too(
+    saved: Save, lut: Callable[..., object], ramp: NDArray[np.uint16]
+) -> None:
+    path = saved(ModalityLUTSequence=lut(np.arange(4096, dtype=np.uint16), 0, 16))
+    equal(shown(path), FULL(ramp.astype(float)))
+    assert "another number of bits" in remarks(path)
+    path = saved(pixels=np.array([[0, 1], [2, 3]], dtype=np.uint8), BitsStored=8, HighBit=7)
+    header = pydicom.dcmread(path)
+    header.PhotometricInterpretation = "PALETTE COLOR"
+    for name in ("Red", "Green", "Blue"):
+        header.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [4, 0, 16])
+        header.add_new(f"{name}PaletteColorLookupTableData", "OW", np.array([0, 9, 90, 255], "<u2").tobytes())
+    header.save_as(path)
+    assert shown(path).ravel().tolist() == [0, 9 * 257, 90 * 257, 65535]
+    assert "another number of bits" in remarks(path)
+
+
+def test_the_case_of_a_lut_that_says_16_bits_and_holds_12(shared: Path) -> None:
+    assert shown(shared / "data/cases/voilut_says16_holds12.dcm").max() == 64751
 
 
 def test_a_lut_that_is_cut_short_is_refused(saved: Save, lut: Callable[..., object]) -> None:

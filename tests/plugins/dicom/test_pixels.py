@@ -161,6 +161,34 @@ def test_windows_of_multi_frame_images_are_found_in_their_functional_groups(save
     assert displayed(path, options(frames="middle")).pixels.tolist() == [[32768, 65535]]
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless], ids=lambda one: one.name)
+def test_every_frame_has_its_own_window_and_rescaling(syntax: str, saved: Save) -> None:
+    groups = []
+    for centre, intercept in ((2000, 0), (1000, 0), (1000, -500)):
+        window, rescaling, group = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+        window.WindowCenter, window.WindowWidth, window.VOILUTFunction = centre, 1000, "LINEAR_EXACT"
+        rescaling.RescaleSlope, rescaling.RescaleIntercept = 1, intercept
+        group.FrameVOILUTSequence, group.PixelValueTransformationSequence = [window], [rescaling]
+        groups.append(group)
+    pixels = np.array([[[0, 1750]], [[1000, 0]], [[1250, 1000]]], dtype=np.uint16)
+    kind = {"NumberOfFrames": 3, "Rows": 1, "Columns": 2, "PerFrameFunctionalGroupsSequence": groups}
+    path = saved(pixels=pixels, syntax=syntax, **kind)
+    # frame 0 shows 0 and 0.25, frame 1 0.5 and 0, frame 2 0.25 and 0
+    assert displayed(path, options(frames="maximum")).pixels.tolist() == [[32768, 16384]]
+    assert displayed(path, options(frames="middle")).pixels.tolist() == [[32768, 0]]
+    stretched = displayed(path, options(frames="maximum", voi="min-max")).pixels  # from 0 to 1750, rescaled
+    assert stretched.tolist() == [[round(1000 / 1750 * 65535), 65535]]
+
+
+@pytest.mark.parametrize("written", ["monochrome2", "Monochrome2 ", "MONOCHROME2\0"])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, *PACKED], ids=lambda one: one.name)
+def test_a_photometric_interpretation_may_be_written_in_small_letters(
+    written: str, syntax: str, saved: Save, ramp: NDArray[np.uint16]
+) -> None:
+    path = saved(syntax=syntax, after={"PhotometricInterpretation": written})
+    np.testing.assert_array_equal(stored(path).pixels, ramp)
+
+
 def colour(saved: Save, pixels: np.ndarray, **changes: object) -> Path:  # type: ignore[type-arg]
     kind = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
     size = {"Rows": pixels.shape[0], "Columns": pixels.shape[1], "BitsStored": 8, "HighBit": 7}

@@ -75,6 +75,8 @@ class Sample:
         by ``" | "`` or ``"; "``, and ``--where`` asks for what any of them says.
     facts
         Technical properties of the file, none of them identifying: transfer syntax, rows, columns, bits, modality.
+        ``boxes`` is the size that boxes are given in where the data set says it, rows × columns such as
+        ``3518×2800``: those of a copy of another size are scaled.
     """
 
     id: str

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.errors import MCDError
+from mcd.extraction.boxes import BoxFit
 from mcd.extraction.breast import find_breast
 from mcd.extraction.parallel import in_processes
 from mcd.extraction.reading import LITTLE_RANGE
@@ -96,6 +97,7 @@ class _Seen:
 
     pixels: str = ""
     size: str = ""
+    shape: tuple[int, int] | None = None
     values: str = ""
     problem: str = ""
     whole: str = ""
@@ -127,6 +129,7 @@ def inspect(
     for (row, _), found in in_processes(_seen, dataset, enumerate(samples), workers):
         seen[row] = found
         advanced(1)
+    boxes = BoxFit()
     usable, by_pixels = [], defaultdict(list)
     little: list[Finding] = []
     whole: list[Finding] = []
@@ -134,7 +137,7 @@ def inspect(
         if seen[row].problem:
             unreadable.append(Unreadable(sample.source or sample.id, seen[row].problem))
             continue
-        sized = replace(sample, facts={**sample.facts, "size": seen[row].size})
+        sized = boxes.fitted(replace(sample, facts={**sample.facts, "size": seen[row].size}), seen[row].shape)
         usable.append(sized)
         whole += [Finding(sized, seen[row].whole)] if seen[row].whole else []
         by_pixels[seen[row].pixels].append(sized)
@@ -152,7 +155,7 @@ def inspect(
         foreign=tuple(_foreign(usable)),
         whole=tuple(whole),
         little_range=tuple(little),
-        remarks=tuple(dataset.remarks()),
+        remarks=(*dataset.remarks(), *boxes.remarks()),
     )
 
 
@@ -169,9 +172,12 @@ def _seen(dataset: Dataset, item: tuple[int, Sample]) -> _Seen:
     except (OSError, ValueError, MemoryError) as error:
         return _Seen(problem=f"{type(error).__name__}: {error}")
     pixels = image.pixels
-    size = f"{pixels.shape[0]}×{pixels.shape[1]}"
+    rows, columns = pixels.shape[:2]
+    size = f"{rows}×{columns}"
     values = f"{pixels.min():g} to {pixels.max():g} of {image.maximum:g}" if image.range_used < LITTLE_RANGE else ""
-    return _Seen(digest(str(pixels.dtype), str(pixels.shape), pixels.tobytes()), size, values, whole=whole)
+    return _Seen(
+        digest(str(pixels.dtype), str(pixels.shape), pixels.tobytes()), size, (rows, columns), values, whole=whole
+    )
 
 
 def _counts(samples: Sequence[Sample]) -> dict[str, dict[str, int]]:

@@ -11,6 +11,7 @@ from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.errors import DataError
 from mcd.events import Clock
+from mcd.extraction.boxes import BoxFit
 from mcd.extraction.remarks import remarks_on
 from mcd.networks.foreign import calling
 from mcd.study.privacy import public_id, salt
@@ -31,11 +32,14 @@ class ProbeSet:
         What outputs call them, in the same order.
     unreadable
         What is left out.
+    remarks
+        What had to be done to the boxes of findings.
     """
 
     samples: tuple[Sample, ...]
     ids: tuple[str, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -63,7 +67,7 @@ def look_at(
     chosen = selection.choose([one for one in listed if isinstance(one, Sample)])
     with clock.stage("validate images", len(chosen), "images") as advanced:
         probe = probe_set(dataset, chosen, listed, advanced, on_error=on_error, keep_identifiers=keep_identifiers)
-    for remark in [*dataset.remarks(), *remarks_on([one for one in listed if isinstance(one, Sample)])]:
+    for remark in [*dataset.remarks(), *probe.remarks, *remarks_on([one for one in listed if isinstance(one, Sample)])]:
         clock.warn(remark)
     if probe.unreadable:
         clock.warn(f"{len(probe.unreadable)} images cannot be used and are left out; the probe map says which and why")
@@ -104,11 +108,12 @@ def probe_set(
     """
     samples: list[Sample] = []
     unreadable = [one for one in listed if isinstance(one, Unreadable)]
+    boxes = BoxFit()
     for sample in chosen:
         with calling(f"{sample.source or sample.id} cannot be examined", kind=DataError):
             found = dataset.examine(sample)
         if isinstance(found, Sample):
-            samples.append(found)
+            samples.append(boxes.fitted(found))
         else:
             unreadable.append(found)
         advanced(1)
@@ -119,7 +124,8 @@ def probe_set(
         )
     if not samples:
         raise DataError("the probe set holds no image that can be read")
-    return ProbeSet(tuple(samples), _ids(dataset, samples, keep_identifiers), tuple(unreadable))
+    ids = _ids(dataset, samples, keep_identifiers)
+    return ProbeSet(tuple(samples), ids, tuple(unreadable), tuple(boxes.remarks()))
 
 
 def _ids(dataset: Dataset, samples: Sequence[Sample], keep_identifiers: bool) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from mcd_plugins.datasets.pictures import SUFFIXES, PictureOptions, PictureTally
 from mcd_plugins.dicom.decoding import DECODERS
 from mcd_plugins.dicom.reading import DicomOptions, Tally, displayed, examined, stored
 
-__all__ = ["Cohort", "CohortOptions", "checked_root", "clipped"]
+__all__ = ["Cohort", "CohortOptions", "boxes_of", "checked_root", "clipped"]
 
 
 class CohortOptions(mcd.Options):
@@ -49,6 +49,7 @@ class Cohort(mcd.Dataset, abc.ABC):
 
     def __init__(self, options: mcd.Options | None = None) -> None:
         super().__init__(options)
+        self._odd_boxes: dict[tuple[str, str], tuple[Row, int]] = {}
         self._unmapped: dict[tuple[str, str], tuple[Row, int]] = {}
         self._tally = Tally()
         self._pictures = PictureTally()
@@ -90,6 +91,10 @@ class Cohort(mcd.Dataset, abc.ABC):
             f"{row.number}); it is kept as it is in labels"
             for (column, value), (row, count) in self._unmapped.items()
         ]
+        told += [
+            f"{table}: {count} boxes {what} (first row {row.number})"
+            for (table, what), (row, count) in self._odd_boxes.items()
+        ]
         return told + self._tally.remarks() + self._pictures.remarks()
 
     def mapped(self, row: Row, column: str, known: Mapping[str, str]) -> str:
@@ -100,6 +105,25 @@ class Cohort(mcd.Dataset, abc.ABC):
         first, count = self._unmapped.get((column, text), (row, 0))
         self._unmapped[column, text] = (first, count + 1)
         return ""
+
+    def boxed(self, row: Row, box: mcd.Box, height: int | None, width: int | None) -> mcd.Box | None:
+        """Return a box with its corners in order and cut to its image, None where nothing of it is left; noted.
+
+        Parameters
+        ----------
+        height, width
+            Of the image that the box is given in; None where the release does not say.
+        """
+        cut = clipped(box, height, width)
+        if box.x0 > box.x1 or box.y0 > box.y1:
+            self._note_box(row, "have swapped corners, which are put in order")
+        if cut is None:
+            self._note_box(row, "lie outside their image or have no area and are left out")
+        return cut
+
+    def _note_box(self, row: Row, what: str) -> None:
+        first, count = self._odd_boxes.get((row.table, what), (row, 0))
+        self._odd_boxes[row.table, what] = (first, count + 1)
 
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return the sample with its digest and what the file adds, or why the file cannot be used."""
@@ -149,7 +173,13 @@ def checked_root(root: Path) -> None:
         raise DataError(f"there is no folder {root}", "give the folder of the data set as root=DIR")
 
 
-def clipped(box: mcd.Box, height: int, width: int) -> mcd.Box | None:
-    """Return a box cut to its image, or None where nothing of it is left."""
-    cut = replace(box, x0=max(0, box.x0), y0=max(0, box.y0), x1=min(width, box.x1), y1=min(height, box.y1))
-    return cut if cut.x0 < cut.x1 and cut.y0 < cut.y1 else None
+def boxes_of(height: int | None, width: int | None) -> dict[str, str]:
+    """Return the fact that says which size boxes are given in; none where the release does not say."""
+    return {"boxes": f"{height}×{width}"} if height and width else {}
+
+
+def clipped(box: mcd.Box, height: int | None, width: int | None) -> mcd.Box | None:
+    """Return a box with its corners in order and cut to its image, or None where nothing of it is left."""
+    (x0, x1), (y0, y1) = sorted((box.x0, box.x1)), sorted((box.y0, box.y1))
+    x0, y0, x1, y1 = max(0, x0), max(0, y0), min(width or x1, x1), min(height or y1, y1)
+    return replace(box, x0=x0, y0=y0, x1=x1, y1=y1) if x0 < x1 and y0 < y1 else None

@@ -13,7 +13,7 @@ import pydantic
 
 import mcd
 from mcd.plugins import PathBelowRoot
-from mcd_plugins.cohorts.base import Cohort, CohortOptions, clipped
+from mcd_plugins.cohorts.base import Cohort, CohortOptions, boxes_of
 from mcd_plugins.cohorts.embed_codes import ASSESSED, COLUMNS, DENSITY, HEADLINES, Described, absent, code, described
 from mcd_plugins.cohorts.tables import Row, iterate_csv, join_rows, refuse_repeats
 from mcd_plugins.cohorts.vocabulary import VIEWS
@@ -190,6 +190,7 @@ class Embed(Cohort):
         start = path.find("cohort_")
         if start < 0:
             raise row.wrong("anon_dicom_path", "it has no folder cohort_…")
+        boxes = tuple(_boxes(self, row, breast.shows))
         return mcd.Sample(
             id=path[start:],
             source=f"{self._folder}/{path[start:]}",
@@ -201,7 +202,8 @@ class Embed(Cohort):
             assessment=breast.assessment,
             implant=breast.implant,
             findings=breast.findings,
-            boxes=tuple(_boxes(row, breast.shows)),
+            boxes=boxes,
+            facts=boxes_of(*_size(row)) if boxes else {},
             labels=breast.labels,
         )
 
@@ -265,7 +267,7 @@ def _coded(row: Row, column: str) -> Row:
     return Row(row.file, row.number, {column: code(row.get(column))})
 
 
-def _boxes(row: Row, shows: str) -> Iterator[mcd.Box]:
+def _boxes(cohort: Cohort, row: Row, shows: str) -> Iterator[mcd.Box]:
     """Yield the regions of interest: corners in the order y, x, y, x, four numbers each, however they are nested."""
     text = row.get("ROI_coords")
     if text in ("", "()", "[]"):
@@ -276,11 +278,17 @@ def _boxes(row: Row, shows: str) -> Iterator[mcd.Box]:
         raise row.wrong("ROI_coords", f"'{text[:60]}' is no list such as ((ymin, xmin, ymax, xmax),)") from None
     if len(numbers) % 4:
         raise row.wrong("ROI_coords", f"'{text[:60]}' has not four numbers for each region")
-    height, width = (row.whole(name) if row.get(name) else None for name in ("Rows", "Columns"))
+    height, width = _size(row)
     for y0, x0, y1, x1 in zip(*(iter(numbers),) * 4, strict=True):
-        box = clipped(mcd.Box(shows, x0, y0, x1, y1), height or y1, width or x1)
+        box = cohort.boxed(row, mcd.Box(shows, x0, y0, x1, y1), height, width)
         if box is not None:
             yield box
+
+
+def _size(row: Row) -> tuple[int | None, int | None]:
+    """Return height and width of the image; None where the table does not say."""
+    height, width = (row.whole(name) if row.get(name) else None for name in ("Rows", "Columns"))
+    return height, width
 
 
 def _numbers(nested: object) -> Iterator[int]:

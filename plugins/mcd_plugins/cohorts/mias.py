@@ -12,7 +12,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
-from mcd_plugins.cohorts.base import Cohort, CohortOptions, clipped
+from mcd_plugins.cohorts.base import Cohort, CohortOptions, boxes_of
 from mcd_plugins.cohorts.tables import Row
 
 __all__ = ["CLASSES", "NORMAL", "Mias", "film_findings", "joined", "text_lines"]
@@ -76,6 +76,7 @@ class Mias(Cohort):
     def _sample(self, film: str, rows: Sequence[Row]) -> mcd.Sample:
         _check(rows)
         number = int(film.removeprefix("mdb"))
+        boxes = tuple(_boxes(self, rows))
         sides = {"L": "LR", "R": "RL"}.get(self.options.odd)
         return mcd.Sample(
             id=film,
@@ -84,7 +85,8 @@ class Mias(Cohort):
             view="MLO",
             laterality=sides[(number + 1) % 2] if sides else "",
             findings=film_findings(self, [(row, "CLASS", "SEVERITY", [row["CLASS"]]) for row in rows]),
-            boxes=tuple(_boxes(rows)),
+            boxes=boxes,
+            facts=boxes_of(_SIZE, _SIZE) if boxes else {},
             labels={"BG": rows[0]["BG"], **joined(rows, _COLUMNS[2:])},
         )
 
@@ -175,7 +177,7 @@ def _check(rows: Sequence[Row]) -> None:
             raise row.wrong("REFNUM", f"the row is the same as row {same.number}")
 
 
-def _boxes(rows: Iterable[Row]) -> Iterator[mcd.Box]:
+def _boxes(cohort: Cohort, rows: Iterable[Row]) -> Iterator[mcd.Box]:
     for row in rows:
         circle = [row.whole(name) for name in ("X", "Y", "RADIUS")]
         x, y, radius = circle
@@ -185,6 +187,7 @@ def _boxes(rows: Iterable[Row]) -> Iterator[mcd.Box]:
             continue
         down = _SIZE - y
         finding = CLASSES.get(row["CLASS"]) or row["CLASS"]
-        box = clipped(mcd.Box(finding, x - radius, down - radius, x + radius, down + radius), _SIZE, _SIZE)
+        circle_box = mcd.Box(finding, x - radius, down - radius, x + radius, down + radius)
+        box = cohort.boxed(row, circle_box, _SIZE, _SIZE)
         if box is not None:
             yield box

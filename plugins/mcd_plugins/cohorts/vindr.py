@@ -13,7 +13,7 @@ import pydantic
 import mcd
 from mcd.errors import DataError
 from mcd.plugins import PathBelowRoot
-from mcd_plugins.cohorts.base import Cohort, CohortOptions, clipped
+from mcd_plugins.cohorts.base import Cohort, CohortOptions, boxes_of
 from mcd_plugins.cohorts.tables import Row, join_rows, read_csv, refuse_repeats
 from mcd_plugins.cohorts.vocabulary import ASSESSMENTS, SIDES, VIEWS
 
@@ -97,6 +97,7 @@ class VinDrMammo(Cohort):
     def _sample(self, row: Row, boxes: Sequence[Row], present: set[str], in_breast: set[str]) -> mcd.Sample:
         image, study = row.key("image_id", "the image id"), row.key("study_id", "the exam's id")
         assessment = self.mapped(row, "breast_birads", {f"BI-RADS {at}": at for at in ASSESSMENTS})
+        marked = tuple(_boxes(self, row, boxes))
         return mcd.Sample(
             id=image,
             source=str(self.options.root / "images" / study / f"{image}.dicom"),
@@ -108,7 +109,8 @@ class VinDrMammo(Cohort):
             assessment=assessment,
             split=row.one_of("split", _SPLITS),
             findings=states(present, in_breast, assessment, self.options.unlisted),
-            boxes=tuple(_boxes(row, boxes)),
+            boxes=marked,
+            facts=boxes_of(row.whole("height"), row.whole("width")) if marked else {},
             labels=_labels(row, boxes),
         )
 
@@ -281,7 +283,7 @@ def _column(name: str) -> str:
     return name.replace(" ", "_")
 
 
-def _boxes(image: Row, rows: Iterable[Row]) -> Iterable[mcd.Box]:
+def _boxes(cohort: Cohort, image: Row, rows: Iterable[Row]) -> Iterable[mcd.Box]:
     height, width = image.whole("height"), image.whole("width")
     for row in rows:
         corners = [row.real(name) for name in ("xmin", "ymin", "xmax", "ymax")]
@@ -294,6 +296,6 @@ def _boxes(image: Row, rows: Iterable[Row]) -> Iterable[mcd.Box]:
             if name == _NOTHING:
                 raise row.wrong("finding_categories", f"'{_NOTHING}' has a box")
             box = mcd.Box(_FINDINGS.get(name, name), round(x0), round(y0), round(x1), round(y1))
-            cut = clipped(box, height or box.y1, width or box.x1)
+            cut = cohort.boxed(row, box, height, width)
             if cut is not None:
                 yield cut

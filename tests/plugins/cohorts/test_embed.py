@@ -447,3 +447,13 @@ def test_another_encoding_is_told_with_file_row_and_column(tables: Path) -> None
     path.write_bytes(path.read_bytes().replace(b"300,MG Screening", b"300,MG Scr\xe9ening", 1))
     with pytest.raises(DataError, match=f"{CLINICAL}, row 4, column 'desc': it is not utf-8"):
         len(embed(tables))
+
+
+def test_swapped_corners_of_a_region_are_put_in_order(tmp_path: Path) -> None:
+    root = write(tmp_path, [metadata()[0] | {"ROI_coords": "((30, 25, 10, 5),)", "num_roi": 1}], clinical())
+    data = embed(root)
+    (one,) = data.scan()
+    assert isinstance(one, mcd.Sample)
+    assert [(box.x0, box.y0, box.x1, box.y1) for box in one.boxes] == [(5, 10, 25, 30)]
+    assert one.facts["boxes"] == "64×48"
+    assert any("1 boxes have swapped corners" in remark for remark in data.remarks())

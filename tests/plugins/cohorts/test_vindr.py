@@ -323,6 +323,26 @@ def png(root: Path, **options: object) -> VinDrPng:
     return VinDrPng(VinDrPng.Options.model_validate({"root": root, **options}))
 
 
+def test_swapped_corners_are_put_in_order_and_boxes_outside_are_counted(tables: Path) -> None:
+    images = breasts()[:1]
+    rows = [
+        finding(images[0], "['Mass']", "BI-RADS 4", (30, 20, 10, 5)),
+        finding(images[0], "['Mass']", "BI-RADS 4", (10, 20, 30, 5)),
+        finding(images[0], "['Mass']", "BI-RADS 4", (60, 20, 90, 25)),
+    ]
+    write_table(tables / BREAST, images)
+    write_table(tables / FINDINGS, rows)
+    data = vindr(tables)
+    (one,) = data.scan()
+    assert isinstance(one, mcd.Sample)
+    assert one.boxes == (mcd.Box("mass", 10, 5, 30, 20),) * 2
+    assert one.facts["boxes"] == "64×48"
+    assert data.remarks() == [
+        f"{FINDINGS}: 2 boxes have swapped corners, which are put in order (first row 2)",
+        f"{FINDINGS}: 1 boxes lie outside their image or have no area and are left out (first row 4)",
+    ]
+
+
 def test_pngs_tell_the_same_as_the_release_without_boxes(png_root: Path, scanned: Scan) -> None:
     found = scanned(png(png_root))
     assert len(found) == 8, "one a picture, not one a row"

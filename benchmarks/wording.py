@@ -71,7 +71,7 @@ def main(patients: int, scorer: str) -> None:
             )
             judged = right_labels(found)
             share = judged.right / max(1, len(judged))
-            print(f"{name:<28}{len(judged):>13}{judged.right:>7}{share:>8.1%}{judged.by_luck:>9.1%}")
+            print(f"{name:<28}{len(judged):>13}{judged.right:>7}{share:>8.1%}{judged.by_chance:>9.1%}")
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ Open = Callable[..., Opened]
 VIEWS = ("overview", "neurons", "neuron/0/2/63", "concepts", "compare")
 
 
-def told(page: Page, view: str = "neurons") -> int:
+def shown(page: Page, view: str = "neurons") -> int:
     """Return how many rows the page says that it shows."""
-    text = page.locator(f"#{view} .told").inner_text()
+    text = page.locator(f"#{view} .counted").inner_text()
     return int(re.match(r"[\d,]+", text)[0].replace(",", ""))  # type: ignore[index]
 
 
@@ -58,7 +58,7 @@ def test_the_overview_shows_every_layer_with_counts_and_shares(
         assert cells[:3] == [summary.layer, str(summary.neurons), str(summary.significant)]
         assert cells[3] == f"{summary.significant / summary.neurons:.0%}"  # type: ignore[operator]
     rows[2].get_by_role("link").click()
-    expect(page.locator("#neurons .told")).to_have_text("96 of 307 neurons")
+    expect(page.locator("#neurons .counted")).to_have_text("96 of 307 neurons")
     assert page.get_by_label("Layer", exact=True).input_value() == "stages.2"
 
 
@@ -89,11 +89,11 @@ def test_a_search_finds_all_neurons_that_keep_a_concept_with_its_rank(
     opened: Open, single: Path, phantom: mcd.Dissection
 ) -> None:
     page = opened(single).at("neurons")
-    assert told(page) == 307
+    assert shown(page) == 307
     page.get_by_label("Which neurons see").fill("Spiculated  margins")  # plural, other case: the concept is "margin"
     found = saved(page, "Download as CSV")
     assert {(row["layer"], int(row["neuron"])) for row in found} == kept(phantom, "spiculated margin")
-    assert told(page) == len(found)
+    assert shown(page) == len(found)
     labels = phantom.labels.set_index(["layer", "neuron", "concept"])
     for row in found:
         own = labels.loc[row["layer"], int(row["neuron"]), row["concept"]]
@@ -105,7 +105,7 @@ def test_a_search_finds_all_neurons_that_keep_a_concept_with_its_rank(
         )
     page.get_by_label("first concept only").check()
     first = phantom.labels[(phantom.labels["rank"] == 1) & (phantom.labels["concept"] == "spiculated margin")]
-    assert told(page) == len(first)
+    assert shown(page) == len(first)
 
 
 def test_filters_narrow_together_and_can_be_kept_as_a_link(opened: Open, single: Path, phantom: mcd.Dissection) -> None:
@@ -124,11 +124,11 @@ def test_filters_narrow_together_and_can_be_kept_as_a_link(opened: Open, single:
         & (first["verdict"] == "multiple categories")
     ]
     assert 0 < len(wanted) < 128
-    assert told(page) == len(wanted)
+    assert shown(page) == len(wanted)
     again = tab.at(page.url.partition("#")[2])
-    assert told(again) == len(wanted)
+    assert shown(again) == len(wanted)
     again.get_by_role("button", name="Clear filters").click()
-    expect(again.locator("#neurons .told")).to_have_text("307 of 307 neurons")
+    expect(again.locator("#neurons .counted")).to_have_text("307 of 307 neurons")
 
 
 def test_neurons_that_never_respond_are_found_by_their_status(opened: Open, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_neurons_that_never_respond_are_found_by_their_status(opened: Open, tmp_
         workers=0,
     )
     page = opened(page_of(found, tmp_path)).at("neurons?status=dead")
-    assert told(page) == 1
+    assert shown(page) == 1
     page.get_by_role("link", name="0, neuron 3").click()
     expect(page.locator("#neuron")).to_contain_text("it never responds")
     page.get_by_role("link", name="Next in layer").click()
@@ -343,7 +343,7 @@ def test_hostile_names_stay_text(opened: Open, hostile: mcd.Dissection, tmp_path
     # what starts like a formula is none to a spreadsheet
     assert {row["concept"] for row in saved(page, "Download as CSV")} == {"'=1+1"}
     tab.at("overview").get_by_role("link", name="</script>").click()
-    expect(tab.page.locator("#neurons .told")).to_have_text("4 of 10 neurons")
+    expect(tab.page.locator("#neurons .counted")).to_have_text("4 of 10 neurons")
 
 
 def test_a_sorted_column_says_so_and_unknown_values_come_last(opened: Open, single: Path) -> None:

@@ -141,4 +141,4 @@ def _json(found: Comparison) -> str:
     import json
 
     tables = {name: json.loads(table.to_json(orient="records")) for name, table in found.tables().items()}
-    return json.dumps({"schema": "mcd.comparison/1", "notes": found.notes, **tables}, indent=2, ensure_ascii=False)
+    return json.dumps({"schema": "mcd.comparison/2", "notes": found.notes, **tables}, indent=2, ensure_ascii=False)

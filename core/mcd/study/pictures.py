@@ -61,8 +61,8 @@ def check_picture(header: PictureHeader, options: PictureOptions) -> None:
         )
     if header.number == "complex":
         raise ImageError("its samples are complex numbers")
-    told = options.white is not None or (options.bits is not None and header.number != "floating-point")
-    if not told and (header.number != "unsigned" or header.bits > 16):
+    given = options.white is not None or (options.bits is not None and header.number != "floating-point")
+    if not given and (header.number != "unsigned" or header.bits > 16):
         raise ImageError(
             f"its samples are {header.number} numbers of {header.bits} bits, which have no fixed white; "
             "set white=VALUE, or save it with 8 or 16 bits"

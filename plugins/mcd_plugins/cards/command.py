@@ -79,8 +79,8 @@ def _print(found: Score) -> None:
         "Null",
         "False discovery rate (q)",
     ):
-        if key.told.get(name):
-            say(f"{name}: {key.told[name]}")
+        if key.conditions.get(name):
+            say(f"{name}: {key.conditions[name]}")
     _correct(found)
     if found.agreement:
         _agreement(found, RESAMPLES)
@@ -108,7 +108,7 @@ def _correct(found: Score) -> None:
     if any(one.group == "control" for one in found.correct):
         say(
             "control: neurons whose label is not significant. What readers get right there they get from the choices "
-            "or from luck: compare with it, not with guessing alone."
+            "or from chance: compare with it, not with guessing alone."
         )
 
 

@@ -34,7 +34,8 @@ def _from_first(key: Mapping[str, object]) -> Mapping[str, object]:
         for one in cards
         if isinstance(one, dict)
     ]
-    return {**key, "cards": renamed}
+    renamed_fields = {"conditions" if name == "told" else name: value for name, value in key.items()}
+    return {**renamed_fields, "cards": renamed}
 
 
 SCHEMA = Schema("cards", 2, {1: _from_first}, remedy="give the key.json that the reporter cards wrote")
@@ -83,21 +84,23 @@ class Key(_Record):
     """A set of cards.
 
     ``name`` is a digest of all else: it stands on cards and answer sheets, so that answers are scored by their own key.
-    ``told`` holds the conditions of the run: name and text.
+    ``conditions`` holds the conditions of the run: name and text.
     """
 
     schema_: Literal["mcd.cards/2"] = pydantic.Field(default="mcd.cards/2", alias="schema")
     name: str = ""
     seed: int
     choices: int
-    told: dict[str, str]
+    conditions: dict[str, str]
     cautions: tuple[str, ...]
     cards: tuple[Card, ...]
 
     @classmethod
-    def of(cls, seed: int, choices: int, told: dict[str, str], cautions: Sequence[str], cards: Sequence[Card]) -> Key:
+    def of(
+        cls, seed: int, choices: int, conditions: dict[str, str], cautions: Sequence[str], cards: Sequence[Card]
+    ) -> Key:
         """Return the key of cards, with its name."""
-        found = cls(seed=seed, choices=choices, told=told, cautions=tuple(cautions), cards=tuple(cards))
+        found = cls(seed=seed, choices=choices, conditions=conditions, cautions=tuple(cautions), cards=tuple(cards))
         return found.model_copy(update={"name": digest(found.model_dump_json())[:12]})
 
     def write(self, folder: Path) -> list[Path]:

@@ -52,7 +52,7 @@ def page(key: Key, pictures: Mapping[str, bytes], notice: str) -> str:
         ],
         letters=letters(key.choices),
         confidence=CONFIDENCE,
-        probe=[(name, key.told[name]) for name in ("Probe set", "Images (n)") if key.told.get(name)],
+        probe=[(name, key.conditions[name]) for name in ("Probe set", "Images (n)") if key.conditions.get(name)],
         notice=notice,
         style=style,
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",

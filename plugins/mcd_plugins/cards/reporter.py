@@ -82,7 +82,7 @@ class CardsReporter(mcd.Reporter):
             seed=asked.seed,
         )
         cards = drawn(dissection, design, known, facts.q)
-        key = Key.of(asked.seed, asked.choices, dict(facts.told), facts.cautions, cards)
+        key = Key.of(asked.seed, asked.choices, dict(facts.conditions), facts.cautions, cards)
         ids = list(dict.fromkeys(name for one in cards for name in (*one.images, *one.low)))
         pictures = thumbnails(dissection, ids, asked.size, dataset=dataset)
         missing = len(ids) - len(pictures)

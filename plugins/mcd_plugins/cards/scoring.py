@@ -82,9 +82,9 @@ class Score:
     def record(self) -> dict[str, pydantic.JsonValue]:
         """Return everything as JSON has it; numbers that are not defined are null."""
         return {
-            "schema": "mcd.cards-score/1",
+            "schema": "mcd.cards-score/2",
             "set": self.key.name,
-            "told": dict(self.key.told),
+            "conditions": dict(self.key.conditions),
             "cautions": list(self.key.cautions),
             "choices": self.key.choices,
             "chance": self.chance,

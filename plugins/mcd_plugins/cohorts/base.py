@@ -86,16 +86,16 @@ class Cohort(mcd.Dataset, abc.ABC):
 
     def remarks(self) -> list[str]:
         """Return which values of which columns could not be mapped, and what the files' headers tell."""
-        told = [
+        remarks = [
             f"{row.table}, column '{column}': '{value}' has no counterpart here (rows: {count}, first row "
             f"{row.number}); it is kept as it is in labels"
             for (column, value), (row, count) in self._unmapped.items()
         ]
-        told += [
+        remarks += [
             f"{table}: {count} boxes {what} (first row {row.number})"
             for (table, what), (row, count) in self._odd_boxes.items()
         ]
-        return told + self._tally.remarks() + self._pictures.remarks()
+        return remarks + self._tally.remarks() + self._pictures.remarks()
 
     def mapped(self, row: Row, column: str, known: Mapping[str, str]) -> str:
         """Return what a cell stands for; empty, and noted, where it is none of ``known``. Missing is just empty."""

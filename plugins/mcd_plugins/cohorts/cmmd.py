@@ -110,18 +110,20 @@ def _is_dicom(path: Path) -> bool:
 
 def _account(samples: list[mcd.Sample], rows: Mapping[Breast, Row]) -> list[str]:
     """Return how far table and files fit each other."""
-    told = []
+    remarks = []
     shown = {(sample.patient, sample.laterality) for sample in samples}
     sideless = sum(not sample.laterality for sample in samples)
     if sideless:
-        told.append(f"cmmd: the headers of {sideless} images do not state the side; their findings are unknown")
+        remarks.append(f"cmmd: the headers of {sideless} images do not state the side; their findings are unknown")
     without = sum(bool(sample.laterality) and (sample.patient, sample.laterality) not in rows for sample in samples)
     if without:
-        told.append(f"cmmd: {without} images are of breasts that the table has no row for; their findings are unknown")
+        remarks.append(
+            f"cmmd: {without} images are of breasts that the table has no row for; their findings are unknown"
+        )
     absent = [row for breast, row in rows.items() if breast not in shown]
     if absent:
-        told.append(
+        remarks.append(
             f"{absent[0].file.name}: {len(absent)} rows are of breasts without an image here (first row "
             f"{absent[0].number})"
         )
-    return told
+    return remarks

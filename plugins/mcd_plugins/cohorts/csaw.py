@@ -82,15 +82,15 @@ class CsawCc(Cohort):
 
     def remarks(self) -> list[str]:
         """Return what could not be mapped, and where table and file names disagree."""
-        told = super().remarks()
+        remarks = super().remarks()
         if self._contradicted:
             first = self._contradicted[0]
-            told.append(
+            remarks.append(
                 f"{first.file.name}: {len(self._contradicted)} file names name another side or view than the "
                 f"row they stand in (first row {first.number}); that is unknown in these images, and so is "
                 "breast cancer where it is the side"
             )
-        return told
+        return remarks
 
     def _table(self) -> Path:
         root = self.options.root

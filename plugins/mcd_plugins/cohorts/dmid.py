@@ -67,25 +67,25 @@ class Dmid(Cohort):
 
     def remarks(self) -> list[str]:
         """Return what could not be mapped, and what should be known about the images."""
-        told = [*super().remarks(), "dmid records no patients: which images are of one woman is unknown"]
+        remarks = [*super().remarks(), "dmid records no patients: which images are of one woman is unknown"]
         if self._preprocessed:
-            told.append(
+            remarks.append(
                 "dmid, preprocessed: every nipple points left, whatever the side; circles fit the original "
                 "films and are left out"
             )
         if self._outside:
             first = self._outside[0]
-            told.append(
+            remarks.append(
                 f"{first.file.name}: {len(self._outside)} circles lie outside their image or have no radius "
                 f"(first row {first.number}); they make no box"
             )
         if self._without_view:
             first = self._without_view[0]
-            told.append(
+            remarks.append(
                 f"{first.file.name}: {len(self._without_view)} images have no view such as MLOLT (first row "
                 f"{first.number}); their view and side are unknown"
             )
-        return told
+        return remarks
 
     @cached_property
     def _preprocessed(self) -> bool:
@@ -141,10 +141,10 @@ class Dmid(Cohort):
         if size is None:
             return
         for row in rows:
-            told = [bool(row[name]) for name in ("x", "y", "r")]
-            if any(told) and not all(told):
+            given = [bool(row[name]) for name in ("x", "y", "r")]
+            if any(given) and not all(given):
                 raise row.wrong("r", "a circle needs all of x, y, r")
-            if not all(told):
+            if not all(given):
                 continue
             x, y, radius = (row.whole(name) if row[name] != _NOTHING else None for name in ("x", "y", "r"))
             cut = None

@@ -47,7 +47,7 @@ class _Finding:
     sides: str
     assessment: str
     density: str
-    told: Described
+    described: Described
     cancer: str
     cells: tuple[str, ...]
 
@@ -148,14 +148,14 @@ class Embed(Cohort):
 
     def _finding(self, row: Row) -> _Finding:
         sides = row.one_of("side", _OF_ROWS) if row["side"] else ""
-        told = described(self, row)
-        if not sides and (told.present or told.questioned or told.implant):
+        what = described(self, row)
+        if not sides and (what.present or what.questioned or what.implant):
             self._odd["rows name findings and no side: they are unknown in both breasts of the exam"] += 1
         return _Finding(
             sides,
             self.mapped(row, "asses", ASSESSED),
             self.mapped(_coded(row, "tissueden"), "tissueden", DENSITY),
-            told,
+            what,
             self._cancer(row, sides),
             tuple(row.get(column) for column in _KEPT),
         )
@@ -211,7 +211,7 @@ class Embed(Cohort):
         """Return what the rows of an exam say of one breast. Rows without a side are of exams without findings."""
         own = [one for one in exam if not one.sides or side in one.sides]
         derived = self._derived(exam) if exam and not own else False
-        present = frozenset[str]().union(*(one.told.present for one in own if one.sides))
+        present = frozenset[str]().union(*(one.described.present for one in own if one.sides))
         questioned = frozenset[str]().union(*(_open(one) for one in own)) - present
         negative = derived or (bool(own) and all(one.assessment == "1" for one in own))
         findings = dict.fromkeys(sorted(present), True)
@@ -226,7 +226,7 @@ class Embed(Cohort):
         return _Breast(
             self._density(exam),
             "1" if derived else _gravest(own),
-            True if any(one.told.implant and one.sides for one in own) else None,
+            True if any(one.described.implant and one.sides for one in own) else None,
             findings,
             {column: text for column, text in labels.items() if text},
             next((one for one in HEADLINES if one in present), "") if len(own) == 1 else "",
@@ -247,7 +247,7 @@ class Embed(Cohort):
 
 def _open(row: _Finding) -> frozenset[str]:
     """Return what a row leaves open: what it questions, and all that it names when it does not say in which breast."""
-    return row.told.questioned | (frozenset() if row.sides else row.told.present)
+    return row.described.questioned | (frozenset() if row.sides else row.described.present)
 
 
 def _gravest(rows: Sequence[_Finding]) -> str:

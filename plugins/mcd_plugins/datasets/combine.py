@@ -104,8 +104,8 @@ class Combined(mcd.CompositeDataset):
 
     def remarks(self) -> list[str]:
         """Return what the parts remark, each with its name before it, and how much of each is taken."""
-        told = [f"{part.called}: {remark}" for part, one in self._assembled() for remark in one.remarks()]
-        return told + [
+        remarks = [f"{part.called}: {remark}" for part, one in self._assembled() for remark in one.remarks()]
+        return remarks + [
             f"{name}: {taken} of {there} images are taken (seed {self.options.seed})"
             for name, (taken, there) in self._taken.items()
             if taken < there

@@ -205,22 +205,22 @@ class CsvTable(Cohort):
 
     def remarks(self) -> list[str]:
         """Return what could not be mapped, and what the table does not record."""
-        told = super().remarks()
+        remarks = super().remarks()
         table = self.options.table.name
-        told += [
+        remarks += [
             f"{table}, column '{column}': empty in {count} rows (first row {row.number}); there it is unknown"
             for column, (row, count) in self._empty.items()
         ]
         if self._columns and "patient" not in self._columns:
-            told.append(f"{table} has no column of patients: which images are of one woman is not known from it")
+            remarks.append(f"{table} has no column of patients: which images are of one woman is not known from it")
         if self._several:
-            told.append(f"{table}: {self._several} images have several rows, which are joined")
+            remarks.append(f"{table}: {self._several} images have several rows, which are joined")
         if self._lists:
-            told.append(f"{table}: {self._lists} rows name several images each")
+            remarks.append(f"{table}: {self._lists} rows name several images each")
         strange = sorted({*self.options.findings.values(), *self.options.words.values()} - {""} - FINDINGS)
         if strange:
-            told.append(f"{table}: findings that are no concepts of birads: {', '.join(strange)}")
-        return told
+            remarks.append(f"{table}: findings that are no concepts of birads: {', '.join(strange)}")
+        return remarks
 
     def _rows(self) -> list[Row]:
         chosen = [getattr(self.options, name) for name in _FIELDS]

@@ -145,10 +145,10 @@ const comparison = {
 
   update() {
     this.conceptsShown.show(this.conceptRows());
-    this.told.textContent = plural(this.conceptsShown.rows.length, "concept");
+    this.counted.textContent = plural(this.conceptsShown.rows.length, "concept");
     if (!this.neuronsShown) return;
     this.neuronsShown.show(this.neuronRows());
-    this.told.textContent += `, ${plural(this.neuronsShown.rows.length, "neuron")}`;
+    this.counted.textContent += `, ${plural(this.neuronsShown.rows.length, "neuron")}`;
   },
 
   saveLayers() {
@@ -227,7 +227,7 @@ const comparison = {
 
   open() {
     this.neuronsShown = null;
-    this.told = h("p", { class: "told", role: "status", "aria-live": "polite" });
+    this.counted = h("p", { class: "counted", role: "status", "aria-live": "polite" });
     const text = h("input", {
       id: "r-text",
       type: "search",
@@ -265,7 +265,7 @@ const comparison = {
         },
         labelled("Which neurons see …", text, "grow"),
         conceptOptions("known-r"),
-        this.told,
+        this.counted,
       ),
       h(
         "section",

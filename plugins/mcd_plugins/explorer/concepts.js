@@ -114,7 +114,7 @@ const concepts = {
   update() {
     const fits = matching(this.text);
     const rows = this.all().filter((row) => fits[row.concept]);
-    this.told.textContent = `${count(rows.length)} of ${plural(CONCEPTS.term.length, "concept")}`;
+    this.counted.textContent = `${count(rows.length)} of ${plural(CONCEPTS.term.length, "concept")}`;
     this.table.show(rows);
   },
 
@@ -158,7 +158,7 @@ const concepts = {
         this.update();
       },
     });
-    this.told = h("p", { class: "told", role: "status", "aria-live": "polite" });
+    this.counted = h("p", { class: "counted", role: "status", "aria-live": "polite" });
     this.table = new Table("Concepts", this.columns(), { sort: "named0" });
     document.getElementById("concepts").replaceChildren(
       h("h1", { id: "concepts-title", tabindex: "-1" }, "Concepts"),
@@ -176,7 +176,7 @@ const concepts = {
       h(
         "div",
         { class: "bar" },
-        this.told,
+        this.counted,
         h("button", { type: "button", class: "plain", onclick: () => this.save() }, "Download as CSV"),
       ),
       this.table.element,

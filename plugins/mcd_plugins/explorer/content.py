@@ -122,14 +122,14 @@ def _explanations(dissection: mcd.Dissection, neurons: Neurons) -> Json:
     if not len(table):
         return []
     where = neurons.places(table).tolist()
-    told = zip(
+    found = zip(
         where,
         table["explanation"],
         rounded(table["held_out"].to_numpy(np.float64)),
         rounded(table["q"].to_numpy(np.float64), 6),
         strict=True,
     )
-    return [list(one) for one in told]
+    return [list(one) for one in found]
 
 
 def histograms(values: NDArray[np.float32], bins: int) -> tuple[Numbers, Values, Values]:

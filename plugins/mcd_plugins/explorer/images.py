@@ -187,16 +187,16 @@ def _not_copied(dataset: mcd.Dataset) -> str:
 
 
 def _copied(dataset: mcd.Dataset, found: int, wanted: int) -> str:
-    told = []
+    cautions = []
     if dataset.against_copies:
-        told.append(f"Do not pass this page on: it holds copies of images, and {dataset.against_copies}.")
+        cautions.append(f"Do not pass this page on: it holds copies of images, and {dataset.against_copies}.")
     elif not dataset.images_may_be_copied:
-        told.append("This page holds copies of images that may show patients: pass it on only if you may.")
+        cautions.append("This page holds copies of images that may show patients: pass it on only if you may.")
     if found < wanted:
-        told.append(
+        cautions.append(
             f"{found} of {wanted} images are shown: others cannot be read any more, or the page would be too large."
         )
-    return " ".join(told)
+    return " ".join(cautions)
 
 
 def _metadata(entries: Sequence[dict[str, str]]) -> dict[str, Json]:

@@ -22,13 +22,13 @@ const neuronPage = {
     const beyond = null_
       ? `; 95 % of the null lies below ${decimal(quantile(null_, 0.95), 1)}`
       : "";
-    const told = `${run.term(best)} has z ${decimal(run.z[best], 1)}${beyond}`;
+    const own = `${run.term(best)} has z ${decimal(run.z[best], 1)}${beyond}`;
     return h(
       "figure",
       {},
       plot(
         "z of this neuron's concepts against the null",
-        told,
+        own,
         bars.map((one) =>
           s("rect", {
             class: "null",
@@ -215,14 +215,14 @@ const neuronPage = {
   },
 
   image(probe, image, copy, activation, rank, map) {
-    const told = (name) => probe[name].names[this.coded(probe, name)[image]];
+    const recorded = (name) => probe[name].names[this.coded(probe, name)[image]];
     const findings = probe.findings.of[image].map((one) => probe.findings.names[one]);
     const facts = [
-      told("laterality"),
-      told("view"),
-      told("density") && `density ${told("density")}`,
-      told("assessment") && `BI-RADS ${told("assessment")}`,
-      told("implant") === "yes" && "implant",
+      recorded("laterality"),
+      recorded("view"),
+      recorded("density") && `density ${recorded("density")}`,
+      recorded("assessment") && `BI-RADS ${recorded("assessment")}`,
+      recorded("implant") === "yes" && "implant",
     ].filter(Boolean);
     const picture = copy
       ? h("img", {

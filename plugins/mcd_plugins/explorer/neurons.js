@@ -48,8 +48,8 @@ const neurons = {
 
   // The filters as part of the address, so that a link to what is shown can be kept.
   address() {
-    const told = new URLSearchParams(Object.entries(this.filter).filter(([, value]) => value));
-    return `#neurons${told.size ? `?${told}` : ""}`;
+    const set = new URLSearchParams(Object.entries(this.filter).filter(([, value]) => value));
+    return `#neurons${set.size ? `?${set}` : ""}`;
   },
 
   set(name, value) {
@@ -64,7 +64,7 @@ const neurons = {
       (total, run) => total + (this.filter.run && run.number !== Number(this.filter.run) ? 0 : run.count),
       0,
     );
-    this.told.textContent = `${count(rows.length)} of ${plural(all, "neuron")}`;
+    this.counted.textContent = `${count(rows.length)} of ${plural(all, "neuron")}`;
     this.table.show(rows);
     this.clear.hidden = !Object.values(this.filter).some(Boolean);
   },
@@ -249,7 +249,7 @@ const neurons = {
     };
     if (!SEVERAL) this.filter.run = "";
     const section = document.getElementById("neurons");
-    this.told = h("p", { class: "told", role: "status", "aria-live": "polite" });
+    this.counted = h("p", { class: "counted", role: "status", "aria-live": "polite" });
     this.clear = h(
       "button",
       {
@@ -280,7 +280,7 @@ const neurons = {
       h(
         "div",
         { class: "bar" },
-        this.told,
+        this.counted,
         this.clear,
         h("button", { type: "button", class: "plain", onclick: () => this.save() }, "Download as CSV"),
       ),

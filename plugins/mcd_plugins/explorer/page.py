@@ -60,7 +60,7 @@ def page(facts: Sequence[Facts], content: Mapping[str, Json], pictures: Sequence
         categories=categories,
         colour={name: min(number, _COLOURS) for number, name in enumerate(categories)},
         few=FEW_IMAGES,
-        told=side_by_side(facts),
+        conditions=side_by_side(facts),
         cautions=_shared(facts, [one.cautions for one in facts]),
         notes=_shared(facts, [one.notes for one in facts]),
         style=style,

@@ -78,7 +78,7 @@ def _print_models(found: Sequence[mcd.Dissection]) -> None:
         name, judged = one.manifest.target, right_labels(one)
         neurons = sum(layer.neurons for layer in one.manifest.summary)
         counts = [f"{count} ({count / neurons:.0%})" for count in (len(judged), judged.right)]
-        rows.append([name, seen[name], str(neurons), *counts, f"{judged.by_luck:.0%}"])
+        rows.append([name, seen[name], str(neurons), *counts, f"{judged.by_chance:.0%}"])
     header = ("network", "trained on", "neurons", "significant", "right", "chance")
     print_table(header, rows, right=header[2:])
     say(

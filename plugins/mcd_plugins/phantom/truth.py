@@ -32,7 +32,7 @@ class RightLabels:
         the neuron's activation for the images that show the concept, ``place`` where the concept stands among all
         truths by how clearly the neuron separates them. Of a concept that no image shows, or all do, both are NaN;
         such a label is not right.
-    by_luck
+    by_chance
         The share of right labels that is expected by chance: the mean over reassignments of the labels to the same
         neurons; NaN with fewer than two.
     unknown
@@ -40,7 +40,7 @@ class RightLabels:
     """
 
     labels: pd.DataFrame
-    by_luck: float
+    by_chance: float
     unknown: int
 
     @property
@@ -119,7 +119,7 @@ def judge_labels(
        under permutation in standard deviations, so that rare truths, whose AUROC varies most, do not come first.
 
     Both use the images that gave the labels, and p is not corrected for the number of labels: of meaningless labels
-    some are right by chance, and ``by_luck`` is their expected share. The dissector is not used: it cannot judge
+    some are right by chance, and ``by_chance`` is their expected share. The dissector is not used: it cannot judge
     itself.
 
     Parameters
@@ -148,8 +148,8 @@ def judge_labels(
     table["place"] = np.where(np.isnan(area[each, mine]), np.nan, place[each, mine])
     table["right"] = right[each, mine]
     dealt = right[:, mine].sum() - right[each, mine].sum()
-    by_luck = float(dealt / (len(table) * (len(table) - 1))) if len(table) > 1 else float("nan")
-    return RightLabels(table, by_luck, int((~known).sum()))
+    by_chance = float(dealt / (len(table) * (len(table) - 1))) if len(table) > 1 else float("nan")
+    return RightLabels(table, by_chance, int((~known).sum()))
 
 
 def _truth(dissection: mcd.Dissection) -> pd.DataFrame:

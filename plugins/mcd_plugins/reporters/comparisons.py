@@ -79,7 +79,7 @@ def compared(dissections: Sequence[mcd.Dissection], settings: SummarySettings, r
         title=f"{len(runs)} runs side by side",
         runs=[run.facts.letter for run in runs],
         findings=[_finding(run) for run in runs],
-        told=side_by_side([run.facts for run in runs]),
+        conditions=side_by_side([run.facts for run in runs]),
         tables=tables,
         cautions=_cautions(dissections, runs, notes),
         warnings=_shared(runs, [run.facts.notes for run in runs]),

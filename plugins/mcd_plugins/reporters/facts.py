@@ -64,7 +64,7 @@ class Facts:
     patients: int | None
     neurons: int
     named: int
-    told: Sequence[tuple[str, str]]
+    conditions: Sequence[tuple[str, str]]
     cautions: Sequence[str]
     notes: Sequence[str]
     layers: Sequence[LayerRow]
@@ -102,7 +102,7 @@ def facts_of(dissection: mcd.Dissection, letter: str = "") -> Facts:
         patients=patients,
         neurons=sum(one.neurons for one in rows),
         named=sum(one.named for one in rows),
-        told=_told(dissection, judged, patients),
+        conditions=_conditions(dissection, judged, patients),
         cautions=list(_cautions(dissection, judged, patients)),
         notes=manifest.warnings,
         layers=rows,
@@ -127,7 +127,7 @@ def letters_of(dissections: Sequence[mcd.Dissection]) -> str:
 
 def side_by_side(facts: Sequence[Facts]) -> list[tuple[str, list[str]]]:
     """Return the conditions of runs: a row each with a value a run, those with none left out."""
-    rows = [(name, [dict(one.told)[name] for one in facts]) for name, _ in facts[0].told]
+    rows = [(name, [dict(one.conditions)[name] for one in facts]) for name, _ in facts[0].conditions]
     return [(name, values) for name, values in rows if any(values)]
 
 
@@ -143,14 +143,19 @@ def said_of(facts: Sequence[Facts], said: Sequence[Sequence[str]]) -> list[tuple
 def told_apart(facts: Sequence[Facts]) -> list[Facts]:
     """Return runs that say in what they differ from each other, besides their targets."""
     varying = [
-        name for name, _ in facts[0].told if name not in _SHOWN and len({dict(one.told)[name] for one in facts}) > 1
+        name
+        for name, _ in facts[0].conditions
+        if name not in _SHOWN and len({dict(one.conditions)[name] for one in facts}) > 1
     ]
-    plain = len({one.scorer for one in facts}) == len({dict(one.told)["Scorer"] for one in facts})  # settings are long
+    plain = len({one.scorer for one in facts}) == len(
+        {dict(one.conditions)["Scorer"] for one in facts}
+    )  # settings are long
     return [
         replace(
             one,
             apart=", ".join(
-                one.scorer if name == "Scorer" and plain else _short(name, dict(one.told)[name]) for name in varying
+                one.scorer if name == "Scorer" and plain else _short(name, dict(one.conditions)[name])
+                for name in varying
             ),
         )
         for one in facts
@@ -176,7 +181,7 @@ def _plugin(value: Json) -> str:
     return name.partition(":")[0].replace("\\", "/").rpartition("/")[2] if not name.endswith(".py") else name
 
 
-def _told(dissection: mcd.Dissection, judged: bool, patients: int | None) -> list[tuple[str, str]]:
+def _conditions(dissection: mcd.Dissection, judged: bool, patients: int | None) -> list[tuple[str, str]]:
     manifest, study = dissection.manifest, dissection.manifest.study
     options = _at(_at(study, "scorer"), "options")
     settings = ", ".join(f"{name} {value}" for name, value in options.items() if isinstance(value, int | float | str))
@@ -207,14 +212,14 @@ def _probe_set(study: Mapping[str, Json]) -> str:
     chosen = _at(study, "dataset")
     parts = _at(chosen, "options").get("parts")
     named = _plugin(dict(chosen)) + (f" of {', '.join(map(_plugin, parts))}" if isinstance(parts, list) else "")
-    told = [
+    limits = [
         f"at most {study[name]} {what}"
         for name, what in (("limit", "images"), ("per_patient", "a patient"))
         if study.get(name)
     ]
     if study.get("where"):  # with identifiers kept, a condition may name patients
-        told.append("chosen by a condition" if study.get("keep_identifiers") else f"where {study['where']}")
-    return ", ".join([named, *told])
+        limits.append("chosen by a condition" if study.get("keep_identifiers") else f"where {study['where']}")
+    return ", ".join([named, *limits])
 
 
 def _null(dissection: mcd.Dissection) -> str:

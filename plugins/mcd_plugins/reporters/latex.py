@@ -87,15 +87,15 @@ def _basis(summary: Summary) -> str:
         "Null",
         "False discovery rate (q)",
     )
-    told = [
+    conditions = [
         (name, [value.partition(" (")[0] if name == "Scorer" else value for value in values])  # settings are long
-        for name, values in summary.told
+        for name, values in summary.conditions
         if name in wanted
     ]
-    same = [f"{name}: {values[0]}" for name, values in told if len(set(values)) == 1]
+    same = [f"{name}: {values[0]}" for name, values in conditions if len(set(values)) == 1]
     apart = [
         f"{name}: " + ", ".join(f"{run} {value}" for run, value in zip(summary.runs, values, strict=True))
-        for name, values in told
+        for name, values in conditions
         if len(set(values)) > 1
     ]
     return "; ".join([*same, *apart]) + "."

@@ -58,10 +58,10 @@ def escaped(text: str) -> str:
 
 def _basis(summary: Summary) -> Iterator[str]:
     if len(summary.runs) > 1:
-        rows = [[name, *values] for name, values in summary.told]
+        rows = [[name, *values] for name, values in summary.conditions]
         yield from _table(Table("basis", "", ("", *summary.runs), rows, words=("", *summary.runs)))
     else:
-        yield " · ".join(f"**{escaped(name)}:** {escaped(values[0])}" for name, values in summary.told)
+        yield " · ".join(f"**{escaped(name)}:** {escaped(values[0])}" for name, values in summary.conditions)
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -77,7 +77,7 @@ class Summary:
         What the runs are called: one empty text where there is one.
     findings
         What came out, a sentence each.
-    told
+    conditions
         What it rests on: a name, and what each run says.
     tables
         In the order in which they are read.
@@ -90,7 +90,7 @@ class Summary:
     title: str
     runs: Sequence[str]
     findings: Sequence[str]
-    told: Sequence[tuple[str, Sequence[str]]]
+    conditions: Sequence[tuple[str, Sequence[str]]]
     tables: Sequence[Table]
     cautions: Sequence[str]
     warnings: Sequence[str]
@@ -128,7 +128,7 @@ def summarised(dissection: mcd.Dissection, settings: SummarySettings) -> Summary
         title=f"{facts.target} dissected by {facts.dissector}",
         runs=[""],
         findings=[_finding(facts)],
-        told=[(name, [value]) for name, value in facts.told if value],
+        conditions=[(name, [value]) for name, value in facts.conditions if value],
         tables=tables,
         cautions=facts.cautions,
         warnings=list(dict.fromkeys(facts.notes)),

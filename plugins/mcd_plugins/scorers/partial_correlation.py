@@ -92,18 +92,18 @@ class PartialCorrelation(mcd.Scorer):
             levels differ between nearly all images.
         """
         made = copy.copy(self)
-        told = {name: probe.known(name) for name in self.options.confounders} or _usual(probe)
-        if not told:
+        known = {name: probe.known(name) for name in self.options.confounders} or _usual(probe)
+        if not known:
             raise mcd.errors.DataError(
                 f"{self.name} holds confounders fixed, but the probe set records none of {', '.join(CONFOUNDERS)}",
                 "name one that it records with --scorer-arg confounders=NAME, or use --scorer pearson",
             )
-        made.caution = f"{self.name} holds fixed: {', '.join(told)}"
-        made.confounders, made._basis = tuple(told), basis(list(told.values()))
+        made.caution = f"{self.name} holds fixed: {', '.join(known)}"
+        made.confounders, made._basis = tuple(known), basis(list(known.values()))
         images, rank = made._basis.shape
         if images - rank < 2:
             raise mcd.errors.DataError(
-                f"{self.name}: {', '.join(told)} have as many combinations of levels as there are images ({images})",
+                f"{self.name}: {', '.join(known)} have as many combinations of levels as there are images ({images})",
                 "give fewer with --scorer-arg confounders=NAME",
             )
         return made

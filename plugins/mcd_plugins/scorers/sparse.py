@@ -118,8 +118,8 @@ class Sparse(mcd.Scorer):
         )
         fit, held = (fit_sum * fit_own).sum(dim=0), (held_sum * held_own).sum(dim=0)
         known = (~(fit + held).isnan()).nonzero().flatten()
-        told, own = held_sum[:, known], held_own[:, known]
-        p = halves.p(held[known], lambda order: (told * own[order]).sum(dim=0))
+        known_sum, own = held_sum[:, known], held_own[:, known]
+        p = halves.p(held[known], lambda order: (known_sum * own[order]).sum(dim=0))
         return [
             mcd.Explanation(
                 neuron, *self._said(fitted.weights[neuron]), float(fit[neuron]), float(held[neuron]), chance

@@ -195,7 +195,7 @@ def test_a_key_of_version_0_1_gives_the_same_score(mcd_command: Run, study: Writ
     path = study.folder / "cards-key" / "key.json"
     now = mcd_command("cards", "score", path, sheet, "--json")
     key = json.loads(path.read_text())
-    key["schema"] = "mcd.cards/1"
+    key |= {"schema": "mcd.cards/1", "told": key.pop("conditions")}
     for card in key["cards"]:
         card["group"] = card["group"].replace("significant", "above chance")
         card["verdict"] = {"significant": "above chance", "multiple categories": "polysemantic"}.get(

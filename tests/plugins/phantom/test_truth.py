@@ -74,7 +74,7 @@ def test_neurons_that_respond_to_nothing_are_seldom_right() -> None:
     told = labels(*np.random.default_rng(6).choice(list(truth.columns), 200))
     found = judge_labels(told, noise, truth, PATIENTS)
     assert found.right / len(found) < 0.10
-    assert found.by_luck < 0.10
+    assert found.by_chance < 0.10
     assert 0.01 < (found.labels["p"] <= 0.05).mean() < 0.10
 
 
@@ -87,7 +87,7 @@ def test_luck_is_what_labels_dealt_out_anew_would_get() -> None:
     )
     assert found.right == 4
     # of the three other labels that each neuron could have been dealt, one is right
-    assert found.by_luck == pytest.approx(1 / 3, abs=0.1)
+    assert found.by_chance == pytest.approx(1 / 3, abs=0.1)
 
 
 def test_words_without_truth_are_counted_and_what_no_image_shows_is_wrong() -> None:
@@ -107,7 +107,7 @@ def test_the_same_seed_gives_the_same_and_no_labels_are_no_error() -> None:
     pd.testing.assert_frame_equal(one.labels, two.labels)
     none = judge_labels(labels(), np.zeros((160, 0)), truth, PATIENTS)
     assert (none.right, len(none)) == (0, 0)
-    assert np.isnan(none.by_luck)
+    assert np.isnan(none.by_chance)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_labels_of_phantoms_are_mostly_right(dissection: mcd.Dissection) -> None
     found = right_labels(dissection)
     assert len(found) == dissection.manifest.summary[0].significant
     assert found.unknown == 0
-    assert found.right / len(found) > 0.5 > 2 * found.by_luck
+    assert found.right / len(found) > 0.5 > 2 * found.by_chance
     fibroglandular = found.labels[found.labels["neuron"] == 10]  # the output "dense breast"
     assert fibroglandular["right"].all()
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         load_weights,
         read_checkpoint,
         read_state_dict,
+        select_weights,
     )
     from mcd.networks.hub import cache_only as hub_cache_only
     from mcd.networks.hub import offline
@@ -102,6 +103,7 @@ _HOME = {
     "same_samples": "mcd.runs.thumbnails",
     "samples_of": "mcd.api.listing",
     "say": "mcd.cli.tables",
+    "select_weights": "mcd.networks.checkpoints",
     "sight_of": "mcd.runs.thumbnails",
     "thumbnails": "mcd.runs.thumbnails",
     "validate_options": "mcd.options",
@@ -157,6 +159,7 @@ __all__ = [
     "same_samples",
     "samples_of",
     "say",
+    "select_weights",
     "sight_of",
     "thumbnails",
     "validate_options",

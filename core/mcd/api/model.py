@@ -55,6 +55,8 @@ class Target:
         says in ``num_prefix_tokens``, as timm's do.
     revision
         Where fetched weights came from, ``OWNER/NAME@COMMIT`` on the hub; the manifest records it.
+    caution
+        What a reader of its labels must know; said in every run that uses it, and kept in the manifest.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Target:
     aliases: Mapping[str, str] = field(default_factory=dict)
     prefix_tokens: int | None = None
     revision: str = ""
+    caution: str = ""
 
     def first_tokens(self) -> int | None:
         """Return how many class and register tokens come first, or None where that is unknown."""

@@ -2,82 +2,198 @@
 
 from __future__ import annotations
 
-import pickle
-import re
-import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from mcd.errors import CheckpointError, nearest
+from mcd.networks.misfits import advice
+from mcd.networks.nesting import (
+    averaged_twin,
+    carries_nothing,
+    find_state_dict,
+    named_as,
+    places,
+    tensors_below,
+    unwrapped,
+)
 from mcd.networks.prefixes import Renaming, branches, fits, fitting_prefixes
-from mcd.networks.unpickling import Foreign, ForeignCallError, plain, restricted_pickle
+from mcd.networks.unpickling import plain
+from mcd.networks.weights_files import read_file
 
-__all__ = ["check_finite", "find_state_dict", "fit_state_dict", "load_weights", "read_checkpoint", "read_state_dict"]
+__all__ = [
+    "Conversion",
+    "Selection",
+    "check_finite",
+    "find_state_dict",
+    "fit_state_dict",
+    "load_weights",
+    "read_checkpoint",
+    "read_state_dict",
+    "select_weights",
+]
 
-_NESTED = ("state_dict", "model", "model_state_dict")
-_TORCH = (".pt", ".pth", ".tar", ".ckpt", ".bin")
 _SHOWN = 5
 _OFFERED = 4
-_AGAIN = "download it again"
+
+State = Mapping[str, torch.Tensor]
+Conversion = Callable[[dict[str, torch.Tensor]], tuple[State, str] | None]
+"""Takes tensors that do not fit; returns them as the network has them, and a remark on what was changed; or None."""
 
 
 class _UnlikeError(CheckpointError):
-    """Names, shapes or types of the tensors are not the network's."""
+    """Names, shapes or types of the tensors are not the network's: so many of them."""
+
+    count = 0
 
 
-def load_weights(module: nn.Module, path: Path, *, rename: Renaming | None = None, prefix: str = "") -> None:
+@dataclass(frozen=True)
+class Selection:
+    """The tensors of a checkpoint that were chosen.
+
+    Parameters
+    ----------
+    state
+        By name, what was asked for as prefix taken off.
+    whole
+        Those of the state dict that they were chosen from, or else of all mappings in the file.
+    remark
+        What a reader of the results must know of the choice, or empty.
+    """
+
+    state: dict[str, torch.Tensor]
+    whole: State
+    remark: str = ""
+
+
+def load_weights(
+    module: nn.Module,
+    path: Path,
+    *,
+    rename: Renaming | None = None,
+    prefix: str = "",
+    ema: bool | None = None,
+    convert: Conversion | None = None,
+) -> str:
     """Load a weights file into a network; every tensor must find its place.
+
+    Counters and tables of indices, which hold nothing that was learned, need not.
 
     Parameters
     ----------
     module
         The network. Unchanged when the weights do not fit.
     path
-        ``.safetensors``, or a file that ``torch.save`` wrote (see `read_state_dict`).
+        ``.safetensors``, a file that ``torch.save`` wrote, or the index or a part of either in shards.
     rename
         Takes the names in the file and returns for each the network's name.
     prefix
-        Take only the tensors under it (``model.backbone.``), and take it off. Without one, what all names begin
-        with (``model.`` in a Lightning checkpoint) is taken off where the network's names begin after it.
+        Take only the tensors under it, and take it off: the start of names (``model.backbone.``), keys of mappings
+        (``net``), or both. Without one, what all names begin with (``model.`` in a Lightning checkpoint) is taken off
+        where the network's names begin after it.
+    ema
+        Whether to take the weights averaged over training where the file holds both; None takes the others and says
+        so.
+    convert
+        Tried where the tensors do not fit as they are.
+
+    Returns
+    -------
+    str
+        What a reader of the results must know: averaged weights that are not used, what was converted. Mostly empty.
 
     Raises
     ------
     CheckpointError
         When the file cannot be read, or with the missing, unexpected and misshapen tensors.
     """
-    whole = read_state_dict(path)
-    prefix = prefix.rstrip(".")
-    state = _under(prefix, whole) if prefix else _without_common_start(whole, module, rename)
-    if not state:
-        raise CheckpointError(f"{path} has no tensors under '{prefix}.'", _prefix_hint(prefix, whole, module, rename))
+    found = select_weights(module, path, rename=rename, prefix=prefix, ema=ema)
+    state = found.state if prefix else _without_common_start(found.state, module, rename)
     try:
         fit_state_dict(module, state, path, rename=rename)
     except _UnlikeError as error:
-        elsewhere = [] if fits(state, module, rename) else fitting_prefixes(whole, module, rename)
+        converted = None if convert is None else convert(dict(state))
+        if converted is not None:
+            problem = _problem(module, converted[0], path)
+            if problem is None:
+                return "; ".join(filter(None, (converted[1], found.remark)))
+            if problem.count < error.count:
+                raise problem from None
+        elsewhere = [] if fits(state, module, rename) else fitting_prefixes(found.whole, module, rename)
         if elsewhere:
             raise CheckpointError(error.message, _say_prefix(elsewhere)) from None
         raise
+    return found.remark
 
 
-def _under(prefix: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _problem(module: nn.Module, state: State, path: Path) -> _UnlikeError | None:
+    try:
+        fit_state_dict(module, state, path)
+    except _UnlikeError as error:
+        return error
+    return None
+
+
+def select_weights(
+    module: nn.Module, path: Path, *, rename: Renaming | None = None, prefix: str = "", ema: bool | None = None
+) -> Selection:
+    """Return the tensors of a weights file that are meant for a network, as `load_weights` chooses them.
+
+    Raises
+    ------
+    CheckpointError
+        When the file cannot be read, holds no such tensors, or no averaged ones where they are asked for.
+    """
+    content = read_checkpoint(path)
+    below, prefix = tensors_below(content), unwrapped(prefix.rstrip("."))
+    whole: State = {}
+    try:
+        whole = find_state_dict(content, path)
+    except CheckpointError as error:
+        inside = places(content)
+        if not inside:
+            raise
+        if not (prefix or ema):
+            fitting = fitting_prefixes(below, module, rename)
+            hint = _say_prefix(fitting) if fitting else f"it holds tensors elsewhere: prefix={_choice(inside)}"
+            raise CheckpointError(error.message, hint) from None
+    state = (_under(prefix, whole) or _under(prefix, below)) if prefix else dict(whole)
+    if prefix and not state:
+        hint = _prefix_hint(prefix, whole or below, module, rename)
+        raise CheckpointError(f"{path} has no tensors under '{prefix}.'", hint)
+    twin = averaged_twin(state or module.state_dict(), below) if ema is not False else ""
+    averaged = _under(twin, below) if twin else {}
+    if ema:
+        if not averaged:
+            raise CheckpointError(f"{path} holds no weights averaged over training beside the others", "leave out ema")
+        return Selection(averaged, below)
+    # A file may hold counters once for both.
+    chosen = 2 * sum(one is averaged.get(name) for name, one in state.items()) > len(state)
+    said = f"the checkpoint also holds weights averaged over training ({twin}), which are not used; ema=true takes them"
+    return Selection(state, whole or below, said if averaged and not chosen else "")
+
+
+def _under(prefix: str, state: State) -> dict[str, torch.Tensor]:
     start = prefix + "."
     return {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
 
 
-def _prefix_hint(wrong: str, state: Mapping[str, torch.Tensor], module: nn.Module, rename: Renaming | None) -> str:
+def _prefix_hint(wrong: str, state: State, module: nn.Module, rename: Renaming | None) -> str:
     fitting = fitting_prefixes(state, module, rename)
     return _say_prefix(fitting) if fitting else nearest(wrong, branches(state))
 
 
 def _say_prefix(prefixes: list[str]) -> str:
-    return f"the network's names begin after '{prefixes[0]}': prefix={'|'.join(prefixes[:_OFFERED])}"
+    return f"the network's names begin after '{prefixes[0]}': prefix={_choice(prefixes)}"
+
+
+def _choice(prefixes: Iterable[str]) -> str:
+    return "|".join(list(prefixes)[:_OFFERED])
 
 
 def _without_common_start(
@@ -118,8 +234,15 @@ def fit_state_dict(
             raise CheckpointError(f"{path} has several tensors for {twice[0]}", "is it two checkpoints in one?")
         state = {names[name]: tensor for name, tensor in state.items()}
     wanted = {name: value for name, value in module.state_dict().items() if isinstance(value, torch.Tensor)}
-    # BatchNorm's step counter takes no part in inference, and older files lack it.
-    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
+    state = named_as(state, wanted)
+    # The network's own counters and indices stand where the file has none, or others.
+    learned = {name for name, _ in module.named_parameters()} | {name for name in wanted if not carries_nothing(name)}
+    state = {
+        name: tensor
+        for name, tensor in state.items()
+        if name in learned or not carries_nothing(name) or (name in wanted and _alike(tensor, wanted[name]))
+    }
+    missing = [name for name in wanted if name not in state and name in learned]
     unexpected = [name for name in state if name not in wanted]
     misshapen = [
         f"{name} is {_shape(state[name])} in the file, {_shape(wanted[name])} in the network"
@@ -130,17 +253,19 @@ def fit_state_dict(
     mistyped = [
         f"{name} is {_kind(state[name])} in the file, {_kind(wanted[name])} in the network"
         for name in wanted
-        if name in state and _kind(state[name]) != _kind(wanted[name]) and not name.endswith("num_batches_tracked")
+        if name in state and _kind(state[name]) != _kind(wanted[name])
     ]
     if missing or unexpected or misshapen or mistyped:
-        raise _UnlikeError(
+        unlike = _UnlikeError(
             f"{path} does not fit {type(module).__name__} ({len(state)} tensors for {len(wanted)})"
             + _listed("missing", missing)
             + _listed("unexpected", unexpected)
             + _listed("misshapen", misshapen)
             + _listed("of another type", mistyped),
-            _advice(missing, unexpected, misshapen + mistyped),
+            advice(missing, unexpected, [*misshapen, *mistyped], _OFFERED),
         )
+        unlike.count = len(missing) + len(unexpected) + len(misshapen) + len(mistyped)
+        raise unlike
     check_finite(module, state, path)
     module.load_state_dict(state, strict=False)
 
@@ -151,7 +276,8 @@ def read_checkpoint(path: Path) -> object:
     A ``.safetensors`` file is read as such; ``.pt``, ``.pth``, ``.tar``, ``.ckpt`` and ``.bin`` are opened with
     ``weights_only=True``, so nothing in them is executed; other files are refused. Where a file pickles objects
     of foreign classes (a configuration of omegaconf, arrays), these are not imported: the content of omegaconf's
-    containers is returned, other objects are left as inert records.
+    containers is returned, other objects are left as inert records. Shards are taken together: those that an
+    ``.index.json`` lists, or those beside the one given.
 
     Raises
     ------
@@ -159,12 +285,11 @@ def read_checkpoint(path: Path) -> object:
         When the file is missing, is no weights file, is cut short, or would call a function.
     """
     path = Path(path)
-    _check_file(path)
-    found = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_torch(path)
+    found = read_file(path)
     try:
         return plain(found)
     except RecursionError:
-        raise CheckpointError(f"{path} holds something nested without end", _AGAIN) from None
+        raise CheckpointError(f"{path} holds something nested without end", "download it again") from None
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
@@ -216,141 +341,8 @@ def check_finite(module: nn.Module, state: Mapping[str, object], source: object)
         )
 
 
-def find_state_dict(found: object, path: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors in the content of a checkpoint by name.
-
-    A state dict nested under ``state_dict``, ``model`` or ``model_state_dict`` is found, and a ``module.`` in
-    front of every name (DistributedDataParallel) is taken off.
-
-    Raises
-    ------
-    CheckpointError
-        When there is none, or it holds anything but plain tensors.
-    """
-    for name in _NESTED:
-        if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
-            found = found[name]
-            break
-    if isinstance(found, Foreign):
-        raise _holds_objects(path, found.class_name)
-    if not isinstance(found, Mapping) or not found:
-        what = f"an empty {type(found).__name__}" if isinstance(found, Mapping) else type(found).__name__
-        raise CheckpointError(f"{path} holds {what} instead of named tensors", "save model.state_dict()")
-    state: dict[str, torch.Tensor] = {}
-    for name, value in found.items():
-        if not isinstance(name, str):
-            raise CheckpointError(f"{path} is no state dict: it is keyed by {name!r}", "save model.state_dict() alone")
-        if not isinstance(value, torch.Tensor):
-            raise CheckpointError(
-                f"{path} is no state dict: '{name}' is a {type(value).__name__}", "save model.state_dict() alone"
-            )
-        if value.layout != torch.strided or value.is_meta or value.is_quantized:
-            raise CheckpointError(
-                f"{path} cannot be used: '{name}' is no plain tensor (sparse, quantised or without values)",
-                "save the weights of the network before it was converted",
-            )
-        state[name] = value
-    if all(name.startswith("module.") for name in state):
-        return {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    return state
-
-
-def _check_file(path: Path) -> None:
-    """Refuse what is missing, not readable or plainly something else, before a decoder sees it."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(256).lstrip().lower()
-    except IsADirectoryError:
-        raise CheckpointError(f"checkpoint {path} is a folder", "give the path of a weights file") from None
-    except (FileNotFoundError, NotADirectoryError):
-        raise CheckpointError(f"checkpoint {path} does not exist", "give the path of a weights file") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {path} cannot be opened: {_reason(error)}") from None
-    if path.suffix.lower() not in (".safetensors", *_TORCH):
-        raise CheckpointError(
-            f"{path} is none of the weights files that mcd reads: .safetensors, {', '.join(_TORCH)}",
-            "save the state dict with safetensors; or, where torch.save wrote the file, rename it to .pth",
-        )
-    if not start:
-        raise CheckpointError(f"{path} is empty", _AGAIN)
-    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise CheckpointError(f"{path} is a web page, not weights", f"{_AGAIN}: the server sent a page instead")
-    if start.startswith(b"version https://git-lfs"):
-        raise CheckpointError(f"{path} is a Git LFS pointer, not the weights", "fetch them: git lfs pull")
-
-
-def _read_safetensors(path: Path) -> object:
-    try:
-        return load_file(path)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is no whole safetensors file: {_reason(error)}", _AGAIN) from None
-
-
-def _read_torch(path: Path) -> object:
-    with path.open("rb") as file:
-        zipped = file.read(4) == b"PK\x03\x04"  # the form that can be mapped instead of read
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on old pickle protocols and sparse tensors: what matters is refused
-            found: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except pickle.UnpicklingError as error:
-        if not zipped:
-            raise _unread(path, error) from None
-        return _read_foreign(path)
-    except Exception as error:  # a damaged file makes torch raise nearly anything
-        raise _unread(path, error) from None
-    return found
-
-
-def _read_foreign(path: Path) -> object:
-    """Read a zip file that names foreign classes. It is no TorchScript: torch has refused that before this."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=restricted_pickle, mmap=True)
-    except ForeignCallError as error:
-        raise _holds_objects(path, str(error)) from None
-    except Exception as error:  # as above
-        raise _unread(path, error) from None
-
-
-def _unread(path: Path, error: Exception) -> CheckpointError:
-    """Return what to say; torch's own text is left out where it advises to execute the file."""
-    text = str(error)
-    foreign = re.search(r"GLOBAL\s+([\w.]+)", text) or re.search(r"[Uu]nsupported (?:class|global:?)\s+([\w.]+)", text)
-    if foreign is not None:
-        return _holds_objects(path, foreign[1])
-    if "TorchScript" in text:
-        return CheckpointError(
-            f"{path} is a TorchScript program, which mcd never executes",
-            "where you trust the file: safetensors.torch.save_file(torch.jit.load(FILE).state_dict(), 'w.safetensors')",
-        )
-    if isinstance(error, OSError | MemoryError):  # which say nothing of the content
-        return CheckpointError(f"{path} cannot be read as weights: {_reason(error)}")
-    with path.open("rb") as file:
-        start = file.read(9)
-    if start[8:] == b"{":  # after eight bytes that count the header's
-        return CheckpointError(f"{path} is a safetensors file by its content", "rename it to .safetensors")
-    if start.startswith((b"PK\x03\x04", b"\x80")):  # zip, or the pickle of older versions
-        if "weights_only" in text or "WeightsUnpickler" in text:
-            return CheckpointError(f"{path} is no weights file that torch can read safely", _AGAIN)
-        reason = _reason(error).partition(". ")[0]
-        return CheckpointError(f"{path} cannot be read as weights, it is cut short or damaged: {reason}", _AGAIN)
-    return CheckpointError(
-        f"{path} is no file that torch.save wrote, whatever its name says",
-        f"if it should be one, {_AGAIN}; if it is of another program, save model.state_dict() with torch.save",
-    )
-
-
-def _holds_objects(path: Path, name: str) -> CheckpointError:
-    return CheckpointError(
-        f"{path} holds Python objects ({name}), which mcd never executes",
-        "where you trust the file, load it in Python and save its state dict with safetensors",
-    )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.shape == other.shape and _kind(one) == _kind(other)
 
 
 def _kind(tensor: torch.Tensor) -> str:
@@ -366,15 +358,3 @@ def _listed(what: str, names: list[str]) -> str:
         return ""
     more = f" … and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"\n  {len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"
-
-
-def _advice(missing: list[str], unexpected: list[str], misshapen: list[str]) -> str:
-    heads = ("classifier", "head", "fc")
-    odd = [*missing, *unexpected, *(line.split()[0] for line in misshapen)]
-    if all(name.split(".")[0] in heads for name in odd):
-        return "only the head differs: set num_classes as in the file (0 for none)"
-    if missing and unexpected and not misshapen:
-        inside = [name for name in unexpected if "." in name]
-        where = f" Then say where: prefix={'|'.join(branches(inside)[:_OFFERED])}" if inside else ""
-        return f"the names differ: is it another architecture, or a network inside another one?{where}"
-    return "is it the weights of another architecture?"

@@ -47,7 +47,7 @@ def with_random_weights(target: Target, seed: int) -> Target:
             generator = torch.Generator().manual_seed(_seed(seed, name))
             order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
-    return replace(target, name=f"{target.name} ({RANDOM_WEIGHTS})", module=module)
+    return replace(target, name=f"{target.name} ({RANDOM_WEIGHTS})", module=module, caution="")
 
 
 class _Projection(nn.Module):

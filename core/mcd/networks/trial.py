@@ -114,7 +114,8 @@ def trial_pass(target: Target, image: Image | None = None) -> Trial:
             alone = _alone(target, calls, batch[:1].contiguous(memory_format=memory_format))
             if draws:
                 _check_repeated(target, calls, batch)
-            remarks = [f"{target.name} draws random numbers in eval mode"] if draws else []
+            remarks = [target.caution] if target.caution else []
+            remarks += [f"{target.name} draws random numbers in eval mode"] if draws else []
             remarks += _halved(target, calls)
             return Trial(describe_layers(target.module, calls, example, alone), memory_format, tuple(remarks))
     raise explained(target, example, problems[-1]) from problems[-1].__cause__

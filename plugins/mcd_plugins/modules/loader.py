@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +40,11 @@ class ModuleLoader(mcd.ModelLoader):
         prefix: str = pydantic.Field(
             default="", description="take only the tensors under it, such as model.backbone, from the checkpoint"
         )
+        ema: bool | None = pydantic.Field(
+            default=None,
+            description="whether to take the weights averaged over training (EMA) where the checkpoint holds both; by "
+            "default the others, and a note says so",
+        )
         height: int | None = pydantic.Field(default=None, ge=1, description="rows of the input; by default the image's")
         width: int | None = pydantic.Field(default=None, ge=1, description="columns of the input, likewise")
         channels: Literal[1, 3] | None = pydantic.Field(
@@ -71,11 +77,13 @@ class ModuleLoader(mcd.ModelLoader):
                 f"{own.factory} returned a {type(module).__name__}, not an nn.Module",
                 "return the network itself, or an mcd.Target with it and its preprocessing",
             )
+        caution = ""
         if own.checkpoint is not None:
-            load_weights(module, own.checkpoint, prefix=own.prefix)
+            caution = load_weights(module, own.checkpoint, prefix=own.prefix, ema=own.ema)
         check_finite(module, module.state_dict(), own.factory)  # the function may have read weights itself
         if isinstance(made, mcd.Target):
-            return self._whole(made)
+            whole = self._whole(made)
+            return replace(whole, caution="; ".join(filter(None, (whole.caution, caution))))
         recipe = mcd.Preprocessing(
             height=own.height,
             width=own.width,
@@ -85,7 +93,7 @@ class ModuleLoader(mcd.ModelLoader):
             mean=own.mean,
             std=own.std,
         )
-        return mcd.Target(type(module).__name__, module, recipe)
+        return mcd.Target(type(module).__name__, module, recipe, caution=caution)
 
     def _made(self, factory: Callable[..., object]) -> object:
         own = self.options

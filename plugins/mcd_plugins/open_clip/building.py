@@ -41,6 +41,11 @@ class ClipOptions(mcd.Options):
     prefix: str = pydantic.Field(
         default="", description="take only the tensors under it, such as model.clip, from the checkpoint"
     )
+    ema: bool | None = pydantic.Field(
+        default=None,
+        description="whether to take the weights averaged over training (EMA) where the checkpoint holds both; by "
+        "default the others, and a note says so",
+    )
     pretrained: str | None = pydantic.Field(
         default=None, description="open_clip's tag of weights to fetch, such as openai"
     )
@@ -67,8 +72,8 @@ def quiet() -> Iterator[None]:
         root.setLevel(level)
 
 
-def built(options: ClipOptions, seed: int | None = None) -> nn.Module:
-    """Return the network.
+def built(options: ClipOptions, seed: int | None = None) -> tuple[nn.Module, str]:
+    """Return the network, and what a reader of the results must know of its weights (mostly nothing).
 
     Without weights it is random, by ``seed``; None refuses that. Files are read as tensors only.
 
@@ -88,9 +93,11 @@ def built(options: ClipOptions, seed: int | None = None) -> nn.Module:
     except Exception as error:  # open_clip and the hub's clients raise whatever they come upon
         raise _unbuilt(options, error) from None
     weights = options.checkpoint or (_weights(folder) if folder else None)
+    said = ""
     if weights is not None:
-        fill(network, weights, prefix=options.prefix, sure=options.quick_gelu is not None)
-    return network.eval()
+        sure = options.quick_gelu is not None
+        said = fill(network, weights, prefix=options.prefix, ema=options.ema, sure=sure)
+    return network.eval(), said
 
 
 def _fetched(options: ClipOptions) -> nn.Module:

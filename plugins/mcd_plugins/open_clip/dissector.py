@@ -55,14 +55,15 @@ class OpenClip(mcd.Dissector):
             When weights or tokenizer are missing or do not fit.
         """
         own = self.options
-        network = built(own)
+        network, self.caution = built(own)
         folder = context(own)
         self.name = folder.resolve().name if folder else own.name
         self.module = network
         self.image_tower = network.get_submodule("visual")
         self.preprocessing = recipe(network, own.resize)
         if self.preprocessing.resize == "crop":
-            self.caution = f"{self.name} sees the centre of images that are not square; resize=letterbox shows all"
+            crops = f"{self.name} sees the centre of images that are not square; resize=letterbox shows all"
+            self.caution = "; ".join(filter(None, (crops, self.caution)))
         asked = repository(own)
         self.revision = hub_revision(asked) if asked else ""
         with contextlib.nullcontext() if asked else hub_cache_only():

@@ -24,7 +24,7 @@ class OpenClipTower(mcd.ModelLoader):
     def load(self) -> mcd.Target:
         """Return the target."""
         own = self.options
-        network = built(own, own.seed)
+        network, caution = built(own, own.seed)
         folder, asked = context(own), repository(own)
         known = own.checkpoint or folder or asked
         name = f"{folder.resolve().name if folder else own.name} image tower" + ("" if known else " (random weights)")
@@ -35,4 +35,5 @@ class OpenClipTower(mcd.ModelLoader):
             recipe(network, own.resize),
             prefix_tokens=prefix_tokens(tower),
             revision=hub_revision(asked) if asked else "",
+            caution=caution,
         )

@@ -10,8 +10,8 @@ from open_clip.convert import convert_state_dict
 from open_clip.model import convert_to_custom_text_state_dict
 from torch import nn
 
-from mcd.errors import CheckpointError, UsageError, nearest
-from mcd.plugins import fit_state_dict, read_state_dict
+from mcd.errors import CheckpointError, UsageError
+from mcd.plugins import fit_state_dict, select_weights
 
 __all__ = ["fill"]
 
@@ -19,9 +19,10 @@ State = Mapping[str, torch.Tensor]
 
 _NUMBERS = ("input_resolution", "context_length", "vocab_size")
 """What OpenAI's own archives hold besides the weights."""
+_TRANSFORMERS = ("vision_model.", "text_model.embeddings.")
 
 
-def fill(network: nn.Module, path: Path, *, prefix: str = "", sure: bool = False) -> None:
+def fill(network: nn.Module, path: Path, *, prefix: str = "", ema: bool | None = None, sure: bool = False) -> str:
     """Load a weights file into a network; every tensor that takes part in an embedding must find its place.
 
     The names are those of open_clip, or of OpenAI's code, whose fine-tuned offspring (PubMedCLIP) has them.
@@ -31,8 +32,15 @@ def fill(network: nn.Module, path: Path, *, prefix: str = "", sure: bool = False
     prefix
         Take only the tensors under it. Without one, what all names begin with is taken off where only so they are
         names of the network.
+    ema
+        Whether to take the weights averaged over training where the file holds both.
     sure
         Somebody said which activation the weights need.
+
+    Returns
+    -------
+    str
+        That there are averaged weights which are not used; mostly empty.
 
     Raises
     ------
@@ -41,8 +49,14 @@ def fill(network: nn.Module, path: Path, *, prefix: str = "", sure: bool = False
     UsageError
         When it was plainly trained with another activation than the network computes with.
     """
-    whole = read_state_dict(path)
-    state = _under(prefix, whole, path) if prefix else _without_common_start(whole, network)
+    found = select_weights(network, path, prefix=prefix, ema=ema)
+    state: State = found.state if prefix else _without_common_start(found.state, network)
+    if any(name.startswith(_TRANSFORMERS) for name in state):
+        raise CheckpointError(
+            f"{path} holds a CLIP of transformers, which is no model of open_clip",
+            "give its folder, with configuration and tokenizer, to transformers-clip:FOLDER; its image tower is the "
+            "target transformers:FOLDER",
+        )
     if not sure:
         _check_activation(network, state, path)
     own, named = network.state_dict(), _converted(network, state)
@@ -53,16 +67,7 @@ def fill(network: nn.Module, path: Path, *, prefix: str = "", sure: bool = False
         if name in own:
             known[name] = known[name].reshape(own[name].shape) if name in known else own[name]
     fit_state_dict(network, known, path)
-
-
-def _under(prefix: str, state: State, path: Path) -> dict[str, torch.Tensor]:
-    start = prefix.rstrip(".") + "."
-    found = {name.removeprefix(start): one for name, one in state.items() if name.startswith(start)}
-    if not found:
-        raise CheckpointError(
-            f"{path} has no tensors under '{start}'", nearest(prefix, {name.split(".")[0] for name in state})
-        )
-    return found
+    return found.remark
 
 
 def _without_common_start(state: State, network: nn.Module) -> State:

@@ -17,6 +17,7 @@ from torch import nn
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError
 from mcd.plugins import hub_quiet, hub_revision, load_weights, offline
+from mcd_plugins.timm.filters import filtered
 from mcd_plugins.timm.keys import looks_ported, renamed
 
 __all__ = ["TimmLoader"]
@@ -41,6 +42,11 @@ class TimmLoader(mcd.ModelLoader):
         prefix: str = pydantic.Field(
             default="", description="take only the tensors under it, such as model.backbone, from the checkpoint"
         )
+        ema: bool | None = pydantic.Field(
+            default=None,
+            description="whether to take the weights averaged over training (EMA) where the checkpoint holds both; by "
+            "default the others, and a note says so",
+        )
         pretrained: bool = pydantic.Field(default=False, description="fetch timm's weights from the hub")
         num_classes: int | None = pydantic.Field(default=None, ge=0, description="classes of the head; 0 for no head")
         in_chans: Literal[1, 3] = pydantic.Field(default=3, description="channels of the input, 1 or 3")
@@ -62,14 +68,23 @@ class TimmLoader(mcd.ModelLoader):
         if own.checkpoint is not None and own.pretrained:
             raise UsageError("timm: both checkpoint and pretrained are given", "choose one")
         module = self._built()
+        caution = ""
         if own.checkpoint is not None:
-            load_weights(module, own.checkpoint, rename=lambda names: _names(module, names), prefix=own.prefix)
+            caution = load_weights(
+                module,
+                own.checkpoint,
+                rename=lambda names: _names(module, names),
+                prefix=own.prefix,
+                ema=own.ema,
+                convert=lambda state: filtered(own.name, module, state, own.in_chans),
+            )
         random = own.checkpoint is None and not own.pretrained
         return mcd.Target(
             own.name + (" (random weights)" if random else ""),
             module,
             self._preprocessing(module),
             revision=_revision(own.name) if own.pretrained else "",
+            caution=caution,
         )
 
     def _built(self) -> nn.Module:

@@ -32,6 +32,11 @@ class TorchvisionLoader(mcd.ModelLoader):
         prefix: str = pydantic.Field(
             default="", description="take only the tensors under it, such as model.backbone, from the checkpoint"
         )
+        ema: bool | None = pydantic.Field(
+            default=None,
+            description="whether to take the weights averaged over training (EMA) where the checkpoint holds both; by "
+            "default the others, and a note says so",
+        )
         weights: str | None = pydantic.Field(default=None, description="DEFAULT, IMAGENET1K_V1 …: fetched")
         num_classes: int | None = pydantic.Field(default=None, ge=1, description="classes of the head")
         resize: Literal["letterbox", "squash", "crop"] = pydantic.Field(
@@ -55,8 +60,9 @@ class TorchvisionLoader(mcd.ModelLoader):
         if own.name not in known:
             raise UnknownNameError(f"torchvision has no model '{own.name}'", nearest(own.name, known))
         module = self._built()
+        caution = ""
         if own.checkpoint is not None:
-            load_weights(module, own.checkpoint, prefix=own.prefix)
+            caution = load_weights(module, own.checkpoint, prefix=own.prefix, ema=own.ema)
         random = own.checkpoint is None and own.weights is None
         return mcd.Target(
             own.name + (" (random weights)" if random else ""),
@@ -64,6 +70,7 @@ class TorchvisionLoader(mcd.ModelLoader):
             self._recipe(),
             prefix_tokens=prefix_tokens(module),
             revision="" if own.weights is None else _file(models.get_model_weights(own.name)[own.weights].url),
+            caution=caution,
         )
 
     def _built(self) -> nn.Module:

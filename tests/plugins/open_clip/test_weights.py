@@ -125,6 +125,31 @@ def test_a_tower_alone_is_no_clip(tmp_path: Path) -> None:
         dissector(checkpoint=saved(tmp_path / "tower.pth", images))
 
 
+def test_a_clip_of_transformers_is_sent_to_its_own_dissector(tmp_path: Path) -> None:
+    state = {"vision_model.embeddings.class_embedding": torch.rand(3), "text_model.embeddings.x": torch.rand(2)}
+    with pytest.raises(CheckpointError, match="holds a CLIP of transformers") as caught:
+        dissector(checkpoint=saved(tmp_path / "pytorch_model.bin", {**state, "logit_scale": torch.tensor(1.0)}))
+    assert "transformers-clip:FOLDER" in caught.value.hint
+
+
+def test_nested_and_averaged_weights_are_found(tmp_path: Path) -> None:
+    theirs, other = network(), copy.deepcopy(network())
+    for parameter in other.parameters():
+        parameter.data *= 0.5
+    path = tmp_path / "w.pt"
+    torch.save({"epoch": 1, "net": theirs.state_dict(), "net_ema": other.state_dict()}, path)
+    with pytest.raises(CheckpointError) as caught:
+        dissector(checkpoint=path)
+    assert "prefix=net" in caught.value.hint
+    made = dissector(checkpoint=path, prefix="net", resize="squash")
+    same(made, theirs)
+    assert "net_ema" in made.caution
+    assert "net_ema" in target(checkpoint=path, prefix="net").caution
+    made = dissector(checkpoint=path, ema=True, resize="squash")
+    same(made, other)
+    assert made.caution == ""
+
+
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A hub cache that holds ``acme/tiny-open-clip``, and nothing else to reach."""

@@ -37,6 +37,9 @@ _WANTED = (
     "ImageType",
     "Manufacturer",
     "SeriesDescription",
+    "ProtocolName",
+    "PaddleDescription",
+    "EstimatedRadiographicMagnificationFactor",
     "PatientID",
     "StudyInstanceUID",
     "QualityControlImage",
@@ -80,7 +83,7 @@ _WANTED = (
     "GreenPaletteColorLookupTableData",
     "BluePaletteColorLookupTableData",
 )
-"""What is read of a header: no names, no dates, no free text but the series description, no private elements."""
+"""What is read of a header: no names, no dates, no free text but three that name views, no private elements."""
 
 _TAGS = [Tag(name) for name in (*_WANTED, *_PIXELS)]
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import mcd
 from mcd.errors import ImageError
+from mcd_plugins.dicom.claims import special_view
 from mcd_plugins.dicom.decoding import syntax_of
-from mcd_plugins.dicom.description import described, is_for_processing, no_image, special_view
+from mcd_plugins.dicom.description import described, is_for_processing, no_image
 from mcd_plugins.dicom.display import curve_of, padding
 from mcd_plugins.dicom.header import Header, looks_like_dicom, opened
 from mcd_plugins.dicom.layout import GREY, PALETTE, Layout

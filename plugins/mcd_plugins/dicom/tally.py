@@ -54,7 +54,7 @@ class Tally:
 
     def remarks(self) -> list[str]:
         """Return the counts as sentences; no sentence about what is as it should be."""
-        return [*self._left_out(), *self._not_known(), *self._roundabout(), *self._unusual()]
+        return [*self._left_out(), *self._not_known(), *self._roundabout(), *self._unusual(), *self._contradictory()]
 
     def _left_out(self) -> Iterator[str]:
         if self._objects:
@@ -84,9 +84,19 @@ class Tally:
         others = Counter({value: n for (key, value), n in self._facts.items() if key == "modality" and value in OTHER})
         if others:
             yield f"{_count(others.total(), 'image')} of another modality than mammography: {_list(others)}"
-        for (key, value), number in sorted(self._facts.items()):
+
+    def _contradictory(self) -> Iterator[str]:
+        for what in ("view", "laterality", "implant"):
+            found = Counter({value: n for (key, value), n in self._facts.items() if key == f"{what} contradiction"})
+            if found:
+                headers = _count(found.total(), "header")
+                yield f"{headers} with contradictory attributes for {what}: {_list(found)}; the first one is believed"
+        differing: Counter[str] = Counter()
+        for (key, value), number in self._facts.items():
             if key == "contradicts":
-                yield f"{_count(number, 'header')} contradicting the data set about {value}; the data set is believed"
+                differing.update(dict.fromkeys(value.split(", "), number))
+        for what, number in sorted(differing.items()):
+            yield f"{_count(number, 'header')} contradicting the data set about {what}; the data set is believed"
 
 
 _UNUSUAL = {

@@ -12,7 +12,7 @@ from pydicom.sequence import Sequence
 from tests.absence import package
 
 import mcd
-from mcd_plugins.dicom.reading import DicomOptions, LeftOut, header_sample
+from mcd_plugins.dicom.reading import DicomOptions, LeftOut, Tally, header_sample
 
 Save = Callable[..., Path]
 
@@ -46,6 +46,22 @@ def anatomy(side: str) -> Sequence:
     [
         ({"ViewPosition": "MLO"}, "MLO", "ViewPosition"),
         ({"ViewPosition": "mlo "}, "MLO", "ViewPosition"),
+        ({"ViewPosition": "LCC"}, "CC", "ViewPosition"),
+        ({"ViewPosition": "RMLO"}, "MLO", "ViewPosition"),
+        ({"ViewPosition": "LMLO"}, "MLO", "ViewPosition"),
+        ({"ViewPosition": "LMO"}, "LMO", "ViewPosition"),
+        ({"ViewPosition": "RLM"}, "LM", "ViewPosition"),
+        ({"ViewPosition": "L ML"}, "ML", "ViewPosition"),
+        ({"ViewPosition": "RXCCL"}, "XCCL", "ViewPosition"),
+        ({"ViewPosition": "MLO-ID"}, "MLO", "ViewPosition"),
+        ({"ViewPosition": "LCCID"}, "CC", "ViewPosition"),
+        ({"ViewPosition": "AT"}, "XCCL", "ViewPosition"),
+        ({"ViewPosition": "CCRL"}, "CC", "ViewPosition"),
+        ({"ViewPosition": "CCLT"}, "CC", "ViewPosition"),
+        ({"ViewPosition": "MLO 2"}, "MLO", "ViewPosition"),
+        ({"ViewPosition": "Medio-lateral oblique"}, "MLO", "ViewPosition"),
+        ({"ViewPosition": "LAT"}, "", ""),
+        ({"ViewPosition": "CC/MLO"}, "", ""),
         ({"ViewPosition": "", "ViewCodeSequence": coded("399162004")}, "CC", "ViewCodeSequence"),
         ({**NO_VIEW, "ViewCodeSequence": coded("399368009")}, "MLO", "ViewCodeSequence"),
         ({**NO_VIEW, "ViewCodeSequence": coded("399260004")}, "ML", "ViewCodeSequence"),
@@ -80,6 +96,9 @@ def test_the_view_is_found_in_the_first_place_that_names_one(
     [
         ({"ImageLaterality": "R", "Laterality": "L"}, "R", "ImageLaterality"),
         ({**NO_SIDE, "Laterality": "R"}, "R", "Laterality"),
+        ({**NO_SIDE, "ViewPosition": "RMLO"}, "R", "ViewPosition"),
+        ({**NO_SIDE, "ViewPosition": "MLO LEFT", "PatientOrientation": ["A", "L"]}, "L", "ViewPosition"),
+        ({**NO_SIDE, "ViewPosition": "LM"}, "", ""),
         ({"ImageLaterality": "", "Laterality": "R"}, "R", "Laterality"),
         ({"ImageLaterality": "B"}, "", ""),
         ({**NO_SIDE, "SharedFunctionalGroupsSequence": anatomy("R")}, "R", "FrameLaterality"),
@@ -127,6 +146,8 @@ def test_an_implant_is_said_or_follows_from_a_displaced_view(saved: Save) -> Non
     assert told(saved(BreastImplantPresent="NO")).implant is False
     assert told(saved(BreastImplantPresent="YES")).implant is True
     assert told(saved(ViewCodeSequence=coded("399162004", modifier="399209000"))).implant is True
+    assert told(saved(ViewPosition="RMLO-ID")).implant is True
+    assert told(saved(ViewPosition="RMLO-ID", BreastImplantPresent="NO")).implant is False
 
 
 def test_patient_and_exam_are_digests_that_tell_equal_from_unequal(saved: Save) -> None:
@@ -183,7 +204,7 @@ def test_what_a_table_said_stays_and_a_contradiction_is_noted(saved: Save) -> No
     found = told(path, known)
     assert (found.id, found.patient, found.exam, found.view, found.vendor) == ("img-7", "p7", "e7", "CC", "Hologic")
     assert (found.implant, found.density, found.labels, found.facts["bits"]) == (False, "b", {"view": "CC"}, "14")
-    assert found.facts["contradicts"] == "view"
+    assert found.facts["contradicts"] == "view, implant"
     assert "view from" not in found.facts
     blank = told(path, mcd.Sample("img-8"))
     assert (blank.view, blank.laterality, blank.vendor, blank.implant) == ("MLO", "R", "GE", True)
@@ -235,3 +256,103 @@ def test_views_and_sides_of_real_film_scans_are_found(shared: Path) -> None:
     assert {one.facts["view from"] for one in found} == {"PatientOrientation"}
     real = told(shared / "data" / "dicom_wg04" / "files" / "J2KI" / "MG1_J2KI")
     assert (real.view, real.laterality, real.facts["modality"]) == ("MLO", "L", "RG")
+
+
+def remarks(path: Path, known: mcd.Sample | None = None) -> str:
+    tally = Tally()
+    tally.add(told(path, known))
+    return " ".join(tally.remarks())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"Laterality": "R"}, "laterality: ImageLaterality against Laterality 1"),
+        ({"SeriesDescription": "R CC"}, "laterality: ImageLaterality against SeriesDescription 1"),
+        ({"ViewPosition": "RCC"}, "laterality: ImageLaterality against ViewPosition 1"),
+        ({"PatientOrientation": ["P", "L"]}, "laterality: ImageLaterality against PatientOrientation 1"),
+        ({"SharedFunctionalGroupsSequence": anatomy("R")}, "laterality: ImageLaterality against FrameLaterality 1"),
+        (
+            {"ImageLaterality": "", "Laterality": "L", "SeriesDescription": "R CC"},
+            "laterality: Laterality against SeriesDescription 1",
+        ),
+        (
+            {"Laterality": "R", "SeriesDescription": "Right CC"},
+            "laterality: ImageLaterality against Laterality and SeriesDescription 1",
+        ),
+        ({"ViewCodeSequence": coded("399368009")}, "view: ViewPosition against ViewCodeSequence 1"),
+        ({"SeriesDescription": "L MLO"}, "view: ViewPosition against SeriesDescription 1"),
+        ({"PatientOrientation": "MLO"}, "view: ViewPosition against PatientOrientation 1"),
+        (
+            {"BreastImplantPresent": "NO", "ViewCodeSequence": coded("399162004", modifier="399209000")},
+            "implant: BreastImplantPresent against ViewModifierCodeSequence 1",
+        ),
+        ({"BreastImplantPresent": "NO", "ViewPosition": "CC-ID"}, "implant: BreastImplantPresent against ViewPosition"),
+    ],
+)
+def test_a_header_that_contradicts_itself_is_believed_in_order_and_said(
+    changes: dict[str, object], said: str, saved: Save
+) -> None:
+    path = saved(**changes)
+    assert f"1 header with contradictory attributes for {said}" in remarks(path)
+    found = told(path)
+    assert (found.view, found.laterality) == ("CC", "L")
+
+
+def test_a_header_that_agrees_with_itself_is_no_remark(saved: Save) -> None:
+    whole = saved(
+        Laterality="L",
+        SeriesDescription="L CC",
+        PatientOrientation=["A", "R"],
+        BreastImplantPresent="YES",
+        ViewCodeSequence=coded("399162004", modifier="399209000"),
+    )
+    assert "contradict" not in remarks(whole)
+    assert "contradict" not in remarks(saved(SeriesDescription="LCC and RMLO"))
+
+
+def test_a_table_against_a_header_is_counted_by_what_it_is_about(saved: Save) -> None:
+    path = saved(BreastImplantPresent="NO")
+    known = mcd.Sample("a", source=str(path), view="MLO", laterality="L", implant=True)
+    said = remarks(path, known)
+    assert "1 header contradicting the data set about view; the data set is believed" in said
+    assert "1 header contradicting the data set about implant; the data set is believed" in said
+    assert "about laterality" not in said
+
+
+@pytest.mark.parametrize("name", ["L_but_Laterality_R.dcm", "L_but_desc_R_CC.dcm"])
+def test_the_cases_of_contradictory_sides_stay_left_and_are_said(name: str, shared: Path) -> None:
+    path = shared / "data/cases" / name
+    assert told(path).laterality == "L"
+    assert "1 header with contradictory attributes for laterality" in remarks(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"EstimatedRadiographicMagnificationFactor": "1.8"}, "magnification view"),
+        ({"PaddleDescription": "10CM MAG"}, "magnification view"),
+        ({"PaddleDescription": "SPOT 9cm"}, "spot compression view"),
+        ({"SeriesDescription": "L CC Mag"}, "magnification view"),
+        ({"SeriesDescription": "R MLO SPOT"}, "spot compression view"),
+        ({"ProtocolName": "Spot Compression"}, "spot compression view"),
+        ({"ViewPosition": "MCC"}, "magnification view"),
+        ({"ViewPosition": "LCC SPOT"}, "spot compression view"),
+        ({"ViewPosition": "MAG"}, "magnification view"),
+        ({"SeriesDescription": "Specimen R"}, "specimen"),
+        ({"SeriesDescription": "Stereotactic biopsy"}, "biopsy"),
+        ({"PaddleDescription": "BIOPSY"}, "biopsy"),
+        ({"SeriesDescription": "specimen mag", "EstimatedRadiographicMagnificationFactor": "1.8"}, "specimen"),
+        ({"EstimatedRadiographicMagnificationFactor": "1.07", "PaddleDescription": "24x30 FLEX"}, ""),
+        ({"SeriesDescription": "L CC post biopsy"}, ""),
+        ({"SeriesDescription": "magenta spotless"}, ""),
+    ],
+)
+def test_what_is_no_whole_breast_is_told_by_factor_paddle_and_description(
+    changes: dict[str, object], kind: str, saved: Save
+) -> None:
+    path = saved(**changes)
+    found = header_sample(path, mcd.Sample("a", source=str(path)))
+    assert (found.kind if isinstance(found, LeftOut) else "") == kind
+    if kind:
+        assert told(path, special_views="keep").facts["special view"] == kind

@@ -156,10 +156,11 @@ def test_remarks_say_what_is_unknown_unusual_or_found_in_a_roundabout_way(saved:
         "1 image made from tomosynthesis",
         "1 image FOR PROCESSING",
         "another modality than mammography: CT 1",
+        "1 header with contradictory attributes for laterality: ImageLaterality against SeriesDescription 1",
     ):
         assert part in text
     assert "laterality was found" not in text
-    assert len(data.remarks()) == 10
+    assert len(data.remarks()) == 11
     list(data.scan())
     assert "\n".join(data.remarks()) == text  # a second scan does not count on
 
@@ -174,7 +175,10 @@ def test_nothing_unusual_needs_no_remark(saved: Save, tmp_path: Path) -> None:
 def test_the_tally_reports_headers_that_contradict_a_table(saved: Save) -> None:
     tally = Tally()
     tally.add(header_sample(saved(), mcd.Sample("a", laterality="R", view="MLO", patient="p")))
-    assert tally.remarks() == ["1 header contradicting the data set about view, laterality; the data set is believed"]
+    assert tally.remarks() == [
+        "1 header contradicting the data set about laterality; the data set is believed",
+        "1 header contradicting the data set about view; the data set is believed",
+    ]
 
 
 def test_examining_gives_the_digest_of_the_bytes_and_keeps_what_is_known(saved: Save, tmp_path: Path) -> None:

@@ -292,3 +292,35 @@ def test_frames_in_which_no_breast_is_found_are_counted_with_reasons(tmp_path: P
         said = " ".join(done.out.split())
         assert "it looks like a negative: 2 images, first" in said
     assert "5 were there" in said
+
+
+@pytest.mark.parametrize("kind", ["images", "dicom"])
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        (["a.dcm.gz", "b.gz"], "unpack them first"),
+        (["a.zip", "labels.csv"], "unpack them first"),
+        (["a.tar.xz", "b.7z"], "unpack them first"),
+        (["a.webp", "b.webp"], "save the WEBP files as PNG or TIFF first"),
+        (["a.nii.gz"], "save the NII files as PNG"),
+        (["labels.csv"], "--dataset csv"),
+        (["a.zip", "b.jp2"], "; unpack them first"),
+    ],
+)
+def test_a_folder_of_what_is_not_read_is_told_what_to_do(
+    kind: str, names: list[str], hint: str, tmp_path: Path, mcd_command: Command
+) -> None:
+    for name in names:
+        (tmp_path / name).write_bytes(b"x" * 200)
+    done = mcd_command("data", "check", tmp_path, "--dataset", kind)
+    assert done.code == 4
+    text = " ".join(done.err.split())
+    assert hint in text
+    assert "--dataset images" not in text
+    assert "--dataset dicom" not in text
+
+
+def test_one_archive_is_told_to_be_unpacked(tmp_path: Path, mcd_command: Command) -> None:
+    (tmp_path / "all.zip").write_bytes(b"PK\x03\x04")
+    for kind in ("images", "dicom"):
+        assert "unpack them first" in mcd_command("data", "check", tmp_path / "all.zip", "--dataset", kind).err

@@ -14,6 +14,12 @@ __all__ = ["files_below", "samples_of"]
 
 _LONGEST_SUFFIX = 5
 _KINDS_SHOWN = 3
+_PACKED = frozenset(("7Z", "BZ2", "GZ", "RAR", "TAR", "TBZ", "TGZ", "XZ", "ZIP", "ZST"))
+_CONVERTIBLE = frozenset(
+    ("AVIF", "GIF", "HDR", "HEIC", "HEIF", "IMG", "J2K", "JP2", "JPX", "JXL", "LJPEG", "MAT", "MHA", "MHD", "NII")
+) | {"NPY", "NPZ", "NRRD", "PBM", "PNM", "PPM", "RAW", "SVS", "WEBP"}
+_TABLES = frozenset(("CSV", "JSON", "PARQUET", "TSV", "TXT", "XLS", "XLSX", "XML"))
+"""Kinds of files that no data set of files reads, by what is to be done with them."""
 
 
 def files_below(path: Path, keep: Callable[[Path], bool], kind: str = "image", otherwise: str = "") -> list[Path]:
@@ -28,7 +34,8 @@ def files_below(path: Path, keep: Callable[[Path], bool], kind: str = "image", o
     kind
         What ``keep`` takes, as in "no DICOM file in …".
     otherwise
-        The hint where there are files of other kinds only: what reads those.
+        The hint where there are files of other kinds only: what reads those. Archives, pictures of formats that are not
+        read and tables have hints of their own.
 
     Raises
     ------
@@ -42,6 +49,8 @@ def files_below(path: Path, keep: Callable[[Path], bool], kind: str = "image", o
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
     if path.is_file():
+        if _kind_of(path) in _PACKED and not keep(path):
+            raise DataError(f"{path} is no {kind} file", _UNPACK)
         return [path]
     files, lost = _below(path)
     found = [one for one in files if keep(one)] + [one for one in lost if keep(one) or _may_be_folder(one)]
@@ -98,18 +107,40 @@ def _may_be_folder(path: Path) -> bool:
     return not (ending.isalpha() and len(ending) <= _LONGEST_SUFFIX)
 
 
+_UNPACK = "unpack them first: what is in archives is not searched"
+
+
+def _kind_of(path: Path) -> str:
+    """Return what a name says of the kind of a file, in capitals; NII of ``.nii.gz``."""
+    name, ending = path.name.upper(), path.suffix[1:].upper()
+    if name.endswith(".NII.GZ"):
+        return "NII"
+    # What stands after the last dot of a longer name, such as a UID, is no kind of file.
+    known = ending.isalpha() and len(ending) <= _LONGEST_SUFFIX
+    return ending if known or ending in _PACKED | _CONVERTIBLE | _TABLES else "other"
+
+
+def _hint_for(kind: str, otherwise: str) -> str:
+    if kind in _PACKED:
+        return _UNPACK
+    if kind in _CONVERTIBLE:
+        return f"save the {kind} files as PNG or TIFF first, with 16 bits where they have more than 8"
+    if kind in _TABLES:
+        return "give the folder that holds the images; those that a table names are read by --dataset csv"
+    return otherwise or "give the folder that holds the images"
+
+
 def _none(path: Path, files: Sequence[Path], kind: str, otherwise: str) -> DataError:
     """Say what a folder holds instead: names of kinds only, since those of files may be names of people."""
-    suffixes = Counter(one.suffix[1:].upper() for one in files)
-    # What stands after the last dot of a longer name, such as a UID, is no kind of file.
-    kinds: Counter[str] = Counter()
-    for name, count in suffixes.items():
-        kinds[name if name.isalpha() and len(name) <= _LONGEST_SUFFIX else "other"] += count
+    kinds = Counter(_kind_of(one) for one in files)
     if not kinds:
         return DataError(f"no {kind} file in {path}: it holds no files", "give the folder that holds the images")
-    most = [f"{count} {name} file{'s' if count > 1 else ''}" for name, count in kinds.most_common(_KINDS_SHOWN)]
-    hint = otherwise or "give the folder that holds the images"
-    return DataError(f"no {kind} file in {path}, but {', '.join(most)}", hint)
+    ranked = sorted(kinds.items(), key=lambda one: (-one[1], one[0]))[:_KINDS_SHOWN]
+    most = [f"{count} {name} file{'s' if count > 1 else ''}" for name, count in ranked]
+    hints = dict.fromkeys(_hint_for(name, otherwise) for name, _ in ranked)
+    if len(hints) > 1:  # a table or two beside archives are not what was meant
+        hints.pop(_hint_for("CSV", otherwise), None)
+    return DataError(f"no {kind} file in {path}, but {', '.join(most)}", "; ".join(hints))
 
 
 def samples_of(paths: Sequence[Path], root: Path) -> Iterator[Sample | Unreadable]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import IO, cast
 
 import numpy as np
@@ -59,7 +60,7 @@ def all_bits(file: PIL.Image.Image, header: PictureHeader) -> NDArray[np.generic
     raw = str(file.tile[0][3]) if getattr(file, "tile", None) else ""  # type: ignore[attr-defined]  # of opened files
     found = _by_opencv(file)
     seen = upright(np.asarray(file), orientation_of(file))
-    if found is not None and file.mode in ("LA", "RGB", "RGBA"):
+    if found is not None and file.mode in ("LA", "RGB", "RGBA", "RGBX"):
         for turned in (found, upright(found, header.orientation)):
             if _agree(turned, seen, header.white or 65535.0, premultiplied="RGBa" in raw):
                 return _opaque(turned, file, header, premultiplied="RGBa" in raw)
@@ -77,7 +78,9 @@ def _by_opencv(file: PIL.Image.Image) -> NDArray[np.generic] | None:
     source.seek(0)
     data = np.frombuffer(source.read(), np.uint8)
     source.seek(before)
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # What it cannot read is said here, not on the console. OpenCV 5 has moved the function.
+    log = cast("Callable[[int], int]", getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel)
+    level = log(0)
     try:
         if file.tell():
             several = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED)[1]
@@ -87,7 +90,7 @@ def _by_opencv(file: PIL.Image.Image) -> NDArray[np.generic] | None:
     except cv2.error:
         return None
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        log(level)
     if found is None or found.dtype != np.uint16 or found.ndim != 3 or found.shape[2] not in (3, 4):
         return None
     return cast("NDArray[np.generic]", found[..., [2, 1, 0, 3][: found.shape[2]]])

@@ -8,7 +8,18 @@ from pathlib import Path
 
 from mcd.errors import StoreError, UsageError
 
-__all__ = ["check_folder", "write_atomically"]
+__all__ = ["check_folder", "expanded", "write_atomically"]
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with the home folder in the place of ``~``; as it is where there is no such home.
+
+    Every path that a user gives comes through here: flags, keywords, settings, studies, cells of tables.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def check_folder(path: Path, flag: str = "--output") -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union, get_args, get_origin
 
 import pydantic
 
 from mcd.errors import ConfigError, nearest
+from mcd.files import expanded
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -25,6 +27,8 @@ __all__ = [
     "Settings",
     "causes",
     "describe_options",
+    "forms_of",
+    "is_marked",
     "parse_pairs",
     "validate_options",
 ]
@@ -60,6 +64,43 @@ class Settings(pydantic.BaseModel):
             return value
         numbers = (one for one in _literals(cls.model_fields[info.field_name].annotation) if type(one) is int)
         return next((number for number in numbers if str(number) == value), value)
+
+    @pydantic.field_validator("*", mode="after")
+    @classmethod
+    def _home_for_tilde(cls, value: object, info: pydantic.ValidationInfo) -> object:
+        if isinstance(value, str) and value.startswith("~") and info.field_name is not None:
+            field = cls.model_fields[info.field_name]
+            return str(expanded(value)) if is_marked(field.annotation, field.metadata, MayNameFile) else value
+        return _from_home(value)
+
+
+def forms_of(annotation: object, marks: tuple[object, ...]) -> Iterator[tuple[object, tuple[object, ...]]]:
+    """Yield the types that a value may have, each with what is marked on it."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *more = get_args(annotation)
+        yield from forms_of(inner, (*marks, *more))
+    elif origin in (Union, types.UnionType):
+        for one in get_args(annotation):
+            yield from forms_of(one, marks)
+    else:
+        yield annotation, marks
+
+
+def is_marked(annotation: object, marks: Sequence[object], mark: type) -> bool:
+    """Whether a type has a mark, such as `MayNameFile`, also inside a union."""
+    return any(isinstance(each, mark) for _, own in forms_of(annotation, tuple(marks)) for each in own)
+
+
+def _from_home(value: object) -> object:
+    """Return a setting with the home folder in the place of ``~`` in all paths of it."""
+    if isinstance(value, Path):
+        return expanded(value)
+    if isinstance(value, tuple | list) and any(isinstance(one, Path) for one in value):
+        return type(value)(_from_home(one) for one in value)
+    if isinstance(value, dict) and any(isinstance(one, Path) for one in value.values()):
+        return {key: _from_home(one) for key, one in value.items()}
+    return value
 
 
 class Options(Settings):

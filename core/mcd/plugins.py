@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mcd.api.ranking import ordered_top_k
     from mcd.api.schema import Schema, read_record
     from mcd.cli.hosted import with_plugin_files
+    from mcd.cli.paths import PATH
     from mcd.cli.tables import print_table, say
     from mcd.comparison.heading import FEW_IMAGES
     from mcd.extraction.breast import Breast, find_breast
@@ -59,6 +60,7 @@ _HOME = {
     "CONTROLS": "mcd.runs.controls",
     "FEW_IMAGES": "mcd.comparison.heading",
     "NOT_SIGNIFICANT": "mcd.scoring.verdicts",
+    "PATH": "mcd.cli.paths",
     "SIGNIFICANT": "mcd.scoring.verdicts",
     "VERDICTS": "mcd.scoring.verdicts",
     "Breast": "mcd.extraction.breast",
@@ -115,6 +117,7 @@ __all__ = [
     "CONTROLS",
     "FEW_IMAGES",
     "NOT_SIGNIFICANT",
+    "PATH",
     "SIGNIFICANT",
     "VERDICTS",
     "Breast",

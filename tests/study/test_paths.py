@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import click
 import pytest
+from tests.conftest import Outcome
 
 import mcd
 from mcd.errors import MCDError
@@ -169,3 +172,107 @@ def test_options_are_validated_once_so_what_the_user_set_is_known(host: PluginHo
 def test_a_part_without_its_file_is_left_to_the_flags_that_overrule_it(host: PluginHost, folder: Path) -> None:
     settings = {**WHOLE, "dataset": {"plugin": "no-such", "options": {"path": "x"}}}
     assert located(host, settings, folder)["dataset"] == settings["dataset"]
+
+
+@pytest.fixture
+def home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of files as home, and another one as the current."""
+    monkeypatch.setenv("HOME", str(folder))
+    (folder.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(folder.parent / "elsewhere")
+    return folder
+
+
+def test_a_tilde_is_the_home_folder_in_every_setting(host: PluginHost, home: Path) -> None:
+    settings: dict[str, object] = {
+        "models": [
+            {"plugin": "module:~/net.py:make", "options": {"checkpoint": "~/weights.pth"}, "layers": ["x"]},
+            {"plugin": "mammo-clip-classifier", "options": {"checkpoint": "~/weights.pth"}, "name": "two"},
+        ],
+        "dissectors": {"plugin": "medclip", "options": {"checkpoint": "~/weights.pth", "tokenizer": "~/words.txt"}},
+        "dataset": {"plugin": "combine", "options": {"parts": ["images:~/images", {"plugin": "csv:~/table.csv"}]}},
+        "scorer": "~/score.py:product",
+        "concepts": ["~/words.txt", "birads"],
+        "cache": "~/kept",
+    }
+    for study in (checked_study(host, settings), checked_study(host, located(host, settings, Path("/nowhere")))):
+        left = set(re.findall(r'"[^"]*~[^"]*"', study.model_dump_json()))
+        assert left <= {'"images:~/images"', '"csv:~/table.csv"'}  # of flags; parts are read when they are created
+        assert study.cache == home / "kept"
+        assert study.dissectors[0].options["tokenizer"] == str(home / "words.txt")
+
+
+def test_options_made_in_python_know_the_home_folder(home: Path) -> None:
+    from mcd_plugins.cohorts.cmmd import Cmmd
+    from mcd_plugins.datasets.images import ImageFolder
+    from mcd_plugins.mammo_clip.dissector import MammoClip
+
+    images = ImageFolder(ImageFolder.Options(path=Path("~/images")))
+    assert [one.id for one in images.scan() if isinstance(one, mcd.Sample)] == ["a.png"]
+    assert Cmmd.Options.model_validate({"root": "~", "table": "~/table.csv"}).table == home / "table.csv"  # type: ignore[attr-defined]
+    made = MammoClip.Options.model_validate({"checkpoint": "~/weights.pth", "tokenizer": "~/words.txt"})
+    assert made.tokenizer == str(home / "words.txt")  # type: ignore[attr-defined]
+    nobody = MammoClip.Options.model_validate({"checkpoint": "x", "tokenizer": "~no-such-user/words.txt"})
+    assert nobody.tokenizer == "~no-such-user/words.txt"  # type: ignore[attr-defined]
+
+
+def test_a_table_and_a_list_may_name_files_below_the_home_folder(home: Path) -> None:
+    from mcd_plugins.datasets.csv_table import CsvTable
+    from mcd_plugins.datasets.imagenet import ImageNetSubset
+
+    Path("table.csv").write_text("path\n~/images/a.png\n")
+    Path("list.txt").write_text("~/images/a.png 3\n")
+    table = CsvTable(CsvTable.Options(table=Path("table.csv"), root=Path()))
+    listed = ImageNetSubset(ImageNetSubset.Options(list=Path("list.txt")))
+    for data in (table, listed):
+        (found,) = [one for one in data.scan() if isinstance(one, mcd.Sample)]
+        assert found.source == str(home / "images" / "a.png")
+
+
+def test_the_verbs_and_the_command_line_know_the_home_folder(home: Path, mcd_command: Callable[..., Outcome]) -> None:
+    (home / "own.py").write_text("import mcd\n")
+    found = mcd.dissect(
+        "phantom-mammo",
+        layers="stages.0",
+        dissector="phantom-clip",
+        dataset={"plugin": "phantom", "options": {"patients": 5}},
+        concepts="~/words.txt",
+        scorer="~/score.py:product",
+        calibration={"draws": 0},
+        device="cpu",
+        workers=0,
+        cache="~/kept",
+        output="~/run",
+        progress=False,
+        plugin_files=["~/own.py"],
+    )
+    assert found.folder == home / "run"
+    assert (home / "kept").is_dir()
+    assert mcd.load("~/run").save("~/copy") == home / "copy"
+    assert mcd.report("~/run", reporters="csv", output="~/report")[0].is_relative_to(home)
+    mcd.score("~/run", scorer="~/score.py:product", output="~/scored", calibration={"draws": 0}, progress=False)
+    mcd.embed("phantom-clip", texts=["mass"], output="~/words.safetensors", device="cpu", progress=False)
+    assert {"scored", "words.safetensors"} <= {one.name for one in home.iterdir()}
+    assert mcd.ConceptSet.from_file("~/words.txt").concepts[0].term == "mass"
+    done = mcd_command("--plugin-file", "~/own.py", "concepts", "lint", "~/words.txt")
+    assert done.code == 0, done.err
+    check = mcd_command("data", "check", "~/images", "--dataset", "images", "--json=~/check.json")
+    assert check.code == 4  # the only file is empty
+    assert (home / "check.json").is_file()
+    assert not list(Path.cwd().iterdir())
+
+
+def test_every_path_of_the_command_line_is_one_with_a_home(host: PluginHost) -> None:
+    from mcd.cli import cli
+    from mcd.cli.paths import PATH
+
+    def paths(command: click.Command, ctx: click.Context) -> Iterator[str]:
+        yield from (f"{command.name} {one.name}" for one in command.params if type(one.type) is click.Path)
+        if isinstance(command, click.Group):
+            for name in command.list_commands(ctx):
+                inner = command.get_command(ctx, name)
+                assert inner is not None
+                yield from paths(inner, ctx)
+
+    assert not list(paths(cli, click.Context(cli)))
+    assert type(PATH) is not click.Path

@@ -20,6 +20,7 @@ from mcd.api.concept_entries import AsWritten, BroadCategories, ConceptEntry, Na
 from mcd.api.schema import Schema
 from mcd.documents import SUFFIXES, Document, read_document, read_text, validate_document
 from mcd.errors import ConfigError
+from mcd.files import expanded
 
 __all__ = ["Concept", "ConceptEntry", "ConceptFile", "ConceptSet", "ConceptSource", "join"]
 
@@ -145,7 +146,7 @@ class ConceptSet(pydantic.BaseModel):
         ConfigError
             When it cannot be read or is not a valid concept set, with the line of every problem.
         """
-        file = Path(path) if isinstance(path, str) else path
+        file = expanded(path) if isinstance(path, str | Path) else path
         suffix = PurePath(file.name).suffix.lower()
         if suffix == ".txt":
             lines = enumerate(read_text(file).splitlines(), start=1)

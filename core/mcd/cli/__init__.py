@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcd.cli.paths import PATH
 from mcd.errors import MCDError
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _print_versions(ctx: click.Context, _parameter: click.Parameter, wanted: boo
     "--plugin-file",
     "plugin_files",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE.py",
     help="Load a local plugin file. Repeatable.",
 )

@@ -9,6 +9,7 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
+from mcd.cli.paths import PATH
 
 if TYPE_CHECKING:
     from mcd.comparison import Comparison
@@ -17,7 +18,7 @@ __all__ = ["compare"]
 
 
 @click.command()
-@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN RUN…")
+@click.argument("runs", nargs=-1, type=PATH, metavar="RUN RUN…")
 @click.option(
     "--align",
     type=click.Choice(["auto", "name", "depth"]),
@@ -61,7 +62,7 @@ __all__ = ["compare"]
     show_default=True,
     help="How many concepts of a neuron the overlap of two dissectors or scorers looks at.",
 )
-@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Write every table there as CSV.")
+@click.option("--output", "-o", type=PATH, metavar="DIR", help="Write every table there as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @plugin_file_flag
 @click.pass_context

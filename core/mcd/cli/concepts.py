@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli.concept_checks import coverage, lint
+from mcd.cli.paths import PATH
 from mcd.components import Kind
 from mcd.errors import MCDError
 
@@ -175,13 +176,13 @@ def schema() -> None:
 
 
 @concepts.command("import")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=PATH)
 @click.option(
     "--output",
     "-o",
     required=True,
     metavar="OUT.yaml",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Where the concept set goes.",
 )
 @click.option("--name", help="What tables call the set.  [default: as the file is called]")

@@ -12,6 +12,7 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
+from mcd.cli.paths import PATH
 from mcd.cli.settings import chosen_selection
 from mcd.cli.study_flags import SELECTION, study_flags
 
@@ -30,7 +31,7 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=PATH)
 @click.option(
     "--dataset",
     default="dicom",
@@ -40,7 +41,7 @@ def data() -> None:
 )
 @click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
 @study_flags(*SELECTION)
-@click.option("--json", "output", type=click.Path(path_type=Path), metavar="FILE.json", help="Write all of it there.")
+@click.option("--json", "output", type=PATH, metavar="FILE.json", help="Write all of it there.")
 @click.option("--keep-identifiers", is_flag=True, help="Name images in FILE.json as the data set does.")
 @click.option("--workers", type=click.IntRange(min=0), help="Decoding processes.  [default: one a core]")
 @plugin_file_flag

@@ -9,6 +9,7 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
+from mcd.cli.paths import PATH
 from mcd.cli.settings import study_settings
 from mcd.cli.study_flags import DEFAULT_REPORTER, study_flags
 
@@ -17,7 +18,7 @@ __all__ = ["dissect", "run_study"]
 _OUTPUT = click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="The run folder; an interrupted run in it continues.  [default: runs/NAME]",
 )
@@ -42,7 +43,7 @@ def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, **_flags:
 
 
 @click.command(name="run")
-@click.argument("study", type=click.Path(path_type=Path), required=False)
+@click.argument("study", type=PATH, required=False)
 @study_flags()
 @_OUTPUT
 @_DRY_RUN

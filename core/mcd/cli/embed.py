@@ -9,6 +9,7 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
+from mcd.cli.paths import PATH
 from mcd.cli.study_flags import PROBE, study_flags
 
 if TYPE_CHECKING:
@@ -21,14 +22,14 @@ __all__ = ["embed", "embedder_and_dataset"]
 @click.command()
 @study_flags(*PROBE, single=True)
 @click.option("--text", "given", multiple=True, metavar="TEXT", help="A text to embed. Repeatable.")
-@click.option("--texts", "file", type=click.Path(path_type=Path), metavar="FILE", help="Texts to embed, one a line.")
+@click.option("--texts", "file", type=PATH, metavar="FILE", help="Texts to embed, one a line.")
 @click.option("--concepts", metavar="NAME|FILE", help="A concept set, whose prompts are embedded.")
 @click.option("--raw", is_flag=True, help="Leave the vectors as they are.  [default: scaled to length 1]")
 @click.option(
     "--output",
     "-o",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE.safetensors",
     help="Where the vectors go; an interrupted run continues.",
 )

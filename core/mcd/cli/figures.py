@@ -8,13 +8,14 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
+from mcd.cli.paths import PATH
 
 __all__ = ["figures"]
 
 
 @click.command()
-@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN [RUN…]")
-@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Where they go.")
+@click.argument("runs", nargs=-1, type=PATH, metavar="RUN [RUN…]")
+@click.option("--output", "-o", type=PATH, metavar="DIR", required=True, help="Where they go.")
 @click.option(
     "--only",
     multiple=True,

@@ -9,6 +9,7 @@ from typing import TypeVar
 import click
 
 from mcd.cli import State, go_offline
+from mcd.cli.paths import PATH
 
 __all__ = ["plugin_file_flag"]
 
@@ -34,7 +35,7 @@ def plugin_file_flag(command: Command) -> Command:
         click.option(
             "--plugin-file",
             multiple=True,
-            type=click.Path(path_type=Path),
+            type=PATH,
             metavar="FILE.py",
             is_eager=True,
             expose_value=False,

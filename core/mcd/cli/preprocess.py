@@ -9,6 +9,7 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
+from mcd.cli.paths import PATH
 from mcd.cli.settings import chosen_selection
 from mcd.cli.study_flags import SELECTION, study_flags
 
@@ -16,8 +17,8 @@ __all__ = ["preprocess"]
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=PATH)
+@click.argument("output", metavar="OUT", type=PATH)
 @click.option("--recipe", required=True, metavar="NAME", help="The preprocessing, such as mammo-clip.")
 @click.option("--recipe-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
 @click.option(

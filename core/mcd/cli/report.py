@@ -8,6 +8,7 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
+from mcd.cli.paths import PATH
 from mcd.cli.settings import named, with_arguments
 
 __all__ = ["report"]
@@ -16,7 +17,7 @@ _DEFAULT = "html"
 
 
 @click.command()
-@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN [RUN…]")
+@click.argument("runs", nargs=-1, type=PATH, metavar="RUN [RUN…]")
 @click.option(
     "--reporter",
     "reporters",
@@ -28,7 +29,7 @@ _DEFAULT = "html"
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Where it goes; needed for several runs.  [default: RUN/report]",
 )

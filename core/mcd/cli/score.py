@@ -8,6 +8,7 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
+from mcd.cli.paths import PATH
 from mcd.cli.settings import given_settings, group_settings, named, overruled, with_arguments
 from mcd.cli.study_flags import SCORING, study_flags
 
@@ -15,13 +16,13 @@ __all__ = ["score"]
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.argument("run", type=PATH, metavar="RUN")
 @study_flags(*SCORING, defaults=False)
 @study_flags("reporters")
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Where the new labels go.  [default: RUN/scored/SCORER-CONCEPTS]",
 )

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import click
 
+from mcd.cli.paths import PATH
 from mcd.study.leaves import Leaf, leaves
 
 __all__ = [
@@ -108,7 +109,7 @@ def _type(leaf: Leaf) -> click.ParamType[object]:
     if leaf.choices:
         return click.Choice(leaf.choices)
     if leaf.kind is Path:
-        return click.Path(path_type=Path)
+        return PATH
     if leaf.kind is bool:
         return click.BOOL
     if leaf.kind is int:

@@ -8,6 +8,7 @@ import click
 
 from mcd.cli.embed import embedder_and_dataset
 from mcd.cli.flags import plugin_file_flag
+from mcd.cli.paths import PATH
 from mcd.cli.study_flags import PROBE, study_flags
 
 __all__ = ["zero_shot"]
@@ -44,7 +45,7 @@ _CHANCE = 0.05
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("zero-shot.csv"),
     show_default=True,
     metavar="FILE.csv",

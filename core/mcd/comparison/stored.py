@@ -9,7 +9,7 @@ from mcd.comparison.alignment import Alignment
 from mcd.comparison.changes import Matching
 from mcd.comparison.comparing import Comparison, ComparisonSettings
 from mcd.comparison.comparing import compare as compare_dissections
-from mcd.files import check_folder, write_atomically
+from mcd.files import check_folder, expanded, write_atomically
 from mcd.runs.dissection import Dissection, load
 from mcd.scoring.calibration.thresholds import PublishedRule
 from mcd.study.objects import host_for
@@ -58,13 +58,13 @@ def compare(
     >>> found.tables()["differences"]  # doctest: +SKIP
     """
     if output is not None:
-        check_folder(Path(output))
+        check_folder(expanded(output))
     found = compare_dissections(
         _loaded(runs, plugin_files),
         ComparisonSettings(align=align, match=match, rule=rule, resamples=resamples, seed=seed, top=top),
     )
     if output is not None:
-        write_comparison(Path(output), found)
+        write_comparison(expanded(output), found)
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from mcd.components import Kind
 from mcd.errors import AmbiguousNameError, PluginLoadError, UnknownNameError, nearest
 from mcd.events import Event, Warned
+from mcd.files import expanded
 from mcd.host.importing import where_in
 from mcd.host.records import Offer, PluginRecord, one_line
 from mcd.host.registration import Observer, Registered, register
@@ -71,7 +72,7 @@ class PluginHost:
         plugin_filter = PluginFilter.read(environ)
         found = _registered(plugin_filter)
         warnings = plugin_filter.unmatched(one.record for one in found)
-        for path in files:
+        for path in map(expanded, files):
             one = register(file_source(path, [other.record for other in found]))
             if one.record.error is not None:
                 raise _file_error(path, one.record) from one.record.error

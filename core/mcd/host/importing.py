@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from mcd.errors import MCDError, UnknownNameError, UsageError, nearest
+from mcd.files import expanded
 from mcd.host.records import one_line
 
 __all__ = ["ImportedFiles", "import_function", "module_name", "run_file", "where_in"]
@@ -73,7 +74,7 @@ def import_function(reference: str) -> Callable[..., object]:
 
 
 def _file(where: str) -> ModuleType:
-    path = Path(where)
+    path = expanded(where)
     if not path.is_file():
         raise UsageError(f"there is no file {path}", "give its path from the current folder, as FILE.py:FUNCTION")
     try:

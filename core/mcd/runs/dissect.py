@@ -20,6 +20,7 @@ from mcd.api.dissector import Dissector
 from mcd.api.model import Target
 from mcd.api.scorer import Scorer
 from mcd.errors import ConfigError
+from mcd.files import expanded
 from mcd.networks.pooling import Pooling
 from mcd.networks.process import process_state_kept
 from mcd.runs.dissection import Dissection
@@ -187,7 +188,7 @@ def dissect(
         controls=controls,
         maps=maps,
     )
-    folder = Path(tempfile.mkdtemp(prefix="mcd-")) if output is None else Path(output)
+    folder = Path(tempfile.mkdtemp(prefix="mcd-")) if output is None else expanded(output)
     prepared = Prepared(
         host,
         study,

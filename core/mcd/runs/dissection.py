@@ -16,6 +16,7 @@ from mcd.api.schema import read_record
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.extraction.maps import FILE as MAPS
 from mcd.extraction.probe_map import PRIVATE, _write_private
+from mcd.files import expanded
 from mcd.runs.manifest import FILE as MANIFEST
 from mcd.runs.manifest import Manifest
 from mcd.runs.recorded import Recorded
@@ -108,7 +109,7 @@ class Dissection(Recorded):
         UsageError
             When the folder exists and is not empty.
         """
-        folder = Path(folder)
+        folder = expanded(folder)
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} exists and is not empty", "save into another folder")
         try:
@@ -164,7 +165,7 @@ def load(folder: str | Path, host: PluginHost | None = None) -> Dissection:
     DataError
         When the run has not finished.
     """
-    folder = Path(folder)
+    folder = expanded(folder)
     manifest = Manifest.read(folder)
     if manifest.status != "finished":
         raise DataError(f"the run in {folder} is not finished ({manifest.status})", "run the same command again")

@@ -16,6 +16,7 @@ from mcd.api.dissector import Dissector
 from mcd.errors import UsageError
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.embedding import Embedder, check_output, write_vectors
+from mcd.files import expanded
 from mcd.networks.process import process_state_kept
 from mcd.networks.running import Precision
 from mcd.study.objects import Component, Concepts, as_choice, as_concepts, as_dataset, host_for
@@ -128,7 +129,7 @@ def embed(
     with ExitStack() as stack:
         if output is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mcd-"))
-        path = Path(folder) / "vectors.safetensors" if output is None else Path(output)
+        path = Path(folder) / "vectors.safetensors" if output is None else expanded(output)
         check_output(path, ".safetensors")
         chosen = dissector if isinstance(dissector, Dissector) else as_choice(dissector, DissectorChoice)
         made, _ = preparer.dissector(chosen)
@@ -143,7 +144,7 @@ def embed(
             selection=Selection(where=where, limit=limit, per_patient=per_patient, seed=seed),
             keep_identifiers=keep_identifiers,
             recipe=made_recipe,
-            cache=None if cache is None else ImageCache(Path(cache), cache_size * 10**9),
+            cache=None if cache is None else ImageCache(expanded(cache), cache_size * 10**9),
         )
         vectors = None if images is None else embedder.images(images, path)
         found = write_vectors(path, embedder, vectors, every, normalise=normalise)

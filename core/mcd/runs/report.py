@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mcd.api.reporter import Reporter
 from mcd.errors import PluginError, StoreError, UsageError
-from mcd.files import check_folder
+from mcd.files import check_folder, expanded
 from mcd.host import PluginHost
 from mcd.networks.foreign import calling
 from mcd.runs.dissection import Dissection, load
@@ -52,7 +52,7 @@ def report(
     """
     host = host_for(plugin_files)
     each = [runs] if isinstance(runs, Dissection | str | Path) else list(runs)
-    return write_report(host, each, as_choices(reporters), None if output is None else Path(output))
+    return write_report(host, each, as_choices(reporters), None if output is None else expanded(output))
 
 
 def write_report(

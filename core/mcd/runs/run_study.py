@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mcd.files import expanded
 from mcd.networks.process import process_state_kept
 from mcd.runs.dissection import Dissection
 from mcd.runs.plan import default_output
@@ -58,9 +59,9 @@ def run_study(
     """
     host = host_for(plugin_files, progress=progress)
     if isinstance(study, str | Path):
-        checked = checked_study(host, study_file(host, Path(study)))
+        checked = checked_study(host, study_file(host, expanded(study)))
         folder = Path("runs") / Path(study).stem
     else:
         checked = checked_study(host, as_written(study) if isinstance(study, Study) else study)
         folder = default_output(checked)
-    return run(prepare(host, checked, folder if output is None else Path(output)))
+    return run(prepare(host, checked, folder if output is None else expanded(output)))

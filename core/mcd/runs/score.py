@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from mcd.api.scorer import Scorer
+from mcd.files import expanded
 from mcd.options import validate_options
 from mcd.runs.dissection import Dissection, load, read_study
 from mcd.runs.rescore import rescore
@@ -74,7 +75,7 @@ def score(
         labels_per_neuron=labels_per_neuron,
         calibration=_changed(own.calibration, calibration, "calibration"),
         prompts=_changed(own.prompts, prompts, "prompts"),
-        output=None if output is None else Path(output),
+        output=None if output is None else expanded(output),
         device=device,
     )
 

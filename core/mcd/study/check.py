@@ -12,11 +12,11 @@ from mcd.api.dataset import CompositeDataset
 from mcd.components import Kind
 from mcd.documents import read_text
 from mcd.errors import ConfigError, DataError, UsageError, nearest
-from mcd.files import check_folder
+from mcd.files import check_folder, expanded
 from mcd.networks.pooling import POOLINGS
 from mcd.options import causes, problem_line
 from mcd.study.located import KINDS
-from mcd.study.paths import expanded, missing
+from mcd.study.paths import missing
 from mcd.study.resolve import names_function, resolved
 from mcd.study.study import Choice, Study
 from mcd.study.vocabularies.loading import means_file, split_choices
@@ -57,8 +57,7 @@ def checked_study(host: PluginHost, settings: Mapping[str, object]) -> Study:
     _ = study.selection  # a condition that cannot be read is said here
     update: dict[str, object] = {}
     if study.cache is not None:
-        update["cache"] = cache = expanded(study.cache)
-        check_folder(cache, "--cache")
+        check_folder(study.cache, "--cache")
     for field, kind in KINDS.items():
         value: Choice | Sequence[Choice] | None = getattr(study, field)
         if kind is Kind.CONCEPTS:
@@ -106,10 +105,12 @@ def _explicit(host: PluginHost, kind: Kind, choice: ChoiceT) -> ChoiceT:
 
 def _concepts(host: PluginHost, choices: Sequence[Choice]) -> tuple[Choice, ...]:
     """Return one choice a concept set, once each is known to be there."""
-    found = split_choices(choices)
-    for one in found:
+    found = []
+    for one in split_choices(choices):
         if means_file(host, one.plugin):
-            read_text(Path(one.plugin).expanduser())
+            found.append(one.model_copy(update={"plugin": str(expanded(one.plugin))}))
+            read_text(Path(found[-1].plugin))
         else:
             host.find(Kind.CONCEPTS, one.plugin.partition(":")[0])
-    return found
+            found.append(one)
+    return tuple(found)

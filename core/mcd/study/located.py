@@ -10,7 +10,8 @@ from mcd.api.dataset import CompositeDataset
 from mcd.components import Kind
 from mcd.documents import read_document, validate_document
 from mcd.errors import MCDError
-from mcd.study.paths import expanded, placed
+from mcd.files import expanded
+from mcd.study.paths import placed
 from mcd.study.resolve import class_and_values, names_function, recipe_class
 from mcd.study.study import Choice, Study
 from mcd.study.vocabularies.loading import names_file, split_references

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Union, get_args, get_origin
+from typing import get_args, get_origin
 
 import pydantic
 
-from mcd.options import BelowRoot, MayNameFile
+from mcd.files import expanded
+from mcd.options import BelowRoot, MayNameFile, forms_of, is_marked
 
-__all__ = ["expanded", "missing", "placed"]
+__all__ = ["missing", "placed"]
 
 
 def placed(cls: type[pydantic.BaseModel], values: Mapping[str, object], base: Path) -> dict[str, object]:
@@ -34,9 +34,9 @@ def placed(cls: type[pydantic.BaseModel], values: Mapping[str, object], base: Pa
 
 
 def _placed(annotation: object, marks: Sequence[object], value: object, base: Path) -> object:
-    if _marked(annotation, marks, BelowRoot):
+    if is_marked(annotation, marks, BelowRoot):
         return value
-    for one, own in _forms(annotation, tuple(marks)):
+    for one, own in forms_of(annotation, tuple(marks)):
         origin, inner = get_origin(one), get_args(one)
         if isinstance(value, str | Path):
             if one is Path:
@@ -53,23 +53,6 @@ def _placed(annotation: object, marks: Sequence[object], value: object, base: Pa
     return value
 
 
-def _forms(annotation: object, marks: tuple[object, ...]) -> Iterator[tuple[object, tuple[object, ...]]]:
-    """Yield the types that a value may have, each with what is marked on it."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        inner, *more = get_args(annotation)
-        yield from _forms(inner, (*marks, *more))
-    elif origin in (Union, types.UnionType):
-        for one in get_args(annotation):
-            yield from _forms(one, marks)
-    else:
-        yield annotation, marks
-
-
-def _marked(annotation: object, marks: Sequence[object], mark: type) -> bool:
-    return any(isinstance(each, mark) for _, own in _forms(annotation, tuple(marks)) for each in own)
-
-
 def _text(text: str, base: Path) -> str:
     """Return a text that may name a file: from the current folder where it does, as it is where it is another name."""
     path, colon, name = text.rpartition(":")
@@ -82,19 +65,11 @@ def _text(text: str, base: Path) -> str:
         return text
 
 
-def expanded(path: str | Path) -> Path:
-    """Return a path with the home folder in the place of ``~``; as it is where there is no such home."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        return Path(path)
-
-
 def missing(options: pydantic.BaseModel) -> Iterator[tuple[str, Path]]:
     """Yield the files and folders that are set but do not exist, each with the name of its setting."""
     for name, info in type(options).model_fields.items():
-        if name in options.model_fields_set and not _marked(info.annotation, info.metadata, BelowRoot):
-            text = _marked(info.annotation, info.metadata, MayNameFile)
+        if name in options.model_fields_set and not is_marked(info.annotation, info.metadata, BelowRoot):
+            text = is_marked(info.annotation, info.metadata, MayNameFile)
             yield from ((name, path) for path in _paths(getattr(options, name), text=text) if not path.exists())
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from pydantic_core import CoreSchema
 
 from mcd.api.schema import Schema
+from mcd.files import expanded
 from mcd.networks.pooling import Pooling
 from mcd.study.calibration import Calibration
 from mcd.study.selection import Selection
@@ -169,7 +170,7 @@ class Study(pydantic.BaseModel):
         default="fp32", description="numbers of the forward passes; bf16 and fp16 use autocast"
     )
     batch_size: int = Field(default=16, ge=1, description="images per forward pass")
-    cache: Path | None = Field(
+    cache: Annotated[Path, pydantic.AfterValidator(expanded)] | None = Field(
         default=None, description="the folder that keeps decoded images, so that a second study decodes nothing"
     )
     cache_size: int = Field(default=50, ge=1, description="the largest size of the cache, in GB")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.plugins import print_table, say
+from mcd.plugins import PATH, print_table, say
 
 if TYPE_CHECKING:
     from mcd_plugins.cards.scoring import Score
@@ -28,8 +28,8 @@ def cards() -> None:
 
 
 @cards.command()
-@click.argument("key", type=click.Path(path_type=Path), metavar="KEY")
-@click.argument("answers", nargs=-1, type=click.Path(path_type=Path), metavar="ANSWERS.csv…")
+@click.argument("key", type=PATH, metavar="KEY")
+@click.argument("answers", nargs=-1, type=PATH, metavar="ANSWERS.csv…")
 @click.option(
     "--seed",
     type=click.IntRange(min=0),

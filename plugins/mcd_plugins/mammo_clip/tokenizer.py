@@ -40,7 +40,7 @@ def find_vocabulary(choice: str | None, checkpoint: Path) -> Path:
     """
     if choice is None:
         return _nearby(checkpoint)
-    given = Path(choice).expanduser()
+    given = Path(choice)
     if given.is_file():
         return given
     if given.is_dir():

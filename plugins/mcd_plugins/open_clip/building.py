@@ -150,7 +150,7 @@ def repository(options: ClipOptions) -> str:
 
 def context(options: ClipOptions) -> Path | None:
     """Return the folder that the name means, if it is one."""
-    folder = Path(options.name).expanduser()
+    folder = Path(options.name)
     return folder if folder.is_dir() else None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 import mcd
-from mcd.plugins import print_table, say, with_plugin_files, write_atomically
+from mcd.plugins import PATH, print_table, say, with_plugin_files, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ _SHOWN = 3
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("mcd-demo"),
     show_default=True,
     metavar="DIR",

@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from mcd.plugins import PATH
 from mcd_plugins.phantom import evaluation
 from mcd_plugins.phantom.captions import code
 from mcd_plugins.phantom.card import NETWORKS, Measured, write_card
@@ -155,7 +156,7 @@ def _present(areas: Mapping[str, float]) -> Areas:
 
 @click.command()
 @click.argument("what", type=click.Choice([*(name.removeprefix("phantom_") for name in NETWORKS), "all"]))
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Where weights and card go.")
+@click.option("--output", type=PATH, required=True, help="Where weights and card go.")
 @click.option("--patients", default=2500, show_default=True, help="Training patients, four views each.")
 @click.option("--held-out", default=300, show_default=True, help="Patients the model card is measured on.")
 @click.option("--epochs", default=11, show_default=True, help="Passes over the images for phantom-clip.")

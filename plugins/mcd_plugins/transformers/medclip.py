@@ -97,7 +97,6 @@ class _Images(nn.Module):
 
 def _opened(given: Path) -> tuple[State, Path]:
     """Return the tensors of a checkpoint, and its file; nothing of what it pickles is executed or imported."""
-    given = given.expanduser()
     path = (medclip_weights(given) or given / "pytorch_model.bin") if given.is_dir() else given
     state = read_state_dict(path)
     if not any(name.startswith(_IMAGE) for name in state):

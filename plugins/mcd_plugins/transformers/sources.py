@@ -54,7 +54,7 @@ class Source:
     @property
     def folder(self) -> Path | None:
         """The folder, if it is one."""
-        folder = Path(self.name).expanduser()
+        folder = Path(self.name)
         return folder if folder.is_dir() else None
 
     @property

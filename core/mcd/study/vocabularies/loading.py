@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mcd.api.concepts import ConceptSet, ConceptSource, join
 from mcd.components import Kind
 from mcd.errors import ConfigError, MCDError, PluginLoadError
+from mcd.files import expanded
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -47,7 +48,7 @@ def load_concepts(host: PluginHost, reference: str, options: Mapping[str, object
         return join([load_concepts(host, part) for part in parts])
     if means_file(host, reference):
         _refuse(options, f"the file {reference}")
-        return ConceptSet.from_file(Path(reference).expanduser())
+        return ConceptSet.from_file(Path(reference))
     name = reference.partition(":")[0]
     found = host.load(Kind.CONCEPTS, name)
     if isinstance(found, type) and issubclass(found, ConceptSource):
@@ -115,8 +116,8 @@ def split_references(reference: str, base: Path | None = None) -> list[str]:
 def names_file(text: str, base: Path | None = None) -> bool:
     """Say whether a text is the path of a file there is, from ``base`` or from here."""
     try:
-        return ((base or Path()) / Path(text).expanduser()).is_file()
-    except (OSError, RuntimeError):  # words in a row, longer than a name may be; a home of no known user
+        return ((base or Path()) / expanded(text)).is_file()
+    except OSError:  # words in a row, longer than a name may be
         return False
 
 

@@ -31,6 +31,8 @@ _LONGEST = 256
 _NEGATIVE = "; it looks like a negative"
 _FILM = 0.2
 """What padding leaves over is a film if it is a larger share of the frame, and letters if not."""
+_DARKER, _PART = 0.18, 0.9
+"""Of what is outside, the share that may be darker than the background; of a mask, what a better one must hold."""
 _BLACK = 0.01
 """Padding is no brighter than this share of the image's range above its darkest value."""
 _REACH = 0.05
@@ -80,6 +82,8 @@ class _Attempt(NamedTuple):
     mask: Mask
     wall_is_right: bool
     reason: str
+    rivalled: bool = False
+    """Whether much of what is outside is darker than what was taken for background."""
 
 
 def find_breast(pixels: Pixels, maximum: float, margin: float = 0.01) -> Breast:
@@ -112,7 +116,7 @@ def find_breast(pixels: Pixels, maximum: float, margin: float = 0.01) -> Breast:
     turned = _leans_right(grey)
     left = cast("Pixels", cv2.flip(grey, 1)) if turned else grey
     whole = _attempt(left, maximum, lowest=False)
-    found = whole if not whole.reason else _found_without_padding(left, maximum) or whole
+    found = _found_without_padding(left, maximum, whole) if whole.reason or whole.rivalled else whole
     wall_is_right = found.wall_is_right != turned
     side: Literal["left", "right"] = "right" if wall_is_right else "left"
     if found.reason:
@@ -122,24 +126,26 @@ def find_breast(pixels: Pixels, maximum: float, margin: float = 0.01) -> Breast:
     return Breast(mask, _box(mask, margin), side, True)
 
 
-def _found_without_padding(pixels: Pixels, maximum: float) -> _Attempt | None:
+def _found_without_padding(pixels: Pixels, maximum: float, whole: _Attempt) -> _Attempt:
     """Look again, with padding cut off, and with the darkest of the frequent brightnesses as background.
 
-    The breast in a film that it fills is more frequent than the film around it.
+    The breast in a film that it fills is more frequent than the film around it: what was found in the whole image may
+    be only the brighter part of it. Returned as it is where nothing better is found.
     """
     import numpy as np
 
     window = _without_padding(pixels)
     inner = pixels[window]
     if inner.min() == inner.max():
-        return None
+        return whole
     for lowest in (False, True):
         found = _attempt(inner, maximum, lowest=lowest)
-        if not found.reason:
+        if not found.reason and not found.rivalled:
             mask = np.zeros(pixels.shape, dtype=bool)
             mask[window] = found.mask
-            return found._replace(mask=mask)
-    return None
+            if whole.reason or mask[whole.mask].mean() > _PART:
+                return found._replace(mask=mask)
+    return whole
 
 
 def _looks_negative(pixels: Pixels, maximum: float) -> bool:
@@ -159,19 +165,26 @@ def _attempt(pixels: Pixels, maximum: float, *, lowest: bool) -> _Attempt:
     reason = _doubt(found) or _doubt_outside(found[inner], levelled[inner])
     if reason:
         return _Attempt(found, _leans_right(thumbnail), reason)
-    return _Attempt(_enlarged(found, cell, *pixels.shape), _leans_right(_inside(found)), "")
+    outside = levelled[inner][~found[inner] & (thumbnail[inner] > _black(thumbnail))]
+    darker = (outside < 2 * levels.background - levels.sure).sum() / max(1, (~found[inner]).sum())
+    return _Attempt(_enlarged(found, cell, *pixels.shape), _leans_right(_inside(found)), "", bool(darker > _DARKER))
 
 
 def _without_padding(pixels: Pixels) -> Window:
     """Return what is left without the lines at the borders that are black throughout."""
     import numpy as np
 
-    low, high = float(pixels.min()), float(pixels.max())
     spans = []
     for axis in (1, 0):
-        kept = np.flatnonzero(pixels.max(axis=axis) > low + _BLACK * (high - low))
+        kept = np.flatnonzero(pixels.max(axis=axis) > _black(pixels))
         spans.append(slice(int(kept[0]), int(kept[-1]) + 1))
     return spans[0], spans[1]
+
+
+def _black(pixels: Pixels | Values) -> float:
+    """Return the brightest value that padding may have."""
+    low, high = float(pixels.min()), float(pixels.max())
+    return low + _BLACK * (high - low)
 
 
 def _leans_right(values: Pixels | Mask) -> bool:

@@ -41,7 +41,7 @@ def filled(pattern: str, row: Row) -> str:
     DataError
         When one of the cells is empty.
     """
-    return _FIELD.sub(lambda found: row.needed(found.group(1), "a part of the path"), pattern)
+    return _FIELD.sub(lambda found: row.key(found.group(1), "a part of the path"), pattern)
 
 
 def parts_of(text: str, separator: str = "") -> list[str]:
@@ -96,7 +96,9 @@ def joined_rows(rows: Sequence[Row], alike: Mapping[str, str]) -> Row:
     """
     first, cells = rows[0], {}
     for column in first.cells:
-        told = {row[column]: row for row in reversed(rows) if row[column] or column not in alike}
+        # 10006.0 is 10006: what must not differ may have been written as a number.
+        read = Row.key if column in alike else Row.__getitem__
+        told = {read(row, column): row for row in reversed(rows) if row[column] or column not in alike}
         if column in alike and len(told) > 1:
             one, other = sorted(told.values(), key=lambda row: row.number)[:2]
             raise other.wrong(

@@ -144,7 +144,7 @@ class CsvTable(Cohort):
             for at, (one, written) in enumerate(images, start=1):
                 path, below = located(self.options.root, written)
                 _unique(paths, str(path), one, self._path_column)
-                own = one.needed(self._columns["id"], "the id") if "id" in self._columns else below
+                own = one.key(self._columns["id"], "the id") if "id" in self._columns else below
                 own = own if len(images) == 1 or "id" not in self._columns else f"{own}/{at}"
                 _unique(ids, own, one, self._columns.get("id", self._path_column), "the id")
                 found.append(self._sample(one, own, path))

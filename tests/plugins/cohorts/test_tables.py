@@ -53,7 +53,11 @@ def test_cells_of_a_workbook_and_of_a_table_are_one_patient(tmp_path: Path, scan
     book = openpyxl.Workbook()
     page = book.active
     assert page is not None
-    for cells in (["path", "id", "patient", "exam"], ["1.png", 1.0, 10006.0, 2014.0], ["2.png", "b", "10006", 2014]):
+    for cells in (
+        ["path", "id", "patient", "exam"],
+        ["1.png", "1.0", "10006.0", 2014.0],
+        ["2.png", "b", "10006", 2014],
+    ):
         page.append(cells)
     book.save(tmp_path / "table.xlsx")
     for seed in (1, 2):
@@ -61,3 +65,19 @@ def test_cells_of_a_workbook_and_of_a_table_are_one_patient(tmp_path: Path, scan
     found = scanned(CsvTable(CsvTable.Options.model_validate({"table": tmp_path / "table.xlsx"})))
     assert {(one.patient, one.exam) for one in found.values()} == {("10006", "2014")}
     assert list(found) == ["1", "b"]
+
+
+def test_a_path_made_of_ids_and_rows_of_findings_know_them_too(tmp_path: Path, scanned: Scan) -> None:
+    rows = [
+        {"patient": patient, "image": image, "finding": word}
+        for patient, image, word in (("7.0", "12.0", "Mass"), ("7", "12", "Asymmetry"), ("7", "13.0", "Mass"))
+    ]
+    table = write_table(tmp_path / "table.csv", rows)
+    for image in (12, 13):
+        write_picture(tmp_path / "7" / f"{image}.png", seed=image)
+    settings = {"table": table, "path": "{patient}/{image}.png", "rows": "finding", "finding": "finding"}
+    found = scanned(CsvTable(CsvTable.Options.model_validate(settings)))
+    assert [(one.patient, set(one.findings)) for one in found.values()] == [
+        ("7", {"mass", "asymmetry"}),
+        ("7", {"mass"}),
+    ]

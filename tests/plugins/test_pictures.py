@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from tests.conftest import Outcome
+from tests.plugins.cohorts.conftest import write_dicom
 from tests.plugins.picture_files import chunk, orientation_chunk, packed_12_bits, png, tiff
 
 import mcd
@@ -47,6 +48,7 @@ def data_set(path: Path, **options: object) -> ImageFolder:
 
 def read(content: bytes, folder: Path, **options: object) -> mcd.Image:
     """Return what the data set `images` makes of a file, after looking at it as a run does."""
+    folder.mkdir(exist_ok=True)
     path = folder / "a.png"  # a wrong ending: the content decides
     path.write_bytes(content)
     data = data_set(path, **options)
@@ -269,6 +271,29 @@ def test_a_sequence_of_pgm_pictures_is_not_taken_for_the_first(tmp_path: Path) -
     with pytest.raises(ImageError, match="it holds 2 pictures"):
         read(one + one, tmp_path)
     assert read(one + one, tmp_path, frames="first").pixels.tolist() == EIGHT.tolist()
+
+
+def test_what_is_no_picture_is_said_for_what_it_is(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "a.dcm")
+    jpeg = bytearray(saved(PIL.Image.fromarray(EIGHT), "JPEG"))
+    jpeg[jpeg.index(b"\xff\xc0") + 4] = 12  # the precision of its frame
+    for content, said in (
+        ((tmp_path / "a.dcm").read_bytes(), "it is a DICOM file"),
+        (bytes(jpeg), "a JPEG of a kind that cannot be read, such as one of 12 bits"),
+        (b"<html>404</html>", "it is not an image"),
+    ):
+        with pytest.raises(ImageError, match=said):
+            read(content, tmp_path / "p")
+
+
+def test_the_range_of_an_image_is_that_without_its_letters() -> None:
+    twelve = np.tile(TWELVE, (20, 20))
+    assert mcd.Image(twelve, 65535.0).range_used < 0.1
+    lettered = twelve.copy()
+    lettered[:8, :8] = 65535
+    assert mcd.Image(lettered, 65535.0).range_used < 0.1
+    assert mcd.Image(twelve, 4095.0).range_used > 0.8
+    assert mcd.Image(np.dstack([twelve] * 3), 4095.0).range_used > 0.8
 
 
 def test_images_of_little_range_are_named_and_said(tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:

@@ -174,7 +174,8 @@ def _seen(dataset: Dataset, item: tuple[int, Sample]) -> _Seen:
     pixels = image.pixels
     rows, columns = pixels.shape[:2]
     size = f"{rows}×{columns}"
-    values = f"{pixels.min():g} to {pixels.max():g} of {image.maximum:g}" if image.range_used < LITTLE_RANGE else ""
+    low, high = image.span
+    values = f"{low:g} to {high:g} of {image.maximum:g}" if image.range_used < LITTLE_RANGE else ""
     return _Seen(
         digest(str(pixels.dtype), str(pixels.shape), pixels.tobytes()), size, (rows, columns), values, whole=whole
     )

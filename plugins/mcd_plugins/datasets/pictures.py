@@ -55,8 +55,13 @@ def examine_picture(sample: mcd.Sample, options: PictureOptions | None = None) -
 
 def _unknown(path: Path) -> str:
     with path.open("rb") as file:
-        if file.read(4) in _TIFF:
-            return "it is a TIFF whose samples are laid out in a way that cannot be read; save it as PNG with 16 bits"
+        start = file.read(132)
+    if start[:4] in _TIFF:
+        return "it is a TIFF whose samples are laid out in a way that cannot be read; save it as PNG with 16 bits"
+    if start[:3] == b"\xff\xd8\xff":
+        return "it is a JPEG of a kind that cannot be read, such as one of 12 bits; save it as PNG with 16 bits"
+    if start[128:] == b"DICM":
+        return "it is a DICOM file, whatever it is called; the data set dicom reads it"
     return "it is not an image"
 
 

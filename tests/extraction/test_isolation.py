@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.extraction import harmful
 
+import mcd
 from mcd.errors import ImageError
+from mcd.extraction.decoding import batches
 from mcd.extraction.isolation import Limits, isolated
 from mcd.extraction.parallel import in_processes
+from mcd.extraction.reading import Reader
 
 Function = Callable[..., NDArray[np.generic]]
 
@@ -65,3 +68,31 @@ def test_a_worker_process_outlives_it_too_and_shares_no_helper() -> None:
     assert found[""] == "[2, 1]"
     assert "SIGSEGV" in found["SIGSEGV"]
     assert isolated(harmful.process) == here
+
+
+class Fragile(mcd.Dataset):
+    """Three images, of which the second ends the process that decodes it."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def scan(self) -> Iterator[mcd.Sample]:
+        yield from (mcd.Sample(str(number), digest=str(number)) for number in range(3))
+
+    def current_digest(self, sample: mcd.Sample) -> str:
+        return sample.digest
+
+    def read(self, sample: mcd.Sample) -> mcd.Image:
+        values = np.arange(16, dtype=np.uint8).reshape(4, 4)
+        found = isolated(harmful.dead, "SIGSEGV") if sample.id == "1" else isolated(harmful.turned, values)
+        return mcd.Image(found.astype(np.uint8), 255)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_of_a_batch_one_image_is_lost_and_named_whatever_the_number_of_workers(workers: int) -> None:
+    data = Fragile()
+    recipes = {"a": mcd.Preprocessing(height=4, width=4)}
+    (batch,) = batches(Reader(data), list(data.scan()), recipes, [[0, 1, 2]], workers=workers, pin=False)
+    assert batch.rows == (0, 2)
+    ((row, reason),) = batch.failed
+    assert (row, "SIGSEGV" in reason) == (1, True)

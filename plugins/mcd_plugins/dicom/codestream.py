@@ -11,7 +11,7 @@ from pydicom.uid import UID
 from mcd.errors import ImageError
 from mcd_plugins.dicom.layout import Layout
 
-__all__ = ["Codestream", "checked_codestream", "is_start"]
+__all__ = ["Codestream", "checked_codestream", "completed", "is_start"]
 
 _JPEG_2000 = frozenset({uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K})
 _SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC2})
@@ -28,6 +28,9 @@ _PRECISIONS = {0xC0: (8,), 0xC1: (8, 12), 0xC2: (8, 12), 0xC3: range(2, 17), 0xF
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _MOST_TILES = 65535
+_END = b"\xff\xd9"
+_TILE = b"\xff\x90\0\x0a"
+"""Begins a part of a tile."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,23 @@ def checked_codestream(frame: bytes, syntax: UID, layout: Layout) -> Codestream 
 def is_start(fragment: bytes) -> bool:
     """Say whether a codestream of the JPEG family begins here; inside of one, these bytes do not occur."""
     return fragment.startswith((b"\xff\xd8\xff", b"\xff\x4f\xff\x51"))
+
+
+def completed(frame: bytes) -> bytes:
+    """Return a JPEG, JPEG-LS or JPEG 2000 image with its end mark; nothing where it is cut short.
+
+    The mark occurs nowhere else in one. Some encoders of JPEG 2000 leave it out. Then the lengths of the tile parts
+    (ISO 15444-1 A.4.2) tell whether all is there; a byte may fill up the last fragment.
+    """
+    if frame.rfind(_END) >= 0:
+        return frame
+    at = frame.find(_TILE) if frame.startswith(b"\xff\x4f") else -1
+    while 0 <= at < len(frame) and frame.startswith(_TILE, at):
+        length = int.from_bytes(frame[at + 6 : at + 10], "big")
+        if not length:  # up to the end mark, wherever that were
+            return b""
+        at += length
+    return frame[:at] + _END if at > 0 and 0 <= len(frame) - at <= 1 else b""
 
 
 def _sof(frame: bytes, syntax: UID) -> Codestream:

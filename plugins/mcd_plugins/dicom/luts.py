@@ -182,7 +182,7 @@ def _lut(place: Header, descriptor: str, data: str) -> Lut:
     elif bits <= 8 and len(raw) >= count:
         entries = np.frombuffer(raw, dtype="u1", count=count).astype(np.uint16)
     else:
-        raise ImageError(f"its {data} is cut short: {len(raw)} bytes for {count} entries of {bits} bits")
+        raise ImageError(f"its {data} holds {len(raw)} bytes, not the {count} entries of {bits} bits that are declared")
     return Lut(entries, first, held_bits(int(entries.max()), bits), bits)
 
 

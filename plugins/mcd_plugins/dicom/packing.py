@@ -11,7 +11,7 @@ from pydicom import uid
 from pydicom.uid import UID
 
 from mcd.errors import ImageError
-from mcd_plugins.dicom.codestream import Codestream, checked_codestream, is_start
+from mcd_plugins.dicom.codestream import Codestream, checked_codestream, completed, is_start
 from mcd_plugins.dicom.header import Header
 from mcd_plugins.dicom.layout import Layout
 
@@ -19,7 +19,7 @@ __all__ = ["Packed", "packed"]
 
 _ITEM = b"\xfe\xff\x00\xe0"
 _DELIMITER = b"\xfe\xff\xdd\xe0"
-_LARGEST = 1 << 30
+_LARGEST = 1 << 28
 """Bytes of a frame; mammograms have up to 1 << 27."""
 
 
@@ -63,9 +63,12 @@ def packed(header: Header, syntax: UID, layout: Layout) -> Packed:
             f"its transfer syntax is {syntax.name}, but its pixels are not compressed: its header is wrong"
         )
     frames = _frames(data, syntax, layout)
-    for frame in frames:
-        if not (_ends_of_rle(frame, layout) if syntax == uid.RLELossless else _ends(frame)):
-            raise ImageError(f"its pixels ({syntax.name}) are cut short")
+    if syntax == uid.RLELossless:
+        frames = [frame if _ends_of_rle(frame, layout) else b"" for frame in frames]
+    else:
+        frames = [completed(frame) for frame in frames]
+    if not all(frames):
+        raise ImageError(f"its pixels ({syntax.name}) are cut short")
     said = {checked_codestream(frame, syntax, layout) for frame in frames}
     if len(said) > 1:
         raise ImageError("its frames have different numbers of bits or signs")
@@ -127,15 +130,12 @@ def _fragments(data: bytes) -> tuple[list[int], list[bytes]]:
     return starts, fragments
 
 
-def _ends(frame: bytes) -> bool:
-    """Whether a JPEG, JPEG-LS or JPEG 2000 image has its end mark, which occurs nowhere else in one."""
-    return frame.rfind(b"\xff\xd9") >= 0
-
-
 def _ends_of_rle(frame: bytes, layout: Layout) -> bool:
     """Whether all segments of an RLE frame (PS3.5 annex G) can be there; the decoder counts what is in them."""
     if len(frame) < 64:
         return False
     count, *offsets = np.frombuffer(frame, dtype="<u4", count=16).tolist()
     expected = layout.samples * ceil(layout.allocated / 8)
-    return count == expected and all(64 <= offset < len(frame) for offset in offsets[:count])
+    if count != expected:
+        raise ImageError(f"its pixels have {count} RLE segments, its header says {expected}")
+    return all(64 <= offset < len(frame) for offset in offsets[:count])

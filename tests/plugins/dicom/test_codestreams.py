@@ -297,6 +297,9 @@ def test_whole_files_are_not_called_cut_short(saved: Save, cases: Path, tmp_path
     wrong = {
         "says 1 frames, its pixels are 2": packed_as(saved("a.dcm", syntax=JPEGLSLossless), several, None),
         "says 3 frames, its pixels are 2": packed_as(saved("b.dcm", syntax=JPEGLSLossless), several, None, frames=3),
+        "2 RLE segments, its header says 1": saved(
+            "g.dcm", syntax=RLELossless, after={"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+        ),
         "bits make 7680 bytes of pixels, it holds 3840": saved("c.dcm", Rows=96),
         "bits make 1920 bytes of pixels, it holds 3840": saved("d.dcm", Rows=24),
         "its pixels are not compressed": joined(cases / "jpll_ok.dcm", cases / "raw.dcm", tmp_path / "e.dcm"),
@@ -325,6 +328,14 @@ def test_a_file_without_the_end_mark_of_its_pixels_is_read(cases: Path, tmp_path
     np.testing.assert_array_equal(displayed(path).pixels, displayed(cases / "raw.dcm").pixels)
     path.write_bytes(data[: end - 2000])
     assert "cut short" in reason(path)
+
+
+def test_jpeg_2000_without_its_end_mark_is_whole_if_its_tiles_are(saved: Save, ramp: Ramp) -> None:
+    path = saved(syntax=JPEG2000Lossless)
+    whole = codestream(path)
+    end = whole.rindex(b"\xff\xd9")
+    np.testing.assert_array_equal(stored(packed_as(path, [whole[:end]], None)).pixels, ramp)
+    assert "cut short" in reason(packed_as(path, [whole[: end - 9]], None))
 
 
 @pytest.mark.slow

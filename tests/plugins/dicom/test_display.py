@@ -265,7 +265,7 @@ def test_the_case_of_a_lut_that_says_16_bits_and_holds_12(shared: Path) -> None:
 def test_a_lut_that_is_cut_short_is_refused(saved: Save, lut: Callable[..., object]) -> None:
     short = lut(np.arange(100, dtype=np.uint16), 0, 12)
     short[0]["LUTDescriptor"].value = [4096, 0, 12]  # type: ignore[index]
-    with pytest.raises(ImageError, match="LUTData is cut short: 200 bytes for 4096 entries"):
+    with pytest.raises(ImageError, match="LUTData holds 200 bytes, not the 4096 entries"):
         shown(saved(VOILUTSequence=short))
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from mcd.errors import StoreError, UsageError
 
-__all__ = ["check_folder", "expanded", "write_atomically"]
+__all__ = ["MANIFEST", "check_folder", "check_run_folder", "expanded", "write_atomically"]
+
+MANIFEST = "manifest.json"
+"""The file that makes a folder that of a run."""
 
 
 def expanded(path: str | Path) -> Path:
@@ -35,6 +38,18 @@ def check_folder(path: Path, flag: str = "--output") -> None:
             if not one.is_dir():
                 raise UsageError(f"{one} is a file", f"choose another {flag}")
             return
+
+
+def check_run_folder(folder: Path) -> None:
+    """Make sure that a folder is that of a run.
+
+    Raises
+    ------
+    StoreError
+        When it has no manifest.
+    """
+    if not (folder / MANIFEST).exists():
+        raise StoreError(f"{folder} is not a run folder: it has no {MANIFEST}", "give the --output of a run")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -62,7 +62,7 @@ def test_what_a_run_would_refuse_is_told(tmp_path: Path, mcd_command: Command) -
 
 def test_a_folder_that_is_not_there(tmp_path: Path, mcd_command: Command) -> None:
     done = mcd_command("data", "check", tmp_path / "nothing")
-    assert (done.code, "there is no folder" in done.err) == (4, True)
+    assert (done.code, "there is no file or folder" in done.err) == (4, True)
 
 
 def test_a_folder_of_another_kind_of_images_is_told_from_an_empty_one(tmp_path: Path, mcd_command: Command) -> None:

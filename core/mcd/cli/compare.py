@@ -9,7 +9,7 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
-from mcd.cli.paths import PATH
+from mcd.cli.paths import PATH, RUN_FOLDER
 
 if TYPE_CHECKING:
     from mcd.comparison import Comparison
@@ -18,7 +18,7 @@ __all__ = ["compare"]
 
 
 @click.command()
-@click.argument("runs", nargs=-1, type=PATH, metavar="RUN RUN…")
+@click.argument("runs", nargs=-1, type=RUN_FOLDER, metavar="RUN RUN…")
 @click.option(
     "--align",
     type=click.Choice(["auto", "name", "depth"]),

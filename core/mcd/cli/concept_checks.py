@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcd.cli.settings import dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
 from mcd.study.vocabularies.findings import TITLES
 
@@ -226,18 +227,16 @@ def coverage(
     The labels of the data set are counted; no image is read. A concept that no image is said to show can still be
     shown: most data sets name few findings.
     """
+    host = _host(ctx)
+    choice = dataset_choice(host, dataset, dataset_arg)
     from mcd.api.dataset import Sample
     from mcd.cli.settings import chosen_selection
-    from mcd.options import parse_pairs
     from mcd.study.preparer import Preparer
-    from mcd.study.study import Choice
     from mcd.study.vocabularies.coverage import coverage as count
     from mcd.study.vocabularies.loading import load_concepts
 
-    host = _host(ctx)
     concepts = load_concepts(host, reference)
-    choice = {"plugin": dataset, "options": parse_pairs(dataset_arg, "--dataset-arg")}
-    images, _ = Preparer(host).dataset(Choice.model_validate(choice))
+    images, _ = Preparer(host).dataset(choice)
     samples = chosen_selection(ctx.params).choose([one for one in images.scan() if isinstance(one, Sample)])
     table = count(samples, concepts.concepts)
     if as_json:

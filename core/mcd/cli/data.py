@@ -13,7 +13,7 @@ import click
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
 from mcd.cli.paths import PATH
-from mcd.cli.settings import chosen_selection
+from mcd.cli.settings import chosen_selection, dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
 
 if TYPE_CHECKING:
@@ -65,18 +65,16 @@ def check(
 
     Exit code 4 when a run would refuse some of them.
     """
+    host = ctx.ensure_object(State).host
+    choice = dataset_choice(host, f"{dataset}:{folder}", dataset_arg)
     from mcd.api.dataset import Sample, Unreadable
     from mcd.events import Clock
     from mcd.extraction.embedding import check_output
     from mcd.extraction.inspection import inspect
     from mcd.extraction.remarks import remarks_on
-    from mcd.options import parse_pairs
     from mcd.study.preparer import Preparer
-    from mcd.study.study import Choice
 
-    host = ctx.ensure_object(State).host
-    choice = {"plugin": f"{dataset}:{folder}", "options": parse_pairs(dataset_arg, "--dataset-arg")}
-    images, _ = Preparer(host).dataset(Choice.model_validate(choice))
+    images, _ = Preparer(host).dataset(choice)
     if output is not None:
         check_output(output, ".json")
     listed = list(images.scan())

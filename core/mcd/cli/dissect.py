@@ -65,9 +65,16 @@ def run_study(
         return
     if study is None:
         raise UsageError("no study file given", "mcd run STUDY.yaml")
+    from mcd.components import Kind
+    from mcd.study.check import explicit
     from mcd.study.located import study_file
+    from mcd.study.study import Choice
 
     state = ctx.ensure_object(State)
+    # the data set first: to know what the options of models mean, torch is imported
+    first = study_settings(ctx, study_file(state.host, study, ["dataset"])).get("dataset")
+    if first is not None:
+        explicit(state.host, Kind.DATASET, Choice.model_validate(first))
     settings = study_settings(ctx, study_file(state.host, study))
     _execute(state, settings, output or Path("runs") / study.stem, dry_run)
 

@@ -10,13 +10,15 @@ import click
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
 from mcd.cli.paths import PATH
+from mcd.cli.settings import dataset_choice
 from mcd.cli.study_flags import PROBE, study_flags
 
 if TYPE_CHECKING:
     from mcd.api.dataset import Dataset
     from mcd.extraction.embedding import Embedder
+    from mcd.study.study import Choice
 
-__all__ = ["embed", "embedder_and_dataset"]
+__all__ = ["asked_dataset", "embed", "embedder_and_dataset"]
 
 
 @click.command()
@@ -53,6 +55,7 @@ def embed(
 
     The file holds the tensors "images" and "texts", one row each; its metadata says what each row is.
     """
+    asked = asked_dataset(ctx)
     from mcd.documents import read_text
     from mcd.errors import UsageError
     from mcd.extraction.embedding import check_output, write_vectors
@@ -63,10 +66,10 @@ def embed(
         texts += [line.strip() for line in read_text(file).splitlines() if line.strip()]
     if concepts is not None:
         texts += [concept.prompt for concept in load_concepts(ctx.ensure_object(State).host, concepts).concepts]
-    if not texts and not ctx.params["dataset"]:
+    if not texts and asked is None:
         raise UsageError("nothing to embed", "give --dataset NAME:VALUE, --text TEXT, --texts FILE or --concepts NAME")
     check_output(output, ".safetensors")
-    embedder, dataset = embedder_and_dataset(ctx)
+    embedder, dataset = embedder_and_dataset(ctx, asked)
     vectors = None if dataset is None else embedder.images(dataset, output)
     for name, found in write_vectors(output, embedder, vectors, texts, normalise=not raw).items():
         click.echo(f"{name}: {found.shape[0]} vectors of {found.shape[1]} numbers")
@@ -75,8 +78,15 @@ def embed(
         click.echo(f"which id is which file: {output.with_suffix('.probe_map.csv')} (not for sharing)")
 
 
-def embedder_and_dataset(ctx: click.Context) -> tuple[Embedder, Dataset | None]:
-    """Return what the probe flags of a command ask for; no data set where none is given.
+def asked_dataset(ctx: click.Context) -> Choice | None:
+    """Return the data set that the probe flags of a command name, once it is known to be there; None where none is."""
+    if not ctx.params["dataset"]:
+        return None
+    return dataset_choice(ctx.ensure_object(State).host, ctx.params["dataset"], ctx.params["dataset_arg"])
+
+
+def embedder_and_dataset(ctx: click.Context, asked: Choice | None) -> tuple[Embedder, Dataset | None]:
+    """Return what the probe flags of a command ask for, given what `asked_dataset` returned.
 
     Raises
     ------
@@ -99,7 +109,7 @@ def embedder_and_dataset(ctx: click.Context) -> tuple[Embedder, Dataset | None]:
     def chosen(kind: str) -> dict[str, object]:
         return {"plugin": flags[kind], "options": parse_pairs(flags[f"{kind}_arg"], f"--{kind}-arg")}
 
-    dataset = preparer.dataset(Choice.model_validate(chosen("dataset")))[0] if flags["dataset"] else None
+    dataset = preparer.dataset(asked)[0] if asked is not None else None
     if dataset is not None:
         len(dataset)  # a missing folder is reported before the weights are loaded
     recipe, _ = preparer.recipe(Choice.model_validate(chosen("recipe")) if flags["recipe"] else None)

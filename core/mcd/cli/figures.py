@@ -8,13 +8,13 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
-from mcd.cli.paths import PATH
+from mcd.cli.paths import PATH, RUN_FOLDER
 
 __all__ = ["figures"]
 
 
 @click.command()
-@click.argument("runs", nargs=-1, type=PATH, metavar="RUN [RUN…]")
+@click.argument("runs", nargs=-1, type=RUN_FOLDER, metavar="RUN [RUN…]")
 @click.option("--output", "-o", type=PATH, metavar="DIR", required=True, help="Where they go.")
 @click.option(
     "--only",

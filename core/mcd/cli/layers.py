@@ -9,6 +9,7 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
+from mcd.cli.settings import dataset_choice
 from mcd.cli.study_flags import MODEL, study_flags
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mcd.networks.layers import Layer
     from mcd.networks.pooling import Pooling
     from mcd.networks.trial import Response
+    from mcd.study.study import Choice
 
 __all__ = ["layers"]
 
@@ -52,6 +54,8 @@ def layers(
     mcd layers --model-plugin timm:resnet50 --layers 'layer{1..4}'
     mcd layers --model-plugin timm:resnet50 --check --dataset images:DIR
     """
+    host = ctx.ensure_object(State).host
+    images = dataset_choice(host, dataset, ()) if check else None
     from mcd.errors import UsageError
     from mcd.networks.pooling import Pooling
     from mcd.networks.selecting import pick_layers
@@ -66,10 +70,9 @@ def layers(
         how = Pooling.parse(pooling)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    host = ctx.ensure_object(State).host
     choice = ModelChoice.model_validate({"plugin": model, "options": parse_pairs(model_arg, "--model-arg")})
     target, _ = Preparer(host).target(choice)
-    image = _first_image(host, dataset, target, how) if check else None
+    image = _first_image(host, images, target, how) if images is not None else None
     trial = trial_pass(target, image)
     found = trial.layers
     if layers:
@@ -85,14 +88,13 @@ def layers(
     click.echo(f"{target.name}: {len(found)} layers, {readable} of them can be dissected")
 
 
-def _first_image(host: PluginHost, dataset: str, target: Target, pooling: Pooling) -> Image:
+def _first_image(host: PluginHost, dataset: Choice, target: Target, pooling: Pooling) -> Image:
     from mcd.api.dataset import Sample
     from mcd.errors import DataError, UsageError
     from mcd.extraction.reading import read_checked
     from mcd.study.preparer import Preparer
-    from mcd.study.study import Choice
 
-    images, _ = Preparer(host).dataset(Choice.model_validate(dataset))
+    images, _ = Preparer(host).dataset(dataset)
     if pooling.masked and not images.has_masks:
         raise UsageError(f"pooling '{pooling}' needs breast masks, which this data set does not have")
     for one in images.scan():

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from mcd.files import expanded
+from mcd.files import check_run_folder, expanded
 
-__all__ = ["PATH"]
+__all__ = ["PATH", "RUN_FOLDER"]
 
 
 class _Path(click.Path):
@@ -23,3 +23,18 @@ class _Path(click.Path):
 
 PATH = _Path(path_type=Path)
 """The type of every argument and option that is a path."""
+
+
+class _RunFolder(_Path):
+    """The path of a run folder, refused here where it is none: torch, which takes seconds, is imported later."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        path = super().convert(value, param, ctx)
+        check_run_folder(Path(os.fsdecode(path)))
+        return path
+
+
+RUN_FOLDER = _RunFolder(path_type=Path)
+"""The type of every argument that is the folder of a stored run."""

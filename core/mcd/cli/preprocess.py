@@ -10,7 +10,7 @@ import click
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
 from mcd.cli.paths import PATH
-from mcd.cli.settings import chosen_selection
+from mcd.cli.settings import chosen_selection, dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
 
 __all__ = ["preprocess"]
@@ -68,6 +68,8 @@ def preprocess(
 
     The same command again continues where it was interrupted, and makes anew only what has changed.
     """
+    host = ctx.ensure_object(State).host
+    choice = dataset_choice(host, f"{dataset}:{folder}", dataset_arg)
     from mcd.errors import UsageError
     from mcd.events import Clock, RunFailed, RunFinished, RunStarted
     from mcd.extraction.pictures import places, write_pictures
@@ -78,12 +80,10 @@ def preprocess(
     from mcd.study.resolve import resolve_recipe
     from mcd.study.study import Choice
 
-    host = ctx.ensure_object(State).host
     settings = resolve_recipe(
         host, Choice.model_validate({"plugin": recipe, "options": parse_pairs(recipe_arg, "--recipe-arg")})
     )
-    choice = {"plugin": f"{dataset}:{folder}", "options": parse_pairs(dataset_arg, "--dataset-arg")}
-    images, _ = Preparer(host).dataset(Choice.model_validate(choice))
+    images, _ = Preparer(host).dataset(choice)
     if output.exists() and not output.is_dir():
         raise UsageError(f"OUT {output} is a file", "choose another OUT")
     if output.resolve() == folder.resolve() or folder.resolve() in output.resolve().parents:

@@ -8,7 +8,7 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
-from mcd.cli.paths import PATH
+from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.settings import named, with_arguments
 
 __all__ = ["report"]
@@ -17,7 +17,7 @@ _DEFAULT = "html"
 
 
 @click.command()
-@click.argument("runs", nargs=-1, type=PATH, metavar="RUN [RUN…]")
+@click.argument("runs", nargs=-1, type=RUN_FOLDER, metavar="RUN [RUN…]")
 @click.option(
     "--reporter",
     "reporters",

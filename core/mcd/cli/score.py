@@ -8,7 +8,7 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
-from mcd.cli.paths import PATH
+from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.settings import given_settings, group_settings, named, overruled, with_arguments
 from mcd.cli.study_flags import SCORING, study_flags
 
@@ -16,7 +16,7 @@ __all__ = ["score"]
 
 
 @click.command()
-@click.argument("run", type=PATH, metavar="RUN")
+@click.argument("run", type=RUN_FOLDER, metavar="RUN")
 @study_flags(*SCORING, defaults=False)
 @study_flags("reporters")
 @click.option(

@@ -13,10 +13,13 @@ from mcd.errors import ConfigError
 from mcd.study.leaves import components, leaves
 
 if TYPE_CHECKING:
+    from mcd.host import PluginHost
     from mcd.study.selection import Selection
+    from mcd.study.study import Choice
 
 __all__ = [
     "chosen_selection",
+    "dataset_choice",
     "given_settings",
     "group_settings",
     "named",
@@ -182,3 +185,22 @@ def _model(before: object, given: Mapping[str, object]) -> list[Chosen]:
         raise ConfigError("no model given", "give --model-plugin NAME; see: mcd plugins list")
     made = overruled("models", before, given)[0]
     return [{**kept, **made, **{key: value for key, value in mine.items() if key not in ("plugin", "options")}}]
+
+
+def dataset_choice(host: PluginHost, reference: str, pairs: Sequence[str]) -> Choice:
+    """Return the data set that is named, with every setting, once the files and folders that it names are there.
+
+    Parameters
+    ----------
+    reference
+        ``NAME[:VALUE]``.
+    pairs
+        ``KEY=VALUE`` of ``--dataset-arg``.
+    """
+    from mcd.components import Kind
+    from mcd.options import parse_pairs
+    from mcd.study.check import explicit
+    from mcd.study.study import Choice
+
+    options = parse_pairs(list(pairs), "--dataset-arg")
+    return explicit(host, Kind.DATASET, Choice.model_validate({"plugin": reference, "options": options}))

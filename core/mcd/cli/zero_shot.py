@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mcd.cli.embed import embedder_and_dataset
+from mcd.cli.embed import asked_dataset, embedder_and_dataset
 from mcd.cli.flags import plugin_file_flag
 from mcd.cli.paths import PATH
 from mcd.cli.study_flags import PROBE, study_flags
@@ -70,6 +70,7 @@ def zero_shot(
 
     The order of images is what counts: a probability of 0.5 is no threshold.
     """
+    asked = asked_dataset(ctx)
     from mcd.cli.tables import print_table
     from mcd.errors import ConfigError
     from mcd.extraction.embedding import check_output
@@ -79,7 +80,7 @@ def zero_shot(
     if findings and len(findings) != len(pairs):
         raise ConfigError(f"{len(findings)} findings for {len(pairs)} pairs", "give one --finding for each --pair")
     check_output(output, ".csv")
-    embedder, dataset = embedder_and_dataset(ctx)
+    embedder, dataset = embedder_and_dataset(ctx, asked)
     if dataset is None:
         raise ConfigError("no dataset given", "give --dataset NAME:VALUE, such as images:DIR")
     texts = embedder.texts([text for pair in pairs for text in pair])

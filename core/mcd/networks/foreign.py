@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from mcd.errors import MCDError, UsageError
 from mcd.host.records import one_line
+
+if TYPE_CHECKING:  # plugins are called before torch is needed, and importing it takes seconds
+    import torch
+    from torch import nn
 
 __all__ = ["ForeignCodeError", "calling", "enough_memory"]
 
@@ -71,9 +74,11 @@ def enough_memory(device: torch.device, hint: str, what: str = "this network") -
 
 
 def _lacks_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "allocate memory" in str(error)
-    )
+    if isinstance(error, RuntimeError) and "torch" in sys.modules:
+        import torch
+
+        return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+    return isinstance(error, MemoryError)
 
 
 _LONGEST = 300
@@ -92,6 +97,8 @@ def _failing_part(error: BaseException, network: nn.Module) -> str:
 
     An empty text where that is the network itself, or none of it.
     """
+    from torch import nn
+
     names = {id(module): name for name, module in network.named_modules()}
     found, trace = "", error.__traceback__
     while trace is not None:

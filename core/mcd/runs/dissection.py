@@ -16,8 +16,7 @@ from mcd.api.schema import read_record
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.extraction.maps import FILE as MAPS
 from mcd.extraction.probe_map import PRIVATE, _write_private
-from mcd.files import expanded
-from mcd.runs.manifest import FILE as MANIFEST
+from mcd.files import MANIFEST, expanded
 from mcd.runs.manifest import Manifest
 from mcd.runs.recorded import Recorded
 from mcd.scoring.results import Results

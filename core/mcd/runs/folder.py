@@ -11,9 +11,9 @@ from mcd.errors import StoreError, UsageError
 from mcd.extraction.maps import map_bytes
 from mcd.extraction.probe_map import PRIVATE
 from mcd.extraction.sweep import DissectorJob, TargetJob, missing_bytes
-from mcd.files import check_folder
+from mcd.files import MANIFEST, check_folder
 from mcd.runs.dissection import read_study, write_study
-from mcd.runs.manifest import FILE, Manifest
+from mcd.runs.manifest import Manifest
 from mcd.study.resolve import with_defaults
 from mcd.study.study import Study
 
@@ -47,7 +47,7 @@ def open_folder(folder: Path, study: Study, host: PluginHost) -> None:
         raise StoreError(
             f"cannot make the output folder {folder}: {error.strerror}", "choose another --output"
         ) from None
-    if (folder / FILE).exists():
+    if (folder / MANIFEST).exists():
         before = with_defaults(host, read_study(folder, Manifest.read(folder)))
         differing = _differences(before, study)
         if differing:

@@ -12,7 +12,7 @@ import pydantic
 
 from mcd.api.schema import Schema, read_record
 from mcd.errors import StoreError
-from mcd.files import write_atomically
+from mcd.files import MANIFEST, check_run_folder, write_atomically
 from mcd.networks.layers import Layout
 from mcd.options import Record
 from mcd.scoring.older import renamed_summary
@@ -21,9 +21,8 @@ from mcd.version import versions
 
 __all__ = ["LayerRecord", "Manifest", "StoreRecord", "machine"]
 
-FILE = "manifest.json"
 SCHEMA = Schema("manifest", 2, {1: renamed_summary}, remedy="run it again into another --output")
-"""That of the whole run folder: `FILE`, tables and shards."""
+"""That of the whole run folder: manifest, tables and shards."""
 
 
 class LayerRecord(Record):
@@ -77,7 +76,7 @@ class Manifest(Record):
     def write(self, folder: Path) -> None:
         """Write the manifest into a run folder."""
         data = json.dumps(self.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(folder / FILE, data.encode())
+        write_atomically(folder / MANIFEST, data.encode())
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -88,11 +87,10 @@ class Manifest(Record):
         StoreError
             When the folder is no run folder, or its manifest is of another version or damaged.
         """
-        path = folder / FILE
+        path = folder / MANIFEST
+        check_run_folder(folder)
         try:
             data = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            raise StoreError(f"{folder} is not a run folder: it has no {FILE}", "give the --output of a run") from None
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error.strerror}") from None
         return read_record(data, SCHEMA, cls, str(path))

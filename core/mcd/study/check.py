@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mcd.host import PluginHost
 
-__all__ = ["checked_study"]
+__all__ = ["checked_study", "explicit"]
 
 ChoiceT = TypeVar("ChoiceT", bound=Choice)
 
@@ -63,9 +63,9 @@ def checked_study(host: PluginHost, settings: Mapping[str, object]) -> Study:
         if kind is Kind.CONCEPTS:
             update[field] = _concepts(host, study.concepts)
         elif isinstance(value, Choice):
-            update[field] = _explicit(host, kind, value)
+            update[field] = explicit(host, kind, value)
         elif value is not None:
-            update[field] = tuple(_explicit(host, kind, one) for one in value)
+            update[field] = tuple(explicit(host, kind, one) for one in value)
     return study.model_copy(update=update)
 
 
@@ -80,8 +80,14 @@ def _refusal(problems: Sequence[ErrorDetails]) -> ConfigError:
     return ConfigError("\n  ".join(problem_line(one, Study) for one in problems))
 
 
-def _explicit(host: PluginHost, kind: Kind, choice: ChoiceT) -> ChoiceT:
-    """Return a component with all of its options, once the files that they name are there."""
+def explicit(host: PluginHost, kind: Kind, choice: ChoiceT) -> ChoiceT:
+    """Return a component with all of its options, once the files that they name are there.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When it is unknown or broken, a setting does not fit, or a file is not there.
+    """
     if kind is Kind.SCORER and names_function(choice.plugin):
         reference = str(expanded(choice.plugin))
         path = Path(reference.rpartition(":")[0])
@@ -99,7 +105,7 @@ def _explicit(host: PluginHost, kind: Kind, choice: ChoiceT) -> ChoiceT:
             )
     if issubclass(cls, CompositeDataset):
         for part in getattr(options, "parts", ()):
-            _explicit(host, kind, Choice(plugin=part.plugin, options=part.options))
+            explicit(host, kind, Choice(plugin=part.plugin, options=part.options))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,9 @@ KINDS = {
 """What kind of component each field of a study names; those first that are found without importing torch."""
 
 
-def located(host: PluginHost, settings: Mapping[str, object], base: Path) -> dict[str, object]:
+def located(
+    host: PluginHost, settings: Mapping[str, object], base: Path, fields: Collection[str] = KINDS.keys()
+) -> dict[str, object]:
     """Return the settings of a study with the paths in them from the current folder, those of nested options too.
 
     Parameters
@@ -44,12 +46,14 @@ def located(host: PluginHost, settings: Mapping[str, object], base: Path) -> dic
         As a study file has them.
     base
         The folder of that file.
+    fields
+        Of which components.
     """
     found = dict(settings)
     if isinstance(cache := found.get("cache"), str | Path):
         found["cache"] = str(base / expanded(cache))
-    for field, kind in KINDS.items():
-        value = found.get(field)
+    for field in fields:
+        kind, value = KINDS[field], found.get(field)
         if isinstance(value, list | tuple):
             found[field] = [part for one in value for part in _several(host, kind, one, base)]
         elif value is not None:
@@ -99,12 +103,12 @@ def as_written(study: Study) -> dict[str, object]:
     return study.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
-def study_file(host: PluginHost, path: Path) -> dict[str, object]:
-    """Return the settings that a study file gives, its relative paths from the current folder.
+def study_file(host: PluginHost, path: Path, fields: Collection[str] = KINDS.keys()) -> dict[str, object]:
+    """Return the settings that a study file gives, its relative paths from the current folder: those of ``fields``.
 
     Raises
     ------
     mcd.errors.MCDError
         When it cannot be read or a setting does not fit: with file and line.
     """
-    return located(host, as_written(validate_document(read_document(path), Study)), path.parent)
+    return located(host, as_written(validate_document(read_document(path), Study)), path.parent, fields)

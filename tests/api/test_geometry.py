@@ -6,9 +6,11 @@ import numpy as np
 import open_clip
 import PIL.Image
 import pytest
+import timm
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from packaging.version import Version
 from timm.data import create_transform
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
@@ -56,6 +58,8 @@ def test_every_crop_mode_is_timms(
 ) -> None:
     pixels, image = picture(rows, columns)
     own = {"crop_pct": pct, "crop_mode": mode, "interpolation": "nearest"}
+    # An older timm takes bilinear for what is no square, whatever is asked of it.
+    wide = high if mode == "center" and Version(timm.__version__) < Version("1.0.31") else wide
     theirs = create_transform((3, high, wide), mean=(0.0, 0.5, 0.25), std=(1.0,) * 3, **own)(image)
     fill = (0.0, 128 / 255, 64 / 255)
     recipe = {"height": high, "width": wide, "resize": resize, "crop_fraction": pct, "interpolation": "nearest"}

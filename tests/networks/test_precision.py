@@ -9,6 +9,7 @@ import pytest
 import timm
 import torch
 import transformers as hf
+from tests.plugins.transformers.clips import TEXTS, dissector, features, saved_clip
 from torch import nn
 
 import mcd
@@ -92,6 +93,16 @@ def test_a_run_of_a_half_network_has_the_numbers_of_32_bits(tmp_path: Path) -> N
         )
         found.append(done.activations("0"))
     assert torch.equal(torch.as_tensor(found[0]), torch.as_tensor(found[1]))
+
+
+def test_a_dissector_saved_in_half_precision_embeds_in_32_bits(tmp_path: Path) -> None:
+    saved_clip(tmp_path)
+    hf.CLIPModel.from_pretrained(tmp_path).to(torch.float16).save_pretrained(tmp_path)
+    made, theirs = dissector(tmp_path), hf.CLIPModel.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    batch = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(made.encode_images(batch), features(theirs.get_image_features(pixel_values=batch)))
+    assert made.encode_texts(TEXTS).dtype == torch.float32
 
 
 def saved_transformer(place: Path) -> tuple[type[mcd.ModelLoader], dict[str, object]]:

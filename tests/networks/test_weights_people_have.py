@@ -232,6 +232,8 @@ def normed() -> nn.Module:
         ({"fc.lora_A.weight": torch.rand(2, 2), "fc.lora_B.weight": torch.rand(2, 2)}, "merge_and_unload"),
         ({**weights(), "1.0.zero_point": torch.tensor(1)}, "quantised"),
         ({"_flat_param": torch.rand(9)}, "FSDP"),
+        ({"vit.embeddings.patch_embeddings.projection.weight": torch.rand(2, 2)}, "transformers:FOLDER"),
+        ({"resnet.encoder.stages.0.layers.0.layer.0.convolution.weight": torch.rand(2, 2)}, "transformers:FOLDER"),
         ({"fc.weight_orig": torch.rand(2, 4), "fc.weight_mask": torch.ones(2, 4)}, "prune.remove"),
         ({**weights(), "0.0.weight": torch.rand(4, 3, 3, 3)}, "in_chans=3"),
     ],

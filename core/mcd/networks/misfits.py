@@ -31,6 +31,10 @@ _MARKS = (
         "its weights are quantised: save the network as it was before",
     ),
     (r"flat_param", "it is a part of a network under FSDP: save a full state dict (FullStateDictConfig)"),
+    (
+        r"(^|\.)embeddings\.patch_embeddings\.|(^|\.)encoder\.(layer\.\d+\.attention\.|stages\.\d+\.layers\.)",
+        "the names are those of transformers: give the folder with its config.json as transformers:FOLDER",
+    ),
     (r"(^|\.)exp_avg(_sq)?(\.|$)", "it is the state of an optimizer: save model.state_dict()"),
 )
 """What names of tensors show of how a network was saved, and what to do then; the first that fits counts."""

@@ -70,6 +70,10 @@ class ModuleLoader(mcd.ModelLoader):
                 f"module '{own.factory}' does not say which function",
                 "write module:package.module:function or module:file.py:function",
             )
+        if own.checkpoint is None and (own.prefix or own.ema is not None):
+            raise UsageError(
+                "module: prefix and ema say what to take from a checkpoint, but there is none", "give checkpoint"
+            )
         made = self._made(import_function(own.factory))
         module = made.module if isinstance(made, mcd.Target) else made
         if not isinstance(module, nn.Module):

@@ -158,6 +158,8 @@ def _check(options: ClipOptions, folder: Path | None, seed: int | None) -> None:
     given = [options.checkpoint is not None, options.pretrained is not None, options.name.startswith(_HUB)]
     if sum(given) > 1:
         raise UsageError("open-clip: weights are given twice (checkpoint, pretrained, hf-hub:)", "choose one")
+    if options.ema is not None and options.checkpoint is None and folder is None:
+        raise UsageError("open-clip: ema says what to take from a checkpoint, but there is none", "give checkpoint")
     if options.prefix and options.checkpoint is None:
         raise UsageError("open-clip: prefix says where in a checkpoint to look, but there is none", "give checkpoint")
     if folder is None and not options.name.startswith(_HUB):
@@ -228,6 +230,12 @@ def _unbuilt(options: ClipOptions, error: Exception) -> CheckpointError:
             return CheckpointError(f"offline, and the weights of {where} are not in the hub's cache", advice)
         return CheckpointError(f"{where} could not be fetched: {reason}", advice)
     folder, text = context(options), text_model(options.name, "hf_model_name")
+    if folder and (folder / "config.json").is_file() and not (folder / _CONFIG).is_file():
+        return CheckpointError(
+            f"{folder} holds a model of transformers, not of open_clip",
+            f"use --dissector transformers-clip:{folder}; its image tower is the target --model-plugin "
+            f"transformers:{folder}",
+        )
     if text and not (folder and (folder / "config.json").is_file()):
         where = f" --local-dir {folder}" if folder else ""
         return CheckpointError(

@@ -67,6 +67,10 @@ class TimmLoader(mcd.ModelLoader):
         own = self.options
         if own.checkpoint is not None and own.pretrained:
             raise UsageError("timm: both checkpoint and pretrained are given", "choose one")
+        if own.checkpoint is None and (own.prefix or own.ema is not None):
+            raise UsageError(
+                "timm: prefix and ema say what to take from a checkpoint, but there is none", "give checkpoint"
+            )
         module = self._built()
         caution = ""
         if own.checkpoint is not None:

@@ -56,6 +56,10 @@ class TorchvisionLoader(mcd.ModelLoader):
             raise UsageError("torchvision: both checkpoint and weights are given", "choose one")
         if own.num_classes is not None and own.weights is not None:
             raise UsageError("torchvision: its weights have the classes they have", "leave out num_classes")
+        if own.checkpoint is None and (own.prefix or own.ema is not None):
+            raise UsageError(
+                "torchvision: prefix and ema say what to take from a checkpoint, but there is none", "give checkpoint"
+            )
         known = models.list_models(module=models)
         if own.name not in known:
             raise UnknownNameError(f"torchvision has no model '{own.name}'", nearest(own.name, known))

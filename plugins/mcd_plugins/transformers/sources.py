@@ -95,6 +95,11 @@ class Source:
                     f"{name} looks like MedCLIP, which is no model of transformers",
                     f"use --dissector medclip:{name}; its image tower is the target --model-plugin medclip:{name}",
                 )
+            if (self.folder / "open_clip_config.json").is_file() and not (self.folder / "config.json").is_file():
+                return CheckpointError(
+                    f"{name} holds a model of open_clip, not of transformers",
+                    f"use --dissector open-clip:{name}; its image tower is the target --model-plugin open-clip:{name}",
+                )
             return CheckpointError(
                 f"the {what} in {name} cannot be used: {reason}", f"is it complete? It needs a {what}"
             )

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tests.conftest import Outcome
+from tests.plugins.transformers.clips import dissector as transformers_clip
 from tests.plugins.transformers.hub import COMMIT, cached
 
 import mcd
@@ -130,6 +131,19 @@ def test_a_clip_of_transformers_is_sent_to_its_own_dissector(tmp_path: Path) -> 
     with pytest.raises(CheckpointError, match="holds a CLIP of transformers") as caught:
         dissector(checkpoint=saved(tmp_path / "pytorch_model.bin", {**state, "logit_scale": torch.tensor(1.0)}))
     assert "transformers-clip:FOLDER" in caught.value.hint
+
+
+def test_folders_of_the_other_library_are_sent_to_their_own_plugin(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "config.json").write_text('{"model_type": "clip"}')
+    with pytest.raises(CheckpointError, match="holds a model of transformers, not of open_clip") as caught:
+        dissector(name=str(tmp_path / "theirs"))
+    assert "--dissector transformers-clip:" in caught.value.hint
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": {}}))
+    with pytest.raises(CheckpointError, match="holds a model of open_clip, not of transformers") as caught:
+        transformers_clip(tmp_path / "ours")
+    assert "--dissector open-clip:" in caught.value.hint
 
 
 def test_nested_and_averaged_weights_are_found(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -133,8 +134,9 @@ OptionsT = TypeVar("OptionsT", bound=pydantic.BaseModel)
 def parse_pairs(pairs: Iterable[str], flag: str) -> dict[str, object]:
     """Turn ``key=value`` arguments into a mapping.
 
-    A value is JSON only when it starts with ``[``, ``{`` or ``"`` or is ``null``; everything else stays
-    text that the option's own type converts, so ``name=007`` is not a number by accident.
+    A value is JSON only when it starts with ``[``, ``{`` or ``"`` or is ``null``; everything else, and a pattern such
+    as ``{study_id}/{image_id}.dicom``, stays text that the option's own type converts, so ``name=007`` is not a number
+    by accident.
 
     Raises
     ------
@@ -153,8 +155,12 @@ def parse_pairs(pairs: Iterable[str], flag: str) -> dict[str, object]:
     return found
 
 
+_PATTERN = re.compile(r"\{[^{}\[\]:,'\"]+\}")
+"""How a pattern of column names begins, {study_id}/{image_id}.dicom, which JSON never does."""
+
+
 def _value(text: str, where: str) -> object:
-    if not (text.startswith(("[", "{", '"')) or text == "null"):
+    if not (text.startswith(("[", "{", '"')) or text == "null") or _PATTERN.match(text):
         return text
     try:
         value: object = json.loads(text)

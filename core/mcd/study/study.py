@@ -170,7 +170,7 @@ class Study(pydantic.BaseModel):
         default="fp32", description="numbers of the forward passes; bf16 and fp16 use autocast"
     )
     batch_size: int = Field(default=16, ge=1, description="images per forward pass")
-    cache: Annotated[Path, pydantic.AfterValidator(expanded)] | None = Field(
+    cache: Path | None = Field(
         default=None, description="the folder that keeps decoded images, so that a second study decodes nothing"
     )
     cache_size: int = Field(default=50, ge=1, description="the largest size of the cache, in GB")
@@ -181,6 +181,11 @@ class Study(pydantic.BaseModel):
     on_error: Literal["stop", "skip"] = Field(
         default="stop", description="images that cannot be used: refuse the run, or leave them out"
     )
+
+    @pydantic.field_validator("cache")
+    @classmethod
+    def _home_for_tilde(cls, cache: Path | None) -> Path | None:
+        return None if cache is None else expanded(cache)
 
     @pydantic.model_validator(mode="after")
     def _distinct_names(self) -> Study:

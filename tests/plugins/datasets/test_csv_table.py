@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import openpyxl
 import pytest
+from tests.conftest import Outcome
 from tests.plugins.cohorts.conftest import write_dicom, write_picture, write_table
 
 import mcd
@@ -339,3 +341,12 @@ def test_a_table_with_another_mark_between_columns_gets_a_hint(mark: str, settin
         samples(csv(table))
     assert f"set 'delimiter={setting}' " in caught.value.hint
     assert len(samples(csv(table, delimiter=setting))) == 3
+
+
+def test_a_pattern_of_columns_can_be_typed(tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
+    write_dicom(tmp_path / "s1" / "i1.dicom", ImageLaterality="L", ViewPosition="CC")
+    table = write_table(tmp_path / "t.csv", [{"study_id": "s1", "image_id": "i1"}])
+    settings = ("--dataset-arg", "path={study_id}/{image_id}.dicom", "--workers", 0)
+    done = mcd_command("data", "check", table, "--dataset", "csv", *settings)
+    assert done.code == 0, done.err
+    assert "1 images" in done.out

@@ -23,6 +23,7 @@ from mcd_plugins.datasets.csv_cells import (
     parts_of,
     state_of,
 )
+from mcd_plugins.dicom.claims import Position, position
 
 __all__ = ["CsvTable"]
 
@@ -127,6 +128,7 @@ class CsvTable(Cohort):
         super().__init__(options)
         self._columns: dict[str, str] = {}
         self._empty: dict[str, tuple[Row, int]] = {}
+        self._sides_against = 0
         self._found: dict[int, list[Row]] = {}
         self._several = self._lists = 0
 
@@ -213,6 +215,10 @@ class CsvTable(Cohort):
         ]
         if self._columns and "patient" not in self._columns:
             remarks.append(f"{table} has no column of patients: which images are of one woman is not known from it")
+        if self._sides_against:
+            remarks.append(
+                f"{table}: the view names another side in {self._sides_against} rows; laterality is believed"
+            )
         if self._several:
             remarks.append(f"{table}: {self._several} images have several rows, which are joined")
         if self._lists:
@@ -242,17 +248,21 @@ class CsvTable(Cohort):
         who = {self.options.path, *(self._columns.get(field) for field in _WHO)} | (
             set(columns_in(self.options.path)) - known
         )
+        label = position(row[self._columns["view"]]) if "view" in self._columns else Position()
+        implant = state_of(row, self._columns["implant"]) if "implant" in self._columns else None
+        side = self._side(row)
+        self._sides_against += bool(side and label.side and side != label.side)
         return mcd.Sample(
             id=own,
             source=str(path),
             patient=self._text(row, "patient"),
             exam=self._text(row, "exam"),
-            view=self._word(row, "view", _VIEWS),
-            laterality=self._side(row),
+            view=label.view or self._word(row, "view", _VIEWS),
+            laterality=side or label.side,
             density=self._word(row, "density", _DENSITIES),
             assessment=self._word(row, "assessment", _ASSESSMENTS),
             vendor=self._text(row, "vendor"),
-            implant=state_of(row, self._columns["implant"]) if "implant" in self._columns else None,
+            implant=True if implant is None and label.displaced else implant,
             split=self._text(row, "split"),
             findings=self._findings(row),
             labels={column: text for column in row.cells if column and column not in who and (text := row[column])},

@@ -179,6 +179,26 @@ def test_what_is_not_told_is_remarked(table: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cells", "known"),
+    [
+        ({"view": "LCC"}, ("CC", "L", None)),
+        ({"view": "rmlo"}, ("MLO", "R", None)),
+        ({"view": "MLO-ID", "laterality": "L"}, ("MLO", "L", True)),
+        ({"view": "RMLO-ID", "laterality": "L", "implant": "no"}, ("MLO", "L", False)),
+        ({"view": "AT"}, ("XCCL", "", None)),
+    ],
+)
+def test_views_are_read_as_images_are_labelled(
+    cells: dict[str, str], known: tuple[str, str, bool | None], table: Path
+) -> None:
+    write_table(table, [{"path": "a/one.png", "patient": "P1", **cells}])
+    data = csv(table)
+    (found,) = samples(data)
+    assert (found.view, found.laterality, found.implant) == known
+    assert ("the view names another side in 1 rows" in " ".join(data.remarks())) is (cells["view"] == "RMLO-ID")
+
+
+@pytest.mark.parametrize(
     ("at", "cells", "said"),
     [
         (0, {"mass": "maybe"}, "row 2, column 'mass': 'maybe' is none of"),

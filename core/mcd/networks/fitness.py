@@ -12,6 +12,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from mcd.api.model import Target
 from mcd.errors import DataError, UsageError
+from mcd.networks.foreign import ForeignCodeError
 
 __all__ = ["check_network", "explained", "no_network"]
 
@@ -118,7 +119,7 @@ _OF_SHAPE = re.compile(
 _OF_DTYPE = re.compile(r"scalar type|dtype|should be the same|c10::|Half|BFloat16|Double")
 
 
-def explained(target: Target, example: torch.Tensor, error: UsageError) -> DataError:
+def explained(target: Target, example: torch.Tensor, error: ForeignCodeError) -> DataError:
     """Return the error for a target whose forward() raised on its input, with the hint that goes with it.
 
     Parameters
@@ -129,7 +130,7 @@ def explained(target: Target, example: torch.Tensor, error: UsageError) -> DataE
         As `mcd.networks.foreign.calling` made it.
     """
     cause = error.__cause__ or error
-    shape, reason = "×".join(map(str, example.shape[1:])), error.message.partition(": ")[2]
+    shape = "×".join(map(str, example.shape[1:]))
     text = str(cause)
     fits = isinstance(cause, RuntimeError | ValueError | AssertionError | TypeError)
     if fits and _OF_DTYPE.search(text):
@@ -138,4 +139,4 @@ def explained(target: Target, example: torch.Tensor, error: UsageError) -> DataE
         hint = "give its preprocessing: height, width, channels, mean, std"
     else:
         hint = f"its forward() must take a batch of images: try network.eval()(torch.rand{tuple(example.shape)})"
-    return DataError(f"{target.name} cannot take an input of {shape} (channels×rows×columns): {reason}", hint)
+    return DataError(f"{target.name} cannot take an input of {shape} (channels×rows×columns): {error.reason}", hint)

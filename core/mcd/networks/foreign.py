@@ -18,7 +18,15 @@ __all__ = ["ForeignCodeError", "calling", "enough_memory"]
 
 
 class ForeignCodeError(UsageError):
-    """Something that code which is not mcd's raised; the exception itself is its ``__cause__``."""
+    """Something that code which is not mcd's raised; the exception itself is its ``__cause__``.
+
+    Attributes
+    ----------
+    reason
+        The part of the network that raised it, and what it says.
+    """
+
+    reason = ""
 
 
 @contextlib.contextmanager
@@ -53,7 +61,10 @@ def calling(
         if _lacks_memory(error):
             raise
         where = _failing_part(error, network) if network is not None else ""
-        raise kind(f"{what}: {where}{_reason(error)}", hint) from error
+        made = kind(f"{what}: {where}{_reason(error)}", hint)
+        if isinstance(made, ForeignCodeError):
+            made.reason = f"{where}{_reason(error)}"
+        raise made from error
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Protocol, cast
@@ -66,7 +67,7 @@ class _Own:
     def __init__(self, name: str, processor: _Processor) -> None:
         self.name, self._processor = name, processor
         self.kind = type(processor).__name__
-        self.settings = processor.to_dict()
+        self.settings = _with_timms(processor.to_dict())
         mean = self.settings.get("image_mean")
         self.channels: Literal[1, 3] = 1 if isinstance(mean, list | tuple) and len(mean) == 1 else 3
         patches, side = self.settings.get("max_num_patches"), self.settings.get("patch_size")
@@ -107,8 +108,8 @@ class _Own:
         usual = {"resize": way, "crop_fraction": fraction if way == "crop" else 1.0}
         yield usual | ({"centring": "down"} if way == "crop" else {})
         for side in self._sides_before_a_cut(size):
-            for one in _WAYS:
-                yield {"resize": one, "crop_fraction": crop_fraction(min(size), side), "centring": "down"}
+            for one, centring in itertools.product(_WAYS, ("down", "even")):
+                yield {"resize": one, "crop_fraction": crop_fraction(min(size), side), "centring": centring}
 
     def _sides_before_a_cut(self, size: Size) -> Iterator[int]:
         """Yield what a side may be resized to before the centre is cut out."""
@@ -186,6 +187,22 @@ class _Own:
             f"{self.name}: for one picture its {self.kind} {what} instead of one of {self.channels} channels",
             _ELSEWHERE,
         )
+
+
+def _with_timms(settings: Mapping[str, object]) -> Mapping[str, object]:
+    """Return settings with those of a model of timm, which has its own names for them, under the usual ones."""
+    data = settings.get("data_config")
+    if not isinstance(data, Mapping):
+        return settings
+    name = str(data.get("interpolation"))
+    return {
+        **settings,
+        "size": {"shortest_edge": data["input_size"][-1]},
+        "crop_pct": data.get("crop_pct"),
+        "image_mean": data.get("mean"),
+        "image_std": data.get("std"),
+        "resample": _FILTERS.index(name) if name in _FILTERS else None,
+    }
 
 
 def _by_settings(settings: Mapping[str, object], largest: int) -> tuple[str, Size | None, float]:

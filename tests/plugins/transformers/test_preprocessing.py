@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,18 @@ def test_a_recipe_does_what_the_processor_does(
     std = torch.tensor(found.std or (1.0,))[:, None, None]
     assert ((ours - theirs) * std).abs().mean() < 1.5 / 255  # theirs is rounded to 8 bit
     assert (found.channels == 1) == (len(settings.get("image_mean", [0] * 3)) == 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("mode", "percent"), [("center", 0.95), ("squash", 1.0)])
+def test_a_model_of_timm_within_transformers_is_prepared_by_timm(mode: str, percent: float, tmp_path: Path) -> None:
+    own = {"input_size": [3, 32, 32], "interpolation": "bicubic", "mean": [0.5, 0.4, 0.3], "std": [0.2] * 3}
+    config = {"architecture": "test_resnet", "pretrained_cfg": {**own, "crop_pct": percent, "crop_mode": mode}}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "timm_wrapper", "num_classes": 2, **config}))
+    found = recipe(Source(str(tmp_path)), "own")
+    pixels = np.random.default_rng(1).integers(80, 170, (97, 61, 3)).astype(np.uint8)
+    ours, theirs = both(tmp_path, found, pixels)
+    assert ours.shape == theirs.shape
+    assert (ours - theirs).abs().mean() < 0.03  # theirs is rounded to 8 bit
 
 
 @pytest.mark.parametrize(

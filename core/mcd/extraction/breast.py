@@ -116,11 +116,13 @@ def find_breast(pixels: Pixels, maximum: float, margin: float = 0.01) -> Breast:
     turned = _leans_right(grey)
     left = cast("Pixels", cv2.flip(grey, 1)) if turned else grey
     whole = _attempt(left, maximum, lowest=False)
-    found = _found_without_padding(left, maximum, whole) if whole.reason or whole.rivalled else whole
+    negative = bool(whole.reason) and _looks_negative(left, maximum)
+    again = (whole.reason or whole.rivalled) and not negative
+    found = _found_without_padding(left, maximum, whole) if again else whole
     wall_is_right = found.wall_is_right != turned
     side: Literal["left", "right"] = "right" if wall_is_right else "left"
     if found.reason:
-        reason = found.reason + (_NEGATIVE if _looks_negative(left, maximum) else "")
+        reason = found.reason + (_NEGATIVE if negative else "")
         return Breast(np.ones(grey.shape, dtype=bool), (0, 0, *grey.shape), side, False, reason)
     mask = cv2.flip(found.mask.view(np.uint8), 1).view(bool) if turned else found.mask
     return Breast(mask, _box(mask, margin), side, True)
@@ -325,8 +327,10 @@ def _doubt(found: Mask) -> str:
     at_left, at_right = shape[:, :wide].any(axis=1), shape[:, -wide:].any(axis=1)
     if max(at_left.mean(), at_right.mean()) < 0.6:
         return "what stands out has no straight upright side, where the chest wall would be"
-    bottom = shape[-max(2, round(0.03 * len(shape))) :].any(axis=0)
-    if bottom.mean() > 0.8:
+    # A breast that fills its film may reach the lower border, but then it is round at the upper one.
+    low = max(2, round(0.03 * len(shape)))
+    top, bottom = (float(rows.any(axis=0).mean()) for rows in (shape[:low], shape[-low:]))
+    if bottom > 0.8 and (top > 0.8 or (at_left & at_right).mean() <= 0.6):
         return "what stands out reaches from side to side"
     return ""
 

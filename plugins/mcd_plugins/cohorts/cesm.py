@@ -88,7 +88,8 @@ class CddCesm(Cohort):
         """Return one sample an image, in the order of its first row."""
         sheets = self._sheets()
         wanted: dict[str, _Rows] = {}
-        for row in sheets.pop(_IMAGES):
+        listed = sheets.pop(_IMAGES)
+        for row in listed:
             if self.options.images in ("both", row.one_of("Type", _KINDS)):
                 wanted.setdefault(row.key("Image_name", "the name of the image"), _Rows([], [])).images.append(row)
         for rows in sheets.values():
@@ -98,7 +99,7 @@ class CddCesm(Cohort):
         kinds = [kind for kind in _FOLDERS if self.options.images in ("both", kind)]
         files = {kind: _by_name(self._folder(kind)) for kind in kinds}
         found = [self._sample(name, rows, files) for name, rows in wanted.items()]
-        self._notes = [*_unlisted(files, wanted), *_phrases(wanted.values())]
+        self._notes = [*_unlisted(files, wanted), *_strangers(listed, sheets), *_phrases(wanted.values())]
         return found
 
     def remarks(self) -> list[str]:
@@ -237,6 +238,18 @@ def _unlisted(files: Mapping[str, Mapping[str, Path]], known: Mapping[str, objec
         count = sum(name not in known for name in paths)
         if count:
             yield f"cdd-cesm: the table has no row for {count} {kind} images; they are left out"
+
+
+def _strangers(listed: Iterable[Row], sheets: Mapping[str, Iterable[Row]]) -> Iterator[str]:
+    """Say how many rows of the sheets of findings are of images that the sheet of images does not name."""
+    names = {row.key("Image_name") for row in listed}
+    for rows in sheets.values():
+        strange = [row for row in rows if row.key("Image_name") not in names]
+        if strange:
+            yield (
+                f"{strange[0].table}: {len(strange)} rows are of images that sheet '{_IMAGES}' does not name "
+                f"(first row {strange[0].number})"
+            )
 
 
 def _phrases(images: Iterable[_Rows]) -> Iterator[str]:

@@ -20,6 +20,8 @@ _MARKS = {";": "';'", _TAB: "tabulators", "|": "'|'", ",": "','"}
 _MISSING = frozenset({"", "nan", "none", "null", "na", "n/a"})
 _AS_NUMBER = re.compile(r"(\d+)\.0+")
 """A whole number as tools write it that took a column of ids for numbers: 10006.0 is 10006."""
+_ROUNDED = re.compile(r"\d(\.\d+)?E\+\d+")
+"""A number as a spreadsheet shows a long one: its last digits are lost."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,11 @@ class Row:
         Raises
         ------
         DataError
-            When it is.
+            When it is, or was rounded as a number.
         """
         text = self.needed(column, what) if what else self[column]
+        if _ROUNDED.fullmatch(text):
+            raise self.wrong(column, f"'{text}' is an id whose last digits a spreadsheet has cut off")
         number = _AS_NUMBER.fullmatch(text)
         return number[1] if number else text
 

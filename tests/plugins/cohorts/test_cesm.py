@@ -232,8 +232,13 @@ def test_the_text_of_a_sheet_decides(
         {"Image_name": "P1_L_DM_CC ", "ACR": "B", "Findings": text},
         {"Image_name": "P9_L_DM_CC", "ACR": "B", "Findings": "mass"},
     ]
-    (found,) = scanned(sheets(tmp_path, sheet, rows)).values()
+    data = sheets(tmp_path, sheet, rows)
+    (found,) = scanned(data).values()
     assert {concept for concept, there in found.findings.items() if there} == present
+    name = sheet.strip().lower()
+    assert (
+        f"{TABLE}, sheet '{name}': 1 rows are of images that sheet 'all' does not name (first row 3)" in data.remarks()
+    )
 
 
 def test_what_describes_a_lymph_node_describes_no_mass(

@@ -27,6 +27,11 @@ def test_a_number_for_an_id_is_the_id(written: str, key: str) -> None:
     assert Row(Path("t.csv"), 2, {"id": written}).key("id") == key
 
 
+def test_an_id_that_was_rounded_is_refused() -> None:
+    with pytest.raises(DataError, match=r"t\.csv, row 2, column 'id': '1\.23457E\+12' is an id whose last digits"):
+        Row(Path("t.csv"), 2, {"id": "1.23457E+12"}).key("id")
+
+
 def test_rsna_finds_files_by_ids_that_became_numbers(tmp_path: Path, scanned: Scan) -> None:
     row = {"laterality": "L", "view": "CC", "cancer": 0, "BIRADS": "", "implant": 0, "density": ""}
     rows = [{"patient_id": "10006.0", "image_id": "1.0"} | row, {"patient_id": "10006", "image_id": "2"} | row]

@@ -42,10 +42,10 @@ class Uncreatable(Dissecting):
 
 class Data(Dataset):
     def scan(self):
-        yield Sample("a", "digest")
+        yield from (Sample(name, name) for name in "abc")
 
     def __len__(self):
-        return 1
+        return 3
 
     def read(self, sample):
         raise KeyError("pixels")

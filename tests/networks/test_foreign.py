@@ -13,6 +13,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import DataError, MCDError, UsageError
+from mcd.networks.running import at_work
 from mcd.networks.trial import trial_pass
 from mcd.study.objects import as_model, as_patterns
 
@@ -172,6 +173,17 @@ def test_preprocessing_is_asked_for_only_where_the_input_does_not_fit(
     with pytest.raises(DataError) as caught:
         trial_pass(mcd.Target("net", network, recipe))
     assert hint in caught.value.hint
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("make", [torch.jit.script, lambda one: torch.jit.trace(one, torch.rand(1, 3, 32, 32))])
+def test_a_script_can_be_put_to_work_where_no_layer_is_hooked(make: Callable[[nn.Module], nn.Module]) -> None:
+    """As the module of a dissector."""
+    script, batch = make(net()), torch.rand(2, 3, 32, 32)
+    with at_work(script, torch.device("cpu")), torch.inference_mode():
+        assert script(batch).shape == (2, 4)
+    with pytest.raises(UsageError, match="without values"), at_work(meta(), torch.device("cpu")):
+        pass
 
 
 def test_an_interrupt_stays_an_interrupt() -> None:

@@ -127,6 +127,18 @@ def test_half_precision_integers_and_other_layouts_are_taken() -> None:
         pd.testing.assert_frame_equal(mcd.label(same, P, WORDS, scorer="pearson", calibration=FEW), expected)
 
 
+def test_defaults_that_a_caller_has_set_in_torch_decide_nothing() -> None:
+    expected = mcd.label(A, P, WORDS, scorer={"plugin": "soft-wpmi", "options": {"top_k": 12}}, calibration=FEW)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.autocast("cpu"):
+            found = mcd.label(A, P, WORDS, scorer={"plugin": "soft-wpmi", "options": {"top_k": 12}}, calibration=FEW)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    pd.testing.assert_frame_equal(found, expected)
+
+
 def test_without_significance_there_are_scores_alone() -> None:
     found = mcd.label(A, P, WORDS, scorer="pearson", calibration={"draws": 0})
     assert found["score"].notna().sum() == 6

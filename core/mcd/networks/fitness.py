@@ -14,7 +14,7 @@ from mcd.api.model import Target
 from mcd.errors import DataError, UsageError
 from mcd.networks.foreign import ForeignCodeError
 
-__all__ = ["check_network", "explained", "no_network"]
+__all__ = ["check_network", "check_values", "explained", "no_network"]
 
 _TEXTS = ("input_ids", "inputs_embeds", "text", "texts", "tokens", "prompt", "prompts", "caption", "captions")
 _IMAGES = ("pixel_values", "image", "images", "img", "pixels")
@@ -71,6 +71,24 @@ def _problems(module: nn.Module) -> Iterator[tuple[str, str]]:
             "is compiled by torch.compile, which does not notice hooks",
             "give the network that was compiled (compiled._orig_mod), or do not compile it",
         )
+    yield from _without_values(module)
+    yield from _signature(module)
+
+
+def check_values(module: nn.Module) -> None:
+    """Refuse a network some of whose weights have no values yet.
+
+    Raises
+    ------
+    UsageError
+        Naming the first of them.
+    """
+    problem = next(_without_values(module), None)
+    if problem is not None:
+        raise UsageError(f"{type(module).__name__} {problem[0]}", problem[1])
+
+
+def _without_values(module: nn.Module) -> Iterator[tuple[str, str]]:
     for part, tensor in (*module.named_parameters(), *module.named_buffers()):
         if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
             yield (
@@ -82,7 +100,6 @@ def _problems(module: nn.Module) -> Iterator[tuple[str, str]]:
                 f"has weights without values, on the device meta ({part})",
                 "load its weights: network.to_empty(device='cpu'), then network.load_state_dict(…)",
             )
-    yield from _signature(module)
 
 
 def _signature(module: nn.Module) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,8 @@ class AsGiven:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._parts = [(part, part.training, _tensors(part), _registries(part)) for part in module.modules()]
+        self._modes = [(part, part.training) for part in module.modules() if hasattr(part, "training")]
+        self._parts = [(part, _tensors(part), _registries(part)) for part in module.modules()]
         self._parameters = [_held(one) for one in module.parameters()]
         self._contents = [
             (one, one.detach().clone(), one._version)
@@ -35,8 +36,9 @@ class AsGiven:
 
     def put_back(self) -> None:
         """Give the network all of it again."""
-        for part, mode, tensors, registries in self._parts:
+        for part, mode in self._modes:  # a frozen script has none
             part.training = mode
+        for part, tensors, registries in self._parts:
             for name in _tensors(part).keys() - tensors.keys():
                 delattr(part, name)
             vars(part).update(tensors)
@@ -72,7 +74,7 @@ _REGISTRIES = (
 
 def _registries(part: nn.Module) -> list[tuple[dict[object, object], dict[object, object]]]:
     """Return where a module registers its parts and hooks, each with a copy of what is there."""
-    return [(one, dict(one)) for name in _REGISTRIES if (one := vars(part).get(name)) is not None]
+    return [(one, dict(one)) for name in _REGISTRIES if isinstance(one := vars(part).get(name), dict)]
 
 
 def _held(parameter: nn.Parameter) -> Callable[[], None]:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from mcd.errors import UsageError
+from mcd.networks.fitness import check_values
 from mcd.networks.foreign import calling, enough_memory
 from mcd.networks.given import AsGiven
 from mcd.networks.process import process_state_kept
@@ -56,9 +57,10 @@ def at_work(
     Raises
     ------
     UsageError
-        When the network cannot be put in eval mode or on the device, a part of it stays in training mode, or it
-        changed its own weights while it ran.
+        When the network has weights without values, cannot be put in eval mode or on the device, a part of it stays in
+        training mode, or it changed its own weights while it ran.
     """
+    check_values(module)
     given = AsGiven(module)
     try:
         _prepare(module, device, memory_format)
@@ -88,10 +90,12 @@ _PLAIN = "its methods eval(), train() and to() must be those of nn.Module"
 
 def _versions(module: nn.Module) -> dict[str, tuple[int, int]]:
     """Return, for what belongs to the network's state, which tensor it is and how often it was written to."""
-    found = dict(module.named_parameters())
-    for owner, part in module.named_modules():
-        kept = part._buffers.keys() - part._non_persistent_buffers_set
-        found |= {f"{owner}.{name}".removeprefix("."): one for name in kept if (one := part._buffers[name]) is not None}
+    passing = {
+        f"{owner}.{name}".removeprefix(".")
+        for owner, part in module.named_modules()
+        for name in getattr(part, "_non_persistent_buffers_set", ())  # which are none of its state
+    }
+    found = {name: one for name, one in module.named_buffers() if name not in passing} | dict(module.named_parameters())
     return {
         name: (one.data_ptr(), 0 if one.is_inference() else one._version)  # inference tensors do not count
         for name, one in found.items()
@@ -115,7 +119,7 @@ def check_eval(module: nn.Module) -> None:
     awake = [
         f"{name or 'the network itself'} ({type(child).__name__})"
         for name, child in module.named_modules()
-        if child.training
+        if getattr(child, "training", False)  # a frozen script does not say
     ]
     if awake:
         raise UsageError(f"{awake[0]} stays in training mode after eval()", "its class must not override train()")

@@ -10,6 +10,7 @@ import torch
 
 from mcd.api.scorer import Scorer
 from mcd.files import expanded
+from mcd.networks.process import process_state_kept
 from mcd.options import validate_options
 from mcd.runs.dissection import Dissection, load, read_study
 from mcd.runs.rescore import rescore
@@ -22,6 +23,7 @@ __all__ = ["score"]
 SettingsT = TypeVar("SettingsT", Calibration, Wording)
 
 
+@process_state_kept()
 def score(
     run: Dissection | str | Path,
     *,

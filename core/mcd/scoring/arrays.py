@@ -17,6 +17,7 @@ from mcd.api.probe import FACTS, Probe
 from mcd.api.scorer import Scorer
 from mcd.errors import ConfigError, DataError, UsageError
 from mcd.host import PluginHost
+from mcd.networks.process import process_state_kept
 from mcd.options import problem_line
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.similarity import Matrix
@@ -38,6 +39,7 @@ _Scorer: TypeAlias = str | Mapping[str, object] | Scorer | Callable[[torch.Tenso
 _Facts: TypeAlias = pd.DataFrame | Mapping[str, Sequence[object]]
 
 
+@process_state_kept()
 def label(
     activations: NDArray[np.generic] | torch.Tensor,
     similarity: NDArray[np.generic] | torch.Tensor,

@@ -15,13 +15,13 @@ _HEAD = """# Study: every setting of a run
 
 Made by `tools/study_reference.py` from `mcd.study.study.Study`; a test compares the two. The same settings are keys of
 a study file (`mcd run STUDY.yaml`), flags of `mcd dissect` and `mcd run`, and keywords of `mcd.dissect`. Flags overrule
-a file; what neither says has its default. For editors there is a [JSON schema](study.schema.json).
+a file; what neither sets has its default. For editors there is a [JSON schema](study.schema.json).
 
 A component is written as `NAME`, as `NAME:VALUE`, which sets its first setting, or as `{plugin: NAME, options: {…}}`;
-`mcd plugins show NAME` lists its settings. Where a key may hold several (`models[]`), one may stand without a list.
+`mcd plugins show NAME` lists its settings. Where a key may hold several (`models[]`), a single one needs no list.
 
-A relative path starts from where it is written: in a study file from the folder of the file, in a flag or a keyword
-from the current folder. `~` is the home folder. A missing file is refused before a network is loaded.
+A relative path is resolved against the folder of the study file; in a flag or a keyword, against the current
+folder. `~` is the home folder. A missing file is refused before a network is loaded.
 """
 
 _WORDS = {"int": "whole number", "float": "number", "bool": "true or false", "str": "text", "Path": "path"}

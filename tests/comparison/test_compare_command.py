@@ -80,7 +80,7 @@ def test_it_says_what_went_in_and_what_may_not_be_compared(compared: tuple[Outco
     assert "q = 0.05" in text
     assert "scores may not be compared across layers or models" in text
     assert max(len(line) for line in text.splitlines() if "all tables" not in line) <= 80
-    assert "mean-score" not in text  # the rule is there on request only
+    assert "mean-score" not in text  # the threshold is there on request only
 
 
 def test_tables_say_what_the_label_tables_say(runs: Path, compared: tuple[Outcome, Path]) -> None:
@@ -156,8 +156,8 @@ def test_other_architectures_are_aligned_by_a_map(runs: Path, mcd_command: Calla
     assert any("no intervals were asked for" in note for note in found["notes"])
     assert any("not equally wide" in note for note in found["notes"])
     assert "changes_neurons" not in found
-    rule = {row["run"]: row for row in found["rule"]}
-    assert rule["tower"]["threshold"] == max(row["mean_score"] for row in found["rule"])
+    thresholds = {row["run"]: row for row in found["thresholds"]}
+    assert thresholds["tower"]["threshold"] == max(row["mean_score"] for row in found["thresholds"])
 
 
 def test_a_map_that_is_none_is_refused(runs: Path, mcd_command: Callable[..., Outcome]) -> None:
@@ -178,8 +178,8 @@ def test_a_whole_run_keeps_its_intervals_beside_one_that_was_shared(runs: Path, 
     assert any("no intervals: tuned was shared" in note for note in found.notes)
 
 
-def test_the_published_rule_is_never_called_significance(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    print_comparison(asked(runs / "phantom-mammo", runs / "tuned", replace(PLAIN, rule="local")))
+def test_the_mean_score_threshold_is_never_called_significance(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_comparison(asked(runs / "phantom-mammo", runs / "tuned", replace(PLAIN, threshold="local")))
     text = capsys.readouterr().out
     assert "The mean-score threshold of the paper (local)" in text
     assert "It is not a test of significance" in text

@@ -20,7 +20,7 @@ from mcd.comparison.layers import (
     emergence,
     joined,
     layer_table,
-    rule_table,
+    threshold_table,
 )
 from mcd.comparison.outcomes import NOTHING, Outcome, Vocabulary
 from mcd.comparison.resampling import Replicated
@@ -138,18 +138,18 @@ def test_emergence_is_a_row_a_layer() -> None:
     assert table["anatomy"].tolist() == [1.0, 0.0]
 
 
-def test_the_published_rule_takes_its_own_mean_or_the_higher_one() -> None:
+def test_the_mean_score_threshold_takes_its_own_mean_or_the_higher_one() -> None:
     one = AlignedLayer("a", "l", 0.0, outcome("l", [ROUND, SKY, OVAL], [False] * 3, [0.0] * 3, [1.0, 2.0, 3.0]))
     other = AlignedLayer("b", "l", 0.0, outcome("l", [ROUND, ROUND, NOTHING], [False] * 3, [0.0] * 3, [3.0, 4.0, NAN]))
-    local = rule_table([[one, other]], WORDS, "local")
+    local = threshold_table([[one, other]], WORDS, "local")
     assert local["threshold"].tolist() == [2.0, 3.5]
     assert local["kept"].tolist() == [2, 1]
     assert local[["kept_mammographic", "kept_other"]].values.tolist() == [[1, 1], [1, 0]]
-    globally = rule_table([[one, other]], WORDS, "global")
+    globally = threshold_table([[one, other]], WORDS, "global")
     assert globally["threshold"].tolist() == [3.5, 3.5]
     assert globally["kept"].tolist() == [0, 1]
     assert globally["mean_score"].tolist() == [2.0, 3.5]
-    lower = rule_table([[one, other]], WORDS, "global", higher_is_better=False)
+    lower = threshold_table([[one, other]], WORDS, "global", higher_is_better=False)
     assert lower["threshold"].tolist() == [2.0, 2.0]
     assert lower["kept"].tolist() == [2, 0]
 

@@ -16,14 +16,14 @@ from mcd.api.concepts import Concept
 from mcd.comparison.changes import Pairing, changes
 from mcd.comparison.comparing import Comparison
 from mcd.comparison.heading import Heading
-from mcd.comparison.layers import AlignedLayer, category_table, joined, layer_table, rule_table
+from mcd.comparison.layers import AlignedLayer, category_table, joined, layer_table, threshold_table
 from mcd.comparison.outcomes import NOTHING, Outcome, Vocabulary
 from mcd.comparison.represented import ANSWERS
 from mcd.comparison.resampling import Replicated
 from mcd.figures import FigureData
 from mcd.runs.controls import COLUMNS, CONTROLS
 from mcd.runs.manifest import LayerRecord, Manifest, StoreRecord
-from mcd.scoring.calibration.thresholds import PublishedRule
+from mcd.scoring.calibration.thresholds import MeanScoreThreshold
 from mcd.scoring.results import Results
 
 WORDS = Vocabulary(
@@ -187,7 +187,7 @@ def data_of(
     runs: Sequence[Run],
     *,
     resamples: int = 20,
-    rule: PublishedRule | None = None,
+    threshold: MeanScoreThreshold | None = None,
     images: int = 400,
     patients: int = 100,
 ) -> FigureData:
@@ -200,15 +200,15 @@ def data_of(
         if len(pairs) == len(seen):
             found.append(changes(*map(list, zip(*pairs, strict=True)), pairings, WORDS))
             assert found[-1].run == run.name
-    rules = pd.DataFrame()
-    if rule:
-        rules = rule_table([list(group) for group in zip(*each, strict=True)], WORDS, rule)
+    thresholds = pd.DataFrame()
+    if threshold:
+        thresholds = threshold_table([list(group) for group in zip(*each, strict=True)], WORDS, threshold)
     comparison = Comparison(
         _heading(runs, images, patients),
         (),
         layers=layer_table(everything, WORDS, scores_comparable=False),
         categories=category_table(everything, WORDS),
-        rule=rules,
+        thresholds=thresholds,
         changes=tuple(found),
         concepts=pd.concat(list(map(_concepts, runs)), ignore_index=True),
         carriers=pd.concat(list(map(_carriers, runs)), ignore_index=True),

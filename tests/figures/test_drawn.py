@@ -67,15 +67,15 @@ def test_other_architectures_are_laid_over_depth() -> None:
     assert figure.axes[0].get_xlabel().startswith("depth")
 
 
-def test_scores_that_may_not_be_compared_are_drawn_for_the_published_rule_only(blocks: dict[str, int]) -> None:
+def test_scores_that_may_not_be_compared_are_drawn_for_the_mean_score_threshold_only(blocks: dict[str, int]) -> None:
     runs = [outcomes_of("g", blocks, 1), outcomes_of("m", blocks, 2)]
     with pytest.raises(UsageError, match="may not be compared"):
         figures.depth(data_of(runs), "score")
-    ruled = data_of(runs, rule="global")
-    figure = figures.depth(ruled, "score")
-    rule = ruled.comparison.rule
+    by_threshold = data_of(runs, threshold="global")
+    figure = figures.depth(by_threshold, "score")
+    threshold = by_threshold.comparison.thresholds
     for line, run in zip(figure.axes[0].get_lines(), ("g", "m"), strict=True):
-        assert np.array_equal(line.get_ydata(), rule.loc[rule["run"] == run, "mean_score"])
+        assert np.array_equal(line.get_ydata(), threshold.loc[threshold["run"] == run, "mean_score"])
     assert "differences may come from that alone" in caption(figure)
 
 
@@ -83,16 +83,16 @@ def bars(figure: Figure, panel: int) -> list[Rectangle]:
     return [one for container in figure.axes[panel].containers for one in container if isinstance(one, Rectangle)]
 
 
-@pytest.mark.parametrize("rule", [None, "global"])
-def test_bars_are_shares_and_counts_stand_beside_them(blocks: dict[str, int], rule: str | None) -> None:
+@pytest.mark.parametrize("threshold", [None, "global"])
+def test_bars_are_shares_and_counts_stand_beside_them(blocks: dict[str, int], threshold: str | None) -> None:
     runs = [outcomes_of("g", blocks, 1), outcomes_of("m", blocks, 2)]
-    data = data_of(runs, rule="global" if rule else None)
-    figure = figures.significant(data, ["blocks.2", "blocks.10"], "published" if rule else "q")
+    data = data_of(runs, threshold="global" if threshold else None)
+    figure = figures.significant(data, ["blocks.2", "blocks.10"], "published" if threshold else "q")
     assert named(figure) == ["blocks.2 (12)", "blocks.10 (28)"]
-    table = data.comparison.rule if rule else data.comparison.layers
+    table = data.comparison.thresholds if threshold else data.comparison.layers
     shown = table[table["layer"].isin(["blocks.2", "blocks.10"])]
     for panel, part in enumerate(("mammographic", "other")):
-        counts = shown[f"kept_{part}" if rule else part]
+        counts = shown[f"kept_{part}" if threshold else part]
         expected = {(run, layer): n for run, layer, n in zip(shown["run"], shown["layer"], counts, strict=True)}
         order = [(run, layer) for run in ("g", "m") for layer in ("blocks.2", "blocks.10")]
         assert [round(one.get_width() * blocks[at[1]]) for one, at in zip(bars(figure, panel), order, strict=True)] == [
@@ -100,7 +100,7 @@ def test_bars_are_shares_and_counts_stand_beside_them(blocks: dict[str, int], ru
         ]
         told = [one.get_text() for one in figure.axes[panel].texts]
         assert told == [*(str(expected[at]) for at in order), "n"]
-    assert ("no test of significance" in caption(figure)) == bool(rule)
+    assert ("no test of significance" in caption(figure)) == bool(threshold)
 
 
 def test_six_layers_from_first_to_last_are_chosen_for_bars(alone: FigureData) -> None:
@@ -234,7 +234,7 @@ def test_controls_lie_beside_the_run(alone: FigureData, blocks: dict[str, int]) 
 
 def test_every_figure_says_what_it_rests_on_in_letters_that_can_be_read(blocks: dict[str, int]) -> None:
     runs = [outcomes_of("g", blocks, 1), outcomes_of("m", blocks, 2)]
-    drawn = [one for one in draw(data_of(runs, images=60, patients=-1, rule="local")) if isinstance(one, Drawn)]
+    drawn = [one for one in draw(data_of(runs, images=60, patients=-1, threshold="local")) if isinstance(one, Drawn)]
     assert len(drawn) == 12
     for one in drawn:
         said = caption(one.figure)

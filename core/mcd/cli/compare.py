@@ -100,12 +100,12 @@ def compare(
     from mcd.comparison.stored import write_comparison
     from mcd.files import check_folder
     from mcd.runs.dissection import load
-    from mcd.scoring.calibration.thresholds import PublishedRule
+    from mcd.scoring.calibration.thresholds import MeanScoreThreshold
 
     settings = ComparisonSettings(
         align=_mapping(pairs) if pairs else cast("Alignment", align),
         match=cast("Matching", match),
-        rule=cast("PublishedRule | None", threshold),
+        threshold=cast("MeanScoreThreshold | None", threshold),
         resamples=bootstrap,
         seed=seed,
         top=top,

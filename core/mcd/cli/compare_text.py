@@ -132,10 +132,10 @@ def _per_cent(row: Row) -> Row:
 
 
 def _rule(found: Comparison, letters: Mapping[str, str]) -> None:
-    if not len(found.rule):
+    if not len(found.thresholds):
         return
-    rule = found.rule["rule"].iloc[0]
-    _title(f"The mean-score threshold of the paper ({rule})")
+    kind = found.thresholds["kind"].iloc[0]
+    _title(f"The mean-score threshold of the paper ({kind})")
     rows = [
         [
             str(row["layer"]),
@@ -146,7 +146,7 @@ def _rule(found: Comparison, letters: Mapping[str, str]) -> None:
             f"{row['kept']} ({row['kept_share']:.0%})",
             f"{row['kept_mammographic']}/{row['kept_other']}",
         ]
-        for row in _records(found.rule)
+        for row in _records(found.thresholds)
     ]
     header = ("layer", "", "neurons", "mean score", "threshold", "kept", "m/other")
     print_table(header, rows, right=header[2:])

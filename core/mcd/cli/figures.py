@@ -99,14 +99,17 @@ def figures(
     from mcd.figures.drawing import Format
     from mcd.files import check_folder, write_atomically
     from mcd.runs.dissection import load
-    from mcd.scoring.calibration.thresholds import PublishedRule
+    from mcd.scoring.calibration.thresholds import MeanScoreThreshold
 
     if not runs:
         raise UsageError("no run given", "mcd figures RUN -o DIR")
     check_names(only)
     wanted = Wanted(layers, tuple(map(_neuron, neurons)), copy_images)
     settings = ComparisonSettings(
-        match=cast("Matching", match), rule=cast("PublishedRule | None", threshold), resamples=bootstrap, seed=seed
+        match=cast("Matching", match),
+        threshold=cast("MeanScoreThreshold | None", threshold),
+        resamples=bootstrap,
+        seed=seed,
     )
     check_folder(output)
     host = ctx.ensure_object(State).host

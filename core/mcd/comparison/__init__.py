@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mcd.comparison.changes import KINDS, Changes, pair_neurons
     from mcd.comparison.comparing import AgreementOf, Comparison, ComparisonSettings, compare, describe
     from mcd.comparison.heading import FEW_IMAGES, Heading, notes_of
-    from mcd.comparison.layers import ALL, category_table, difference_table, emergence, layer_table, rule_table
+    from mcd.comparison.layers import ALL, category_table, difference_table, emergence, layer_table, threshold_table
     from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes
     from mcd.comparison.represented import ANSWERS, represented
     from mcd.comparison.resampling import Resamples, interval
@@ -49,7 +49,7 @@ _HOME = {
     "pair_neurons": "mcd.comparison.changes",
     "read_outcomes": "mcd.comparison.outcomes",
     "represented": "mcd.comparison.represented",
-    "rule_table": "mcd.comparison.layers",
+    "threshold_table": "mcd.comparison.layers",
 }
 
 __all__ = [
@@ -79,7 +79,7 @@ __all__ = [
     "pair_neurons",
     "read_outcomes",
     "represented",
-    "rule_table",
+    "threshold_table",
 ]
 
 __getattr__ = lazily(__name__, _HOME)

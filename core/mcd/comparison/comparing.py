@@ -18,13 +18,13 @@ from mcd.comparison.layers import (
     emergence,
     joined,
     layer_table,
-    rule_table,
+    threshold_table,
 )
 from mcd.comparison.loaded import LoadedRun, load_runs
 from mcd.errors import UsageError
 from mcd.runs.dissection import Dissection
 from mcd.runs.revived import StoredScores
-from mcd.scoring.calibration.thresholds import PublishedRule
+from mcd.scoring.calibration.thresholds import MeanScoreThreshold
 
 __all__ = ["ALIKE", "AgreementOf", "Comparison", "ComparisonSettings", "compare", "describe"]
 
@@ -39,7 +39,7 @@ class ComparisonSettings:
         How layers are aligned; see `align`.
     match
         How neurons of layers of the same width are paired; see `pair_neurons`.
-    rule
+    threshold
         Whether to apply the mean-score threshold of the paper as well, and which;
         see `mcd.scoring.calibration.thresholds`.
     resamples, seed
@@ -50,7 +50,7 @@ class ComparisonSettings:
 
     align: Alignment | Mapping[str, str] = "auto"
     match: Matching = "identity"
-    rule: PublishedRule | None = None
+    threshold: MeanScoreThreshold | None = None
     resamples: int = 200
     seed: int = 0
     top: int = 10
@@ -99,8 +99,8 @@ class Comparison:
         ``place`` is empty for a layer that is compared with none.
     differences
         See `difference_table`: every other run against the reference.
-    rule
-        See `rule_table`; without rows where it was not asked for.
+    thresholds
+        See `threshold_table`; without rows where it was not asked for.
     changes
         For each other run whose layers are as wide as those of the reference.
     concepts
@@ -116,7 +116,7 @@ class Comparison:
     layers: pd.DataFrame = field(default_factory=pd.DataFrame)
     categories: pd.DataFrame = field(default_factory=pd.DataFrame)
     differences: pd.DataFrame = field(default_factory=pd.DataFrame)
-    rule: pd.DataFrame = field(default_factory=pd.DataFrame)
+    thresholds: pd.DataFrame = field(default_factory=pd.DataFrame)
     changes: tuple[Changes, ...] = ()
     concepts: pd.DataFrame = field(default_factory=pd.DataFrame)
     carriers: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -133,7 +133,7 @@ class Comparison:
             "layers": self.layers,
             "categories": self.categories,
             "differences": self.differences,
-            "rule": self.rule,
+            "thresholds": self.thresholds,
             "concepts": self.concepts,
             "carriers": self.carriers,
         }
@@ -211,33 +211,37 @@ def _agreements(runs: Sequence[Dissection], settings: ComparisonSettings) -> Com
             outcome = agreement(each, stored[a].concepts.concepts, settings.top)
             found.append(AgreementOf(names[a], names[b], outcome))
     notes: tuple[str, ...] = ()
-    if settings.rule is not None:
+    if settings.threshold is not None:
         notes = ("the mean-score threshold is not applied: it compares models, and these are runs of the same neurons",)
     heading = heading_of(runs, names, [one.scorer for one in stored])
     return Comparison(heading, tuple(notes_of(runs, names)), notes, tuple(found))
 
 
 def _described(dissections: Sequence[Dissection], settings: ComparisonSettings) -> Comparison:
-    if settings.rule == "global" and len({one.manifest.fingerprints["scorer"] for one in dissections}) > 1:
+    if settings.threshold == "global" and len({one.manifest.fingerprints["scorer"] for one in dissections}) > 1:
         raise UsageError("a global threshold over scores of different scorers is not defined", "--threshold local")
     stored = [StoredScores(one) for one in dissections]
     runs, notes = load_runs(stored, names_of(dissections), settings.resamples, settings.seed)
     each = [[run.aligned(layer, layer) for layer in run.outcomes] for run in runs]
-    rule = _rule_of_each(runs, each, settings.rule)
-    return replace(_of_each(runs, [one for aligned in each for one in [*aligned, joined(aligned)]], notes), rule=rule)
+    thresholds = _thresholds_of_each(runs, each, settings.threshold)
+    return replace(
+        _of_each(runs, [one for aligned in each for one in [*aligned, joined(aligned)]], notes), thresholds=thresholds
+    )
 
 
-def _rule_of_each(
-    runs: Sequence[LoadedRun], each: Sequence[Sequence[AlignedLayer]], rule: PublishedRule | None
+def _thresholds_of_each(
+    runs: Sequence[LoadedRun], each: Sequence[Sequence[AlignedLayer]], threshold: MeanScoreThreshold | None
 ) -> pd.DataFrame:
     """Return the mean-score threshold for runs of the same neurons, which may have other scorers."""
-    if rule is None:
+    if threshold is None:
         return pd.DataFrame()
-    if rule == "global":
+    if threshold == "global":
         places = [list(group) for group in zip(*each, strict=True)]
-        return rule_table(places, runs[0].vocabulary, rule, higher_is_better=runs[0].scorer.higher_is_better)
+        return threshold_table(places, runs[0].vocabulary, threshold, higher_is_better=runs[0].scorer.higher_is_better)
     tables = [
-        rule_table([[one] for one in aligned], run.vocabulary, rule, higher_is_better=run.scorer.higher_is_better)
+        threshold_table(
+            [[one] for one in aligned], run.vocabulary, threshold, higher_is_better=run.scorer.higher_is_better
+        )
         for run, aligned in zip(runs, each, strict=True)
     ]
     return pd.concat(tables, ignore_index=True)
@@ -286,7 +290,7 @@ class _Models:
         return replace(
             _of_each(self.runs, everything, self.notes),
             differences=pd.concat(differences, ignore_index=True),
-            rule=self._rule(),
+            thresholds=self._thresholds(),
             changes=tuple(found),
         )
 
@@ -297,8 +301,8 @@ class _Models:
         yield from aligned
         yield joined([one for one in aligned if one.place])
 
-    def _rule(self) -> pd.DataFrame:
-        if self.settings.rule is None:
+    def _thresholds(self) -> pd.DataFrame:
+        if self.settings.threshold is None:
             return pd.DataFrame()
         places: dict[str, list[AlignedLayer]] = {}
         for run, pairs in zip(self.runs[1:], self.pairs, strict=True):
@@ -307,7 +311,7 @@ class _Models:
                 group.append(run.aligned(one.other, one.reference))
         ordered = [places[layer] for layer in self.runs[0].outcomes if layer in places]
         higher = self.runs[0].scorer.higher_is_better
-        return rule_table(ordered, self.vocabulary, self.settings.rule, higher_is_better=higher)
+        return threshold_table(ordered, self.vocabulary, self.settings.threshold, higher_is_better=higher)
 
     def _changes(self, run: LoadedRun, mine: Sequence[AlignedLayer], theirs: Sequence[AlignedLayer]) -> list[Changes]:
         same = [(a, b) for a, b in zip(mine, theirs, strict=True) if a.outcome.neurons == b.outcome.neurons]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mcd.comparison.outcomes import NOTHING, Codes, Outcome, Vocabulary, level_of
 from mcd.comparison.resampling import Replicated, interval
-from mcd.scoring.calibration.thresholds import PublishedRule, global_threshold, local_threshold, reaches
+from mcd.scoring.calibration.thresholds import MeanScoreThreshold, global_threshold, local_threshold, reaches
 
 __all__ = [
     "ALL",
@@ -22,7 +22,7 @@ __all__ = [
     "emergence",
     "joined",
     "layer_table",
-    "rule_table",
+    "threshold_table",
 ]
 
 Values = NDArray[np.float64]
@@ -247,10 +247,10 @@ def _measures(codes: Codes, z: Values, vocabulary: Vocabulary) -> Values:
     return np.concatenate(parts, axis=1)
 
 
-def rule_table(
+def threshold_table(
     places: Sequence[Sequence[AlignedLayer]],
     vocabulary: Vocabulary,
-    rule: PublishedRule,
+    kind: MeanScoreThreshold,
     *,
     higher_is_better: bool = True,
 ) -> pd.DataFrame:
@@ -258,7 +258,7 @@ def rule_table(
 
     See `mcd.scoring.calibration.thresholds`.
 
-    Columns: ``run``, ``layer``, ``place``, ``rule``, ``mean_score`` of first labels, ``threshold``, ``neurons``,
+    Columns: ``run``, ``layer``, ``place``, ``kind``, ``mean_score`` of first labels, ``threshold``, ``neurons``,
     ``kept``, ``kept_share``, ``kept_mammographic``, ``kept_other``.
 
     Parameters
@@ -271,7 +271,7 @@ def rule_table(
         strictest = global_threshold(*(one.outcome.score for one in group), higher_is_better=higher_is_better)
         for one in group:
             own = local_threshold(one.outcome.score)
-            threshold = own if rule == "local" else strictest
+            threshold = own if kind == "local" else strictest
             kept = reaches(one.outcome.score, threshold, higher_is_better=higher_is_better)
             counts = vocabulary.counts(np.where(kept, one.outcome.first, NOTHING)[None])[0]
             breast = int(counts[vocabulary.mammographic].sum())
@@ -280,7 +280,7 @@ def rule_table(
                     "run": one.run,
                     "layer": one.outcome.layer,
                     "place": one.place,
-                    "rule": rule,
+                    "kind": kind,
                     "mean_score": own,
                     "threshold": threshold,
                     "neurons": one.outcome.neurons,

@@ -11,7 +11,7 @@ from mcd.comparison.comparing import Comparison, ComparisonSettings
 from mcd.comparison.comparing import compare as compare_dissections
 from mcd.files import check_folder, expanded, write_atomically
 from mcd.runs.dissection import Dissection, load
-from mcd.scoring.calibration.thresholds import PublishedRule
+from mcd.scoring.calibration.thresholds import MeanScoreThreshold
 from mcd.study.objects import host_for
 
 __all__ = ["compare", "write_comparison"]
@@ -22,7 +22,7 @@ def compare(
     *,
     align: Alignment | Mapping[str, str] = "auto",
     match: Matching = "identity",
-    rule: PublishedRule | None = None,
+    threshold: MeanScoreThreshold | None = None,
     resamples: int = 200,
     seed: int = 0,
     top: int = 10,
@@ -35,7 +35,7 @@ def compare(
     ----------
     runs
         Dissections or run folders. Of several models, the first is the reference.
-    align, match, rule, resamples, seed, top
+    align, match, threshold, resamples, seed, top
         As in `mcd.ComparisonSettings`.
     output
         A folder for the tables, the same files that ``mcd compare --output`` writes.
@@ -61,7 +61,7 @@ def compare(
         check_folder(expanded(output))
     found = compare_dissections(
         _loaded(runs, plugin_files),
-        ComparisonSettings(align=align, match=match, rule=rule, resamples=resamples, seed=seed, top=top),
+        ComparisonSettings(align=align, match=match, threshold=threshold, resamples=resamples, seed=seed, top=top),
     )
     if output is not None:
         write_comparison(expanded(output), found)

@@ -68,8 +68,8 @@ class _Kind:
 
 
 def _above(data: FigureData, run: str, wanted: Wanted) -> Figure:
-    ruled = len(data.comparison.rule) > 0
-    return significant(data, wanted.layers, "published" if ruled else "q")
+    by_threshold = len(data.comparison.thresholds) > 0
+    return significant(data, wanted.layers, "published" if by_threshold else "q")
 
 
 _KINDS: dict[str, _Kind] = {

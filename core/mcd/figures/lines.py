@@ -66,7 +66,7 @@ def depth(data: FigureData, measure: Measure = "z", layers: Sequence[str] = ()) 
         ``"z"``: mean z of first labels. ``"share"``: neurons with a significant first label. ``"concepts"``: how
         many different concepts these name. ``"score"``: the mean score of first labels, which is what the paper draws;
         of a scorer whose scores may not be compared it needs
-        ``ComparisonSettings(rule=…)``, and says so below the figure.
+        ``ComparisonSettings(threshold=…)``, and says so below the figure.
     layers
         Patterns that pick layers; all of them by default.
 
@@ -142,9 +142,9 @@ def _incomparable(data: FigureData) -> bool:
 def _scored(data: FigureData) -> pd.DataFrame:
     """Return mean scores by layer: of a scorer that allows it, or with the mean-score threshold of the paper."""
     found = data.comparison
-    if len(found.rule):
+    if len(found.thresholds):
         depths = found.layers[["run", "layer", "depth"]]
-        return found.rule.merge(depths, on=["run", "layer"], how="left", validate="one_to_one")
+        return found.thresholds.merge(depths, on=["run", "layer"], how="left", validate="one_to_one")
     if _incomparable(data):
         raise UsageError(
             f"scores of {found.heading.runs['scorer'].iloc[0]} may not be compared across layers or models",

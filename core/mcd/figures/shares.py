@@ -52,14 +52,14 @@ def significant(data: FigureData, layers: Sequence[str] = (), threshold: Literal
         Patterns that pick layers of the reference; by default six, spread evenly from the first to the last.
     threshold
         ``"q"``: significant first labels. ``"published"``: those whose score reaches a mean of scores, as
-        ``ComparisonSettings(rule=…)`` says which; it is not a test of significance, as the figure says.
+        ``ComparisonSettings(threshold=…)`` says which; it is not a test of significance, as the figure says.
 
     Raises
     ------
     UsageError
         When the mean-score threshold was not applied, or a pattern picks no layer.
     """
-    table, note = _ruled(data) if threshold == "published" else (_judged(data), "")
+    table, note = _above_threshold(data) if threshold == "published" else (_judged(data), "")
     places = [str(place) for place in dict.fromkeys(table["place"])]
     places = picked(places, layers) if layers else evenly(places, _LAYERS)
     table = table[table["place"].isin(places)]
@@ -92,15 +92,15 @@ def _judged(data: FigureData) -> pd.DataFrame:
     return chosen(table[table["place"] != ""], ())
 
 
-def _ruled(data: FigureData) -> tuple[pd.DataFrame, str]:
+def _above_threshold(data: FigureData) -> tuple[pd.DataFrame, str]:
     """Return what the mean-score threshold keeps, in columns as `layer_table` has them, and what must be said of it."""
-    rule = data.comparison.rule
-    if not len(rule):
+    thresholds = data.comparison.thresholds
+    if not len(thresholds):
         raise UsageError("the mean-score threshold was not applied", "--threshold local, or global")
-    table = rule.rename(columns={"kept_mammographic": "mammographic", "kept_other": "other"})
+    table = thresholds.rename(columns={"kept_mammographic": "mammographic", "kept_other": "other"})
     for part in ("mammographic", "other"):
         table[f"{part}_share"] = table[part] / table["neurons"]
-    name = str(rule["rule"].iloc[0])
+    name = str(thresholds["kind"].iloc[0])
     return table, (
         f"Mean-score threshold of the paper ({name} threshold): no test of significance; it keeps almost half of the "
         "neurons that respond to nothing"

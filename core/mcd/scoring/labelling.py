@@ -204,7 +204,7 @@ def _summary(found: Scored, unit: str, *, higher_is_better: bool) -> LayerSummar
         layer=found.layer,
         neurons=len(status),
         labelled=labelled,
-        published_rule=_published(found, higher_is_better=higher_is_better),
+        above_mean_score=_published(found, higher_is_better=higher_is_better),
         significant=judged.significant if judged else None,
         non_null=round(judged.non_null, 4) if judged else None,
         draws=judged.draws if judged else None,

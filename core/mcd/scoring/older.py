@@ -13,6 +13,7 @@ _SUMMARY = {
     "responding": "non_null",
     "settled": "decided",
     "exchangeable": "permutation_unit",
+    "published_rule": "above_mean_score",
 }
 _COLUMNS: Mapping[str, Mapping[str, str]] = {
     "neurons": {"kind": "stratum"},

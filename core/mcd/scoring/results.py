@@ -92,14 +92,14 @@ class LayerSummary(Record):
     ``non_null`` is the estimated non-null fraction: the share of neurons that respond to some concept, significant or
     not. ``draws`` is the number of permutations: the smallest p is ``1 / (draws + 1)``. ``decided`` says whether more
     draws could not change which neurons are significant. ``permutation_unit`` is ``patient`` or ``image``.
-    ``published_rule`` counts the neurons that pass the mean-score threshold of the paper: a first score no worse than
+    ``above_mean_score`` counts the neurons that pass the mean-score threshold of the paper: a first score no worse than
     the layer's mean. It is not a test of significance.
     """
 
     layer: str
     neurons: int
     labelled: int
-    published_rule: int | None = None
+    above_mean_score: int | None = None
     significant: int | None = None
     non_null: float | None = None
     draws: int | None = None

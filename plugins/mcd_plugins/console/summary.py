@@ -123,7 +123,7 @@ def _significance(manifest: Manifest) -> list[str]:
     neurons, significant = sum(one.neurons for one in judged), sum(one.significant or 0 for one in judged)
     share = sum((one.non_null or 0) * one.neurons for one in judged) / max(1, neurons)
     draws = min(one.draws or 0 for one in judged)
-    published = sum(one.published_rule or 0 for one in judged)
+    published = sum(one.above_mean_score or 0 for one in judged)
     lines = [
         f"{significant} of {neurons} neurons have a significant label (q ≤ {q}); "
         f"estimated non-null fraction {100 * share:.0f} %.",

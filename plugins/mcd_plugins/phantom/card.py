@@ -32,30 +32,30 @@ _CLIP = """## phantom-clip
 An image–text model: a small convolutional image tower and a text tower over hashed words, word pairs and letter
 groups, trained together with a sigmoid contrastive loss on phantoms and captions of what they show.
 
-Zero-shot AUROC on held-out patients, nothing fitted: the cosine of an image with a value's prompt minus the mean
+Zero-shot AUROC on held-out patients, without fitting: the cosine of an image with a value's prompt minus the mean
 cosine with the prompts of the factor's other values. Several values: the mean of each against the rest. A descriptor
-is judged on the images that have what it describes: the margin where there is a mass.
+is evaluated on the images that have what it describes: the margin where there is a mass.
 """
 
 _MAMMO = """## phantom-mammo
 
-A small convolutional classifier of eleven findings, there to be dissected: layers `stem`, `stages.0` … `stages.3`,
+A small convolutional classifier of eleven findings, to be dissected: layers `stem`, `stages.0` … `stages.3`,
 `head`. AUROC of each output on held-out patients:
 """
 
 _GENERAL = """## phantom-general
 
-The architecture of phantom-mammo, trained from scratch to tell twelve kinds of drawn everyday images apart
-(`mcd_plugins.phantom.everyday`); it has never seen a phantom. There to be compared with phantom-mammo: what does a
-network see in mammograms that was not trained on them? Weights stored in float16. AUROC of each output on held-out
-images, one kind against the rest:
+The architecture of phantom-mammo, trained from scratch to classify twelve kinds of drawn everyday images
+(`mcd_plugins.phantom.everyday`); it has never seen a phantom. For comparison with phantom-mammo: what does a
+network respond to in mammograms that was not trained on them? Weights stored in float16. AUROC of each output on
+held-out images, one kind against the rest:
 """
 
 _CALC = """## phantom-calc
 
-phantom-mammo, all layers fine-tuned on other patients to tell calcifications and nothing else: present, typically
-benign, suspicious, each morphology, each distribution. There to be compared with phantom-mammo: what does fine-tuning
-gain, and what fades? Weights stored in float16. AUROC of each output on held-out patients, all images (one without
+phantom-mammo, all layers fine-tuned on other patients to classify calcifications only: present, typically
+benign, suspicious, each morphology, each distribution. For comparison with phantom-mammo: what does fine-tuning
+gain, and what is lost? Weights stored in float16. AUROC of each output on held-out patients, all images (one without
 calcifications has no morphology):
 """
 
@@ -64,12 +64,12 @@ _TEXTS: Mapping[str, str] = dict(zip(NETWORKS, (_CLIP, _MAMMO, _GENERAL, _CALC),
 _END = """## Limits
 
 - The phantoms are drawings: ellipses, noise and dots. Numbers here say nothing about mammograms of people.
-- Words that the captions do not contain get an embedding from their letters; it means little.
-- Both views of a breast show the same lesions, and each image is judged by itself.
+- Words that the captions do not contain get an embedding from their letters, which carries little meaning.
+- Both views of a breast show the same lesions, and each image is evaluated by itself.
 
-Made again, byte for byte with as many threads on the same machine and library versions, by
+Reproducible byte for byte with as many threads on the same machine and library versions:
 `python -m mcd_plugins.phantom.train all --output DIR`; `general` or `calc` in place of `all` trains one. Minutes are
-by the clock on a machine that others used too.
+wall-clock times on a shared machine.
 """
 
 

@@ -304,7 +304,7 @@ def _layers(dissection: mcd.Dissection, judged: bool) -> list[LayerRow]:
                 foreign=int((own["verdict"] == "not mammographic").sum()),
                 silent=int(status.isin(["dead", "constant", "unscored"]).sum()),
                 parts=counted(own["broad_category"]),
-                published=summary.published_rule if summary else None,
+                published=summary.above_mean_score if summary else None,
             )
         )
     return rows

@@ -186,8 +186,8 @@ def test_a_run_without_controls_or_significance_shows_none(phantom: mcd.Dissecti
     assert "Negative controls" not in Parsed(page_of(empty, tmp_path)).text
 
 
-def test_the_published_rule_is_named_as_no_test(phantom: mcd.Dissection, tmp_path: Path) -> None:
-    kept = sum(one.published_rule or 0 for one in phantom.manifest.summary)
+def test_the_mean_score_threshold_is_named_as_no_test(phantom: mcd.Dissection, tmp_path: Path) -> None:
+    kept = sum(one.above_mean_score or 0 for one in phantom.manifest.summary)
     text = Parsed(page_of(phantom, tmp_path)).text
     assert f"The mean-score threshold of the paper, not a test of significance, keeps {kept} of 307 neurons" in text
 

@@ -1,4 +1,4 @@
-"""The published rule: a label counts where its score reaches a mean of scores. It is no test of significance.
+"""The mean-score threshold of the paper: a label counts where its score reaches a mean. It is no significance test.
 
 Mammo-CLIP Dissect (arXiv 2509.21102) keeps a neuron where the score of its first label reaches the mean of all first
 labels of the layer: its own model's (local), or the higher one of two models (global). On neurons that respond to
@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PublishedRule", "global_threshold", "local_threshold", "reaches"]
+__all__ = ["MeanScoreThreshold", "global_threshold", "local_threshold", "reaches"]
 
 Values = NDArray[np.floating]
-PublishedRule = Literal["local", "global"]
+MeanScoreThreshold = Literal["local", "global"]
 
 
 def local_threshold(scores: Values) -> float:

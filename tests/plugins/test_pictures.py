@@ -221,6 +221,8 @@ def test_bits_and_white_are_settings_of_every_data_set_of_files(tmp_path: Path) 
     assert read(png(TWELVE), tmp_path).maximum == 65535
     assert read(png(TWELVE), tmp_path, bits=12).maximum == 4095
     assert read(png(EIGHT), tmp_path, bits=12).maximum == 255  # it has no more than 8
+    assert read(png(EIGHT), tmp_path, white=4095).maximum == 255
+    assert read(png(TWELVE), tmp_path, white=4095.0).maximum == 4095
     assert read(tiff(4095 - TWELVE, photometric=0), tmp_path, bits=12).pixels.tolist() == TWELVE.tolist()
     with pytest.raises(ImageError, match=r"outside 0…1023"):
         read(png(TWELVE), tmp_path, bits=10)

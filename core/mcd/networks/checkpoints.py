@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from mcd.errors import CheckpointError, nearest
+from mcd.files import expanded
 from mcd.networks.misfits import advice
 from mcd.networks.nesting import (
     averaged_twin,
@@ -284,7 +285,7 @@ def read_checkpoint(path: Path) -> object:
     CheckpointError
         When the file is missing, is no weights file, is cut short, or would call a function.
     """
-    path = Path(path)
+    path = expanded(path)
     found = read_file(path)
     try:
         return plain(found)

@@ -32,7 +32,8 @@ class PictureOptions(Options):
     white: float | None = pydantic.Field(
         default=None,
         gt=0,
-        description="the value that means white, in place of bits; needed for signed, 32-bit and floating-point files",
+        description="the value that means white, in place of bits; needed for signed, 32-bit and floating-point files. "
+        "Files that cannot hold it stay as they are",
     )
     frames: Literal["refuse", "first", "middle", "maximum"] = pydantic.Field(
         default="refuse",
@@ -155,7 +156,7 @@ def _scaled(pixels: NDArray[np.generic], header: PictureHeader, options: Picture
     """Return pixels with the value that means white; ``turned`` where Pillow makes a positive of a negative."""
     usual = 255.0 if pixels.dtype == np.uint8 else 65535.0
     white = header.white or usual
-    if options.white is not None:
+    if options.white is not None and not (header.number == "unsigned" and options.white >= 1 << header.bits):
         white = options.white
     elif options.bits is not None and options.bits < header.bits:
         white = float((1 << options.bits) - 1)

@@ -192,6 +192,7 @@ def iterate_csv(
         with path.open(newline="", encoding=encoding) as file:
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             header = [name.strip() for name in next(reader, [])]
+            _check_marks(path, delimiter.join(header), header, needed)
             _check(path, header, needed)
             places = _places(header, None if keep is None else {*needed, *keep})
             for cells in reader:
@@ -202,6 +203,8 @@ def iterate_csv(
     except UnicodeDecodeError:
         raise _undecoded(path, delimiter, encoding) from None
     except csv.Error as error:
+        with path.open(encoding=encoding, errors="replace") as file:
+            _check_marks(path, file.readline(), [], needed)
         raise DataError(f"{path}, row {reader.line_num}: {error}", "is it a table with commas?") from None
     except OSError as error:
         raise _unread(path, error) from None
@@ -341,16 +344,22 @@ def _undecoded(path: Path, delimiter: str, encoding: str) -> DataError:
     return DataError(f"{path} is not {encoding.removesuffix('-sig')}", "save the table as UTF-8")
 
 
-def _check(path: Path, header: Sequence[str], needed: Sequence[str], sheet: str = "") -> None:
+def _check_marks(path: Path, line: str, header: Sequence[str], needed: Sequence[str]) -> None:
+    """Refuse a table whose first line is parted by something else than it was read with, and say by what."""
     missing = [column for column in needed if column not in header]
-    if missing:
-        mark = next((one for one in _MARKS if len(header) == 1 and one in header[0]), "")
-        if mark:
+    for mark, shown in _MARKS.items():
+        names = [name.strip().strip('"') for name in line.split(mark)]
+        if missing and len(names) > 1 and (len(header) < 2 or missing[0] in names):
             raise DataError(
-                f"{path}, row 1: there is no column '{missing[0]}'; its columns are parted by {_MARKS[mark]}",
+                f"{path}, row 1: there is no column '{missing[0]}'; its columns are parted by {shown}",
                 f"set 'delimiter={'tab' if mark == _TAB else mark}' where the data set has that setting, "
                 "or save the table with commas",
             )
+
+
+def _check(path: Path, header: Sequence[str], needed: Sequence[str], sheet: str = "") -> None:
+    missing = [column for column in needed if column not in header]
+    if missing:
         close = difflib.get_close_matches(missing[0], header, n=1, cutoff=0.6)
         raise DataError(
             f"{_shown(path, sheet)}, row 1: there is no column '{missing[0]}'",

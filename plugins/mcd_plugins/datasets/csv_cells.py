@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from mcd.plugins import digest
-from mcd_plugins.cohorts.tables import Row
+from mcd_plugins.cohorts.tables import Row, join_rows
 
 __all__ = ["LIST_MARKS", "bare_code", "columns_in", "filled", "joined_rows", "located", "parts_of", "state_of"]
 
@@ -106,7 +106,7 @@ def joined_rows(rows: Sequence[Row], alike: Mapping[str, str]) -> Row:
                 f"'{other[column]}', but row {one.number} says '{one[column]}' of the same image; set "
                 f"{alike[column]}=null if it is of the finding",
             )
-        cells[column] = next(iter(told), "") if len(told) < 2 else " | ".join(row[column] for row in rows)
+        cells[column] = next(iter(told), "") if len(told) < 2 else join_rows(row[column] for row in rows)
     return replace(first, cells=cells)
 
 

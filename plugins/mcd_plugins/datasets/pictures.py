@@ -108,7 +108,7 @@ class PictureTally:
 
 
 _SAID = {
-    "orientation": "turned upright, as their orientation (EXIF, TIFF) says: boxes of unturned rows do not fit",
+    "orientation": "turned upright as EXIF or TIFF orientation says: boxes drawn on unturned rows do not fit",
     "transparency": "with transparency: what is transparent is shown black",
     "pictures": "of files with several pictures, as the setting frames says",
 }

@@ -363,6 +363,14 @@ def test_a_table_with_another_mark_between_columns_gets_a_hint(mark: str, settin
     assert len(samples(csv(table, delimiter=setting))) == 3
 
 
+@pytest.mark.parametrize("header", ['"path";"mass"', "path;size (mm, cm);mass", '"path"\tmass'])
+def test_quoted_names_and_commas_in_them_do_not_hide_another_mark(header: str, table: Path) -> None:
+    table.write_text(f"{header}\n" + header.replace("path", "a/one.png") + "\n")
+    with pytest.raises(DataError, match="its columns are parted by") as caught:
+        samples(csv(table))
+    assert "delimiter=" in caught.value.hint
+
+
 def test_a_pattern_of_columns_can_be_typed(tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
     write_dicom(tmp_path / "s1" / "i1.dicom", ImageLaterality="L", ViewPosition="CC")
     table = write_table(tmp_path / "t.csv", [{"study_id": "s1", "image_id": "i1"}])

@@ -165,6 +165,39 @@ def test_averaged_weights_inside_names_and_alone(tmp_path: Path) -> None:
     assert has(loaded(tmp_path / "swa.pth")[0], state)
 
 
+def test_a_second_set_of_weights_is_said(tmp_path: Path) -> None:
+    state, best = weights(), weights(seed=2)
+    torch.save(
+        {"epoch": 3, "model": {f"module.{key}": one for key, one in state.items()}, "best": best}, tmp_path / "w.pth"
+    )
+    module, said = loaded(tmp_path / "w.pth")
+    assert has(module, state)
+    assert said == "the checkpoint also holds such weights elsewhere; prefix=best takes them"
+    for prefix, expected in (("best", best), ("model", state)):
+        module, said = loaded(tmp_path / "w.pth", prefix=prefix)
+        assert has(module, expected)
+        assert said == ""
+    torch.save({"state_dict": state, "model": state, "text": {"weight": torch.rand(3)}}, tmp_path / "once.pth")
+    assert loaded(tmp_path / "once.pth")[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [
+        ((".metadata", "__0_0.distcp"), "format_utils dcp_to_torch"),
+        (("zero_to_fp32.py",), "zero_to_fp32.py . weights.pth"),
+    ],
+)
+def test_checkpoints_in_parts_of_other_makers_say_how_to_join_them(
+    files: tuple[str, ...], hint: str, tmp_path: Path
+) -> None:
+    for name in files:
+        (tmp_path / name).write_text("")
+    with pytest.raises(CheckpointError, match="in parts") as caught:
+        read_state_dict(tmp_path)
+    assert hint in caught.value.hint
+
+
 def test_counters_and_indices_need_no_place(tmp_path: Path) -> None:
     class Indexed(nn.Module):
         def __init__(self, kind: torch.dtype = torch.int64) -> None:

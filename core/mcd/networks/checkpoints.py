@@ -18,6 +18,7 @@ from mcd.networks.nesting import (
     averaged_twin,
     carries_nothing,
     find_state_dict,
+    is_averaged,
     named_as,
     places,
     tensors_below,
@@ -173,10 +174,20 @@ def select_weights(
         if not averaged:
             raise CheckpointError(f"{path} holds no weights averaged over training beside the others", "leave out ema")
         return Selection(averaged, below)
-    # A file may hold counters once for both.
-    chosen = 2 * sum(one is averaged.get(name) for name, one in state.items()) > len(state)
-    said = f"the checkpoint also holds weights averaged over training ({twin}), which are not used; ema=true takes them"
-    return Selection(state, whole or below, said if averaged and not chosen else "")
+    if averaged and not _shared(averaged, state):
+        said = f"the checkpoint also holds weights averaged over training ({twin}); ema=true takes them"
+        return Selection(state, whole or below, said)
+    several = not prefix and len(places(content)) > 1
+    fitting = fitting_prefixes(below, module, rename) if several else []
+    others = [one for one in fitting if not (is_averaged(one) or _shared(_under(one, below), state))]
+    said = f"the checkpoint also holds such weights elsewhere; prefix={_choice(others)} takes them" if others else ""
+    return Selection(state, whole or below, said)
+
+
+def _shared(one: State, other: State) -> bool:
+    """Say whether two state dicts are made of the same tensors, as two ways to one; counters alone may be shared."""
+    held = {id(tensor) for tensor in other.values()}
+    return 2 * sum(id(tensor) in held for tensor in one.values()) > len(one)
 
 
 def _under(prefix: str, state: State) -> dict[str, torch.Tensor]:

@@ -17,6 +17,7 @@ __all__ = [
     "carries_nothing",
     "find_state_dict",
     "holds_objects",
+    "is_averaged",
     "named_as",
     "places",
     "tensors_below",
@@ -159,6 +160,15 @@ def places(content: object) -> list[str]:
 
 def _is_key(key: object) -> bool:
     return isinstance(key, str)
+
+
+def is_averaged(place: str) -> bool:
+    """Say whether a place in a checkpoint is named as one of weights averaged over training.
+
+    >>> is_averaged("state_dict_ema"), is_averaged("schema.weight")
+    (True, False)
+    """
+    return any(_AVERAGED.search(part) for part in place.split("."))
 
 
 def averaged_twin(state: State, below: State) -> str:

@@ -115,6 +115,16 @@ def _check_file(path: Path) -> None:
 def _is_folder(path: Path) -> CheckpointError:
     if (path / _PICKLE).is_file() or any(path.glob(f"*/{_PICKLE}")):
         return CheckpointError(f"{path} is a weights file that was unpacked", _AS_IT_CAME)
+    if (path / ".metadata").is_file() and any(path.glob("*.distcp")):
+        return CheckpointError(
+            f"{path} is a checkpoint of torch.distributed, in parts",
+            "make one file of it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pth",
+        )
+    if (path / "zero_to_fp32.py").is_file():
+        return CheckpointError(
+            f"{path} is a checkpoint of DeepSpeed, in parts",
+            "make one file of it with the script beside it: python zero_to_fp32.py . weights.pth",
+        )
     inside = sorted(one.name for one in path.iterdir() if one.suffix.lower() in _WEIGHTS or one.name.endswith(_INDEX))
     listed = f": {', '.join(inside[:4])}" if inside else ""
     return CheckpointError(f"checkpoint {path} is a folder", f"give the path of a weights file{listed}")

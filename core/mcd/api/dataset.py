@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Box", "CompositeDataset", "Dataset", "Sample", "Unreadable", "examine_file", "file_digest", "split_rows"]
-
-_BETWEEN_ROWS = r" \| |; "
+__all__ = ["Box", "CompositeDataset", "Dataset", "Sample", "Unreadable", "examine_file", "file_digest"]
 
 
 @dataclass(frozen=True)
@@ -245,8 +242,3 @@ def examine_file(sample: Sample) -> Sample | Unreadable:
     except OSError as error:
         return Unreadable(sample.source, error.strerror or "it cannot be read")
     return replace(sample, digest=found) if size else Unreadable(sample.source, "the file is empty")
-
-
-def split_rows(label: str) -> list[str]:
-    """Return what the rows say that a label was joined from; rows that say nothing are left out."""
-    return [text for text in re.split(_BETWEEN_ROWS, label) if text]

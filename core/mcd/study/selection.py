@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pydantic
 
-from mcd.api.dataset import split_rows
 from mcd.errors import DataError, nearest
 from mcd.options import Settings
+from mcd.study.labels import split_rows
 from mcd.study.where import Field, Where, parse
 
 if TYPE_CHECKING:

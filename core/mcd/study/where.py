@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from mcd.api.dataset import split_rows
 from mcd.errors import ConfigError, nearest
+from mcd.study.labels import split_rows
 
 if TYPE_CHECKING:
     from mcd.api.dataset import Sample

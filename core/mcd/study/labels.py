@@ -1,0 +1,14 @@
+"""Labels of images that a table describes in several rows."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["split_rows"]
+
+_BETWEEN_ROWS = r" \| |; "
+
+
+def split_rows(label: str) -> list[str]:
+    """Return what the rows say that a label was joined from; rows that say nothing are left out."""
+    return [text for text in re.split(_BETWEEN_ROWS, label) if text]

@@ -257,7 +257,8 @@ def test_findings_and_boxes_are_shown(tmp_path: Path, mcd_command: Command) -> N
         "mdb001 G CIRC B 50 900 10\nmdb001 G CIRC B 70 880 9\nmdb002 D NORM\nmdb003 F ASYM M\n"
     )
     for number in (1, 2, 3):
-        write_picture(tmp_path / f"mdb00{number}.pgm", seed=number)
+        drawn = PIL.Image.open(write_picture(tmp_path / "drawn.png", seed=number))
+        drawn.resize((64, 64)).save(tmp_path / f"mdb00{number}.pgm")
     json_file = tmp_path / "check.json"
     done = mcd_command("data", "check", tmp_path, "--dataset", "mias", "--workers", "0", "--json", json_file)
     shown = [line.split() for line in done.out.splitlines()]

@@ -19,14 +19,13 @@ import cv2
 import numpy as np
 import pydicom
 from dicom_reader import breast, written
-from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 import mcd
 from mcd.extraction.reading import read_checked
 from mcd.plugins import Limits, isolated
-from mcd_plugins.dicom import decoding
+from mcd_plugins.dicom import decoding, rendering
 from mcd_plugins.dicom.dataset import DicomFolder
 
 _MODEL = mcd.Preprocessing(height=1520, width=912)
@@ -38,7 +37,7 @@ _SYNTAXES = {
 }
 
 
-def here(function: Callable[..., NDArray[np.generic]], *work: object, limits: Limits) -> NDArray[np.generic]:
+def here(function: Callable[..., mcd.Image], *work: object, limits: Limits) -> mcd.Image:
     """Stand in for `mcd.plugins.isolated`: no other process, no limits."""
     return function(*work)
 
@@ -71,7 +70,7 @@ def measured(path: Path, rounds: int) -> tuple[float, float, float]:
     pairs = []
     for turn in range(rounds + 1):
         apart = seconds(path, helper=True)
-        with mock.patch.object(decoding, "isolated", here):
+        with mock.patch.object(rendering, "isolated", here), mock.patch.object(decoding, "isolated", here):
             together = seconds(path, helper=False)
         if turn:  # in the first, decoders are loaded
             pairs.append((apart, together))

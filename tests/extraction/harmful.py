@@ -8,13 +8,23 @@ import signal
 import numpy as np
 from numpy.typing import NDArray
 
+import mcd
 from mcd.errors import ImageError
+from mcd.extraction.isolation import isolated
 
-__all__ = ["busy", "dead", "gone", "greedy", "process", "refusing", "turned"]
+__all__ = ["busy", "dead", "gone", "greedy", "negative", "nested", "process", "refusing", "turned"]
 
 
 def turned(values: NDArray[np.generic]) -> NDArray[np.generic]:
     return values[::-1]
+
+
+def negative(values: NDArray[np.uint8]) -> mcd.Image:
+    return mcd.Image(values, 255, negative=True)
+
+
+def nested() -> NDArray[np.generic]:
+    return isolated(process)
 
 
 def process() -> NDArray[np.generic]:

@@ -30,6 +30,16 @@ def test_an_array_comes_back_as_it_was_computed(kind: str) -> None:
     assert not found.any()
 
 
+def test_an_image_comes_back_as_it_was_read() -> None:
+    values = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    found = isolated(harmful.negative, values)
+    assert (found.maximum, found.negative, found.pixels.tolist()) == (255, True, values.tolist())
+
+
+def test_the_helper_needs_no_other() -> None:
+    assert isolated(harmful.nested) == isolated(harmful.process)
+
+
 def test_one_process_serves_all_calls() -> None:
     assert isolated(harmful.process) == isolated(harmful.process)
 

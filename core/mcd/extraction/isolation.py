@@ -22,10 +22,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mcd.api.image import Image
 from mcd.errors import ImageError, MCDError
 from mcd.host.importing import ImportedFiles
 
@@ -48,6 +50,8 @@ class Limits:
     memory: int = 4 << 30
 
 
+ResultT = TypeVar("ResultT", bound=NDArray[np.generic] | Image)
+
 _DEFAULT = Limits()
 _TO_START = 120.0
 """Seconds in which a helper is ready, on a busy machine too."""
@@ -56,15 +60,13 @@ _KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
 """For glibc: keep freed memory for the next image. Getting it anew from the kernel costs more than the isolation."""
 
 
-def isolated(
-    function: Callable[..., NDArray[np.generic]], *arguments: object, limits: Limits = _DEFAULT
-) -> NDArray[np.generic]:
-    """Return ``function(*arguments)``, computed in the helper of this process.
+def isolated(function: Callable[..., ResultT], *arguments: object, limits: Limits = _DEFAULT) -> ResultT:
+    """Return ``function(*arguments)``, computed in the helper of this process; the helper itself just calls it.
 
     Parameters
     ----------
     function
-        Of a module: it is looked up by name in the helper. It returns an array of numbers.
+        Of a module: it is looked up by name in the helper. It returns an array of numbers, or an image without mask.
     arguments
         Sent pickled.
     limits
@@ -75,11 +77,13 @@ def isolated(
     ImageError
         When the helper dies, hangs or runs out of memory, and with the message of what ``function`` raises.
     """
+    if _state.is_helper:
+        return function(*arguments)
     with _state.lock:
         if _state.helper is None or _state.helper.is_gone():
             _state.helper = _Helper()
         try:
-            return _state.helper.call((ImportedFiles(), function, arguments), limits)
+            return cast("ResultT", _state.helper.call((ImportedFiles(), function, arguments), limits))
         except _HelperLostError as error:
             _stop()
             raise ImageError(error.message) from None
@@ -122,7 +126,7 @@ class _Helper:
     def is_gone(self) -> bool:
         return self._process.poll() is not None
 
-    def call(self, work: tuple[object, ...], limits: Limits) -> NDArray[np.generic]:
+    def call(self, work: tuple[object, ...], limits: Limits) -> NDArray[np.generic] | Image:
         request = pickle.dumps((*work, limits), protocol=pickle.HIGHEST_PROTOCOL)
         self._connection.settimeout(limits.seconds)
         with contextlib.suppress(OSError):  # the helper is gone: that it does not answer says how
@@ -135,7 +139,7 @@ class _Helper:
         rest = _as_bytes(found)
         while rest:
             rest = rest[self._arrays.readinto(rest) :]
-        return found
+        return Image(pixels=found, **answer["image"]) if "image" in answer else found  # type: ignore[arg-type]  # as sent
 
     def _answer(self, seconds: float) -> bytearray:
         self._connection.settimeout(seconds)
@@ -175,6 +179,7 @@ class _State:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.helper: _Helper | None = None
+        self.is_helper = False
 
 
 _state = _State()
@@ -233,6 +238,7 @@ def serve(connection: str, arrays: str) -> None:
     """Answer requests until the other side is gone. The helper runs this, with two open files that it was given."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too; its owner answers
     _no_traces()
+    _state.is_helper = True
     with socket.socket(fileno=int(connection)) as owner, io.FileIO(int(arrays), "r+b") as file:
         _send(owner, b"ready")
         while request := _received(owner):
@@ -257,12 +263,17 @@ def _computed(request: bytearray, file: io.FileIO) -> dict[str, object]:
     try:
         _files, function, arguments, limits = pickle.loads(request)  # noqa: S301 -- of its owner
         _limit(limits)
-        found = np.ascontiguousarray(function(*arguments))
+        result = function(*arguments)
+        answer: dict[str, object] = {}
+        if isinstance(result, Image):
+            answer["image"] = {"maximum": float(result.maximum), "negative": bool(result.negative)}
+            result = result.pixels
+        found = np.ascontiguousarray(result)
         file.seek(0)
         rest = _as_bytes(found)
         while rest:
             rest = rest[file.write(rest) :]
-        return {"shape": found.shape, "dtype": found.dtype.str}
+        return {**answer, "shape": found.shape, "dtype": found.dtype.str}
     except MCDError as error:
         return {"error": error.message, "hint": error.hint}
     except MemoryError:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import ImageError
+from mcd.plugins import Limits, isolated
 from mcd_plugins.dicom.agreement import Codes
 from mcd_plugins.dicom.decoding import syntax_of
 from mcd_plugins.dicom.description import is_for_processing
@@ -48,8 +49,7 @@ def displayed(path: str | Path, options: DicomOptions | None = None) -> mcd.Imag
     ImageError
         When it cannot be decoded, or the options refuse it.
     """
-    pixels, frames = _read(path, options or DicomOptions())
-    return mcd.Image(_brightest(_tables(pixels, frames), frames), float(WHITE), pixels.layout.negative)
+    return _safely(_displayed, Path(path), options or DicomOptions())
 
 
 def stored(path: str | Path, options: DicomOptions | None = None) -> mcd.Image:
@@ -63,7 +63,27 @@ def stored(path: str | Path, options: DicomOptions | None = None) -> mcd.Image:
     ImageError
         When it cannot be decoded, or the options refuse it.
     """
-    pixels, frames = _read(path, options or DicomOptions())
+    return _safely(_stored, Path(path), options or DicomOptions())
+
+
+def _safely(read: Callable[[Path, DicomOptions], mcd.Image], path: Path, options: DicomOptions) -> mcd.Image:
+    """Read a file here, or in the helper process where a decoder is needed, which it may end."""
+    header = opened(path, pixels=False)
+    layout = admitted(header, options)
+    if not syntax_of(header).is_encapsulated:
+        return read(path, options)
+    pixels = layout.rows * layout.columns * (layout.frames if options.frames == "maximum" else 1)
+    limits = Limits(seconds=60 + 5e-6 * pixels, memory=(4 << 30) + 4 * path.stat().st_size)
+    return isolated(read, path, options, limits=limits)
+
+
+def _displayed(path: Path, options: DicomOptions) -> mcd.Image:
+    pixels, frames = _read(path, options)
+    return mcd.Image(_brightest(_tables(pixels, frames), frames), float(WHITE), pixels.layout.negative)
+
+
+def _stored(path: Path, options: DicomOptions) -> mcd.Image:
+    pixels, frames = _read(path, options)
     layout = pixels.layout
     if layout.photometric == PALETTE:
         return mcd.Image(_brightest(_tables(pixels, frames), frames), float(WHITE))
@@ -93,9 +113,9 @@ def admitted(header: Header, options: DicomOptions) -> Layout:
     return layout
 
 
-def _read(path: str | Path, options: DicomOptions) -> tuple[Pixels, Frames]:
+def _read(path: Path, options: DicomOptions) -> tuple[Pixels, Frames]:
     """Return the pixels of a file, and what gives its frames; a single one is decoded once, several each time."""
-    header = opened(Path(path), pixels=True)
+    header = opened(path, pixels=True)
     pixels = pixels_of(header, admitted(header, options), options)
     if len(pixels.which) > 1:
         return pixels, pixels.frames

@@ -13,6 +13,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import DataError, MCDError, UsageError
+from mcd.networks.checkpoints import load_weights
 from mcd.networks.running import at_work
 from mcd.networks.trial import trial_pass
 from mcd.study.objects import as_model, as_patterns
@@ -244,3 +245,29 @@ def test_the_command_line_says_it_in_one_sentence_too(tmp_path: Path, mcd_comman
         assert said in outcome.err
         assert "Traceback" not in outcome.err
         assert outcome.err.count("error:") == 1
+
+
+class WithExtraState(nn.Module):
+    """Keeps more than tensors, as quantisers and normalisers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.scale = nn.Conv2d(3, 6, 5), 1.0
+
+    def get_extra_state(self) -> dict[str, float]:
+        return {"scale": self.scale}
+
+    def set_extra_state(self, state: dict[str, float]) -> None:
+        self.scale = state["scale"]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.scale * self.body(x)
+
+
+def test_a_module_with_extra_state_is_run_and_its_weights_are_loaded_with_a_remark(tmp_path: Path) -> None:
+    saved, network = nn.Sequential(WithExtraState()), nn.Sequential(WithExtraState())
+    torch.save(saved.state_dict(), tmp_path / "net.pth")
+    remark = load_weights(network, tmp_path / "net.pth")
+    assert remark == "the extra state of 0 (get_extra_state) is as it was built, not loaded"
+    assert torch.equal(network[0].body.weight, saved[0].body.weight)
+    assert all(layer.layout for layer in trial_pass(mcd.Target("net", network, RECIPE)).layers)

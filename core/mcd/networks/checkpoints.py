@@ -107,7 +107,8 @@ def load_weights(
     Returns
     -------
     str
-        What a reader of the results must know: averaged weights that are not used, what was converted. Mostly empty.
+        What a reader of the results must know: averaged weights that are not used, what was converted, extra state
+        that is not loaded. Mostly empty.
 
     Raises
     ------
@@ -123,14 +124,21 @@ def load_weights(
         if converted is not None:
             problem = _problem(module, converted[0], path)
             if problem is None:
-                return "; ".join(filter(None, (converted[1], found.remark)))
+                return "; ".join(filter(None, (converted[1], found.remark, _extra(module))))
             if problem.count < error.count:
                 raise problem from None
         elsewhere = [] if fits(state, module, rename) else fitting_prefixes(found.whole, module, rename)
         if elsewhere:
             raise CheckpointError(error.message, _say_prefix(elsewhere)) from None
         raise
-    return found.remark
+    return "; ".join(filter(None, (found.remark, _extra(module))))
+
+
+def _extra(module: nn.Module) -> str:
+    """Return the remark on modules with a state of their own beside the tensors, which no weights file sets."""
+    names = [name for name, one in module.named_modules() if type(one).get_extra_state is not nn.Module.get_extra_state]
+    where = names[0] or "the network" if names else ""
+    return f"the extra state of {where} (get_extra_state) is as it was built, not loaded" if names else ""
 
 
 def _problem(module: nn.Module, state: State, path: Path) -> _UnlikeError | None:

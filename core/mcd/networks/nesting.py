@@ -71,7 +71,8 @@ def find_state_dict(found: object, path: Path) -> dict[str, torch.Tensor]:
     """Return the tensors in the content of a checkpoint by name.
 
     A state dict nested under ``state_dict``, ``model`` or ``model_state_dict`` is found. What wrappers put into names
-    (``module.`` in front of every name, ``_orig_mod.`` anywhere) is taken off.
+    (``module.`` in front of every name, ``_orig_mod.`` anywhere) is taken off; extra state that is no tensor is left
+    out.
 
     Raises
     ------
@@ -92,6 +93,8 @@ def find_state_dict(found: object, path: Path) -> dict[str, torch.Tensor]:
     for name, value in found.items():
         if not isinstance(name, str):
             raise CheckpointError(f"{path} is no state dict: it is keyed by {name!r}", "save model.state_dict() alone")
+        if not isinstance(value, torch.Tensor) and name.rpartition(".")[2] == "_extra_state":
+            continue  # what get_extra_state() of a module returned: no weights
         if not isinstance(value, torch.Tensor):
             raise CheckpointError(
                 f"{path} is no state dict: '{name}' is a {type(value).__name__}", "save model.state_dict() alone"

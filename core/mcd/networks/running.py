@@ -79,8 +79,8 @@ def _prepare(module: nn.Module, device: torch.device, memory_format: torch.memor
     memory = enough_memory(device, "use --device cpu", f"the weights of {type(module).__name__}")
     with memory, calling(f"{type(module).__name__} cannot be put in eval mode on {device}", _PLAIN, network=module):
         module.eval()
-        module.to(device)
         module.float()  # fp32 means weights of 32 bits too, however they were saved; autocast takes care of the others
+        module.to(device)
         if any(isinstance(child, nn.Conv2d) for child in module.modules()):
             module.to(memory_format=memory_format)
 

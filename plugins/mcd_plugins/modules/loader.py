@@ -111,7 +111,7 @@ class ModuleLoader(mcd.ModelLoader):
             raise
         except (Exception, SystemExit) as error:  # a user's function may raise anything; say which one it was
             raise UsageError(
-                f"{own.factory} failed: {type(error).__name__}: {error}",
+                f"{own.factory} failed: {type(error).__name__}: {' '.join(str(error).split())}",
                 "keyword arguments are given as --model-arg 'arguments={\"name\": value}'",
             ) from error
 

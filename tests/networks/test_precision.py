@@ -143,7 +143,15 @@ def of_open_clip(place: Path) -> tuple[type[mcd.ModelLoader], dict[str, object]]
 
 
 @pytest.mark.parametrize(
-    "saved", [saved_transformer, saved_timm, saved_torchvision, saved_program, made_by_a_function, of_open_clip]
+    "saved",
+    [
+        saved_transformer,
+        saved_timm,
+        saved_torchvision,
+        saved_program,
+        made_by_a_function,
+        pytest.param(of_open_clip, marks=pytest.mark.slow),
+    ],
 )
 def test_every_loader_gives_a_network_that_works_in_32_bits(
     saved: Callable[[Path], tuple[type[mcd.ModelLoader], dict[str, object]]], tmp_path: Path

@@ -81,7 +81,8 @@ class _Own:
             size = size or said  # where every image gets another, that of the shorter side
         if size is None:
             raise CheckpointError(
-                f"{self.name}: its {self.kind} gives each image another size, and a run needs one", _OTHERWISE
+                f"{self.name}: its {self.kind} gives each image another size, and a run needs one",
+                _ELSEWHERE if said is None else _OTHERWISE,
             )
         made = self._coloured(size)
         if resize != "own":

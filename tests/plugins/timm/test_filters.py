@@ -106,6 +106,7 @@ def test_a_masked_autoencoder_is_read_without_its_decoder(tmp_path: Path) -> Non
     assert "num_classes" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_torchvisions_densenet_is_read_as_timm_reads_it(tmp_path: Path) -> None:
     torch.manual_seed(0)
     state = models.densenet121(num_classes=2).state_dict()

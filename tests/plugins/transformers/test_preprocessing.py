@@ -117,11 +117,17 @@ def test_what_cannot_be_reproduced_is_refused_until_another_way_to_resize_is_set
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [("Idefics3", "values instead of one of 3 channels"), ("ImageGPT", "cannot prepare a picture")]
+    ("kind", "message"),
+    [
+        ("Idefics3", "values instead of one of 3 channels"),
+        ("ImageGPT", "cannot prepare a picture"),
+        ("Swin2SR", "gives each image another size"),
+    ],
 )
 def test_a_processor_that_makes_no_picture_is_refused_for_every_way_to_resize(
     kind: str, message: str, tmp_path: Path
 ) -> None:
     for resize in ("own", "squash"):
-        with pytest.raises(CheckpointError, match=message):
+        with pytest.raises(CheckpointError, match=message) as caught:
             made(tmp_path, kind, resize)
+        assert "set resize" not in caught.value.hint

@@ -99,7 +99,7 @@ def test_only_some_in_another_format(runs: Path, tmp_path: Path, mcd_command: Ca
     assert "local threshold" in (tmp_path / "significant.svg").read_text()
     refused = mcd_command("figures", runs / "phantom-mammo", "-o", tmp_path, "--only", "controls", "--bootstrap", 0)
     assert (refused.code, "run without controls" in refused.err) == (2, True)
-    unknown = mcd_command("figures", "nowhere", "-o", tmp_path, "--only", "dept")  # before anything is reckoned
+    unknown = mcd_command("figures", runs / "phantom-mammo", "-o", tmp_path, "--only", "dept")
     assert "did you mean 'depth'?" in unknown.err
     assert "--neuron LAYER:NUMBER" in mcd_command("figures", *both, "-o", tmp_path, "--neuron", "head").err
 

@@ -93,8 +93,8 @@ def test_a_study_of_five_models_costs_five_forward_passes_an_image(b2: Path, b2_
     for module in [dissector.image_tower, *(target.module for target in targets)]:
         module.get_submodule("conv_stem").register_forward_hook(lambda _m, _i, output: images.append(len(output)))
     found = run(prepared)
-    trials = [2, 1] * len(targets)  # a batch of two, and one image alone
-    assert images[: len(trials)] == trials  # one look at each target's layers
+    trials = [2, 1] * (len(targets) + 1)  # of each target, then of the dissector: a batch of two, and one image alone
+    assert images[: len(trials)] == trials
     assert sum(images[len(trials) :]) == 5 * 20
     shared = found[0].activations("blocks.6.1")
     assert found[4].activations("blocks.6.1").shape == shared.shape

@@ -220,9 +220,9 @@ class CsvTable(Cohort):
                 f"{table}: the view names another side in {self._sides_against} rows; laterality is believed"
             )
         if self._several:
-            remarks.append(f"{table}: {self._several} images have several rows, which are joined")
+            remarks.append(f"{table}: images with several rows, which are joined: {self._several}")
         if self._lists:
-            remarks.append(f"{table}: {self._lists} rows name several images each")
+            remarks.append(f"{table}: rows that name several images: {self._lists}")
         strange = sorted({*self.options.findings.values(), *self.options.words.values()} - {""} - FINDINGS)
         if strange:
             remarks.append(f"{table}: findings that are no concepts of birads: {', '.join(strange)}")

@@ -12,9 +12,16 @@ import mcd
 from mcd.errors import DataError
 from mcd.plugins import file_digest
 from mcd_plugins.datasets.csv_cells import located
-from mcd_plugins.datasets.pictures import DECODERS, examine_picture, picture
+from mcd_plugins.datasets.pictures import DECODERS, PictureOptions, examine_picture, picture
 
 __all__ = ["ImageNetSubset"]
+
+
+class _Where(mcd.Options):
+    list: Path = pydantic.Field(description='the text list, "path label" a line')
+    root: Path | None = pydantic.Field(
+        default=None, description="the folder that relative paths start from; by default that of the list"
+    )
 
 
 class ImageNetSubset(mcd.Dataset):
@@ -24,13 +31,8 @@ class ImageNetSubset(mcd.Dataset):
     the last word of a line, so paths may hold blanks.
     """
 
-    class Options(mcd.Options):
-        """Settings of the data set."""
-
-        list: Path = pydantic.Field(description='the text list, "path label" a line')
-        root: Path | None = pydantic.Field(
-            default=None, description="the folder that relative paths start from; by default that of the list"
-        )
+    class Options(PictureOptions, _Where):
+        """Settings of the data set: where it is, then how files are read."""
 
     options: Options
     decoders = DECODERS
@@ -70,7 +72,7 @@ class ImageNetSubset(mcd.Dataset):
         """Return the sample with its digest when the file has the header of an image."""
         if not Path(sample.source).is_file():
             return mcd.Unreadable(sample.source, "there is no such file, but the list names it")
-        return examine_picture(sample)
+        return examine_picture(sample, self.options)
 
     def current_digest(self, sample: mcd.Sample) -> str:
         """Return the digest of the file as it is now."""
@@ -78,7 +80,7 @@ class ImageNetSubset(mcd.Dataset):
 
     def read(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one file."""
-        return picture(Path(sample.source))
+        return picture(Path(sample.source), self.options)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

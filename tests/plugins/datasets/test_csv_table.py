@@ -288,7 +288,7 @@ def test_a_cell_may_name_several_images(cell: str, options: dict[str, object], t
     assert (one.id, two.id, one.view, two.view) == ("x/1", "x/2", "CC", "MLO")
     assert (Path(one.source).name, Path(two.source).name) == ("one.png", "two.png")
     assert (one.patient, two.laterality, two.findings) == ("P1", "L", {"mass": True})
-    assert "1 rows name several images each" in "\n".join(data.remarks())
+    assert "rows that name several images: 1" in "\n".join(data.remarks())
 
 
 def test_a_name_with_a_comma_is_one_file(table: Path, tmp_path: Path) -> None:
@@ -323,7 +323,7 @@ def test_a_row_may_be_a_finding(table: Path) -> None:
     assert (two.findings, three.findings) == ({"biopsy marker clip": False}, {"mass": False, "asymmetry": True})
     assert (one.labels["size"], one.labels["laterality"], one.id) == ("3 | 5", "L", "a/one.png")
     remarks = "\n".join(data.remarks())
-    assert "1 images have several rows, which are joined" in remarks
+    assert "images with several rows, which are joined: 1" in remarks
     assert "column 'what': 'sparkle' has no counterpart" in remarks
 
 

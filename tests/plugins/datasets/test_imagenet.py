@@ -73,3 +73,18 @@ def test_what_is_wrong_is_told_with_file_and_row(listing: Path, text: bytes, sai
 def test_a_missing_list_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no list .*none\.txt"):
         list(subset(tmp_path / "none.txt").scan())
+
+
+def test_how_files_are_read_is_a_setting(tmp_path: Path) -> None:
+
+    first, second = (PIL.Image.fromarray(np.full((8, 8), at, np.uint8) + np.eye(8, dtype=np.uint8)) for at in (10, 90))
+    first.save(tmp_path / "a.tif", save_all=True, append_images=[second])
+    (tmp_path / "list.txt").write_text("a.tif 3\n")
+    plain, chosen = (
+        ImageNetSubset(ImageNetSubset.Options.model_validate({"list": tmp_path / "list.txt", **options}))
+        for options in ({}, {"frames": "middle"})
+    )
+    assert ImageNetSubset.Options.primary() == "list"
+    (sample,) = [one for one in plain.scan() if isinstance(one, mcd.Sample)]
+    assert "it holds 2 pictures" in plain.examine(sample).reason  # type: ignore[union-attr]
+    assert chosen.read(sample).pixels.min() == 90

@@ -67,11 +67,12 @@ _IN_DESCRIPTION = re.compile(r"(?<![A-Z0-9])([LR])?[ _-]?(XCCL|XCCM|LMO|MLO|CC)(
 _SIDE_IN_DESCRIPTION = re.compile(r"(?<![A-Z0-9])(L|LT|LEFT|R|RT|RIGHT)(?![A-Z0-9])")
 _KINDS = {
     "specimen": re.compile(r"(?<![A-Z])SPECIMENS?(?![A-Z])"),
-    "biopsy": re.compile(r"(?<!POST)(?<!POST[ _-])(?<![A-Z])(?:BIOPSY|BIOPSIES|STEREOTACTIC|STEREO)(?![A-Z])"),
-    "magnification view": re.compile(r"(?<![A-Z])(?:MAG|MAGS|MAGNIFICATION|MAGNIFIED|MAGVIEW)(?![A-Z])"),
-    "spot compression view": re.compile(r"(?<![A-Z])SPOTS?(?![A-Z])"),
+    "biopsy": re.compile(r"^(?!.*POST).*(?<![A-Z])(?:BIOPSY|BIOPSIES|BX|STEREOTACTIC|STEREO)(?![A-Z])", re.DOTALL),
+    "magnification view": re.compile(r"(?<![A-Z])MAG(?:S|NIFICATION|NIFIED|VIEWS?)?(?![A-Z])"),
+    "spot compression view": re.compile(r"(?<![A-Z])SPOT(?:S|COMP|COMPRESSION)?(?![A-Z])"),
 }
-_FREE_TEXTS = ("PaddleDescription", "SeriesDescription", "ProtocolName")
+"""Words for what is no whole breast; after a biopsy ("post biopsy"), an image is of one."""
+_WITH_WORDS = ("PaddleDescription", "SeriesDescription", "ProtocolName", "ViewPosition", "ImageType")
 _MAGNIFIED = 1.3
 """Contact views have factors of 1.0 to 1.1, magnification views of 1.5 to 2."""
 
@@ -178,7 +179,7 @@ def special_view(header: Header) -> str:
         return "quality control image"
     if _codes(header, "ViewCodeSequence") & _SPECIMEN:
         return "specimen"
-    texts = [header.text(name).upper() for name in _FREE_TEXTS]
+    texts = [" ".join(header.texts(name)).upper() for name in _WITH_WORDS]
     written = [kind for kind, word in _KINDS.items() if any(map(word.search, texts))]
     coded = [_SPECIAL[code] for code in sorted(_modifiers(header)) if code in _SPECIAL]
     found = [*coded, position(header.text("ViewPosition")).special, "magnification view" if _magnified(header) else ""]

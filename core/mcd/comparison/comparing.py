@@ -344,7 +344,8 @@ ALIKE = 0.3
 
 
 def _strangers(name: str, found: Changes, match: Matching) -> Iterator[str]:
-    correlation = found.neurons["correlation"].median()
+    known = found.neurons["correlation"].dropna()
+    correlation = known.median() if len(known) else float("nan")  # older numpy warns of a mean of nothing
     if correlation < ALIKE:
         advice = "; without it, --match hungarian pairs them by what they respond to" if match == "identity" else ""
         yield (

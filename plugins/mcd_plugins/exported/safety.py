@@ -81,7 +81,7 @@ def check_archive(path: Path) -> None:
             if "archive_format" not in names or not any(name.startswith("models/") for name in names):
                 raise CheckpointError(
                     f"{path} is no program of torch.export, or one of an older torch",
-                    "write it with torch.export.save of torch 2.8 or newer",
+                    "write it with torch.export.save of torch 2.9 or newer",
                 )
             for whole, name in zip(archive.namelist(), names, strict=True):
                 problem = _problem(name, archive.read(whole) if not name.startswith("data/weights/weight_") else b"")

@@ -171,6 +171,21 @@ def test_films_in_zero_padding_and_films_that_the_breast_fills() -> None:
         assert np.mean(np.array(overlaps) >= 0.9) >= 0.95
 
 
+@pytest.mark.parametrize(
+    ("at", "width", "fog"),
+    [(8, 0.7, 0.3), (2, 0.55, 0.15), (10, 0.45, 0.15)],
+    ids=["film taken for breast", "breast taken for background", "only the brighter part found"],
+)
+def test_films_of_little_contrast_in_padding(at: int, width: float, fog: float) -> None:
+    laterality, pixels, true = phantoms()[at]
+    pixels, true = (pixels, true) if laterality == "L" else (pixels[:, ::-1], true[:, ::-1])
+    columns = int(width * true.any(axis=0).sum())
+    grain = np.random.default_rng(0).normal(0, 0.015, (len(pixels), columns))
+    padding = ((150, 190), (120, 60))
+    film = np.pad((fog + 0.2 * pixels[:, :columns] + grain).clip(0.01, 1), padding)
+    assert overlap(found_in(film).mask, np.pad(true[:, :columns], padding)) >= 0.95
+
+
 def test_a_negative_is_suspected_also_where_its_padding_is_black() -> None:
     for _, pixels, _ in phantoms()[::8]:
         inverse = 1 - pixels

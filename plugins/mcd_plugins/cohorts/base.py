@@ -15,7 +15,7 @@ from mcd.errors import DataError
 from mcd.plugins import digest, file_digest
 from mcd_plugins.cohorts.tables import Row
 from mcd_plugins.datasets.pictures import DECODERS as PICTURES
-from mcd_plugins.datasets.pictures import SUFFIXES, PictureOptions, PictureTally, examine_picture, picture
+from mcd_plugins.datasets.pictures import SUFFIXES, PictureOptions, PictureTally, examine_picture, is_file, picture
 from mcd_plugins.dicom.decoding import DECODERS
 from mcd_plugins.dicom.reading import DicomOptions, Tally, displayed, examined, stored
 
@@ -128,7 +128,7 @@ class Cohort(mcd.Dataset, abc.ABC):
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return the sample with its digest and what the file adds, or why the file cannot be used."""
         path = Path(sample.source)
-        if not path.is_file():
+        if not is_file(path):
             return mcd.Unreadable(sample.source, "there is no such file, but a table of the data set names it")
         if path.suffix.lower() in SUFFIXES:
             found = examine_picture(sample, self.options.pictures)

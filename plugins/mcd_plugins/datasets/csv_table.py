@@ -23,6 +23,7 @@ from mcd_plugins.datasets.csv_cells import (
     parts_of,
     state_of,
 )
+from mcd_plugins.datasets.pictures import is_file
 from mcd_plugins.dicom.claims import Position, position
 
 __all__ = ["CsvTable"]
@@ -197,11 +198,11 @@ class CsvTable(Cohort):
 
     def _separator_in(self, written: str) -> str:
         """Return what parts several paths in a cell, where each part is a file and the whole is none."""
-        if not any(mark in written for mark in LIST_MARKS) or located(self.options.root, written)[0].exists():
+        if not any(mark in written for mark in LIST_MARKS) or is_file(located(self.options.root, written)[0]):
             return ""
         for mark in LIST_MARKS:
             parts = parts_of(written, mark)
-            if len(parts) > 1 and all(located(self.options.root, part)[0].is_file() for part in parts):
+            if len(parts) > 1 and all(is_file(located(self.options.root, part)[0]) for part in parts):
                 return mark
         return ""
 

@@ -12,7 +12,7 @@ import mcd
 from mcd.errors import DataError
 from mcd.plugins import file_digest
 from mcd_plugins.datasets.csv_cells import located
-from mcd_plugins.datasets.pictures import DECODERS, PictureOptions, examine_picture, picture
+from mcd_plugins.datasets.pictures import DECODERS, PictureOptions, examine_picture, is_file, picture
 
 __all__ = ["ImageNetSubset"]
 
@@ -70,7 +70,7 @@ class ImageNetSubset(mcd.Dataset):
 
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return the sample with its digest when the file has the header of an image."""
-        if not Path(sample.source).is_file():
+        if not is_file(Path(sample.source)):
             return mcd.Unreadable(sample.source, "there is no such file, but the list names it")
         return examine_picture(sample, self.options)
 

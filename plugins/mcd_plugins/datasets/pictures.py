@@ -13,7 +13,16 @@ import mcd
 from mcd.errors import ImageError
 from mcd.plugins import PictureOptions, check_picture, examine_file, picture_header, picture_of
 
-__all__ = ["DECODERS", "SUFFIXES", "PictureOptions", "PictureTally", "examine_picture", "picture", "picture_size"]
+__all__ = [
+    "DECODERS",
+    "SUFFIXES",
+    "PictureOptions",
+    "PictureTally",
+    "examine_picture",
+    "is_file",
+    "picture",
+    "picture_size",
+]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pgm")
 DECODERS = ("numpy", "opencv-python-headless", "pillow")
@@ -63,6 +72,14 @@ def _unknown(path: Path) -> str:
     if start[128:] == b"DICM":
         return "it is a DICOM file, whatever it is called; the data set dicom reads it"
     return "it is not an image"
+
+
+def is_file(path: Path) -> bool:
+    """Say whether there is such a file; what is longer than a name may be names none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def picture(path: Path, options: PictureOptions | None = None) -> mcd.Image:

@@ -291,6 +291,18 @@ def test_a_cell_may_name_several_images(cell: str, options: dict[str, object], t
     assert "rows that name several images: 1" in "\n".join(data.remarks())
 
 
+def test_many_paths_in_a_cell_may_be_longer_than_a_name(table: Path) -> None:
+    names = [f"{at:03d}-{'x' * 40}.png" for at in range(12)]
+    for name in names:
+        write_picture(table.parent / name, seed=len(name))
+    write_table(table, [{"path": ";".join(names)}])
+    assert len(samples(csv(table))) == 12
+    write_table(table, [{"path": ";".join([*names, "gone.png"])}])
+    data = csv(table)
+    (lost,) = [data.examine(one) for one in samples(data)]
+    assert isinstance(lost, mcd.Unreadable)
+
+
 def test_a_name_with_a_comma_is_one_file(table: Path, tmp_path: Path) -> None:
     write_picture(tmp_path / "left, cc.png")
     write_table(table, [{"path": "left, cc.png"}])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
 import torch
+from tests.command_line import Outcome
 from torch import nn
 
 import mcd
@@ -221,3 +224,28 @@ def test_axis_0_that_grows_otherwise_than_the_batch_is_refused() -> None:
     layer.forward = lambda x: torch.ones(2, len(x), 5)
     (found,) = trial_pass(mcd.Target("net", nn.Sequential(layer), mcd.Preprocessing(height=32, width=32))).layers
     assert "is not the batch" in found.reason
+
+
+def test_the_command_line_lists_choices_and_second_names(tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(
+        "from torch import nn\n"
+        "class Two(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.a, self.act = nn.Conv2d(3, 4, 3), nn.ReLU()\n"
+        "        self.again = nn.ModuleList([self.a])\n"
+        "    def forward(self, x):\n"
+        "        return [self.act(self.act(self.a(x))), x]\n"
+        "def build(): return nn.Sequential(Two())\n"
+    )
+    arguments = ["layers", "--model-plugin", f"module:{file}:build"]
+    arguments += [f"--model-arg={one}" for one in ("height=32", "width=32", "channels=3")]
+    listed = mcd_command(*arguments).out
+    names = [line.split()[0] for line in listed.splitlines()[2:-1]]
+    assert names == ["0", "0:0", "0:1", "0.a", "0.act", "0.act@1", "0.act@2", "0.again"]
+    assert "NCHW; 0:0 (4×30×30) is read, one of 2 tensors in its output" in listed
+    assert "NCHW; also called 0.again.0" in listed
+    found = json.loads(mcd_command(*arguments, "--layers", "0.again.0,0.act,0:1", "--json").out)
+    assert [one["name"] for one in found] == ["0:1", "0.a", "0.act"]
+    assert [one["name"] for one in found[2]["choices"]] == ["0.act@1", "0.act@2"]

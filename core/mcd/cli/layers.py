@@ -115,6 +115,11 @@ def _entry(layer: Layer, given: dict[str, Response]) -> dict[str, object]:
     return entry | {"choices": [_entry(one, given) for one in layer.choices]} if layer.choices else entry
 
 
+def _read_as(layer: Layer) -> str:
+    other = f"also called {', '.join(layer.also)}" if layer.also else ""
+    return "; ".join(filter(None, (layer.layout or layer.reason, layer.remark, other)))
+
+
 def _print(found: list[Layer], given: dict[str, Response], *, checked: bool) -> None:
     from mcd.cli.tables import print_table
 
@@ -125,7 +130,7 @@ def _print(found: list[Layer], given: dict[str, Response], *, checked: bool) -> 
             layer.type,
             str(layer.neurons) if layer.neurons else "–",
             "×".join(map(str, layer.shape)) or "–",
-            f"{layer.layout}; {layer.remark}" if layer.remark else layer.layout or layer.reason,
+            _read_as(layer),
         ]
         if checked:
             one = given.get(layer.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -13,6 +13,8 @@ from torch import nn
 
 import mcd
 from mcd.errors import UsageError
+from mcd.extraction.decoding import batches
+from mcd.extraction.reading import Reader
 from mcd.networks.given import generator_states
 from mcd.networks.layers import Layer, Layout, inspect_layers
 from mcd.networks.pooling import Pooling
@@ -169,6 +171,47 @@ def test_a_target_that_changes_its_input_changes_nobody_elses(tmp_path) -> None:
     assert torch.equal(first.activations("body"), third.activations("body"))
     seen = functional.adaptive_avg_pool2d(images(), 4).flatten(1)
     torch.testing.assert_close(first.image_embeddings(), seen, rtol=1e-5, atol=1e-6)
+
+
+class Blackening(mcd.Preprocessing):
+    """A recipe that works in place."""
+
+    def picture(self, image: mcd.Image) -> mcd.Image:
+        image.pixels[: len(image.pixels) // 2] = 0
+        return image
+
+    def prepare(self, image: mcd.Image) -> torch.Tensor:
+        image.pixels[...] = 0
+        return super().prepare(image)
+
+
+class Kept(mcd.Dataset):
+    """Hands out the same array each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image = mcd.Image(np.arange(12 * 12, dtype=np.uint8).reshape(12, 12), 255.0)
+
+    def __len__(self) -> int:
+        return 1
+
+    def scan(self) -> Iterator[mcd.Sample]:
+        yield mcd.Sample("a", "")
+
+    def read(self, sample: mcd.Sample) -> mcd.Image:
+        return self.image
+
+
+def test_a_recipe_that_works_in_place_changes_nobody_elses_image() -> None:
+    plain, recipe, data = mcd.Preprocessing(), Blackening(), Kept()
+    before = data.image.pixels.copy()
+    for reader in (Reader(data), Reader(data, recipe)):
+        (batch,) = batches(reader, list(data.scan()), {"a": recipe, "b": plain}, [[0]], workers=0, pin=False)
+        assert not batch.tensors["a"].any()
+        half = before.copy()
+        half[: 6 if reader.recipe else 0] = 0
+        torch.testing.assert_close(batch.tensors["b"][0, 0], torch.from_numpy(half) / 255)
+        assert (data.image.pixels == before).all()
 
 
 class LeNet(nn.Module):

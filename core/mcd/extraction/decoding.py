@@ -16,7 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 from mcd.api.dataset import Sample
 from mcd.api.image import Preprocessing
 from mcd.errors import ImageError, MCDError
-from mcd.extraction.reading import LITTLE_RANGE, Reader
+from mcd.extraction.reading import LITTLE_RANGE, Reader, own
 from mcd.host.importing import ImportedFiles
 
 __all__ = ["Batch", "batches", "default_workers"]
@@ -72,9 +72,9 @@ class _Decoder(TorchDataset[_Decoded]):
                 kind: self._reader.image(self._samples[row], kind, masked=bool(self._masked))
                 for kind in sorted(set(values.values()))
             }
-            prepared = {key: one.prepare(images[values[key]]) for key, one in self._preprocessings.items()}
+            prepared = {key: one.prepare(own(images[values[key]], one)) for key, one in self._preprocessings.items()}
             masks = {
-                key: one.prepare_mask(images[values[key]])
+                key: one.prepare_mask(own(images[values[key]], one))
                 for key, one in self._preprocessings.items()
                 if key in self._masked
             }

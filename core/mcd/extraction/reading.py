@@ -14,7 +14,7 @@ from mcd.networks.foreign import calling
 from mcd.networks.identity import Identity, identity_of
 from mcd.version import __version__
 
-__all__ = ["LITTLE_RANGE", "Reader", "read_checked", "said_of_little_range"]
+__all__ = ["LITTLE_RANGE", "Reader", "own", "read_checked", "said_of_little_range"]
 
 LITTLE_RANGE = 0.1
 """An image that uses less of the range from black to white than this is worth a remark."""
@@ -83,9 +83,16 @@ class Reader:
         image = read_checked(self.dataset, sample, values, masked=masked)
         if self.recipe is None:
             return image
-        made = self.recipe.picture(image)
+        made = self.recipe.picture(own(image, self.recipe))
         made.check()
         return made if masked else replace(made, mask=None)
+
+
+def own(image: Image, recipe: Preprocessing) -> Image:
+    """Return an image that a recipe may change: others are given the same one, and a data set may keep its pixels."""
+    if type(recipe) is Preprocessing:  # changes nothing in place
+        return image
+    return replace(image, pixels=image.pixels.copy(), mask=None if image.mask is None else image.mask.copy())
 
 
 def said_of_little_range(count: int) -> str:

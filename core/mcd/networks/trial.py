@@ -219,7 +219,6 @@ def dissector_format(dissector: Dissector, device: torch.device) -> torch.memory
         batch = example.to(device).contiguous(memory_format=memory_format)
         try:
             with (
-                enough_memory(device, "take another device", f"two images of dissector {dissector.name}"),
                 at_work(dissector.module, device, memory_format),
                 torch.inference_mode(),
                 calling(f"dissector {dissector.name} failed", network=dissector.module),
@@ -228,6 +227,8 @@ def dissector_format(dissector: Dissector, device: torch.device) -> torch.memory
                 alone = dissector.encode_images(batch[:1].contiguous(memory_format=memory_format)).float()
         except ForeignCodeError:
             continue
+        except (RuntimeError, MemoryError):  # for want of memory: two images may be too many where one is not
+            return torch.channels_last
         _check_embedding(dissector, both, alone)
         return memory_format
     return torch.channels_last

@@ -119,7 +119,7 @@ class Embed(Cohort):
         equal: dict[object, _Breast] = {}
         found = []
         for row in self._images():
-            exam, side = code(row.needed("acc_anon", "the exam's id")), row.one_of("ImageLateralityFinal", _SIDES)
+            exam, side = row.key("acc_anon", "the exam's id"), row.one_of("ImageLateralityFinal", _SIDES)
             if exam not in exams:
                 self._odd["images are of exams that the clinical table does not have: what they show is unknown"] += 1
             if (exam, side) not in breasts:
@@ -143,7 +143,7 @@ class Embed(Cohort):
         """Return exam → its rows of the clinical table."""
         exams: dict[str, list[_Finding]] = defaultdict(list)
         for row in iterate_csv(self._table("clinical"), _CLINICAL, keep=_KEPT):
-            exams[code(row.needed("acc_anon", "the exam's id"))].append(self._finding(row))
+            exams[row.key("acc_anon", "the exam's id")].append(self._finding(row))
         return dict(exams)
 
     def _finding(self, row: Row) -> _Finding:
@@ -194,7 +194,7 @@ class Embed(Cohort):
         return mcd.Sample(
             id=path[start:],
             source=f"{self._folder}/{path[start:]}",
-            patient=code(row.needed("empi_anon", "the patient's id")),
+            patient=row.key("empi_anon", "the patient's id"),
             exam=exam,
             view=self.mapped(row, "ViewPosition", VIEWS),
             laterality=side,

@@ -20,7 +20,7 @@ _MARKS = {";": "';'", _TAB: "tabulators", "|": "'|'", ",": "','"}
 _MISSING = frozenset({"", "nan", "none", "null", "na", "n/a"})
 _AS_NUMBER = re.compile(r"(\d+)\.0+")
 """A whole number as tools write it that took a column of ids for numbers: 10006.0 is 10006."""
-_ROUNDED = re.compile(r"\d(\.\d+)?E\+\d+")
+_ROUNDED = re.compile(r"\d(\.\d+)?[eE]\+\d+")
 """A number as a spreadsheet shows a long one: its last digits are lost."""
 
 

@@ -27,9 +27,10 @@ def test_a_number_for_an_id_is_the_id(written: str, key: str) -> None:
     assert Row(Path("t.csv"), 2, {"id": written}).key("id") == key
 
 
-def test_an_id_that_was_rounded_is_refused() -> None:
-    with pytest.raises(DataError, match=r"t\.csv, row 2, column 'id': '1\.23457E\+12' is an id whose last digits"):
-        Row(Path("t.csv"), 2, {"id": "1.23457E+12"}).key("id")
+@pytest.mark.parametrize("written", ["1.23457E+12", "8.099129e+15"])
+def test_an_id_that_was_rounded_is_refused(written: str) -> None:
+    with pytest.raises(DataError, match=r"t\.csv, row 2, column 'id': '.*' is an id whose last digits"):
+        Row(Path("t.csv"), 2, {"id": written}).key("id")
 
 
 def test_rsna_finds_files_by_ids_that_became_numbers(tmp_path: Path, scanned: Scan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -43,7 +44,9 @@ class ExportLoader(mcd.ModelLoader):
         own = self.options
         check_archive(own.program)
         try:
-            program = torch.export.load(own.program)
+            with warnings.catch_warnings():  # of torch 2.9, which only reads the weights
+                warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
+                program = torch.export.load(own.program)
             channels, height, width = _input(program, own.program)
             module: nn.Module = torch.export.unflatten(program)
         except mcd.errors.MCDError:

@@ -40,6 +40,7 @@ import signal
 from mcd import events, hookimpl
 
 seen = 0
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it runs in the background ignore it
 
 
 @hookimpl

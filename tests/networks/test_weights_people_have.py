@@ -58,7 +58,7 @@ def test_a_state_dict_under_any_name_is_offered_and_taken_as_prefix(
     for key in reversed(keys):
         content = {"epoch": 4, key: content, "optimizer": {"state": {0: {"exp_avg": torch.rand(3)}}}}
     torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(CheckpointError, match="is no state dict: 'epoch' is a int") as caught:
+    with pytest.raises(CheckpointError, match="is no state dict: 'epoch' is of type int") as caught:
         loaded(tmp_path / "w.pth")
     offered = re.search(r"prefix=([^|]+)", caught.value.hint)
     assert offered is not None

@@ -104,7 +104,7 @@ def _print(found: Inspection) -> None:
     print_table(["", "value", "images"], rows, right=("images",))
     _print_findings(found)
     patients, lacking = found.patients
-    of = f" of {patients} patients" if patients else ""
+    of = f" of {patients} patient{'s' if patients != 1 else ''}" if patients else ""
     unsaid = f"; {lacking} do not say of whom" if lacking and patients else ""
     click.echo(f"{len(found.samples)} images{of} can be used{unsaid}")
     for title, lines in _problems(found).items():

@@ -87,7 +87,9 @@ def layers(
         click.echo(f"note: {said}", err=True)
     _print(found, given, checked=check)
     readable = sum(not layer.reason for layer in found)
-    click.echo(f"{target.name}: {len(found)} layers, {readable} of them can be dissected")
+    click.echo(
+        f"{target.name}: {len(found)} layer{'s' if len(found) != 1 else ''}, {readable} of them can be dissected"
+    )
 
 
 def _first_image(host: PluginHost, dataset: Choice, target: Target, pooling: Pooling) -> Image:

@@ -97,7 +97,7 @@ def find_state_dict(found: object, path: Path) -> dict[str, torch.Tensor]:
             continue  # what get_extra_state() of a module returned: no weights
         if not isinstance(value, torch.Tensor):
             raise CheckpointError(
-                f"{path} is no state dict: '{name}' is a {type(value).__name__}", "save model.state_dict() alone"
+                f"{path} is no state dict: '{name}' is of type {type(value).__name__}", "save model.state_dict() alone"
             )
         if value.layout != torch.strided or value.is_meta or value.is_quantized:
             raise CheckpointError(
@@ -111,10 +111,10 @@ def find_state_dict(found: object, path: Path) -> dict[str, torch.Tensor]:
 def _plainly_named(state: State) -> dict[str, torch.Tensor]:
     """Return tensors without wrappers in their names, unless two would get one name."""
     names = {name: unwrapped(name) for name in state}
-    told = [name for name in names.values() if not carries_nothing(name)]
-    while told and all(name.startswith("module.") for name in told):
+    carrying = [name for name in names.values() if not carries_nothing(name)]
+    while carrying and all(name.startswith("module.") for name in carrying):
         names = {name: new.removeprefix("module.") for name, new in names.items()}
-        told = [name for name in names.values() if not carries_nothing(name)]
+        carrying = [name for name in names.values() if not carries_nothing(name)]
     if len(set(names.values())) < len(names):
         return dict(state)
     return {names[name]: tensor for name, tensor in state.items()}

@@ -1,4 +1,4 @@
-"""Weights files as they lie on disk: told apart by their content, read without executing anything, shards together."""
+"""Weights files as they lie on disk: recognised by their content, read without executing anything, shards together."""
 
 from __future__ import annotations
 

@@ -98,15 +98,15 @@ def joined_rows(rows: Sequence[Row], alike: Mapping[str, str]) -> Row:
     for column in first.cells:
         # 10006.0 is 10006: what must not differ may have been written as a number.
         read = Row.key if column in alike else Row.__getitem__
-        told = {read(row, column): row for row in reversed(rows) if row[column] or column not in alike}
-        if column in alike and len(told) > 1:
-            one, other = sorted(told.values(), key=lambda row: row.number)[:2]
+        given = {read(row, column): row for row in reversed(rows) if row[column] or column not in alike}
+        if column in alike and len(given) > 1:
+            one, other = sorted(given.values(), key=lambda row: row.number)[:2]
             raise other.wrong(
                 column,
                 f"'{other[column]}', but row {one.number} says '{one[column]}' of the same image; set "
                 f"{alike[column]}=null if it is of the finding",
             )
-        cells[column] = next(iter(told), "") if len(told) < 2 else join_rows(row[column] for row in rows)
+        cells[column] = next(iter(given), "") if len(given) < 2 else join_rows(row[column] for row in rows)
     return replace(first, cells=cells)
 
 

@@ -90,7 +90,7 @@ def _filters(name: str, network: nn.Module) -> list[Callable[[object, nn.Module]
 
 
 def _ways(call: Callable[..., object]) -> list[Callable[[object, nn.Module], object]]:
-    """Return the ways in which timm calls a filter: some take no network, DeiT's is told of its layer scale."""
+    """Return the ways in which timm calls a filter: some take no network, DeiT's gets its layer scale."""
     parameters = inspect.signature(call).parameters
     if len(parameters) == 1:
         return [lambda state, _network: call(state)]

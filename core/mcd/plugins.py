@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mcd.host import PluginHost
     from mcd.host.importing import import_function
     from mcd.networks.checkpoints import (
+        averaged_beside,
         check_finite,
         find_state_dict,
         fit_state_dict,
@@ -74,6 +75,7 @@ _HOME = {
     "PictureOptions": "mcd.study.pictures",
     "PluginHost": "mcd.host",
     "Schema": "mcd.api.schema",
+    "averaged_beside": "mcd.networks.checkpoints",
     "check_finite": "mcd.networks.checkpoints",
     "check_picture": "mcd.study.pictures",
     "concepts_of": "mcd.runs.revived",
@@ -131,6 +133,7 @@ __all__ = [
     "PictureOptions",
     "PluginHost",
     "Schema",
+    "averaged_beside",
     "check_finite",
     "check_picture",
     "concepts_of",

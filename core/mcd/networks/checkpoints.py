@@ -31,6 +31,7 @@ from mcd.networks.weights_files import read_file
 __all__ = [
     "Conversion",
     "Selection",
+    "averaged_beside",
     "check_finite",
     "find_state_dict",
     "fit_state_dict",
@@ -190,6 +191,23 @@ def select_weights(
     others = [one for one in fitting if not (is_averaged(one) or _shared(_under(one, below), state))]
     said = f"the checkpoint also holds such weights elsewhere; prefix={_choice(others)} takes them" if others else ""
     return Selection(state, whole or below, said)
+
+
+def averaged_beside(content: object, state: State) -> str:
+    """Return the remark on weights averaged over training that lie beside those that are used; mostly empty.
+
+    Parameters
+    ----------
+    content
+        Of the file, as `read_checkpoint` returns it.
+    state
+        The tensors that are used.
+    """
+    below = tensors_below(content)
+    twin = averaged_twin(state, below)
+    if not twin or _shared(_under(twin, below), state):
+        return ""
+    return f"the checkpoint also holds weights averaged over training ({twin}), which are not used"
 
 
 def _shared(one: State, other: State) -> bool:

@@ -94,6 +94,7 @@ class MammoClip(_Dissector):
         opened = open_checkpoint(own.checkpoint)
         vocabulary = find_vocabulary(own.tokenizer, own.checkpoint)
         network = build(opened)
+        self.caution = opened.caution
         tokenizer = Tokenizer(vocabulary, _rows(network))
         self._take(f"Mammo-CLIP {opened.network.upper()}", network, tokenizer, recipe(own.preprocessing))
 
@@ -131,7 +132,8 @@ class RandomHeads(_Dissector):
             When a file is missing or invalid.
         """
         own = self.options
-        tower, self.revision = imagenet_tower(own.network, own.checkpoint, own.pretrained)
+        tower, self.revision, unused = imagenet_tower(own.network, own.checkpoint, own.pretrained)
+        self.caution = "; ".join(filter(None, (type(self).caution, unused)))
         bert = {name.removeprefix("bert."): one for name, one in read_state_dict(own.text).items()}
         bert = {name: one for name, one in bert.items() if not name.startswith("cls.")}
         if not bert:

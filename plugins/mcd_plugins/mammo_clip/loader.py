@@ -11,7 +11,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UsageError
-from mcd.plugins import fit_state_dict, read_state_dict, validate_options
+from mcd.plugins import averaged_beside, find_state_dict, fit_state_dict, read_checkpoint, validate_options
 from mcd_plugins.mammo_clip.network import open_checkpoint
 from mcd_plugins.mammo_clip.preprocessing import MammoClipPreprocessing
 from mcd_plugins.mammo_clip.tower import HEAD, Network, aliases, empty_tower, fill_tower, network_of, timm_names
@@ -56,7 +56,7 @@ class MammoClipTower(mcd.ModelLoader):
         tower = empty_tower(opened.network)
         fill_tower(tower, opened.state, opened.path)
         name = f"Mammo-CLIP {opened.network.upper()} tower"
-        return mcd.Target(name, tower, recipe(self.options.preprocessing), aliases(tower))
+        return mcd.Target(name, tower, recipe(self.options.preprocessing), aliases(tower), caution=opened.caution)
 
 
 class MammoClipClassifier(mcd.ModelLoader):
@@ -72,7 +72,8 @@ class MammoClipClassifier(mcd.ModelLoader):
     def load(self) -> mcd.Target:
         """Return the target."""
         path = self.options.checkpoint
-        state = read_state_dict(path)
+        content = read_checkpoint(path)
+        state = find_state_dict(content, path)
         network = network_of(state, path)
         head = state.get(f"{HEAD}weight")
         if head is None or head.ndim != 2:
@@ -85,7 +86,8 @@ class MammoClipClassifier(mcd.ModelLoader):
         fill_tower(tower, state, path)
         classes = "1 class" if len(head) == 1 else f"{len(head)} classes"
         name = f"Mammo-CLIP {network.upper()} classifier, {classes}"
-        return mcd.Target(name, tower, recipe(self.options.preprocessing), aliases(tower))
+        caution = averaged_beside(content, state)
+        return mcd.Target(name, tower, recipe(self.options.preprocessing), aliases(tower), caution=caution)
 
 
 class ImageNetTower(mcd.ModelLoader):
@@ -109,13 +111,13 @@ class ImageNetTower(mcd.ModelLoader):
     def load(self) -> mcd.Target:
         """Return the target."""
         own = self.options
-        tower, revision = imagenet_tower(own.network, own.checkpoint, own.pretrained)
+        tower, revision, caution = imagenet_tower(own.network, own.checkpoint, own.pretrained)
         name = f"ImageNet {own.network.upper()} tower"
-        return mcd.Target(name, tower, recipe(own.preprocessing), aliases(tower), revision=revision)
+        return mcd.Target(name, tower, recipe(own.preprocessing), aliases(tower), revision=revision, caution=caution)
 
 
-def imagenet_tower(network: Network, checkpoint: Path | None, pretrained: bool) -> tuple[nn.Module, str]:
-    """Return the tower with ImageNet weights, and where they came from when that is the hub.
+def imagenet_tower(network: Network, checkpoint: Path | None, pretrained: bool) -> tuple[nn.Module, str, str]:
+    """Return the tower with ImageNet weights, where they came from when that is the hub, and what is not used of them.
 
     Raises
     ------
@@ -137,8 +139,9 @@ def imagenet_tower(network: Network, checkpoint: Path | None, pretrained: bool) 
         loader = TimmLoader(TimmLoader.Options(name=name, pretrained=True, num_classes=0))
         fetched = loader.load()
         tower.load_state_dict(fetched.module.state_dict())
-        return tower, fetched.revision
-    state = read_state_dict(checkpoint)
+        return tower, fetched.revision, ""
+    content = read_checkpoint(checkpoint)
+    state = find_state_dict(content, checkpoint)
     kept = {one: tensor for one, tensor in state.items() if not one.startswith(("classifier.", "_fc."))}
     fit_state_dict(tower, kept, checkpoint, rename=lambda names: timm_names(tower, names))
-    return tower, ""
+    return tower, "", averaged_beside(content, state)

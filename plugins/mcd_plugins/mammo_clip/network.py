@@ -12,7 +12,7 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from mcd.errors import CheckpointError
-from mcd.plugins import find_state_dict, fit_state_dict, read_checkpoint
+from mcd.plugins import averaged_beside, find_state_dict, fit_state_dict, read_checkpoint
 from mcd_plugins.mammo_clip.tower import HEAD, Network, empty_tower, fill_tower, network_of
 
 __all__ = ["MammoClipNetwork", "Opened", "Pooling", "Projection", "build", "built_text", "open_checkpoint", "pooled"]
@@ -27,12 +27,13 @@ _HEAD_WIDTH = 64
 
 @dataclass(frozen=True)
 class Opened:
-    """What a pre-training checkpoint says: its tensors, which network, how texts are pooled."""
+    """What a pre-training checkpoint says: its tensors, which network, how texts are pooled, what is not used."""
 
     path: Path
     state: Mapping[str, torch.Tensor]
     network: Network
     pooling: Pooling
+    caution: str
 
 
 def open_checkpoint(path: Path) -> Opened:
@@ -59,7 +60,7 @@ def open_checkpoint(path: Path) -> Opened:
     pooling = _at(model, "text_encoder", "pooling") or "eos"
     for known in get_args(Pooling):
         if pooling == known:
-            return Opened(path, state, network, known)
+            return Opened(path, state, network, known, averaged_beside(content, state))
     raise CheckpointError(f"{path} pools its texts by '{pooling}'; known are: {', '.join(get_args(Pooling))}")
 
 

@@ -16,7 +16,7 @@ from torchvision.models.resnet import Bottleneck, ResNet
 
 import mcd
 from mcd.errors import CheckpointError
-from mcd.plugins import NameOrPath, digest, fit_state_dict, read_state_dict
+from mcd.plugins import NameOrPath, averaged_beside, digest, find_state_dict, fit_state_dict, read_checkpoint
 from mcd_plugins.mammo_clip.network import built_text
 from mcd_plugins.mammo_clip.tokenizer import Tokenizer, find_vocabulary
 from mcd_plugins.transformers.sources import medclip_weights, quiet
@@ -95,17 +95,18 @@ class _Images(nn.Module):
         return embedded
 
 
-def _opened(given: Path) -> tuple[State, Path]:
-    """Return the tensors of a checkpoint, and its file; nothing of what it pickles is executed or imported."""
+def _opened(given: Path) -> tuple[State, Path, str]:
+    """Return the tensors of a checkpoint, its file, and what must be known of it; nothing that it pickles is run."""
     path = (medclip_weights(given) or given / "pytorch_model.bin") if given.is_dir() else given
-    state = read_state_dict(path)
+    content = read_checkpoint(path)
+    state = find_state_dict(content, path)
     if not any(name.startswith(_IMAGE) for name in state):
         some = ", ".join(sorted({name.split(".")[0] for name in state})[:5])
         raise CheckpointError(f"{path} is no checkpoint of MedCLIP: its tensors are called {some} …")
     left = [name for name in state if not name.startswith(_KNOWN)]
     if left:
         raise CheckpointError(f"{path} holds tensors that are no part of MedCLIP: {', '.join(left[:5])}")
-    return state, path
+    return state, path, averaged_beside(content, state)
 
 
 def _under(prefix: str, state: State) -> dict[str, torch.Tensor]:
@@ -210,7 +211,7 @@ class MedClip(mcd.Dissector):
         CheckpointError
             When a file is missing, or holds no MedCLIP.
         """
-        state, path = _opened(self.options.checkpoint)
+        state, path, self.caution = _opened(self.options.checkpoint)
         vocabulary = find_vocabulary(self.options.tokenizer, path)
         self._images, self._texts = _Images(state, path), _Texts(state, path)
         self.name = f"MedCLIP {self._images.kind}"
@@ -253,5 +254,6 @@ class MedClipTower(mcd.ModelLoader):
 
     def load(self) -> mcd.Target:
         """Return the target."""
-        images = _Images(*_opened(self.options.checkpoint))
-        return mcd.Target(f"MedCLIP {images.kind} tower", images.model, _preprocessing())
+        state, path, caution = _opened(self.options.checkpoint)
+        images = _Images(state, path)
+        return mcd.Target(f"MedCLIP {images.kind} tower", images.model, _preprocessing(), caution=caution)

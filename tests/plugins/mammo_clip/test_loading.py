@@ -52,6 +52,13 @@ def test_without_a_configuration_the_shapes_decide(b2_state: State, tmp_path: Pa
     assert tower(tmp_path / "bare.tar").load().name == "Mammo-CLIP B2 tower"
 
 
+def test_averaged_weights_that_are_not_used_are_said(b2_state: State, tmp_path: Path) -> None:
+    torch.save({"model": b2_state, "model_ema": {name: one + 1 for name, one in b2_state.items()}}, tmp_path / "e.tar")
+    target = tower(tmp_path / "e.tar").load()
+    assert "weights averaged over training (model_ema), which are not used" in target.caution
+    assert tower(released(b2_state, tmp_path / "plain.tar", encoder=B2)).load().caution == ""
+
+
 class Bomb:
     def __init__(self, command: str) -> None:
         self.command = command

@@ -103,7 +103,7 @@ def test_other_contents_and_places_are_named(tmp_path: Path) -> None:
     torch.save({"a": torch.rand(1), "lr": 0.1}, tmp_path / "mixed.pth")
     with pytest.raises(CheckpointError, match="holds list"):
         read_state_dict(tmp_path / "list.pth")
-    with pytest.raises(CheckpointError, match="'lr' is a float"):
+    with pytest.raises(CheckpointError, match="'lr' is of type float"):
         read_state_dict(tmp_path / "mixed.pth")
     with pytest.raises(CheckpointError, match="does not exist"):
         read_state_dict(tmp_path / "none.pth")

@@ -33,7 +33,7 @@ class Opened:
     state: Mapping[str, torch.Tensor]
     network: Network
     pooling: Pooling
-    caution: str
+    caution: str = ""
 
 
 def open_checkpoint(path: Path) -> Opened:

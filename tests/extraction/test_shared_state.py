@@ -2,86 +2,25 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
+from tests.extraction.drawn_networks import RECIPE, Words, dissect, images, in_place_head
 from torch import nn
 
 import mcd
 from mcd.errors import UsageError
 from mcd.extraction.decoding import batches
 from mcd.extraction.reading import Reader
-from mcd.networks.given import generator_states
 from mcd.networks.layers import Layer, Layout, inspect_layers
 from mcd.networks.pooling import Pooling
 from mcd.networks.process import random_states
 from mcd.networks.recording import Recorder, pool
 from mcd.networks.selecting import select_layers
 from mcd.networks.trial import trial_pass
-
-CPU = torch.device("cpu")
-RECIPE = mcd.Preprocessing(height=32, width=32, channels=3)
-
-
-class Words(mcd.Dissector):
-    """A dissector whose encoder writes every batch into the same buffer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.name, self.preprocessing, self.module = "words", RECIPE, nn.Identity()
-        self.buffer = torch.zeros(64, 48)
-
-    def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
-        kept = self.buffer[: len(batch)]
-        kept.copy_(functional.adaptive_avg_pool2d(batch, 4).flatten(1))
-        batch.zero_()
-        return kept
-
-    def encode_texts(self, texts: list[str]) -> torch.Tensor:
-        return torch.randn(len(texts), 48, generator=torch.Generator().manual_seed(0))
-
-
-def dissect(module: nn.Module, layers: object, **settings: object) -> mcd.Dissection:
-    return mcd.dissect(
-        mcd.Target("net", module, RECIPE),
-        layers=layers,
-        dataset={"plugin": "phantom", "options": {"patients": 5}},
-        dissector="phantom-clip",
-        concepts=["mass", "calcification"],
-        scorer="cosine",
-        device="cpu",
-        calibration={"draws": 0},
-        progress=False,
-        batch_size=8,
-        workers=0,
-        **settings,
-    )
-
-
-def images(count: int = 20) -> torch.Tensor:
-    """The phantoms as a network with RECIPE sees them."""
-    from mcd_plugins.phantom.dataset import PhantomDataset
-
-    data = PhantomDataset(PhantomDataset.Options(patients=5))
-    samples = [one for one in data.scan() if isinstance(one, mcd.Sample)][:count]
-    return RECIPE.finalize(torch.stack([RECIPE.prepare(data.read(one)) for one in samples]))
-
-
-def in_place_head() -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 3),
-        nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(8, 16),
-        nn.ReLU(inplace=True),
-        nn.Linear(16, 2),
-    ).eval()
 
 
 def test_a_linear_before_an_in_place_relu_is_recorded_as_it_was() -> None:
@@ -248,107 +187,6 @@ def test_a_network_that_views_its_maps_is_dissected_and_comes_back_as_it_was() -
     network(images())  # and its owner can still call it
 
 
-class Dropping(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Conv2d(3, 6, 5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return functional.dropout(self.body(x), 0.5)
-
-
-class Wrapped(nn.Module):
-    """Names the dropped values as a layer of its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stage = Dropping()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.stage(x)
-
-
-@pytest.mark.parametrize(
-    ("network", "layer"),
-    [
-        (Wrapped(), "stage"),
-        (nn.Sequential(nn.Conv2d(3, 6, 5), nn.BatchNorm2d(6, track_running_stats=False)), "1"),
-    ],
-)
-def test_outputs_that_depend_on_chance_or_on_the_batch_are_refused(network: nn.Module, layer: str) -> None:
-    state = torch.get_rng_state()
-    with pytest.raises(UsageError, match=f"layer {layer} of net gives one image different values"):
-        trial_pass(mcd.Target("net", network, RECIPE))
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_a_network_that_needs_several_images_at_once_is_refused_for_that_reason() -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 6), nn.BatchNorm1d(6, track_running_stats=False))
-    with pytest.raises(UsageError, match="takes two images at once, but not one alone"):
-        trial_pass(mcd.Target("net", network, RECIPE))
-
-
-class By(nn.Module):
-    """A convolution, then whatever is to be tried, named as a layer."""
-
-    def __init__(self, function: Callable[..., torch.Tensor], source: object = None) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.body, self.out, self.function, self.source = nn.Conv2d(3, 6, 5), nn.Identity(), function, source
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.body(x)
-        return self.out(self.function(x) if self.source is None else self.function(x, self.source))
-
-
-def rarely(x: torch.Tensor) -> torch.Tensor:
-    """Stochastic depth that nobody turned off: one pass in five goes without."""
-    return x if torch.rand(()) < 0.8 else torch.zeros_like(x)
-
-
-@pytest.mark.parametrize(
-    ("function", "source"),
-    [
-        (lambda x: functional.rrelu(x, training=True), None),
-        (lambda x: functional.dropout(x, 0.0005), None),
-        (lambda x: functional.gumbel_softmax(x, dim=1), None),
-        (lambda x: functional.scaled_dot_product_attention(x, x, x, dropout_p=0.1), None),
-        (lambda x: x + 1e-5 * torch.randn_like(x), None),
-        (rarely, None),
-        (lambda x: x * np.random.random(), None),
-        (lambda x: x * random.random(), None),
-        (lambda x: x * np.random.default_rng().random(), None),
-        (lambda x, own: x + torch.randn(x.shape, generator=own), torch.Generator()),
-        (lambda x, own: x + 1e-5 * torch.randn(x.shape, generator=own), torch.Generator()),
-        (lambda x, own: x * own.random(), np.random.default_rng(0)),
-        (lambda x, own: x * own.rand(), np.random.RandomState(0)),
-        (lambda x, own: x * own.random(), random.Random(0)),
-        (lambda x: x - x.mean(0), None),
-        (lambda x: x / x.std(), None),
-        (lambda x: x / x.max(), None),
-        (lambda x: x - x.min(), None),
-        (lambda x: x + x.roll(1, 0), None),
-    ],
-)
-@pytest.mark.parametrize("recipe", [RECIPE, mcd.Preprocessing()], ids=["noise", "image"])
-def test_chance_and_neighbours_in_a_batch_are_noticed_wherever_they_come_from(
-    function: Callable[..., torch.Tensor], source: object, recipe: mcd.Preprocessing
-) -> None:
-    """And the generators are given back as they were."""
-    network = By(function, source)
-    picture = mcd.Image(np.arange(48 * 40, dtype=np.uint8).reshape(48, 40, 1).repeat(3, 2), 255.0)
-    before = (*random_states(), *map(str, generator_states(network)))
-    with pytest.raises(UsageError, match="layer out of net gives one image different values"):
-        trial_pass(mcd.Target("net", network, recipe), None if recipe is RECIPE else picture)
-    assert (*random_states(), *map(str, generator_states(network))) == before
-
-
-def test_random_numbers_that_change_nothing_are_a_remark() -> None:
-    assert not trial_pass(mcd.Target("net", By(lambda x: x + 1), RECIPE)).remarks
-    drawing = By(lambda x: x + 0 * torch.rand(()))
-    assert trial_pass(mcd.Target("net", drawing, RECIPE)).remarks == ("net draws random numbers in eval mode",)
-
-
 class Caching(nn.Module):
     """Keeps a tensor of its first pass and a buffer, registers a hook, and fails in a later pass."""
 
@@ -409,11 +247,11 @@ def test_what_a_caller_has_set_in_torch_decides_nothing() -> None:
     torch.set_float32_matmul_precision("medium")
     try:
         with torch.autocast("cpu"), torch.device("meta"):
-            found = dissect(network, ["4"]).activations("4")
+            found = dissect(network, ["4"])
     finally:
         torch.set_default_dtype(torch.float32)
         torch.set_float32_matmul_precision("highest")
-    assert torch.equal(found, plain)
+    assert torch.equal(found.activations("4"), plain)
 
 
 class Changing(nn.Module):
@@ -468,30 +306,6 @@ def test_what_a_layer_put_out_is_recorded_though_views_of_it_change(pooling: str
         torch.testing.assert_close(found[layer.name], expected, rtol=0, atol=0)
 
 
-class Counting(nn.Module):
-    """Adds to a buffer of its state at every call, in eval mode too."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Conv2d(3, 6, 5)
-        self.register_buffer("calls", torch.zeros(()))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.calls += 1
-        return self.body(x)
-
-
-def test_a_network_that_changes_its_own_state_is_refused_and_given_back() -> None:
-    network = Counting()
-    with pytest.raises(UsageError, match="changes 'calls' while it runs"):
-        trial_pass(mcd.Target("net", network, RECIPE))
-
-
-def test_well_behaved_networks_pass_the_trial() -> None:
-    for network in (in_place_head(), LeNet(), nn.Sequential(nn.Conv2d(3, 6, 5), nn.BatchNorm2d(6), nn.Dropout(0.5))):
-        assert all(not layer.reason for layer in trial_pass(mcd.Target("net", network, RECIPE)).layers)
-
-
 class Viewing(Words):
     """A dissector of convolutions whose maps are viewed, which channels-last does not allow."""
 
@@ -533,3 +347,8 @@ def test_a_dissector_that_views_its_maps_is_run_on_contiguous_ones() -> None:
 def test_a_dissector_that_depends_on_chance_is_refused() -> None:
     with pytest.raises(UsageError, match="dissector words gives one image different embeddings in two passes"):
         dissect_by(Viewing(dropping=True))
+
+
+def test_well_behaved_networks_pass_the_trial() -> None:
+    for network in (in_place_head(), LeNet(), nn.Sequential(nn.Conv2d(3, 6, 5), nn.BatchNorm2d(6), nn.Dropout(0.5))):
+        assert all(not layer.reason for layer in trial_pass(mcd.Target("net", network, RECIPE)).layers)

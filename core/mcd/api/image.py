@@ -25,7 +25,7 @@ _LATER = ("fill", "centring", "colours")
 
 
 _SPANNED = 250_000
-"""About how many pixels of an image are looked at for the range that it uses."""
+"""About how many pixels of an image are sampled for the range that it uses."""
 
 
 @dataclass(frozen=True)

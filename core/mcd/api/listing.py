@@ -111,7 +111,7 @@ _UNPACK = "unpack them first: what is in archives is not searched"
 
 
 def _kind_of(path: Path) -> str:
-    """Return what a name says of the kind of a file, in capitals; NII of ``.nii.gz``."""
+    """Return the type that a file's suffix names, in capitals; NII of ``.nii.gz``."""
     name, ending = path.name.upper(), path.suffix[1:].upper()
     if name.endswith(".NII.GZ"):
         return "NII"

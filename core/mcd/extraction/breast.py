@@ -77,7 +77,7 @@ class Breast:
 
 
 class _Attempt(NamedTuple):
-    """What one look at an image gave: the mask, at full size where there is no reason to doubt it."""
+    """The result of one attempt at an image: the mask, at full size where there is no reason to doubt it."""
 
     mask: Mask
     wall_is_right: bool

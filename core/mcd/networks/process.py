@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -34,7 +35,7 @@ def process_state_kept(device: torch.device | None = None) -> Iterator[None]:
         for put_back in _kept(device):
             stack.callback(put_back)
         torch.set_default_dtype(torch.float32)
-        torch.set_float32_matmul_precision("highest")
+        _set_precision("highest")
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         for kind in ("cpu", "cuda"):
@@ -45,9 +46,11 @@ def process_state_kept(device: torch.device | None = None) -> Iterator[None]:
 
 def _kept(device: torch.device | None) -> Iterator[Callable[[], object]]:
     """Yield what puts back each part of the state as it is now."""
-    dtype, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+    dtype = torch.get_default_dtype()
     yield lambda: torch.set_default_dtype(dtype)
-    yield lambda: torch.set_float32_matmul_precision(precision)
+    with _no_advice():
+        precision = torch.get_float32_matmul_precision()
+    yield lambda: _set_precision(precision)
     state, numbers, python = torch.get_rng_state(), np.random.get_state(), random.getstate()
     yield lambda: torch.set_rng_state(state)
     yield lambda: np.random.set_state(numbers)
@@ -55,3 +58,16 @@ def _kept(device: torch.device | None) -> Iterator[Callable[[], object]]:
     if device is not None and device.type == "cuda":
         cuda = torch.cuda.get_rng_state_all()
         yield lambda: torch.cuda.set_rng_state_all(cuda)
+
+
+def _set_precision(precision: str) -> None:
+    with _no_advice():
+        torch.set_float32_matmul_precision(precision)
+
+
+@contextlib.contextmanager
+def _no_advice() -> Iterator[None]:
+    """Keep torch 2.9 from telling users of mcd to move to its newer switches of TF32."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Please use the new API settings", UserWarning)
+        yield

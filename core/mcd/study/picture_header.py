@@ -1,4 +1,4 @@
-"""What an image file says of itself: depth, sign, polarity, orientation, transparency, how many pictures it holds."""
+"""The header of an image file: depth, sign, polarity, orientation, transparency, how many pictures it holds."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class PictureHeader:
 
 
 def picture_header(file: PIL.Image.Image) -> PictureHeader:
-    """Return what an image says of itself, without decoding it: an opened file, or any other PIL image."""
+    """Return the header of an image, without decoding it: of an opened file, or of any other PIL image."""
     raw, maximum = _raw(file)
     chunks = dict(_png_chunks(file))
     tags = file.tag_v2 if isinstance(file, TiffImageFile) else None

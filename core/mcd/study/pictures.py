@@ -1,4 +1,4 @@
-"""From a PIL image, or an image file that Pillow has opened, to `mcd.Image`: as it says of itself that it is meant."""
+"""From a PIL image, or an image file that Pillow has opened, to `mcd.Image`, as its header declares."""
 
 from __future__ import annotations
 

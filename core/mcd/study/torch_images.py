@@ -38,8 +38,8 @@ class _Items(Protocol):
 def as_image(item: object, white: float | None = None) -> Image:
     """Return what a torch data set yields as an image.
 
-    Takes a tensor or an array ``(H, W)``, ``(1 or 3, H, W)`` or ``(H, W, 1 or 3)``, or a PIL image, which is read as it
-    says of itself; or a tuple or list whose first element is one of those, or a mapping with one as ``"image"`` or
+    Takes a tensor or an array ``(H, W)``, ``(1 or 3, H, W)`` or ``(H, W, 1 or 3)``, or a PIL image, which is read as
+    its header declares; or a tuple or list whose first element is one of those, or a mapping with one as ``"image"`` or
     ``"img"``.
     Where first and last axis could both be channels, tensors have them first and arrays last. Floats lie in 0…1.
 

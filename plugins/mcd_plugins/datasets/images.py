@@ -30,7 +30,7 @@ class _Where(mcd.Options):
 
 
 class ImageFolder(mcd.Dataset):
-    """Image files below a folder, in the order of their paths, each as it says of itself that it is meant."""
+    """Image files below a folder, in the order of their paths, each decoded as its header declares."""
 
     class Options(PictureOptions, _Where):
         """Settings of the data set: where it is, then how files are read."""

@@ -83,7 +83,7 @@ def is_file(path: Path) -> bool:
 
 
 def picture(path: Path, options: PictureOptions | None = None) -> mcd.Image:
-    """Decode one file as it says of itself that it is meant; see `mcd.plugins.picture_of`.
+    """Decode one file as its header declares; see `mcd.plugins.picture_of`.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def picture_size(path: Path) -> tuple[int, int] | None:
 
 
 class PictureTally:
-    """Counts of what files say of themselves that is worth a remark."""
+    """Counts of what headers declare and users should know."""
 
     def __init__(self) -> None:
         self._facts: Counter[tuple[str, str]] = Counter()

@@ -1,4 +1,4 @@
-"""What a compressed image says of itself, read before any decoder sees it, and compared with the DICOM header."""
+"""The header of a codestream, parsed before any decoder gets it, and compared with the DICOM header."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class _NoHeaderError(Exception):
 
 
 def checked_codestream(frame: bytes, syntax: UID, layout: Layout) -> Codestream | None:
-    """Return what the codestream of a frame says of itself; None for RLE, which has no header that says anything.
+    """Return the header of a frame's codestream; None for RLE, whose header describes no pixels.
 
     Raises
     ------

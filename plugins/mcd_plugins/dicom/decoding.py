@@ -124,7 +124,8 @@ def frames_of(header: Header, layout: Layout, pixels: Packed, which: Iterable[in
 def _native(header: Header, index: int, options: dict[str, object]) -> NDArray[np.generic]:
     try:
         with quiet():
-            found, _ = get_decoder(syntax_of(header)).as_array(header.data, index=index, **options)  # type: ignore[arg-type]
+            decoder = get_decoder(syntax_of(header))
+            found, _ = decoder.as_array(header.data, index=index, **options)  # type: ignore[arg-type]  # types each alone
     except MemoryError:
         raise
     except Exception:  # as below
@@ -144,9 +145,11 @@ def decoded(frame: bytes, syntax: str, plugin: str, options: dict[str, object]) 
     options = {"index": 0, "decoding_plugin": plugin, "pixel_keyword": "PixelData", **options}
     try:
         with quiet():
+            decoder = get_decoder(UID(syntax))
             if options["samples_per_pixel"] != 1:
-                return get_decoder(UID(syntax)).as_array(source, **options)[0]  # type: ignore[arg-type]
-            values, said = get_decoder(UID(syntax)).as_buffer(source, **options)  # type: ignore[arg-type]  # not copied
+                return decoder.as_array(source, **options)[0]  # type: ignore[arg-type]  # pydicom types each alone
+            # a buffer, which is not copied
+            values, said = decoder.as_buffer(source, **options)  # type: ignore[arg-type]  # pydicom types each alone
             kind = f"<{'i' if said['pixel_representation'] else 'u'}{int(said['bits_allocated']) // 8}"
             return np.frombuffer(values, kind).reshape(int(said["rows"]), int(said["columns"]))
     except (MemoryError, KeyboardInterrupt, SystemExit):

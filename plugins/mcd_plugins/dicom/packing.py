@@ -1,4 +1,4 @@
-"""Pixel data as they are in a file: whole or not, split into frames, and what each frame says of itself."""
+"""Pixel data as they are in a file: whole or not, split into frames, and the codestream header of each frame."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Packed:
     frames
         The bytes of each frame; empty where nothing is compressed.
     codestream
-        What all frames say of themselves; None where they say nothing.
+        The codestream header that all frames share; None where they have none.
     """
 
     frames: tuple[bytes, ...] = ()

@@ -367,8 +367,8 @@ def test_pages_of_the_table_show_every_neuron_once(opened: Open, single: Path) -
     assert len(seen) == len(set(seen)) == 307
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("width", [1280, pytest.param(400, marks=pytest.mark.slow)])
 def test_every_view_is_accessible(opened: Open, double: Path, axe: str, scheme: str, width: int) -> None:
     tab = opened(double, color_scheme=scheme)
     tab.page.set_viewport_size({"width": width, "height": 900})

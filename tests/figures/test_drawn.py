@@ -254,6 +254,7 @@ def test_every_figure_says_what_it_rests_on_in_letters_that_can_be_read(blocks: 
             assert not text.get_text() or text.get_fontsize() >= 7, (one.name, text)
 
 
+@pytest.mark.slow
 def test_thirty_nine_layers_with_long_names_stay_within_the_page_and_apart() -> None:
     depths = enumerate((3, 5, 5, 7, 7, 9, 3))
     names = [f"blocks.{stage}.{at}.conv_pwl" for stage, count in depths for at in range(count)]
@@ -296,7 +297,10 @@ def test_a_vocabulary_without_mammographic_concepts_has_no_matrix_of_them(alone:
         figures.coverage(nothing)
 
 
-@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+_SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("kind", [pytest.param("png", marks=_SLOW), "svg", pytest.param("pdf", marks=_SLOW)])
 def test_the_same_figure_is_the_same_bytes_whatever_the_session_is_set_to(pair: FigureData, kind: str) -> None:
     once = figures.figure_bytes(figures.categories(pair), kind)
     with mpl.rc_context({"font.size": 20, "svg.hashsalt": "other", "axes.grid": True, "savefig.dpi": 30}):

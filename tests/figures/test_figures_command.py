@@ -50,6 +50,7 @@ def data(runs: Path) -> FigureData:
     return collect([mcd.load(runs / "phantom-mammo")], ComparisonSettings(resamples=10))
 
 
+@pytest.mark.slow
 def test_files_are_written_and_what_is_not_drawn_is_said(
     runs: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]
 ) -> None:

@@ -162,6 +162,7 @@ def test_the_tokenizer_takes_any_text_and_always_alike() -> None:
     assert torch.isfinite(dissector().encode_texts(["", "never heard of it", "żółć"])).all()
 
 
+@pytest.mark.slow
 def test_the_dissector_knows_every_factor_of_patients_it_has_not_seen(held_out: tuple) -> None:  # type: ignore[type-arg]
     network = dissector().module
     assert isinstance(network, PhantomClipNetwork)
@@ -187,6 +188,7 @@ def test_the_general_network_tells_everyday_images_apart() -> None:
     assert min(areas.values()) >= 0.85, areas  # 120 images; the model card has 1,200
 
 
+@pytest.mark.slow
 def test_the_fine_tuned_network_knows_calcifications_better_than_before(held_out: tuple) -> None:  # type: ignore[type-arg]
     before, after = PhantomMammo().load().module, PhantomCalc().load().module
     assert isinstance(before, PhantomMammoNetwork)

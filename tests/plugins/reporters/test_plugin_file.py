@@ -83,6 +83,7 @@ def pictures(page: Path) -> list[object]:
     return found
 
 
+@pytest.mark.slow
 def test_reports_show_its_images_and_know_its_words(
     ours: tuple[Path, list[Path]], tmp_path: Path, mcd_command: Callable[..., Outcome]
 ) -> None:
@@ -128,6 +129,7 @@ def test_without_it_the_file_is_asked_for(
     assert "plugin 'ours'" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_figures_and_cards_show_its_images(
     ours: tuple[Path, list[Path]], tmp_path: Path, mcd_command: Callable[..., Outcome]
 ) -> None:

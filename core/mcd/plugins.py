@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mcd.networks.hub import cache_only as hub_cache_only
     from mcd.networks.hub import offline
     from mcd.networks.hub import quiet as hub_quiet
+    from mcd.networks.hub import repository as hub_repository
     from mcd.networks.hub import revision as hub_revision
     from mcd.networks.patterns import match_layers
     from mcd.options import NameOrPath, PathBelowRoot, validate_options
@@ -90,6 +91,7 @@ _HOME = {
     "fit_state_dict": "mcd.networks.checkpoints",
     "hub_cache_only": "mcd.networks.hub:cache_only",
     "hub_quiet": "mcd.networks.hub:quiet",
+    "hub_repository": "mcd.networks.hub:repository",
     "hub_revision": "mcd.networks.hub:revision",
     "import_function": "mcd.host.importing",
     "isolated": "mcd.extraction.isolation",
@@ -148,6 +150,7 @@ __all__ = [
     "fit_state_dict",
     "hub_cache_only",
     "hub_quiet",
+    "hub_repository",
     "hub_revision",
     "import_function",
     "isolated",

@@ -10,8 +10,14 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["cache_only", "offline", "quiet", "revision"]
+from mcd.errors import UsageError
 
+__all__ = ["HUB_PREFIXES", "cache_only", "offline", "quiet", "repository", "revision"]
+
+HUB_PREFIXES = ("hub:", "hf-hub:")
+"""What a name on the hub begins with; open_clip's own spelling is the second. Nothing else is ever asked for there."""
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w.-]+(/[\w.-]+)*)?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -19,6 +25,37 @@ def offline() -> bool:
     """Say whether downloads are ruled out, by ``--offline`` or by the variables that the hub's client reads."""
     said = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
     return said.strip().upper() in ("1", "ON", "YES", "TRUE")
+
+
+def repository(name: str) -> str:
+    """Return the repository that a name asks the hub for; empty where it is the name of something on this machine.
+
+    A folder's name may be that of a person, and a mistyped one must not leave this machine: only what begins with
+    ``hub:`` is a name on the hub.
+
+    Parameters
+    ----------
+    name
+        ``hub:OWNER/NAME`` or ``hub:OWNER/NAME@REVISION``; anything else is a path.
+
+    Returns
+    -------
+    str
+        ``OWNER/NAME`` or ``OWNER/NAME@REVISION``.
+
+    Raises
+    ------
+    UsageError
+        When what follows ``hub:`` is not such a name.
+    """
+    prefix = next((one for one in HUB_PREFIXES if name.startswith(one)), "")
+    found = name.removeprefix(prefix) if prefix else ""
+    if prefix and (".." in found or not _REPOSITORY.fullmatch(found)):
+        raise UsageError(
+            f"'{name}' is no name on the hub, and the hub is not asked for it",
+            f"write {prefix}OWNER/NAME or {prefix}OWNER/NAME@REVISION; the path of a folder stands without {prefix}",
+        )
+    return found
 
 
 def revision(repo: str) -> str:

@@ -88,7 +88,9 @@ def check_archive(path: Path) -> None:
                 if problem:
                     raise CheckpointError(f"{path} is not opened: it holds {problem}", "export the network alone")
     except FileNotFoundError:
-        raise CheckpointError(f"there is no file {path}") from None
+        raise CheckpointError(
+            f"there is no file {path}", "give the path of the .pt2 file that torch.export.save wrote"
+        ) from None
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise CheckpointError(f"{path} is not a .pt2 archive: {error}", "is it complete?") from None
 

@@ -73,7 +73,7 @@ class MammoClip(_Dissector):
         checkpoint: Path = pydantic.Field(description="the released .tar")
         tokenizer: NameOrPath | None = pydantic.Field(
             default=None,
-            description="vocab.txt of Bio_ClinicalBERT, a folder with it, or a name on the hub; by default the "
+            description="vocab.txt of Bio_ClinicalBERT, a folder with it, or hub:OWNER/NAME; by default the "
             "vocab.txt beside the checkpoint",
         )
         preprocessing: Recipe = pydantic.Field(
@@ -113,7 +113,7 @@ class RandomHeads(_Dissector):
         pretrained: bool = pydantic.Field(default=False, description="fetch those from the hub instead")
         text: Path = pydantic.Field(description="the weights of Bio_ClinicalBERT (.safetensors or .bin)")
         tokenizer: NameOrPath | None = pydantic.Field(
-            default=None, description="vocab.txt, a folder with it, or a name on the hub; by default beside text"
+            default=None, description="vocab.txt, a folder with it, or hub:OWNER/NAME; by default beside text"
         )
         network: Network = pydantic.Field(default="b5", description="b2 or b5")
         seed: int = pydantic.Field(default=0, ge=0, description="decides the heads")

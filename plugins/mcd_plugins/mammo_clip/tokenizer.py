@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from transformers import BertTokenizer
 
 from mcd.errors import CheckpointError
+from mcd.plugins import hub_repository
 
 __all__ = ["HUB_NAME", "LENGTH", "Tokenizer", "find_vocabulary"]
 
@@ -19,7 +19,6 @@ HUB_NAME = "emilyalsentzer/Bio_ClinicalBERT"
 LENGTH = 256
 """Tokens of a text, [CLS] and [SEP] included; the rest is cut off, as in training."""
 _FILE = "vocab.txt"
-_ON_HUB = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def find_vocabulary(choice: str | None, checkpoint: Path) -> Path:
@@ -28,7 +27,7 @@ def find_vocabulary(choice: str | None, checkpoint: Path) -> Path:
     Parameters
     ----------
     choice
-        A ``vocab.txt``, a folder with one, or the name of a repository on the hub (which may use the network).
+        A ``vocab.txt``, a folder with one, or ``hub:OWNER/NAME``, a repository on the hub (which may use the network).
         None looks beside the checkpoint, then into the hub's cache on this machine; never into the network.
     checkpoint
         The weights file.
@@ -47,8 +46,8 @@ def find_vocabulary(choice: str | None, checkpoint: Path) -> Path:
         if (given / _FILE).is_file():
             return given / _FILE
         raise CheckpointError(f"the tokenizer's folder {given} has no {_FILE}", _advice(given / _FILE))
-    if _ON_HUB.fullmatch(choice) and not given.exists():
-        return _fetched(choice, checkpoint)
+    if repository := hub_repository(choice):
+        return _fetched(repository, checkpoint)
     raise CheckpointError(f"there is no tokenizer {choice}", _advice(checkpoint.with_name(_FILE)))
 
 
@@ -64,7 +63,8 @@ def _nearby(checkpoint: Path) -> Path:
 
 def _fetched(name: str, checkpoint: Path) -> Path:
     try:
-        return Path(huggingface_hub.hf_hub_download(name, _FILE))
+        repository, _, wanted = name.partition("@")
+        return Path(huggingface_hub.hf_hub_download(repository, _FILE, revision=wanted or None))
     except Exception as error:  # the hub's clients raise whatever they come upon
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
@@ -75,7 +75,7 @@ def _fetched(name: str, checkpoint: Path) -> Path:
 def _advice(place: Path) -> str:
     return (
         f"fetch {_FILE} (213 kB) of {HUB_NAME} on any machine with network, and put it at {place.absolute()};\n"
-        "or set tokenizer to a folder that has it, to the file, or, with network, to that name"
+        f"or set tokenizer to a folder that has it, to the file, or, with network, to hub:{HUB_NAME}"
     )
 
 

@@ -16,11 +16,11 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest
-from mcd.plugins import NameOrPath, hub_cache_only, offline
+from mcd.plugins import NameOrPath, hub_cache_only, hub_repository, offline
 from mcd_plugins.open_clip.weights import fill
 from mcd_plugins.transformers.sources import quiet as transformers_quiet
 
-__all__ = ["ClipOptions", "built", "context", "quiet", "recipe", "repository", "text_model"]
+__all__ = ["ClipOptions", "built", "context", "library_name", "quiet", "recipe", "repository", "text_model"]
 
 _HUB = "hf-hub:"
 _CONFIG = "open_clip_config.json"
@@ -35,7 +35,7 @@ class ClipOptions(mcd.Options):
     """Settings that loader and dissector share."""
 
     name: NameOrPath = pydantic.Field(
-        description="architecture, such as ViT-B-16; a folder with open_clip_config.json and weights; hf-hub:OWNER/NAME"
+        description="architecture, such as ViT-B-16; a folder with open_clip_config.json and weights; hub:OWNER/NAME"
     )
     checkpoint: Path | None = pydantic.Field(default=None, description="a weights file for an architecture")
     prefix: str = pydantic.Field(
@@ -103,7 +103,7 @@ def built(options: ClipOptions, seed: int | None = None) -> tuple[nn.Module, str
 def _fetched(options: ClipOptions) -> nn.Module:
     """Return a network with weights from the hub, or from its cache on this machine."""
     network: nn.Module = open_clip.create_model(
-        options.name, options.pretrained, weights_only=True, require_pretrained=True, **_activation(options)
+        library_name(options), options.pretrained, weights_only=True, require_pretrained=True, **_activation(options)
     )
     return network
 
@@ -112,7 +112,7 @@ def _empty(options: ClipOptions, folder: Path | None) -> nn.Module:
     """Return a network without its weights; the hub is not contacted."""
     with hub_cache_only():
         network: nn.Module = open_clip.create_model(
-            f"local-dir:{folder}" if folder else options.name,
+            library_name(options),
             load_weights=False,
             pretrained_text=False,
             **_local_text(folder),
@@ -130,7 +130,18 @@ def _activation(options: ClipOptions) -> dict[str, bool]:
 
 def _asked(options: ClipOptions) -> bool:
     """Say whether weights of the hub were asked for."""
-    return options.pretrained is not None or options.name.startswith(_HUB)
+    return options.pretrained is not None or bool(_named(options))
+
+
+def _named(options: ClipOptions) -> str:
+    """Return the repository on the hub that the name means; empty where it means none."""
+    return "" if context(options) else hub_repository(options.name)
+
+
+def library_name(options: ClipOptions) -> str:
+    """Return what open_clip calls the folder, repository or architecture that the name means."""
+    folder, asked = context(options), _named(options)
+    return f"local-dir:{folder}" if folder else f"{_HUB}{asked}" if asked else options.name
 
 
 def _tag(options: ClipOptions) -> Mapping[str, object]:
@@ -143,9 +154,7 @@ def _tag(options: ClipOptions) -> Mapping[str, object]:
 
 def repository(options: ClipOptions) -> str:
     """Return the repository on the hub that weights were asked from, ``OWNER/NAME``; empty where none was."""
-    if options.name.startswith(_HUB):
-        return options.name.removeprefix(_HUB)
-    return str(_tag(options).get("hf_hub", "")).rpartition("/")[0]
+    return _named(options) or str(_tag(options).get("hf_hub", "")).rpartition("/")[0]
 
 
 def context(options: ClipOptions) -> Path | None:
@@ -155,14 +164,19 @@ def context(options: ClipOptions) -> Path | None:
 
 
 def _check(options: ClipOptions, folder: Path | None, seed: int | None) -> None:
-    given = [options.checkpoint is not None, options.pretrained is not None, options.name.startswith(_HUB)]
+    given = [options.checkpoint is not None, options.pretrained is not None, bool(_named(options))]
     if sum(given) > 1:
-        raise UsageError("open-clip: weights are given twice (checkpoint, pretrained, hf-hub:)", "choose one")
+        raise UsageError("open-clip: weights are given twice (checkpoint, pretrained, hub:)", "choose one")
+    if folder is not None and options.pretrained is not None:
+        raise UsageError(
+            f"open-clip: {folder} is a folder, which has its own weights; pretrained is for an architecture",
+            "leave pretrained out",
+        )
     if options.ema is not None and options.checkpoint is None and folder is None:
         raise UsageError("open-clip: ema says what to take from a checkpoint, but there is none", "give checkpoint")
     if options.prefix and options.checkpoint is None:
         raise UsageError("open-clip: prefix says where in a checkpoint to look, but there is none", "give checkpoint")
-    if folder is None and not options.name.startswith(_HUB):
+    if folder is None and not _named(options):
         _check_architecture(options, seed)
 
 
@@ -223,7 +237,7 @@ def _unbuilt(options: ClipOptions, error: Exception) -> CheckpointError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     if _asked(options):
         where = repository(options) or options.name
-        give = "FOLDER as name" if options.name.startswith(_HUB) else "checkpoint=FILE"
+        give = "FOLDER as name" if _named(options) else "checkpoint=FILE"
         give += " and quick_gelu=true" if _tag(options).get("quick_gelu") else ""
         advice = f"on a machine with network: hf download {where} --local-dir FOLDER; then give {give}"
         if offline():

@@ -13,7 +13,16 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 import mcd
 from mcd.errors import CheckpointError
 from mcd.plugins import digest, hub_cache_only, hub_revision
-from mcd_plugins.open_clip.building import ClipOptions, built, context, quiet, recipe, repository, text_model
+from mcd_plugins.open_clip.building import (
+    ClipOptions,
+    built,
+    context,
+    library_name,
+    quiet,
+    recipe,
+    repository,
+    text_model,
+)
 
 __all__ = ["OpenClip"]
 
@@ -67,7 +76,7 @@ class OpenClip(mcd.Dissector):
         asked = repository(own)
         self.revision = hub_revision(asked) if asked else ""
         with contextlib.nullcontext() if asked else hub_cache_only():
-            self._tokenizer = _tokenizer(f"local-dir:{folder}" if folder else own.name)
+            self._tokenizer = _tokenizer(library_name(own))
         self._network = cast("_Clip", network)
 
     def encode_images(self, batch: torch.Tensor) -> torch.Tensor:

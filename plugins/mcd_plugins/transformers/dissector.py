@@ -37,16 +37,15 @@ class _Clip(Protocol):
 class TransformersClip(mcd.Dissector):
     """A CLIP-like of transformers (CLIP, SigLIP, SigLIP 2, AltCLIP, dual encoders), with its tokenizer and processor.
 
-    A PubMedCLIP folder is a CLIP and loads as such. The name of a folder is read here; any other name is one on the
-    hub, and fetched. SigLIP 2 with NaFlex sees squares of the size that its number of patches allows.
+    A PubMedCLIP folder is a CLIP and loads as such. A folder is read here; ``hub:OWNER/NAME`` is fetched. SigLIP 2 with
+    NaFlex sees squares of the size that its number of patches allows.
     """
 
     class Options(mcd.Options):
         """Settings of the dissector."""
 
         name: NameOrPath = pydantic.Field(
-            description="a folder with model, tokenizer and processor, or a name on the hub: OWNER/NAME, "
-            "OWNER/NAME@REVISION"
+            description="a folder with model, tokenizer and processor, or hub:OWNER/NAME, hub:OWNER/NAME@REVISION"
         )
         resize: Resize = pydantic.Field(
             default="own", description="own is the model's; where that crops, letterbox shows whole mammograms"

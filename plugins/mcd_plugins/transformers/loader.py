@@ -17,15 +17,15 @@ __all__ = ["TransformersLoader"]
 class TransformersLoader(mcd.ModelLoader):
     """A vision model of transformers, or the vision tower of a CLIP-like, with its own image processor.
 
-    The name of a folder is read here; any other name is one on the hub, and fetched. SigLIP 2 with NaFlex sees
-    squares of the size that its number of patches allows.
+    A folder is read here; ``hub:OWNER/NAME`` is fetched. SigLIP 2 with NaFlex sees squares of the size that its number
+    of patches allows.
     """
 
     class Options(mcd.Options):
         """Settings of the loader."""
 
         name: NameOrPath = pydantic.Field(
-            description="a folder with config.json and weights, or a name on the hub: OWNER/NAME, OWNER/NAME@REVISION"
+            description="a folder with config.json and weights, or hub:OWNER/NAME, hub:OWNER/NAME@REVISION"
         )
         head: bool = pydantic.Field(default=False, description="build it as a classifier, head included")
         resize: Resize = pydantic.Field(

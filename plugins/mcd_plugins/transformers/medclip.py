@@ -197,7 +197,7 @@ class MedClip(mcd.Dissector):
         checkpoint: Path = pydantic.Field(description="the folder with pytorch_model.bin, or that file")
         tokenizer: NameOrPath | None = pydantic.Field(
             default=None,
-            description="vocab.txt of Bio_ClinicalBERT, a folder with it, or a name on the hub; by default the "
+            description="vocab.txt of Bio_ClinicalBERT, a folder with it, or hub:OWNER/NAME; by default the "
             "vocab.txt beside the checkpoint",
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,10 @@ from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progre
 from transformers.utils import logging
 
 from mcd.errors import CheckpointError
-from mcd.plugins import hub_quiet, hub_revision, offline, read_state_dict
+from mcd.plugins import hub_cache_only, hub_quiet, hub_repository, hub_revision, offline, read_state_dict
 
 __all__ = ["Source", "medclip_weights", "quiet"]
 
-_ON_HUB = re.compile(r"([\w.-]+/)?[\w.-]+(@[\w./-]+)?")
 _WEIGHTS = ("pytorch_model.bin", "model.safetensors")
 _MEDCLIP = ("text_model.projection_head.weight", "vision_model.model.")
 
@@ -47,7 +45,7 @@ def _downloads_shown() -> bool:
 
 @dataclass(frozen=True)
 class Source:
-    """A folder on this machine, or a repository on the hub: ``OWNER/NAME``, ``OWNER/NAME@REVISION``."""
+    """A folder on this machine, or a repository on the hub: ``hub:OWNER/NAME``, ``hub:OWNER/NAME@REVISION``."""
 
     name: str
 
@@ -58,14 +56,19 @@ class Source:
         return folder if folder.is_dir() else None
 
     @property
+    def repository(self) -> str:
+        """The repository on the hub, ``OWNER/NAME`` or ``OWNER/NAME@REVISION``; empty where none is asked for."""
+        return "" if self.folder else hub_repository(self.name)
+
+    @property
     def title(self) -> str:
         """What tables call it."""
-        return self.folder.resolve().name if self.folder else self.name
+        return self.folder.resolve().name if self.folder else self.repository
 
     @property
     def revision(self) -> str:
         """The commit of the hub that was read, ``OWNER/NAME@COMMIT``; empty for a folder."""
-        return "" if self.folder else hub_revision(self.name)
+        return hub_revision(self.repository) if self.repository else ""
 
     def read(self, reader: Callable[..., ResultT], what: str, **more: object) -> ResultT:
         """Return what a ``from_pretrained`` makes of it. Code that comes with a model is never run.
@@ -76,11 +79,16 @@ class Source:
             When it cannot be read or fetched; ``what`` says what was looked for.
         """
         folder = self.folder
-        repository, _, wanted = self.name.partition("@")
-        if folder is None and wanted:
+        repository, _, wanted = self.repository.partition("@")
+        if not (folder or repository):
+            raise CheckpointError(
+                f"there is no folder {self.name}", "give the folder of the model; one on the hub is hub:OWNER/NAME"
+            )
+        if wanted:
             more["revision"] = wanted
         try:
-            with quiet():
+            # a configuration may name parts that lie elsewhere; that of a folder fetches nothing
+            with quiet(), hub_cache_only() if folder else contextlib.nullcontext():
                 return reader(
                     str(folder or repository), trust_remote_code=False, local_files_only=folder is not None, **more
                 )
@@ -88,7 +96,7 @@ class Source:
             raise self._unread(what, error) from None
 
     def _unread(self, what: str, error: Exception) -> CheckpointError:
-        name, reason = self.name, str(error).splitlines()[0] if str(error) else type(error).__name__
+        name, reason = self.repository or self.name, str(error).splitlines()[0] if str(error) else type(error).__name__
         if self.folder is not None:
             if medclip_weights(self.folder) is not None:
                 return CheckpointError(
@@ -103,17 +111,11 @@ class Source:
             return CheckpointError(
                 f"the {what} in {name} cannot be used: {reason}", f"is it complete? It needs a {what}"
             )
-        if not _ON_HUB.fullmatch(name):
-            return CheckpointError(
-                f"there is no folder {name}", "give the folder of the model, or OWNER/NAME on the hub"
-            )
         repository = name.partition("@")[0]
         advice = f"on a machine with network: hf download {repository} --local-dir FOLDER; then give the folder"
         if offline():
-            return CheckpointError(
-                f"offline, {name} is no folder here, and its {what} is not in the hub's cache", advice
-            )
-        return CheckpointError(f"{name} is no folder here, and its {what} could not be fetched: {reason}", advice)
+            return CheckpointError(f"offline, and the {what} of {name} is not in the hub's cache", advice)
+        return CheckpointError(f"the {what} of {name} could not be fetched: {reason}", advice)
 
 
 def medclip_weights(folder: Path) -> Path | None:

@@ -90,7 +90,7 @@ def test_the_vocabulary_is_found_beside_the_checkpoint_in_a_folder_or_as_a_file(
     assert dissector(b2).fingerprint() == same
 
 
-@pytest.mark.parametrize("choice", [None, "some/name-on-the-hub", "/no/such/folder", "."])
+@pytest.mark.parametrize("choice", [None, "some/folder", "hub:some/name-on-the-hub", "/no/such/folder", "."])
 def test_offline_without_a_vocabulary_the_message_says_what_to_fetch_and_where_to_put_it(
     choice: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

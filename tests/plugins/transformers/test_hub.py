@@ -44,11 +44,11 @@ def dissect(command: Callable[..., Outcome], folder: Path, *more: str, **environ
         "dissect",
         *more,
         "--model-plugin",
-        f"transformers:{NAME}",
+        f"transformers:hub:{NAME}",
         "--layers",
         "encoder.layers.1",
         "--dissector",
-        f"transformers-clip:{NAME}",
+        f"transformers-clip:hub:{NAME}",
         "--dataset",
         "phantom:4",
         "--scorer",
@@ -77,12 +77,12 @@ def test_a_commit_is_told_where_the_cache_has_it(cache: Path, files: Path) -> No
 
 def test_a_name_is_read_from_the_cache_like_a_folder(cache: Path, files: Path) -> None:
     cached(cache, NAME, files)
-    made, plain, batch = dissector(NAME), dissector(files), torch.rand(1, 3, 32, 32)
+    made, plain, batch = dissector(f"hub:{NAME}"), dissector(files), torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
         assert torch.equal(made.encode_images(batch), plain.encode_images(batch))
         assert torch.equal(made.encode_texts(["no mass"]), plain.encode_texts(["no mass"]))
     assert (made.name, made.revision, plain.revision) == (NAME, AT, "")
-    loaded = target(AT)
+    loaded = target(f"hub:{AT}")
     assert (loaded.name, loaded.revision) == (f"{AT} image tower", AT)
 
 
@@ -117,7 +117,7 @@ def test_a_download_shows_its_bar_and_only_the_first_time(
         assert "Loading weights" not in done.err
         assert mcd.load(tmp_path / "run").manifest.revisions == {"target": AT, "dissector": AT}
         fetched = len(requests)
-        again = mcd_process("layers", "--model-plugin", f"transformers:{NAME}", **online)
+        again = mcd_process("layers", "--model-plugin", f"transformers:hub:{NAME}", **online)
         assert again.code == 0, again.err
         assert len(requests) > fetched  # it may ask whether there is something newer
         assert not [word for word in CHATTER if word in again.err]
@@ -132,7 +132,7 @@ def test_offline_without_it_the_error_says_what_to_fetch(tmp_path: Path, mcd_pro
     done = dissect(mcd_process, tmp_path, "--offline", HF_HUB_CACHE=str(tmp_path / "empty"))
     assert done.code == 4
     said = " ".join(done.err.split())
-    assert f"offline, {NAME} is no folder here, and its model is not in the hub's cache" in said
+    assert f"offline, and the model of {NAME} is not in the hub's cache" in said
     assert f"hf download {NAME} --local-dir FOLDER; then give the folder" in said
 
 

@@ -78,6 +78,10 @@ class Scorer(Configured, abc.ABC):
     needs
         What of the dissector it is given: ``"similarity"`` P, or, for a `TopKScorer`, the normalised ``"embeddings"``
         ``(images, D)`` of its top images in place of P.
+    takes_annotations
+        Whether P may be what is annotated instead of cosines: 1 present, 0 absent, NaN not known; some images of a
+        concept are then not known, and take no part in its score. A scorer that compares concepts by their cosines (a
+        softmax) or reads embeddings cannot: the default, so that a run of annotations refuses it.
     caution
         What a reader of its labels must know; said in every run that uses it, and kept in the manifest.
 
@@ -93,6 +97,7 @@ class Scorer(Configured, abc.ABC):
     comparable_across_layers: bool = False
     depends_on: ClassVar[Literal["pair", "neuron", "layer"]] = "layer"
     needs: ClassVar[Literal["similarity", "embeddings"]] = "similarity"
+    takes_annotations: ClassVar[bool] = False
     caution: str = ""
 
     def __init_subclass__(cls, **keywords: object) -> None:
@@ -110,6 +115,11 @@ class Scorer(Configured, abc.ABC):
                 raise PluginLoadError(
                     f"scorer class {cls.__qualname__}: {name} is {getattr(cls, name)!r}", f"write one of {known}"
                 )
+        if cls.takes_annotations and cls.needs == "embeddings":
+            raise PluginLoadError(
+                f"scorer class {cls.__qualname__} sets takes_annotations, but needs embeddings, which annotations lack",
+                "leave out one of the two",
+            )
 
     @property
     def null(self) -> Literal["top-k", "permutation"]:
@@ -157,8 +167,8 @@ class Scorer(Configured, abc.ABC):
         activations
             A, ``(images, neurons)`` float32, finite, no constant column.
         similarity
-            P, ``(images, concepts)`` float32, finite: the cosine of image and concept, rows as in A. Others are given
-            the same tensor: not to be written to.
+            P, ``(images, concepts)`` float32, finite: the cosine of image and concept, rows as in A; or what is
+            annotated, see `takes_annotations`. Others are given the same tensor: not to be written to.
 
         A pair whose score is undefined is NaN; it never becomes a label.
         """

@@ -61,7 +61,8 @@ def label(
         A, ``(images, neurons)``, finite: what each neuron does on each image.
     similarity
         P, ``(images, concepts)``, finite: how well each concept fits each image, such as the cosine of their
-        embeddings. Rows as in A. Both are computed with as float32.
+        embeddings. Rows as in A. Both are computed with as float32. For a scorer that takes annotations (``auroc``,
+        ``auprc``, ``pearson``, ``spearman``) also what is annotated: 1 present, 0 absent, NaN not known.
     concepts
         The columns of P: words, categories with their words (``{"masses": ["mass", "cyst"]}``), `mcd.Concept` objects,
         whose categories decide some verdicts, or a concept set.
@@ -115,12 +116,11 @@ def label(
         raise DataError(
             f"similarity has {p.shape[1]} columns, but {len(words)} concepts are given", "give one a column"
         )
-    names = _ids(ids, len(a))
+    names, made = _ids(ids, len(a)), _made(scorer)
     _check_finite(a, "activations", names, [f"neuron {number}" for number in range(a.shape[1])])
-    _check_finite(p, "similarity", names, [f"concept '{word.term}'" for word in words])
+    _check_finite(_known(p, made), "similarity", names, [f"concept '{word.term}'" for word in words])
     table = _facts_of(facts, patients, names, named=ids is not None)
     settings = _valid(Calibration, calibration or {}, "calibration")
-    made = _made(scorer)
     if len(a) < _FEWEST:
         raise DataError(f"{len(a)} image cannot tell neurons apart", f"give at least {_FEWEST}")
     made.check(len(a))
@@ -174,6 +174,14 @@ def _matrix(values: _Array, name: str, columns: str) -> torch.Tensor:
             f"{name}: an array of shape {tuple(values.shape)} was given", f"give one of shape (images, {columns})"
         )
     return values.detach().cpu().float()
+
+
+def _known(similarity: torch.Tensor, scorer: Scorer) -> torch.Tensor:
+    """Return P with what is annotated as not known at 0, where the scorer takes annotations; else as it is."""
+    if not scorer.takes_annotations:
+        return similarity
+    annotated = (similarity.isnan() | (similarity == 0) | (similarity == 1)).all(dim=0)
+    return torch.where(annotated & similarity.isnan(), 0.0, similarity)
 
 
 def _check_finite(values: torch.Tensor, name: str, images: Sequence[str], columns: Sequence[str]) -> None:

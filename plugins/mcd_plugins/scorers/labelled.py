@@ -8,6 +8,7 @@ import torch
 
 import mcd
 from mcd_plugins.scorers.columns import refuse_unpaired
+from mcd_plugins.scorers.known import annotated, over_known
 from mcd_plugins.scorers.ranks import Quantile, check_share, counted, top_labels
 
 __all__ = ["LabelledScorer"]
@@ -17,7 +18,8 @@ class LabelledScorer(mcd.Scorer):
     """Base of scorers that ask how well a neuron ranks a concept's images.
 
     Those are the (1 - quantile) · n images of the highest similarity; of equal similarities at the edge the earlier
-    images are taken, so that their number is the same for every concept.
+    images are taken, so that their number is the same for every concept. Of a concept that is annotated (P holds 1, 0
+    and NaN only) they are those of which it is said, and an image of which nothing is known takes no part.
     """
 
     class Options(mcd.Options):
@@ -29,6 +31,7 @@ class LabelledScorer(mcd.Scorer):
     depends_on = "pair"
     score_range = (0.0, 1.0)
     comparable_across_layers = True
+    takes_annotations = True
 
     def check(self, images: int) -> None:
         """Refuse a probe set of which no image, or every image, would be the concept's."""
@@ -37,9 +40,16 @@ class LabelledScorer(mcd.Scorer):
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``."""
         refuse_unpaired(activations, similarity)
-        self.check(len(activations))
+        return over_known(self.ranked, activations, self._labels(similarity))
+
+    def _labels(self, similarity: torch.Tensor) -> torch.Tensor:
+        """Return 1 for a concept's images, 0 for the others, NaN where that is not known, ``(images, concepts)``."""
+        said = annotated(similarity)
+        if bool(said.all()):
+            return similarity
+        self.check(len(similarity))
         labels = top_labels(similarity, counted(len(similarity), 1 - self.options.quantile))
-        return self.ranked(activations, labels)
+        return torch.where(said, similarity, labels)
 
     @abc.abstractmethod
     def ranked(self, activations: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

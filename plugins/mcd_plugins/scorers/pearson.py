@@ -6,6 +6,7 @@ import torch
 
 import mcd
 from mcd_plugins.scorers.columns import lengths, products, refuse_unpaired
+from mcd_plugins.scorers.known import over_known
 
 __all__ = ["Pearson", "standardised"]
 
@@ -14,7 +15,8 @@ class Pearson(mcd.Scorer):
     """The correlation of a neuron's activations and a concept's similarities over all images.
 
     ``S = Σ (a_i - mean a)(p_i - mean p) / (n sd_a sd_p)``, with a = A_k and p = P_c. A neuron or concept that is the
-    same on every image has no score (NaN). Source: Pearson 1895; as a score of neurons: NeuronEval (Oikarinen et al.,
+    same on every image has no score (NaN); an image of which an annotated concept is not known takes no part in that
+    concept's score. Source: Pearson 1895; as a score of neurons: NeuronEval (Oikarinen et al.,
     Evaluating Neuron Explanations, ICML 2025), where it is one of five metrics out of 18 that pass both sanity
     checks: labels left out and labels added lower it, however rare the concept.
 
@@ -33,11 +35,16 @@ class Pearson(mcd.Scorer):
     depends_on = "pair"
     score_range = (-1.0, 1.0)
     comparable_across_layers = True
+    takes_annotations = True
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``."""
         refuse_unpaired(activations, similarity)
-        return products(standardised(activations), standardised(similarity)).clamp(-1, 1)  # rounding may pass 1
+        return over_known(_correlated, activations, similarity)
+
+
+def _correlated(activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
+    return products(standardised(activations), standardised(similarity)).clamp(-1, 1)  # rounding may pass 1
 
 
 def standardised(columns: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ import torch
 
 import mcd
 from mcd_plugins.scorers.columns import products, refuse_unpaired, responds
+from mcd_plugins.scorers.known import over_known
 from mcd_plugins.scorers.pearson import standardised
 from mcd_plugins.scorers.ranks import mid_ranks
 
@@ -19,8 +20,8 @@ class Spearman(mcd.Scorer):
     """The correlation of ranks: does similarity rise where activation does, by whatever curve? A diagnostic.
 
     ``S = Pearson of R(A_k) and R(P_c)``, R the rank of a value in its column, equal values sharing their mean rank.
-    A neuron or concept that is the same on every image has no score (NaN). Source: Spearman 1904; mid-ranks: Kendall
-    1945, Biometrika 33.
+    A neuron or concept that is the same on every image has no score (NaN); an image of which an annotated concept is
+    not known takes no part in that concept's score. Source: Spearman 1904; mid-ranks: Kendall 1945, Biometrika 33.
 
     Between -1 and 1, higher is better; any rising curve drawn through the activations leaves it as it is. Comparable
     across layers on the same images, as `Pearson`. A diagnostic, since every image has equal weight: where a concept is
@@ -38,11 +39,16 @@ class Spearman(mcd.Scorer):
     depends_on = "pair"
     score_range = (-1.0, 1.0)
     comparable_across_layers = True
+    takes_annotations = True
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``."""
         refuse_unpaired(activations, similarity)
-        return products(_unit_ranks(activations), _unit_ranks(similarity)).clamp(-1, 1)  # rounding may pass 1
+        return over_known(_correlated, activations, similarity)
+
+
+def _correlated(activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
+    return products(_unit_ranks(activations), _unit_ranks(similarity)).clamp(-1, 1)  # rounding may pass 1
 
 
 def _unit_ranks(columns: torch.Tensor) -> torch.Tensor:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mcd.cli.tables import print_table, say
     from mcd.comparison.heading import FEW_IMAGES
     from mcd.extraction.breast import Breast, find_breast
-    from mcd.extraction.isolation import Limits, isolated
     from mcd.extraction.maps import Maps
     from mcd.files import write_atomically
     from mcd.host import PluginHost
@@ -55,8 +54,9 @@ if TYPE_CHECKING:
     from mcd.runs.thumbnails import data_set_of, same_samples, sight_of, thumbnails
     from mcd.scoring.calibration.permutation import PermutationUnits
     from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT, VERDICTS
-    from mcd.study.picture_header import PictureHeader, picture_header
-    from mcd.study.pictures import PictureOptions, check_picture, picture_of
+    from mcd.study.isolation import Limits, isolated
+    from mcd.study.picture_header import PictureHeader
+    from mcd.study.pictures import PictureOptions, check_picture, picture_of, read_header, read_picture
 
 _HOME = {
     "CONTROLS": "mcd.runs.controls",
@@ -67,7 +67,7 @@ _HOME = {
     "VERDICTS": "mcd.scoring.verdicts",
     "Breast": "mcd.extraction.breast",
     "PermutationUnits": "mcd.scoring.calibration.permutation",
-    "Limits": "mcd.extraction.isolation",
+    "Limits": "mcd.study.isolation",
     "Manifest": "mcd.runs.manifest",
     "Maps": "mcd.extraction.maps",
     "NameOrPath": "mcd.options",
@@ -94,16 +94,17 @@ _HOME = {
     "hub_repository": "mcd.networks.hub:repository",
     "hub_revision": "mcd.networks.hub:revision",
     "import_function": "mcd.host.importing",
-    "isolated": "mcd.extraction.isolation",
+    "isolated": "mcd.study.isolation",
     "load_weights": "mcd.networks.checkpoints",
     "match_layers": "mcd.networks.patterns",
     "offline": "mcd.networks.hub",
     "ordered_top_k": "mcd.api.ranking",
-    "picture_header": "mcd.study.picture_header",
     "picture_of": "mcd.study.pictures",
     "prefix_tokens": "mcd.api.model",
     "print_table": "mcd.cli.tables",
     "read_checkpoint": "mcd.networks.checkpoints",
+    "read_header": "mcd.study.pictures",
+    "read_picture": "mcd.study.pictures",
     "read_record": "mcd.api.schema",
     "read_state_dict": "mcd.networks.checkpoints",
     "same_samples": "mcd.runs.thumbnails",
@@ -158,11 +159,12 @@ __all__ = [
     "match_layers",
     "offline",
     "ordered_top_k",
-    "picture_header",
     "picture_of",
     "prefix_tokens",
     "print_table",
     "read_checkpoint",
+    "read_header",
+    "read_picture",
     "read_record",
     "read_state_dict",
     "same_samples",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mcd.api.ranking import ordered_top_k
     from mcd.api.schema import Schema, read_record
     from mcd.cli.hosted import with_plugin_files
+    from mcd.cli.numbers import SEED
     from mcd.cli.paths import PATH
     from mcd.cli.tables import print_table, say
     from mcd.comparison.heading import FEW_IMAGES
@@ -47,7 +48,16 @@ if TYPE_CHECKING:
     from mcd.networks.hub import repository as hub_repository
     from mcd.networks.hub import revision as hub_revision
     from mcd.networks.patterns import match_layers
-    from mcd.options import NameOrPath, PathBelowRoot, validate_options
+    from mcd.options import (
+        ChannelMean,
+        ChannelStd,
+        NameOrPath,
+        PathBelowRoot,
+        Resamples,
+        Seed,
+        Side,
+        validate_options,
+    )
     from mcd.runs.controls import CONTROLS
     from mcd.runs.manifest import Manifest
     from mcd.runs.revived import concepts_of
@@ -63,6 +73,7 @@ _HOME = {
     "FEW_IMAGES": "mcd.comparison.heading",
     "NOT_SIGNIFICANT": "mcd.scoring.verdicts",
     "PATH": "mcd.cli.paths",
+    "SEED": "mcd.cli.numbers",
     "SIGNIFICANT": "mcd.scoring.verdicts",
     "VERDICTS": "mcd.scoring.verdicts",
     "Breast": "mcd.extraction.breast",
@@ -70,6 +81,11 @@ _HOME = {
     "Limits": "mcd.study.isolation",
     "Manifest": "mcd.runs.manifest",
     "Maps": "mcd.extraction.maps",
+    "ChannelMean": "mcd.options",
+    "ChannelStd": "mcd.options",
+    "Resamples": "mcd.options",
+    "Seed": "mcd.options",
+    "Side": "mcd.options",
     "NameOrPath": "mcd.options",
     "PathBelowRoot": "mcd.options",
     "PictureHeader": "mcd.study.picture_header",
@@ -123,9 +139,12 @@ __all__ = [
     "FEW_IMAGES",
     "NOT_SIGNIFICANT",
     "PATH",
+    "SEED",
     "SIGNIFICANT",
     "VERDICTS",
     "Breast",
+    "ChannelMean",
+    "ChannelStd",
     "Limits",
     "Manifest",
     "Maps",
@@ -135,7 +154,10 @@ __all__ = [
     "PictureHeader",
     "PictureOptions",
     "PluginHost",
+    "Resamples",
     "Schema",
+    "Seed",
+    "Side",
     "averaged_beside",
     "check_finite",
     "check_picture",

@@ -9,6 +9,7 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
+from mcd.cli.numbers import RESAMPLES, SEED
 from mcd.cli.paths import PATH, RUN_FOLDER
 
 if TYPE_CHECKING:
@@ -48,16 +49,16 @@ __all__ = ["compare"]
 )
 @click.option(
     "--bootstrap",
-    type=click.IntRange(min=0),
+    type=RESAMPLES,
     default=200,
     show_default=True,
     metavar="N",
     help="How often patients are drawn anew for intervals; 0 leaves them out.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides which are drawn.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Decides which are drawn.")
 @click.option(
     "--top",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 10_000),
     default=10,
     show_default=True,
     help="How many concepts of a neuron the overlap of two dissectors or scorers looks at.",

@@ -8,6 +8,7 @@ import click
 
 from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
+from mcd.cli.numbers import RESAMPLES, SEED
 from mcd.cli.paths import PATH, RUN_FOLDER
 
 __all__ = ["figures"]
@@ -55,13 +56,13 @@ __all__ = ["figures"]
 )
 @click.option(
     "--bootstrap",
-    type=click.IntRange(min=0),
+    type=RESAMPLES,
     default=200,
     show_default=True,
     metavar="N",
     help="How often patients are drawn anew for intervals; 0 leaves them out.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides which are drawn.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Decides which are drawn.")
 @plugin_file_flag
 @click.pass_context
 def figures(

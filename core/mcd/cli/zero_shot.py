@@ -8,8 +8,10 @@ import click
 
 from mcd.cli.embed import asked_dataset, embedder_and_dataset
 from mcd.cli.flags import plugin_file_flag
+from mcd.cli.numbers import number as number_in
 from mcd.cli.paths import PATH
 from mcd.cli.study_flags import PROBE, study_flags
+from mcd.options import Bounds
 
 __all__ = ["zero_shot"]
 
@@ -37,7 +39,7 @@ _CHANCE = 0.05
 )
 @click.option(
     "--scale",
-    type=click.FloatRange(min=0, min_open=True),
+    type=number_in(Bounds(0, 1e6, low_open=True)),
     default=1.0,
     show_default=True,
     help="Cosines are multiplied by it before the softmax.",

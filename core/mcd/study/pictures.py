@@ -40,6 +40,7 @@ class PictureOptions(Options):
     white: float | None = pydantic.Field(
         default=None,
         gt=0,
+        le=2.0**64,
         description="the value that means white, in place of bits; needed for signed, 32-bit and floating-point files. "
         "Files that cannot hold it stay as they are",
     )

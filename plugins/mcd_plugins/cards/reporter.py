@@ -10,7 +10,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError, StoreError, UsageError
-from mcd.plugins import data_set_of, thumbnails, write_atomically
+from mcd.plugins import Seed, data_set_of, thumbnails, write_atomically
 from mcd_plugins.cards.key import Key
 from mcd_plugins.cards.page import page, sheet
 from mcd_plugins.cards.sampling import Design, drawn
@@ -40,7 +40,7 @@ class CardsReporter(mcd.Reporter):
         images: int = pydantic.Field(default=8, ge=1, le=50, description="most activating images on a card")
         low: int = pydantic.Field(default=0, ge=0, le=50, description="weakly activating images beside them")
         choices: int = pydantic.Field(default=5, ge=2, le=12, description="concepts a reader chooses from")
-        seed: int = pydantic.Field(default=0, ge=0, description="decides neurons, choices and all orders")
+        seed: Seed = pydantic.Field(default=0, description="decides neurons, choices and all orders")
         size: int = pydantic.Field(default=400, ge=64, le=2048, description="longer side of an image in pixels")
         copy_images: bool = pydantic.Field(
             default=False, description="copy images that may show patients: only if your readers may see them"

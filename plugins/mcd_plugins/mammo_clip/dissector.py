@@ -10,7 +10,7 @@ import torch
 
 import mcd
 from mcd.errors import CheckpointError
-from mcd.plugins import NameOrPath, digest, read_state_dict
+from mcd.plugins import NameOrPath, Seed, digest, read_state_dict
 from mcd_plugins.mammo_clip.loader import Recipe, imagenet_tower, recipe
 from mcd_plugins.mammo_clip.network import MammoClipNetwork, Projection, build, built_text, open_checkpoint
 from mcd_plugins.mammo_clip.preprocessing import MammoClipPreprocessing
@@ -116,7 +116,7 @@ class RandomHeads(_Dissector):
             default=None, description="vocab.txt, a folder with it, or hub:OWNER/NAME; by default beside text"
         )
         network: Network = pydantic.Field(default="b5", description="b2 or b5")
-        seed: int = pydantic.Field(default=0, ge=0, description="decides the heads")
+        seed: Seed = pydantic.Field(default=0, description="decides the heads")
         preprocessing: Recipe = pydantic.Field(default={}, description="changes to the preprocessing mammo-clip")
 
     options: Options

@@ -33,7 +33,11 @@ _SHOWN = 3
     help="Where the runs and their report go.",
 )
 @click.option(
-    "--patients", type=click.IntRange(min=25), default=50, show_default=True, help="Phantom patients, four views each."
+    "--patients",
+    type=click.IntRange(25, 100_000),
+    default=50,
+    show_default=True,
+    help="Phantom patients, four views each.",
 )
 @with_plugin_files
 def demo(plugin_files: Sequence[Path], output: Path, patients: int) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mcd.cli.tables import print_table, say
     from mcd.comparison.heading import FEW_IMAGES
     from mcd.extraction.breast import Breast, find_breast
-    from mcd.extraction.maps import Maps
+    from mcd.extraction.map_store import Maps
     from mcd.files import write_atomically
     from mcd.host import PluginHost
     from mcd.host.importing import import_function
@@ -80,7 +80,7 @@ _HOME = {
     "PermutationUnits": "mcd.scoring.calibration.permutation",
     "Limits": "mcd.study.isolation",
     "Manifest": "mcd.runs.manifest",
-    "Maps": "mcd.extraction.maps",
+    "Maps": "mcd.extraction.map_store",
     "ChannelMean": "mcd.options",
     "ChannelStd": "mcd.options",
     "Resamples": "mcd.options",

@@ -14,9 +14,9 @@ import pandas as pd
 
 from mcd.api.schema import read_record
 from mcd.errors import DataError, StoreError, UsageError
-from mcd.extraction.maps import FILE as MAPS
-from mcd.extraction.probe_map import PRIVATE, _write_private
-from mcd.files import MANIFEST, expanded
+from mcd.extraction.map_store import FILE as MAPS
+from mcd.extraction.probe_map import PRIVATE, _write_private, read_private
+from mcd.files import MANIFEST, CheckedFiles, damaged, expanded
 from mcd.runs.manifest import Manifest
 from mcd.runs.recorded import Recorded
 from mcd.scoring.results import Results
@@ -25,7 +25,7 @@ from mcd.study.study import SCHEMA, Study
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["Dissection", "load", "read_study", "write_study"]
+__all__ = ["Dissection", "finished_manifest", "load", "read_study", "write_study"]
 
 
 STUDY = f"{PRIVATE}/study.json"
@@ -53,7 +53,7 @@ class Dissection(Recorded):
     """
 
     def __init__(self, folder: Path, manifest: Manifest, results: Results, host: PluginHost | None = None) -> None:
-        super().__init__(folder / manifest.store.folder, manifest.store, manifest.layers)
+        super().__init__(folder / manifest.store.folder, manifest.store, manifest.layers, manifest.images)
         self.folder, self.manifest, self.results = folder, manifest, results
         if host is not None:
             self.host = host
@@ -121,8 +121,8 @@ class Dissection(Recorded):
         except OSError as error:
             raise StoreError(f"cannot save into {folder}: {error.strerror}") from None
         record = self.manifest.store.model_copy(update={"folder": "."})
-        self.results.write(folder)
-        self.manifest.model_copy(update={"store": record}).write(folder)
+        digests = self.results.write(folder)
+        self.manifest.model_copy(update={"store": record, "digests": digests}).write(folder)
         return folder
 
 
@@ -131,8 +131,13 @@ def write_study(folder: Path, study: Study) -> None:
     _write_private(folder / STUDY, json.dumps(study.settings(), indent=2, ensure_ascii=False) + "\n")
 
 
-def read_study(folder: Path, manifest: Manifest) -> Study:
+def read_study(folder: Path, manifest: Manifest, *, checked: bool = True) -> Study:
     """Return the study of a run with its paths; where ``private`` was taken away, as the manifest shows it.
+
+    Parameters
+    ----------
+    checked
+        Whether it must be what the run wrote, to a bit.
 
     Raises
     ------
@@ -141,9 +146,31 @@ def read_study(folder: Path, manifest: Manifest) -> Study:
     """
     path = folder / STUDY
     try:
-        return read_record(path.read_bytes(), _RECORDED, Study, str(path))
-    except OSError:
+        data, own = read_private(folder, STUDY)
+    except FileNotFoundError:
         return read_record(json.dumps(manifest.study).encode(), _RECORDED, Study, f"the study in {folder / MANIFEST}")
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}", _RECORDED.remedy) from None
+    found = read_record(data, _RECORDED, Study, str(path))
+    if checked and not own:
+        raise damaged(path)
+    return found
+
+
+def finished_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a run that has finished.
+
+    Raises
+    ------
+    StoreError
+        When the folder holds no run, or its manifest cannot be read.
+    DataError
+        When the run has not finished.
+    """
+    manifest = Manifest.read(folder)
+    if manifest.status != "finished":
+        raise DataError(f"the run in {folder} is not finished ({manifest.status})", "run the same command again")
+    return manifest
 
 
 def load(folder: str | Path, host: PluginHost | None = None) -> Dissection:
@@ -165,7 +192,6 @@ def load(folder: str | Path, host: PluginHost | None = None) -> Dissection:
         When the run has not finished.
     """
     folder = expanded(folder)
-    manifest = Manifest.read(folder)
-    if manifest.status != "finished":
-        raise DataError(f"the run in {folder} is not finished ({manifest.status})", "run the same command again")
-    return Dissection(folder, manifest, Results.read(folder), host)
+    manifest = finished_manifest(folder)
+    results = Results.read(CheckedFiles(folder, manifest.digests or {}))
+    return Dissection(folder, manifest, results, host)

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 import torch
 
+from mcd.api.base import digest
 from mcd.errors import DataError, StoreError
 from mcd.events import Clock
-from mcd.extraction.maps import MapPass, MapStore
+from mcd.extraction.map_store import FILE as MAPS
+from mcd.extraction.map_store import MapStore
+from mcd.extraction.maps import MapPass
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.probe_map import PROBE_MAP, write_probe_map
 from mcd.extraction.reading import Reader
@@ -84,16 +87,24 @@ class Finisher:
         manifest.images = len(rows)
         if probe.unreadable or failed:
             manifest.left_out = {"unreadable": len(probe.unreadable), "not decoded": len(failed)}
-        recorded = Recorded(run.folder, manifest.store, manifest.layers)
+        recorded = Recorded(run.folder, manifest.store, manifest.layers, len(rows))
         clock = Clock(self.clock.emit)  # a warning about one run is not in the manifests of the others
         results = self._label(run, recorded, controls, clock)
         manifest.summary = list(results.summary)
-        manifest.store.maps = self._keep_maps(run, recorded, rows, clock)
+        kept = self._keep_maps(run, recorded, rows, clock)
+        manifest.store.maps = kept.key if kept else ""
+        manifest.store.digests = {
+            **run.activations.digests(self.shards),
+            **run.embeddings.digests(self.shards),
+            **(manifest.store.digests or {}),
+            **({MAPS: kept.digest} if kept else {}),
+        }
+        manifest.store.ids = digest(*recorded.image_ids)
         run.activations.forget_others()
         run.embeddings.forget_others()
         manifest.status, manifest.seconds = "finished", self.clock.seconds | clock.seconds
         manifest.warnings = list(dict.fromkeys([*self.clock.warnings, *clock.warnings]))
-        results.write(run.folder)
+        manifest.digests = results.write(run.folder)
         manifest.write(run.folder)
         return Dissection(run.folder, manifest, results, self.prepared.host)
 
@@ -108,7 +119,11 @@ class Finisher:
     def _label(self, run: OpenRun, recorded: Recorded, controls: Mapping[str, pd.DataFrame], clock: Clock) -> Results:
         study, concepts = self.prepared.study, self.prepared.concepts
         encoder = TextEncoder(
-            run.folder, run.manifest.store.texts, lambda: (run.dissector, run.identity.key), self.device
+            run.folder,
+            run.manifest.store.texts,
+            lambda: (run.dissector, run.identity.key),
+            self.device,
+            damaged=clock.warn,
         )
         material = gather(recorded, concepts, study.prompts, encoder)
         scorer = bound(self.prepared.scorer, material, study.prompts)
@@ -122,6 +137,7 @@ class Finisher:
             recorded.patients,
             study.labels_per_neuron,
         )
+        run.manifest.store.digests = encoder.used
         results = labeller.label(run.manifest.target, recorded.sources(), clock)
         if not controls:
             return results
@@ -130,13 +146,13 @@ class Finisher:
             advanced(1)
         return replace(results, controls=table)
 
-    def _keep_maps(self, run: OpenRun, recorded: Recorded, rows: Sequence[int], clock: Clock) -> str:
-        """Keep maps where they are asked for, once for all dissectors of a target; return their key."""
+    def _keep_maps(self, run: OpenRun, recorded: Recorded, rows: Sequence[int], clock: Clock) -> MapStore | None:
+        """Keep maps where they are asked for, once for all dissectors of a target; return where they are."""
         study, job = self.prepared.study, run.job
         store = run.maps(study.maps)
         if not study.maps or run.planned.control:
             store.forget()
-            return ""
+            return None
         made = self._maps.setdefault(store.key, store)
         if made is not store:
             store.take_over(made)
@@ -155,4 +171,4 @@ class Finisher:
             one.into(store, rows, recorded.activations, study.maps, clock)
         for name, reason in store.without().items():
             clock.warn(f"layer {name} has no maps: {reason}")
-        return store.key
+        return store

@@ -48,7 +48,7 @@ def open_folder(folder: Path, study: Study, host: PluginHost) -> None:
             f"cannot make the output folder {folder}: {error.strerror}", "choose another --output"
         ) from None
     if (folder / MANIFEST).exists():
-        before = with_defaults(host, read_study(folder, Manifest.read(folder)))
+        before = with_defaults(host, read_study(folder, Manifest.read(folder, checked=False), checked=False))
         differing = _differences(before, study)
         if differing:
             raise UsageError(

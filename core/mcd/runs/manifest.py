@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ import pydantic
 
 from mcd.api.schema import Schema, read_record
 from mcd.errors import StoreError
-from mcd.files import MANIFEST, check_run_folder, write_atomically
+from mcd.files import MANIFEST, check_run_folder, damaged, digest_of, read_regular, write_atomically
 from mcd.networks.layers import Layout
 from mcd.options import Record
 from mcd.scoring.older import renamed_summary
@@ -37,7 +38,9 @@ class LayerRecord(Record):
 class StoreRecord(Record):
     """Where the shards of a run are: relative folder, keys, how many shards.
 
-    ``texts`` are the keys of the embedded texts; ``maps`` is empty where none are kept.
+    ``texts`` are the keys of the embedded texts; ``maps`` is empty where none are kept. ``digests`` are the SHA-256 of
+    shards, embedded texts and maps by their paths in the folder, None where an older version wrote it, and ``ids`` that
+    of the ids of the images in the order of rows.
     """
 
     folder: str = "."
@@ -47,10 +50,16 @@ class StoreRecord(Record):
     shards: int = 0
     texts: list[str] = pydantic.Field(default_factory=list)
     maps: str = ""
+    digests: dict[str, str] | None = None
+    ids: str = ""
 
 
 class Manifest(Record):
-    """The record of one dissection, ``manifest.json`` of a run folder."""
+    """The record of one dissection, ``manifest.json`` of a run folder.
+
+    ``digests`` are the SHA-256 of the tables, None where an older version wrote it; ``checksum`` is that of the
+    record without ``seconds``. They tell of accidents: whoever changes a file on purpose can change them too.
+    """
 
     schema_: Literal["mcd.manifest/2"] = pydantic.Field(default="mcd.manifest/2", alias="schema")
     status: Literal["running", "finished", "interrupted", "failed"] = "running"
@@ -72,15 +81,23 @@ class Manifest(Record):
     left_out: dict[str, int] = pydantic.Field(default_factory=dict)
     warnings: list[str] = pydantic.Field(default_factory=list)
     seconds: dict[str, float] = pydantic.Field(default_factory=dict)
+    digests: dict[str, str] | None = None
+    checksum: str = ""
 
     def write(self, folder: Path) -> None:
         """Write the manifest into a run folder."""
-        data = json.dumps(self.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(folder / MANIFEST, data.encode())
+        values = self.model_dump(mode="json", by_alias=True)
+        self.checksum = values["checksum"] = _checksum(values)
+        write_atomically(folder / MANIFEST, _json(values))
 
     @classmethod
-    def read(cls, folder: Path) -> Manifest:
+    def read(cls, folder: Path, *, checked: bool = True) -> Manifest:
         """Read the manifest of a run folder.
+
+        Parameters
+        ----------
+        checked
+            Whether it must be what the run wrote, to a bit.
 
         Raises
         ------
@@ -90,10 +107,22 @@ class Manifest(Record):
         path = folder / MANIFEST
         check_run_folder(folder)
         try:
-            data = path.read_bytes()
+            data = read_regular(path)
         except OSError as error:
-            raise StoreError(f"cannot read {path}: {error.strerror}") from None
-        return read_record(data, SCHEMA, cls, str(path))
+            raise StoreError(f"cannot read {path}: {error.strerror}", SCHEMA.remedy) from None
+        found = read_record(data, SCHEMA, cls, str(path))
+        if checked and found.checksum and found.checksum != _checksum(json.loads(data)):
+            raise damaged(path)
+        return found
+
+
+def _json(values: Mapping[str, object]) -> bytes:
+    return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _checksum(values: Mapping[str, object]) -> str:
+    """Return the SHA-256 of a manifest without it, and without times: equal runs have equal ones."""
+    return digest_of(_json({name: value for name, value in values.items() if name not in ("checksum", "seconds")}))
 
 
 def machine(device: str) -> dict[str, str]:

@@ -13,11 +13,12 @@ import torch
 from mcd.api.dissector import Dissector
 from mcd.api.model import Target
 from mcd.extraction.keys import activation_key, embedding_key, image_key, not_reused
-from mcd.extraction.maps import MapStore
+from mcd.extraction.map_store import MapStore
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, DissectorJob, TargetJob
+from mcd.files import MANIFEST
 from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissector, with_random_weights
 from mcd.networks.identity import Identity, identity_of
 from mcd.networks.trial import Trial
@@ -101,6 +102,11 @@ def _target(prepared: PreparedTarget, seed: int, *, random: bool) -> PreparedTar
     return PreparedTarget(with_random_weights(prepared.target, seed), prepared.layers, prepared.pooling)
 
 
+def _earlier(folder: Path) -> Mapping[str, str]:
+    """Return the digests of what the run in a folder stored; none where there is none, or it was interrupted."""
+    return Manifest.read(folder, checked=False).store.digests or {} if (folder / MANIFEST).exists() else {}
+
+
 @dataclass(frozen=True)
 class OpenRun:
     """A run of the plan whose folder is open: its target and dissector, its shards, its manifest.
@@ -119,6 +125,8 @@ class OpenRun:
         Where the shards of both lie.
     manifest
         Its record so far.
+    earlier
+        Digests of what a run before it stored in its folder.
     """
 
     planned: PlannedRun
@@ -128,10 +136,11 @@ class OpenRun:
     activations: Shards
     embeddings: Shards
     manifest: Manifest
+    earlier: Mapping[str, str]
 
     def maps(self, count: int) -> MapStore:
         """Return where ``count`` maps a neuron of this run lie, or would."""
-        return MapStore(self.folder, MapStore.key_of(self.activations.key, count))
+        return MapStore(self.folder, MapStore.key_of(self.activations.key, count), self.earlier)
 
     @property
     def folder(self) -> Path:
@@ -175,10 +184,8 @@ class Opener:
             jobs[of].stores.append(activations)
             readers[by].stores.append(embeddings)
             manifest = self._manifest(planned, jobs[of], activations, embeddings)
-            run = OpenRun(
-                planned, jobs[of], models.dissectors[by], models.readers[by], activations, embeddings, manifest
-            )
-            runs.append(run)
+            stored, reader = (activations, embeddings), (models.dissectors[by], models.readers[by])
+            runs.append(OpenRun(planned, jobs[of], *reader, *stored, manifest, _earlier(planned.folder)))
         return runs, list(jobs.values()), list(readers.values())
 
     def _job(self, key: _Key) -> TargetJob:

@@ -87,6 +87,7 @@ def rescore(
         dissection.manifest.store.texts,
         lambda: _same_dissector(preparer, study.dissectors[0], dissection),
         pick_device(device),
+        digests=dissection.manifest.store.digests or {},
     )
     material = gather(dissection, concept_set, wording, encoder)
     clock = Clock(host.emit)
@@ -127,9 +128,11 @@ def rescore(
         "prompts": wording.fingerprint(concept_set.concepts),
     }
     manifest.store.texts = encoder.keys
+    if manifest.store.digests is not None:
+        manifest.store.digests |= encoder.used
     manifest.plugins = dict(sorted((manifest.plugins | preparer.plugins).items()))
     manifest.seconds, manifest.warnings = clock.seconds, clock.warnings
-    results.write(folder)
+    manifest.digests = results.write(folder)
     manifest.write(folder)
     host.emit(RunFinished(str(folder), time.perf_counter() - start))
     return Dissection(folder, manifest, results, host)

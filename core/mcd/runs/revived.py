@@ -54,7 +54,8 @@ class StoredScores:
         def gone() -> tuple[Dissector, str]:
             raise StoreError(f"{store}: the embeddings of the concepts are missing", "run mcd score on it")
 
-        encoder = TextEncoder(store, record.store.texts, gone, torch.device("cpu"))
+        digests = record.store.digests or {}
+        encoder = TextEncoder(store, record.store.texts, gone, torch.device("cpu"), digests=digests)
         return gather(found, self.concepts, self.wording, encoder)
 
     def layers(self) -> Iterator[tuple[str, torch.Tensor]]:

@@ -152,7 +152,10 @@ class _Run:
         warn_of_long(dissector, texts, self.clock)
         folders = [planned.folder for planned in self.prepared.plan if self.models.keys(planned)[1] == key]
         with self.clock.stage("encode prompts", len(concepts), "concepts") as advanced:
-            encoders = [TextEncoder(folder, [own], lambda: (dissector, own), self.device) for folder in folders]
+            encoders = [
+                TextEncoder(folder, [own], lambda: (dissector, own), self.device, damaged=self.clock.warn)
+                for folder in folders
+            ]
             widths = [encoder.concepts(concepts, wording).names.shape[1] for encoder in encoders]
             advanced(len(concepts))
         return widths[0]

@@ -18,7 +18,7 @@ from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample
 from mcd.api.image import Image, Preprocessing
 from mcd.errors import DataError, ImageError
-from mcd.extraction.maps import MapStore
+from mcd.extraction.map_store import MapStore
 from mcd.extraction.parallel import in_processes
 from mcd.extraction.reading import read_checked
 from mcd.runs.dissection import Dissection, read_study
@@ -69,7 +69,8 @@ def sight_of(dissection: Dissection) -> Sight:
     """
     study = _study_of(dissection)
     store = dissection.folder / dissection.manifest.store.folder
-    wanted = MapStore(store, dissection.manifest.store.maps).preprocessing()
+    record = dissection.manifest.store
+    wanted = MapStore(store, record.maps, record.digests or {}).preprocessing()
     with found_again(dissection) as preparer:
         recipe, _ = preparer.recipe(study.recipe)
     if recipe is not None and not _says_the_same(dissection.manifest.preprocessing.get("recipe"), recipe):

@@ -8,24 +8,38 @@ import hashlib
 import io
 import os
 import re
+import secrets
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from mcd.errors import DamagedError, StoreError, UsageError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 __all__ = [
     "MANIFEST",
     "SUMS",
+    "TEMPORARY",
     "CheckedFiles",
     "Sums",
     "check_folder",
+    "check_name",
     "check_run_folder",
     "damaged",
     "digest_of",
     "expanded",
+    "link",
+    "lock",
     "open_regular",
+    "place",
     "read_regular",
+    "temporary_file",
+    "temporary_in",
+    "unwritable",
     "write_atomically",
 ]
 
@@ -36,6 +50,10 @@ SUMS = "SHA256SUMS"
 """The file that holds the digests of its neighbours, as ``sha256sum --check`` reads it."""
 
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/\\\x00-\x1f]+)")
+TEMPORARY = re.compile(r"\.mcd-[0-9a-f]{16}\.tmp")
+"""What files and folders are called until they are whole."""
+_LONGEST = 255
+"""Bytes in the name of a file, on every file system in use."""
 _LARGEST = 64 * 2**20
 """Bytes of the largest document that is read as a whole."""
 
@@ -51,14 +69,33 @@ def expanded(path: str | Path) -> Path:
         return Path(path)
 
 
-def check_folder(path: Path, flag: str = "--output") -> None:
-    """Make sure that a path can be a folder: neither it nor a folder above it is a file.
+def check_name(path: Path, flag: str = "--output") -> None:
+    """Make sure that a path can exist: no part of it is longer than file systems take.
 
     Raises
     ------
     UsageError
-        When one is.
+        When it cannot.
     """
+    for part in path.parts:
+        size = len(os.fsencode(part))
+        if size > _LONGEST:
+            raise UsageError(
+                f"the name {part[:40]}… has {size} bytes; a file system takes {_LONGEST}", f"choose a shorter {flag}"
+            )
+    if len(os.fsencode(path)) > 4000 or "\0" in str(path):
+        raise UsageError(f"{str(path)[:40]!r}… cannot be the path of a file", f"choose another {flag}")
+
+
+def check_folder(path: Path, flag: str = "--output") -> None:
+    """Make sure that a path can be a folder: neither it nor a folder above it is a file, and its name is no problem.
+
+    Raises
+    ------
+    UsageError
+        When it cannot.
+    """
+    check_name(path, flag)
     for one in (path, *path.parents):
         if one.exists():
             if not one.is_dir():
@@ -74,30 +111,100 @@ def check_run_folder(folder: Path) -> None:
     StoreError
         When it has no manifest.
     """
-    if not (folder / MANIFEST).exists():
+    if not os.path.exists(folder / MANIFEST):  # noqa: PTH110 -- Path.exists raises for a name that is too long
         raise StoreError(f"{folder} is not a run folder: it has no {MANIFEST}", "give the --output of a run")
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is either wholly there or not at all.
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Write a file so that it is either wholly there or not at all; a file that is there is replaced.
 
     Raises
     ------
     StoreError
         When the disk is full or may not be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        place(path, data, mode=mode)
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def unwritable(path: Path, error: OSError) -> StoreError:
+    """Return the error about a file that cannot be written."""
+    return StoreError(f"cannot write {path}: {error.strerror}", "free space or choose another --output")
+
+
+def place(path: Path, data: bytes, *, mode: int = 0o666, flushed: bool = True) -> None:
+    """Write a file as `write_atomically` does; what the file system refuses is its own error.
+
+    Parameters
+    ----------
+    mode
+        Permissions, less those that the process's mask takes away.
+    flushed
+        Wait until the file is on the disk: it is whole even after a loss of power.
+
+    Raises
+    ------
+    OSError
+        As the file system raises it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, number = temporary_file(path.parent, mode)
+    try:
+        with os.fdopen(number, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
+            if flushed:
+                os.fsync(number)
+            if fcntl:  # while the lock is held: nobody takes it for a killed writer's
+                temporary.replace(path)
+        if not fcntl:  # an open file cannot be renamed there
+            temporary.replace(path)
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise StoreError(f"cannot write {path}: {error.strerror}", "free space or choose another --output") from None
+        raise
+
+
+def link(source: Path, path: Path) -> None:
+    """Give a file a second name, wholly or not at all.
+
+    Raises
+    ------
+    OSError
+        Where the file system cannot.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_in(path.parent)
+    try:
+        temporary.hardlink_to(source)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)  # renaming a file to its own second name leaves both
+
+
+def temporary_in(folder: Path) -> Path:
+    """Return a name for what is not whole yet; see `TEMPORARY`."""
+    return folder / f".mcd-{secrets.token_hex(8)}.tmp"
+
+
+def temporary_file(folder: Path, mode: int) -> tuple[Path, int]:
+    """Return a new file and its descriptor, which holds a lock as long as its writer lives."""
+    while True:
+        path = temporary_in(folder)
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+        lock(number)
+        if os.fstat(number).st_nlink:
+            return path, number
+        os.close(number)  # taken for a killed writer's before it had its lock
+
+
+def lock(number: int) -> None:
+    """Hold a lock on an open file or folder until it is closed: its writer lives."""
+    if fcntl:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(number, fcntl.LOCK_EX)
 
 
 def open_regular(path: Path) -> io.BufferedReader:

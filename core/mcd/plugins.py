@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from mcd.scoring.calibration.permutation import PermutationUnits
     from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT, VERDICTS
     from mcd.study.isolation import Limits, isolated
+    from mcd.study.outputs import outputs
     from mcd.study.picture_header import PictureHeader
     from mcd.study.pictures import PictureOptions, check_picture, picture_of, read_header, read_picture
 
@@ -115,6 +116,7 @@ _HOME = {
     "match_layers": "mcd.networks.patterns",
     "offline": "mcd.networks.hub",
     "ordered_top_k": "mcd.api.ranking",
+    "outputs": "mcd.study.outputs",
     "picture_of": "mcd.study.pictures",
     "prefix_tokens": "mcd.api.model",
     "print_table": "mcd.cli.tables",
@@ -181,6 +183,7 @@ __all__ = [
     "match_layers",
     "offline",
     "ordered_top_k",
+    "outputs",
     "picture_of",
     "prefix_tokens",
     "print_table",

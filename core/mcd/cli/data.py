@@ -147,7 +147,7 @@ def _problems(found: Inspection) -> dict[str, list[str]]:
 
 def _write(output: Path, found: Inspection, *, public: bool) -> None:
     from mcd.api.dataset import Sample
-    from mcd.files import write_atomically
+    from mcd.study.outputs import write_output
     from mcd.study.privacy import public_id, salt
 
     secret = "" if public else salt()
@@ -175,4 +175,4 @@ def _write(output: Path, found: Inspection, *, public: bool) -> None:
         "kept_whole": [{"image": shown(one.sample), "reason": one.reason} for one in found.whole],
         "remarks": list(found.remarks),
     }
-    write_atomically(output, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
+    write_output(output, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())

@@ -98,9 +98,10 @@ def figures(
     from mcd.figures import Drawn, Wanted, collect, draw, figure_bytes
     from mcd.figures.catalogue import check_names
     from mcd.figures.drawing import Format
-    from mcd.files import check_folder, write_atomically
+    from mcd.files import check_folder
     from mcd.runs.dissection import load
     from mcd.scoring.calibration.thresholds import MeanScoreThreshold
+    from mcd.study.outputs import outputs
 
     if not runs:
         raise UsageError("no run given", "mcd figures RUN -o DIR")
@@ -117,16 +118,19 @@ def figures(
     data = collect([load(run, host) for run in runs], settings)
     for note in data.comparison.notes:
         say(f"note: {note}", err=True)
-    for one in draw(data, wanted, only):
-        if isinstance(one, Drawn):
-            path = output / f"{one.name}.{kind}"
-            write_atomically(path, figure_bytes(one.figure, cast("Format", kind)))
-            click.echo(f"written: {path}")
-        elif only:
-            raise one.reason
-        else:
-            hint = f" ({one.reason.hint})" if one.reason.hint else ""
-            say(f"not drawn: {one.name}: {one.reason.message}{hint}")
+    written = []
+    with outputs(output) as fresh:
+        for one in draw(data, wanted, only):
+            if isinstance(one, Drawn):
+                written.append(f"{one.name}.{kind}")
+                (fresh / written[-1]).write_bytes(figure_bytes(one.figure, cast("Format", kind)))
+            elif only:
+                raise one.reason
+            else:
+                hint = f" ({one.reason.hint})" if one.reason.hint else ""
+                say(f"not drawn: {one.name}: {one.reason.message}{hint}")
+    for name in written:
+        click.echo(f"written: {output / name}")
 
 
 def _neuron(text: str) -> tuple[str, int]:

@@ -24,7 +24,8 @@ __all__ = ["score"]
     "-o",
     type=PATH,
     metavar="DIR",
-    help="Where the new labels go.  [default: RUN/scored/SCORER-CONCEPTS]",
+    help="Where the new labels go.  [default: RUN/scored/SCORER-CONCEPTS, with a digest of settings that are "
+    "neither the run's nor defaults]",
 )
 @click.option("--device", default="auto", show_default=True, help="Where new concepts are encoded.")
 @plugin_file_flag

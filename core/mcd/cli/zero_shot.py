@@ -75,20 +75,21 @@ def zero_shot(
     asked = asked_dataset(ctx)
     from mcd.cli.tables import print_table
     from mcd.errors import ConfigError
-    from mcd.extraction.embedding import check_output
+    from mcd.extraction.embedding import check_output, probe_map_beside
     from mcd.extraction.zero_shot import auroc, scores, truth
-    from mcd.files import write_atomically
+    from mcd.study.outputs import write_output
 
     if findings and len(findings) != len(pairs):
         raise ConfigError(f"{len(findings)} findings for {len(pairs)} pairs", "give one --finding for each --pair")
-    check_output(output, ".csv")
+    check_output(output, ".csv", probe_map_beside(output))
     embedder, dataset = embedder_and_dataset(ctx, asked)
     if dataset is None:
         raise ConfigError("no dataset given", "give --dataset NAME:VALUE, such as images:DIR")
     texts = embedder.texts([text for pair in pairs for text in pair])
     vectors = embedder.images(dataset, output)
     table = scores(vectors, pairs, texts, scale)
-    write_atomically(output, table.to_csv(index=False, lineterminator="\n").encode())
+    write_output(output, table.to_csv(index=False, lineterminator="\n").encode())
+    embedder.forget(output)
     rows, areas = [], []
     for number, (negative, positive) in enumerate(pairs):
         mine = table["probability"].iloc[number * len(vectors.samples) : (number + 1) * len(vectors.samples)]

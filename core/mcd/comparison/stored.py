@@ -13,6 +13,7 @@ from mcd.files import check_folder, expanded, write_atomically
 from mcd.runs.dissection import Dissection, load
 from mcd.scoring.calibration.thresholds import MeanScoreThreshold
 from mcd.study.objects import host_for
+from mcd.study.outputs import outputs
 
 __all__ = ["compare", "write_comparison"]
 
@@ -80,10 +81,13 @@ def write_comparison(folder: Path, found: Comparison) -> None:
 
     Raises
     ------
+    mcd.errors.UsageError
+        When files are in the way that mcd did not write.
     mcd.errors.StoreError
         When the disk is full or may not be written.
     """
-    for name, table in found.tables().items():
-        write_atomically(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
-    notes = [*found.heading.lines(), *found.notes]
-    write_atomically(folder / "notes.txt", "".join(f"{line}\n" for line in notes).encode())
+    with outputs(folder) as fresh:
+        for name, table in found.tables().items():
+            write_atomically(fresh / f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
+        notes = [*found.heading.lines(), *found.notes]
+        write_atomically(fresh / "notes.txt", "".join(f"{line}\n" for line in notes).encode())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mcd.extraction.probe import ProbeSet
 from mcd.files import Sums, digest_of, read_regular, write_atomically
+from mcd.study.outputs import write_output
 
 __all__ = ["PRIVATE", "PROBE_MAP", "parse_probe_map", "read_private", "write_probe_map"]
 
@@ -39,8 +40,10 @@ scoring anew and naming images are not possible."""
 PROBE_MAP = f"{PRIVATE}/probe_map.csv"
 
 
-def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str]) -> None:
+def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str], *, own: bool = True) -> None:
     """Write a probe map: the one file that ties ids to files and patients. It is not for sharing.
+
+    ``own`` says that it lies in a folder of mcd's own, where what is there may be replaced.
 
     Columns: ``id`` as outputs show it, ``own_id`` the data set's, what else `mcd.Sample` knows, and why an image is
     left out. ``findings`` and ``absent`` are joined by ``|``; ``boxes`` and ``labels`` are JSON.
@@ -64,7 +67,10 @@ def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str]) -> N
         )
     for bad in probe.unreadable:
         table.writerow({"source": bad.source, "left_out": bad.reason})
-    _write_private(path, out.getvalue())
+    if own:
+        _write_private(path, out.getvalue())
+    else:
+        write_output(path, out.getvalue().encode(), mode=0o600)
 
 
 def parse_probe_map(data: bytes) -> list[dict[str, str]]:

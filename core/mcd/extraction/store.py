@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -21,10 +21,14 @@ from safetensors.torch import save
 
 from mcd.errors import StoreError
 from mcd.extraction.tensor_files import AGAIN, TensorFile, open_tensors, record_of
-from mcd.files import CheckedFiles, Sums, digest_of, write_atomically
+from mcd.files import SUMS, CheckedFiles, Sums, digest_of, link, write_atomically
 from mcd.options import Record
+from mcd.study.outputs import clear_leftovers
 
 __all__ = ["Shards"]
+
+_KEY = re.compile(r"[0-9a-z]{16,}")
+_SHARD = re.compile(r"\d{5,}\.safetensors")
 
 
 class _Header(Record):
@@ -66,6 +70,10 @@ class Shards:
         """Return where a shard is in the run folder."""
         return f"{self.path.parent.name}/{self.path.name}/{self._name(number)}"
 
+    def clear(self) -> None:
+        """Remove what killed writers left among the shards, which may lie behind a link."""
+        clear_leftovers(self.path)
+
     def write(
         self, number: int, tensors: Mapping[str, torch.Tensor], rows: Sequence[int], failed: Sequence[tuple[int, str]]
     ) -> None:
@@ -85,11 +93,8 @@ class Shards:
         """Make a shard of ``other``, which has the same key, ours too: one file under two names where that works."""
         path, source = self._file(number), other._file(number)
         self._note(number, other._digests[source.name])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            temporary.hardlink_to(source)
-            temporary.replace(path)
+            link(source, path)
         except OSError:  # a file system without links, or none between these two folders
             write_atomically(path, source.read_bytes())
 
@@ -172,10 +177,19 @@ class Shards:
             raise StoreError(f"the stored shard {self._file(number)} is damaged, or of another run", AGAIN)
         return header
 
-    def forget_others(self) -> None:
-        """Remove what other keys left beside ours, and temporary files of killed runs."""
-        for other in self.path.parent.iterdir() if self.path.parent.is_dir() else ():
-            if other.is_dir() and other != self.path:
-                shutil.rmtree(other, ignore_errors=True)
-        for left in self.path.glob(".*.tmp"):
-            left.unlink(missing_ok=True)
+    def forget(self, keys: Collection[str]) -> None:
+        """Remove the shards of these keys, and no other file.
+
+        Nothing behind a link is removed: there it may be another run's too.
+        """
+        folder = self.path.parent
+        others = [folder / key[:16] for key in keys if _KEY.fullmatch(key)]
+        for other in () if folder.is_symlink() else others:
+            if other.is_symlink() or not other.is_dir():
+                continue
+            for path in other.iterdir():
+                if _SHARD.fullmatch(path.name) or path.name == SUMS:
+                    path.unlink(missing_ok=True)
+            clear_leftovers(other)
+            with contextlib.suppress(OSError):  # somebody else's files lie in it
+                other.rmdir()

@@ -54,6 +54,8 @@ class Finisher:
         Of the study; what concerns a single run goes into a clock of its own.
     shards
         How many there are.
+    of_words
+        What was said of the concepts and their wording.
     """
 
     prepared: Prepared
@@ -62,6 +64,7 @@ class Finisher:
     device: torch.device
     clock: Clock
     shards: int
+    of_words: Sequence[str] = ()
     _maps: dict[str, MapStore] = field(default_factory=dict, init=False)
     _failed: dict[int, str] = field(default_factory=dict, init=False)
 
@@ -91,6 +94,7 @@ class Finisher:
         clock = Clock(self.clock.emit)  # a warning about one run is not in the manifests of the others
         results = self._label(run, recorded, controls, clock)
         manifest.summary = list(results.summary)
+        manifest.label_warnings = [*self.of_words, *clock.warnings]  # the maps have not warned yet
         kept = self._keep_maps(run, recorded, rows, clock)
         manifest.store.maps = kept.key if kept else ""
         manifest.store.digests = {
@@ -100,11 +104,13 @@ class Finisher:
             **({MAPS: kept.digest} if kept else {}),
         }
         manifest.store.ids = digest(*recorded.image_ids)
-        run.activations.forget_others()
-        run.embeddings.forget_others()
-        manifest.status, manifest.seconds = "finished", self.clock.seconds | clock.seconds
-        manifest.warnings = list(dict.fromkeys([*self.clock.warnings, *clock.warnings]))
         manifest.digests = results.write(run.folder)
+        for shards in (run.activations, run.embeddings):
+            shards.forget(manifest.store.superseded)
+        manifest.store.superseded = []
+        manifest.seconds = self.clock.seconds | clock.seconds
+        manifest.warnings = list(dict.fromkeys([*self.clock.warnings, *clock.warnings]))
+        manifest.status = "finished"
         manifest.write(run.folder)
         return Dissection(run.folder, manifest, results, self.prepared.host)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,7 @@ from mcd.scoring.older import renamed_summary
 from mcd.scoring.results import LayerSummary
 from mcd.version import versions
 
-__all__ = ["LayerRecord", "Manifest", "StoreRecord", "machine"]
+__all__ = ["LayerRecord", "Manifest", "StoreRecord", "closing", "machine"]
 
 SCHEMA = Schema("manifest", 2, {1: renamed_summary}, remedy="run it again into another --output")
 """That of the whole run folder: manifest, tables and shards."""
@@ -40,7 +41,8 @@ class StoreRecord(Record):
 
     ``texts`` are the keys of the embedded texts; ``maps`` is empty where none are kept. ``digests`` are the SHA-256 of
     shards, embedded texts and maps by their paths in the folder, None where an older version wrote it, and ``ids`` that
-    of the ids of the images in the order of rows.
+    of the ids of the images in the order of rows. ``superseded`` are the keys of shards that this run wrote before its
+    inputs or its code changed, until it has finished and they are removed.
     """
 
     folder: str = "."
@@ -52,6 +54,7 @@ class StoreRecord(Record):
     maps: str = ""
     digests: dict[str, str] | None = None
     ids: str = ""
+    superseded: list[str] = pydantic.Field(default_factory=list)
 
 
 class Manifest(Record):
@@ -59,6 +62,7 @@ class Manifest(Record):
 
     ``digests`` are the SHA-256 of the tables, None where an older version wrote it; ``checksum`` is that of the
     record without ``seconds``. They tell of accidents: whoever changes a file on purpose can change them too.
+    ``label_warnings`` are those of ``warnings`` that concern the scorer and the words; scoring anew replaces them.
     """
 
     schema_: Literal["mcd.manifest/2"] = pydantic.Field(default="mcd.manifest/2", alias="schema")
@@ -80,6 +84,7 @@ class Manifest(Record):
     summary: list[LayerSummary] = pydantic.Field(default_factory=list)
     left_out: dict[str, int] = pydantic.Field(default_factory=dict)
     warnings: list[str] = pydantic.Field(default_factory=list)
+    label_warnings: list[str] = pydantic.Field(default_factory=list)
     seconds: dict[str, float] = pydantic.Field(default_factory=dict)
     digests: dict[str, str] | None = None
     checksum: str = ""
@@ -123,6 +128,28 @@ def _json(values: Mapping[str, object]) -> bytes:
 def _checksum(values: Mapping[str, object]) -> str:
     """Return the SHA-256 of a manifest without it, and without times: equal runs have equal ones."""
     return digest_of(_json({name: value for name, value in values.items() if name not in ("checksum", "seconds")}))
+
+
+@contextlib.contextmanager
+def closing(open_runs: Mapping[Path, Manifest]) -> Iterator[None]:
+    """Keep the manifests of run folders true: running, then how the run ended if it did not end well.
+
+    Labels are replaced only below a manifest that says so: whatever kills the writer, no finished manifest stands above
+    labels of other settings.
+    """
+    for folder, manifest in open_runs.items():
+        manifest.status = "running"
+        manifest.write(folder)
+    try:
+        yield
+    except BaseException as error:
+        for folder, manifest in open_runs.items():
+            if manifest.status == "finished":
+                continue
+            manifest.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            with contextlib.suppress(StoreError):  # the error on its way out matters more
+                manifest.write(folder)
+        raise
 
 
 def machine(device: str) -> dict[str, str]:

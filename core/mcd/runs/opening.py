@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -105,6 +105,14 @@ def _target(prepared: PreparedTarget, seed: int, *, random: bool) -> PreparedTar
 def _earlier(folder: Path) -> Mapping[str, str]:
     """Return the digests of what the run in a folder stored; none where there is none, or it was interrupted."""
     return Manifest.read(folder, checked=False).store.digests or {} if (folder / MANIFEST).exists() else {}
+
+
+def _superseded(folder: Path, keys: Collection[str]) -> list[str]:
+    """Return the keys under which a run has written shards in its folder, except those in use."""
+    if not (folder / MANIFEST).exists():
+        return []
+    store = Manifest.read(folder, checked=False).store
+    return sorted({*store.superseded, store.activations, store.embeddings}.difference(keys))
 
 
 @dataclass(frozen=True)
@@ -241,6 +249,7 @@ class Opener:
                 embeddings=embeddings.key,
                 embedding_width=embeddings.tensors[IMAGES],
                 texts=[self.models.readers[by].key],
+                superseded=_superseded(planned.folder, {activations.key, embeddings.key}),
             ),
         )
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mcd.api.reporter import Reporter
-from mcd.errors import PluginError, StoreError, UsageError
+from mcd.errors import PluginError, UsageError
 from mcd.files import check_folder, expanded
 from mcd.host import PluginHost
 from mcd.networks.foreign import calling
 from mcd.runs.dissection import Dissection, load
 from mcd.study.objects import as_choices, host_for
+from mcd.study.outputs import outputs
 from mcd.study.preparer import Preparer
 from mcd.study.study import Choice
 
@@ -67,14 +68,13 @@ def write_report(
         raise UsageError("a report on several runs needs a folder", "give --output DIR")
     reporters = Preparer(host).reporters(choices)
     found = [run if isinstance(run, Dissection) else load(run, host) for run in runs]
-    folder = output or found[0].folder / "report"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make the folder {folder}: {error.strerror}", "choose another --output") from None
-    return [path for reporter in reporters for path in _written(reporter, found, folder)]
+    return [path for reporter in reporters for path in _written(reporter, found, output or found[0].folder / "report")]
 
 
 def _written(reporter: Reporter, runs: Sequence[Dissection], folder: Path) -> list[Path]:
-    with calling(f"reporter {type(reporter).__name__} failed", "the runs are as they were", kind=PluginError):
-        return reporter.report(runs[0], folder) if len(runs) == 1 else reporter.report_several(runs, folder)
+    with (
+        outputs(folder) as fresh,
+        calling(f"reporter {type(reporter).__name__} failed", "the runs are as they were", kind=PluginError),
+    ):
+        paths = reporter.report(runs[0], fresh) if len(runs) == 1 else reporter.report_several(runs, fresh)
+    return [folder / path.relative_to(fresh) if path.is_relative_to(fresh) else path for path in paths]

@@ -48,7 +48,8 @@ def score(
     scorer, concepts, prompts, calibration, labels_per_neuron
         As in `mcd.dissect`. Of ``prompts`` and ``calibration``, a mapping changes the settings that it names.
     output
-        Where the new labels go; by default ``RUN/scored/SCORER-CONCEPTS``. They refer to the run for activations.
+        Where the new labels go; by default ``RUN/scored/SCORER-CONCEPTS``, with a digest of settings that are neither
+        the run's nor defaults. They refer to the run for activations. What is there must be the same labels.
     device
         Where new concepts are encoded.
     progress

@@ -59,8 +59,7 @@ class CardsReporter(mcd.Reporter):
         Raises
         ------
         UsageError
-            When the images may not be copied; when the run has too few neurons, images or concepts; when answers are
-            there already.
+            When the images may not be copied; when the run has too few neurons, images or concepts.
         DataError
             When images have changed since the run, or cannot be read any more.
         """
@@ -111,11 +110,6 @@ def _notice(dataset: mcd.Dataset) -> str:
 def _write(folder: Path, key: Key, cards: str, blank: str) -> list[Path]:
     readers, apart = folder / "cards", folder / "cards-key"
     answers = readers / "answers.csv"
-    if answers.exists() and answers.read_bytes() != blank.encode():
-        raise UsageError(
-            f"{answers} is there and is not the blank sheet of these cards: it may hold answers",
-            "move it away, or write elsewhere: --output DIR",
-        )
     try:
         readers.mkdir(parents=True, exist_ok=True)
         apart.mkdir(mode=0o700, exist_ok=True)

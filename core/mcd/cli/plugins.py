@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from mcd.cli.new_plugin import new
 from mcd.components import Kind
 from mcd.errors import (
     AmbiguousNameError,
@@ -50,10 +49,7 @@ class HasHost(Protocol):
 
 @click.group()
 def plugins() -> None:
-    """Show what is installed: models, dissectors, data sets, scorers, reporters, concept sets. Begin one."""
-
-
-plugins.add_command(new)
+    """Show what is installed: models, dissectors, data sets, scorers, reporters, concept sets."""
 
 
 @plugins.command("list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import PIL.Image
 
 import mcd
 from mcd.errors import ImageError
-from mcd.plugins import PictureOptions, check_picture, examine_file, read_header
+from mcd.plugins import PictureOptions, check_picture, examine_file, picture_header, picture_of
 
 __all__ = [
     "DECODERS",
@@ -19,6 +20,7 @@ __all__ = [
     "PictureTally",
     "examine_picture",
     "is_file",
+    "picture",
     "picture_size",
 ]
 
@@ -38,8 +40,12 @@ def examine_picture(sample: mcd.Sample, options: PictureOptions | None = None) -
     if isinstance(found, mcd.Unreadable):
         return found
     try:
-        header = read_header(Path(sample.source))
-        check_picture(header, options or PictureOptions())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a large image is no attack here; the error below is
+            with PIL.Image.open(sample.source) as file:
+                header = picture_header(file)
+                check_picture(header, options or PictureOptions())
+                file.verify()
     except PIL.UnidentifiedImageError:
         return mcd.Unreadable(sample.source, _unknown(Path(sample.source)))
     except ImageError as error:
@@ -76,11 +82,27 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def picture(path: Path, options: PictureOptions | None = None) -> mcd.Image:
+    """Decode one file as its header declares; see `mcd.plugins.picture_of`.
+
+    Raises
+    ------
+    ImageError
+        When it cannot be decoded, or the options do not take it.
+    """
+    try:
+        with PIL.Image.open(path) as file:
+            return picture_of(file, options)
+    except _BROKEN as error:
+        raise ImageError(f"it cannot be decoded: {error}") from None
+
+
 def picture_size(path: Path) -> tuple[int, int] | None:
     """Return rows and columns of the upright picture; None where it cannot be opened, which examining it reports."""
     try:
-        header = read_header(path)
-    except (*_BROKEN, ImageError):
+        with PIL.Image.open(path) as file:
+            header = picture_header(file)
+    except _BROKEN:
         return None
     return header.rows, header.columns
 

@@ -39,9 +39,7 @@ class CsvReporter(mcd.Reporter):
         """Settings of the CSV."""
 
         style: Literal["long", "published"] = pydantic.Field(default="long", description="which columns are written")
-        images: int = pydantic.Field(
-            default=5, ge=0, le=1000, description="published style: top images listed a neuron"
-        )
+        images: int = pydantic.Field(default=5, ge=0, description="published style: top images listed a neuron")
 
     options: Options
 
@@ -74,7 +72,7 @@ class JsonReporter(mcd.Reporter):
     class Options(mcd.Options):
         """Settings of the JSON."""
 
-        images: int = pydantic.Field(default=5, ge=0, le=1000, description="top images listed a neuron")
+        images: int = pydantic.Field(default=5, ge=0, description="top images listed a neuron")
 
     options: Options
 
@@ -101,7 +99,7 @@ class ParquetReporter(mcd.Reporter):
     class Options(mcd.Options):
         """Settings of the Parquet file."""
 
-        images: int = pydantic.Field(default=5, ge=0, le=1000, description="top images listed a neuron")
+        images: int = pydantic.Field(default=5, ge=0, description="top images listed a neuron")
 
     options: Options
 

@@ -5,11 +5,10 @@ python tools/study_reference.py > docs/reference/study.md
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import groupby
 
 from mcd.cli.study_flags import FILE_ONLY, flag_names
-from mcd.study.leaves import Bounds, Leaf, leaves
+from mcd.study.leaves import Leaf, leaves
 
 _HEAD = """# Study: every setting of a run
 
@@ -65,15 +64,8 @@ def _takes(leaf: Leaf) -> str:
         return "settings"
     if leaf.choices:
         return ", ".join(f"`{one}`" for one in leaf.choices)
-    word = _WORDS[leaf.kind.__name__] + "".join(f", {end}" for end in _ends(leaf.bounds))
+    word = ", ".join(filter(None, (_WORDS[leaf.kind.__name__], str(leaf.bounds))))
     return f"{word}; or several" if leaf.repeated else word
-
-
-def _ends(bounds: Bounds) -> Iterator[str]:
-    if bounds.low is not None:
-        yield f"{'>' if bounds.low_open else '≥'} {bounds.low:g}"
-    if bounds.high is not None:
-        yield f"{'<' if bounds.high_open else '≤'} {bounds.high:g}"
 
 
 def _default(leaf: Leaf) -> str:

@@ -14,6 +14,7 @@
         ├── ImageError                       one image cannot be read or used
         ├── CheckpointError                  a weights file does not fit the network
         └── StoreError                       a run folder that cannot be read or written
+            └── DamagedError                 a file of it is not what the run wrote
 
 An interrupt (Ctrl-C) exits with 130. Every error says what failed in the user's words (``message``) and,
 where there is one, the next thing to type (``hint``).
@@ -28,6 +29,7 @@ __all__ = [
     "AmbiguousNameError",
     "CheckpointError",
     "ConfigError",
+    "DamagedError",
     "DataError",
     "ImageError",
     "MCDError",
@@ -111,6 +113,10 @@ class CheckpointError(DataError):
 
 class StoreError(DataError):
     """A run folder cannot be read or written."""
+
+
+class DamagedError(StoreError):
+    """A file of a run folder is not what the run wrote."""
 
 
 def nearest(wrong: str, known: Iterable[str], *, limit: int = 12) -> str:

@@ -3,16 +3,59 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
+import io
 import os
+import re
+import secrets
 import stat
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from mcd.errors import StoreError, UsageError
+from mcd.errors import DamagedError, StoreError, UsageError
 
-__all__ = ["MANIFEST", "check_folder", "check_run_folder", "check_tree", "expanded", "write_atomically"]
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = [
+    "MANIFEST",
+    "SUMS",
+    "TEMPORARY",
+    "CheckedFiles",
+    "Sums",
+    "check_folder",
+    "check_name",
+    "check_run_folder",
+    "damaged",
+    "digest_of",
+    "expanded",
+    "link",
+    "lock",
+    "open_regular",
+    "place",
+    "read_regular",
+    "temporary_file",
+    "temporary_in",
+    "unwritable",
+    "write_atomically",
+]
 
 MANIFEST = "manifest.json"
 """The file that makes a folder that of a run."""
+
+SUMS = "SHA256SUMS"
+"""The file that holds the digests of its neighbours, as ``sha256sum --check`` reads it."""
+
+_LINE = re.compile(r"([0-9a-f]{64})  ([^/\\\x00-\x1f]+)")
+TEMPORARY = re.compile(r"\.mcd-[0-9a-f]{16}\.tmp")
+"""What files and folders are called until they are whole."""
+_LONGEST = 255
+"""Bytes in the name of a file, on every file system in use."""
+_LARGEST = 64 * 2**20
+"""Bytes of the largest document that is read as a whole."""
 
 
 def expanded(path: str | Path) -> Path:
@@ -26,14 +69,33 @@ def expanded(path: str | Path) -> Path:
         return Path(path)
 
 
-def check_folder(path: Path, flag: str = "--output") -> None:
-    """Make sure that a path can be a folder: neither it nor a folder above it is a file.
+def check_name(path: Path, flag: str = "--output") -> None:
+    """Make sure that a path can exist: no part of it is longer than file systems take.
 
     Raises
     ------
     UsageError
-        When one is.
+        When it cannot.
     """
+    for part in path.parts:
+        size = len(os.fsencode(part))
+        if size > _LONGEST:
+            raise UsageError(
+                f"the name {part[:40]}… has {size} bytes; a file system takes {_LONGEST}", f"choose a shorter {flag}"
+            )
+    if len(os.fsencode(path)) > 4000 or "\0" in str(path):
+        raise UsageError(f"{str(path)[:40]!r}… cannot be the path of a file", f"choose another {flag}")
+
+
+def check_folder(path: Path, flag: str = "--output") -> None:
+    """Make sure that a path can be a folder: neither it nor a folder above it is a file, and its name is no problem.
+
+    Raises
+    ------
+    UsageError
+        When it cannot.
+    """
+    check_name(path, flag)
     for one in (path, *path.parents):
         if one.exists():
             if not one.is_dir():
@@ -49,61 +111,259 @@ def check_run_folder(folder: Path) -> None:
     StoreError
         When it has no manifest.
     """
-    if not (folder / MANIFEST).exists():
+    if not os.path.exists(folder / MANIFEST):  # noqa: PTH110 -- Path.exists raises for a name that is too long
         raise StoreError(f"{folder} is not a run folder: it has no {MANIFEST}", "give the --output of a run")
 
 
-def check_tree(folder: Path, *, links: bool) -> None:
-    """Make sure that below a folder there are only folders and regular files.
-
-    Opening anything else, a pipe or a device, may never end; a link may lead to what is not of the folder.
-
-    Parameters
-    ----------
-    links
-        Whether links may lead out of the folder.
-
-    Raises
-    ------
-    StoreError
-        Naming the first that is neither, or the first link that leads out of the folder.
-    """
-    inside = folder.resolve()
-    for place, folders, files in os.walk(inside):
-        for name in sorted([*folders, *files]):
-            path = Path(place, name)
-            shown = folder / path.relative_to(inside)
-            try:
-                mode = path.lstat().st_mode
-                if stat.S_ISLNK(mode):
-                    if not links and not path.resolve().is_relative_to(inside):
-                        raise StoreError(
-                            f"{shown} is a link that leads out of the folder", "if you trust this folder: --trust"
-                        )
-                    mode = path.stat().st_mode
-            except (OSError, RuntimeError):
-                continue  # it leads nowhere: who reads it says so
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise StoreError(f"{shown} is neither a file nor a folder", "remove it: a run has no such files")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is either wholly there or not at all.
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Write a file so that it is either wholly there or not at all; a file that is there is replaced.
 
     Raises
     ------
     StoreError
         When the disk is full or may not be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        place(path, data, mode=mode)
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def unwritable(path: Path, error: OSError) -> StoreError:
+    """Return the error about a file that cannot be written."""
+    return StoreError(f"cannot write {path}: {error.strerror}", "free space or choose another --output")
+
+
+def place(path: Path, data: bytes, *, mode: int = 0o666, flushed: bool = True) -> None:
+    """Write a file as `write_atomically` does; what the file system refuses is its own error.
+
+    Parameters
+    ----------
+    mode
+        Permissions, less those that the process's mask takes away.
+    flushed
+        Wait until the file is on the disk: it is whole even after a loss of power.
+
+    Raises
+    ------
+    OSError
+        As the file system raises it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, number = temporary_file(path.parent, mode)
+    try:
+        with os.fdopen(number, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
+            if flushed:
+                os.fsync(number)
+            if fcntl:  # while the lock is held: nobody takes it for a killed writer's
+                temporary.replace(path)
+        if not fcntl:  # an open file cannot be renamed there
+            temporary.replace(path)
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise StoreError(f"cannot write {path}: {error.strerror}", "free space or choose another --output") from None
+        raise
+
+
+def link(source: Path, path: Path) -> None:
+    """Give a file a second name, wholly or not at all.
+
+    Raises
+    ------
+    OSError
+        Where the file system cannot.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_in(path.parent)
+    try:
+        temporary.hardlink_to(source)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)  # renaming a file to its own second name leaves both
+
+
+def temporary_in(folder: Path) -> Path:
+    """Return a name for what is not whole yet; see `TEMPORARY`."""
+    return folder / f".mcd-{secrets.token_hex(8)}.tmp"
+
+
+def temporary_file(folder: Path, mode: int) -> tuple[Path, int]:
+    """Return a new file and its descriptor, which holds a lock as long as its writer lives."""
+    while True:
+        path = temporary_in(folder)
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+        lock(number)
+        if os.fstat(number).st_nlink:
+            return path, number
+        os.close(number)  # taken for a killed writer's before it had its lock
+
+
+def lock(number: int) -> None:
+    """Hold a lock on an open file or folder until it is closed: its writer lives."""
+    if fcntl:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(number, fcntl.LOCK_EX)
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a file for reading; what is no file is refused, for a pipe would wait for a writer forever.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read, or is a folder, a pipe or a device.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_regular(path: Path, most: int = _LARGEST) -> bytes:
+    """Return the bytes of a file.
+
+    Raises
+    ------
+    OSError
+        As `open_regular`, or when there are more than ``most``.
+    """
+    with open_regular(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most} bytes")
+    return data
+
+
+def digest_of(data: bytes) -> str:
+    """Return the SHA-256 of bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+class Sums:
+    """The digests of the files of a folder, in a file beside them; see `SUMS`.
+
+    A line is written before the file that it is about: a file that has its final name has its digest.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    write
+        How the file is written.
+    """
+
+    def __init__(self, folder: Path, write: Callable[[Path, bytes], None] | None = None) -> None:
+        self.path, self._write = folder / SUMS, write or write_atomically
+
+    def read(self) -> dict[str, str]:
+        """Return digests by names; lines that are damaged are left out."""
+        return {name: digest for digest, name in self._lines()}
+
+    def of(self, name: str) -> set[str]:
+        """Return the digest of a file; two while it is being replaced, none where it is not known."""
+        return {digest for digest, one in self._lines() if one == name}
+
+    def _lines(self) -> list[tuple[str, str]]:
+        try:
+            lines = read_regular(self.path).decode("utf-8", "replace").splitlines()
+        except OSError:
+            return []
+        return [(found[1], found[2]) for line in lines if (found := _LINE.fullmatch(line))]
+
+    def add(self, name: str, digest: str) -> None:
+        """Set the digest of a file.
+
+        Raises
+        ------
+        StoreError
+            When the disk is full or may not be written.
+        """
+        with self.replacing(name, digest):
+            pass
+
+    @contextlib.contextmanager
+    def replacing(self, name: str, digest: str) -> Iterator[None]:
+        """Set the digest of a file that is written within: until then its old one holds as well.
+
+        Raises
+        ------
+        StoreError
+            When the disk is full or may not be written.
+        """
+        before = self._lines()
+        after = [(digest, name), *(line for line in before if line[1] != name)]
+        self._put(before, {*before, *after})
+        yield
+        self._put({*before, *after}, after)
+
+    def _put(self, before: Collection[tuple[str, str]], lines: Collection[tuple[str, str]]) -> None:
+        if set(before) != set(lines):
+            ordered = sorted(lines, key=lambda line: (line[1], line[0]))
+            self._write(self.path, "".join(f"{digest}  {name}\n" for digest, name in ordered).encode())
+
+
+class CheckedFiles:
+    """The files of a folder, each held against its digest before it is used.
+
+    A file of which no digest is known is used as it is: folders of older versions have none.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    digests
+        SHA-256 by path in it, parts joined by ``/``.
+    """
+
+    def __init__(self, folder: Path, digests: Mapping[str, str]) -> None:
+        self.folder, self.digests = folder, digests
+        self._sound: dict[str, tuple[int, ...]] = {}
+
+    def read(self, name: str, most: int) -> bytes:
+        """Return the bytes of a file.
+
+        Raises
+        ------
+        OSError
+            As `read_regular`.
+        DamagedError
+            When they are not what the run wrote.
+        """
+        data = read_regular(self.folder / name, most)
+        if self.digests.get(name, "") not in ("", digest_of(data)):
+            raise damaged(self.folder / name)
+        return data
+
+    def check(self, name: str) -> None:
+        """Make sure that a file is what the run wrote; one that has not changed since is not read again.
+
+        Raises
+        ------
+        OSError
+            As `open_regular`.
+        DamagedError
+            When it is not.
+        """
+        with open_regular(self.folder / name) as file:
+            status = os.fstat(file.fileno())
+            state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            expected = self.digests.get(name)
+            if expected is None or self._sound.get(name) == state:
+                return
+            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                raise damaged(self.folder / name)
+        self._sound[name] = state
+
+
+def damaged(path: Path) -> DamagedError:
+    """Return the error about a file that is not what was written."""
+    return DamagedError(
+        f"{path} is not what the run wrote: its SHA-256 is another",
+        "restore it from a copy, or run again: mcd runs verify RUN lists every file that differs",
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union, get_args, get_origin
 
 import pydantic
+from pydantic.fields import FieldInfo
 
 from mcd.errors import ConfigError, nearest
 from mcd.files import expanded
@@ -19,16 +20,21 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 __all__ = [
+    "MOST_WORKERS",
     "BelowRoot",
-    "CodeReference",
-    "MayFetch",
+    "Bounds",
+    "ChannelMean",
+    "ChannelStd",
     "MayNameFile",
     "NameOrPath",
-    "NamesCode",
     "Options",
     "PathBelowRoot",
     "Record",
+    "Resamples",
+    "Seed",
     "Settings",
+    "Side",
+    "bounds_of",
     "causes",
     "describe_options",
     "forms_of",
@@ -48,24 +54,49 @@ class BelowRoot:
     """Marks a path option that the component itself completes or makes: below another option, or a new file."""
 
 
-@dataclass(frozen=True)
-class NamesCode:
-    """Marks an option that names Python code, which runs."""
-
-
-@dataclass(frozen=True)
-class MayFetch:
-    """Marks an option that, where it is set, may fetch files from a server."""
-
-
 NameOrPath = Annotated[str, MayNameFile()]
 """The type of an option that names a file, a folder, or something on the hub: ``vocab.txt``, ``FILE.py:make``."""
 
-CodeReference = Annotated[str, MayNameFile(), NamesCode()]
-"""The type of an option that names a function of a file or module: ``FILE.py:make``, ``package.module:make``."""
-
 PathBelowRoot = Annotated[Path, BelowRoot()]
 """The type of an option with a path that need not be there, or starts from another option of the component."""
+
+Seed = Annotated[int, pydantic.Field(ge=0, le=2**32 - 1)]
+"""The type of an option that decides what is drawn: what every generator takes."""
+
+Side = Annotated[int, pydantic.Field(ge=1, le=16_384)]
+"""The type of an option that is a side of a picture or of a network's input, in pixels: mammograms have up to 6,000."""
+
+ChannelMean = Annotated[float, pydantic.Field(ge=-1e6, le=1e6)]
+ChannelStd = Annotated[float, pydantic.Field(gt=0, le=1e6)]
+"""The types of one channel's normalisation."""
+
+MOST_WORKERS = 256
+"""Processes that decode images: more than any machine has cores for."""
+
+Resamples = Annotated[int, pydantic.Field(ge=0, le=100_000)]
+"""The type of an option that says how often patients are drawn anew for intervals."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The range of a number; None where it has no end.
+
+    >>> str(Bounds(0, 4096, low_open=True))
+    '> 0, ≤ 4,096'
+    """
+
+    low: float | None = None
+    high: float | None = None
+    low_open: bool = False
+    high_open: bool = False
+
+    def __str__(self) -> str:
+        ends = (("≥", ">"), self.low, self.low_open), (("≤", "<"), self.high, self.high_open)
+        return ", ".join(f"{signs[is_open]} {_number(end)}" for signs, end, is_open in ends if end is not None)
+
+
+def _number(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) else f"{value:g}"
 
 
 class Settings(pydantic.BaseModel):
@@ -102,6 +133,21 @@ def forms_of(annotation: object, marks: tuple[object, ...]) -> Iterator[tuple[ob
             yield from forms_of(one, marks)
     else:
         yield annotation, marks
+
+
+def bounds_of(annotation: object, marks: Sequence[object] = ()) -> Bounds:
+    """Return the range that the numbers of a type lie in, also inside a union."""
+    found = [one for _, own in forms_of(annotation, tuple(marks)) for mark in own for one in _constraints(mark)]
+    ends = {name: getattr(one, name) for one in found for name in _ENDS if getattr(one, name, None) is not None}
+    return Bounds(ends.get("ge", ends.get("gt")), ends.get("le", ends.get("lt")), "gt" in ends, "lt" in ends)
+
+
+_ENDS = ("ge", "gt", "le", "lt")
+
+
+def _constraints(mark: object) -> Sequence[object]:
+    """Return what a mark on a type demands: a field inside another type keeps that to itself."""
+    return mark.metadata if isinstance(mark, FieldInfo) else (mark,)
 
 
 def is_marked(annotation: object, marks: Sequence[object], mark: type) -> bool:
@@ -178,10 +224,14 @@ _PATTERN = re.compile(r"\{[^{}\[\]:,'\"]+\}")
 def _value(text: str, where: str) -> object:
     if not (text.startswith(("[", "{", '"')) or text == "null") or _PATTERN.match(text):
         return text
+    hint = 'write a list as [1,2], settings as {"key": 1}, and quote what should stay text'
     try:
         value: object = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{where}: not valid JSON ({error.msg} at character {error.pos})") from None
+        raise ConfigError(f"{where}: not valid JSON ({error.msg} at character {error.pos})", hint) from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
+        reason = "nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
+        raise ConfigError(f"{where[:200]}: {reason}", hint) from None
     return value
 
 
@@ -232,13 +282,31 @@ def describe_options(cls: type[pydantic.BaseModel]) -> list[tuple[str, str, str,
     """Return (name, type, default, description) of every option, in order."""
     rows = []
     for name, field in cls.model_fields.items():
-        annotation = field.annotation
-        kind = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-        for noise in ("typing.", "pathlib.", "collections.abc."):
-            kind = kind.replace(noise, "")
+        kind = _kind(field.annotation, field.metadata)
         default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
         rows.append((name, kind, default, field.description or ""))
     return rows
+
+
+def _kind(annotation: object, marks: Sequence[object]) -> str:
+    """Return a type as a reader writes it, numbers with their range."""
+    words = []
+    for one, own in forms_of(annotation, tuple(marks)):
+        origin, inner = get_origin(one), get_args(one)
+        if one in (int, float):
+            bounds = str(bounds_of(one, own))
+            words.append(("int" if one is int else "float") + (f" ({bounds})" if bounds else ""))
+        elif origin in (tuple, list):
+            parts = ["…" if each is Ellipsis else _kind(each, ()) for each in inner]
+            words.append(f"{origin.__name__}[{', '.join(parts)}]")
+        elif one is type(None):
+            words.append("None")
+        else:
+            words.append(one.__name__ if isinstance(one, type) and origin is None else str(one))
+    kind = " | ".join(words)
+    for noise in ("typing.", "pathlib.", "collections.abc.", "pydantic.types."):
+        kind = kind.replace(noise, "")
+    return kind
 
 
 class Record(pydantic.BaseModel):

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from mcd.api.ranking import ordered_top_k
     from mcd.api.schema import Schema, read_record
     from mcd.cli.hosted import with_plugin_files
+    from mcd.cli.numbers import SEED
     from mcd.cli.paths import PATH
     from mcd.cli.tables import print_table, say
     from mcd.comparison.heading import FEW_IMAGES
     from mcd.extraction.breast import Breast, find_breast
-    from mcd.extraction.isolation import Limits, isolated
-    from mcd.extraction.maps import Maps
+    from mcd.extraction.map_store import Maps
     from mcd.files import write_atomically
     from mcd.host import PluginHost
     from mcd.host.importing import import_function
@@ -48,30 +48,45 @@ if TYPE_CHECKING:
     from mcd.networks.hub import repository as hub_repository
     from mcd.networks.hub import revision as hub_revision
     from mcd.networks.patterns import match_layers
-    from mcd.options import CodeReference, MayFetch, NameOrPath, PathBelowRoot, validate_options
+    from mcd.options import (
+        ChannelMean,
+        ChannelStd,
+        NameOrPath,
+        PathBelowRoot,
+        Resamples,
+        Seed,
+        Side,
+        validate_options,
+    )
     from mcd.runs.controls import CONTROLS
     from mcd.runs.manifest import Manifest
     from mcd.runs.revived import concepts_of
     from mcd.runs.thumbnails import data_set_of, same_samples, sight_of, thumbnails
     from mcd.scoring.calibration.permutation import PermutationUnits
     from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT, VERDICTS
-    from mcd.study.picture_header import PictureHeader, picture_header
-    from mcd.study.pictures import PictureOptions, check_picture, picture_of
+    from mcd.study.isolation import Limits, isolated
+    from mcd.study.outputs import outputs
+    from mcd.study.picture_header import PictureHeader
+    from mcd.study.pictures import PictureOptions, check_picture, picture_of, read_header, read_picture
 
 _HOME = {
     "CONTROLS": "mcd.runs.controls",
     "FEW_IMAGES": "mcd.comparison.heading",
     "NOT_SIGNIFICANT": "mcd.scoring.verdicts",
     "PATH": "mcd.cli.paths",
+    "SEED": "mcd.cli.numbers",
     "SIGNIFICANT": "mcd.scoring.verdicts",
     "VERDICTS": "mcd.scoring.verdicts",
     "Breast": "mcd.extraction.breast",
-    "CodeReference": "mcd.options",
     "PermutationUnits": "mcd.scoring.calibration.permutation",
-    "Limits": "mcd.extraction.isolation",
+    "Limits": "mcd.study.isolation",
     "Manifest": "mcd.runs.manifest",
-    "Maps": "mcd.extraction.maps",
-    "MayFetch": "mcd.options",
+    "Maps": "mcd.extraction.map_store",
+    "ChannelMean": "mcd.options",
+    "ChannelStd": "mcd.options",
+    "Resamples": "mcd.options",
+    "Seed": "mcd.options",
+    "Side": "mcd.options",
     "NameOrPath": "mcd.options",
     "PathBelowRoot": "mcd.options",
     "PictureHeader": "mcd.study.picture_header",
@@ -96,16 +111,18 @@ _HOME = {
     "hub_repository": "mcd.networks.hub:repository",
     "hub_revision": "mcd.networks.hub:revision",
     "import_function": "mcd.host.importing",
-    "isolated": "mcd.extraction.isolation",
+    "isolated": "mcd.study.isolation",
     "load_weights": "mcd.networks.checkpoints",
     "match_layers": "mcd.networks.patterns",
     "offline": "mcd.networks.hub",
     "ordered_top_k": "mcd.api.ranking",
-    "picture_header": "mcd.study.picture_header",
+    "outputs": "mcd.study.outputs",
     "picture_of": "mcd.study.pictures",
     "prefix_tokens": "mcd.api.model",
     "print_table": "mcd.cli.tables",
     "read_checkpoint": "mcd.networks.checkpoints",
+    "read_header": "mcd.study.pictures",
+    "read_picture": "mcd.study.pictures",
     "read_record": "mcd.api.schema",
     "read_state_dict": "mcd.networks.checkpoints",
     "same_samples": "mcd.runs.thumbnails",
@@ -124,21 +141,25 @@ __all__ = [
     "FEW_IMAGES",
     "NOT_SIGNIFICANT",
     "PATH",
+    "SEED",
     "SIGNIFICANT",
     "VERDICTS",
     "Breast",
-    "CodeReference",
+    "ChannelMean",
+    "ChannelStd",
     "Limits",
     "Manifest",
     "Maps",
-    "MayFetch",
     "NameOrPath",
     "PathBelowRoot",
     "PermutationUnits",
     "PictureHeader",
     "PictureOptions",
     "PluginHost",
+    "Resamples",
     "Schema",
+    "Seed",
+    "Side",
     "averaged_beside",
     "check_finite",
     "check_picture",
@@ -162,11 +183,13 @@ __all__ = [
     "match_layers",
     "offline",
     "ordered_top_k",
-    "picture_header",
+    "outputs",
     "picture_of",
     "prefix_tokens",
     "print_table",
     "read_checkpoint",
+    "read_header",
+    "read_picture",
     "read_record",
     "read_state_dict",
     "same_samples",

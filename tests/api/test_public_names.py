@@ -20,13 +20,13 @@ _FACE = """
     plugins report run score
 """
 _FOR_PLUGINS = """
-    Breast CONTROLS CodeReference MayFetch
-    PermutationUnits FEW_IMAGES Limits Manifest Maps NOT_SIGNIFICANT PATH NameOrPath PathBelowRoot
+    Breast CONTROLS ChannelMean ChannelStd PermutationUnits Resamples SEED Seed Side
+    FEW_IMAGES Limits Manifest Maps NOT_SIGNIFICANT PATH NameOrPath PathBelowRoot
     PictureHeader PictureOptions PluginHost SIGNIFICANT Schema VERDICTS averaged_beside check_finite check_picture
     concepts_of crop_fraction data_set_of digest examine_file file_digest files_below find_breast find_state_dict
     fit_state_dict hub_cache_only hub_quiet hub_repository hub_revision import_function isolated load_weights
-    match_layers offline ordered_top_k picture_header picture_of prefix_tokens print_table read_checkpoint read_record
-    read_state_dict same_samples
+    match_layers offline ordered_top_k picture_of prefix_tokens print_table read_checkpoint read_header read_picture
+    read_record read_state_dict same_samples
     samples_of say select_weights sight_of thumbnails validate_options with_plugin_files write_atomically
 """
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import multiprocessing
 import os
 import pickle
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,13 +184,14 @@ def test_only_the_caches_own_files_are_counted_and_removed(tmp_path: Path) -> No
 def test_what_killed_processes_left_is_removed_but_not_what_is_being_written(tmp_path: Path) -> None:
     folder = tmp_path / "ab"
     folder.mkdir()
-    old, fresh = (folder / f".{'c' * 62}.{name * 16}.tmp" for name in "01")
-    for path in (old, fresh):
+    dead, alive = (folder / f".mcd-{name * 16}.tmp" for name in "01")
+    for path in (dead, alive):
         path.write_bytes(b"half an image")
-    os.utime(old, (time.time() - 7200,) * 2)
-    ImageCache(tmp_path, ROOMY).put(key(1), noise(1))
-    assert not old.exists()
-    assert fresh.exists()
+    with alive.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        ImageCache(tmp_path, ROOMY).put(key(1), noise(1))
+    assert not dead.exists()
+    assert alive.exists()
 
 
 def hammer(folder: Path, seed: int, limit: int) -> str:

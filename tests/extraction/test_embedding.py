@@ -9,6 +9,7 @@ import torch
 
 from mcd.extraction.embedding import Embedder
 from mcd.extraction.zero_shot import auroc
+from mcd.study.outputs import WRITTEN
 from mcd_plugins.phantom.dataset import PhantomDataset
 from mcd_plugins.phantom.dissector import PhantomClip
 
@@ -43,12 +44,16 @@ def test_an_interrupted_embedding_goes_on_where_it_stopped(tmp_path: Path) -> No
     with pytest.raises(KeyboardInterrupt):
         embedder(Counted(stop=True)).images(data, out)
     again = Counted(stop=False)
-    vectors = embedder(again).images(data, out)
+    continued = embedder(again)
+    vectors = continued.images(data, out)
     assert again.seen == 3 + 100 - 64  # three of noise, before the first batch
-    whole = embedder(Counted(stop=False)).images(data, tmp_path / "other.safetensors")
+    other = embedder(Counted(stop=False))
+    whole = other.images(data, tmp_path / "other.safetensors")
     assert torch.equal(vectors.images, whole.images)
     assert [sample.id for sample in vectors.samples] == [sample.id for sample in whole.samples]
-    assert not list(tmp_path.glob(".*"))
+    continued.forget(out)
+    other.forget(tmp_path / "other.safetensors")
+    assert [path.name for path in tmp_path.glob(".*")] == [WRITTEN]
 
 
 def test_the_area_under_the_curve_counts_ties_half() -> None:

@@ -20,7 +20,7 @@ from torch import nn
 import mcd
 from mcd.extraction import keys
 from mcd.extraction.cache import ImageCache
-from mcd.extraction.maps import MapStore
+from mcd.extraction.map_store import MapStore
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.networks.identity import identity_of

@@ -16,7 +16,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import ConfigError, StoreError, UnknownNameError
-from mcd.extraction.maps import Maps
+from mcd.extraction.map_store import Maps
 
 
 def wide(net: nn.Module | None = None) -> mcd.Target:
@@ -154,7 +154,7 @@ def test_maps_of_another_run_are_refused(tmp_path: Path) -> None:
     found = dissect(output=tmp_path / "a", maps=1)
     dissect(output=tmp_path / "b", maps=2)
     (tmp_path / "a" / "maps.safetensors").write_bytes((tmp_path / "b" / "maps.safetensors").read_bytes())
-    with pytest.raises(StoreError, match="another run"):
+    with pytest.raises(StoreError, match="is not what the run wrote"):
         found.maps("conv")
     (tmp_path / "a" / "maps.safetensors").unlink()
     with pytest.raises(StoreError, match="cannot read the maps"):

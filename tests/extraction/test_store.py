@@ -54,9 +54,30 @@ def test_another_key_never_sees_the_shards(tmp_path: Path) -> None:
     # a key that shares the 16 characters of the folder's name, but not the rest
     assert not shards(tmp_path, "k" * 63 + "x").whole(0)
     other.write(0, tensors(2), [0, 1], [])
-    other.forget_others()
+    other.forget(["k" * 64])
     assert not shards(tmp_path).whole(0)
     assert other.whole(0)
+
+
+def test_only_shards_of_the_run_are_removed_and_none_behind_a_link(tmp_path: Path) -> None:
+    scratch, run = tmp_path / "scratch", tmp_path / "run"
+    scratch.mkdir()
+    run.mkdir()
+    (run / "activations").symlink_to(scratch)
+    theirs, ours = "a" * 64, "b" * 64
+    for key in (theirs, ours):
+        shards(run / "activations", key).write(0, tensors(2), [0, 1], [])
+    shards(run / "activations", ours).forget([theirs])
+    assert shards(scratch, theirs).whole(0)  # the folder is another run's too
+    note = scratch / theirs[:16] / "note.txt"
+    note.write_text("mine")
+    kept = {path: path.read_bytes() for path in scratch.rglob("*") if path.is_file()}
+    shards(scratch, ours).forget(["../../run", theirs[:10], "c" * 64])
+    assert {path: path.read_bytes() for path in scratch.rglob("*") if path.is_file()} == kept
+    shards(scratch, ours).forget([theirs])
+    assert note.exists()
+    assert not shards(scratch, theirs).whole(0)
+    assert shards(scratch, ours).whole(0)
 
 
 def test_a_file_is_there_wholly_or_not_at_all(tmp_path: Path) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
+from tests.installed import lay_out
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "acme_backbone"
 
@@ -19,14 +18,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "acme_backbone"
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """Where the example lies as an installer leaves it."""
-    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
-    shutil.copytree(EXAMPLE / "acme_backbone", tmp_path / "site" / "acme_backbone")
-    info = tmp_path / "site" / "acme_backbone-0.1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 0.1\n")
-    entries = project["entry-points"]["mcd"].items()
-    (info / "entry_points.txt").write_text("[mcd]\n" + "".join(f"{name} = {value}\n" for name, value in entries))
-    return tmp_path / "site"
+    return lay_out(EXAMPLE, tmp_path / "site")
 
 
 @pytest.mark.slow

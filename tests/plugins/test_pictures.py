@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +15,14 @@ import pytest
 from tests.conftest import Outcome
 from tests.plugins.cohorts.conftest import write_dicom
 from tests.plugins.picture_files import chunk, orientation_chunk, packed_12_bits, png, tiff
+from tests.study import harmful
 
 import mcd
 from mcd.errors import ConfigError, ImageError
 from mcd.options import validate_options
+from mcd.plugins import isolated
+from mcd.study import isolation
+from mcd.study.torch_images import TorchImages
 from mcd_plugins.datasets.images import ImageFolder
 from mcd_plugins.datasets.pictures import picture_size
 
@@ -316,3 +323,66 @@ def test_images_of_little_range_are_named_and_said(tmp_path: Path, mcd_command: 
         "preprocess", place, tmp_path / "out", "--dataset", "images", "--recipe", "dicom-standard", "--workers", 0
     )
     assert "3 images use less than a tenth" in " ".join(made.err.split())
+
+
+@pytest.fixture
+def dying_helper() -> Iterator[None]:
+    """The helper process is killed while the next file is decoded, as if its decoder had done it."""
+    helper = isolated(harmful.process).item()
+    os.kill(helper, signal.SIGSTOP)
+    end = threading.Thread(target=kill_when_asked, args=(helper,))
+    end.start()
+    yield
+    end.join()
+
+
+def kill_when_asked(helper: int) -> None:
+    """Kill a helper that was stopped, once this process waits for it."""
+    for _ in range(3000):
+        threading.Event().wait(0.01)
+        if isolation._state.lock.locked():
+            break
+    threading.Event().wait(0.05)
+    os.kill(helper, signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("dying_helper")
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_a_decoder_that_dies_costs_one_picture(kind: str, tmp_path: Path) -> None:
+    content = saved(PIL.Image.fromarray(EIGHT), kind)
+    with pytest.raises(ImageError, match="the process that decodes it ended by SIGKILL; the file may be damaged"):
+        read(content, tmp_path)
+    assert read(content, tmp_path).pixels.shape[:2] == EIGHT.shape
+
+
+@pytest.mark.usefixtures("dying_helper")
+def test_a_decoder_that_dies_costs_one_picture_of_a_torch_data_set_that_opens_files(tmp_path: Path) -> None:
+    content = saved(PIL.Image.fromarray(EIGHT), "PNG")
+    data = TorchImages([PIL.Image.open(io.BytesIO(content)) for _ in range(2)])  # type: ignore[arg-type]  # has items
+    lost, read = data.scan()
+    assert isinstance(lost, mcd.Unreadable)
+    assert "ended by SIGKILL" in lost.reason
+    assert isinstance(read, mcd.Sample)
+
+
+@pytest.mark.usefixtures("dying_helper")
+def test_a_run_goes_on_without_the_picture_whose_decoder_died(
+    tmp_path: Path, mcd_command: Callable[..., Outcome]
+) -> None:
+    place = tmp_path / "in"
+    place.mkdir()
+    for at in range(3):
+        (place / f"{at}.png").write_bytes(png(np.tile(np.roll(EIGHT, at), (8, 8))))
+    skipping = ("--recipe", "dicom-standard", "--workers", 0, "--on-error", "skip")
+    made = mcd_command("preprocess", place, tmp_path / "out", "--dataset", "images", *skipping)
+    assert made.code == 0
+    said = " ".join(made.out.split())
+    assert "0.png" in said
+    assert "ended by SIGKILL" in said
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.png")) == ["1.png", "2.png"]
+
+
+def test_no_other_program_decodes_a_picture(tmp_path: Path) -> None:
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 6\n%%EndComments\nshowpage\n"
+    with pytest.raises(ImageError, match="it is not an image"):
+        read(eps, tmp_path)

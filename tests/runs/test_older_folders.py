@@ -157,6 +157,17 @@ def test_a_run_that_was_shared_without_its_private_folder_is_read(run: Path) -> 
         dissect(run)
 
 
+def without_digests(run: Path) -> None:
+    """Make a run folder one of a version that wrote no digests."""
+
+    def older(manifest: dict[str, Any]) -> None:
+        del manifest["digests"], manifest["checksum"], manifest["store"]["digests"], manifest["store"]["ids"]
+
+    edited(run / "manifest.json", older)
+    for sums in run.rglob("SHA256SUMS"):
+        sums.unlink()
+
+
 def as_version_0_1_wrote_it(run: Path) -> None:
     def older(manifest: dict[str, Any]) -> None:
         manifest["schema"] = "mcd.manifest/1"
@@ -178,6 +189,7 @@ def as_version_0_1_wrote_it(run: Path) -> None:
 
 
 def test_a_folder_of_version_0_1_is_read_under_the_present_names_and_stays_as_it_is(run: Path) -> None:
+    without_digests(run)
     labels = mcd.load(run).labels
     half = labels["verdict"].where(labels.index % 2 == 0, "significant")  # whatever so few images say
     labels.assign(verdict=half).to_parquet(run / "labels.parquet", index=False)

@@ -6,12 +6,13 @@ import inspect
 import json
 import runpy
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 import pydantic
 import pytest
 
 import mcd
+from mcd.options import forms_of
 from mcd.study.leaves import leaves
 from mcd.study.study import Choice, ModelChoice, Study
 
@@ -56,10 +57,7 @@ def test_a_keyword_takes_the_types_of_its_setting(name: str) -> None:
 
 def members(annotation: object) -> set[object]:
     """Return the types that an annotation is a union of; without what pydantic adds to them."""
-    if getattr(annotation, "__metadata__", None):
-        return members(get_args(annotation)[0])
-    found = get_args(annotation) if "|" in str(annotation) or "Union" in str(annotation) else (annotation,)
-    return set(found)
+    return {one for one, _ in forms_of(annotation, ())}
 
 
 def whole_type(name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pydantic
@@ -12,7 +12,7 @@ import pydantic
 from mcd.api.base import digest, identity
 from mcd.api.geometry import Centring, offset, resized, seen_through
 from mcd.errors import ImageError
-from mcd.options import Settings
+from mcd.options import ChannelMean, ChannelStd, Settings, Side
 
 if TYPE_CHECKING:
     import torch
@@ -114,8 +114,8 @@ class Preprocessing(Settings):
         description="what of a DICOM file it starts from: what a workstation shows (modality and VOI LUT or window), "
         "or the stored values; other files have only one kind",
     )
-    height: int | None = pydantic.Field(default=None, description="rows of the input; None keeps the image's")
-    width: int | None = pydantic.Field(default=None, description="columns of the input; None keeps the image's")
+    height: Side | None = pydantic.Field(default=None, description="rows of the input; None keeps the image's")
+    width: Side | None = pydantic.Field(default=None, description="columns of the input; None keeps the image's")
     resize: Literal["letterbox", "squash", "crop"] = pydantic.Field(
         default="letterbox",
         description="letterbox keeps the aspect and pads with black; squash does not keep it (as published for "
@@ -124,6 +124,7 @@ class Preprocessing(Settings):
     crop_fraction: float = pydantic.Field(
         default=1.0,
         gt=0,
+        le=100,
         description="how much of each side is kept: the image is resized for an input so much larger, and its centre "
         "is cut out (timm's crop_pct); above 1 it is padded",
     )
@@ -138,9 +139,11 @@ class Preprocessing(Settings):
         default="full-range", description="full-range divides by the bit depth's white, min-max stretches each image"
     )
     channels: Literal[1, 3] | None = pydantic.Field(default=None, description="what the network takes; None keeps them")
-    mean: tuple[float, ...] = pydantic.Field(default=(), description="subtracted per channel; one value serves all")
-    std: tuple[float, ...] = pydantic.Field(default=(), description="divided by per channel; one value serves all")
-    fill: tuple[float, ...] = pydantic.Field(
+    mean: tuple[ChannelMean, ...] = pydantic.Field(
+        default=(), description="subtracted per channel; one value serves all"
+    )
+    std: tuple[ChannelStd, ...] = pydantic.Field(default=(), description="divided by per channel; one value serves all")
+    fill: tuple[Annotated[float, pydantic.Field(ge=0, le=1)], ...] = pydantic.Field(
         default=(),
         description="what is padded with, 0…1 per channel; one value serves all, none is black",
     )

@@ -21,7 +21,9 @@ class Reporter(Configured, abc.ABC):
 
     @abc.abstractmethod
     def report(self, dissection: Dissection, folder: Path) -> list[Path]:
-        """Write files into ``folder`` (which exists) and return their paths; printing only returns none.
+        """Write files into ``folder`` (which exists and is empty) and return their paths; printing only returns none.
+
+        The files are moved to where the user wants them once all are written, unless others are in the way.
 
         What is written must show images by id, never by source, unless a setting asks for it.
         """

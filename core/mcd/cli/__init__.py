@@ -36,6 +36,7 @@ _COMMANDS = {
     "preprocess": ("mcd.cli.preprocess:preprocess", "Write images as a recipe makes them, once and for all."),
     "report": ("mcd.cli.report:report", "Report on stored runs: a page to explore, tables."),
     "run": ("mcd.cli.dissect:run_study", "Run a study file (YAML)."),
+    "runs": ("mcd.cli.runs:runs", "Verify stored runs: every file against its digest."),
     "score": ("mcd.cli.score:score", "Score a stored run anew: other scorer, other concepts, no images."),
     "zero-shot": ("mcd.cli.zero_shot:zero_shot", "Score images by pairs of prompts: 'no mass' against 'mass'."),
 }

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag, trust_flag
+from mcd.cli.flags import plugin_file_flag
+from mcd.cli.numbers import RESAMPLES, SEED
 from mcd.cli.paths import PATH, RUN_FOLDER
 
 if TYPE_CHECKING:
@@ -48,23 +49,22 @@ __all__ = ["compare"]
 )
 @click.option(
     "--bootstrap",
-    type=click.IntRange(min=0),
+    type=RESAMPLES,
     default=200,
     show_default=True,
     metavar="N",
     help="How often patients are drawn anew for intervals; 0 leaves them out.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides which are drawn.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Decides which are drawn.")
 @click.option(
     "--top",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 10_000),
     default=10,
     show_default=True,
     help="How many concepts of a neuron the overlap of two dissectors or scorers looks at.",
 )
 @click.option("--output", "-o", type=PATH, metavar="DIR", help="Write every table there as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@trust_flag
 @plugin_file_flag
 @click.pass_context
 def compare(
@@ -80,7 +80,6 @@ def compare(
     top: int,
     output: Path | None,
     as_json: bool,
-    trust: bool,
 ) -> None:
     """Compare runs: of several models, or of one model by several dissectors or scorers.
 
@@ -101,7 +100,7 @@ def compare(
     from mcd.comparison.changes import Matching
     from mcd.comparison.stored import write_comparison
     from mcd.files import check_folder
-    from mcd.runs.dissection import opened
+    from mcd.runs.dissection import load
     from mcd.scoring.calibration.thresholds import MeanScoreThreshold
 
     settings = ComparisonSettings(
@@ -115,7 +114,7 @@ def compare(
     if output is not None:
         check_folder(output)
     host = ctx.ensure_object(State).host
-    found = compared(opened(runs, host, trust=trust), settings)
+    found = compared([load(run, host) for run in runs], settings)
     if as_json:
         click.echo(_json(found))
     else:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcd.cli.numbers import number
 from mcd.cli.settings import dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
+from mcd.options import Bounds
 from mcd.study.vocabularies.findings import TITLES
 
 if TYPE_CHECKING:
@@ -41,14 +43,14 @@ _MOST = 20
 @click.option("--scorer-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
 @click.option(
     "--alike",
-    type=click.FloatRange(-1, 1),
+    type=number(Bounds(-1, 1)),
     default=0.8,
     show_default=True,
     help="Cosine of centred embeddings from which two concepts are alike.",
 )
 @click.option(
     "--smallest",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1_000_000),
     default=5,
     show_default=True,
     help="Concepts that a category needs to be compared.",

@@ -229,9 +229,9 @@ def import_(
     from mcd.files import write_atomically
     from mcd.study.vocabularies.importing import import_files
 
-    check_output(output, ".yaml")
-    if output.exists() and not overwrite:
+    if output.is_file() and not overwrite:
         raise UsageError(f"{output} exists already", "choose another --output, or give --overwrite")
+    check_output(output, ".yaml", overwrite=overwrite)
     made = import_files(
         files, name or output.stem, licence=licence, language=language, precedence=precedence, controls=controls
     )

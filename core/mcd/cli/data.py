@@ -15,6 +15,7 @@ from mcd.cli.flags import plugin_file_flag
 from mcd.cli.paths import PATH
 from mcd.cli.settings import chosen_selection, dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
+from mcd.options import MOST_WORKERS
 
 if TYPE_CHECKING:
     from mcd.extraction.inspection import Inspection
@@ -43,7 +44,7 @@ def data() -> None:
 @study_flags(*SELECTION)
 @click.option("--json", "output", type=PATH, metavar="FILE.json", help="Write all of it there.")
 @click.option("--keep-identifiers", is_flag=True, help="Name images in FILE.json as the data set does.")
-@click.option("--workers", type=click.IntRange(min=0), help="Decoding processes.  [default: one a core]")
+@click.option("--workers", type=click.IntRange(0, MOST_WORKERS), help="Decoding processes.  [default: one a core]")
 @plugin_file_flag
 @click.pass_context
 def check(
@@ -146,7 +147,7 @@ def _problems(found: Inspection) -> dict[str, list[str]]:
 
 def _write(output: Path, found: Inspection, *, public: bool) -> None:
     from mcd.api.dataset import Sample
-    from mcd.files import write_atomically
+    from mcd.study.outputs import write_output
     from mcd.study.privacy import public_id, salt
 
     secret = "" if public else salt()
@@ -174,4 +175,4 @@ def _write(output: Path, found: Inspection, *, public: bool) -> None:
         "kept_whole": [{"image": shown(one.sample), "reason": one.reason} for one in found.whole],
         "remarks": list(found.remarks),
     }
-    write_atomically(output, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
+    write_output(output, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())

@@ -58,7 +58,7 @@ def embed(
     asked = asked_dataset(ctx)
     from mcd.documents import read_text
     from mcd.errors import UsageError
-    from mcd.extraction.embedding import check_output, write_vectors
+    from mcd.extraction.embedding import check_output, probe_map_beside, write_vectors
     from mcd.study.vocabularies.loading import load_concepts
 
     texts = list(given)
@@ -68,7 +68,7 @@ def embed(
         texts += [concept.prompt for concept in load_concepts(ctx.ensure_object(State).host, concepts).concepts]
     if not texts and asked is None:
         raise UsageError("nothing to embed", "give --dataset NAME:VALUE, --text TEXT, --texts FILE or --concepts NAME")
-    check_output(output, ".safetensors")
+    check_output(output, ".safetensors", *([] if asked is None else [probe_map_beside(output)]))
     embedder, dataset = embedder_and_dataset(ctx, asked)
     vectors = None if dataset is None else embedder.images(dataset, output)
     for name, found in write_vectors(output, embedder, vectors, texts, normalise=not raw).items():

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag, trust_flag
+from mcd.cli.flags import plugin_file_flag
+from mcd.cli.numbers import RESAMPLES, SEED
 from mcd.cli.paths import PATH, RUN_FOLDER
 
 __all__ = ["figures"]
@@ -55,14 +56,13 @@ __all__ = ["figures"]
 )
 @click.option(
     "--bootstrap",
-    type=click.IntRange(min=0),
+    type=RESAMPLES,
     default=200,
     show_default=True,
     metavar="N",
     help="How often patients are drawn anew for intervals; 0 leaves them out.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides which are drawn.")
-@trust_flag
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Decides which are drawn.")
 @plugin_file_flag
 @click.pass_context
 def figures(
@@ -79,7 +79,6 @@ def figures(
     match: str,
     bootstrap: int,
     seed: int,
-    trust: bool,
 ) -> None:
     """Draw figures of one stored run, or of several side by side.
 
@@ -99,9 +98,10 @@ def figures(
     from mcd.figures import Drawn, Wanted, collect, draw, figure_bytes
     from mcd.figures.catalogue import check_names
     from mcd.figures.drawing import Format
-    from mcd.files import check_folder, write_atomically
-    from mcd.runs.dissection import opened
+    from mcd.files import check_folder
+    from mcd.runs.dissection import load
     from mcd.scoring.calibration.thresholds import MeanScoreThreshold
+    from mcd.study.outputs import outputs
 
     if not runs:
         raise UsageError("no run given", "mcd figures RUN -o DIR")
@@ -115,19 +115,22 @@ def figures(
     )
     check_folder(output)
     host = ctx.ensure_object(State).host
-    data = collect(opened(runs, host, trust=trust), settings)
+    data = collect([load(run, host) for run in runs], settings)
     for note in data.comparison.notes:
         say(f"note: {note}", err=True)
-    for one in draw(data, wanted, only):
-        if isinstance(one, Drawn):
-            path = output / f"{one.name}.{kind}"
-            write_atomically(path, figure_bytes(one.figure, cast("Format", kind)))
-            click.echo(f"written: {path}")
-        elif only:
-            raise one.reason
-        else:
-            hint = f" ({one.reason.hint})" if one.reason.hint else ""
-            say(f"not drawn: {one.name}: {one.reason.message}{hint}")
+    written = []
+    with outputs(output) as fresh:
+        for one in draw(data, wanted, only):
+            if isinstance(one, Drawn):
+                written.append(f"{one.name}.{kind}")
+                (fresh / written[-1]).write_bytes(figure_bytes(one.figure, cast("Format", kind)))
+            elif only:
+                raise one.reason
+            else:
+                hint = f" ({one.reason.hint})" if one.reason.hint else ""
+                say(f"not drawn: {one.name}: {one.reason.message}{hint}")
+    for name in written:
+        click.echo(f"written: {output / name}")
 
 
 def _neuron(text: str) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from mcd.cli.new_plugin import new
 from mcd.components import Kind
 from mcd.errors import (
     AmbiguousNameError,
@@ -49,7 +50,10 @@ class HasHost(Protocol):
 
 @click.group()
 def plugins() -> None:
-    """Show what is installed: models, dissectors, data sets, scorers, reporters, concept sets."""
+    """Show what is installed: models, dissectors, data sets, scorers, reporters, concept sets. Begin one."""
+
+
+plugins.add_command(new)
 
 
 @plugins.command("list")

@@ -12,6 +12,7 @@ from mcd.cli.flags import plugin_file_flag
 from mcd.cli.paths import PATH
 from mcd.cli.settings import chosen_selection, dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
+from mcd.options import MOST_WORKERS
 
 __all__ = ["preprocess"]
 
@@ -37,7 +38,7 @@ __all__ = ["preprocess"]
     show_default=True,
     help="Keep each image's path below DIR, or name it by its id, which identifies no patient.",
 )
-@click.option("--workers", type=click.IntRange(min=0), help="Processes.  [default: one a core]")
+@click.option("--workers", type=click.IntRange(0, MOST_WORKERS), help="Processes.  [default: one a core]")
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import click
 
+from mcd.cli.numbers import number, whole_number
 from mcd.cli.paths import PATH
 from mcd.study.leaves import Leaf, leaves
 
@@ -105,7 +106,6 @@ def flag_names(key: str) -> tuple[str, ...]:
 
 
 def _type(leaf: Leaf) -> click.ParamType[object]:
-    bounds = leaf.bounds
     if leaf.choices:
         return click.Choice(leaf.choices)
     if leaf.kind is Path:
@@ -113,14 +113,10 @@ def _type(leaf: Leaf) -> click.ParamType[object]:
     if leaf.kind is bool:
         return click.BOOL
     if leaf.kind is int:
-        return click.IntRange(_whole(bounds.low), _whole(bounds.high), bounds.low_open, bounds.high_open)
+        return whole_number(leaf.bounds)
     if leaf.kind is float:
-        return click.FloatRange(bounds.low, bounds.high, bounds.low_open, bounds.high_open)
+        return number(leaf.bounds)
     return click.STRING
-
-
-def _whole(end: float | None) -> int | None:
-    return None if end is None else int(end)
 
 
 def _metavar(leaf: Leaf, *, single: bool) -> str | None:

@@ -10,9 +10,10 @@ from mcd.comparison.changes import Matching
 from mcd.comparison.comparing import Comparison, ComparisonSettings
 from mcd.comparison.comparing import compare as compare_dissections
 from mcd.files import check_folder, expanded, write_atomically
-from mcd.runs.dissection import Dissection, opened
+from mcd.runs.dissection import Dissection, load
 from mcd.scoring.calibration.thresholds import MeanScoreThreshold
 from mcd.study.objects import host_for
+from mcd.study.outputs import outputs
 
 __all__ = ["compare", "write_comparison"]
 
@@ -28,7 +29,6 @@ def compare(
     top: int = 10,
     output: str | Path | None = None,
     plugin_files: Sequence[str | Path] = (),
-    trust: bool = False,
 ) -> Comparison:
     """Compare runs: of several models, or of one model by several dissectors or scorers.
 
@@ -42,8 +42,6 @@ def compare(
         A folder for the tables, the same files that ``mcd compare --output`` writes.
     plugin_files
         Local plugin files that the runs were made with.
-    trust
-        As in `mcd.load`: needed where a run was scored with a function of a file.
 
     Returns
     -------
@@ -63,7 +61,7 @@ def compare(
     if output is not None:
         check_folder(expanded(output))
     found = compare_dissections(
-        _loaded(runs, plugin_files, trust=trust),
+        _loaded(runs, plugin_files),
         ComparisonSettings(align=align, match=match, threshold=threshold, resamples=resamples, seed=seed, top=top),
     )
     if output is not None:
@@ -71,11 +69,11 @@ def compare(
     return found
 
 
-def _loaded(
-    runs: Sequence[Dissection | str | Path], plugin_files: Sequence[str | Path], *, trust: bool
-) -> list[Dissection]:
-    known = all(isinstance(run, Dissection) for run in runs) and not plugin_files  # each has its plugins
-    return opened(runs, None if known else host_for(plugin_files), trust=trust)
+def _loaded(runs: Sequence[Dissection | str | Path], plugin_files: Sequence[str | Path]) -> list[Dissection]:
+    if all(isinstance(run, Dissection) for run in runs) and not plugin_files:
+        return [run for run in runs if isinstance(run, Dissection)]  # each has its plugins: none is looked for
+    host = host_for(plugin_files)
+    return [run if isinstance(run, Dissection) else load(run, host) for run in runs]
 
 
 def write_comparison(folder: Path, found: Comparison) -> None:
@@ -83,10 +81,13 @@ def write_comparison(folder: Path, found: Comparison) -> None:
 
     Raises
     ------
+    mcd.errors.UsageError
+        When files are in the way that mcd did not write.
     mcd.errors.StoreError
         When the disk is full or may not be written.
     """
-    for name, table in found.tables().items():
-        write_atomically(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
-    notes = [*found.heading.lines(), *found.notes]
-    write_atomically(folder / "notes.txt", "".join(f"{line}\n" for line in notes).encode())
+    with outputs(folder) as fresh:
+        for name, table in found.tables().items():
+            write_atomically(fresh / f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
+        notes = [*found.heading.lines(), *found.notes]
+        write_atomically(fresh / "notes.txt", "".join(f"{line}\n" for line in notes).encode())

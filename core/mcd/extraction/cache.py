@@ -25,7 +25,6 @@ import contextlib
 import math
 import os
 import re
-import secrets
 import time
 import zlib
 from collections.abc import Iterator
@@ -38,7 +37,9 @@ import pydantic
 from numpy.typing import NDArray
 
 from mcd.api.image import Image
+from mcd.files import place
 from mcd.options import Settings
+from mcd.study.outputs import clear_leftovers
 
 __all__ = ["ImageCache"]
 
@@ -46,9 +47,6 @@ _MAGIC = b"mcd image 1\n"
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _KEY = re.compile(r"[0-9a-f]{16,128}")
 _FILE = re.compile(r"[0-9a-f]{14,126}\.image")
-_TEMPORARY = re.compile(r"\.[0-9a-f]{14,126}\.[0-9a-f]{16}\.tmp")
-_LEFT_BEHIND = 3600 * 10**9
-"""Nanoseconds after which a temporary file is that of a killed process."""
 
 _BLOCK = 64
 """Rows."""
@@ -133,7 +131,7 @@ class ImageCache:
                 self._remark(f"its limit is too small: one image takes {len(data)} of {self.limit_bytes} bytes")
             else:
                 self._make_room(len(data))
-                _write(path, data)
+                place(path, data, flushed=False)  # a torn file is found out when it is read
         except OSError as error:
             self._stop_writing(f"it cannot be written: {error.strerror}")
 
@@ -171,13 +169,12 @@ class ImageCache:
         for folder in _entries(self.folder):
             if not (_FOLDER.fullmatch(folder.name) and folder.is_dir(follow_symlinks=False)):
                 continue
+            clear_leftovers(Path(folder))
             for entry in _entries(folder):
                 with contextlib.suppress(FileNotFoundError):  # another process removed it
                     if _FILE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                         status = entry.stat(follow_symlinks=False)
                         yield status.st_mtime_ns, status.st_size, Path(entry)
-                    elif _TEMPORARY.fullmatch(entry.name) and _is_old(entry):
-                        Path(entry).unlink()
 
 
 def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
@@ -186,23 +183,6 @@ def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
             return list(found)
     except FileNotFoundError:
         return []
-
-
-def _is_old(entry: os.DirEntry[str]) -> bool:
-    return time.time_ns() - entry.stat(follow_symlinks=False).st_mtime_ns > _LEFT_BEHIND
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file wholly or not at all; not flushed to the disk, for a torn file is found out when it is read."""
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(8)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 class _Header(Settings):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
 
 import torch
 import torch.nn.functional as functional
@@ -26,10 +26,10 @@ from mcd.extraction.reading import Reader, said_of_little_range
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep
 from mcd.extraction.texts import warn_of_long
-from mcd.files import write_atomically
 from mcd.networks.identity import identity_of
 from mcd.networks.running import Precision, pick_device
 from mcd.networks.texts import encode
+from mcd.study.outputs import check_writable, write_output
 from mcd.study.selection import Selection
 
 __all__ = ["Embedder", "Vectors", "check_output", "write_vectors"]
@@ -90,6 +90,7 @@ class Embedder:
         self.workers, self.on_error, self.emit = workers, on_error, emit
         self.device = pick_device(device)
         self.identity = identity_of(dissector)
+        self._kept: Shards | None = None
 
     def texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Return the embeddings ``(len(texts), D)`` float32, not normalised; says which texts are too long."""
@@ -125,8 +126,10 @@ class Embedder:
             if said:
                 clock.warn(said)
         probe = look_at(dataset, self.selection, clock, on_error=self.on_error, keep_identifiers=self.keep_identifiers)
-        parts = output.with_name(f".{output.name}.parts")
-        store = Shards(parts, self._key(probe, reader), {IMAGES: self.texts(["mammogram"]).shape[1]})
+        self._kept = store = Shards(
+            _parts(output), self._key(probe, reader), {IMAGES: self.texts(["mammogram"]).shape[1]}
+        )
+        store.clear()
         sweep = Sweep(
             targets=(),
             dissectors=[DissectorJob(self.dissector, [store])],
@@ -147,12 +150,17 @@ class Embedder:
             clock.warn(f"{len(failed)} images could not be decoded and are left out")
         if not rows:
             raise DataError("no image could be decoded")
-        write_probe_map(output.with_suffix(".probe_map.csv"), probe, dict(failed))
-        vectors = Vectors(
+        write_probe_map(probe_map_beside(output), probe, dict(failed), own=False)
+        return Vectors(
             tuple(probe.ids[row] for row in rows), tuple(probe.samples[row] for row in rows), store.read(IMAGES, shards)
         )
-        rmtree(parts, ignore_errors=True)
-        return vectors
+
+    def forget(self, output: Path) -> None:
+        """Remove what `images` kept beside ``output``, once that is written."""
+        if self._kept is not None:
+            self._kept.forget([path.name for path in _parts(output).iterdir()])
+            with contextlib.suppress(OSError):  # somebody else's files lie in it
+                _parts(output).rmdir()
 
     def _key(self, probe: ProbeSet, reader: Reader) -> str:
         images = image_key(probe, reader, self.device, self.precision, self.batch_size)
@@ -182,12 +190,24 @@ def write_vectors(
         "image_ids": list(vectors.ids) if vectors else [],
         "texts": list(texts),
     }
-    write_atomically(output, save(tensors, metadata={"mcd": json.dumps(record, ensure_ascii=False)}))
+    write_output(output, save(tensors, metadata={"mcd": json.dumps(record, ensure_ascii=False)}))
+    embedder.forget(output)
     return tensors
 
 
-def check_output(output: Path, suffix: str) -> None:
+def probe_map_beside(output: Path) -> Path:
+    """Return where the probe map of embedded images goes."""
+    return output.with_suffix(".probe_map.csv")
+
+
+def _parts(output: Path) -> Path:
+    return output.with_name(f".{output.name}.parts")
+
+
+def check_output(output: Path, suffix: str, *beside: Path, overwrite: bool = False) -> None:
     """Refuse a place that a file with this ending cannot be written to, before anything is computed.
+
+    ``beside`` are other files that are written with it; ``overwrite`` allows to replace whatever is there.
 
     Raises
     ------
@@ -198,5 +218,5 @@ def check_output(output: Path, suffix: str) -> None:
         raise UsageError(f"output {output} does not end in {suffix}", f"write --output {output.with_suffix(suffix)}")
     if output.is_dir():
         raise UsageError(f"output {output} is a folder", "choose another --output")
-    write_atomically(output.with_name(f".{output.name}.test"), b"")
-    output.with_name(f".{output.name}.test").unlink()
+    for path in (output, *beside):
+        check_writable(path, overwrite=overwrite)

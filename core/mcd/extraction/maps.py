@@ -5,149 +5,28 @@ A second pass, after the sweep: only images that are among the strongest of some
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import safetensors
 import torch
 import torch.nn.functional as functional
-from safetensors.torch import save
 
-from mcd.api.base import digest
 from mcd.api.model import Target
 from mcd.api.ranking import ordered_top_k
-from mcd.errors import DataError, ImageError, StoreError
+from mcd.errors import DataError, ImageError
 from mcd.events import Clock
 from mcd.extraction.decoding import Batch, batches, default_workers
+from mcd.extraction.map_store import SIDE, Maps, MapStore
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
-from mcd.files import write_atomically
 from mcd.networks.foreign import calling
 from mcd.networks.layers import Layer
 from mcd.networks.recording import grid
 from mcd.networks.running import Precision, at_work, autocast
 from mcd.networks.taps import Taps
 
-__all__ = ["FILE", "MapPass", "MapStore", "Maps", "map_bytes", "strongest"]
-
-FILE = "maps.safetensors"
-SIDE = 14
-"""Rows or columns of a kept map, at most."""
-
-_VERSION = "maps/1"
-"""Raised when the numbers change, so that maps of older versions are not read."""
-
-
-@dataclass(frozen=True)
-class Maps:
-    """Maps of a layer: for each neuron those of the images it responds to most, strongest first.
-
-    Parameters
-    ----------
-    images
-        Rows of A, ``(neurons, N)`` int64; -1 where there is no map: the neuron responds to all images alike.
-    values
-        ``(neurons, N, h, w)`` uint8: 0 is the lowest value of a map, 255 its highest.
-    range
-        These two, ``(neurons, N, 2)`` float32.
-    """
-
-    images: torch.Tensor
-    values: torch.Tensor
-    range: torch.Tensor
-
-    def restored(self, neuron: int, rank: int) -> torch.Tensor:
-        """Return one map on the scale of the layer's output, ``(h, w)`` float32; ``rank`` counts from 0."""
-        low, high = self.range[neuron, rank]
-        found: torch.Tensor = low + self.values[neuron, rank].float() / 255 * (high - low)
-        return found
-
-
-class MapStore:
-    """The maps of a run folder, under a key made of everything that decides them.
-
-    Parameters
-    ----------
-    folder
-        The run folder.
-    key
-        As `key_of` makes it.
-    """
-
-    def __init__(self, folder: Path, key: str) -> None:
-        self.path, self.key = folder / FILE, key
-
-    @staticmethod
-    def key_of(activations: str, count: int) -> str:
-        """Return the key of ``count`` maps a neuron, over the activations of a key."""
-        return digest(_VERSION, activations, str(count), str(SIDE))
-
-    def whole(self) -> bool:
-        """Say whether they are there, whole and ours."""
-        try:
-            return self._header()["key"] == self.key
-        except StoreError:
-            return False
-
-    def without(self) -> dict[str, str]:
-        """Return the layers that have no maps, and why."""
-        found = self._header()["without"]
-        assert isinstance(found, dict)
-        return found
-
-    def preprocessing(self) -> str:
-        """Return the fingerprint of the preprocessing through which the target saw the images."""
-        return str(self._header()["preprocessing"])
-
-    def write(self, maps: dict[str, Maps], without: dict[str, str], preprocessing: str) -> None:
-        """Write all of them at once, which layers have none and why, and the fingerprint of the preprocessing."""
-        # One metadata entry: safetensors writes several in no fixed order, and equal runs must give equal bytes.
-        header = json.dumps({"key": self.key, "without": without, "preprocessing": preprocessing})
-        tensors = {
-            f"{kind}:{name}": getattr(one, kind).contiguous()
-            for name, one in maps.items()
-            for kind in ("images", "values", "range")
-        }
-        write_atomically(self.path, save(tensors, metadata={"mcd": header}))
-
-    def take_over(self, other: MapStore) -> None:
-        """Make those of a store with the same key ours too."""
-        write_atomically(self.path, other.path.read_bytes())
-
-    def forget(self) -> None:
-        """Remove what an earlier run left."""
-        self.path.unlink(missing_ok=True)
-
-    def read(self, layer: str) -> Maps | None:
-        """Return those of a layer, or None where it has none.
-
-        Raises
-        ------
-        StoreError
-            When they are missing, damaged, or of other inputs.
-        """
-        if self._header()["key"] != self.key:
-            raise StoreError(f"{self.path} holds maps of another run", "run the same command again")
-        if layer in self.without():
-            return None
-        with self._open() as file:
-            return Maps(*(file.get_tensor(f"{kind}:{layer}") for kind in ("images", "values", "range")))
-
-    def _open(self) -> safetensors.safe_open:
-        try:
-            return safetensors.safe_open(self.path, framework="pt")
-        except (OSError, safetensors.SafetensorError) as error:
-            raise StoreError(f"cannot read the maps {self.path}: {error}", "run the same command again") from None
-
-    def _header(self) -> dict[str, object]:
-        with self._open() as file:
-            found: object = json.loads((file.metadata() or {}).get("mcd", "{}"))
-        if not isinstance(found, dict) or not {"key", "without", "preprocessing"} <= found.keys():
-            raise StoreError(f"{self.path} was not written by mcd", "run the same command again")
-        return found
+__all__ = ["MapPass", "map_bytes", "strongest"]
 
 
 def strongest(activations: torch.Tensor, count: int) -> torch.Tensor:

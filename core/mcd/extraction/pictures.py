@@ -154,7 +154,7 @@ def _one(dataset: Dataset, recipe: Preprocessing, reading: str, path: Path, samp
 def _entries_of(path: Path) -> tuple[str, str]:
     """Return from what a picture was made, and what the recipe remarked."""
     try:
-        with PIL.Image.open(path) as picture:
+        with PIL.Image.open(path, formats=("PNG",)) as picture:
             return str(picture.info.get(_KEY, "")), str(picture.info.get(_REMARK, ""))
     except (OSError, ValueError, SyntaxError):
         return "", ""

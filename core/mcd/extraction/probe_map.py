@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mcd.extraction.probe import ProbeSet
-from mcd.files import write_atomically
+from mcd.files import Sums, digest_of, read_regular, write_atomically
+from mcd.study.outputs import write_output
 
-__all__ = ["PRIVATE", "PROBE_MAP", "write_probe_map"]
+__all__ = ["PRIVATE", "PROBE_MAP", "parse_probe_map", "read_private", "write_probe_map"]
 
 _KNOWN = (
     "source",
@@ -27,6 +28,11 @@ _KNOWN = (
     "collection",
 )
 
+_COLUMNS = ("id", "own_id", *_KNOWN, "findings", "absent", "boxes", "labels", "left_out")
+
+_LARGEST = 2**31
+"""Bytes of the largest private file."""
+
 PRIVATE = "private"
 """The folder of what ties a run to files and people. It is not for sharing: labels and reports are whole without it,
 scoring anew and naming images are not possible."""
@@ -34,19 +40,16 @@ scoring anew and naming images are not possible."""
 PROBE_MAP = f"{PRIVATE}/probe_map.csv"
 
 
-def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str]) -> None:
+def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str], *, own: bool = True) -> None:
     """Write a probe map: the one file that ties ids to files and patients. It is not for sharing.
+
+    ``own`` says that it lies in a folder of mcd's own, where what is there may be replaced.
 
     Columns: ``id`` as outputs show it, ``own_id`` the data set's, what else `mcd.Sample` knows, and why an image is
     left out. ``findings`` and ``absent`` are joined by ``|``; ``boxes`` and ``labels`` are JSON.
     """
     out = io.StringIO()
-    table = csv.DictWriter(
-        out,
-        ["id", "own_id", *_KNOWN, "findings", "absent", "boxes", "labels", "left_out"],
-        restval="",
-        lineterminator="\n",
-    )
+    table = csv.DictWriter(out, _COLUMNS, restval="", lineterminator="\n")
     table.writeheader()
     for row, (name, one) in enumerate(zip(probe.ids, probe.samples, strict=True)):
         table.writerow(
@@ -64,11 +67,76 @@ def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str]) -> N
         )
     for bad in probe.unreadable:
         table.writerow({"source": bad.source, "left_out": bad.reason})
-    _write_private(path, out.getvalue())
+    if own:
+        _write_private(path, out.getvalue())
+    else:
+        write_output(path, out.getvalue().encode(), mode=0o600)
+
+
+def parse_probe_map(data: bytes) -> list[dict[str, str]]:
+    """Return the rows of a probe map.
+
+    Raises
+    ------
+    ValueError
+        Saying what is wrong: a column is missing, a row is too long or too short, an id stands there twice.
+    """
+    table = csv.DictReader(io.StringIO(data.decode("utf-8"), newline=""), strict=True)
+    try:
+        rows = list(table)
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
+    missing = [name for name in _COLUMNS if name not in (table.fieldnames or ())]
+    if missing:
+        raise ValueError(f"it has no column {', '.join(missing)}")
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            raise ValueError(f"row {number} has more cells or fewer than there are columns")
+        if row["labels"] and not isinstance(_json_of(row["labels"]), dict):
+            raise ValueError(f"row {number}: labels are no JSON object")
+    ids = [row["id"] for row in rows if not row["left_out"]]
+    if len(set(ids)) != len(ids) or "" in ids:
+        raise ValueError("an image has no id, or that of another")
+    return rows
+
+
+def _json_of(text: str) -> object:
+    try:
+        found: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found
 
 
 def _write_private(path: Path, text: str) -> None:
-    write_atomically(path, text.encode())
+    """Write a file for this user only, in ``private`` with its digest beside it: a public one would tell names.
+
+    Whoever guesses the paths in a study could hold their digest against one in the manifest.
+    """
+    data = text.encode()
+    if path.parent.name != PRIVATE:
+        _write_for_us(path, data)
+        return
+    with Sums(path.parent, _write_for_us).replacing(path.name, digest_of(data)):
+        _write_for_us(path, data)
+
+
+def _write_for_us(path: Path, data: bytes) -> None:
+    write_atomically(path, data)
     path.chmod(0o600)  # other users of the machine have no business with patients
     if path.parent.name == PRIVATE:
         path.parent.chmod(0o700)
+
+
+def read_private(folder: Path, name: str) -> tuple[bytes, bool]:
+    """Return the bytes of a private file of a run folder, by its path in it, and whether the run wrote them.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    """
+    path = folder / name
+    data = read_regular(path, _LARGEST)
+    known = Sums(path.parent).of(path.name)
+    return data, not known or digest_of(data) in known

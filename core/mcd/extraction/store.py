@@ -1,25 +1,42 @@
 """Where activations and embeddings lie: safetensors shards under a key made of everything that decides them.
 
-A shard is written to a temporary name, flushed and renamed, so a file that has its final name is whole. A run
-that was killed finds the shards it finished; a run whose inputs changed has another key and never sees them.
+A shard is written to a temporary name, flushed and renamed, so a file that has its final name is whole; its digest is
+written beside it. A run that was killed finds the shards it finished and uses those that have their digest; a run whose
+inputs changed has another key and never sees them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
-import safetensors
+import pydantic
 import torch
 from safetensors.torch import save
 
 from mcd.errors import StoreError
-from mcd.files import write_atomically
+from mcd.extraction.tensor_files import AGAIN, TensorFile, open_tensors, record_of
+from mcd.files import SUMS, CheckedFiles, Sums, digest_of, link, write_atomically
+from mcd.options import Record
+from mcd.study.outputs import clear_leftovers
 
 __all__ = ["Shards"]
+
+_KEY = re.compile(r"[0-9a-z]{16,}")
+_SHARD = re.compile(r"\d{5,}\.safetensors")
+
+
+class _Header(Record):
+    """What a shard says of itself: its key, the rows of the probe set that it holds, and those that failed."""
+
+    key: str
+    rows: list[pydantic.NonNegativeInt]
+    failed: list[tuple[pydantic.NonNegativeInt, str]]
 
 
 class Shards:
@@ -33,13 +50,29 @@ class Shards:
         Digest of everything that decides the content.
     tensors
         Names and widths of the tensors in each shard; each is float32 ``(rows, width)``.
+    files
+        The files of the run folder with the digests of its manifest, which shards are held against when they are read.
     """
 
-    def __init__(self, folder: Path, key: str, tensors: Mapping[str, int]) -> None:
+    def __init__(self, folder: Path, key: str, tensors: Mapping[str, int], files: CheckedFiles | None = None) -> None:
         self.key, self.tensors, self.path = key, dict(tensors), folder / key[:16]
+        self._sums, self._files = Sums(self.path), files or CheckedFiles(folder.parent, {})
+        self._whole: set[int] = set()
+
+    @staticmethod
+    def _name(number: int) -> str:
+        return f"{number:05d}.safetensors"
 
     def _file(self, number: int) -> Path:
-        return self.path / f"{number:05d}.safetensors"
+        return self.path / self._name(number)
+
+    def place(self, number: int) -> str:
+        """Return where a shard is in the run folder."""
+        return f"{self.path.parent.name}/{self.path.name}/{self._name(number)}"
+
+    def clear(self) -> None:
+        """Remove what killed writers left among the shards, which may lie behind a link."""
+        clear_leftovers(self.path)
 
     def write(
         self, number: int, tensors: Mapping[str, torch.Tensor], rows: Sequence[int], failed: Sequence[tuple[int, str]]
@@ -48,60 +81,115 @@ class Shards:
         # One metadata entry: safetensors writes several in no fixed order, and equal runs must give equal bytes.
         header = json.dumps({"key": self.key, "rows": list(rows), "failed": [list(one) for one in failed]})
         ordered = {name: tensors[name].contiguous() for name in self.tensors}
-        write_atomically(self._file(number), save(ordered, metadata={"mcd": header}))
+        data = save(ordered, metadata={"mcd": header})
+        self._note(number, digest_of(data))
+        write_atomically(self._file(number), data)
+
+    def _note(self, number: int, digest: str) -> None:
+        self._sums.add(self._name(number), digest)
+        self._digests[self._name(number)] = digest
 
     def take_over(self, number: int, other: Shards) -> None:
         """Make a shard of ``other``, which has the same key, ours too: one file under two names where that works."""
         path, source = self._file(number), other._file(number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._note(number, other._digests[source.name])
         try:
-            temporary.hardlink_to(source)
-            temporary.replace(path)
+            link(source, path)
         except OSError:  # a file system without links, or none between these two folders
             write_atomically(path, source.read_bytes())
 
+    def exists(self, number: int) -> bool:
+        """Say whether there is a shard, whole or damaged."""
+        return os.path.lexists(self._file(number))
+
     def whole(self, number: int) -> bool:
-        """Say whether a shard exists, whole and ours."""
-        try:
-            with safetensors.safe_open(self._file(number), framework="pt") as file:
-                header = json.loads((file.metadata() or {}).get("mcd", "{}"))
-                shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        except (OSError, ValueError, safetensors.SafetensorError):
-            return False
-        expected = {name: (len(header.get("rows", ())), width) for name, width in self.tensors.items()}
-        return header.get("key") == self.key and shapes == expected
+        """Say whether a shard exists, ours and with the digest that was written beside it."""
+        name = self._name(number)
+        if number not in self._whole and name in self._digests:
+            with contextlib.suppress(OSError, StoreError):
+                CheckedFiles(self.path, self._digests).check(name)
+                with self._open(number) as file:
+                    self._header(file, number)
+                self._whole.add(number)
+        return number in self._whole
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return self._sums.read()
+
+    def digests(self, count: int) -> dict[str, str]:
+        """Return the digests of the first ``count`` shards, by their paths in the run folder."""
+        return {self.place(number): self._digests[self._name(number)] for number in range(count)}
 
     def rows(self, count: int) -> tuple[list[int], list[tuple[int, str]]]:
-        """Return the rows that the first ``count`` shards hold, in order, and those that failed with the reason."""
+        """Return the rows that the first ``count`` shards hold, in order, and those that failed with the reason.
+
+        Raises
+        ------
+        StoreError
+            When a shard is missing or damaged.
+        """
         rows: list[int] = []
         failed: list[tuple[int, str]] = []
         for number in range(count):
             with self._open(number) as file:
-                header = json.loads(file.metadata()["mcd"])
-            rows += header["rows"]
-            failed += [(row, reason) for row, reason in header["failed"]]
+                header = self._header(file, number)
+            if rows and header.rows and header.rows[0] <= rows[-1]:
+                raise StoreError(f"{self._file(number)} is damaged: its images are those of another shard", AGAIN)
+            rows += header.rows
+            failed += header.failed
         return rows, failed
 
     def read(self, name: str, count: int) -> torch.Tensor:
-        """Return one tensor over the first ``count`` shards, float32 ``(rows, width)``."""
+        """Return one tensor over the first ``count`` shards, float32 ``(rows, width)``.
+
+        Raises
+        ------
+        StoreError
+            When a shard is missing or damaged, or holds NaN or infinity.
+        """
         parts = []
         for number in range(count):
             with self._open(number) as file:
+                self._header(file, number)
                 parts.append(file.get_tensor(name))
+            if not bool(torch.isfinite(parts[-1]).all()):
+                raise StoreError(f"{self._file(number)} is damaged: '{name}' holds NaN or infinity", AGAIN)
         return torch.cat(parts) if parts else torch.empty(0, self.tensors[name])
 
-    def _open(self, number: int) -> safetensors.safe_open:
-        path = self._file(number)
-        try:
-            return safetensors.safe_open(path, framework="pt")
-        except (OSError, safetensors.SafetensorError) as error:
-            raise StoreError(f"cannot read the stored shard {path}: {error}", "run the same command again") from None
+    def _open(self, number: int) -> contextlib.AbstractContextManager[TensorFile]:
+        return open_tensors(self._files, self.place(number), "the stored shard")
 
-    def forget_others(self) -> None:
-        """Remove what other keys left beside ours, and temporary files of killed runs."""
-        for other in self.path.parent.iterdir() if self.path.parent.is_dir() else ():
-            if other.is_dir() and other != self.path:
-                shutil.rmtree(other, ignore_errors=True)
-        for left in self.path.glob(".*.tmp"):
-            left.unlink(missing_ok=True)
+    def _header(self, file: TensorFile, number: int) -> _Header:
+        """Return what a shard says of itself.
+
+        Raises
+        ------
+        StoreError
+            When it is not ours, or its tensors are not what it says.
+        """
+        header = record_of(file, _Header, f"the stored shard {self._file(number)}")
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 -- it is no mapping
+        found = {name: (one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}
+        expected = {name: ("F32", (len(header.rows), width)) for name, width in self.tensors.items()}
+        ascending = all(one < other for one, other in zip(header.rows, header.rows[1:], strict=False))
+        if header.key != self.key or found != expected or not ascending:
+            raise StoreError(f"the stored shard {self._file(number)} is damaged, or of another run", AGAIN)
+        return header
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Remove the shards of these keys, and no other file.
+
+        Nothing behind a link is removed: there it may be another run's too.
+        """
+        folder = self.path.parent
+        others = [folder / key[:16] for key in keys if _KEY.fullmatch(key)]
+        for other in () if folder.is_symlink() else others:
+            if other.is_symlink() or not other.is_dir():
+                continue
+            for path in other.iterdir():
+                if _SHARD.fullmatch(path.name) or path.name == SUMS:
+                    path.unlink(missing_ok=True)
+            clear_leftovers(other)
+            with contextlib.suppress(OSError):  # somebody else's files lie in it
+                other.rmdir()

@@ -131,6 +131,7 @@ class Sweep:
         """Compute what is not stored yet; return the number of shards."""
         shards = shard_rows(len(self.probe.samples), self.batch_size)
         missing = [number for number in range(len(shards)) if not self._whole(number)]
+        self._say_damaged(missing)
         total = len(self.probe.samples)
         left = sum(len(rows) for number in missing for rows in shards[number])
         self.emit(StageStarted("sweep", total, "images", done=total - left))
@@ -140,6 +141,19 @@ class Sweep:
             self.compute(work, self._decoded(work, left))
         self.emit(StageFinished("sweep", time.perf_counter() - start))
         return len(shards)
+
+    def _say_damaged(self, missing: Sequence[int]) -> None:
+        """Say which stored shards are computed again, of those that are to be computed."""
+        damaged = [
+            store.place(number)
+            for number in missing
+            for job in self._jobs()
+            for store in job.stores
+            if store.exists(number) and not store.whole(number)
+        ]
+        if damaged:
+            more = f" and {len(damaged) - 1} others" if len(damaged) > 1 else ""
+            self.emit(Warned(f"stored shards are damaged and are computed again: {damaged[0]}{more}"))
 
     def _whole(self, shard: int) -> bool:
         return all(store.whole(shard) for job in self._jobs() for store in job.stores)

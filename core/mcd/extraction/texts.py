@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import safetensors
 import torch
-from safetensors.torch import save
+from safetensors.torch import load, save
 
 from mcd.api.base import digest
 from mcd.api.concepts import Concept
 from mcd.api.dissector import Dissector
+from mcd.errors import DamagedError
 from mcd.events import Clock
-from mcd.files import write_atomically
+from mcd.files import CheckedFiles, Sums, digest_of, write_atomically
 from mcd.networks.texts import averaged, encode
 from mcd.study.wording import Wording
 
 __all__ = ["ConceptTexts", "TextEncoder", "sentences", "warn_of_long"]
+
+
+_PLACE = "embeddings"
+_LARGEST = 2**32
+"""Bytes of the largest file of embedded texts."""
 
 
 @dataclass(frozen=True)
@@ -51,38 +58,69 @@ class TextEncoder:
         `mcd.networks.identity.Identity.key` of the dissectors whose embeddings may be read.
     dissector
         Returns a dissector and its key; called only when something must be encoded.
+    digests
+        Those of the manifest, which stored embeddings are held against, besides those written beside them.
+    damaged
+        Hears of stored embeddings that are not what was written, and are made again; None refuses them.
 
     Attributes
     ----------
     keys
         Those given, and that of the dissector once something was encoded.
+    used
+        Digests of the files that were read or written, by their paths in the run folder.
     """
 
     def __init__(
-        self, folder: Path, keys: Sequence[str], dissector: Callable[[], tuple[Dissector, str]], device: torch.device
+        self,
+        folder: Path,
+        keys: Sequence[str],
+        dissector: Callable[[], tuple[Dissector, str]],
+        device: torch.device,
+        *,
+        digests: Mapping[str, str] = MappingProxyType({}),
+        damaged: Callable[[str], None] | None = None,
     ) -> None:
         self.keys = list(keys)
+        self.used: dict[str, str] = {}
         self._folder, self._dissector, self._device = folder, dissector, device
+        self._digests, self._damaged = digests, damaged
+        self._sums = Sums(folder / _PLACE)
 
     def texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Return the embeddings of texts, ``(texts, D)`` float32, not normalised."""
         for key in self.keys:
-            try:
-                with safetensors.safe_open(self._file(key, texts), framework="pt") as file:
-                    stored: torch.Tensor = file.get_tensor("texts")
-                if len(stored) == len(texts):
-                    return stored
-            except (OSError, safetensors.SafetensorError):
-                pass  # missing, or cut short by a full disk: encode again
+            stored = self._stored(_name(key, texts))
+            if stored is not None and len(stored) == len(texts):
+                return stored
         dissector, key = self._dissector()
         encoded = encode(dissector, list(texts), self._device)
-        write_atomically(self._file(key, texts), save({"texts": encoded}))
+        name, data = _name(key, texts), save({"texts": encoded})
+        self._sums.add(name, digest_of(data))
+        write_atomically(self._folder / _PLACE / name, data)
+        self.used[f"{_PLACE}/{name}"] = digest_of(data)
         if key not in self.keys:
             self.keys.append(key)
         return encoded
 
-    def _file(self, key: str, texts: Sequence[str]) -> Path:
-        return self._folder / "embeddings" / f"texts-{digest(key, *texts)[:16]}.safetensors"
+    def _stored(self, name: str) -> torch.Tensor | None:
+        """Return stored embeddings; None where there are none, or they are to be made again."""
+        place = f"{_PLACE}/{name}"
+        beside = {f"{_PLACE}/{one}": digest for one, digest in self._sums.read().items()}
+        try:
+            data = CheckedFiles(self._folder, {**beside, **self._digests}).read(place, _LARGEST)
+            found: torch.Tensor = load(data)["texts"]
+        except DamagedError:
+            if self._damaged is None:
+                raise
+            self._damaged(f"stored embeddings of texts are damaged and are made again: {place}")
+            return None
+        except (OSError, KeyError, ValueError, safetensors.SafetensorError):
+            return None  # missing, or cut short by a full disk: encode again
+        if found.ndim != 2 or found.dtype != torch.float32 or not bool(torch.isfinite(found).all()):
+            return None
+        self.used[place] = digest_of(data)
+        return found
 
     def concepts(self, concepts: Sequence[Concept], wording: Wording) -> ConceptTexts:
         """Return the embeddings of concepts, worded as a study asks; several texts of one name are `averaged`."""
@@ -91,6 +129,10 @@ class TextEncoder:
         reference = self.texts([wording.reference])[0] if wording.reference else None
         found = averaged(encoded, [len(texts) for _, texts in names])
         return ConceptTexts(found, tuple(owner for owner, _ in names), reference)
+
+
+def _name(key: str, texts: Sequence[str]) -> str:
+    return f"texts-{digest(key, *texts)[:16]}.safetensors"
 
 
 def sentences(concepts: Sequence[Concept], wording: Wording) -> list[str]:

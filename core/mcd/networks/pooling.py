@@ -12,6 +12,9 @@ PoolingName = Literal["avg", "max", "cls", "tokens", "gem", "top-fraction", "mas
 _NUMBERS = {"gem": 3.0, "top-fraction": 0.1}
 """Poolings with a number, and what it is where none is given."""
 
+_MOST = {"gem": 100.0, "top-fraction": 1.0}
+"""The highest numbers; powers above overflow."""
+
 POOLINGS: tuple[PoolingName, ...] = get_args(PoolingName)
 
 
@@ -67,6 +70,7 @@ class Pooling:
         if colon and not re.fullmatch(r"\d*\.?\d+", number):
             raise ValueError(f"pooling {name}:{number}: what follows the colon is a number, such as {_NUMBERS[name]:g}")
         value = float(number) if colon else _NUMBERS[name]
-        if value <= 0 or (name == "top-fraction" and value > 1):
-            raise ValueError(f"pooling {text}: " + ("a fraction is in 0…1" if value > 1 else "0 is not possible"))
+        most = _MOST[name]
+        if not 0 < value <= most:
+            raise ValueError(f"pooling {text}: the number of {name} is above 0 and at most {most:g}")
         return cls(name, value)

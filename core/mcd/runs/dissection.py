@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,25 +14,21 @@ import pandas as pd
 
 from mcd.api.schema import read_record
 from mcd.errors import DataError, StoreError, UsageError
-from mcd.extraction.maps import FILE as MAPS
-from mcd.extraction.probe_map import PRIVATE, _write_private
-from mcd.files import MANIFEST, check_run_folder, check_tree, expanded
+from mcd.extraction.map_store import FILE as MAPS
+from mcd.extraction.probe_map import PRIVATE, _write_private, read_private
+from mcd.files import MANIFEST, CheckedFiles, damaged, expanded
 from mcd.runs.manifest import Manifest
 from mcd.runs.recorded import Recorded
-from mcd.runs.vocabulary import CONCEPTS
 from mcd.scoring.results import Results
 from mcd.study.study import SCHEMA, Study
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["SCORED", "Dissection", "load", "opened", "read_study", "write_study"]
+__all__ = ["Dissection", "finished_manifest", "load", "read_study", "write_study"]
 
 
 STUDY = f"{PRIVATE}/study.json"
-SCORED = "scored"
-"""The folder of a run in which its scorings lie."""
-
 _RECORDED = replace(SCHEMA, remedy="run it again into another --output")
 
 
@@ -55,23 +50,11 @@ class Dissection(Recorded):
         (`mcd.scoring.results.Results`).
     folder
         The run folder.
-    trust
-        Whether what its study names is run, read and fetched; see `mcd.load`.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        manifest: Manifest,
-        results: Results,
-        host: PluginHost | None = None,
-        *,
-        trust: bool = False,
-        beside: Sequence[Path] = (),
-    ) -> None:
-        super().__init__(folder / manifest.store.folder, manifest.store, manifest.layers)
+    def __init__(self, folder: Path, manifest: Manifest, results: Results, host: PluginHost | None = None) -> None:
+        super().__init__(folder / manifest.store.folder, manifest.store, manifest.layers, manifest.images)
         self.folder, self.manifest, self.results = folder, manifest, results
-        self.trust, self._beside = trust, tuple(beside)
         if host is not None:
             self.host = host
 
@@ -88,31 +71,6 @@ class Dissection(Recorded):
         from mcd.host import PluginHost
 
         return PluginHost.discover([], os.environ)
-
-    def trusted(self) -> Dissection:
-        """Return the same run, trusted: see ``trust`` of `mcd.load`."""
-        return Dissection(self.folder, self.manifest, self.results, self.__dict__.get("host"), trust=True)
-
-    @cached_property
-    def store_folder(self) -> Path:
-        """The folder of activations, embeddings and the probe map: of a scoring made anew, that of its run.
-
-        Raises
-        ------
-        StoreError
-            When it is outside the run folder, that folder is not the one that this scoring lies in, and the run is
-            not trusted.
-        """
-        place, own = self._given_folder.resolve(), self.folder.resolve()
-        inside_its_run = own.parent.name == SCORED and place == own.parent.parent and (place / MANIFEST).is_file()
-        if not (self.trust or place == own or inside_its_run or place in [one.resolve() for one in self._beside]):
-            raise StoreError(
-                f"{self.folder} refers to another folder for its activations, {self.manifest.store.folder}",
-                "if you trust this run: --trust (in Python trust=True); or name that run too, where several are taken",
-            )
-        if place != own:
-            check_tree(place, links=self.trust)
-        return self._given_folder
 
     @property
     def labels(self) -> pd.DataFrame:
@@ -156,17 +114,15 @@ class Dissection(Recorded):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name in ("activations", "embeddings", PRIVATE):
-                shutil.copytree(self.store_folder / name, folder / name)
+                shutil.copytree(self._store_folder / name, folder / name)
             write_study(folder, read_study(self.folder, self.manifest))  # that of a scoring is not that of its run
-            if (self.folder / CONCEPTS).exists():  # an older version kept none
-                shutil.copyfile(self.folder / CONCEPTS, folder / CONCEPTS)
             if self.manifest.store.maps:
-                shutil.copyfile(self.store_folder / MAPS, folder / MAPS)
+                shutil.copyfile(self._store_folder / MAPS, folder / MAPS)
         except OSError as error:
             raise StoreError(f"cannot save into {folder}: {error.strerror}") from None
         record = self.manifest.store.model_copy(update={"folder": "."})
-        self.results.write(folder)
-        self.manifest.model_copy(update={"store": record}).write(folder)
+        digests = self.results.write(folder)
+        self.manifest.model_copy(update={"store": record, "digests": digests}).write(folder)
         return folder
 
 
@@ -175,8 +131,13 @@ def write_study(folder: Path, study: Study) -> None:
     _write_private(folder / STUDY, json.dumps(study.settings(), indent=2, ensure_ascii=False) + "\n")
 
 
-def read_study(folder: Path, manifest: Manifest) -> Study:
+def read_study(folder: Path, manifest: Manifest, *, checked: bool = True) -> Study:
     """Return the study of a run with its paths; where ``private`` was taken away, as the manifest shows it.
+
+    Parameters
+    ----------
+    checked
+        Whether it must be what the run wrote, to a bit.
 
     Raises
     ------
@@ -185,18 +146,35 @@ def read_study(folder: Path, manifest: Manifest) -> Study:
     """
     path = folder / STUDY
     try:
-        return read_record(path.read_bytes(), _RECORDED, Study, str(path))
-    except OSError:
+        data, own = read_private(folder, STUDY)
+    except FileNotFoundError:
         return read_record(json.dumps(manifest.study).encode(), _RECORDED, Study, f"the study in {folder / MANIFEST}")
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}", _RECORDED.remedy) from None
+    found = read_record(data, _RECORDED, Study, str(path))
+    if checked and not own:
+        raise damaged(path)
+    return found
 
 
-def load(
-    folder: str | Path, host: PluginHost | None = None, *, trust: bool = False, beside: Sequence[str | Path] = ()
-) -> Dissection:
+def finished_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a run that has finished.
+
+    Raises
+    ------
+    StoreError
+        When the folder holds no run, or its manifest cannot be read.
+    DataError
+        When the run has not finished.
+    """
+    manifest = Manifest.read(folder)
+    if manifest.status != "finished":
+        raise DataError(f"the run in {folder} is not finished ({manifest.status})", "run the same command again")
+    return manifest
+
+
+def load(folder: str | Path, host: PluginHost | None = None) -> Dissection:
     """Open a finished run folder.
-
-    A run folder is data: what its study names outside of it, code, files and what must be fetched, is neither run nor
-    read, and what needs it says so. Nor are links followed that lead out of it.
 
     Parameters
     ----------
@@ -205,10 +183,6 @@ def load(
     host
         The plugins that its parts are found again with, by default all that are installed. Of a local plugin file:
         ``mcd.host.PluginHost.discover([Path("my_plugin.py")], os.environ)``.
-    trust
-        Run, read and fetch what the study of the run names: only of runs that are yours, or of people you trust.
-    beside
-        Other run folders that are read too: a scoring may refer to one of them for its activations.
 
     Raises
     ------
@@ -218,23 +192,6 @@ def load(
         When the run has not finished.
     """
     folder = expanded(folder)
-    check_run_folder(folder)
-    check_tree(folder, links=trust)
-    manifest = Manifest.read(folder)
-    if manifest.status != "finished":
-        raise DataError(f"the run in {folder} is not finished ({manifest.status})", "run the same command again")
-    others = tuple(expanded(one) for one in beside)
-    return Dissection(folder, manifest, Results.read(folder), host, trust=trust, beside=others)
-
-
-def opened(
-    runs: Sequence[Dissection | str | Path], host: PluginHost | None, *, trust: bool = False
-) -> list[Dissection]:
-    """Return dissections: those given, and those of run folders; see `load`. Each may refer to any of the others."""
-    beside = [one.folder if isinstance(one, Dissection) else one for one in runs]
-    return [
-        (one.trusted() if trust else one)
-        if isinstance(one, Dissection)
-        else load(one, host, trust=trust, beside=beside)
-        for one in runs
-    ]
+    manifest = finished_manifest(folder)
+    results = Results.read(CheckedFiles(folder, manifest.digests or {}))
+    return Dissection(folder, manifest, results, host)

@@ -15,7 +15,7 @@ from mcd.api.dataset import Dataset
 from mcd.api.dissector import Dissector
 from mcd.errors import UsageError
 from mcd.extraction.cache import ImageCache
-from mcd.extraction.embedding import Embedder, check_output, write_vectors
+from mcd.extraction.embedding import Embedder, check_output, probe_map_beside, write_vectors
 from mcd.files import expanded
 from mcd.networks.process import process_state_kept
 from mcd.networks.running import Precision
@@ -130,7 +130,7 @@ def embed(
         if output is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mcd-"))
         path = Path(folder) / "vectors.safetensors" if output is None else expanded(output)
-        check_output(path, ".safetensors")
+        check_output(path, ".safetensors", *([] if images is None else [probe_map_beside(path)]))
         chosen = dissector if isinstance(dissector, Dissector) else as_choice(dissector, DissectorChoice)
         made, _ = preparer.dissector(chosen)
         embedder = Embedder(

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 import torch
 
+from mcd.api.base import digest
 from mcd.errors import DataError, StoreError
 from mcd.events import Clock
-from mcd.extraction.maps import MapPass, MapStore
+from mcd.extraction.map_store import FILE as MAPS
+from mcd.extraction.map_store import MapStore
+from mcd.extraction.maps import MapPass
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.probe_map import PROBE_MAP, write_probe_map
 from mcd.extraction.reading import Reader
@@ -21,7 +24,6 @@ from mcd.runs.material import bound, gather
 from mcd.runs.opening import OpenRun
 from mcd.runs.prepared import Prepared
 from mcd.runs.recorded import Recorded
-from mcd.runs.vocabulary import write_concepts
 from mcd.scoring.labelling import Labeller
 from mcd.scoring.results import Results
 
@@ -52,6 +54,8 @@ class Finisher:
         Of the study; what concerns a single run goes into a clock of its own.
     shards
         How many there are.
+    of_words
+        What was said of the concepts and their wording.
     """
 
     prepared: Prepared
@@ -60,6 +64,7 @@ class Finisher:
     device: torch.device
     clock: Clock
     shards: int
+    of_words: Sequence[str] = ()
     _maps: dict[str, MapStore] = field(default_factory=dict, init=False)
     _failed: dict[int, str] = field(default_factory=dict, init=False)
 
@@ -85,19 +90,29 @@ class Finisher:
         manifest.images = len(rows)
         if probe.unreadable or failed:
             manifest.left_out = {"unreadable": len(probe.unreadable), "not decoded": len(failed)}
-        recorded = Recorded(run.folder, manifest.store, manifest.layers)
+        recorded = Recorded(run.folder, manifest.store, manifest.layers, len(rows))
         clock = Clock(self.clock.emit)  # a warning about one run is not in the manifests of the others
         results = self._label(run, recorded, controls, clock)
         manifest.summary = list(results.summary)
-        manifest.store.maps = self._keep_maps(run, recorded, rows, clock)
-        run.activations.forget_others()
-        run.embeddings.forget_others()
-        manifest.status, manifest.seconds = "finished", self.clock.seconds | clock.seconds
+        manifest.label_warnings = [*self.of_words, *clock.warnings]  # the maps have not warned yet
+        kept = self._keep_maps(run, recorded, rows, clock)
+        manifest.store.maps = kept.key if kept else ""
+        manifest.store.digests = {
+            **run.activations.digests(self.shards),
+            **run.embeddings.digests(self.shards),
+            **(manifest.store.digests or {}),
+            **({MAPS: kept.digest} if kept else {}),
+        }
+        manifest.store.ids = digest(*recorded.image_ids)
+        manifest.digests = results.write(run.folder)
+        for shards in (run.activations, run.embeddings):
+            shards.forget(manifest.store.superseded)
+        manifest.store.superseded = []
+        manifest.seconds = self.clock.seconds | clock.seconds
         manifest.warnings = list(dict.fromkeys([*self.clock.warnings, *clock.warnings]))
-        write_concepts(run.folder, self.prepared.concepts)
-        results.write(run.folder)
+        manifest.status = "finished"
         manifest.write(run.folder)
-        return Dissection(run.folder, manifest, results, self.prepared.host, trust=True)
+        return Dissection(run.folder, manifest, results, self.prepared.host)
 
     def _say_lost(self, failed: dict[int, str]) -> None:
         """Warn of images that could not be decoded: once, since all models of a sweep miss the same ones."""
@@ -110,7 +125,11 @@ class Finisher:
     def _label(self, run: OpenRun, recorded: Recorded, controls: Mapping[str, pd.DataFrame], clock: Clock) -> Results:
         study, concepts = self.prepared.study, self.prepared.concepts
         encoder = TextEncoder(
-            run.folder, run.manifest.store.texts, lambda: (run.dissector, run.identity.key), self.device
+            run.folder,
+            run.manifest.store.texts,
+            lambda: (run.dissector, run.identity.key),
+            self.device,
+            damaged=clock.warn,
         )
         material = gather(recorded, concepts, study.prompts, encoder)
         scorer = bound(self.prepared.scorer, material, study.prompts)
@@ -124,6 +143,7 @@ class Finisher:
             recorded.patients,
             study.labels_per_neuron,
         )
+        run.manifest.store.digests = encoder.used
         results = labeller.label(run.manifest.target, recorded.sources(), clock)
         if not controls:
             return results
@@ -132,13 +152,13 @@ class Finisher:
             advanced(1)
         return replace(results, controls=table)
 
-    def _keep_maps(self, run: OpenRun, recorded: Recorded, rows: Sequence[int], clock: Clock) -> str:
-        """Keep maps where they are asked for, once for all dissectors of a target; return their key."""
+    def _keep_maps(self, run: OpenRun, recorded: Recorded, rows: Sequence[int], clock: Clock) -> MapStore | None:
+        """Keep maps where they are asked for, once for all dissectors of a target; return where they are."""
         study, job = self.prepared.study, run.job
         store = run.maps(study.maps)
         if not study.maps or run.planned.control:
             store.forget()
-            return ""
+            return None
         made = self._maps.setdefault(store.key, store)
         if made is not store:
             store.take_over(made)
@@ -157,4 +177,4 @@ class Finisher:
             one.into(store, rows, recorded.activations, study.maps, clock)
         for name, reason in store.without().items():
             clock.warn(f"layer {name} has no maps: {reason}")
-        return store.key
+        return store

@@ -14,6 +14,7 @@ from mcd.extraction.sweep import DissectorJob, TargetJob, missing_bytes
 from mcd.files import MANIFEST, check_folder
 from mcd.runs.dissection import read_study, write_study
 from mcd.runs.manifest import Manifest
+from mcd.study.outputs import clear_leftovers
 from mcd.study.resolve import with_defaults
 from mcd.study.study import Study
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mcd.host import PluginHost
     from mcd.runs.opening import OpenRun
 
-__all__ = ["check_room", "open_folder"]
+__all__ = ["check_room", "check_study_folder", "differences", "open_folder"]
 
 _FREE_TO_CHANGE = ("controls", "reporters", "workers", "cache", "cache_size", "maps")
 """Settings that do not affect the labels of a run: it continues although they changed."""
@@ -39,7 +40,7 @@ def open_folder(folder: Path, study: Study, host: PluginHost) -> None:
     StoreError
         When it cannot be made or written, or the run in it cannot be read.
     """
-    check_folder(folder)
+    check_folder(folder / PRIVATE)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         strangers = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
@@ -48,8 +49,10 @@ def open_folder(folder: Path, study: Study, host: PluginHost) -> None:
             f"cannot make the output folder {folder}: {error.strerror}", "choose another --output"
         ) from None
     if (folder / MANIFEST).exists():
-        before = with_defaults(host, read_study(folder, Manifest.read(folder)))
-        differing = _differences(before, study)
+        manifest = Manifest.read(folder, checked=False)
+        if manifest.store.folder != ".":
+            raise UsageError(f"{folder} holds labels of a run that was scored anew", "choose another --output")
+        differing = differences(with_defaults(host, read_study(folder, manifest, checked=False)), study)
         if differing:
             raise UsageError(
                 f"{folder} holds another run; it differs in {', '.join(differing)}",
@@ -57,10 +60,30 @@ def open_folder(folder: Path, study: Study, host: PluginHost) -> None:
             )
     elif set(strangers) - {"controls", "embeddings", PRIVATE}:  # what a run leaves that is killed before its manifest
         raise UsageError(f"{folder} is not empty and holds no run of mcd", "choose another --output")
+    clear_leftovers(folder, deep=True)
     write_study(folder, study)
 
 
-def _differences(before: Study, now: Study) -> list[str]:
+def check_study_folder(output: Path, folders: Sequence[Path]) -> None:
+    """Make sure that the folder of a study of several runs holds nothing but runs, and what mcd writes beside them.
+
+    Raises
+    ------
+    UsageError
+        Naming what else it holds.
+    """
+    check_folder(output)
+    if output in folders or not output.is_dir():
+        return
+    planned = {one.relative_to(output).parts[0] for one in folders if one.is_relative_to(output)}
+    for path in sorted(output.iterdir()):
+        if path.name.startswith(".") or path.name in {*planned, "report"} or (path / MANIFEST).exists():
+            continue
+        raise UsageError(f"{output} is not empty and holds no study of mcd: {path.name}", "choose another --output")
+
+
+def differences(before: Study, now: Study) -> list[str]:
+    """Return the settings that make labels and differ."""
     one, other = before.settings(), now.settings()
     return [key for key in sorted(set(one) - set(_FREE_TO_CHANGE)) if one[key] != other[key]]
 

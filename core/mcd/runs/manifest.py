@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import pydantic
 
 from mcd.api.schema import Schema, read_record
 from mcd.errors import StoreError
-from mcd.files import MANIFEST, check_run_folder, write_atomically
+from mcd.files import MANIFEST, check_run_folder, damaged, digest_of, read_regular, write_atomically
 from mcd.networks.layers import Layout
 from mcd.options import Record
 from mcd.scoring.older import renamed_summary
 from mcd.scoring.results import LayerSummary
 from mcd.version import versions
 
-__all__ = ["LayerRecord", "Manifest", "StoreRecord", "machine"]
+__all__ = ["LayerRecord", "Manifest", "StoreRecord", "closing", "machine"]
 
 SCHEMA = Schema("manifest", 2, {1: renamed_summary}, remedy="run it again into another --output")
 """That of the whole run folder: manifest, tables and shards."""
-
-
-Key = Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9_-]*$")]
-"""A digest. Folders are called after it: it has no separator and no dot."""
 
 
 class LayerRecord(Record):
@@ -41,20 +39,31 @@ class LayerRecord(Record):
 class StoreRecord(Record):
     """Where the shards of a run are: relative folder, keys, how many shards.
 
-    ``texts`` are the keys of the embedded texts; ``maps`` is empty where none are kept.
+    ``texts`` are the keys of the embedded texts; ``maps`` is empty where none are kept. ``digests`` are the SHA-256 of
+    shards, embedded texts and maps by their paths in the folder, None where an older version wrote it, and ``ids`` that
+    of the ids of the images in the order of rows. ``superseded`` are the keys of shards that this run wrote before its
+    inputs or its code changed, until it has finished and they are removed.
     """
 
     folder: str = "."
-    activations: Key
-    embeddings: Key
+    activations: str
+    embeddings: str
     embedding_width: int
     shards: int = 0
     texts: list[str] = pydantic.Field(default_factory=list)
-    maps: Key = ""
+    maps: str = ""
+    digests: dict[str, str] | None = None
+    ids: str = ""
+    superseded: list[str] = pydantic.Field(default_factory=list)
 
 
 class Manifest(Record):
-    """The record of one dissection, ``manifest.json`` of a run folder."""
+    """The record of one dissection, ``manifest.json`` of a run folder.
+
+    ``digests`` are the SHA-256 of the tables, None where an older version wrote it; ``checksum`` is that of the
+    record without ``seconds``. They tell of accidents: whoever changes a file on purpose can change them too.
+    ``label_warnings`` are those of ``warnings`` that concern the scorer and the words; scoring anew replaces them.
+    """
 
     schema_: Literal["mcd.manifest/2"] = pydantic.Field(default="mcd.manifest/2", alias="schema")
     status: Literal["running", "finished", "interrupted", "failed"] = "running"
@@ -75,16 +84,25 @@ class Manifest(Record):
     summary: list[LayerSummary] = pydantic.Field(default_factory=list)
     left_out: dict[str, int] = pydantic.Field(default_factory=dict)
     warnings: list[str] = pydantic.Field(default_factory=list)
+    label_warnings: list[str] = pydantic.Field(default_factory=list)
     seconds: dict[str, float] = pydantic.Field(default_factory=dict)
+    digests: dict[str, str] | None = None
+    checksum: str = ""
 
     def write(self, folder: Path) -> None:
         """Write the manifest into a run folder."""
-        data = json.dumps(self.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(folder / MANIFEST, data.encode())
+        values = self.model_dump(mode="json", by_alias=True)
+        self.checksum = values["checksum"] = _checksum(values)
+        write_atomically(folder / MANIFEST, _json(values))
 
     @classmethod
-    def read(cls, folder: Path) -> Manifest:
+    def read(cls, folder: Path, *, checked: bool = True) -> Manifest:
         """Read the manifest of a run folder.
+
+        Parameters
+        ----------
+        checked
+            Whether it must be what the run wrote, to a bit.
 
         Raises
         ------
@@ -94,10 +112,44 @@ class Manifest(Record):
         path = folder / MANIFEST
         check_run_folder(folder)
         try:
-            data = path.read_bytes()
+            data = read_regular(path)
         except OSError as error:
-            raise StoreError(f"cannot read {path}: {error.strerror}") from None
-        return read_record(data, SCHEMA, cls, str(path))
+            raise StoreError(f"cannot read {path}: {error.strerror}", SCHEMA.remedy) from None
+        found = read_record(data, SCHEMA, cls, str(path))
+        if checked and found.checksum and found.checksum != _checksum(json.loads(data)):
+            raise damaged(path)
+        return found
+
+
+def _json(values: Mapping[str, object]) -> bytes:
+    return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _checksum(values: Mapping[str, object]) -> str:
+    """Return the SHA-256 of a manifest without it, and without times: equal runs have equal ones."""
+    return digest_of(_json({name: value for name, value in values.items() if name not in ("checksum", "seconds")}))
+
+
+@contextlib.contextmanager
+def closing(open_runs: Mapping[Path, Manifest]) -> Iterator[None]:
+    """Keep the manifests of run folders true: running, then how the run ended if it did not end well.
+
+    Labels are replaced only below a manifest that says so: whatever kills the writer, no finished manifest stands above
+    labels of other settings.
+    """
+    for folder, manifest in open_runs.items():
+        manifest.status = "running"
+        manifest.write(folder)
+    try:
+        yield
+    except BaseException as error:
+        for folder, manifest in open_runs.items():
+            if manifest.status == "finished":
+                continue
+            manifest.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            with contextlib.suppress(StoreError):  # the error on its way out matters more
+                manifest.write(folder)
+        raise
 
 
 def machine(device: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +13,12 @@ import torch
 from mcd.api.dissector import Dissector
 from mcd.api.model import Target
 from mcd.extraction.keys import activation_key, embedding_key, image_key, not_reused
-from mcd.extraction.maps import MapStore
+from mcd.extraction.map_store import MapStore
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, DissectorJob, TargetJob
+from mcd.files import MANIFEST
 from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissector, with_random_weights
 from mcd.networks.identity import Identity, identity_of
 from mcd.networks.trial import Trial
@@ -101,6 +102,19 @@ def _target(prepared: PreparedTarget, seed: int, *, random: bool) -> PreparedTar
     return PreparedTarget(with_random_weights(prepared.target, seed), prepared.layers, prepared.pooling)
 
 
+def _earlier(folder: Path) -> Mapping[str, str]:
+    """Return the digests of what the run in a folder stored; none where there is none, or it was interrupted."""
+    return Manifest.read(folder, checked=False).store.digests or {} if (folder / MANIFEST).exists() else {}
+
+
+def _superseded(folder: Path, keys: Collection[str]) -> list[str]:
+    """Return the keys under which a run has written shards in its folder, except those in use."""
+    if not (folder / MANIFEST).exists():
+        return []
+    store = Manifest.read(folder, checked=False).store
+    return sorted({*store.superseded, store.activations, store.embeddings}.difference(keys))
+
+
 @dataclass(frozen=True)
 class OpenRun:
     """A run of the plan whose folder is open: its target and dissector, its shards, its manifest.
@@ -119,6 +133,8 @@ class OpenRun:
         Where the shards of both lie.
     manifest
         Its record so far.
+    earlier
+        Digests of what a run before it stored in its folder.
     """
 
     planned: PlannedRun
@@ -128,10 +144,11 @@ class OpenRun:
     activations: Shards
     embeddings: Shards
     manifest: Manifest
+    earlier: Mapping[str, str]
 
     def maps(self, count: int) -> MapStore:
         """Return where ``count`` maps a neuron of this run lie, or would."""
-        return MapStore(self.folder, MapStore.key_of(self.activations.key, count))
+        return MapStore(self.folder, MapStore.key_of(self.activations.key, count), self.earlier)
 
     @property
     def folder(self) -> Path:
@@ -175,10 +192,8 @@ class Opener:
             jobs[of].stores.append(activations)
             readers[by].stores.append(embeddings)
             manifest = self._manifest(planned, jobs[of], activations, embeddings)
-            run = OpenRun(
-                planned, jobs[of], models.dissectors[by], models.readers[by], activations, embeddings, manifest
-            )
-            runs.append(run)
+            stored, reader = (activations, embeddings), (models.dissectors[by], models.readers[by])
+            runs.append(OpenRun(planned, jobs[of], *reader, *stored, manifest, _earlier(planned.folder)))
         return runs, list(jobs.values()), list(readers.values())
 
     def _job(self, key: _Key) -> TargetJob:
@@ -234,6 +249,7 @@ class Opener:
                 embeddings=embeddings.key,
                 embedding_width=embeddings.tensors[IMAGES],
                 texts=[self.models.readers[by].key],
+                superseded=_superseded(planned.folder, {activations.key, embeddings.key}),
             ),
         )
 

@@ -16,6 +16,7 @@ from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
 from mcd.files import check_folder
 from mcd.networks.pooling import Pooling
+from mcd.runs.folder import check_study_folder
 from mcd.runs.plan import Plan, PlannedRun, plan_of
 from mcd.study.preparer import Preparer
 from mcd.study.study import Study
@@ -91,10 +92,12 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
             "models": tuple(choice for _, choice in targets),
         }
     )
+    plan = plan_of(resolved, output, [one.name for one, _ in targets], [one.name for one, _ in dissectors])
+    check_study_folder(output, [one.folder for one in plan])
     return Prepared(
         host=host,
         study=resolved,
-        plan=plan_of(resolved, output, [one.name for one, _ in targets], [one.name for one, _ in dissectors]),
+        plan=plan,
         targets=[PreparedTarget(target, one.layers, Pooling.parse(one.pooling)) for target, one in targets],
         dissectors=[dissector for dissector, _ in dissectors],
         dataset=dataset,

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
 import torch
 
+from mcd.api.base import digest
 from mcd.errors import StoreError, UnknownNameError, nearest
-from mcd.extraction.maps import Maps, MapStore
-from mcd.extraction.probe_map import PRIVATE, PROBE_MAP
+from mcd.extraction.map_store import FILE as MAPS
+from mcd.extraction.map_store import Maps, MapStore
+from mcd.extraction.probe_map import PRIVATE, PROBE_MAP, parse_probe_map, read_private
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES
+from mcd.files import CheckedFiles, damaged
 from mcd.runs.manifest import LayerRecord, StoreRecord
 
 __all__ = ["Recorded"]
+
+_AGAIN = "restore it from a copy, or run again"
 
 
 class Recorded:
@@ -30,15 +34,15 @@ class Recorded:
         Their keys, and how many shards there are.
     layer_records
         The layers, in module order.
+    images
+        How many images they hold.
     """
 
-    def __init__(self, store_folder: Path, store: StoreRecord, layer_records: Sequence[LayerRecord]) -> None:
-        self._given_folder, self._store, self._layer_records = store_folder, store, tuple(layer_records)
-
-    @property
-    def store_folder(self) -> Path:
-        """The folder of activations, embeddings and the probe map."""
-        return self._given_folder
+    def __init__(
+        self, store_folder: Path, store: StoreRecord, layer_records: Sequence[LayerRecord], images: int
+    ) -> None:
+        self._store_folder, self._store, self._layer_records = store_folder, store, tuple(layer_records)
+        self._images, self._files = images, CheckedFiles(store_folder, store.digests or {})
 
     @property
     def layers(self) -> list[str]:
@@ -47,11 +51,11 @@ class Recorded:
 
     def _activation_shards(self) -> Shards:
         widths = {layer.name: layer.neurons for layer in self._layer_records}
-        return Shards(self.store_folder / "activations", self._store.activations, widths)
+        return Shards(self._store_folder / "activations", self._store.activations, widths, self._files)
 
     def _embedding_shards(self) -> Shards:
         widths = {IMAGES: self._store.embedding_width}
-        return Shards(self.store_folder / "embeddings", self._store.embeddings, widths)
+        return Shards(self._store_folder / "embeddings", self._store.embeddings, widths, self._files)
 
     def _check_layer(self, layer: str) -> None:
         if layer not in self.layers:
@@ -66,7 +70,14 @@ class Recorded:
             When the layer was not dissected.
         """
         self._check_layer(layer)
-        return self._activation_shards().read(layer, self._store.shards)
+        return self._whole(self._activation_shards().read(layer, self._store.shards))
+
+    def _whole(self, rows: torch.Tensor) -> torch.Tensor:
+        if len(rows) != self._images:
+            raise StoreError(
+                f"{self._store_folder}: the manifest names {self._images} images, the store holds {len(rows)}", _AGAIN
+            )
+        return rows
 
     def sources(self) -> dict[str, Callable[[], torch.Tensor]]:
         """Return for each layer what reads its activations; nothing is read yet."""
@@ -85,11 +96,17 @@ class Recorded:
             When the file of the maps is missing.
         """
         self._check_layer(layer)
-        return MapStore(self.store_folder, self._store.maps).read(layer) if self._store.maps else None
+        if not self._store.maps:
+            return None
+        found = MapStore(self._store_folder, self._store.maps, self._store.digests or {}).read(layer)
+        neurons = next(one.neurons for one in self._layer_records if one.name == layer)
+        if found is not None and (len(found.images) != neurons or bool((found.images >= self._images).any())):
+            raise StoreError(f"{self._store_folder / MAPS} is damaged: maps of layer {layer} are of no neuron or image")
+        return found
 
     def image_embeddings(self) -> torch.Tensor:
         """Return the dissector's image embeddings, ``(images, D)`` float32, not normalised."""
-        return self._embedding_shards().read(IMAGES, self._store.shards)
+        return self._whole(self._embedding_shards().read(IMAGES, self._store.shards))
 
     @cached_property
     def image_ids(self) -> tuple[str, ...]:
@@ -98,15 +115,19 @@ class Recorded:
         Raises
         ------
         StoreError
-            When activations and embeddings do not hold the same images.
+            When activations, embeddings and probe map are not of the same images, or these not those of the run.
         """
         rows, _ = self._activation_shards().rows(self._store.shards)
         same, _ = self._embedding_shards().rows(self._store.shards)
         if rows != same:
-            raise StoreError(f"{self.store_folder}: activations and embeddings hold different images")
+            raise StoreError(f"{self._store_folder}: activations and embeddings hold different images", _AGAIN)
         ids = [entry["id"] for entry in self.probe_map if not entry["left_out"]]
         if len(ids) != len(rows):
-            raise StoreError(f"{self.store_folder}: the probe map names {len(ids)} images, the store holds {len(rows)}")
+            raise StoreError(
+                f"{self._store_folder}: the probe map names {len(ids)} images, the store holds {len(rows)}", _AGAIN
+            )
+        if self._store.ids and digest(*ids) != self._store.ids:
+            raise StoreError(f"{self._store_folder / PROBE_MAP} is not that of the run: its ids are others", _AGAIN)
         return tuple(ids)
 
     @cached_property
@@ -117,14 +138,18 @@ class Recorded:
     @cached_property
     def probe_map(self) -> list[dict[str, str]]:
         """What is known about each image (id, source, patient, view …). It stays on this machine."""
-        path = self.store_folder / PROBE_MAP
+        path = self._store_folder / PROBE_MAP
         try:
-            with path.open(newline="", encoding="utf-8") as file:
-                return list(csv.DictReader(file))
+            data, own = read_private(self._store_folder, PROBE_MAP)
+            if not own:
+                raise damaged(path)
+            return parse_probe_map(data)
         except FileNotFoundError:
             raise StoreError(
                 f"{path} is missing: a run that was shared without its folder {PRIVATE} has labels and reports only",
                 "naming images, scoring anew and comparing need the whole run folder",
             ) from None
         except OSError as error:
-            raise StoreError(f"cannot read {path}: {error.strerror}") from None
+            raise StoreError(f"cannot read {path}: {error.strerror}", _AGAIN) from None
+        except ValueError as error:
+            raise StoreError(f"{path} is damaged: {error}", _AGAIN) from None

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mcd.api.reporter import Reporter
-from mcd.errors import PluginError, StoreError, UsageError
+from mcd.errors import PluginError, UsageError
 from mcd.files import check_folder, expanded
 from mcd.host import PluginHost
 from mcd.networks.foreign import calling
-from mcd.runs.dissection import Dissection, opened
+from mcd.runs.dissection import Dissection, load
 from mcd.study.objects import as_choices, host_for
+from mcd.study.outputs import outputs
 from mcd.study.preparer import Preparer
 from mcd.study.study import Choice
 
@@ -26,7 +27,6 @@ def report(
     reporters: NamedReporter | Sequence[NamedReporter] = "html",
     output: str | Path | None = None,
     plugin_files: Sequence[str | Path] = (),
-    trust: bool = False,
 ) -> list[Path]:
     """Report on one run, or on several side by side; return the files written.
 
@@ -40,8 +40,6 @@ def report(
         The folder of the files; needed for several runs. By default ``report/`` of the run.
     plugin_files
         Local plugin files that the runs were made with, or that bring reporters.
-    trust
-        As in `mcd.load`: needed for images of a data set on disk, and for labels that refer to another folder.
 
     Raises
     ------
@@ -55,16 +53,11 @@ def report(
     """
     host = host_for(plugin_files)
     each = [runs] if isinstance(runs, Dissection | str | Path) else list(runs)
-    return write_report(host, each, as_choices(reporters), None if output is None else expanded(output), trust=trust)
+    return write_report(host, each, as_choices(reporters), None if output is None else expanded(output))
 
 
 def write_report(
-    host: PluginHost,
-    runs: Sequence[Dissection | str | Path],
-    choices: Sequence[Choice],
-    output: Path | None,
-    *,
-    trust: bool = False,
+    host: PluginHost, runs: Sequence[Dissection | str | Path], choices: Sequence[Choice], output: Path | None
 ) -> list[Path]:
     """Make the reporters, then load the runs, then let each reporter write; see `report`."""
     if not runs:
@@ -74,15 +67,14 @@ def write_report(
     elif len(runs) > 1:
         raise UsageError("a report on several runs needs a folder", "give --output DIR")
     reporters = Preparer(host).reporters(choices)
-    found = opened(runs, host, trust=trust)
-    folder = output or found[0].folder / "report"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make the folder {folder}: {error.strerror}", "choose another --output") from None
-    return [path for reporter in reporters for path in _written(reporter, found, folder)]
+    found = [run if isinstance(run, Dissection) else load(run, host) for run in runs]
+    return [path for reporter in reporters for path in _written(reporter, found, output or found[0].folder / "report")]
 
 
 def _written(reporter: Reporter, runs: Sequence[Dissection], folder: Path) -> list[Path]:
-    with calling(f"reporter {type(reporter).__name__} failed", "the runs are as they were", kind=PluginError):
-        return reporter.report(runs[0], folder) if len(runs) == 1 else reporter.report_several(runs, folder)
+    with (
+        outputs(folder) as fresh,
+        calling(f"reporter {type(reporter).__name__} failed", "the runs are as they were", kind=PluginError),
+    ):
+        paths = reporter.report(runs[0], fresh) if len(runs) == 1 else reporter.report_several(runs, fresh)
+    return [folder / path.relative_to(fresh) if path.is_relative_to(fresh) else path for path in paths]

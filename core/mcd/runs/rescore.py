@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mcd.api.base import digest
+from mcd.api.concepts import ConceptSet
 from mcd.api.dissector import Dissector
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
-from mcd.errors import DataError, StoreError, UsageError
+from mcd.errors import DataError, MCDError, UsageError
 from mcd.events import Clock, RunFinished, RunStarted
+from mcd.extraction.probe_map import PRIVATE
 from mcd.extraction.texts import TextEncoder
-from mcd.files import check_folder
+from mcd.files import MANIFEST, check_folder
 from mcd.networks.controls import RANDOM_DISSECTOR
 from mcd.networks.identity import identity_of
 from mcd.networks.running import pick_device
-from mcd.runs.dissection import SCORED, Dissection, read_study, write_study
-from mcd.runs.manifest import Manifest
+from mcd.runs.dissection import Dissection, read_study, write_study
+from mcd.runs.folder import differences
+from mcd.runs.manifest import Manifest, closing
 from mcd.runs.material import bound, gather
-from mcd.runs.revived import concepts_of, found_again
-from mcd.runs.vocabulary import write_concepts
+from mcd.runs.revived import found_again
 from mcd.scoring.labelling import Labeller
 from mcd.study.calibration import Calibration
 from mcd.study.objects import Concepts, as_concepts
+from mcd.study.outputs import clear_leftovers
 from mcd.study.preparer import Preparer, ScorerLike
 from mcd.study.privacy import recorded
-from mcd.study.study import Choice, DissectorChoice
+from mcd.study.resolve import resolved, with_defaults
+from mcd.study.study import Choice, DissectorChoice, Study
 from mcd.study.wording import Wording
 
+if TYPE_CHECKING:
+    from mcd.host import PluginHost
+
 __all__ = ["rescore"]
+
+_LONGEST_NAME = 100
+"""Characters of scorer and concepts in the name of a folder."""
 
 
 def rescore(
@@ -55,7 +69,8 @@ def rescore(
     scorer_options
         Settings over the run's own scorer, when ``scorer`` is None.
     output
-        Where its labels go; by default ``RUN/scored/SCORER-CONCEPTS``. It refers to the run for activations.
+        Where its labels go; by default ``RUN/scored/SCORER-CONCEPTS``, with a digest of the settings where others are
+        not as in the run, or not at their defaults. It refers to the run for activations.
 
     Raises
     ------
@@ -63,7 +78,7 @@ def rescore(
         When new concepts must be encoded and the dissector is no longer the one of the run.
     """
     start = time.perf_counter()
-    store = dissection.store_folder
+    store = dissection.folder / dissection.manifest.store.folder
     study = read_study(dissection.folder, dissection.manifest)
     host = dissection.host
     preparer = Preparer(host)
@@ -71,14 +86,25 @@ def rescore(
         made, scorer_choice = _own_scorer(dissection, preparer, study.scorer, scorer_options or {})
     else:
         made, scorer_choice = preparer.scorer(scorer)
-    concept_set, chosen = as_concepts(preparer, concepts) if concepts else (concepts_of(dissection), study.concepts)
+    concept_set, chosen = (
+        as_concepts(preparer, concepts) if concepts else _own_concepts(dissection, preparer, study.concepts)
+    )
     made.check(dissection.manifest.images)
     wording = prompts or study.prompts
-    names = [made.name, concept_set.name]
-    if wording != study.prompts:  # each wording its own folder
-        names.append(wording.fingerprint(concept_set.concepts)[:8])
-    folder = output or dissection.folder / SCORED / _slug("-".join(names))
-    _open(folder)
+    scored = study.model_copy(
+        update={
+            "scorer": scorer_choice,
+            "concepts": chosen,
+            "labels_per_neuron": labels_per_neuron or study.labels_per_neuron,
+            "calibration": calibration or study.calibration,
+            "prompts": wording,
+            "controls": False,
+        }
+    )
+    folder = output or dissection.folder / "scored" / _default_name(
+        made.name, concept_set.name, scored, _plain(preparer, study, scored)
+    )
+    _check_ours(folder, store, scored, host)
     host.emit(RunStarted(f"{dissection.manifest.target} scored anew with {made.name} on {concept_set.name}"))
 
     encoder = TextEncoder(
@@ -86,6 +112,7 @@ def rescore(
         dissection.manifest.store.texts,
         lambda: _same_dissector(preparer, study.dissectors[0], dissection),
         pick_device(device),
+        digests=dissection.manifest.store.digests or {},
     )
     material = gather(dissection, concept_set, wording, encoder)
     clock = Clock(host.emit)
@@ -95,30 +122,18 @@ def rescore(
         remarks.append("the controls of the run are not scored anew")
     for remark in filter(None, remarks):
         clock.warn(remark)
-    kept = labels_per_neuron or study.labels_per_neuron
     labeller = Labeller(
         scorer_here,
         material.similarity,
         concept_set.concepts,
-        calibration or study.calibration,
+        scored.calibration,
         dissection.patients,
-        kept,
+        scored.labels_per_neuron,
     )
     results = labeller.label(dissection.manifest.target, dissection.sources(), clock)
     manifest = _manifest(dissection, folder, store)
-    scored = study.model_copy(
-        update={
-            "scorer": scorer_choice,
-            "concepts": chosen,
-            "labels_per_neuron": kept,
-            "calibration": calibration or study.calibration,
-            "prompts": wording,
-            "controls": False,
-        }
-    )
     settings = scored.settings()
     manifest.study = settings if study.keep_identifiers else recorded(settings, frozenset(preparer.paths))
-    write_study(folder, scored)
     manifest.scorer, manifest.summary = made.name, list(results.summary)
     manifest.fingerprints |= {
         "scorer": identity_of(made).content,
@@ -126,13 +141,21 @@ def rescore(
         "prompts": wording.fingerprint(concept_set.concepts),
     }
     manifest.store.texts = encoder.keys
+    if manifest.store.digests is not None:
+        manifest.store.digests |= encoder.used
     manifest.plugins = dict(sorted((manifest.plugins | preparer.plugins).items()))
-    manifest.seconds, manifest.warnings = clock.seconds, clock.warnings
-    write_concepts(folder, concept_set)
-    results.write(folder)
-    manifest.write(folder)
+    of_images = [said for said in manifest.warnings if said not in manifest.label_warnings]
+    manifest.seconds, manifest.label_warnings = clock.seconds, clock.warnings
+    manifest.warnings = list(dict.fromkeys([*of_images, *clock.warnings]))
+    manifest.digests = None
+    clear_leftovers(folder, deep=True)
+    write_study(folder, scored)
+    with closing({folder: manifest}):
+        manifest.digests = results.write(folder)
+        manifest.status = "finished"
+        manifest.write(folder)
     host.emit(RunFinished(str(folder), time.perf_counter() - start))
-    return Dissection(folder, manifest, results, host, trust=dissection.trust, beside=[store])
+    return Dissection(folder, manifest, results, host)
 
 
 def _own_scorer(
@@ -141,22 +164,66 @@ def _own_scorer(
     if own.plugin == "object":
         raise UsageError("the run's scorer was given in Python; it has no name", "give --scorer NAME")
     choice = Choice.model_validate({"plugin": own.plugin, "options": {**own.options, **options}})
-    with found_again(dissection, Kind.SCORER, [own], preparer):
+    with found_again(dissection, preparer):
         return preparer.scorer(choice)
+
+
+def _own_concepts(
+    dissection: Dissection, preparer: Preparer, own: Sequence[Choice]
+) -> tuple[ConceptSet, tuple[Choice, ...]]:
+    if own[0].plugin == "object":
+        raise UsageError("the run's concepts were given in Python; they have no name", "give --concepts NAME|FILE")
+    with found_again(dissection, preparer):
+        return preparer.concepts(own)
 
 
 def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")
 
 
-def _open(folder: Path) -> None:
-    check_folder(folder)
-    if folder.exists() and any(folder.iterdir()) and not (folder / "labels.parquet").exists():
-        raise UsageError(f"{folder} is not empty and holds no labels of mcd", "choose another --output")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make the folder {folder}: {error.strerror}", "choose another --output") from None
+def _default_name(scorer: str, concepts: str, scored: Study, plain: Study) -> str:
+    """Return the name of a folder: scorer and concepts, and a digest of the settings that are not ``plain``."""
+    name = _slug(f"{scorer}-{concepts}")
+    if scored.settings() == plain.settings() and len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[:_LONGEST_NAME]}-{digest(json.dumps(scored.settings(), sort_keys=True))[:8]}"
+
+
+def _plain(preparer: Preparer, own: Study, scored: Study) -> Study:
+    """Return what a run is scored anew with when no more than a scorer and concepts are named."""
+    scorer, concepts = own.scorer, own.concepts
+    if scored.scorer.plugin != own.scorer.plugin:
+        with contextlib.suppress(MCDError):  # it has no defaults
+            scorer = resolved(preparer.host, Kind.SCORER, Choice(plugin=scored.scorer.plugin))
+    if [one.plugin for one in scored.concepts] != [one.plugin for one in own.concepts]:
+        concepts = tuple(Choice(plugin=one.plugin) for one in scored.concepts)
+    return own.model_copy(update={"scorer": scorer, "concepts": concepts, "controls": False})
+
+
+def _check_ours(folder: Path, store: Path, scored: Study, host: PluginHost) -> None:
+    """Make sure that a folder is free, or holds the same labels of the same run, which may be made again.
+
+    Raises
+    ------
+    UsageError
+        When it holds something else.
+    """
+    check_folder(folder / PRIVATE)
+    elsewhere = "choose another --output"
+    if not (folder / MANIFEST).exists():
+        # what is killed before its manifest leaves its study
+        if folder.is_dir() and any(path.name != PRIVATE and path.name[0] != "." for path in folder.iterdir()):
+            raise UsageError(f"{folder} is not empty and holds no labels of mcd", elsewhere)
+        return
+    manifest = Manifest.read(folder)
+    if manifest.store.folder == "." or (folder / manifest.store.folder).resolve() != store.resolve():
+        raise UsageError(f"{folder} holds another run", elsewhere)
+    differing = differences(with_defaults(host, read_study(folder, manifest)), scored)
+    if differing:
+        raise UsageError(
+            f"{folder} holds other labels of this run; they differ in {', '.join(differing)}",
+            f"{elsewhere}, or remove that folder",
+        )
 
 
 def _manifest(dissection: Dissection, folder: Path, store: Path) -> Manifest:
@@ -173,7 +240,7 @@ def _same_dissector(preparer: Preparer, choice: DissectorChoice, dissection: Dis
         )
     if choice.plugin == "object":
         raise DataError("the run's dissector was a Python object; new concepts cannot be encoded", "run mcd.dissect")
-    with found_again(dissection, Kind.DISSECTOR, [choice], preparer):
+    with found_again(dissection, preparer):
         dissector, _ = preparer.dissector(choice)
     found = identity_of(dissector)
     if found.content != dissection.manifest.fingerprints["dissector"]:

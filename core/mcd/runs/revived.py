@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -13,14 +13,10 @@ from mcd.api.scorer import Scorer
 from mcd.components import Kind
 from mcd.errors import DataError, StoreError, UnknownNameError, UsageError
 from mcd.extraction.texts import TextEncoder
-from mcd.networks.hub import cache_only
 from mcd.runs.dissection import Dissection, read_study
 from mcd.runs.material import Material, bound, gather
-from mcd.runs.vocabulary import kept_concepts
 from mcd.scoring.scores import score_layer
 from mcd.study.preparer import Preparer
-from mcd.study.reach import reaches
-from mcd.study.study import Choice
 
 __all__ = ["StoredScores", "concepts_of", "found_again"]
 
@@ -31,34 +27,35 @@ class StoredScores:
     Raises
     ------
     UsageError
-        When the scorer was a Python object, which a name cannot bring back, or its plugin is missing.
+        When scorer or concepts were Python objects, which a name cannot bring back, or their plugin is missing.
     DataError
-        When the concepts are no longer those of the run, or the scorer is code that the user has not asked for.
+        When the concepts are no longer those of the run.
     """
 
     def __init__(self, dissection: Dissection) -> None:
         self.dissection = dissection
         self.study = study = read_study(dissection.folder, dissection.manifest)
-        if study.scorer.plugin == "object":
+        if study.scorer.plugin == "object" or study.concepts[0].plugin == "object":
             raise UsageError(
-                f"the scorer of {dissection.folder} was given in Python; it has no name",
-                "figures and comparisons find it again by name: run it with a plugin or a file (FILE.py:FUNCTION); "
-                "mcd report needs no names",
+                f"scorer or concepts of {dissection.folder} were given in Python; they have no name",
+                "figures and comparisons find both again by name: run it with plugins or files (WORDS.txt, "
+                "FILE.py:FUNCTION); mcd report needs no names",
             )
         self.wording = study.prompts
-        with found_again(dissection, Kind.SCORER, [study.scorer]) as preparer:
+        with found_again(dissection) as preparer:
             self.scorer: Scorer = preparer.scorer(study.scorer)[0]
         self.concepts: ConceptSet = concepts_of(dissection)
 
     def material(self) -> Material:
         """Return P and what else its scorer is given."""
         found, record = self.dissection, self.dissection.manifest
-        store = found.store_folder
+        store = found.folder / record.store.folder
 
         def gone() -> tuple[Dissector, str]:
             raise StoreError(f"{store}: the embeddings of the concepts are missing", "run mcd score on it")
 
-        encoder = TextEncoder(store, record.store.texts, gone, torch.device("cpu"))
+        digests = record.store.digests or {}
+        encoder = TextEncoder(store, record.store.texts, gone, torch.device("cpu"), digests=digests)
         return gather(found, self.concepts, self.wording, encoder)
 
     def layers(self) -> Iterator[tuple[str, torch.Tensor]]:
@@ -71,28 +68,21 @@ class StoredScores:
 
 
 def concepts_of(dissection: Dissection) -> ConceptSet:
-    """Return the concepts that a stored run was labelled with.
-
-    They lie in its folder. Where an older version made it they are found again by their names in its study.
+    """Return the concepts that a stored run was labelled with, found again by their names in its study.
 
     Raises
     ------
-    StoreError
-        When those in the folder are damaged.
     UsageError
         When they were given as Python objects.
     UnknownNameError
         When their plugin is missing.
     DataError
-        When they have changed since, or are a file and the run is not trusted.
+        When they have changed since.
     """
-    kept = kept_concepts(dissection.folder, dissection.manifest.fingerprints["concepts"])
-    if kept is not None:
-        return kept
     study = read_study(dissection.folder, dissection.manifest)
     if any(one.plugin == "object" for one in study.concepts):
         raise UsageError(f"the concepts of {dissection.folder} were given in Python; they have no name")
-    with found_again(dissection, Kind.CONCEPTS, study.concepts) as preparer:
+    with found_again(dissection) as preparer:
         found = preparer.concepts(study.concepts)[0]
     if found.fingerprint() != dissection.manifest.fingerprints["concepts"]:
         raise DataError(f"the concepts of {dissection.folder} have changed since it was made", "run it again")
@@ -100,31 +90,18 @@ def concepts_of(dissection: Dissection) -> ConceptSet:
 
 
 @contextmanager
-def found_again(
-    run: Dissection, kind: Kind, choices: Sequence[Choice], preparer: Preparer | None = None
-) -> Iterator[Preparer]:
-    """Give what makes parts of a stored run again, by the names in its study.
+def found_again(run: Dissection, preparer: Preparer | None = None) -> Iterator[Preparer]:
+    """Give what makes the parts of a stored run again, by the names in its study.
 
-    Parameters
-    ----------
-    kind, choices
-        The parts. Of a run that is not trusted they may be no code, no files and nothing that is fetched.
-    preparer
-        One that is used for other parts as well.
+    ``preparer`` is one that is used for other parts as well.
 
     Raises
     ------
-    DataError
-        When a part needs what the user must ask for.
     UnknownNameError
         When a part is not found; the hint says which plugin the run took it from, as far as its manifest records it.
     """
     try:
-        if not run.trust:
-            for choice in choices:
-                _refuse(run, kind, choice)
-        with nullcontext() if run.trust or kind not in (Kind.MODEL, Kind.DISSECTOR) else cache_only():
-            yield preparer or Preparer(run.host)
+        yield preparer or Preparer(run.host)
     except UnknownNameError as error:
         offered = {f"{kind.label} {offer.component.name}" for kind in Kind for offer in run.host.offers(kind)}
         gone = {origin or "a plugin file" for part, origin in run.manifest.plugins.items() if part not in offered}
@@ -133,12 +110,3 @@ def found_again(
         hint = f"the run took it from {' or '.join(sorted(gone))}: install it, or give --plugin-file FILE.py"
         rest = error.hint.splitlines()[1:]  # what names are near is left out: the study has the right one
         raise UnknownNameError(error.message, "\n".join([hint, *rest])) from None
-
-
-def _refuse(run: Dissection, kind: Kind, choice: Choice) -> None:
-    reach = next(reaches(run.host, kind, choice), None)
-    if reach is not None:
-        raise DataError(
-            f"{run.folder} was made with what lies outside of it, and may come from somebody else; {reach}",
-            "if you trust this run: --trust (in Python trust=True)",
-        )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mcd.api.dataset import Sample
 from mcd.api.reporter import Reporter
-from mcd.errors import ImageError, MCDError, PluginError, StoreError, UsageError
+from mcd.errors import ImageError, MCDError, PluginError, UsageError
 from mcd.events import Clock, RunFailed, RunFinished, RunStarted
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.keys import not_reused
@@ -26,8 +26,10 @@ from mcd.networks.trial import Trial, takes_known_input, trial_pass
 from mcd.runs.dissection import Dissection
 from mcd.runs.finishing import Finisher, several
 from mcd.runs.folder import check_room, open_folder
-from mcd.runs.opening import Models, Opener, OpenRun
+from mcd.runs.manifest import closing
+from mcd.runs.opening import Models, Opener
 from mcd.runs.prepared import Prepared, PreparedTarget
+from mcd.study.outputs import outputs
 
 __all__ = ["run", "write_reports"]
 
@@ -93,13 +95,18 @@ class _Run:
             trials = {key: self._trial(target, probe.samples[0]) for key, target in targets.items()}
         self._say_masks(probe)
         prepared.scorer.check(len(probe.samples))
+        before = len(self.clock.warnings)
         widths = {key: self._read_concepts(key) for key in self.models.dissectors}
+        of_words = self.clock.warnings[before:]
         opener = Opener(prepared, self.models, self.reader, probe, self.device, trials, widths)
         runs, jobs, readers = opener.open()
         check_room(runs, [*jobs, *readers], len(probe.samples), self.study)
-        with _closing(runs):
+        for one in runs:
+            one.activations.clear()
+            one.embeddings.clear()
+        with closing({one.folder: one.manifest for one in runs}):
             shards = self._sweep(jobs, readers, probe)
-            return Finisher(prepared, self.reader, probe, self.device, self.clock, shards).all(runs)
+            return Finisher(prepared, self.reader, probe, self.device, self.clock, shards, of_words).all(runs)
 
     def _trial(self, target: PreparedTarget, sample: Sample | None = None) -> Trial:
         if target.pooling.masked and not self.prepared.dataset.has_masks:
@@ -152,7 +159,10 @@ class _Run:
         warn_of_long(dissector, texts, self.clock)
         folders = [planned.folder for planned in self.prepared.plan if self.models.keys(planned)[1] == key]
         with self.clock.stage("encode prompts", len(concepts), "concepts") as advanced:
-            encoders = [TextEncoder(folder, [own], lambda: (dissector, own), self.device) for folder in folders]
+            encoders = [
+                TextEncoder(folder, [own], lambda: (dissector, own), self.device, damaged=self.clock.warn)
+                for folder in folders
+            ]
             widths = [encoder.concepts(concepts, wording).names.shape[1] for encoder in encoders]
             advanced(len(concepts))
         return widths[0]
@@ -181,24 +191,10 @@ class _Run:
 def write_reports(dissection: Dissection, reporters: Sequence[Reporter]) -> None:
     """Let each reporter write into ``report/`` of the run folder."""
     if reporters:
-        folder = dissection.folder / "report"
-        folder.mkdir(exist_ok=True)
         for reporter in reporters:
             kept = f"labels are kept; once it is mended: mcd report {dissection.folder}"
-            with calling(f"reporter {type(reporter).__name__} failed", kept, kind=PluginError):
+            with (
+                outputs(dissection.folder / "report") as folder,
+                calling(f"reporter {type(reporter).__name__} failed", kept, kind=PluginError),
+            ):
                 reporter.report(dissection, folder)
-
-
-@contextlib.contextmanager
-def _closing(runs: Sequence[OpenRun]) -> Iterator[None]:
-    """Keep the manifests on disk true: running, then how it ended if it did not end well."""
-    for one in runs:
-        one.manifest.write(one.folder)
-    try:
-        yield
-    except BaseException as error:
-        for one in runs:
-            one.manifest.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            with contextlib.suppress(StoreError):  # the error on its way out matters more
-                one.manifest.write(one.folder)
-        raise

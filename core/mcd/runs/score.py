@@ -12,7 +12,7 @@ from mcd.api.scorer import Scorer
 from mcd.files import expanded
 from mcd.networks.process import process_state_kept
 from mcd.options import validate_options
-from mcd.runs.dissection import Dissection, opened, read_study
+from mcd.runs.dissection import Dissection, load, read_study
 from mcd.runs.rescore import rescore
 from mcd.study.calibration import Calibration
 from mcd.study.objects import Component, Concepts, as_scorer, host_for
@@ -36,7 +36,6 @@ def score(
     device: str = "auto",
     progress: bool = True,
     plugin_files: Sequence[str | Path] = (),
-    trust: bool = False,
 ) -> Dissection:
     """Score a stored run anew with another scorer or other concepts. No images are needed.
 
@@ -49,16 +48,14 @@ def score(
     scorer, concepts, prompts, calibration, labels_per_neuron
         As in `mcd.dissect`. Of ``prompts`` and ``calibration``, a mapping changes the settings that it names.
     output
-        Where the new labels go; by default ``RUN/scored/SCORER-CONCEPTS``. They refer to the run for activations.
+        Where the new labels go; by default ``RUN/scored/SCORER-CONCEPTS``, with a digest of settings that are neither
+        the run's nor defaults. They refer to the run for activations. What is there must be the same labels.
     device
         Where new concepts are encoded.
     progress
         Show progress bars on standard error.
     plugin_files
         Local plugin files that the run was made with, or that bring the scorer.
-    trust
-        As in `mcd.load`: needed where what is kept of the run is code or lies in files, such as its own scorer, or the
-        weights that new concepts are encoded with.
 
     Raises
     ------
@@ -72,7 +69,7 @@ def score(
     >>> mcd.score("runs/x", scorer="cosine-cubed", concepts="technical")  # doctest: +SKIP
     """
     host = host_for(plugin_files, progress=progress)
-    (stored,) = opened([run], host, trust=trust)
+    stored = run if isinstance(run, Dissection) else load(run, host)
     own = read_study(stored.folder, stored.manifest)
     return rescore(
         stored,

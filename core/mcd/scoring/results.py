@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,13 +11,20 @@ from pathlib import Path
 import pandas as pd
 
 from mcd.errors import StoreError
-from mcd.files import write_atomically
+from mcd.files import CheckedFiles, digest_of, write_atomically
 from mcd.options import Record
 from mcd.scoring.older import renamed_table
 
 __all__ = ["LayerSummary", "Results", "read_table"]
 
 _OPTIONAL = ("neurons", "null", "explanations", "controls")
+_FOR_PEOPLE = ("explanations", "controls")
+"""Of these, what is written as CSV too."""
+
+_LARGEST = 2**31
+"""Bytes of the largest table."""
+
+_AGAIN = "restore it from a copy, or run again"
 
 
 @dataclass(frozen=True)
@@ -40,50 +49,66 @@ class Results:
     explanations: pd.DataFrame = field(default_factory=pd.DataFrame)
     controls: pd.DataFrame = field(default_factory=pd.DataFrame)
 
-    def write(self, folder: Path) -> None:
-        """Write the tables into a run folder: labels as Parquet and CSV, others where they have rows."""
-        write_atomically(folder / "labels.parquet", self.labels.to_parquet(index=False))
-        write_atomically(folder / "labels.csv", _csv(self.labels))
+    def write(self, folder: Path) -> dict[str, str]:
+        """Write the tables into a run folder: labels as Parquet and CSV, others where they have rows.
+
+        Returns
+        -------
+        dict
+            SHA-256 of each file that was written.
+        """
+        files = {"labels.parquet": self.labels.to_parquet(index=False), "labels.csv": _csv(self.labels)}
         for name in _OPTIONAL:
             table: pd.DataFrame = getattr(self, name)
-            path = folder / f"{name}.parquet"
             if len(table):
-                write_atomically(path, table.to_parquet(index=False))
-            else:
-                path.unlink(missing_ok=True)  # of an earlier run with other settings
-        for name in ("explanations", "controls"):  # what people read
-            table = getattr(self, name)
-            if len(table):
-                write_atomically(folder / f"{name}.csv", _csv(table))
-            else:
-                (folder / f"{name}.csv").unlink(missing_ok=True)
+                files[f"{name}.parquet"] = table.to_parquet(index=False)
+                if name in _FOR_PEOPLE:
+                    files[f"{name}.csv"] = _csv(table)
+        for name, data in files.items():
+            write_atomically(folder / name, data)
+        for name in (*(f"{one}.parquet" for one in _OPTIONAL), *(f"{one}.csv" for one in _FOR_PEOPLE)):
+            if name not in files:
+                (folder / name).unlink(missing_ok=True)  # of an earlier run with other settings
+        return {name: digest_of(data) for name, data in files.items()}
 
     @classmethod
-    def read(cls, folder: Path) -> Results:
-        """Read the tables of a run folder; those that do not exist have no rows."""
-        found = {name: folder / f"{name}.parquet" for name in _OPTIONAL}
-        tables = [
-            renamed_table(name, read_table(path)) if path.exists() else pd.DataFrame() for name, path in found.items()
-        ]
-        return cls(renamed_table("labels", read_table(folder / "labels.parquet")), (), *tables)
+    def read(cls, files: CheckedFiles) -> Results:
+        """Read the tables of a run folder; those that do not exist have no rows.
+
+        Raises
+        ------
+        StoreError
+            When one cannot be read, or is not what the run wrote.
+        """
+        found = {}
+        for name in ("labels", *_OPTIONAL):
+            file = f"{name}.parquet"
+            there = name == "labels" or file in files.digests or os.path.lexists(files.folder / file)
+            found[name] = renamed_table(name, read_table(files, file)) if there else pd.DataFrame()
+        return cls(summary=(), **found)
 
 
 def _csv(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False, lineterminator="\n").encode()
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(files: CheckedFiles, name: str) -> pd.DataFrame:
     """Return a table of a run folder.
 
     Raises
     ------
     StoreError
-        When it cannot be read.
+        When it cannot be read, or is not what the run wrote.
     """
     try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"cannot read {path}: {error}") from None
+        data = files.read(name, _LARGEST)
+    except OSError as error:
+        raise StoreError(f"cannot read {files.folder / name}: {error.strerror}", _AGAIN) from None
+    try:
+        return pd.read_parquet(io.BytesIO(data))
+    except Exception as error:  # whatever the parser says of bytes that are no table
+        said = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        raise StoreError(f"{files.folder / name} is no table: {said}", _AGAIN) from None
 
 
 class LayerSummary(Record):

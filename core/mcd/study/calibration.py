@@ -6,11 +6,14 @@ from typing import Literal
 
 import pydantic
 
-from mcd.options import Settings
+from mcd.options import Seed, Settings
 
 __all__ = ["Calibration", "Correction"]
 
 Correction = Literal["benjamini-hochberg", "benjamini-yekutieli", "storey"]
+
+_MOST_DRAWS = 1_000_000
+"""The smallest p is then 1e-6; the draws of a layer take minutes."""
 
 
 class Calibration(Settings):
@@ -25,11 +28,14 @@ class Calibration(Settings):
     exchangeable: Literal["auto", "patient", "image"] = pydantic.Field(
         default="auto", description="the permutation unit of the null; auto is patient where patients are known"
     )
-    draws: int = pydantic.Field(default=1000, ge=0, description="permutations drawn first; 0 leaves significance out")
+    draws: int = pydantic.Field(
+        default=1000, ge=0, le=_MOST_DRAWS, description="permutations drawn first; 0 leaves significance out"
+    )
     most_draws: int = pydantic.Field(
         default=16_000,
         ge=1,
+        le=_MOST_DRAWS,
         description="drawing continues until every neuron is decided at q, up to this many; up to a quarter of it "
         "for scorers that use all activations",
     )
-    null_seed: int = pydantic.Field(default=0, ge=0, description="seed of the draws")
+    null_seed: Seed = pydantic.Field(default=0, description="seed of the draws")

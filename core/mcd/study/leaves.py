@@ -10,19 +10,10 @@ from typing import Annotated, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from mcd.options import Bounds, bounds_of
 from mcd.study.study import Choice, Study
 
-__all__ = ["Bounds", "Leaf", "components", "leaves"]
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """The range of a number; None where it has no end."""
-
-    low: float | None = None
-    high: float | None = None
-    low_open: bool = False
-    high_open: bool = False
+__all__ = ["Leaf", "components", "leaves"]
 
 
 @dataclass(frozen=True)
@@ -83,17 +74,13 @@ class Leaf:
     @property
     def bounds(self) -> Bounds:
         """The range that its number lies in."""
-        ends = {name: getattr(one, name) for one in self.info.metadata for name in _ENDS if hasattr(one, name)}
-        return Bounds(ends.get("ge", ends.get("gt")), ends.get("le", ends.get("lt")), "gt" in ends, "lt" in ends)
+        return bounds_of(self.info.annotation, self.info.metadata)
 
     @property
     def description(self) -> str:
         """What it is, without capital and full stop; of the component itself for its name."""
         info = self.owner if self.path[-1] == "plugin" and self.owner is not None else self.info
         return info.description or ""
-
-
-_ENDS = ("ge", "gt", "le", "lt")
 
 
 def leaves() -> Iterator[Leaf]:

@@ -11,7 +11,10 @@ from typing import IO, Literal, cast
 import PIL.Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-__all__ = ["BROKEN", "PictureHeader", "frame_of", "orientation_of", "picture_header"]
+__all__ = ["BROKEN", "FORMATS", "PictureHeader", "frame_of", "orientation_of", "picture_header"]
+
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "PPM", "GIF", "JPEG2000", "WEBP")
+"""What Pillow may take a file for. Of others it knows, one starts another program, EPS Ghostscript."""
 
 BROKEN = (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError)
 """What Pillow raises where a file is not as it should be."""

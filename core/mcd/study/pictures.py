@@ -1,9 +1,16 @@
-"""From a PIL image, or an image file that Pillow has opened, to `mcd.Image`, as its header declares."""
+"""From an image file, or a PIL image, to `mcd.Image`, as its header declares.
+
+Files are decoded in the helper process, which a damaged one may end.
+"""
 
 from __future__ import annotations
 
 import io
-from typing import Literal, cast
+import json
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Literal, cast
 
 import numpy as np
 import PIL.Image
@@ -13,10 +20,11 @@ from numpy.typing import NDArray
 from mcd.api.image import Image
 from mcd.errors import ImageError
 from mcd.options import Options
-from mcd.study.picture_header import BROKEN, PictureHeader, frame_of, orientation_of, picture_header
+from mcd.study.isolation import Limits, isolated
+from mcd.study.picture_header import BROKEN, FORMATS, PictureHeader, frame_of, orientation_of, picture_header
 from mcd.study.picture_pixels import all_bits, over_black, upright
 
-__all__ = ["PictureOptions", "check_picture", "picture_of"]
+__all__ = ["PictureOptions", "check_picture", "picture_of", "read_header", "read_picture"]
 
 
 class PictureOptions(Options):
@@ -32,6 +40,7 @@ class PictureOptions(Options):
     white: float | None = pydantic.Field(
         default=None,
         gt=0,
+        le=2.0**64,
         description="the value that means white, in place of bits; needed for signed, 32-bit and floating-point files. "
         "Files that cannot hold it stay as they are",
     )
@@ -70,8 +79,56 @@ def check_picture(header: PictureHeader, options: PictureOptions) -> None:
         )
 
 
+def read_header(path: Path) -> PictureHeader:
+    """Return the header of an image file, of a PNG when all its chunks are whole.
+
+    Headers are read by Python, in this process; that of a WebP by its decoder, in the helper.
+
+    Raises
+    ------
+    PIL.UnidentifiedImageError
+        When it is no image of a kind that is read.
+    OSError, ValueError, SyntaxError, ImageError
+        When it is broken.
+    """
+    with path.open("rb") as file:
+        start = file.read(12)
+    if (start[:4], start[8:]) != (b"RIFF", b"WEBP"):
+        return _header(path)
+    found = json.loads(isolated(_header_as_text, path).tobytes())
+    return PictureHeader(**{**found, "pictures": tuple(found["pictures"])})
+
+
+def _header(path: Path) -> PictureHeader:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a large image is no attack here; Pillow's error is for those
+        with PIL.Image.open(path, formats=FORMATS) as file:
+            header = picture_header(file)
+            file.verify()
+    return header
+
+
+def _header_as_text(path: Path) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(asdict(_header(path))).encode(), np.uint8)
+
+
+def read_picture(path: Path, options: PictureOptions | None = None) -> Image:
+    """Decode an image file as its header declares, in the helper process; see `picture_of`.
+
+    Raises
+    ------
+    ImageError
+        When it cannot be decoded, the options do not take it, or it ends the helper.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise ImageError(f"it cannot be decoded: {error}") from None
+    return isolated(_of_file, path, options or PictureOptions(), PIL.Image.MAX_IMAGE_PIXELS, limits=_limits(size))
+
+
 def picture_of(file: PIL.Image.Image, options: PictureOptions | None = None) -> Image:
-    """Return a PIL image, or an opened file, as `mcd.Image`.
+    """Return a PIL image, or an opened file, as `mcd.Image`; what is not decoded yet, is in the helper process.
 
     It is turned upright as its EXIF or TIFF orientation says, a palette becomes colours, what is transparent black;
     0 is black even where the file says that it is white; samples keep their depth, in colour too. Colours that are
@@ -83,13 +140,56 @@ def picture_of(file: PIL.Image.Image, options: PictureOptions | None = None) -> 
         When it cannot be decoded, or not be understood.
     """
     options = options or PictureOptions()
+    source = cast("IO[bytes] | None", getattr(file, "fp", None))
+    if source is None or not getattr(file, "tile", None):
+        return _decoded(file, options)
     try:
-        file = _own(file)
+        before = source.tell()
+        source.seek(0)
+        content = source.read()
+        source.seek(before)
+    except BROKEN as error:
+        raise ImageError(f"it cannot be decoded: {error}") from None
+    kind = "JPEG" if file.format == "MPO" else str(file.format)  # several JPEGs, which that plugin opens
+    chosen = (content, (kind,), frame_of(file), options, PIL.Image.MAX_IMAGE_PIXELS)
+    return isolated(_of_content, *chosen, limits=_limits(len(content)))
+
+
+def _limits(size: int) -> Limits:
+    return Limits(seconds=120 + 1e-6 * size, memory=(4 << 30) + 4 * size)
+
+
+def _of_file(path: Path, options: PictureOptions, most: int | None) -> Image:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"it cannot be decoded: {error}") from None
+    return _of_content(content, FORMATS, 0, options, most)
+
+
+def _of_content(
+    content: bytes, formats: tuple[str, ...], frame: int, options: PictureOptions, most: int | None
+) -> Image:
+    """Decode a file from memory: the memory map that Pillow makes of a path takes rows for columns in a turned TIFF.
+
+    ``most`` is how many pixels the caller lets Pillow decode.
+    """
+    PIL.Image.MAX_IMAGE_PIXELS = most
+    try:
+        with PIL.Image.open(io.BytesIO(content), formats=formats) as file:
+            if frame:
+                file.seek(frame)
+            return _decoded(file, options)
+    except BROKEN as error:
+        raise ImageError(f"it cannot be decoded: {error}") from None
+
+
+def _decoded(file: PIL.Image.Image, options: PictureOptions) -> Image:
+    try:
         header = picture_header(file)
         check_picture(header, options)
-        chosen = _chosen(header.pictures, options)
         found: Image | None = None
-        for at in chosen:
+        for at in _chosen(header.pictures, options):
             if at != frame_of(file):
                 file.seek(at)
             found = _brighter(found, _picture(file, options))
@@ -99,23 +199,6 @@ def picture_of(file: PIL.Image.Image, options: PictureOptions | None = None) -> 
         raise ImageError(f"it cannot be decoded: {error}") from None
     assert found is not None
     return found
-
-
-def _own(file: PIL.Image.Image) -> PIL.Image.Image:
-    """Return an opened file that is not decoded yet as one of our own: the given one stays as it is.
-
-    It is read from memory, since the memory map that Pillow makes of a path takes rows for columns in a turned TIFF.
-    """
-    source = getattr(file, "fp", None)
-    if source is None or not getattr(file, "tile", None):
-        return file
-    before = source.tell()
-    source.seek(0)
-    own = PIL.Image.open(io.BytesIO(source.read()))
-    source.seek(before)
-    if frame_of(file):
-        own.seek(frame_of(file))
-    return own
 
 
 def _chosen(pictures: tuple[int, ...], options: PictureOptions) -> tuple[int, ...]:

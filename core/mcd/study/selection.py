@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 import pydantic
 
 from mcd.errors import DataError, nearest
-from mcd.options import Settings
+from mcd.options import Seed, Settings
 from mcd.study.labels import split_rows
 from mcd.study.where import Field, Where, parse
 
 if TYPE_CHECKING:
     from mcd.api.dataset import Sample
 
-__all__ = ["Selection"]
+__all__ = ["MOST_IMAGES", "Selection"]
+
+MOST_IMAGES = 1_000_000_000
+"""More than any data set has."""
 
 _IDENTIFYING = ("id", "patient", "exam")
 _VALUES_SHOWN = 12
@@ -39,9 +42,11 @@ class Selection(Settings):
     where: str | None = pydantic.Field(
         default=None, description='which images, such as: split == "test" and view == "MLO"'
     )
-    limit: int | None = pydantic.Field(default=None, ge=1, description="at most so many images")
-    per_patient: int | None = pydantic.Field(default=None, ge=1, description="at most so many images of each patient")
-    seed: int | None = pydantic.Field(default=None, ge=0, description="draws at random; None takes the first ones")
+    limit: int | None = pydantic.Field(default=None, ge=1, le=MOST_IMAGES, description="at most so many images")
+    per_patient: int | None = pydantic.Field(
+        default=None, ge=1, le=MOST_IMAGES, description="at most so many images of each patient"
+    )
+    seed: Seed | None = pydantic.Field(default=None, description="draws at random; None takes the first ones")
 
     @pydantic.field_validator("where")
     @classmethod

@@ -12,8 +12,9 @@ from pydantic_core import CoreSchema
 from mcd.api.schema import Schema
 from mcd.files import expanded
 from mcd.networks.pooling import Pooling
+from mcd.options import MOST_WORKERS, Seed
 from mcd.study.calibration import Calibration
-from mcd.study.selection import Selection
+from mcd.study.selection import MOST_IMAGES, Selection
 from mcd.study.wording import Wording
 
 __all__ = ["SCHEMA", "Choice", "DissectorChoice", "ModelChoice", "Study"]
@@ -133,10 +134,12 @@ class Study(pydantic.BaseModel):
     where: str | None = Field(
         default=None, description='which of its images are used, such as: split == "test" and view == "MLO"'
     )
-    limit: int | None = Field(default=None, ge=1, description="use at most so many images")
-    per_patient: int | None = Field(default=None, ge=1, description="use at most so many images of a patient")
-    seed: int | None = Field(
-        default=None, ge=0, description="draw the images at random with this seed; by default the first ones are used"
+    limit: int | None = Field(default=None, ge=1, le=MOST_IMAGES, description="use at most so many images")
+    per_patient: int | None = Field(
+        default=None, ge=1, le=MOST_IMAGES, description="use at most so many images of a patient"
+    )
+    seed: Seed | None = Field(
+        default=None, description="draw the images at random with this seed; by default the first ones are used"
     )
     recipe: Choice | None = Field(
         default=None, description="preprocessing of every image before each model's own, such as dicom-standard"
@@ -164,20 +167,24 @@ class Study(pydantic.BaseModel):
         le=100,
         description="keep small maps of where each neuron responds in so many of its top images",
     )
-    labels_per_neuron: int = Field(default=10, ge=1, description="how many concepts a neuron keeps, best first")
+    labels_per_neuron: int = Field(
+        default=10, ge=1, le=100_000, description="how many concepts a neuron keeps, best first"
+    )
     device: str = Field(default="auto", description="where the models run: auto, cpu, cuda, cuda:1, mps")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32", description="numbers of the forward passes; bf16 and fp16 use autocast"
     )
-    batch_size: int = Field(default=16, ge=1, description="images per forward pass")
+    batch_size: int = Field(default=16, ge=1, le=4096, description="images per forward pass")
     cache: Path | None = Field(
         default=None, description="the folder that keeps decoded images, so that a second study decodes nothing"
     )
-    cache_size: int = Field(default=50, ge=1, description="the largest size of the cache, in GB")
+    cache_size: int = Field(default=50, ge=1, le=1_000_000, description="the largest size of the cache, in GB")
     keep_identifiers: bool = Field(
         default=False, description="show the data set's own image ids, and whole paths in the manifest"
     )
-    workers: int | None = Field(default=None, ge=0, description="decoding processes; by default chosen from the images")
+    workers: int | None = Field(
+        default=None, ge=0, le=MOST_WORKERS, description="decoding processes; by default chosen from the images"
+    )
     on_error: Literal["stop", "skip"] = Field(
         default="stop", description="images that cannot be used: refuse the run, or leave them out"
     )

@@ -32,7 +32,7 @@ class Wording(Settings):
         "one before the scorer sees them",
     )
     sharpness: float = pydantic.Field(
-        default=10.0, gt=0, allow_inf_nan=False, description="of log-mean-exp: the higher, the nearer to max"
+        default=10.0, gt=0, le=1e6, description="of log-mean-exp: the higher, the nearer to max"
     )
     reference: str = pydantic.Field(
         default="", description="a prompt without a concept, whose cosine with the image is subtracted from every other"

@@ -9,5 +9,5 @@ from mcd import Component, hookimpl
 def mcd_register_models() -> list[Component]:
     """Offer the backbone."""
     return [
-        Component("acme-net", "acme_backbone.net:AcmeLoader", "ACME's mammography backbone", requires=("torch>=2.3",))
+        Component("acme-net", "acme_backbone.net:AcmeLoader", "ACME's mammography backbone", requires=("torch>=2.9",))
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.plugins import PATH, print_table, say
+from mcd.plugins import PATH, SEED, print_table, say
 
 if TYPE_CHECKING:
     from mcd_plugins.cards.scoring import Score
@@ -32,7 +32,7 @@ def cards() -> None:
 @click.argument("answers", nargs=-1, type=PATH, metavar="ANSWERS.csv…")
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=SEED,
     default=0,
     show_default=True,
     help="Decides which cards are drawn for intervals.",

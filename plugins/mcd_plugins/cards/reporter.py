@@ -10,7 +10,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError, StoreError, UsageError
-from mcd.plugins import data_set_of, thumbnails, write_atomically
+from mcd.plugins import Seed, data_set_of, thumbnails, write_atomically
 from mcd_plugins.cards.key import Key
 from mcd_plugins.cards.page import page, sheet
 from mcd_plugins.cards.sampling import Design, drawn
@@ -40,7 +40,7 @@ class CardsReporter(mcd.Reporter):
         images: int = pydantic.Field(default=8, ge=1, le=50, description="most activating images on a card")
         low: int = pydantic.Field(default=0, ge=0, le=50, description="weakly activating images beside them")
         choices: int = pydantic.Field(default=5, ge=2, le=12, description="concepts a reader chooses from")
-        seed: int = pydantic.Field(default=0, ge=0, description="decides neurons, choices and all orders")
+        seed: Seed = pydantic.Field(default=0, description="decides neurons, choices and all orders")
         size: int = pydantic.Field(default=400, ge=64, le=2048, description="longer side of an image in pixels")
         copy_images: bool = pydantic.Field(
             default=False, description="copy images that may show patients: only if your readers may see them"
@@ -59,8 +59,7 @@ class CardsReporter(mcd.Reporter):
         Raises
         ------
         UsageError
-            When the images may not be copied; when the run has too few neurons, images or concepts; when answers are
-            there already.
+            When the images may not be copied; when the run has too few neurons, images or concepts.
         DataError
             When images have changed since the run, or cannot be read any more.
         """
@@ -111,11 +110,6 @@ def _notice(dataset: mcd.Dataset) -> str:
 def _write(folder: Path, key: Key, cards: str, blank: str) -> list[Path]:
     readers, apart = folder / "cards", folder / "cards-key"
     answers = readers / "answers.csv"
-    if answers.exists() and answers.read_bytes() != blank.encode():
-        raise UsageError(
-            f"{answers} is there and is not the blank sheet of these cards: it may hold answers",
-            "move it away, or write elsewhere: --output DIR",
-        )
     try:
         readers.mkdir(parents=True, exist_ok=True)
         apart.mkdir(mode=0o700, exist_ok=True)

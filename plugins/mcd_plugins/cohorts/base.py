@@ -12,10 +12,10 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
-from mcd.plugins import digest, file_digest
+from mcd.plugins import digest, file_digest, read_picture
 from mcd_plugins.cohorts.tables import Row
 from mcd_plugins.datasets.pictures import DECODERS as PICTURES
-from mcd_plugins.datasets.pictures import SUFFIXES, PictureOptions, PictureTally, examine_picture, is_file, picture
+from mcd_plugins.datasets.pictures import SUFFIXES, PictureOptions, PictureTally, examine_picture, is_file
 from mcd_plugins.dicom.decoding import DECODERS
 from mcd_plugins.dicom.reading import DicomOptions, Tally, displayed, examined, stored
 
@@ -150,14 +150,14 @@ class Cohort(mcd.Dataset, abc.ABC):
         """Decode one image, a DICOM file as a workstation shows it."""
         path = Path(sample.source)
         if path.suffix.lower() in SUFFIXES:
-            return picture(path, self.options.pictures)
+            return read_picture(path, self.options.pictures)
         return displayed(path, self.options.reading)
 
     def read_stored(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one image, a DICOM file with its stored values."""
         path = Path(sample.source)
         if path.suffix.lower() in SUFFIXES:
-            return picture(path, self.options.pictures)
+            return read_picture(path, self.options.pictures)
         return stored(path, self.options.reading)
 
 

@@ -23,8 +23,12 @@ class ConsoleReporter(mcd.Reporter):
     class Options(mcd.Options):
         """Settings of the summary."""
 
-        concepts: int = pydantic.Field(default=3, ge=1, description="concepts shown a layer, most frequent first")
-        neurons: int = pydantic.Field(default=3, ge=0, description="neurons shown a layer, highest score first")
+        concepts: int = pydantic.Field(
+            default=3, ge=1, le=10_000, description="concepts shown a layer, most frequent first"
+        )
+        neurons: int = pydantic.Field(
+            default=3, ge=0, le=10_000, description="neurons shown a layer, highest score first"
+        )
 
     options: Options
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import DataError, PluginLoadError
-from mcd.plugins import digest
+from mcd.plugins import Seed, digest
 
 __all__ = ["Combined", "Part"]
 
@@ -34,7 +34,10 @@ class Part(mcd.Options):
     plugin: str = pydantic.Field(min_length=1, description="the data set, as NAME or NAME:VALUE")
     options: dict[str, pydantic.JsonValue] = pydantic.Field(default_factory=dict, description="its settings")
     share: Annotated[int | float | None, pydantic.BeforeValidator(_share)] = pydantic.Field(
-        default=None, gt=0, description="how many of its images: a whole number, or a fraction of them; by default all"
+        default=None,
+        gt=0,
+        le=1_000_000_000,
+        description="how many of its images: a whole number, or a fraction of them; by default all",
     )
     name: str = pydantic.Field(
         default="", pattern=r"^[^/]*$", description="what ids and remarks call it; by default the data set's name"
@@ -59,7 +62,7 @@ class Combined(mcd.CompositeDataset):
         parts: tuple[Annotated[Part, pydantic.BeforeValidator(_or_text)], ...] = pydantic.Field(
             min_length=1, description='the data sets, such as ["vindr-mammo:DIR", {"plugin": "csv:FILE", "share": 200}]'
         )
-        seed: int = pydantic.Field(default=0, ge=0, description="decides which images make up a share")
+        seed: Seed = pydantic.Field(default=0, description="decides which images make up a share")
 
         @pydantic.field_validator("parts")
         @classmethod

@@ -10,9 +10,9 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
-from mcd.plugins import file_digest
+from mcd.plugins import file_digest, read_picture
 from mcd_plugins.datasets.csv_cells import located
-from mcd_plugins.datasets.pictures import DECODERS, PictureOptions, examine_picture, is_file, picture
+from mcd_plugins.datasets.pictures import DECODERS, PictureOptions, examine_picture, is_file
 
 __all__ = ["ImageNetSubset"]
 
@@ -80,7 +80,7 @@ class ImageNetSubset(mcd.Dataset):
 
     def read(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one file."""
-        return picture(Path(sample.source), self.options)
+        return read_picture(Path(sample.source), self.options)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

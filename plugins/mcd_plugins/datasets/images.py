@@ -9,14 +9,13 @@ from pathlib import Path
 import pydantic
 
 import mcd
-from mcd.plugins import digest, file_digest, files_below, samples_of
+from mcd.plugins import digest, file_digest, files_below, read_picture, samples_of
 from mcd_plugins.datasets.pictures import (
     DECODERS,
     SUFFIXES,
     PictureOptions,
     PictureTally,
     examine_picture,
-    picture,
 )
 
 __all__ = ["ImageFolder"]
@@ -76,4 +75,4 @@ class ImageFolder(mcd.Dataset):
 
     def read(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one file."""
-        return picture(Path(sample.source), self.options)
+        return read_picture(Path(sample.source), self.options)

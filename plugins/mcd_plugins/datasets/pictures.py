@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import PIL.Image
 
 import mcd
 from mcd.errors import ImageError
-from mcd.plugins import PictureOptions, check_picture, examine_file, picture_header, picture_of
+from mcd.plugins import PictureOptions, check_picture, examine_file, read_header
 
 __all__ = [
     "DECODERS",
@@ -20,7 +19,6 @@ __all__ = [
     "PictureTally",
     "examine_picture",
     "is_file",
-    "picture",
     "picture_size",
 ]
 
@@ -40,12 +38,8 @@ def examine_picture(sample: mcd.Sample, options: PictureOptions | None = None) -
     if isinstance(found, mcd.Unreadable):
         return found
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a large image is no attack here; the error below is
-            with PIL.Image.open(sample.source) as file:
-                header = picture_header(file)
-                check_picture(header, options or PictureOptions())
-                file.verify()
+        header = read_header(Path(sample.source))
+        check_picture(header, options or PictureOptions())
     except PIL.UnidentifiedImageError:
         return mcd.Unreadable(sample.source, _unknown(Path(sample.source)))
     except ImageError as error:
@@ -82,27 +76,11 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def picture(path: Path, options: PictureOptions | None = None) -> mcd.Image:
-    """Decode one file as its header declares; see `mcd.plugins.picture_of`.
-
-    Raises
-    ------
-    ImageError
-        When it cannot be decoded, or the options do not take it.
-    """
-    try:
-        with PIL.Image.open(path) as file:
-            return picture_of(file, options)
-    except _BROKEN as error:
-        raise ImageError(f"it cannot be decoded: {error}") from None
-
-
 def picture_size(path: Path) -> tuple[int, int] | None:
     """Return rows and columns of the upright picture; None where it cannot be opened, which examining it reports."""
     try:
-        with PIL.Image.open(path) as file:
-            header = picture_header(file)
-    except _BROKEN:
+        header = read_header(path)
+    except (*_BROKEN, ImageError):
         return None
     return header.rows, header.columns
 

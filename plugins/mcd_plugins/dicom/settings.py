@@ -19,7 +19,9 @@ class DicomOptions(mcd.Options):
         description="what becomes black and white: standard takes the file's VOI LUT, else its window, else all values "
         "there can be; window and lut insist on one; none takes all values there can be; min-max each image's own",
     )
-    voi_index: int = pydantic.Field(default=0, ge=0, description="which of several VOI LUTs or windows, from 0")
+    voi_index: int = pydantic.Field(
+        default=0, ge=0, le=65_535, description="which of several VOI LUTs or windows, from 0"
+    )
     colour: Literal["refuse", "luma"] = pydantic.Field(
         default="refuse", description="images that are truly coloured: refuse them, or take their luma (BT.601)"
     )

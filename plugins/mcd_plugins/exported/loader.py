@@ -12,6 +12,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UsageError
+from mcd.plugins import ChannelMean, ChannelStd
 from mcd_plugins.exported.safety import check_archive
 
 __all__ = ["ExportLoader"]
@@ -34,8 +35,10 @@ class ExportLoader(mcd.ModelLoader):
         intensity: Literal["full-range", "min-max"] = pydantic.Field(
             default="full-range", description="divide by the bit depth's white, or stretch each image"
         )
-        mean: tuple[float, ...] = pydantic.Field(default=(), description="subtracted per channel, such as [0.485,…]")
-        std: tuple[pydantic.PositiveFloat, ...] = pydantic.Field(default=(), description="divided by per channel")
+        mean: tuple[ChannelMean, ...] = pydantic.Field(
+            default=(), description="subtracted per channel, such as [0.485,…]"
+        )
+        std: tuple[ChannelStd, ...] = pydantic.Field(default=(), description="divided by per channel")
 
     options: Options
 

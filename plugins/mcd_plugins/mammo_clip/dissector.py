@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
 
 import pydantic
 import torch
 
 import mcd
 from mcd.errors import CheckpointError
-from mcd.plugins import MayFetch, NameOrPath, digest, read_state_dict
+from mcd.plugins import NameOrPath, Seed, digest, read_state_dict
 from mcd_plugins.mammo_clip.loader import Recipe, imagenet_tower, recipe
 from mcd_plugins.mammo_clip.network import MammoClipNetwork, Projection, build, built_text, open_checkpoint
 from mcd_plugins.mammo_clip.preprocessing import MammoClipPreprocessing
@@ -111,15 +110,13 @@ class RandomHeads(_Dissector):
         """Settings of the dissector."""
 
         checkpoint: Path | None = pydantic.Field(default=None, description="ImageNet weights of the image tower")
-        pretrained: Annotated[bool, MayFetch()] = pydantic.Field(
-            default=False, description="fetch those from the hub instead"
-        )
+        pretrained: bool = pydantic.Field(default=False, description="fetch those from the hub instead")
         text: Path = pydantic.Field(description="the weights of Bio_ClinicalBERT (.safetensors or .bin)")
         tokenizer: NameOrPath | None = pydantic.Field(
             default=None, description="vocab.txt, a folder with it, or hub:OWNER/NAME; by default beside text"
         )
         network: Network = pydantic.Field(default="b5", description="b2 or b5")
-        seed: int = pydantic.Field(default=0, ge=0, description="decides the heads")
+        seed: Seed = pydantic.Field(default=0, description="decides the heads")
         preprocessing: Recipe = pydantic.Field(default={}, description="changes to the preprocessing mammo-clip")
 
     options: Options

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import ImageError
+from mcd.plugins import ChannelMean, ChannelStd, Side
 
 __all__ = ["MammoClipPreprocessing", "breast"]
 
@@ -30,13 +31,13 @@ class MammoClipPreprocessing(mcd.Preprocessing):
     values: Literal["displayed", "stored"] = pydantic.Field(
         default="stored", description="of a DICOM file: the stored values (as published), or what a workstation shows"
     )
-    border: int = pydantic.Field(default=5, ge=0, description="pixels cut off on every side; 0 cuts none")
+    border: int = pydantic.Field(default=5, ge=0, le=10_000, description="pixels cut off on every side; 0 cuts none")
     monochrome1: bool = pydantic.Field(default=True, description="turn images that are stored as negatives")
     eight_bit: bool = pydantic.Field(default=True, description="stretch each image to 0…255, rounded down")
     crop: bool = pydantic.Field(default=True, description="cut out the breast")
     crop_threshold: int = pydantic.Field(default=40, ge=0, le=254, description="of 255: up to here is background")
-    height: int | None = pydantic.Field(default=1520, description="rows of the input; null keeps the image's")
-    width: int | None = pydantic.Field(default=912, description="columns of the input; null keeps the image's")
+    height: Side | None = pydantic.Field(default=1520, description="rows of the input; null keeps the image's")
+    width: Side | None = pydantic.Field(default=912, description="columns of the input; null keeps the image's")
     resize: Literal["letterbox", "squash", "crop"] = pydantic.Field(
         default="squash", description="squash does not keep the aspect (as published); letterbox pads; crop cuts"
     )
@@ -47,8 +48,8 @@ class MammoClipPreprocessing(mcd.Preprocessing):
         default="min-max", description="stretch each image to 0…1 (as published), or divide by white"
     )
     channels: Literal[1, 3] | None = pydantic.Field(default=3, description="the grey channel repeated")
-    mean: tuple[float, ...] = pydantic.Field(default=(0.3089279,), description="subtracted")
-    std: tuple[float, ...] = pydantic.Field(default=(0.25053555408335154,), description="divided by")
+    mean: tuple[ChannelMean, ...] = pydantic.Field(default=(0.3089279,), description="subtracted")
+    std: tuple[ChannelStd, ...] = pydantic.Field(default=(0.25053555408335154,), description="divided by")
 
     def picture(self, image: mcd.Image) -> mcd.Image:
         """Return the image as the published PNGs are; one of their size and depth is returned as it is."""

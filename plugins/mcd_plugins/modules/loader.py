@@ -13,7 +13,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import UsageError
-from mcd.plugins import CodeReference, check_finite, import_function, load_weights
+from mcd.plugins import ChannelMean, ChannelStd, NameOrPath, Seed, Side, check_finite, import_function, load_weights
 
 __all__ = ["ModuleLoader"]
 
@@ -30,7 +30,7 @@ class ModuleLoader(mcd.ModelLoader):
     class Options(mcd.Options):
         """Settings of the loader."""
 
-        factory: CodeReference = pydantic.Field(
+        factory: NameOrPath = pydantic.Field(
             description="package.module:function or file.py:function; returns an nn.Module"
         )
         arguments: dict[str, pydantic.JsonValue] = pydantic.Field(
@@ -45,8 +45,8 @@ class ModuleLoader(mcd.ModelLoader):
             description="whether to take the weights averaged over training (EMA) where the checkpoint holds both; by "
             "default the others, and a note says so",
         )
-        height: int | None = pydantic.Field(default=None, ge=1, description="rows of the input; by default the image's")
-        width: int | None = pydantic.Field(default=None, ge=1, description="columns of the input, likewise")
+        height: Side | None = pydantic.Field(default=None, description="rows of the input; by default the image's")
+        width: Side | None = pydantic.Field(default=None, description="columns of the input, likewise")
         channels: Literal[1, 3] | None = pydantic.Field(
             default=None, description="channels, 1 or 3; by default the image's"
         )
@@ -56,9 +56,11 @@ class ModuleLoader(mcd.ModelLoader):
         intensity: Literal["full-range", "min-max"] = pydantic.Field(
             default="full-range", description="divide by the bit depth's white, or stretch each image"
         )
-        mean: tuple[float, ...] = pydantic.Field(default=(), description="subtracted per channel, such as [0.485,…]")
-        std: tuple[pydantic.PositiveFloat, ...] = pydantic.Field(default=(), description="divided by per channel")
-        seed: int = pydantic.Field(default=0, ge=0, description="set before the function is called")
+        mean: tuple[ChannelMean, ...] = pydantic.Field(
+            default=(), description="subtracted per channel, such as [0.485,…]"
+        )
+        std: tuple[ChannelStd, ...] = pydantic.Field(default=(), description="divided by per channel")
+        seed: Seed = pydantic.Field(default=0, description="set before the function is called")
 
     options: Options
 

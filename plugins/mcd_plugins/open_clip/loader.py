@@ -5,7 +5,7 @@ from __future__ import annotations
 import pydantic
 
 import mcd
-from mcd.plugins import hub_revision, prefix_tokens
+from mcd.plugins import Seed, hub_revision, prefix_tokens
 from mcd_plugins.open_clip.building import ClipOptions, built, context, recipe, repository
 
 __all__ = ["OpenClipTower"]
@@ -17,7 +17,7 @@ class OpenClipTower(mcd.ModelLoader):
     class Options(ClipOptions):
         """Settings of the loader."""
 
-        seed: int = pydantic.Field(default=0, ge=0, description="decides random weights")
+        seed: Seed = pydantic.Field(default=0, description="decides random weights")
 
     options: Options
 

@@ -10,6 +10,7 @@ import pydantic
 from numpy.typing import NDArray
 
 import mcd
+from mcd.plugins import Seed
 from mcd_plugins.phantom.captions import FACTORS, code, values_and_phrases
 from mcd_plugins.phantom.factors import View, draw_patient
 from mcd_plugins.phantom.render import outline, render
@@ -31,8 +32,8 @@ class PhantomDataset(mcd.Dataset):
     class Options(mcd.Options):
         """Settings of the phantoms."""
 
-        patients: int = pydantic.Field(default=50, ge=1, description="how many patients, four views each")
-        seed: int = pydantic.Field(default=7, ge=0, description="decides which patients; the models were trained on 0")
+        patients: int = pydantic.Field(default=50, ge=1, le=100_000, description="how many patients, four views each")
+        seed: Seed = pydantic.Field(default=7, description="decides which patients; the models were trained on 0")
         boxes: bool = pydantic.Field(
             default=False, description="give each sample the boxes of its lesions; draws every image at the scan"
         )

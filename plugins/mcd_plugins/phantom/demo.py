@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 import mcd
-from mcd.plugins import PATH, print_table, say, with_plugin_files, write_atomically
+from mcd.plugins import PATH, outputs, print_table, say, with_plugin_files, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,11 @@ _SHOWN = 3
     help="Where the runs and their report go.",
 )
 @click.option(
-    "--patients", type=click.IntRange(min=25), default=50, show_default=True, help="Phantom patients, four views each."
+    "--patients",
+    type=click.IntRange(25, 100_000),
+    default=50,
+    show_default=True,
+    help="Phantom patients, four views each.",
 )
 @with_plugin_files
 def demo(plugin_files: Sequence[Path], output: Path, patients: int) -> None:
@@ -51,7 +55,10 @@ def demo(plugin_files: Sequence[Path], output: Path, patients: int) -> None:
     _print_tuned(data.comparison)
     _print_represented(data.comparison)
     folder = output / "report"
-    for path in [*mcd.report(found, output=folder, plugin_files=plugin_files), *_drawn(data, folder)]:
+    written = mcd.report(found, output=folder, plugin_files=plugin_files)
+    with outputs(folder) as fresh:
+        written += [folder / path.name for path in _drawn(data, fresh)]
+    for path in written:
         click.echo(f"written: {path}")
     click.echo(f"\nnext: open {folder / 'explorer.html'}")
     click.echo(f"      mcd compare {general.folder} {mammo.folder}")

@@ -9,7 +9,7 @@ import pydantic
 from numpy.typing import NDArray
 
 import mcd
-from mcd.plugins import Breast, digest, find_breast
+from mcd.plugins import Breast, Side, digest, find_breast
 
 __all__ = ["DicomStandard"]
 
@@ -36,8 +36,8 @@ class DicomStandard(mcd.Preprocessing):
     flip: Literal["none", "left", "right"] = pydantic.Field(
         default="none", description="the side to bring the chest wall to; where it is, is seen in the image"
     )
-    longest: int | None = pydantic.Field(
-        default=None, ge=1, description="longer side of the picture; shrinks, never enlarges, and keeps the aspect"
+    longest: Side | None = pydantic.Field(
+        default=None, description="longer side of the picture; shrinks, never enlarges, and keeps the aspect"
     )
 
     def fingerprint(self) -> str:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pydantic
 
 import mcd
-from mcd.plugins import write_atomically
+from mcd.plugins import Resamples, write_atomically
 from mcd_plugins.reporters.comparisons import compared
 from mcd_plugins.reporters.summaries import Summary, SummarySettings, summarised
 
@@ -28,10 +28,12 @@ class SummaryReporter(mcd.Reporter):
     class Options(mcd.Options):
         """Settings of a summary."""
 
-        neurons: int = pydantic.Field(default=3, ge=0, description="neurons shown a layer, clearest first")
-        concepts: int = pydantic.Field(default=3, ge=1, description="concepts shown a layer, most frequent first")
-        bootstrap: int = pydantic.Field(
-            default=200, ge=0, description="several runs: probe sets drawn for intervals, 0 for no intervals"
+        neurons: int = pydantic.Field(default=3, ge=0, le=10_000, description="neurons shown a layer, clearest first")
+        concepts: int = pydantic.Field(
+            default=3, ge=1, le=10_000, description="concepts shown a layer, most frequent first"
+        )
+        bootstrap: Resamples = pydantic.Field(
+            default=200, description="several runs: probe sets drawn for intervals, 0 for no intervals"
         )
 
     options: Options

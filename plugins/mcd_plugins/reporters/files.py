@@ -39,7 +39,9 @@ class CsvReporter(mcd.Reporter):
         """Settings of the CSV."""
 
         style: Literal["long", "published"] = pydantic.Field(default="long", description="which columns are written")
-        images: int = pydantic.Field(default=5, ge=0, description="published style: top images listed a neuron")
+        images: int = pydantic.Field(
+            default=5, ge=0, le=1000, description="published style: top images listed a neuron"
+        )
 
     options: Options
 
@@ -72,7 +74,7 @@ class JsonReporter(mcd.Reporter):
     class Options(mcd.Options):
         """Settings of the JSON."""
 
-        images: int = pydantic.Field(default=5, ge=0, description="top images listed a neuron")
+        images: int = pydantic.Field(default=5, ge=0, le=1000, description="top images listed a neuron")
 
     options: Options
 
@@ -99,7 +101,7 @@ class ParquetReporter(mcd.Reporter):
     class Options(mcd.Options):
         """Settings of the Parquet file."""
 
-        images: int = pydantic.Field(default=5, ge=0, description="top images listed a neuron")
+        images: int = pydantic.Field(default=5, ge=0, le=1000, description="top images listed a neuron")
 
     options: Options
 

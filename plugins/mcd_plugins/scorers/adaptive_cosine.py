@@ -51,7 +51,9 @@ class AdaptiveCosine(mcd.Scorer):
         reach: float = pydantic.Field(
             default=0.93, ge=0, lt=1, description="share of a neuron's range that a representative image exceeds"
         )
-        min_images: int = pydantic.Field(default=10, ge=1, description="how many images represent a neuron at least")
+        min_images: int = pydantic.Field(
+            default=10, ge=1, le=1_000_000, description="how many images represent a neuron at least"
+        )
         reference: str = pydantic.Field(
             default="",
             description="a prompt without a concept ('a mammogram') whose cosine is subtracted; by default, the mean "

@@ -31,7 +31,7 @@ class CosineCubed(mcd.Scorer):
     class Options(mcd.Options):
         """Settings of cosine cubed."""
 
-        min_norm: float = pydantic.Field(default=1e-3, ge=0, allow_inf_nan=False, description="m, floor of the norms")
+        min_norm: float = pydantic.Field(default=1e-3, ge=0, le=1e6, description="m, floor of the norms")
 
     options: Options
     name = "cosine-cubed"

@@ -23,13 +23,11 @@ _FACTORS = 10
 _SMALLEST = -80.0
 """Logarithm of the smallest product: float32 holds exp(-87) in full."""
 
-TopK = Annotated[int, pydantic.Field(ge=1, description="how many top images a neuron is seen through")]
+TopK = Annotated[int, pydantic.Field(ge=1, le=1_000_000, description="how many top images a neuron is seen through")]
 Chance = Callable[[], torch.Tensor]
 Factor = Callable[[torch.Tensor, int], torch.Tensor]
-Temperature = Annotated[
-    float, pydantic.Field(gt=0, allow_inf_nan=False, description="a, sharpness of the softmax over concepts")
-]
-Lam = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False, description="λ, weight of the prior")]
+Temperature = Annotated[float, pydantic.Field(gt=0, le=1e6, description="a, sharpness of the softmax over concepts")]
+Lam = Annotated[float, pydantic.Field(ge=0, le=1e6, description="λ, weight of the prior")]
 MinProb = Annotated[float, pydantic.Field(gt=0, lt=1, description="ε, keeps the logarithm finite")]
 Prior = Annotated[
     Literal["layer", "null"],

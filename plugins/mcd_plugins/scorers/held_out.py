@@ -17,7 +17,9 @@ __all__ = ["DRAWS", "Halves", "Seed"]
 DRAWS = 999
 """Permutations of the held-out patients: no p is below 1/1000."""
 
-Seed = Annotated[int, pydantic.Field(ge=0, description="decides which half of the patients an explanation is found on")]
+Seed = Annotated[
+    int, pydantic.Field(ge=0, le=2**32 - 1, description="decides which half of the patients an explanation is found on")
+]
 
 _FLOATS = 2**24
 """Numbers of the permutations that are held at once: 128 MiB."""

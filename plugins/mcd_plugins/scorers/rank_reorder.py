@@ -66,9 +66,9 @@ class RankReorder(mcd.Scorer):
         """Settings of rank reorder."""
 
         top_fraction: float = pydantic.Field(default=0.05, gt=0, le=1, description="share of the images that counts")
-        p: float = pydantic.Field(default=3.0, gt=0, allow_inf_nan=False, description="power of the differences")
+        p: float = pydantic.Field(default=3.0, gt=0, le=100, description="power of the differences")
         scale_p: float = pydantic.Field(
-            default=0.5, ge=0, allow_inf_nan=False, description="power of the mean similarity; 0 leaves it out"
+            default=0.5, ge=0, le=100, description="power of the mean similarity; 0 leaves it out"
         )
 
     options: Options

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import pydantic
 import timm
@@ -16,7 +16,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError
-from mcd.plugins import MayFetch, hub_quiet, hub_revision, load_weights, offline
+from mcd.plugins import Seed, Side, hub_quiet, hub_revision, load_weights, offline
 from mcd_plugins.timm.filters import filtered
 from mcd_plugins.timm.keys import looks_ported, renamed
 
@@ -47,12 +47,12 @@ class TimmLoader(mcd.ModelLoader):
             description="whether to take the weights averaged over training (EMA) where the checkpoint holds both; by "
             "default the others, and a note says so",
         )
-        pretrained: Annotated[bool, MayFetch()] = pydantic.Field(
-            default=False, description="fetch timm's weights from the hub"
+        pretrained: bool = pydantic.Field(default=False, description="fetch timm's weights from the hub")
+        num_classes: int | None = pydantic.Field(
+            default=None, ge=0, le=100_000, description="classes of the head; 0 for no head"
         )
-        num_classes: int | None = pydantic.Field(default=None, ge=0, description="classes of the head; 0 for no head")
         in_chans: Literal[1, 3] = pydantic.Field(default=3, description="channels of the input, 1 or 3")
-        input_size: tuple[pydantic.PositiveInt, pydantic.PositiveInt] | None = pydantic.Field(
+        input_size: tuple[Side, Side] | None = pydantic.Field(
             default=None, description="rows and columns of the input, such as [1520,912]; by default timm's"
         )
         resize: Literal["letterbox", "squash", "crop"] = pydantic.Field(
@@ -60,7 +60,7 @@ class TimmLoader(mcd.ModelLoader):
             description="letterbox and squash show the whole image; crop is timm's own evaluation (of some models: "
             "squashed or padded)",
         )
-        seed: int = pydantic.Field(default=0, ge=0, description="decides random weights")
+        seed: Seed = pydantic.Field(default=0, description="decides random weights")
 
     options: Options
 

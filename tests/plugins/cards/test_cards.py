@@ -221,7 +221,7 @@ def test_images_that_may_show_patients_are_copied_only_on_request(
 def test_hostile_concepts_are_text_on_page_and_sheet(tmp_path: Path) -> None:
     run = hostile_run(tmp_path, keep_identifiers=True)
     labels = run.labels.assign(verdict=["significant" if one else "" for one in run.labels["verdict"]])
-    loud = mcd.Dissection(run.folder, run.manifest, replace(run.results, labels=labels), trust=True)
+    loud = mcd.Dissection(run.folder, run.manifest, replace(run.results, labels=labels))
     made = cards_of(loud, tmp_path / "cards", copy_images=True, count=6, controls=0, choices=4, images=2)
     page = Parsed(made.folder / "cards" / "cards.html")
     assert not page.inside["script"]
@@ -234,10 +234,14 @@ def test_hostile_concepts_are_text_on_page_and_sheet(tmp_path: Path) -> None:
 
 
 def test_answers_are_never_written_over(phantom: mcd.Dissection, tmp_path: Path) -> None:
-    made = cards_of(phantom, tmp_path, count=4)
-    cards_of(phantom, tmp_path, count=4)
+    def report() -> None:
+        cards = {"plugin": "cards", "options": {"size": 64, "count": 4}}
+        mcd.report(phantom, reporters=cards, output=tmp_path)
+
+    report()
+    report()
     sheet = tmp_path / "cards" / "answers.csv"
-    sheet.write_bytes(made.answers("mine.csv", {}).read_bytes())
-    with pytest.raises(UsageError, match="may hold answers"):
-        cards_of(phantom, tmp_path, count=4)
+    sheet.write_bytes(Written(tmp_path).answers("mine.csv", {}).read_bytes())
+    with pytest.raises(UsageError, match=r"answers\.csv is in the way"):
+        report()
     assert "a, " in sheet.read_text(encoding="utf-8")

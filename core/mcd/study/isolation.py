@@ -55,7 +55,7 @@ ResultT = TypeVar("ResultT", bound=NDArray[np.generic] | Image)
 _DEFAULT = Limits()
 _TO_START = 120.0
 """Seconds in which a helper is ready, on a busy machine too."""
-_CODE = "import sys; sys.path[:] = sys.argv[3:]; from mcd.extraction.isolation import serve; serve(*sys.argv[1:3])"
+_CODE = "import sys; sys.path[:] = sys.argv[3:]; from mcd.study.isolation import serve; serve(*sys.argv[1:3])"
 _KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(1 << 26)}
 """For glibc: keep freed memory for the next image. Getting it anew from the kernel costs more than the isolation."""
 
@@ -268,7 +268,7 @@ def _computed(request: bytearray, file: io.FileIO) -> dict[str, object]:
         if isinstance(result, Image):
             answer["image"] = {"maximum": float(result.maximum), "negative": bool(result.negative)}
             result = result.pixels
-        found = np.ascontiguousarray(result)
+        found = np.asarray(result, order="C")
         file.seek(0)
         rest = _as_bytes(found)
         while rest:

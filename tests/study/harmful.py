@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import ImageError
-from mcd.extraction.isolation import isolated
+from mcd.study.isolation import isolated
 
 __all__ = ["busy", "dead", "gone", "greedy", "negative", "nested", "process", "refusing", "turned"]
 

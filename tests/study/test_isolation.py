@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.extraction import harmful
+from tests.study import harmful
 
 import mcd
 from mcd.errors import ImageError
 from mcd.extraction.decoding import batches
-from mcd.extraction.isolation import Limits, isolated
 from mcd.extraction.parallel import in_processes
 from mcd.extraction.reading import Reader
+from mcd.study.isolation import Limits, isolated
 
 Function = Callable[..., NDArray[np.generic]]
 

@@ -1,0 +1,120 @@
+"""Whether a run folder is what the run wrote: every file against its digest, then its content as commands read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcd.errors import DamagedError, DataError
+from mcd.extraction.probe_map import PRIVATE, PROBE_MAP
+from mcd.files import MANIFEST, CheckedFiles, Sums
+from mcd.runs.dissection import Dissection, finished_manifest, load, read_study
+
+__all__ = ["Verified", "verify"]
+
+SOUND = "as written"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found in a run folder.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    files
+        What became of each file by its path in the folder: ``as written``, ``differs``, ``missing``, or why it cannot
+        be read.
+    problems
+        What is wrong besides, a sentence each.
+    complete
+        Whether the run wrote digests of all its files. Where an older version made it, only contents were checked.
+    """
+
+    folder: Path
+    files: Mapping[str, str]
+    problems: tuple[str, ...]
+    complete: bool
+
+    @property
+    def wrong(self) -> dict[str, str]:
+        """The files that are not as they were written."""
+        return {name: state for name, state in self.files.items() if state != SOUND}
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.wrong and not self.problems
+
+
+def verify(folder: Path) -> list[Verified]:
+    """Verify a finished run, then its controls and scorings.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no run, or one that has not finished.
+    """
+    inside = sorted([*folder.glob(f"controls/*/{MANIFEST}"), *folder.glob(f"scored/*/{MANIFEST}")])
+    return [_verified(folder), *(_verified(one.parent) for one in inside)]
+
+
+def _verified(folder: Path) -> Verified:
+    try:
+        record = finished_manifest(folder)
+    except DamagedError:
+        return Verified(folder, {MANIFEST: "differs"}, (), complete=True)
+    store = record.store.folder
+    files = {MANIFEST: SOUND, **_states(CheckedFiles(folder, record.digests or {}))}
+    for name, state in _states(CheckedFiles(folder / store, record.store.digests or {})).items():
+        files[name if store == "." else f"{store}/{name}"] = state
+    for place in dict.fromkeys((PRIVATE, PRIVATE if store == "." else f"{store}/{PRIVATE}")):
+        if (folder / place).is_dir():  # it may have been taken away
+            states = _states(CheckedFiles(folder / place, Sums(folder / place).read()))
+            files |= {f"{place}/{name}": state for name, state in states.items()}
+    sound = all(state == SOUND for state in files.values())
+    problems = tuple(_problems(folder)) if sound else ()
+    return Verified(folder, files, problems, record.digests is not None)
+
+
+def _states(files: CheckedFiles) -> dict[str, str]:
+    found = {}
+    for name in sorted(files.digests):
+        try:
+            files.check(name)
+            found[name] = SOUND
+        except DamagedError:
+            found[name] = "differs"
+        except FileNotFoundError:
+            found[name] = "missing"
+        except OSError as error:
+            found[name] = error.strerror or str(error)
+    return found
+
+
+def _problems(folder: Path) -> Iterator[str]:
+    """Yield what commands would refuse: tables, shards and ids that do not belong together."""
+    try:
+        run = load(folder)
+        read_study(folder, run.manifest)
+        _read(run)
+    except DataError as error:
+        yield error.message
+
+
+def _read(run: Dissection) -> None:
+    """Read all that a run stores.
+
+    Raises
+    ------
+    StoreError
+        When something of it cannot be read.
+    """
+    for layer in run.layers:
+        run.activations(layer)
+        run.maps(layer)
+    run.image_embeddings()
+    if (run.folder / run.manifest.store.folder / PROBE_MAP).exists():
+        _ = run.image_ids

@@ -1,0 +1,247 @@
+"""What a user asked for: written beside and moved into place, and never over somebody else's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mcd.errors import StoreError, UsageError
+from mcd.files import (
+    TEMPORARY,
+    check_folder,
+    check_name,
+    digest_of,
+    lock,
+    temporary_file,
+    temporary_in,
+    unwritable,
+    write_atomically,
+)
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["WRITTEN", "check_writable", "clear_leftovers", "outputs", "write_output"]
+
+WRITTEN = ".mcd-written"
+"""Beside what mcd wrote: a digest a line, of the name and content of each file that it may replace."""
+_ABANDONED = 24 * 3600
+"""Seconds after which a temporary file is a killed writer's, on file systems without locks."""
+
+
+@contextlib.contextmanager
+def outputs(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to write into; at the end its files are moved into ``folder``.
+
+    Nothing of somebody else's is replaced: of the files that are there, only those that mcd wrote and nobody has
+    changed since. Where one is in the way, or anything fails, all stay as they were.
+
+    Raises
+    ------
+    UsageError
+        When something is in the way, saying what.
+    StoreError
+        When the disk is full or may not be written.
+    """
+    check_folder(folder)
+    with _temporary_folder(folder) as fresh:
+        yield fresh
+        _move(fresh, folder)
+
+
+def _move(fresh: Path, folder: Path) -> None:
+    found = sorted(path for path in fresh.rglob("*") if not path.is_dir())
+    made = {path.relative_to(fresh).as_posix(): _digest_of(path.relative_to(fresh).as_posix(), path) for path in found}
+    _check(folder, made)
+    try:
+        _claim(folder, made)
+        for above in sorted(path for path in fresh.rglob("*") if path.is_dir()):
+            target = folder / above.relative_to(fresh)
+            target.mkdir(exist_ok=True)
+            shutil.copymode(above, target)
+        for path in found:
+            path.replace(folder / path.relative_to(fresh))
+    except OSError as error:
+        raise unwritable(folder, error) from None
+
+
+def write_output(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Write a file that a user asked for, unless one is in the way that mcd did not write; see `outputs`.
+
+    Raises
+    ------
+    UsageError
+        When one is in the way.
+    StoreError
+        When the disk is full or may not be written.
+    """
+    made = {path.name: _digest(path.name, data)}
+    _check(path.parent, made)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _claim(path.parent, made)
+    except OSError as error:
+        raise unwritable(path, error) from None
+    write_atomically(path, data, mode=mode)
+
+
+def check_writable(path: Path, *, overwrite: bool = False) -> None:
+    """Make sure that `write_output` can write a file, before anything is computed for it.
+
+    ``overwrite`` allows to replace whatever is there.
+
+    Raises
+    ------
+    UsageError
+        When a name is too long, or something is in the way that mcd did not write.
+    StoreError
+        When the disk is full or may not be written.
+    """
+    check_name(path)
+    check_folder(path.parent)
+    if not overwrite:
+        _check(path.parent, {path.name: ""})
+    _try_writing(path.parent)
+
+
+def _check(folder: Path, made: Mapping[str, str]) -> None:
+    """Refuse to replace what mcd did not write: names → digests of what comes in their places."""
+    claimed = _claims(folder)
+    for name, digest in made.items():
+        path = folder / name
+        if not os.path.lexists(path):
+            continue
+        ours = stat.S_ISREG(path.lstat().st_mode)
+        if not (ours and _digest_of(name, path) in {digest, *claimed}):
+            what = "mcd did not write it, or it was changed since" if ours else "it is no file"
+            raise UsageError(f"{path} is in the way: {what}", "move it away, or choose another --output")
+
+
+def _claims(folder: Path) -> set[str]:
+    try:
+        return set((folder / WRITTEN).read_text(encoding="ascii").split())
+    except (OSError, ValueError):
+        return set()
+
+
+def _claim(folder: Path, made: Mapping[str, str]) -> None:
+    """Note what is about to be written: noted later, it would be nobody's after a kill."""
+    new = [digest for digest in made.values() if digest not in _claims(folder)]
+    if new:
+        with (folder / WRITTEN).open("a", encoding="ascii") as file:
+            file.write("".join(f"\n{one}" for one in new) + "\n")  # a line that a full disk cut short stays by itself
+
+
+def _digest(name: str, data: bytes) -> str:
+    return digest_of(name.encode("utf-8", "surrogateescape") + b"\0" + data)
+
+
+def _digest_of(name: str, path: Path) -> str:
+    try:
+        return _digest(name, path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}", "choose another --output") from None
+
+
+def clear_leftovers(folder: Path, *, deep: bool = False) -> None:
+    """Remove the temporary files and folders that killed writers of mcd left in a folder.
+
+    A writer that lives holds a lock on its own, on whatever machine it runs. Links are not followed.
+
+    Parameters
+    ----------
+    deep
+        Look into all folders below too.
+    """
+    for place_, folders, files in os.walk(folder):
+        for name in (*files, *folders):
+            if TEMPORARY.fullmatch(name):
+                with contextlib.suppress(OSError):
+                    _remove_if_abandoned(Path(place_, name))
+        if not deep:
+            break
+        folders[:] = [name for name in folders if not TEMPORARY.fullmatch(name)]
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    status = path.lstat()
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        return
+    is_folder = stat.S_ISDIR(status.st_mode)
+    number = None
+    try:
+        if fcntl:
+            number = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+        if _abandoned(number, status.st_mtime):
+            if is_folder:
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+    finally:
+        if number is not None:
+            os.close(number)
+
+
+def _abandoned(number: int | None, changed: float) -> bool:
+    if fcntl and number is not None:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # a file system without locks
+        else:
+            return True
+    return time.time() - changed > _ABANDONED
+
+
+@contextlib.contextmanager
+def _temporary_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder inside a folder, and remove it; what killed writers left there is removed first.
+
+    Raises
+    ------
+    StoreError
+        When the disk is full or may not be written.
+    """
+    fresh = temporary_in(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(folder)
+        fresh.mkdir()
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    number = os.open(fresh, os.O_RDONLY) if fcntl else None
+    try:
+        if number is not None:
+            lock(number)
+        yield fresh
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if number is not None:
+            os.close(number)
+
+
+def _try_writing(folder: Path) -> None:
+    """Make a folder, remove what killed writers left in it, and make sure that files can be written there.
+
+    Raises
+    ------
+    StoreError
+        When they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(folder)
+        temporary, number = temporary_file(folder, 0o600)
+        temporary.unlink()
+        os.close(number)
+    except OSError as error:
+        raise unwritable(folder, error) from None

@@ -1,0 +1,128 @@
+"""What is held fixed at the second rung: how an image was taken, and how it looks as a whole.
+
+Freedman and Lane (1983), in the form of Winkler et al. (NeuroImage 2014, section 2.4): activations and similarity are
+replaced by their residuals on the nuisances, and what is permuted are the residuals of the activations, which are made
+residuals again after every permutation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+__all__ = ["COMPONENTS", "FEWEST", "Nuisances", "cells_of", "nuisances_of"]
+
+COMPONENTS = 5
+"""How many principal components of the thumbnails are held fixed."""
+
+FEWEST = 3
+"""Images for each column of the design; with fewer the rung is not available."""
+
+_NOTHING = 1e-5
+"""Share of the variance of a column that is rounding once the nuisances are taken out."""
+
+
+@dataclass(frozen=True)
+class Nuisances:
+    """Nuisances of a probe set.
+
+    Parameters
+    ----------
+    basis
+        ``(images, columns)`` float64, orthonormal: its span is what is held fixed, the mean included.
+    cell
+        ``(images,)``: the number of the cell of view × side × vendor of each image, for scorers that cannot take
+        residuals and are permuted within cells.
+    names
+        What is held fixed, for reports.
+    """
+
+    basis: NDArray[np.float64]
+    cell: NDArray[np.int64]
+    names: tuple[str, ...]
+
+    def residuals(self, columns: torch.Tensor) -> torch.Tensor:
+        """Return what of columns ``(images, n)`` the nuisances do not give, float32; zero where nothing is left."""
+        basis = torch.from_numpy(self.basis)
+        given = columns.double()
+        found = given - basis @ (basis.T @ given)
+        centred = given - given.mean(dim=0)
+        left = found.square().sum(dim=0) > _NOTHING * centred.square().sum(dim=0)
+        return torch.where(left, found, torch.zeros((), dtype=torch.float64)).float()
+
+    def testable(self, similarity: torch.Tensor) -> torch.Tensor:
+        """Return for each concept whether anything of its similarity ``(images, concepts)`` is left, ``(concepts,)``.
+
+        A concept that is itself a nuisance, such as the view, is not testable at this rung.
+        """
+        return self.residuals(similarity).ne(0).any(dim=0)
+
+
+def cells_of(facts: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+    """Return the number of the cell of each image, ``(images,)``, from facts such as view, side and vendor.
+
+    What is not known is a value of its own. Cells are numbered in the order of their names.
+    """
+    rows = list(zip(*facts, strict=True))
+    numbers = {cell: at for at, cell in enumerate(sorted(set(rows)))}
+    return np.array([numbers[row] for row in rows], dtype=np.int64)
+
+
+def nuisances_of(
+    facts: dict[str, Sequence[str]], statistics: NDArray[np.float32] | None, named: Sequence[str] = ()
+) -> Nuisances | str:
+    """Return the nuisances of a probe set, or why there can be none.
+
+    Parameters
+    ----------
+    facts
+        Name → value of each image: what its cell is made of, all interactions included.
+    statistics
+        ``(images, n)``: of each image, those called ``named`` first, then the cells of its thumbnail; None where
+        there are none.
+    """
+    cell = cells_of(list(facts.values()))
+    known = [name for name, values in facts.items() if len(set(values)) > 1]
+    columns = [np.equal.outer(cell, np.unique(cell)).astype(np.float64)]
+    names = [" × ".join(known)] if known else []
+    if statistics is not None:
+        values, thumbnail = np.split(statistics.astype(np.float64), [len(named)], axis=1)
+        columns += [_standardised(values), _components(thumbnail)]
+        names += [*named, f"{COMPONENTS} components of the thumbnail"]
+    basis = _basis(np.concatenate(columns, axis=1))
+    images, held = basis.shape
+    if not names:
+        return "nothing is known of its images that could be held fixed"
+    if images < FEWEST * held:
+        alone = sum(count == 1 for count in Counter(cell.tolist()).values())
+        of = f", {alone} of them cells of one image" if alone else ""
+        return f"{images} images are too few to hold {held} columns of nuisances fixed{of}"
+    return Nuisances(basis, cell, tuple(names))
+
+
+def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    centred = values - values.mean(axis=0)
+    spread = centred.std(axis=0)
+    found: NDArray[np.float64] = centred[:, spread > 0] / spread[spread > 0]
+    return found
+
+
+def _components(thumbnail: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the first principal components, ``(images, COMPONENTS)``; their signs do not matter."""
+    centred = thumbnail - thumbnail.mean(axis=0)
+    left, size, _ = np.linalg.svd(centred, full_matrices=False)
+    found: NDArray[np.float64] = left[:, :COMPONENTS][:, size[:COMPONENTS] > 0]
+    return found
+
+
+def _basis(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return an orthonormal basis of the span of columns and of the mean."""
+    design = np.concatenate([np.ones((len(columns), 1)), columns], axis=1)
+    left, size, _ = np.linalg.svd(design, full_matrices=False)
+    found: NDArray[np.float64] = left[:, size > size[0] * len(design) * np.finfo(np.float64).eps]
+    return found

@@ -75,7 +75,7 @@ def test_report(runs: Path, tmp_path: Path, mcd_command: Callable) -> None:  # t
     done = mcd_command("report", run, *flags, "--output", tmp_path / "command")
     assert done.code == 0, done.err
     assert_same(tmp_path / "verb", tmp_path / "command")
-    assert sorted(written) == sorted((tmp_path / "verb").iterdir())
+    assert sorted(written) == sorted((tmp_path / "verb").glob("[!.]*"))
 
 
 def test_dissect(tmp_path: Path, mcd_command: Callable) -> None:  # type: ignore[type-arg]

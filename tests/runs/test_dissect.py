@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 import mcd
 from mcd.errors import DataError, MCDError, StoreError, UnknownNameError, UsageError
+from mcd.extraction.image_statistics import STATISTICS
 
 WORDS = ["bright", "dark", "left", "right"]
 
@@ -239,7 +240,7 @@ def test_a_run_that_would_fill_the_disk_is_refused_before_computing(
 ) -> None:
     net = Net()
     monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=100))
-    needed = 4 * 40 * (6 + 3 + 3)  # images × (conv + head + the width of the embeddings)
+    needed = 4 * 40 * (6 + 3 + 3 + STATISTICS)  # images × (conv + head + the width of the embeddings + …)
     with pytest.raises(StoreError) as caught:
         dissect(model=net, output=tmp_path / "run")
     assert caught.value.message == (

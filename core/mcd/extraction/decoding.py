@@ -16,6 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 from mcd.api.dataset import Sample
 from mcd.api.image import Preprocessing
 from mcd.errors import ImageError, MCDError
+from mcd.extraction.image_statistics import STATISTICS, image_statistics
 from mcd.extraction.reading import LITTLE_RANGE, Reader, own
 from mcd.host.importing import ImportedFiles
 
@@ -28,7 +29,8 @@ class Batch:
 
     ``failed`` holds (row, reason) of images that could not be decoded; they are not among ``rows``. ``masks`` are
     breast masks ``(B, 1, H, W)`` of the preprocessings that were asked for some; ``problem`` is what keeps a worker
-    from using the cache; ``little_range`` counts images of nearly one brightness.
+    from using the cache; ``little_range`` counts images of nearly one brightness; ``statistics`` are those of
+    `mcd.extraction.image_statistics`, a row an image.
     """
 
     rows: tuple[int, ...]
@@ -37,6 +39,7 @@ class Batch:
     masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
     problem: str = ""
     little_range: int = 0
+    statistics: torch.Tensor = field(default_factory=lambda: torch.zeros(0, STATISTICS))
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory; the loader calls this where a GPU is to be fed."""
@@ -52,6 +55,7 @@ class _Decoded:
     error: str = ""
     problem: str = ""
     little_range: bool = False
+    statistics: torch.Tensor = field(default_factory=lambda: torch.zeros(STATISTICS))
 
 
 class _Decoder(TorchDataset[_Decoded]):
@@ -79,7 +83,8 @@ class _Decoder(TorchDataset[_Decoded]):
                 if key in self._masked
             }
             little = any(one.range_used < LITTLE_RANGE for one in images.values())
-            return _Decoded(row, prepared, masks, problem=self._reader.problem, little_range=little)
+            statistics = torch.from_numpy(image_statistics(next(iter(images.values()))))
+            return _Decoded(row, prepared, masks, "", self._reader.problem, little, statistics)
         except MCDError as error:
             return _Decoded(row, {}, error=error.message)
         except Exception as error:  # a recipe of a plugin may raise anything
@@ -102,7 +107,8 @@ def _collate(decoded: Sequence[_Decoded]) -> Batch:
     masks = {key: torch.stack([one.masks[key] for one in good]) for key in (good[0].masks if good else ())}
     problem = next((one.problem for one in good if one.problem), "")
     little = sum(one.little_range for one in good)
-    return Batch(tuple(one.row for one in good), tensors, failed, masks, problem, little)
+    statistics = torch.stack([one.statistics for one in good]) if good else torch.zeros(0, STATISTICS)
+    return Batch(tuple(one.row for one in good), tensors, failed, masks, problem, little, statistics)
 
 
 def _begin(_worker: int) -> None:

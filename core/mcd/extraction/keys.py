@@ -9,6 +9,7 @@ import torch
 from mcd.api.base import digest
 from mcd.api.image import Preprocessing
 from mcd.api.model import Target
+from mcd.extraction.image_statistics import image_statistics
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.sweep import Sweep, shard_rows
@@ -18,7 +19,7 @@ from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
 from mcd.version import __version__
 
-__all__ = ["STAGE_VERSION", "activation_key", "embedding_key", "image_key", "not_reused"]
+__all__ = ["STAGE_VERSION", "activation_key", "embedding_key", "image_key", "not_reused", "statistics_key"]
 
 STAGE_VERSION = "sweep/1"
 """Raised when the sweep's numbers change, so that shards of older versions are not read."""
@@ -57,6 +58,11 @@ def activation_key(images: str, network: Identity, target: Target, layers: Seque
 def embedding_key(images: str, dissector: Identity, preprocessing: Preprocessing) -> str:
     """Return the key of a dissector's image embeddings; ``images`` as `image_key` returns it."""
     return digest(images, dissector.key, identity_of(preprocessing).key)
+
+
+def statistics_key(images: str) -> str:
+    """Return the key of the statistics of the images; ``images`` as `image_key` returns it."""
+    return digest(images, identity_of(image_statistics).key)
 
 
 def not_reused(name: str, one: Identity) -> str:

@@ -18,6 +18,7 @@ from mcd.api.model import Target
 from mcd.errors import DataError, ImageError
 from mcd.events import Event, StageAdvanced, StageFinished, StageStarted, Warned
 from mcd.extraction.decoding import Batch, batches, default_workers
+from mcd.extraction.image_statistics import STATISTICS
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
@@ -28,10 +29,10 @@ from mcd.networks.recording import Recorder
 from mcd.networks.running import Precision, at_work, autocast
 from mcd.networks.trial import dissector_format
 
-__all__ = ["DissectorJob", "Sweep", "TargetJob", "missing_bytes", "shard_rows"]
+__all__ = ["DissectorJob", "ImageJob", "Sweep", "TargetJob", "missing_bytes", "shard_rows"]
 
 IMAGES = "images"
-"""Name of the tensor in the embedding shards."""
+"""Name of the tensor in the embedding shards, and in those of image statistics."""
 
 
 def shard_rows(images: int, batch_size: int) -> list[list[list[int]]]:
@@ -61,6 +62,13 @@ class DissectorJob:
 
 
 @dataclass
+class ImageJob:
+    """The statistics of the images of a sweep, and where they go: the same into each place."""
+
+    stores: list[Shards]
+
+
+@dataclass
 class TargetJob:
     """One target of a sweep: what to record, and where it goes: the same into each place.
 
@@ -79,7 +87,7 @@ class TargetJob:
     recorder: Recorder = field(init=False)
 
 
-def missing_bytes(jobs: Sequence[TargetJob | DissectorJob], images: int, batch_size: int) -> int:
+def missing_bytes(jobs: Sequence[TargetJob | DissectorJob | ImageJob], images: int, batch_size: int) -> int:
     """Return how much a sweep would add to the disk: float32 shards that no store of a job holds yet.
 
     A job with several stores counts once, for one file has several names there.
@@ -107,6 +115,8 @@ class Sweep:
         ``"stop"`` refuses an image that cannot be decoded, ``"skip"`` leaves it out.
     emit
         Receives the events.
+    images
+        Where statistics of the images go, if anywhere.
 
     Attributes
     ----------
@@ -124,6 +134,7 @@ class Sweep:
     workers: int | None
     on_error: str
     emit: Callable[[Event], None]
+    images: ImageJob | None = None
     little_range: int = field(default=0, init=False)
     _cache_problem: str = field(default="", init=False)
 
@@ -158,8 +169,8 @@ class Sweep:
     def _whole(self, shard: int) -> bool:
         return all(store.whole(shard) for job in self._jobs() for store in job.stores)
 
-    def _jobs(self) -> list[TargetJob | DissectorJob]:
-        return [*self.targets, *self.dissectors]
+    def _jobs(self) -> list[TargetJob | DissectorJob | ImageJob]:
+        return [*self.targets, *self.dissectors, *([self.images] if self.images else [])]
 
     def _decoded(self, shards: Sequence[tuple[int, list[list[int]]]], images: int) -> Iterator[Batch]:
         return batches(
@@ -202,6 +213,7 @@ class Sweep:
         failed: list[tuple[int, str]] = []
         empty = [{layer.name: layer.neurons for layer in job.layers} for job in self.targets]
         empty += [{IMAGES: job.stores[0].tensors[IMAGES]} for job in self.dissectors]
+        empty += [{IMAGES: STATISTICS}] if self.images else []
         many = f"batches of {self.batch_size} images"
         parts = [[{name: torch.empty(0, width) for name, width in widths.items()}] for widths in empty]
         for batch in group:
@@ -215,7 +227,8 @@ class Sweep:
                 rows += batch.rows
                 with enough_memory(self.device, f"try --batch-size {max(1, self.batch_size // 2)}", many):
                     recorded, embedded = self._forward(batch)
-                for kept, caught in zip(parts, recorded + embedded, strict=True):
+                seen = [{IMAGES: batch.statistics}] if self.images else []
+                for kept, caught in zip(parts, recorded + embedded + seen, strict=True):
                     kept.append(caught)
             self.emit(StageAdvanced("sweep", len(batch.rows) + len(batch.failed)))
         for job, kept in zip(self._jobs(), parts, strict=True):

@@ -113,7 +113,8 @@ class Dissection(Recorded):
             raise UsageError(f"{folder} exists and is not empty", "save into another folder")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for name in ("activations", "embeddings", PRIVATE):
+            statistics = ["statistics"] if self.manifest.store.statistics else []  # older runs have none
+            for name in ("activations", "embeddings", *statistics, PRIVATE):
                 shutil.copytree(self._store_folder / name, folder / name)
             write_study(folder, read_study(self.folder, self.manifest))  # that of a scoring is not that of its run
             if self.manifest.store.maps:

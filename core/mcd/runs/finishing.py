@@ -80,8 +80,8 @@ class Finisher:
     def _finish(self, run: OpenRun, controls: Mapping[str, pd.DataFrame]) -> Dissection:
         manifest, probe = run.manifest, self.probe
         rows, failed = run.activations.rows(self.shards)
-        if rows != run.embeddings.rows(self.shards)[0]:
-            raise StoreError(f"{run.folder}: activations and embeddings hold different images")
+        if any(rows != one.rows(self.shards)[0] for one in run.stores):
+            raise StoreError(f"{run.folder}: activations, embeddings and image statistics hold different images")
         self._say_lost(dict(failed))
         several(len(rows))
         self.prepared.scorer.check(len(rows))
@@ -98,14 +98,13 @@ class Finisher:
         kept = self._keep_maps(run, recorded, rows, clock)
         manifest.store.maps = kept.key if kept else ""
         manifest.store.digests = {
-            **run.activations.digests(self.shards),
-            **run.embeddings.digests(self.shards),
+            **{place: one for shards in run.stores for place, one in shards.digests(self.shards).items()},
             **(manifest.store.digests or {}),
             **({MAPS: kept.digest} if kept else {}),
         }
         manifest.store.ids = digest(*recorded.image_ids)
         manifest.digests = results.write(run.folder)
-        for shards in (run.activations, run.embeddings):
+        for shards in run.stores:
             shards.forget(manifest.store.superseded)
         manifest.store.superseded = []
         manifest.seconds = self.clock.seconds | clock.seconds

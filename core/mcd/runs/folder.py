@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mcd.errors import StoreError, UsageError
 from mcd.extraction.maps import map_bytes
 from mcd.extraction.probe_map import PRIVATE
-from mcd.extraction.sweep import DissectorJob, TargetJob, missing_bytes
+from mcd.extraction.sweep import DissectorJob, ImageJob, TargetJob, missing_bytes
 from mcd.files import MANIFEST, check_folder
 from mcd.runs.dissection import read_study, write_study
 from mcd.runs.manifest import Manifest
@@ -88,7 +88,9 @@ def differences(before: Study, now: Study) -> list[str]:
     return [key for key in sorted(set(one) - set(_FREE_TO_CHANGE)) if one[key] != other[key]]
 
 
-def check_room(runs: Sequence[OpenRun], jobs: Sequence[TargetJob | DissectorJob], images: int, study: Study) -> None:
+def check_room(
+    runs: Sequence[OpenRun], jobs: Sequence[TargetJob | DissectorJob | ImageJob], images: int, study: Study
+) -> None:
     """Refuse a study whose shards and maps would not fit on the disk. What is stored already needs no room.
 
     Raises

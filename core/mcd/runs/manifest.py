@@ -39,6 +39,7 @@ class LayerRecord(Record):
 class StoreRecord(Record):
     """Where the shards of a run are: relative folder, keys, how many shards.
 
+    ``statistics`` is the key of the image statistics, empty where an older version wrote none.
     ``texts`` are the keys of the embedded texts; ``maps`` is empty where none are kept. ``digests`` are the SHA-256 of
     shards, embedded texts and maps by their paths in the folder, None where an older version wrote it, and ``ids`` that
     of the ids of the images in the order of rows. ``superseded`` are the keys of shards that this run wrote before its
@@ -49,6 +50,7 @@ class StoreRecord(Record):
     activations: str
     embeddings: str
     embedding_width: int
+    statistics: str = ""
     shards: int = 0
     texts: list[str] = pydantic.Field(default_factory=list)
     maps: str = ""

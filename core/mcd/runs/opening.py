@@ -12,12 +12,13 @@ import torch
 
 from mcd.api.dissector import Dissector
 from mcd.api.model import Target
-from mcd.extraction.keys import activation_key, embedding_key, image_key, not_reused
+from mcd.extraction.image_statistics import STATISTICS
+from mcd.extraction.keys import activation_key, embedding_key, image_key, not_reused, statistics_key
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
-from mcd.extraction.sweep import IMAGES, DissectorJob, TargetJob
+from mcd.extraction.sweep import IMAGES, DissectorJob, ImageJob, TargetJob
 from mcd.files import MANIFEST
 from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissector, with_random_weights
 from mcd.networks.identity import Identity, identity_of
@@ -112,7 +113,7 @@ def _superseded(folder: Path, keys: Collection[str]) -> list[str]:
     if not (folder / MANIFEST).exists():
         return []
     store = Manifest.read(folder, checked=False).store
-    return sorted({*store.superseded, store.activations, store.embeddings}.difference(keys))
+    return sorted({*store.superseded, store.activations, store.embeddings, store.statistics}.difference({*keys, ""}))
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,8 @@ class OpenRun:
         Its dissector.
     identity
         What decides the numbers of the dissector.
-    activations, embeddings
-        Where the shards of both lie.
+    activations, embeddings, statistics
+        Where the shards of each lie.
     manifest
         Its record so far.
     earlier
@@ -143,8 +144,14 @@ class OpenRun:
     identity: Identity
     activations: Shards
     embeddings: Shards
+    statistics: Shards
     manifest: Manifest
     earlier: Mapping[str, str]
+
+    @property
+    def stores(self) -> tuple[Shards, Shards, Shards]:
+        """All its shards."""
+        return self.activations, self.embeddings, self.statistics
 
     def maps(self, count: int) -> MapStore:
         """Return where ``count`` maps a neuron of this run lie, or would."""
@@ -178,23 +185,26 @@ class Opener:
     trials: Mapping[_Key, Trial]
     widths: Mapping[_Key, int]
 
-    def open(self) -> tuple[list[OpenRun], list[TargetJob], list[DissectorJob]]:
+    def open(self) -> tuple[list[OpenRun], list[TargetJob], list[DissectorJob], ImageJob]:
         """Return the runs, and what the sweep is to compute for them."""
         models = self.models
         jobs = {key: self._job(key) for key in models.targets}
         readers = {key: DissectorJob(one, []) for key, one in models.dissectors.items()}
+        images = ImageJob([])
         runs = []
         for planned in self.prepared.plan:
             of, by = models.keys(planned)
             neurons = {layer.name: layer.neurons for layer in self.trials[of].layers}
             activations = Shards(planned.folder / "activations", self._activation_key(of), neurons)
             embeddings = Shards(planned.folder / "embeddings", self._embedding_key(by), {IMAGES: self.widths[by]})
+            statistics = Shards(planned.folder / "statistics", statistics_key(self._images), {IMAGES: STATISTICS})
+            images.stores.append(statistics)
             jobs[of].stores.append(activations)
             readers[by].stores.append(embeddings)
-            manifest = self._manifest(planned, jobs[of], activations, embeddings)
-            stored, reader = (activations, embeddings), (models.dissectors[by], models.readers[by])
+            stored, reader = (activations, embeddings, statistics), (models.dissectors[by], models.readers[by])
+            manifest = self._manifest(planned, jobs[of], *stored)
             runs.append(OpenRun(planned, jobs[of], *reader, *stored, manifest, _earlier(planned.folder)))
-        return runs, list(jobs.values()), list(readers.values())
+        return runs, list(jobs.values()), list(readers.values()), images
 
     def _job(self, key: _Key) -> TargetJob:
         one = self.models.targets[key]
@@ -217,7 +227,9 @@ class Opener:
     def _embedding_key(self, key: _Key) -> str:
         return embedding_key(self._images, self.models.readers[key], self.models.dissectors[key].preprocessing)
 
-    def _manifest(self, planned: PlannedRun, job: TargetJob, activations: Shards, embeddings: Shards) -> Manifest:
+    def _manifest(
+        self, planned: PlannedRun, job: TargetJob, activations: Shards, embeddings: Shards, statistics: Shards
+    ) -> Manifest:
         prepared, (of, by) = self.prepared, self.models.keys(planned)
         target, dissector = self.models.targets[of].target, self.models.dissectors[by]
         concepts = prepared.concepts
@@ -248,8 +260,9 @@ class Opener:
                 activations=activations.key,
                 embeddings=embeddings.key,
                 embedding_width=embeddings.tensors[IMAGES],
+                statistics=statistics.key,
                 texts=[self.models.readers[by].key],
-                superseded=_superseded(planned.folder, {activations.key, embeddings.key}),
+                superseded=_superseded(planned.folder, {activations.key, embeddings.key, statistics.key}),
             ),
         )
 

@@ -10,6 +10,7 @@ import torch
 
 from mcd.api.base import digest
 from mcd.errors import StoreError, UnknownNameError, nearest
+from mcd.extraction.image_statistics import STATISTICS
 from mcd.extraction.map_store import FILE as MAPS
 from mcd.extraction.map_store import Maps, MapStore
 from mcd.extraction.probe_map import PRIVATE, PROBE_MAP, parse_probe_map, read_private
@@ -107,6 +108,16 @@ class Recorded:
     def image_embeddings(self) -> torch.Tensor:
         """Return the dissector's image embeddings, ``(images, D)`` float32, not normalised."""
         return self._whole(self._embedding_shards().read(IMAGES, self._store.shards))
+
+    def image_statistics(self) -> torch.Tensor | None:
+        """Return what of the images has nothing to do with a finding, ``(images, STATISTICS)`` float32.
+
+        None where the run is of a version that kept none. See `mcd.extraction.image_statistics`.
+        """
+        if not self._store.statistics:
+            return None
+        shards = Shards(self._store_folder / "statistics", self._store.statistics, {IMAGES: STATISTICS}, self._files)
+        return self._whole(shards.read(IMAGES, self._store.shards))
 
     @cached_property
     def image_ids(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from mcd.extraction.cache import ImageCache
 from mcd.extraction.keys import not_reused
 from mcd.extraction.probe import ProbeSet, look_at
 from mcd.extraction.reading import Reader, said_of_little_range
-from mcd.extraction.sweep import DissectorJob, Sweep, TargetJob
+from mcd.extraction.sweep import DissectorJob, ImageJob, Sweep, TargetJob
 from mcd.extraction.texts import TextEncoder, sentences, warn_of_long
 from mcd.networks.foreign import calling
 from mcd.networks.process import process_state_kept
@@ -99,13 +99,12 @@ class _Run:
         widths = {key: self._read_concepts(key) for key in self.models.dissectors}
         of_words = self.clock.warnings[before:]
         opener = Opener(prepared, self.models, self.reader, probe, self.device, trials, widths)
-        runs, jobs, readers = opener.open()
-        check_room(runs, [*jobs, *readers], len(probe.samples), self.study)
-        for one in runs:
-            one.activations.clear()
-            one.embeddings.clear()
+        runs, jobs, readers, images = opener.open()
+        check_room(runs, [*jobs, *readers, images], len(probe.samples), self.study)
+        for stored in (stored for one in runs for stored in one.stores):
+            stored.clear()
         with closing({one.folder: one.manifest for one in runs}):
-            shards = self._sweep(jobs, readers, probe)
+            shards = self._sweep(jobs, readers, images, probe)
             return Finisher(prepared, self.reader, probe, self.device, self.clock, shards, of_words).all(runs)
 
     def _trial(self, target: PreparedTarget, sample: Sample | None = None) -> Trial:
@@ -167,11 +166,14 @@ class _Run:
             advanced(len(concepts))
         return widths[0]
 
-    def _sweep(self, jobs: Sequence[TargetJob], readers: Sequence[DissectorJob], probe: ProbeSet) -> int:
+    def _sweep(
+        self, jobs: Sequence[TargetJob], readers: Sequence[DissectorJob], images: ImageJob, probe: ProbeSet
+    ) -> int:
         start = time.perf_counter()
         sweep = Sweep(
             targets=jobs,
             dissectors=readers,
+            images=images,
             reader=self.reader,
             probe=probe,
             device=self.device,

@@ -116,5 +116,6 @@ def _read(run: Dissection) -> None:
         run.activations(layer)
         run.maps(layer)
     run.image_embeddings()
+    run.image_statistics()
     if (run.folder / run.manifest.store.folder / PROBE_MAP).exists():
         _ = run.image_ids

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mcd
-from mcd.extraction.statistics import NAMES, STATISTICS, image_statistics
+from mcd.extraction.image_statistics import NAMES, STATISTICS, image_statistics
 
 
 def drawn(height: int = 300, width: int = 200) -> np.ndarray:

@@ -18,6 +18,7 @@ __all__ = ["FAMILIES", "Family", "Generator", "family", "mutated"]
 
 FAMILIES = {
     "pickles": "tests.hostile.pickles:Pickles",
+    "programs": "tests.hostile.programs:Programs",
 }
 _OF_THE_FRAME = {"faults": "tests.hostile.faults:Faults"}
 

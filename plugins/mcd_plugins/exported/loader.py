@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +16,7 @@ from torch import nn
 import mcd
 from mcd.errors import CheckpointError, UsageError
 from mcd.plugins import ChannelMean, ChannelStd
-from mcd_plugins.exported.safety import check_archive
+from mcd_plugins.exported.safety import clean_archive
 
 __all__ = ["ExportLoader"]
 
@@ -22,7 +25,8 @@ class ExportLoader(mcd.ModelLoader):
     """A program that ``torch.export.save`` wrote; its source is not needed.
 
     Layers keep the names they had in the source. The batch axis must be dynamic, and the program exported in eval
-    mode. Only tensors and torch's own operations are accepted; anything else in the file is refused unopened.
+    mode. Only tensors and listed operations of torch are accepted, and only they are handed to torch; a file with
+    anything else is refused. Its sample inputs, guards and notes are not read.
     """
 
     class Options(mcd.Options):
@@ -45,18 +49,19 @@ class ExportLoader(mcd.ModelLoader):
     def load(self) -> mcd.Target:
         """Return the target."""
         own = self.options
-        check_archive(own.program)
+        archive = clean_archive(own.program)
         try:
-            with warnings.catch_warnings():  # of torch 2.9, which only reads the weights
-                warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
-                program = torch.export.load(own.program)
+            with _quiet():
+                program = torch.export.load(archive)
             channels, height, width = _input(program, own.program)
             module: nn.Module = torch.export.unflatten(program)
         except mcd.errors.MCDError:
             raise
         except Exception as error:  # torch raises whatever it comes upon in a file
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise CheckpointError(f"{own.program} cannot be loaded: {reason}", "export it with this torch") from None
+            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            raise CheckpointError(
+                f"{own.program} cannot be loaded: {ascii(reason)[1:-1]}", "export it with this torch"
+            ) from None
         _refuse_training(program, own.program)
         recipe = mcd.Preprocessing(
             height=height,
@@ -68,6 +73,19 @@ class ExportLoader(mcd.ModelLoader):
             std=own.std,
         )
         return mcd.Target(own.program.stem, module, recipe)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch's remarks off the terminal: it logs a traceback where it then raises, and 2.9 warns of its own."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _input(program: torch.export.ExportedProgram, path: Path) -> tuple[Literal[1, 3], int | None, int | None]:

@@ -173,8 +173,7 @@ def test_no_pickle_in_it_runs(program: Path, tmp_path: Path) -> None:
     def sample(name: str, data: bytes) -> bytes:
         return trap if "sample_inputs" in name else data
 
-    with pytest.raises(CheckpointError, match="sample inputs"):
-        load(rewritten(program, tmp_path / "inputs.pt2", sample))
+    assert load(rewritten(program, tmp_path / "inputs.pt2", sample)).name == "inputs"  # they are not read
 
     def weight(name: str, data: bytes) -> bytes:
         if name.endswith("model_weights_config.json"):

@@ -29,6 +29,7 @@ __all__ = [
     "check_folder",
     "check_name",
     "check_run_folder",
+    "check_tree",
     "damaged",
     "digest_of",
     "expanded",
@@ -113,6 +114,40 @@ def check_run_folder(folder: Path) -> None:
     """
     if not os.path.exists(folder / MANIFEST):  # noqa: PTH110 -- Path.exists raises for a name that is too long
         raise StoreError(f"{folder} is not a run folder: it has no {MANIFEST}", "give the --output of a run")
+
+
+def check_tree(folder: Path, *, links: bool) -> None:
+    """Make sure that below a folder there are only folders and regular files.
+
+    Opening anything else, a pipe or a device, may never end; a link may lead to what is not of the folder.
+
+    Parameters
+    ----------
+    links
+        Whether links may lead out of the folder.
+
+    Raises
+    ------
+    StoreError
+        Naming the first that is neither, or the first link that leads out of the folder.
+    """
+    inside = folder.resolve()
+    for where, folders, files in os.walk(inside):
+        for name in sorted([*folders, *files]):
+            path = Path(where, name)
+            shown = folder / path.relative_to(inside)
+            try:
+                mode = path.lstat().st_mode
+                if stat.S_ISLNK(mode):
+                    if not links and not path.resolve().is_relative_to(inside):
+                        raise StoreError(
+                            f"{shown} is a link that leads out of the folder", "if you trust this folder: --trust"
+                        )
+                    mode = path.stat().st_mode
+            except (OSError, RuntimeError):
+                continue  # it leads nowhere: who reads it says so
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise StoreError(f"{shown} is neither a file nor a folder", "remove it: a run has no such files")
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:

@@ -25,8 +25,11 @@ __all__ = [
     "Bounds",
     "ChannelMean",
     "ChannelStd",
+    "CodeReference",
+    "MayFetch",
     "MayNameFile",
     "NameOrPath",
+    "NamesCode",
     "Options",
     "PathBelowRoot",
     "Record",
@@ -54,8 +57,21 @@ class BelowRoot:
     """Marks a path option that the component itself completes or makes: below another option, or a new file."""
 
 
+@dataclass(frozen=True)
+class NamesCode:
+    """Marks an option that names Python code, which runs."""
+
+
+@dataclass(frozen=True)
+class MayFetch:
+    """Marks an option that, where it is set, may fetch files from a server."""
+
+
 NameOrPath = Annotated[str, MayNameFile()]
 """The type of an option that names a file, a folder, or something on the hub: ``vocab.txt``, ``FILE.py:make``."""
+
+CodeReference = Annotated[str, MayNameFile(), NamesCode()]
+"""The type of an option that names a function of a file or module: ``FILE.py:make``, ``package.module:make``."""
 
 PathBelowRoot = Annotated[Path, BelowRoot()]
 """The type of an option with a path that need not be there, or starts from another option of the component."""

@@ -20,7 +20,7 @@ _FACE = """
     plugins report run score
 """
 _FOR_PLUGINS = """
-    Breast CONTROLS ChannelMean ChannelStd PermutationUnits Resamples SEED Seed Side
+    Breast CONTROLS CodeReference MayFetch ChannelMean ChannelStd PermutationUnits Resamples SEED Seed Side
     FEW_IMAGES Limits Manifest Maps NOT_SIGNIFICANT PATH NameOrPath PathBelowRoot
     PictureHeader PictureOptions PluginHost SIGNIFICANT Schema VERDICTS averaged_beside check_finite check_picture
     concepts_of crop_fraction data_set_of digest examine_file file_digest files_below find_breast find_state_dict

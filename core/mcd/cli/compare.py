@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag
+from mcd.cli.flags import plugin_file_flag, trust_flag
 from mcd.cli.numbers import RESAMPLES, SEED
 from mcd.cli.paths import PATH, RUN_FOLDER
 
@@ -65,6 +65,7 @@ __all__ = ["compare"]
 )
 @click.option("--output", "-o", type=PATH, metavar="DIR", help="Write every table there as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@trust_flag
 @plugin_file_flag
 @click.pass_context
 def compare(
@@ -80,6 +81,7 @@ def compare(
     top: int,
     output: Path | None,
     as_json: bool,
+    trust: bool,
 ) -> None:
     """Compare runs: of several models, or of one model by several dissectors or scorers.
 
@@ -100,7 +102,7 @@ def compare(
     from mcd.comparison.changes import Matching
     from mcd.comparison.stored import write_comparison
     from mcd.files import check_folder
-    from mcd.runs.dissection import load
+    from mcd.runs.dissection import opened
     from mcd.scoring.calibration.thresholds import MeanScoreThreshold
 
     settings = ComparisonSettings(
@@ -114,7 +116,7 @@ def compare(
     if output is not None:
         check_folder(output)
     host = ctx.ensure_object(State).host
-    found = compared([load(run, host) for run in runs], settings)
+    found = compared(opened(runs, host, trust=trust), settings)
     if as_json:
         click.echo(_json(found))
     else:

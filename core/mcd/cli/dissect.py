@@ -85,22 +85,27 @@ def _execute(
     output: Path | None,
     dry_run: bool,
 ) -> None:
+    from mcd.cli.tables import say
     from mcd.files import check_folder
     from mcd.runs.plan import default_output, names_before_loading, plan_of
     from mcd.study.check import checked_study
+    from mcd.study.reach import code_lines
 
     if output is not None:
         check_folder(output)
     study = checked_study(state.host, settings)
     folder = output or default_output(study)
+    code = code_lines(state.host, study)
     if dry_run:
         import yaml
 
         names = names_before_loading(study.models), names_before_loading(study.dissectors)
-        for line in ["What this study does:", *plan_of(study, folder, *names).lines()]:
+        for line in ["What this study does:", *plan_of(study, folder, *names).lines(), *code]:
             click.echo(f"# {line}")
         click.echo(yaml.safe_dump(study.settings(), sort_keys=False, allow_unicode=True), nl=False)
         return
+    for line in code:
+        say(f"note: {line}", err=True)
     from mcd.runs.prepared import prepare
     from mcd.runs.run import run
     from mcd.study.preparer import Preparer

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag
+from mcd.cli.flags import plugin_file_flag, trust_flag
 from mcd.cli.numbers import RESAMPLES, SEED
 from mcd.cli.paths import PATH, RUN_FOLDER
 
@@ -63,6 +63,7 @@ __all__ = ["figures"]
     help="How often patients are drawn anew for intervals; 0 leaves them out.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Decides which are drawn.")
+@trust_flag
 @plugin_file_flag
 @click.pass_context
 def figures(
@@ -79,6 +80,7 @@ def figures(
     match: str,
     bootstrap: int,
     seed: int,
+    trust: bool,
 ) -> None:
     """Draw figures of one stored run, or of several side by side.
 
@@ -99,7 +101,7 @@ def figures(
     from mcd.figures.catalogue import check_names
     from mcd.figures.drawing import Format
     from mcd.files import check_folder
-    from mcd.runs.dissection import load
+    from mcd.runs.dissection import opened
     from mcd.scoring.calibration.thresholds import MeanScoreThreshold
     from mcd.study.outputs import outputs
 
@@ -115,7 +117,7 @@ def figures(
     )
     check_folder(output)
     host = ctx.ensure_object(State).host
-    data = collect([load(run, host) for run in runs], settings)
+    data = collect(opened(runs, host, trust=trust), settings)
     for note in data.comparison.notes:
         say(f"note: {note}", err=True)
     written = []

@@ -11,9 +11,18 @@ import click
 from mcd.cli import State, go_offline
 from mcd.cli.paths import PATH
 
-__all__ = ["plugin_file_flag"]
+__all__ = ["plugin_file_flag", "trust_flag"]
 
 Command = TypeVar("Command", bound=Callable[..., object])
+
+
+trust_flag = click.option(
+    "--trust",
+    is_flag=True,
+    help="Run, read and fetch what the study of a stored run names outside of its folder: code, images, vocabularies, "
+    "weights. Only for runs that are yours, or of people you trust.",
+)
+"""The flag of every command that reads stored runs."""
 
 
 def _add_files(ctx: click.Context, _parameter: click.Parameter, files: tuple[Path, ...]) -> None:

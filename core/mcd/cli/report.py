@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag
+from mcd.cli.flags import plugin_file_flag, trust_flag
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.settings import named, with_arguments
 
@@ -33,6 +33,7 @@ _DEFAULT = "html"
     metavar="DIR",
     help="Where it goes; needed for several runs.  [default: RUN/report]",
 )
+@trust_flag
 @plugin_file_flag
 @click.pass_context
 def report(
@@ -41,6 +42,7 @@ def report(
     reporters: tuple[str, ...],
     reporter_arg: tuple[str, ...],
     output: Path | None,
+    trust: bool,
 ) -> None:
     """Report on one stored run, or on several side by side.
 
@@ -53,5 +55,5 @@ def report(
 
     named_ones = with_arguments(named(reporters or (_DEFAULT,)), reporter_arg, "--reporter-arg")
     wanted = [Choice.model_validate(one) for one in named_ones]
-    for path in write_report(ctx.ensure_object(State).host, runs, wanted, output):
+    for path in write_report(ctx.ensure_object(State).host, runs, wanted, output, trust=trust):
         click.echo(f"written: {path}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcd.cli.flags import trust_flag
 from mcd.cli.paths import RUN_FOLDER
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ def runs() -> None:
 @runs.command()
 @click.argument("folders", nargs=-1, required=True, type=RUN_FOLDER, metavar="RUN [RUN…]")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@trust_flag
 @click.pass_context
-def verify(ctx: click.Context, folders: tuple[Path, ...], as_json: bool) -> None:
+def verify(ctx: click.Context, folders: tuple[Path, ...], as_json: bool, trust: bool) -> None:
     """Verify that run folders are what the runs wrote: every file by its SHA-256, then what is in it.
 
     \b
@@ -38,7 +40,7 @@ def verify(ctx: click.Context, folders: tuple[Path, ...], as_json: bool) -> None
     """
     from mcd.runs.verifying import verify as verified
 
-    found = [one for folder in folders for one in verified(folder)]
+    found = [one for folder in folders for one in verified(folder, trust=trust)]
     if as_json:
         click.echo(json.dumps(_record(found), indent=2, ensure_ascii=False))
     else:

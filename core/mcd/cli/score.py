@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag
+from mcd.cli.flags import plugin_file_flag, trust_flag
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.settings import given_settings, group_settings, named, overruled, with_arguments
 from mcd.cli.study_flags import SCORING, study_flags
@@ -28,6 +28,7 @@ __all__ = ["score"]
     "neither the run's nor defaults]",
 )
 @click.option("--device", default="auto", show_default=True, help="Where new concepts are encoded.")
+@trust_flag
 @plugin_file_flag
 @click.pass_context
 def score(
@@ -40,6 +41,7 @@ def score(
     reporter_arg: tuple[str, ...],
     output: Path | None,
     device: str,
+    trust: bool,
     **_flags: object,
 ) -> None:
     """Score a stored run anew with another scorer or other concepts. No images are needed.
@@ -59,7 +61,7 @@ def score(
     reporters = with_arguments(named(reporter), reporter_arg, "--reporter-arg")
     made = Preparer(host).reporters([Choice.model_validate(one) for one in reporters])
     options = parse_pairs(scorer_arg, "--scorer-arg")
-    stored = load(run, host)
+    stored = load(run, host, trust=trust)
     own, given = read_study(stored.folder, stored.manifest), given_settings(ctx)
     calibration = Calibration.model_validate(group_settings(ctx, "calibration", own.calibration.model_dump()))
     prompts = validate_options(Wording, group_settings(ctx, "prompts", own.prompts.model_dump()), "prompts")

@@ -53,7 +53,7 @@ class Heading:
 
 def has_probe_map(dissection: Dissection) -> bool:
     """Say whether a run still has its folder private, which ties rows to images and people."""
-    return (dissection.folder / dissection.manifest.store.folder / PROBE_MAP).exists()
+    return (dissection.store_folder / PROBE_MAP).exists()
 
 
 def heading_of(runs: Sequence[Dissection], names: Sequence[str], scorers: Sequence[Scorer]) -> Heading:

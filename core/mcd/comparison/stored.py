@@ -10,7 +10,7 @@ from mcd.comparison.changes import Matching
 from mcd.comparison.comparing import Comparison, ComparisonSettings
 from mcd.comparison.comparing import compare as compare_dissections
 from mcd.files import check_folder, expanded, write_atomically
-from mcd.runs.dissection import Dissection, load
+from mcd.runs.dissection import Dissection, opened
 from mcd.scoring.calibration.thresholds import MeanScoreThreshold
 from mcd.study.objects import host_for
 from mcd.study.outputs import outputs
@@ -29,6 +29,7 @@ def compare(
     top: int = 10,
     output: str | Path | None = None,
     plugin_files: Sequence[str | Path] = (),
+    trust: bool = False,
 ) -> Comparison:
     """Compare runs: of several models, or of one model by several dissectors or scorers.
 
@@ -42,6 +43,8 @@ def compare(
         A folder for the tables, the same files that ``mcd compare --output`` writes.
     plugin_files
         Local plugin files that the runs were made with.
+    trust
+        As in `mcd.load`: needed where a run was scored with a function of a file.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def compare(
     if output is not None:
         check_folder(expanded(output))
     found = compare_dissections(
-        _loaded(runs, plugin_files),
+        _loaded(runs, plugin_files, trust=trust),
         ComparisonSettings(align=align, match=match, threshold=threshold, resamples=resamples, seed=seed, top=top),
     )
     if output is not None:
@@ -69,11 +72,11 @@ def compare(
     return found
 
 
-def _loaded(runs: Sequence[Dissection | str | Path], plugin_files: Sequence[str | Path]) -> list[Dissection]:
-    if all(isinstance(run, Dissection) for run in runs) and not plugin_files:
-        return [run for run in runs if isinstance(run, Dissection)]  # each has its plugins: none is looked for
-    host = host_for(plugin_files)
-    return [run if isinstance(run, Dissection) else load(run, host) for run in runs]
+def _loaded(
+    runs: Sequence[Dissection | str | Path], plugin_files: Sequence[str | Path], *, trust: bool
+) -> list[Dissection]:
+    known = all(isinstance(run, Dissection) for run in runs) and not plugin_files  # each has its plugins
+    return opened(runs, None if known else host_for(plugin_files), trust=trust)
 
 
 def write_comparison(folder: Path, found: Comparison) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,19 +17,23 @@ from mcd.api.schema import read_record
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.extraction.map_store import FILE as MAPS
 from mcd.extraction.probe_map import PRIVATE, _write_private, read_private
-from mcd.files import MANIFEST, CheckedFiles, damaged, expanded
+from mcd.files import MANIFEST, CheckedFiles, check_run_folder, check_tree, damaged, expanded
 from mcd.runs.manifest import Manifest
 from mcd.runs.recorded import Recorded
+from mcd.runs.vocabulary import kept_concepts, write_concepts
 from mcd.scoring.results import Results
 from mcd.study.study import SCHEMA, Study
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["Dissection", "finished_manifest", "load", "read_study", "write_study"]
+__all__ = ["SCORED", "Dissection", "finished_manifest", "load", "opened", "read_study", "store_of", "write_study"]
 
 
 STUDY = f"{PRIVATE}/study.json"
+SCORED = "scored"
+"""The folder of a run in which its scorings lie."""
+
 _RECORDED = replace(SCHEMA, remedy="run it again into another --output")
 
 
@@ -50,11 +55,23 @@ class Dissection(Recorded):
         (`mcd.scoring.results.Results`).
     folder
         The run folder.
+    trust
+        Whether what its study names is run, read and fetched; see `mcd.load`.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, results: Results, host: PluginHost | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        results: Results,
+        host: PluginHost | None = None,
+        *,
+        trust: bool = False,
+        beside: Sequence[Path] = (),
+    ) -> None:
         super().__init__(folder / manifest.store.folder, manifest.store, manifest.layers, manifest.images)
         self.folder, self.manifest, self.results = folder, manifest, results
+        self.trust, self._beside = trust, tuple(beside)
         if host is not None:
             self.host = host
 
@@ -71,6 +88,15 @@ class Dissection(Recorded):
         from mcd.host import PluginHost
 
         return PluginHost.discover([], os.environ)
+
+    def trusted(self) -> Dissection:
+        """Return the same run, trusted: see ``trust`` of `mcd.load`."""
+        return Dissection(self.folder, self.manifest, self.results, self.__dict__.get("host"), trust=True)
+
+    @cached_property
+    def store_folder(self) -> Path:
+        """The folder of activations, embeddings and the probe map; see `store_of`."""
+        return store_of(self.folder, self.manifest, trust=self.trust, beside=self._beside)
 
     @property
     def labels(self) -> pd.DataFrame:
@@ -115,16 +141,40 @@ class Dissection(Recorded):
             folder.mkdir(parents=True, exist_ok=True)
             statistics = ["statistics"] if self.manifest.store.statistics else []  # older runs have none
             for name in ("activations", "embeddings", *statistics, PRIVATE):
-                shutil.copytree(self._store_folder / name, folder / name)
+                shutil.copytree(self.store_folder / name, folder / name)
             write_study(folder, read_study(self.folder, self.manifest))  # that of a scoring is not that of its run
             if self.manifest.store.maps:
-                shutil.copyfile(self._store_folder / MAPS, folder / MAPS)
+                shutil.copyfile(self.store_folder / MAPS, folder / MAPS)
         except OSError as error:
             raise StoreError(f"cannot save into {folder}: {error.strerror}") from None
         record = self.manifest.store.model_copy(update={"folder": "."})
         digests = self.results.write(folder)
+        kept = kept_concepts(self.folder, self.manifest)
+        if kept is not None:  # an older version kept none
+            digests |= write_concepts(folder, kept)
         self.manifest.model_copy(update={"store": record, "digests": digests}).write(folder)
         return folder
+
+
+def store_of(folder: Path, manifest: Manifest, *, trust: bool = False, beside: Sequence[Path] = ()) -> Path:
+    """Return the folder of activations, embeddings and the probe map: of a scoring made anew, that of its run.
+
+    Raises
+    ------
+    StoreError
+        When it is another than that which the scoring lies in, or those ``beside``, and the run is not trusted.
+    """
+    found = folder / manifest.store.folder
+    place, own = found.resolve(), folder.resolve()
+    inside_its_run = own.parent.name == SCORED and place == own.parent.parent and (place / MANIFEST).is_file()
+    if not (trust or place == own or inside_its_run or place in [one.resolve() for one in beside]):
+        raise StoreError(
+            f"{folder} refers to another folder for its activations, {manifest.store.folder}",
+            "if you trust this run: --trust (in Python trust=True); or name that run too, where several are taken",
+        )
+    if place != own:
+        check_tree(place, links=trust)
+    return found
 
 
 def write_study(folder: Path, study: Study) -> None:
@@ -174,8 +224,13 @@ def finished_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def load(folder: str | Path, host: PluginHost | None = None) -> Dissection:
+def load(
+    folder: str | Path, host: PluginHost | None = None, *, trust: bool = False, beside: Sequence[str | Path] = ()
+) -> Dissection:
     """Open a finished run folder.
+
+    A run folder is data: what its study names outside of it, code, files and what must be fetched, is neither run nor
+    read, and what needs it says so. Nor are links followed that lead out of it.
 
     Parameters
     ----------
@@ -184,6 +239,10 @@ def load(folder: str | Path, host: PluginHost | None = None) -> Dissection:
     host
         The plugins that its parts are found again with, by default all that are installed. Of a local plugin file:
         ``mcd.host.PluginHost.discover([Path("my_plugin.py")], os.environ)``.
+    trust
+        Run, read and fetch what the study of the run names: only of runs that are yours, or of people you trust.
+    beside
+        Other run folders that are read too: a scoring may refer to one of them for its activations.
 
     Raises
     ------
@@ -193,6 +252,21 @@ def load(folder: str | Path, host: PluginHost | None = None) -> Dissection:
         When the run has not finished.
     """
     folder = expanded(folder)
+    check_run_folder(folder)
+    check_tree(folder, links=trust)
     manifest = finished_manifest(folder)
     results = Results.read(CheckedFiles(folder, manifest.digests or {}))
-    return Dissection(folder, manifest, results, host)
+    return Dissection(folder, manifest, results, host, trust=trust, beside=[expanded(one) for one in beside])
+
+
+def opened(
+    runs: Sequence[Dissection | str | Path], host: PluginHost | None, *, trust: bool = False
+) -> list[Dissection]:
+    """Return dissections: those given, and those of run folders; see `load`. Each may refer to any of the others."""
+    beside = [one.folder if isinstance(one, Dissection) else one for one in runs]
+    return [
+        (one.trusted() if trust else one)
+        if isinstance(one, Dissection)
+        else load(one, host, trust=trust, beside=beside)
+        for one in runs
+    ]

@@ -24,6 +24,7 @@ from mcd.runs.material import bound, gather
 from mcd.runs.opening import OpenRun
 from mcd.runs.prepared import Prepared
 from mcd.runs.recorded import Recorded
+from mcd.runs.vocabulary import write_concepts
 from mcd.scoring.labelling import Labeller
 from mcd.scoring.results import Results
 
@@ -103,7 +104,7 @@ class Finisher:
             **({MAPS: kept.digest} if kept else {}),
         }
         manifest.store.ids = digest(*recorded.image_ids)
-        manifest.digests = results.write(run.folder)
+        manifest.digests = {**results.write(run.folder), **write_concepts(run.folder, self.prepared.concepts)}
         for shards in run.stores:
             shards.forget(manifest.store.superseded)
         manifest.store.superseded = []
@@ -111,7 +112,7 @@ class Finisher:
         manifest.warnings = list(dict.fromkeys([*self.clock.warnings, *clock.warnings]))
         manifest.status = "finished"
         manifest.write(run.folder)
-        return Dissection(run.folder, manifest, results, self.prepared.host)
+        return Dissection(run.folder, manifest, results, self.prepared.host, trust=True)
 
     def _say_lost(self, failed: dict[int, str]) -> None:
         """Warn of images that could not be decoded: once, since all models of a sweep miss the same ones."""

@@ -8,7 +8,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 
@@ -25,6 +25,21 @@ __all__ = ["LayerRecord", "Manifest", "StoreRecord", "closing", "machine"]
 
 SCHEMA = Schema("manifest", 2, {1: renamed_summary}, remedy="run it again into another --output")
 """That of the whole run folder: manifest, tables and shards."""
+
+
+Key = Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9_-]*$")]
+"""A digest. Folders are called after it: it has no separator and no dot."""
+
+
+def _inside(name: str) -> str:
+    parts = name.split("/")
+    if "" in parts or ".." in parts or any(character in name for character in ":\\\0"):
+        raise ValueError(f"{name!r} is no file in the folder")
+    return name
+
+
+Digests = dict[Annotated[str, pydantic.AfterValidator(_inside)], str]
+"""SHA-256 by path in the folder."""
 
 
 class LayerRecord(Record):
@@ -47,14 +62,14 @@ class StoreRecord(Record):
     """
 
     folder: str = "."
-    activations: str
-    embeddings: str
+    activations: Key
+    embeddings: Key
     embedding_width: int
-    statistics: str = ""
+    statistics: Key = ""
     shards: int = 0
     texts: list[str] = pydantic.Field(default_factory=list)
-    maps: str = ""
-    digests: dict[str, str] | None = None
+    maps: Key = ""
+    digests: Digests | None = None
     ids: str = ""
     superseded: list[str] = pydantic.Field(default_factory=list)
 
@@ -88,7 +103,7 @@ class Manifest(Record):
     warnings: list[str] = pydantic.Field(default_factory=list)
     label_warnings: list[str] = pydantic.Field(default_factory=list)
     seconds: dict[str, float] = pydantic.Field(default_factory=dict)
-    digests: dict[str, str] | None = None
+    digests: Digests | None = None
     checksum: str = ""
 
     def write(self, folder: Path) -> None:

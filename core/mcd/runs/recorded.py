@@ -42,21 +42,34 @@ class Recorded:
     def __init__(
         self, store_folder: Path, store: StoreRecord, layer_records: Sequence[LayerRecord], images: int
     ) -> None:
-        self._store_folder, self._store, self._layer_records = store_folder, store, tuple(layer_records)
-        self._images, self._files = images, CheckedFiles(store_folder, store.digests or {})
+        self._given_folder, self._store, self._layer_records, self._images = (
+            store_folder,
+            store,
+            tuple(layer_records),
+            images,
+        )
+
+    @cached_property
+    def store_folder(self) -> Path:
+        """The folder of activations, embeddings and the probe map."""
+        return self._given_folder
 
     @property
     def layers(self) -> list[str]:
         """Names of the dissected layers, in module order."""
         return [layer.name for layer in self._layer_records]
 
+    @cached_property
+    def _files(self) -> CheckedFiles:
+        return CheckedFiles(self.store_folder, self._store.digests or {})
+
     def _activation_shards(self) -> Shards:
         widths = {layer.name: layer.neurons for layer in self._layer_records}
-        return Shards(self._store_folder / "activations", self._store.activations, widths, self._files)
+        return Shards(self.store_folder / "activations", self._store.activations, widths, self._files)
 
     def _embedding_shards(self) -> Shards:
         widths = {IMAGES: self._store.embedding_width}
-        return Shards(self._store_folder / "embeddings", self._store.embeddings, widths, self._files)
+        return Shards(self.store_folder / "embeddings", self._store.embeddings, widths, self._files)
 
     def _check_layer(self, layer: str) -> None:
         if layer not in self.layers:
@@ -76,7 +89,7 @@ class Recorded:
     def _whole(self, rows: torch.Tensor) -> torch.Tensor:
         if len(rows) != self._images:
             raise StoreError(
-                f"{self._store_folder}: the manifest names {self._images} images, the store holds {len(rows)}", _AGAIN
+                f"{self.store_folder}: the manifest names {self._images} images, the store holds {len(rows)}", _AGAIN
             )
         return rows
 
@@ -99,10 +112,10 @@ class Recorded:
         self._check_layer(layer)
         if not self._store.maps:
             return None
-        found = MapStore(self._store_folder, self._store.maps, self._store.digests or {}).read(layer)
+        found = MapStore(self.store_folder, self._store.maps, self._store.digests or {}).read(layer)
         neurons = next(one.neurons for one in self._layer_records if one.name == layer)
         if found is not None and (len(found.images) != neurons or bool((found.images >= self._images).any())):
-            raise StoreError(f"{self._store_folder / MAPS} is damaged: maps of layer {layer} are of no neuron or image")
+            raise StoreError(f"{self.store_folder / MAPS} is damaged: maps of layer {layer} are of no neuron or image")
         return found
 
     def image_embeddings(self) -> torch.Tensor:
@@ -116,7 +129,7 @@ class Recorded:
         """
         if not self._store.statistics:
             return None
-        shards = Shards(self._store_folder / "statistics", self._store.statistics, {IMAGES: STATISTICS}, self._files)
+        shards = Shards(self.store_folder / "statistics", self._store.statistics, {IMAGES: STATISTICS}, self._files)
         return self._whole(shards.read(IMAGES, self._store.shards))
 
     @cached_property
@@ -131,14 +144,14 @@ class Recorded:
         rows, _ = self._activation_shards().rows(self._store.shards)
         same, _ = self._embedding_shards().rows(self._store.shards)
         if rows != same:
-            raise StoreError(f"{self._store_folder}: activations and embeddings hold different images", _AGAIN)
+            raise StoreError(f"{self.store_folder}: activations and embeddings hold different images", _AGAIN)
         ids = [entry["id"] for entry in self.probe_map if not entry["left_out"]]
         if len(ids) != len(rows):
             raise StoreError(
-                f"{self._store_folder}: the probe map names {len(ids)} images, the store holds {len(rows)}", _AGAIN
+                f"{self.store_folder}: the probe map names {len(ids)} images, the store holds {len(rows)}", _AGAIN
             )
         if self._store.ids and digest(*ids) != self._store.ids:
-            raise StoreError(f"{self._store_folder / PROBE_MAP} is not that of the run: its ids are others", _AGAIN)
+            raise StoreError(f"{self.store_folder / PROBE_MAP} is not that of the run: its ids are others", _AGAIN)
         return tuple(ids)
 
     @cached_property
@@ -149,9 +162,9 @@ class Recorded:
     @cached_property
     def probe_map(self) -> list[dict[str, str]]:
         """What is known about each image (id, source, patient, view …). It stays on this machine."""
-        path = self._store_folder / PROBE_MAP
+        path = self.store_folder / PROBE_MAP
         try:
-            data, own = read_private(self._store_folder, PROBE_MAP)
+            data, own = read_private(self.store_folder, PROBE_MAP)
             if not own:
                 raise damaged(path)
             return parse_probe_map(data)

@@ -10,7 +10,7 @@ from mcd.errors import PluginError, UsageError
 from mcd.files import check_folder, expanded
 from mcd.host import PluginHost
 from mcd.networks.foreign import calling
-from mcd.runs.dissection import Dissection, load
+from mcd.runs.dissection import Dissection, opened
 from mcd.study.objects import as_choices, host_for
 from mcd.study.outputs import outputs
 from mcd.study.preparer import Preparer
@@ -27,6 +27,7 @@ def report(
     reporters: NamedReporter | Sequence[NamedReporter] = "html",
     output: str | Path | None = None,
     plugin_files: Sequence[str | Path] = (),
+    trust: bool = False,
 ) -> list[Path]:
     """Report on one run, or on several side by side; return the files written.
 
@@ -40,6 +41,8 @@ def report(
         The folder of the files; needed for several runs. By default ``report/`` of the run.
     plugin_files
         Local plugin files that the runs were made with, or that bring reporters.
+    trust
+        As in `mcd.load`: needed for images of a data set on disk, and for labels that refer to another folder.
 
     Raises
     ------
@@ -53,11 +56,16 @@ def report(
     """
     host = host_for(plugin_files)
     each = [runs] if isinstance(runs, Dissection | str | Path) else list(runs)
-    return write_report(host, each, as_choices(reporters), None if output is None else expanded(output))
+    return write_report(host, each, as_choices(reporters), None if output is None else expanded(output), trust=trust)
 
 
 def write_report(
-    host: PluginHost, runs: Sequence[Dissection | str | Path], choices: Sequence[Choice], output: Path | None
+    host: PluginHost,
+    runs: Sequence[Dissection | str | Path],
+    choices: Sequence[Choice],
+    output: Path | None,
+    *,
+    trust: bool = False,
 ) -> list[Path]:
     """Make the reporters, then load the runs, then let each reporter write; see `report`."""
     if not runs:
@@ -67,7 +75,7 @@ def write_report(
     elif len(runs) > 1:
         raise UsageError("a report on several runs needs a folder", "give --output DIR")
     reporters = Preparer(host).reporters(choices)
-    found = [run if isinstance(run, Dissection) else load(run, host) for run in runs]
+    found = opened(runs, host, trust=trust)
     return [path for reporter in reporters for path in _written(reporter, found, output or found[0].folder / "report")]
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcd.api.base import digest
-from mcd.api.concepts import ConceptSet
 from mcd.api.dissector import Dissector
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
@@ -24,11 +23,12 @@ from mcd.files import MANIFEST, check_folder
 from mcd.networks.controls import RANDOM_DISSECTOR
 from mcd.networks.identity import identity_of
 from mcd.networks.running import pick_device
-from mcd.runs.dissection import Dissection, read_study, write_study
+from mcd.runs.dissection import SCORED, Dissection, read_study, write_study
 from mcd.runs.folder import differences
 from mcd.runs.manifest import Manifest, closing
 from mcd.runs.material import bound, gather
-from mcd.runs.revived import found_again
+from mcd.runs.revived import concepts_of, found_again
+from mcd.runs.vocabulary import write_concepts
 from mcd.scoring.labelling import Labeller
 from mcd.study.calibration import Calibration
 from mcd.study.objects import Concepts, as_concepts
@@ -78,7 +78,7 @@ def rescore(
         When new concepts must be encoded and the dissector is no longer the one of the run.
     """
     start = time.perf_counter()
-    store = dissection.folder / dissection.manifest.store.folder
+    store = dissection.store_folder
     study = read_study(dissection.folder, dissection.manifest)
     host = dissection.host
     preparer = Preparer(host)
@@ -86,9 +86,7 @@ def rescore(
         made, scorer_choice = _own_scorer(dissection, preparer, study.scorer, scorer_options or {})
     else:
         made, scorer_choice = preparer.scorer(scorer)
-    concept_set, chosen = (
-        as_concepts(preparer, concepts) if concepts else _own_concepts(dissection, preparer, study.concepts)
-    )
+    concept_set, chosen = as_concepts(preparer, concepts) if concepts else (concepts_of(dissection), study.concepts)
     made.check(dissection.manifest.images)
     wording = prompts or study.prompts
     scored = study.model_copy(
@@ -101,7 +99,7 @@ def rescore(
             "controls": False,
         }
     )
-    folder = output or dissection.folder / "scored" / _default_name(
+    folder = output or dissection.folder / SCORED / _default_name(
         made.name, concept_set.name, scored, _plain(preparer, study, scored)
     )
     _check_ours(folder, store, scored, host)
@@ -151,11 +149,11 @@ def rescore(
     clear_leftovers(folder, deep=True)
     write_study(folder, scored)
     with closing({folder: manifest}):
-        manifest.digests = results.write(folder)
+        manifest.digests = {**results.write(folder), **write_concepts(folder, concept_set)}
         manifest.status = "finished"
         manifest.write(folder)
     host.emit(RunFinished(str(folder), time.perf_counter() - start))
-    return Dissection(folder, manifest, results, host)
+    return Dissection(folder, manifest, results, host, trust=dissection.trust, beside=[store])
 
 
 def _own_scorer(
@@ -164,17 +162,8 @@ def _own_scorer(
     if own.plugin == "object":
         raise UsageError("the run's scorer was given in Python; it has no name", "give --scorer NAME")
     choice = Choice.model_validate({"plugin": own.plugin, "options": {**own.options, **options}})
-    with found_again(dissection, preparer):
+    with found_again(dissection, Kind.SCORER, [own], preparer):
         return preparer.scorer(choice)
-
-
-def _own_concepts(
-    dissection: Dissection, preparer: Preparer, own: Sequence[Choice]
-) -> tuple[ConceptSet, tuple[Choice, ...]]:
-    if own[0].plugin == "object":
-        raise UsageError("the run's concepts were given in Python; they have no name", "give --concepts NAME|FILE")
-    with found_again(dissection, preparer):
-        return preparer.concepts(own)
 
 
 def _slug(text: str) -> str:
@@ -240,7 +229,7 @@ def _same_dissector(preparer: Preparer, choice: DissectorChoice, dissection: Dis
         )
     if choice.plugin == "object":
         raise DataError("the run's dissector was a Python object; new concepts cannot be encoded", "run mcd.dissect")
-    with found_again(dissection, preparer):
+    with found_again(dissection, Kind.DISSECTOR, [choice], preparer):
         dissector, _ = preparer.dissector(choice)
     found = identity_of(dissector)
     if found.content != dissection.manifest.fingerprints["dissector"]:

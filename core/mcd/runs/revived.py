@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 import torch
 
@@ -13,10 +13,14 @@ from mcd.api.scorer import Scorer
 from mcd.components import Kind
 from mcd.errors import DataError, StoreError, UnknownNameError, UsageError
 from mcd.extraction.texts import TextEncoder
+from mcd.networks.hub import cache_only
 from mcd.runs.dissection import Dissection, read_study
 from mcd.runs.material import Material, bound, gather
+from mcd.runs.vocabulary import kept_concepts
 from mcd.scoring.scores import score_layer
 from mcd.study.preparer import Preparer
+from mcd.study.reach import reaches
+from mcd.study.study import Choice
 
 __all__ = ["StoredScores", "concepts_of", "found_again"]
 
@@ -27,29 +31,29 @@ class StoredScores:
     Raises
     ------
     UsageError
-        When scorer or concepts were Python objects, which a name cannot bring back, or their plugin is missing.
+        When the scorer was a Python object, which a name cannot bring back, or its plugin is missing.
     DataError
-        When the concepts are no longer those of the run.
+        When the concepts are no longer those of the run, or the scorer is code that the user has not asked for.
     """
 
     def __init__(self, dissection: Dissection) -> None:
         self.dissection = dissection
         self.study = study = read_study(dissection.folder, dissection.manifest)
-        if study.scorer.plugin == "object" or study.concepts[0].plugin == "object":
+        if study.scorer.plugin == "object":
             raise UsageError(
-                f"scorer or concepts of {dissection.folder} were given in Python; they have no name",
-                "figures and comparisons find both again by name: run it with plugins or files (WORDS.txt, "
-                "FILE.py:FUNCTION); mcd report needs no names",
+                f"the scorer of {dissection.folder} was given in Python; it has no name",
+                "figures and comparisons find it again by name: run it with a plugin or a file (FILE.py:FUNCTION); "
+                "mcd report needs no names",
             )
         self.wording = study.prompts
-        with found_again(dissection) as preparer:
+        with found_again(dissection, Kind.SCORER, [study.scorer]) as preparer:
             self.scorer: Scorer = preparer.scorer(study.scorer)[0]
         self.concepts: ConceptSet = concepts_of(dissection)
 
     def material(self) -> Material:
         """Return P and what else its scorer is given."""
         found, record = self.dissection, self.dissection.manifest
-        store = found.folder / record.store.folder
+        store = found.store_folder
 
         def gone() -> tuple[Dissector, str]:
             raise StoreError(f"{store}: the embeddings of the concepts are missing", "run mcd score on it")
@@ -68,21 +72,28 @@ class StoredScores:
 
 
 def concepts_of(dissection: Dissection) -> ConceptSet:
-    """Return the concepts that a stored run was labelled with, found again by their names in its study.
+    """Return the concepts that a stored run was labelled with.
+
+    They lie in its folder. Where an older version made it they are found again by their names in its study.
 
     Raises
     ------
+    StoreError
+        When those in the folder are damaged.
     UsageError
         When they were given as Python objects.
     UnknownNameError
         When their plugin is missing.
     DataError
-        When they have changed since.
+        When they have changed since, or are a file and the run is not trusted.
     """
+    kept = kept_concepts(dissection.folder, dissection.manifest)
+    if kept is not None:
+        return kept
     study = read_study(dissection.folder, dissection.manifest)
     if any(one.plugin == "object" for one in study.concepts):
         raise UsageError(f"the concepts of {dissection.folder} were given in Python; they have no name")
-    with found_again(dissection) as preparer:
+    with found_again(dissection, Kind.CONCEPTS, study.concepts) as preparer:
         found = preparer.concepts(study.concepts)[0]
     if found.fingerprint() != dissection.manifest.fingerprints["concepts"]:
         raise DataError(f"the concepts of {dissection.folder} have changed since it was made", "run it again")
@@ -90,18 +101,31 @@ def concepts_of(dissection: Dissection) -> ConceptSet:
 
 
 @contextmanager
-def found_again(run: Dissection, preparer: Preparer | None = None) -> Iterator[Preparer]:
-    """Give what makes the parts of a stored run again, by the names in its study.
+def found_again(
+    run: Dissection, kind: Kind, choices: Sequence[Choice], preparer: Preparer | None = None
+) -> Iterator[Preparer]:
+    """Give what makes parts of a stored run again, by the names in its study.
 
-    ``preparer`` is one that is used for other parts as well.
+    Parameters
+    ----------
+    kind, choices
+        The parts. Of a run that is not trusted they may be no code, no files and nothing that is fetched.
+    preparer
+        One that is used for other parts as well.
 
     Raises
     ------
+    DataError
+        When a part needs what the user must ask for.
     UnknownNameError
         When a part is not found; the hint says which plugin the run took it from, as far as its manifest records it.
     """
     try:
-        yield preparer or Preparer(run.host)
+        if not run.trust:
+            for choice in choices:
+                _refuse(run, kind, choice)
+        with nullcontext() if run.trust or kind not in (Kind.MODEL, Kind.DISSECTOR) else cache_only():
+            yield preparer or Preparer(run.host)
     except UnknownNameError as error:
         offered = {f"{kind.label} {offer.component.name}" for kind in Kind for offer in run.host.offers(kind)}
         gone = {origin or "a plugin file" for part, origin in run.manifest.plugins.items() if part not in offered}
@@ -110,3 +134,12 @@ def found_again(run: Dissection, preparer: Preparer | None = None) -> Iterator[P
         hint = f"the run took it from {' or '.join(sorted(gone))}: install it, or give --plugin-file FILE.py"
         rest = error.hint.splitlines()[1:]  # what names are near is left out: the study has the right one
         raise UnknownNameError(error.message, "\n".join([hint, *rest])) from None
+
+
+def _refuse(run: Dissection, kind: Kind, choice: Choice) -> None:
+    reach = next(reaches(run.host, kind, choice), None)
+    if reach is not None:
+        raise DataError(
+            f"{run.folder} was made with what lies outside of it, and may come from somebody else; {reach}",
+            "if you trust this run: --trust (in Python trust=True)",
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mcd.events import Warned
 from mcd.files import expanded
 from mcd.networks.process import process_state_kept
 from mcd.runs.dissection import Dissection
@@ -14,6 +15,7 @@ from mcd.runs.run import run
 from mcd.study.check import checked_study
 from mcd.study.located import as_written, study_file
 from mcd.study.objects import host_for
+from mcd.study.reach import code_lines
 from mcd.study.study import Study
 
 __all__ = ["run_study"]
@@ -64,4 +66,6 @@ def run_study(
     else:
         checked = checked_study(host, as_written(study) if isinstance(study, Study) else study)
         folder = default_output(checked)
+    for line in code_lines(host, checked):
+        host.emit(Warned(line))
     return run(prepare(host, checked, folder if output is None else expanded(output)))

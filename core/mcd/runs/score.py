@@ -12,7 +12,7 @@ from mcd.api.scorer import Scorer
 from mcd.files import expanded
 from mcd.networks.process import process_state_kept
 from mcd.options import validate_options
-from mcd.runs.dissection import Dissection, load, read_study
+from mcd.runs.dissection import Dissection, opened, read_study
 from mcd.runs.rescore import rescore
 from mcd.study.calibration import Calibration
 from mcd.study.objects import Component, Concepts, as_scorer, host_for
@@ -36,6 +36,7 @@ def score(
     device: str = "auto",
     progress: bool = True,
     plugin_files: Sequence[str | Path] = (),
+    trust: bool = False,
 ) -> Dissection:
     """Score a stored run anew with another scorer or other concepts. No images are needed.
 
@@ -56,6 +57,9 @@ def score(
         Show progress bars on standard error.
     plugin_files
         Local plugin files that the run was made with, or that bring the scorer.
+    trust
+        As in `mcd.load`: needed where what is kept of the run is code or lies in files, such as its own scorer, or the
+        weights that new concepts are encoded with.
 
     Raises
     ------
@@ -69,7 +73,7 @@ def score(
     >>> mcd.score("runs/x", scorer="cosine-cubed", concepts="technical")  # doctest: +SKIP
     """
     host = host_for(plugin_files, progress=progress)
-    stored = run if isinstance(run, Dissection) else load(run, host)
+    (stored,) = opened([run], host, trust=trust)
     own = read_study(stored.folder, stored.manifest)
     return rescore(
         stored,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample
 from mcd.api.image import Image, Preprocessing
+from mcd.components import Kind
 from mcd.errors import DataError, ImageError
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.parallel import in_processes
@@ -68,10 +69,9 @@ def sight_of(dissection: Dissection) -> Sight:
         When the run keeps no maps, or the preprocessing cannot be made again as it was.
     """
     study = _study_of(dissection)
-    store = dissection.folder / dissection.manifest.store.folder
     record = dissection.manifest.store
-    wanted = MapStore(store, record.maps, record.digests or {}).preprocessing()
-    with found_again(dissection) as preparer:
+    wanted = MapStore(dissection.store_folder, record.maps, record.digests or {}).preprocessing()
+    with found_again(dissection, Kind.PREPROCESSING, [study.recipe] if study.recipe else []) as preparer:
         recipe, _ = preparer.recipe(study.recipe)
     if recipe is not None and not _says_the_same(dissection.manifest.preprocessing.get("recipe"), recipe):
         raise DataError("the recipe of the run cannot be made again as it was")
@@ -79,7 +79,7 @@ def sight_of(dissection: Dissection) -> Sight:
     with contextlib.suppress(pydantic.ValidationError):  # settings that only a class of its own has
         own = Preprocessing.model_validate(dissection.manifest.preprocessing["target"])
     if own.fingerprint() != wanted and study.models[0].plugin != "object":
-        with found_again(dissection) as preparer:
+        with found_again(dissection, Kind.MODEL, study.models[:1]) as preparer:
             own = preparer.target(study.models[0])[0].preprocessing
     if own.fingerprint() != wanted:
         raise DataError("the preprocessing of the run's target cannot be made again as it was")
@@ -100,19 +100,18 @@ def data_set_of(dissection: Dissection) -> Dataset:
     Raises
     ------
     mcd.errors.MCDError
-        When it was given as a Python object, or its plugin is missing.
+        When it was given as a Python object, its plugin is missing, or the run is not trusted and its images are files.
     """
     study = _study_of(dissection)
     if study.dataset.plugin == "object":
         raise DataError("the run's data set was a Python object: its images cannot be found again")
-    with found_again(dissection) as preparer:
+    with found_again(dissection, Kind.DATASET, [study.dataset]) as preparer:
         return preparer.dataset(study.dataset)[0]
 
 
 def _study_of(dissection: Dissection) -> Study:
     """Return the study of the run that read the images: a scoring made anew has none of its own."""
-    folder = dissection.folder / dissection.manifest.store.folder
-    return read_study(folder, dissection.manifest)
+    return read_study(dissection.store_folder, dissection.manifest)
 
 
 def thumbnails(

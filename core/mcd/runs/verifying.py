@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mcd.errors import DamagedError, DataError
 from mcd.extraction.probe_map import PRIVATE, PROBE_MAP
-from mcd.files import MANIFEST, CheckedFiles, Sums
-from mcd.runs.dissection import Dissection, finished_manifest, load, read_study
+from mcd.files import MANIFEST, CheckedFiles, Sums, check_tree
+from mcd.runs.dissection import Dissection, finished_manifest, load, read_study, store_of
 
 __all__ = ["Verified", "verify"]
 
@@ -49,33 +49,37 @@ class Verified:
         return not self.wrong and not self.problems
 
 
-def verify(folder: Path) -> list[Verified]:
+def verify(folder: Path, *, trust: bool = False) -> list[Verified]:
     """Verify a finished run, then its controls and scorings.
+
+    ``trust`` is that of `mcd.load`: a scoring may refer to another folder.
 
     Raises
     ------
     DataError
-        When the folder holds no run, or one that has not finished.
+        When the folder holds no run, or one that has not finished, or what is verified would lie outside of it.
     """
+    check_tree(folder, links=trust)
     inside = sorted([*folder.glob(f"controls/*/{MANIFEST}"), *folder.glob(f"scored/*/{MANIFEST}")])
-    return [_verified(folder), *(_verified(one.parent) for one in inside)]
+    return [_verified(folder, trust=trust), *(_verified(one.parent, trust=trust) for one in inside)]
 
 
-def _verified(folder: Path) -> Verified:
+def _verified(folder: Path, *, trust: bool) -> Verified:
     try:
         record = finished_manifest(folder)
     except DamagedError:
         return Verified(folder, {MANIFEST: "differs"}, (), complete=True)
     store = record.store.folder
+    place_of_store = store_of(folder, record, trust=trust)
     files = {MANIFEST: SOUND, **_states(CheckedFiles(folder, record.digests or {}))}
-    for name, state in _states(CheckedFiles(folder / store, record.store.digests or {})).items():
+    for name, state in _states(CheckedFiles(place_of_store, record.store.digests or {})).items():
         files[name if store == "." else f"{store}/{name}"] = state
     for place in dict.fromkeys((PRIVATE, PRIVATE if store == "." else f"{store}/{PRIVATE}")):
         if (folder / place).is_dir():  # it may have been taken away
             states = _states(CheckedFiles(folder / place, Sums(folder / place).read()))
             files |= {f"{place}/{name}": state for name, state in states.items()}
     sound = all(state == SOUND for state in files.values())
-    problems = tuple(_problems(folder)) if sound else ()
+    problems = tuple(_problems(folder, trust=trust)) if sound else ()
     return Verified(folder, files, problems, record.digests is not None)
 
 
@@ -94,10 +98,10 @@ def _states(files: CheckedFiles) -> dict[str, str]:
     return found
 
 
-def _problems(folder: Path) -> Iterator[str]:
+def _problems(folder: Path, *, trust: bool) -> Iterator[str]:
     """Yield what commands would refuse: tables, shards and ids that do not belong together."""
     try:
-        run = load(folder)
+        run = load(folder, trust=trust)
         read_study(folder, run.manifest)
         _read(run)
     except DataError as error:
@@ -117,5 +121,5 @@ def _read(run: Dissection) -> None:
         run.maps(layer)
     run.image_embeddings()
     run.image_statistics()
-    if (run.folder / run.manifest.store.folder / PROBE_MAP).exists():
+    if (run.store_folder / PROBE_MAP).exists():
         _ = run.image_ids

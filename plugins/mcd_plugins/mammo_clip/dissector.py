@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import pydantic
 import torch
 
 import mcd
 from mcd.errors import CheckpointError
-from mcd.plugins import NameOrPath, Seed, digest, read_state_dict
+from mcd.plugins import MayFetch, NameOrPath, Seed, digest, read_state_dict
 from mcd_plugins.mammo_clip.loader import Recipe, imagenet_tower, recipe
 from mcd_plugins.mammo_clip.network import MammoClipNetwork, Projection, build, built_text, open_checkpoint
 from mcd_plugins.mammo_clip.preprocessing import MammoClipPreprocessing
@@ -110,7 +111,9 @@ class RandomHeads(_Dissector):
         """Settings of the dissector."""
 
         checkpoint: Path | None = pydantic.Field(default=None, description="ImageNet weights of the image tower")
-        pretrained: bool = pydantic.Field(default=False, description="fetch those from the hub instead")
+        pretrained: Annotated[bool, MayFetch()] = pydantic.Field(
+            default=False, description="fetch those from the hub instead"
+        )
         text: Path = pydantic.Field(description="the weights of Bio_ClinicalBERT (.safetensors or .bin)")
         tokenizer: NameOrPath | None = pydantic.Field(
             default=None, description="vocab.txt, a folder with it, or hub:OWNER/NAME; by default beside text"

@@ -11,7 +11,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UsageError
-from mcd.plugins import averaged_beside, find_state_dict, fit_state_dict, read_checkpoint, validate_options
+from mcd.plugins import MayFetch, averaged_beside, find_state_dict, fit_state_dict, read_checkpoint, validate_options
 from mcd_plugins.mammo_clip.network import open_checkpoint
 from mcd_plugins.mammo_clip.preprocessing import MammoClipPreprocessing
 from mcd_plugins.mammo_clip.tower import HEAD, Network, aliases, empty_tower, fill_tower, network_of, timm_names
@@ -102,7 +102,9 @@ class ImageNetTower(mcd.ModelLoader):
         """Settings of the loader."""
 
         checkpoint: Path | None = pydantic.Field(default=None, description="the weights file")
-        pretrained: bool = pydantic.Field(default=False, description="fetch them from the hub instead")
+        pretrained: Annotated[bool, MayFetch()] = pydantic.Field(
+            default=False, description="fetch them from the hub instead"
+        )
         network: Network = pydantic.Field(default="b5", description="b2 or b5")
         preprocessing: Recipe = pydantic.Field(default={}, description="changes to the preprocessing mammo-clip")
 

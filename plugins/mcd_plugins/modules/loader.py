@@ -13,7 +13,16 @@ from torch import nn
 
 import mcd
 from mcd.errors import UsageError
-from mcd.plugins import ChannelMean, ChannelStd, NameOrPath, Seed, Side, check_finite, import_function, load_weights
+from mcd.plugins import (
+    ChannelMean,
+    ChannelStd,
+    CodeReference,
+    Seed,
+    Side,
+    check_finite,
+    import_function,
+    load_weights,
+)
 
 __all__ = ["ModuleLoader"]
 
@@ -30,7 +39,7 @@ class ModuleLoader(mcd.ModelLoader):
     class Options(mcd.Options):
         """Settings of the loader."""
 
-        factory: NameOrPath = pydantic.Field(
+        factory: CodeReference = pydantic.Field(
             description="package.module:function or file.py:function; returns an nn.Module"
         )
         arguments: dict[str, pydantic.JsonValue] = pydantic.Field(

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import open_clip
 import pydantic
@@ -16,7 +16,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest
-from mcd.plugins import NameOrPath, hub_cache_only, hub_repository, offline
+from mcd.plugins import MayFetch, NameOrPath, hub_cache_only, hub_repository, offline
 from mcd_plugins.open_clip.weights import fill
 from mcd_plugins.transformers.sources import quiet as transformers_quiet
 
@@ -46,7 +46,7 @@ class ClipOptions(mcd.Options):
         description="whether to take the weights averaged over training (EMA) where the checkpoint holds both; by "
         "default the others, and a note says so",
     )
-    pretrained: str | None = pydantic.Field(
+    pretrained: Annotated[str | None, MayFetch()] = pydantic.Field(
         default=None, description="open_clip's tag of weights to fetch, such as openai"
     )
     quick_gelu: bool | None = pydantic.Field(

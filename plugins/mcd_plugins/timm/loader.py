@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 import timm
@@ -16,7 +16,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError
-from mcd.plugins import Seed, Side, hub_quiet, hub_revision, load_weights, offline
+from mcd.plugins import MayFetch, Seed, Side, hub_quiet, hub_revision, load_weights, offline
 from mcd_plugins.timm.filters import filtered
 from mcd_plugins.timm.keys import looks_ported, renamed
 
@@ -47,7 +47,9 @@ class TimmLoader(mcd.ModelLoader):
             description="whether to take the weights averaged over training (EMA) where the checkpoint holds both; by "
             "default the others, and a note says so",
         )
-        pretrained: bool = pydantic.Field(default=False, description="fetch timm's weights from the hub")
+        pretrained: Annotated[bool, MayFetch()] = pydantic.Field(
+            default=False, description="fetch timm's weights from the hub"
+        )
         num_classes: int | None = pydantic.Field(
             default=None, ge=0, le=100_000, description="classes of the head; 0 for no head"
         )

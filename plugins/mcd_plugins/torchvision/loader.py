@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 import torch
@@ -12,7 +12,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest
-from mcd.plugins import Seed, Side, crop_fraction, load_weights, offline, prefix_tokens
+from mcd.plugins import MayFetch, Seed, Side, crop_fraction, load_weights, offline, prefix_tokens
 
 __all__ = ["TorchvisionLoader"]
 
@@ -37,7 +37,9 @@ class TorchvisionLoader(mcd.ModelLoader):
             description="whether to take the weights averaged over training (EMA) where the checkpoint holds both; by "
             "default the others, and a note says so",
         )
-        weights: str | None = pydantic.Field(default=None, description="DEFAULT, IMAGENET1K_V1 …: fetched")
+        weights: Annotated[str | None, MayFetch()] = pydantic.Field(
+            default=None, description="DEFAULT, IMAGENET1K_V1 …: fetched"
+        )
         num_classes: int | None = pydantic.Field(default=None, ge=1, le=100_000, description="classes of the head")
         resize: Literal["letterbox", "squash", "crop"] = pydantic.Field(
             default="letterbox", description="letterbox and squash show the whole image; crop is as in its evaluation"

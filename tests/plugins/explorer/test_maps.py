@@ -138,7 +138,7 @@ def test_mammo_clips_own_preprocessing_is_found_again(
         HF_HUB_OFFLINE="1",
     )
     assert done.code == 0, done.err
-    found = mcd.load(tmp_path / "run")
+    found = mcd.load(tmp_path / "run", trust=True)
     sight = sight_of(found)
     assert type(sight.own).__name__ == "MammoClipPreprocessing"
     shown = Parsed(page_of(found, tmp_path)).content["runs"][0]["maps"]

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from mcd.runs.thumbnails import data_set_of, same_samples, sight_of, thumbnails
     from mcd.scoring.calibration.permutation import PermutationUnits
     from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT, VERDICTS
+    from mcd.study.csv_cells import csv_bytes, csv_text, unguarded
     from mcd.study.isolation import Limits, isolated
     from mcd.study.outputs import outputs
     from mcd.study.picture_header import PictureHeader
@@ -101,6 +102,8 @@ _HOME = {
     "check_finite": "mcd.networks.checkpoints",
     "check_picture": "mcd.study.pictures",
     "concepts_of": "mcd.runs.revived",
+    "csv_bytes": "mcd.study.csv_cells",
+    "csv_text": "mcd.study.csv_cells",
     "data_set_of": "mcd.runs.thumbnails",
     "crop_fraction": "mcd.api.geometry",
     "digest": "mcd.api.base",
@@ -135,6 +138,7 @@ _HOME = {
     "select_weights": "mcd.networks.checkpoints",
     "sight_of": "mcd.runs.thumbnails",
     "thumbnails": "mcd.runs.thumbnails",
+    "unguarded": "mcd.study.csv_cells",
     "validate_options": "mcd.options",
     "with_plugin_files": "mcd.cli.hosted",
     "write_atomically": "mcd.files",
@@ -171,6 +175,8 @@ __all__ = [
     "check_picture",
     "concepts_of",
     "crop_fraction",
+    "csv_bytes",
+    "csv_text",
     "data_set_of",
     "digest",
     "examine_file",
@@ -204,6 +210,7 @@ __all__ = [
     "select_weights",
     "sight_of",
     "thumbnails",
+    "unguarded",
     "validate_options",
     "with_plugin_files",
     "write_atomically",

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 an error that is none of the following; 2 wrong usage; 3 a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli.paths import PATH
+from mcd.cli.streams import noted_interrupts, watched_output
 from mcd.errors import MCDError
 
 if TYPE_CHECKING:
@@ -151,25 +153,47 @@ def cli(ctx: click.Context, plugin_files: tuple[Path, ...], offline: bool, debug
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; the only place where errors become text and exit codes."""
     state = State()
-    try:
-        code = cli.main(
-            args=list(arguments) if arguments is not None else None, prog_name="mcd", obj=state, standalone_mode=False
-        )
-    except MCDError as error:
-        if state.debug or "--debug" in sys.argv:
-            traceback.print_exc()
-        click.echo(f"error: {error.message}", err=True)
-        if error.hint:
-            click.echo("  hint: " + error.hint.replace("\n", "\n        "), err=True)
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; results so far are stored: the same command continues from there", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone; Python would complain again while closing stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    with watched_output() as output, noted_interrupts() as interrupted:
+        try:
+            code = cli.main(
+                args=list(arguments) if arguments is not None else None,
+                prog_name="mcd",
+                obj=state,
+                standalone_mode=False,
+            )
+            sys.stdout.flush()
+        except Exception as error:
+            if state.debug or "--debug" in sys.argv:
+                traceback.print_exc()
+            code = _exit_code(error, output.refused, interrupted=bool(interrupted))
+        except KeyboardInterrupt as error:
+            code = _exit_code(error, None, interrupted=True)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _exit_code(error: BaseException, refused: OSError | None, *, interrupted: bool) -> int:
+    """Say what happened; what is none of our errors is raised."""
+    if interrupted or isinstance(error, click.Abort):
+        _say("interrupted; results so far are stored: the same command continues from there")
+        return 130
+    if refused is not None:  # whoever printed then, a plugin perhaps, is not to blame
+        if not isinstance(refused, BrokenPipeError):  # the reader of our output (head, less) has gone
+            _say(
+                f"error: standard output cannot be written: {refused.strerror}\n  hint: free space, or write elsewhere"
+            )
+        return 1
+    if isinstance(error, click.ClickException):
+        with contextlib.suppress(OSError):
+            error.show()
+        return error.exit_code
+    if not isinstance(error, MCDError):
+        raise error
+    _say(f"error: {error.message}")
+    if error.hint:
+        _say("  hint: " + error.hint.replace("\n", "\n        "))
+    return error.exit_code
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # the exit code remains
+        click.echo(text, err=True)

@@ -77,6 +77,7 @@ def zero_shot(
     from mcd.errors import ConfigError
     from mcd.extraction.embedding import check_output, probe_map_beside
     from mcd.extraction.zero_shot import auroc, scores, truth
+    from mcd.study.csv_cells import csv_bytes
     from mcd.study.outputs import write_output
 
     if findings and len(findings) != len(pairs):
@@ -88,7 +89,7 @@ def zero_shot(
     texts = embedder.texts([text for pair in pairs for text in pair])
     vectors = embedder.images(dataset, output)
     table = scores(vectors, pairs, texts, scale)
-    write_output(output, table.to_csv(index=False, lineterminator="\n").encode())
+    write_output(output, csv_bytes(table))
     embedder.forget(output)
     rows, areas = [], []
     for number, (negative, positive) in enumerate(pairs):

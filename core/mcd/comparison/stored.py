@@ -12,6 +12,7 @@ from mcd.comparison.comparing import compare as compare_dissections
 from mcd.files import check_folder, expanded, write_atomically
 from mcd.runs.dissection import Dissection, opened
 from mcd.scoring.calibration.thresholds import MeanScoreThreshold
+from mcd.study.csv_cells import csv_bytes
 from mcd.study.objects import host_for
 from mcd.study.outputs import outputs
 
@@ -91,6 +92,6 @@ def write_comparison(folder: Path, found: Comparison) -> None:
     """
     with outputs(folder) as fresh:
         for name, table in found.tables().items():
-            write_atomically(fresh / f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
+            write_atomically(fresh / f"{name}.csv", csv_bytes(table))
         notes = [*found.heading.lines(), *found.notes]
         write_atomically(fresh / "notes.txt", "".join(f"{line}\n" for line in notes).encode())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mcd.extraction.probe import ProbeSet
 from mcd.files import Sums, digest_of, read_regular, write_atomically
+from mcd.study.csv_cells import csv_text, unguarded
 from mcd.study.outputs import write_output
 
 __all__ = ["PRIVATE", "PROBE_MAP", "parse_probe_map", "read_private", "write_probe_map"]
@@ -48,29 +49,31 @@ def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str], *, o
     Columns: ``id`` as outputs show it, ``own_id`` the data set's, what else `mcd.Sample` knows, and why an image is
     left out. ``findings`` and ``absent`` are joined by ``|``; ``boxes`` and ``labels`` are JSON.
     """
-    out = io.StringIO()
-    table = csv.DictWriter(out, _COLUMNS, restval="", lineterminator="\n")
-    table.writeheader()
+    rows: list[Mapping[str, object]] = []
     for row, (name, one) in enumerate(zip(probe.ids, probe.samples, strict=True)):
-        table.writerow(
-            {
-                "id": name,
-                "own_id": one.id,
-                **{field: getattr(one, field) for field in _KNOWN},
-                "implant": "" if one.implant is None else "yes" if one.implant else "no",
-                "findings": "|".join(name for name, present in one.findings.items() if present),
-                "absent": "|".join(name for name, present in one.findings.items() if not present),
-                "boxes": json.dumps([vars(box) for box in one.boxes]) if one.boxes else "",
-                "labels": json.dumps(dict(one.labels), ensure_ascii=False) if one.labels else "",
-                "left_out": failed.get(row, ""),
-            }
-        )
+        cells = {
+            "id": name,
+            "own_id": one.id,
+            **{field: getattr(one, field) for field in _KNOWN},
+            "implant": "" if one.implant is None else "yes" if one.implant else "no",
+            "findings": "|".join(name for name, present in one.findings.items() if present),
+            "absent": "|".join(name for name, present in one.findings.items() if not present),
+            "boxes": json.dumps([vars(box) for box in one.boxes]) if one.boxes else "",
+            "labels": json.dumps(dict(one.labels), ensure_ascii=False) if one.labels else "",
+            "left_out": failed.get(row, ""),
+        }
+        rows.append(cells)
     for bad in probe.unreadable:
-        table.writerow({"source": bad.source, "left_out": bad.reason})
+        rows.append({"source": bad.source, "left_out": bad.reason})
+    text = csv_text([_COLUMNS, *([_cell(row.get(name)) for name in _COLUMNS] for row in rows)])
     if own:
-        _write_private(path, out.getvalue())
+        _write_private(path, text)
     else:
-        write_output(path, out.getvalue().encode(), mode=0o600)
+        write_output(path, text.encode(), mode=0o600)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def parse_probe_map(data: bytes) -> list[dict[str, str]]:
@@ -92,6 +95,7 @@ def parse_probe_map(data: bytes) -> list[dict[str, str]]:
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
             raise ValueError(f"row {number} has more cells or fewer than there are columns")
+        row.update({name: unguarded(cell) for name, cell in row.items()})
         if row["labels"] and not isinstance(_json_of(row["labels"]), dict):
             raise ValueError(f"row {number}: labels are no JSON object")
     ids = [row["id"] for row in rows if not row["left_out"]]

@@ -14,6 +14,7 @@ from mcd.errors import StoreError
 from mcd.files import CheckedFiles, digest_of, write_atomically
 from mcd.options import Record
 from mcd.scoring.older import renamed_table
+from mcd.study.csv_cells import csv_bytes
 
 __all__ = ["LayerSummary", "Results", "read_table"]
 
@@ -57,13 +58,13 @@ class Results:
         dict
             SHA-256 of each file that was written.
         """
-        files = {"labels.parquet": self.labels.to_parquet(index=False), "labels.csv": _csv(self.labels)}
+        files = {"labels.parquet": self.labels.to_parquet(index=False), "labels.csv": csv_bytes(self.labels)}
         for name in _OPTIONAL:
             table: pd.DataFrame = getattr(self, name)
             if len(table):
                 files[f"{name}.parquet"] = table.to_parquet(index=False)
                 if name in _FOR_PEOPLE:
-                    files[f"{name}.csv"] = _csv(table)
+                    files[f"{name}.csv"] = csv_bytes(table)
         for name, data in files.items():
             write_atomically(folder / name, data)
         for name in (*(f"{one}.parquet" for one in _OPTIONAL), *(f"{one}.csv" for one in _FOR_PEOPLE)):
@@ -86,10 +87,6 @@ class Results:
             there = name == "labels" or file in files.digests or os.path.lexists(files.folder / file)
             found[name] = renamed_table(name, read_table(files, file)) if there else pd.DataFrame()
         return cls(summary=(), **found)
-
-
-def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, lineterminator="\n").encode()
 
 
 def read_table(files: CheckedFiles, name: str) -> pd.DataFrame:

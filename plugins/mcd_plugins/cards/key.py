@@ -11,7 +11,7 @@ import pandas as pd
 import pydantic
 
 from mcd.errors import DataError
-from mcd.plugins import Schema, digest, read_record, write_atomically
+from mcd.plugins import Schema, csv_bytes, digest, read_record, write_atomically
 
 __all__ = ["CONTROL", "GROUPS", "Card", "Group", "Key", "letters"]
 
@@ -112,12 +112,12 @@ class Key(_Record):
             When it cannot be written.
         """
         rows = [one.model_dump(exclude={"options", "images", "low"}) for one in self.cards]
-        table = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
-        text = self.model_dump_json(by_alias=True, indent=1) + "\n"
+        table = csv_bytes(pd.DataFrame(rows))
+        text = (self.model_dump_json(by_alias=True, indent=1) + "\n").encode()
         folder.chmod(0o700)  # before anything is in it
         for name, data in ((_JSON, text), (_CSV, table)):
             path = folder / name
-            write_atomically(path, data.encode())
+            write_atomically(path, data)
             path.chmod(0o600)
         return [folder / _JSON, folder / _CSV]
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
-import io
 from collections.abc import Mapping
 from importlib.resources import files
 
 import jinja2
 
+from mcd.plugins import csv_text
 from mcd_plugins.cards.key import Key, letters
 
 __all__ = ["COLUMNS", "CONFIDENCE", "page", "sheet"]
@@ -61,14 +60,5 @@ def page(key: Key, pictures: Mapping[str, bytes], notice: str) -> str:
 
 def sheet(key: Key) -> str:
     """Return the blank answer sheet, CSV: a row a card, to be filled in by one reader."""
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow([*COLUMNS, *letters(key.choices)])
-    for one in key.cards:
-        table.writerow([key.name, one.number, "", "", "", *map(_plain, one.options)])
-    return out.getvalue()
-
-
-def _plain(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    head = [*COLUMNS, *letters(key.choices)]
+    return csv_text([head, *([key.name, str(one.number), "", "", "", *one.options] for one in key.cards)])

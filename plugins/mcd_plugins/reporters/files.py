@@ -12,7 +12,7 @@ import pandas as pd
 import pydantic
 
 import mcd
-from mcd.plugins import ordered_top_k
+from mcd.plugins import csv_bytes, ordered_top_k
 
 __all__ = ["CsvReporter", "JsonReporter", "ParquetReporter"]
 
@@ -50,7 +50,7 @@ class CsvReporter(mcd.Reporter):
         published = self.options.style == "published"
         table = self._published(dissection) if published else dissection.labels
         path = folder / ("labels_published.csv" if published else "labels.csv")
-        path.write_text(table.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+        path.write_bytes(csv_bytes(table))
         return [path]
 
     def _published(self, dissection: mcd.Dissection) -> pd.DataFrame:

@@ -66,7 +66,7 @@ def test_unknown_patients_are_images_and_it_is_said() -> None:
 def test_the_top_of_a_resample_is_read_off_the_whole_order() -> None:
     rng = np.random.default_rng(0)
     activations = torch.from_numpy(rng.integers(0, 6, (50, 9)).astype(np.float32))  # ties are common
-    order = Ordered.of(activations, 7)
+    order = Ordered.of(activations, SoftWPMI(SoftWPMI.Options(top_k=7)))
     for weights in Resamples.draw([""] * 50, 10, seed=3).weights:
         rows = np.flatnonzero(weights)
         expected = torch.from_numpy(rows)[ordered_top_k(activations[rows], 7)]
@@ -108,7 +108,7 @@ def test_one_more_neuron_must_pass_what_the_procedure_asks_of_it() -> None:
         many = replace(found.judged, significant=5, p=np.linspace(0.001, 1, 60)[:, None])
         # The sixth of 60 neurons needs p ≤ 0.05 · 6 / 60 = 0.005: of 1000 draws at most 4 may reach it.
         highest = np.arange(1000.0)
-        null = replace(many.null, highest=[highest])
+        null = replace(many.null, highest=[highest], tails=())
         assert set(critical_z(replace(many, null=null, stratum=np.zeros(60, dtype=np.int64)), 0.05)) == {highest[-5]}
 
 

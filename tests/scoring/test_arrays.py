@@ -61,9 +61,12 @@ def test_a_run_and_its_arrays_have_the_same_labels(scorer: str, run: mcd.Dissect
     again = rescore(
         run, scorer=Choice.model_validate(chosen), calibration=Calibration.model_validate(FEW), output=tmp_path / "out"
     )
-    pd.testing.assert_frame_equal(found.drop(columns="p_any"), again.labels[list(found)[:-1]], check_exact=True)
-    p_any = again.results.neurons.set_index("neuron")["p_any"]
-    assert found["p_any"].tolist() == p_any[found["neuron"]].tolist()
+    whole = ["p_any", "p_any_method"]
+    expected = again.labels[list(found)[:-2]]
+    pd.testing.assert_frame_equal(found.drop(columns=whole), expected, check_exact=True)
+    neurons = again.results.neurons.set_index("neuron")
+    for name in whole:
+        assert found[name].tolist() == neurons.loc[found["neuron"], name].tolist()
 
 
 def test_patients_are_the_permutation_unit(run: mcd.Dissection) -> None:
@@ -82,7 +85,7 @@ def test_patients_are_the_permutation_unit(run: mcd.Dissection) -> None:
 
 def test_every_neuron_has_a_row_and_one_without_a_label_says_why() -> None:
     found = mcd.label(A, P, WORDS, scorer="pearson", calibration=FEW)
-    columns = "neuron status verdict rank concept category broad_category score z p q p_any"
+    columns = "neuron status verdict rank concept category broad_category score z p p_method q p_any p_any_method"
     assert list(found) == columns.split()
     assert found.groupby("neuron")["status"].first().tolist() == ["labelled", "labelled", "dead", "constant"]
     first = found[found["rank"] == 1].set_index("neuron")

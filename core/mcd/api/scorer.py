@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import abc
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from mcd.api.base import Configured
 from mcd.api.probe import Probe
-from mcd.api.ranking import ordered_top_k, random_rankings, rows_in
+from mcd.api.ranking import Ties, ordered_top_k, random_rankings, rows_in
 from mcd.errors import DataError, PluginLoadError
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Scorer(Configured, abc.ABC):
         softmax) or reads embeddings cannot: the default, so that a run of annotations refuses it.
     caution
         What a reader of its labels must know; said in every run that uses it, and kept in the manifest.
+    ties
+        What breaks ties between images, once the engine has given it; see `top_images`.
 
     Raises
     ------
@@ -99,6 +102,7 @@ class Scorer(Configured, abc.ABC):
     needs: ClassVar[Literal["similarity", "embeddings"]] = "similarity"
     takes_annotations: ClassVar[bool] = False
     caution: str = ""
+    ties: Ties | None = None
 
     def __init_subclass__(cls, **keywords: object) -> None:
         super().__init_subclass__(**keywords)
@@ -137,6 +141,20 @@ class Scorer(Configured, abc.ABC):
             When the probe set lacks what it needs.
         """
         return self
+
+    def breaking_ties(self, ties: Ties) -> Self:
+        """Return this scorer with what breaks ties between the images of the probe set."""
+        made = copy.copy(self)
+        made.ties = ties
+        return made
+
+    def top_images(self, columns: torch.Tensor, k: int) -> torch.Tensor:
+        """Return the row numbers ``(k, columns)`` of the k largest values of ``(images, columns)``, largest first.
+
+        Scorers take the top images of neurons or concepts by this. The engine breaks ties by seeded chance, so that the
+        order of rows plays no part; a scorer that is called by itself takes the earlier row.
+        """
+        return ordered_top_k(columns, k, self.ties)
 
     def permuted(self, activations: torch.Tensor) -> torch.Tensor:
         """Return what of activations ``(images, neurons)`` the null permutes: by default they themselves.
@@ -246,7 +264,8 @@ class TopKScorer(Scorer):
     def score_ranked(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)`` of one layer, given ``ranked`` ``(top_k, neurons)``."""
         evidence = self._evidence_of(ranked, similarity)
-        by_chance = partial(random_rankings, len(similarity), self.top_k)
+        order = None if self.ties is None else self.ties.order
+        by_chance = partial(random_rankings, len(similarity), self.top_k, order=order)
         return self.scores(evidence, self.context(evidence, lambda: self._evidence_of(by_chance(), similarity)))
 
     def _evidence_of(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
@@ -257,4 +276,4 @@ class TopKScorer(Scorer):
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Rank the images by activation, then score the ranking."""
-        return self.score_ranked(ordered_top_k(activations, self.top_k), similarity)
+        return self.score_ranked(self.top_images(activations, self.top_k), similarity)

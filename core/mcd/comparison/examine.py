@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mcd.api.ranking import ordered_top_k
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.comparison.outcomes import Codes, Outcome
 from mcd.comparison.resampling import Replicated, Resampler, Resamples, critical_z
@@ -66,17 +65,19 @@ class Examiner:
         study, material = stored.study, stored.material()
         self.dissection = stored.dissection
         self.similarity: Similarity = material.similarity
-        self.scorer: Scorer = bound(stored.scorer, material, stored.wording)
+        scorer = bound(stored.scorer, material, stored.wording)
         self.calibration = study.calibration
-        self._bound = self.scorer is not stored.scorer
+        self._bound = scorer is not stored.scorer
         self._labeller = Labeller(
-            self.scorer,
+            scorer,
             self.similarity,
             stored.concepts.concepts,
             study.calibration,
             self.dissection.patients,
             study.labels_per_neuron,
+            self.dissection.image_ids,
         )
+        self.scorer: Scorer = self._labeller.scorer  # with what breaks ties
 
     def unresampled(self, resamples: Resamples) -> str:
         """Return why the scorer cannot be given other images than those of the run, or an empty text."""
@@ -130,7 +131,7 @@ class Examiner:
             Of neurons that respond, of the run or made up, ``(images, neurons)``.
         """
         if isinstance(self.scorer, TopKScorer):
-            found = evidence(self.scorer, ordered_top_k(activations, self.scorer.top_k), self.similarity)
+            found = evidence(self.scorer, self.scorer.top_images(activations, self.scorer.top_k), self.similarity)
         else:
             found = all_scores(self.scorer, activations, self.similarity)
         return found if self.scorer.higher_is_better else -found

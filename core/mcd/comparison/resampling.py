@@ -181,7 +181,7 @@ class Resampler:
         scorer = self._scorer
         if not isinstance(scorer, TopKScorer):
             return lambda weights: self._whole(activations, weights)
-        order = Ordered.of(activations, scorer.top_k)
+        order = Ordered.of(activations, scorer)
 
         def ranked(weights: Rows) -> tuple[torch.Tensor, torch.Tensor]:
             measured = evidence(scorer, order.top(weights), self._similarity)
@@ -198,12 +198,14 @@ class Resampler:
         return self._null_evidence
 
     def _whole(self, activations: torch.Tensor, weights: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = torch.from_numpy(np.repeat(np.arange(len(weights)), weights))
-        sample = activations[rows]
+        chosen = np.repeat(np.arange(len(weights)), weights)
+        rows, sample = torch.from_numpy(chosen), activations[chosen]
+        scorer = self._scorer
+        scorer = scorer if scorer.ties is None else scorer.breaking_ties(scorer.ties.among(chosen))
         live = [at for at, state in enumerate(neuron_states(sample)) if state == "live"]
         measured = torch.full((activations.shape[1], self._similarity.concepts), float("nan"))
         if live:
-            measured[live] = all_scores(self._scorer, sample[:, live], Matrix(self._similarity.of(rows)))
+            measured[live] = all_scores(scorer, sample[:, live], Matrix(self._similarity.of(rows)))
         higher = self._scorer.higher_is_better
         return best(measured, 1, higher_is_better=higher), measured if higher else -measured
 
@@ -215,7 +217,7 @@ class Ordered:
     Parameters
     ----------
     order
-        ``(neurons, images)``: row numbers, largest activation first, ties by row number.
+        ``(neurons, images)``: row numbers, largest activation first.
     k
         How many images a neuron is seen through.
     """
@@ -224,9 +226,9 @@ class Ordered:
     k: int
 
     @classmethod
-    def of(cls, activations: torch.Tensor, k: int) -> Ordered:
-        """Sort the images of every neuron, given A ``(images, neurons)``."""
-        return cls(activations.T.sort(dim=1, descending=True, stable=True).indices.numpy(), k)
+    def of(cls, activations: torch.Tensor, scorer: TopKScorer) -> Ordered:
+        """Sort the images of every neuron, given A ``(images, neurons)``; ties as the scorer breaks them."""
+        return cls(scorer.top_images(activations, len(activations)).T.numpy(), scorer.top_k)
 
     def top(self, weights: Rows) -> torch.Tensor:
         """Return the top ``k`` of a resample, ``(k, neurons)``, given weights ``(images,)``, 1 or 0."""
@@ -257,11 +259,7 @@ def critical_z(judged: Judged, rate: float, factor: float = 1.0) -> Values:
     """
     neurons = int((~np.isnan(judged.p[:, 0])).sum())
     threshold = rate * (judged.significant + 1) / (factor * max(1, neurons))
-    passed = []
-    for highest in judged.null.highest:
-        allowed = max(
-            0, int(np.floor(threshold * (len(highest) + 1) + 1e-9)) - 1
-        )  # (1 + exceeded) / (draws + 1) ≤ threshold
-        passed.append(highest[-allowed - 1] if allowed < len(highest) else -np.inf)  # empty: no such neuron
-    found: Values = np.array(passed, dtype=np.float64)[judged.stratum]
+    highest = [one[-1] if len(one) else -np.inf for one in judged.null.highest]  # empty: no such neuron
+    needed = judged.null.critical(threshold)
+    found: Values = np.where(np.isinf(needed), highest, needed)[judged.stratum]
     return found

@@ -46,8 +46,8 @@ class Dissection(Recorded):
     ----------
     labels
         The label table, long form: target, layer, neuron, status, verdict, rank, concept, category,
-        broad_category, score, z, p, q. A neuron has as many rows as it keeps concepts, best first; one without
-        a label has one row whose ``status`` says why: dead, constant or unscored.
+        broad_category, score, z, p, p_method, q. A neuron has as many rows as it keeps concepts, best first; one
+        without a label has one row whose ``status`` says why: dead, constant or unscored.
     manifest
         What went in.
     results

@@ -142,6 +142,7 @@ class Finisher:
             study.calibration,
             recorded.patients,
             study.labels_per_neuron,
+            recorded.image_ids,
         )
         run.manifest.store.digests = encoder.used
         results = labeller.label(run.manifest.target, recorded.sources(), clock)

@@ -127,6 +127,7 @@ def rescore(
         scored.calibration,
         dissection.patients,
         scored.labels_per_neuron,
+        dissection.image_ids,
     )
     results = labeller.label(dissection.manifest.target, dissection.sources(), clock)
     manifest = _manifest(dissection, folder, store)

@@ -9,6 +9,7 @@ import torch
 
 from mcd.api.concepts import ConceptSet
 from mcd.api.dissector import Dissector
+from mcd.api.ranking import Ties
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
 from mcd.errors import DataError, StoreError, UnknownNameError, UsageError
@@ -65,7 +66,8 @@ class StoredScores:
     def layers(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield every layer with its scores ``(neurons, concepts)``, best the highest; NaN where there is none."""
         material = self.material()
-        scorer = bound(self.scorer, material, self.wording)
+        ties = Ties.of(self.dissection.image_ids, self.study.calibration.null_seed)
+        scorer = bound(self.scorer, material, self.wording).breaking_ties(ties)
         for layer in self.dissection.layers:
             found = score_layer(scorer, self.dissection.activations(layer), material.similarity).scores
             yield layer, found if scorer.higher_is_better else -found

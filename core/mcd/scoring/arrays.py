@@ -21,7 +21,7 @@ from mcd.networks.process import process_state_kept
 from mcd.options import problem_line
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.similarity import Matrix
-from mcd.scoring.tables import label_table
+from mcd.scoring.tables import label_table, p_methods
 from mcd.study.adapters import FunctionScorer
 from mcd.study.calibration import Calibration
 from mcd.study.preparer import Preparer
@@ -84,9 +84,9 @@ def label(
     -------
     pandas.DataFrame
         A row for each of the ten best concepts of a neuron, best first, and one for a neuron without a label, whose
-        ``status`` says why. Columns: neuron, status, verdict, rank, concept, category, broad_category, score, z, p, q,
-        p_any. ``p_any`` is the neuron's own p: of the concept that stands highest above the null, whichever comes
-        first by score.
+        ``status`` says why. Columns: neuron, status, verdict, rank, concept, category, broad_category, score, z, p,
+        p_method, q, p_any, p_any_method. ``p_any`` is the neuron's own p: of the concept that stands highest above the
+        null, whichever comes first by score. A method is ``empirical``, counted, or ``tail``, of the fitted one.
 
     Raises
     ------
@@ -126,9 +126,9 @@ def label(
     made.check(len(a))
     bound = made.for_probe(Probe(words, None, None, lambda: table, None))
     count: int = Study.model_fields["labels_per_neuron"].default
-    labeller = Labeller(bound, Matrix(p), words, settings, list(table["patient"]), count)
+    labeller = Labeller(bound, Matrix(p), words, settings, list(table["patient"]), count, names)
     (found,) = labeller.scored({"": lambda: a})
-    for remark in filter(None, (bound.caution, found.scores.reason)):
+    for remark in filter(None, (bound.caution, labeller.caution, found.scores.reason)):
         warnings.warn(remark, stacklevel=2)
     return _table(found, words)
 
@@ -139,10 +139,12 @@ _FEWEST = 2
 def _table(found: Scored, concepts: Sequence[Concept]) -> pd.DataFrame:
     """Return the label table of a layer without its name, with the p of each neuron as a whole."""
     table = label_table("", "", found.scores, concepts, found.order, found.live, found.judged)
-    p_any = np.full(len(found.scores.status), np.nan)
+    p_any, method = np.full(len(found.scores.status), np.nan), np.full(len(found.scores.status), "", dtype=object)
     if found.judged is not None:
         p_any[list(found.live)] = found.judged.p_any
-    return table.drop(columns=["target", "layer"]).assign(p_any=p_any[table["neuron"]])
+        method[list(found.live)] = p_methods(found.judged.any_by_tail)
+    neuron = table["neuron"]
+    return table.drop(columns=["target", "layer"]).assign(p_any=p_any[neuron], p_any_method=method[neuron])
 
 
 def _concepts(concepts: _Words) -> tuple[Concept, ...]:

@@ -10,14 +10,17 @@ import pandas as pd
 import torch
 
 from mcd.api.concepts import Concept
+from mcd.api.ranking import Ties
 from mcd.api.scorer import Explanation, Scorer, TopKScorer
 from mcd.events import Clock, LayerScored
+from mcd.scoring.calibration.conditional import partialled_out
+from mcd.scoring.calibration.dependence import DependenceTest, drawn
 from mcd.scoring.calibration.fdr import QValues
 from mcd.scoring.calibration.judging import Judged, judge
-from mcd.scoring.calibration.null import NullDistribution, PermutedColumns
+from mcd.scoring.calibration.null import NullDistribution
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
 from mcd.scoring.calibration.thresholds import local_threshold, reaches
-from mcd.scoring.nulls import PermutationNull, TopKNull
+from mcd.scoring.nulls import Nulls
 from mcd.scoring.results import LayerSummary, Results
 from mcd.scoring.scores import LayerScores, Live, all_scores, best, evidence, live_neurons, whole_layer
 from mcd.scoring.similarity import Similarity
@@ -84,6 +87,9 @@ class Labeller:
         Patient of each image; empty where not known.
     count
         How many concepts a neuron keeps.
+    ids
+        Of the images: with the seed of the null, they decide how ties are broken, and which draw is which. By
+        default the row numbers.
     """
 
     def __init__(
@@ -94,13 +100,22 @@ class Labeller:
         calibration: Calibration,
         patients: Sequence[str],
         count: int,
+        ids: Sequence[str] | None = None,
     ) -> None:
-        self.scorer, self.similarity, self.concepts, self.count = scorer, similarity, concepts, count
+        self.ties = Ties.of(ids or [str(row) for row in range(similarity.images)], calibration.null_seed)
+        self.scorer = scorer.breaking_ties(self.ties)
+        self.similarity, self.concepts, self.count = similarity, concepts, count
         self.calibration = calibration
         known = any(patients)
         auto = "patient" if known else "image"
         self.unit = auto if calibration.exchangeable == "auto" else calibration.exchangeable
-        self.units = PermutationUnits.of(patients, "patient" if self.unit == "patient" else "image")
+        self.units = PermutationUnits.of(patients, "patient" if self.unit == "patient" else "image", self.ties.order)
+        self._nulls = Nulls(self.scorer, similarity, self.units, self.ties, calibration)
+
+    @property
+    def caution(self) -> str:
+        """What is to be said of the significance of all labels; mostly nothing: an empty text."""
+        return self.units.caution if self.calibration.draws else ""
 
     def label(self, target: str, sources: Mapping[str, Callable[[], torch.Tensor]], clock: Clock) -> Results:
         """Return the tables of all layers.
@@ -113,6 +128,8 @@ class Labeller:
             For each layer what returns its activations A, ``(images, neurons)`` float32; only one is held at a time.
         """
         made = _Tables(target, self.concepts, self.unit, self.calibration, self.scorer.higher_is_better)
+        if self.caution:
+            clock.warn(self.caution)
         with clock.stage("score", len(sources), "layers") as advanced:
             for found in self.scored(sources):
                 if found.scores.reason:
@@ -130,23 +147,29 @@ class Labeller:
         sources
             For each layer what returns its activations A, ``(images, neurons)`` float32; only one is held at a time.
         """
-        if not isinstance(self.scorer, TopKScorer):
-            for layer, activations in sources.items():
-                yield self._whole(layer, activations())
-            return
-        ranked = {layer: live_neurons(self.scorer, activations()) for layer, activations in sources.items()}
-        null = TopKNull(self.scorer, self.similarity, self.units, list(ranked.values()), self.calibration)
-        for layer, found in ranked.items():
-            yield self._ranked(layer, found, null)
+        labelled = self._ranked if isinstance(self.scorer, TopKScorer) else self._whole
+        for layer, activations in sources.items():
+            yield labelled(layer, activations())
 
-    def _ranked(self, layer: str, found: Live, null: TopKNull) -> Scored:
+    def _ranked(self, layer: str, activations: torch.Tensor) -> Scored:
         scorer = self.scorer
         assert isinstance(scorer, TopKScorer)
+        found = live_neurons(scorer, activations)
         if found.ranked is None:
             return self._silent(layer, found)
         measured = evidence(scorer, found.ranked, self.similarity)
-        scores = scorer.scores(measured, scorer.context(measured, null.unconditional))
-        return self._judged(layer, found, scores, measured, self.units.null_stratum(found.ranked.numpy()), null.of)
+        scores = scorer.scores(measured, scorer.context(measured, lambda: self._nulls.unconditional))
+        ranked = found.ranked.numpy()
+        stratum = self.units.null_stratum(ranked)
+
+        def null(draws: int) -> NullDistribution:
+            return self._nulls.of_rankings(ranked, stratum, draws)
+
+        def statistic(columns: torch.Tensor) -> torch.Tensor:
+            return evidence(scorer, scorer.top_images(columns, scorer.top_k), self.similarity)
+
+        live = activations[:, list(found.live)]
+        return self._judged(layer, found, scores, self._test(measured, stratum, null, live, statistic))
 
     def _whole(self, layer: str, activations: torch.Tensor) -> Scored:
         found = live_neurons(self.scorer, activations)
@@ -158,37 +181,51 @@ class Labeller:
         permuted = self.scorer.permuted(live)
         if self.units.blocks:
             top = max(2, round(_CLUSTERED * len(live)))
-            stratum = self.units.null_stratum(permuted.topk(top, dim=0).indices.numpy())
-        columns = PermutedColumns(self.units, permuted, stratum, self.calibration.null_seed)
-        null = PermutationNull(self.scorer, self.similarity, columns, stratum, live.shape[1])
+            stratum = self.units.null_stratum(self.scorer.top_images(permuted, top).numpy())
+        strata = self._nulls.of_columns(permuted, stratum) if self.calibration.draws else {}
+
+        def null(draws: int) -> NullDistribution:
+            return drawn(strata, draws, self.similarity.concepts, self.units.rarest)
+
+        def statistic(columns: torch.Tensor) -> torch.Tensor:
+            return all_scores(self.scorer, columns, self.similarity)
+
         explained = [
             replace(one, neuron=found.live[one.neuron]) for one in self.scorer.explain(live, self.similarity.whole)
         ]
-        return replace(
-            self._judged(layer, found, scores, scores, stratum, null.of, expensive=True), explanations=explained
-        )
+        test = self._test(scores, stratum, null, live, statistic)
+        return replace(self._judged(layer, found, scores, test, expensive=True), explanations=explained)
 
-    def _judged(
+    def _test(
         self,
-        layer: str,
-        found: Live,
-        scores: torch.Tensor,
         measured: torch.Tensor,
         stratum: Rows,
-        chance: Callable[[int], NullDistribution],
-        *,
-        expensive: bool = False,
+        null: Callable[[int], NullDistribution],
+        live: torch.Tensor,
+        statistic: Callable[[torch.Tensor], torch.Tensor],
+    ) -> DependenceTest:
+        """Return what is tested of a layer, given its statistic and what computes that of other activations."""
+        sign = 1 if self.scorer.higher_is_better else -1
+
+        def given(units: torch.Tensor, concepts: torch.Tensor) -> torch.Tensor:
+            which, column = torch.unique(concepts, return_inverse=True)
+            held = torch.cat([self.similarity.to(slice(at, at + 1)) for at in which.tolist()], dim=1)
+            return sign * statistic(partialled_out(live[:, units], held[:, column], self.ties))
+
+        return DependenceTest(measured if sign == 1 else -measured, stratum, null, given)
+
+    def _judged(
+        self, layer: str, found: Live, scores: torch.Tensor, test: DependenceTest, *, expensive: bool = False
     ) -> Scored:
-        higher = self.scorer.higher_is_better
-        order = best(scores, self.count, higher_is_better=higher)
+        order = best(scores, self.count, higher_is_better=self.scorer.higher_is_better)
         judged = None
         if self.calibration.draws:
             settings = self.calibration
             if expensive:  # every draw is a column of all images here
                 most = max(settings.draws, settings.most_draws // 4)
                 settings = settings.model_copy(update={"most_draws": most})
-            judged = judge(measured if higher else -measured, order, stratum, chance, self.concepts, settings)
-        return Scored(layer, whole_layer(scores, found), found.live, order, stratum, judged)
+            judged = judge(test, order, self.concepts, settings)
+        return Scored(layer, whole_layer(scores, found), found.live, order, test.stratum, judged)
 
     def _silent(self, layer: str, found: Live) -> Scored:
         nothing = torch.full((len(found.live), self.similarity.concepts), float("nan"))

@@ -2,138 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from mcd.api.ranking import Ties
 from mcd.api.scorer import Scorer, TopKScorer
-from mcd.scoring.calibration.null import NullDistribution, PermutedColumns, Rankings
+from mcd.scoring.calibration.dependence import drawn
+from mcd.scoring.calibration.null import NullDistribution, PermutedColumns, Rankings, StratumNull
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
-from mcd.scoring.scores import Live, all_scores, evidence, null_evidence
+from mcd.scoring.scores import all_scores, evidence, null_evidence
 from mcd.scoring.similarity import FLOATS, Similarity
 from mcd.study.calibration import Calibration
 
-__all__ = ["PermutationNull", "TopKNull"]
-
-
-class TopKNull:
-    """The null of a scorer of the top k images: drawn once for all layers."""
-
-    def __init__(
-        self,
-        scorer: TopKScorer,
-        similarity: Similarity,
-        units: PermutationUnits,
-        layers: Sequence[Live],
-        settings: Calibration,
-    ) -> None:
-        self._scorer, self._similarity = scorer, similarity
-        templates = np.concatenate(
-            [one.ranked.numpy() for one in layers if one.ranked is not None] or [np.zeros((1, 0), dtype=np.int64)],
-            axis=1,
-        )
-        stratum = units.null_stratum(templates)
-        self._strata = sorted(set(stratum.tolist()))
-        self._known: dict[int, NullDistribution] = {}
-        self._rankings = Rankings(
-            units,
-            lambda drawn: evidence(scorer, torch.from_numpy(drawn), similarity),
-            templates,
-            stratum,
-            settings.null_seed,
-        )
-
-    @cached_property
-    def _unconditional(self) -> torch.Tensor:
-        return null_evidence(self._scorer, self._similarity)
-
-    def unconditional(self) -> torch.Tensor:
-        """Return the evidence of random ordered k-subsets, ``(draws, concepts)``, whatever patients there are."""
-        return self._unconditional
-
-    def of(self, draws: int) -> NullDistribution:
-        """Return the null of a number of draws, the same for every layer."""
-        if draws not in self._known:
-            found = []
-            for stratum in range(max(self._strata, default=0) + 1):
-                if stratum in self._strata:
-                    null = self._rankings.of(stratum, draws)
-                    found.append(_moments(null if self._scorer.higher_is_better else -null))
-                else:
-                    found.append(_nothing(self._similarity.concepts))
-            self._known[draws] = _distribution(found)
-        return self._known[draws]
-
-
-class PermutationNull:
-    """The null of a scorer that uses all activations: the layer's own neurons with permuted images."""
-
-    def __init__(
-        self, scorer: Scorer, similarity: Similarity, columns: PermutedColumns, stratum: Rows, neurons: int
-    ) -> None:
-        self._scorer, self._similarity, self._columns = scorer, similarity, columns
-        # As many at once as the layer has neurons: a scorer that compares neurons then sees a layer like it.
-        alone = scorer.depends_on != "layer"
-        self._at_once = max(neurons, min(_GROUP, FLOATS // max(1, similarity.images))) if alone else neurons
-        self._strata = sorted(set(stratum.tolist()))
-        self._scores: dict[int, list[torch.Tensor]] = {one: [] for one in self._strata}
-
-    def of(self, draws: int) -> NullDistribution:
-        """Return the null of a number of draws; what was drawn before is kept."""
-        found = []
-        for stratum in range(max(self._strata, default=0) + 1):
-            if stratum not in self._strata:
-                found.append(_nothing(self._similarity.concepts))
-                continue
-            kept = self._scores[stratum]
-            have = sum(map(len, kept))
-            for start in range(have, draws, self._at_once):
-                columns = self._columns.of(stratum, start, min(draws, start + self._at_once))
-                kept.append(all_scores(self._scorer, columns, self._similarity))
-            scores = torch.cat(kept)
-            found.append(_moments(scores if self._scorer.higher_is_better else -scores))
-        return _distribution(found)
-
+__all__ = ["Nulls"]
 
 _GROUP = 250
 """Draws scored together where neurons do not depend on each other."""
 
-_NO_SPREAD = 1e-12
-"""Smallest standard deviation of a concept under the null."""
-
-_Moments = tuple[NDArray[np.float64], torch.Tensor, torch.Tensor]
+_FEWEST = 100
+"""Fewest draws that moments are taken from."""
 
 
-def _moments(scores: torch.Tensor) -> _Moments:
-    """Return the highest z of each draw, sorted, and mean and sd by concept, of null scores ``(draws, concepts)``."""
-    if torch.isnan(scores).any():
-        known = ~torch.isnan(scores)
-        count = known.sum(dim=0).clamp_min(1)
-        mean = torch.nan_to_num(scores).sum(dim=0, dtype=torch.float64) / count
-        square = (torch.nan_to_num(scores) - mean.float()).masked_fill_(~known, 0).square_().sum(dim=0)
-        sd = (square / (count - 1).clamp_min(1)).sqrt()
-    else:
-        sd, mean = torch.std_mean(scores, dim=0)
-    sd, mean = sd.float().clamp_min(_NO_SPREAD), mean.float()
-    parts = [_highest((part - mean).div_(sd)) for part in torch.split(scores, _ROWS)]
-    return np.sort(torch.cat(parts).double().numpy()), mean, sd
+class Nulls:
+    """The null distributions of a scorer on a probe set, each drawn once.
 
+    Parameters
+    ----------
+    scorer, similarity
+        What is tested.
+    units
+        What is permuted.
+    ties
+        Of the scorer.
+    settings
+        Of significance.
+    """
 
-_ROWS = 256
+    def __init__(
+        self, scorer: Scorer, similarity: Similarity, units: PermutationUnits, ties: Ties, settings: Calibration
+    ) -> None:
+        self._scorer, self._similarity, self._units, self._ties = scorer, similarity, units, ties
+        self._seed = settings.null_seed
+        self._moments = max(_FEWEST, settings.draws // 2)
+        self._ranked: dict[bytes, StratumNull] = {}
 
+    @cached_property
+    def unconditional(self) -> torch.Tensor:
+        """The evidence of random ordered k-subsets, ``(draws, concepts)``, whatever patients there are."""
+        assert isinstance(self._scorer, TopKScorer)
+        return null_evidence(self._scorer, self._similarity)
 
-def _highest(z: torch.Tensor) -> torch.Tensor:
-    return torch.nan_to_num_(z, nan=float("-inf")).amax(dim=1)
+    def of_rankings(self, ranked: Rows, stratum: Rows, draws: int) -> NullDistribution:
+        """Return the null of a layer of a scorer of the top k, given ``ranked`` ``(k, neurons)`` and their strata."""
+        scorer = self._scorer
+        assert isinstance(scorer, TopKScorer)
+        at_once = max(_GROUP, FLOATS // max(1, scorer.top_k * self._similarity.concepts) // _GROUP * _GROUP)
+        found: dict[int, StratumNull] = {}
+        for number in np.unique(stratum).tolist():
+            rankings = Rankings(self._units, ranked[:, stratum == number], self._seed)
+            if rankings.key not in self._ranked:
 
+                def statistic(start: int, stop: int, rankings: Rankings = rankings) -> torch.Tensor:
+                    drawn = torch.from_numpy(np.ascontiguousarray(rankings.of(start, stop)))
+                    return self._upwards(evidence(scorer, drawn, self._similarity))
 
-def _nothing(concepts: int) -> _Moments:
-    return np.zeros(0), torch.zeros(concepts), torch.ones(concepts)
+                self._ranked[rankings.key] = StratumNull(statistic, self._moments, min(at_once, 4 * _GROUP))
+            found[number] = self._ranked[rankings.key]
+        return drawn(found, draws, self._similarity.concepts, self._units.rarest)
 
+    def of_columns(self, permuted: torch.Tensor, stratum: Rows) -> dict[int, StratumNull]:
+        """Return the nulls of a layer of a scorer that uses all activations, by stratum, given what is permuted of it.
 
-def _distribution(found: Sequence[_Moments]) -> NullDistribution:
-    return NullDistribution(
-        [one[0] for one in found], torch.stack([one[1] for one in found]), torch.stack([one[2] for one in found])
-    )
+        Parameters
+        ----------
+        permuted
+            ``(images, neurons)``; see `mcd.api.scorer.Scorer.permuted`.
+        stratum
+            Of each neuron, ``(neurons,)``.
+        """
+        alone, neurons = self._scorer.depends_on != "layer", permuted.shape[1]
+        # As many at once as the layer has neurons: a scorer that compares neurons then sees a layer like it.
+        at_once = max(1, min(_GROUP, FLOATS // max(1, self._similarity.images))) if alone else neurons
+        found: dict[int, StratumNull] = {}
+        for number in np.unique(stratum).tolist():
+            mine = permuted if (stratum == number).all() else permuted[:, np.flatnonzero(stratum == number)]
+            columns = PermutedColumns(self._units, mine, self._ties, self._seed)
+
+            def statistic(start: int, stop: int, columns: PermutedColumns = columns) -> torch.Tensor:
+                return self._upwards(all_scores(self._scorer, columns.of(start, stop), self._similarity))
+
+            found[number] = StratumNull(statistic, self._moments, at_once)
+        return found
+
+    def _upwards(self, scores: torch.Tensor) -> torch.Tensor:
+        return scores if self._scorer.higher_is_better else -scores

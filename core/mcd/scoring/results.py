@@ -112,8 +112,9 @@ class LayerSummary(Record):
     """Counts of a layer: neurons, those with a label, those with a significant label.
 
     ``non_null`` is the estimated non-null fraction: the share of neurons that respond to some concept, significant or
-    not. ``draws`` is the number of permutations: the smallest p is ``1 / (draws + 1)``. ``decided`` says whether more
-    draws could not change which neurons are significant. ``permutation_unit`` is ``patient`` or ``image``.
+    not. ``draws`` is the number of permutations: the smallest p that is counted is ``1 / (draws + 1)``. ``decided``
+    says whether more draws could not change which neurons are significant. ``permutation_unit`` is ``patient`` or
+    ``image``.
     ``above_mean_score`` counts the neurons that pass the mean-score threshold of the paper: a first score no worse than
     the layer's mean. It is not a test of significance.
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from mcd.api.ranking import ordered_top_k, random_rankings, rows_in
+from mcd.api.ranking import random_rankings, rows_in
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.errors import DataError, MCDError, PluginLoadError
 from mcd.scoring.similarity import FLOATS, Similarity
@@ -94,7 +94,7 @@ def live_neurons(scorer: Scorer, activations: torch.Tensor) -> Live:
 
     Dead and constant neurons are left out before the scorer sees the layer: they have no top images, and
     must not take part in a prior over the layer's neurons. A neuron seen through its top k is *tied* when
-    the k-th and the next activation are equal: which images count was then decided by their order.
+    the k-th and the next activation are equal: which images count was then decided by chance.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def live_neurons(scorer: Scorer, activations: torch.Tensor) -> Live:
     ranked = None
     if isinstance(scorer, TopKScorer) and not reason:
         responding = activations if len(live) == activations.shape[1] else activations[:, list(live)]
-        top = ordered_top_k(responding, scorer.top_k + 1)
+        top = scorer.top_images(responding, scorer.top_k + 1)
         ranked = top[: scorer.top_k]
         if len(top) > scorer.top_k:
             edge = responding.gather(0, top[-2:])
@@ -234,7 +234,8 @@ def score_layer(scorer: Scorer, activations: torch.Tensor, similarity: Similarit
 
 def null_evidence(scorer: TopKScorer, similarity: Similarity) -> torch.Tensor:
     """Return the evidence of random ordered k-subsets of the images, ``(draws, concepts)``."""
-    return evidence(scorer, random_rankings(similarity.images, scorer.top_k), similarity)
+    order = None if scorer.ties is None else scorer.ties.order
+    return evidence(scorer, random_rankings(similarity.images, scorer.top_k, order=order), similarity)
 
 
 def best(scores: torch.Tensor, count: int, *, higher_is_better: bool) -> torch.Tensor:

@@ -21,10 +21,12 @@ __all__ = [
     "EXPLANATION_COLUMNS",
     "NEURON_COLUMNS",
     "NULL_COLUMNS",
+    "P_METHODS",
     "explanation_table",
     "label_table",
     "neuron_table",
     "null_table",
+    "p_methods",
 ]
 
 COLUMNS = (
@@ -40,14 +42,18 @@ COLUMNS = (
     "score",
     "z",
     "p",
+    "p_method",
     "q",
 )
 """Columns of the label table. ``status``: labelled, tied, dead, constant or unscored (see `mcd.scoring.scores.Live`);
-``verdict``: see `mcd.scoring.verdicts.VERDICTS`."""
+``verdict``: see `mcd.scoring.verdicts.VERDICTS`; ``p_method``: see `P_METHODS`."""
 
-NEURON_COLUMNS = ("layer", "neuron", "stratum", "p_any", "critical")
+P_METHODS = ("empirical", "tail")
+"""How a p was computed: counted among the draws, or by the tail that was fitted to them."""
+
+NEURON_COLUMNS = ("layer", "neuron", "stratum", "p_any", "p_any_method", "critical")
 """Columns of the table of neurons: the null stratum of each, the p of the concept with the highest z, whatever comes
-first by score, and the z that a concept must exceed to be significant (infinite: none can)."""
+first by score, how that p was computed, and the z that a concept must exceed to be significant (infinite: none can)."""
 
 NULL_COLUMNS = ("layer", "stratum", "level", "z")
 """Columns of the table of nulls: quantiles of the highest z over all concepts, by null stratum."""
@@ -100,6 +106,8 @@ def label_table(
             return np.full(len(rows), np.nan)
         return np.where(labelled, values[rows, ranks_of], np.nan)
 
+    p = number_of(judged.p if judged else None)
+    tail = number_of(judged.by_tail.astype(np.float64) if judged else None)
     verdict = np.array(judged.verdict, dtype=object)[rows] if judged else np.full(len(rows), "", dtype=object)
     return pd.DataFrame(
         {
@@ -114,11 +122,17 @@ def label_table(
             "broad_category": np.where(labelled, columns["broad_category"][chosen], ""),
             "score": number_of(shown.numpy()).astype(np.float32),
             "z": number_of(judged.z if judged else None).astype(np.float32),
-            "p": number_of(judged.p if judged else None),
+            "p": p,
+            "p_method": np.where(np.isnan(p), "", p_methods(tail > 0)),
             "q": number_of(judged.q if judged else None),
         },
         columns=list(COLUMNS),
     )
+
+
+def p_methods(by_tail: NDArray[np.bool_]) -> NDArray[np.object_]:
+    """Return the names of `P_METHODS`, in the shape given."""
+    return np.where(by_tail, P_METHODS[1], P_METHODS[0]).astype(object)
 
 
 def neuron_table(layer: str, live: Sequence[int], stratum: Rows, judged: Judged) -> pd.DataFrame:
@@ -128,6 +142,7 @@ def neuron_table(layer: str, live: Sequence[int], stratum: Rows, judged: Judged)
         "neuron": np.array(live, dtype=np.int64),
         "stratum": stratum,
         "p_any": judged.p_any,
+        "p_any_method": p_methods(judged.any_by_tail),
         "critical": judged.critical,
     }
     return pd.DataFrame(values, columns=list(NEURON_COLUMNS))

@@ -13,17 +13,14 @@ Verdict = Literal["significant", "multiple categories", "not mammographic", "und
 
 VERDICTS: Mapping[str, str] = MappingProxyType(
     {
-        "significant": "the first concept is significant, and no concept of another category is",
-        "multiple categories": "concepts of several categories are significant",
+        "significant": "the first concept is significant, and no concept of another category is besides",
+        "multiple categories": "concepts of several categories are significant, each with the other held fixed",
         "not mammographic": "the first concept is significant and does not describe the breast",
-        "undecided": "the permutations do not decide whether the first concept is significant",
+        "undecided": "neither the draws nor a model of their tail decide whether the first concept is significant",
         "not significant": "the first concept is not significant",
     }
 )
-"""Every verdict and its meaning.
-
-*undecided* is reserved: today it is said of a whole layer, by ``decided`` in the manifest's summary.
-"""
+"""Every verdict and its meaning."""
 
 NOT_SIGNIFICANT: tuple[Verdict, ...] = ("undecided", "not significant")
 

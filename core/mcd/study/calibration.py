@@ -38,4 +38,4 @@ class Calibration(Settings):
         description="drawing continues until every neuron is decided at q, up to this many; up to a quarter of it "
         "for scorers that use all activations",
     )
-    null_seed: Seed = pydantic.Field(default=0, description="seed of the draws")
+    null_seed: Seed = pydantic.Field(default=0, description="seed of the draws, and of what breaks ties")

@@ -131,7 +131,7 @@ def _significance(manifest: Manifest) -> list[str]:
     lines = [
         f"{significant} of {neurons} neurons have a significant label (q ≤ {q}); "
         f"estimated non-null fraction {100 * share:.0f} %.",
-        f"Null: {judged[0].permutation_unit}s permuted, {draws:,} draws (smallest p 1/{draws + 1}).",
+        f"Null: {judged[0].permutation_unit}s permuted, {draws:,} draws (smallest p counted 1/{draws + 1}).",
         "Compare z between layers and models, not scores.",
         f"The mean-score threshold of the paper keeps {published} neurons; it is not a test of significance.",
     ]
@@ -146,7 +146,7 @@ def _remarks(labels: pd.DataFrame) -> list[str]:
     meaning = {
         "dead": "never respond",
         "constant": "have the same activation for every image",
-        "tied": "have a label that depends on the order of images with equal activation",
+        "tied": "have a label that was decided between images with equal activation by seeded chance",
         "unscored": "have no defined score",
     }
     return [f"{counts[status]} neurons {words} ({status})" for status, words in meaning.items() if status in counts]

@@ -126,7 +126,7 @@ const MEANING = {
   dead: "it never responds",
   constant: "its activation is the same for every image",
   unscored: "it has no defined score",
-  tied: "its label depends on the order of images with equal activation",
+  tied: "its label was decided between images with equal activation by seeded chance",
   "not computed": "significance was not computed for this run",
 };
 

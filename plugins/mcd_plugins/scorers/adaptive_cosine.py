@@ -28,8 +28,8 @@ class AdaptiveCosine(mcd.Scorer):
     it does not change the order of its concepts, but it takes away that some images are near every text. The published
     rule then keeps every concept with at least 0.95 of the best score; here, labels are as many as asked for.
 
-    Of equal activations at the edge of min_images the earlier images are taken. A neuron that is the same on every
-    image has no score (NaN); without a reference, a concept that holds NaN leaves none to any, since the
+    Equal activations at the edge of min_images are put in order by chance. A neuron that is the same on every image
+    has no score (NaN); without a reference, a concept that holds NaN leaves none to any, since the
     mean is over all.
 
     Between -2 and 2, higher is better; neither scale nor offset of the activations matters. Not comparable across
@@ -105,4 +105,6 @@ class AdaptiveCosine(mcd.Scorer):
         """Return 1 for a neuron's representative images, 0 for the others, ``(images, neurons)`` float32."""
         low, high = activations.amin(dim=0), activations.amax(dim=0)
         edge = self.options.reach * high + (1 - self.options.reach) * low  # as the formula, without its overflow
-        return top_labels(activations, self.options.min_images).maximum((activations > edge).to(activations.dtype))
+        return top_labels(self, activations, self.options.min_images).maximum(
+            (activations > edge).to(activations.dtype)
+        )

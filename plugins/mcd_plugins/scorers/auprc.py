@@ -24,8 +24,8 @@ class AUPRC(LabelledScorer):
           = 1/n+ Σ over the concept's images i of  #{concept's images at or above a_i} / #{images at or above a_i}
 
     P_j and R_j are precision and recall of "a ≥ t_j", so that tied images enter together and their order does not
-    matter; this is the definition of scikit-learn, a sum and not a trapezium. Of equal similarities at the edge the
-    earlier images are taken, so that n+ is the same for every concept. A neuron or concept that is the same on every
+    matter; this is the definition of scikit-learn, a sum and not a trapezium. Equal similarities at the edge are put
+    in order by chance, so that n+ is the same for every concept. A neuron or concept that is the same on every
     image has no score (NaN). Where P is annotated (1, 0, NaN for unknown) the concept's images are those it is said of,
     and only those it is known of are counted. Source: average precision as in Manning, Raghavan & Schütze 2008, chapter
     8.4.

@@ -22,8 +22,8 @@ class AUROC(LabelledScorer):
 
         S = U / (n+ n-),   U = Σ over the concept's images of r_i - n+ (n+ + 1) / 2
 
-    the chance that an image of the concept activates the neuron more than another image does; a tie counts half. Of
-    equal similarities at the edge the earlier images are taken, so that n+ is the same for every concept. A neuron or
+    the chance that an image of the concept activates the neuron more than another image does; a tie counts half. Equal
+    similarities at the edge are put in order by chance, so that n+ is the same for every concept. A neuron or
     concept that is the same on every image has no score (NaN). Where P is annotated (1, 0, NaN for unknown) the
     concept's images are those it is said of, and n counts the images it is known of. Source: Mann & Whitney 1947; as a
     score of neurons: INVERT (Bykov et al., NeurIPS 2023), where the labels are given.

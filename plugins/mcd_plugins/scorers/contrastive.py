@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import pydantic
 import torch
 import torch.nn.functional as functional
 
 import mcd
-from mcd.plugins import ordered_top_k
 from mcd_plugins.scorers.columns import refuse_unpaired, responds
 from mcd_plugins.scorers.evidence import TopK
 from mcd_plugins.scorers.ranks import counted
 
 __all__ = ["Contrastive"]
+
+TopImages = Callable[[torch.Tensor, int], torch.Tensor]
+"""`mcd.Scorer.top_images`."""
 
 _NEAR = 32
 """Nearest images of an image that are kept. By chance, half of them leave a neuron cold."""
@@ -34,7 +37,7 @@ class Contrastive(mcd.Scorer):
     Source: FALCON (Kalibhat et al., ICML 2023), which takes words away that are found on lowly activating look-alikes;
     here with one look-alike for each top image. What both have in common, breast, view and scanner, cancels out.
 
-    Of equal activations at the edge of T, and of equally near images, the earlier is taken. A neuron that is the same
+    Equal activations at the edge of T, and equally near images, are put in order by chance. A neuron that is the same
     on every image has no score (NaN).
 
     Between -2 and 2, higher is better; of the activations, only their order counts. Not comparable across layers: the
@@ -90,8 +93,8 @@ class Contrastive(mcd.Scorer):
             raise mcd.errors.UsageError(
                 f"{self.name} needs the dissector's images", "call scorer.for_probe(probe) first"
             )
-        top = ordered_top_k(activations, self.options.top_k)
-        alike = self._neighbours.nearest(top, self._cold(activations, top))
+        top = self.top_images(activations, self.options.top_k)
+        alike = self._neighbours.nearest(top, self._cold(activations, top), self.top_images)
         scores = _means(similarity, top) - _means(similarity, alike)
         return scores.masked_fill_(~responds(activations)[:, None], float("nan"))
 
@@ -116,9 +119,9 @@ class _Neighbours:
         self._near = torch.empty(len(embeddings), min(_NEAR, len(embeddings) - 1), dtype=torch.int64)
         self._known = torch.zeros(len(embeddings), dtype=torch.bool)
 
-    def nearest(self, images: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+    def nearest(self, images: torch.Tensor, allowed: torch.Tensor, ordered: TopImages) -> torch.Tensor:
         """Return for each of ``images`` ``(k, neurons)`` the nearest that is ``allowed`` ``(images, neurons)``."""
-        near = self._near_to(images)
+        near = self._near_to(images, ordered)
         free = allowed[near, torch.arange(images.shape[1])[:, None]]  # k × neurons × near
         first = free.to(torch.uint8).argmax(dim=2, keepdim=True)
         found = near.gather(2, first)[:, :, 0]
@@ -128,14 +131,14 @@ class _Neighbours:
             found[rank, neuron] = self._among_all(images[rank, neuron], allowed, neuron)
         return found
 
-    def _near_to(self, images: torch.Tensor) -> torch.Tensor:
+    def _near_to(self, images: torch.Tensor, ordered: TopImages) -> torch.Tensor:
         """Return the nearest images of each, nearest first, ``(…, near)``."""
         wanted = torch.unique(images)
         new = wanted[~self._known[wanted]]
         for part in torch.split(new, max(1, _CHUNK // len(self._known))):
             cosines = self._cosines(part).T
             cosines[part, torch.arange(len(part))] = float("-inf")  # not itself
-            self._near[part] = ordered_top_k(cosines, self._near.shape[1]).T
+            self._near[part] = ordered(cosines, self._near.shape[1]).T
         self._known[new] = True
         return self._near[images]
 

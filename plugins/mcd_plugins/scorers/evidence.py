@@ -11,7 +11,6 @@ import pydantic
 import torch
 
 import mcd
-from mcd.plugins import ordered_top_k
 from mcd_plugins.scorers.columns import refuse_unpaired, responds
 
 __all__ = ["EvidenceScorer", "Factor", "Lam", "MinProb", "Prior", "Temperature", "TopK"]
@@ -85,7 +84,7 @@ class EvidenceScorer(mcd.TopKScorer):
         scores = similarity.new_full((activations.shape[1], similarity.shape[1]), float("nan"))
         if len(live) and not self.layer_problem(len(live)):
             responding = activations if len(live) == activations.shape[1] else activations[:, live]
-            scores[live] = self.score_ranked(ordered_top_k(responding, self.top_k), similarity)
+            scores[live] = self.score_ranked(self.top_images(responding, self.top_k), similarity)
         return scores
 
     def evidence(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:

@@ -48,7 +48,7 @@ class LabelledScorer(mcd.Scorer):
         if bool(said.all()):
             return similarity
         self.check(len(similarity))
-        labels = top_labels(similarity, counted(len(similarity), 1 - self.options.quantile))
+        labels = top_labels(self, similarity, counted(len(similarity), 1 - self.options.quantile))
         return torch.where(said, similarity, labels)
 
     @abc.abstractmethod

@@ -85,8 +85,8 @@ class Logical(IoU):
         rows = (halves.fit, halves.held)
         known = torch.stack([responds(activations[half]) for half in rows]).all(dim=0).nonzero().flatten()
         usable = torch.stack([responds(whole[half]) for half in rows]).all(dim=0)
-        active = [self._top(activations[half][:, known], own.alpha) for half in rows]
-        labels = [torch.nan_to_num(self._top(whole[half], 1 - own.quantile)) for half in rows]
+        active = [self._top(activations[:, known], half, own.alpha) for half in rows]
+        labels = [torch.nan_to_num(self._top(whole, half, 1 - own.quantile)) for half in rows]
         forms = Search(labels[0], usable, own.length, own.beam, own.penalty).best(active[0])
         true = torch.stack([form.true(labels[1]) for _, form in forms], dim=1) if forms else labels[1][:, :0]
         held = _iou(active[1], true)
@@ -97,9 +97,9 @@ class Logical(IoU):
             for neuron, (fit, form), tried, chance in zip(known.tolist(), forms, held, p, strict=True)
         ]
 
-    @staticmethod
-    def _top(columns: torch.Tensor, share: float) -> torch.Tensor:
-        return top_labels(columns, counted(len(columns), share))
+    def _top(self, columns: torch.Tensor, half: torch.Tensor, share: float) -> torch.Tensor:
+        alone = self if self.ties is None else self.breaking_ties(self.ties.among(half.numpy()))
+        return top_labels(alone, columns[half], counted(len(half), share))
 
 
 def _iou(active: torch.Tensor, true: torch.Tensor) -> torch.Tensor:

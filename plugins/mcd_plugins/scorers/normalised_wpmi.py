@@ -20,8 +20,8 @@ class NormalisedWPMI(mcd.Scorer):
         S[c] = (1/|A|) Σ over A of log Q[i, c] - λ log (mean over all images of Q[i, c])
 
     It is `WPMI` by image, and against how often the concept is seen in the probe set instead of how much the layer's
-    neurons like it. Of equal activations at the edge the earlier images are taken. A neuron that is the same on every
-    image has no score (NaN); a concept that holds NaN leaves none to any, since the softmax is over all. Source:
+    neurons like it. Equal activations at the edge are put in order by chance. A neuron that is the same on every image
+    has no score (NaN); a concept that holds NaN leaves none to any, since the softmax is over all. Source:
     NeuronEval (Oikarinen et al., ICML 2025), which has the formula and ε = 1e-8; the softmax is that of CLIP-Dissect
     (Oikarinen & Weng, ICLR 2023), since cosines are no probabilities.
 
@@ -58,7 +58,7 @@ class NormalisedWPMI(mcd.Scorer):
         refuse_unpaired(activations, similarity)
         self.check(len(activations))
         own = self.options
-        active = top_labels(activations, counted(len(activations), own.alpha))
+        active = top_labels(self, activations, counted(len(activations), own.alpha))
         return mean_information(active, torch.softmax(own.temperature * similarity, dim=1), own.lam, own.min_prob)
 
 

@@ -17,8 +17,8 @@ class Overlap(mcd.Scorer):
     """Base of scorers that compare two sets of images: the neuron's and the concept's.
 
     The neuron's images are the alpha · n most activating ones, the concept's the (1 - quantile) · n most similar
-    ones; halves are rounded up. Of equal values at the edge the earlier images are taken, so that both counts are
-    exact. A neuron or concept that is the same on every image has no score (NaN).
+    ones; halves are rounded up. Equal values at the edge are put in order by chance, so that both counts are exact. A
+    neuron or concept that is the same on every image has no score (NaN).
     """
 
     class Options(mcd.Options):
@@ -42,8 +42,8 @@ class Overlap(mcd.Scorer):
         refuse_unpaired(activations, similarity)
         images = len(activations)
         self.check(images)
-        active = top_labels(activations, counted(images, self.options.alpha))
-        return self.compared(active, top_labels(similarity, counted(images, 1 - self.options.quantile)))
+        active = top_labels(self, activations, counted(images, self.options.alpha))
+        return self.compared(active, top_labels(self, similarity, counted(images, 1 - self.options.quantile)))
 
     @abc.abstractmethod
     def compared(self, active: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -65,7 +65,7 @@ class F1(Overlap):
 
         S = 2 |A ∩ C| / (|A| + |C|) = 2 TP / (2 TP + FP + FN)
 
-    Of equal values at the edge the earlier images are taken. A neuron or concept that is the same on every image has
+    Equal values at the edge are put in order by chance. A neuron or concept that is the same on every image has
     no score (NaN). Source: Dice 1945; as a score of neurons: NeuronEval (Oikarinen et al., ICML 2025), where it passes
     both sanity checks.
 
@@ -95,7 +95,7 @@ class IoU(Overlap):
 
         S = |A ∩ C| / |A ∪ C| = TP / (TP + FP + FN)
 
-    Of equal values at the edge the earlier images are taken. A neuron or concept that is the same on every image has
+    Equal values at the edge are put in order by chance. A neuron or concept that is the same on every image has
     no score (NaN). Source: Jaccard 1901; as a score of neurons: Network Dissection (Bau et al., CVPR 2017), there of
     pixels; of images: NeuronEval (Oikarinen et al., ICML 2025), where it passes both sanity checks.
 

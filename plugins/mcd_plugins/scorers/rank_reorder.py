@@ -10,7 +10,6 @@ import pydantic
 import torch
 
 import mcd
-from mcd.plugins import ordered_top_k
 from mcd_plugins.scorers.columns import refuse_unpaired
 
 __all__ = ["RankReorder"]
@@ -95,7 +94,7 @@ class RankReorder(mcd.Scorer):
         count = int(self.options.top_fraction * len(activations))
         groups = torch.split(activations, max(1, _GROUP // count), dim=1)
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return torch.cat([self._neurons(part, ordered_top_k(part, count), similarity, pool) for part in groups])
+            return torch.cat([self._neurons(part, self.top_images(part, count), similarity, pool) for part in groups])
 
     def _neurons(
         self, activations: torch.Tensor, ranked: torch.Tensor, similarity: torch.Tensor, pool: ThreadPoolExecutor

@@ -9,7 +9,6 @@ import pydantic
 import torch
 
 import mcd
-from mcd.plugins import ordered_top_k
 from mcd_plugins.scorers.columns import responds
 
 __all__ = ["Alpha", "Quantile", "check_share", "counted", "mid_ranks", "run_ends", "top_labels"]
@@ -80,16 +79,18 @@ def run_ends(ordered: torch.Tensor) -> torch.Tensor:
     return ends.flip(1).cummin(dim=1).values.flip(1)
 
 
-def top_labels(columns: torch.Tensor, count: int) -> torch.Tensor:
+def top_labels(scorer: mcd.Scorer, columns: torch.Tensor, count: int) -> torch.Tensor:
     """Return 1 for the ``count`` largest values of each column and 0 for the others, ``(images, columns)`` float32.
 
-    Of equal values at the edge, those of the earlier images are taken, so that the count is exact. A column that is
-    the same everywhere, or holds NaN, is NaN.
+    Of equal values at the edge as many are taken as are needed, by `mcd.Scorer.top_images`, so that the count is exact.
+    A column that is the same everywhere, or holds NaN, is NaN.
 
     Parameters
     ----------
+    scorer
+        Whose top images they are.
     columns
         ``(images, columns)`` float32.
     """
-    labels = torch.zeros_like(columns).scatter_(0, ordered_top_k(columns, count), 1)
+    labels = torch.zeros_like(columns).scatter_(0, scorer.top_images(columns, count), 1)
     return labels.masked_fill_(~responds(columns), float("nan"))

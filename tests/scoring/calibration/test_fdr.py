@@ -22,7 +22,10 @@ def test_benjamini_hochberg_discovers_what_its_rule_does(values: list[float], ra
     near = np.abs(family(p) - rate) < 1e-12  # equal but for rounding
     assert ((family(p) <= rate) == (p <= threshold))[~near].all()
     if not near.any():
-        assert family.threshold(rate) == (threshold if passing else 0.0)
+        limit = family.threshold(rate)
+        assert limit == pytest.approx(rate * len(passing_all(ordered, threshold)) / len(p) if passing else 0.0)
+        if passing:
+            assert family(np.array([limit * (1 - 1e-9)]))[0] <= rate < family(np.array([limit * (1 + 1e-9)]))[0]
 
 
 @given(PS)
@@ -39,10 +42,20 @@ def test_q_values_rise_with_p_and_are_never_below(values: list[float]) -> None:
     assert (QValues.of(p, "storey")(p) <= plain + 1e-12).all() or null_share(p) == 1
 
 
+def passing_all(ordered: np.ndarray, threshold: float) -> np.ndarray:
+    return ordered[ordered <= threshold]
+
+
+def test_a_second_concept_is_judged_as_if_its_neuron_had_no_better_one() -> None:
+    family = QValues.of(np.array([1e-12, 0.4, 0.6, 0.8]))
+    assert family(np.array([0.01]))[0] == pytest.approx(0.04)
+    assert family(np.array([0.02]))[0] == pytest.approx(0.08)
+
+
 def test_a_label_between_two_neurons_is_worth_the_higher_one() -> None:
     family = QValues.of(np.array([0.001, 0.02, 0.5]))
     assert family(np.array([0.01]))[0] == family(np.array([0.02]))[0]
-    assert family(np.array([0.9]))[0] == 1
+    assert family(np.array([0.9]))[0] == pytest.approx(0.9)
     assert np.isnan(family(np.array([np.nan]))[0])
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from mcd.api.concepts import Concept
+from mcd.scoring.calibration.dependence import DependenceTest
 from mcd.scoring.calibration.judging import Judged, judge
 from mcd.scoring.calibration.null import NullDistribution
 from mcd.study.calibration import Calibration
@@ -23,7 +24,7 @@ def judged(first: list[float], second: list[float]) -> Judged:
     measured = torch.tensor([first, second]).T
     settings = Calibration(draws=DRAWS, most_draws=DRAWS)
     order = torch.tensor([[0, 1]]).expand(len(first), 2)
-    return judge(measured, order, stratum, lambda _draws: null, CONCEPTS, settings)
+    return judge(DependenceTest(measured, stratum, lambda _draws: null), order, CONCEPTS, settings)
 
 
 def test_the_critical_value_is_the_z_whose_p_is_the_largest_that_is_significant() -> None:

@@ -100,13 +100,40 @@ def test_the_images_of_a_patient_who_keeps_her_place_are_shuffled_too() -> None:
     assert max(orders.values()) < 2.5 * len(kept) / 24
 
 
-def test_images_go_on_crowding_where_patients_have_very_unequal_numbers() -> None:
-    keys = patients([1] * 3 + [2] * 3 + [4] * 12 + [7] * 2)
-    units = PermutationUnits.of(keys, "patient")
-    large = np.flatnonzero(np.array(keys) == "p18")[:6].tolist() + np.flatnonzero(np.array(keys) == "p19")[:2].tolist()
-    rng = np.random.default_rng(0)
-    drawn = units.permuted(np.array([large] * 500).T, rng)
-    crowd = [len(set(units.patient[column])) for column in drawn.T]
-    moved = units.permutations(500, rng).argsort(axis=1)[:, large]
-    expected = [len(set(units.patient[row])) for row in moved]
-    assert 2 <= np.mean(crowd) <= np.mean(expected)  # a null that crowds less would find too much
+@given(SIZES, st.integers(0, 10_000))
+@settings(max_examples=60)
+def test_no_patient_is_split_and_each_takes_the_place_of_one_with_as_many_images(sizes: list[int], seed: int) -> None:
+    keys = patients(sizes)
+    rng = np.random.default_rng(seed)
+    rng.shuffle(keys)
+    units, of = PermutationUnits.of(keys, "patient"), np.array(keys)
+    count = Counter(keys)
+    drawn = units.permutations(3, rng)
+    ranked = np.stack([rng.permutation(len(keys))[: max(1, len(keys) // 2)] for _ in range(3)], axis=1)
+    pairs = [(of, of[row]) for row in drawn]
+    pairs += list(zip(of[ranked].T, of[units.permuted(ranked, rng)].T, strict=True))
+    for before, after in pairs:
+        places = set(zip(before, after, strict=True))
+        assert len(places) == len(set(before)) == len(set(after))  # a bijection of patients
+        assert all(count[one] == count[other] for one, other in places)
+
+
+def test_draws_do_not_depend_on_where_images_stand() -> None:
+    keys = patients([4] * 10 + [2] * 6 + [1] * 5 + [7])
+    moved = np.random.default_rng(3).permutation(len(keys))
+    back = np.argsort(moved)
+    for unit in ("patient", "image"):
+        units = PermutationUnits.of(keys, unit)
+        other = PermutationUnits.of([keys[row] for row in moved], unit, back)
+        ours, theirs = (one.permutations(3, np.random.default_rng(1)) for one in (units, other))
+        assert np.array_equal(ours, moved[theirs][:, back])
+        ranked = np.arange(12)[:, None].repeat(2, axis=1)
+        ours = units.permuted(ranked, np.random.default_rng(1))
+        assert np.array_equal(ours, moved[other.permuted(back[ranked], np.random.default_rng(1))])
+
+
+def test_it_is_said_where_few_patients_can_be_exchanged() -> None:
+    assert not PermutationUnits.of(patients([4] * 30), "patient").caution
+    assert not PermutationUnits.of(patients([4] * 3), "image").caution
+    assert "33% of the images" in PermutationUnits.of(patients([4] * 3), "patient").caution
+    assert "100% of the images" in PermutationUnits.of(patients(list(range(1, 9))), "patient").caution

@@ -8,7 +8,7 @@ import torch
 
 from mcd.api.concepts import Concept
 from mcd.api.scorer import Scorer
-from mcd.scoring.calibration.null import NullDistribution, Rankings, decided
+from mcd.scoring.calibration.null import NullDistribution, Rankings, StratumNull, discoveries
 from mcd.scoring.calibration.permutation import PermutationUnits
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.similarity import Matrix
@@ -130,19 +130,14 @@ def test_going_on_gives_what_drawing_all_at_once_gives() -> None:
     units = PermutationUnits.of([str(at // 4) for at in range(80)], "patient")
     templates = np.stack([np.random.default_rng(at).permutation(80)[:10] for at in range(6)], axis=1)
 
-    def made() -> Rankings:
-        return Rankings(
-            units,
-            lambda drawn: torch.from_numpy(drawn.T.copy()).float(),
-            templates,
-            np.zeros(6, dtype=np.int64),
-            seed=3,
-        )
+    def made() -> StratumNull:
+        rankings = Rankings(units, templates, null_seed=3)
+        return StratumNull(lambda start, stop: torch.from_numpy(rankings.of(start, stop).T.copy()).float(), 100, 70)
 
     slow, fast = made(), made()
-    slow.of(0, 100)
-    slow.of(0, 333)
-    assert torch.equal(slow.of(0, 700), fast.of(0, 700))
+    slow.highest(100)
+    slow.highest(333)
+    assert np.array_equal(slow.highest(700), fast.highest(700))
 
 
 def test_p_counts_chance_and_cannot_reach_zero() -> None:
@@ -154,11 +149,16 @@ def test_p_counts_chance_and_cannot_reach_zero() -> None:
 
 def test_draws_go_on_where_more_could_change_the_outcome() -> None:
     draws = np.full(100, 1000.0)
-    assert decided(np.full(100, 500.0), draws, 0.05, "benjamini-hochberg")
-    assert decided(np.zeros(100), draws, 0.05, "benjamini-hochberg")
+
+    def decided(exceeded: np.ndarray) -> bool:
+        found = discoveries(exceeded, draws, 0.05, "benjamini-hochberg")
+        return bool((found.most == found.least).all())
+
+    assert decided(np.full(100, 500.0))
+    assert decided(np.zeros(100))
     one = np.full(100, 500.0)
     one[0] = 0  # below 1/1001, but 1/2000 is needed
-    assert not decided(one, draws, 0.05, "benjamini-hochberg")
+    assert not decided(one)
 
 
 def test_a_custom_function_gets_a_null_for_free() -> None:

@@ -47,10 +47,13 @@ class QValues:
         Sorted p-values of the family, ``(m,)``.
     q
         Their q-values, ``(m,)``, rising.
+    scale
+        c · m.
     """
 
     steps: Values
     q: Values
+    scale: float
 
     @classmethod
     def of(cls, p: Values, correction: Correction = "benjamini-hochberg") -> QValues:
@@ -65,19 +68,19 @@ class QValues:
         }[correction]
         raw = factor * count * steps / np.maximum(ranks, 1)
         rising = np.minimum.accumulate(raw[::-1])[::-1] if count else raw
-        return cls(steps, np.minimum(rising, 1.0))
+        return cls(steps, np.minimum(rising, 1.0), factor * count)
 
     def __call__(self, p: Values) -> Values:
         """Return the q-value of each p, of the family or not, in the shape of ``p``; NaN stays NaN.
 
-        One that lies between two of the family is worth the higher of them: claimed next, it would be discovered
-        with it. One above all of them has q = 1.
+        For one that is not of the family, t may be p itself.
         """
-        at = np.searchsorted(self.steps, p, side="left")
-        found: Values = np.append(self.q, 1.0)[at]
+        at, below = (np.searchsorted(self.steps, p, side=side) for side in ("left", "right"))
+        own = np.where(below > 0, self.scale * np.asarray(p) / np.maximum(below, 1), 1.0)
+        found: Values = np.minimum(np.append(self.q, 1.0)[at], own)
         return np.where(np.isnan(p), np.nan, found)
 
     def threshold(self, rate: float) -> float:
-        """Return the largest p of the family whose q does not pass ``rate``; 0 where there is none."""
-        below = self.steps[self.q <= rate]
-        return float(below[-1]) if len(below) else 0.0
+        """Return the largest p whose q does not pass ``rate``, of the family or not; 0 where none of it passes."""
+        count = int((self.q <= rate).sum())
+        return rate * count / self.scale if count else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from mcd.api.concepts import Concept
+from mcd.scoring.calibration.dependence import DependenceTest
 from mcd.scoring.calibration.fdr import QValues, null_share
-from mcd.scoring.calibration.null import NullDistribution, decided
+from mcd.scoring.calibration.null import NullDistribution, discoveries
 from mcd.scoring.calibration.permutation import Rows
 from mcd.scoring.verdicts import Verdict
 from mcd.study.calibration import Calibration
@@ -29,13 +30,15 @@ class Judged:
     ----------
     z, p, q
         ``(neurons, labels)``: of each neuron's first concepts.
-    p_any
+    by_tail
+        ``(neurons, labels)`` bool: whether the p is that of the tail model, or was counted.
+    p_any, any_by_tail
         ``(neurons,)``: of the concept with the highest z, whatever comes first by score. Uniform for
         null neurons, for which the p of a label may be larger.
     verdict
         Of each neuron; see `mcd.scoring.verdicts.VERDICTS`.
     draws
-        Draws of the smallest null stratum: the smallest p is ``1 / (draws + 1)``.
+        Draws of the smallest null stratum: the smallest p that is counted is ``1 / (draws + 1)``.
     significant
         How many neurons have a significant first concept.
     non_null
@@ -51,7 +54,9 @@ class Judged:
     z: Values
     p: Values
     q: Values
+    by_tail: NDArray[np.bool_]
     p_any: Values
+    any_by_tail: NDArray[np.bool_]
     verdict: tuple[Verdict, ...]
     draws: int
     significant: int
@@ -62,79 +67,103 @@ class Judged:
     stratum: Rows
 
 
-def judge(
-    measured: torch.Tensor,
-    order: torch.Tensor,
-    stratum: Rows,
-    chance: Callable[[int], NullDistribution],
-    concepts: Sequence[Concept],
-    settings: Calibration,
-) -> Judged:
+def judge(test: DependenceTest, order: torch.Tensor, concepts: Sequence[Concept], settings: Calibration) -> Judged:
     """Judge a layer: draw until every neuron is decided, then control the false discovery rate over its neurons.
 
     Parameters
     ----------
-    measured
-        ``(neurons, concepts)``, the higher the better: evidence, or scores; `NullDistribution` is of the same.
+    test
+        What is tested.
     order
         ``(neurons, labels)``: their best concepts by score, best first.
-    stratum
-        Null stratum of each neuron, ``(neurons,)``.
-    chance
-        Returns the null distribution of a number of draws.
     """
-    shown, which = measured.gather(1, order), torch.from_numpy(stratum)
+    stratum, which = test.stratum, torch.from_numpy(test.stratum)
+    shown = test.observed.gather(1, order)
     draws = settings.draws
     while True:
-        null = chance(draws)
+        null = test.null(draws)
         values = null.z(shown, order, which).double().numpy()
         exceeded, of = null.exceeded(values[:, :1], stratum)[:, 0], null.draws(stratum)[:, 0]
-        done = decided(exceeded, of, settings.q, settings.correction)
-        if done or draws >= settings.most_draws or (of < draws).any():
+        found = discoveries(exceeded, of, settings.q, settings.correction)
+        open_still = found.most != found.least
+        if not open_still.any() or draws >= settings.most_draws:
             break
         draws = min(4 * draws, settings.most_draws)
-    p = null.p(values, stratum)
+    p, by_tail = null.p(values, stratum), null.by_tail(values, stratum)
     family = QValues.of(p[:, 0], settings.correction)
     q = family(p)
-    everything = null.z(measured, torch.arange(measured.shape[1])[None], which)
-    critical = _critical(null, family, settings.q, stratum)
+    significant = q[:, 0] <= settings.q
+    critical = null.critical(family.threshold(settings.q))[stratum]
+    everything = null.z(test.observed, torch.arange(test.observed.shape[1])[None], which)
     any_concept = torch.nan_to_num(everything, nan=-np.inf).amax(dim=1, keepdim=True).double().numpy()
+    p_any = null.p(any_concept, stratum)[:, 0]
+    undecided = ~significant & found.most & ~by_tail[:, 0]
+    several = _several(test, null, everything, order[:, 0], significant, critical, concepts)
     return Judged(
         z=values,
         p=p,
         q=q,
-        verdict=_verdicts(everything, order[:, 0], q[:, 0] <= settings.q, critical, concepts),
+        by_tail=by_tail,
+        verdict=_verdicts(order[:, 0], significant, undecided, several, concepts),
         draws=int(of.min()) if len(of) else draws,
-        significant=int((q[:, 0] <= settings.q).sum()),
-        p_any=null.p(any_concept, stratum)[:, 0],
-        non_null=1 - null_share(null.p(any_concept, stratum)[:, 0]),
-        decided=done,
+        significant=int(significant.sum()),
+        p_any=p_any,
+        any_by_tail=null.by_tail(any_concept, stratum)[:, 0],
+        non_null=1 - null_share(p_any),
+        decided=not (open_still & ~by_tail[:, 0]).any(),
         critical=critical,
         null=null,
         stratum=stratum,
     )
 
 
-def _critical(null: NullDistribution, family: QValues, rate: float, stratum: Rows) -> Values:
-    """Return for each neuron the z that a concept must exceed to be significant, ``(neurons,)``."""
-    threshold = family.threshold(rate)
-    passed = []
-    for highest in null.highest:
-        allowed = int(np.floor(threshold * (len(highest) + 1) + 1e-9)) - 1  # (1 + exceeded) / (draws + 1) ≤ threshold
-        passed.append(np.inf if allowed < 0 else highest[-allowed - 1] if allowed < len(highest) else -np.inf)
-    return np.array(passed)[stratum]
+def _several(
+    test: DependenceTest,
+    null: NullDistribution,
+    z: torch.Tensor,
+    first: torch.Tensor,
+    significant: NDArray[np.bool_],
+    critical: Values,
+    concepts: Sequence[Concept],
+) -> NDArray[np.bool_]:
+    """Say of each neuron whether it depends on concepts of several categories, ``(neurons,)``.
+
+    A concept of another category counts if it still passes given the first, and the first given it: concepts are
+    correlated, and what follows one of them follows all that resemble it.
+    """
+    names = {name: at for at, name in enumerate(dict.fromkeys(one.category for one in concepts))}
+    category = torch.tensor([names[one.category] for one in concepts])
+    needed = torch.from_numpy(critical).float()
+    other = category[None] != category[first][:, None]
+    units = (torch.from_numpy(significant) & (other & (z > needed[:, None])).any(dim=1)).nonzero().flatten()
+    found = np.zeros(len(z), dtype=bool)
+    if test.given is None:
+        found[units.numpy()] = True
+        return found
+    if not len(units):
+        return found
+    everything, which = torch.arange(len(concepts))[None], torch.from_numpy(test.stratum)[units]
+    rest = torch.nan_to_num(null.z(test.given(units, first[units]), everything, which), nan=float("-inf"))
+    height, second = rest.masked_fill(~other[units], float("-inf")).max(dim=1)
+    kept = height > needed[units]
+    units, second, which = units[kept], second[kept], which[kept]
+    if len(units):
+        back = null.z(test.given(units, second), everything, which).gather(1, first[units, None])[:, 0]
+        found[units[back > needed[units]].numpy()] = True
+    return found
 
 
 def _verdicts(
-    z: torch.Tensor, first: torch.Tensor, significant: NDArray[np.bool_], critical: Values, concepts: Sequence[Concept]
+    first: torch.Tensor,
+    significant: NDArray[np.bool_],
+    undecided: NDArray[np.bool_],
+    several: NDArray[np.bool_],
+    concepts: Sequence[Concept],
 ) -> tuple[Verdict, ...]:
-    names = {name: at for at, name in enumerate(dict.fromkeys(one.category for one in concepts))}
-    category = torch.tensor([names[one.category] for one in concepts])
-    passing = (z > torch.from_numpy(critical).float()[:, None]).float()
-    by_category = torch.zeros(len(z), len(names)).index_add_(1, category, passing)
-    several = ((by_category > 0).sum(dim=1) > 1).numpy()
     foreign = np.array([not concepts[at].mammographic for at in first.tolist()], dtype=bool)
-    return tuple(
-        "not significant" if not a else "not mammographic" if f else "multiple categories" if s else "significant"
-        for a, f, s in zip(significant.tolist(), foreign.tolist(), several.tolist(), strict=True)
+    found = np.select(
+        [undecided, ~significant, foreign, several],
+        ["undecided", "not significant", "not mammographic", "multiple categories"],
+        "significant",
     )
+    return tuple(found.tolist())

@@ -1,7 +1,8 @@
 """Permutation units of the null: images, or patients with all their images.
 
 Several views of one woman are not independent. Where patients are known, the null is a block permutation: patients are
-permuted, and the images of each are shuffled within the block.
+permuted with those who have as many images, and the images of each are shuffled within the block. Blocks of unequal
+size would have to be split, and the null would lose variance between patients.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import lgamma
 from typing import Literal
 
 import numpy as np
@@ -24,8 +26,8 @@ Unit = Literal["image", "patient"]
 CLUSTERING = (1.15, 1.35, 1.7, 2.3)
 """Limits of the null strata: images per patient among a neuron's top images."""
 
-_FEW = 8
-"""Fewest patients with one number of images that are permuted among themselves; fewer join the next number."""
+_FIXED = 0.25
+"""Share of the images that may keep their place in a draw, on average, before it is said."""
 
 
 @dataclass(frozen=True)
@@ -36,22 +38,50 @@ class PermutationUnits:
     ----------
     patient
         ``(images,)``: the permutation unit of each image, numbered from 0 without gaps.
+    ordered
+        ``(images,)``: row numbers in the order that draws are about, so that they do not depend on where images stand;
+        None for the order of the rows.
     """
 
     patient: Rows
+    ordered: Rows | None = None
 
     @classmethod
-    def of(cls, patients: Sequence[str], unit: Unit) -> PermutationUnits:
-        """Return the units from the patients' keys; an image whose patient is not known is a unit of its own."""
-        if unit == "image":
-            return cls(np.arange(len(patients), dtype=np.int64))
-        numbers: dict[object, int] = {}
-        keys = (key or row for row, key in enumerate(patients))
-        return cls(np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64))
+    def of(cls, patients: Sequence[str], unit: Unit, order: Rows | None = None) -> PermutationUnits:
+        """Return the units from the patients' keys; an image whose patient is not known is a unit of its own.
+
+        Parameters
+        ----------
+        patients
+            Of each image, ``(images,)``; empty where not known.
+        unit
+            What is permuted.
+        order
+            As `ordered`.
+        """
+        rows = np.arange(len(patients), dtype=np.int64) if order is None else order
+        number: dict[object, int] = {}
+        found = np.empty(len(patients), dtype=np.int64)
+        for row in rows.tolist():
+            key = (patients[row] if unit == "patient" else "") or row
+            found[row] = number.setdefault(key, len(number))
+        return cls(found, order)
+
+    @cached_property
+    def order(self) -> Rows:
+        """Row numbers in the order that draws are about, ``(images,)``."""
+        return np.arange(len(self.patient), dtype=np.int64) if self.ordered is None else self.ordered
 
     @cached_property
     def _rows(self) -> Rows:
-        return np.argsort(self.patient, kind="stable")
+        """Row numbers by patient, ``(images,)``."""
+        found: Rows = self.order[np.argsort(self.patient[self.order], kind="stable")]
+        return found
+
+    @cached_property
+    def places(self) -> Rows:
+        """Where each image stands in ``order``, ``(images,)``."""
+        return np.argsort(self.order)
 
     @cached_property
     def sizes(self) -> Rows:
@@ -73,23 +103,35 @@ class PermutationUnits:
         return bool(len(self.sizes)) and int(self.sizes.max()) > 1
 
     @cached_property
-    def _size_groups(self) -> tuple[list[Rows], Rows]:
-        """Return groups of patients that are permuted among themselves, and each patient's group: similar sizes."""
-        order = np.argsort(self.sizes, kind="stable")
-        groups: list[list[int]] = []
-        for size in np.unique(self.sizes):
-            mine = order[self.sizes[order] == size].tolist()
-            if groups and len(groups[-1]) < _FEW:
-                groups[-1] += mine
-            else:
-                groups.append(mine)
-        if len(groups) > 1 and len(groups[-1]) < _FEW:
-            last = groups.pop()
-            groups[-1] += last
-        group_of = np.empty(self.patients, dtype=np.int64)
-        for number, group in enumerate(groups):
-            group_of[group] = number
-        return [np.array(group, dtype=np.int64) for group in groups], group_of
+    def _size_groups(self) -> list[Rows]:
+        """Return the groups of patients that are permuted among themselves: those with equally many images."""
+        return [np.flatnonzero(self.sizes == size) for size in np.unique(self.sizes)]
+
+    @property
+    def fixed(self) -> float:
+        """Share of the images that keep their patient's place in a draw, on average, 0…1.
+
+        A random permutation leaves one of a group in its place, however large the group is.
+        """
+        return float(np.unique(self.sizes).sum()) / max(1, len(self.patient))
+
+    @property
+    def caution(self) -> str:
+        """What is to be said where few patients can be exchanged; an empty text where enough can."""
+        if not self.blocks or self.fixed <= _FIXED:
+            return ""
+        return (
+            f"the null exchanges only patients with equally many images, and few can be: {self.fixed:.0%} of the "
+            "images keep their patient's place on average, so that few neurons can be significant; take as many images "
+            "of each patient, or, where images are independent, --exchangeable image"
+        )
+
+    @property
+    def rarest(self) -> float:
+        """The chance of one order of all images under the null, below which no p can be: 0 where it is next to none."""
+        orders = sum(lgamma(len(group) + 1) for group in self._size_groups)
+        orders += sum(lgamma(size + 1) for size in self.sizes.tolist() if size > 1)
+        return float(np.exp(-orders))
 
     def null_stratum(self, ranked: Rows) -> Rows:
         """Return the null stratum of each ranking ``(k, neurons)``, ``(neurons,)``: how its images cluster on patients.
@@ -110,18 +152,15 @@ class PermutationUnits:
         is a random ordered k-subset.
         """
         if not self.blocks:
-            return random_subsets(rng, ranked.shape[1], len(ranked), len(self.patient)).T
+            return self.order[random_subsets(rng, ranked.shape[1], len(ranked), len(self.patient))].T
         runs = _Runs.of(self.patient[ranked].T)
-        target = self._targets(runs, rng)
-        return self._placed(runs, target, rng).T
+        return self._placed(runs, self._targets(runs, rng), rng).T
 
     def _targets(self, runs: _Runs, rng: np.random.Generator) -> Rows:
         """Return for each run of each draw the patient that replaces it, ``(draws, k)``."""
         target = np.zeros_like(runs.value)
-        groups, group_of = self._size_groups
-        of = np.where(runs.real, group_of[runs.value], -1)
-        for number, group in enumerate(groups):
-            mine = of == number
+        for group in self._size_groups:
+            mine = runs.real & (self.sizes[runs.value] == self.sizes[group[0]])
             counts = mine.sum(axis=1)
             if counts.any():
                 drawn = random_subsets(rng, len(counts), int(counts.max()), len(group))
@@ -132,55 +171,28 @@ class PermutationUnits:
         """Return rows of images for each place of each draw, ``(draws, k)``: some of the target's, in random order."""
         draws, k = runs.number.shape
         block = np.take_along_axis(target, runs.number, axis=1)
-        sizes = self.sizes[block]
-        deepest = max(int(self.sizes[target].max()), int(runs.nth.max()) + 1)
-        keys = rng.random((draws, k, deepest))
-        keys[np.arange(deepest) >= self.sizes[target][:, :, None]] = np.inf  # no such image
+        keys = rng.random((draws, k, int(self.sizes[target].max())))
+        keys[np.arange(keys.shape[2]) >= self.sizes[target][:, :, None]] = np.inf  # no such image
         slot = np.argsort(keys, axis=2)[np.arange(draws)[:, None], runs.number, runs.nth]
-        rows = self._rows[np.minimum(self._starts[block] + slot, len(self.patient) - 1)]
-        lacking = slot >= sizes
-        for draw in np.flatnonzero(lacking.any(axis=1)).tolist():
-            rows[draw, lacking[draw]] = self._others(rows[draw, ~lacking[draw]], int(lacking[draw].sum()), rng)
-        found: Rows = rows
-        return found
-
-    def _others(self, taken: Rows, count: int, rng: np.random.Generator) -> Rows:
-        """Return further rows where the replacing patient has too few images: those of other patients.
-
-        Patient by patient, so that images stay clustered on few.
-        """
-        free = np.setdiff1d(np.arange(len(self.patient)), taken)
-        turn = rng.permutation(self.patients)[self.patient[free]]
-        found: Rows = free[np.argsort(turn + rng.random(len(free)))[:count]]
+        found: Rows = self._rows[self._starts[block] + slot]
         return found
 
     def permutations(self, count: int, rng: np.random.Generator) -> Rows:
         """Return permutations of all images that keep patients together, ``(count, images)``.
 
-        ``activations[permutation]`` is a draw from the null. Where patients with unequal numbers of images are
-        permuted, a few images at the block borders change patients.
+        ``activations[permutation]`` is a draw from the null.
         """
-        images = len(self.patient)
-        keys = rng.random((count, images))
+        found = np.empty((count, len(self.patient)), dtype=np.int64)
         if not self.blocks:
-            return np.argsort(keys, axis=1)
-        # By patient, the images of each in random order: once where they come from, once where they go.
-        shuffled = np.argsort(self.patient + keys, axis=1)
-        placed = np.argsort(self.patient + rng.random((count, images)), axis=1)
-        found = np.empty_like(shuffled)
-        groups, _ = self._size_groups
-        for group in groups:
-            to = self._within(group)
-            places = np.argsort(rng.random((count, len(group))), axis=1)
-            for row in range(count):
-                found[row, placed[row, to]] = shuffled[row, self._within(group[places[row]])]
+            found[:, self.order] = self.order[np.argsort(rng.random(found.shape), axis=1)]
+            return found
+        for group in self._size_groups:
+            size = int(self.sizes[group[0]])
+            own = self._rows[self._starts[group][:, None] + np.arange(size)]  # patients × images of one
+            patient = np.argsort(rng.random((count, len(group))), axis=1)
+            image = np.argsort(rng.random((count, len(group), size)), axis=2)
+            found[:, own] = own[patient[:, :, None], image]
         return found
-
-    def _within(self, patients: Rows) -> Rows:
-        """Return where the images of these patients stand when all are sorted by patient, patient by patient."""
-        sizes = self.sizes[patients]
-        ends = np.cumsum(sizes)
-        return np.repeat(self._starts[patients] - (ends - sizes), sizes) + np.arange(int(ends[-1]))
 
 
 @dataclass(frozen=True)

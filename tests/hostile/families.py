@@ -19,6 +19,7 @@ __all__ = ["FAMILIES", "Family", "Generator", "family", "mutated"]
 FAMILIES = {
     "pickles": "tests.hostile.pickles:Pickles",
     "programs": "tests.hostile.programs:Programs",
+    "codestreams": "tests.hostile.codestreams:Codestreams",
 }
 _OF_THE_FRAME = {"faults": "tests.hostile.faults:Faults"}
 

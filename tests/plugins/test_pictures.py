@@ -49,6 +49,13 @@ def over_black(pixels: Array) -> Array:
     return shown.astype(pixels.dtype)
 
 
+def raw_profile(orientation: int) -> bytes:
+    """Return EXIF as ImageMagick writes it into PNG: hexadecimal, below three lines."""
+    exif = PIL.Image.Exif()
+    exif[274] = orientation
+    return b"\nexif\n%8d\n" % len(exif.tobytes()) + exif.tobytes().hex().encode()
+
+
 def data_set(path: Path, **options: object) -> ImageFolder:
     return ImageFolder(validate_options(ImageFolder.Options, {"path": str(path), **options}, "data set 'images'"))
 
@@ -101,6 +108,8 @@ def test_colours_keep_their_bits(content: bytes, expected: Array, white: float, 
         lambda o: png(GREY, orientation_chunk(o)),
         lambda o: png(RGB, orientation_chunk(o)),
         lambda o: png(EIGHT, orientation_chunk(o)),
+        lambda o: png(EIGHT, chunk(b"tEXt", b"Raw profile type exif\0" + raw_profile(o))),
+        lambda o: png(RGB, chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + b'<a tiff:Orientation="%d"/>' % o)),
         lambda o: tiff(GREY, orientation=o),
         lambda o: tiff(GREY, orientation=o, order=">"),
         lambda o: tiff(EIGHT, orientation=o),
@@ -289,6 +298,7 @@ def test_what_is_no_picture_is_said_for_what_it_is(tmp_path: Path) -> None:
     for content, said in (
         ((tmp_path / "a.dcm").read_bytes(), "it is a DICOM file"),
         (bytes(jpeg), "a JPEG of a kind that cannot be read, such as one of 12 bits"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "it is a HEIF or AVIF file, which is not read; save it as PNG"),
         (b"<html>404</html>", "it is not an image"),
     ):
         with pytest.raises(ImageError, match=said):

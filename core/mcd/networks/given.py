@@ -19,13 +19,14 @@ _SMALL = 1_000_000
 class AsGiven:
     """What a network holds at one moment.
 
-    Its tensors with device, strides and gradients; the content of small buffers; hooks, submodules and modes; the
-    states of random generators of its own. The very objects come back. Other attributes stay as the network left them.
+    Its tensors with device, strides and gradients; the content of small buffers; hooks, submodules and modes; all other
+    attributes, with what lists, mappings and sets among them hold: a network may keep masks and positions that it
+    computed, of which torch could not learn later. States of random generators of its own. The very objects come back.
     """
 
     def __init__(self, module: nn.Module) -> None:
         self._modes = [(part, part.training) for part in module.modules() if hasattr(part, "training")]
-        self._parts = [(part, _tensors(part), _registries(part)) for part in module.modules()]
+        self._parts = [(part, dict(vars(part)), list(_containers(part))) for part in module.modules()]
         self._parameters = [_held(one) for one in module.parameters()]
         self._contents = [
             (one, one.detach().clone(), one._version)
@@ -38,14 +39,12 @@ class AsGiven:
         """Give the network all of it again."""
         for part, mode in self._modes:  # a frozen script has none
             part.training = mode
-        for part, tensors, registries in self._parts:
-            for name in _tensors(part).keys() - tensors.keys():
-                delattr(part, name)
-            vars(part).update(tensors)
-            for registry, content in registries:
-                if [*map(id, registry.values())] != [*map(id, content.values())]:
-                    registry.clear()
-                    registry.update(content)
+        for part, attributes, containers in self._parts:
+            for name in vars(part).keys() - attributes.keys():
+                del vars(part)[name]
+            vars(part).update(attributes)
+            for put_back in containers:
+                put_back()
         for put_back in self._parameters:
             put_back()
         for buffer, values, version in self._contents:
@@ -56,25 +55,29 @@ class AsGiven:
             restore()
 
 
-def _tensors(part: nn.Module) -> dict[str, object]:
-    """Return the tensors among plain attributes: what a network keeps between passes may be on another device."""
-    return {name: value for name, value in vars(part).items() if isinstance(value, torch.Tensor)}
+def _containers(part: nn.Module) -> Iterator[Callable[[], None]]:
+    """Yield what gives back the content of each container of a module: parameters, parts, hooks, what its owner has."""
+    for one in vars(part).values():
+        if isinstance(one, dict):
+            yield functools.partial(_put_items, one, dict(one))
+        elif isinstance(one, list):
+            yield functools.partial(one.__setitem__, slice(None), list(one))
+        elif isinstance(one, set):
+            yield functools.partial(_put_members, one, set(one))
 
 
-_REGISTRIES = (
-    "_parameters",
-    "_buffers",
-    "_modules",
-    "_forward_hooks",
-    "_forward_pre_hooks",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-)
+def _put_items(mapping: dict[object, object], content: dict[object, object]) -> None:
+    if [(id(key), id(value)) for key, value in mapping.items()] != [
+        (id(key), id(value)) for key, value in content.items()
+    ]:
+        mapping.clear()
+        mapping.update(content)
 
 
-def _registries(part: nn.Module) -> list[tuple[dict[object, object], dict[object, object]]]:
-    """Return where a module registers its parts and hooks, each with a copy of what is there."""
-    return [(one, dict(one)) for name in _REGISTRIES if isinstance(one := vars(part).get(name), dict)]
+def _put_members(group: set[object], content: set[object]) -> None:
+    if group != content:
+        group.clear()
+        group.update(content)
 
 
 def _held(parameter: nn.Parameter) -> Callable[[], None]:

@@ -11,7 +11,7 @@ from typing import IO, Literal, cast
 import PIL.Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-__all__ = ["BROKEN", "FORMATS", "PictureHeader", "frame_of", "orientation_of", "picture_header"]
+__all__ = ["BROKEN", "FORMATS", "PictureHeader", "frame_of", "orientation_of", "picture_header", "still_to_turn"]
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "PPM", "GIF", "JPEG2000", "WEBP")
 """What Pillow may take a file for. Of others it knows, one starts another program, EPS Ghostscript."""
@@ -87,7 +87,7 @@ def picture_header(file: PIL.Image.Image) -> PictureHeader:
     white = float(maximum) if maximum and file.mode in _EIGHT_BITS else None
     if stored and 8 < stored < 16:
         white = float((1 << stored) - 1)
-    orientation = _of_exif(chunks[b"eXIf"]) if b"eXIf" in chunks else 1 if chunks else orientation_of(file)
+    orientation = _of_exif(chunks[b"eXIf"]) if b"eXIf" in chunks else orientation_of(file)
     columns, rows = (_first(tags[_WIDTH]), _first(tags[_LENGTH])) if tags is not None else file.size
     return PictureHeader(
         bits=bits,
@@ -114,12 +114,20 @@ def frame_of(file: PIL.Image.Image) -> int:
 
 
 def orientation_of(file: PIL.Image.Image) -> int:
-    """Return the orientation that an image has still to be turned by; 1 where it says none, or none that is known."""
+    """Return the orientation that a file's EXIF or XMP asks for; 1 where it says none, or none that is known.
+
+    Of an opened PNG, what precedes its pixels: PNG's own method would decode these to look behind them.
+    """
     try:
-        found = _first(file.getexif().get(_ORIENTATION, 1))
+        found = _first(PIL.Image.Image.getexif(file).get(_ORIENTATION, 1))
     except _BROKEN_TAGS:  # a broken block of EXIF says nothing
         return 1
     return found if 1 <= found <= 8 else 1
+
+
+def still_to_turn(file: PIL.Image.Image, header: PictureHeader) -> int:
+    """Return the orientation that decoded pixels have still to be turned by: Pillow turns TIFF files itself."""
+    return orientation_of(file) if isinstance(file, TiffImageFile) else header.orientation
 
 
 def _of_exif(block: bytes) -> int:

@@ -11,7 +11,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from mcd.errors import ImageError
-from mcd.study.picture_header import PictureHeader, orientation_of
+from mcd.study.picture_header import PictureHeader, still_to_turn
 
 __all__ = ["all_bits", "over_black", "upright"]
 
@@ -59,7 +59,7 @@ def all_bits(file: PIL.Image.Image, header: PictureHeader) -> NDArray[np.generic
     """
     raw = str(file.tile[0][3]) if getattr(file, "tile", None) else ""  # type: ignore[attr-defined]  # of opened files
     found = _by_opencv(file)
-    seen = upright(np.asarray(file), orientation_of(file))
+    seen = upright(np.asarray(file), still_to_turn(file, header))
     if found is not None and file.mode in ("LA", "RGB", "RGBA", "RGBX"):
         for turned in (found, upright(found, header.orientation)):
             if _agree(turned, seen, header.white or 65535.0, premultiplied="RGBa" in raw):

@@ -21,7 +21,7 @@ from mcd.api.image import Image
 from mcd.errors import ImageError
 from mcd.options import Options
 from mcd.study.isolation import Limits, isolated
-from mcd.study.picture_header import BROKEN, FORMATS, PictureHeader, frame_of, orientation_of, picture_header
+from mcd.study.picture_header import BROKEN, FORMATS, PictureHeader, frame_of, picture_header, still_to_turn
 from mcd.study.picture_pixels import all_bits, over_black, upright
 
 __all__ = ["PictureOptions", "check_picture", "picture_of", "read_header", "read_picture"]
@@ -229,7 +229,7 @@ def _picture(file: PIL.Image.Image, options: PictureOptions) -> Image:
     else:
         pixels = np.asarray(file.convert("L"))
     if not header.cut:
-        pixels = upright(pixels, orientation_of(file))  # Pillow turns TIFF files itself, and then no longer says so
+        pixels = upright(pixels, still_to_turn(file, header))
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     return _scaled(pixels, header, options, turned=file.mode in ("1", "L"))

@@ -63,6 +63,8 @@ def _unknown(path: Path) -> str:
         return "it is a TIFF whose samples are laid out in a way that cannot be read; save it as PNG with 16 bits"
     if start[:3] == b"\xff\xd8\xff":
         return "it is a JPEG of a kind that cannot be read, such as one of 12 bits; save it as PNG with 16 bits"
+    if start[4:8] == b"ftyp" and start[8:11] in (b"hei", b"hev", b"mif", b"avi", b"msf"):
+        return "it is a HEIF or AVIF file, which is not read; save it as PNG"
     if start[128:] == b"DICM":
         return "it is a DICOM file, whatever it is called; the data set dicom reads it"
     return "it is not an image"

@@ -40,6 +40,7 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "nearest",
+    "with_article",
 ]
 
 
@@ -117,6 +118,11 @@ class StoreError(DataError):
 
 class DamagedError(StoreError):
     """A file of a run folder is not what the run wrote."""
+
+
+def with_article(word: str) -> str:
+    """Return ``a`` or ``an`` and the word."""
+    return f"{'an' if word[:1].lower() in tuple('aeiou') else 'a'} {word}"
 
 
 def nearest(wrong: str, known: Iterable[str], *, limit: int = 12) -> str:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from torch.utils.data import Dataset as TorchDataset
 
 import mcd
-from mcd.errors import ConfigError, ImageError, MCDError
+from mcd.errors import ConfigError, ImageError, MCDError, UsageError
 from mcd.host import PluginHost
 from mcd.study.objects import as_concepts, as_dataset
 from mcd.study.preparer import Preparer
@@ -195,7 +195,7 @@ class Stream(IterableDataset[object]):
         (Stream(), "map-style"),
         (iter([EIGHT]), "map-style"),
         (3, "an int is not a data set"),
-        ({"train": [EIGHT]}, "does not name a component"),
+        ({"train": [EIGHT]}, "a mapping is not a data set"),
     ],
 )
 def test_what_is_no_data_set_is_said_with_what_to_give(value: object, said: str) -> None:
@@ -227,3 +227,20 @@ def test_concepts_by_category_are_categories() -> None:
     for wrong in ({"masses": "mass"}, {"masses": []}, {"a": ["mass"], "b": ["mass"]}, {"a": [{"mass": 1}]}):
         with pytest.raises(ConfigError):
             as_concepts(Preparer(PluginHost([], {})), wrong)
+
+
+def test_concepts_are_words_or_sets_of_words_not_both_and_a_set_has_one_order() -> None:
+    nothing = Preparer(PluginHost([], {}))
+    assert [one.term for one in as_concepts(nothing, {"mass", "cyst", "skin"})[0].concepts] == ["cyst", "mass", "skin"]
+    for wrong, said in (
+        (["mass", {"plugin": "birads"}], "'mass' is a word, beside it are concept sets"),
+        (["mass", 3], "3 is no concept"),
+        (3, "concepts cannot be of type int"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            as_concepts(nothing, wrong)  # type: ignore[arg-type]  # what people give
+    columns = _RANDOM.random((8, 2))
+    with pytest.raises(UsageError, match="nobody knows which column is whose"):
+        mcd.label(columns, columns, {"mass", "cyst"}, scorer="cosine")  # type: ignore[arg-type]  # what people give
+    with pytest.raises(ConfigError, match="a mapping is not a data set"):
+        as_dataset({0: EIGHT})

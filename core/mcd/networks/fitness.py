@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from mcd.api.model import Target
-from mcd.errors import DataError, UsageError
+from mcd.errors import DataError, UsageError, with_article
 from mcd.networks.foreign import ForeignCodeError
 
 __all__ = ["check_network", "check_values", "explained", "no_network"]
@@ -34,10 +34,10 @@ def no_network(value: object) -> UsageError:
     elif isinstance(value, Mapping) and any(isinstance(one, torch.Tensor) for one in value.values()):
         what, hint = "a state dict", "load it into a network, and give that: network.load_state_dict(…)"
     elif callable(value):
-        what = f"the function {name}" if hasattr(value, "__name__") else f"a {name}"
+        what = f"the function {name}" if hasattr(value, "__name__") else with_article(name)
         hint = "give the nn.Module that it returns; a function has no layers"
     else:
-        what = f"a {name}"
+        what = with_article(name)
     return UsageError(f"the model is {what}, not a network", hint)
 
 

@@ -19,9 +19,10 @@ _SMALL = 1_000_000
 class AsGiven:
     """What a network holds at one moment.
 
-    Its tensors with device, strides and gradients; the content of small buffers; hooks, submodules and modes; all other
-    attributes, with what lists, mappings and sets among them hold: a network may keep masks and positions that it
-    computed, of which torch could not learn later. States of random generators of its own. The very objects come back.
+    Its tensors with device, strides and gradients; the content of small buffers; hooks, submodules and modes;
+    attributes and containers in which it keeps tensors between passes, such as a mask that was None: torch could not
+    learn with those of a run; the states of random generators of its own. The very objects come back. Other
+    attributes, such as counters, stay as the network left them.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -40,9 +41,7 @@ class AsGiven:
         for part, mode in self._modes:  # a frozen script has none
             part.training = mode
         for part, attributes, containers in self._parts:
-            for name in vars(part).keys() - attributes.keys():
-                del vars(part)[name]
-            vars(part).update(attributes)
+            _put_attributes(vars(part), attributes)
             for put_back in containers:
                 put_back()
         for put_back in self._parameters:
@@ -55,29 +54,57 @@ class AsGiven:
             restore()
 
 
+_NESTED = 3
+"""How deep tensors are looked for in containers."""
+
+
+def _holds_tensors(value: object, depth: int = _NESTED) -> bool:
+    """Whether a value is a tensor, or a container with some in it."""
+    if isinstance(value, torch.Tensor):
+        return True
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return depth > 0 and any(_holds_tensors(one, depth - 1) for one in inside)
+
+
+def _put_attributes(now: dict[str, object], before: dict[str, object]) -> None:
+    for name in [one for one, value in now.items() if one not in before and _holds_tensors(value)]:
+        del now[name]
+    for name, value in before.items():
+        other = now.get(name)
+        if other is not value and (_holds_tensors(value) or _holds_tensors(other)):
+            now[name] = value
+
+
+_REGISTRIES = (
+    "_parameters",
+    "_buffers",
+    "_modules",
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
+
+
 def _containers(part: nn.Module) -> Iterator[Callable[[], None]]:
-    """Yield what gives back the content of each container of a module: parameters, parts, hooks, what its owner has."""
-    for one in vars(part).values():
+    """Yield what gives back the content of the containers of a module: its parts and hooks, and where tensors are."""
+    for name, one in vars(part).items():
         if isinstance(one, dict):
-            yield functools.partial(_put_items, one, dict(one))
+            yield functools.partial(_put_items, one, dict(one), always=name in _REGISTRIES)
         elif isinstance(one, list):
-            yield functools.partial(one.__setitem__, slice(None), list(one))
-        elif isinstance(one, set):
-            yield functools.partial(_put_members, one, set(one))
+            yield functools.partial(_put_elements, one, list(one))
 
 
-def _put_items(mapping: dict[object, object], content: dict[object, object]) -> None:
-    if [(id(key), id(value)) for key, value in mapping.items()] != [
-        (id(key), id(value)) for key, value in content.items()
-    ]:
+def _put_items(mapping: dict[object, object], content: dict[object, object], *, always: bool) -> None:
+    same = [*map(id, mapping), *map(id, mapping.values())] == [*map(id, content), *map(id, content.values())]
+    if not same and (always or _holds_tensors(mapping) or _holds_tensors(content)):
         mapping.clear()
         mapping.update(content)
 
 
-def _put_members(group: set[object], content: set[object]) -> None:
-    if group != content:
-        group.clear()
-        group.update(content)
+def _put_elements(elements: list[object], content: list[object]) -> None:
+    if [*map(id, elements)] != [*map(id, content)] and (_holds_tensors(elements) or _holds_tensors(content)):
+        elements[:] = content
 
 
 def _held(parameter: nn.Parameter) -> Callable[[], None]:

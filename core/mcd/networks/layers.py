@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from mcd.errors import with_article
 from mcd.networks.layouts import AXES, Layout, Scene, layout_of, neurons_of
 from mcd.networks.outputs import Output, Seen, seen
 
@@ -189,7 +190,7 @@ def _readings(layer: Layer, module: nn.Module, output: Output, scene: Scene, alo
 
     several = len(output.tensors) > 1
     if output.main is None:
-        whole = replace(layer, reason=f"its output is a {output.type}, in which no tensor stands for it")
+        whole = replace(layer, reason=f"its output is {with_article(output.type)}, in which no tensor stands for it")
     else:
         whole = read(layer, output.main)
     if several and output.main is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
@@ -152,6 +152,8 @@ def _concepts(concepts: _Words) -> tuple[Concept, ...]:
         return concepts.concepts
     if isinstance(concepts, Mapping):
         return ConceptSet.from_categories(concepts).concepts
+    if isinstance(concepts, Set):
+        raise UsageError("concepts are a set, which has no order: nobody knows which column is whose", "give a list")
     given = tuple(one for one in concepts if isinstance(one, Concept))
     words = ConceptSet.from_words(concepts if isinstance(concepts, str) else [_term(one) for one in concepts])
     return given if len(given) == len(words.concepts) else words.concepts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import reprlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -16,7 +16,7 @@ from mcd.api.concepts import ConceptSet
 from mcd.api.dataset import Dataset
 from mcd.api.model import Target
 from mcd.api.scorer import Scorer
-from mcd.errors import ConfigError, UsageError
+from mcd.errors import ConfigError, UsageError, with_article
 from mcd.host import PluginHost
 from mcd.networks.fitness import no_network
 from mcd.study.preparer import DatasetLike, Preparer, ScorerLike
@@ -64,7 +64,7 @@ def as_choice(value: Component, kind: type[ChoiceT]) -> ChoiceT:
     if isinstance(value, kind):
         return value
     if not isinstance(value, str | Mapping | Choice):
-        raise ConfigError(f"a {type(value).__name__} does not name a component", _NAMES)
+        raise ConfigError(f"{with_article(type(value).__name__)} does not name a component", _NAMES)
     try:
         return kind.model_validate(value if isinstance(value, str) else dict(value))
     except pydantic.ValidationError as error:
@@ -110,7 +110,9 @@ def as_patterns(layers: object, target: Target) -> tuple[str, ...]:
         if isinstance(one, str):
             found.append(one)
         elif not isinstance(one, nn.Module):
-            raise UsageError(f"a {type(one).__name__} is no layer", "give patterns of names, or modules of the network")
+            raise UsageError(
+                f"{with_article(type(one).__name__)} is no layer", "give patterns of names, or modules of the network"
+            )
         elif not names.get(id(one)):
             what = "the network itself" if id(one) in names else f"no module of {target.name}"
             raise UsageError(f"the {type(one).__name__} that was given as layer is {what}", "list names: mcd layers")
@@ -120,7 +122,15 @@ def as_patterns(layers: object, target: Target) -> tuple[str, ...]:
 
 
 def as_dataset(value: Component | Dataset | TorchDataset[object]) -> DatasetLike:
-    """Return a data set as `Preparer.dataset` takes it."""
+    """Return a data set as `Preparer.dataset` takes it.
+
+    Raises
+    ------
+    ConfigError
+        When it is a mapping that names no component.
+    """
+    if isinstance(value, Mapping) and "plugin" not in value:
+        raise ConfigError("a mapping is not a data set", f"of images give a list: list(images.values()); or {_NAMES}")
     return as_choice(value, Choice) if isinstance(value, str | Mapping | Choice) else value
 
 
@@ -138,8 +148,31 @@ def as_concepts(preparer: Preparer, value: Concepts) -> tuple[ConceptSet, tuple[
     if isinstance(value, ConceptSet):
         concept_set = value
     else:
-        words = [one for one in value if isinstance(one, str)]
-        if len(words) < len(value):
-            return preparer.concepts(as_choices([one for one in value if not isinstance(one, str)]))
-        concept_set = ConceptSet.from_words(words)
+        each = _each(value)
+        if not all(isinstance(one, str) for one in each):
+            return preparer.concepts(as_choices(each))
+        concept_set = ConceptSet.from_words(cast("list[str]", each))
     return concept_set, (Choice(plugin="object", options={"name": concept_set.name}),)
+
+
+def _each(value: object) -> list[Component]:
+    """Return words, or concept sets, as a list; a set, which has no order, in that of the alphabet.
+
+    Raises
+    ------
+    ConfigError
+        When they are neither, or both.
+    """
+    if not isinstance(value, Iterable):
+        raise ConfigError(f"concepts cannot be of type {type(value).__name__}", _CONCEPTS)
+    each = sorted(value) if isinstance(value, Set) and all(isinstance(one, str) for one in value) else list(value)
+    odd = [one for one in each if not isinstance(one, str | Mapping | Choice)]
+    if odd:
+        raise ConfigError(f"{reprlib.repr(odd[0])} is no concept", _CONCEPTS)
+    words = [one for one in each if isinstance(one, str)]
+    if words and len(words) < len(each):
+        raise ConfigError(f"'{words[0]}' is a word, beside it are concept sets", _CONCEPTS)
+    return each
+
+
+_CONCEPTS = "give words, or categories with their words, or concept sets by name: {'plugin': 'birads'}"

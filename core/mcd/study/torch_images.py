@@ -16,7 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.api.image import Image
-from mcd.errors import DataError, ImageError, UsageError
+from mcd.errors import DataError, ImageError, UsageError, with_article
 from mcd.study.pictures import picture_of
 
 __all__ = ["TorchImages", "as_image"]
@@ -101,15 +101,11 @@ def _array(item: object) -> NDArray[np.generic]:
         return _of_tensor(item)
     if isinstance(item, str | bytes | Path) or not (hasattr(item, "__array__") or hasattr(item, "__array_interface__")):
         kind = type(item).__name__
-        raise ImageError(f"{_article(kind)} {kind} is not an image", "return a tensor, an array or a PIL image")
+        raise ImageError(f"{with_article(kind)} is not an image", "return a tensor, an array or a PIL image")
     found = np.asarray(item)
     if found.dtype.kind not in "buif":
         raise ImageError(f"images of type {found.dtype} are not understood", "use uint8, uint16 or float in 0…1")
     return found
-
-
-def _article(word: str) -> str:
-    return "an" if word[:1].lower() in "aeiou" else "a"
 
 
 def _of_tensor(tensor: torch.Tensor) -> NDArray[np.generic]:
@@ -255,11 +251,11 @@ def _check_items(items: object) -> None:
     if isinstance(items, type):
         raise UsageError(f"{items.__name__} is a class, not a data set", f"create one: {items.__name__}(…)")
     if isinstance(items, str | bytes | Path):
-        raise UsageError(f"{_article(kind)} {kind} is not a data set", "for a folder write 'images:DIR' or 'dicom:DIR'")
+        raise UsageError(f"{with_article(kind)} is not a data set", "for a folder write 'images:DIR' or 'dicom:DIR'")
     if isinstance(items, IterableDataset) or hasattr(items, "__next__"):
         raise DataError("an iterable data set has no fixed order", "give a map-style torch Dataset")
     if not hasattr(items, "__getitem__"):
-        raise UsageError(f"{_article(kind)} {kind} is not a data set", "give a name, a torch Dataset or an mcd.Dataset")
+        raise UsageError(f"{with_article(kind)} is not a data set", "give a name, a torch Dataset or an mcd.Dataset")
 
 
 def _digest(image: Image) -> str:

@@ -17,6 +17,7 @@ from tests.hostile.watching import Canary
 __all__ = ["FAMILIES", "Family", "Generator", "family", "mutated"]
 
 FAMILIES = {
+    "run-folders": "tests.hostile.run_folders:RunFolders",
     "pickles": "tests.hostile.pickles:Pickles",
     "programs": "tests.hostile.programs:Programs",
     "codestreams": "tests.hostile.codestreams:Codestreams",

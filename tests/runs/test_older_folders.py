@@ -149,6 +149,12 @@ def test_a_folder_that_is_not_read_says_why_and_what_to_do(
         assert caught.value.hint.startswith(hint)
 
 
+def test_patients_that_are_not_known_are_no_permutation_unit(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the patient of no image is known"):
+        dissect(tmp_path / "run", calibration={"draws": 20, "most_draws": 20, "exchangeable": "patient"})
+    assert not list((tmp_path / "run").glob("activations/*/*"))
+
+
 def test_a_run_that_was_shared_without_its_private_folder_is_read(run: Path) -> None:
     shutil.rmtree(run / "private")
     assert len(mcd.load(run).labels) > 0

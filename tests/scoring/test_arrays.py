@@ -199,6 +199,7 @@ WITH_NAN[7, 1], WITH_INFINITY[[3, 9], 2] = np.nan, 1e300  # more than float32 ho
             {"facts": pd.DataFrame({"view": "CC"}, index=range(60, 0, -1)).rename(index=str), "ids": range(1, 61)},
             "the index of facts is not the ids, in their order",
         ),
+        ({"calibration": {"exchangeable": "patient"}}, "the patient of no image is known"),
         ({"scorer": "soft-wmpi"}, "no scorer named 'soft-wmpi'"),
         ({"scorer": {"plugin": "f1", "options": {"alpah": 1}}}, "unknown setting 'alpah'"),
         ({"scorer": {"plugins": "f1"}}, "scorer: "),

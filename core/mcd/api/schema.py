@@ -17,6 +17,9 @@ __all__ = ["Schema", "read_record"]
 ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
 Values = Mapping[str, object]
 
+_SHOWN = 100
+"""Characters of a name that a message shows."""
+
 _NEWER = "upgrade mammo-clip-dissect"
 
 
@@ -113,6 +116,7 @@ def read_record(
     """
     try:
         found: object = json.loads(data)
+        json.dumps(found, ensure_ascii=False).encode()  # half of a character is none
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
@@ -128,6 +132,7 @@ def read_record(
     unknown = [one for one in problems if one["type"] == "extra_forbidden"]
     first = unknown[0] if unknown else problems[0]
     path = ".".join(str(part) for part in first["loc"])
+    path = path if len(path) <= _SHOWN else f"{path[:_SHOWN]}…"
     if unknown:
         raise error(f"{where} was made by a newer mcd: it has the field '{path}', which is not known here", _NEWER)
     raise error(f"{where} is damaged: {path + ': ' if path else ''}{first['msg']}", schema.remedy)

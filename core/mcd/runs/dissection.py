@@ -18,6 +18,7 @@ from mcd.errors import DataError, StoreError, UsageError
 from mcd.extraction.map_store import FILE as MAPS
 from mcd.extraction.probe_map import PRIVATE, _write_private, read_private
 from mcd.files import MANIFEST, CheckedFiles, check_run_folder, check_tree, damaged, expanded
+from mcd.runs.checking import check_manifest, check_tables, check_terms, most_rows
 from mcd.runs.manifest import Manifest
 from mcd.runs.recorded import Recorded
 from mcd.runs.vocabulary import kept_concepts, write_concepts
@@ -221,6 +222,7 @@ def finished_manifest(folder: Path) -> Manifest:
     manifest = Manifest.read(folder)
     if manifest.status != "finished":
         raise DataError(f"the run in {folder} is not finished ({manifest.status})", "run the same command again")
+    check_manifest(folder, manifest)
     return manifest
 
 
@@ -255,7 +257,11 @@ def load(
     check_run_folder(folder)
     check_tree(folder, links=trust)
     manifest = finished_manifest(folder)
-    results = Results.read(CheckedFiles(folder, manifest.digests or {}))
+    results = Results.read(CheckedFiles(folder, manifest.digests or {}), most_rows(manifest))
+    check_tables(folder, manifest, results)
+    kept = kept_concepts(folder, manifest)
+    if kept is not None:
+        check_terms(folder, results, kept.concepts)
     return Dissection(folder, manifest, results, host, trust=trust, beside=[expanded(one) for one in beside])
 
 

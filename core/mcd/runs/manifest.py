@@ -41,6 +41,9 @@ def _inside(name: str) -> str:
 Digests = dict[Annotated[str, pydantic.AfterValidator(_inside)], str]
 """SHA-256 by path in the folder."""
 
+_MOST = 2**31
+"""Neurons of a layer, images, shards."""
+
 
 class LayerRecord(Record):
     """A dissected layer."""
@@ -48,7 +51,7 @@ class LayerRecord(Record):
     name: str
     type: str
     layout: Layout
-    neurons: int
+    neurons: int = pydantic.Field(ge=1, le=_MOST)
 
 
 class StoreRecord(Record):
@@ -64,9 +67,9 @@ class StoreRecord(Record):
     folder: str = "."
     activations: Key
     embeddings: Key
-    embedding_width: int
+    embedding_width: int = pydantic.Field(ge=1, le=_MOST)
     statistics: Key = ""
-    shards: int = 0
+    shards: int = pydantic.Field(default=0, ge=0, le=_MOST)
     texts: list[str] = pydantic.Field(default_factory=list)
     maps: Key = ""
     digests: Digests | None = None
@@ -97,9 +100,9 @@ class Manifest(Record):
     preprocessing: dict[str, pydantic.JsonValue]
     layers: list[LayerRecord]
     store: StoreRecord
-    images: int = 0
+    images: int = pydantic.Field(default=0, ge=0, le=_MOST)
     summary: list[LayerSummary] = pydantic.Field(default_factory=list)
-    left_out: dict[str, int] = pydantic.Field(default_factory=dict)
+    left_out: dict[str, pydantic.NonNegativeInt] = pydantic.Field(default_factory=dict)
     warnings: list[str] = pydantic.Field(default_factory=list)
     label_warnings: list[str] = pydantic.Field(default_factory=list)
     seconds: dict[str, float] = pydantic.Field(default_factory=dict)
@@ -132,8 +135,12 @@ class Manifest(Record):
             data = read_regular(path)
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error.strerror}", SCHEMA.remedy) from None
-        found = read_record(data, SCHEMA, cls, str(path))
-        if checked and found.checksum and found.checksum != _checksum(json.loads(data)):
+        try:
+            found = read_record(data, SCHEMA, cls, str(path))
+            own = not found.checksum or found.checksum == _checksum(json.loads(data))
+        except RecursionError:
+            raise StoreError(f"{path} is damaged: it is nested too deeply", SCHEMA.remedy) from None
+        if checked and not own:
             raise damaged(path)
         return found
 

@@ -15,6 +15,7 @@ from mcd.components import Kind
 from mcd.errors import DataError, StoreError, UnknownNameError, UsageError
 from mcd.extraction.texts import TextEncoder
 from mcd.networks.hub import cache_only
+from mcd.runs.checking import check_terms
 from mcd.runs.dissection import Dissection, read_study
 from mcd.runs.material import Material, bound, gather
 from mcd.runs.vocabulary import kept_concepts
@@ -99,6 +100,7 @@ def concepts_of(dissection: Dissection) -> ConceptSet:
         found = preparer.concepts(study.concepts)[0]
     if found.fingerprint() != dissection.manifest.fingerprints["concepts"]:
         raise DataError(f"the concepts of {dissection.folder} have changed since it was made", "run it again")
+    check_terms(dissection.folder, dissection.results, found.concepts)
     return found
 
 

@@ -29,6 +29,7 @@ from mcd.runs.folder import check_room, open_folder
 from mcd.runs.manifest import closing
 from mcd.runs.opening import Models, Opener
 from mcd.runs.prepared import Prepared, PreparedTarget
+from mcd.scoring.labelling import no_patients
 from mcd.study.outputs import outputs
 
 __all__ = ["run", "write_reports"]
@@ -137,6 +138,8 @@ class _Run:
             keep_identifiers=study.keep_identifiers,
         )
         several(len(probe.samples))
+        if study.calibration.exchangeable == "patient" and not any(one.patient for one in probe.samples):
+            raise no_patients()
         return probe
 
     def _say_masks(self, probe: ProbeSet) -> None:

@@ -77,7 +77,7 @@ def sight_of(dissection: Dissection) -> Sight:
         raise DataError("the recipe of the run cannot be made again as it was")
     own = Preprocessing()
     with contextlib.suppress(pydantic.ValidationError):  # settings that only a class of its own has
-        own = Preprocessing.model_validate(dissection.manifest.preprocessing["target"])
+        own = Preprocessing.model_validate(dissection.manifest.preprocessing.get("target"))
     if own.fingerprint() != wanted and study.models[0].plugin != "object":
         with found_again(dissection, Kind.MODEL, study.models[:1]) as preparer:
             own = preparer.target(study.models[0])[0].preprocessing

@@ -12,6 +12,7 @@ import torch
 from mcd.api.concepts import Concept
 from mcd.api.ranking import Ties
 from mcd.api.scorer import Explanation, Scorer, TopKScorer
+from mcd.errors import UsageError
 from mcd.events import Clock, LayerScored
 from mcd.scoring.calibration.conditional import partialled_out
 from mcd.scoring.calibration.dependence import DependenceTest, drawn
@@ -35,10 +36,19 @@ from mcd.scoring.tables import (
 )
 from mcd.study.calibration import Calibration
 
-__all__ = ["Labeller", "Scored"]
+__all__ = ["Labeller", "Scored", "no_patients"]
 
 _CLUSTERED = 0.05
 """Share of the images that decides the null stratum of neurons, for scorers that use all activations."""
+
+
+def no_patients() -> UsageError:
+    """Return the error about patients that are to be permuted and are not known."""
+    return UsageError(
+        "patients are to be permuted, and the patient of no image is known",
+        "say --exchangeable image, which makes q too small where a patient has several images, or use a data set that "
+        "names patients",
+    )
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,8 @@ class Labeller:
         known = any(patients)
         auto = "patient" if known else "image"
         self.unit = auto if calibration.exchangeable == "auto" else calibration.exchangeable
+        if self.unit == "patient" and not known:
+            raise no_patients()
         self.units = PermutationUnits.of(patients, "patient" if self.unit == "patient" else "image", self.ties.order)
         self._nulls = Nulls(self.scorer, similarity, self.units, self.ties, calibration)
 

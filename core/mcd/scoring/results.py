@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
+import pydantic
 
 from mcd.errors import StoreError
 from mcd.files import CheckedFiles, digest_of, write_atomically
@@ -73,8 +75,8 @@ class Results:
         return {name: digest_of(data) for name, data in files.items()}
 
     @classmethod
-    def read(cls, files: CheckedFiles) -> Results:
-        """Read the tables of a run folder; those that do not exist have no rows.
+    def read(cls, files: CheckedFiles, most_rows: int) -> Results:
+        """Read the tables of a run folder, none with more rows; those that do not exist have no rows.
 
         Raises
         ------
@@ -85,12 +87,12 @@ class Results:
         for name in ("labels", *_OPTIONAL):
             file = f"{name}.parquet"
             there = name == "labels" or file in files.digests or os.path.lexists(files.folder / file)
-            found[name] = renamed_table(name, read_table(files, file)) if there else pd.DataFrame()
+            found[name] = renamed_table(name, read_table(files, file, most_rows)) if there else pd.DataFrame()
         return cls(summary=(), **found)
 
 
-def read_table(files: CheckedFiles, name: str) -> pd.DataFrame:
-    """Return a table of a run folder.
+def read_table(files: CheckedFiles, name: str, most_rows: int) -> pd.DataFrame:
+    """Return a table of a run folder, which may have so many rows.
 
     Raises
     ------
@@ -102,7 +104,10 @@ def read_table(files: CheckedFiles, name: str) -> pd.DataFrame:
     except OSError as error:
         raise StoreError(f"cannot read {files.folder / name}: {error.strerror}", _AGAIN) from None
     try:
-        return pd.read_parquet(io.BytesIO(data))
+        rows = pq.read_metadata(io.BytesIO(data)).num_rows
+        if rows > most_rows:
+            raise ValueError(f"it would have {rows} rows, and there are at most {most_rows}")
+        return pd.read_parquet(io.BytesIO(data)).reset_index(drop=True)
     except Exception as error:  # whatever the parser says of bytes that are no table
         said = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         raise StoreError(f"{files.folder / name} is no table: {said}", _AGAIN) from None
@@ -121,10 +126,10 @@ class LayerSummary(Record):
 
     layer: str
     neurons: int
-    labelled: int
-    above_mean_score: int | None = None
-    significant: int | None = None
-    non_null: float | None = None
-    draws: int | None = None
+    labelled: pydantic.NonNegativeInt
+    above_mean_score: pydantic.NonNegativeInt | None = None
+    significant: pydantic.NonNegativeInt | None = None
+    non_null: float | None = pydantic.Field(default=None, ge=0, le=1)
+    draws: pydantic.NonNegativeInt | None = None
     decided: bool | None = None
     permutation_unit: str | None = None

@@ -13,6 +13,7 @@ import mcd
 from mcd.errors import StoreError
 from mcd.plugins import ordered_top_k
 from mcd_plugins.explorer.packing import Json, Names, packed, rounded
+from mcd_plugins.reporters.absent import left_out
 
 __all__ = ["Neurons", "histograms", "neurons_of", "responses_of"]
 
@@ -167,12 +168,13 @@ def responses_of(dissection: mcd.Dissection, images: int) -> tuple[dict[str, Jso
     Returns
     -------
     tuple
-        The columns, and rows of A ``(neurons, images)``; no columns where the run folder holds no activations.
+        The columns, and rows of A ``(neurons, images)``; no columns where activations cannot be read, which is said.
     """
     images = min(images, dissection.manifest.images)
     try:
         layers = [_layer(dissection.activations(layer), images) for layer in dissection.layers]
-    except StoreError:
+    except StoreError as error:
+        left_out("activations and top images", error)
         return {}, np.zeros((0, images), dtype=np.int64)
     counts, low, high, rows, values = (np.concatenate(parts) for parts in zip(*layers, strict=True))
     columns: dict[str, Json] = {

@@ -16,6 +16,7 @@ from mcd.errors import MCDError, StoreError
 from mcd.plugins import data_set_of, digest, same_samples, sight_of, thumbnails
 from mcd_plugins.explorer.maps import Shown, maps_of, sizes_of
 from mcd_plugins.explorer.packing import Json, Names, packed
+from mcd_plugins.reporters.absent import left_out
 
 __all__ = ["Gallery", "Thumbnails"]
 
@@ -84,7 +85,8 @@ class Gallery:
         """
         try:
             ids = dissection.image_ids
-        except StoreError:  # a run shared without its private folder
+        except StoreError as error:  # a run shared without its private folder
+            left_out("top images", error)
             return {}
         key = digest(dissection.manifest.fingerprints["probe set"], *ids)
         probe = self._probes.setdefault(key, _Probe(dissection))

@@ -14,6 +14,7 @@ import mcd
 from mcd.errors import StoreError
 from mcd.plugins import Maps
 from mcd_plugins.explorer.packing import Json, packed
+from mcd_plugins.reporters.absent import left_out
 
 __all__ = ["Shown", "maps_of", "sizes_of"]
 
@@ -55,7 +56,8 @@ def maps_of(dissection: mcd.Dissection, rows: NDArray[np.int64], at_most: int) -
     """
     try:
         found = [dissection.maps(layer) for layer in dissection.layers]
-    except StoreError:  # of a run that was shared without them
+    except StoreError as error:  # of a run that was shared without them
+        left_out("maps", error)
         return None
     known = [one for one in found if one is not None]
     each = sum(one.values[:, 0].numel() for one in known)

@@ -191,8 +191,8 @@ const neuronPage = {
       return h(
         "p",
         { class: "hint" },
-        "No top images: the run folder came without its folder private, " +
-          "or they were not requested.",
+        "No top images: they were not requested, or the run folder lacked what they are found by " +
+          "(its activations, or its folder private) when this page was made.",
       );
     const { top, activation } = run.response();
     const probe = CONTENT.probes[run.shown.probe];

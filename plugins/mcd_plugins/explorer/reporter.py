@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,7 @@ from mcd_plugins.reporters.facts import between, facts_of, letters_of, told_apar
 __all__ = ["HtmlReporter"]
 
 _FILE = "explorer.html"
+_WITHOUT = "Activations and top images are left out: they could not be read when this page was made."
 
 
 class HtmlReporter(mcd.Reporter):
@@ -69,6 +71,8 @@ class HtmlReporter(mcd.Reporter):
         runs: list[dict[str, Json]] = []
         for one, said in zip(dissections, facts, strict=True):
             columns, rows = responses_of(one, self.options.images)
+            if not columns:
+                facts[len(runs)] = replace(said, notes=[*said.notes, _WITHOUT])
             shown = gallery.add(one, rows) if columns and self.options.images else {}
             if shown:
                 gallery.add_maps(len(runs), one, rows, shown)

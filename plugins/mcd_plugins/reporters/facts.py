@@ -12,6 +12,7 @@ import pydantic
 import mcd
 from mcd.errors import StoreError, UsageError
 from mcd.plugins import FEW_IMAGES, SIGNIFICANT
+from mcd_plugins.reporters.absent import left_out
 from mcd_plugins.reporters.controls import Controls, controls_of
 
 __all__ = [
@@ -234,7 +235,8 @@ def _null(dissection: mcd.Dissection) -> str:
 def _patients(dissection: mcd.Dissection) -> int | None:
     try:
         known = {one for one in dissection.patients if one}
-    except StoreError:
+    except StoreError as error:
+        left_out("the number of patients", error)
         return None
     return len(known) or None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import mcd
-from mcd.errors import MCDError
+from mcd.errors import MCDError, StoreError
 from mcd.plugins import concepts_of
 
 __all__ = ["vocabulary_of"]
@@ -19,6 +19,8 @@ def vocabulary_of(dissection: mcd.Dissection) -> tuple[mcd.Concept, ...]:
     """
     try:
         return concepts_of(dissection).concepts
+    except StoreError:  # labels that no concept has, or a study that is not the run's
+        raise
     except MCDError as error:
         advice = f"; {error.hint.splitlines()[0]}" if error.hint else ""
         click.echo(f"note: the vocabulary is not known: {error.message}{advice}", err=True)

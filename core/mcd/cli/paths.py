@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mcd.files import check_run_folder, expanded
+from mcd.files import check_name, check_run_folder, expanded
 
 __all__ = ["PATH", "RUN_FOLDER"]
 
@@ -18,7 +18,9 @@ class _Path(click.Path):
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        return super().convert(expanded(os.fspath(value)), param, ctx)
+        path = expanded(os.fspath(value))
+        check_name(path, param.get_error_hint(ctx).strip("'") if param is not None else "path")
+        return super().convert(path, param, ctx)
 
 
 PATH = _Path(path_type=Path)

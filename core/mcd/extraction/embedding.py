@@ -26,6 +26,7 @@ from mcd.extraction.reading import Reader, said_of_little_range
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep
 from mcd.extraction.texts import warn_of_long
+from mcd.files import check_name
 from mcd.networks.identity import identity_of
 from mcd.networks.running import Precision, pick_device
 from mcd.networks.texts import encode
@@ -214,6 +215,7 @@ def check_output(output: Path, suffix: str, *beside: Path, overwrite: bool = Fal
     UsageError
         Saying what is wrong with it.
     """
+    check_name(output)
     if output.suffix != suffix:
         raise UsageError(f"output {output} does not end in {suffix}", f"write --output {output.with_suffix(suffix)}")
     if output.is_dir():

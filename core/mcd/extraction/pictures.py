@@ -19,7 +19,7 @@ from mcd.errors import ImageError, MCDError, UsageError
 from mcd.extraction.parallel import in_processes
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import LITTLE_RANGE, Reader, read_checked
-from mcd.files import write_atomically
+from mcd.files import check_name, write_atomically
 
 __all__ = ["Written", "places", "write_pictures"]
 
@@ -60,6 +60,7 @@ def places(probe: ProbeSet, folder: Path, output: Path, *, by_id: bool) -> list[
             raise UsageError(
                 f"{found[name].source} and {sample.source} would both become {name}", "name them by id: --names id"
             )
+        check_name(name, "name, such as the id: --names id")
         found[name] = sample
     return [output / name for name in found]
 

@@ -192,7 +192,7 @@ def iterate_csv(
         with path.open(newline="", encoding=encoding) as file:
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             header = [name.strip() for name in next(reader, [])]
-            _check_marks(path, delimiter.join(header), header, needed)
+            _check_marks(path, delimiter.join(header), header, needed, delimiter)
             _check(path, header, needed)
             places = _places(header, None if keep is None else {*needed, *keep})
             for cells in reader:
@@ -204,8 +204,9 @@ def iterate_csv(
         raise _undecoded(path, delimiter, encoding) from None
     except csv.Error as error:
         with path.open(encoding=encoding, errors="replace") as file:
-            _check_marks(path, file.readline(), [], needed)
-        raise DataError(f"{path}, row {reader.line_num}: {error}", "is it a table with commas?") from None
+            _check_marks(path, file.readline(), [], needed, delimiter)
+        hint = "a quotation mark stands alone" if "end of data" in str(error) else "is it a table with commas?"
+        raise DataError(f"{path}, row {reader.line_num}: {error}", hint) from None
     except OSError as error:
         raise _unread(path, error) from None
 
@@ -344,12 +345,12 @@ def _undecoded(path: Path, delimiter: str, encoding: str) -> DataError:
     return DataError(f"{path} is not {encoding.removesuffix('-sig')}", "save the table as UTF-8")
 
 
-def _check_marks(path: Path, line: str, header: Sequence[str], needed: Sequence[str]) -> None:
+def _check_marks(path: Path, line: str, header: Sequence[str], needed: Sequence[str], delimiter: str) -> None:
     """Refuse a table whose first line is parted by something else than it was read with, and say by what."""
     missing = [column for column in needed if column not in header]
     for mark, shown in _MARKS.items():
         names = [name.strip().strip('"') for name in line.split(mark)]
-        if missing and len(names) > 1 and (len(header) < 2 or missing[0] in names):
+        if mark != delimiter and missing and len(names) > 1 and (len(header) < 2 or missing[0] in names):
             raise DataError(
                 f"{path}, row 1: there is no column '{missing[0]}'; its columns are parted by {shown}",
                 f"set 'delimiter={'tab' if mark == _TAB else mark}' where the data set has that setting, "

@@ -47,6 +47,8 @@ _VENDORS = {
     "Howtek": r"HOWTEK",
 }
 
+_NUMBER = re.compile(r"^(\d+)\.0+$")
+"""An id that was taken for a number: 10006.0 is 10006."""
 _YES_NO: dict[bool | None, str] = {True: "yes", False: "no"}
 
 
@@ -96,7 +98,7 @@ def described(header: Header, sample: mcd.Sample) -> mcd.Sample:
         facts["contradicts"] = ", ".join(differing)
     return replace(
         sample,
-        patient=sample.patient or _key(header.text("PatientID")),
+        patient=sample.patient or _key(_NUMBER.sub(r"\1", header.text("PatientID"))),
         exam=sample.exam or _key(header.text("StudyInstanceUID")),
         view=sample.view or first["view"],
         laterality=sample.laterality or first["laterality"],

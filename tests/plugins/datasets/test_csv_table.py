@@ -383,6 +383,13 @@ def test_quoted_names_and_commas_in_them_do_not_hide_another_mark(header: str, t
     assert "delimiter=" in caught.value.hint
 
 
+def test_a_quotation_mark_without_its_other_is_said(table: Path) -> None:
+    table.write_text('path,note\na/one.png,"open\n')
+    with pytest.raises(DataError, match="row 2: unexpected end of data") as caught:
+        samples(csv(table))
+    assert caught.value.hint == "a quotation mark stands alone"
+
+
 def test_a_pattern_of_columns_can_be_typed(tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
     write_dicom(tmp_path / "s1" / "i1.dicom", ImageLaterality="L", ViewPosition="CC")
     table = write_table(tmp_path / "t.csv", [{"study_id": "s1", "image_id": "i1"}])

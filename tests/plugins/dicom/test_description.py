@@ -155,6 +155,8 @@ def test_patient_and_exam_are_digests_that_tell_equal_from_unequal(saved: Save) 
     assert re.fullmatch("[0-9a-f]{12}", one.patient)
     assert re.fullmatch("[0-9a-f]{12}", one.exam)
     assert one.patient == same.patient != other.patient
+    number, decimal, part = (told(saved(PatientID=name)).patient for name in ("10006", "10006.0", "10006.5"))
+    assert number == decimal != part
     nobody = told(saved(PatientID=None, StudyInstanceUID=None))
     assert (nobody.patient, nobody.exam) == ("", "")
 

@@ -22,6 +22,7 @@ except ImportError:  # Windows
 
 __all__ = [
     "MANIFEST",
+    "PRIVATE",
     "SUMS",
     "TEMPORARY",
     "CheckedFiles",
@@ -35,6 +36,7 @@ __all__ = [
     "expanded",
     "link",
     "lock",
+    "make_folder",
     "open_regular",
     "place",
     "read_regular",
@@ -46,6 +48,10 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 """The file that makes a folder that of a run."""
+
+PRIVATE = "private"
+"""The folder of what ties a run to files and people. It is not for sharing: labels and reports are whole without it,
+scoring anew and naming images are not possible."""
 
 SUMS = "SHA256SUMS"
 """The file that holds the digests of its neighbours, as ``sha256sum --check`` reads it."""
@@ -164,6 +170,18 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
         raise unwritable(path, error) from None
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder; one called `PRIVATE` for this user only, from the beginning.
+
+    Raises
+    ------
+    OSError
+        As the file system raises it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700 if folder.name == PRIVATE else 0o777, exist_ok=True)
+
+
 def unwritable(path: Path, error: OSError) -> StoreError:
     """Return the error about a file that cannot be written."""
     return StoreError(f"cannot write {path}: {error.strerror}", "free space or choose another --output")
@@ -184,7 +202,7 @@ def place(path: Path, data: bytes, *, mode: int = 0o666, flushed: bool = True) -
     OSError
         As the file system raises it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary, number = temporary_file(path.parent, mode)
     try:
         with os.fdopen(number, "wb") as file:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pydicom
 import pytest
 from pydicom.datadict import dictionary_VR, keyword_for_tag
@@ -100,6 +103,32 @@ def test_a_run_tells_nobodys_name(folder: Path, tmp_path: Path, mcd_command: Cal
     again = mcd_command("score", tmp_path / "run", "--scorer", "cosine", "-o", tmp_path / "scored")
     assert again.code == 0, again.err
     assert leaks(tmp_path / "scored") == []
+    shown = [
+        json.loads((tmp_path / name / "manifest.json").read_text())["study"]["dataset"] for name in ("run", "scored")
+    ]
+    assert shown[0] == shown[1]
+
+
+def test_a_condition_on_a_label_is_shown_nowhere(tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
+    (tmp_path / "data").mkdir()
+    lines = ["file,who"]
+    for number in range(6):
+        pixels = np.random.default_rng(number).integers(0, 255, (32, 32), dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(tmp_path / "data" / f"{number}.png")
+        lines.append(f"{number}.png,{MARKER if number else 'other'}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    flags = ["--model", "phantom-mammo", "--layers", "head", "--dissector", "phantom-clip", "--scorer", "cosine"]
+    flags += ["--dataset", "csv:table.csv", "--dataset-arg", "root=data", "--dataset-arg", "path=file"]
+    flags += ["--where", f'label["who"] == "{MARKER}"', "--reporter", "html", "--reporter", "console", "--draws", "0"]
+    planned = mcd_command("dissect", *flags, "--dry-run", cwd=tmp_path)
+    assert planned.code == 0, planned.err
+    assert "# where: not shown" in planned.out
+    done = mcd_command("dissect", *flags, "--device", "cpu", "-o", "run", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "chosen by a condition" in (tmp_path / "run" / "report" / "explorer.html").read_text()
+    for said in (planned, done):
+        assert tells(said.out.encode() + said.err.encode()) == []
+    assert leaks(tmp_path / "run") == []
 
 
 def test_a_run_shared_without_its_private_folder_has_its_labels(
@@ -162,7 +191,8 @@ def test_vectors_and_scores_tell_nobodys_name(
     done = mcd_command("embed", *common, "-o", tmp_path / "v.safetensors")
     assert done.code == 0, done.err
     assert tells((tmp_path / "v.safetensors").read_bytes()) == []
-    assert tells((tmp_path / "v.probe_map.csv").read_bytes()) != []
+    assert tells((tmp_path / "private" / "v.probe_map.csv").read_bytes()) != []
+    assert leaks(tmp_path) == []
     done = mcd_command("zero-shot", *common, "--pair", "no mass", "mass", "-o", tmp_path / "z.csv")
     assert done.code == 0, done.err
     assert tells((tmp_path / "z.csv").read_bytes() + done.out.encode() + done.err.encode()) == []

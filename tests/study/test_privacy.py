@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 import mcd
-from mcd.errors import StoreError
+from mcd.errors import StoreError, UsageError
 from mcd.events import Clock
+from mcd.extraction.embedding import probe_map_beside
 from mcd.extraction.probe import look_at
-from mcd.study.privacy import public_id, recorded, salt
+from mcd.extraction.probe_map import PROBE_MAP, copy_private, write_probe_map
+from mcd.study.privacy import public_id, salt
 from mcd.study.selection import Selection
 from mcd_plugins.datasets.images import ImageFolder
+
+ONE, OTHER = "8b1f6c0de2a94735", "f04c9e71ab3d5286"
 
 
 def pictures(folder: Path, *names: str) -> ImageFolder:
@@ -26,6 +31,27 @@ def pictures(folder: Path, *names: str) -> ImageFolder:
     return ImageFolder(ImageFolder.Options(path=folder))
 
 
+def test_private_files_are_their_owners_from_the_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("made for others to read, then taken away from them")
+
+    data = pictures(tmp_path / "data", "1.png")
+    monkeypatch.setenv("MCD_SALT", ONE)
+    probe = look_at(data, Selection(), Clock(lambda _: None))
+    monkeypatch.setattr("os.chmod", refused)
+    before = os.umask(0)
+    try:
+        write_probe_map(tmp_path / "run" / PROBE_MAP, probe, {})
+        write_probe_map(probe_map_beside(tmp_path / "out" / "vectors.safetensors"), probe, {}, own=False)
+        copy_private(tmp_path / "run" / "private", tmp_path / "copy" / "private")
+    finally:
+        os.umask(before)
+    for folder in tmp_path.glob("*/private"):
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert len(list(tmp_path.glob("*/private/*.csv"))) == 3
+
+
 def test_the_salt_is_made_once_and_is_its_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MCD_SALT", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
@@ -34,8 +60,8 @@ def test_the_salt_is_made_once_and_is_its_owners_alone(tmp_path: Path, monkeypat
     assert salt() == first
     (kept,) = (tmp_path / "mcd").iterdir()
     assert kept.stat().st_mode & 0o077 == 0
-    monkeypatch.setenv("MCD_SALT", "of the group")
-    assert salt() == "of the group"
+    monkeypatch.setenv("MCD_SALT", "5c1e0f3b-of the group")
+    assert salt() == "5c1e0f3b-of the group"
 
 
 def test_a_salt_that_cannot_be_kept_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,13 +74,13 @@ def test_a_salt_that_cannot_be_kept_is_said(tmp_path: Path, monkeypatch: pytest.
 
 def test_ids_are_salted_unless_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = pictures(tmp_path, "Miller/1.png", "Miller/2.png")
-    monkeypatch.setenv("MCD_SALT", "one")
+    monkeypatch.setenv("MCD_SALT", ONE)
     clock = Clock(lambda _: None)
     hidden = look_at(data, Selection(), clock).ids
-    assert hidden == (public_id("Miller/1.png", "", "one"), public_id("Miller/2.png", "", "one"))
+    assert hidden == (public_id("Miller/1.png", "", ONE), public_id("Miller/2.png", "", ONE))
     assert len(set(hidden)) == 2
     assert look_at(data, Selection(), clock, keep_identifiers=True).ids == ("Miller/1.png", "Miller/2.png")
-    monkeypatch.setenv("MCD_SALT", "another")
+    monkeypatch.setenv("MCD_SALT", OTHER)
     assert set(look_at(data, Selection(), clock).ids).isdisjoint(hidden)
 
 
@@ -62,9 +88,9 @@ def test_the_probe_set_is_the_same_under_another_salt_and_other_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(lambda _: None)
-    monkeypatch.setenv("MCD_SALT", "one")
+    monkeypatch.setenv("MCD_SALT", ONE)
     first = look_at(pictures(tmp_path / "a", "1.png", "2.png"), Selection(), clock)
-    monkeypatch.setenv("MCD_SALT", "two")
+    monkeypatch.setenv("MCD_SALT", OTHER)
     second = look_at(pictures(tmp_path / "b", "x.png", "y.png"), Selection(), clock)
     assert first.fingerprint == second.fingerprint
     swapped = pictures(tmp_path / "c", "2.png", "1.png")  # the same two images, in the other order of names
@@ -86,23 +112,19 @@ def test_two_images_of_one_id_are_refused() -> None:
         look_at(Twice(), Selection(), Clock(lambda _: None))
 
 
-def test_a_manifest_shows_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MCD_SALT", "one")
-    (tmp_path / "model.py").write_text("")
-    settings = {
-        "models": [
-            {"plugin": "timm", "options": {"checkpoint": "/data/Miller/w.pth", "name": "resnet50", "n": 3}},
-            {"plugin": "module", "options": {"factory": f"{tmp_path}/model.py:made"}},
-        ],
-        "dataset": {"plugin": "images", "options": {"path": "Miller", "more": ["/data/Miller"], "limit": None}},
-        "concepts": [{"plugin": "my/words.txt"}],
-    }
-    shown = recorded(settings, frozenset({"Miller", "my/words.txt"}))  # type: ignore[arg-type]
-    assert "Miller" not in str(shown)
-    assert str(tmp_path) not in str(shown)
-    models = shown["models"]
-    assert isinstance(models, list)
-    assert models[0] == {"plugin": "timm", "options": {"checkpoint": "w.pth", "name": "resnet50", "n": 3}}
-    assert shown["concepts"] == [{"plugin": "words.txt"}]
-    again = recorded(settings, frozenset({"Miller", "my/words.txt"}))  # type: ignore[arg-type]
-    assert shown == again
+@pytest.mark.parametrize(
+    "weak",
+    ["x", "mcd", "password", "a" * 40, "secret" * 6, "0123456789abcdef", "fedcba9876543210", " " * 20, "ab" * 16],
+)
+def test_a_salt_that_can_be_guessed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weak: str) -> None:
+    monkeypatch.setenv("MCD_SALT", weak)
+    with pytest.raises(UsageError, match="MCD_SALT is too weak") as refused:
+        salt()
+    assert "at least 16 characters" in refused.value.hint
+    monkeypatch.delenv("MCD_SALT")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "mcd").mkdir()
+    (tmp_path / "mcd" / "salt").write_text(f"{weak}\n")
+    if weak.strip():
+        with pytest.raises(StoreError, match="too weak"):
+            salt()

@@ -99,10 +99,16 @@ def _execute(
     if dry_run:
         import yaml
 
+        from mcd.study.privacy import hidden, names_people
+
         names = names_before_loading(study.models), names_before_loading(study.dissectors)
         for line in ["What this study does:", *plan_of(study, folder, *names).lines(), *code]:
             click.echo(f"# {line}")
-        click.echo(yaml.safe_dump(study.settings(), sort_keys=False, allow_unicode=True), nl=False)
+        shown = study.settings()
+        if study.where is not None and names_people(study.where):
+            click.echo("# where: not shown, since it may tell of people; the study file, or --where, has it")
+            shown["where"] = hidden(study.where)
+        click.echo(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), nl=False)
         return
     for line in code:
         say(f"note: {line}", err=True)

@@ -75,7 +75,7 @@ def embed(
         click.echo(f"{name}: {found.shape[0]} vectors of {found.shape[1]} numbers")
     click.echo(f"vectors: {output}")
     if vectors is not None:
-        click.echo(f"which id is which file: {output.with_suffix('.probe_map.csv')} (not for sharing)")
+        click.echo(f"which id is which file: {probe_map_beside(output)} (not for sharing)")
 
 
 def asked_dataset(ctx: click.Context) -> Choice | None:

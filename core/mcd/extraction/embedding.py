@@ -21,7 +21,7 @@ from mcd.events import Clock, Event, RunFailed, RunFinished, RunStarted
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.keys import embedding_key, image_key, not_reused
 from mcd.extraction.probe import ProbeSet, look_at
-from mcd.extraction.probe_map import write_probe_map
+from mcd.extraction.probe_map import PRIVATE, write_probe_map
 from mcd.extraction.reading import Reader, said_of_little_range
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep
@@ -101,7 +101,7 @@ class Embedder:
     def images(self, dataset: Dataset, output: Path) -> Vectors:
         """Return the embeddings of a data set; what an interrupted call had finished is kept beside ``output``.
 
-        Writes ``output`` with the ending ``.probe_map.csv`` too: which id is which file.
+        Writes a probe map too, into a folder ``private`` beside it: which id is which file.
 
         Raises
         ------
@@ -198,7 +198,7 @@ def write_vectors(
 
 def probe_map_beside(output: Path) -> Path:
     """Return where the probe map of embedded images goes."""
-    return output.with_suffix(".probe_map.csv")
+    return output.parent / PRIVATE / f"{output.stem}.probe_map.csv"
 
 
 def _parts(output: Path) -> Path:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mcd.extraction.probe import ProbeSet
-from mcd.files import Sums, digest_of, read_regular, write_atomically
+from mcd.files import PRIVATE, Sums, digest_of, read_regular, write_atomically
 from mcd.study.csv_cells import csv_text, unguarded
 from mcd.study.outputs import write_output
 
-__all__ = ["PRIVATE", "PROBE_MAP", "parse_probe_map", "read_private", "write_probe_map"]
+__all__ = ["PRIVATE", "PROBE_MAP", "copy_private", "parse_probe_map", "read_private", "write_probe_map"]
 
 _KNOWN = (
     "source",
@@ -33,10 +33,6 @@ _COLUMNS = ("id", "own_id", *_KNOWN, "findings", "absent", "boxes", "labels", "l
 
 _LARGEST = 2**31
 """Bytes of the largest private file."""
-
-PRIVATE = "private"
-"""The folder of what ties a run to files and people. It is not for sharing: labels and reports are whole without it,
-scoring anew and naming images are not possible."""
 
 PROBE_MAP = f"{PRIVATE}/probe_map.csv"
 
@@ -126,10 +122,22 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _write_for_us(path: Path, data: bytes) -> None:
-    write_atomically(path, data)
-    path.chmod(0o600)  # other users of the machine have no business with patients
-    if path.parent.name == PRIVATE:
-        path.parent.chmod(0o700)
+    write_atomically(path, data, mode=0o600)  # other users of the machine have no business with patients
+
+
+def copy_private(source: Path, folder: Path) -> None:
+    """Copy the files of a folder ``private`` into another one.
+
+    Raises
+    ------
+    OSError
+        When one cannot be read.
+    StoreError
+        When one cannot be written.
+    """
+    for path in sorted(source.iterdir()):
+        if path.is_file():
+            _write_for_us(folder / path.name, read_regular(path, _LARGEST))
 
 
 def read_private(folder: Path, name: str) -> tuple[bytes, bool]:

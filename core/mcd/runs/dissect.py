@@ -201,7 +201,6 @@ def dissect(
         reporters=made_reporters,
         plugins=preparer.plugins,
         recipe=made_recipe,
-        paths=frozenset(preparer.paths),
     )
     try:
         found = run(prepared)[0]

@@ -16,7 +16,7 @@ import pandas as pd
 from mcd.api.schema import read_record
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.extraction.map_store import FILE as MAPS
-from mcd.extraction.probe_map import PRIVATE, _write_private, read_private
+from mcd.extraction.probe_map import PRIVATE, _write_private, copy_private, read_private
 from mcd.files import MANIFEST, CheckedFiles, check_run_folder, check_tree, damaged, expanded
 from mcd.runs.checking import check_manifest, check_tables, check_terms, most_rows
 from mcd.runs.manifest import Manifest
@@ -141,8 +141,9 @@ class Dissection(Recorded):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             statistics = ["statistics"] if self.manifest.store.statistics else []  # older runs have none
-            for name in ("activations", "embeddings", *statistics, PRIVATE):
+            for name in ("activations", "embeddings", *statistics):
                 shutil.copytree(self.store_folder / name, folder / name)
+            copy_private(self.store_folder / PRIVATE, folder / PRIVATE)
             write_study(folder, read_study(self.folder, self.manifest))  # that of a scoring is not that of its run
             if self.manifest.store.maps:
                 shutil.copyfile(self.store_folder / MAPS, folder / MAPS)

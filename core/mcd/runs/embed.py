@@ -93,8 +93,8 @@ def embed(
     on_error
         ``stop`` refuses images that cannot be used, ``skip`` leaves them out.
     output
-        A file ``….safetensors``, the same that ``mcd embed`` writes; beside it the probe map says which id is which
-        file. An interrupted call continues. By default nothing is kept.
+        A file ``….safetensors``, the same that ``mcd embed`` writes; the probe map in the folder ``private`` beside
+        it says which id is which file. An interrupted call continues. By default nothing is kept.
     progress
         Show progress bars on standard error.
     plugin_files

@@ -26,8 +26,7 @@ from mcd.networks.trial import Trial
 from mcd.runs.manifest import LayerRecord, Manifest, StoreRecord, machine
 from mcd.runs.plan import PlannedRun
 from mcd.runs.prepared import Prepared, PreparedTarget
-from mcd.study.privacy import recorded as recorded_settings
-from mcd.study.study import Study
+from mcd.study.recording import recorded
 
 __all__ = ["Models", "OpenRun", "Opener"]
 
@@ -239,7 +238,7 @@ class Opener:
             dissector=dissector.name,
             scorer=prepared.scorer.name,
             control=planned.control,
-            study=self._recorded(prepared.study_of(planned)),
+            study=recorded(prepared.host, prepared.study_of(planned), public_labels=prepared.dataset.ids_are_public),
             plugins=dict(sorted(prepared.plugins.items())),
             machine=machine(str(self.device)),
             fingerprints={
@@ -273,7 +272,3 @@ class Opener:
             "dissector": dissector.preprocessing.model_dump(mode="json"),
             **({"recipe": recipe.model_dump(mode="json")} if recipe else {}),
         }
-
-    def _recorded(self, study: Study) -> dict[str, pydantic.JsonValue]:
-        settings = study.settings()
-        return settings if study.keep_identifiers else recorded_settings(settings, self.prepared.paths)

@@ -57,7 +57,6 @@ class Prepared:
     reporters: Sequence[Reporter] = ()
     plugins: dict[str, str] = field(default_factory=dict)
     recipe: Preprocessing | None = None
-    paths: frozenset[str] = frozenset()
 
     def study_of(self, run: PlannedRun) -> Study:
         """Return the part of the study that one run is; a control has that of the run it belongs to."""
@@ -106,5 +105,4 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
         reporters=reporters,
         plugins=preparer.plugins,
         recipe=recipe,
-        paths=frozenset(preparer.paths),
     )

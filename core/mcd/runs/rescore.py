@@ -34,7 +34,7 @@ from mcd.study.calibration import Calibration
 from mcd.study.objects import Concepts, as_concepts
 from mcd.study.outputs import clear_leftovers
 from mcd.study.preparer import Preparer, ScorerLike
-from mcd.study.privacy import recorded
+from mcd.study.recording import recorded
 from mcd.study.resolve import resolved, with_defaults
 from mcd.study.study import Choice, DissectorChoice, Study
 from mcd.study.wording import Wording
@@ -131,8 +131,7 @@ def rescore(
     )
     results = labeller.label(dissection.manifest.target, dissection.sources(), clock)
     manifest = _manifest(dissection, folder, store)
-    settings = scored.settings()
-    manifest.study = settings if study.keep_identifiers else recorded(settings, frozenset(preparer.paths))
+    manifest.study = recorded(host, scored, before=(study, manifest.study))
     manifest.scorer, manifest.summary = made.name, list(results.summary)
     manifest.fingerprints |= {
         "scorer": identity_of(made).content,

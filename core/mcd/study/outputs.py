@@ -12,11 +12,13 @@ from pathlib import Path
 
 from mcd.errors import StoreError, UsageError
 from mcd.files import (
+    PRIVATE,
     TEMPORARY,
     check_folder,
     check_name,
     digest_of,
     lock,
+    make_folder,
     temporary_file,
     temporary_in,
     unwritable,
@@ -85,7 +87,7 @@ def write_output(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     made = {path.name: _digest(path.name, data)}
     _check(path.parent, made)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _claim(path.parent, made)
     except OSError as error:
         raise unwritable(path, error) from None
@@ -133,9 +135,11 @@ def _claims(folder: Path) -> set[str]:
 
 def _claim(folder: Path, made: Mapping[str, str]) -> None:
     """Note what is about to be written: noted later, it would be nobody's after a kill."""
+    mode = 0o600 if folder.name == PRIVATE else 0o666
     new = [digest for digest in made.values() if digest not in _claims(folder)]
     if new:
-        with (folder / WRITTEN).open("a", encoding="ascii") as file:
+        number = os.open(folder / WRITTEN, os.O_WRONLY | os.O_CREAT | os.O_APPEND, mode)
+        with os.fdopen(number, "a", encoding="ascii") as file:
             file.write("".join(f"\n{one}" for one in new) + "\n")  # a line that a full disk cut short stays by itself
 
 
@@ -238,7 +242,7 @@ def _try_writing(folder: Path) -> None:
         When they cannot.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         clear_leftovers(folder)
         temporary, number = temporary_file(folder, 0o600)
         temporary.unlink()

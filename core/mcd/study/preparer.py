@@ -24,11 +24,10 @@ from mcd.host.importing import import_function
 from mcd.networks.fitness import check_network, no_network
 from mcd.networks.foreign import calling
 from mcd.study.adapters import FunctionScorer
-from mcd.study.privacy import paths_in
 from mcd.study.resolve import created, names_function, resolve_options, resolve_recipe, resolved
 from mcd.study.study import Choice, DissectorChoice, ModelChoice
 from mcd.study.torch_images import TorchImages
-from mcd.study.vocabularies.loading import load_concepts, means_file, names_file, split_choices
+from mcd.study.vocabularies.loading import load_concepts, means_file, split_choices
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -47,14 +46,12 @@ class Preparer:
     def __init__(self, host: PluginHost) -> None:
         self.host = host
         self.plugins: dict[str, str] = {}
-        self.paths: set[str] = set()
 
     def _create(self, kind: Kind, choice: ChoiceT, base: type[ComponentT]) -> tuple[ComponentT, ChoiceT]:
-        """Create a component; note its plugin, and which of its settings are paths."""
+        """Create a component; note its plugin."""
         self._note(kind, choice)
         known = resolved(self.host, kind, choice)
         cls, options = resolve_options(self.host, kind, known)
-        self.paths.update(paths_in(options))
         return created(cls, options, base), known
 
     def _note(self, kind: Kind, choice: Choice) -> None:
@@ -120,7 +117,6 @@ class Preparer:
         if isinstance(scorer, Scorer):
             return scorer, _object(scorer)
         if isinstance(scorer, Choice) and names_function(scorer.plugin):
-            self.paths.add(scorer.plugin)
             return FunctionScorer(import_function(scorer.plugin)), scorer
         if isinstance(scorer, Choice):
             return self._create(Kind.SCORER, scorer, Scorer)  # type: ignore[type-abstract]
@@ -140,13 +136,11 @@ class Preparer:
         self._note(Kind.PREPROCESSING, choice)
         known = resolved(self.host, Kind.PREPROCESSING, choice)
         made = resolve_recipe(self.host, known)
-        self.paths.update(paths_in(made))
         return made, known
 
     def concepts(self, choices: Sequence[Choice]) -> tuple[ConceptSet, tuple[Choice, ...]]:
         """Return the concept sets joined into one, and the choices that the manifest records: one a set."""
         each = split_choices(choices)
-        self.paths.update(choice.plugin for choice in each if names_file(choice.plugin))
         found = [load_concepts(self.host, choice.plugin, choice.options) for choice in each]
         for choice in each:
             if not means_file(self.host, choice.plugin):

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
-import pydantic
 
 from mcd.api.base import digest
-from mcd.errors import StoreError
+from mcd.errors import StoreError, UsageError
 from mcd.study.where import parse
 
-__all__ = ["paths_in", "public_id", "recorded", "salt"]
+__all__ = ["hidden", "names_people", "public_id", "salt"]
 
-Json = pydantic.JsonValue
 _IDENTIFYING = ("id", "patient", "exam")
 
 _VARIABLE = "MCD_SALT"
@@ -29,19 +27,45 @@ def salt() -> str:
 
     Raises
     ------
+    UsageError
+        When the variable holds one that can be guessed.
     StoreError
-        When the file can be neither read nor made.
+        When the file can be neither read nor made, or holds one that can be guessed.
     """
     given = os.environ.get(_VARIABLE)
     if given:
+        if _weak(given):
+            raise UsageError(
+                f"{_VARIABLE} is too weak: whoever guesses it learns which id is which file or patient",
+                f"{_ENTROPY}, such as: {_VARIABLE}=$(python -c 'import secrets; print(secrets.token_hex(16))')",
+            )
         return given
     path = Path(click.get_app_dir("mcd")) / "salt"
     try:
-        return path.read_text(encoding="ascii").strip() or _made(path)
+        found = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         return _made(path)
     except (OSError, ValueError) as error:
         raise _unusable(path, error) from None
+    if found and _weak(found):
+        raise StoreError(f"the salt in {path} is too weak to hide image ids", "remove that file: a new one is made")
+    return found or _made(path)
+
+
+_LENGTH, _CHARACTERS = 16, 8
+_ENTROPY = f"use at least {_LENGTH} characters, {_CHARACTERS} of them different, drawn at random"
+
+
+def _weak(text: str) -> bool:
+    """Say whether a salt can be guessed: it is short, or repeats a few characters or a short piece."""
+    period = next((size for size in range(1, len(text) // 2 + 1) if text[size:] == text[:-size]), len(text))
+    return min(len(text.strip()), period) < _LENGTH or len(set(text)) < _CHARACTERS or _in_a_row(text)
+
+
+def _in_a_row(text: str) -> bool:
+    """Say whether most characters follow their neighbour in the alphabet: 0123456789abcdef."""
+    steps = [ord(after) - ord(before) for before, after in itertools.pairwise(text)]
+    return sum(abs(step) == 1 for step in steps) > len(steps) / 2
 
 
 def _made(path: Path) -> str:
@@ -73,60 +97,18 @@ def public_id(own: str, collection: str, secret: str) -> str:
     return digest(secret, collection, own)[:16]
 
 
-def paths_in(options: pydantic.BaseModel) -> Iterator[str]:
-    """Yield the text of every path among the settings of a component, those within other settings included."""
-    waiting: list[object] = [options]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, Path):
-            yield str(one)
-        elif isinstance(one, pydantic.BaseModel):
-            waiting += [getattr(one, name) for name in type(one).model_fields]
-        elif isinstance(one, Mapping):
-            waiting += one.values()
-        elif isinstance(one, list | tuple):
-            waiting += one
-
-
-def recorded(settings: Mapping[str, Json], paths: frozenset[str]) -> dict[str, Json]:
-    """Return the settings of a study as a manifest shows them.
-
-    A path becomes its last part; of the data set, whose folders may be called after people, a salted digest, and so
-    does a condition on patients or exams.
-
-    Parameters
-    ----------
-    paths
-        Texts that are known to be paths. Others are taken for one when they are absolute, or have a separator and
-        exist.
-    """
-    shown = {name: _recorded(value, paths, whose=name == "dataset") for name, value in settings.items()}
-    where = settings.get("where")
-    if isinstance(where, str) and any(field.name in _IDENTIFYING for field in parse(where).fields):
-        shown["where"] = _hidden(where)
-    return shown
-
-
-def _recorded(value: Json, paths: frozenset[str], *, whose: bool) -> Json:
-    if isinstance(value, dict):
-        return {name: _recorded(one, paths, whose=whose) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_recorded(one, paths, whose=whose) for one in value]
-    if not isinstance(value, str) or not (value in paths or _looks_like_path(value)):
-        return value
-    return _hidden(value) if whose else Path(value).name
-
-
-def _hidden(text: str) -> str:
+def hidden(text: str) -> str:
+    """Return what is shown in the place of a text that may tell who somebody is: equal texts are shown alike."""
     return f"hidden:{digest(salt(), text)[:8]}"
 
 
-def _looks_like_path(text: str) -> bool:
-    if Path(text).is_absolute() or text.startswith(("~", "./", "../", ".\\", "..\\")):
-        return True
-    if "/" not in text and "\\" not in text:
-        return False
-    try:
-        return Path(text).exists() or Path(text.rpartition(":")[0]).is_file()  # path/to/file.py:factory
-    except (OSError, ValueError):
-        return False
+def names_people(where: str, *, public_labels: bool = False) -> bool:
+    """Say whether a condition asks for patients, exams or images, or for labels, which may be anything of a table.
+
+    Parameters
+    ----------
+    public_labels
+        Whether labels tell of nobody.
+    """
+    asked = {field.name for field in parse(where).fields}
+    return not asked.isdisjoint(_IDENTIFYING) or ("label" in asked and not public_labels)

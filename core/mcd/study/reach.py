@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mcd.host import PluginHost
 
-__all__ = ["Reach", "code_lines", "reaches"]
+__all__ = ["Reach", "code_lines", "means_plugin", "reaches"]
 
 _DOES = {"code": "runs code", "file": "reads", "hub": "may fetch"}
 
@@ -66,9 +66,9 @@ def reaches(host: PluginHost, kind: Kind, choice: Choice) -> Iterator[Reach]:
         return
     if kind is Kind.CONCEPTS:
         for part in split_references(choice.plugin):
-            if not _offered(host, part):
+            if not means_plugin(host, part):
                 yield Reach("file", kind.label, part)
-        if not _offered(host, choice.plugin) or not isinstance(host.load(kind, name), type):
+        if not means_plugin(host, choice.plugin) or not isinstance(host.load(kind, name), type):
             return  # a file of a plugin has no settings
     cls: type[pydantic.BaseModel]
     values: Mapping[str, object]
@@ -83,7 +83,7 @@ def reaches(host: PluginHost, kind: Kind, choice: Choice) -> Iterator[Reach]:
     yield from _declared(cls, values, whose)
 
 
-def _offered(host: PluginHost, reference: str) -> bool:
+def means_plugin(host: PluginHost, reference: str) -> bool:
     """Say whether a concept set is one that a plugin offers; what is not is taken for a file."""
     name = reference.partition(":")[0]
     return any(name in (offer.component.name, offer.qualified) for offer in host.offers(Kind.CONCEPTS))

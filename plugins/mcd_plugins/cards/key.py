@@ -116,9 +116,7 @@ class Key(_Record):
         text = (self.model_dump_json(by_alias=True, indent=1) + "\n").encode()
         folder.chmod(0o700)  # before anything is in it
         for name, data in ((_JSON, text), (_CSV, table)):
-            path = folder / name
-            write_atomically(path, data)
-            path.chmod(0o600)
+            write_atomically(folder / name, data, mode=0o600)
         return [folder / _JSON, folder / _CSV]
 
     @classmethod

@@ -219,7 +219,8 @@ def _probe_set(study: Mapping[str, Json]) -> str:
         if study.get(name)
     ]
     if study.get("where"):  # with identifiers kept, a condition may name patients
-        limits.append("chosen by a condition" if study.get("keep_identifiers") else f"where {study['where']}")
+        told = study.get("keep_identifiers") or str(study["where"]).startswith("hidden:")
+        limits.append("chosen by a condition" if told else f"where {study['where']}")
     return ", ".join([named, *limits])
 
 

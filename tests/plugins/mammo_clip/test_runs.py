@@ -141,7 +141,7 @@ def test_embed_writes_vectors_of_images_and_texts(b2: Path, tmp_path: Path, mcd_
         images, texts, about = file.get_tensor("images"), file.get_tensor("texts"), json.loads(file.metadata()["mcd"])
     torch.testing.assert_close(images.norm(dim=1), torch.ones(8))
     assert about["texts"] == ["no mass", "mass", "calcification"]
-    with out.with_suffix(".probe_map.csv").open() as file:
+    with (out.parent / "private" / f"{out.stem}.probe_map.csv").open() as file:
         assert [row["id"] for row in csv.DictReader(file)] == about["image_ids"]
     assert not list(tmp_path.glob(".*"))
     dissector = MammoClip(MammoClip.Options(checkpoint=b2, preprocessing=SMALL))

@@ -187,6 +187,36 @@ def test_a_network_that_views_its_maps_is_dissected_and_comes_back_as_it_was() -
     network(images())  # and its owner can still call it
 
 
+class Patches(nn.Module):
+    """Cuts maps into patches by their strides, as if they were contiguous."""
+
+    def __init__(self, cut: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.head, self.cut = nn.Conv2d(3, 4, 1), nn.Linear(8, 3), cut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.head(self.cut(self.body(x)))
+        return out
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda x: x.as_strided((len(x), 8), (x[0].numel(), 1)),
+        lambda x: torch.as_strided(x, (len(x), 8), (x[0].numel(), 32)),
+    ],
+)
+def test_a_network_that_reads_maps_as_they_lie_in_memory_gets_contiguous_ones(
+    cut: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    network = Patches(cut).eval()
+    with torch.inference_mode():
+        true = network(images(8))
+    found = dissect(network, ["head"]).activations("head")[:8]
+    torch.testing.assert_close(found, true, rtol=1e-4, atol=1e-5)
+
+
 class Caching(nn.Module):
     """Keeps tensors of its first pass and a buffer, registers a hook, and fails in a later pass."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from mcd.api.dissector import Dissector
 from mcd.api.image import Image, Preprocessing
@@ -81,6 +82,35 @@ class Trial:
     remarks: tuple[str, ...] = ()
 
 
+class _AsStored(TorchFunctionMode):
+    """Notices code that takes values as they lie in memory (``as_strided``): in channels-last maps, the wrong ones."""
+
+    read = False
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Collection[type],
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        """Run a function of torch."""
+        if func in _BY_MEMORY and isinstance(args[0], torch.Tensor) and not args[0].is_contiguous():
+            self.read = True
+        return func(*args, **(kwargs or {}))
+
+
+_BY_MEMORY = {
+    torch.as_strided,
+    torch.as_strided_copy,
+    torch.Tensor.as_strided,
+    torch.Tensor.as_strided_,
+    torch.Tensor.resize_,
+    torch.Tensor.storage,
+    torch.Tensor.untyped_storage,
+}
+
+
 @process_state_kept()
 def trial_pass(target: Target, image: Image | None = None) -> Trial:
     """Run a target on the CPU: a batch of two, and its first image alone.
@@ -105,10 +135,12 @@ def trial_pass(target: Target, image: Image | None = None) -> Trial:
             batch = example.contiguous(memory_format=memory_format)
             before = _drawn(target)
             try:
-                with calling(f"{target.name} failed", network=target.module):
+                with calling(f"{target.name} failed", network=target.module), _AsStored() as stored:
                     calls = watch_layers(target.module, batch)
             except ForeignCodeError as error:
                 problems.append(error)
+                continue
+            if stored.read and memory_format == torch.channels_last:
                 continue
             draws = _drawn(target) != before
             alone = _alone(target, calls, batch[:1].contiguous(memory_format=memory_format))
@@ -223,7 +255,10 @@ def dissector_format(dissector: Dissector, device: torch.device) -> torch.memory
                 torch.inference_mode(),
                 calling(f"dissector {dissector.name} failed", network=dissector.module),
             ):
-                both = dissector.encode_images(batch.clone(memory_format=torch.preserve_format)).float().clone()
+                with _AsStored() as stored:
+                    both = dissector.encode_images(batch.clone(memory_format=torch.preserve_format)).float().clone()
+                if stored.read and memory_format == torch.channels_last:
+                    continue
                 alone = dissector.encode_images(batch[:1].contiguous(memory_format=memory_format)).float()
         except ForeignCodeError:
             continue

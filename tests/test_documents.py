@@ -193,7 +193,7 @@ def test_what_is_not_a_readable_file(tmp_path: Path) -> None:
         "folder.yaml": "folder.yaml is a folder, not a file",
         "study.ini": "study.ini: not a kind of file that is read here",
         "study.ini/x.yaml": "study.ini/x.yaml cannot be read: Not a directory",
-        "nul\0.yaml": "nul\0.yaml cannot be read: embedded null byte",
+        "nul\0.yaml": "nul\\u0000.yaml cannot be read: embedded null byte",
     }.items():
         with pytest.raises(ConfigError) as caught:
             read_document(tmp_path / name)

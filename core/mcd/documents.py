@@ -272,7 +272,7 @@ def _invalid(document: Document, model: type[pydantic.BaseModel], problems: Sequ
     lines = [f"{document._at(problem['loc'])}: {_sentence(problem, model)}" for problem in ordered]
     if len(lines) == 1:
         return ConfigError(lines[0])
-    return ConfigError(f"{document.source} has {len(lines)} problems:\n" + "\n".join(f"  {line}" for line in lines))
+    return ConfigError(f"{document.source} has {len(lines)} problems:", lines=lines)
 
 
 def _sentence(problem: ErrorDetails, model: type[pydantic.BaseModel]) -> str:

@@ -17,12 +17,18 @@
             └── DamagedError                 a file of it is not what the run wrote
 
 An interrupt (Ctrl-C) exits with 130. Every error says what failed in the user's words (``message``) and,
-where there is one, the next thing to type (``hint``).
+where there is one, the next thing to type (``hint``). Names in it come from files of other people: what
+steers a terminal is made visible in every message, see `printable`.
 """
 
 from __future__ import annotations
 
 import difflib
+import errno
+import re
+import sys
+import traceback
+import unicodedata
 from collections.abc import Iterable
 
 __all__ = [
@@ -39,7 +45,12 @@ __all__ = [
     "StoreError",
     "UnknownNameError",
     "UsageError",
+    "lacks_memory",
     "nearest",
+    "passes_through",
+    "printable",
+    "said_by",
+    "traceback_of",
     "with_article",
 ]
 
@@ -50,17 +61,28 @@ class MCDError(Exception):
     Parameters
     ----------
     message
-        What failed, in the user's words.
+        What failed, in the user's words: one line. A line break in it is one in somebody's name, and shown as such.
     hint
         The next thing to type, if there is one. May span lines.
+    lines
+        What belongs to the message, one a line.
+
+    Attributes
+    ----------
+    summary
+        The first line.
+    message
+        All lines; those after the first are indented.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
-        self.message = message
-        self.hint = hint
+    def __init__(self, message: str, hint: str = "", lines: Iterable[str] = ()) -> None:
+        self.summary = printable(message)
+        self.lines = tuple(map(printable, lines))
+        self.message = "\n  ".join((self.summary, *self.lines))
+        self.hint = printable(hint, lines=True)
+        super().__init__(self.summary, self.hint, self.lines)
 
     def __str__(self) -> str:
         return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
@@ -131,9 +153,114 @@ def nearest(wrong: str, known: Iterable[str], *, limit: int = 12) -> str:
     >>> nearest("tim", ["timm", "modules"])
     "did you mean 'timm'? There is: modules, timm"
     """
-    names = sorted(set(known))
+    names = sorted({printable(one) for one in known})
     if not names:
         return "there is none to choose from"
     close = difflib.get_close_matches(wrong, names, n=1, cutoff=0.5)
     shown = ", ".join(names[:limit]) + (f" … ({len(names)} in all)" if len(names) > limit else "")
     return (f"did you mean '{close[0]}'? " if close else "") + f"There is: {shown}"
+
+
+_STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Categories of characters that steer a terminal, turn the direction of a line, break it, or cannot be written."""
+_HARMLESS = frozenset("\u00ad\u200c\u200d")
+"""Of those, what words in many scripts are spelled with."""
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""Return a text with nothing in it that steers a terminal: escapes, controls, changes of direction, line breaks.
+
+    They are written as JSON writes them; so are the bytes of a file name that is no UTF-8.
+
+    Parameters
+    ----------
+    lines
+        Whether line breaks stay: of texts that are made of several lines, not of names.
+
+    >>> printable("a\x1b[31mb\nc")
+    'a\\u001b[31mb\\u000ac'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(one if _shown(one, lines=lines) else _escaped(one) for one in text)
+
+
+def _shown(one: str, *, lines: bool) -> bool:
+    if one == "\n":
+        return lines
+    return one == "\t" or one in _HARMLESS or unicodedata.category(one) not in _STEERING
+
+
+def _escaped(one: str) -> str:
+    units = one.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{int.from_bytes(units[at : at + 2]):04x}" for at in range(0, len(units), 2))
+
+
+_OUT_OF_MEMORY = re.compile(r"out of memory|allocate memory|bad_alloc|_ALLOC_FAILED", re.IGNORECASE)
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Say whether an exception, or what caused it, says that memory is lacking: nobody's code is at fault then."""
+    torch = sys.modules.get("torch")
+    kinds = (MemoryError, *([torch.OutOfMemoryError] if torch is not None else []))
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, kinds) or (isinstance(seen, OSError) and seen.errno == errno.ENOMEM):
+            return True
+        if isinstance(seen, RuntimeError) and _OUT_OF_MEMORY.search(
+            str(seen)
+        ):  # torch's on a CPU, and of its libraries
+            return True
+        seen = seen.__cause__
+    return False
+
+
+def passes_through(error: BaseException) -> bool:
+    """Say whether what somebody else's code raised is none of its own: Ctrl-C, a closed pipe, a lack of memory.
+
+    Whatever else it raises, ``sys.exit`` and the panics of Rust included, is its fault and becomes one sentence.
+    """
+    return isinstance(error, KeyboardInterrupt | GeneratorExit | BrokenPipeError) or lacks_memory(error)
+
+
+_ADVICE = re.compile(
+    r"weights_only|safe_globals|trust_remote_code|allow_pickle|safe_mode|use_safetensors|MAX_IMAGE_PIXELS|MAX_PIXELS"
+    r"|verify\s*=\s*False|arbitrary code|if you trust|from a trusted source|dangerous|local_files_only"
+    r"|following error message"
+)
+"""What a library says of the protections that mcd leaves on: how to turn them off."""
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\s*\n\s*")
+_LONGEST = 300
+
+
+def said_by(error: BaseException, *, whole: bool = False, named: bool = True) -> str:
+    r"""Return in one line what an exception of somebody else's code says, without advice to turn a protection off.
+
+    Parameters
+    ----------
+    whole
+        All of it; else its first line that says something, and no more than 300 characters.
+    named
+        Whether the kind of exception stands before it, which says something of code that the user wrote; else only
+        where there is nothing else.
+
+    >>> said_by(ValueError("no such thing\nTry weights_only=False."))
+    'ValueError: no such thing'
+    """
+    if isinstance(error, MCDError):
+        return " ".join(error.message.split())
+    if isinstance(error, SystemExit):
+        return printable(f"it called sys.exit({'' if error.code is None else repr(error.code)})")
+    kept = [
+        [one for one in _SENTENCE.split(line) if one and not _ADVICE.search(one)] for line in str(error).splitlines()
+    ]
+    lines = [" ".join(" ".join(parts).split()) for parts in kept if parts]
+    text = " ".join(lines if whole else lines[:1])
+    text = printable(text if text and not named else f"{type(error).__name__}: {text}".removesuffix(": "))
+    return text if whole or len(text) <= _LONGEST else text[:_LONGEST].rstrip() + " …"
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback of an exception, without the advice that `said_by` leaves out."""
+    lines = "".join(traceback.format_exception(error)).splitlines(keepends=True)
+    return "".join(line for line in lines if line.startswith("    ") or not _ADVICE.search(line))

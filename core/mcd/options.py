@@ -263,9 +263,10 @@ def validate_options(cls: type[OptionsT], values: Mapping[str, object], where: s
         return cls.model_validate(dict(values))
     except pydantic.ValidationError as error:
         problems = [problem_line(problem, cls) for problem in causes(error.errors(include_url=False))]
-        first = problems[0] if len(problems) == 1 else "\n".join(f"  {line}" for line in problems)
-        joint = ": " if len(problems) == 1 else ":\n"
-        raise ConfigError(f"{where}{joint}{first}", "see its settings with: mcd plugins show NAME") from None
+        hint = "see its settings with: mcd plugins show NAME"
+        if len(problems) == 1:
+            raise ConfigError(f"{where}: {problems[0]}", hint) from None
+        raise ConfigError(f"{where}:", hint, problems) from None
 
 
 def causes(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
@@ -281,6 +282,18 @@ def causes(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
     return [one for one in problems if one["type"] != "too_short" or whole(one["loc"])]
 
 
+_IN_OUR_WORDS = {
+    "model_type": "it should be a name, or settings as KEY: VALUE",
+    "model_attributes_type": "it should be a name, or settings as KEY: VALUE",
+    "dataclass_type": "it should be settings as KEY: VALUE",
+    "is_instance_of": "it is not of the right kind",
+    "is_subclass_of": "it is not of the right kind",
+    "string_unicode": "it is no text: the name of a file that is not UTF-8; rename it",
+    "int_parsing_size": "it should be a whole number of fewer digits",
+}
+"""What pydantic says with the name of a class of ours in it, which no reader knows."""
+
+
 def problem_line(problem: ErrorDetails, cls: type[pydantic.BaseModel]) -> str:
     """Return one validation problem as a sentence that names the setting."""
     path = ".".join(str(part) for part in problem["loc"])
@@ -288,7 +301,7 @@ def problem_line(problem: ErrorDetails, cls: type[pydantic.BaseModel]) -> str:
         return f"unknown setting '{path}': {nearest(path.split('.')[-1], cls.model_fields)}"
     if problem["type"] == "missing":
         return f"setting '{path}' is required"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = _IN_OUR_WORDS.get(problem["type"], problem["msg"]).removeprefix("Value error, ")
     given = problem.get("input")
     shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
     return f"setting '{path}': {message}{shown}" if path else message

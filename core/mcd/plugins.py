@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from mcd.api.model import prefix_tokens
     from mcd.api.ranking import ordered_top_k
     from mcd.api.schema import Schema, read_record
+    from mcd.cli.consoles import Terminal
     from mcd.cli.hosted import with_plugin_files
     from mcd.cli.numbers import SEED
     from mcd.cli.paths import PATH
     from mcd.cli.tables import print_table, say
+    from mcd.cli.terminal import echo, echo_lines
     from mcd.comparison.heading import FEW_IMAGES
     from mcd.extraction.breast import Breast, find_breast
     from mcd.extraction.map_store import Maps
@@ -78,6 +80,9 @@ _HOME = {
     "NOT_SIGNIFICANT": "mcd.scoring.verdicts",
     "PATH": "mcd.cli.paths",
     "SEED": "mcd.cli.numbers",
+    "Terminal": "mcd.cli.consoles",
+    "echo": "mcd.cli.terminal",
+    "echo_lines": "mcd.cli.terminal",
     "SIGNIFICANT": "mcd.scoring.verdicts",
     "VERDICTS": "mcd.scoring.verdicts",
     "Breast": "mcd.extraction.breast",
@@ -170,6 +175,7 @@ __all__ = [
     "Schema",
     "Seed",
     "Side",
+    "Terminal",
     "averaged_beside",
     "check_finite",
     "check_picture",
@@ -179,6 +185,8 @@ __all__ = [
     "csv_text",
     "data_set_of",
     "digest",
+    "echo",
+    "echo_lines",
     "examine_file",
     "file_digest",
     "files_below",

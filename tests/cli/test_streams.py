@@ -37,7 +37,7 @@ def test_output_that_is_full_is_one_sentence(arguments: tuple[str, ...]) -> None
     assert len(done.stderr.splitlines()) == 2
 
 
-@pytest.mark.parametrize("module", ["click", "mcd.host", "numpy"])
+@pytest.mark.parametrize("module", ["click", "mcd.host", "yaml"])
 def test_an_interrupted_import_is_one_word(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED],

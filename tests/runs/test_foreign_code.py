@@ -87,9 +87,9 @@ def mcd_register_reporters():
         ({"--model-plugin": "broken-model"}, "model loader 'broken-model' failed: KeyError: 'weights'"),
         ({"--dissector": "broken"}, "dissector broken failed on 1 texts: IndexError"),
         ({"--dissector": "unloadable"}, "dissector 'unloadable' failed to load: OSError: no such weights"),
-        ({"--dissector": "uncreatable"}, "Uncreatable cannot be created: AttributeError: nothing here"),
+        ({"--dissector": "uncreatable"}, "dissector 'uncreatable' cannot be created: AttributeError: nothing here"),
         ({"--dataset": "broken-data"}, "KeyError: 'pixels'"),
-        ({"--reporter": "broken-report"}, "reporter Reporting failed: ZeroDivisionError"),
+        ({"--reporter": "broken-report"}, "reporter broken-report failed: ZeroDivisionError"),
     ],
 )
 def test_what_a_plugin_raises_is_one_sentence(

@@ -14,7 +14,7 @@ def digest(*parts: str | bytes) -> str:
     """Return the sha256, in hex, of the parts; lengths are hashed too, so ("ab", "c") is not ("a", "bc")."""
     total = hashlib.sha256()
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         total.update(len(data).to_bytes(8, "big"))
         total.update(data)
     return total.hexdigest()

@@ -210,7 +210,7 @@ class ConceptSet(pydantic.BaseModel):
             if first != where:
                 problems.append(f"{where}: '{word.strip()}' is given twice, first in {first}")
         if problems:
-            raise ConfigError("\n  ".join(problems), "give each term once")
+            raise ConfigError(problems[0], "give each term once", problems[1:])
         terms = [{"term": word} for _, word in rows]
         return cls.model_validate({"name": name, "broad_categories": {_UNSORTED: {_UNSORTED: terms}}})
 

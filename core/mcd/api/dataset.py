@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mcd.api.base import Configured
 from mcd.api.image import Image
+from mcd.errors import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,6 +94,9 @@ class Sample:
     boxes: tuple[Box, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", printable(self.id))  # ids stand in tables, pages and file names; files may not
 
 
 @dataclass(frozen=True)

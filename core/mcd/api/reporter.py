@@ -17,7 +17,15 @@ __all__ = ["Reporter"]
 
 
 class Reporter(Configured, abc.ABC):
-    """Base of reporters."""
+    """Base of reporters.
+
+    Attributes
+    ----------
+    called
+        The name by which a user asked for it; the engine sets it.
+    """
+
+    called: str = ""
 
     @abc.abstractmethod
     def report(self, dissection: Dissection, folder: Path) -> list[Path]:
@@ -37,6 +45,6 @@ class Reporter(Configured, abc.ABC):
             When the reporter makes nothing of several runs, as here.
         """
         raise UsageError(
-            f"reporter {type(self).__name__} makes nothing of several runs",
+            f"reporter {self.called or type(self).__name__} makes nothing of several runs",
             "give one run, or another --reporter; see: mcd plugins list",
         )

@@ -7,9 +7,9 @@ Exit codes: 0 done; 1 an error that is none of the following; 2 wrong usage; 3 a
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,8 @@ import click
 
 from mcd.cli.paths import PATH
 from mcd.cli.streams import noted_interrupts, watched_output
-from mcd.errors import MCDError
+from mcd.cli.terminal import echo, echo_lines, printing_anything
+from mcd.errors import MCDError, PluginError, lacks_memory, said_by, traceback_of
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -111,7 +112,7 @@ def _print_versions(ctx: click.Context, _parameter: click.Parameter, wanted: boo
     from mcd.version import versions
 
     for name, version in versions().items():
-        click.echo(f"{name} {version}")
+        echo(f"{name} {version}")
     ctx.exit()
 
 
@@ -153,6 +154,7 @@ def cli(ctx: click.Context, plugin_files: tuple[Path, ...], offline: bool, debug
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; the only place where errors become text and exit codes."""
     state = State()
+    printing_anything()
     with watched_output() as output, noted_interrupts() as interrupted:
         try:
             code = cli.main(
@@ -162,10 +164,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 standalone_mode=False,
             )
             sys.stdout.flush()
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # click raises no SystemExit here: somebody else's code did
             if state.debug or "--debug" in sys.argv:
-                traceback.print_exc()
-            code = _exit_code(error, output.refused, interrupted=bool(interrupted))
+                _say(traceback_of(error))
+            code = _exit_code(_ours(error), output.refused, interrupted=bool(interrupted))
         except KeyboardInterrupt as error:
             code = _exit_code(error, None, interrupted=True)
     sys.exit(code if isinstance(code, int) else 0)
@@ -183,8 +185,9 @@ def _exit_code(error: BaseException, refused: OSError | None, *, interrupted: bo
             )
         return 1
     if isinstance(error, click.ClickException):
-        with contextlib.suppress(OSError):
-            error.show()
+        said = io.StringIO()
+        error.show(said)
+        _say(said.getvalue())
         return error.exit_code
     if not isinstance(error, MCDError):
         raise error
@@ -194,6 +197,16 @@ def _exit_code(error: BaseException, refused: OSError | None, *, interrupted: bo
     return error.exit_code
 
 
+def _ours(error: BaseException) -> BaseException:
+    """Return what is said of an exception of nobody's, or of code that ended the program."""
+    if isinstance(error, SystemExit):
+        return PluginError(f"code that is not mcd's ended the program: {said_by(error)}", "see which with: --debug")
+    if not isinstance(error, MCDError) and lacks_memory(error):
+        hint = "give it less at once (--batch-size, --workers, a smaller probe set), or another machine"
+        return MCDError("this machine has too little memory for it", hint)
+    return error
+
+
 def _say(text: str) -> None:
     with contextlib.suppress(OSError):  # the exit code remains
-        click.echo(text, err=True)
+        echo_lines(text, err=True)

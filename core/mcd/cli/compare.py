@@ -11,6 +11,7 @@ from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag, trust_flag
 from mcd.cli.numbers import RESAMPLES, SEED
 from mcd.cli.paths import PATH, RUN_FOLDER
+from mcd.cli.terminal import echo, echo_lines
 
 if TYPE_CHECKING:
     from mcd.comparison import Comparison
@@ -118,13 +119,13 @@ def compare(
     host = ctx.ensure_object(State).host
     found = compared(opened(runs, host, trust=trust), settings)
     if as_json:
-        click.echo(_json(found))
+        echo_lines(_json(found))
     else:
         print_comparison(found)
     if output is not None:
         write_comparison(output, found)
         if not as_json:
-            click.echo(f"all tables: {output}")
+            echo(f"all tables: {output}")
 
 
 def _mapping(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from string import ascii_lowercase
 
-import click
 import pandas as pd
 
 from mcd.cli.tables import print_table, say
+from mcd.cli.terminal import echo
 from mcd.comparison.changes import KINDS, Changes
 from mcd.comparison.comparing import AgreementOf, Comparison
 from mcd.comparison.layers import ALL
@@ -25,7 +25,7 @@ def print_comparison(found: Comparison) -> None:
     letters = dict(zip(found.heading.runs["run"], _letters(), strict=False))
     for number, (name, letter) in enumerate(letters.items()):
         reference = " (the reference)" if not number and not found.agreements else ""
-        click.echo(f"{letter}: {name}{reference}")
+        echo(f"{letter}: {name}{reference}")
     for line in found.heading.lines():
         say(line)
     for note in found.notes:
@@ -46,7 +46,7 @@ def _letters() -> list[str]:
 
 
 def _title(text: str) -> None:
-    click.echo(f"\n{text}\n")
+    echo(f"\n{text}\n")
 
 
 def _share(row: Row, name: str) -> str:
@@ -171,7 +171,7 @@ def _changes(found: Changes, letters: Mapping[str, str]) -> None:
             ("fade", table[table["change"] < 0].tail(_LISTED // 2).iloc[::-1]),
         ):
             if len(part):
-                click.echo(f"\n{level} that {title}\n")
+                echo(f"\n{level} that {title}\n")
                 _flow(part, level)
 
 
@@ -197,7 +197,7 @@ def _concepts(found: Comparison, letters: Mapping[str, str]) -> None:
     for run, letter in letters.items():
         own = table[(table["run"] == run) & (table["answer"] == ANSWERS[1])]
         if len(own):
-            click.echo(f"\nunder-represented in {letter}\n")
+            echo(f"\nunder-represented in {letter}\n")
             rows = [
                 [
                     str(row["concept"]),
@@ -210,8 +210,8 @@ def _concepts(found: Comparison, letters: Mapping[str, str]) -> None:
             header = ("concept", "images", "patients", "AUROC")
             print_table(header, rows, right=header[1:])
             if len(own) > _LISTED:
-                click.echo(f"and {len(own) - _LISTED} more")
-    click.echo()
+                echo(f"and {len(own) - _LISTED} more")
+    echo()
     say(
         "under-represented: a neuron that separates its images with this AUROC would have been significant in four "
         "of five cases. could not be shown: no image of it, or the dissector does not separate its images. not "
@@ -225,7 +225,7 @@ def _agreement(one: AgreementOf, letters: Mapping[str, str]) -> None:
     _title(f"{first} and {second}")
     header = ("neurons", "same", f"first {found.top}", "ranks")
     say(f"same: same first concept; first {found.top}: overlap of the first concepts; ranks: correlation")
-    click.echo()
+    echo()
     for column, title in (("layer", "layer"), ("category_a", f"category by {first}")):
         rows = [
             [
@@ -243,7 +243,7 @@ def _agreement(one: AgreementOf, letters: Mapping[str, str]) -> None:
         for row in _records(found.moves().head(_LISTED))
     ]
     if moves:
-        click.echo("where the first concepts are of different categories:")
+        echo("where the first concepts are of different categories:")
         print_table((f"category by {first}", f"category by {second}", "neurons"), moves, right=("neurons",))
     if found.only_a or found.only_b:
-        click.echo(f"labelled by one only: {found.only_a} by {first}, {found.only_b} by {second}")
+        echo(f"labelled by one only: {found.only_a} by {first}, {found.only_b} by {second}")

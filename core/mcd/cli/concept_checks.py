@@ -13,6 +13,7 @@ import click
 from mcd.cli.numbers import number
 from mcd.cli.settings import dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
+from mcd.cli.terminal import echo, echo_lines
 from mcd.options import Bounds
 from mcd.study.vocabularies.findings import TITLES
 
@@ -107,7 +108,7 @@ def lint(
     found = look_over(concepts, reading, alike=alike, temperature=temperature, smallest=smallest)
     found = replace(found, findings=tuple(one for one in found.findings if one.kind not in ignore))
     if as_json:
-        click.echo(json.dumps(_plain(asdict(found)), indent=2, ensure_ascii=False))
+        echo_lines(json.dumps(_plain(asdict(found)), indent=2, ensure_ascii=False))
     else:
         softmax = f"{scorer} at temperature {temperature:g}" if temperature is not None else ""
         _print(concepts, found, softmax, advice="" if reading is not None else " (give --dissector NAME)")
@@ -157,7 +158,7 @@ def _plain(value: object) -> object:
 def _print(concepts: ConceptSet, found: Lint, scorer: str, advice: str) -> None:
     from mcd.cli.tables import print_table
 
-    click.echo(f"{concepts.name} {concepts.version}".strip() + f": {len(concepts.concepts)} concepts\n")
+    echo(f"{concepts.name} {concepts.version}".strip() + f": {len(concepts.concepts)} concepts\n")
     rows = [[one.name, str(one.concepts), f"{one.share:.1%}", str(one.categories)] for one in found.groups]
     print_table(["broad category", "concepts", "share", "categories"], rows, right=("concepts", "share", "categories"))
     _say("labels that mean nothing fall into a group as often as its share")
@@ -172,7 +173,7 @@ def _print(concepts: ConceptSet, found: Lint, scorer: str, advice: str) -> None:
             "1st to 2nd: for an image that says the first, what part of the probability of both the second takes, "
             f"with {scorer}. A concept without anything in common takes {found.unrelated:.1%}."
         )
-    click.echo()
+    echo()
     count = len(found.findings)
     _say(f"{count} finding{'s' * (count > 1)}" if count else "no findings")
     for text in found.not_checked:
@@ -189,20 +190,20 @@ def _row(merge: Merge, compared: bool) -> str:
 def _lines(title: str, lines: list[str], header: str = "") -> None:
     if not lines:
         return
-    click.echo()
+    echo()
     _say(f"{title}: {len(lines)}")
     if header:
-        click.echo(f"  {header}")
+        echo(f"  {header}")
     for line in lines[:_MOST]:
         _say(line, "  ")
     if len(lines) > _MOST:
-        click.echo(f"  … and {len(lines) - _MOST} more (--json has all)")
+        echo(f"  … and {len(lines) - _MOST} more (--json has all)")
 
 
 def _say(text: str, indent: str = "") -> None:
     further = indent + "  " * bool(indent)
     wrapped = textwrap.TextWrapper(_WIDTH, initial_indent=indent, subsequent_indent=further, break_on_hyphens=False)
-    click.echo(wrapped.fill(text))
+    echo_lines(wrapped.fill(text))
 
 
 @click.command()
@@ -242,7 +243,7 @@ def coverage(
     samples = chosen_selection(ctx.params).choose([one for one in images.scan() if isinstance(one, Sample)])
     table = count(samples, concepts.concepts)
     if as_json:
-        click.echo(table.to_json(orient="records", indent=2, force_ascii=False))
+        echo_lines(table.to_json(orient="records", indent=2, force_ascii=False))
     else:
         _print_coverage(concepts, table, len(samples))
 
@@ -257,7 +258,7 @@ def _print_coverage(concepts: ConceptSet, table: pd.DataFrame, images: int) -> N
     if rows:
         header = ("concept", "shown", "absent", "unknown", "patients")  # short: terms are long, and 80 columns few
         print_table(header, rows, right=header[1:])
-        click.echo()
+        echo()
     broad = [concept.broad_category for concept in concepts.concepts]
     for name, part in table.groupby(broad, sort=False):
         shown, absent = part["positives"] > 0, (part["positives"] == 0) & (part["negatives"] > 0)
@@ -266,5 +267,5 @@ def _print_coverage(concepts: ConceptSet, table: pd.DataFrame, images: int) -> N
             f"{len(part) - shown.sum() - absent.sum()} not labelled"
         )
     every = int((table["positives"] > 0).sum())
-    click.echo()
+    echo()
     _say(f"{images} images show {every} of {len(table)} concepts, as far as their labels tell")

@@ -12,6 +12,7 @@ import click
 
 from mcd.cli.concept_checks import coverage, lint
 from mcd.cli.paths import PATH
+from mcd.cli.terminal import echo, echo_lines
 from mcd.components import Kind
 from mcd.errors import MCDError
 
@@ -47,10 +48,10 @@ def list_(state: HasHost, as_json: bool) -> None:
     host = state.host
     rows = [_described(host, offer) for offer in host.offers(Kind.CONCEPTS)]
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        echo_lines(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     if not rows:
-        click.echo("no plugin offers a concept set; a file will do: mcd concepts show FILE")
+        echo("no plugin offers a concept set; a file will do: mcd concepts show FILE")
         return
     from mcd.cli.tables import print_table
 
@@ -61,9 +62,9 @@ def list_(state: HasHost, as_json: bool) -> None:
         print_table(header, cells, right=("concepts",))
     broken = [row for row in rows if row["reason"]]
     if broken:
-        click.echo("\nbroken:" if sound else "broken:")
+        echo("\nbroken:" if sound else "broken:")
     for row in broken:
-        click.echo(f"  {row['plugin']}/{row['name']}: {row['reason']}")
+        echo(f"  {row['plugin']}/{row['name']}: {row['reason']}")
 
 
 def _described(host: PluginHost, offer: Offer) -> dict[str, str | int | None]:
@@ -110,7 +111,7 @@ def show(state: HasHost, reference: str, concepts_arg: tuple[str, ...], as_json:
 
     found = load_concepts(state.host, reference, parse_pairs(concepts_arg, "--concepts-arg"))
     if as_json:
-        click.echo(json.dumps(_data(found), indent=2, ensure_ascii=False))
+        echo_lines(json.dumps(_data(found), indent=2, ensure_ascii=False))
     else:
         _print_tree(found)
 
@@ -127,15 +128,15 @@ def _data(found: ConceptSet) -> dict[str, object]:
 
 
 def _print_tree(found: ConceptSet) -> None:
-    from rich.console import Console
     from rich.text import Text
     from rich.tree import Tree
 
+    from mcd.cli.consoles import Terminal
     from mcd.study.vocabularies.lint import groups
 
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=80)
+        console = Terminal(highlight=False, width=80)
     facts = [found.version, f"{len(found.concepts)} concepts", found.licence or "licence not stated", found.language]
     console.print(Text(f"{found.name} ", style="bold").append(" · ".join(filter(None, facts)), style="not bold"))
     for text in (found.description, *(f"source: {source}" for source in found.sources)):
@@ -172,7 +173,7 @@ def schema() -> None:
     """
     from mcd.api.concepts import ConceptFile
 
-    click.echo(json.dumps(ConceptFile.model_json_schema(), indent=2, ensure_ascii=False))
+    echo_lines(json.dumps(ConceptFile.model_json_schema(), indent=2, ensure_ascii=False))
 
 
 @concepts.command("import")
@@ -238,9 +239,9 @@ def import_(
     write_atomically(output, made.document.encode())
     _print_import(made, precedence)
     if not licence:
-        click.echo("warning: no licence is given; say whose terms these are with --licence", err=True)
-    click.echo(f"concept set: {output}")
-    click.echo(f"next: mcd concepts lint {output}")
+        echo("warning: no licence is given; say whose terms these are with --licence", err=True)
+    echo(f"concept set: {output}")
+    echo(f"next: mcd concepts lint {output}")
 
 
 _MOST = 20
@@ -250,10 +251,10 @@ _MOST = 20
 def _print_import(made: Imported, precedence: str) -> None:
     width = max(len(name) for name in made.counts)
     for name, count in made.counts.items():
-        click.echo(f"{name:<{width}}  {count:>5}")
-    click.echo("\nbroad category: terms in it, kept there")
+        echo(f"{name:<{width}}  {count:>5}")
+    echo("\nbroad category: terms in it, kept there")
     for broad, (inside, kept) in made.groups.items():
-        click.echo(f"  {broad}: {inside}, {kept}")
+        echo(f"  {broad}: {inside}, {kept}")
     lines = {
         f"in several places; the {precedence} one counts": [
             f"{term}: {'; '.join(places)}" for term, places in made.several.items()
@@ -263,9 +264,9 @@ def _print_import(made: Imported, precedence: str) -> None:
     }
     for title, found in lines.items():
         if found:
-            click.echo(f"\n{title}: {len(found)}")
+            echo(f"\n{title}: {len(found)}")
         for line in found[:_MOST]:
-            click.echo(textwrap.fill(line, 80, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
+            echo_lines(textwrap.fill(line, 80, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
         if len(found) > _MOST:
-            click.echo(f"  … and {len(found) - _MOST} more")
-    click.echo()
+            echo(f"  … and {len(found) - _MOST} more")
+    echo()

@@ -15,6 +15,7 @@ from mcd.cli.flags import plugin_file_flag
 from mcd.cli.paths import PATH
 from mcd.cli.settings import chosen_selection, dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
+from mcd.cli.terminal import echo
 from mcd.options import MOST_WORKERS
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def check(
     _print(found)
     if output is not None:
         _write(output, found, public=images.ids_are_public or keep_identifiers)
-        click.echo(f"all of it: {output}")
+        echo(f"all of it: {output}")
     if any(not one.passed_over for one in found.unreadable) or not found.samples:
         ctx.exit(4)
 
@@ -107,18 +108,18 @@ def _print(found: Inspection) -> None:
     patients, lacking = found.patients
     of = f" of {patients} patient{'s' if patients != 1 else ''}" if patients else ""
     unsaid = f"; {lacking} do not say of whom" if lacking and patients else ""
-    click.echo(f"{len(found.samples)} images{of} can be used{unsaid}")
+    echo(f"{len(found.samples)} images{of} can be used{unsaid}")
     for title, lines in _problems(found).items():
         if lines:
-            click.echo(f"\n{title}: {len(lines)}")
+            echo(f"\n{title}: {len(lines)}")
         for line in lines[:_SHOWN]:
-            click.echo(f"  {line}")
+            echo(f"  {line}")
         if len(lines) > _SHOWN:
-            click.echo(f"  … and {len(lines) - _SHOWN} more")
+            echo(f"  … and {len(lines) - _SHOWN} more")
     for reason, count in Counter(one.reason for one in found.whole).most_common():
-        click.echo(f"\nnote: the whole frame is kept in {count} of {len(found.samples)} images: {reason}")
+        echo(f"\nnote: the whole frame is kept in {count} of {len(found.samples)} images: {reason}")
     for remark in found.remarks:
-        click.echo(f"\nnote: {remark}")
+        echo(f"\nnote: {remark}")
 
 
 def _print_findings(found: Inspection) -> None:

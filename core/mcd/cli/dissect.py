@@ -12,6 +12,7 @@ from mcd.cli.flags import plugin_file_flag
 from mcd.cli.paths import PATH
 from mcd.cli.settings import study_settings
 from mcd.cli.study_flags import DEFAULT_REPORTER, study_flags
+from mcd.cli.terminal import echo, echo_lines
 
 __all__ = ["dissect", "run_study"]
 
@@ -61,7 +62,7 @@ def run_study(
 
         from mcd.study.study import Study
 
-        click.echo(json.dumps(Study.model_json_schema(by_alias=True), indent=2))
+        echo_lines(json.dumps(Study.model_json_schema(by_alias=True), indent=2))
         return
     if study is None:
         raise UsageError("no study file given", "mcd run STUDY.yaml")
@@ -103,12 +104,12 @@ def _execute(
 
         names = names_before_loading(study.models), names_before_loading(study.dissectors)
         for line in ["What this study does:", *plan_of(study, folder, *names).lines(), *code]:
-            click.echo(f"# {line}")
+            echo(f"# {line}")
         shown = study.settings()
         if study.where is not None and names_people(study.where):
-            click.echo("# where: not shown, since it may tell of people; the study file, or --where, has it")
+            echo("# where: not shown, since it may tell of people; the study file, or --where, has it")
             shown["where"] = hidden(study.where)
-        click.echo(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), nl=False)
+        echo_lines(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True))
         return
     for line in code:
         say(f"note: {line}", err=True)
@@ -122,4 +123,4 @@ def _execute(
         console = Preparer(state.host).reporters([Choice(plugin=DEFAULT_REPORTER)])
         prepared = replace(prepared, reporters=console)
     for dissection in run(prepared):
-        click.echo(f"run folder: {dissection.folder}")
+        echo(f"run folder: {dissection.folder}")

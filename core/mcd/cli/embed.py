@@ -12,6 +12,7 @@ from mcd.cli.flags import plugin_file_flag
 from mcd.cli.paths import PATH
 from mcd.cli.settings import dataset_choice
 from mcd.cli.study_flags import PROBE, study_flags
+from mcd.cli.terminal import echo
 
 if TYPE_CHECKING:
     from mcd.api.dataset import Dataset
@@ -72,10 +73,10 @@ def embed(
     embedder, dataset = embedder_and_dataset(ctx, asked)
     vectors = None if dataset is None else embedder.images(dataset, output)
     for name, found in write_vectors(output, embedder, vectors, texts, normalise=not raw).items():
-        click.echo(f"{name}: {found.shape[0]} vectors of {found.shape[1]} numbers")
-    click.echo(f"vectors: {output}")
+        echo(f"{name}: {found.shape[0]} vectors of {found.shape[1]} numbers")
+    echo(f"vectors: {output}")
     if vectors is not None:
-        click.echo(f"which id is which file: {probe_map_beside(output)} (not for sharing)")
+        echo(f"which id is which file: {probe_map_beside(output)} (not for sharing)")
 
 
 def asked_dataset(ctx: click.Context) -> Choice | None:

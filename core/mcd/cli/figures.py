@@ -10,6 +10,7 @@ from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag, trust_flag
 from mcd.cli.numbers import RESAMPLES, SEED
 from mcd.cli.paths import PATH, RUN_FOLDER
+from mcd.cli.terminal import echo
 
 __all__ = ["figures"]
 
@@ -132,7 +133,7 @@ def figures(
                 hint = f" ({one.reason.hint})" if one.reason.hint else ""
                 say(f"not drawn: {one.name}: {one.reason.message}{hint}")
     for name in written:
-        click.echo(f"written: {output / name}")
+        echo(f"written: {output / name}")
 
 
 def _neuron(text: str) -> tuple[str, int]:

@@ -11,6 +11,7 @@ from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag
 from mcd.cli.settings import dataset_choice
 from mcd.cli.study_flags import MODEL, study_flags
+from mcd.cli.terminal import echo, echo_lines
 
 if TYPE_CHECKING:
     from mcd.api.image import Image
@@ -80,16 +81,14 @@ def layers(
         found = pick_layers(layers, found, target.aliases)
     given = responses(target, trial, how, image) if image is not None else {}
     if as_json:
-        click.echo(json.dumps([_entry(layer, given) for layer in found], indent=2))
+        echo_lines(json.dumps([_entry(layer, given) for layer in found], indent=2))
         return
     little = [said_of_little_range(1)] if image is not None and image.range_used < LITTLE_RANGE else []
     for said in (*trial.remarks, *little):
-        click.echo(f"note: {said}", err=True)
+        echo(f"note: {said}", err=True)
     _print(found, given, checked=check)
     readable = sum(not layer.reason for layer in found)
-    click.echo(
-        f"{target.name}: {len(found)} layer{'s' if len(found) != 1 else ''}, {readable} of them can be dissected"
-    )
+    echo(f"{target.name}: {len(found)} layer{'s' if len(found) != 1 else ''}, {readable} of them can be dissected")
 
 
 def _first_image(host: PluginHost, dataset: Choice, target: Target, pooling: Pooling) -> Image:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli.paths import PATH
+from mcd.cli.terminal import echo
 from mcd.components import Kind
 from mcd.errors import UnknownNameError, UsageError, nearest
 
@@ -142,5 +143,5 @@ def new(state: HasHost, kind: str, name: str, folder: Path) -> None:
     _refuse_taken(state.host, kind, _answers(kind, name)["component"])
     written = scaffold(kind, name, folder)
     for path in written:
-        click.echo(f"wrote {path}")
-    click.echo(f"\nnext: cd {folder / name} && pip install -e '.[test]' && pytest")
+        echo(f"wrote {path}")
+    echo(f"\nnext: cd {folder / name} && pip install -e '.[test]' && pytest")

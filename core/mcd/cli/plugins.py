@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from mcd.cli.new_plugin import new
+from mcd.cli.terminal import echo, echo_lines
 from mcd.components import Kind
 from mcd.errors import (
     AmbiguousNameError,
@@ -68,7 +69,7 @@ def list_(state: HasHost, as_json: bool, no_load: bool) -> None:
     warnings = () if no_load else state.host.warnings
     if as_json:
         described = {"plugins": [_record_data(record) for record in records], "warnings": list(warnings)}
-        click.echo(json.dumps(described, indent=2))
+        echo_lines(json.dumps(described, indent=2))
     elif no_load:
         _table(("plugin", "from", "state", "module"), [(r.name, r.origin, r.state, r.module) for r in records])
     else:
@@ -81,13 +82,13 @@ def _list_offers(host: PluginHost) -> None:
     _table(("kind", "name", "plugin", "summary"), rows)
     absent = [record for record in host.plugins if record.state != "loaded"]
     if absent:
-        click.echo()
+        echo()
         _table(("plugin", "from", "state", "reason"), [(r.name, r.origin, r.state, _reason(r)) for r in absent])
     notes = [f"plugin '{record.name}': {note}" for record in host.plugins for note in record.notes]
     for line in [*notes, *host.warnings]:
-        click.echo(f"note: {line}")
+        echo(f"note: {line}")
     if any(record.state == "broken" for record in absent):
-        click.echo("see what is wrong with: mcd plugins check")
+        echo("see what is wrong with: mcd plugins check")
 
 
 def _summary(offer: Offer) -> str:
@@ -141,16 +142,16 @@ def show(state: HasHost, words: tuple[str, ...]) -> None:
     host = state.host
     offer = host.find(_kind(words[0]), words[1]) if len(words) == 2 else _found_anywhere(host, words[0])
     component, missing = offer.component, offer.missing()
-    click.echo(click.style(f"{offer.kind.label} {component.name}", bold=True))
-    click.echo("".join(f"  {line}\n" for line in textwrap.wrap(component.summary, _width() - 2)), nl=False)
-    click.echo(f"  from    {offer.record}")
-    click.echo(f"  target  {component.target}")
+    echo(f"{offer.kind.label} {component.name}", bold=True)
+    echo_lines("".join(f"  {line}\n" for line in textwrap.wrap(component.summary, _width() - 2)))
+    echo(f"  from    {offer.record}")
+    echo(f"  target  {component.target}")
     for text in component.requires:
-        click.echo(f"  needs   {text} ({'not installed' if text in missing else 'installed'})")
+        echo(f"  needs   {text} ({'not installed' if text in missing else 'installed'})")
     try:
         _show_settings(offer, host.load(offer.kind, offer.qualified))
     except MissingDependencyError as error:
-        click.echo(f"  its settings can be shown once it is complete: {error.hint}")
+        echo(f"  its settings can be shown once it is complete: {error.hint}")
 
 
 def _kind(word: str) -> Kind:
@@ -193,17 +194,17 @@ def _show_settings(offer: Offer, target: object) -> None:
         rows, primary = describe_options(target.Options), target.Options.primary()
     else:
         what = f"mcd {offer.component.name} --help" if offer.kind is Kind.COMMAND else str(target)
-        click.echo(f"  see     {what}")
+        echo(f"  see     {what}")
         return
-    click.echo()
+    echo()
     if not rows:
-        click.echo("It has no settings.")
+        echo("It has no settings.")
         return
     _table(("setting", "type", "default", "description"), rows)
     flag, argument = _FLAGS[offer.kind]
-    click.echo(f"\nset with: {flag} {offer.component.name} {argument} SETTING=VALUE")
+    echo(f"\nset with: {flag} {offer.component.name} {argument} SETTING=VALUE")
     if primary is not None:
-        click.echo(f"or, for {primary}, in short: {flag} {offer.component.name}:VALUE")
+        echo(f"or, for {primary}, in short: {flag} {offer.component.name}:VALUE")
 
 
 @plugins.command()
@@ -215,7 +216,7 @@ def check(context: click.Context, name: str | None) -> None:
     records = _chosen(state.host, name)
     sound = [_check_plugin(state.host, record) for record in records if record.state != "disabled"]
     for warning in state.host.warnings:
-        click.echo(f"note: {warning}")
+        echo(f"note: {warning}")
     if not all(sound):
         context.exit(PluginError.exit_code)
 
@@ -231,17 +232,17 @@ def _chosen(host: PluginHost, name: str | None) -> Sequence[PluginRecord]:
         raise UnknownNameError(f"no plugin named '{name}'", nearest(name, [record.name for record in host.plugins]))
     for record in chosen:
         if record.state == "disabled":
-            click.echo(f"{record} is not checked: {record.reason}")
+            echo(f"{record} is not checked: {record.reason}")
     return chosen
 
 
 def _check_plugin(host: PluginHost, record: PluginRecord) -> bool:
     """Import all that a plugin offers and say how it went; return whether nothing is broken."""
-    click.echo(f"{'broken ' if record.state == 'broken' else 'ok     '} {record}")
+    echo(f"{'broken ' if record.state == 'broken' else 'ok     '} {record}")
     for note in record.notes:
-        click.echo(f"        note: {note}")
+        echo(f"        note: {note}")
     if record.error is not None:
-        click.echo(f"        {record.phase}: {record.reason}")
+        echo(f"        {record.phase}: {record.reason}")
         _echo_traceback(record.error)
         return False
     sound = True
@@ -250,12 +251,13 @@ def _check_plugin(host: PluginHost, record: PluginRecord) -> bool:
             what = f"{kind.label} {component.name}"
             try:
                 _load(host, kind, f"{record.name}/{component.name}")
-                click.echo(f"  ok      {what}")
+                echo(f"  ok      {what}")
             except MissingDependencyError as error:
-                click.echo(f"  missing {what}: {error.hint}")
+                echo(f"  missing {what}: {error.hint}")
             except PluginLoadError as error:
                 sound = False
-                click.echo(f"  broken  {what}\n{textwrap.indent(str(error), ' ' * 10)}")
+                echo(f"  broken  {what}")
+                echo_lines(textwrap.indent(str(error), " " * 10))
                 _echo_traceback(error.__cause__)
     return sound
 
@@ -271,7 +273,7 @@ def _load(host: PluginHost, kind: Kind, name: str) -> None:
 
 def _echo_traceback(error: BaseException | None) -> None:
     if error is not None and not isinstance(error, PluginLoadError | UsageError):  # those say all there is to say
-        click.echo(textwrap.indent("".join(traceback.format_exception(error)).rstrip(), " " * 10))
+        echo_lines(textwrap.indent("".join(traceback.format_exception(error)).rstrip(), " " * 10))
 
 
 def _width() -> int:
@@ -296,4 +298,4 @@ def _row(row: Sequence[str], widths: Sequence[int], *, bold: bool = False) -> No
     wrapped = [textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(row, widths, strict=True)]
     for parts in zip_longest(*wrapped, fillvalue=""):
         line = "  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip()
-        click.echo(click.style(line, bold=True) if bold else line)
+        echo(line, bold=bold)

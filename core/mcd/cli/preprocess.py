@@ -12,6 +12,7 @@ from mcd.cli.flags import plugin_file_flag
 from mcd.cli.paths import PATH
 from mcd.cli.settings import chosen_selection, dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
+from mcd.cli.terminal import echo
 from mcd.options import MOST_WORKERS
 
 __all__ = ["preprocess"]
@@ -109,9 +110,9 @@ def preprocess(
         *((bad.source, bad.reason) for bad in probe.unreadable),
         *((sample.source, reason) for sample, reason in outcome.failed),
     ]:
-        click.echo(f"left out: {source}: {reason}")
+        echo(f"left out: {source}: {reason}")
     for remark, of in outcome.remarks.items():
-        click.echo(f"{remark}: {len(of)} images, first {of[0].source}")
+        echo(f"{remark}: {len(of)} images, first {of[0].source}")
     kept = f", {outcome.kept} were there" if outcome.kept else ""
     left = len(probe.unreadable) + len(outcome.failed)
-    click.echo(f"{output}: {outcome.written} written{kept}" + (f", {left} left out" if left else ""))
+    echo(f"{output}: {outcome.written} written{kept}" + (f", {left} left out" if left else ""))

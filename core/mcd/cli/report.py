@@ -10,6 +10,7 @@ from mcd.cli import State
 from mcd.cli.flags import plugin_file_flag, trust_flag
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.settings import named, with_arguments
+from mcd.cli.terminal import echo
 
 __all__ = ["report"]
 
@@ -56,4 +57,4 @@ def report(
     named_ones = with_arguments(named(reporters or (_DEFAULT,)), reporter_arg, "--reporter-arg")
     wanted = [Choice.model_validate(one) for one in named_ones]
     for path in write_report(ctx.ensure_object(State).host, runs, wanted, output, trust=trust):
-        click.echo(f"written: {path}")
+        echo(f"written: {path}")

@@ -10,6 +10,7 @@ import click
 
 from mcd.cli.flags import trust_flag
 from mcd.cli.paths import RUN_FOLDER
+from mcd.cli.terminal import echo, echo_lines
 
 if TYPE_CHECKING:
     from mcd.runs.verifying import Verified
@@ -42,7 +43,7 @@ def verify(ctx: click.Context, folders: tuple[Path, ...], as_json: bool, trust: 
 
     found = [one for folder in folders for one in verified(folder, trust=trust)]
     if as_json:
-        click.echo(json.dumps(_record(found), indent=2, ensure_ascii=False))
+        echo_lines(json.dumps(_record(found), indent=2, ensure_ascii=False))
     else:
         for one in found:
             _print(one)
@@ -52,13 +53,13 @@ def verify(ctx: click.Context, folders: tuple[Path, ...], as_json: bool, trust: 
 
 def _print(found: Verified) -> None:
     for name, state in found.wrong.items():
-        click.echo(f"{found.folder / name}: {state}")
+        echo(f"{found.folder / name}: {state}")
     for problem in found.problems:
-        click.echo(f"{found.folder}: {problem}")
+        echo(f"{found.folder}: {problem}")
     if not found.complete:
-        click.echo(f"{found.folder}: made by a version of mcd that wrote no digests; only contents were verified")
+        echo(f"{found.folder}: made by a version of mcd that wrote no digests; only contents were verified")
     elif found.sound:
-        click.echo(f"{found.folder}: all {len(found.files)} files are as they were written")
+        echo(f"{found.folder}: all {len(found.files)} files are as they were written")
 
 
 def _record(found: list[Verified]) -> dict[str, object]:

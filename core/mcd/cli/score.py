@@ -11,6 +11,7 @@ from mcd.cli.flags import plugin_file_flag, trust_flag
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.settings import given_settings, group_settings, named, overruled, with_arguments
 from mcd.cli.study_flags import SCORING, study_flags
+from mcd.cli.terminal import echo
 
 __all__ = ["score"]
 
@@ -81,4 +82,4 @@ def score(
         device=device,
     )
     write_reports(found, made)
-    click.echo(f"run folder: {found.folder}")
+    echo(f"run folder: {found.folder}")

@@ -11,6 +11,7 @@ from mcd.cli.flags import plugin_file_flag
 from mcd.cli.numbers import number as number_in
 from mcd.cli.paths import PATH
 from mcd.cli.study_flags import PROBE, study_flags
+from mcd.cli.terminal import echo
 from mcd.options import Bounds
 
 __all__ = ["zero_shot"]
@@ -104,7 +105,7 @@ def zero_shot(
     print_table(header, rows, right=header[2:])
     for finding, area in zip(findings, areas, strict=True):
         if abs(area - 0.5) < _CHANCE:
-            click.echo(f"note: {finding}: this is chance level; the dissector does not recognise it with these prompts")
+            echo(f"note: {finding}: this is chance level; the dissector does not recognise it with these prompts")
         elif area < 0.5:
-            click.echo(f"note: {finding}: worse than chance; are the prompts the right way round?")
-    click.echo(f"scores of {len(vectors.samples)} images: {output}")
+            echo(f"note: {finding}: worse than chance; are the prompts the right way round?")
+    echo(f"scores of {len(vectors.samples)} images: {output}")

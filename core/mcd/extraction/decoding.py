@@ -15,7 +15,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from mcd.api.dataset import Sample
 from mcd.api.image import Preprocessing
-from mcd.errors import ImageError, MCDError
+from mcd.errors import ImageError, MCDError, passes_through, said_by
 from mcd.extraction.image_statistics import STATISTICS, image_statistics
 from mcd.extraction.reading import LITTLE_RANGE, Reader, own
 from mcd.host.importing import ImportedFiles
@@ -87,8 +87,10 @@ class _Decoder(TorchDataset[_Decoded]):
             return _Decoded(row, prepared, masks, "", self._reader.problem, little, statistics)
         except MCDError as error:
             return _Decoded(row, {}, error=error.message)
-        except Exception as error:  # a recipe of a plugin may raise anything
-            return _Decoded(row, {}, error=f"{type(error).__name__}: {error}")
+        except BaseException as error:  # a recipe of a plugin may raise anything
+            if passes_through(error):
+                raise
+            return _Decoded(row, {}, error=said_by(error))
 
 
 def _collate(decoded: Sequence[_Decoded]) -> Batch:

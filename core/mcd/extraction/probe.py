@@ -120,7 +120,9 @@ def probe_set(
     broken = [one for one in unreadable if not one.passed_over]
     if broken and on_error == "stop":
         raise DataError(
-            refusal(broken, len(samples) + len(unreadable)), "remove them, or leave them out with --on-error skip"
+            f"{len(broken)} of {len(samples) + len(unreadable)} images cannot be used:",
+            "remove them, or leave them out with --on-error skip",
+            _named(broken),
         )
     if not samples:
         raise DataError("the probe set holds no image that can be read")
@@ -135,9 +137,9 @@ def _ids(dataset: Dataset, samples: Sequence[Sample], keep_identifiers: bool) ->
     return tuple(public_id(sample.id, sample.collection, secret) for sample in samples)
 
 
-def refusal(unreadable: Sequence[Unreadable], total: int) -> str:
-    """Return a message that names the unreadable images, the first ten in full."""
-    lines = [f"  {bad.source}: {bad.reason}" for bad in unreadable[:10]]
+def _named(unreadable: Sequence[Unreadable]) -> list[str]:
+    """Return a line for each unreadable image, the first ten in full."""
+    lines = [f"{bad.source}: {bad.reason}" for bad in unreadable[:10]]
     if len(unreadable) > 10:
-        lines.append(f"  … and {len(unreadable) - 10} more")
-    return f"{len(unreadable)} of {total} images cannot be used:\n" + "\n".join(lines)
+        lines.append(f"… and {len(unreadable) - 10} more")
+    return lines

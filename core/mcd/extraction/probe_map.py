@@ -31,6 +31,9 @@ _KNOWN = (
 
 _COLUMNS = ("id", "own_id", *_KNOWN, "findings", "absent", "boxes", "labels", "left_out")
 
+_BYTES = "surrogateescape"
+"""How the bytes of a file name that is no UTF-8 are written: as they are."""
+
 _LARGEST = 2**31
 """Bytes of the largest private file."""
 
@@ -62,10 +65,11 @@ def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str], *, o
     for bad in probe.unreadable:
         rows.append({"source": bad.source, "left_out": bad.reason})
     text = csv_text([_COLUMNS, *([_cell(row.get(name)) for name in _COLUMNS] for row in rows)])
+    data = text.encode("utf-8", _BYTES)
     if own:
-        _write_private(path, text)
+        _write_private(path, data)
     else:
-        write_output(path, text.encode(), mode=0o600)
+        write_output(path, data, mode=0o600)
 
 
 def _cell(value: object) -> str:
@@ -80,7 +84,7 @@ def parse_probe_map(data: bytes) -> list[dict[str, str]]:
     ValueError
         Saying what is wrong: a column is missing, a row is too long or too short, an id stands there twice.
     """
-    table = csv.DictReader(io.StringIO(data.decode("utf-8"), newline=""), strict=True)
+    table = csv.DictReader(io.StringIO(data.decode("utf-8", _BYTES), newline=""), strict=True)
     try:
         rows = list(table)
     except csv.Error as error:
@@ -108,12 +112,11 @@ def _json_of(text: str) -> object:
     return found
 
 
-def _write_private(path: Path, text: str) -> None:
+def _write_private(path: Path, data: bytes) -> None:
     """Write a file for this user only, in ``private`` with its digest beside it: a public one would tell names.
 
     Whoever guesses the paths in a study could hold their digest against one in the manifest.
     """
-    data = text.encode()
     if path.parent.name != PRIVATE:
         _write_for_us(path, data)
         return

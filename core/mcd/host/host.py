@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcd.components import Kind
-from mcd.errors import AmbiguousNameError, PluginLoadError, UnknownNameError, nearest
+from mcd.errors import AmbiguousNameError, PluginLoadError, UnknownNameError, nearest, passes_through, said_by
 from mcd.events import Event, Warned
 from mcd.files import expanded
 from mcd.host.importing import where_in
-from mcd.host.records import Offer, PluginRecord, one_line
+from mcd.host.records import Offer, PluginRecord
 from mcd.host.registration import Observer, Registered, register
 from mcd.host.sources import PluginFilter, file_source, installed_sources, normalise
 from mcd.host.targets import load_target
@@ -144,7 +144,9 @@ class PluginHost:
         for observer in tuple(self._observers):
             try:
                 observer.call(event)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                if passes_through(error):
+                    raise
                 self._dismiss(observer, error)
 
     @contextmanager
@@ -161,7 +163,9 @@ class PluginHost:
         if not any(other is observer for other in self._observers):
             return  # it raised again while its first failure was being reported
         self._observers = [other for other in self._observers if other is not observer]
-        self.emit(Warned(f"an observer of {observer.name} failed and is not called again: {one_line(error)}"))
+        self.emit(
+            Warned(f"an observer of {observer.name} failed and is not called again: {said_by(error, whole=True)}")
+        )
 
     def _instead(self, kind: Kind, name: str) -> str:
         """Return the hint for an unknown name: what is near, what there is, and what did not load."""

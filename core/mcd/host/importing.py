@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from mcd.errors import MCDError, UnknownNameError, UsageError, nearest
+from mcd.errors import MCDError, UnknownNameError, UsageError, nearest, passes_through, said_by
 from mcd.files import expanded
-from mcd.host.records import one_line
 
 __all__ = ["ImportedFiles", "import_function", "module_name", "run_file", "where_in"]
 
@@ -79,9 +78,13 @@ def _file(where: str) -> ModuleType:
         raise UsageError(f"there is no file {path}", "give its path from the current folder, as FILE.py:FUNCTION")
     try:
         return run_file(path, path.read_bytes())
-    except (Exception, SystemExit) as error:  # a user's file may raise anything
+    except BaseException as error:  # a user's file may raise anything
+        if passes_through(error):
+            raise
         hint = error.hint if isinstance(error, MCDError) else ""
-        raise UsageError(f"{path}{where_in(path, error)}: {one_line(error)}", hint or "correct the file") from error
+        raise UsageError(
+            f"{path}{where_in(path, error)}: {said_by(error, whole=True)}", hint or "correct the file"
+        ) from error
 
 
 def _module(where: str) -> ModuleType:
@@ -92,8 +95,10 @@ def _module(where: str) -> ModuleType:
             f"module '{where}' cannot be imported: {error}",
             "is it installed here? For a file write FILE.py:FUNCTION",
         ) from error
-    except (Exception, SystemExit) as error:  # a user's module may raise anything
-        raise UsageError(f"module '{where}' does not import: {one_line(error)}") from error
+    except BaseException as error:  # a user's module may raise anything
+        if passes_through(error):
+            raise
+        raise UsageError(f"module '{where}' does not import: {said_by(error, whole=True)}") from error
 
 
 def where_in(path: Path, error: BaseException) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from mcd.components import Component, Kind
 
-__all__ = ["Offer", "PluginRecord", "PluginState", "one_line"]
+__all__ = ["Offer", "PluginRecord", "PluginState"]
 
 PluginState = Literal["found", "loaded", "disabled", "broken"]
 
@@ -101,15 +101,3 @@ def _satisfied(text: str) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return requirement.specifier.contains(version, prereleases=True)
-
-
-def one_line(error: BaseException) -> str:
-    """Return an exception as one line that a user can read.
-
-    >>> one_line(ValueError("no such thing"))
-    'ValueError: no such thing'
-    """
-    if isinstance(error, SystemExit):
-        return f"it called sys.exit({'' if error.code is None else repr(error.code)})"
-    text = " ".join(str(getattr(error, "message", error)).split())
-    return text if hasattr(error, "hint") else f"{type(error).__name__}: {text}".removesuffix(": ")

@@ -13,9 +13,9 @@ import pluggy
 
 from mcd import hookspecs
 from mcd.components import Component, Kind
-from mcd.errors import PluginLoadError
+from mcd.errors import PluginLoadError, passes_through, said_by
 from mcd.events import Event
-from mcd.host.records import PluginRecord, one_line
+from mcd.host.records import PluginRecord
 from mcd.host.sources import Source
 
 if TYPE_CHECKING:
@@ -75,8 +75,12 @@ def register(source: Source) -> Registered:
         for kind in Kind:
             phase = kind.hook
             components[kind] = _offered(hooks.get(kind.hook, ()), kind.hook)
-    except (Exception, SystemExit) as error:
-        return Registered(replace(source.record, state="broken", phase=phase, reason=one_line(error), error=error))
+    except BaseException as error:
+        if passes_through(error):
+            raise
+        return Registered(
+            replace(source.record, state="broken", phase=phase, reason=said_by(error, whole=True), error=error)
+        )
     notes = source.record.notes + _notes(manager, plugin, hooks)
     offered = MappingProxyType({kind: found for kind, found in components.items() if found})
     record = replace(source.record, state="loaded", notes=notes, components=offered)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcd.components import Component
-from mcd.errors import PluginLoadError
+from mcd.errors import PluginLoadError, said_by
 from mcd.hookspecs import PROJECT, hookimpl
 from mcd.host.importing import module_name, run_file
-from mcd.host.records import PluginRecord, one_line
+from mcd.host.records import PluginRecord
 from mcd.version import DISTRIBUTION
 
 __all__ = ["PluginFilter", "Source", "file_source", "installed_sources", "normalise"]
@@ -153,7 +153,7 @@ def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
 def _of_distribution(distribution: importlib.metadata.Distribution, name: str, version: str) -> list[Source]:
     def unreadable(error: Exception) -> Source:
         def fail() -> object:
-            raise PluginLoadError(f"its entry_points.txt cannot be read: {one_line(error)}") from error
+            raise PluginLoadError(f"its entry_points.txt cannot be read: {said_by(error, whole=True)}") from error
 
         return Source(PluginRecord(name, name, version), fail)
 

@@ -10,8 +10,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from mcd.components import Kind
-from mcd.errors import MCDError, MissingDependencyError, PluginLoadError, nearest
-from mcd.host.records import Offer, one_line
+from mcd.errors import MCDError, MissingDependencyError, PluginLoadError, nearest, passes_through, said_by
+from mcd.host.records import Offer
 from mcd.version import DISTRIBUTION
 
 __all__ = ["install_command", "load_target"]
@@ -53,8 +53,10 @@ def load_target(offer: Offer) -> object:
         return _resolved(offer)
     except MCDError:
         raise
-    except (Exception, SystemExit) as error:
-        raise _failure(offer, one_line(error)) from error
+    except BaseException as error:
+        if passes_through(error):
+            raise
+        raise _failure(offer, said_by(error, whole=True)) from error
 
 
 def install_command(offer: Offer, missing: tuple[str, ...]) -> str:

@@ -130,7 +130,7 @@ def load_weights(
                 raise problem from None
         elsewhere = [] if fits(state, module, rename) else fitting_prefixes(found.whole, module, rename)
         if elsewhere:
-            raise CheckpointError(error.message, _say_prefix(elsewhere)) from None
+            raise CheckpointError(error.summary, _say_prefix(elsewhere), error.lines) from None
         raise
     return "; ".join(filter(None, (found.remark, _extra(module))))
 
@@ -172,7 +172,7 @@ def select_weights(
         if not (prefix or ema):
             fitting = fitting_prefixes(below, module, rename)
             hint = _say_prefix(fitting) if fitting else f"it holds tensors elsewhere: prefix={_choice(inside)}"
-            raise CheckpointError(error.message, hint) from None
+            raise CheckpointError(error.summary, hint, error.lines) from None
     state = (_under(prefix, whole) or _under(prefix, below)) if prefix else dict(whole)
     if prefix and not state:
         hint = _prefix_hint(prefix, whole or below, module, rename)
@@ -295,12 +295,14 @@ def fit_state_dict(
     ]
     if missing or unexpected or misshapen or mistyped:
         unlike = _UnlikeError(
-            f"{path} does not fit {type(module).__name__} ({len(state)} tensors for {len(wanted)})"
-            + _listed("missing", missing)
-            + _listed("unexpected", unexpected)
-            + _listed("misshapen", misshapen)
-            + _listed("of another type", mistyped),
+            f"{path} does not fit {type(module).__name__} ({len(state)} tensors for {len(wanted)})",
             advice(missing, unexpected, [*misshapen, *mistyped], _OFFERED),
+            [
+                *_listed("missing", missing),
+                *_listed("unexpected", unexpected),
+                *_listed("misshapen", misshapen),
+                *_listed("of another type", mistyped),
+            ],
         )
         unlike.count = len(missing) + len(unexpected) + len(misshapen) + len(mistyped)
         raise unlike
@@ -391,8 +393,8 @@ def _shape(tensor: torch.Tensor) -> str:
     return "×".join(map(str, tensor.shape)) or "one number"
 
 
-def _listed(what: str, names: list[str]) -> str:
+def _listed(what: str, names: list[str]) -> list[str]:
     if not names:
-        return ""
+        return []
     more = f" … and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"\n  {len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"
+    return [f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"]

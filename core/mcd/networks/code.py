@@ -23,6 +23,7 @@ import numpy as np
 import pydantic
 
 from mcd.api.base import digest
+from mcd.errors import passes_through
 from mcd.networks.bytecode import constant, read_code
 from mcd.networks.distributions import Origin, origin_of
 
@@ -332,7 +333,9 @@ class Walker:
         try:
             registered = copyreg.dispatch_table.get(type(value))
             made = value.__reduce_ex__(4) if registered is None else registered(value)
-        except Exception:  # an object may refuse to be pickled in any way
+        except BaseException as error:  # an object may refuse to be pickled in any way
+            if passes_through(error):
+                raise
             state = getattr(value, "__dict__", None)
             if state is None:
                 return self.unidentified(where, f"is a {type(value).__name__}, whose content cannot be read")
@@ -371,5 +374,7 @@ def _import(name: str) -> object:
     """Return a module that code imports when it runs, or what keeps it from being imported."""
     try:
         return importlib.import_module(name)
-    except Exception as error:  # the code that imports it copes with it, or fails by itself
+    except BaseException as error:  # the code that imports it copes with it, or fails by itself
+        if passes_through(error):
+            raise
         return type(error).__name__

@@ -15,7 +15,7 @@ from mcd.api.base import digest
 from mcd.api.dissector import Dissector
 from mcd.api.image import Preprocessing
 from mcd.api.model import Target
-from mcd.errors import UsageError
+from mcd.errors import UsageError, passes_through, said_by
 
 __all__ = ["RANDOM_DISSECTOR", "RANDOM_WEIGHTS", "RandomDissector", "with_random_weights"]
 
@@ -37,9 +37,11 @@ def with_random_weights(target: Target, seed: int) -> Target:
     """
     try:
         module = copy.deepcopy(target.module)
-    except Exception as error:  # foreign modules refuse in their own ways
+    except BaseException as error:  # foreign modules refuse in their own ways
+        if passes_through(error):
+            raise
         raise UsageError(
-            f"the control '{RANDOM_WEIGHTS}' needs a copy of {target.name}, which cannot be made: {error}",
+            f"the control '{RANDOM_WEIGHTS}' needs a copy of {target.name}, which cannot be made: {said_by(error)}",
             "leave out --controls",
         ) from error
     with torch.no_grad():

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mcd.errors import MCDError, UsageError
-from mcd.host.records import one_line
+from mcd.errors import MCDError, UsageError, lacks_memory, passes_through, said_by
 
 if TYPE_CHECKING:  # plugins are called before torch is needed, and importing it takes seconds
     import torch
@@ -57,13 +55,13 @@ def calling(
         yield
     except MCDError:
         raise
-    except (Exception, SystemExit) as error:  # foreign code may raise anything
-        if _lacks_memory(error):
+    except BaseException as error:  # foreign code may raise anything
+        if passes_through(error):
             raise
         where = _failing_part(error, network) if network is not None else ""
-        made = kind(f"{what}: {where}{_reason(error)}", hint)
+        made = kind(f"{what}: {where}{said_by(error)}", hint)
         if isinstance(made, ForeignCodeError):
-            made.reason = f"{where}{_reason(error)}"
+            made.reason = f"{where}{said_by(error)}"
         raise made from error
 
 
@@ -79,28 +77,9 @@ def enough_memory(device: torch.device, hint: str, what: str = "this network") -
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError on a GPU, a plain one on the CPU
-        if not _lacks_memory(error):
+        if not lacks_memory(error):
             raise
         raise UsageError(f"{device.type} has too little memory for {what}", hint) from None
-
-
-def _lacks_memory(error: BaseException) -> bool:
-    if isinstance(error, RuntimeError) and "torch" in sys.modules:
-        import torch
-
-        return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
-    return isinstance(error, MemoryError)
-
-
-_LONGEST = 300
-
-
-def _reason(error: BaseException) -> str:
-    """Return the first line of an exception that says something, with its class; torch adds pages of advice."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    text = one_line(error) if isinstance(error, SystemExit) else f"{type(error).__name__}: {''.join(lines[:1])}"
-    text = text.removesuffix(": ")
-    return text if len(text) <= _LONGEST else text[:_LONGEST].rstrip() + " …"
 
 
 def _failing_part(error: BaseException, network: nn.Module) -> str:

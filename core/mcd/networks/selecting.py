@@ -82,9 +82,10 @@ def select_layers(
     picked = pick_layers(patterns, layers, aliases)
     refused = [layer for layer in picked if layer.reason]
     if refused:
-        lines = "\n".join(f"  {layer.name} ({layer.type}): {layer.reason}" for layer in refused)
         raise UsageError(
-            f"{len(refused)} of the chosen layers cannot be dissected:\n{lines}", _instead(refused, layers)
+            f"{len(refused)} of the chosen layers cannot be dissected:",
+            _instead(refused, layers),
+            [f"{layer.name} ({layer.type}): {layer.reason}" for layer in refused],
         )
     return picked
 

@@ -181,7 +181,8 @@ def store_of(folder: Path, manifest: Manifest, *, trust: bool = False, beside: S
 
 def write_study(folder: Path, study: Study) -> None:
     """Write the study with whole paths, which the manifest does not show; `read_study` finds them again."""
-    _write_private(folder / STUDY, json.dumps(study.settings(), indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(study.settings(), indent=2, ensure_ascii=False) + "\n"
+    _write_private(folder / STUDY, text.encode())
 
 
 def read_study(folder: Path, manifest: Manifest, *, checked: bool = True) -> Study:

@@ -80,9 +80,10 @@ def write_report(
 
 
 def _written(reporter: Reporter, runs: Sequence[Dissection], folder: Path) -> list[Path]:
+    failed = f"reporter {reporter.called or type(reporter).__name__} failed"
     with (
         outputs(folder) as fresh,
-        calling(f"reporter {type(reporter).__name__} failed", "the runs are as they were", kind=PluginError),
+        calling(failed, "the runs are as they were", kind=PluginError),
     ):
         paths = reporter.report(runs[0], fresh) if len(runs) == 1 else reporter.report_several(runs, fresh)
     return [folder / path.relative_to(fresh) if path.is_relative_to(fresh) else path for path in paths]

@@ -137,7 +137,7 @@ def found_again(
             raise
         hint = f"the run took it from {' or '.join(sorted(gone))}: install it, or give --plugin-file FILE.py"
         rest = error.hint.splitlines()[1:]  # what names are near is left out: the study has the right one
-        raise UnknownNameError(error.message, "\n".join([hint, *rest])) from None
+        raise UnknownNameError(error.summary, "\n".join([hint, *rest])) from None
 
 
 def _refuse(run: Dissection, kind: Kind, choice: Choice) -> None:

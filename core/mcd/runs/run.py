@@ -55,7 +55,7 @@ def run(prepared: Prepared) -> list[Dissection]:
         for dissection in dissections:
             write_reports(dissection, prepared.reporters)
     except MCDError as error:
-        emit(RunFailed(error.message.splitlines()[0]))
+        emit(RunFailed(error.summary))
         raise
     except BaseException as error:
         emit(RunFailed(type(error).__name__))
@@ -200,6 +200,6 @@ def write_reports(dissection: Dissection, reporters: Sequence[Reporter]) -> None
             kept = f"labels are kept; once it is mended: mcd report {dissection.folder}"
             with (
                 outputs(dissection.folder / "report") as folder,
-                calling(f"reporter {type(reporter).__name__} failed", kept, kind=PluginError),
+                calling(f"reporter {reporter.called or type(reporter).__name__} failed", kept, kind=PluginError),
             ):
                 reporter.report(dissection, folder)

@@ -12,7 +12,7 @@ import torch
 
 from mcd.api.ranking import random_rankings, rows_in
 from mcd.api.scorer import Scorer, TopKScorer
-from mcd.errors import DataError, MCDError, PluginLoadError
+from mcd.errors import DataError, MCDError, PluginLoadError, passes_through, said_by
 from mcd.scoring.similarity import FLOATS, Similarity
 
 __all__ = [
@@ -170,15 +170,20 @@ def _lent(scorer: Scorer, similarity: torch.Tensor) -> Iterator[torch.Tensor]:
         yield similarity
     except MCDError:
         raise
-    except Exception as error:  # a plugin's own code
-        raise PluginLoadError(f"scorer {scorer.name} failed{_place(error)}: {type(error).__name__}: {error}") from error
+    except BaseException as error:  # a plugin's own code
+        if passes_through(error):
+            raise
+        raise PluginLoadError(
+            f"scorer {scorer.name} failed{_place(error)}: {said_by(error)}",
+            "correct its file, or choose another scorer; for the traceback: --debug",
+        ) from error
     if counted and similarity._version != before:
         raise PluginLoadError(
             f"scorer {scorer.name} writes to the similarity that it is given", "let it work on a copy"
         )
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """Return which line of a user's own file raised an error, as ``" (my_scorer.py, line 3)"``, or an empty text."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = Path(__file__).parent.parent  # all of mcd

@@ -77,7 +77,8 @@ def _refusal(problems: Sequence[ErrorDetails]) -> ConfigError:
             if text.partition(":")[0] not in POOLINGS:
                 return ConfigError(f"--pooling {text}: there is no such pooling", nearest(text, POOLINGS))
             return ConfigError(f"--pooling {text}: {one['msg'].removeprefix('Value error, ')}")
-    return ConfigError("\n  ".join(problem_line(one, Study) for one in problems))
+    lines = [problem_line(one, Study) for one in problems]
+    return ConfigError(lines[0], "see the settings with: mcd dissect --help", lines[1:])
 
 
 def explicit(host: PluginHost, kind: Kind, choice: ChoiceT) -> ChoiceT:

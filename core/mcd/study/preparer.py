@@ -52,7 +52,7 @@ class Preparer:
         self._note(kind, choice)
         known = resolved(self.host, kind, choice)
         cls, options = resolve_options(self.host, kind, known)
-        return created(cls, options, base), known
+        return created(cls, options, base, f"{kind.label} '{known.plugin}'"), known
 
     def _note(self, kind: Kind, choice: Choice) -> None:
         offer = self.host.find(kind, choice.plugin.partition(":")[0])
@@ -124,10 +124,12 @@ class Preparer:
 
     def reporters(self, choices: Sequence[Choice]) -> list[Reporter]:
         """Return the reporters: created before the run, so that a wrong setting is said before hours are spent."""
-        return [
-            self._create(Kind.REPORTER, choice, Reporter)[0]  # type: ignore[type-abstract]
-            for choice in choices
-        ]
+        made = []
+        for choice in choices:
+            reporter, known = self._create(Kind.REPORTER, choice, Reporter)  # type: ignore[type-abstract]
+            reporter.called = known.plugin
+            made.append(reporter)
+        return made
 
     def recipe(self, choice: Choice | None) -> tuple[Preprocessing | None, Choice | None]:
         """Return a preprocessing recipe, and the choice that the manifest records."""

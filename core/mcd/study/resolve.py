@@ -73,12 +73,15 @@ def class_and_values(host: PluginHost, kind: Kind, choice: Choice) -> tuple[type
     return cls, values
 
 
-def created(cls: type[Configured], options: Options, base_class: type[ComponentT]) -> ComponentT:
-    """Create a component and make sure of what kind it is."""
-    with calling(f"{cls.__name__} cannot be created", kind=PluginLoadError):
+_ITS_AUTHOR = "its plugin is at fault; see what is wrong with: mcd plugins check"
+
+
+def created(cls: type[Configured], options: Options, base_class: type[ComponentT], what: str) -> ComponentT:
+    """Create a component, called ``what`` in messages, and make sure of what kind it is."""
+    with calling(f"{what} cannot be created", _ITS_AUTHOR, kind=PluginLoadError):
         component = cls(options)
     if not isinstance(component, base_class):
-        raise PluginLoadError(f"{cls.__name__} is not a {base_class.__name__}")
+        raise PluginLoadError(f"{what} is not made of a class derived from mcd.{base_class.__name__}", _ITS_AUTHOR)
     return component
 
 

@@ -101,10 +101,10 @@ def _fitting(where: Where, samples: Sequence[Sample]) -> list[Sample]:
         _check_text(asked, text, samples)
     chosen = [sample for sample in samples if where(sample)]
     if not chosen:
-        values = "".join(f"\n  {asked}: {_values(asked, samples)}" for asked in where.fields)
         raise DataError(
-            f"none of {len(samples)} images fits {where.text.strip()}{values}",
+            f"none of {len(samples)} images fits {where.text.strip()}",
             "compare with what there is; what is unknown fits only '== unknown'",
+            [f"{asked}: {_values(asked, samples)}" for asked in where.fields],
         )
     return chosen
 

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.api.image import Image
-from mcd.errors import DataError, ImageError, UsageError, with_article
+from mcd.errors import DataError, ImageError, UsageError, passes_through, said_by, with_article
 from mcd.study.pictures import picture_of
 
 __all__ = ["TorchImages", "as_image"]
@@ -213,9 +213,10 @@ class TorchImages(Dataset):
             return cast("_Items", self._items)[row]
         except ImageError:
             raise
-        except Exception as error:  # whatever the user's own code raises
-            said = str(error).splitlines()
-            raise ImageError(f"reading it raises {type(error).__name__}{': ' + said[0] if said else ''}") from error
+        except BaseException as error:  # whatever the user's own code raises
+            if passes_through(error):
+                raise
+            raise ImageError(f"reading it raises {said_by(error)}") from error
 
     def _common_white(self) -> float | None:
         """Return the lowest white that holds for all items, where they are integers that do not say theirs."""

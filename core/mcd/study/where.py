@@ -304,7 +304,7 @@ class _Reader:
         column = min(max(column, 0), len(line))
         start = max(0, column - 60)
         shown = "".join(one if one.isprintable() else " " for one in line[start : column + 40])
-        return ConfigError(f"where: {message}\n  {shown}\n  {' ' * (column - start)}^", hint)
+        return ConfigError(f"where: {message}", hint, [shown, f"{' ' * (column - start)}^"])
 
 
 def _all(parts: Sequence[Condition]) -> Condition:

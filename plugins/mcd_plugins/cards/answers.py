@@ -83,11 +83,10 @@ def _answers(key: Key, path: Path) -> tuple[Answer, ...]:
         problems.append(f"no row for card {', '.join(missing)}")
     if problems:
         more = [f"and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else []
-        listed = "".join(f"\n  {one}" for one in [*problems[:_LISTED], *more])
-        raise DataError(
-            f"{path}, {problems[0]}" if len(problems) == 1 else f"{path} is not complete:{listed}",
-            "every card needs one row with a choice and a confidence",
-        )
+        hint = "every card needs one row with a choice and a confidence"
+        if len(problems) == 1:
+            raise DataError(f"{path}, {problems[0]}", hint)
+        raise DataError(f"{path} is not complete:", hint, [*problems[:_LISTED], *more])
     return tuple(found[str(one.number)][1] for one in key.cards)
 
 

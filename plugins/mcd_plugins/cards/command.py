@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.plugins import PATH, SEED, print_table, say
+from mcd.plugins import PATH, SEED, echo, echo_lines, print_table, say
 
 if TYPE_CHECKING:
     from mcd_plugins.cards.scoring import Score
@@ -57,7 +57,7 @@ def score(key: Path, answers: tuple[Path, ...], seed: int, as_json: bool) -> Non
     found = Key.read(key)
     result = scored(found, read_answers(found, answers), seed)
     if as_json:
-        click.echo(json.dumps(result.record(), indent=2, ensure_ascii=False, allow_nan=False))
+        echo_lines(json.dumps(result.record(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         _print(result)
 
@@ -85,7 +85,7 @@ def _print(found: Score) -> None:
     if found.agreement:
         _agreement(found, RESAMPLES)
     _confidence(found)
-    click.echo()
+    echo()
     for caution in key.cautions:
         say(f"note: {caution}")
 
@@ -95,7 +95,7 @@ def _bounds(low: float, high: float, form: str) -> str:
 
 
 def _correct(found: Score) -> None:
-    click.echo("\nThe neuron's label was chosen\n")
+    echo("\nThe neuron's label was chosen\n")
     seen = ""
     rows = []
     for one in found.correct:
@@ -113,7 +113,7 @@ def _correct(found: Score) -> None:
 
 
 def _agreement(found: Score, resamples: int) -> None:
-    click.echo(f"\nAgreement of {len(found.readers)} readers beyond chance ({_KAPPA[found.method]})\n")
+    echo(f"\nAgreement of {len(found.readers)} readers beyond chance ({_KAPPA[found.method]})\n")
     rows = [
         [
             one.group,
@@ -129,7 +129,7 @@ def _agreement(found: Score, resamples: int) -> None:
 
 
 def _confidence(found: Score) -> None:
-    click.echo("\nMean confidence, 1 (a guess) to 5 (certain)\n")
+    echo("\nMean confidence, 1 (a guess) to 5 (certain)\n")
     rows = [
         [
             one.reader,

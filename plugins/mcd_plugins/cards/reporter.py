@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import click
 import pydantic
 
 import mcd
 from mcd.errors import DataError, StoreError, UsageError
-from mcd.plugins import Seed, data_set_of, thumbnails, write_atomically
+from mcd.plugins import Seed, data_set_of, echo, thumbnails, write_atomically
 from mcd_plugins.cards.key import Key
 from mcd_plugins.cards.page import page, sheet
 from mcd_plugins.cards.sampling import Design, drawn
@@ -69,7 +68,7 @@ class CardsReporter(mcd.Reporter):
         facts = facts_of(dissection)
         known = [one.term for one in vocabulary_of(dissection)]
         if not known:
-            click.echo("note: choices are drawn from the concepts that the run's labels name", err=True)
+            echo("note: choices are drawn from the concepts that the run's labels name", err=True)
             known = [str(one) for one in dissection.labels["concept"].unique() if one]
         design = Design(
             count=asked.count,
@@ -97,7 +96,7 @@ class CardsReporter(mcd.Reporter):
                 "if your readers may see them: --reporter-arg copy_images=true",
             )
         if dataset.against_copies:
-            click.echo(f"note: the cards hold copies of images, but {dataset.against_copies}", err=True)
+            echo(f"note: the cards hold copies of images, but {dataset.against_copies}", err=True)
 
 
 def _notice(dataset: mcd.Dataset) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import rich.progress
-from rich.console import Console
 
 from mcd import events
+from mcd.plugins import Terminal
 
 __all__ = ["Progress"]
 
@@ -19,7 +19,7 @@ class Progress:
     """Shows the events of one run on standard error."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Terminal(stderr=True, highlight=False)
         self._bars = rich.progress.Progress(
             rich.progress.TextColumn("{task.description:<15}"),
             rich.progress.BarColumn(bar_width=None),

@@ -7,12 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pydantic
 import rich.box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 import mcd
-from mcd.plugins import SIGNIFICANT, Manifest
+from mcd.plugins import SIGNIFICANT, Manifest, Terminal
 
 __all__ = ["ConsoleReporter"]
 
@@ -34,7 +33,7 @@ class ConsoleReporter(mcd.Reporter):
 
     def report(self, dissection: mcd.Dissection, folder: Path) -> list[Path]:
         """Print the summary; no file is written."""
-        console = Console(highlight=False)
+        console = Terminal(highlight=False)
         manifest = dissection.manifest
         images = f"{manifest.images} images"
         if manifest.left_out:

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import MCDError, StoreError
-from mcd.plugins import data_set_of, digest, same_samples, sight_of, thumbnails
+from mcd.plugins import data_set_of, digest, echo, same_samples, sight_of, thumbnails
 from mcd_plugins.explorer.maps import Shown, maps_of, sizes_of
 from mcd_plugins.explorer.packing import Json, Names, packed
 from mcd_plugins.reporters.absent import left_out
@@ -138,7 +137,7 @@ class Gallery:
                 at_most=self._room(),
             )
         except MCDError as error:
-            click.echo(f"note: no maps: {error.message}", err=True)
+            echo(f"note: no maps: {error.message}", err=True)
             return {
                 "note": "Where in an image it responds is not shown: what the network saw of it could not be made "
                 "again when this page was made."
@@ -171,14 +170,14 @@ class Gallery:
             if self._thumbnails.wanted == "auto" and not dataset.images_may_be_copied:
                 return {}, _not_copied(dataset)
             if dataset.against_copies:
-                click.echo(f"note: the page holds copies of images, but {dataset.against_copies}", err=True)
+                echo(f"note: the page holds copies of images, but {dataset.against_copies}", err=True)
             samples = same_samples(probe.dissection, dataset)
             found = thumbnails(
                 probe.dissection, ids, self._thumbnails.size, dataset=dataset, samples=samples, at_most=self._room()
             )
             probe.found = dataset, samples
         except MCDError as error:  # what it says may name files: it goes to the terminal, not into the page
-            click.echo(f"note: no thumbnails: {error.message}", err=True)
+            echo(f"note: no thumbnails: {error.message}", err=True)
             return {}, "The images could not be found again, or have changed, when this page was made."
         return dict(found), _copied(dataset, len(found), len(ids))
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import mcd
-from mcd.errors import CheckpointError, UsageError
+from mcd.errors import CheckpointError, UsageError, passes_through, said_by
 from mcd.plugins import ChannelMean, ChannelStd
 from mcd_plugins.exported.safety import clean_archive
 
@@ -57,11 +57,11 @@ class ExportLoader(mcd.ModelLoader):
             module: nn.Module = torch.export.unflatten(program)
         except mcd.errors.MCDError:
             raise
-        except Exception as error:  # torch raises whatever it comes upon in a file
-            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            raise CheckpointError(
-                f"{own.program} cannot be loaded: {ascii(reason)[1:-1]}", "export it with this torch"
-            ) from None
+        except BaseException as error:  # torch raises whatever it comes upon in a file
+            if passes_through(error):
+                raise
+            reason = said_by(error, named=False)
+            raise CheckpointError(f"{own.program} cannot be loaded: {reason}", "export it with this torch") from None
         _refuse_training(program, own.program)
         recipe = mcd.Preprocessing(
             height=height,

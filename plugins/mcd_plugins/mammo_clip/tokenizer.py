@@ -10,7 +10,7 @@ import huggingface_hub
 import torch
 from transformers import BertTokenizer
 
-from mcd.errors import CheckpointError
+from mcd.errors import CheckpointError, passes_through, said_by
 from mcd.plugins import hub_repository
 
 __all__ = ["HUB_NAME", "LENGTH", "Tokenizer", "find_vocabulary"]
@@ -65,8 +65,10 @@ def _fetched(name: str, checkpoint: Path) -> Path:
     try:
         repository, _, wanted = name.partition("@")
         return Path(huggingface_hub.hf_hub_download(repository, _FILE, revision=wanted or None))
-    except Exception as error:  # the hub's clients raise whatever they come upon
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except BaseException as error:  # the hub's clients raise whatever they come upon
+        if passes_through(error):
+            raise
+        reason = said_by(error, named=False)
         raise CheckpointError(
             f"the vocabulary of {name} could not be fetched: {reason}", _advice(checkpoint.with_name(_FILE))
         ) from None

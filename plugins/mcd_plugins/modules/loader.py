@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import mcd
-from mcd.errors import UsageError
+from mcd.errors import UsageError, passes_through, said_by
 from mcd.plugins import (
     ChannelMean,
     ChannelStd,
@@ -120,9 +120,11 @@ class ModuleLoader(mcd.ModelLoader):
                 return factory(**own.arguments)
         except mcd.errors.MCDError:
             raise
-        except (Exception, SystemExit) as error:  # a user's function may raise anything; say which one it was
+        except BaseException as error:  # a user's function may raise anything; say which one it was
+            if passes_through(error):
+                raise
             raise UsageError(
-                f"{own.factory} failed: {type(error).__name__}: {' '.join(str(error).split())}",
+                f"{own.factory} failed: {said_by(error, whole=True)}",
                 "keyword arguments are given as --model-arg 'arguments={\"name\": value}'",
             ) from error
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import mcd
-from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest
+from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest, passes_through, said_by
 from mcd.plugins import MayFetch, NameOrPath, hub_cache_only, hub_repository, offline
 from mcd_plugins.open_clip.weights import fill
 from mcd_plugins.transformers.sources import quiet as transformers_quiet
@@ -90,7 +90,9 @@ def built(options: ClipOptions, seed: int | None = None) -> tuple[nn.Module, str
         with quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed or 0)
             network = _fetched(options) if _asked(options) else _empty(options, folder)
-    except Exception as error:  # open_clip and the hub's clients raise whatever they come upon
+    except BaseException as error:  # open_clip and the hub's clients raise whatever they come upon
+        if passes_through(error):
+            raise
         raise _unbuilt(options, error) from None
     weights = options.checkpoint or (_weights(folder) if folder else None)
     said = ""
@@ -233,8 +235,8 @@ def text_model(name: str, key: Literal["hf_model_name", "hf_tokenizer_name"]) ->
     return str(_text_settings(name).get(key) or "")
 
 
-def _unbuilt(options: ClipOptions, error: Exception) -> CheckpointError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+def _unbuilt(options: ClipOptions, error: BaseException) -> CheckpointError:
+    reason = said_by(error, named=False)
     if _asked(options):
         where = repository(options) or options.name
         give = "FOLDER as name" if _named(options) else "checkpoint=FILE"

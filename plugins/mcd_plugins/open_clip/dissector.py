@@ -11,7 +11,7 @@ import torch
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 import mcd
-from mcd.errors import CheckpointError
+from mcd.errors import CheckpointError, passes_through, said_by
 from mcd.plugins import digest, hub_cache_only, hub_revision
 from mcd_plugins.open_clip.building import (
     ClipOptions,
@@ -110,8 +110,10 @@ def _tokenizer(name: str) -> _Tokenizer:
     try:
         with quiet():
             return cast("_Tokenizer", open_clip.get_tokenizer(name))
-    except Exception as error:  # open_clip and the hub's clients raise whatever they come upon
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except BaseException as error:  # open_clip and the hub's clients raise whatever they come upon
+        if passes_through(error):
+            raise
+        reason = said_by(error, named=False)
         folder = name.removeprefix("local-dir:")
         where = text_model(folder, "hf_tokenizer_name")
         beside = f" --local-dir {folder}" if folder != name else ""

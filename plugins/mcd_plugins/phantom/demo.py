@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 import mcd
-from mcd.plugins import PATH, outputs, print_table, say, with_plugin_files, write_atomically
+from mcd.plugins import PATH, echo, outputs, print_table, say, with_plugin_files, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +47,8 @@ def demo(plugin_files: Sequence[Path], output: Path, patients: int) -> None:
     calcifications. Everything is synthetic: it shows what a study does and leaves, and says nothing about patients.
     """
     general, mammo, calc = found = _dissected(plugin_files, output, patients)
-    click.echo(f"\nThree networks, {mammo.manifest.images} drawn mammograms of {patients} patients.")
-    click.echo("Everything is synthetic; it says nothing about patients.\n")
+    echo(f"\nThree networks, {mammo.manifest.images} drawn mammograms of {patients} patients.")
+    echo("Everything is synthetic; it says nothing about patients.\n")
     _print_models(found)
     data = mcd.figures.collect([mammo, general, calc], mcd.ComparisonSettings(resamples=100))
     _print_trained(data.comparison)
@@ -59,10 +59,10 @@ def demo(plugin_files: Sequence[Path], output: Path, patients: int) -> None:
     with outputs(folder) as fresh:
         written += [folder / path.name for path in _drawn(data, fresh)]
     for path in written:
-        click.echo(f"written: {path}")
-    click.echo(f"\nnext: open {folder / 'explorer.html'}")
-    click.echo(f"      mcd compare {general.folder} {mammo.folder}")
-    click.echo(f"      mcd score {mammo.folder} --concepts birads")
+        echo(f"written: {path}")
+    echo(f"\nnext: open {folder / 'explorer.html'}")
+    echo(f"      mcd compare {general.folder} {mammo.folder}")
+    echo(f"      mcd score {mammo.folder} --concepts birads")
 
 
 def _dissected(plugin_files: Sequence[Path], output: Path, patients: int) -> list[mcd.Dissection]:
@@ -96,7 +96,7 @@ def _print_models(found: Sequence[mcd.Dissection]) -> None:
 
 
 def _print_trained(found: mcd.Comparison) -> None:
-    click.echo("\n1. What does training on mammograms add?\n")
+    echo("\n1. What does training on mammograms add?\n")
     table = found.differences
     whole = table[(table["run"] == _MODELS[0]) & (table["place"] == "(all)") & (table["level"] == "broad_category")]
     for row in whole.to_dict("records"):
@@ -111,7 +111,7 @@ def _added(row: Mapping[Hashable, object]) -> str:
 
 
 def _print_tuned(found: mcd.Comparison) -> None:
-    click.echo("\n2. What does training on for calcifications change?\n")
+    echo("\n2. What does training on for calcifications change?\n")
     change = next(one for one in found.changes if one.run == _MODELS[2])
     table = change.categories.sort_values("change", ascending=False, kind="stable")
     say("more neurons: " + _listed(table.head(_SHOWN)))
@@ -129,13 +129,13 @@ def _fate(layers: pd.DataFrame) -> str:
 
 
 def _print_represented(found: mcd.Comparison) -> None:
-    click.echo("\n3. Which concepts does no neuron carry, although the images show them?\n")
+    echo("\n3. Which concepts does no neuron carry, although the images show them?\n")
     table = found.concepts[found.concepts["answer"] == "under-represented"]
     for name in _MODELS:
         missing = table.loc[table["run"] == name, "concept"].tolist()
         shown = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
         say(f"{name}: {len(missing)}" + (f" ({shown})" if missing else ""))
-    click.echo()
+    echo()
 
 
 def _drawn(data: mcd.figures.FigureData, folder: Path) -> list[Path]:

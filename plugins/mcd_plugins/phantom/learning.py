@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from mcd.plugins import echo
 from mcd_plugins.phantom import evaluation
 from mcd_plugins.phantom.captions import FACTORS, Statement, report, statements
 from mcd_plugins.phantom.network import CALCIFICATIONS, EVERYDAY, MEAN, STD, PhantomClipNetwork, PhantomMammoNetwork
@@ -80,7 +80,7 @@ def _epochs(
         model.eval()
         areas = measure()
         worst = min(areas, key=areas.__getitem__)
-        click.echo(
+        echo(
             f"epoch {epoch + 1}/{epochs}: loss {total / batches:.4f}, AUROC mean {np.mean(list(areas.values())):.3f}, "
             f"lowest {areas[worst]:.3f} ({worst}), {time.perf_counter() - start:.0f} s"
         )

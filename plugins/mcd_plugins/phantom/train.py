@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from mcd.plugins import PATH
+from mcd.plugins import PATH, echo, echo_lines
 from mcd_plugins.phantom import evaluation
 from mcd_plugins.phantom.captions import code
 from mcd_plugins.phantom.card import NETWORKS, Measured, write_card
@@ -186,8 +186,8 @@ def main(
     for name in NETWORKS if what == "all" else (f"phantom_{what}",):
         script.make(name, output)
     write_card(output)
-    click.echo((output / "MODEL_CARD.md").read_text(encoding="utf-8"))
-    click.echo(f"{time.perf_counter() - start:.0f} s in all")
+    echo_lines((output / "MODEL_CARD.md").read_text(encoding="utf-8"))
+    echo(f"{time.perf_counter() - start:.0f} s in all")
 
 
 if __name__ == "__main__":

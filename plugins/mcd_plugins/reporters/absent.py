@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
 from mcd.errors import DamagedError, StoreError
+from mcd.plugins import echo
 
 __all__ = ["left_out"]
 
@@ -19,4 +18,4 @@ def left_out(what: str, error: StoreError) -> None:
     """
     if isinstance(error, DamagedError):
         raise error
-    click.echo(f"note: left out: {what}: {error.message}", err=True)
+    echo(f"note: left out: {what}: {error.message}", err=True)

@@ -6,11 +6,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import click
 import pandas as pd
 
 import mcd
 from mcd.errors import MCDError
+from mcd.plugins import echo
 from mcd_plugins.reporters.facts import (
     Facts,
     LayerRow,
@@ -92,7 +92,7 @@ def _comparison(dissections: Sequence[mcd.Dissection], resamples: int) -> tuple[
     try:
         found = mcd.compare(dissections, resamples=resamples)
     except MCDError as error:  # what it says may name folders: it goes to the terminal, not into the summary
-        click.echo(f"note: no differences: {error.message}", err=True)
+        echo(f"note: no differences: {error.message}", err=True)
         return None, ["Differences were not computed: the runs are not comparable, or not complete."]
     return found, [f"{note[:1].upper()}{note[1:]}." for note in found.own_notes]  # those of runs are among the cautions
 

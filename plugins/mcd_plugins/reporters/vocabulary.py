@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import click
-
 import mcd
 from mcd.errors import MCDError, StoreError
-from mcd.plugins import concepts_of
+from mcd.plugins import concepts_of, echo
 
 __all__ = ["vocabulary_of"]
 
@@ -23,5 +21,5 @@ def vocabulary_of(dissection: mcd.Dissection) -> tuple[mcd.Concept, ...]:
         raise
     except MCDError as error:
         advice = f"; {error.hint.splitlines()[0]}" if error.hint else ""
-        click.echo(f"note: the vocabulary is not known: {error.message}{advice}", err=True)
+        echo(f"note: the vocabulary is not known: {error.message}{advice}", err=True)
         return ()

@@ -15,7 +15,7 @@ from timm.data.config import resolve_model_data_config
 from torch import nn
 
 import mcd
-from mcd.errors import CheckpointError, UnknownNameError, UsageError
+from mcd.errors import CheckpointError, UnknownNameError, UsageError, passes_through, said_by
 from mcd.plugins import MayFetch, Seed, Side, hub_quiet, hub_revision, load_weights, offline
 from mcd_plugins.timm.filters import filtered
 from mcd_plugins.timm.keys import looks_ported, renamed
@@ -107,7 +107,9 @@ class TimmLoader(mcd.ModelLoader):
                 return self._created()
         except CheckpointError:
             raise
-        except Exception as error:  # timm and the hub's clients raise whatever they come upon
+        except BaseException as error:  # timm and the hub's clients raise whatever they come upon
+            if passes_through(error):
+                raise
             raise self._unbuilt(error) from None
 
     def _created(self) -> nn.Module:
@@ -123,8 +125,8 @@ class TimmLoader(mcd.ModelLoader):
             create = partial(create, img_size=own.input_size)  # a transformer is built for one size
         return create()
 
-    def _unbuilt(self, error: Exception) -> UsageError | CheckpointError:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    def _unbuilt(self, error: BaseException) -> UsageError | CheckpointError:
+        reason = said_by(error, named=False)
         if not self.options.pretrained or "pretrained tag" in reason:
             return UsageError(f"timm cannot build {self.options.name}: {reason}")
         where, file, url = _home(self.options.name)

@@ -11,7 +11,7 @@ import torchvision.models as models
 from torch import nn
 
 import mcd
-from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest
+from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest, passes_through, said_by
 from mcd.plugins import MayFetch, Seed, Side, crop_fraction, load_weights, offline, prefix_tokens
 
 __all__ = ["TorchvisionLoader"]
@@ -97,8 +97,10 @@ class TorchvisionLoader(mcd.ModelLoader):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(own.seed)
                 network: nn.Module = models.get_model(own.name, weights=weights, **settings)
-        except Exception as error:  # a download raises whatever it comes upon
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        except BaseException as error:  # a download raises whatever it comes upon
+            if passes_through(error):
+                raise
+            reason = said_by(error, named=False)
             raise CheckpointError(
                 f"the weights of {own.name} could not be fetched: {reason}",
                 "fetch them on a machine with network, then give --model-arg checkpoint=FILE",

@@ -15,7 +15,7 @@ from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
 import mcd
-from mcd.errors import CheckpointError
+from mcd.errors import CheckpointError, passes_through, said_by
 from mcd.plugins import NameOrPath, averaged_beside, digest, find_state_dict, fit_state_dict, read_checkpoint
 from mcd_plugins.mammo_clip.network import built_text
 from mcd_plugins.mammo_clip.tokenizer import Tokenizer, find_vocabulary
@@ -147,8 +147,10 @@ def _swin(state: State, path: Path) -> nn.Module:
             loaded = transformers.SwinModel.from_pretrained(
                 None, config=config, state_dict=own, output_loading_info=True
             )
-    except Exception as error:  # transformers raises whatever it comes upon
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except BaseException as error:  # transformers raises whatever it comes upon
+        if passes_through(error):
+            raise
+        reason = said_by(error, named=False)
         raise CheckpointError(f"the image tower in {path} is no Swin that can be built: {reason}") from None
     network, report = cast("tuple[nn.Module, Mapping[str, Iterable[str | tuple[str, ...]]]]", loaded)
     listed = [one for part in ("missing_keys", "unexpected_keys", "mismatched_keys") for one in report[part]]

@@ -14,7 +14,7 @@ import transformers
 from numpy.typing import NDArray
 
 import mcd
-from mcd.errors import CheckpointError
+from mcd.errors import CheckpointError, passes_through, said_by
 from mcd.plugins import crop_fraction
 from mcd_plugins.transformers.sources import Source, quiet
 
@@ -167,8 +167,10 @@ class _Own:
         try:
             with quiet():
                 found = self._processor(_image(pixels, self.channels), return_tensors="pt")
-        except Exception as error:  # transformers raises whatever it comes upon
-            reason = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
+        except BaseException as error:  # transformers raises whatever it comes upon
+            if passes_through(error):
+                raise
+            reason = said_by(error, named=False)
             raise CheckpointError(
                 f"{self.name}: its {self.kind} cannot prepare a picture: {reason}", _ELSEWHERE
             ) from None

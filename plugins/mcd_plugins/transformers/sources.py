@@ -11,7 +11,7 @@ from typing import TypeVar
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
 from transformers.utils import logging
 
-from mcd.errors import CheckpointError
+from mcd.errors import CheckpointError, passes_through, said_by
 from mcd.plugins import hub_cache_only, hub_quiet, hub_repository, hub_revision, offline, read_state_dict
 
 __all__ = ["Source", "medclip_weights", "quiet"]
@@ -92,11 +92,13 @@ class Source:
                 return reader(
                     str(folder or repository), trust_remote_code=False, local_files_only=folder is not None, **more
                 )
-        except Exception as error:  # transformers and the hub's clients raise whatever they come upon
+        except BaseException as error:  # transformers and the hub's clients raise whatever they come upon
+            if passes_through(error):
+                raise
             raise self._unread(what, error) from None
 
-    def _unread(self, what: str, error: Exception) -> CheckpointError:
-        name, reason = self.repository or self.name, str(error).splitlines()[0] if str(error) else type(error).__name__
+    def _unread(self, what: str, error: BaseException) -> CheckpointError:
+        name, reason = self.repository or self.name, said_by(error, named=False)
         if self.folder is not None:
             if medclip_weights(self.folder) is not None:
                 return CheckpointError(

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from mcd.api.concepts import ConceptSet, ConceptSource, join
 from mcd.components import Kind
-from mcd.errors import ConfigError, MCDError, PluginLoadError
+from mcd.errors import ConfigError, PluginLoadError
 from mcd.files import expanded
+from mcd.networks.foreign import calling
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -62,7 +63,7 @@ def load_concepts(host: PluginHost, reference: str, options: Mapping[str, object
         return ConceptSet.from_file(found)
     except ConfigError as error:  # whoever published the file is at fault, not the user
         offer = host.find(Kind.CONCEPTS, name)
-        raise PluginLoadError(f"{offer} is not valid: {error.message}", error.hint) from error
+        raise PluginLoadError(f"{offer} is not valid: {error.summary}", error.hint, error.lines) from error
 
 
 def split_choices(choices: Iterable[Choice]) -> tuple[Choice, ...]:
@@ -144,13 +145,11 @@ def _made(host: PluginHost, reference: str, options: Mapping[str, object]) -> Co
 
     choice = Choice.model_validate({"plugin": reference, "options": dict(options)})
     offer = host.find(Kind.CONCEPTS, reference.partition(":")[0])
-    try:
+    with calling(
+        f"{offer} failed", f"see what is wrong with it: mcd plugins check {offer.plugin}", kind=PluginLoadError
+    ):
         cls, options_made = resolve_options(host, Kind.CONCEPTS, choice)
-        concepts = created(cls, options_made, ConceptSource).load()  # type: ignore[type-abstract]
-    except MCDError:
-        raise
-    except Exception as error:  # a plugin's own code
-        raise PluginLoadError(f"{offer} failed: {type(error).__name__}: {error}") from error
+        concepts = created(cls, options_made, ConceptSource, str(offer)).load()  # type: ignore[type-abstract]
     if not isinstance(concepts, ConceptSet):
         raise PluginLoadError(f"{offer} returned {type(concepts).__name__}, not an mcd.ConceptSet")
     return concepts

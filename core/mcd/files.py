@@ -287,10 +287,10 @@ def read_regular(path: Path, most: int = _LARGEST) -> bytes:
         As `open_regular`, or when there are more than ``most``.
     """
     with open_regular(path) as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise OSError(errno.EFBIG, f"it is larger than {most} bytes")
-    return data
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise OSError(errno.EFBIG, f"it is larger than {most} bytes")
+        return file.read(size)  # memory for so many bytes is taken at once
 
 
 def digest_of(data: bytes) -> str:

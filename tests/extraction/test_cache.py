@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import multiprocessing
 import os
 import pickle
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 
 from mcd.api.image import Image
 from mcd.extraction.cache import ImageCache
+from mcd.files import digest_of
 
 ROOMY = 10**9
 
@@ -132,6 +135,59 @@ def test_a_damaged_or_foreign_file_is_absent_and_removed(tmp_path: Path, damage:
     cache.put(wanted, noise(3))
     assert same(cache.get(wanted), noise(3))
     assert cache.problem == ""
+
+
+def forged(data: bytes, *, sealed: bool, **changes: object) -> bytes:
+    """Return a file whose header says something else, with the checksum that belongs to it."""
+    head, _, rest = data[16:].partition(b"\n")
+    header = json.loads(head) | changes
+    seal = header.pop("seal")
+    own = digest_of(json.dumps(header, separators=(",", ":")).encode())
+    content = json.dumps(header | {"seal": own if sealed else seal}).encode() + b"\n" + rest
+    return data[:12] + zlib.crc32(content).to_bytes(4, "big") + content
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_checksum_alone_makes_nothing_true(tmp_path: Path, sealed: bool) -> None:
+    cache = ImageCache(tmp_path, ROOMY)
+    for changes in (
+        {"maximum": float("nan")},
+        {"maximum": 0.0},
+        {"maximum": -255.0},
+        {"shape": (0, 0)},
+        {"shape": (-40, -40)},
+        {"shape": (2**40, 2**40)},
+        {"shape": (2**16, 2**16)},
+        {"shape": (3, 40, 40)},
+        {"dtype": "uint16"},
+        {"dtype": "object"},
+        {"pixel_bytes": -1},
+        {"pixel_bytes": 10**12},
+        {"masked": True},
+    ):
+        cache.put(key(1), noise(1))
+        (path,) = files(tmp_path)
+        path.write_bytes(forged(path.read_bytes(), sealed=sealed, **changes))
+        assert cache.get(key(1)) is None, changes
+        assert not path.exists()
+
+
+def test_a_shape_that_was_turned_is_found(tmp_path: Path) -> None:
+    cache = ImageCache(tmp_path, ROOMY)
+    cache.put(key(1), noise(1, rows=30))
+    (path,) = files(tmp_path)
+    path.write_bytes(forged(path.read_bytes(), sealed=True))
+    assert same(cache.get(key(1)), noise(1, rows=30))
+    path.write_bytes(forged(path.read_bytes(), sealed=False, shape=(40, 30)))
+    assert cache.get(key(1)) is None
+
+
+def test_what_no_image_can_be_is_not_kept(tmp_path: Path) -> None:
+    for maximum in (0.0, -1.0, float("nan")):
+        cache = ImageCache(tmp_path, ROOMY)
+        cache.put(key(1), replace(noise(1), maximum=maximum))
+        assert files(tmp_path) == []
+        assert "are not kept" in cache.problem
 
 
 @pytest.mark.parametrize(

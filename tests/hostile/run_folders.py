@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -57,7 +56,7 @@ def copied(source: Path, target: Path) -> Path:
         elif path.is_dir():
             copied(path, to)
         elif path.is_file():
-            shutil.copyfile(path, to)
+            to.write_bytes(path.read_bytes())
         else:
             os.mkfifo(to)
     return target

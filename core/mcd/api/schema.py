@@ -132,6 +132,7 @@ def read_record(
     unknown = [one for one in problems if one["type"] == "extra_forbidden"]
     first = unknown[0] if unknown else problems[0]
     path = ".".join(str(part) for part in first["loc"])
+    path = "".join(one if one.isprintable() else "�" for one in path)  # names of somebody else's document
     path = path if len(path) <= _SHOWN else f"{path[:_SHOWN]}…"
     if unknown:
         raise error(f"{where} was made by a newer mcd: it has the field '{path}', which is not known here", _NEWER)

@@ -29,7 +29,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,7 @@ import pydantic
 from numpy.typing import NDArray
 
 from mcd.api.image import Image
-from mcd.files import place
+from mcd.files import digest_of, place, read_regular
 from mcd.options import Settings
 from mcd.study.outputs import clear_leftovers
 
@@ -47,6 +47,10 @@ _MAGIC = b"mcd image 1\n"
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _KEY = re.compile(r"[0-9a-f]{16,128}")
 _FILE = re.compile(r"[0-9a-f]{14,126}\.image")
+
+_MOST_SIDE = 2**16
+_MOST_BYTES = 2**31
+"""Of one image, decoded: what a file says is not believed beyond it."""
 
 _BLOCK = 64
 """Rows."""
@@ -100,7 +104,7 @@ class ImageCache:
         """Return the image under a key, None where there is none."""
         path = self._file(key)
         try:
-            data = path.read_bytes()
+            data = read_regular(path, _MOST_BYTES)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -185,6 +189,9 @@ def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
         return []
 
 
+_Side = Annotated[int, pydantic.Field(ge=1, le=_MOST_SIDE)]
+
+
 class _Header(Settings):
     """What a file says before its bytes."""
 
@@ -192,11 +199,16 @@ class _Header(Settings):
 
     key: str
     dtype: Literal["uint8", "uint16", "float32"]
-    shape: tuple[int, int] | tuple[int, int, Literal[3]]
-    maximum: float
+    shape: tuple[_Side, _Side] | tuple[_Side, _Side, Literal[3]]
+    maximum: float = pydantic.Field(gt=0)
     negative: bool
-    pixel_bytes: int
+    pixel_bytes: pydantic.NonNegativeInt
     masked: bool
+    seal: str = ""
+
+    def sealed(self) -> str:
+        """Return the digest of all else: the checksum of the file says nothing of whether its parts fit together."""
+        return digest_of(self.model_dump_json(exclude={"seal"}).encode())
 
 
 def _can_be_kept(image: Image) -> bool:
@@ -204,6 +216,9 @@ def _can_be_kept(image: Image) -> bool:
     return (
         image.pixels.dtype.name in ("uint8", "uint16", "float32")
         and image.pixels.size > 0
+        and max(shape) <= _MOST_SIDE
+        and image.pixels.nbytes <= _MOST_BYTES
+        and image.maximum > 0
         and (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3))
         and (mask is None or (mask.dtype == bool and mask.shape == shape[:2]))
     )
@@ -225,6 +240,7 @@ def _packed(image: Image, key: str) -> bytes:
             "masked": image.mask is not None,
         }
     )
+    header = header.model_copy(update={"seal": header.sealed()})
     content = b"".join([header.model_dump_json().encode(), b"\n", pixels, mask])
     return b"".join([_MAGIC, zlib.crc32(content).to_bytes(4, "big"), content])
 
@@ -238,14 +254,18 @@ def _unpacked(data: bytes, key: str) -> Image | None:
     try:
         end = data.index(b"\n", start)
         header = _Header.model_validate_json(data[start:end])
-        return _image(header, memoryview(data)[end + 1 :]) if header.key == key else None
-    except (ValueError, OSError):  # whole, but written by something else
+        if header.key != key or header.seal != header.sealed():
+            return None
+        return _image(header, memoryview(data)[end + 1 :])
+    except (ValueError, OSError, MemoryError):  # whole, but written by something else
         return None
 
 
 def _image(header: _Header, packed: memoryview) -> Image:
     codec, dtype = pa.Codec("zstd"), np.dtype(header.dtype)
     (rows, columns), size = header.shape[:2], math.prod(header.shape) * dtype.itemsize
+    if size > _MOST_BYTES or header.pixel_bytes > len(packed) or (header.pixel_bytes < len(packed)) != header.masked:
+        raise ValueError("the header is of another image")
     planes: bytes = codec.decompress(packed[: header.pixel_bytes], size, asbytes=True)
     pixels = _from_planes(planes, rows, dtype.itemsize).view(dtype).reshape(header.shape)
     mask: NDArray[np.bool_] | None = None

@@ -67,8 +67,8 @@ def open_tensors(files: CheckedFiles, name: str, what: str) -> Iterator[TensorFi
             yield file
     except OSError as error:
         raise StoreError(f"cannot read {what} {path}: {error.strerror or error}", AGAIN) from None
-    except safetensors.SafetensorError as error:
-        raise StoreError(f"cannot read {what} {path}: {error}", AGAIN) from None
+    except safetensors.SafetensorError:  # its words hold some of the file's bytes
+        raise StoreError(f"cannot read {what} {path}: it is no whole file of tensors, or lacks one", AGAIN) from None
 
 
 def record_of(file: TensorFile, model: type[RecordT], where: str) -> RecordT:

@@ -86,9 +86,9 @@ def _contradiction(manifest: Manifest) -> str:
     for one in manifest.summary:
         counts = (one.labelled, one.significant or 0, one.above_mean_score or 0)
         if one.neurons != neurons[one.layer] or max(counts) > one.neurons:
-            return f"its summary of layer {one.layer} counts other neurons than it has"
+            return f"its summary of layer {_shown(one.layer)} counts other neurons than it has"
         if (one.significant is None) != (one.draws is None):
-            return f"its summary of layer {one.layer} is half of one"
+            return f"its summary of layer {_shown(one.layer)} is half of one"
     calibration = manifest.study.get("calibration")
     rate = calibration.get("q", 0.05) if isinstance(calibration, dict) else 0.05
     return "" if isinstance(rate, int | float) and 0 < rate < 1 else "q of its study is no share"
@@ -136,7 +136,7 @@ def _of_columns(name: str, table: pd.DataFrame) -> str:
 def _of_places(table: pd.DataFrame, neurons: Mapping[str, int]) -> str:
     unknown = sorted(set(table["layer"]) - neurons.keys())
     if unknown:
-        return f"it is about a layer that the run does not have, '{unknown[0][:60]}'"
+        return f"it is about a layer that the run does not have, '{_shown(unknown[0])}'"
     if "neuron" in table and not table["neuron"].between(0, table["layer"].map(neurons) - 1).all():
         return "it is about a neuron that its layer does not have"
     return ""
@@ -176,11 +176,11 @@ def _of_labels(table: pd.DataFrame, neurons: Mapping[str, int]) -> str:
     count = table.drop_duplicates(["layer", "neuron"])["layer"].value_counts()
     short = [layer for layer, expected in neurons.items() if count.get(layer, 0) != expected]
     if short:
-        return f"it does not have all neurons of layer {short[0]}"
+        return f"it does not have all neurons of layer {_shown(short[0])}"
     for column, known in (("status", _STATUSES), ("verdict", ("", *VERDICTS))):
         other = sorted(set(table[column]) - set(known))
         if other:
-            return f"column '{column}' holds '{other[0][:60]}', which is none"
+            return f"column '{column}' holds '{_shown(other[0])}', which is none"
     labelled = table["rank"].notna()
     if not _ranks_follow(table, labelled):
         return "the ranks of a neuron do not follow each other"
@@ -206,6 +206,11 @@ def _ranks_follow(table: pd.DataFrame, labelled: pd.Series[bool]) -> bool:
     return whole and bool(follow.all()) and not both.any() and not silent.duplicated().any()
 
 
+def _shown(name: str) -> str:
+    """Return a name of somebody else's table as messages show it: its beginning, without control characters."""
+    return "".join(one if one.isprintable() else "�" for one in name[:60])
+
+
 def check_terms(folder: Path, results: Results, concepts: Iterable[Concept]) -> None:
     """Make sure that a run's labels are concepts of its vocabulary.
 
@@ -217,5 +222,5 @@ def check_terms(folder: Path, results: Results, concepts: Iterable[Concept]) -> 
     unknown = sorted(set(results.labels["concept"]) - {one.term for one in concepts} - {""})
     if unknown:
         raise StoreError(
-            f"{folder / 'labels.parquet'} is damaged: the run's concepts have no '{unknown[0][:60]}'", _AGAIN
+            f"{folder / 'labels.parquet'} is damaged: the run's concepts have no '{_shown(unknown[0])}'", _AGAIN
         )

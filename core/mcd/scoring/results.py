@@ -105,12 +105,12 @@ def read_table(files: CheckedFiles, name: str, most_rows: int) -> pd.DataFrame:
         raise StoreError(f"cannot read {files.folder / name}: {error.strerror}", _AGAIN) from None
     try:
         rows = pq.read_metadata(io.BytesIO(data)).num_rows
-        if rows > most_rows:
-            raise ValueError(f"it would have {rows} rows, and there are at most {most_rows}")
-        return pd.read_parquet(io.BytesIO(data)).reset_index(drop=True)
-    except Exception as error:  # whatever the parser says of bytes that are no table
-        said = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        raise StoreError(f"{files.folder / name} is no table: {said}", _AGAIN) from None
+        table = pd.read_parquet(io.BytesIO(data)).reset_index(drop=True) if rows <= most_rows else None
+    except Exception:  # whatever the parser says of bytes that are no table: its words hold some of them
+        raise StoreError(f"{files.folder / name} is damaged: it is no table", _AGAIN) from None
+    if table is None:
+        raise StoreError(f"{files.folder / name} is damaged: it has {rows} rows, more than the run can have", _AGAIN)
+    return table
 
 
 class LayerSummary(Record):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mcd import errors, events, figures, plugins
     from mcd.api.concepts import Concept, ConceptSet, ConceptSource
     from mcd.api.dataset import Box, CompositeDataset, Dataset, Sample, Unreadable
-    from mcd.api.dissector import Dissector
+    from mcd.api.dissector import AnnotationDissector, Dissector
     from mcd.api.image import Image, Preprocessing
     from mcd.api.model import ModelLoader, Target
     from mcd.api.probe import Probe
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mcd.version import __version__
 
 _HOME = {
+    "AnnotationDissector": "mcd.api.dissector",
     "Box": "mcd.api.dataset",
     "CompositeDataset": "mcd.api.dataset",
     "Comparison": "mcd.comparison.comparing",
@@ -82,6 +83,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AnnotationDissector",
     "Box",
     "Comparison",
     "ComparisonSettings",

@@ -70,15 +70,19 @@ if TYPE_CHECKING:
     from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT, VERDICTS
     from mcd.study.csv_cells import csv_bytes, csv_text, unguarded
     from mcd.study.isolation import Limits, isolated
+    from mcd.study.labels import split_rows
     from mcd.study.outputs import outputs
     from mcd.study.picture_header import PictureHeader
     from mcd.study.pictures import PictureOptions, check_picture, picture_of, read_header, read_picture
+    from mcd.study.vocabularies.coverage import ABSENT, PRESENT, presence
 
 _HOME = {
+    "ABSENT": "mcd.study.vocabularies.coverage",
     "CONTROLS": "mcd.runs.controls",
     "FEW_IMAGES": "mcd.comparison.heading",
     "NOT_SIGNIFICANT": "mcd.scoring.verdicts",
     "PATH": "mcd.cli.paths",
+    "PRESENT": "mcd.study.vocabularies.coverage",
     "SEED": "mcd.cli.numbers",
     "Terminal": "mcd.cli.consoles",
     "echo": "mcd.cli.terminal",
@@ -131,6 +135,7 @@ _HOME = {
     "outputs": "mcd.study.outputs",
     "picture_of": "mcd.study.pictures",
     "prefix_tokens": "mcd.api.model",
+    "presence": "mcd.study.vocabularies.coverage",
     "print_table": "mcd.cli.tables",
     "read_checkpoint": "mcd.networks.checkpoints",
     "read_header": "mcd.study.pictures",
@@ -142,6 +147,7 @@ _HOME = {
     "say": "mcd.cli.tables",
     "select_weights": "mcd.networks.checkpoints",
     "sight_of": "mcd.runs.thumbnails",
+    "split_rows": "mcd.study.labels",
     "thumbnails": "mcd.runs.thumbnails",
     "unguarded": "mcd.study.csv_cells",
     "validate_options": "mcd.options",
@@ -150,10 +156,12 @@ _HOME = {
 }
 
 __all__ = [
+    "ABSENT",
     "CONTROLS",
     "FEW_IMAGES",
     "NOT_SIGNIFICANT",
     "PATH",
+    "PRESENT",
     "SEED",
     "SIGNIFICANT",
     "VERDICTS",
@@ -206,6 +214,7 @@ __all__ = [
     "outputs",
     "picture_of",
     "prefix_tokens",
+    "presence",
     "print_table",
     "read_checkpoint",
     "read_header",
@@ -217,6 +226,7 @@ __all__ = [
     "say",
     "select_weights",
     "sight_of",
+    "split_rows",
     "thumbnails",
     "unguarded",
     "validate_options",

@@ -14,12 +14,14 @@ import mcd.plugins
 from mcd.testing import assert_light
 
 _FACE = """
+    AnnotationDissector
     Box Comparison ComparisonSettings Component CompositeDataset Concept ConceptSet ConceptSource Dataset Dissection
     Dissector Explanation Image ModelLoader Options Preprocessing Probe Reporter Sample Scorer Study Target
     TopKScorer Unreadable __version__ compare dissect embed errors events figures hookimpl label load
     plugins report run score
 """
 _FOR_PLUGINS = """
+    ABSENT PRESENT presence split_rows
     Breast CONTROLS CodeReference MayFetch ChannelMean ChannelStd PermutationUnits Resamples SEED Seed Side
     Terminal echo echo_lines outputs csv_bytes csv_text unguarded
     FEW_IMAGES Limits Manifest Maps NOT_SIGNIFICANT PATH NameOrPath PathBelowRoot

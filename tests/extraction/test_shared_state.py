@@ -75,8 +75,9 @@ def test_a_target_that_changes_its_input_changes_nobody_elses(tmp_path) -> None:
     alone = dissect(plain, ["0"]).activations("0")
     from mcd.host import PluginHost
     from mcd.runs.plan import plan_of
-    from mcd.runs.prepared import Prepared, PreparedTarget
+    from mcd.runs.prepared import Prepared, PreparedDissector, PreparedTarget
     from mcd.runs.run import run
+    from mcd.study.equipment import equip
     from mcd.study.preparer import Preparer
     from mcd.study.study import Study
 
@@ -100,10 +101,8 @@ def test_a_target_that_changes_its_input_changes_nobody_elses(tmp_path) -> None:
         study,
         plan_of(study, tmp_path, ["a", "b", "c"], ["words"]),
         [PreparedTarget(one, ["0" if one.name == "b" else "body"], Pooling("avg")) for one in targets],
-        [Words()],
+        [PreparedDissector(Words(), equip(preparer, [Words], study.scorer, preparer.concepts(study.concepts))[0])],
         preparer.dataset(study.dataset)[0],
-        preparer.concepts(study.concepts)[0],
-        preparer.scorer(study.scorer)[0],
     )
     first, second, third = run(prepared)
     torch.testing.assert_close(second.activations("0"), alone, rtol=1e-5, atol=1e-6)

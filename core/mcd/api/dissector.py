@@ -1,10 +1,10 @@
-"""The contract of dissectors: image–text models that give concepts meaning."""
+"""The contracts of dissectors: image–text models, or the annotations of a data set, give concepts meaning."""
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mcd.api.base import Configured
 from mcd.api.image import Preprocessing
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["Dissector"]
+    from mcd.api.concepts import Concept, ConceptSet
+    from mcd.api.dataset import Sample
+
+__all__ = ["AnnotationDissector", "AnyDissector", "Dissector"]
 
 
 class Dissector(Configured, abc.ABC):
@@ -70,3 +73,69 @@ class Dissector(Configured, abc.ABC):
     def unknown(self, texts: Sequence[str]) -> Mapping[str, Sequence[str]] | None:
         """Return text → the words of it that the tokenizer does not know; None where that cannot be determined."""
         return None
+
+
+class AnnotationDissector(Configured, abc.ABC):
+    """Base of dissectors that read what is annotated of an image, and no pixels.
+
+    They have no weights. P is 1 where a concept is annotated as present, 0 where it is annotated as absent, and NaN
+    where nothing is known of it, which is not absent. Only scorers with `mcd.Scorer.takes_annotations` can be used.
+
+    Attributes
+    ----------
+    name
+        What tables call it. Set by `load`, where the class does not.
+    default_scorer
+        Name of the scorer where the study names none.
+    fewest
+        How many patients, or images where patients are not known, must be annotated with a concept, and how many
+        without it, for it to be assessed. A concept with fewer is listed and labels no neuron.
+    caution
+        What a reader of its labels must know; said in every run that uses it, and kept in the manifest.
+    """
+
+    name: str
+    default_scorer: ClassVar[str] = "auroc"
+    fewest: int = 10
+    caution: str = ""
+
+    def load(self) -> None:
+        """Read what it needs besides the samples, such as a table of its own; the default does nothing.
+
+        Raises
+        ------
+        mcd.errors.DataError
+            When that is missing or not as it should be.
+        """
+
+    @abc.abstractmethod
+    def concepts(self, samples: Sequence[Sample]) -> ConceptSet:
+        """Return the concepts that are annotated: those of a run for which the study names none.
+
+        Parameters
+        ----------
+        samples
+            The probe set, as in `annotate`.
+
+        Raises
+        ------
+        mcd.errors.DataError
+            When nothing is annotated.
+        """
+
+    @abc.abstractmethod
+    def annotate(self, samples: Sequence[Sample], concepts: Sequence[Concept]) -> torch.Tensor:
+        """Return what is known of each concept in each image, ``(images, concepts)`` float32: 1, 0, or NaN.
+
+        Parameters
+        ----------
+        samples
+            Images, with what the data set says of them but `mcd.Sample.digest` and `mcd.Sample.facts`, which a stored
+            run does not keep.
+        concepts
+            Those of `concepts`, or of a vocabulary that the study names; NaN for one that it cannot answer.
+        """
+
+
+AnyDissector = Dissector | AnnotationDissector
+"""What gives concepts meaning."""

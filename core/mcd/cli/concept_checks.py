@@ -142,7 +142,7 @@ def _reading(host: PluginHost, concepts: ConceptSet, name: str, arguments: tuple
 
     where = pick_device(device)
     choice = {"plugin": name, "options": parse_pairs(arguments, "--dissector-arg")}
-    made, _ = Preparer(host).dissector(DissectorChoice.model_validate(choice))
+    made = Preparer(host).image_text(DissectorChoice.model_validate(choice))
     return embedded(concepts.concepts, made, where)
 
 

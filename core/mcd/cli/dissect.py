@@ -100,10 +100,16 @@ def _execute(
     if dry_run:
         import yaml
 
+        from mcd.api.dissector import AnnotationDissector
+        from mcd.study.equipment import unnamed
+        from mcd.study.preparer import Preparer
         from mcd.study.privacy import hidden, names_people
 
         names = names_before_loading(study.models), names_before_loading(study.dissectors)
-        for line in ["What this study does:", *plan_of(study, folder, *names).lines(), *code]:
+        kinds = [Preparer(state.host).dissector_class(one) for one in study.dissectors]
+        plan = plan_of(study, folder, *names, [issubclass(one, AnnotationDissector) for one in kinds])
+        used = unnamed(study, dict(zip(names[1], kinds, strict=True)))
+        for line in ["What this study does:", *plan.lines(), *used, *code]:
             echo(f"# {line}")
         shown = study.settings()
         if study.where is not None and names_people(study.where):

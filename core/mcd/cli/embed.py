@@ -116,7 +116,7 @@ def embedder_and_dataset(ctx: click.Context, asked: Choice | None) -> tuple[Embe
     recipe, _ = preparer.recipe(Choice.model_validate(chosen("recipe")) if flags["recipe"] else None)
     cache = ImageCache(flags["cache"], flags["cache_size"] * 10**9) if flags["cache"] else None
     embedder = Embedder(
-        preparer.dissector(DissectorChoice.model_validate(chosen("dissector")))[0],
+        preparer.image_text(DissectorChoice.model_validate(chosen("dissector"))),
         device=flags["device"],
         precision=flags["precision"],
         batch_size=flags["batch_size"],

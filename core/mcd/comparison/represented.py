@@ -12,10 +12,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from mcd.api.dataset import Sample
 from mcd.comparison.examine import Examined, Examiner
 from mcd.comparison.outcomes import Outcome, Vocabulary
-from mcd.runs.dissection import Dissection
 from mcd.study.vocabularies.coverage import PRESENT, coverage, presence
 
 __all__ = ["ANSWERS", "AUROCS", "Detectable", "detectable", "represented"]
@@ -141,7 +139,7 @@ def represented(
 
 def _shown(table: pd.DataFrame, examiner: Examiner, examined: Sequence[Examined], vocabulary: Vocabulary) -> None:
     """Fill in the annotations of each concept, and the smallest detectable effect of those without a neuron."""
-    samples = _samples(examiner.dissection)
+    samples = examiner.dissection.samples
     known = coverage(samples, vocabulary.concepts)
     for column in ("positives", "negatives", "patients"):
         table[column] = known[column].fillna(-1).astype(int)
@@ -156,27 +154,3 @@ def _shown(table: pd.DataFrame, examiner: Examiner, examined: Sequence[Examined]
             table.loc[number, "answer"] = ANSWERS[1]
         table.loc[number, "detectable_auroc"] = weakest.auroc
         table.loc[number, "detectable_layer"] = weakest.layer
-
-
-def _samples(dissection: Dissection) -> list[Sample]:
-    """Return what is known of the images of a run, from its probe map; rows are those of its activations."""
-    implant = {"yes": True, "no": False}
-    return [
-        Sample(
-            id=entry["id"],
-            patient=entry["patient"],
-            view=entry["view"],
-            laterality=entry["laterality"],
-            density=entry["density"],
-            assessment=entry["assessment"],
-            implant=implant.get(entry["implant"]),
-            findings={
-                name: state == "findings"
-                for state in ("absent", "findings")
-                for name in entry[state].split("|")
-                if name
-            },
-        )
-        for entry in dissection.probe_map
-        if not entry["left_out"]
-    ]

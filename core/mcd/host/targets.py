@@ -19,7 +19,7 @@ __all__ = ["install_command", "load_target"]
 # named, not imported: most of these import numpy or pydantic, and a listing needs none of them
 _BASES = {
     Kind.MODEL: ("mcd.api.model", "ModelLoader"),
-    Kind.DISSECTOR: ("mcd.api.dissector", "Dissector"),
+    Kind.DISSECTOR: ("mcd.api.dissector", "Dissector", "AnnotationDissector"),
     Kind.DATASET: ("mcd.api.dataset", "Dataset"),
     Kind.PREPROCESSING: ("mcd.api.image", "Preprocessing"),
     Kind.SCORER: ("mcd.api.scorer", "Scorer"),
@@ -119,10 +119,11 @@ def _check(offer: Offer, found: object) -> None:
         if not isinstance(found, click.Command):
             raise _failure(offer, f"{offer.component.target} is not a click.Command")
         return
-    home, name = _BASES[offer.kind]
-    base = getattr(importlib.import_module(home), name)
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise _failure(offer, f"{offer.component.target} is not a subclass of mcd.{name}")
+    home, *names = _BASES[offer.kind]
+    bases = tuple(getattr(importlib.import_module(home), name) for name in names)
+    if not (isinstance(found, type) and issubclass(found, bases)):
+        wanted = " or ".join(f"mcd.{name}" for name in names)
+        raise _failure(offer, f"{offer.component.target} is not a subclass of {wanted}")
     if inspect.isabstract(found):
         lacking = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
         raise _failure(offer, f"{offer.component.target} does not implement {lacking}")

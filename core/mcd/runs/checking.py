@@ -82,6 +82,8 @@ def _contradiction(manifest: Manifest) -> str:
         return "a layer stands there twice" if names else "it has no layers"
     if len(set(summaries)) < len(summaries) or not set(summaries) <= set(names):
         return "its summary is of other layers than it has"
+    if bool(manifest.store.embeddings) != bool(manifest.store.embedding_width):
+        return "its embeddings have no width, or what is no embedding has one"
     neurons = {one.name: one.neurons for one in manifest.layers}
     for one in manifest.summary:
         counts = (one.labelled, one.significant or 0, one.above_mean_score or 0)

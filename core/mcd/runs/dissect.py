@@ -16,7 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from mcd.api.concepts import ConceptSet
 from mcd.api.dataset import Dataset
-from mcd.api.dissector import Dissector
+from mcd.api.dissector import AnnotationDissector, Dissector
 from mcd.api.model import Target
 from mcd.api.scorer import Scorer
 from mcd.errors import ConfigError
@@ -25,9 +25,10 @@ from mcd.networks.pooling import Pooling
 from mcd.networks.process import process_state_kept
 from mcd.runs.dissection import Dissection
 from mcd.runs.plan import plan_of
-from mcd.runs.prepared import Prepared, PreparedTarget
+from mcd.runs.prepared import Prepared, PreparedDissector, PreparedTarget
 from mcd.runs.run import run
 from mcd.study.calibration import Calibration
+from mcd.study.equipment import equip
 from mcd.study.objects import as_choice, as_choices, as_concepts, as_dataset, as_model, as_patterns, as_scorer, host_for
 from mcd.study.preparer import Preparer
 from mcd.study.study import Choice, DissectorChoice, Study
@@ -45,16 +46,16 @@ def dissect(
     *,
     layers: str | nn.Module | Sequence[str | nn.Module],
     pooling: str = "avg",
-    dissector: str | Mapping[str, object] | Dissector,
+    dissector: str | Mapping[str, object] | Dissector | AnnotationDissector,
     dataset: str | Mapping[str, object] | Dataset | TorchDataset[object],
     where: str | None = None,
     limit: int | None = None,
     per_patient: int | None = None,
     seed: int | None = None,
     recipe: str | Mapping[str, object] | None = None,
-    concepts: str | Mapping[str, object] | Sequence[str] | Sequence[Mapping[str, object]] | ConceptSet = "birads",
+    concepts: str | Mapping[str, object] | Sequence[str] | Sequence[Mapping[str, object]] | ConceptSet | None = None,
     prompts: Mapping[str, object] | Wording = Wording(),  # noqa: B008 -- it is frozen, and help() shows its defaults
-    scorer: str | Mapping[str, object] | Scorer | _Function = "soft-wpmi",
+    scorer: str | Mapping[str, object] | Scorer | _Function | None = None,
     reporters: str | Mapping[str, object] | Sequence[str | Mapping[str, object]] = (),
     calibration: Mapping[str, object] | Calibration = Calibration(),  # noqa: B008 -- as prompts
     controls: bool = False,
@@ -89,7 +90,7 @@ def dissect(
         How a map or a row of tokens becomes one number a neuron: ``avg``, ``max``, ``cls``, ``tokens``,
         ``gem:EXPONENT``, ``top-fraction:FRACTION``, ``masked-avg``, ``masked-max``; see `mcd.networks.pooling.Pooling`.
     dissector
-        The image–text model: a name or an `mcd.Dissector`.
+        The image–text model, or ``"annotations"``: a name, an `mcd.Dissector` or an `mcd.AnnotationDissector`.
     dataset
         The probe set: a name, a torch ``Dataset`` or an `mcd.Dataset`.
     where, limit, per_patient, seed
@@ -99,11 +100,12 @@ def dissect(
         Preprocessing of every image before each model's own: a name.
     concepts
         The name or file of a concept set, a list of words, categories with their words
-        (``{"masses": ["mass", "cyst"]}``), or an `mcd.ConceptSet`.
+        (``{"masses": ["mass", "cyst"]}``), or an `mcd.ConceptSet`. By default ``birads``; for annotations what is
+        annotated.
     prompts
         How concepts are written as prompts: ``{"templates": ["a mammogram showing {concept}"]}``.
     scorer
-        A name, an `mcd.Scorer`, or a function ``(A, P) -> S``.
+        A name, an `mcd.Scorer`, or a function ``(A, P) -> S``. By default ``soft-wpmi``; for annotations ``auroc``.
     reporters
         What is written into ``report/`` of the run folder: a name, or several.
     calibration
@@ -152,22 +154,22 @@ def dissect(
     # What is cheap comes first: a folder without images is said before the networks are loaded.
     made_dataset, dataset_choice = preparer.dataset(as_dataset(dataset))
     len(made_dataset)
-    concept_set, concept_choices = as_concepts(preparer, concepts)
+    words = None if concepts is None else as_concepts(preparer, concepts)
     made_recipe, recipe_choice = preparer.recipe(None if recipe is None else as_choice(recipe, Choice))
     chosen_reporters = as_choices(reporters)
     made_reporters = preparer.reporters(chosen_reporters)
-    made_scorer, scorer_choice = preparer.scorer(as_scorer(scorer))
-    made_dissector, dissector_choice = preparer.dissector(
-        dissector if isinstance(dissector, Dissector) else as_choice(dissector, DissectorChoice)
-    )
+    chosen = as_choice(dissector, DissectorChoice) if isinstance(dissector, str | Mapping) else dissector
+    kind = preparer.dissector_class(chosen)
+    (equipment,) = equip(preparer, [kind], None if scorer is None else as_scorer(scorer), words)
+    made_dissector, dissector_choice = preparer.dissector(chosen)
     target, model_choice = preparer.target(as_model(model))
     patterns = as_patterns(layers, target)
     study = _study(
         models=({**model_choice.model_dump(), "layers": patterns, "pooling": pooling},),
         dissectors=dissector_choice,
         dataset=dataset_choice,
-        scorer=scorer_choice,
-        concepts=concept_choices,
+        scorer=equipment.scorer_choice,
+        concepts=equipment.concept_choices,
         reporters=chosen_reporters,
         labels_per_neuron=labels_per_neuron,
         calibration=dict(calibration) if isinstance(calibration, Mapping) else calibration,
@@ -192,12 +194,10 @@ def dissect(
     prepared = Prepared(
         host,
         study,
-        plan_of(study, folder, [target.name], [made_dissector.name]),
+        plan_of(study, folder, [target.name], [made_dissector.name], [issubclass(kind, AnnotationDissector)]),
         [PreparedTarget(target, patterns, Pooling.parse(pooling))],
-        [made_dissector],
+        [PreparedDissector(made_dissector, equipment)],
         made_dataset,
-        concept_set,
-        made_scorer,
         reporters=made_reporters,
         plugins=preparer.plugins,
         recipe=made_recipe,

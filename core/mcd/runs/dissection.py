@@ -141,7 +141,8 @@ class Dissection(Recorded):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             statistics = ["statistics"] if self.manifest.store.statistics else []  # older runs have none
-            for name in ("activations", "embeddings", *statistics):
+            embeddings = [] if self.manifest.store.annotations else ["embeddings"]
+            for name in ("activations", *embeddings, *statistics):
                 shutil.copytree(self.store_folder / name, folder / name)
             copy_private(self.store_folder / PRIVATE, folder / PRIVATE)
             write_study(folder, read_study(self.folder, self.manifest))  # that of a scoring is not that of its run

@@ -132,7 +132,7 @@ def embed(
         path = Path(folder) / "vectors.safetensors" if output is None else expanded(output)
         check_output(path, ".safetensors", *([] if images is None else [probe_map_beside(path)]))
         chosen = dissector if isinstance(dissector, Dissector) else as_choice(dissector, DissectorChoice)
-        made, _ = preparer.dissector(chosen)
+        made = preparer.image_text(chosen)
         embedder = Embedder(
             made,
             device=device,

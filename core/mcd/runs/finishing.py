@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from mcd.api.base import digest
+from mcd.api.dissector import AnnotationDissector
 from mcd.errors import DataError, StoreError
 from mcd.events import Clock
 from mcd.extraction.map_store import FILE as MAPS
@@ -18,6 +19,7 @@ from mcd.extraction.probe import ProbeSet
 from mcd.extraction.probe_map import PROBE_MAP, write_probe_map
 from mcd.extraction.reading import Reader
 from mcd.extraction.texts import TextEncoder
+from mcd.runs.annotations import AnnotationReader
 from mcd.runs.controls import controlled
 from mcd.runs.dissection import Dissection
 from mcd.runs.material import bound, gather
@@ -85,7 +87,8 @@ class Finisher:
             raise StoreError(f"{run.folder}: activations, embeddings and image statistics hold different images")
         self._say_lost(dict(failed))
         several(len(rows))
-        self.prepared.scorer.check(len(rows))
+        own = self.prepared.dissectors[run.planned.dissector]
+        own.scorer.check(len(rows))
         write_probe_map(run.folder / PROBE_MAP, probe, dict(failed))
         manifest.store.shards = self.shards
         manifest.images = len(rows)
@@ -104,7 +107,7 @@ class Finisher:
             **({MAPS: kept.digest} if kept else {}),
         }
         manifest.store.ids = digest(*recorded.image_ids)
-        manifest.digests = {**results.write(run.folder), **write_concepts(run.folder, self.prepared.concepts)}
+        manifest.digests = {**results.write(run.folder), **write_concepts(run.folder, own.concepts)}
         for shards in run.stores:
             shards.forget(manifest.store.superseded)
         manifest.store.superseded = []
@@ -123,16 +126,10 @@ class Finisher:
         self._failed |= failed
 
     def _label(self, run: OpenRun, recorded: Recorded, controls: Mapping[str, pd.DataFrame], clock: Clock) -> Results:
-        study, concepts = self.prepared.study, self.prepared.concepts
-        encoder = TextEncoder(
-            run.folder,
-            run.manifest.store.texts,
-            lambda: (run.dissector, run.identity.key),
-            self.device,
-            damaged=clock.warn,
-        )
+        study, own = self.prepared.study, self.prepared.dissectors[run.planned.dissector]
+        concepts, encoder = own.concepts, self._reader(run, clock)
         material = gather(recorded, concepts, study.prompts, encoder)
-        scorer = bound(self.prepared.scorer, material, study.prompts)
+        scorer = bound(own.scorer, material, study.prompts)
         if scorer.caution:
             clock.warn(scorer.caution)
         labeller = Labeller(
@@ -146,12 +143,21 @@ class Finisher:
         )
         run.manifest.store.digests = encoder.used
         results = labeller.label(run.manifest.target, recorded.sources(), clock)
+        results = replace(results, annotations=material.annotations)
         if not controls:
             return results
         with clock.stage("score controls", 1, "controls") as advanced:
             table = controlled(results.labels, labeller, recorded, controls)
             advanced(1)
         return replace(results, controls=table)
+
+    def _reader(self, run: OpenRun, clock: Clock) -> TextEncoder | AnnotationReader:
+        """Return what reads the concepts of a run; annotations are read anew: what is said of the images may change."""
+        dissector, key = run.dissector, run.identity.key
+        if isinstance(dissector, AnnotationDissector):
+            return AnnotationReader(run.folder, (), lambda: (dissector, key))
+        known = run.manifest.store.texts
+        return TextEncoder(run.folder, known, lambda: (dissector, key), self.device, damaged=clock.warn)
 
     def _keep_maps(self, run: OpenRun, recorded: Recorded, rows: Sequence[int], clock: Clock) -> MapStore | None:
         """Keep maps where they are asked for, once for all dissectors of a target; return where they are."""

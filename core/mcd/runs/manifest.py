@@ -57,17 +57,17 @@ class LayerRecord(Record):
 class StoreRecord(Record):
     """Where the shards of a run are: relative folder, keys, how many shards.
 
-    ``statistics`` is the key of the image statistics, empty where an older version wrote none.
-    ``texts`` are the keys of the embedded texts; ``maps`` is empty where none are kept. ``digests`` are the SHA-256 of
-    shards, embedded texts and maps by their paths in the folder, None where an older version wrote it, and ``ids`` that
-    of the ids of the images in the order of rows. ``superseded`` are the keys of shards that this run wrote before its
-    inputs or its code changed, until it has finished and they are removed.
+    ``embeddings`` is empty where the dissector reads annotations, ``statistics`` where an older version wrote none.
+    ``texts`` are the keys of the embedded texts, or of the annotations; ``maps`` is empty where none are kept.
+    ``digests`` are the SHA-256 of shards, embedded texts and maps by their paths in the folder, None where an older
+    version wrote it, and ``ids`` that of the ids of the images in the order of rows. ``superseded`` are the keys of
+    shards that this run wrote before its inputs or its code changed, until it has finished and they are removed.
     """
 
     folder: str = "."
     activations: Key
     embeddings: Key
-    embedding_width: int = pydantic.Field(ge=1, le=_MOST)
+    embedding_width: int = pydantic.Field(ge=0, le=_MOST)
     statistics: Key = ""
     shards: int = pydantic.Field(default=0, ge=0, le=_MOST)
     texts: list[str] = pydantic.Field(default_factory=list)
@@ -75,6 +75,11 @@ class StoreRecord(Record):
     digests: Digests | None = None
     ids: str = ""
     superseded: list[str] = pydantic.Field(default_factory=list)
+
+    @property
+    def annotations(self) -> bool:
+        """Whether the dissector of the run reads annotations."""
+        return not self.embeddings
 
 
 class Manifest(Record):

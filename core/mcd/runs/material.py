@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,9 @@ from mcd.api.probe import FACTS, Probe
 from mcd.api.scorer import Scorer
 from mcd.errors import UsageError
 from mcd.extraction.texts import TextEncoder
+from mcd.runs.annotations import AnnotationReader
 from mcd.runs.recorded import Recorded
-from mcd.scoring.similarity import Cosines, Pooled, Similarity
+from mcd.scoring.similarity import Cosines, Matrix, Pooled, Similarity
 from mcd.study.wording import Wording
 
 __all__ = ["Material", "bound", "gather"]
@@ -30,14 +31,19 @@ class Material:
     similarity
         P.
     probe
-        What else is known; see `mcd.Scorer.on`.
+        What else is known; see `mcd.Scorer.for_probe`.
+    annotations
+        Which concepts can be assessed, where P is what is annotated; see `mcd.runs.annotations.COLUMNS`.
     """
 
     similarity: Similarity
     probe: Probe
+    annotations: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
-def gather(recorded: Recorded, concepts: ConceptSet, wording: Wording, encoder: TextEncoder) -> Material:
+def gather(
+    recorded: Recorded, concepts: ConceptSet, wording: Wording, encoder: TextEncoder | AnnotationReader
+) -> Material:
     """Return what a run is scored with.
 
     Raises
@@ -45,6 +51,11 @@ def gather(recorded: Recorded, concepts: ConceptSet, wording: Wording, encoder: 
     DataError
         When an embedding is zero or not finite.
     """
+    if isinstance(encoder, AnnotationReader):
+        said = encoder.of(recorded.samples, concepts.concepts)
+        table = said.table(concepts.concepts, recorded.patients)
+        known = Probe(concepts.concepts, None, None, lambda: facts_of(recorded), None)
+        return Material(Matrix(said.similarity(table)), known, table)
     found = encoder.concepts(concepts.concepts, wording)
     terms = [concept.term for concept in concepts.concepts]
     names = Cosines(

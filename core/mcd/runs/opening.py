@@ -10,7 +10,7 @@ from pathlib import Path
 import pydantic
 import torch
 
-from mcd.api.dissector import Dissector
+from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
 from mcd.api.model import Target
 from mcd.extraction.image_statistics import STATISTICS
 from mcd.extraction.keys import activation_key, embedding_key, image_key, not_reused, statistics_key
@@ -49,22 +49,26 @@ class Models:
 
     def __init__(self, prepared: Prepared) -> None:
         self.targets: dict[_Key, PreparedTarget] = {}
-        self.dissectors: dict[_Key, Dissector] = {}
+        self.dissectors: dict[_Key, AnyDissector] = {}
         seed = prepared.study.calibration.null_seed
         for run in prepared.plan:
             if (key := self._target(run)) not in self.targets:
                 self.targets[key] = _target(prepared.targets[run.model], seed, random=key[1])
             if (key := self._dissector(run)) not in self.dissectors:
-                one = prepared.dissectors[run.dissector]
-                self.dissectors[key] = RandomDissector(one.name, one.preprocessing, seed) if key[1] else one
+                self.dissectors[key] = _dissector(prepared.dissectors[run.dissector].dissector, seed, random=key[1])
         # before anything runs: a network may keep what it has computed
         self.networks = {key: identity_of(one.target.module) for key, one in self.targets.items()}
         self.readers = {key: identity_of(one) for key, one in self.dissectors.items()}
         self._towers = {
             key: identity_of(one.image_tower).content
-            for key, one in self.dissectors.items()
+            for key, one in self.image_text.items()
             if one.image_tower is not None
         }
+
+    @property
+    def image_text(self) -> dict[_Key, Dissector]:
+        """Those of the dissectors that look at images; the others read annotations."""
+        return {key: one for key, one in self.dissectors.items() if isinstance(one, Dissector)}
 
     @staticmethod
     def _target(run: PlannedRun) -> _Key:
@@ -83,7 +87,7 @@ class Models:
         target = self.targets[key].target
         seen = identity_of(target.preprocessing).content
         for number, tower in self._towers.items():
-            dissector = self.dissectors[number]
+            dissector = self.image_text[number]
             same = dissector.image_tower is target.module or tower == self.networks[key].content
             if same and identity_of(dissector.preprocessing).content == seen:
                 return dissector
@@ -100,6 +104,12 @@ def _target(prepared: PreparedTarget, seed: int, *, random: bool) -> PreparedTar
     if not random:
         return prepared
     return PreparedTarget(with_random_weights(prepared.target, seed), prepared.layers, prepared.pooling)
+
+
+def _dissector(one: AnyDissector, seed: int, *, random: bool) -> AnyDissector:
+    if not random or isinstance(one, AnnotationDissector):
+        return one
+    return RandomDissector(one.name, one.preprocessing, seed)
 
 
 def _earlier(folder: Path) -> Mapping[str, str]:
@@ -130,7 +140,7 @@ class OpenRun:
     identity
         What decides the numbers of the dissector.
     activations, embeddings, statistics
-        Where the shards of each lie.
+        Where the shards of each lie; no embeddings where the dissector reads annotations.
     manifest
         Its record so far.
     earlier
@@ -139,18 +149,18 @@ class OpenRun:
 
     planned: PlannedRun
     job: TargetJob
-    dissector: Dissector
+    dissector: AnyDissector
     identity: Identity
     activations: Shards
-    embeddings: Shards
+    embeddings: Shards | None
     statistics: Shards
     manifest: Manifest
     earlier: Mapping[str, str]
 
     @property
-    def stores(self) -> tuple[Shards, Shards, Shards]:
+    def stores(self) -> list[Shards]:
         """All its shards."""
-        return self.activations, self.embeddings, self.statistics
+        return [one for one in (self.activations, self.embeddings, self.statistics) if one is not None]
 
     def maps(self, count: int) -> MapStore:
         """Return where ``count`` maps a neuron of this run lie, or would."""
@@ -173,7 +183,7 @@ class Opener:
     trials
         The chosen layers of each target, and its memory format.
     widths
-        The width D of each dissector's embeddings.
+        The width D of the embeddings of each dissector that looks at images.
     """
 
     prepared: Prepared
@@ -188,21 +198,31 @@ class Opener:
         """Return the runs, and what the sweep is to compute for them."""
         models = self.models
         jobs = {key: self._job(key) for key in models.targets}
-        readers = {key: DissectorJob(one, []) for key, one in models.dissectors.items()}
+        readers = {key: DissectorJob(one, []) for key, one in models.image_text.items()}
         images = ImageJob([])
         runs = []
         for planned in self.prepared.plan:
             of, by = models.keys(planned)
             neurons = {layer.name: layer.neurons for layer in self.trials[of].layers}
             activations = Shards(planned.folder / "activations", self._activation_key(of), neurons)
-            embeddings = Shards(planned.folder / "embeddings", self._embedding_key(by), {IMAGES: self.widths[by]})
+            embeddings = self._embeddings(planned.folder, by) if by in readers else None
             statistics = Shards(planned.folder / "statistics", statistics_key(self._images), {IMAGES: STATISTICS})
             images.stores.append(statistics)
             jobs[of].stores.append(activations)
-            readers[by].stores.append(embeddings)
-            stored, reader = (activations, embeddings, statistics), (models.dissectors[by], models.readers[by])
-            manifest = self._manifest(planned, jobs[of], *stored)
-            runs.append(OpenRun(planned, jobs[of], *reader, *stored, manifest, _earlier(planned.folder)))
+            if embeddings is not None:
+                readers[by].stores.append(embeddings)
+            made = OpenRun(
+                planned=planned,
+                job=jobs[of],
+                dissector=models.dissectors[by],
+                identity=models.readers[by],
+                activations=activations,
+                embeddings=embeddings,
+                statistics=statistics,
+                manifest=self._manifest(planned, jobs[of], activations, embeddings, statistics),
+                earlier=_earlier(planned.folder),
+            )
+            runs.append(made)
         return runs, list(jobs.values()), list(readers.values()), images
 
     def _job(self, key: _Key) -> TargetJob:
@@ -223,20 +243,26 @@ class Opener:
         network = self.models.networks[key]
         return activation_key(self._images, network, one.target, self.trials[key].layers, one.pooling)
 
-    def _embedding_key(self, key: _Key) -> str:
-        return embedding_key(self._images, self.models.readers[key], self.models.dissectors[key].preprocessing)
+    def _embeddings(self, folder: Path, key: _Key) -> Shards:
+        preprocessing = self.models.image_text[key].preprocessing
+        named = embedding_key(self._images, self.models.readers[key], preprocessing)
+        return Shards(folder / "embeddings", named, {IMAGES: self.widths[key]})
 
     def _manifest(
-        self, planned: PlannedRun, job: TargetJob, activations: Shards, embeddings: Shards, statistics: Shards
+        self, planned: PlannedRun, job: TargetJob, activations: Shards, embeddings: Shards | None, statistics: Shards
     ) -> Manifest:
         prepared, (of, by) = self.prepared, self.models.keys(planned)
         target, dissector = self.models.targets[of].target, self.models.dissectors[by]
-        concepts = prepared.concepts
-        revisions = {"target": target.revision, "dissector": dissector.revision}
+        own = prepared.dissectors[planned.dissector]
+        concepts, scorer = own.concepts, own.scorer
+        embedded = embeddings.key if embeddings else ""
+        revisions = {"target": target.revision}
+        if isinstance(dissector, Dissector):
+            revisions["dissector"] = dissector.revision
         return Manifest(
             target=target.name,
             dissector=dissector.name,
-            scorer=prepared.scorer.name,
+            scorer=scorer.name,
             control=planned.control,
             study=recorded(prepared.host, prepared.study_of(planned), public_labels=prepared.dataset.ids_are_public),
             plugins=dict(sorted(prepared.plugins.items())),
@@ -247,7 +273,7 @@ class Opener:
                 "probe set": self.probe.fingerprint,
                 "concepts": concepts.fingerprint(),
                 "prompts": prepared.study.prompts.fingerprint(concepts.concepts),
-                "scorer": identity_of(prepared.scorer).content,
+                "scorer": identity_of(scorer).content,
             },
             revisions={name: one for name, one in revisions.items() if one},
             preprocessing=self._preprocessing(target, dissector),
@@ -257,18 +283,15 @@ class Opener:
             ],
             store=StoreRecord(
                 activations=activations.key,
-                embeddings=embeddings.key,
-                embedding_width=embeddings.tensors[IMAGES],
+                embeddings=embedded,
+                embedding_width=embeddings.tensors[IMAGES] if embeddings else 0,
                 statistics=statistics.key,
                 texts=[self.models.readers[by].key],
-                superseded=_superseded(planned.folder, {activations.key, embeddings.key, statistics.key}),
+                superseded=_superseded(planned.folder, {activations.key, embedded, statistics.key}),
             ),
         )
 
-    def _preprocessing(self, target: Target, dissector: Dissector) -> dict[str, pydantic.JsonValue]:
-        recipe = self.prepared.recipe
-        return {
-            "target": target.preprocessing.model_dump(mode="json"),
-            "dissector": dissector.preprocessing.model_dump(mode="json"),
-            **({"recipe": recipe.model_dump(mode="json")} if recipe else {}),
-        }
+    def _preprocessing(self, target: Target, dissector: AnyDissector) -> dict[str, pydantic.JsonValue]:
+        seen = dissector.preprocessing if isinstance(dissector, Dissector) else None
+        used = {"target": target.preprocessing, "dissector": seen, "recipe": self.prepared.recipe}
+        return {name: one.model_dump(mode="json") for name, one in used.items() if one is not None}

@@ -90,7 +90,9 @@ def _written(choice: Choice) -> str:
     return f"{choice.plugin}:{first}" if first else choice.plugin
 
 
-def plan_of(study: Study, output: Path, targets: Sequence[str], dissectors: Sequence[str]) -> Plan:
+def plan_of(
+    study: Study, output: Path, targets: Sequence[str], dissectors: Sequence[str], annotations: Sequence[bool] = ()
+) -> Plan:
     """Return the plan of a study.
 
     Several models, or dissectors, get a folder each inside ``output``, named after them. A control lies in the folder
@@ -100,6 +102,8 @@ def plan_of(study: Study, output: Path, targets: Sequence[str], dissectors: Sequ
     ----------
     targets, dissectors
         Their names, in the order of the study.
+    annotations
+        Which dissectors read annotations: a random dissector is no control of these. By default none.
 
     Raises
     ------
@@ -113,19 +117,20 @@ def plan_of(study: Study, output: Path, targets: Sequence[str], dissectors: Sequ
         for number, by in enumerate(dissectors):
             layers = study.models[model].layers
             runs.append(PlannedRun(model, number, target, by, layers, folders[number]))
-            controls.append(_controls(runs[-1]) if study.controls else ())
+            own = bool(annotations) and annotations[number]
+            controls.append(_controls(runs[-1], annotations=own) if study.controls else ())
     return Plan(tuple(runs), tuple(controls))
 
 
-def _controls(run: PlannedRun) -> tuple[PlannedRun, ...]:
+def _controls(run: PlannedRun, *, annotations: bool) -> tuple[PlannedRun, ...]:
     def named(control: RunControl, target: str, by: str) -> PlannedRun:
         folder = run.folder / "controls" / control.replace(" ", "-")
         return PlannedRun(run.model, run.dissector, target, by, run.layers, folder, control)
 
-    return (
-        named("random dissector", run.target, f"{run.by} (random dissector)"),
-        named("random weights", f"{run.target} (random weights)", run.by),
-    )
+    weights = named("random weights", f"{run.target} (random weights)", run.by)
+    if annotations:
+        return (weights,)
+    return (named("random dissector", run.target, f"{run.by} (random dissector)"), weights)
 
 
 def _below(output: Path, names: Sequence[str], key: str) -> list[Path]:

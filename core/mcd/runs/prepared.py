@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mcd.api.concepts import ConceptSet
 from mcd.api.dataset import Dataset
-from mcd.api.dissector import Dissector
+from mcd.api.dissector import AnnotationDissector, AnyDissector
 from mcd.api.image import Preprocessing
 from mcd.api.model import Target
 from mcd.api.reporter import Reporter
@@ -18,13 +18,14 @@ from mcd.files import check_folder
 from mcd.networks.pooling import Pooling
 from mcd.runs.folder import check_study_folder
 from mcd.runs.plan import Plan, PlannedRun, plan_of
+from mcd.study.equipment import Equipment, equip, named_concepts
 from mcd.study.preparer import Preparer
 from mcd.study.study import Study
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["Prepared", "PreparedTarget", "prepare"]
+__all__ = ["Prepared", "PreparedDissector", "PreparedTarget", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,31 @@ class PreparedTarget:
 
 
 @dataclass(frozen=True)
+class PreparedDissector:
+    """A dissector with what it labels with; see `mcd.study.equipment.Equipment`."""
+
+    dissector: AnyDissector
+    equipment: Equipment
+
+    @property
+    def scorer(self) -> Scorer:
+        """Its scorer."""
+        return self.equipment.scorer
+
+    @property
+    def concepts(self) -> ConceptSet:
+        """Its concepts; those that are annotated are known once the images are."""
+        assert self.equipment.concepts is not None
+        return self.equipment.concepts
+
+
+@dataclass(frozen=True)
 class Prepared:
     """Everything a run needs, created and validated.
 
     ``host`` are the plugins that it was created with, and the observers of the run. ``targets`` and ``dissectors`` are
     those of the study, in its order; ``plan`` says which of them meet, and where. ``study`` is what manifests record:
-    each its own target's and dissector's part of it (`Study.only`), and of ``paths``, the texts in it that are paths,
+    each its own target's and dissector's part of it (`study_of`), and of ``paths``, the texts in it that are paths,
     only what identifies no person.
     """
 
@@ -50,17 +70,17 @@ class Prepared:
     study: Study
     plan: Plan
     targets: Sequence[PreparedTarget]
-    dissectors: Sequence[Dissector]
+    dissectors: Sequence[PreparedDissector]
     dataset: Dataset
-    concepts: ConceptSet
-    scorer: Scorer
     reporters: Sequence[Reporter] = ()
     plugins: dict[str, str] = field(default_factory=dict)
     recipe: Preprocessing | None = None
 
     def study_of(self, run: PlannedRun) -> Study:
         """Return the part of the study that one run is; a control has that of the run it belongs to."""
-        return self.study.only(run.model, run.dissector)
+        own = self.dissectors[run.dissector].equipment
+        chosen = {"scorer": own.scorer_choice, "concepts": own.concept_choices}
+        return self.study.only(run.model, run.dissector).model_copy(update=chosen)
 
 
 def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
@@ -73,8 +93,10 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
     """
     check_folder(output)
     preparer = Preparer(host)
-    scorer, scorer_choice = preparer.scorer(study.scorer)
-    concepts, concept_choices = preparer.concepts(study.concepts)
+    kinds = [preparer.dissector_class(one) for one in study.dissectors]
+    scorer = study.scorer if study.given("scorer") else None
+    concepts = named_concepts(preparer, study.concepts) if study.given("concepts") else None
+    equipment = equip(preparer, kinds, scorer, concepts)
     dataset, dataset_choice = preparer.dataset(study.dataset)
     len(dataset)  # a folder without images is said before the networks are loaded
     recipe, recipe_choice = preparer.recipe(study.recipe)
@@ -83,25 +105,22 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
     targets = [preparer.target(model) for model in study.models]
     resolved = study.model_copy(
         update={
-            "scorer": scorer_choice,
             "dataset": dataset_choice,
             "recipe": recipe_choice,
-            "concepts": concept_choices,
             "dissectors": tuple(choice for _, choice in dissectors),
             "models": tuple(choice for _, choice in targets),
         }
     )
-    plan = plan_of(resolved, output, [one.name for one, _ in targets], [one.name for one, _ in dissectors])
+    names = [one.name for one, _ in targets], [one.name for one, _ in dissectors]
+    plan = plan_of(resolved, output, *names, [issubclass(one, AnnotationDissector) for one in kinds])
     check_study_folder(output, [one.folder for one in plan])
     return Prepared(
         host=host,
         study=resolved,
         plan=plan,
         targets=[PreparedTarget(target, one.layers, Pooling.parse(one.pooling)) for target, one in targets],
-        dissectors=[dissector for dissector, _ in dissectors],
+        dissectors=[PreparedDissector(one, own) for (one, _), own in zip(dissectors, equipment, strict=True)],
         dataset=dataset,
-        concepts=concepts,
-        scorer=scorer,
         reporters=reporters,
         plugins=preparer.plugins,
         recipe=recipe,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import torch
 
 from mcd.api.base import digest
-from mcd.errors import StoreError, UnknownNameError, nearest
+from mcd.api.dataset import Box, Sample
+from mcd.errors import DataError, StoreError, UnknownNameError, nearest
 from mcd.extraction.image_statistics import STATISTICS
 from mcd.extraction.map_store import FILE as MAPS
 from mcd.extraction.map_store import Maps, MapStore
@@ -119,7 +121,15 @@ class Recorded:
         return found
 
     def image_embeddings(self) -> torch.Tensor:
-        """Return the dissector's image embeddings, ``(images, D)`` float32, not normalised."""
+        """Return the dissector's image embeddings, ``(images, D)`` float32, not normalised.
+
+        Raises
+        ------
+        DataError
+            When the dissector reads annotations.
+        """
+        if self._store.annotations:
+            raise DataError("the dissector of the run reads annotations: there are no embeddings of images")
         return self._whole(self._embedding_shards().read(IMAGES, self._store.shards))
 
     def image_statistics(self) -> torch.Tensor | None:
@@ -142,8 +152,7 @@ class Recorded:
             When activations, embeddings and probe map are not of the same images, or these not those of the run.
         """
         rows, _ = self._activation_shards().rows(self._store.shards)
-        same, _ = self._embedding_shards().rows(self._store.shards)
-        if rows != same:
+        if not self._store.annotations and rows != self._embedding_shards().rows(self._store.shards)[0]:
             raise StoreError(f"{self.store_folder}: activations and embeddings hold different images", _AGAIN)
         ids = [entry["id"] for entry in self.probe_map if not entry["left_out"]]
         if len(ids) != len(rows):
@@ -158,6 +167,20 @@ class Recorded:
     def patients(self) -> tuple[str, ...]:
         """The patient of each image, rows as in `image_ids`; empty texts where the patient is unknown."""
         return tuple(entry["patient"] for entry in self.probe_map if not entry["left_out"])
+
+    @cached_property
+    def samples(self) -> list[Sample]:
+        """What is known of each image, rows as in `image_ids`; without digest and facts, which are not kept.
+
+        Raises
+        ------
+        StoreError
+            When the probe map is missing or damaged.
+        """
+        try:
+            return [_sample(entry) for entry in self.probe_map if not entry["left_out"]]
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"{self.store_folder / PROBE_MAP} is damaged: {error}", _AGAIN) from None
 
     @cached_property
     def probe_map(self) -> list[dict[str, str]]:
@@ -177,3 +200,25 @@ class Recorded:
             raise StoreError(f"cannot read {path}: {error.strerror}", _AGAIN) from None
         except ValueError as error:
             raise StoreError(f"{path} is damaged: {error}", _AGAIN) from None
+
+
+def _sample(entry: dict[str, str]) -> Sample:
+    return Sample(
+        id=entry["own_id"],
+        source=entry["source"],
+        patient=entry["patient"],
+        exam=entry["exam"],
+        view=entry["view"],
+        laterality=entry["laterality"],
+        density=entry["density"],
+        assessment=entry["assessment"],
+        vendor=entry["vendor"],
+        split=entry["split"],
+        collection=entry["collection"],
+        implant={"yes": True, "no": False}.get(entry["implant"]),
+        findings={
+            name: state == "findings" for state in ("absent", "findings") for name in entry[state].split("|") if name
+        },
+        boxes=tuple(Box(**one) for one in json.loads(entry["boxes"] or "[]")),
+        labels=json.loads(entry["labels"] or "{}"),
+    )

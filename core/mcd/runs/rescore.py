@@ -8,11 +8,12 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcd.api.base import digest
-from mcd.api.dissector import Dissector
+from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
 from mcd.errors import DataError, MCDError, UsageError
@@ -23,6 +24,7 @@ from mcd.files import MANIFEST, check_folder
 from mcd.networks.controls import RANDOM_DISSECTOR
 from mcd.networks.identity import identity_of
 from mcd.networks.running import pick_device
+from mcd.runs.annotations import AnnotationReader, named_by
 from mcd.runs.dissection import SCORED, Dissection, read_study, write_study
 from mcd.runs.folder import differences
 from mcd.runs.manifest import Manifest, closing
@@ -31,6 +33,7 @@ from mcd.runs.revived import concepts_of, found_again
 from mcd.runs.vocabulary import write_concepts
 from mcd.scoring.labelling import Labeller
 from mcd.study.calibration import Calibration
+from mcd.study.equipment import refuse_cosines
 from mcd.study.objects import Concepts, as_concepts
 from mcd.study.outputs import clear_leftovers
 from mcd.study.preparer import Preparer, ScorerLike
@@ -87,6 +90,8 @@ def rescore(
     else:
         made, scorer_choice = preparer.scorer(scorer)
     concept_set, chosen = as_concepts(preparer, concepts) if concepts else (concepts_of(dissection), study.concepts)
+    if dissection.manifest.store.annotations:
+        refuse_cosines(host, made)
     made.check(dissection.manifest.images)
     wording = prompts or study.prompts
     scored = study.model_copy(
@@ -105,17 +110,13 @@ def rescore(
     _check_ours(folder, store, scored, host)
     host.emit(RunStarted(f"{dissection.manifest.target} scored anew with {made.name} on {concept_set.name}"))
 
-    encoder = TextEncoder(
-        store,
-        dissection.manifest.store.texts,
-        lambda: _same_dissector(preparer, study.dissectors[0], dissection),
-        pick_device(device),
-        digests=dissection.manifest.store.digests or {},
-    )
+    encoder = _reader(dissection, preparer, study.dissectors[0], device)
     material = gather(dissection, concept_set, wording, encoder)
     clock = Clock(host.emit)
     scorer_here = bound(made, material, wording)
     remarks = [scorer_here.caution, wording.idle(concept_set.concepts)]
+    if len(material.annotations):
+        remarks += named_by(material.annotations, dissection.manifest.dissector)
     if study.controls:
         remarks.append("the controls of the run are not scored anew")
     for remark in filter(None, remarks):
@@ -130,6 +131,7 @@ def rescore(
         dissection.image_ids,
     )
     results = labeller.label(dissection.manifest.target, dissection.sources(), clock)
+    results = replace(results, annotations=material.annotations)
     manifest = _manifest(dissection, folder, store)
     manifest.study = recorded(host, scored, before=(study, manifest.study))
     manifest.scorer, manifest.summary = made.name, list(results.summary)
@@ -221,7 +223,28 @@ def _manifest(dissection: Dissection, folder: Path, store: Path) -> Manifest:
     return dissection.manifest.model_copy(deep=True, update={"store": record})
 
 
-def _same_dissector(preparer: Preparer, choice: DissectorChoice, dissection: Dissection) -> tuple[Dissector, str]:
+def _reader(
+    dissection: Dissection, preparer: Preparer, choice: DissectorChoice, device: str
+) -> TextEncoder | AnnotationReader:
+    """Return what reads the concepts of a stored run."""
+    record, store = dissection.manifest.store, dissection.store_folder
+
+    def image_text() -> tuple[Dissector, str]:
+        found, key = _same_dissector(preparer, choice, dissection)
+        assert isinstance(found, Dissector)  # it is that of the run
+        return found, key
+
+    def annotations() -> tuple[AnnotationDissector, str]:
+        found, key = _same_dissector(preparer, choice, dissection)
+        assert isinstance(found, AnnotationDissector)
+        return found, key
+
+    if record.annotations:
+        return AnnotationReader(store, record.texts, annotations)
+    return TextEncoder(store, record.texts, image_text, pick_device(device), digests=record.digests or {})
+
+
+def _same_dissector(preparer: Preparer, choice: DissectorChoice, dissection: Dissection) -> tuple[AnyDissector, str]:
     """Make the run's dissector again to encode new concepts, and make sure that it is the same; return its key too."""
     if dissection.manifest.control == RANDOM_DISSECTOR:
         raise DataError(

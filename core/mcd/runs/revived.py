@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import Never
 
 import torch
 
 from mcd.api.concepts import ConceptSet
-from mcd.api.dissector import Dissector
 from mcd.api.ranking import Ties
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
 from mcd.errors import DataError, StoreError, UnknownNameError, UsageError
 from mcd.extraction.texts import TextEncoder
 from mcd.networks.hub import cache_only
+from mcd.runs.annotations import AnnotationReader
 from mcd.runs.checking import check_terms
 from mcd.runs.dissection import Dissection, read_study
 from mcd.runs.material import Material, bound, gather
@@ -57,11 +58,13 @@ class StoredScores:
         found, record = self.dissection, self.dissection.manifest
         store = found.store_folder
 
-        def gone() -> tuple[Dissector, str]:
-            raise StoreError(f"{store}: the embeddings of the concepts are missing", "run mcd score on it")
+        def gone() -> Never:
+            raise StoreError(f"{store}: what the dissector says of the concepts is missing", "run mcd score on it")
 
-        digests = record.store.digests or {}
-        encoder = TextEncoder(store, record.store.texts, gone, torch.device("cpu"), digests=digests)
+        digests, known = record.store.digests or {}, record.store.texts
+        encoder: TextEncoder | AnnotationReader = AnnotationReader(store, known, gone)
+        if not record.store.annotations:
+            encoder = TextEncoder(store, known, gone, torch.device("cpu"), digests=digests)
         return gather(found, self.concepts, self.wording, encoder)
 
     def layers(self) -> Iterator[tuple[str, torch.Tensor]]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mcd.api.dataset import Sample
+from mcd.api.dissector import AnnotationDissector
 from mcd.api.reporter import Reporter
 from mcd.errors import ImageError, MCDError, PluginError, UsageError
 from mcd.events import Clock, RunFailed, RunFinished, RunStarted
@@ -23,12 +24,13 @@ from mcd.networks.recording import check_pooling
 from mcd.networks.running import pick_device
 from mcd.networks.selecting import select_layers
 from mcd.networks.trial import Trial, takes_known_input, trial_pass
+from mcd.runs.annotations import annotated, as_recorded, named_by, own_concepts
 from mcd.runs.dissection import Dissection
 from mcd.runs.finishing import Finisher, several
 from mcd.runs.folder import check_room, open_folder
 from mcd.runs.manifest import closing
 from mcd.runs.opening import Models, Opener
-from mcd.runs.prepared import Prepared, PreparedTarget
+from mcd.runs.prepared import Prepared, PreparedDissector, PreparedTarget
 from mcd.scoring.labelling import no_patients
 from mcd.study.outputs import outputs
 
@@ -47,7 +49,7 @@ def run(prepared: Prepared) -> list[Dissection]:
     """
     start, emit = time.perf_counter(), prepared.host.emit
     names = " and ".join(target.target.name for target in prepared.targets)
-    emit(RunStarted(f"{names} dissected by {' and '.join(dissector.name for dissector in prepared.dissectors)}"))
+    emit(RunStarted(f"{names} dissected by {' and '.join(one.dissector.name for one in prepared.dissectors)}"))
     try:
         this = _Run(prepared, Clock(emit))
         with process_state_kept(this.device):  # workers are seeded from it
@@ -95,9 +97,12 @@ class _Run:
             probe = self._probe()
             trials = {key: self._trial(target, probe.samples[0]) for key, target in targets.items()}
         self._say_masks(probe)
-        prepared.scorer.check(len(probe.samples))
+        for one in prepared.dissectors:
+            one.scorer.check(len(probe.samples))
         before = len(self.clock.warnings)
-        widths = {key: self._read_concepts(key) for key in self.models.dissectors}
+        annotating = [self._read_annotations(one, probe) for one in prepared.dissectors]
+        self.prepared = prepared = replace(prepared, dissectors=annotating)
+        widths = {key: self._read_concepts(key) for key in self.models.image_text}
         of_words = self.clock.warnings[before:]
         opener = Opener(prepared, self.models, self.reader, probe, self.device, trials, widths)
         runs, jobs, readers, images = opener.open()
@@ -153,8 +158,8 @@ class _Run:
 
     def _read_concepts(self, key: tuple[int, bool]) -> int:
         """Embed the concepts by one dissector, kept in each of its run folders; return the width of embeddings."""
-        concepts, wording = self.prepared.concepts.concepts, self.study.prompts
-        dissector, own = self.models.dissectors[key], self.models.readers[key].key
+        concepts, wording = self.prepared.dissectors[key[0]].concepts.concepts, self.study.prompts
+        dissector, own = self.models.image_text[key], self.models.readers[key].key
         texts = sentences(concepts, wording)
         if wording.idle(concepts):
             self.clock.warn(wording.idle(concepts))
@@ -168,6 +173,18 @@ class _Run:
             widths = [encoder.concepts(concepts, wording).names.shape[1] for encoder in encoders]
             advanced(len(concepts))
         return widths[0]
+
+    def _read_annotations(self, one: PreparedDissector, probe: ProbeSet) -> PreparedDissector:
+        """Return a dissector with the concepts that it labels with, having said which of them can be assessed."""
+        dissector, samples = one.dissector, as_recorded(probe.samples)
+        if not isinstance(dissector, AnnotationDissector):
+            return one
+        concepts = one.equipment.concepts or own_concepts(dissector, samples)
+        found = annotated(dissector, samples, concepts.concepts)
+        table = found.table(concepts.concepts, [sample.patient for sample in samples])
+        for said in named_by(table, dissector.name):
+            self.clock.warn(said)
+        return replace(one, equipment=replace(one.equipment, concepts=concepts))
 
     def _sweep(
         self, jobs: Sequence[TargetJob], readers: Sequence[DissectorJob], images: ImageJob, probe: ProbeSet

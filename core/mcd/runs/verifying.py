@@ -119,7 +119,8 @@ def _read(run: Dissection) -> None:
     for layer in run.layers:
         run.activations(layer)
         run.maps(layer)
-    run.image_embeddings()
+    if not run.manifest.store.annotations:
+        run.image_embeddings()
     run.image_statistics()
     if (run.store_folder / PROBE_MAP).exists():
         _ = run.image_ids

@@ -20,8 +20,8 @@ from mcd.study.csv_cells import csv_bytes
 
 __all__ = ["LayerSummary", "Results", "read_table"]
 
-_OPTIONAL = ("neurons", "null", "explanations", "controls")
-_FOR_PEOPLE = ("explanations", "controls")
+_OPTIONAL = ("neurons", "null", "explanations", "controls", "annotations")
+_FOR_PEOPLE = ("explanations", "controls", "annotations")
 """Of these, what is written as CSV too."""
 
 _LARGEST = 2**31
@@ -40,9 +40,9 @@ class Results:
         A row a label; see `mcd.scoring.tables.COLUMNS`.
     summary
         Of each layer.
-    neurons, null, explanations, controls
-        See `mcd.scoring.tables.NEURON_COLUMNS`, ``NULL_COLUMNS``, ``EXPLANATION_COLUMNS`` and
-        `mcd.runs.controls.COLUMNS`; without rows where there is nothing to say.
+    neurons, null, explanations, controls, annotations
+        See `mcd.scoring.tables.NEURON_COLUMNS`, ``NULL_COLUMNS``, ``EXPLANATION_COLUMNS``, `mcd.runs.controls.COLUMNS`
+        and `mcd.runs.annotations.COLUMNS`; without rows where there is nothing to say.
     """
 
     labels: pd.DataFrame
@@ -51,6 +51,7 @@ class Results:
     null: pd.DataFrame = field(default_factory=pd.DataFrame)
     explanations: pd.DataFrame = field(default_factory=pd.DataFrame)
     controls: pd.DataFrame = field(default_factory=pd.DataFrame)
+    annotations: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def write(self, folder: Path) -> dict[str, str]:
         """Write the tables into a run folder: labels as Parquet and CSV, others where they have rows.

@@ -13,13 +13,13 @@ from torch.utils.data import Dataset as TorchDataset
 from mcd.api.base import Configured
 from mcd.api.concepts import ConceptSet, join
 from mcd.api.dataset import CompositeDataset, Dataset
-from mcd.api.dissector import Dissector
+from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
 from mcd.api.image import Preprocessing
 from mcd.api.model import ModelLoader, Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
-from mcd.errors import PluginLoadError
+from mcd.errors import PluginLoadError, UsageError
 from mcd.host.importing import import_function
 from mcd.networks.fitness import check_network, no_network
 from mcd.networks.foreign import calling
@@ -77,16 +77,44 @@ class Preparer:
         check_network(target.module, target.name)
         return (replace(target, name=model.name) if model.name else target), choice
 
-    def dissector(self, dissector: DissectorChoice | Dissector) -> tuple[Dissector, DissectorChoice]:
+    def dissector_class(self, dissector: DissectorChoice | AnyDissector) -> type[AnyDissector]:
+        """Return the class of a dissector, which says whether it reads pixels or annotations; nothing is created."""
+        if not isinstance(dissector, DissectorChoice):
+            return type(dissector)
+        cls, _ = resolve_options(self.host, Kind.DISSECTOR, dissector)
+        assert issubclass(cls, Dissector | AnnotationDissector)  # or it would not have been loaded
+        return cls
+
+    def dissector(self, dissector: DissectorChoice | AnyDissector) -> tuple[AnyDissector, DissectorChoice]:
         """Return a dissector with its weights, and the choice that the manifest records."""
-        if isinstance(dissector, Dissector):
+        if not isinstance(dissector, DissectorChoice):
             _load(dissector, type(dissector).__qualname__)
             return dissector, DissectorChoice.model_validate(_object(dissector).model_dump())
-        made, choice = self._create(Kind.DISSECTOR, dissector, Dissector)  # type: ignore[type-abstract]
+        made: AnyDissector
+        if issubclass(self.dissector_class(dissector), AnnotationDissector):
+            made, choice = self._create(Kind.DISSECTOR, dissector, AnnotationDissector)  # type: ignore[type-abstract]
+        else:
+            made, choice = self._create(Kind.DISSECTOR, dissector, Dissector)  # type: ignore[type-abstract]
         _load(made, dissector.plugin)
         if dissector.name:
             made.name = dissector.name
         return made, choice
+
+    def image_text(self, dissector: DissectorChoice | AnyDissector) -> Dissector:
+        """Return a dissector that embeds images and texts.
+
+        Raises
+        ------
+        UsageError
+            When it reads annotations.
+        """
+        made, _ = self.dissector(dissector)
+        if isinstance(made, AnnotationDissector):
+            raise UsageError(
+                f"dissector {made.name} reads what is annotated: it embeds neither images nor texts",
+                "choose an image–text model; see: mcd plugins list",
+            )
+        return made
 
     def dataset(self, dataset: DatasetLike) -> tuple[Dataset, Choice]:
         """Return a data set, and the choice that the manifest records."""
@@ -153,12 +181,15 @@ class Preparer:
 _DEBUG = "in a terminal, --debug shows where"
 
 
-def _load(dissector: Dissector, name: str) -> None:
+def _load(dissector: AnyDissector, name: str) -> None:
     """Load the weights of a dissector, unless they are there; make sure that it has set what the engine needs."""
     if not hasattr(dissector, "module"):
         with calling(f"dissector '{name}' failed to load", _DEBUG, kind=PluginLoadError):
             dissector.load()
-    for attribute, wanted in (("module", nn.Module), ("preprocessing", Preprocessing), ("name", str)):
+    needed: tuple[tuple[str, type], ...] = (("name", str),)
+    if isinstance(dissector, Dissector):
+        needed = (("module", nn.Module), ("preprocessing", Preprocessing), *needed)
+    for attribute, wanted in needed:
         if not isinstance(getattr(dissector, attribute, None), wanted):
             what = f"dissector '{name}' has no {attribute} after load()"
             raise PluginLoadError(what, f"set self.{attribute} in its method load")

@@ -111,6 +111,9 @@ class DissectorChoice(Choice):
     name: str = Field(default="", description="what tables call it; by default what it calls itself")
 
 
+DEFAULT_CONCEPTS = Choice(plugin="birads")
+DEFAULT_SCORER = Choice(plugin="soft-wpmi")
+
 DissectorChoices = Annotated[tuple[DissectorChoice, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
 ModelChoices = Annotated[tuple[ModelChoice, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
 
@@ -128,7 +131,8 @@ class Study(pydantic.BaseModel):
     )
     dissectors: DissectorChoices = Field(
         min_length=1,
-        description="the image–text model that gives concepts meaning; each of several makes its own run folder",
+        description="the image–text model that gives concepts meaning, or annotations, the data set's own labels; each "
+        "of several makes its own run folder",
     )
     dataset: Choice = Field(description="the probe set, such as images:DIR or dicom:DIR")
     where: str | None = Field(
@@ -145,14 +149,15 @@ class Study(pydantic.BaseModel):
         default=None, description="preprocessing of every image before each model's own, such as dicom-standard"
     )
     concepts: Choices = Field(
-        default=(Choice(plugin="birads"),),
-        min_length=1,
-        description="the concept set, by name or file; several are joined",
+        default=(DEFAULT_CONCEPTS,),
+        description="the concept set, by name or file; several are joined. A dissector of annotations for which none "
+        "is named uses what is annotated",
     )
     prompts: Wording = Field(default=Wording(), description="how concepts are written as prompts for the dissectors")
     scorer: Choice = Field(
-        default=Choice(plugin="soft-wpmi"),
-        description="how neurons and concepts are scored; a function (A, P) -> S of a file serves too",
+        default=DEFAULT_SCORER,
+        description="how neurons and concepts are scored; a function (A, P) -> S of a file serves too. A dissector of "
+        "annotations for which none is named uses auroc",
     )
     reporters: Choices = Field(default=(), description="what is written into report/ besides the labels, or printed")
     calibration: Calibration = Field(default=Calibration(), description="how significance is computed")
@@ -207,6 +212,16 @@ class Study(pydantic.BaseModel):
         if self.controls and not self.calibration.draws:
             raise ValueError("controls: they need significance, and calibration.draws is 0")
         return self
+
+    _given: frozenset[str] = pydantic.PrivateAttr(default=frozenset())
+
+    def model_post_init(self, _context: object, /) -> None:
+        """Note which settings were given: copies of a study have all of them."""
+        self._given = frozenset(self.model_fields_set)
+
+    def given(self, name: str) -> bool:
+        """Whether a setting was given, and is not at its default by silence."""
+        return name in self._given
 
     def only(self, model: int, dissector: int) -> Study:
         """Return the study of one of the models with one of the dissectors, without the others."""

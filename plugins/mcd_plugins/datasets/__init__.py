@@ -1,4 +1,4 @@
-"""Image files as probe set: of a folder, of a table, of a list, and several data sets as one."""
+"""Image files as probe set: of a folder, of a table, of a list, several as one; and their annotations as dissector."""
 
 from mcd import Component, hookimpl
 
@@ -14,3 +14,9 @@ def mcd_register_datasets() -> list[Component]:
         Component("imagenet-subset", f"{_HOME}.imagenet:ImageNetSubset", "Natural images from a text list"),
         Component("combine", f"{_HOME}.combine:Combined", "Several data sets as one, each with its share"),
     ]
+
+
+@hookimpl
+def mcd_register_dissectors() -> list[Component]:
+    """Offer the annotations of any data set."""
+    return [Component("annotations", f"{_HOME}.annotations:Annotations", "The data set's own labels; no weights")]

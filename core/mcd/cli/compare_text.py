@@ -31,6 +31,7 @@ def print_comparison(found: Comparison) -> None:
     for note in found.notes:
         say(f"note: {note}")
     for one in found.agreements:
+        _validity(one, letters)
         _agreement(one, letters)
     if len(found.layers):
         _layers(found, letters)
@@ -217,6 +218,32 @@ def _concepts(found: Comparison, letters: Mapping[str, str]) -> None:
         "of five cases. could not be shown: no image of it, or the dissector does not separate its images. not "
         "known: the data set does not annotate it."
     )
+
+
+def _validity(one: AgreementOf, letters: Mapping[str, str]) -> None:
+    if not len(one.validity):
+        return
+    _title(f"{letters[one.a]} and {letters[one.b]}: how far the image–text model can be trusted")
+    rows = [
+        [
+            str(row["concept"]),
+            f"{row['present']}/{row['absent']}",
+            _number(row, "auroc", "low", "high", ".2f"),
+            f"{row['named']}/{row['named_by_annotations']}/{row['named_by_both']}",
+        ]
+        for row in _records(one.validity.head(2 * _LISTED))
+    ]
+    header = ("concept", "images", "AUROC", "neurons")
+    print_table(header, rows, right=header[1:])
+    if len(one.validity) > 2 * _LISTED:
+        echo(f"and {len(one.validity) - 2 * _LISTED} more, which are separated better")
+    unit = "patients" if (one.validity["patients"] >= 0).any() else "images, since patients are not known"
+    echo()
+    say(
+        "images: annotated as present/absent; AUROC: of the similarity of image and concept for these, 0.5 by chance, "
+        f"in brackets: 95 % intervals over {unit}; neurons: named by the image–text model/annotations/both"
+    )
+    say(f"Below: agreement over the {len(one.validity)} concepts that both have and that can be assessed.")
 
 
 def _agreement(one: AgreementOf, letters: Mapping[str, str]) -> None:

@@ -54,12 +54,15 @@ class Agreement:
 def check_same_neurons(one: Dissection, other: Dissection) -> None:
     """Refuse two runs that are not of the same neurons, images and concepts.
 
+    Of annotations and an image–text model the concepts may differ: those that both have are compared.
+
     Raises
     ------
     UsageError
         Saying in what they differ.
     """
-    differing = differences(one, other, ("target", "probe set", "concepts"))
+    mixed = one.manifest.store.annotations != other.manifest.store.annotations
+    differing = differences(one, other, ("target", "probe set") if mixed else ("target", "probe set", "concepts"))
     if one.manifest.layers != other.manifest.layers:
         differing.append("layers")
     if differing:

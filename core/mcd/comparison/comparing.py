@@ -21,6 +21,7 @@ from mcd.comparison.layers import (
     threshold_table,
 )
 from mcd.comparison.loaded import LoadedRun, load_runs
+from mcd.comparison.validity import shared_concepts, validity
 from mcd.errors import UsageError
 from mcd.runs.dissection import Dissection
 from mcd.runs.revived import StoredScores
@@ -66,16 +67,22 @@ class AgreementOf:
         Names of the runs.
     agreement
         See `Agreement`.
+    validity
+        Where one of them is of annotations and the other of an image–text model, how far that can be trusted by
+        concept; see `mcd.comparison.validity.COLUMNS`. The agreement is then over the concepts that both have.
     """
 
     a: str
     b: str
     agreement: Agreement
+    validity: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def table(self, part: str) -> pd.DataFrame:
-        """Return one of its tables, ``neurons`` (those that differ most first), ``layers`` or ``moves``."""
+        """Return one of its tables: ``neurons`` (those that differ most first), ``layers``, ``moves``, ``validity``."""
         found = self.agreement
-        if part == "neurons":
+        if part == "validity":
+            table = self.validity
+        elif part == "neurons":
             table = found.neurons.sort_values(["same", "overlap", "correlation"], kind="stable")
         else:
             table = found.by("layer") if part == "layers" else found.moves()
@@ -145,6 +152,8 @@ class Comparison:
         for part in ("neurons", "layers", "moves"):
             parts = [one.table(part) for one in self.agreements]
             found[f"agreement_{part}"] = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        judged = [one.table("validity") for one in self.agreements if len(one.validity)]
+        found["validity"] = pd.concat(judged, ignore_index=True) if judged else pd.DataFrame()
         return {name: table for name, table in found.items() if len(table)}
 
 
@@ -207,14 +216,38 @@ def _agreements(runs: Sequence[Dissection], settings: ComparisonSettings) -> Com
     found = []
     for b in range(1, len(runs)):
         for a in range(b):
-            each = ((layer, mine, theirs) for (layer, mine), (_, theirs) in zip(scores[a], scores[b], strict=True))
-            outcome = agreement(each, stored[a].concepts.concepts, settings.top)
-            found.append(AgreementOf(names[a], names[b], outcome))
+            judged, (mine, theirs) = _judged(stored[a], stored[b], settings)
+            concepts = [stored[a].concepts.concepts[number] for number in mine]
+            each = (
+                (layer, one[:, mine], other[:, theirs])
+                for (layer, one), (_, other) in zip(scores[a], scores[b], strict=True)
+            )
+            outcome = agreement(each, concepts, settings.top)
+            found.append(AgreementOf(names[a], names[b], outcome, judged))
     notes: tuple[str, ...] = ()
     if settings.threshold is not None:
         notes = ("the mean-score threshold is not applied: it compares models, and these are runs of the same neurons",)
     heading = heading_of(runs, names, [one.scorer for one in stored])
     return Comparison(heading, tuple(notes_of(runs, names)), notes, tuple(found))
+
+
+def _judged(
+    a: StoredScores, b: StoredScores, settings: ComparisonSettings
+) -> tuple[pd.DataFrame, tuple[list[int], list[int]]]:
+    """Return how far an image–text model can be trusted, where the other run is of annotations.
+
+    And the concepts that both have, by their numbers in both: all of them where not.
+    """
+    if a.dissection.manifest.store.annotations == b.dissection.manifest.store.annotations:
+        every = list(range(len(a.concepts.concepts)))
+        return pd.DataFrame(), (every, every)
+    text, annotations = (b, a) if a.dissection.manifest.store.annotations else (a, b)
+    shared = shared_concepts(text.concepts.concepts, annotations.concepts.concepts)
+    table = validity(text, annotations, shared, settings.resamples, settings.seed)
+    both = set(table["concept"])
+    numbers = {one: other for one, other in shared.items() if text.concepts.concepts[one].term in both}
+    columns = list(numbers), list(numbers.values())
+    return table, columns if text is a else columns[::-1]
 
 
 def _described(dissections: Sequence[Dissection], settings: ComparisonSettings) -> Comparison:

@@ -69,7 +69,7 @@ def compared(dissections: Sequence[mcd.Dissection], settings: SummarySettings, r
     ]
     tables = [_layers(runs, found, settings), _categories(runs, broad_sizes(vocabulary_of(dissections[0])))]
     if found is not None:
-        tables += _differences(runs, found) + _agreements(runs, found)
+        tables += _differences(runs, found) + _validity(runs, found) + _agreements(runs, found)
     controls = controls_table({run.facts.letter: run.facts.controls for run in runs})
     tables += [controls] if controls else []
     if settings.neurons:
@@ -236,6 +236,34 @@ def _differences(runs: Sequence[_Run], found: mcd.Comparison) -> list[Table]:
             words=("measure", "run"),
             note="Compared layers together. All but mean z: per cent of all neurons."
             + (" In brackets: 95 % interval." if whole["difference_low"].notna().any() else " There are no intervals."),
+        )
+    ]
+
+
+def _validity(runs: Sequence[_Run], found: mcd.Comparison) -> list[Table]:
+    letters = {run.name: run.facts.letter for run in runs}
+    rows = [
+        [
+            f"{letters[one.a]} and {letters[one.b]}",
+            str(row["concept"]),
+            f"{row['present']}/{row['absent']}",
+            f"{row['auroc']:.2f}" + ("" if pd.isna(row["low"]) else f" ({row['low']:.2f}–{row['high']:.2f})"),
+            f"{row['named']}/{row['named_by_annotations']}/{row['named_by_both']}",
+        ]
+        for one in found.agreements
+        for row in one.validity.to_dict("records")
+    ]
+    if not rows:
+        return []
+    return [
+        Table(
+            "validity",
+            "How far the image–text model can be trusted",
+            ("runs", "concept", "images", "AUROC", "neurons"),
+            rows,
+            words=("runs", "concept"),
+            note="Images: annotated as present/absent. AUROC: of the similarity of image and concept for these; 0.5 by "
+            "chance, in brackets 95 % intervals. Neurons: named by the image–text model/annotations/both.",
         )
     ]
 

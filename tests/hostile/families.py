@@ -21,6 +21,7 @@ FAMILIES = {
     "pickles": "tests.hostile.pickles:Pickles",
     "programs": "tests.hostile.programs:Programs",
     "codestreams": "tests.hostile.codestreams:Codestreams",
+    "tensors": "tests.hostile.tensors:Tensors",
 }
 _OF_THE_FRAME = {"faults": "tests.hostile.faults:Faults"}
 
@@ -41,6 +42,8 @@ class Family(abc.ABC):
 
     slice: ClassVar[int] = 100
     """How many inputs CI tries; those of all families together take three minutes at most."""
+    spoilt: ClassVar[float] = 2 / 3
+    """How many have bytes changed after they are made."""
     seconds: ClassVar[int] = 20
     """Of CPU time that an input may take."""
     starts_processes: ClassVar[bool] = False
@@ -59,10 +62,15 @@ class Family(abc.ABC):
         """Let mcd read an input. Files may be written below ``out``, a folder that is not there yet, only."""
 
     def write(self, random: Random, folder: Path) -> Path:
-        """Write one input into an empty folder: what a generator makes, in two of three cases with bytes changed."""
-        names = sorted(self.generators)
-        path = self.generators[random.choice(names)](random, folder)
-        if random.random() < 2 / 3 and path.is_file():
+        """Write one input into an empty folder: what a generator makes, often with bytes changed.
+
+        Generators whose names have the same start before a colon are one kind; each kind is as likely.
+        """
+        kinds: dict[str, list[str]] = {}
+        for name in sorted(self.generators):
+            kinds.setdefault(name.partition(":")[0], []).append(name)
+        path = self.generators[random.choice(kinds[random.choice(sorted(kinds))])](random, folder)
+        if random.random() < self.spoilt and path.is_file():
             path.write_bytes(mutated(path.read_bytes(), random))
         return path
 

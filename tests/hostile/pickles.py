@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import pickle
+import shutil
 import struct
+import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
@@ -216,6 +220,8 @@ def misfits() -> Mapping[str, bytes]:
         "a negative offset": _state(tensor((2, 3), (3, 1), offset=-7)),
         "a size that overflows": _state(tensor((1 << 62, 1 << 62), (1, 1))),
         "a storage of great size": _state(tensor((2, 3), (3, 1), count=1 << 40)),
+        "a tensor beyond the bytes of its storage": _state(tensor((1 << 20,), (1,), count=1 << 20)),
+        "a tensor far beyond the bytes": _state(tensor((1 << 36,), (1,), count=1 << 36)),
         "a storage that is not there": _state(tensor((2, 3), (3, 1), key="9")),
         "a storage outside": _state(tensor((2, 3), (3, 1), key="../../../victim")),
         "a storage that is the pickle": _state(tensor((2, 3), (3, 1), key="../data.pkl")),
@@ -233,16 +239,23 @@ def misfits() -> Mapping[str, bytes]:
 class Pickles(Family):
     """Weights files whose pickle is made by somebody else."""
 
-    slice = 300
+    slice = 200
 
     @cached_property
     def generators(self) -> Mapping[str, Generator]:
         """Every pickle, bare and in a zip file; and whole files with their pickle changed."""
         made: dict[str, Generator] = {}
-        for name, pickled in {**calls(self.canary), **endless(), **misfits()}.items():
-            made[f"bare: {name}"] = partial(self._bare, pickled)
-            made[f"zip: {name}"] = partial(self._zipped, pickled)
-        return made | {"whole": self._whole, "whole, with its pickle changed": self._changed}
+        for kind, pickles in {"calls": calls(self.canary), "endless": endless(), "misfits": misfits()}.items():
+            for name, pickled in pickles.items():
+                made[f"{kind}, bare: {name}"] = partial(self._bare, pickled)
+                made[f"{kind}, in a zip: {name}"] = partial(self._zipped, pickled)
+        forms = {
+            "form: a pipe": self._pipe,
+            "form: compressed zeros": self._zeros,
+            "form: a tar file": self._tar,
+            "form: an index": self._index,
+        }
+        return made | forms | {"whole": self._whole, "whole, with its pickle changed": self._changed}
 
     def read(self, path: Path, out: Path) -> object:
         """Read it as ``checkpoint=`` does."""
@@ -277,3 +290,41 @@ class Pickles(Family):
         with zipfile.ZipFile(buffer) as archive:
             pickled = archive.read("archive/data.pkl")
         return torch_zip(mutated(pickled, random), folder / "a.pth", storages=[("0", bytes(24))])
+
+    def _pipe(self, random: Random, folder: Path) -> Path:
+        path = folder / random.choice(("a.pth", "a.safetensors", "model.safetensors.index.json"))
+        os.mkfifo(path)
+        return path
+
+    def _zeros(self, random: Random, folder: Path) -> Path:
+        kept = self.folder / random.choice(("objects.pth", "tensor.pth"))
+        if not kept.exists():
+            zeros = bytes(400 << 20)
+            pickled = _state(tensor((len(zeros) >> 2,), (1,), count=len(zeros) >> 2))
+            if kept.stem == "tensor":
+                torch_zip(pickled, kept, storages=[("0", zeros)], deflate=True)
+            else:
+                torch_zip(_START + b"}0" * (len(zeros) >> 1) + b"}.", kept, deflate=True)
+        return shutil.copy(kept, folder / "a.pth")
+
+    def _tar(self, random: Random, folder: Path) -> Path:
+        path = folder / "a.tar"
+        with tarfile.open(path, random.choice(("w", "w:gz", "w:bz2", "w:xz"))) as archive:  # type: ignore[call-overload]
+            for name in random.choice((("storages", "tensors", "pickle"), ("a/data.pkl", "a/version"), ("x.pth",))):
+                entry = tarfile.TarInfo(name)
+                if random.random() < 0.3:
+                    entry.type, entry.linkname = tarfile.SYMTYPE, str(self.canary.victim)
+                    archive.addfile(entry)
+                else:
+                    entry.size = random.choice((0, 100, 20 << 20))
+                    archive.addfile(entry, io.BytesIO(bytes(entry.size)))
+        return path
+
+    def _index(self, random: Random, folder: Path) -> Path:
+        path = folder / "model.safetensors.index.json"
+        names: list[object] = ["../victim", str(self.canary.victim), "a.pth", "", ".", "\x1b[31m", "a\x00b", 7, None]
+        maps: list[object] = [{"weight": random.choice(names)}, {}, [], "x", None]
+        texts = [json.dumps({"weight_map": one}) for one in maps] + ["[" * 100_000, '{"weight_map": ', "\ud800"]
+        path.write_text(random.choice(texts), errors="surrogatepass")
+        torch_zip(calls(self.canary)["reduce os.system"], folder / "a.pth")
+        return path

@@ -14,7 +14,7 @@ from random import Random
 
 import torch
 from tests.hostile import edits
-from tests.hostile.families import Family, Generator, mutated
+from tests.hostile.families import Family, Generator
 from tests.hostile.pickles import calls
 from tests.hostile.trees import changed
 from tests.hostile.watching import Canary
@@ -74,7 +74,8 @@ def archived(members: Mapping[str, bytes], path: Path, *, top: str = "model", co
 class Programs(Family):
     """Files called ``.pt2``."""
 
-    slice = 250
+    slice = 150
+    spoilt = 1 / 3
 
     def __init__(self, folder: Path, canary: Canary) -> None:
         super().__init__(folder, canary)
@@ -99,22 +100,12 @@ class Programs(Family):
             for where in (SAMPLE, "data/weights/weight_0")
         }
         used = {f"weights of a pickle: {name}": partial(self._used, trap) for name, trap in calls(self.canary).items()}
-        members = {f"with {name!a}": partial(self._with, {name: data}) for name, data in self._odd_members().items()}
+        members = {f"with: {name!a}": partial(self._with, {name: data}) for name, data in self._odd_members().items()}
         forms: dict[str, Generator] = {
-            name: partial(self._formed, form) for name, form in vars(_Forms).items() if not name.startswith("__")
+            f"form: {name}": partial(self._formed, form) for name, form in vars(_Forms).items() if name[0] != "_"
         }
         trees = {f"{name}, changed": partial(self._changed, name) for name in _DOCUMENTS}
         return {"whole": self._whole} | edited | pickled | used | members | forms | trees
-
-    def write(self, random: Random, folder: Path) -> Path:
-        """Write one; the pickles, which are many, no more often than the rest."""
-        groups: dict[str, list[str]] = {}
-        for name in sorted(self.generators):
-            groups.setdefault(name.partition(":")[0], []).append(name)
-        path = self.generators[random.choice(groups[random.choice(sorted(groups))])](random, folder)
-        if random.random() < 1 / 3:
-            path.write_bytes(mutated(path.read_bytes(), random))
-        return path
 
     def read(self, path: Path, out: Path) -> object:
         """Load it as a target, and feed it a picture, as a run does."""
@@ -232,7 +223,7 @@ class _Forms:
 
     @staticmethod
     def compressed(members: Members, path: Path, random: Random) -> None:
-        archived({**members, MODEL: members[MODEL] + b" " * (300 << 20)}, path, compress=True)
+        archived({**members, MODEL: members[MODEL] + b" " * (20 << 20)}, path, compress=True)
 
     @staticmethod
     def members_that_share_bytes(members: Members, path: Path, random: Random) -> None:

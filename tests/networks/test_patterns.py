@@ -180,3 +180,11 @@ def test_braces_stand_for_what_is_in_them_nested_or_side_by_side(braces: tuple[s
     assert set(expand_braces(written)) == set(meant)
     if written:
         assert split_patterns([f"{written},x"]) == [written, "x"]
+
+
+def test_a_pattern_that_would_take_long_is_refused() -> None:
+    names = ["a" * 200 + ".b"]
+    for pattern in ("*a" * 40 + "c", "a*" * 4_000, "b" * 20_000):
+        with pytest.raises(ConfigError, match=r"stars|characters"):
+            match_layers([pattern], names)
+    assert match_layers(["**." * 200 + "*b"], names) == names

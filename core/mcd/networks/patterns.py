@@ -14,6 +14,8 @@ __all__ = ["NO_ALIASES", "expand_braces", "match_layers", "split_patterns"]
 NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 
 _MOST = 10_000
+_LONGEST = 10_000
+_MOST_STARS = 32
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*|-?\d+\.\.-?\d+)\}")
 _INDEX = re.compile(r"\[(-?\d+)\]")
@@ -69,6 +71,8 @@ def split_patterns(patterns: Iterable[str]) -> list[str]:
     """
     found = []
     for text in patterns:
+        if len(text) > _LONGEST:
+            raise ConfigError(f"a layer pattern has {len(text):,} characters", f"use * and at most {_LONGEST:,}")
         depth, part = 0, ""
         for character in text:
             depth = max(0, depth + {"{": 1, "}": -1}.get(character, 0))
@@ -129,6 +133,8 @@ class _Names:
         plain = _INDEX.sub(lambda found: f".{int(found[1])}", pattern)
         if "[" in plain or "]" in plain:
             raise ConfigError(f"layer pattern '{pattern}': brackets hold one whole number", "write blocks[3][0]")
+        if pattern.replace("**", "").count("*") > _MOST_STARS:
+            raise ConfigError(f"layer pattern '{pattern[:60]} …' has too many stars", f"use at most {_MOST_STARS}")
         if pattern.startswith("["):  # a chain has its numbers at the top
             plain = plain.removeprefix(".")
         wanted = plain.split(".")

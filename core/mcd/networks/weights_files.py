@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import bz2
+import contextlib
+import gzip
+import io
 import json
 import pickle
 import re
 import tarfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
+from typing import BinaryIO
 
-import safetensors
 import torch
 from safetensors.torch import load_file
 
 from mcd.errors import CheckpointError
-from mcd.networks.nesting import holds_objects
+from mcd.networks.budgets import check_budget, check_repeated
+from mcd.networks.nesting import holds_objects, tensors_below
+from mcd.networks.scanning import ExcessError
 from mcd.networks.unpickling import ForeignCallError, restricted_pickle
 
 __all__ = ["read_file"]
@@ -28,6 +35,9 @@ _PICKLE = "data.pkl"
 _AS_IT_CAME = "give the file as it was downloaded: whatever its name says, it is no archive to unpack"
 _AGAIN = "download it again"
 _INDEX = ".index.json"
+_LARGEST_INDEX = 64 << 20
+_UNPACKED = 16 << 20
+_LISTED = 1000
 _SHARD = re.compile(r"(?P<start>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<end>\.\w+)")
 
 
@@ -53,10 +63,14 @@ def read_file(path: Path) -> object:
 def _indexed(path: Path) -> list[str]:
     """Return the names of the shards that an index lists."""
     try:
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"checkpoint {path} is no file", "give the path of a weights file")
+        if path.stat().st_size > _LARGEST_INDEX:
+            raise ValueError
         weights: object = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
     except FileNotFoundError:
         raise CheckpointError(f"checkpoint {path} does not exist", "give the path of a weights file") from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise CheckpointError(f"{path} is no index of weights in shards", "it needs a weight_map") from None
     names = sorted({str(one) for one in weights.values()}) if isinstance(weights, Mapping) else []
     if not names or any(PurePath(name).name != name for name in names):
@@ -89,6 +103,8 @@ def _read_one(path: Path) -> object:
 def _check_file(path: Path) -> None:
     """Refuse what is missing, not readable or plainly something else, before a decoder sees it."""
     try:
+        if not (path.is_file() or path.is_dir()) and path.exists():  # reading a pipe waits for whoever writes it
+            raise CheckpointError(f"checkpoint {path} is no file", "give the path of a weights file")
         with path.open("rb") as file:
             start = file.read(256).lstrip().lower()
     except IsADirectoryError:
@@ -132,18 +148,15 @@ def _is_folder(path: Path) -> CheckpointError:
 
 def _repacked(path: Path) -> CheckpointError | None:
     """Return what to say of an archive that is no weights file of torch, though it may be made of one; else None."""
-    try:
-        if tarfile.is_tarfile(path):  # asked first: one with a zip file at its end is taken for that
-            with tarfile.open(path) as archive:
-                names, packed = archive.getnames(), True
-        elif zipfile.is_zipfile(path):
+    names = _names_in_tar(path)  # asked first: one with a zip file at its end is taken for that
+    packed = bool(names)
+    if not names:
+        try:
             with zipfile.ZipFile(path) as zipped:
                 names = zipped.namelist()
-            packed = all(name.count("/") != 1 for name in names if PurePath(name).name == _PICKLE)
-        else:
+        except (OSError, ValueError, RuntimeError, zipfile.BadZipFile):
             return None
-    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError):
-        return None
+        packed = all(name.count("/") != 1 for name in names if PurePath(name).name == _PICKLE)
     if packed and any(PurePath(name).name == _PICKLE for name in names):
         return CheckpointError(f"{path} is a weights file that was unpacked and packed again", _AS_IT_CAME)
     inside = [name for name in names if PurePath(name).suffix.lower() in _WEIGHTS]
@@ -152,10 +165,36 @@ def _repacked(path: Path) -> CheckpointError | None:
     return None
 
 
+def _names_in_tar(path: Path) -> list[str]:
+    """Return the first names in a tar file. Of a packed one only the start is unpacked, which may hold anything."""
+    names: list[str] = []
+    with (
+        contextlib.suppress(OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error, tarfile.TarError),
+        path.open("rb") as file,
+        tarfile.open(fileobj=_unpacked(file), mode="r:") as archive,
+    ):
+        while len(names) < _LISTED and (member := archive.next()) is not None:
+            names.append(member.name)
+    return names
+
+
+def _unpacked(file: BinaryIO) -> BinaryIO:
+    """Return a file as it is, or the start of what it unpacks to."""
+    start = file.read(3)
+    file.seek(0)
+    if start == b"BZh":
+        with bz2.open(file) as packed:
+            return io.BytesIO(packed.read(_UNPACKED))
+    if start[:2] == b"\x1f\x8b":
+        with gzip.open(file) as packed:
+            return io.BytesIO(packed.read(_UNPACKED))
+    return file
+
+
 def _read_safetensors(path: Path) -> object:
     try:
         return load_file(path)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # a header may say anything of its tensors
         raise CheckpointError(f"{path} is no whole safetensors file: {_reason(error)}", _AGAIN) from None
 
 
@@ -163,15 +202,20 @@ def _read_torch(path: Path) -> object:
     with path.open("rb") as file:
         zipped = file.read(4) == b"PK\x03\x04"
     try:
+        check_budget(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on old pickle protocols and sparse tensors: what matters is refused
             found: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped and _mappable(path))
+    except ExcessError as error:
+        too_much = CheckpointError(f"{path} is not read: it holds {error}", "save model.state_dict() alone")
+        raise _repacked(path) or too_much from None
     except pickle.UnpicklingError as error:
         if not zipped:
             raise _unread(path, error) from None
-        return _read_foreign(path)
+        found = _read_foreign(path)
     except Exception as error:  # a damaged file makes torch raise nearly anything
         raise _unread(path, error) from None
+    check_repeated(tensors_below(found).values(), path)
     return found
 
 

@@ -17,6 +17,7 @@ from torch import nn
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest, passes_through, said_by
 from mcd.plugins import MayFetch, NameOrPath, hub_cache_only, hub_repository, offline
+from mcd_plugins.open_clip.foreign import check_foreign
 from mcd_plugins.open_clip.weights import fill
 from mcd_plugins.transformers.sources import quiet as transformers_quiet
 
@@ -86,6 +87,9 @@ def built(options: ClipOptions, seed: int | None = None) -> tuple[nn.Module, str
     """
     folder = context(options)
     _check(options, folder, seed)
+    if folder or _named(options):
+        with quiet(), contextlib.nullcontext() if _asked(options) else hub_cache_only():
+            check_foreign(library_name(options), folder)
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed or 0)

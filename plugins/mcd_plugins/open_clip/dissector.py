@@ -106,10 +106,17 @@ class OpenClip(mcd.Dissector):
         return digest("open-clip", open_clip.__version__, kind, str(probe.tolist()))
 
 
+def _of_transformers(name: str) -> bool:
+    settings = open_clip.get_model_config(name) or {}
+    return bool(settings.get("text_cfg", {}).get("hf_tokenizer_name"))
+
+
 def _tokenizer(name: str) -> _Tokenizer:
     try:
         with quiet():
-            return cast("_Tokenizer", open_clip.get_tokenizer(name))
+            # The last word, whatever a configuration says; open_clip's own tokenizers have no such setting.
+            never = {"trust_remote_code": False} if _of_transformers(name) else {}
+            return cast("_Tokenizer", open_clip.get_tokenizer(name, **never))
     except BaseException as error:  # open_clip and the hub's clients raise whatever they come upon
         if passes_through(error):
             raise

@@ -89,9 +89,8 @@ class Source:
         try:
             # a configuration may name parts that lie elsewhere; that of a folder fetches nothing
             with quiet(), hub_cache_only() if folder else contextlib.nullcontext():
-                return reader(
-                    str(folder or repository), trust_remote_code=False, local_files_only=folder is not None, **more
-                )
+                last = {"trust_remote_code": False, "local_files_only": folder is not None}
+                return reader(str(folder or repository), **{**more, **last})
         except BaseException as error:  # transformers and the hub's clients raise whatever they come upon
             if passes_through(error):
                 raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +118,12 @@ def test_mistakes_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         dissector(tmp_path)
     with pytest.raises(CheckpointError, match=r"lacks weights, which would be random: classifier"):
         target(tmp_path, head=True)
+
+
+def test_attention_that_a_configuration_takes_from_the_hub_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    config = json.loads((tmp_path / "copy" / "config.json").read_text())
+    config["attn_implementation"] = "owner/kernel"
+    (tmp_path / "copy" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="attention 'owner/kernel', which is code from elsewhere"):
+        target(tmp_path / "copy")

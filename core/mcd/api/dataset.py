@@ -98,6 +98,16 @@ class Sample:
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", printable(self.id))  # ids stand in tables, pages and file names; files may not
 
+    @property
+    def burned_in(self) -> bool:
+        """Whether its header says, or a table made of headers, that text is burned into its pixels.
+
+        It may name the patient: no copy of such an image is shown.
+        """
+        said = {name.replace(" ", "").replace("_", "").lower(): text for name, text in self.labels.items()}
+        texts = (self.facts.get("burned-in", ""), said.get("burnedinannotation", ""))
+        return any(text.strip().lower() in ("yes", "y", "true", "1") for text in texts)
+
 
 @dataclass(frozen=True)
 class Unreadable:

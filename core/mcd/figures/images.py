@@ -16,7 +16,7 @@ from mcd.figures.axes import evenly, picked, short
 from mcd.figures.data import FigureData
 from mcd.figures.drawing import FAINT, MUTED, SMALL, WIDTH, canvas, finish, styled
 from mcd.runs.dissection import Dissection
-from mcd.runs.thumbnails import data_set_of, thumbnails
+from mcd.runs.thumbnails import data_set_of, same_samples, thumbnails
 from mcd.scoring.verdicts import SIGNIFICANT
 
 __all__ = ["top_images"]
@@ -73,7 +73,9 @@ def top_images(
         raise DataError(f"images of {name} may not be copied: {_reason(dataset)}", _hint(dataset))
     found = [dissection.top_images(layer, number, count) for layer, number in shown]
     wanted = dict.fromkeys(image for table in found for image in table["image"])
-    copies = thumbnails(dissection, list(wanted), _SIZE, dataset=dataset)
+    samples = same_samples(dissection, dataset)
+    texts = {image for image in wanted if samples[image].burned_in}
+    copies = thumbnails(dissection, list(wanted), _SIZE, dataset=dataset, samples=samples)
     columns = max(len(table) for table in found)
     one = (WIDTH - _SAID) / columns
     figure, panels = canvas(
@@ -86,7 +88,8 @@ def top_images(
         _said(line[0], dissection, layer, number)
         values = zip(table["image"].tolist(), table["activation"].tolist(), strict=True)
         for axes, (image, activation) in zip(line[1:], values, strict=False):
-            _image(axes, copies.get(image, b""), image, activation)
+            lacking = "text is\nburned in" if image in texts else "cannot be read\nany more"
+            _image(axes, copies.get(image, b""), lacking, image, activation)
     warned = dataset.against_copies or ("" if dataset.images_may_be_copied else "they may show patients")
     return finish(
         figure,
@@ -94,6 +97,9 @@ def top_images(
         data.comparison.heading,
         "Below each image its id and the neuron's activation",
         "Labels with z and q; the dissector gave them by more images than these",
+        "Images are left out where by their headers text is burned into the pixels, which may name the patient"
+        if texts
+        else "",
         f"Do not pass this figure on: it holds copies of images, and {warned}" if warned else "",
     )
 
@@ -153,7 +159,7 @@ def _said(axes: Axes, dissection: Dissection, layer: str, number: int) -> None:
     )
 
 
-def _image(axes: Axes, content: bytes, name: str, activation: float) -> None:
+def _image(axes: Axes, content: bytes, lacking: str, name: str, activation: float) -> None:
     if content:
         with PIL.Image.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image.convert("RGB"))
@@ -163,7 +169,7 @@ def _image(axes: Axes, content: bytes, name: str, activation: float) -> None:
         axes.text(
             0.5,
             0.5,
-            "cannot be read\nany more",
+            lacking,
             transform=axes.transAxes,
             ha="center",
             va="center",

@@ -146,7 +146,8 @@ def thumbnails(
     Returns
     -------
     Mapping
-        In the order of ``ids``. Images that cannot be decoded any more are not in it.
+        In the order of ``ids``. Images that cannot be decoded any more are not in it, nor are those of which header or
+        table says that text is burned into them (`mcd.Sample.burned_in`): it may name the patient.
 
     Raises
     ------
@@ -155,7 +156,7 @@ def thumbnails(
     """
     dataset = data_set_of(dissection) if dataset is None else dataset
     samples = same_samples(dissection, dataset) if samples is None else samples
-    waiting = iter([(name, samples[name]) for name in ids])
+    waiting = iter([(name, samples[name]) for name in ids if not samples[name].burned_in])
     found: dict[str, bytes] = {}
     total = 0
     while work := list(islice(waiting, _AT_ONCE)):

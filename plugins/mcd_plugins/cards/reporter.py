@@ -9,7 +9,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError, StoreError, UsageError
-from mcd.plugins import Seed, data_set_of, echo, thumbnails, write_atomically
+from mcd.plugins import Seed, data_set_of, echo, same_samples, thumbnails, write_atomically
 from mcd_plugins.cards.key import Key
 from mcd_plugins.cards.page import page, sheet
 from mcd_plugins.cards.sampling import Design, drawn
@@ -79,13 +79,18 @@ class CardsReporter(mcd.Reporter):
             choices=asked.choices,
             seed=asked.seed,
         )
-        cards = drawn(dissection, design, known, facts.q)
-        key = Key.of(asked.seed, asked.choices, dict(facts.conditions), facts.cautions, cards)
+        samples = same_samples(dissection, dataset)
+        texts = frozenset(name for name in dissection.image_ids if samples[name].burned_in)
+        cards = drawn(dissection, design, known, facts.q, without=texts)
+        cautions = [*facts.cautions, *([_without(len(texts), len(samples))] if texts else [])]
+        key = Key.of(asked.seed, asked.choices, dict(facts.conditions), cautions, cards)
         ids = list(dict.fromkeys(name for one in cards for name in (*one.images, *one.low)))
-        pictures = thumbnails(dissection, ids, asked.size, dataset=dataset)
+        pictures = thumbnails(dissection, ids, asked.size, dataset=dataset, samples=samples)
         missing = len(ids) - len(pictures)
         if missing:
             raise DataError(f"{missing} images of the cards cannot be read any more", "make the run again")
+        if texts:
+            echo(f"note: {_without(len(texts), len(samples))}", err=True)
         return _write(folder, key, page(key, pictures, _notice(dataset)), sheet(key))
 
     def _may_copy(self, dataset: mcd.Dataset) -> None:
@@ -97,6 +102,13 @@ class CardsReporter(mcd.Reporter):
             )
         if dataset.against_copies:
             echo(f"note: the cards hold copies of images, but {dataset.against_copies}", err=True)
+
+
+def _without(texts: int, images: int) -> str:
+    return (
+        f"{texts} of {images} images are on no card: by their headers text is burned into the pixels, which may name "
+        "the patient"
+    )
 
 
 def _notice(dataset: mcd.Dataset) -> str:

@@ -44,7 +44,14 @@ class Design:
     seed: int
 
 
-def drawn(dissection: mcd.Dissection, design: Design, vocabulary: Sequence[str], rate: float) -> list[Card]:
+def drawn(
+    dissection: mcd.Dissection,
+    design: Design,
+    vocabulary: Sequence[str],
+    rate: float,
+    *,
+    without: frozenset[str] = frozenset(),
+) -> list[Card]:
     """Return the cards of a run in the order in which readers see them, which is drawn at random.
 
     A card offers the neuron's first concept, labels of other neurons, and other concepts of the vocabulary; see
@@ -57,6 +64,8 @@ def drawn(dissection: mcd.Dissection, design: Design, vocabulary: Sequence[str],
         Its terms.
     rate
         The false discovery rate that the run's labels are held to.
+    without
+        Ids of images that are not shown; the next ones stand in.
 
     Raises
     ------
@@ -65,9 +74,10 @@ def drawn(dissection: mcd.Dissection, design: Design, vocabulary: Sequence[str],
     """
     # independent streams: what is shown of neurons does not depend on their labels
     neurons, words, weak = np.random.default_rng(design.seed).spawn(3)
-    if design.images + design.low > dissection.manifest.images:
+    there = dissection.manifest.images - len(without)
+    if design.images + design.low > there:
         raise UsageError(
-            f"{design.images + design.low} images a card are more than the {dissection.manifest.images} of the run",
+            f"{design.images + design.low} images a card are more than the {there} of the run that may be shown",
             "give --reporter-arg images=N",
         )
     labels = _of_layers(dissection, design.layers)
@@ -88,7 +98,7 @@ def drawn(dissection: mcd.Dissection, design: Design, vocabulary: Sequence[str],
     strong = labels[labels["q"] <= rate]
     true = {place: set(rows["concept"]) for place, rows in strong.groupby(["layer", "neuron"], sort=False)}
     pools = _pools(sorted(set(first["concept"])), sorted(set(vocabulary)), design.choices, words)
-    shown = _Images(dissection, design)
+    shown = _Images(dissection, design, without)
     cards = []
     for number, row in enumerate(chosen.to_dict("records"), start=1):
         place = (str(row["layer"]), int(row["neuron"]))
@@ -165,8 +175,8 @@ def _options(own: str, true: set[str], pools: _Pools, choices: int, rng: np.rand
 class _Images:
     """Which images a neuron responds to most, and some of those it hardly responds to."""
 
-    def __init__(self, dissection: mcd.Dissection, design: Design) -> None:
-        self._dissection, self._design = dissection, design
+    def __init__(self, dissection: mcd.Dissection, design: Design, without: frozenset[str]) -> None:
+        self._dissection, self._design, self._without = dissection, design, without
         self._activations: dict[str, torch.Tensor] = {}
 
     def of(self, layer: str, neuron: int, rng: np.random.Generator) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -176,6 +186,8 @@ class _Images:
         column = self._activations[layer][:, neuron : neuron + 1]
         order = ordered_top_k(column, len(column))[:, 0].numpy()
         design, ids = self._design, self._dissection.image_ids
+        if self._without:
+            order = order[[ids[at] not in self._without for at in order.tolist()]]
         lower = order[max(design.images, len(order) // 2) :]
         if len(lower) < design.low:
             raise UsageError(

@@ -179,7 +179,8 @@ class Gallery:
         except MCDError as error:  # what it says may name files: it goes to the terminal, not into the page
             echo(f"note: no thumbnails: {error.message}", err=True)
             return {}, "The images could not be found again, or have changed, when this page was made."
-        return dict(found), _copied(dataset, len(found), len(ids))
+        texts = sum(samples[one].burned_in for one in ids)
+        return dict(found), _copied(dataset, len(found), len(ids) - texts, texts)
 
 
 def _not_copied(dataset: mcd.Dataset) -> str:
@@ -187,7 +188,7 @@ def _not_copied(dataset: mcd.Dataset) -> str:
     return f"Images are named by their ids only and not copied into this page: {reason}."
 
 
-def _copied(dataset: mcd.Dataset, found: int, wanted: int) -> str:
+def _copied(dataset: mcd.Dataset, found: int, wanted: int, texts: int) -> str:
     cautions = []
     if dataset.against_copies:
         cautions.append(f"Do not pass this page on: it holds copies of images, and {dataset.against_copies}.")
@@ -196,6 +197,11 @@ def _copied(dataset: mcd.Dataset, found: int, wanted: int) -> str:
     if found < wanted:
         cautions.append(
             f"{found} of {wanted} images are shown: others cannot be read any more, or the page would be too large."
+        )
+    if texts:
+        cautions.append(
+            f"{texts} {'images are' if texts > 1 else 'image is'} not shown: by their headers text is burned into the "
+            "pixels, which may name the patient."
         )
     return " ".join(cautions)
 

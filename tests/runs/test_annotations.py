@@ -88,14 +88,14 @@ def test_every_concept_is_listed_with_what_is_known_of_it(found: mcd.Dissection)
     assert table.loc["mass", ["present", "absent", "unknown"]].tolist() == [24, 36, 60]
     assert table.loc["mass", ["units_present", "units_absent"]].tolist() == [12, 18]
     assert table.loc["mass", "assessable"]
-    assert table.loc["rare finding", "reason"] == "1 patients with it, of 10 needed"
+    assert table.loc["rare finding", "reason"] == "1 patient with it, of 10 needed"
     assert table.loc["skin thickening", "reason"] == "0 patients without it, of 10 needed"
     assert {"breast composition a", "CC view", "MLO view", "vendor: ACME"} <= set(table.index[table["assessable"]])
     assert table.loc["mass", "category"] == "Mass" or table.loc["mass", "category"] == "Masses"
     assert set(found.labels["concept"]) <= set(table.index[table["assessable"]])
     assert pd.read_csv(found.folder / "annotations.csv")["concept"].tolist() == table.index.tolist()
     (said,) = [one for one in found.manifest.warnings if "not assessable" in one]
-    assert "rare finding (1 patients with it, of 10 needed)" in said
+    assert "rare finding (1 patient with it, of 10 needed)" in said
 
 
 def test_what_is_annotated_of_an_image_stays_in_the_private_folder(found: mcd.Dissection, tmp_path: Path) -> None:
@@ -233,6 +233,8 @@ def test_a_plan_says_what_annotations_use(mcd_command: Callable[..., object], tm
     done = mcd_command(*flags, "--dissector", "annotations", "--controls", cwd=tmp_path)
     assert "annotations> uses scorer auroc and the concepts that are annotated" in done.out  # type: ignore[attr-defined]
     assert "random dissector" not in done.out.partition("schema:")[0]  # type: ignore[attr-defined]
+    refused = mcd_command(*flags, "--dissector", "annotations", "--scorer", "soft-wpmi", cwd=tmp_path)
+    assert (refused.code, "made for cosines" in refused.err) == (2, True)  # type: ignore[attr-defined]
 
 
 def test_commands_that_embed_refuse_it(mcd_command: Callable[..., object], tmp_path: Path) -> None:

@@ -99,7 +99,11 @@ def _units(images: NDArray[np.bool_], unit: NDArray[np.int64]) -> NDArray[np.int
 def _reason(there: int, lacking: int, fewest: int, of: str) -> str:
     if not there and not lacking:
         return "not annotated"
-    few = [f"{count} {of} {how}" for count, how in ((there, "with it"), (lacking, "without it")) if count < fewest]
+    few = [
+        f"{count} {of.removesuffix('s') if count == 1 else of} {how}"
+        for count, how in ((there, "with it"), (lacking, "without it"))
+        if count < fewest
+    ]
     return f"{' and '.join(few)}, of {fewest} needed" if few else ""
 
 

@@ -91,7 +91,7 @@ def rescore(
         made, scorer_choice = preparer.scorer(scorer)
     concept_set, chosen = as_concepts(preparer, concepts) if concepts else (concepts_of(dissection), study.concepts)
     if dissection.manifest.store.annotations:
-        refuse_cosines(host, made)
+        refuse_cosines(host, made.name, type(made))
     made.check(dissection.manifest.images)
     wording = prompts or study.prompts
     scored = study.model_copy(

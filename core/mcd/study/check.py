@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pydantic
 
 from mcd.api.dataset import CompositeDataset
+from mcd.api.dissector import AnnotationDissector
 from mcd.components import Kind
 from mcd.documents import read_text
 from mcd.errors import ConfigError, DataError, UsageError, nearest
@@ -66,7 +67,23 @@ def checked_study(host: PluginHost, settings: Mapping[str, object]) -> Study:
             update[field] = explicit(host, kind, value)
         elif value is not None:
             update[field] = tuple(explicit(host, kind, one) for one in value)
-    return study.model_copy(update=update)
+    checked = study.model_copy(update=update)
+    _check_scorer(host, checked)
+    return checked
+
+
+def _check_scorer(host: PluginHost, study: Study) -> None:
+    """Refuse a scorer that is named and takes no annotations, where a dissector reads these."""
+    kinds = [one.found[0] for one in study.dissectors if one.found is not None]
+    if study.given("scorer") and any(issubclass(one, AnnotationDissector) for one in kinds):
+        # these import torch, and a data set that is missing is said before that
+        from mcd.api.scorer import Scorer
+        from mcd.study.adapters import FunctionScorer
+        from mcd.study.equipment import refuse_cosines
+
+        scorer = study.scorer.found[0] if study.scorer.found is not None else FunctionScorer
+        assert issubclass(scorer, Scorer)
+        refuse_cosines(host, study.scorer.plugin, scorer)
 
 
 def _refusal(problems: Sequence[ErrorDetails]) -> ConfigError:

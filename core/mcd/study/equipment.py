@@ -72,7 +72,7 @@ def equip(
     for kind in kinds:
         if issubclass(kind, AnnotationDissector):
             own, choice = scored(Choice(plugin=kind.default_scorer))
-            refuse_cosines(preparer.host, own)
+            refuse_cosines(preparer.host, own.name, type(own))
             found.append(Equipment(own, choice, *(concepts or (None, ()))))
             continue
         if concepts is None and not words:
@@ -81,8 +81,8 @@ def equip(
     return found
 
 
-def refuse_cosines(host: PluginHost, scorer: Scorer) -> None:
-    """Refuse a scorer that takes no annotations.
+def refuse_cosines(host: PluginHost, name: str, scorer: type[Scorer]) -> None:
+    """Refuse a scorer that takes no annotations, given what it is called.
 
     Raises
     ------
@@ -92,8 +92,7 @@ def refuse_cosines(host: PluginHost, scorer: Scorer) -> None:
     if scorer.takes_annotations:
         return
     raise UsageError(
-        f"scorer {scorer.name} is made for cosines of images and concepts; annotations say present, absent or not "
-        "known",
+        f"scorer {name} is made for cosines of images and concepts; annotations say present, absent or not known",
         f"leave out --scorer for the default, or use one that takes annotations: {', '.join(_taking(host))}",
     )
 

@@ -115,10 +115,10 @@ def read_text(path: Path | Traversable) -> str:
     except FileNotFoundError:
         raise ConfigError(f"there is no file {path}", "check the path; a relative one starts from here") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder, not a file") from None
+        raise ConfigError(f"{path} is a folder, not a file", "correct the file, or give another") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ConfigError(f"{path} cannot be read: {reason}") from None
+        raise ConfigError(f"{path} cannot be read: {reason}", "correct the file, or give another") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -141,7 +141,7 @@ def read_document(path: Path | Traversable) -> Document:
         raise ConfigError(f"{path}: not a kind of file that is read here", f"use one of: {', '.join(SUFFIXES)}")
     text = read_text(path)
     if not text.strip():
-        raise ConfigError(f"{path} is empty")
+        raise ConfigError(f"{path} is empty", "correct the file, or give another")
     return _read_yaml(str(path), text)
 
 
@@ -149,7 +149,7 @@ def _read_yaml(source: str, text: str) -> Document:
     try:
         root = yaml.compose(text, Loader=_Loader)
         if root is None or root.tag == _TAG + "null":
-            raise ConfigError(f"{source} is empty")
+            raise ConfigError(f"{source} is empty", "correct the file, or give another")
         if not isinstance(root, yaml.MappingNode):
             raise ConfigError(f"{source}:{_line(root)}: not a document of settings", "write lines of 'name: value'")
         return Document(source, _Builder(source).mapping(root), root)
@@ -164,7 +164,7 @@ def _read_yaml(source: str, text: str) -> Document:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(f"{source}:{line}: not valid YAML: {error.reason}", "is it a text file?") from None
     except RecursionError:
-        raise ConfigError(f"{source}: nested too deeply") from None
+        raise ConfigError(f"{source}: nested too deeply", "correct the file, or give another") from None
 
 
 class _Builder:
@@ -271,8 +271,12 @@ def _invalid(document: Document, model: type[pydantic.BaseModel], problems: Sequ
     ordered = sorted(causes(problems), key=lambda problem: document.line(problem["loc"]))
     lines = [f"{document._at(problem['loc'])}: {_sentence(problem, model)}" for problem in ordered]
     if len(lines) == 1:
-        return ConfigError(lines[0])
-    return ConfigError(f"{document.source} has {len(lines)} problems:", lines=lines)
+        return ConfigError(lines[0], "correct that line; see the settings with: mcd dissect --help")
+    return ConfigError(
+        f"{document.source} has {len(lines)} problems:",
+        "correct the file; see the settings with: mcd dissect --help",
+        lines=lines,
+    )
 
 
 def _sentence(problem: ErrorDetails, model: type[pydantic.BaseModel]) -> str:

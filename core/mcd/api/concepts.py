@@ -193,7 +193,10 @@ class ConceptSet(pydantic.BaseModel):
             return cls.model_validate({"name": name, "broad_categories": {_UNSORTED: sorted_out}})
         except pydantic.ValidationError as error:
             first = error.errors(include_url=False)[0]
-            raise ConfigError(f"{name}: {'.'.join(map(str, first['loc'][1:]))}: {first['msg']}") from None
+            raise ConfigError(
+                f"{name}: {'.'.join(map(str, first['loc'][1:]))}: {first['msg']}",
+                "see the format with: mcd concepts schema",
+            ) from None
 
     @classmethod
     def _from_rows(cls, rows: Sequence[tuple[str, str]], name: str, source: str) -> ConceptSet:
@@ -265,11 +268,16 @@ def _whole(file: Path | Traversable, within: tuple[str, ...]) -> ConceptSet:
 
 def _included(file: Path | Traversable, name: str, within: tuple[str, ...], where: str) -> ConceptSet:
     if name in within:
-        raise ConfigError(f"{where}: the files include each other: {' › '.join((*within, name))}")
+        raise ConfigError(
+            f"{where}: the files include each other: {' › '.join((*within, name))}", "take one of the includes out"
+        )
     folder = getattr(file, "parent", None)  # paths and files in a zip have one, other Traversables need not
     beside = folder.joinpath(name) if isinstance(folder, Traversable) else None
     if beside is None or not beside.is_file():
-        raise ConfigError(f"{where}: there is no file {name} beside {file.name}")
+        raise ConfigError(
+            f"{where}: there is no file {name} beside {file.name}",
+            "included files lie beside the set: put it there, or take the include out",
+        )
     if PurePath(name).suffix.lower() == ".txt":
         return ConceptSet.from_file(beside)
     return _whole(beside, within)
@@ -281,7 +289,10 @@ def _including(own: ConceptSet, parts: Sequence[ConceptSet], document: Document)
     problems = list(foreign(own.counterparts, joined.broad_categories))
     if problems:
         where = f"{document.source}:{document.line(problems[0]['loc'])}"
-        raise ConfigError(f"{where}: setting '{'.'.join(map(str, problems[0]['loc']))}': {problems[0]['type']}")
+        raise ConfigError(
+            f"{where}: setting '{'.'.join(map(str, problems[0]['loc']))}': {problems[0]['type']}",
+            "see the format with: mcd concepts schema",
+        )
     return joined.model_copy(
         update={
             "name": own.name,

@@ -47,7 +47,9 @@ def files_below(path: Path, keep: Callable[[Path], bool], kind: str = "image", o
     try:
         next(path.iterdir(), None) if path.is_dir() else path.open("rb").close()
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}", "check the path, and that you may read it: ls -l FILE"
+        ) from None
     if path.is_file():
         if _kind_of(path) in _PACKED and not keep(path):
             raise DataError(f"{path} is no {kind} file", _UNPACK)

@@ -71,7 +71,7 @@ def layers(
     try:
         how = Pooling.parse(pooling)
     except ValueError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(str(error), "see the poolings with: mcd dissect --help") from None
     choice = ModelChoice.model_validate({"plugin": model, "options": parse_pairs(model_arg, "--model-arg")})
     target, _ = Preparer(host).target(choice)
     image = _first_image(host, images, target, how) if images is not None else None
@@ -99,12 +99,15 @@ def _first_image(host: PluginHost, dataset: Choice, target: Target, pooling: Poo
 
     images, _ = Preparer(host).dataset(dataset)
     if pooling.masked and not images.has_masks:
-        raise UsageError(f"pooling '{pooling}' needs breast masks, which this data set does not have")
+        raise UsageError(
+            f"pooling '{pooling}' needs breast masks, which this data set does not have",
+            "use a pooling without masks, such as --pooling avg",
+        )
     for one in images.scan():
         looked = images.examine(one) if isinstance(one, Sample) else one
         if isinstance(looked, Sample):
             return read_checked(images, looked, target.preprocessing.values, masked=pooling.masked)
-    raise DataError("the data set holds no image that can be read")
+    raise DataError("the data set holds no image that can be read", "see why with: mcd data check DIR")
 
 
 def _entry(layer: Layer, given: dict[str, Response]) -> dict[str, object]:

@@ -193,7 +193,7 @@ def describe(runs: Sequence[Dissection], settings: ComparisonSettings | None = N
     """
     settings = settings or ComparisonSettings()
     if not runs:
-        raise UsageError("no run given")
+        raise UsageError("no run given", "give run folders: mcd compare RUN RUN")
     return _described(runs, settings) if _same_neurons(runs) else _Models(runs, settings).comparison()
 
 

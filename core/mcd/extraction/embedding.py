@@ -150,7 +150,7 @@ class Embedder:
         if failed:
             clock.warn(f"{len(failed)} images could not be decoded and are left out")
         if not rows:
-            raise DataError("no image could be decoded")
+            raise DataError("no image could be decoded", "see why with: mcd data check DIR")
         write_probe_map(probe_map_beside(output), probe, dict(failed), own=False)
         return Vectors(
             tuple(probe.ids[row] for row in rows), tuple(probe.samples[row] for row in rows), store.read(IMAGES, shards)

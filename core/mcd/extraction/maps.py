@@ -220,9 +220,15 @@ class _Kept:
             return
         caught, self._caught = self._caught, None
         if caught is None:
-            raise DataError(f"layer {self.layer.name} did not run for some images; it has no maps")
+            raise DataError(
+                f"layer {self.layer.name} did not run for some images; it has no maps",
+                "leave that layer out of --layers, or set --maps 0",
+            )
         if not bool(torch.isfinite(caught).all()):
-            raise DataError(f"layer {self.layer.name} gives NaN or infinity somewhere in its maps")
+            raise DataError(
+                f"layer {self.layer.name} gives NaN or infinity somewhere in its maps",
+                "use --precision fp32, or set --maps 0",
+            )
         if self._values.ndim != 4:
             self._values = torch.zeros(*self.images.shape, *caught.shape[2:], dtype=torch.uint8)
         for number, row in enumerate(rows):

@@ -86,7 +86,10 @@ def _listed(dataset: Dataset, advanced: Callable[[int], None]) -> list[Sample | 
         name for name, count in Counter(one.id for one in listed if isinstance(one, Sample)).items() if count > 1
     ]
     if repeated:
-        raise DataError(f"the data set gives {len(repeated)} ids to more than one image, first '{repeated[0]}'")
+        raise DataError(
+            f"the data set gives {len(repeated)} ids to more than one image, first '{repeated[0]}'",
+            "give every image an id of its own in the data set",
+        )
     return listed
 
 
@@ -125,7 +128,7 @@ def probe_set(
             _named(broken),
         )
     if not samples:
-        raise DataError("the probe set holds no image that can be read")
+        raise DataError("the probe set holds no image that can be read", "see why with: mcd data check DIR")
     ids = _ids(dataset, samples, keep_identifiers)
     return ProbeSet(tuple(samples), ids, tuple(unreadable), tuple(boxes.remarks()))
 

@@ -338,7 +338,9 @@ def _network(job: TargetJob) -> nn.Module:
     if job.tower_of is None:
         return job.target.module
     if job.tower_of.image_tower is None:
-        raise DataError(f"dissector {job.tower_of.name} has no image tower to share")
+        raise DataError(
+            f"dissector {job.tower_of.name} has no image tower to share", "use another dissector; see: mcd plugins list"
+        )
     return job.tower_of.image_tower
 
 

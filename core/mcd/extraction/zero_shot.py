@@ -74,7 +74,8 @@ def truth(vectors: Vectors, finding: str) -> tuple[NDArray[np.bool_], NDArray[np
         )
     if has[labelled].all():
         raise DataError(
-            f"no image of the data set is known not to have the finding '{finding}'; there are no negatives"
+            f"no image of the data set is known not to have the finding '{finding}'; there are no negatives",
+            "give another --finding, or leave it out",
         )
     return has, labelled
 

@@ -96,8 +96,13 @@ def _changes(data: FigureData, run: str | None) -> Changes:
     if found:
         return found[0]
     if len({one.manifest.fingerprints["target"] for one in data.runs.values()}) == 1:
-        raise UsageError("the runs are of the same neurons: nothing changes but dissector or scorer")
-    raise UsageError(f"neurons of {run or names[1]} were not compared one by one: its layers are not equally wide")
+        raise UsageError(
+            "the runs are of the same neurons: nothing changes but dissector or scorer", "give runs of two networks"
+        )
+    raise UsageError(
+        f"neurons of {run or names[1]} were not compared one by one: its layers are not equally wide",
+        "compare runs of networks that are alike, or draw other figures with --only",
+    )
 
 
 def _warnings(found: Changes) -> list[str]:

@@ -98,7 +98,10 @@ def _module(where: str) -> ModuleType:
     except BaseException as error:  # a user's module may raise anything
         if passes_through(error):
             raise
-        raise UsageError(f"module '{where}' does not import: {said_by(error, whole=True)}") from error
+        raise UsageError(
+            f"module '{where}' does not import: {said_by(error, whole=True)}",
+            "correct the module; for the traceback: --debug",
+        ) from error
 
 
 def where_in(path: Path, error: BaseException) -> str:

@@ -61,7 +61,10 @@ def _pooled(
         return output[:, prefix or 0 :].mean(dim=1)
     if pooling.masked:
         if mask is None:
-            raise DataError(f"pooling {pooling} of layer {layer.name} got no breast masks")
+            raise DataError(
+                f"pooling {pooling} of layer {layer.name} got no breast masks",
+                "use a pooling without masks, such as --pooling avg",
+            )
         return _masked(output, layer, pooling, prefix or 0, mask)
     axes = {"NCHW": (2, 3), "NHWC": (1, 2), "NCL": (1,), "tokens": (1,)}[layer.layout or "flat"]
     if pooling.name == "avg":
@@ -188,5 +191,7 @@ class Recorder:
         caught, self._caught = self._caught, {}
         silent = [name for name in self._layers if name not in caught]
         if silent:
-            raise DataError(f"layer {silent[0]} did not run for some images; it cannot be dissected")
+            raise DataError(
+                f"layer {silent[0]} did not run for some images; it cannot be dissected", "leave it out of --layers"
+            )
         return {name: caught[name] for name in self._layers}

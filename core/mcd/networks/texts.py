@@ -49,6 +49,7 @@ def encode(dissector: Dissector, prompts: list[str], device: torch.device) -> to
     encoded = torch.cat(parts).contiguous()
     if encoded.ndim != 2 or len(encoded) != len(prompts):
         raise PluginLoadError(
-            f"dissector {dissector.name} turned {len(prompts)} concepts into embeddings of shape {tuple(encoded.shape)}"
+            f"dissector {dissector.name} made of {len(prompts)} concepts embeddings of shape {tuple(encoded.shape)}",
+            "encode_texts returns one row a text: tell its author, or use another",
         )
     return encoded

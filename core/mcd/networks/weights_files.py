@@ -112,7 +112,10 @@ def _check_file(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(f"checkpoint {path} does not exist", "give the path of a weights file") from None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {path} cannot be opened: {_reason(error)}") from None
+        raise CheckpointError(
+            f"checkpoint {path} cannot be opened: {_reason(error)}",
+            "check the path, and that you may read it: ls -l FILE",
+        ) from None
     if path.suffix.lower() in (".gz", ".tgz", ".xz", ".bz2", ".zip", ".7z"):
         raise CheckpointError(f"{path} is an archive", "unpack it, and give the weights file in it")
     if path.suffix.lower() not in _WEIGHTS:
@@ -252,7 +255,10 @@ def _unread(path: Path, error: Exception) -> CheckpointError:
             "where you trust the file: safetensors.torch.save_file(torch.jit.load(FILE).state_dict(), 'w.safetensors')",
         )
     if isinstance(error, OSError | MemoryError):  # which say nothing of the content
-        return CheckpointError(f"{path} cannot be read as weights: {_reason(error)}")
+        return CheckpointError(
+            f"{path} cannot be read as weights: {_reason(error)}",
+            "check the file: is it complete, and the one you mean?",
+        )
     archive = _repacked(path)
     if archive is not None:
         return archive

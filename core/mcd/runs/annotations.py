@@ -153,10 +153,16 @@ def annotated(dissector: AnnotationDissector, samples: Sequence[Sample], concept
     wanted = (len(samples), len(concepts))
     if not isinstance(found, torch.Tensor) or tuple(found.shape) != wanted:
         what = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__
-        raise PluginLoadError(f"dissector {dissector.name} annotates with {what}, not a tensor of shape {wanted}")
+        raise PluginLoadError(
+            f"dissector {dissector.name} annotates with {what}, not a tensor of shape {wanted}",
+            "a column of annotations is a tensor of 1, 0 and NaN: tell its author",
+        )
     values = found.detach().cpu().float()
     if not bool(((values == 0) | (values == 1) | values.isnan()).all()):
-        raise PluginLoadError(f"dissector {dissector.name} annotates with other values than 1, 0 and NaN")
+        raise PluginLoadError(
+            f"dissector {dissector.name} annotates with other values than 1, 0 and NaN",
+            "a column of annotations is a tensor of 1, 0 and NaN: tell its author",
+        )
     return Annotated(values, dissector.fewest)
 
 
@@ -237,5 +243,8 @@ def own_concepts(dissector: AnnotationDissector, samples: Sequence[Sample]) -> C
     with calling(f"dissector {dissector.name} failed to name its concepts", kind=PluginLoadError):
         found: object = dissector.concepts(samples)
     if not isinstance(found, ConceptSet):
-        raise PluginLoadError(f"dissector {dissector.name} names its concepts with {type(found).__name__}")
+        raise PluginLoadError(
+            f"dissector {dissector.name} names its concepts with {type(found).__name__}",
+            "its concepts are texts: tell its author",
+        )
     return found

@@ -218,4 +218,7 @@ def _study(**values: object) -> Study:
         return Study.model_validate(values)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ConfigError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+        raise ConfigError(
+            f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}",
+            "see the keywords with: help(mcd.dissect)",
+        ) from None

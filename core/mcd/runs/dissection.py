@@ -114,7 +114,10 @@ class Dissection(Recorded):
         """
         activations = self.activations(layer)
         if not 0 <= neuron < activations.shape[1]:
-            raise UsageError(f"layer {layer} has neurons 0 to {activations.shape[1] - 1}, not {neuron}")
+            raise UsageError(
+                f"layer {layer} has neurons 0 to {activations.shape[1] - 1}, not {neuron}",
+                "give a number of that range",
+            )
         column = activations[:, neuron]
         order = column.sort(descending=True, stable=True).indices[:count].tolist()
         sources = {entry["id"]: entry["source"] for entry in self.probe_map}
@@ -149,7 +152,9 @@ class Dissection(Recorded):
             if self.manifest.store.maps:
                 shutil.copyfile(self.store_folder / MAPS, folder / MAPS)
         except OSError as error:
-            raise StoreError(f"cannot save into {folder}: {error.strerror}") from None
+            raise StoreError(
+                f"cannot save into {folder}: {error.strerror}", "choose another folder, one that you may write to"
+            ) from None
         record = self.manifest.store.model_copy(update={"folder": "."})
         digests = self.results.write(folder)
         kept = kept_concepts(self.folder, self.manifest)

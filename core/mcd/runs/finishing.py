@@ -84,7 +84,10 @@ class Finisher:
         manifest, probe = run.manifest, self.probe
         rows, failed = run.activations.rows(self.shards)
         if any(rows != one.rows(self.shards)[0] for one in run.stores):
-            raise StoreError(f"{run.folder}: activations, embeddings and image statistics hold different images")
+            raise StoreError(
+                f"{run.folder}: activations, embeddings and image statistics hold different images",
+                "remove the run folder, and make the run again",
+            )
         self._say_lost(dict(failed))
         several(len(rows))
         own = self.prepared.dissectors[run.planned.dissector]

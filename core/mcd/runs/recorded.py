@@ -117,7 +117,10 @@ class Recorded:
         found = MapStore(self.store_folder, self._store.maps, self._store.digests or {}).read(layer)
         neurons = next(one.neurons for one in self._layer_records if one.name == layer)
         if found is not None and (len(found.images) != neurons or bool((found.images >= self._images).any())):
-            raise StoreError(f"{self.store_folder / MAPS} is damaged: maps of layer {layer} are of no neuron or image")
+            raise StoreError(
+                f"{self.store_folder / MAPS} is damaged: maps of layer {layer} are of no neuron or image",
+                "make the run again, or copy the folder again",
+            )
         return found
 
     def image_embeddings(self) -> torch.Tensor:
@@ -129,7 +132,10 @@ class Recorded:
             When the dissector reads annotations.
         """
         if self._store.annotations:
-            raise DataError("the dissector of the run reads annotations: there are no embeddings of images")
+            raise DataError(
+                "the dissector of the run reads annotations: there are no embeddings of images",
+                "use a scorer that takes annotations; see: mcd plugins list",
+            )
         return self._whole(self._embedding_shards().read(IMAGES, self._store.shards))
 
     def image_statistics(self) -> torch.Tensor | None:

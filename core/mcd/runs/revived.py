@@ -98,7 +98,10 @@ def concepts_of(dissection: Dissection) -> ConceptSet:
         return kept
     study = read_study(dissection.folder, dissection.manifest)
     if any(one.plugin == "object" for one in study.concepts):
-        raise UsageError(f"the concepts of {dissection.folder} were given in Python; they have no name")
+        raise UsageError(
+            f"the concepts of {dissection.folder} were given in Python; they have no name",
+            "give them again: --concepts NAME, or a file",
+        )
     with found_again(dissection, Kind.CONCEPTS, study.concepts) as preparer:
         found = preparer.concepts(study.concepts)[0]
     if found.fingerprint() != dissection.manifest.fingerprints["concepts"]:

@@ -74,7 +74,10 @@ def sight_of(dissection: Dissection) -> Sight:
     with found_again(dissection, Kind.PREPROCESSING, [study.recipe] if study.recipe else []) as preparer:
         recipe, _ = preparer.recipe(study.recipe)
     if recipe is not None and not _says_the_same(dissection.manifest.preprocessing.get("recipe"), recipe):
-        raise DataError("the recipe of the run cannot be made again as it was")
+        raise DataError(
+            "the recipe of the run cannot be made again as it was",
+            "make the run again with this version, or leave images out",
+        )
     own = Preprocessing()
     with contextlib.suppress(pydantic.ValidationError):  # settings that only a class of its own has
         own = Preprocessing.model_validate(dissection.manifest.preprocessing.get("target"))
@@ -82,7 +85,10 @@ def sight_of(dissection: Dissection) -> Sight:
         with found_again(dissection, Kind.MODEL, study.models[:1]) as preparer:
             own = preparer.target(study.models[0])[0].preprocessing
     if own.fingerprint() != wanted:
-        raise DataError("the preprocessing of the run's target cannot be made again as it was")
+        raise DataError(
+            "the preprocessing of the run's target cannot be made again as it was",
+            "make the run again with this version, or leave images out",
+        )
     return Sight(recipe, own)
 
 
@@ -104,7 +110,10 @@ def data_set_of(dissection: Dissection) -> Dataset:
     """
     study = _study_of(dissection)
     if study.dataset.plugin == "object":
-        raise DataError("the run's data set was a Python object: its images cannot be found again")
+        raise DataError(
+            "the run's data set was a Python object: its images cannot be found again",
+            "make the run from a data set by name, or leave images out",
+        )
     with found_again(dissection, Kind.DATASET, [study.dataset]) as preparer:
         return preparer.dataset(study.dataset)[0]
 
@@ -187,10 +196,16 @@ def same_samples(dissection: Dissection, dataset: Dataset) -> dict[str, Sample]:
         known = listed.get(entry["own_id"])
         looked = dataset.examine(known) if known is not None else None
         if not isinstance(looked, Sample):
-            raise DataError(f"an image of the run no longer exists: {entry['source'] or entry['own_id']}")
+            raise DataError(
+                f"an image of the run no longer exists: {entry['source'] or entry['own_id']}",
+                "put it back where it was, or leave images out",
+            )
         samples[entry["id"]] = looked
     if digest(*(one.digest for one in samples.values())) != dissection.manifest.fingerprints["probe set"]:
-        raise DataError("the images have changed since the run was made: none can be shown as what it saw")
+        raise DataError(
+            "the images have changed since the run was made: none can be shown as what it saw",
+            "put them back as they were, or make the run again",
+        )
     return samples
 
 

@@ -111,7 +111,10 @@ def label(
     a = _matrix(activations, "activations", "neurons")
     p = _matrix(similarity, "similarity", "concepts")
     if len(a) != len(p):
-        raise DataError(f"activations hold {len(a)} images, similarity {len(p)}: not the same set")
+        raise DataError(
+            f"activations hold {len(a)} images, similarity {len(p)}: not the same set",
+            "give both for the same images, in the same order",
+        )
     if p.shape[1] != len(words):
         raise DataError(
             f"similarity has {p.shape[1]} columns, but {len(words)} concepts are given", "give one a column"
@@ -258,4 +261,7 @@ def _valid(cls: type[ModelT], values: object, what: str) -> ModelT:
     try:
         return cls.model_validate(dict(values) if isinstance(values, Mapping) else values)
     except pydantic.ValidationError as error:
-        raise ConfigError(f"{what}: {problem_line(error.errors(include_url=False)[0], cls)}") from None
+        raise ConfigError(
+            f"{what}: {problem_line(error.errors(include_url=False)[0], cls)}",
+            "see the settings in docs/reference/study.md",
+        ) from None

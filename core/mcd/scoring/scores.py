@@ -81,7 +81,9 @@ def neuron_states(activations: torch.Tensor) -> list[str]:
     """
     low, high = activations.amin(dim=0), activations.amax(dim=0)
     if not torch.isfinite(torch.stack([low, high])).all():  # both are NaN where one value is
-        raise DataError("activations hold NaN or infinity")
+        raise DataError(
+            "activations hold NaN or infinity", "use --precision fp32, or look for the layer that overflows"
+        )
     size = torch.maximum(low.abs(), high.abs())
     flat = (high - low) <= 4 * torch.finfo(torch.float32).eps * size
     return [
@@ -196,10 +198,14 @@ def _place(error: BaseException) -> str:
 
 def _checked(scorer: Scorer, found: object, neurons: int, concepts: int) -> torch.Tensor:
     if not isinstance(found, torch.Tensor):
-        raise PluginLoadError(f"scorer {scorer.name} returned {type(found).__name__}, not a tensor")
+        raise PluginLoadError(
+            f"scorer {scorer.name} returned {type(found).__name__}, not a tensor",
+            "it returns scores, neurons × concepts, as a torch.Tensor",
+        )
     if found.shape != (neurons, concepts):
         raise PluginLoadError(
-            f"scorer {scorer.name} returned shape {tuple(found.shape)} instead of {(neurons, concepts)}"
+            f"scorer {scorer.name} returned shape {tuple(found.shape)} instead of {(neurons, concepts)}",
+            "it returns one score for every neuron and concept",
         )
     return found.float().cpu()
 
@@ -226,7 +232,10 @@ def score_layer(scorer: Scorer, activations: torch.Tensor, similarity: Similarit
         When the scorer breaks its contract.
     """
     if len(activations) != similarity.images:
-        raise DataError(f"activations hold {len(activations)} images, similarity {similarity.images}: not the same set")
+        raise DataError(
+            f"activations hold {len(activations)} images, similarity {similarity.images}: not the same set",
+            "give both for the same images, in the same order",
+        )
     found = live_neurons(scorer, activations)
     if found.reason:
         return whole_layer(torch.full((len(found.live), similarity.concepts), float("nan")), found)

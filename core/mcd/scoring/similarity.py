@@ -65,7 +65,10 @@ class Similarity(abc.ABC):
         DataError
             When there are only cosines.
         """
-        raise DataError("this scorer reads image embeddings, and there are only similarities")
+        raise DataError(
+            "this scorer reads image embeddings, and there are only similarities",
+            "use a scorer that reads similarities; see: mcd plugins list",
+        )
 
 
 class Matrix(Similarity):
@@ -124,7 +127,10 @@ class Cosines(Similarity):
             norms = embeddings.norm(dim=1)
             broken = (~torch.isfinite(norms) | (norms == 0)).nonzero().flatten().tolist()
             if broken:
-                raise DataError(f"the dissector's embedding of {kind} '{names[broken[0]]}' is zero or not finite")
+                raise DataError(
+                    f"the dissector's embedding of {kind} '{names[broken[0]]}' is zero or not finite",
+                    "use --precision fp32, or leave that one out",
+                )
         self.unit_images = functional.normalize(images, dim=1)
         self._texts = functional.normalize(texts, dim=1).T.contiguous()
         self._reference = None if reference is None else self.unit_images @ functional.normalize(reference, dim=0)

@@ -93,7 +93,10 @@ def _refusal(problems: Sequence[ErrorDetails]) -> ConfigError:
             text = str(one["input"])
             if text.partition(":")[0] not in POOLINGS:
                 return ConfigError(f"--pooling {text}: there is no such pooling", nearest(text, POOLINGS))
-            return ConfigError(f"--pooling {text}: {one['msg'].removeprefix('Value error, ')}")
+            return ConfigError(
+                f"--pooling {text}: {one['msg'].removeprefix('Value error, ')}",
+                "see the poolings with: mcd dissect --help",
+            )
     lines = [problem_line(one, Study) for one in problems]
     return ConfigError(lines[0], "see the settings with: mcd dissect --help", lines[1:])
 

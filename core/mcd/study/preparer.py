@@ -73,7 +73,10 @@ class Preparer:
         with calling(f"model loader '{model.plugin}' failed", _DEBUG, kind=PluginLoadError):
             target = loader.load()
         if not isinstance(target, Target) or not isinstance(target.module, nn.Module):
-            raise PluginLoadError(f"model loader '{model.plugin}' did not return an mcd.Target with an nn.Module")
+            raise PluginLoadError(
+                f"model loader '{model.plugin}' did not return an mcd.Target with an nn.Module",
+                "its author has to mend it; see: mcd plugins check",
+            )
         check_network(target.module, target.name)
         return (replace(target, name=model.name) if model.name else target), choice
 

@@ -61,14 +61,18 @@ def class_and_values(host: PluginHost, kind: Kind, choice: Choice) -> tuple[type
     name, _, value = choice.plugin.partition(":")
     cls = host.load(kind, name)
     if not (isinstance(cls, type) and issubclass(cls, Configured)):
-        raise PluginLoadError(f"{kind.label} '{name}' is not a component class")
+        raise PluginLoadError(
+            f"{kind.label} '{name}' is not a component class", "its author has to mend it; see: mcd plugins check"
+        )
     values: dict[str, object] = dict(choice.options)
     if value:
         primary = cls.Options.primary()
         if primary is None:
             raise ConfigError(f"{kind.label} '{name}' takes no value, but got '{value}'", f"write {name}")
         if primary in values:
-            raise ConfigError(f"{kind.label} '{name}': '{primary}' is set twice, as {name}:{value} and by its name")
+            raise ConfigError(
+                f"{kind.label} '{name}': '{primary}' is set twice, as {name}:{value} and by its name", "say it once"
+            )
         values[primary] = value
     return cls, values
 
@@ -76,7 +80,9 @@ def class_and_values(host: PluginHost, kind: Kind, choice: Choice) -> tuple[type
 _ITS_AUTHOR = "its plugin is at fault; see what is wrong with: mcd plugins check"
 
 
-def created(cls: type[Configured], options: Options, base_class: type[ComponentT], what: str) -> ComponentT:
+def created(
+    cls: type[Configured], options: Options, base_class: type[ComponentT], what: str = "the component"
+) -> ComponentT:
     """Create a component, called ``what`` in messages, and make sure of what kind it is."""
     with calling(f"{what} cannot be created", _ITS_AUTHOR, kind=PluginLoadError):
         component = cls(options)
@@ -116,7 +122,10 @@ def recipe_class(host: PluginHost, choice: Choice) -> type[Preprocessing]:
     """
     made = host.load(Kind.PREPROCESSING, choice.plugin)
     if not (isinstance(made, type) and issubclass(made, Preprocessing)):
-        raise PluginLoadError(f"preprocessing '{choice.plugin}' is not a subclass of mcd.Preprocessing")
+        raise PluginLoadError(
+            f"preprocessing '{choice.plugin}' is not a subclass of mcd.Preprocessing",
+            "its author has to mend it; see: mcd plugins check",
+        )
     return made
 
 

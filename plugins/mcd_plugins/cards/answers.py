@@ -109,7 +109,9 @@ def _rows(path: Path) -> Iterator[_Line]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DataError(f"answers {path} cannot be read: {error.strerror}") from None
+        raise DataError(
+            f"answers {path} cannot be read: {error.strerror}", "check the path, and that you may read it: ls -l FILE"
+        ) from None
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8", "save the sheet as CSV UTF-8") from None
     head = text.partition("\n")[0]

@@ -168,7 +168,9 @@ def _drawn(path: Path) -> Iterator[tuple[str, list[tuple[float, float]]]]:
     try:
         content: object = plistlib.loads(path.read_bytes(), fmt=plistlib.FMT_XML)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}", "check the path, and that you may read it: ls -l FILE"
+        ) from None
     except (ExpatError, ValueError, AttributeError, IndexError, KeyError, TypeError):
         raise DataError(f"{path} is no file of contours: it is not a property list", "download it again") from None
     for at, region in enumerate((one for image in _items(content, "Images") for one in _items(image, "ROIs")), start=1):

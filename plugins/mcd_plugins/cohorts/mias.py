@@ -140,7 +140,9 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     except FileNotFoundError:
         raise DataError(f"there is no table {path}", "give the folder that holds the release as root=DIR") from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}", "check the path, and that you may read it: ls -l FILE"
+        ) from None
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
         try:
             yield number, line.decode()

@@ -371,4 +371,4 @@ def _check(path: Path, header: Sequence[str], needed: Sequence[str], sheet: str 
 def _unread(path: Path, error: OSError) -> DataError:
     if isinstance(error, FileNotFoundError):
         return DataError(f"there is no table {path}", "give the folder that holds the data set as it was released")
-    return DataError(f"{path} cannot be read: {error.strerror}")
+    return DataError(f"{path} cannot be read: {error.strerror}", "check the path, and that you may read it: ls -l FILE")

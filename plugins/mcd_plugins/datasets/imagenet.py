@@ -90,7 +90,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     except FileNotFoundError:
         raise DataError(f"there is no list {path}", "give the text list as list=FILE") from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}", "check the path, and that you may read it: ls -l FILE"
+        ) from None
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
         try:
             text = line.decode().replace("\t", " ").strip()

@@ -68,7 +68,9 @@ def clean_archive(path: Path) -> io.BytesIO:
         with zipfile.ZipFile(path) as archive:
             return _rewritten(archive, _members(archive, path), path)
     except FileNotFoundError:
-        raise CheckpointError(f"there is no file {path}") from None
+        raise CheckpointError(
+            f"there is no file {path}", "give the path of the .pt2 file that torch.export.save wrote"
+        ) from None
     except _Foreign as error:
         raise CheckpointError(f"{path} is not opened: it holds {error}", "export the network alone") from None
     except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile) as error:

@@ -140,7 +140,9 @@ class RandomHeads(_Dissector):
         bert = {name.removeprefix("bert."): one for name, one in read_state_dict(own.text).items()}
         bert = {name: one for name, one in bert.items() if not name.startswith("cls.")}
         if not bert:
-            raise CheckpointError(f"{own.text} holds no BERT")
+            raise CheckpointError(
+                f"{own.text} holds no BERT", "give the weights of Bio_ClinicalBERT (.safetensors or .bin) as text"
+            )
         text = built_text(bert, own.text)
         width = text.get_parameter("embeddings.word_embeddings.weight").shape[1]
         with torch.random.fork_rng(devices=[]):

@@ -81,7 +81,10 @@ class MammoClipClassifier(mcd.ModelLoader):
             raise CheckpointError(f"{path} has no classifier ({HEAD}weight)", hint)
         left = [name for name in state if not name.startswith(("image_encoder.", HEAD))]
         if left:
-            raise CheckpointError(f"{path} holds tensors that are no part of the classifier: {', '.join(left[:5])}")
+            raise CheckpointError(
+                f"{path} holds tensors that are no part of the classifier: {', '.join(left[:5])}",
+                "give the whole checkpoint as it was released, or the loader that fits it; see: mcd plugins list",
+            )
         tower = empty_tower(network, classes=len(head))
         fill_tower(tower, state, path)
         classes = "1 class" if len(head) == 1 else f"{len(head)} classes"

@@ -50,18 +50,25 @@ def open_checkpoint(path: Path) -> Opened:
     written = str(_at(model, "image_encoder", "name") or "")
     if written and written not in _ENCODERS:
         raise CheckpointError(
-            f"{path} says its image encoder is '{written}'; the released networks can be read: {', '.join(_ENCODERS)}"
+            f"{path} says its image encoder is '{written}'; the released networks can be read: {', '.join(_ENCODERS)}",
+            "give the whole checkpoint as it was released, or the loader that fits it; see: mcd plugins list",
         )
     if any(name.startswith(HEAD) for name in state):
         raise CheckpointError(f"{path} is a fine-tuned classifier", "use --model-plugin mammo-clip-classifier:FILE")
     network = network_of(state, path)
     if written and _ENCODERS[written] != network:
-        raise CheckpointError(f"{path} says '{written}', but its tensors are those of {network.upper()}")
+        raise CheckpointError(
+            f"{path} says '{written}', but its tensors are those of {network.upper()}",
+            "give the whole checkpoint as it was released, or the loader that fits it; see: mcd plugins list",
+        )
     pooling = _at(model, "text_encoder", "pooling") or "eos"
     for known in get_args(Pooling):
         if pooling == known:
             return Opened(path, state, network, known, averaged_beside(content, state))
-    raise CheckpointError(f"{path} pools its texts by '{pooling}'; known are: {', '.join(get_args(Pooling))}")
+    raise CheckpointError(
+        f"{path} pools its texts by '{pooling}'; known are: {', '.join(get_args(Pooling))}",
+        "give the whole checkpoint as it was released, or the loader that fits it; see: mcd plugins list",
+    )
 
 
 def _configured(content: object) -> object:
@@ -142,7 +149,10 @@ def build(opened: Opened) -> MammoClipNetwork:
     known = ("image_encoder.", _TEXT, "image_projection.", "text_projection.", "logit_scale")
     left = [name for name in state if not name.startswith(known)]
     if left:
-        raise CheckpointError(f"{path} holds tensors that are no part of Mammo-CLIP: {', '.join(left[:5])}")
+        raise CheckpointError(
+            f"{path} holds tensors that are no part of Mammo-CLIP: {', '.join(left[:5])}",
+            "give the whole checkpoint as it was released, or the loader that fits it; see: mcd plugins list",
+        )
     return MammoClipNetwork(tower, text, heads, opened.pooling).eval()
 
 
@@ -150,7 +160,8 @@ def _head(prefix: str, state: Mapping[str, torch.Tensor], path: Path) -> Project
     own = {name.removeprefix(prefix): one for name, one in state.items() if name.startswith(prefix)}
     if "projection.weight" not in own or own["projection.weight"].ndim != 2:
         raise CheckpointError(
-            f"{path} has no {prefix}projection.weight: the head that joins images and texts is missing"
+            f"{path} has no {prefix}projection.weight: the head that joins images and texts is missing",
+            "give the whole checkpoint as it was released, or the loader that fits it; see: mcd plugins list",
         )
     outputs, inputs = own["projection.weight"].shape
     with torch.random.fork_rng(devices=[]):
@@ -184,6 +195,9 @@ def built_text(state: Mapping[str, torch.Tensor], path: Path) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             model: nn.Module = BertModel(config, add_pooling_layer=False)
     except (KeyError, ValueError, IndexError, TypeError, ZeroDivisionError) as error:
-        raise CheckpointError(f"the text model in {path} is no BERT: {error}") from None
+        raise CheckpointError(
+            f"the text model in {path} is no BERT: {error}",
+            "give the whole checkpoint as it was released, or the loader that fits it; see: mcd plugins list",
+        ) from None
     fit_state_dict(model, own, path)
     return model

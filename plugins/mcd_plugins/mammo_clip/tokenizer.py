@@ -94,7 +94,10 @@ class Tokenizer:
             self.content = vocabulary.read_bytes()
             lines = self.content.decode("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise CheckpointError(f"the vocabulary {vocabulary} cannot be read: {error}") from None
+            raise CheckpointError(
+                f"the vocabulary {vocabulary} cannot be read: {error}",
+                "give vocab.txt of Bio_ClinicalBERT as it was released",
+            ) from None
         if len(lines) != rows or not {"[CLS]", "[SEP]", "[PAD]", "[UNK]"} <= set(lines):
             raise CheckpointError(
                 f"{vocabulary} is not the vocabulary of this text model: {len(lines)} lines for {rows} tokens",

@@ -87,7 +87,8 @@ def refuse_unpaired(activations: torch.Tensor, similarity: torch.Tensor) -> None
     """
     if len(activations) != len(similarity):
         raise mcd.errors.DataError(
-            f"activations hold {len(activations)} images, similarity {len(similarity)}: not the same set"
+            f"activations hold {len(activations)} images, similarity {len(similarity)}: not the same set",
+            "give both for the same images, in the same order",
         )
 
 

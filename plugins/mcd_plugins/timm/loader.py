@@ -128,7 +128,10 @@ class TimmLoader(mcd.ModelLoader):
     def _unbuilt(self, error: BaseException) -> UsageError | CheckpointError:
         reason = said_by(error, named=False)
         if not self.options.pretrained or "pretrained tag" in reason:
-            return UsageError(f"timm cannot build {self.options.name}: {reason}")
+            return UsageError(
+                f"timm cannot build {self.options.name}: {reason}",
+                'see what timm offers: python -c "import timm; print(*timm.list_models())"',
+            )
         where, file, url = _home(self.options.name)
         fetch = f"fetch {url}" if url else f"hf download {where} {file}"
         advice = f"on a machine with network: {fetch}; then give --model-arg checkpoint=FILE"

@@ -107,7 +107,10 @@ def _tensor(output: object) -> torch.Tensor:
     """Return the features: versions before 5 return them as they are, later ones within a record."""
     found = output if isinstance(output, torch.Tensor) else getattr(output, "pooler_output", None)
     if not isinstance(found, torch.Tensor):
-        raise PluginLoadError(f"transformers returned features as a {type(output).__name__}, which is not understood")
+        raise PluginLoadError(
+            f"transformers returned features as a {type(output).__name__}, which is not understood",
+            "use the version of transformers that pyproject.toml allows",
+        )
     return found
 
 

@@ -102,10 +102,16 @@ def _opened(given: Path) -> tuple[State, Path, str]:
     state = find_state_dict(content, path)
     if not any(name.startswith(_IMAGE) for name in state):
         some = ", ".join(sorted({name.split(".")[0] for name in state})[:5])
-        raise CheckpointError(f"{path} is no checkpoint of MedCLIP: its tensors are called {some} …")
+        raise CheckpointError(
+            f"{path} is no checkpoint of MedCLIP: its tensors are called {some} …",
+            "give the folder of a released MedCLIP checkpoint with pytorch_model.bin",
+        )
     left = [name for name in state if not name.startswith(_KNOWN)]
     if left:
-        raise CheckpointError(f"{path} holds tensors that are no part of MedCLIP: {', '.join(left[:5])}")
+        raise CheckpointError(
+            f"{path} holds tensors that are no part of MedCLIP: {', '.join(left[:5])}",
+            "give the folder of a released MedCLIP checkpoint with pytorch_model.bin",
+        )
     return state, path, averaged_beside(content, state)
 
 
@@ -116,7 +122,9 @@ def _under(prefix: str, state: State) -> dict[str, torch.Tensor]:
 def _linear(state: State, name: str, path: Path) -> nn.Linear:
     own = _under(f"{name}.", state)
     if "weight" not in own or own["weight"].ndim != 2:
-        raise CheckpointError(f"{path} has no {name}.weight")
+        raise CheckpointError(
+            f"{path} has no {name}.weight", "give the folder of a released MedCLIP checkpoint with pytorch_model.bin"
+        )
     outputs, inputs = own["weight"].shape
     with torch.random.fork_rng(devices=[]):
         layer = nn.Linear(inputs, outputs, bias="bias" in own)
@@ -151,12 +159,18 @@ def _swin(state: State, path: Path) -> nn.Module:
         if passes_through(error):
             raise
         reason = said_by(error, named=False)
-        raise CheckpointError(f"the image tower in {path} is no Swin that can be built: {reason}") from None
+        raise CheckpointError(
+            f"the image tower in {path} is no Swin that can be built: {reason}",
+            "give the folder of a released MedCLIP checkpoint with pytorch_model.bin",
+        ) from None
     network, report = cast("tuple[nn.Module, Mapping[str, Iterable[str | tuple[str, ...]]]]", loaded)
     listed = [one for part in ("missing_keys", "unexpected_keys", "mismatched_keys") for one in report[part]]
     odd = sorted(name for name in map(str, listed) if not name.endswith(_INDEX))
     if odd:
-        raise CheckpointError(f"the image tower in {path} is no whole Swin: {', '.join(odd[:5])} do not fit")
+        raise CheckpointError(
+            f"the image tower in {path} is no whole Swin: {', '.join(odd[:5])} do not fit",
+            "give the folder of a released MedCLIP checkpoint with pytorch_model.bin",
+        )
     return network
 
 

@@ -130,7 +130,7 @@ def _cleaned(found: Found) -> str:
     try:
         return clean(found.text)
     except ValueError as error:
-        raise ConfigError(f"{found.where}: {error}") from None
+        raise ConfigError(f"{found.where}: {error}", "correct the file; see: mcd concepts import --help") from None
 
 
 def _validated(data: Mapping[str, object]) -> ConceptSet:
@@ -138,7 +138,9 @@ def _validated(data: Mapping[str, object]) -> ConceptSet:
         return ConceptSet.model_validate(data)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ConfigError(f"{' › '.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ConfigError(
+            f"{' › '.join(map(str, first['loc']))}: {first['msg']}", "correct the file; see: mcd concepts import --help"
+        ) from None
 
 
 def _ordered(term: _Term, precedence: Precedence) -> list[Found]:

@@ -55,7 +55,10 @@ def load_concepts(host: PluginHost, reference: str, options: Mapping[str, object
     if isinstance(found, type) and issubclass(found, ConceptSource):
         return _made(host, reference, options)
     if not isinstance(found, Traversable):  # a pathlib.Path is one, too
-        raise PluginLoadError(f"concept set '{name}' is neither a file nor an mcd.ConceptSource")
+        raise PluginLoadError(
+            f"concept set '{name}' is neither a file nor an mcd.ConceptSource",
+            "its author has to mend it; see: mcd plugins check",
+        )
     _refuse(options, f"concept set '{name}'")
     if reference != name:
         raise ConfigError(f"concept set '{name}' takes no value", f"write {name}")
@@ -136,7 +139,7 @@ def means_file(host: PluginHost, reference: str) -> bool:
 
 def _refuse(options: Mapping[str, object], what: str) -> None:
     if options:
-        raise ConfigError(f"{what} takes no settings, but got {', '.join(options)}")
+        raise ConfigError(f"{what} takes no settings, but got {', '.join(options)}", "leave --concepts-arg out")
 
 
 def _made(host: PluginHost, reference: str, options: Mapping[str, object]) -> ConceptSet:
@@ -151,5 +154,8 @@ def _made(host: PluginHost, reference: str, options: Mapping[str, object]) -> Co
         cls, options_made = resolve_options(host, Kind.CONCEPTS, choice)
         concepts = created(cls, options_made, ConceptSource, str(offer)).load()  # type: ignore[type-abstract]
     if not isinstance(concepts, ConceptSet):
-        raise PluginLoadError(f"{offer} returned {type(concepts).__name__}, not an mcd.ConceptSet")
+        raise PluginLoadError(
+            f"{offer} returned {type(concepts).__name__}, not an mcd.ConceptSet",
+            "its author has to mend it; see: mcd plugins check",
+        )
     return concepts

@@ -80,7 +80,7 @@ def read_terms(path: Path) -> list[Found]:
         )
     found = list((reader or _from_list)(path))
     if not found:
-        raise ConfigError(f"{path}: there is no term in it")
+        raise ConfigError(f"{path}: there is no term in it", "correct the file; see: mcd concepts import --help")
     return found
 
 
@@ -138,7 +138,9 @@ def _from_table(path: Path) -> Iterator[Found]:
             if row.get("term", "").strip():
                 yield _of_row(row, f"{path.name}:{reader.line_num}")
     except csv.Error as error:
-        raise ConfigError(f"{path}:{reader.line_num}: not a valid table: {error}") from None
+        raise ConfigError(
+            f"{path}:{reader.line_num}: not a valid table: {error}", "correct the file; see: mcd concepts import --help"
+        ) from None
 
 
 def _of_row(row: Mapping[str, str], where: str) -> Found:
@@ -162,9 +164,11 @@ def _from_json(path: Path) -> Iterator[Found]:
     try:
         data: object = json.loads(read_text(path))
     except RecursionError:
-        raise ConfigError(f"{path}: nested too deeply") from None
+        raise ConfigError(f"{path}: nested too deeply", "correct the file; see: mcd concepts import --help") from None
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
+        raise ConfigError(
+            f"{path}:{error.lineno}: not valid JSON: {error.msg}", "correct the file; see: mcd concepts import --help"
+        ) from None
     yield from _below(data, (), path.name)
 
 
@@ -190,7 +194,9 @@ def _of_item(item: object, names: Sequence[str], where: str) -> Found:
     if isinstance(item, dict) and isinstance(item.get("term"), str):
         row = {name: _as_text(item[name], where) for name in _COLUMNS if item.get(name) is not None}
         return _of_row({"category": category, "broad_category": broad, **row}, where)
-    raise ConfigError(f"{where}: neither a term nor an object with a term")
+    raise ConfigError(
+        f"{where}: neither a term nor an object with a term", "correct the file; see: mcd concepts import --help"
+    )
 
 
 def _as_text(value: object, where: str) -> str:
@@ -200,4 +206,4 @@ def _as_text(value: object, where: str) -> str:
         return "|".join(map(str, value))
     if isinstance(value, str):
         return value
-    raise ConfigError(f"{where}: {value!r} is not a text")
+    raise ConfigError(f"{where}: {value!r} is not a text", "correct the file; see: mcd concepts import --help")

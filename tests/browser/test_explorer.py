@@ -18,6 +18,7 @@ from tests.browser.conftest import Opened
 from tests.plugins.explorer.conftest import page_of, phantom_run
 
 import mcd
+from mcd.scoring.verdicts import SIGNIFICANT
 
 with contextlib.suppress(ImportError):  # every test here asks for the browser, which then says so
     from playwright.sync_api import expect
@@ -280,7 +281,7 @@ def test_concepts_say_how_many_neurons_carry_them(opened: Open, single: Path, ph
     labels = phantom.labels[phantom.labels["concept"] == "left breast"]
     first = labels[labels["rank"] == 1]
     assert [int(row[name]) for name in ("significant", "first", "kept")] == [
-        int((first["verdict"] != "not significant").sum()),
+        int(first["verdict"].isin(SIGNIFICANT).sum()),
         len(first),
         len(labels),
     ]

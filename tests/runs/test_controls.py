@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 import mcd
+from mcd.api.concepts import Concept
 from mcd.errors import ConfigError, UsageError
 from mcd.networks.controls import with_random_weights
-from mcd.runs.controls import COLUMNS
+from mcd.runs.controls import COLUMNS, tautology
+from mcd.scoring.verdicts import SIGNIFICANT
 
 
 def test_random_weights_keep_every_value_and_leave_the_original_alone() -> None:
@@ -91,7 +93,7 @@ def test_controls_stand_beside_the_run(controlled: Path) -> None:
     assert above["shuffled rows"] <= 0.05 * 139
     assert above["shuffled names"] == above["none"]
     mammographic = table.groupby("control")["mammographic"].sum()
-    first = run.labels[(run.labels["rank"] == 1) & (run.labels["verdict"] != "not significant")]
+    first = run.labels[(run.labels["rank"] == 1) & run.labels["verdict"].isin(SIGNIFICANT)]
     assert mammographic["none"] == (~first["concept"].isin(["a cat", "a red car"])).sum()
     assert mammographic["shuffled names"] != mammographic["none"]
     for name in ("random-weights", "random-dissector"):
@@ -163,3 +165,10 @@ def test_scoring_anew_says_that_the_controls_stay_behind(controlled: Path, mcd_c
     control = mcd_command("score", "run/controls/random-dissector", "--concepts", "phantom", cwd=controlled)
     assert control.code == 4  # type: ignore[attr-defined]
     assert "is a control" in control.err  # type: ignore[attr-defined]
+
+
+def test_it_is_said_where_shuffled_names_cannot_differ_from_the_run() -> None:
+    breast, cat = Concept("mass", "", ""), Concept("a cat", "", "", mammographic=False)
+    assert tautology([breast, cat]) == ""
+    assert "every concept of the vocabulary is mammographic" in tautology([breast, breast])
+    assert "no concept of the vocabulary is mammographic" in tautology([cat])

@@ -149,8 +149,9 @@ def test_without_significance_there_are_scores_alone() -> None:
 
 
 def test_what_a_reader_of_the_labels_must_know_is_a_warning() -> None:
+    chosen = {"top_k": 5, "prior": "layer"}
     with pytest.warns(UserWarning, match="compares a neuron with the others of its layer, and there is only one"):
-        found = mcd.label(A[:, :1], P, WORDS, scorer={"plugin": "soft-wpmi", "options": {"top_k": 5}})
+        found = mcd.label(A[:, :1], P, WORDS, scorer={"plugin": "soft-wpmi", "options": chosen})
     assert found["status"].tolist() == ["unscored"]
 
 

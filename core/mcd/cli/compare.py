@@ -90,9 +90,10 @@ def compare(
     mcd run STUDY.yaml -o runs/x          # one study, several models
     mcd compare runs/x/general runs/x/mammo
 
-    Of several models: what each layer is made of, with 95 % intervals over patients; what became of each neuron where
-    layers are equally wide; which mammographic concepts no neuron carries, and whether that could have been seen. The
-    first run is the reference. Of one model: how far dissectors or scorers agree.
+    Of several models: what each layer is made of, with 95 % intervals over patients (images, where patients are not
+    known); what became of each neuron where layers are equally wide; which mammographic concepts no neuron carries, and
+    whether that could have been seen. The first run is the reference. Of one model: how far dissectors or scorers
+    agree.
     """
     from typing import cast
 

@@ -92,8 +92,16 @@ def _layers(found: Comparison, letters: Mapping[str, str]) -> None:
     breast = float(table["vocabulary_mammographic"].iloc[0])
     say(
         f"sig.: significant neurons; m/other: mammographic or not ({breast:.0%} of the vocabulary is); terms: "
-        "different concepts; mean z: of all first concepts; in brackets: 95 % intervals over patients"
+        f"different concepts; mean z: of all first concepts{_brackets(found)}"
     )
+
+
+def _brackets(found: Comparison) -> str:
+    """Return what brackets are, where there are any: patients are said only where they are known."""
+    if not found.layers["mean_z_low"].notna().any():
+        return ""
+    unit = "patients" if (found.heading.runs["patients"] > 0).all() else "images, since patients are not known"
+    return f"; in brackets: 95 % intervals over {unit}"
 
 
 def _differences(found: Comparison, letters: Mapping[str, str]) -> None:

@@ -20,7 +20,7 @@ from mcd.runs.recorded import Recorded
 from mcd.scoring.labelling import Labeller
 from mcd.scoring.verdicts import SIGNIFICANT
 
-__all__ = ["COLUMNS", "CONTROLS", "SHUFFLED_NAMES", "SHUFFLED_ROWS", "controlled"]
+__all__ = ["COLUMNS", "CONTROLS", "SHUFFLED_NAMES", "SHUFFLED_ROWS", "controlled", "tautology"]
 
 SHUFFLED_ROWS = "shuffled rows"
 SHUFFLED_NAMES = "shuffled names"
@@ -28,7 +28,8 @@ CONTROLS: Mapping[str, str] = {
     RANDOM_WEIGHTS: "the values of the target's weights are permuted",
     SHUFFLED_ROWS: "each neuron's images are permuted",
     RANDOM_DISSECTOR: "images are random projections, words random directions",
-    SHUFFLED_NAMES: "the names of the concepts are permuted",
+    SHUFFLED_NAMES: "the names of the concepts are permuted; no score depends on a name, so that only what is "
+    "mammographic can differ",
 }
 """Every negative control in the order of tables, and how it differs from the run."""
 
@@ -36,6 +37,18 @@ COLUMNS = ("control", "layer", "neurons", "labelled", "significant", "mammograph
 """Columns of the table of controls: how many neurons of the layer have a label, how many a significant one; how many of
 these are mammographic, and how many concepts they share; the mean z of first labels. The run itself is the control
 ``none``."""
+
+
+def tautology(concepts: Sequence[Concept]) -> str:
+    """Return why names cannot matter in a vocabulary, or an empty text where they can."""
+    kinds = {one.mammographic for one in concepts}
+    if len(kinds) > 1:
+        return ""
+    what = "every concept" if kinds == {True} else "no concept"
+    return (
+        f"the control {SHUFFLED_NAMES} is a tautology here: {what} of the vocabulary is mammographic, so that it "
+        "equals the run whatever the names are"
+    )
 
 
 def _renamed(labels: pd.DataFrame, concepts: Sequence[Concept], seed: int) -> pd.DataFrame:

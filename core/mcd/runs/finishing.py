@@ -20,7 +20,7 @@ from mcd.extraction.probe_map import PROBE_MAP, write_probe_map
 from mcd.extraction.reading import Reader
 from mcd.extraction.texts import TextEncoder
 from mcd.runs.annotations import AnnotationReader
-from mcd.runs.controls import controlled
+from mcd.runs.controls import controlled, tautology
 from mcd.runs.dissection import Dissection
 from mcd.runs.material import bound, gather
 from mcd.runs.opening import OpenRun
@@ -149,6 +149,8 @@ class Finisher:
         results = replace(results, annotations=material.annotations)
         if not controls:
             return results
+        if tautology(concepts.concepts):
+            clock.warn(tautology(concepts.concepts))
         with clock.stage("score controls", 1, "controls") as advanced:
             table = controlled(results.labels, labeller, recorded, controls)
             advanced(1)

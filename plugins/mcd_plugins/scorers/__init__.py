@@ -27,7 +27,7 @@ def mcd_register_scorers() -> list[Component]:
         Component(
             "partial-correlation",
             f"{here}.partial_correlation:PartialCorrelation",
-            "Correlation beyond view, side, scanner, implant and density",
+            "Correlation beyond view, side, scanner and implant",
         ),
         Component(
             "adaptive-cosine",

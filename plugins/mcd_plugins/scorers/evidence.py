@@ -31,14 +31,15 @@ MinProb = Annotated[float, pydantic.Field(gt=0, lt=1, description="ε, keeps the
 Prior = Annotated[
     Literal["layer", "null"],
     pydantic.Field(
-        description="what the evidence is seen against: the mean over the layer's neurons (as published), or over "
-        "random top images, which makes scores independent of the layer's width and comparable across layers and models"
+        description="what the evidence is seen against: random top images, which makes scores independent of the "
+        "layer's other neurons and comparable across layers and models, or the mean over the layer's neurons (as "
+        "published)"
     ),
 ]
 
 
 class EvidenceScorer(mcd.TopKScorer):
-    """Base of scorers ``S = L - λ · log mean exp L``, the mean over the layer's neurons or over random ones.
+    """Base of scorers ``S = L - λ · log mean exp L``, the mean over random rankings or the layer's neurons.
 
     L ``(neurons, concepts)`` is evidence summed over a neuron's top images: the logarithm of a factor for each.
     """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import combinations, product
 
+import pandas as pd
 import pydantic
 import torch
 
@@ -14,8 +16,20 @@ from mcd_plugins.scorers.pearson import standardised
 
 __all__ = ["CONFOUNDERS", "PartialCorrelation", "basis", "residual"]
 
-CONFOUNDERS = ("view", "laterality", "vendor", "implant", "density", "side marker", "view marker")
-"""What is taken where nothing is asked for: facts, and findings of the side marker by the names data sets give it."""
+CONFOUNDERS = ("view", "laterality", "vendor", "implant", "side marker", "view marker")
+"""What is taken where nothing is asked for: facts, and findings of the side marker by the names data sets give it.
+
+Density is not among them: it is clinical, and a neuron that follows it has learned something.
+"""
+
+_LEVELS = 6
+"""A confounder of more different numbers is a number, one of fewer has levels."""
+
+_FEWEST = 3
+"""Images for each column of what is held fixed: with fewer, interactions are left out."""
+
+_INTERACTIONS = ("all interactions", "interactions of two", "no interactions, for which there are too few images")
+"""What is held fixed besides the confounders one by one: as much as there are images for."""
 
 _CHUNK = 2**24
 """Numbers that are held in float64 at once: 128 MiB."""
@@ -25,17 +39,21 @@ _EXPLAINED = 1e-5
 
 
 class PartialCorrelation(mcd.Scorer):
-    """The correlation of activations and similarity beyond what view, side, scanner, implant and density explain.
+    """The correlation of activations and similarity beyond what view, side, scanner and implant explain.
 
-    With Z a column of ones and one for each level of each confounder, "not known" being a level of its own::
+    With Z a column for each combination of levels that the confounders take, "not known" being a level of its own::
 
         S = Pearson of (a - Z Z⁺ a) and (p - Z Z⁺ p)
 
-    Z⁺ is the pseudo-inverse, so levels that imply one another do no harm. Without ``confounders``, those of
-    `CONFOUNDERS` are used that the probe set records and that differ between images; `confounders` of the scorer that
-    `on` returns says which. A neuron or concept that they explain to the rounding of float32, or that is the same on
-    every image, has no score (NaN). Source: Yule 1907, Proc. R. Soc. A 79; Anderson 2003, An Introduction to
-    Multivariate Statistical Analysis, 4.3.
+    So a neuron that follows left MLO views alone is explained too. Where there are fewer than three images a column,
+    the combinations are those of two confounders, or the levels alone; which it is, is said. A confounder of more than
+    six different numbers (age, compressed thickness) is a number: Z has it, its square, and its products with each
+    level and each other number. Z⁺ is the pseudo-inverse, so levels that imply one another do no harm.
+
+    Without ``confounders``, those of `CONFOUNDERS` are used that the probe set records and that differ between images;
+    `confounders` of the scorer that `for_probe` returns says which. A neuron or concept that they explain to the
+    rounding of float32, or that is the same on every image, has no score (NaN). Source: Yule 1907, Proc. R.
+    Soc. A 79; Anderson 2003, An Introduction to Multivariate Statistical Analysis, 4.3.
 
     Between -1 and 1, higher is better; neither scale nor offset of the activations matters. Comparable across layers on
     the same images with the same confounders: by chance its mean is 0 and its variance 1/(n - rank of Z), as for
@@ -98,12 +116,14 @@ class PartialCorrelation(mcd.Scorer):
                 f"{self.name} holds confounders fixed, but the probe set records none of {', '.join(CONFOUNDERS)}",
                 "name one that it records with --scorer-arg confounders=NAME, or use --scorer pearson",
             )
-        made.caution = f"{self.name} holds fixed: {', '.join(known)}"
-        made.confounders, made._basis = tuple(known), basis(list(known.values()))
+        made.confounders = tuple(known)
+        made._basis, interactions = basis(list(known.values()))
+        with_them = f", with {interactions}" if len(known) > 1 else ""
+        made.caution = f"{self.name} holds fixed: {', '.join(known)}{with_them}"
         images, rank = made._basis.shape
         if images - rank < 2:
             raise mcd.errors.DataError(
-                f"{self.name}: {', '.join(known)} have as many combinations of levels as there are images ({images})",
+                f"{self.name}: {', '.join(known)} have as many levels as there are images ({images})",
                 "give fewer with --scorer-arg confounders=NAME",
             )
         return made
@@ -131,22 +151,57 @@ def _usual(probe: mcd.Probe) -> dict[str, list[str]]:
     return {name: values for name, values in found.items() if len(set(values)) > 1}
 
 
-def basis(confounders: Sequence[Sequence[str]]) -> torch.Tensor:
-    """Return an orthonormal basis of what confounders explain, the constant included, ``(images, rank)`` float64.
+def basis(confounders: Sequence[Sequence[str]]) -> tuple[torch.Tensor, str]:
+    """Return an orthonormal basis of what confounders explain, and with which of `_INTERACTIONS`.
+
+    The basis is ``(images, rank)`` float64, the constant included.
 
     Parameters
     ----------
     confounders
-        Of each confounder its level on every image, as a text.
+        Of each confounder its value on every image, as a text.
     """
-    columns = [torch.ones(len(confounders[0]), dtype=torch.float64)]
-    for values in confounders:
-        levels = {level: number for number, level in enumerate(sorted(set(values)))}
-        which = torch.tensor([levels[value] for value in values])
-        columns += list(torch.nn.functional.one_hot(which, len(levels)).double().T)
-    left, size, _ = torch.linalg.svd(torch.stack(columns, dim=1), full_matrices=False)
-    found: torch.Tensor = left[:, size > size[0] * len(left) * torch.finfo(torch.float64).eps]
-    return found
+    images, numbers = len(confounders[0]), [_number(values) for values in confounders]
+    levels = [values for values, number in zip(confounders, numbers, strict=True) if number is None]
+    values = [number for number in numbers if number is not None]
+    for size, interactions in zip((len(levels), 2, 1), _INTERACTIONS, strict=True):
+        last = interactions == _INTERACTIONS[-1]
+        columns = [torch.ones(images, 1, dtype=torch.float64), *values]
+        together = combinations(levels, min(size, len(levels))) if levels else ()
+        columns += [_indicators(list(zip(*some, strict=True))) for some in together]
+        if not last:
+            columns += [number[:, :1] * _indicators(one) for number, one in product(values, levels)]
+            columns += [one[:, :1] * other[:, :1] for one, other in combinations(values, 2)]
+        design = torch.cat(columns, dim=1)
+        if last or design.shape[1] <= images:
+            left, width, _ = torch.linalg.svd(design, full_matrices=False)
+            found: torch.Tensor = left[:, width > width[0] * images * torch.finfo(torch.float64).eps]
+            if last or images >= _FEWEST * found.shape[1]:
+                return found, interactions
+    raise AssertionError
+
+
+def _number(values: Sequence[str]) -> torch.Tensor | None:
+    """Return columns of a confounder that is a number, ``(images, 2 or 3)``; None for one that has levels.
+
+    They are the number, standardised, its square, and whether it is known, where it is not known of all.
+    """
+    try:
+        known = torch.tensor([float(value) if value else float("nan") for value in values], dtype=torch.float64)
+    except ValueError:
+        return None
+    there = ~known.isnan()
+    if known.isinf().any() or len(set(known[there].tolist())) <= _LEVELS:
+        return None
+    standard = torch.where(there, (known - known[there].mean()) / known[there].std(), 0.0)
+    columns = [standard, standard**2]
+    return torch.stack(columns if there.all() else [*columns, there.double()], dim=1)
+
+
+def _indicators(values: Sequence[object]) -> torch.Tensor:
+    """Return 1 where an image has a value, one column for each, ``(images, values)`` float64."""
+    which = torch.tensor(pd.factorize(pd.Series(list(values), dtype=object), sort=True)[0])
+    return torch.nn.functional.one_hot(which).double()
 
 
 def residual(columns: torch.Tensor, explained: torch.Tensor) -> torch.Tensor:

@@ -16,15 +16,17 @@ class SoftWPMI(EvidenceScorer):
     With Q = softmax over concepts of a·P, and the neuron's top images i_1 … i_k in order::
 
         L[c] = Σ_r log(1 + p_r (Q[i_r, c] - 1) + ε),   p_r = p_start - (r-1)/k · (p_start - p_end)
-        S    = L - λ · log mean over the layer's neurons of exp L
+        S    = L - λ · log mean over rankings of exp L
 
     p_r is the chance that the image at rank r belongs to what the neuron stands for. Source: Oikarinen & Weng,
     CLIP-Dissect, ICLR 2023 (arXiv 2204.10965), SoftWPMI; the order of operations is that of the released code.
 
-    Higher is better. Not bounded. With ``prior=layer``, as published, not comparable across layers or models: the
-    prior is over the neurons scored together. ``prior=null`` takes it over random top images instead, which no layer
-    decides. Either way the level follows the spread of the dissector's cosines and the number of concepts. Only the
-    order of the top images counts, not how strongly they activate.
+    The rankings are those of the layer's neurons, as published: a concept that many of them share is taken away from
+    all, scores are not comparable across layers or models, and on layers of which half share concepts fewer neurons get
+    their own (benchmarks/calibration.md). With ``prior=null`` they are 1,000 random ones.
+
+    Higher is better. Not bounded. Either way the level follows the spread of the dissector's cosines and the number of
+    concepts. Only the order of the top images counts, not how strongly they activate.
 
     Examples
     --------

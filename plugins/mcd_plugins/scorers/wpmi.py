@@ -15,12 +15,13 @@ class WPMI(EvidenceScorer):
     With Q = softmax over concepts of a·P::
 
         L[c] = Σ over the top k images of log(Q[i, c] + ε)
-        S    = L - λ · log mean over the layer's neurons of exp L
+        S    = L - λ · log mean over rankings of exp L
 
     Source: Oikarinen & Weng, CLIP-Dissect, ICLR 2023 (arXiv 2204.10965), WPMI; the order of operations is that of
-    the released code.
+    the released code. The rankings are those of the layer's neurons, as published, and scores are not comparable across
+    layers or models; with ``prior=null``, 1,000 random ones: see `SoftWPMI`.
 
-    Higher is better. Not bounded, and not comparable across layers or models, as soft WPMI. Which images are on
+    Higher is better. Not bounded. Which images are on
     top counts, neither their order nor how strongly they activate.
 
     Examples

@@ -155,8 +155,9 @@ def test_without_the_mean_a_negative_concept_has_a_rank_reorder_score() -> None:
 @pytest.mark.parametrize(("lam", "labelled"), [(0.0, True), (0.6, True), (1.0, False), (1.5, False)])
 @pytest.mark.parametrize("cls", [SoftWPMI, WPMI])
 def test_one_neuron_is_its_own_prior(cls: type[Scorer], lam: float, labelled: bool) -> None:
-    scorer = made(cls, top_k=6, lam=lam)
+    scorer = made(cls, top_k=6, lam=lam, prior="layer")
     scores = scorer.score(*layer(neurons=1))
+    assert made(cls, top_k=6, lam=lam, prior="null").score(*layer(neurons=1)).isfinite().all()
     assert scores.isfinite().all() if labelled else scores.isnan().all()
     assert ("lam=0.5" in scorer.layer_problem(1)) is not labelled
     assert scorer.layer_problem(2) == ""

@@ -11,6 +11,7 @@ import torch
 from mcd.api.concepts import Concept
 from mcd.errors import DataError, UsageError
 from mcd.options import validate_options
+from mcd.scoring.calibration.judging import Judged
 from mcd.scoring.labelling import Labeller
 from mcd.scoring.similarity import Matrix
 from mcd.study.calibration import Calibration
@@ -48,10 +49,8 @@ def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def slow(a: torch.Tensor, p: torch.Tensor, confounders: list[list[str]]) -> np.ndarray:
     """Return the correlations of residuals by ordinary least squares, one pair at a time."""
-    design = [
-        [1.0] + [float(values[row] == level) for values in confounders for level in sorted(set(values))[1:]]
-        for row in range(len(a))
-    ]
+    cells = list(zip(*confounders, strict=True))
+    design = [[float(cells[row] == cell) for cell in sorted(set(cells))] for row in range(len(a))]
 
     def rest(column: torch.Tensor) -> np.ndarray:
         y = column.double().numpy()
@@ -74,6 +73,7 @@ def test_the_usual_confounders_are_those_that_the_probe_set_tells_and_that_diffe
     assert scorer.confounders == ("view", "vendor")
     assert made().confounders == ()
     assert made(confounders="birads, view").for_probe(probe).confounders == ("birads", "view")
+    assert "density" not in partial_correlation.CONFOUNDERS
 
 
 def test_what_confounders_explain_has_no_score_instead_of_that_of_rounding(probe) -> None:
@@ -134,7 +134,7 @@ def test_a_confounder_that_is_not_told_is_an_error_that_names_those_that_are(pro
 
 
 def test_a_confounder_that_tells_every_image_apart_is_refused(probe_of) -> None:
-    facts = {"serial": [str(row) for row in range(8)]}
+    facts = {"serial": [f"no. {row}" for row in range(8)]}
     with pytest.raises(DataError, match="as many"):
         made(confounders=("serial",)).for_probe(probe_of(torch.eye(8), torch.eye(2, 8), facts))
 
@@ -165,3 +165,61 @@ def test_noise_that_follows_a_confounder_is_not_discovered(probe_of, size: float
     assert scored.judged is not None
     assert scored.judged.significant == 0
     assert (scored.judged.p_any < 0.05).mean() < 0.13  # 5 % is expected of 100 neurons
+
+
+def labels_of(scorer: PartialCorrelation, activations: np.ndarray, similarity: np.ndarray) -> Judged:
+    labeller = Labeller(
+        scorer,
+        Matrix(torch.from_numpy(similarity).float()),
+        [Concept(f"c{at}", "c", "b") for at in range(similarity.shape[1])],
+        Calibration(draws=400, most_draws=400),
+        [""] * len(similarity),
+        1,
+    )
+    (scored,) = labeller.scored({"layer": lambda: torch.from_numpy(activations).float()})
+    assert scored.judged is not None
+    return scored.judged
+
+
+@pytest.mark.parametrize("way", ["view × side", "view × side × vendor", "age", "age²", "age × view"])
+def test_who_follows_how_confounders_go_together_is_not_discovered(probe_of, way: str) -> None:
+    rng = np.random.default_rng(1)
+    facts = {name: rng.choice(levels, 600) for name, levels in (("view", ["CC", "MLO"]), ("laterality", ["L", "R"]))}
+    facts |= {"vendor": rng.choice(["a", "b", "c"], 600), "age": rng.uniform(40, 75, 600).round(1).astype(str)}
+    view, side, vendor = (facts[name] == one for name, one in (("view", "CC"), ("laterality", "L"), ("vendor", "b")))
+    age = (facts["age"].astype(float) - 57) / 10
+    followed = {
+        "view × side": view ^ side,
+        "view × side × vendor": view & side & vendor,
+        "age": age,
+        "age²": age**2,
+        "age × view": age * (view - 0.5),
+    }[way].astype(float)[:, None]
+    activations = 2 * followed + rng.standard_normal((600, 40))
+    similarity = followed + rng.standard_normal((600, 10))
+    probe = probe_of(torch.eye(600), torch.eye(10, 600), {name: list(map(str, one)) for name, one in facts.items()})
+    chosen = tuple(facts) if "age" in way else ()
+    scorer = made(confounders=chosen).for_probe(probe)
+    assert "all interactions" in scorer.caution
+    assert (labels_of(scorer, activations, similarity).q[:, 0] <= 0.05).mean() <= 0.05
+    plain = labels_of(
+        made(confounders=("vendor" if "age" in way else "age",)).for_probe(probe), activations, similarity
+    )
+    assert (plain.q[:, 0] <= 0.05).mean() > 0.9
+
+
+def test_interactions_are_left_out_where_there_are_too_few_images_and_it_is_said(probe_of) -> None:
+    rng = np.random.default_rng(0)
+    facts = {name: rng.choice(list("abcd"), 60).tolist() for name in ("view", "laterality", "vendor")}
+    some = probe_of(torch.eye(60), torch.eye(4, 60), facts)
+    assert "no interactions" in made().for_probe(some).caution
+    assert "all interactions" in made(confounders=("view", "vendor")).for_probe(some).caution
+    assert "interactions" not in made(confounders=("view",)).for_probe(some).caution
+
+
+def test_a_number_that_is_not_known_of_some_images_is_held_fixed_where_it_is(probe_of) -> None:
+    ages = [str(40 + row) if row % 3 else "" for row in range(60)]
+    explained, _ = partial_correlation.basis([ages])
+    assert explained.shape[1] == 4
+    known = torch.tensor([float(age or 0) for age in ages])[:, None]
+    assert float(partial_correlation.residual(known, explained).abs().max()) == 0

@@ -60,7 +60,7 @@ def swapped(score: Score) -> Score:
 
 def partial(neuron: torch.Tensor, concept: torch.Tensor) -> torch.Tensor:
     """Return the partial correlation given a view that has nothing to do with the labels."""
-    view = basis([["CC", "MLO"] * (len(neuron) // 2)])
+    view, _ = basis([["CC", "MLO"] * (len(neuron) // 2)])
     return Pearson().score(residual(neuron, view), residual(concept, view))
 
 

@@ -48,8 +48,8 @@ def test_the_published_numbers(golden: dict[str, np.ndarray], case: str, top_k: 
     def check(scorer: Scorer, name: str, atol: float) -> None:
         torch.testing.assert_close(scorer.score(activations, cosine), expected(name), atol=atol, rtol=0)
 
-    check(made(SoftWPMI, top_k=top_k), "soft_wpmi", 2e-4)
-    check(made(WPMI, top_k=min(28, top_k)), "wpmi", 2e-4)
+    check(made(SoftWPMI, top_k=top_k, prior="layer"), "soft_wpmi", 2e-4)
+    check(made(WPMI, top_k=min(28, top_k), prior="layer"), "wpmi", 2e-4)
     check(made(Cosine), "cos_similarity", 1e-5)
     check(made(CosineCubed), "cos_similarity_cubed", 1e-5)
     ours = made(RankReorder, top_fraction=fraction).score(activations, cosine.abs() + 0.05)
@@ -152,8 +152,8 @@ def slow_rank_reorder(fraction: float, power: float = 3) -> Oracle:
 
 
 CASES: list[tuple[Scorer, Oracle]] = [
-    (made(SoftWPMI, top_k=5), slow_soft_wpmi(5)),
-    (made(WPMI, top_k=5), slow_wpmi(5)),
+    (made(SoftWPMI, top_k=5, prior="layer"), slow_soft_wpmi(5)),
+    (made(WPMI, top_k=5, prior="layer"), slow_wpmi(5)),
     (made(Cosine), slow_cosine),
     (made(CosineCubed), slow_cosine_cubed),
     (made(RankReorder, top_fraction=0.5), slow_rank_reorder(0.5)),
@@ -241,10 +241,12 @@ def test_too_few_images_are_refused_with_the_setting_that_helps() -> None:
 
 def test_a_layer_of_one_neuron_is_not_labelled_by_its_own_prior() -> None:
     activations, cosine = drawn(7, 30, 1, 5, ties=False)
-    scored = score_layer(made(SoftWPMI, top_k=5), activations, Matrix(cosine))
+    scored = score_layer(made(SoftWPMI, top_k=5, prior="layer"), activations, Matrix(cosine))
     assert scored.status == ("unscored",)
     assert "only one" in scored.reason
-    assert score_layer(made(SoftWPMI, top_k=5, lam=0.5), activations, Matrix(cosine)).status == ("labelled",)
+    assert score_layer(made(SoftWPMI, top_k=5, lam=0.5, prior="layer"), activations, Matrix(cosine)).status == (
+        "labelled",
+    )
 
 
 def test_a_concept_without_positive_mean_similarity_has_no_rank_reorder_score() -> None:

@@ -113,7 +113,7 @@ def test_planted_neurons_are_found_and_hardly_any_other() -> None:
         own = rng.integers(0, len(CONCEPTS), 40)
         column = cosine[:, own].numpy()
         activations[:, :40] += (column - column.mean(0)) / column.std(0)  # a signal-to-noise ratio of 1
-        one = scored(SoftWPMI(), activations, cosine, patient, null_seed=seed)
+        one = scored(SoftWPMI(SoftWPMI.Options(prior="layer")), activations, cosine, patient, null_seed=seed)
         assert one.judged is not None
         above = one.judged.q[:, 0] <= 0.05
         precision.append(above[:40].sum() / above.sum())

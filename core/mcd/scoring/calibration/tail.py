@@ -55,11 +55,11 @@ class Tail:
         """
         draws = len(highest)
         for count in _EXCEEDANCES:
-            if count * _SHARE > draws:
+            if count * _SHARE > draws or not np.isfinite(highest[-count - 1 :]).all():
                 continue
             start = float(highest[-count - 1 : -count + 1].mean())
             above = highest[-count:] - start
-            if not np.isfinite(above).all() or above[0] <= 0 or above[0] == above[-1]:
+            if above[0] <= 0 or above[0] == above[-1]:
                 continue
             scale, shape = fitted(above)
             if anderson_darling(above, scale, shape) <= np.interp(shape, *_CRITICAL):

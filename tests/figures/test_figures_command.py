@@ -56,7 +56,7 @@ def test_files_are_written_and_what_is_not_drawn_is_said(
 ) -> None:
     done = mcd_command("figures", runs / "phantom-mammo", "-o", tmp_path / "a", "--bootstrap", 10)
     assert done.code == 0, done.err
-    written = {path.name for path in (tmp_path / "a").iterdir()}
+    written = {path.name for path in (tmp_path / "a").glob("[!.]*")}
     assert written == {
         f"{name}.png" for name in ("depth", "emergence", "significant", "categories", "coverage", "null", "top-images")
     }
@@ -92,7 +92,7 @@ def test_only_some_in_another_format(runs: Path, tmp_path: Path, mcd_command: Ca
         0,
     )
     assert done.code == 0, done.err
-    assert {path.name for path in tmp_path.iterdir()} == {
+    assert {path.name for path in tmp_path.glob("[!.]*")} == {
         "significant.svg",
         "null-phantom-general.svg",
         "null-phantom-mammo.svg",

@@ -20,6 +20,7 @@ from mcd.extraction.parallel import in_processes
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import LITTLE_RANGE, Reader, read_checked
 from mcd.files import check_name, write_atomically
+from mcd.study.outputs import clear_leftovers
 
 __all__ = ["Written", "places", "write_pictures"]
 
@@ -101,6 +102,8 @@ def write_pictures(
     """
     counts = {"written": 0, _LITTLE: 0, "kept": 0}
     reading = Reader(dataset, recipe).fingerprint()
+    for folder in {path.parent for path in work}:
+        clear_leftovers(folder)
     failed: list[tuple[Sample, str]] = []
     remarked: dict[str, list[Sample]] = defaultdict(list)
     for (_, sample), (outcome, remark) in in_processes(_made, (dataset, recipe, reading), work.items(), workers):

@@ -108,6 +108,7 @@ def rescore(
         made.name, concept_set.name, scored, _plain(preparer, study, scored)
     )
     _check_ours(folder, store, scored, host)
+    clear_leftovers(store / "embeddings")  # new concepts are kept in the run
     host.emit(RunStarted(f"{dissection.manifest.target} scored anew with {made.name} on {concept_set.name}"))
 
     encoder = _reader(dissection, preparer, study.dissectors[0], device)

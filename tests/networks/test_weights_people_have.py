@@ -123,7 +123,16 @@ def averaged(state: State) -> State:
 
 
 @pytest.mark.parametrize(
-    ("key", "inner"), [("state_dict_ema", ""), ("model_ema", "module."), ("ema", "shadow."), ("swa_model", "")]
+    ("key", "inner"),
+    [
+        ("state_dict_ema", ""),
+        ("model_ema", "module."),
+        ("ema", "shadow."),
+        ("swa_model", ""),
+        ("modelEma", ""),
+        ("moving_avg", ""),
+        ("polyak", "module."),
+    ],
 )
 def test_averaged_weights_are_said_and_used_where_asked_for(key: str, inner: str, tmp_path: Path) -> None:
     state = weights()
@@ -154,6 +163,10 @@ def test_averaged_weights_inside_names_and_alone(tmp_path: Path) -> None:
     assert has(module, state)
     assert "model_ema" in said
     assert has(loaded(tmp_path / "both.ckpt", prefix="model", ema=True)[0], averaged(state))
+    assert has(loaded(tmp_path / "both.ckpt", ema=True)[0], averaged(state))
+    with pytest.raises(CheckpointError, match="does not fit") as caught:
+        loaded(tmp_path / "both.ckpt")
+    assert "prefix=model|model_ema" in caught.value.hint
     torch.save({"epoch": 1, "ema": averaged(state)}, tmp_path / "alone.pth")
     assert has(loaded(tmp_path / "alone.pth", ema=True)[0], averaged(state))
     torch.save(state, tmp_path / "none.pth")
@@ -163,6 +176,43 @@ def test_averaged_weights_inside_names_and_alone(tmp_path: Path) -> None:
     module.module.load_state_dict(state)
     torch.save(module.state_dict(), tmp_path / "swa.pth")  # averaged itself, with a counter beside
     assert has(loaded(tmp_path / "swa.pth")[0], state)
+
+
+@pytest.mark.parametrize("form", ["list", "dotless"])
+def test_averaged_weights_without_their_names_are_said(form: str, tmp_path: Path) -> None:
+    state = weights()
+    short = {name.replace(".", ""): value for name, value in averaged(state).items()}
+    ema = {"decay": 0.9, "shadow_params": list(short.values())} if form == "list" else short
+    torch.save({"model": state, "model_ema": ema}, tmp_path / "w.pth")
+    module, said = loaded(tmp_path / "w.pth")
+    assert has(module, state)
+    assert "averaged over training (model_ema" in said
+    assert "without their names" in said
+    assert loaded(tmp_path / "w.pth", ema=False)[1] == ""
+    with pytest.raises(CheckpointError, match="without their names"):
+        loaded(tmp_path / "w.pth", ema=True)
+    if form == "dotless":
+        flat = {f"model.{name}": value for name, value in state.items()}
+        torch.save({"state_dict": flat | {f"model_ema.{name}": value for name, value in short.items()}}, tmp_path / "w")
+        (tmp_path / "w").rename(tmp_path / "w.pth")
+        assert "model_ema) without their names" in loaded(tmp_path / "w.pth", prefix="model")[1]
+
+
+@pytest.mark.parametrize("nested", ["", "state_dict", "net"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_weights_as_numpy_arrays_are_refused_in_one_sentence(nested: str, zipped: bool, tmp_path: Path) -> None:
+    arrays = {name: value.numpy() for name, value in weights().items()}
+    content = {nested: arrays, "epoch": 3} if nested else arrays
+    torch.save(content, tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError, match=r"holds numpy arrays.*, not tensors") as caught:
+        loaded(tmp_path / "w.pth")
+    assert "torch.from_numpy" in caught.value.hint
+    torch.save(
+        {"net": weights(), "losses": next(iter(arrays.values()))}, tmp_path / "beside.pth"
+    )  # beside weights: no matter
+    with pytest.raises(CheckpointError, match="is no state dict") as caught:
+        loaded(tmp_path / "beside.pth")
+    assert "prefix=net" in caught.value.hint
 
 
 def test_a_second_set_of_weights_is_said(tmp_path: Path) -> None:
@@ -238,7 +288,8 @@ def test_shards_are_taken_together(end: str, tmp_path: Path) -> None:
     for given in (names[0], f"model{end}.index.json"):
         with pytest.raises(CheckpointError, match=f"1 are missing: {names[1]}"):
             loaded(tmp_path / given)
-    for wrong in ('{"weight_map": {"a": "../elsewhere.bin"}}', "{}", "no"):
+    outside = [json.dumps({"weight_map": {"a": name}}) for name in ("../elsewhere.bin", "", ".", "..", "/x.bin")]
+    for wrong in (*outside, "{}", "no"):
         (tmp_path / "wrong.index.json").write_text(wrong)
         with pytest.raises(CheckpointError, match="is no index of weights"):
             read_checkpoint(tmp_path / "wrong.index.json")

@@ -22,6 +22,7 @@ from mcd.networks.nesting import (
     named_as,
     places,
     tensors_below,
+    unnamed_average,
     unwrapped,
 )
 from mcd.networks.prefixes import Renaming, branches, fits, fitting_prefixes
@@ -41,8 +42,7 @@ __all__ = [
     "select_weights",
 ]
 
-_SHOWN = 5
-_OFFERED = 4
+_SHOWN, _OFFERED = 5, 4
 
 State = Mapping[str, torch.Tensor]
 Conversion = Callable[[dict[str, torch.Tensor]], tuple[State, str] | None]
@@ -177,20 +177,20 @@ def select_weights(
     if prefix and not state:
         hint = _prefix_hint(prefix, whole or below, module, rename)
         raise CheckpointError(f"{path} has no tensors under '{prefix}.'", hint)
-    twin = averaged_twin(state or module.state_dict(), below) if ema is not False else ""
+    twin = "" if ema is False else averaged_twin(state, below) or averaged_twin(module.state_dict(), below)
     averaged = _under(twin, below) if twin else {}
     if ema:
         if not averaged:
-            raise CheckpointError(f"{path} holds no weights averaged over training beside the others", "leave out ema")
+            said = unnamed_average(content, state) or "it holds no weights averaged over training beside the others"
+            raise CheckpointError(f"{path}: {said}", "leave out ema")
         return Selection(averaged, below)
     if averaged and not _shared(averaged, state):
         said = f"the checkpoint also holds weights averaged over training ({twin}); ema=true takes them"
         return Selection(state, whole or below, said)
-    several = not prefix and len(places(content)) > 1
-    fitting = fitting_prefixes(below, module, rename) if several else []
+    fitting = fitting_prefixes(below, module, rename) if not prefix and len(places(content)) > 1 else []
     others = [one for one in fitting if not (is_averaged(one) or _shared(_under(one, below), state))]
     said = f"the checkpoint also holds such weights elsewhere; prefix={_choice(others)} takes them" if others else ""
-    return Selection(state, whole or below, said)
+    return Selection(state, whole or below, said or ("" if ema is False else unnamed_average(content, state)))
 
 
 def averaged_beside(content: object, state: State) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "named_as",
     "places",
     "tensors_below",
+    "unnamed_average",
     "unwrapped",
 ]
 
@@ -32,7 +33,8 @@ _WRAPPERS = frozenset(
     ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module", "_original_module")
 )
 """What torch.compile, FSDP, activation checkpointing and Fabric put into names; no network calls a part so."""
-_AVERAGED = re.compile(r"(^|_)(ema|swa|averaged|average|shadow)(_|$)", re.IGNORECASE)
+_AVERAGED = re.compile(r"(^|_)(ema|swa|averaged|average|avg|shadow|polyak)(_|$)")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NOTHING = frozenset(
     (
         "num_batches_tracked",
@@ -84,11 +86,12 @@ def find_state_dict(found: object, path: Path) -> dict[str, torch.Tensor]:
         if not inner or not isinstance(found, Mapping):
             break
         found = found[inner]
-    if isinstance(found, Foreign):
-        raise holds_objects(path, found.class_name)
     if not isinstance(found, Mapping) or not found:
+        if isinstance(found, Foreign):
+            raise holds_objects(path, found.class_name)
         what = f"an empty {type(found).__name__}" if isinstance(found, Mapping) else type(found).__name__
         raise CheckpointError(f"{path} holds {what} instead of named tensors", "save model.state_dict()")
+    _refuse_arrays(path, found)
     state: dict[str, torch.Tensor] = {}
     for name, value in found.items():
         if not isinstance(name, str):
@@ -97,7 +100,7 @@ def find_state_dict(found: object, path: Path) -> dict[str, torch.Tensor]:
             continue  # what get_extra_state() of a module returned: no weights
         if not isinstance(value, torch.Tensor):
             raise CheckpointError(
-                f"{path} is no state dict: '{name}' is of type {type(value).__name__}", "save model.state_dict() alone"
+                f"{path} is no state dict: '{name}' is {_kind(value)}", "save model.state_dict() alone"
             )
         if value.layout != torch.strided or value.is_meta or value.is_quantized:
             raise CheckpointError(
@@ -120,8 +123,52 @@ def _plainly_named(state: State) -> dict[str, torch.Tensor]:
     return {names[name]: tensor for name, tensor in state.items()}
 
 
+def _refuse_arrays(path: Path, content: object) -> None:
+    """Refuse a checkpoint without tensors that has numpy arrays instead."""
+    array = None if tensors_below(content) else _array_in(content)
+    if array is not None:
+        raise _holds_arrays(path, array)
+
+
+def _check_objects(found: object, path: Path) -> None:
+    """Refuse an object of a foreign class, and mappings that hold arrays of numpy but no tensor."""
+    if isinstance(found, Foreign):
+        raise holds_objects(path, found.class_name)
+    array = None if tensors_below(found) else _array_in(found)
+    if array is not None:
+        raise _holds_arrays(path, array)
+
+
+def _array_in(content: object, above: str = "", depth: int = 0) -> str | None:
+    """Return the keys that lead to the first numpy array, with dots between them; None where there is none."""
+    if isinstance(content, Mapping) and depth < _DEPTH:
+        inside = (_array_in(value, f"{above}.{key}".strip("."), depth + 1) for key, value in content.items())
+        return next((one for one in inside if one is not None), None)
+    return above if isinstance(content, Foreign) and _is_array(content.class_name) else None
+
+
+def _kind(value: object) -> str:
+    array = isinstance(value, Foreign) and _is_array(value.class_name)
+    return "a numpy array" if array else f"of type {type(value).__name__}"
+
+
+def _is_array(name: str) -> bool:
+    return name.startswith("numpy.") and name.rpartition(".")[2] in ("_reconstruct", "_frombuffer", "ndarray")
+
+
+def _holds_arrays(path: Path, where: str = "") -> CheckpointError:
+    named = f" (such as '{where}')" if where else ""
+    return CheckpointError(
+        f"{path} holds numpy arrays{named}, not tensors",
+        "where you trust the file, load it in Python, make tensors of the arrays with torch.from_numpy and save them "
+        "with safetensors",
+    )
+
+
 def holds_objects(path: Path, name: str) -> CheckpointError:
     """Return the error for a file in which a foreign object is needed."""
+    if _is_array(name):
+        return _holds_arrays(path)
     return CheckpointError(
         f"{path} holds Python objects ({name}), which mcd never executes",
         "where you trust the file, load it in Python and save its state dict with safetensors",
@@ -168,10 +215,14 @@ def _is_key(key: object) -> bool:
 def is_averaged(place: str) -> bool:
     """Say whether a place in a checkpoint is named as one of weights averaged over training.
 
-    >>> is_averaged("state_dict_ema"), is_averaged("schema.weight")
-    (True, False)
+    >>> is_averaged("state_dict_ema"), is_averaged("modelEma.conv1"), is_averaged("schema.weight")
+    (True, True, False)
     """
-    return any(_AVERAGED.search(part) for part in place.split("."))
+    return any(_says_averaged(part) for part in place.split("."))
+
+
+def _says_averaged(part: str) -> bool:
+    return _AVERAGED.search(_HUMP.sub("_", part).lower()) is not None
 
 
 def averaged_twin(state: State, below: State) -> str:
@@ -187,13 +238,36 @@ def averaged_twin(state: State, below: State) -> str:
     after: dict[str, set[str]] = defaultdict(set)
     for name in below:
         parts = name.split(".")
-        at = next((at for at, part in enumerate(parts[:-1]) if _AVERAGED.search(part)), None)
+        at = next((at for at, part in enumerate(parts[:-1]) if _says_averaged(part)), None)
         if at is not None:
             for end in range(at + 1, min(at + 4, len(parts))):
                 after[".".join(parts[:end])].add(".".join(parts[end:]))
     shared = {place: len(names & state.keys()) for place, names in after.items()}
     best = max(shared, key=lambda place: (shared[place], -len(place)), default="")
     return best if best and 2 * shared[best] > len(state) else ""
+
+
+def unnamed_average(content: object, state: State) -> str:
+    """Return the remark on weights averaged over training whose names are lost; mostly empty.
+
+    torch_ema saves a list of them, latent diffusion names without dots.
+    """
+    short = {name.replace(".", "") for name in state}
+    within: dict[str, set[str]] = defaultdict(set)
+    for name in tensors_below(content):
+        place, _, last = name.rpartition(".")
+        within[place].add(last)
+    found = [place for place, names in within.items() if 2 * len(names & short) > len(short) > 1]
+    waiting: list[tuple[str, object]] = [("", content)]
+    while waiting:
+        above, one = waiting.pop()
+        if isinstance(one, Mapping) and above.count(".") < _DEPTH:
+            waiting += [(f"{above}.{key}".strip("."), value) for key, value in one.items() if _is_key(key)]
+        elif isinstance(one, list | tuple) and sum(isinstance(value, torch.Tensor) for value in one) > 1:
+            found.append(above)
+    where = next(filter(is_averaged, found), "")
+    said = f"the checkpoint also holds weights averaged over training ({where}) without their names: they are not used"
+    return said if where else ""
 
 
 def named_as(state: State, wanted: Iterable[str]) -> dict[str, torch.Tensor]:

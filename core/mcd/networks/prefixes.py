@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from torch import nn
 
+from mcd.networks.nesting import is_averaged
+
 __all__ = ["Renaming", "branches", "fits", "fitting_prefixes"]
 
 Renaming = Callable[[Iterable[str]], Mapping[str, str]]
@@ -22,6 +24,8 @@ def fits(names: Iterable[str], module: nn.Module, rename: Renaming | None = None
 def fitting_prefixes(names: Iterable[str], module: nn.Module, rename: Renaming | None = None) -> list[str]:
     """Return the prefixes after which most names of the network follow, that with the fewest other names first.
 
+    Those of weights averaged over training come last.
+
     >>> fitting_prefixes(["model.backbone.weight", "model.backbone.bias", "model.head.w"], nn.Linear(1, 1))
     ['model.backbone']
     """
@@ -35,7 +39,7 @@ def fitting_prefixes(names: Iterable[str], module: nn.Module, rename: Renaming |
     most = max(hits.values(), default=0)
     # Nearly every layer has a 'weight': a name or two that agree say nothing.
     found = [prefix for prefix in hits if hits[prefix] == most and 2 * most > len(wanted)]
-    return sorted(found, key=lambda prefix: (len(after[prefix]), prefix))
+    return sorted(found, key=lambda prefix: (is_averaged(prefix), len(after[prefix]), prefix))
 
 
 def branches(names: Iterable[str]) -> list[str]:

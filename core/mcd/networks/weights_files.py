@@ -73,7 +73,7 @@ def _indexed(path: Path) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise CheckpointError(f"{path} is no index of weights in shards", "it needs a weight_map") from None
     names = sorted({str(one) for one in weights.values()}) if isinstance(weights, Mapping) else []
-    if not names or any(PurePath(name).name != name for name in names):
+    if not names or any(PurePath(name).name != name or name in ("", "..") for name in names):
         raise CheckpointError(f"{path} is no index of weights in shards", "it must name files beside it")
     return names
 

@@ -30,6 +30,8 @@ _FILTERS = ("nearest-exact", "lanczos", "bilinear", "bicubic", "box", "hamming")
 _WAYS: tuple[Literal["crop", "squash", "letterbox"], ...] = ("crop", "squash", "letterbox")
 _SHAPES = ((1.34, 0.97), (0.81, 1.9), (2.3, 1.7))
 """Rows and columns of the pictures it is tried on, as shares of those of the input: tall, wide, large."""
+_PADDED = tuple((1.02 + (0.37 * one) % 1.3, 1.01 + (0.53 * one) % 1.7) for one in range(14))
+"""More where a picture is padded: the side that is padded is rounded in one of several ways, as is its place."""
 _MEAN, _MOST = 1.2 / 255, 16 / 255
 """How far apart two results may be, of black to white: transformers rounds to 8 bits after resizing."""
 _COLOURS = ((0, 0, 0), (255, 255, 255), (230, 120, 20))
@@ -95,6 +97,8 @@ class _Own:
         for geometry in self._geometries(way, size, fraction):
             tried = made.model_copy(update=geometry)
             apart = _furthest(tried, shown, theirs)
+            if apart <= 1 and tried.resize == "letterbox":
+                apart = self._apart_padded(tried, size)
             if apart <= 1:
                 return tried
             least = min(apart, least)
@@ -103,6 +107,10 @@ class _Own:
             f"{least:.2g} times as far apart as rounding explains)",
             _OTHERWISE,
         )
+
+    def _apart_padded(self, tried: mcd.Preprocessing, size: Size) -> float:
+        more = list(_pictures(size, shapes=_PADDED))
+        return _furthest(tried, more, [self._made(one) for one in more])
 
     def _geometries(self, way: str, size: Size, fraction: float) -> Iterator[dict[str, object]]:
         """Yield ways to resize to a size: first what the settings say, then what processors are known to do."""
@@ -244,13 +252,13 @@ def _flat(colour: Sequence[int], rows: int, columns: int | None = None) -> Pixel
     return np.broadcast_to(np.array(colour, np.uint8), (rows, columns or rows, 3)).copy()
 
 
-def _pictures(size: Size, *, square: bool) -> Iterator[Pixels]:
+def _pictures(size: Size, *, square: bool = False, shapes: Sequence[tuple[float, float]] = _SHAPES) -> Iterator[Pixels]:
     """Yield pictures for an input of a size: waves, which a shift changes, with faint grain, fading out to one side.
 
     A mammogram fades so, and one is a negative: a processor that cuts off empty margins shows it.
     """
     random = np.random.default_rng(0)
-    for number, (tall, wide) in enumerate(_SHAPES):
+    for number, (tall, wide) in enumerate(shapes):
         rows, columns = round(size[0] * tall), round(size[1] * (tall if square else wide))
         y, x = np.mgrid[0:rows, 0:columns]
         waves = [np.sin(y / 3 + x / 7), np.sin(x / 3 - y / 11), np.sin((x + y) / 5)]

@@ -383,7 +383,8 @@ def test_a_mistyped_pooling_is_told_by_its_flag_and_nothing_else(mcd_command: Ca
     assert "did you mean 'avg'? There is: avg, cls, gem, masked-avg" in done.err
     assert "Tuple" not in done.err
     number = mcd_command("dissect", *MODEL, *REST, "--dataset", "phantom", "--pooling", "cls:3", cwd=tmp_path)
-    assert number.err == "error: --pooling cls:3: pooling cls takes no number, but got '3'\n"
+    said = "error: --pooling cls:3: pooling cls takes no number, but got '3'\n"
+    assert number.err == f"{said}  hint: see the poolings with: mcd dissect --help\n"
 
 
 def test_an_output_that_is_a_file_is_refused_before_the_model_is_loaded(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]

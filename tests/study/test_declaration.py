@@ -91,7 +91,7 @@ def test_reporters_write_into_the_run_folder(tmp_path: Path) -> None:
         output=tmp_path / "run",
         progress=False,
     )
-    assert {path.suffix for path in (found.folder / "report").iterdir()} == {".csv", ".json"}
+    assert {path.suffix for path in (found.folder / "report").glob("[!.]*")} == {".csv", ".json"}
     reporters = found.manifest.study["reporters"]
     assert isinstance(reporters, list)
     assert [one["plugin"] for one in reporters if isinstance(one, dict)] == ["csv", "json"]

@@ -130,15 +130,6 @@ def _refuse_arrays(path: Path, content: object) -> None:
         raise _holds_arrays(path, array)
 
 
-def _check_objects(found: object, path: Path) -> None:
-    """Refuse an object of a foreign class, and mappings that hold arrays of numpy but no tensor."""
-    if isinstance(found, Foreign):
-        raise holds_objects(path, found.class_name)
-    array = None if tensors_below(found) else _array_in(found)
-    if array is not None:
-        raise _holds_arrays(path, array)
-
-
 def _array_in(content: object, above: str = "", depth: int = 0) -> str | None:
     """Return the keys that lead to the first numpy array, with dots between them; None where there is none."""
     if isinstance(content, Mapping) and depth < _DEPTH:

@@ -127,7 +127,7 @@ class _Helper:
         return self._process.poll() is not None
 
     def call(self, work: tuple[object, ...], limits: Limits) -> NDArray[np.generic] | Image:
-        request = pickle.dumps((*work, limits), protocol=pickle.HIGHEST_PROTOCOL)
+        request = pickle.dumps((*work, limits, _here()), protocol=pickle.HIGHEST_PROTOCOL)
         self._connection.settimeout(limits.seconds)
         with contextlib.suppress(OSError):  # the helper is gone: that it does not answer says how
             _send(self._connection, request)
@@ -248,6 +248,14 @@ def serve(connection: str, arrays: str) -> None:
             _send(owner, json.dumps(answer).encode())
 
 
+def _here() -> str:
+    """Return the current folder; that of the root where it was removed."""
+    try:
+        return os.getcwd()  # noqa: PTH109 -- as text, once an image
+    except OSError:
+        return os.sep
+
+
 def _no_traces() -> None:
     """Leave no image of this process on the disk when it dies, and let it be the first to go when memory runs out."""
     with contextlib.suppress(ImportError, OSError, ValueError):
@@ -261,7 +269,9 @@ def _no_traces() -> None:
 def _computed(request: bytearray, file: io.FileIO) -> dict[str, object]:
     limits = _DEFAULT
     try:
-        _files, function, arguments, limits = pickle.loads(request)  # noqa: S301 -- of its owner
+        _files, function, arguments, limits, here = pickle.loads(request)  # noqa: S301 -- of its owner
+        if here != _here():  # a path among the arguments may be relative
+            os.chdir(here)
         _limit(limits)
         result = function(*arguments)
         answer: dict[str, object] = {}

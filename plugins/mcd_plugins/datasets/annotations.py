@@ -39,6 +39,7 @@ class Annotations(mcd.AnnotationDissector):
         fewest: int = pydantic.Field(
             default=10,
             ge=1,
+            le=1_000_000,
             description="how many patients (images where patients are not known) must have a concept, and how many "
             "must lack it, for it to be assessed",
         )

@@ -23,8 +23,9 @@ import mcd
 from mcd.host import PluginHost
 from mcd.networks.pooling import Pooling
 from mcd.runs.plan import plan_of
-from mcd.runs.prepared import Prepared, PreparedTarget
+from mcd.runs.prepared import Prepared, PreparedDissector, PreparedTarget
 from mcd.runs.run import run
+from mcd.study.equipment import equip
 from mcd.study.preparer import Preparer
 from mcd.study.study import Study
 from mcd_plugins.mammo_clip.dissector import MammoClip
@@ -79,16 +80,15 @@ def test_a_study_of_five_models_costs_five_forward_passes_an_image(b2: Path, b2_
         }
     )
     preparer = Preparer(host)
+    (equipment,) = equip(preparer, [MammoClip], study.scorer, preparer.concepts(study.concepts))
     patterns = ["image_encoder._blocks[22]"]
     prepared = Prepared(
         host,
         study,
         plan_of(study, tmp_path, [f"run{at}" for at in range(len(targets))], [dissector.name]),
         [PreparedTarget(one, patterns, Pooling("avg")) for one in targets],
-        [dissector],
+        [PreparedDissector(dissector, equipment)],
         preparer.dataset(study.dataset)[0],
-        preparer.concepts(study.concepts)[0],
-        preparer.scorer(study.scorer)[0],
     )
     for module in [dissector.image_tower, *(target.module for target in targets)]:
         module.get_submodule("conv_stem").register_forward_hook(lambda _m, _i, output: images.append(len(output)))
@@ -143,7 +143,7 @@ def test_embed_writes_vectors_of_images_and_texts(b2: Path, tmp_path: Path, mcd_
     assert about["texts"] == ["no mass", "mass", "calcification"]
     with (out.parent / "private" / f"{out.stem}.probe_map.csv").open() as file:
         assert [row["id"] for row in csv.DictReader(file)] == about["image_ids"]
-    assert not list(tmp_path.glob(".*"))
+    assert [path.name for path in tmp_path.glob(".*")] == [".mcd-written"]
     dissector = MammoClip(MammoClip.Options(checkpoint=b2, preprocessing=SMALL))
     dissector.load()
     with torch.inference_mode():

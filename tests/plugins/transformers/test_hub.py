@@ -132,7 +132,7 @@ def test_offline_without_it_the_error_says_what_to_fetch(tmp_path: Path, mcd_pro
     done = dissect(mcd_process, tmp_path, "--offline", HF_HUB_CACHE=str(tmp_path / "empty"))
     assert done.code == 4
     said = " ".join(done.err.split())
-    assert f"offline, and the model of {NAME} is not in the hub's cache" in said
+    assert f"offline, and the configuration of {NAME} is not in the hub's cache" in said
     assert f"hf download {NAME} --local-dir FOLDER; then give the folder" in said
 
 

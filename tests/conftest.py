@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 from tests.absence import ABSENT, absent
 from tests.command_line import ROOT, Outcome, in_process, in_this_process
@@ -14,6 +15,9 @@ from tests.command_line import ROOT, Outcome, in_process, in_this_process
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test depends on the network; the hub's client reads it on import
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch takes all cores otherwise, in every worker
+
+hypothesis.settings.register_profile("mcd", deadline=None)  # how long a busy machine takes says nothing
+hypothesis.settings.load_profile("mcd")
 
 
 @pytest.fixture(scope="session")

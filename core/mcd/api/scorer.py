@@ -83,6 +83,9 @@ class Scorer(Configured, abc.ABC):
         Whether P may be what is annotated instead of cosines: 1 present, 0 absent, NaN not known; some images of a
         concept are then not known, and take no part in its score. A scorer that compares concepts by their cosines (a
         softmax) or reads embeddings cannot: the default, so that a run of annotations refuses it.
+    takes_residuals
+        Whether A and P may be residuals: of mean 0, and no cosines any more. It is then given those of both where
+        nuisances are held fixed; any other scorer is tested by permutations within strata.
     caution
         What a reader of its labels must know; said in every run that uses it, and kept in the manifest.
     ties
@@ -101,6 +104,7 @@ class Scorer(Configured, abc.ABC):
     depends_on: ClassVar[Literal["pair", "neuron", "layer"]] = "layer"
     needs: ClassVar[Literal["similarity", "embeddings"]] = "similarity"
     takes_annotations: ClassVar[bool] = False
+    takes_residuals: ClassVar[bool] = False
     caution: str = ""
     ties: Ties | None = None
 

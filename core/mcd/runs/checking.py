@@ -48,7 +48,7 @@ _MOST_ROWS = 20_000_000
 _LEVELS = 200
 """Rows of a null, of which a neuron has one, and more."""
 
-_SHARES = ("p", "q", "p_any", "level")
+_SHARES = ("p", "q", "p_any", "level", "q_nuisance", "q_untrained", "q_right")
 _COUNTS = ("stratum", "neurons", "labelled", "significant", "mammographic")
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "labels": ("layer", "neuron", "rank"),
@@ -86,7 +86,7 @@ def _contradiction(manifest: Manifest) -> str:
         return "its embeddings have no width, or what is no embedding has one"
     neurons = {one.name: one.neurons for one in manifest.layers}
     for one in manifest.summary:
-        counts = (one.labelled, one.significant or 0, one.above_mean_score or 0)
+        counts = (one.labelled, one.significant or 0, one.above_mean_score or 0, one.beyond_nuisances or 0)
         if one.neurons != neurons[one.layer] or max(counts) > one.neurons:
             return f"its summary of layer {_shown(one.layer)} counts other neurons than it has"
         if (one.significant is None) != (one.draws is None):

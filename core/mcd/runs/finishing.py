@@ -22,7 +22,7 @@ from mcd.extraction.texts import TextEncoder
 from mcd.runs.annotations import AnnotationReader
 from mcd.runs.controls import controlled, tautology
 from mcd.runs.dissection import Dissection
-from mcd.runs.material import bound, gather
+from mcd.runs.material import bound, gather, nuisances_in
 from mcd.runs.opening import OpenRun
 from mcd.runs.prepared import Prepared
 from mcd.runs.recorded import Recorded
@@ -143,7 +143,9 @@ class Finisher:
             recorded.patients,
             study.labels_per_neuron,
             recorded.image_ids,
+            nuisances_in(recorded),
         )
+        run.manifest.rungs = labeller.rungs
         run.manifest.store.digests = encoder.used
         results = labeller.label(run.manifest.target, recorded.sources(), clock)
         results = replace(results, annotations=material.annotations)

@@ -85,6 +85,7 @@ class StoreRecord(Record):
 class Manifest(Record):
     """The record of one dissection, ``manifest.json`` of a run folder.
 
+    ``rungs`` names the rungs above the first that were asked for, each with the reason where it is not available.
     ``digests`` are the SHA-256 of the tables, None where an older version wrote it; ``checksum`` is that of the
     record without ``seconds``. They tell of accidents: whoever changes a file on purpose can change them too.
     ``label_warnings`` are those of ``warnings`` that concern the scorer and the words; scoring anew replaces them.
@@ -106,6 +107,7 @@ class Manifest(Record):
     layers: list[LayerRecord]
     store: StoreRecord
     images: int = pydantic.Field(default=0, ge=0, le=_MOST)
+    rungs: dict[str, str] = pydantic.Field(default_factory=dict)
     summary: list[LayerSummary] = pydantic.Field(default_factory=list)
     left_out: dict[str, pydantic.NonNegativeInt] = pydantic.Field(default_factory=dict)
     warnings: list[str] = pydantic.Field(default_factory=list)

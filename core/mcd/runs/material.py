@@ -13,13 +13,15 @@ from mcd.api.concepts import ConceptSet
 from mcd.api.probe import FACTS, Probe
 from mcd.api.scorer import Scorer
 from mcd.errors import UsageError
+from mcd.extraction.image_statistics import NAMES
 from mcd.extraction.texts import TextEncoder
 from mcd.runs.annotations import AnnotationReader
 from mcd.runs.recorded import Recorded
+from mcd.scoring.calibration.nuisances import Nuisances, nuisances_of
 from mcd.scoring.similarity import Cosines, Matrix, Pooled, Similarity
 from mcd.study.wording import Wording
 
-__all__ = ["Material", "bound", "gather"]
+__all__ = ["Material", "bound", "gather", "nuisances_in"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,20 @@ def bound(scorer: Scorer, material: Material, wording: Wording) -> Scorer:
             "give --reference-prompt or --scorer-arg reference=TEXT, not both",
         )
     return scorer.for_probe(material.probe)
+
+
+_CELL = ("view", "laterality", "vendor")
+"""Facts that are held fixed with all their interactions: how an image was taken."""
+
+
+def nuisances_in(recorded: Recorded) -> Nuisances | str:
+    """Return what of a run's images can be held fixed, or why nothing can."""
+    facts, statistics = facts_of(recorded), recorded.image_statistics()
+    return nuisances_of(
+        {name: [str(one) for one in facts[name]] for name in _CELL},
+        None if statistics is None else statistics.numpy(),
+        NAMES,
+    )
 
 
 def facts_of(recorded: Recorded) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from mcd.runs.annotations import AnnotationReader, named_by
 from mcd.runs.dissection import SCORED, Dissection, read_study, write_study
 from mcd.runs.folder import differences
 from mcd.runs.manifest import Manifest, closing
-from mcd.runs.material import bound, gather
+from mcd.runs.material import bound, gather, nuisances_in
 from mcd.runs.revived import concepts_of, found_again
 from mcd.runs.vocabulary import write_concepts
 from mcd.scoring.labelling import Labeller
@@ -130,12 +130,13 @@ def rescore(
         dissection.patients,
         scored.labels_per_neuron,
         dissection.image_ids,
+        nuisances_in(dissection),
     )
     results = labeller.label(dissection.manifest.target, dissection.sources(), clock)
     results = replace(results, annotations=material.annotations)
     manifest = _manifest(dissection, folder, store)
     manifest.study = recorded(host, scored, before=(study, manifest.study))
-    manifest.scorer, manifest.summary = made.name, list(results.summary)
+    manifest.scorer, manifest.summary, manifest.rungs = made.name, list(results.summary), labeller.rungs
     manifest.fingerprints |= {
         "scorer": identity_of(made).content,
         "concepts": concept_set.fingerprint(),

@@ -20,6 +20,7 @@ from mcd.host import PluginHost
 from mcd.networks.process import process_state_kept
 from mcd.options import problem_line
 from mcd.scoring.labelling import Labeller, Scored
+from mcd.scoring.rungs import COLUMNS as RUNG_COLUMNS
 from mcd.scoring.similarity import Matrix
 from mcd.scoring.tables import label_table, p_methods
 from mcd.study.adapters import FunctionScorer
@@ -147,7 +148,10 @@ def _table(found: Scored, concepts: Sequence[Concept]) -> pd.DataFrame:
         p_any[list(found.live)] = found.judged.p_any
         method[list(found.live)] = p_methods(found.judged.any_by_tail)
     neuron = table["neuron"]
-    return table.drop(columns=["target", "layer"]).assign(p_any=p_any[neuron], p_any_method=method[neuron])
+    known = table.drop(
+        columns=["target", "layer", "rung", *list(RUNG_COLUMNS.values())[1:]]
+    )  # images are not seen here
+    return known.assign(p_any=p_any[neuron], p_any_method=method[neuron])
 
 
 def _concepts(concepts: _Words) -> tuple[Concept, ...]:

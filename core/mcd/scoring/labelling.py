@@ -18,11 +18,14 @@ from mcd.scoring.calibration.conditional import partialled_out
 from mcd.scoring.calibration.dependence import DependenceTest, drawn
 from mcd.scoring.calibration.fdr import QValues
 from mcd.scoring.calibration.judging import Judged, judge
+from mcd.scoring.calibration.nuisances import Nuisances
 from mcd.scoring.calibration.null import NullDistribution
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
 from mcd.scoring.calibration.thresholds import local_threshold, reaches
+from mcd.scoring.held_fixed import HeldFixed
 from mcd.scoring.nulls import Nulls
 from mcd.scoring.results import LayerSummary, Results
+from mcd.scoring.rungs import IMAGE, NUISANCE, Rungs, climbed
 from mcd.scoring.scores import LayerScores, Live, all_scores, best, evidence, live_neurons, whole_layer
 from mcd.scoring.similarity import Similarity
 from mcd.scoring.tables import (
@@ -69,6 +72,8 @@ class Scored:
         Null stratum of each live neuron, ``(live neurons,)``.
     judged
         Significance; None where it was not computed.
+    rungs
+        How far the first labels got; None where that was not computed.
     explanations
         Explanations of neurons by several concepts together.
     """
@@ -79,6 +84,7 @@ class Scored:
     order: torch.Tensor
     stratum: Rows
     judged: Judged | None
+    rungs: Rungs | None = None
     explanations: Sequence[Explanation] = ()
 
 
@@ -97,6 +103,8 @@ class Labeller:
         Patient of each image; empty where not known.
     count
         How many concepts a neuron keeps.
+    nuisances
+        What is held fixed at the second rung, or why nothing can be.
     ids
         Of the images: with the seed of the null, they decide how ties are broken, and which draw is which. By
         default the row numbers.
@@ -111,6 +119,7 @@ class Labeller:
         patients: Sequence[str],
         count: int,
         ids: Sequence[str] | None = None,
+        nuisances: Nuisances | str = "nothing is known of the images",
     ) -> None:
         self.ties = Ties.of(ids or [str(row) for row in range(similarity.images)], calibration.null_seed)
         self.scorer = scorer.breaking_ties(self.ties)
@@ -123,11 +132,20 @@ class Labeller:
             raise no_patients()
         self.units = PermutationUnits.of(patients, "patient" if self.unit == "patient" else "image", self.ties.order)
         self._nulls = Nulls(self.scorer, similarity, self.units, self.ties, calibration)
+        self.rungs: dict[str, str] = {}
+        self._held: HeldFixed | None = None
+        if calibration.draws and calibration.nuisances:
+            if not isinstance(nuisances, str):
+                self._held = HeldFixed(self.scorer, similarity, self.units, nuisances, calibration.null_seed)
+                nuisances = self._held.problem
+            self.rungs[NUISANCE] = nuisances
+            self._held = None if nuisances else self._held
 
     @property
     def caution(self) -> str:
         """What is to be said of the significance of all labels; mostly nothing: an empty text."""
-        return self.units.caution if self.calibration.draws else ""
+        said = [self.units.caution if self.calibration.draws else "", self._held.caution if self._held else ""]
+        return "; ".join(filter(None, said))
 
     def label(self, target: str, sources: Mapping[str, Callable[[], torch.Tensor]], clock: Clock) -> Results:
         """Return the tables of all layers.
@@ -181,7 +199,7 @@ class Labeller:
             return evidence(scorer, scorer.top_images(columns, scorer.top_k), self.similarity)
 
         live = activations[:, list(found.live)]
-        return self._judged(layer, found, scores, self._test(measured, stratum, null, live, statistic))
+        return self._judged(layer, found, scores, self._test(measured, stratum, null, live, statistic), live)
 
     def _whole(self, layer: str, activations: torch.Tensor) -> Scored:
         found = live_neurons(self.scorer, activations)
@@ -206,7 +224,7 @@ class Labeller:
             replace(one, neuron=found.live[one.neuron]) for one in self.scorer.explain(live, self.similarity.whole)
         ]
         test = self._test(scores, stratum, null, live, statistic)
-        return replace(self._judged(layer, found, scores, test, expensive=True), explanations=explained)
+        return replace(self._judged(layer, found, scores, test, live, expensive=True), explanations=explained)
 
     def _test(
         self,
@@ -227,7 +245,14 @@ class Labeller:
         return DependenceTest(measured if sign == 1 else -measured, stratum, null, given)
 
     def _judged(
-        self, layer: str, found: Live, scores: torch.Tensor, test: DependenceTest, *, expensive: bool = False
+        self,
+        layer: str,
+        found: Live,
+        scores: torch.Tensor,
+        test: DependenceTest,
+        live: torch.Tensor,
+        *,
+        expensive: bool = False,
     ) -> Scored:
         order = best(scores, self.count, higher_is_better=self.scorer.higher_is_better)
         judged = None
@@ -237,7 +262,18 @@ class Labeller:
                 most = max(settings.draws, settings.most_draws // 4)
                 settings = settings.model_copy(update={"most_draws": most})
             judged = judge(test, order, self.concepts, settings)
-        return Scored(layer, whole_layer(scores, found), found.live, order, test.stratum, judged)
+        rungs = self._climbed(judged, live, order) if judged else None
+        return Scored(layer, whole_layer(scores, found), found.live, order, test.stratum, judged, rungs)
+
+    def _climbed(self, judged: Judged, live: torch.Tensor, order: torch.Tensor) -> Rungs:
+        """Return how far the first labels get; a rung is tested of those that are significant below it."""
+        p = {IMAGE: judged.p[:, 0]}
+        if self._held is not None:
+            chosen = np.flatnonzero(judged.q[:, 0] <= self.calibration.q)
+            p[NUISANCE] = np.ones(len(order))
+            first = order[torch.from_numpy(chosen), 0]
+            _, p[NUISANCE][chosen] = self._held.test(live, chosen, first)
+        return climbed(p, self.calibration)
 
     def _silent(self, layer: str, found: Live) -> Scored:
         nothing = torch.full((len(found.live), self.similarity.concepts), float("nan"))
@@ -245,7 +281,7 @@ class Labeller:
         return Scored(layer, whole_layer(nothing, found), found.live, order, np.zeros(len(found.live), np.int64), None)
 
 
-def _summary(found: Scored, unit: str, *, higher_is_better: bool) -> LayerSummary:
+def _summary(found: Scored, unit: str, level: float, *, higher_is_better: bool) -> LayerSummary:
     status = found.scores.status
     labelled = sum(state in ("labelled", "tied") for state in status)
     judged = found.judged
@@ -259,6 +295,7 @@ def _summary(found: Scored, unit: str, *, higher_is_better: bool) -> LayerSummar
         draws=judged.draws if judged else None,
         decided=judged.decided if judged else None,
         permutation_unit=unit if judged else None,
+        beyond_nuisances=found.rungs.count(NUISANCE, level) if found.rungs else None,
     )
 
 
@@ -288,7 +325,9 @@ class _Tables:
     def add(self, found: Scored) -> LayerSummary:
         judged = found.judged
         self.labels.append(
-            label_table(self.target, found.layer, found.scores, self.concepts, found.order, found.live, judged)
+            label_table(
+                self.target, found.layer, found.scores, self.concepts, found.order, found.live, judged, found.rungs
+            )
         )
         if judged is not None:
             self.neurons.append(neuron_table(found.layer, found.live, found.stratum, judged))
@@ -296,7 +335,7 @@ class _Tables:
         if found.explanations:
             q = QValues.of(np.array([one.p for one in found.explanations]), self.calibration.correction)
             self.explanations.append(explanation_table(found.layer, found.explanations, self.concepts, q))
-        self.summary.append(_summary(found, self.unit, higher_is_better=self.higher_is_better))
+        self.summary.append(_summary(found, self.unit, self.calibration.q, higher_is_better=self.higher_is_better))
         return self.summary[-1]
 
     def results(self) -> Results:

@@ -121,6 +121,7 @@ class LayerSummary(Record):
     not. ``draws`` is the number of permutations: the smallest p that is counted is ``1 / (draws + 1)``. ``decided``
     says whether more draws could not change which neurons are significant. ``permutation_unit`` is ``patient`` or
     ``image``.
+    ``beyond_nuisances`` counts those that are significant at that rung too, None where it was not tested.
     ``above_mean_score`` counts the neurons that pass the mean-score threshold of the paper: a first score no worse than
     the layer's mean. It is not a test of significance.
     """
@@ -134,3 +135,4 @@ class LayerSummary(Record):
     draws: pydantic.NonNegativeInt | None = None
     decided: bool | None = None
     permutation_unit: str | None = None
+    beyond_nuisances: int | None = None

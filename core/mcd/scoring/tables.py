@@ -14,6 +14,8 @@ from mcd.api.scorer import Explanation
 from mcd.scoring.calibration.fdr import QValues
 from mcd.scoring.calibration.judging import Judged
 from mcd.scoring.calibration.permutation import Rows
+from mcd.scoring.rungs import COLUMNS as RUNG_COLUMNS
+from mcd.scoring.rungs import NUISANCE, RIGHT, UNTRAINED, Rungs
 from mcd.scoring.scores import LayerScores
 
 __all__ = [
@@ -44,9 +46,14 @@ COLUMNS = (
     "p",
     "p_method",
     "q",
+    "q_nuisance",
+    "q_untrained",
+    "q_right",
+    "rung",
 )
 """Columns of the label table. ``status``: labelled, tied, dead, constant or unscored (see `mcd.scoring.scores.Live`);
-``verdict``: see `mcd.scoring.verdicts.VERDICTS`; ``p_method``: see `P_METHODS`."""
+``verdict``: see `mcd.scoring.verdicts.VERDICTS`; ``p_method``: see `P_METHODS`; ``rung``, of first concepts, how far
+they got, with the q of each rung (`mcd.scoring.rungs.RUNGS`)."""
 
 P_METHODS = ("empirical", "tail")
 """How a p was computed: counted among the draws, or by the tail that was fitted to them."""
@@ -74,6 +81,7 @@ def label_table(
     order: torch.Tensor,
     live: Sequence[int],
     judged: Judged | None = None,
+    rungs: Rungs | None = None,
 ) -> pd.DataFrame:
     """Return the label table of one layer: a row for each kept concept of a labelled neuron, one for any other.
 
@@ -108,7 +116,19 @@ def label_table(
 
     p = number_of(judged.p if judged else None)
     tail = number_of(judged.by_tail.astype(np.float64) if judged else None)
-    verdict = np.array(judged.verdict, dtype=object)[rows] if judged else np.full(len(rows), "", dtype=object)
+    first = ranks_of == 0
+
+    def of_rung(rung: str) -> NDArray[np.floating]:
+        found = rungs.q.get(rung) if rungs else None
+        return np.full(len(rows), np.nan) if found is None or not len(live) else np.where(first, found[rows], np.nan)
+
+    def words_of(values: Sequence[str] | None) -> NDArray[np.object_]:
+        if not values:
+            return np.full(len(rows), "", dtype=object)
+        found: NDArray[np.object_] = np.array(values, dtype=object)[rows]
+        return found
+
+    verdict, reached = words_of(judged.verdict if judged else None), words_of(rungs.reached if rungs else None)
     return pd.DataFrame(
         {
             "target": target,
@@ -125,6 +145,8 @@ def label_table(
             "p": p,
             "p_method": np.where(np.isnan(p), "", p_methods(tail > 0)),
             "q": number_of(judged.q if judged else None),
+            **{RUNG_COLUMNS[rung]: of_rung(rung) for rung in (NUISANCE, UNTRAINED, RIGHT)},
+            "rung": np.where(first, reached, ""),
         },
         columns=list(COLUMNS),
     )

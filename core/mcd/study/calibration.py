@@ -38,4 +38,8 @@ class Calibration(Settings):
         description="drawing continues until every neuron is decided at q, up to this many; up to a quarter of it "
         "for scorers that use all activations",
     )
+    nuisances: bool = pydantic.Field(
+        default=True,
+        description="also test labels with view × side × vendor and the look of the whole image held fixed: q_nuisance",
+    )
     null_seed: Seed = pydantic.Field(default=0, description="seed of the draws, and of what breaks ties")

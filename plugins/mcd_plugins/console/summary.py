@@ -116,6 +116,15 @@ def _controls(controls: pd.DataFrame) -> Table:
     return table
 
 
+def _rungs(manifest: Manifest) -> list[str]:
+    """Return the line on how far the significant labels get, above the first rung."""
+    lines = []
+    for rung, problem in manifest.rungs.items():
+        held = sum(one.beyond_nuisances or 0 for one in manifest.summary)
+        lines.append(f"Not available: {rung} ({problem})." if problem else f"Of these, {held} are {rung}.")
+    return lines
+
+
 def _significance(manifest: Manifest) -> list[str]:
     """Return the lines on significance: counts, the null, what may be compared."""
     judged = [one for one in manifest.summary if one.significant is not None]
@@ -131,6 +140,7 @@ def _significance(manifest: Manifest) -> list[str]:
         f"{significant} of {neurons} neurons have a significant label (q ≤ {q}); "
         f"estimated non-null fraction {100 * share:.0f} %.",
         f"Null: {judged[0].permutation_unit}s permuted, {draws:,} draws (smallest p counted 1/{draws + 1}).",
+        *_rungs(manifest),
         "Compare z between layers and models, not scores.",
         f"The mean-score threshold of the paper keeps {published} neurons; it is not a test of significance.",
     ]

@@ -28,6 +28,7 @@ class Cosine(mcd.Scorer):
 
     name = "cosine"
     depends_on = "pair"
+    takes_residuals = True
     score_range = (-1.0, 1.0)
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:

@@ -36,6 +36,7 @@ class CosineCubed(mcd.Scorer):
     options: Options
     name = "cosine-cubed"
     depends_on = "pair"
+    takes_residuals = True
     score_range = (-1.0, 1.0)
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:

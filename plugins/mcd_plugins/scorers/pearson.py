@@ -33,6 +33,7 @@ class Pearson(mcd.Scorer):
 
     name = "pearson"
     depends_on = "pair"
+    takes_residuals = True
     score_range = (-1.0, 1.0)
     comparable_across_layers = True
     takes_annotations = True

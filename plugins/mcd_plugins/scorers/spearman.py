@@ -37,6 +37,7 @@ class Spearman(mcd.Scorer):
 
     name = "spearman"
     depends_on = "pair"
+    takes_residuals = True
     score_range = (-1.0, 1.0)
     comparable_across_layers = True
     takes_annotations = True

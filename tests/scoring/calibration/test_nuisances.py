@@ -49,6 +49,15 @@ def test_what_is_left_is_uncorrelated_with_every_nuisance() -> None:
     assert torch.allclose(found.residuals(found.residuals(columns)), left.float(), atol=1e-5)
 
 
+def test_a_concept_is_judged_by_the_images_it_is_known_of() -> None:
+    facts, _, found = made()
+    view = torch.from_numpy((np.array(facts["view"]) == "CC").astype(np.float32))
+    mass = torch.from_numpy((np.random.default_rng(1).random(400) < 0.3).astype(np.float32))
+    columns = torch.stack([view, mass], dim=1)
+    columns[::3] = float("nan")
+    assert found.testable(columns).tolist() == [False, True]
+
+
 def test_what_is_not_known_is_a_value_of_its_own() -> None:
     facts = {"view": ["CC", "", "CC", ""] * 10, "vendor": ["a", "a", "b", "b"] * 10}
     found = nuisances_of(facts, None)

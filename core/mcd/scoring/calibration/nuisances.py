@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,15 +35,16 @@ class Nuisances:
     ----------
     basis
         ``(images, columns)`` float64, orthonormal: its span is what is held fixed, the mean included.
-    cell
-        ``(images,)``: the number of the cell of view × side × vendor of each image, for scorers that cannot take
-        residuals and are permuted within cells.
+    cell, look
+        ``(images,)``: the number of the cell of view × side × vendor of each image, and the first principal component
+        of its statistics, None where there are none: strata, for scorers that do not take residuals.
     names
         What is held fixed, for reports.
     """
 
     basis: NDArray[np.float64]
     cell: NDArray[np.int64]
+    look: NDArray[np.float64] | None
     names: tuple[str, ...]
 
     def residuals(self, columns: torch.Tensor) -> torch.Tensor:
@@ -58,9 +59,16 @@ class Nuisances:
     def testable(self, similarity: torch.Tensor) -> torch.Tensor:
         """Return for each concept whether anything of its similarity ``(images, concepts)`` is left, ``(concepts,)``.
 
-        A concept that is itself a nuisance, such as the view, is not testable at this rung.
+        A concept that is itself a nuisance, such as the view, is not testable at this rung. An image of which it is not
+        known (NaN) takes no part.
         """
-        return self.residuals(similarity).ne(0).any(dim=0)
+        known = ~similarity.isnan()
+        found = self.residuals(similarity.nan_to_num()).ne(0).any(dim=0)
+        for at in (~known.all(dim=0)).nonzero().flatten().tolist():
+            rows = known[:, at]
+            own = replace(self, basis=_basis(self.basis[rows.numpy()]))
+            found[at] = own.residuals(similarity[rows, at][:, None]).ne(0).any()
+        return found
 
 
 def cells_of(facts: Sequence[Sequence[str]]) -> NDArray[np.int64]:
@@ -90,9 +98,12 @@ def nuisances_of(
     known = [name for name, values in facts.items() if len(set(values)) > 1]
     columns = [np.equal.outer(cell, np.unique(cell)).astype(np.float64)]
     names = [" × ".join(known)] if known else []
+    look = None
     if statistics is not None:
         values, thumbnail = np.split(statistics.astype(np.float64), [len(named)], axis=1)
-        columns += [_standardised(values), _components(thumbnail)]
+        columns += [_standardised(values), _components(thumbnail, COMPONENTS)]
+        first = _components(_standardised(statistics.astype(np.float64)), 1)
+        look = first[:, 0] if first.shape[1] else None
         names += [*named, f"{COMPONENTS} components of the thumbnail"]
     basis = _basis(np.concatenate(columns, axis=1))
     images, held = basis.shape
@@ -102,7 +113,7 @@ def nuisances_of(
         alone = sum(count == 1 for count in Counter(cell.tolist()).values())
         of = f", {alone} of them cells of one image" if alone else ""
         return f"{images} images are too few to hold {held} columns of nuisances fixed{of}"
-    return Nuisances(basis, cell, tuple(names))
+    return Nuisances(basis, cell, look, tuple(names))
 
 
 def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -112,12 +123,11 @@ def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _components(thumbnail: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the first principal components, ``(images, COMPONENTS)``; their signs do not matter."""
-    centred = thumbnail - thumbnail.mean(axis=0)
-    left, size, _ = np.linalg.svd(centred, full_matrices=False)
-    found: NDArray[np.float64] = left[:, :COMPONENTS][:, size[:COMPONENTS] > 0]
-    return found
+def _components(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Return the first principal components, ``(images, count)`` or fewer; the last row is not negative."""
+    left, size, _ = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
+    found: NDArray[np.float64] = left[:, :count][:, size[:count] > 0]
+    return found * np.where(found[-1:] < 0, -1.0, 1.0)
 
 
 def _basis(columns: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -194,7 +194,7 @@ class StratumNull:
         return np.sort(self._highest[:draws])
 
 
-_NO_SPREAD = 1e-12
+NO_SPREAD = 1e-12
 """Smallest standard deviation of a concept under the null."""
 
 
@@ -208,7 +208,7 @@ def _moments(drawn: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         mean = (torch.nan_to_num(drawn).sum(dim=0, dtype=torch.float64) / count).float()
         square = (torch.nan_to_num(drawn) - mean).masked_fill_(~known, 0).square_().sum(dim=0)
         sd = (square / (count - 1).clamp_min(1)).sqrt()
-    return mean, sd.clamp_min(_NO_SPREAD)
+    return mean, sd.clamp_min(NO_SPREAD)
 
 
 def _seed(content: bytes, null_seed: int) -> list[int]:

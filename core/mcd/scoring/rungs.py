@@ -1,0 +1,79 @@
+"""The ladder of significance: how far a label got, and the q of each rung."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcd.scoring.calibration.fdr import QValues
+from mcd.study.calibration import Calibration
+
+__all__ = ["COLUMNS", "IMAGE", "NUISANCE", "RIGHT", "RUNGS", "UNTRAINED", "Rungs", "climbed"]
+
+Values = NDArray[np.float64]
+
+IMAGE = "depends on the image"
+NUISANCE = "beyond nuisances"
+UNTRAINED = "beyond untrained"
+RIGHT = "right"
+
+RUNGS: Mapping[str, str] = MappingProxyType(
+    {
+        IMAGE: "the neuron depends on some property of the image that the dissector sees too",
+        NUISANCE: "it still does where view × side × vendor and the look of the image as a whole are held fixed",
+        UNTRAINED: "it does more than the neurons of the same architecture with random weights",
+        RIGHT: "it agrees with what is annotated on patients that were not used to name it",
+    }
+)
+"""The rungs from the lowest, and what a label says that got there."""
+
+COLUMNS: Mapping[str, str] = MappingProxyType(
+    {IMAGE: "q", NUISANCE: "q_nuisance", UNTRAINED: "q_untrained", RIGHT: "q_right"}
+)
+"""The column of the label table that has the q of a rung."""
+
+
+@dataclass(frozen=True)
+class Rungs:
+    """How far the first labels of a layer got.
+
+    Parameters
+    ----------
+    q
+        By rung ``(units,)``; NaN where the rung was not tested, or the label cannot be.
+    reached
+        The highest rung of each label, ``(units,)``: significant there and at every rung below; empty where none.
+    """
+
+    q: Mapping[str, Values]
+    reached: tuple[str, ...]
+
+    def count(self, rung: str, level: float) -> int | None:
+        """Return how many labels are significant at a rung; None where it was not tested."""
+        return int((self.q[rung] <= level).sum()) if rung in self.q else None
+
+
+def climbed(p: Mapping[str, Values], settings: Calibration) -> Rungs:
+    """Return how far labels got, given the p of each at every rung that was tested, ``(units,)``.
+
+    The p of a rung is the largest of those up to it, and the false discovery rate is controlled over all units at
+    every rung: each has its own. A label that cannot be tested at a rung (NaN) counts as one that fails it.
+    """
+    worst = np.zeros(len(next(iter(p.values()))))
+    q: dict[str, Values] = {}
+    passed = np.ones(len(worst), dtype=bool)
+    reached = np.full(len(worst), "", dtype=object)
+    for rung in RUNGS:
+        if rung not in p:
+            passed[:] = False  # never passed where it is not available
+            continue
+        untested = np.isnan(p[rung])
+        worst = np.maximum(worst, np.where(untested, 1.0, p[rung]))
+        q[rung] = np.where(untested, np.nan, QValues.of(worst, settings.correction)(worst))
+        passed &= q[rung] <= settings.q
+        reached[passed] = rung
+    return Rungs(q, tuple(reached.tolist()))

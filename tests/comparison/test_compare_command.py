@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.conftest import Outcome
+from tests.signing import signed
 
 from mcd.cli.compare_text import print_comparison
 from mcd.comparison import Comparison, ComparisonSettings, compare, describe
@@ -265,8 +266,10 @@ def test_labels_that_are_not_the_runs_own_are_refused(runs: Path, tmp_path: Path
     first = (labels["rank"] == 1) & (labels["layer"] == "stages.3")
     labels.loc[first, "concept"] = labels.loc[first, "concept"].iloc[0]
     labels.to_parquet(path, index=False)
-    with pytest.raises(DataError, match="not what its scorer gives now"):
+    with pytest.raises(DataError, match="is not what the run wrote"):
         asked(runs / "phantom-mammo", tmp_path / "tuned")
+    with pytest.raises(DataError, match="not what its scorer gives now"):
+        asked(runs / "phantom-mammo", signed(tmp_path / "tuned"))
 
 
 def test_the_same_question_gets_the_same_tables(runs: Path, compared: tuple[Outcome, Path], tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mcd.errors import MCDError, UsageError, lacks_memory, passes_through, said_by
+from mcd.errors import MCDError, StoreError, UsageError, lacks_memory, passes_through, said_by
 
 if TYPE_CHECKING:  # plugins are called before torch is needed, and importing it takes seconds
     import torch
@@ -49,7 +50,7 @@ def calling(
     Raises
     ------
     MCDError
-        Of that class.
+        Of that class; a `StoreError` where the disk is full.
     """
     try:
         yield
@@ -58,6 +59,8 @@ def calling(
     except BaseException as error:  # foreign code may raise anything
         if passes_through(error):
             raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):  # nobody's fault
+            raise StoreError(f"{what}: {error.strerror}", "free space") from error
         where = _failing_part(error, network) if network is not None else ""
         made = kind(f"{what}: {where}{said_by(error)}", hint)
         if isinstance(made, ForeignCodeError):

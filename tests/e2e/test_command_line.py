@@ -42,7 +42,7 @@ def test_the_demo_answers_the_three_questions(mcd_command: Callable, tmp_path: P
     )
     assert mammo.layers == ["stages.0", "stages.1", "stages.2", "stages.3", "head"]
     # the outputs of the classifier are named after what they were trained to find
-    best = mammo.labels[(mammo.labels["layer"] == "head") & (mammo.labels["rank"] <= 5)]
+    best = mammo.labels[(mammo.labels["layer"] == "head") & (mammo.labels["rank"] <= 3)]
     named = best.groupby("neuron")["concept"].agg(list)
     assert "breast implant" in named[8]
     assert "biopsy clip" in named[9]
@@ -51,7 +51,7 @@ def test_the_demo_answers_the_three_questions(mcd_command: Callable, tmp_path: P
     # the story: training on mammograms brings findings, training on for calcifications these at the cost of others
     name = "Findings and characterisation"
     findings = [first_labels(one)["broad_category"].eq(name).sum() for one in (general, mammo)]
-    assert findings[1] > 1.2 * findings[0]
+    assert findings[1] > 1.5 * findings[0]
     for category, grows in (("Calcification morphology", True), ("Density", False)):
         before, after = (first_labels(one)["category"].eq(category).sum() for one in (mammo, calc))
         assert (after > 1.5 * before) if grows else (before > 1.5 * after)

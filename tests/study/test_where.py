@@ -286,7 +286,7 @@ def test_a_long_line_is_shown_around_the_mistake() -> None:
 
 
 def test_a_text_without_quotes_and_a_single_equals_sign_are_explained() -> None:
-    with pytest.raises(ConfigError, match='A text stands in quotes: "MLO"'):
+    with pytest.raises(ConfigError, match='A text stands in quotes: "MLO"; a finding is asked as "MLO" in findings'):
         parse("view == MLO")
     with pytest.raises(ConfigError, match="with =="):
         parse('view = "MLO"')

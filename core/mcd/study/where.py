@@ -288,7 +288,8 @@ class _Reader:
             return self._at(node, f"{node.id} needs a name in square brackets", f'such as {node.id}["age"]')
         if node.id in _FINDINGS:
             return self._at(node, f"{node.id} is asked with 'in'", f'such as "mass" in {node.id}')
-        hint = f'{nearest(node.id, _NAMES, limit=len(_NAMES))}. A text stands in quotes: "{node.id}"'
+        quoted = f'A text stands in quotes: "{node.id}"; a finding is asked as "{node.id}" in findings'
+        hint = f"{nearest(node.id, _NAMES, limit=len(_NAMES))}. {quoted}"
         return self._at(node, f"there is no field '{node.id}'", hint)
 
     def _at(self, node: ast.expr, message: str, hint: str) -> ConfigError:

@@ -23,6 +23,8 @@ from mcd.version import DISTRIBUTION, __version__
 
 Command = Callable[..., Outcome]
 KINDS = yaml.safe_load((files("mcd.templates") / "copier.yml").read_text(encoding="utf-8"))["kind"]["choices"]
+_CI = ("model", "scorer", "concept-set", "observer")
+"""Of whose the commands are run in every CI; those of all, nightly."""
 SHOWN = {
     "model": "acme-model",
     "dissector": "by acme-dissector",
@@ -63,7 +65,9 @@ def test_what_is_written_can_be_installed_and_found(mcd_command: Command, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [kind if kind in _CI else pytest.param(kind, marks=pytest.mark.nightly) for kind in KINDS]
+)
 def test_its_own_tests_pass_and_its_readme_runs(mcd_command: Command, tmp_path: Path, kind: str) -> None:
     package = written(mcd_command, tmp_path, kind)
     site = lay_out(package, tmp_path / "site")

@@ -25,7 +25,7 @@ runpy.run_module("mcd", run_name="__main__")
 """
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
+@pytest.mark.skipif(not FULL.is_char_device(), reason="no /dev/full on this system")
 @pytest.mark.parametrize("arguments", [("plugins", "list"), ("--version",)])
 def test_output_that_is_full_is_one_sentence(arguments: tuple[str, ...]) -> None:
     with FULL.open("w") as full:

@@ -29,7 +29,7 @@ import re
 import sys
 import traceback
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 __all__ = [
     "AmbiguousNameError",
@@ -46,7 +46,9 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "lacks_memory",
+    "lacks_space",
     "nearest",
+    "out_of_space",
     "passes_through",
     "printable",
     "said_by",
@@ -199,28 +201,58 @@ def _escaped(one: str) -> str:
 _OUT_OF_MEMORY = re.compile(r"out of memory|allocate memory|bad_alloc|_ALLOC_FAILED", re.IGNORECASE)
 
 
+_OUT_OF_SPACE = re.compile(
+    r"no space left|not enough (?:free |disk )*space|dis[ck] (?:is )?full|quota exceeded"
+    r"|PytorchStreamWriter failed writing|inline_container\S+ \. unexpected pos|requested and \d+ written",
+    re.IGNORECASE,
+)
+"""In the words of the system, of SQLite, of torch, which tells a file that is not whole by its place in it, and of
+numpy."""
+
+
 def lacks_memory(error: BaseException) -> bool:
     """Say whether an exception, or what caused it, says that memory is lacking: nobody's code is at fault then."""
     torch = sys.modules.get("torch")
     kinds = (MemoryError, *([torch.OutOfMemoryError] if torch is not None else []))
+    return any(
+        isinstance(one, kinds)
+        or (isinstance(one, OSError) and one.errno == errno.ENOMEM)
+        or (isinstance(one, RuntimeError) and _OUT_OF_MEMORY.search(str(one)))  # torch's on a CPU, of its libraries
+        for one in _causes(error)
+    )
+
+
+def lacks_space(error: BaseException) -> bool:
+    """Say whether an exception, or what caused it, says that a disk is full: nobody's code is at fault then."""
+    return any(
+        (isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT))
+        or (isinstance(one, Exception) and _OUT_OF_SPACE.search(str(one)))
+        for one in _causes(error)
+    )
+
+
+def out_of_space(what: str = "") -> StoreError:
+    """Return the error for a full disk; ``what`` begins its message."""
+    return StoreError(f"{what}no space is left on the disk", "free space or choose another --output")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, what caused it, and so on: also what was being handled, as a writer that is closed then."""
+    known: set[int] = set()
     seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, kinds) or (isinstance(seen, OSError) and seen.errno == errno.ENOMEM):
-            return True
-        if isinstance(seen, RuntimeError) and _OUT_OF_MEMORY.search(
-            str(seen)
-        ):  # torch's on a CPU, and of its libraries
-            return True
-        seen = seen.__cause__
-    return False
+    while seen is not None and id(seen) not in known:
+        known.add(id(seen))
+        yield seen
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
 
 
 def passes_through(error: BaseException) -> bool:
-    """Say whether what somebody else's code raised is none of its own: Ctrl-C, a closed pipe, a lack of memory.
+    """Say whether what code of others raised is none of its own: Ctrl-C, a closed pipe, a lack of memory or space.
 
     Whatever else it raises, ``sys.exit`` and the panics of Rust included, is its fault and becomes one sentence.
     """
-    return isinstance(error, KeyboardInterrupt | GeneratorExit | BrokenPipeError) or lacks_memory(error)
+    own = isinstance(error, KeyboardInterrupt | GeneratorExit | BrokenPipeError)
+    return own or lacks_memory(error) or lacks_space(error)
 
 
 _ADVICE = re.compile(

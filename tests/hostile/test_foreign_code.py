@@ -1,7 +1,8 @@
-"""What code of other people raises is one sentence; Ctrl-C interrupts all the same, and memory is nobody's fault."""
+"""What code of other people raises is one sentence; Ctrl-C interrupts all the same, and no lack is anybody's fault."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from tests.conftest import Outcome
 
-from mcd.errors import MCDError, lacks_memory, passes_through, said_by
+from mcd.errors import MCDError, StoreError, lacks_memory, lacks_space, passes_through, said_by
 from mcd.networks.foreign import calling
 
 RAISED = {
@@ -27,15 +28,26 @@ LACKS = (
     "raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 20.00 GiB')",
     "raise ValueError('it failed') from MemoryError()",
 )
+FULL = (
+    "raise OSError(errno.ENOSPC, 'No space left on device')",
+    "raise OSError(errno.EDQUOT, 'Disk quota exceeded')",
+    "raise OSError('300000 requested and 51200 written')",
+    "raise RuntimeError('[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598')",
+    "raise RuntimeError('PytorchStreamWriter failed writing file data/0: file write failed')",
+    "raise RuntimeError('write(): fd 3 failed with No space left on device')",
+    "raise safetensors.SafetensorError('Error while serializing: I/O error: No space left on device (os error 28)')",
+    "raise ValueError('it failed') from OSError(errno.ENOSPC, 'No space left on device')",
+)
+"""What is raised on a full disk: by Python, numpy, torch and safetensors."""
 
 SCORER = """
-import sys, torch
+import errno, sys, safetensors, torch
 class Panic(BaseException): pass
 def score(activations, similarity):
     {}
 """
 PLUGIN = """
-import sys, torch, mcd
+import errno, sys, safetensors, torch, mcd
 class Panic(BaseException): pass
 def fail():
     {statement}
@@ -159,6 +171,41 @@ def test_a_lack_of_memory_is_no_fault_of_a_scorer(tmp_path: Path, dissect: Calla
     done = dissect("--scorer", scorer(tmp_path, LACKS[1]))
     assert done.code == 1, done.err
     assert "mine.py" not in done.err.partition("error: ")[2]
+
+
+@pytest.mark.parametrize("statement", FULL)
+def test_a_full_disk_is_no_fault_of_a_scorer(statement: str, tmp_path: Path, dissect: Callable[..., Outcome]) -> None:
+    done = dissect("--scorer", scorer(tmp_path, statement))
+    assert done.code == 4, done.err
+    assert "error: no space is left on the disk\n  hint: free space or choose another --output" in done.err
+
+
+@pytest.mark.parametrize("place", ["load", "scan", "report", "model"])
+def test_a_full_disk_is_said_of_what_a_plugin_was_doing(
+    place: str, tmp_path: Path, dissect: Callable[..., Outcome]
+) -> None:
+    done = dissect("--plugin-file", plugin(tmp_path, place, FULL[3]), USED[place], "acme")
+    assert done.code == 4, done.err
+    assert ": no space is left on the disk\n  hint: free space or choose another --output" in done.err
+    assert "inline_container" not in done.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full")
+def test_what_torch_raises_on_a_full_disk_is_known() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.save({"weights": torch.zeros(300_000)}, "/dev/full")
+    assert lacks_space(caught.value)
+    with pytest.raises(StoreError, match=r"^reporter 'x' failed: no space is left"), calling("reporter 'x' failed"):
+        torch.save({"weights": torch.zeros(300_000)}, "/dev/full")
+
+
+def test_space_is_lacking_where_what_was_being_handled_says_so() -> None:
+    error = ValueError("the file is not whole")
+    error.__context__ = OSError(errno.ENOSPC, "No space left on device")
+    assert lacks_space(error)
+    error.__context__ = error
+    assert not lacks_space(error)
+    assert not lacks_space(OSError(errno.EACCES, "Permission denied"))
 
 
 def test_memory_is_lacking_where_a_cause_says_so() -> None:

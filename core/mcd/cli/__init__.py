@@ -20,7 +20,7 @@ import click
 from mcd.cli.paths import PATH
 from mcd.cli.streams import noted_interrupts, watched_output
 from mcd.cli.terminal import echo, echo_lines, printing_anything
-from mcd.errors import MCDError, PluginError, lacks_memory, said_by, traceback_of
+from mcd.errors import MCDError, PluginError, lacks_memory, lacks_space, out_of_space, said_by, traceback_of
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -204,6 +204,8 @@ def _ours(error: BaseException) -> BaseException:
     if not isinstance(error, MCDError) and lacks_memory(error):
         hint = "give it less at once (--batch-size, --workers, a smaller probe set), or another machine"
         return MCDError("this machine has too little memory for it", hint)
+    if not isinstance(error, MCDError) and lacks_space(error):
+        return out_of_space()
     return error
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mcd.errors import MCDError, StoreError, UsageError, lacks_memory, passes_through, said_by
+from mcd.errors import MCDError, UsageError, lacks_memory, lacks_space, out_of_space, passes_through, said_by
 
 if TYPE_CHECKING:  # plugins are called before torch is needed, and importing it takes seconds
     import torch
@@ -57,10 +56,10 @@ def calling(
     except MCDError:
         raise
     except BaseException as error:  # foreign code may raise anything
+        if lacks_space(error):
+            raise out_of_space(f"{what}: ") from error
         if passes_through(error):
             raise
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):  # nobody's fault
-            raise StoreError(f"{what}: {error.strerror}", "free space") from error
         where = _failing_part(error, network) if network is not None else ""
         made = kind(f"{what}: {where}{said_by(error)}", hint)
         if isinstance(made, ForeignCodeError):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mcd.files import Sums, digest_of
+from mcd.files import digest_of
 from mcd.runs.manifest import Manifest
+from mcd.study.digests import Sums
 
 __all__ = ["signed"]
 

@@ -15,8 +15,9 @@ from safetensors.torch import save
 from mcd.api.base import digest
 from mcd.errors import StoreError
 from mcd.extraction.tensor_files import AGAIN, TensorFile, open_tensors, record_of
-from mcd.files import CheckedFiles, digest_of, write_atomically
+from mcd.files import digest_of, write_atomically
 from mcd.options import Record
+from mcd.study.digests import CheckedFiles
 
 __all__ = ["FILE", "SIDE", "MapStore", "Maps"]
 

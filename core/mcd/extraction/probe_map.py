@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mcd.extraction.probe import ProbeSet
-from mcd.files import PRIVATE, Sums, digest_of, read_regular, write_atomically
+from mcd.files import PRIVATE, digest_of, read_regular, write_atomically
 from mcd.study.csv_cells import csv_text, unguarded
+from mcd.study.digests import Sums
 from mcd.study.outputs import write_output
 
 __all__ = ["PRIVATE", "PROBE_MAP", "copy_private", "parse_probe_map", "read_private", "write_probe_map"]

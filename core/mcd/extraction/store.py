@@ -21,8 +21,9 @@ from safetensors.torch import save
 
 from mcd.errors import StoreError
 from mcd.extraction.tensor_files import AGAIN, TensorFile, open_tensors, record_of
-from mcd.files import SUMS, CheckedFiles, Sums, digest_of, link, write_atomically
+from mcd.files import digest_of, link, write_atomically
 from mcd.options import Record
+from mcd.study.digests import SUMS, CheckedFiles, Sums
 from mcd.study.outputs import clear_leftovers
 
 __all__ = ["Shards"]

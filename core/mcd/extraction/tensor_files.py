@@ -11,7 +11,7 @@ import safetensors
 import torch
 
 from mcd.errors import StoreError
-from mcd.files import CheckedFiles
+from mcd.study.digests import CheckedFiles
 
 __all__ = ["AGAIN", "TensorFile", "open_tensors", "record_of"]
 

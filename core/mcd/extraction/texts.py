@@ -16,8 +16,9 @@ from mcd.api.concepts import Concept
 from mcd.api.dissector import Dissector
 from mcd.errors import DamagedError
 from mcd.events import Clock
-from mcd.files import CheckedFiles, Sums, digest_of, write_atomically
+from mcd.files import digest_of, write_atomically
 from mcd.networks.texts import averaged, encode
+from mcd.study.digests import CheckedFiles, Sums
 from mcd.study.wording import Wording
 
 __all__ = ["ConceptTexts", "TextEncoder", "sentences", "warn_of_long"]

@@ -20,9 +20,9 @@ from mcd.api.dataset import Sample
 from mcd.api.dissector import AnnotationDissector
 from mcd.errors import DataError, PluginLoadError
 from mcd.extraction.probe_map import PRIVATE, _write_private, read_private
-from mcd.files import damaged
 from mcd.networks.foreign import calling
 from mcd.scoring.calibration.permutation import PermutationUnits
+from mcd.study.digests import damaged
 
 __all__ = ["COLUMNS", "Annotated", "AnnotationReader", "annotated", "as_recorded", "named_by", "own_concepts"]
 

@@ -17,12 +17,13 @@ from mcd.api.schema import read_record
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.extraction.map_store import FILE as MAPS
 from mcd.extraction.probe_map import PRIVATE, _write_private, copy_private, read_private
-from mcd.files import MANIFEST, CheckedFiles, check_run_folder, check_tree, damaged, expanded
+from mcd.files import MANIFEST, check_run_folder, check_tree, expanded
 from mcd.runs.checking import check_manifest, check_tables, check_terms, most_rows
 from mcd.runs.manifest import Manifest
 from mcd.runs.recorded import Recorded
 from mcd.runs.vocabulary import kept_concepts, write_concepts
 from mcd.scoring.results import Results
+from mcd.study.digests import CheckedFiles, damaged
 from mcd.study.study import SCHEMA, Study
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ import pydantic
 
 from mcd.api.schema import Schema, read_record
 from mcd.errors import StoreError
-from mcd.files import MANIFEST, check_run_folder, damaged, digest_of, read_regular, write_atomically
+from mcd.files import MANIFEST, check_run_folder, digest_of, read_regular, write_atomically
 from mcd.networks.layers import Layout
 from mcd.options import Record
 from mcd.scoring.older import renamed_summary
 from mcd.scoring.results import LayerSummary
+from mcd.study.digests import damaged
 from mcd.version import versions
 
 __all__ = ["LayerRecord", "Manifest", "StoreRecord", "closing", "machine"]

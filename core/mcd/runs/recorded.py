@@ -18,8 +18,8 @@ from mcd.extraction.map_store import Maps, MapStore
 from mcd.extraction.probe_map import PRIVATE, PROBE_MAP, parse_probe_map, read_private
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import IMAGES
-from mcd.files import CheckedFiles, damaged
 from mcd.runs.manifest import LayerRecord, StoreRecord
+from mcd.study.digests import CheckedFiles, damaged
 
 __all__ = ["Recorded"]
 

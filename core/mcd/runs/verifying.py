@@ -8,8 +8,9 @@ from pathlib import Path
 
 from mcd.errors import DamagedError, DataError
 from mcd.extraction.probe_map import PRIVATE, PROBE_MAP
-from mcd.files import MANIFEST, CheckedFiles, Sums, check_tree
+from mcd.files import MANIFEST, check_tree
 from mcd.runs.dissection import Dissection, finished_manifest, load, read_study, store_of
+from mcd.study.digests import CheckedFiles, Sums
 
 __all__ = ["Verified", "verify"]
 

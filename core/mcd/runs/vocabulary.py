@@ -9,8 +9,9 @@ from pathlib import Path
 from mcd.api.concepts import SCHEMA, ConceptFile, ConceptSet
 from mcd.api.schema import read_record
 from mcd.errors import StoreError
-from mcd.files import CheckedFiles, digest_of, write_atomically
+from mcd.files import digest_of, write_atomically
 from mcd.runs.manifest import Manifest
+from mcd.study.digests import CheckedFiles
 
 __all__ = ["kept_concepts", "write_concepts"]
 

@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pydantic
 
 from mcd.errors import StoreError
-from mcd.files import CheckedFiles, digest_of, write_atomically
+from mcd.files import digest_of, write_atomically
 from mcd.options import Record
 from mcd.scoring.older import renamed_table
 from mcd.study.csv_cells import csv_bytes
+from mcd.study.digests import CheckedFiles
 
 __all__ = ["LayerSummary", "Results", "read_table"]
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pytest
 from tests.browser.conftest import Opened
 from tests.plugins.explorer.conftest import page_of, phantom_run
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 Open = Callable[..., Opened]
-VIEWS = ("overview", "neurons", "neuron/0/2/63", "concepts", "compare")
 
 
 def shown(page: Page, view: str = "neurons") -> int:
@@ -367,41 +365,3 @@ def test_pages_of_the_table_show_every_neuron_once(opened: Open, single: Path) -
             break
         page.get_by_role("button", name="Next", exact=True).click()
     assert len(seen) == len(set(seen)) == 307
-
-
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("width", [1280, pytest.param(400, marks=pytest.mark.slow)])
-def test_every_view_is_accessible(opened: Open, double: Path, axe: str, scheme: str, width: int) -> None:
-    tab = opened(double, color_scheme=scheme)
-    tab.page.set_viewport_size({"width": width, "height": 900})
-    for view in VIEWS:
-        page = tab.at(view)
-        page.evaluate(axe)
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == [], view
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, view
-
-
-def test_dark_is_dark(opened: Open, single: Path) -> None:
-    def brightness(scheme: str) -> float:
-        page = opened(single, color_scheme=scheme).at()
-        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        return float(np.mean([int(one) for one in re.findall(r"\d+", colour)[:3]]))
-
-    assert brightness("dark") < 60
-    assert brightness("light") > 220
-
-
-def test_print_leaves_out_what_only_a_screen_can_use(opened: Open, single: Path) -> None:
-    page = opened(single).at("neuron/0/2/63")
-    page.emulate_media(media="print")
-    assert not page.get_by_role("navigation", name="Views").is_visible()
-    assert page.locator("#neuron h1").is_visible()
-    assert "never a medical device" in page.locator("footer").inner_text()
-
-
-def test_without_scripts_there_is_still_the_overview(opened: Open, single: Path) -> None:
-    page = opened(single, scripts=False).at()
-    assert "Without JavaScript" in page.locator("main").inner_text()
-    assert page.locator("table.layers tbody tr").count() == 5
-    assert page.get_by_role("button").count() == 0

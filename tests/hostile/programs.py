@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 import torch
-from tests.hostile import edits
+from tests.hostile import edits, payload_edits
 from tests.hostile.families import Family, Generator
 from tests.hostile.pickles import calls
 from tests.hostile.trees import changed
@@ -88,7 +88,7 @@ class Programs(Family):
     @cached_property
     def generators(self) -> Mapping[str, Generator]:
         """Return one for every edit of a document, every odd member, every odd form of the archive."""
-        found = {MODEL: edits.graph(), WEIGHTS: edits.payloads()}
+        found = {MODEL: edits.graph(), WEIGHTS: payload_edits.payloads()}
         edited = {
             f"{document}: {name}": partial(self._edited, document, edit)
             for document, each in found.items()

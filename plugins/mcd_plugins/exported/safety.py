@@ -20,9 +20,10 @@ from typing import TypeVar
 import pydantic
 
 from mcd.errors import CheckpointError
+from mcd_plugins.exported.arguments import Argument, TensorMeta
 from mcd_plugins.exported.expressions import checked, power
 from mcd_plugins.exported.operations import SIZES
-from mcd_plugins.exported.schema import Argument, Node, Payloads, Program, TensorMeta
+from mcd_plugins.exported.schema import Node, Payloads, Program
 
 __all__ = ["clean_archive"]
 

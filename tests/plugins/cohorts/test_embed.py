@@ -7,118 +7,27 @@ from pathlib import Path
 
 import pytest
 from tests.plugins.cohorts.conftest import Scanned, write_dicom, write_table
+from tests.plugins.cohorts.embed_tables import (
+    CLINICAL,
+    METADATA,
+    SCREENING,
+    clinical,
+    embed,
+    image,
+    metadata,
+    samples,
+    write,
+)
 
 import mcd
 from mcd.errors import DataError
-from mcd_plugins.cohorts.embed import Embed
 
-Rows = list[dict[str, object]]
 Scan = Callable[[mcd.Dataset], Scanned]
-
-METADATA, CLINICAL = "EMBED_OpenData_metadata.csv", "EMBED_OpenData_clinical.csv"
-SCREENING = "MG Screening Bilateral w/Tomosynthesis"
-BLANK = (
-    "massshape",
-    "massmargin",
-    "massdens",
-    "calcfind",
-    "calcdistri",
-    "otherfind",
-    "implanfind",
-    "path_severity",
-    "bside",
-)
-
-
-def image(exam: int, patient: int, side: str, view: str, number: int = 1, **cells: object) -> dict[str, object]:
-    """Return a row of metadata; exams and patients are numbers, of which pandas makes floats in some columns."""
-    path = f"./images/cohort_1/{patient}/1.2.{exam}/1.3.{exam}/1.2.826.{exam}.{side}{view}.{number}.dcm"
-    plain: dict[str, object] = {
-        "": number,
-        "empi_anon": patient,
-        "acc_anon": exam,
-        "anon_dicom_path": path,
-        "study_date_anon": "2015-01-10",
-        "SeriesDescription": f"{side} {view}",
-        "FinalImageType": "2D",
-        "ImageLateralityFinal": side,
-        "ViewPosition": view,
-        "spot_mag": "",
-        "num_roi": 0,
-        "ROI_coords": "()",
-        "Rows": 64,
-        "Columns": 48,
-    }
-    return plain | cells
-
-
-def finding(exam: object, side: str, asses: str, **cells: object) -> dict[str, object]:
-    """Return a row of the clinical table."""
-    plain: dict[str, object] = {
-        "empi_anon": 1,
-        "acc_anon": exam,
-        "desc": SCREENING,
-        "side": side,
-        "asses": asses,
-        "tissueden": 2.0,
-        "numfind": 1,
-        "calcnumber": 0,
-    }
-    return plain | dict.fromkeys(BLANK, "") | cells
-
-
-def metadata() -> Rows:
-    """Five exams: a finding in the left breast; a negative one; two findings; benign; one without clinical rows."""
-    return [
-        image(100, 66685715, "L", "CC", num_roi=2, ROI_coords="((10, 5, 30, 25), (40, 30, 90, 60))"),
-        image(100, 66685715, "L", "MLO", anon_dicom_path="/mnt/NAS2/mammo/anon_dicom/cohort_1/66685715/a/b/LMLO.dcm"),
-        image(100, 66685715, "R", "CC"),
-        image(100, 66685715, "R", "CC", 2, FinalImageType="cview"),
-        image(100, 66685715, "L", "CC", 3, spot_mag=1.0),
-        image(200, 2, "L", "CC"),
-        image(200, 2, "R", "MLO"),
-        image(300, 3, "R", "CC", ROI_coords="[[1, 2, 3, 4]]", num_roi=1),
-        image(300, 3, "L", "CC"),
-        image(400, 4, "L", "XCCL"),
-        image(500, 5, "L", "CC"),
-    ]
-
-
-def clinical() -> Rows:
-    return [
-        finding("100.0", "L", "A", massshape="X", massmargin="I", massdens="="),
-        finding(200, "", "N"),
-        finding(300, "R", "S", massshape="Q", calcfind="A,9.0", calcdistri="C", calcnumber=7, path_severity=1.0),
-        finding(300, "R", "B", massshape="S", otherfind="V", implanfind="R"),
-        finding(300, "L", "N", tissueden=3.0),
-        finding(400, "B", "B", otherfind="%", tissueden=5),
-    ]
-
-
-def write(root: Path, rows: Rows, findings: Rows) -> Path:
-    write_table(root / "tables" / METADATA, rows)
-    write_table(root / "tables" / CLINICAL, findings)
-    return root
 
 
 @pytest.fixture
 def tables(tmp_path: Path) -> Path:
     return write(tmp_path, metadata(), clinical())
-
-
-def embed(root: Path, **options: object) -> Embed:
-    return Embed(Embed.Options.model_validate({"root": root, **options}))
-
-
-def told(root: Path, **options: object) -> dict[tuple[str, str, str], mcd.Sample]:
-    """Return exam, side and view → what the tables say; files are not looked at."""
-    found = [one for one in embed(root, **options).scan() if isinstance(one, mcd.Sample)]
-    return {(one.exam, one.laterality, one.view): one for one in found}
-
-
-def of_one(root: Path, *rows: dict[str, object], **options: object) -> mcd.Sample:
-    """Return what some clinical rows make of the left breast of exam 100."""
-    return told(write(root, metadata()[:1], list(rows)), **options)["100", "L", "CC"]
 
 
 def test_each_file_is_one_sample_however_many_findings_its_breast_has(tables: Path, scanned: Scan) -> None:
@@ -161,7 +70,7 @@ def test_spot_views_and_synthetic_images_are_left_out_and_counted(tables: Path) 
 
 
 def test_the_side_of_a_row_decides_which_breast_it_tells_of(tables: Path) -> None:
-    found = told(tables)
+    found = samples(tables)
     assert found["100", "L", "MLO"].findings["mass"] is True, "all views of a breast share its findings"
     assert found["300", "L", "CC"].assessment == "1"
     assert found["300", "L", "CC"].findings["mass"] is False
@@ -170,7 +79,7 @@ def test_the_side_of_a_row_decides_which_breast_it_tells_of(tables: Path) -> Non
 
 
 def test_of_several_findings_in_a_breast_the_gravest_assessment_counts_and_all_are_named(tables: Path) -> None:
-    one = told(tables)["300", "R", "CC"]
+    one = samples(tables)["300", "R", "CC"]
     assert one.assessment == "4"
     assert (
         {name for name, there in one.findings.items() if there}
@@ -193,140 +102,8 @@ def test_of_several_findings_in_a_breast_the_gravest_assessment_counts_and_all_a
     assert one.labels["otherfind"] == " | V"
 
 
-def test_a_side_without_rows_is_unknown(tables: Path) -> None:
-    one = told(tables)["100", "R", "CC"]
-    assert (one.assessment, one.findings) == ("", {})
-    assert one.density == "b", "density is the exam's"
-    assert one.labels == {"desc": SCREENING, "tissueden": "2.0"}
-
-
-def test_a_side_without_rows_is_negative_where_the_whole_bilateral_exam_is(tmp_path: Path) -> None:
-    one = told(write(tmp_path, metadata()[:3], [finding(100, "L", "N")]))["100", "R", "CC"]
-    assert one.assessment == "1"
-    assert one.findings["mass"] is False
-    assert one.labels["derived"] == "negative: the exam has no row of this breast"
-    assert "asses" not in one.labels
-    mixed = [finding(100, "L", "N"), finding(100, "L", "A")]
-    assert told(write(tmp_path, metadata()[:3], mixed))["100", "R", "CC"].assessment == ""
-    left_only = [finding(100, "L", "N", desc="MG Diagnostic Left w/CAD")]
-    assert told(write(tmp_path, metadata()[:3], left_only))["100", "R", "CC"].assessment == ""
-
-
-def test_the_rule_of_the_authors_toolkit_makes_every_other_side_negative(tables: Path) -> None:
-    one = told(tables, other_side="negative")["100", "R", "CC"]
-    assert (one.assessment, one.findings["mass"]) == ("1", False)
-    assert "derived" in one.labels
-
-
-def test_a_breast_is_negative_only_where_all_its_rows_are(tmp_path: Path) -> None:
-    assert of_one(tmp_path, finding(100, "L", "N"), finding(100, "L", "A", massshape="R")).findings == {
-        "mass": True,
-        "round shape": True,
-    }
-    assert of_one(tmp_path, finding(100, "L", "N"), finding(100, "L", "")).findings == {}
-
-
-def test_negative_excludes_what_bi_rads_1_excludes_and_no_more(tables: Path) -> None:
-    findings = told(tables)["200", "L", "CC"].findings
-    assert {
-        "mass",
-        "suspicious calcifications",
-        "architectural distortion",
-        "focal asymmetry",
-        "spiculated margin",
-        "skin thickening",
-    } <= set(findings)
-    assert not any(findings.values())
-    unmentioned = {"calcifications", "vascular calcifications", "biopsy marker clip", "surgical scar", "breast cancer"}
-    assert not unmentioned & set(findings), "benign things need no mention, and a cancer can be missed"
-
-
-def test_what_no_row_names_is_absent_only_on_request_and_never_a_feature_of_what_is_there(tmp_path: Path) -> None:
-    row = finding(100, "L", "A", massshape="G", calcfind="G")
-    assert of_one(tmp_path, row).findings == {"mass": True, "calcifications": True}
-    findings = of_one(tmp_path, row, unlisted="absent").findings
-    assert findings["architectural distortion"] is findings["surgical scar"] is findings["focal asymmetry"] is False
-    assert not {"round shape", "spiculated margin", "amorphous calcifications", "breast cancer"} & set(findings)
-
-
-def test_a_questioned_distortion_is_neither_there_nor_absent(tmp_path: Path) -> None:
-    row = finding(100, "L", "A", massshape="Q")
-    assert of_one(tmp_path, row).findings == {}
-    assert "architectural distortion" not in of_one(tmp_path, row, unlisted="absent").findings
-    data = embed(tmp_path)
-    len(data)
-    assert any("column 'massshape': 'Q' has no counterpart here" in one for one in data.remarks())
-
-
-def test_a_finding_without_a_side_is_unknown_in_both_breasts_and_said(tmp_path: Path) -> None:
-    write(tmp_path, metadata()[:3], [finding(100, "", "N", massshape="R", implanfind="N")])
-    data = embed(tmp_path)
-    for one in data.scan():
-        assert isinstance(one, mcd.Sample)
-        assert "mass" not in one.findings
-        assert one.findings["architectural distortion"] is False
-        assert one.implant is None
-    assert any("1 rows name findings and no side" in one for one in data.remarks())
-
-
-@pytest.mark.parametrize(
-    ("column", "code", "concepts"),
-    [
-        ("massshape", "T", {"solitary dilated duct"}),
-        ("massshape", "N", {"intramammary lymph node"}),
-        ("massshape", "V", {"asymmetry", "developing asymmetry"}),
-        ("massshape", "A", {"architectural distortion"}),
-        ("massdens", "+", {"mass", "high-density mass"}),
-        ("massdens", "0", {"mass", "fat-containing mass"}),
-        ("massmargin", "S", {"mass", "spiculated margin"}),
-        ("calcdistri", "D", {"calcifications", "diffuse distribution"}),
-        ("calcfind", "O", {"calcifications", "typically benign calcifications", "rim calcifications"}),
-        ("calcfind", "K", {"calcifications", "suspicious calcifications"}),
-        ("calcfind", "0", set()),
-        ("calcnumber", "3", {"calcifications"}),
-        ("otherfind", "1", {"lumpectomy bed", "radiotherapy changes"}),
-        ("otherfind", "Z", {"axillary lymphadenopathy"}),
-        ("otherfind", "K", {"biopsy marker clip"}),
-        ("implanfind", "N", set()),
-        ("implanfind", "K", {"implant capsule calcification"}),
-    ],
-)
-def test_letters_become_concepts(column: str, code: str, concepts: set[str], tmp_path: Path) -> None:
-    one = of_one(tmp_path, finding(100, "L", "A", **{column: code}))
-    assert one.findings == dict.fromkeys(concepts, True)
-    assert one.labels[column] == code
-    assert one.implant is (True if column == "implanfind" else None)
-
-
-@pytest.mark.parametrize(
-    ("side", "bside", "severity", "left"),
-    [
-        ("L", "", 0, True),
-        ("L", "L", "1.0", True),
-        ("B", "L", 0, True),
-        ("", "L", 0, True),
-        ("B", "", 0, None),
-        ("B", "R", 0, None),
-        ("L", "R", 0, None),
-        ("L", "L", 4, None),
-        ("L", "", 6, None),
-    ],
-)
-def test_cancer_is_there_where_pathology_says_so_and_in_which_breast(
-    side: str, bside: str, severity: object, left: bool | None, tmp_path: Path
-) -> None:
-    one = of_one(tmp_path, finding(100, side, "S", path_severity=severity, bside=bside))
-    assert one.findings.get("breast cancer") is left
-
-
-def test_a_pathology_of_the_other_side_is_said(tmp_path: Path) -> None:
-    data = embed(write(tmp_path, metadata()[:1], [finding(100, "L", "S", path_severity=0, bside="R")]))
-    len(data)
-    assert "1 rows have a pathology of the other side than their finding: it is not used" in data.remarks()
-
-
 def test_regions_are_read_y_first_cut_to_the_image_and_named_where_only_one_finding_can_be_meant(tables: Path) -> None:
-    found = told(tables)
+    found = samples(tables)
     assert found["100", "L", "CC"].boxes == (mcd.Box("mass", 5, 10, 25, 30), mcd.Box("mass", 30, 40, 48, 64))
     assert found["300", "R", "CC"].boxes == (mcd.Box("", 2, 1, 4, 3),)
     assert found["100", "L", "MLO"].boxes == ()

@@ -1,94 +1,22 @@
-"""The data sets ``vindr-mammo`` and ``vindr-png``: one sample an image, three states, tables broken one way each."""
+"""The data set ``vindr-mammo``: one sample an image, three states, tables broken one way each."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import pydicom
 import pytest
-from tests.plugins.cohorts.conftest import Scanned, pixels, write_dicom, write_picture, write_table
+from tests.plugins.cohorts.conftest import Scanned, pixels, write_dicom, write_table
+from tests.plugins.cohorts.vindr_tables import ALL, BREAST, FINDINGS, breasts, finding, findings, md5, named
 
 import mcd
 from mcd.errors import DataError
-from mcd_plugins.cohorts.vindr import VinDrMammo, VinDrPng
+from mcd_plugins.cohorts.vindr import VinDrMammo
 
-Rows = list[dict[str, object]]
 Scan = Callable[[mcd.Dataset], Scanned]
-
-BREAST, FINDINGS = "breast-level_annotations.csv", "finding_annotations.csv"
-ALL = {
-    "mass",
-    "suspicious calcifications",
-    "asymmetry in one view",
-    "focal asymmetry",
-    "global asymmetry",
-    "architectural distortion",
-    "axillary lymphadenopathy",
-    "skin thickening",
-    "skin retraction",
-    "nipple retraction",
-}
-
-
-def md5(text: str) -> str:
-    return hashlib.md5(text.encode()).hexdigest()
-
-
-def breast(study: str, image: str, birads: int, density: str, split: str, series: str = "1") -> dict[str, object]:
-    side, view = image[0], image[1:].rstrip("2")
-    return {
-        "study_id": md5(study),
-        "series_id": md5(study + series),
-        "image_id": md5(study + image),
-        "laterality": side,
-        "view_position": view,
-        "height": 64,
-        "width": 48,
-        "breast_birads": f"BI-RADS {birads}",
-        "breast_density": f"DENSITY {density}",
-        "split": split,
-    }
-
-
-def breasts() -> Rows:
-    """Two exams: one in two series, with a malignant and a normal breast; one with L-CC twice and no L-MLO."""
-    return [
-        breast("one", "LCC", 4, "C", "training"),
-        breast("one", "LMLO", 4, "C", "training"),
-        breast("one", "RCC", 1, "C", "training", "2"),
-        breast("one", "RMLO", 1, "C", "training", "2"),
-        breast("two", "LCC", 3, "A", "test"),
-        breast("two", "LCC2", 3, "A", "test"),
-        breast("two", "RCC", 2, "B", "test"),
-        breast("two", "RMLO", 2, "B", "test"),
-    ]
-
-
-def finding(
-    image: dict[str, object], categories: str, birads: object = "", box: tuple[object, ...] = ("",) * 4
-) -> dict:  # type: ignore[type-arg]
-    corners = dict(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
-    before = {name: value for name, value in image.items() if name != "split"}
-    return before | {"finding_categories": categories, "finding_birads": birads} | corners | {"split": image["split"]}
-
-
-def findings(images: Rows) -> Rows:
-    one, two = images[:4], images[4:]
-    return [
-        finding(one[0], "['Suspicious Calcification', 'Mass']", "BI-RADS 4", (30.4, -3.2, 81.6, 20.0)),
-        finding(one[0], "['Mass', 'Suspicious Calcification']", "BI-RADS 4", (1.0, 2.0, 3.0, 4.0)),
-        finding(one[1], "['No Finding']"),
-        finding(one[2], "['No Finding']"),
-        finding(one[3], "['No Finding']"),
-        finding(two[0], "['Skin Thickening']", "", (5.0, 5.0, 9.0, 9.0)),
-        finding(two[1], "['No Finding']"),
-        finding(two[2], "['No Finding']"),
-        finding(two[3], "['No Finding']"),
-    ]
 
 
 def vindr_dicom(path: Path, seed: int) -> None:
@@ -122,10 +50,6 @@ def root(tables: Path) -> Path:
 
 def vindr(root: Path, **options: object) -> VinDrMammo:
     return VinDrMammo(VinDrMammo.Options.model_validate({"root": root, **options}))
-
-
-def named(found: Scanned, study: str, image: str) -> mcd.Sample:
-    return found[md5(study + image)]
 
 
 def test_each_image_is_one_sample_however_many_findings_it_has(root: Path, scanned: Scan) -> None:
@@ -297,32 +221,6 @@ def test_a_row_with_too_many_cells_is_named(tables: Path) -> None:
         len(vindr(tables))
 
 
-def png_rows() -> Rows:
-    """Return the rows of Mammo-CLIP's table: those of findings, with other names, fold, and a column a finding."""
-    table = []
-    for row in findings(breasts()):
-        named = {"patient_id": row["study_id"], "image_id": f"{row['image_id']}.png", "view": row["view_position"]}
-        kept = {name: value for name, value in row.items() if name not in ("study_id", "view_position", "image_id")}
-        marks = {
-            name: int(name.replace("_", " ") in str(row["finding_categories"]))
-            for name in ("Mass", "Suspicious_Calcification", "Skin_Thickening")
-        }
-        table.append(named | kept | {"fold": 0.0} | marks)
-    return table
-
-
-@pytest.fixture
-def png_root(tmp_path: Path) -> Path:
-    write_table(tmp_path / "vindr_detection_v1_folds.csv", png_rows())
-    for seed, one in enumerate(breasts()):
-        write_picture(tmp_path / "images_png" / str(one["study_id"]) / f"{one['image_id']}.png", seed=seed)
-    return tmp_path
-
-
-def png(root: Path, **options: object) -> VinDrPng:
-    return VinDrPng(VinDrPng.Options.model_validate({"root": root, **options}))
-
-
 def test_swapped_corners_are_put_in_order_and_boxes_outside_are_counted(tables: Path) -> None:
     images = breasts()[:1]
     rows = [
@@ -341,66 +239,3 @@ def test_swapped_corners_are_put_in_order_and_boxes_outside_are_counted(tables: 
         f"{FINDINGS}: 2 boxes have swapped corners, which are put in order (first row 2)",
         f"{FINDINGS}: 1 boxes lie outside their image or have no area and are left out (first row 4)",
     ]
-
-
-def test_pngs_tell_the_same_as_the_release_without_boxes(png_root: Path, scanned: Scan) -> None:
-    found = scanned(png(png_root))
-    assert len(found) == 8, "one a picture, not one a row"
-    one = named(found, "one", "LCC")
-    assert (one.patient, one.view, one.laterality, one.split, one.density, one.assessment) == (
-        md5("one"),
-        "CC",
-        "L",
-        "training",
-        "c",
-        "4",
-    )
-    assert one.findings == {"mass": True, "suspicious calcifications": True}
-    assert one.boxes == (), "those of the table are of the whole image"
-    assert named(found, "one", "RCC").findings == dict.fromkeys(ALL, False)
-    assert one.labels["fold"] == "0.0"
-    assert png(png_root).read(one).maximum == 255
-
-
-def test_columns_of_findings_serve_where_there_is_no_list(png_root: Path, scanned: Scan) -> None:
-    without = [
-        {name: value for name, value in row.items() if not name.startswith(("finding", "breast"))} for row in png_rows()
-    ]
-    write_table(png_root / "vindr_detection_v1_folds.csv", without)
-    found = scanned(png(png_root, unlisted="absent"))
-    assert named(found, "one", "LCC").findings == {
-        "mass": True,
-        "suspicious calcifications": True,
-        "skin thickening": False,
-    }, "findings without a column are unknown"
-    assert named(found, "one", "RCC").assessment == ""
-
-
-@pytest.mark.parametrize(
-    ("at", "column", "value", "message"),
-    [
-        (0, "patient_id", "", "row 2, column 'patient_id': the patient id is missing"),
-        (0, "image_id", "", "row 2, column 'image_id': the image id is missing"),
-        (2, "laterality", "", "row 4, column 'laterality': a value is missing"),
-        (2, "split", "valid", "row 4, column 'split': 'valid' is none of training, test"),
-        (2, "view", "", "row 4, column 'view': a value is missing"),
-        (1, "laterality", "R", "row 3, column 'laterality': 'R', but of the same image 'L' in row 2"),
-        (1, "split", "test", "row 3, column 'split': 'test', but of the same image 'training' in row 2"),
-        (1, "patient_id", md5("two"), "row 3, column 'image_id': '.*' belongs to another patient as well"),
-    ],
-)
-def test_what_is_wrong_with_the_table_of_pngs_is_told(
-    at: int, column: str, value: str, message: str, png_root: Path
-) -> None:
-    rows = png_rows()
-    rows[at][column] = value
-    write_table(png_root / "vindr_detection_v1_folds.csv", rows)
-    with pytest.raises(DataError, match=f"vindr_detection_v1_folds.csv, {message}"):
-        len(png(png_root))
-
-
-def test_a_table_of_pngs_without_findings_is_refused(png_root: Path) -> None:
-    few = ("patient_id", "image_id", "laterality", "view", "split")
-    write_table(png_root / "vindr_detection_v1_folds.csv", [{name: row[name] for name in few} for row in png_rows()])
-    with pytest.raises(DataError, match=r"vindr_detection_v1_folds.csv, row 1: there is no column of findings"):
-        len(png(png_root))

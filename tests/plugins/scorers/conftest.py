@@ -1,4 +1,4 @@
-"""Probe sets for scorers that need more than activations and similarity."""
+"""Scorers by their settings, and probe sets for those that need more than activations and similarity."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import torch
 import torch.nn.functional as functional
 
 from mcd import Concept, Probe
+from mcd.api.scorer import Scorer
+from mcd.options import validate_options
 
 ProbeMaker = Callable[..., Probe]
+
+
+def made(cls: type[Scorer], **options: object) -> Scorer:
+    return cls(validate_options(cls.Options, options, cls.__name__))
 
 
 @pytest.fixture(scope="session")

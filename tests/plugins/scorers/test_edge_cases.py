@@ -5,33 +5,22 @@ The engine keeps most of these from a scorer; one called directly must still not
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import math
-import subprocess
-import sys
-from collections.abc import Callable
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.plugins.scorers.conftest import made
 
 from mcd.api.scorer import Scorer, TopKScorer
-from mcd.errors import ConfigError, DataError
-from mcd.options import validate_options
-from mcd_plugins import scorers as plugin
+from mcd.errors import DataError
 from mcd_plugins.scorers.cosine import Cosine
 from mcd_plugins.scorers.cosine_cubed import CosineCubed
 from mcd_plugins.scorers.pearson import Pearson
 from mcd_plugins.scorers.rank_reorder import RankReorder
 from mcd_plugins.scorers.soft_wpmi import SoftWPMI
 from mcd_plugins.scorers.wpmi import WPMI
-
-
-def made(cls: type[Scorer], **options: object) -> Scorer:
-    return cls(validate_options(cls.Options, options, cls.__name__))
-
 
 SCORERS: list[Scorer] = [
     made(SoftWPMI, top_k=6),
@@ -313,96 +302,3 @@ def test_two_million_images_do_not_wear_a_score_off(cls: type[Scorer]) -> None:
     if cls is CosineCubed:
         a, p = a.pow(3), p.pow(3)
     assert float(found) == pytest.approx(float((a * p).sum() / a.norm() / p.norm()), abs=2e-6)
-
-
-# Settings, examples, and how light the plugin is.
-
-
-@pytest.mark.parametrize(
-    ("cls", "options"),
-    [
-        (SoftWPMI, {"temperature": 0}),
-        (SoftWPMI, {"temperature": "inf"}),
-        (SoftWPMI, {"lam": "nan"}),
-        (SoftWPMI, {"p_start": 1}),
-        (SoftWPMI, {"p_end": 0}),
-        (SoftWPMI, {"p_end": 0.999}),
-        (SoftWPMI, {"min_prob": 0}),
-        (SoftWPMI, {"top_k": 2.5}),
-        (SoftWPMI, {"topk": 5}),
-        (WPMI, {"top_k": 0}),
-        (WPMI, {"temperature": -1}),
-        (WPMI, {"lam": "inf"}),
-        (WPMI, {"min_prob": 1}),
-        (WPMI, {"p_start": 0.9}),
-        (RankReorder, {"top_fraction": 0}),
-        (RankReorder, {"top_fraction": 1.01}),
-        (RankReorder, {"p": 0}),
-        (RankReorder, {"p": "inf"}),
-        (RankReorder, {"scale_p": -1}),
-        (RankReorder, {"scale_p": "inf"}),
-        (CosineCubed, {"min_norm": -1}),
-        (CosineCubed, {"min_norm": "inf"}),
-        (Cosine, {"min_norm": 1}),
-    ],
-)
-def test_a_setting_out_of_bounds_is_refused_by_name(cls: type[Scorer], options: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(options))):
-        made(cls, **options)
-
-
-@pytest.mark.parametrize(
-    ("cls", "published"),
-    [
-        (
-            SoftWPMI,
-            {
-                "top_k": 100,
-                "temperature": 10,
-                "lam": 1,
-                "p_start": 0.998,
-                "p_end": 0.97,
-                "min_prob": 1e-7,
-                "prior": "layer",
-            },
-        ),
-        (WPMI, {"top_k": 28, "temperature": 2, "lam": 0.6, "min_prob": 1e-7, "prior": "layer"}),
-        (RankReorder, {"top_fraction": 0.05, "p": 3, "scale_p": 0.5}),
-        (Cosine, {}),
-        (CosineCubed, {"min_norm": 1e-3}),
-    ],
-)
-def test_the_defaults_are_the_published_ones_and_each_is_described(
-    cls: type[Scorer], published: dict[str, object]
-) -> None:
-    assert made(cls).options.model_dump() == published
-    assert all(field.description for field in cls.Options.model_fields.values())
-    assert next(iter(published), None) == cls.Options.primary()
-
-
-def test_every_registered_scorer_exists_under_its_name_and_its_example_runs() -> None:
-    offered = plugin.mcd_register_scorers()
-    assert [component.name for component in offered] == [scorer.name for scorer in map(_built, offered_targets())]
-    for target in offered_targets():
-        module = importlib.import_module(target.partition(":")[0])
-        result = doctest.testmod(module)
-        assert result.attempted > 0
-        assert result.failed == 0
-
-
-def offered_targets() -> list[str]:
-    return [component.target for component in plugin.mcd_register_scorers()]
-
-
-def _built(target: str) -> Scorer:
-    module, _, name = target.partition(":")
-    build: Callable[[], Scorer] = getattr(importlib.import_module(module), name)
-    return build()
-
-
-def test_listing_the_scorers_imports_no_torch() -> None:
-    code = (
-        "import sys; from mcd_plugins import scorers; scorers.mcd_register_scorers();"
-        "sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,6 +16,9 @@ from mcd.cli.concepts import concepts
 from mcd.errors import MCDError
 from mcd.host import PluginHost
 
+PAGE = Path(__file__).parents[3] / "docs/reference/concept-sets.md"
+NAMES = ("birads", "birads-core", "birads-everyday", "everyday", "technical")
+
 TOYS = """
 import mcd
 from mcd_concepts import mcd_register_concept_sets as built_in

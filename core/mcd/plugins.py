@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mcd.api.base import digest
     from mcd.api.dataset import examine_file, file_digest
     from mcd.api.geometry import crop_fraction
-    from mcd.api.listing import files_below, samples_of
+    from mcd.api.listing import files_below, said_beside, samples_of
     from mcd.api.model import prefix_tokens
     from mcd.api.ranking import ordered_top_k
     from mcd.api.schema import Schema, read_record
@@ -143,6 +143,7 @@ _HOME = {
     "read_record": "mcd.api.schema",
     "read_state_dict": "mcd.networks.checkpoints",
     "same_samples": "mcd.runs.thumbnails",
+    "said_beside": "mcd.api.listing",
     "samples_of": "mcd.api.listing",
     "say": "mcd.cli.tables",
     "select_weights": "mcd.networks.checkpoints",
@@ -221,6 +222,7 @@ __all__ = [
     "read_picture",
     "read_record",
     "read_state_dict",
+    "said_beside",
     "same_samples",
     "samples_of",
     "say",

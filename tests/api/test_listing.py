@@ -100,3 +100,27 @@ def test_an_empty_folder_behind_a_link_holds_no_files(tmp_path: Path) -> None:
     (tmp_path / "root" / "link").symlink_to(tmp_path / "store")
     with pytest.raises(DataError, match="it holds no files"):
         listed(tmp_path / "root")
+
+
+def test_archives_and_other_formats_beside_the_images_are_said(tmp_path: Path) -> None:
+    write_picture(tmp_path / "1.png")
+    for name in ("more.zip", "a/2.webp", "a/3.webp", "table.csv", "notes"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"0")
+    data = ImageFolder(ImageFolder.Options(path=tmp_path))
+    assert len(list(data.scan())) == 1
+    (said,) = data.remarks()
+    assert "files that are not read: 2 WEBP files, 1 ZIP file; if" in said
+    (tmp_path / "more.zip").unlink()
+    write_dicom(tmp_path / "4.dcm")
+    headers = DicomFolder(DicomFolder.Options(path=tmp_path))
+    assert list(headers.scan())
+    assert any("not read: 2 WEBP files, 1 PNG file; if" in one for one in headers.remarks())
+
+
+@pytest.mark.parametrize(("name", "hint"), [("train.tfrecord", "save the TFRECORD files"), ("set.zip.001", "unpack")])
+def test_what_else_holds_images_has_a_hint_of_its_own(name: str, hint: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"0")
+    with pytest.raises(DataError) as caught:
+        listed(tmp_path)
+    assert caught.value.hint.startswith(hint)

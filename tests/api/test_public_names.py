@@ -30,7 +30,7 @@ _FOR_PLUGINS = """
     fit_state_dict hub_cache_only hub_quiet hub_repository hub_revision import_function isolated load_weights
     match_layers offline ordered_top_k picture_of prefix_tokens print_table read_checkpoint read_header read_picture
     read_record read_state_dict same_samples
-    samples_of say select_weights sight_of thumbnails validate_options with_plugin_files write_atomically
+    said_beside samples_of say select_weights sight_of thumbnails validate_options with_plugin_files write_atomically
 """
 
 

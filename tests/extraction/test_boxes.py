@@ -62,6 +62,21 @@ def test_swapped_corners_are_put_in_order() -> None:
     assert remark == "1 images have boxes whose corners are swapped: they are put in order"
 
 
+def test_a_box_without_area_is_left_out_and_one_outside_a_scaled_copy_is_said() -> None:
+    boxes, remark = fitted(1000, 800, BOX, Box("mass", 300, 200, 300, 600))
+    assert (boxes, remark) == ((BOX,), "1 images have boxes without area: they are left out")
+    _, remark = fitted(500, 400, Box("mass", 700, 900, 900, 1100), meant="1000×800")
+    assert "their boxes are scaled" in remark
+    assert "have boxes that leave the image" in remark
+
+
+def test_boxes_given_as_a_list_are_as_good() -> None:
+    fit = BoxFit()
+    facts = {"rows": "1000", "columns": "800"}
+    assert fit.fitted(Sample("1", boxes=[BOX], facts=facts)).boxes == (BOX,)  # type: ignore[arg-type]  # a plugin's
+    assert not fit.remarks()
+
+
 @pytest.fixture
 def half_size(tmp_path: Path) -> Path:
     """Films of mini-MIAS at half their size, one with a circle."""

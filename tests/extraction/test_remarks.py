@@ -40,6 +40,14 @@ def test_a_concept_that_is_only_ever_absent_is_remarked() -> None:
     assert remarks_on([sick, Sample("4", findings={"calcifications": True})]) == []
 
 
+def test_of_several_data_sets_each_is_remarked_by_itself() -> None:
+    one = [Sample("1", collection="old", findings={"mass": False}), Sample("2", collection="old")]
+    other = [Sample("3", collection="new", findings={"mass": True})]
+    assert [said.partition("; ")[0] for said in remarks_on([*one, *other])] == [
+        "old: absent in some images and present in none: mass"
+    ]
+
+
 @pytest.mark.parametrize(
     ("samples", "said"),
     [

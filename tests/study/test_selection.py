@@ -180,6 +180,13 @@ def test_a_label_of_several_rows_fits_where_any_row_does() -> None:
     assert found('label["birads"] == unknown') == images[-1:]
 
 
+def test_a_row_that_has_a_semicolon_of_its_own_is_found_as_it_is_written() -> None:
+    images = [rows("irregular; large", "round"), rows("oval")]
+    for text in ("irregular; large", "large", "round"):
+        assert Selection(where=f'label["birads"] == "{text}"').choose(images) == images[:1]
+    assert Selection(where='label["birads"] != "irregular; large"').choose(images) == images[1:]
+
+
 def test_numbers_of_several_rows_are_compared_one_by_one() -> None:
     images = [rows("3", "12"), rows("n/a", "4"), rows("n/a", "n/a")]
     assert Selection(where='label["birads"] > 10').choose(images) == images[:1]

@@ -10,19 +10,44 @@ from pathlib import Path
 from mcd.api.dataset import Sample, Unreadable
 from mcd.errors import DataError
 
-__all__ = ["files_below", "samples_of"]
+__all__ = ["files_below", "said_beside", "samples_of"]
 
 _LONGEST_SUFFIX = 5
 _KINDS_SHOWN = 3
-_PACKED = frozenset(("7Z", "BZ2", "GZ", "RAR", "TAR", "TBZ", "TGZ", "XZ", "ZIP", "ZST"))
+_PACKED = frozenset(("001", "7Z", "BZ2", "GZ", "RAR", "TAR", "TBZ", "TGZ", "XZ", "ZIP", "ZST"))
 _CONVERTIBLE = frozenset(
     ("AVIF", "GIF", "HDR", "HEIC", "HEIF", "IMG", "J2K", "JP2", "JPX", "JXL", "LJPEG", "MAT", "MHA", "MHD", "NII")
-) | {"NPY", "NPZ", "NRRD", "PBM", "PNM", "PPM", "RAW", "SVS", "WEBP"}
+) | {
+    "H5",
+    "HDF5",
+    "LMDB",
+    "MDB",
+    "NPY",
+    "NPZ",
+    "NRRD",
+    "PBM",
+    "PKL",
+    "PNM",
+    "PPM",
+    "RAW",
+    "SVS",
+    "TFREC",
+    "TFRECORD",
+    "WEBP",
+}
 _TABLES = frozenset(("CSV", "JSON", "PARQUET", "TSV", "TXT", "XLS", "XLSX", "XML"))
 """Kinds of files that no data set of files reads, by what is to be done with them."""
+_READ = frozenset(("BMP", "DCM", "DICOM", "JPEG", "JPG", "PGM", "PNG", "TIF", "TIFF"))
+"""Kinds that one data set of files or another reads."""
 
 
-def files_below(path: Path, keep: Callable[[Path], bool], kind: str = "image", otherwise: str = "") -> list[Path]:
+def files_below(
+    path: Path,
+    keep: Callable[[Path], bool],
+    kind: str = "image",
+    otherwise: str = "",
+    beside: Counter[str] | None = None,
+) -> list[Path]:
     """Return the files below a folder that ``keep`` takes, sorted by their path in it; or the one file itself.
 
     Symbolic links are followed, and each folder is searched once, by its real path if that is below the folder too.
@@ -36,6 +61,8 @@ def files_below(path: Path, keep: Callable[[Path], bool], kind: str = "image", o
     otherwise
         The hint where there are files of other kinds only: what reads those. Archives, pictures of formats that are not
         read and tables have hints of their own.
+    beside
+        Counts, by kind, the files that may hold images and are not taken: archives, pictures of other formats.
 
     Raises
     ------
@@ -56,6 +83,9 @@ def files_below(path: Path, keep: Callable[[Path], bool], kind: str = "image", o
         return [path]
     files, lost = _below(path)
     found = [one for one in files if keep(one)] + [one for one in lost if keep(one) or _may_be_folder(one)]
+    if beside is not None:
+        kinds = Counter(_kind_of(one) for one in set(files).difference(found))
+        beside.update({name: count for name, count in kinds.items() if name in _PACKED | _CONVERTIBLE | _READ})
     if not found:
         raise _none(path, files, kind, otherwise)
     found.sort(key=lambda one: one.relative_to(path).as_posix())
@@ -109,6 +139,7 @@ def _may_be_folder(path: Path) -> bool:
     return not (ending.isalpha() and len(ending) <= _LONGEST_SUFFIX)
 
 
+_CONVERT = "unpack them, save them in a format that is read, or read them with --dataset combine"
 _UNPACK = "unpack them first: what is in archives is not searched"
 
 
@@ -137,12 +168,25 @@ def _none(path: Path, files: Sequence[Path], kind: str, otherwise: str) -> DataE
     kinds = Counter(_kind_of(one) for one in files)
     if not kinds:
         return DataError(f"no {kind} file in {path}: it holds no files", "give the folder that holds the images")
-    ranked = sorted(kinds.items(), key=lambda one: (-one[1], one[0]))[:_KINDS_SHOWN]
-    most = [f"{count} {name} file{'s' if count > 1 else ''}" for name, count in ranked]
-    hints = dict.fromkeys(_hint_for(name, otherwise) for name, _ in ranked)
+    most = _ranked(kinds)
+    hints = dict.fromkeys(_hint_for(name, otherwise) for name in most)
     if len(hints) > 1:  # a table or two beside archives are not what was meant
         hints.pop(_hint_for("CSV", otherwise), None)
-    return DataError(f"no {kind} file in {path}, but {', '.join(most)}", "; ".join(hints))
+    return DataError(f"no {kind} file in {path}, but {', '.join(most.values())}", "; ".join(hints))
+
+
+def _ranked(kinds: Counter[str]) -> dict[str, str]:
+    """Return the most frequent kinds, each with how many files are of it, in words."""
+    ranked = sorted(kinds.items(), key=lambda one: (-one[1], one[0]))[:_KINDS_SHOWN]
+    return {name: f"{count} {name} file{'s' if count > 1 else ''}" for name, count in ranked}
+
+
+def said_beside(kinds: Counter[str]) -> list[str]:
+    """Return the remark on files that lie beside the images and are not read; none where there are none."""
+    said = ", ".join(_ranked(kinds).values())
+    return (
+        [f"beside the images are files that are not read: {said}; if they hold images too, {_CONVERT}"] if said else []
+    )
 
 
 def samples_of(paths: Sequence[Path], root: Path) -> Iterator[Sample | Unreadable]:

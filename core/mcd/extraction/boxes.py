@@ -38,14 +38,16 @@ class BoxFit:
         if not sample.boxes:
             return sample
         boxes = [_ordered(box) for box in sample.boxes]
-        self._counts["swapped"] += tuple(boxes) != sample.boxes
+        self._counts["swapped"] += boxes != list(sample.boxes)
+        self._counts["empty"] += any(box.x0 == box.x1 or box.y0 == box.y1 for box in boxes)
+        boxes = [box for box in boxes if box.x0 < box.x1 and box.y0 < box.y1]
         file = size or _size(f"{sample.facts.get('rows', '')}×{sample.facts.get('columns', '')}")
         meant = _size(sample.facts.get("boxes", ""))
         if file and meant and file != meant:
             same = abs(file[0] * meant[1] / (file[1] * meant[0]) - 1) <= _SAME_SHAPE
             self._counts["scaled" if same else "left out"] += 1
             boxes = [_scaled(box, meant, file) for box in boxes] if same else []
-        elif file:
+        if file:
             self._counts["outside"] += any(_leaves(box, file) for box in boxes)
         return replace(sample, boxes=tuple(boxes))
 
@@ -56,6 +58,7 @@ class BoxFit:
             "left out": "are copies of another shape than the data set says, cut or squashed: their boxes are left out",
             "outside": "have boxes that leave the image; boxes do not fit copies that were resized or cut",
             "swapped": "have boxes whose corners are swapped: they are put in order",
+            "empty": "have boxes without area: they are left out",
         }
         return [f"{self._counts[name]} images {text}" for name, text in said.items() if self._counts[name]]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mcd.api.dataset import Sample
 
@@ -26,18 +26,22 @@ def remarks_on(samples: Sequence[Sample]) -> list[str]:
 
 def _never_present(samples: Sequence[Sample]) -> Iterator[str]:
     """Say which concepts are absent in some images and present in none: their column may not be understood."""
-    distinct = {id(one.findings): one.findings for one in samples}.values()  # many images share one mapping
-    states: dict[str, set[bool]] = defaultdict(set)
-    for findings in distinct:
-        for concept, present in findings.items():
-            states[concept].add(present)
-    never = sorted(concept for concept, found in states.items() if found == {False})
-    if never:
-        more = f" and {len(never) - _NAMED} more" if len(never) > _NAMED else ""
-        yield (
-            f"absent in some images and present in none: {', '.join(never[:_NAMED])}{more}; is the data set's word for "
-            "what is present understood?"
-        )
+    collections: dict[str, dict[int, Mapping[str, bool]]] = defaultdict(dict)
+    for one in samples:
+        collections[one.collection][id(one.findings)] = one.findings  # many images share one mapping
+    for name, distinct in collections.items():
+        states: dict[str, set[bool]] = defaultdict(set)
+        for findings in distinct.values():
+            for concept, present in findings.items():
+                if present is not None:  # which a plugin may write for unknown
+                    states[concept].add(bool(present))
+        never = sorted(concept for concept, found in states.items() if found == {False})
+        if never:
+            more = f" and {len(never) - _NAMED} more" if len(never) > _NAMED else ""
+            yield (
+                f"{name}{': ' if name else ''}absent in some images and present in none: {', '.join(never[:_NAMED])}"
+                f"{more}; is the data set's word for what is present understood?"
+            )
 
 
 def _patients(samples: Sequence[Sample]) -> Iterator[str]:

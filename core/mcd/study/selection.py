@@ -11,7 +11,7 @@ import pydantic
 
 from mcd.errors import DataError, nearest
 from mcd.options import Seed, Settings
-from mcd.study.labels import split_rows
+from mcd.study.labels import any_row
 from mcd.study.where import Field, Where, parse
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _check_text(asked: Field, text: str, samples: Sequence[Sample]) -> None:
         )
     values = {str(value) for one in samples if (value := asked.value(one)) is not None}
     if asked.name == "label":
-        values |= {row for value in values for row in split_rows(value)}
+        values |= {row for value in values for row in any_row(value)}
     other = next((value for value in sorted(values) if value.lower() == text.lower()), text)
     if text not in values and other != text and asked.name not in _IDENTIFYING:
         raise DataError(f"{asked} is never '{text}', which --where compares it with", f"did you mean '{other}'?")

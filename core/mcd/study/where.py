@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from mcd.errors import ConfigError, nearest
-from mcd.study.labels import split_rows
+from mcd.study.labels import any_row, split_rows
 
 if TYPE_CHECKING:
     from mcd.api.dataset import Sample
@@ -346,9 +346,10 @@ def _of_any_row(
 
     def holds(sample: Sample) -> bool | None:
         whole = asked.value(sample)
-        rows = split_rows(whole) if isinstance(whole, str) and asked.name == "label" else []
-        if not rows or whole == literal:
+        if not isinstance(whole, str) or asked.name != "label":
             return _fits(read(whole), literal, orders)
+        exact = sign == "==" and isinstance(literal, str)
+        rows = any_row(whole) if exact else split_rows(whole) or [whole]
         found = {_fits(read(one), literal, orders) for one in rows}
         return True if True in found else None if None in found else False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pydantic
 
 import mcd
-from mcd.plugins import digest, file_digest, files_below, read_picture, samples_of
+from mcd.plugins import digest, file_digest, files_below, read_picture, said_beside, samples_of
 from mcd_plugins.datasets.pictures import (
     DECODERS,
     SUFFIXES,
@@ -41,10 +42,11 @@ class ImageFolder(mcd.Dataset):
     def __init__(self, options: mcd.Options | None = None) -> None:
         super().__init__(options)
         self._tally = PictureTally()
+        self._beside: Counter[str] = Counter()
 
     @cached_property
     def _paths(self) -> list[Path]:
-        return files_below(self.options.path, lambda path: path.suffix.lower() in SUFFIXES, _KIND, _DICOM)
+        return files_below(self.options.path, lambda path: path.suffix.lower() in SUFFIXES, _KIND, _DICOM, self._beside)
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -57,7 +59,7 @@ class ImageFolder(mcd.Dataset):
 
     def remarks(self) -> list[str]:
         """Return how many images were turned, are transparent or share a file."""
-        return self._tally.remarks()
+        return [*self._tally.remarks(), *said_beside(self._beside)]
 
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return the sample with its digest when the file has the header of an image and, for PNG, whole chunks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ import pydantic
 
 import mcd
 from mcd.errors import ImageError
-from mcd.plugins import digest, file_digest, files_below, samples_of
+from mcd.plugins import digest, file_digest, files_below, said_beside, samples_of
 from mcd_plugins.dicom.decoding import DECODERS
 from mcd_plugins.dicom.reading import (
     DicomOptions,
@@ -50,10 +51,11 @@ class DicomFolder(mcd.Dataset):
     def __init__(self, options: mcd.Options | None = None) -> None:
         super().__init__(options)
         self._tally = Tally()
+        self._beside: Counter[str] = Counter()
 
     @cached_property
     def _paths(self) -> list[Path]:
-        return files_below(self.options.path, _is_candidate, "DICOM", _PICTURES)
+        return files_below(self.options.path, _is_candidate, "DICOM", _PICTURES, self._beside)
 
     def __len__(self) -> int:
         """Return the number of files that are, or by their name should be, DICOM."""
@@ -73,7 +75,7 @@ class DicomFolder(mcd.Dataset):
 
     def remarks(self) -> list[str]:
         """Return what was left out, what is not known, and where what is known came from."""
-        return self._tally.remarks()
+        return [*self._tally.remarks(), *said_beside(self._beside)]
 
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return the sample with its digest; pixel data that are missing or cut short are found here."""

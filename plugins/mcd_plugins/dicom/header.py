@@ -288,6 +288,26 @@ def _converted(data: pydicom.Dataset, tag: BaseTag, little_endian: bool) -> obje
     return _Items([Header(one, little_endian=little_endian) for one in value]) if isinstance(value, Sequence) else value
 
 
+_KINDS = {
+    b"\x1f\x8b": "an archive (gzip): unpack it",
+    b"PK\3\4": "an archive (zip): unpack it",
+    b"\x89PNG": "a PNG file",
+    b"\xff\xd8\xff": "a JPEG file",
+    b"II*\0": "a TIFF file",
+    b"MM\0*": "a TIFF file",
+}
+"""What is often called .dcm, by how it begins."""
+
+
+def _kind_of(file: Path | BinaryIO) -> str:
+    if isinstance(file, Path):
+        with file.open("rb") as opened_file:
+            start = opened_file.read(4)
+    else:
+        start = _start(file)
+    return next((f", but {what}" for mark, what in _KINDS.items() if start.startswith(mark)), "")
+
+
 def opened(file: Path | BinaryIO, *, pixels: bool) -> Header:
     """Read what is wanted of a file's header, and its pixels as they are stored.
 
@@ -298,7 +318,7 @@ def opened(file: Path | BinaryIO, *, pixels: bool) -> Header:
     """
     try:
         if not (looks_like_dicom(file) if isinstance(file, Path) else _is_dicom(_start(file))):
-            raise ImageError("it is not a DICOM file")
+            raise ImageError(f"it is not a DICOM file{_kind_of(file)}")
         with quiet():
             data = _read(file, pixels=pixels)
             if not len(data) and pixels:  # pydicom drops all it has read when the file ends inside such an element

@@ -259,3 +259,52 @@ def test_a_sheet_without_its_text_is_refused_by_name(tmp_path: Path) -> None:
     data = sheets(tmp_path, "asymmetry", [{"Image_name": "P1_L_DM_CC", "ACR": "B"}])
     with pytest.raises(DataError, match="sheet 'asymmetry', row 1: there is no column 'Findings'"):
         list(data.scan())
+
+
+PHRASES = {
+    "Popcorn calcification": {"popcorn calcifications", "calcifications"},
+    "Calcified mass": {"mass", "calcifications"},
+    "Non-calcified mass": {"mass"},
+    "Assymetry": {"asymmetry"},
+    "asymmetrical dense area": {"asymmetry"},
+    "Architectural distorsion": {"architectural distortion"},
+    "distorted parenchyma, retracted nipple": {"architectural distortion", "nipple retraction"},
+    "Intra-mammary LN": {"intramammary lymph node"},
+    "Suspicious LNs": {"axillary lymphadenopathy"},
+    "Mass?": set(),
+    "Mass ?benign": {"mass"},
+    "Negative for masses": set(),
+    "neither mass nor calcification": set(),
+    "The mass is no longer seen": set(),
+    "mass cannot be excluded": set(),
+    "Near complete resolution of the mass": set(),
+    "regressive course of the mass": set(),
+    "calcification-like artefact": set(),
+}
+"""Texts, and what they say is there."""
+
+
+def test_words_are_understood_in_their_spellings_and_what_is_denied_or_open_is_not_there(
+    tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]
+) -> None:
+    cells = {"BIRADS": "2", PATHOLOGY: "Benign"}
+    rows = [row(f"P{at}_L_DM_CC", Findings=text, **cells) for at, text in enumerate(PHRASES)]
+    found = scanned(released(tmp_path, rows))
+    present = [{name for name, there in one.findings.items() if there} for one in found.values()]
+    assert dict(zip(PHRASES, present, strict=True)) == PHRASES
+
+
+def test_a_margin_that_is_denied_leaves_the_others(tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]) -> None:
+    rows: list[dict[str, object]] = [
+        {
+            "Image_name": "P1_L_DM_CC",
+            "Findings": None,
+            "Abnormality type": "Mass",
+            "Mass shape": "Oval & lobulated",
+            "Mass margin": "Non-circumscribed / spiculated",
+            "Mass density/enhancement pattern": "Equal",
+        }
+    ]
+    (found,) = scanned(sheets(tmp_path, "mass_description", rows)).values()
+    present = {concept for concept, there in found.findings.items() if there}
+    assert present == {"mass", "oval shape", "spiculated margin", "equal-density mass"}

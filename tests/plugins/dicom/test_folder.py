@@ -54,6 +54,21 @@ def test_files_are_found_by_content_and_broken_ones_named(saved: Save, tmp_path:
         len(folder(tmp_path / "no"))
 
 
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b"\x1f\x8b\x08", "an archive (gzip): unpack it"),
+        (b"PK\3\4", "an archive (zip): unpack it"),
+        (b"\x89PNG", "a PNG file"),
+    ],
+)
+def test_what_is_only_called_dcm_is_named(start: bytes, what: str, tmp_path: Path) -> None:
+    (tmp_path / "1.dcm").write_bytes(start + b"0" * 200)
+    (found,) = folder(tmp_path).scan()
+    assert isinstance(found, mcd.Unreadable)
+    assert found.reason == f"it is not a DICOM file, but {what}"
+
+
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
 def test_a_preamble_is_not_needed_but_a_transfer_syntax_is(syntax: str, saved: Save) -> None:
     path = saved("whole", syntax=syntax)

@@ -10,13 +10,17 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.command_line import ROOT
 from tests.conftest import Outcome
 
+import mcd
 from mcd.errors import ConfigError, MCDError, UnknownNameError, UsageError, nearest, printable
+from mcd.host import PluginHost
+from mcd.study.preparer import Preparer
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J\x9b31m"
 TURNED = "\u202ednp.exe\u2066"
@@ -133,6 +137,56 @@ def test_folders_outputs_and_files_of_any_name_are_used_or_refused(
         done = mcd_command(*command)
         assert clean(done), (command, done.out + done.err)
         assert done.code in (0, 2, 4)
+
+
+def test_a_run_of_and_in_folders_that_are_not_utf8_is_made_and_read(
+    images: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]
+) -> None:
+    place = tmp_path / BROKEN
+    images.rename(place)
+    mcd.plugins.write_atomically(place / "words.txt", b"mass\ncyst\nmargin\n")
+    mcd.plugins.write_atomically(place / f"{BROKEN}.py", b"def f(a, p):\n    return a.T @ p\n")
+    run, outside = place / "run", tmp_path / "run"
+    models = ("--model-plugin", "phantom-mammo", "--layers", "head", "--dissector", "phantom-clip", "--device", "cpu")
+    scored = ("--scorer", f"{place / BROKEN}.py:f", "--concepts", place / "words.txt", "--draws", 0, "--workers", 0)
+    kept = ("--cache", place / "cache", "--maps", 1, "--reporter", "html", "--reporter", "csv")
+    for output in (run, run, outside):
+        done = mcd_command("dissect", *models, *scored, *kept, "--dataset", f"images:{place}", "-o", output)
+        assert done.code == 0, done.err
+        assert clean(done)
+    for command in (
+        ("report", run),
+        ("score", run, "--scorer", "cosine", "--trust"),
+        ("compare", run, outside, "--trust", "-o", place / "compared"),
+        ("runs", "verify", run),
+    ):
+        done = mcd_command(*command)
+        assert (done.code, clean(done)) == (0, True), done.err
+    done = mcd_command("score", run, "--scorer", "cosine", "-o", tmp_path / "scored")
+    assert done.code == 2
+    assert "not UTF-8" in done.err
+    assert not (tmp_path / "scored").exists()
+
+
+@pytest.mark.parametrize("end", [".pth", ".safetensors"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_weights_whose_path_is_not_utf8_are_read(end: str, zipped: bool, tmp_path: Path) -> None:
+    path = tmp_path / BROKEN / f"{BROKEN}{end}"
+    path.parent.mkdir()
+    state = {"weight": torch.arange(6.0)}
+    if end == ".safetensors":
+        mcd.plugins.write_atomically(path, safetensors.torch.save(state))
+    else:
+        with path.open("wb") as file:
+            torch.save(state, file, _use_new_zipfile_serialization=zipped)
+    assert torch.equal(mcd.plugins.read_state_dict(path)["weight"], state["weight"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_target_of_any_name_has_one_that_can_be_written(name: str) -> None:
+    target, _ = Preparer(PluginHost.discover()).target(mcd.Target(name, torch.nn.Linear(2, 2)))
+    assert not STEERING & set(target.name)
+    target.name.encode()
 
 
 @pytest.mark.parametrize("name", NAMES)

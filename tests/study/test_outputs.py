@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from mcd.errors import StoreError, UsageError
 from mcd.files import check_folder, write_atomically
-from mcd.study.outputs import WRITTEN, check_writable, clear_leftovers, outputs, write_output
+from mcd.study.outputs import WRITTEN, check_writable, clear_leftovers, outputs, scratch_folder, write_output
 
 
 def names(folder: Path) -> list[str]:
@@ -112,6 +115,26 @@ def test_what_killed_writers_left_goes_and_what_live_ones_write_stays(tmp_path: 
     assert not file.exists()
     assert not below.exists()
     assert theirs.exists()
+
+
+def test_scratch_of_a_killed_process_goes_and_that_of_a_live_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = "import time; from mcd.study.outputs import scratch_folder\nwith scratch_folder() as one:\n    "
+    code += "(one / 'page').write_text('half'); print(one, flush=True); time.sleep(60)"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        theirs = Path(process.stdout.readline().strip())
+        with scratch_folder() as own:
+            assert (theirs / "page").exists()
+            assert own.stat().st_mode & 0o777 == 0o700
+        assert not own.exists()
+        process.kill()
+    assert theirs.exists()
+    with scratch_folder():
+        assert not theirs.exists()
 
 
 def test_leftovers_are_looked_for_below_but_not_behind_links(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,18 @@ def test_the_salt_is_made_once_and_is_its_owners_alone(tmp_path: Path, monkeypat
     assert kept.stat().st_mode & 0o077 == 0
     monkeypatch.setenv("MCD_SALT", "5c1e0f3b-of the group")
     assert salt() == "5c1e0f3b-of the group"
+
+
+def test_what_a_process_left_that_was_killed_while_it_made_the_salt_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MCD_SALT", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    killed = "import os; os.link = lambda *a, **k: os.kill(os.getpid(), 9); from mcd.study.privacy import salt; salt()"
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == -signal.SIGKILL
+    assert len(list((tmp_path / "mcd").iterdir())) == 1
+    assert len(salt()) == 32
+    assert [path.name for path in (tmp_path / "mcd").iterdir()] == ["salt"]
 
 
 def test_a_salt_that_cannot_be_kept_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

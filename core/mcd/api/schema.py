@@ -98,7 +98,13 @@ class Schema:
 
 
 def read_record(
-    data: bytes, schema: Schema, model: type[ModelT], where: str, error: type[DataError] = StoreError
+    data: bytes,
+    schema: Schema,
+    model: type[ModelT],
+    where: str,
+    error: type[DataError] = StoreError,
+    *,
+    paths: bool = False,
 ) -> ModelT:
     """Return a document that mcd wrote as JSON; one of an older version as if this version had written it.
 
@@ -108,6 +114,8 @@ def read_record(
         The file, as messages name it.
     error
         The error that is raised.
+    paths
+        Whether texts in it may be paths that are not UTF-8.
 
     Raises
     ------
@@ -116,7 +124,8 @@ def read_record(
     """
     try:
         found: object = json.loads(data)
-        json.dumps(found, ensure_ascii=False).encode()  # half of a character is none
+        # half of a character is none, but a byte of a path may be written like that
+        json.dumps(found, ensure_ascii=False).encode("utf-8", "surrogateescape" if paths else "strict")
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):

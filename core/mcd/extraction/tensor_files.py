@@ -11,6 +11,7 @@ import safetensors
 import torch
 
 from mcd.errors import StoreError
+from mcd.networks.native_paths import native_path
 from mcd.study.digests import CheckedFiles
 
 __all__ = ["AGAIN", "TensorFile", "open_tensors", "record_of"]
@@ -63,7 +64,7 @@ def open_tensors(files: CheckedFiles, name: str, what: str) -> Iterator[TensorFi
     path = files.folder / name
     try:
         files.check(name)
-        with safetensors.safe_open(path, framework="pt") as file:
+        with native_path(path) as native, safetensors.safe_open(native, framework="pt") as file:
             yield file
     except OSError as error:
         raise StoreError(f"cannot read {what} {path}: {error.strerror or error}", AGAIN) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import re
 import sys
 import traceback
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from mcd.errors import MCDError, UnknownNameError, UsageError, nearest, passes_through, said_by
+from mcd.errors import MCDError, UnknownNameError, UsageError, nearest, passes_through, printable, said_by
 from mcd.files import expanded
 
 __all__ = ["ImportedFiles", "import_function", "module_name", "run_file", "where_in"]
@@ -27,7 +28,7 @@ def module_name(path: Path, code: bytes) -> str:
     reads what its earlier version stored, and a moved one does.
     """
     stem = re.sub(r"\W", "_", path.stem)
-    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
+    place = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
     return f"mcd_file_{stem}_{hashlib.sha256(code).hexdigest()[:12]}@{place[:8]}"
 
 
@@ -45,7 +46,7 @@ def run_file(path: Path, code: bytes) -> ModuleType:
     try:
         # Compiled from the bytes that the name was made of: the import system might take a stale .pyc. The future
         # statements of this file are not the user's.
-        exec(compile(code, file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 -- the user named it
+        exec(compile(code, printable(str(file)), "exec", dont_inherit=True), module.__dict__)  # noqa: S102 -- the user named it
     except BaseException:
         del sys.modules[name]
         raise
@@ -106,7 +107,7 @@ def _module(where: str) -> ModuleType:
 
 def where_in(path: Path, error: BaseException) -> str:
     """Return the line of a file that an exception points at, as ``", line 3"``, or an empty string."""
-    file = str(path.resolve())
+    file = printable(str(path.resolve()))  # as it is compiled: a name that is not UTF-8 cannot be
     if isinstance(error, SyntaxError) and error.filename == file and error.lineno:
         return f", line {error.lineno}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]

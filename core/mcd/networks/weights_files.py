@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 
 from mcd.errors import CheckpointError
 from mcd.networks.budgets import check_budget, check_repeated
+from mcd.networks.native_paths import native_path
 from mcd.networks.nesting import holds_objects, tensors_below
 from mcd.networks.scanning import ExcessError
 from mcd.networks.unpickling import ForeignCallError, restricted_pickle
@@ -196,7 +197,8 @@ def _unpacked(file: BinaryIO) -> BinaryIO:
 
 def _read_safetensors(path: Path) -> object:
     try:
-        return load_file(path)
+        with native_path(path) as native:
+            return load_file(native)
     except Exception as error:  # a header may say anything of its tensors
         raise CheckpointError(f"{path} is no whole safetensors file: {_reason(error)}", _AGAIN) from None
 
@@ -206,9 +208,10 @@ def _read_torch(path: Path) -> object:
         zipped = file.read(4) == b"PK\x03\x04"
     try:
         check_budget(path)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), native_path(path) as native:
             warnings.simplefilter("ignore")  # on old pickle protocols and sparse tensors: what matters is refused
-            found: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped and _mappable(path))
+            mapped = zipped and _mappable(path)
+            found: object = torch.load(native, map_location="cpu", weights_only=True, mmap=mapped)
     except ExcessError as error:
         too_much = CheckpointError(f"{path} is not read: it holds {error}", "save model.state_dict() alone")
         raise _repacked(path) or too_much from None
@@ -234,9 +237,10 @@ def _mappable(path: Path) -> bool:
 def _read_foreign(path: Path) -> object:
     """Read a zip file that names foreign classes. It is no TorchScript: torch has refused that before this."""
     try:
-        return torch.load(
-            path, map_location="cpu", weights_only=False, pickle_module=restricted_pickle, mmap=_mappable(path)
-        )
+        with native_path(path) as native:
+            return torch.load(
+                native, map_location="cpu", weights_only=False, pickle_module=restricted_pickle, mmap=_mappable(path)
+            )
     except ForeignCallError as error:
         raise holds_objects(path, str(error)) from None
     except Exception as error:  # as above

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -30,6 +29,7 @@ from mcd.runs.run import run
 from mcd.study.calibration import Calibration
 from mcd.study.equipment import equip
 from mcd.study.objects import as_choice, as_choices, as_concepts, as_dataset, as_model, as_patterns, as_scorer, host_for
+from mcd.study.outputs import scratch_folder
 from mcd.study.preparer import Preparer
 from mcd.study.study import Choice, DissectorChoice, Study
 from mcd.study.wording import Wording
@@ -190,26 +190,21 @@ def dissect(
         controls=controls,
         maps=maps,
     )
-    folder = Path(tempfile.mkdtemp(prefix="mcd-")) if output is None else expanded(output)
-    prepared = Prepared(
-        host,
-        study,
-        plan_of(study, folder, [target.name], [made_dissector.name], [issubclass(kind, AnnotationDissector)]),
-        [PreparedTarget(target, patterns, Pooling.parse(pooling))],
-        [PreparedDissector(made_dissector, equipment)],
-        made_dataset,
-        reporters=made_reporters,
-        plugins=preparer.plugins,
-        recipe=made_recipe,
-    )
-    try:
+    with ExitStack() as scratch:
+        folder = scratch.enter_context(scratch_folder()) if output is None else expanded(output)
+        prepared = Prepared(
+            host,
+            study,
+            plan_of(study, folder, [target.name], [made_dissector.name], [issubclass(kind, AnnotationDissector)]),
+            [PreparedTarget(target, patterns, Pooling.parse(pooling))],
+            [PreparedDissector(made_dissector, equipment)],
+            made_dataset,
+            reporters=made_reporters,
+            plugins=preparer.plugins,
+            recipe=made_recipe,
+        )
         found = run(prepared)[0]
-    except BaseException:
-        if output is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    if output is None:
-        weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(found, scratch.pop_all().close)
     return found
 
 

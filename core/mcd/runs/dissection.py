@@ -189,7 +189,7 @@ def store_of(folder: Path, manifest: Manifest, *, trust: bool = False, beside: S
 def write_study(folder: Path, study: Study) -> None:
     """Write the study with whole paths, which the manifest does not show; `read_study` finds them again."""
     text = json.dumps(study.settings(), indent=2, ensure_ascii=False) + "\n"
-    _write_private(folder / STUDY, text.encode())
+    _write_private(folder / STUDY, text.encode("utf-8", "backslashreplace"))  # paths may be no UTF-8
 
 
 def read_study(folder: Path, manifest: Manifest, *, checked: bool = True) -> Study:
@@ -212,7 +212,7 @@ def read_study(folder: Path, manifest: Manifest, *, checked: bool = True) -> Stu
         return read_record(json.dumps(manifest.study).encode(), _RECORDED, Study, f"the study in {folder / MANIFEST}")
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}", _RECORDED.remedy) from None
-    found = read_record(data, _RECORDED, Study, str(path))
+    found = read_record(data, _RECORDED, Study, str(path), paths=True)
     if checked and not own:
         raise damaged(path)
     return found

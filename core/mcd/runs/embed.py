@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from mcd.files import expanded
 from mcd.networks.process import process_state_kept
 from mcd.networks.running import Precision
 from mcd.study.objects import Component, Concepts, as_choice, as_concepts, as_dataset, host_for
+from mcd.study.outputs import scratch_folder
 from mcd.study.preparer import Preparer
 from mcd.study.selection import Selection
 from mcd.study.study import Choice, DissectorChoice
@@ -128,8 +128,8 @@ def embed(
     made_recipe, _ = preparer.recipe(None if recipe is None else as_choice(recipe, Choice))
     with ExitStack() as stack:
         if output is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mcd-"))
-        path = Path(folder) / "vectors.safetensors" if output is None else expanded(output)
+            folder = stack.enter_context(scratch_folder())
+        path = folder / "vectors.safetensors" if output is None else expanded(output)
         check_output(path, ".safetensors", *([] if images is None else [probe_map_beside(path)]))
         chosen = dissector if isinstance(dissector, Dissector) else as_choice(dissector, DissectorChoice)
         made = preparer.image_text(chosen)

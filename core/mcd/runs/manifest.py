@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -42,6 +43,8 @@ def _inside(name: str) -> str:
 Digests = dict[Annotated[str, pydantic.AfterValidator(_inside)], str]
 """SHA-256 by path in the folder."""
 
+_HALF = re.compile("[\ud800-\udfff]")
+"""A byte of a name that is not UTF-8, as Python writes it: a manifest shows it as messages do."""
 _MOST = 2**31
 """Neurons of a layer, images, shards."""
 
@@ -154,7 +157,8 @@ class Manifest(Record):
 
 
 def _json(values: Mapping[str, object]) -> bytes:
-    return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    return _HALF.sub(lambda one: f"\\\\u{ord(one[0]):04x}", text).encode()
 
 
 def _checksum(values: Mapping[str, object]) -> str:

@@ -203,6 +203,12 @@ def _check_ours(folder: Path, store: Path, scored: Study, host: PluginHost) -> N
     """
     check_folder(folder / PRIVATE)
     elsewhere = "choose another --output"
+    relative = _between(folder, store)
+    if not _is_utf8(relative):
+        raise UsageError(
+            f"labels in {folder} would have to refer to {relative}, which is not UTF-8: a manifest cannot",
+            "leave out --output: labels then lie inside the run",
+        )
     if not (folder / MANIFEST).exists():
         # what is killed before its manifest leaves its study
         if folder.is_dir() and any(path.name != PRIVATE and path.name[0] != "." for path in folder.iterdir()):
@@ -220,9 +226,20 @@ def _check_ours(folder: Path, store: Path, scored: Study, host: PluginHost) -> N
 
 
 def _manifest(dissection: Dissection, folder: Path, store: Path) -> Manifest:
-    relative = os.path.relpath(store.resolve(), folder.resolve())
-    record = dissection.manifest.store.model_copy(update={"folder": Path(relative).as_posix()})
+    record = dissection.manifest.store.model_copy(update={"folder": _between(folder, store)})
     return dissection.manifest.model_copy(deep=True, update={"store": record})
+
+
+def _between(folder: Path, store: Path) -> str:
+    return Path(os.path.relpath(store.resolve(), folder.resolve())).as_posix()
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _reader(

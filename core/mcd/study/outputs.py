@@ -6,8 +6,9 @@ import contextlib
 import os
 import shutil
 import stat
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from mcd.errors import StoreError, UsageError
@@ -30,12 +31,13 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["WRITTEN", "check_writable", "clear_leftovers", "outputs", "write_output"]
+__all__ = ["WRITTEN", "check_writable", "clear_leftovers", "outputs", "scratch_folder", "write_output"]
 
 WRITTEN = ".mcd-written"
 """Beside what mcd wrote: a digest a line, of the name and content of each file that it may replace."""
 _ABANDONED = 24 * 3600
 """Seconds after which a temporary file is a killed writer's, on file systems without locks."""
+_SCRATCH = "mcd-scratch-"
 
 
 @contextlib.contextmanager
@@ -174,7 +176,7 @@ def clear_leftovers(folder: Path, *, deep: bool = False) -> None:
         folders[:] = [name for name in folders if not TEMPORARY.fullmatch(name)]
 
 
-def _remove_if_abandoned(path: Path) -> None:
+def _remove_if_abandoned(path: Path, *, by_age: bool = True) -> None:
     status = path.lstat()
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         return
@@ -183,7 +185,7 @@ def _remove_if_abandoned(path: Path) -> None:
     try:
         if fcntl:
             number = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
-        if _abandoned(number, status.st_mtime):
+        if _abandoned(number, status.st_mtime, by_age=by_age):
             if is_folder:
                 shutil.rmtree(path, ignore_errors=True)
             else:
@@ -193,7 +195,7 @@ def _remove_if_abandoned(path: Path) -> None:
             os.close(number)
 
 
-def _abandoned(number: int | None, changed: float) -> bool:
+def _abandoned(number: int | None, changed: float, *, by_age: bool) -> bool:
     if fcntl and number is not None:
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -203,7 +205,21 @@ def _abandoned(number: int | None, changed: float) -> bool:
             pass  # a file system without locks
         else:
             return True
-    return time.time() - changed > _ABANDONED
+    return by_age and time.time() - changed > _ABANDONED
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give an empty folder among the temporary files of this machine, for this user only, and remove it.
+
+    Those of killed processes are removed first: nobody holds their locks. On file systems without locks they stay, for
+    a session may need its own for days.
+    """
+    for path in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError):
+            _remove_if_abandoned(path, by_age=False)
+    with _held(*_locked(lambda: Path(tempfile.mkdtemp(prefix=_SCRATCH)))) as fresh:
+        yield fresh
 
 
 @contextlib.contextmanager
@@ -215,17 +231,39 @@ def _temporary_folder(folder: Path) -> Iterator[Path]:
     StoreError
         When the disk is full or may not be written.
     """
-    fresh = temporary_in(folder)
+
+    def make() -> Path:
+        fresh = temporary_in(folder)
+        fresh.mkdir()
+        return fresh
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         clear_leftovers(folder)
-        fresh.mkdir()
+        fresh, number = _locked(make)
     except OSError as error:
         raise unwritable(folder, error) from None
-    number = os.open(fresh, os.O_RDONLY) if fcntl else None
-    try:
-        if number is not None:
+    with _held(fresh, number):
+        yield fresh
+
+
+def _locked(make: Callable[[], Path]) -> tuple[Path, int | None]:
+    """Return a new folder and its descriptor, which holds a lock as long as its writer lives."""
+    while True:
+        fresh = make()
+        if not fcntl:
+            return fresh, None
+        with contextlib.suppress(FileNotFoundError):
+            number = os.open(fresh, os.O_RDONLY)
             lock(number)
+            if fresh.exists():
+                return fresh, number
+            os.close(number)  # taken for a killed writer's before it had its lock
+
+
+@contextlib.contextmanager
+def _held(fresh: Path, number: int | None) -> Iterator[Path]:
+    try:
         yield fresh
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -19,7 +19,7 @@ from mcd.api.model import ModelLoader, Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
-from mcd.errors import PluginLoadError, UsageError
+from mcd.errors import PluginLoadError, UsageError, printable
 from mcd.host.importing import import_function
 from mcd.networks.fitness import check_network, no_network
 from mcd.networks.foreign import calling
@@ -68,7 +68,8 @@ class Preparer:
             if not isinstance(model.module, nn.Module):
                 raise no_network(model.module)
             check_network(model.module, model.name)
-            return model, ModelChoice(plugin="object", options={"class": type(model.module).__qualname__})
+            choice = ModelChoice(plugin="object", options={"class": type(model.module).__qualname__})
+            return _named(model, model.name), choice
         loader, choice = self._create(Kind.MODEL, model, ModelLoader)  # type: ignore[type-abstract]
         with calling(f"model loader '{model.plugin}' failed", _DEBUG, kind=PluginLoadError):
             target = loader.load()
@@ -78,7 +79,7 @@ class Preparer:
                 "its author has to mend it; see: mcd plugins check",
             )
         check_network(target.module, target.name)
-        return (replace(target, name=model.name) if model.name else target), choice
+        return _named(target, model.name or target.name), choice
 
     def dissector_class(self, dissector: DissectorChoice | AnyDissector) -> type[AnyDissector]:
         """Return the class of a dissector, which says whether it reads pixels or annotations; nothing is created."""
@@ -179,6 +180,11 @@ class Preparer:
             if not means_file(self.host, choice.plugin):
                 self._note(Kind.CONCEPTS, choice)
         return (found[0] if len(found) == 1 else join(found)), each
+
+
+def _named(target: Target, name: str) -> Target:
+    """Return a target whose name can be written anywhere; that of a file may be no UTF-8."""
+    return target if target.name == printable(name) else replace(target, name=printable(name))
 
 
 _DEBUG = "in a terminal, --debug shows where"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import secrets
@@ -11,6 +12,8 @@ import click
 
 from mcd.api.base import digest
 from mcd.errors import StoreError, UsageError
+from mcd.files import temporary_file
+from mcd.study.outputs import clear_leftovers
 from mcd.study.where import parse
 
 __all__ = ["hidden", "names_people", "public_id", "salt"]
@@ -69,17 +72,18 @@ def _in_a_row(text: str) -> bool:
 
 
 def _made(path: Path) -> str:
-    temporary = path.with_name(f".salt.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(16) + "\n")
+        clear_leftovers(path.parent)
+        temporary, number = temporary_file(path.parent, 0o600)
         try:
-            path.hardlink_to(temporary)
-        except FileExistsError:
-            pass  # another process was first
+            with os.fdopen(number, "w", encoding="ascii") as file:
+                file.write(secrets.token_hex(16) + "\n")
+                file.flush()
+                with contextlib.suppress(FileExistsError):  # another process was first
+                    path.hardlink_to(temporary)
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
         return path.read_text(encoding="ascii").strip()
     except OSError as error:
         raise _unusable(path, error) from None

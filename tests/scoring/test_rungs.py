@@ -10,6 +10,7 @@ import mcd
 from mcd.errors import ConfigError
 from mcd.scoring.calibration.nuisances import Nuisances, nuisances_of
 from mcd.scoring.labelling import Labeller, Scored
+from mcd.scoring.ladder import RungData
 from mcd.scoring.rungs import IMAGE, NUISANCE, RIGHT, UNTRAINED, climbed
 from mcd.scoring.similarity import Matrix
 from mcd.study.calibration import Calibration
@@ -43,9 +44,9 @@ def made(scorer: mcd.Scorer, seed: int = 0, *, unit: str = "patient") -> tuple[S
         Calibration.model_validate({"exchangeable": unit}),
         patients,
         3,
-        nuisances=found,
+        rungs=RungData(lambda: found),
     )
-    assert labeller.rungs == {NUISANCE: ""}
+    assert labeller.ladder.problems == {NUISANCE: "", RIGHT: "nothing is annotated"}
     (scored,) = labeller.scored({"x": lambda: torch.from_numpy(activations.astype(np.float32))})
     return scored, found
 
@@ -74,9 +75,9 @@ def test_patients_stay_the_unit_and_what_cannot_be_exchanged_is_said() -> None:
         Calibration(),
         ["a", "a", "b", "b", "c", "d", "e", "f"],
         3,
-        nuisances=Nuisances(np.ones((8, 1)) / 8**0.5, np.arange(8), None, ("view",)),
+        rungs=RungData(lambda: Nuisances(np.ones((8, 1)) / 8**0.5, np.arange(8), None, ("view",))),
     )
-    assert "have no other like them to change places with" in alone.rungs[NUISANCE]
+    assert "have no other like them to change places with" in alone.ladder.problems[NUISANCE]
     assert len(found.names) == 4
 
 
@@ -93,7 +94,7 @@ def test_a_concept_that_is_a_nuisance_is_not_testable_there() -> None:
         Calibration(),
         [""] * 300,
         2,
-        nuisances=found,
+        rungs=RungData(lambda: found),
     )
     units = torch.stack([oblique + 0.5 * noise[:, 1], noise[:, 0] + 0.5 * noise[:, 2]], dim=1)
     (scored,) = labeller.scored({"x": lambda: units})
@@ -113,9 +114,9 @@ def test_the_p_of_a_rung_is_the_largest_so_far_and_a_rung_that_was_not_tested_is
 
 
 def test_without_it_no_rung_above_the_first_is_tested() -> None:
-    labeller = Labeller(
-        Pearson(), Matrix(torch.rand(50, 3)), CONCEPTS[:3], Calibration(nuisances=False), [""] * 50, 3, nuisances="no"
-    )
-    assert labeller.rungs == {}
+    none = RungData(lambda: pytest.fail("read"), lambda: pytest.fail("read"))
+    settings = Calibration(nuisances=False, right=False)
+    labeller = Labeller(Pearson(), Matrix(torch.rand(50, 3)), CONCEPTS[:3], settings, [""] * 50, 3, rungs=none)
+    assert labeller.ladder.problems == {}
     with pytest.raises(ConfigError):
         mcd.label(torch.rand(50, 2), torch.rand(50, 3), ["a", "b", "c"], calibration={"nuisances": "perhaps"})

@@ -50,6 +50,11 @@ class Probe:
         self.concepts, self._embeddings, self._texts = tuple(concepts), embeddings, texts
         self._facts, self._encode = facts, encode
 
+    def part(self, rows: Sequence[int]) -> Probe:
+        """Return the probe set of some of its images, by row number."""
+        embeddings = None if self._embeddings is None else self._embeddings[list(rows)]
+        return Probe(self.concepts, embeddings, self._texts, lambda: self.facts.iloc[list(rows)], self._encode)
+
     @property
     def embeddings(self) -> torch.Tensor:
         """The embeddings of the images, ``(images, D)``.

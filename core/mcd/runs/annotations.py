@@ -7,11 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import safetensors
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load, save
 
 from mcd.api.base import digest
@@ -61,9 +59,9 @@ class Annotated:
     def table(self, concepts: Sequence[Concept], patients: Sequence[str]) -> pd.DataFrame:
         """Return for each concept whether it can be assessed; see `COLUMNS`."""
         known = any(patients)
-        unit = PermutationUnits.of(patients, "patient" if known else "image").patient
+        units = PermutationUnits.of(patients, "patient" if known else "image")
         there, lacking = (self.values == 1).numpy(), (self.values == 0).numpy()
-        units_there, units_lacking = (_units(one, unit) for one in (there, lacking))
+        units_there, units_lacking = units.having(there), units.having(lacking)
         of = "patients" if known else "images"
         reasons = [
             _reason(one, other, self.fewest, of)
@@ -87,13 +85,6 @@ class Annotated:
     def similarity(self, table: pd.DataFrame) -> torch.Tensor:
         """Return P ``(images, concepts)``: NaN everywhere for a concept that cannot be assessed, as `table` says."""
         return self.values.masked_fill(~torch.tensor(table["assessable"].tolist()), float("nan"))
-
-
-def _units(images: NDArray[np.bool_], unit: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many units have each concept in some image, ``(concepts,)``, given ``(images, concepts)``."""
-    rows, concepts = images.nonzero()
-    pairs = np.unique(unit[rows] * images.shape[1] + concepts)
-    return np.bincount(pairs % images.shape[1], minlength=images.shape[1])
 
 
 def _reason(there: int, lacking: int, fewest: int, of: str) -> str:

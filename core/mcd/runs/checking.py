@@ -14,6 +14,7 @@ from mcd.errors import StoreError
 from mcd.files import MANIFEST
 from mcd.runs.manifest import Manifest
 from mcd.scoring.results import Results
+from mcd.scoring.rungs import RUNGS
 from mcd.scoring.verdicts import VERDICTS
 
 __all__ = ["check_manifest", "check_tables", "check_terms", "most_rows"]
@@ -36,6 +37,11 @@ _COLUMNS: Mapping[str, Mapping[str, Kind]] = {
         "neuron": "whole",
         **dict.fromkeys(("fit", "held_out", "p", "q"), "number"),
     },
+    "learned": {
+        **dict.fromkeys(("concept", "category", "broad_category", "rung"), "text"),
+        **dict.fromkeys(("layers", "neurons"), "whole"),
+        "q": "number",
+    },
     "controls": {
         **dict.fromkeys(("control", "layer"), "text"),
         **dict.fromkeys(("neurons", "labelled", "significant", "mammographic", "concepts"), "whole"),
@@ -49,11 +55,12 @@ _LEVELS = 200
 """Rows of a null, of which a neuron has one, and more."""
 
 _SHARES = ("p", "q", "p_any", "level", "q_nuisance", "q_untrained", "q_right")
-_COUNTS = ("stratum", "neurons", "labelled", "significant", "mammographic")
+_COUNTS = ("stratum", "layers", "neurons", "labelled", "significant", "mammographic")
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "labels": ("layer", "neuron", "rank"),
     "neurons": ("layer", "neuron"),
     "null": ("layer", "stratum", "level"),
+    "learned": ("concept",),
     "controls": ("control", "layer"),
 }
 """What tells the rows of a table apart."""
@@ -86,7 +93,7 @@ def _contradiction(manifest: Manifest) -> str:
         return "its embeddings have no width, or what is no embedding has one"
     neurons = {one.name: one.neurons for one in manifest.layers}
     for one in manifest.summary:
-        counts = (one.labelled, one.significant or 0, one.above_mean_score or 0, one.beyond_nuisances or 0)
+        counts = (one.labelled, one.significant or 0, one.above_mean_score or 0, *one.rungs.values())
         if one.neurons != neurons[one.layer] or max(counts) > one.neurons:
             return f"its summary of layer {_shown(one.layer)} counts other neurons than it has"
         if (one.significant is None) != (one.draws is None):
@@ -136,6 +143,8 @@ def _of_columns(name: str, table: pd.DataFrame) -> str:
 
 
 def _of_places(table: pd.DataFrame, neurons: Mapping[str, int]) -> str:
+    if "layer" not in table:
+        return ""
     unknown = sorted(set(table["layer"]) - neurons.keys())
     if unknown:
         return f"it is about a layer that the run does not have, '{_shown(unknown[0])}'"
@@ -151,6 +160,8 @@ def _of_values(name: str, table: pd.DataFrame) -> str:
     for column in _COUNTS:
         if column in table and (table[column] < 0).any():
             return f"column '{column}' holds a negative number"
+    if "rung" in table and not table["rung"].isin(("", *RUNGS)).all():
+        return "column 'rung' holds something else than rungs"
     if name in _KEYS and table.duplicated(list(_KEYS[name])).any():
         return "a row stands there twice"
     return ""

@@ -22,12 +22,12 @@ from mcd.extraction.texts import TextEncoder
 from mcd.runs.annotations import AnnotationReader
 from mcd.runs.controls import controlled, tautology
 from mcd.runs.dissection import Dissection
-from mcd.runs.material import bound, gather, nuisances_in
+from mcd.runs.labelling import labeller_of
+from mcd.runs.material import gather
 from mcd.runs.opening import OpenRun
 from mcd.runs.prepared import Prepared
 from mcd.runs.recorded import Recorded
 from mcd.runs.vocabulary import write_concepts
-from mcd.scoring.labelling import Labeller
 from mcd.scoring.results import Results
 
 __all__ = ["Finisher", "several"]
@@ -132,20 +132,18 @@ class Finisher:
         study, own = self.prepared.study, self.prepared.dissectors[run.planned.dissector]
         concepts, encoder = own.concepts, self._reader(run, clock)
         material = gather(recorded, concepts, study.prompts, encoder)
-        scorer = bound(own.scorer, material, study.prompts)
-        if scorer.caution:
-            clock.warn(scorer.caution)
-        labeller = Labeller(
-            scorer,
-            material.similarity,
+        labeller = labeller_of(
+            recorded,
+            material,
+            own.scorer,
             concepts.concepts,
+            study.prompts,
             study.calibration,
-            recorded.patients,
             study.labels_per_neuron,
-            recorded.image_ids,
-            nuisances_in(recorded),
         )
-        run.manifest.rungs = labeller.rungs
+        if labeller.scorer.caution:
+            clock.warn(labeller.scorer.caution)
+        run.manifest.rungs = labeller.ladder.problems
         run.manifest.store.digests = encoder.used
         results = labeller.label(run.manifest.target, recorded.sources(), clock)
         results = replace(results, annotations=material.annotations)

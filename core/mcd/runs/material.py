@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
+import torch
 import torch.nn.functional as functional
 
 from mcd.api.concepts import ConceptSet
 from mcd.api.probe import FACTS, Probe
 from mcd.api.scorer import Scorer
 from mcd.errors import UsageError
-from mcd.extraction.image_statistics import NAMES
 from mcd.extraction.texts import TextEncoder
 from mcd.runs.annotations import AnnotationReader
 from mcd.runs.recorded import Recorded
-from mcd.scoring.calibration.nuisances import Nuisances, nuisances_of
-from mcd.scoring.similarity import Cosines, Matrix, Pooled, Similarity
+from mcd.scoring.similarity import Cosines, Matrix, Part, Pooled, Similarity
 from mcd.study.wording import Wording
 
-__all__ = ["Material", "bound", "gather", "nuisances_in"]
+__all__ = ["Material", "bound", "facts_of", "gather"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Material:
     similarity: Similarity
     probe: Probe
     annotations: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def part(self, rows: Sequence[int]) -> Material:
+        """Return the same of some of the images, by row number."""
+        similarity = Part(self.similarity, torch.tensor(rows, dtype=torch.int64))
+        return replace(self, similarity=similarity, probe=self.probe.part(rows))
 
 
 def gather(
@@ -102,20 +107,6 @@ def bound(scorer: Scorer, material: Material, wording: Wording) -> Scorer:
             "give --reference-prompt or --scorer-arg reference=TEXT, not both",
         )
     return scorer.for_probe(material.probe)
-
-
-_CELL = ("view", "laterality", "vendor")
-"""Facts that are held fixed with all their interactions: how an image was taken."""
-
-
-def nuisances_in(recorded: Recorded) -> Nuisances | str:
-    """Return what of a run's images can be held fixed, or why nothing can."""
-    facts, statistics = facts_of(recorded), recorded.image_statistics()
-    return nuisances_of(
-        {name: [str(one) for one in facts[name]] for name in _CELL},
-        None if statistics is None else statistics.numpy(),
-        NAMES,
-    )
 
 
 def facts_of(recorded: Recorded) -> pd.DataFrame:

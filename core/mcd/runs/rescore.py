@@ -27,11 +27,11 @@ from mcd.networks.running import pick_device
 from mcd.runs.annotations import AnnotationReader, named_by
 from mcd.runs.dissection import SCORED, Dissection, read_study, write_study
 from mcd.runs.folder import differences
+from mcd.runs.labelling import labeller_of
 from mcd.runs.manifest import Manifest, closing
-from mcd.runs.material import bound, gather, nuisances_in
+from mcd.runs.material import gather
 from mcd.runs.revived import concepts_of, found_again
 from mcd.runs.vocabulary import write_concepts
-from mcd.scoring.labelling import Labeller
 from mcd.study.calibration import Calibration
 from mcd.study.equipment import refuse_cosines
 from mcd.study.objects import Concepts, as_concepts
@@ -114,29 +114,20 @@ def rescore(
     encoder = _reader(dissection, preparer, study.dissectors[0], device)
     material = gather(dissection, concept_set, wording, encoder)
     clock = Clock(host.emit)
-    scorer_here = bound(made, material, wording)
-    remarks = [scorer_here.caution, wording.idle(concept_set.concepts)]
+    count = scored.labels_per_neuron
+    labeller = labeller_of(dissection, material, made, concept_set.concepts, wording, scored.calibration, count)
+    remarks = [labeller.scorer.caution, wording.idle(concept_set.concepts)]
     if len(material.annotations):
         remarks += named_by(material.annotations, dissection.manifest.dissector)
     if study.controls:
         remarks.append("the controls of the run are not scored anew")
     for remark in filter(None, remarks):
         clock.warn(remark)
-    labeller = Labeller(
-        scorer_here,
-        material.similarity,
-        concept_set.concepts,
-        scored.calibration,
-        dissection.patients,
-        scored.labels_per_neuron,
-        dissection.image_ids,
-        nuisances_in(dissection),
-    )
     results = labeller.label(dissection.manifest.target, dissection.sources(), clock)
     results = replace(results, annotations=material.annotations)
     manifest = _manifest(dissection, folder, store)
     manifest.study = recorded(host, scored, before=(study, manifest.study))
-    manifest.scorer, manifest.summary, manifest.rungs = made.name, list(results.summary), labeller.rungs
+    manifest.scorer, manifest.summary, manifest.rungs = made.name, list(results.summary), labeller.ladder.problems
     manifest.fingerprints |= {
         "scorer": identity_of(made).content,
         "concepts": concept_set.fingerprint(),

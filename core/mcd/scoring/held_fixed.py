@@ -1,4 +1,4 @@
-"""The second rung: labels tested with how an image was taken, and how it looks as a whole, held fixed."""
+"""The second rung: labels tested with how an image was taken, and its global statistics, held fixed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.scoring.calibration.nuisances import Nuisances
-from mcd.scoring.calibration.own_null import DRAWS, HOPELESS, LOOKS, MOMENTS, own_null
+from mcd.scoring.calibration.own_null import DRAWS, FIRST_DRAWS, FUTILE, MOMENTS, own_null
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
 from mcd.scoring.calibration.strata import Strata
 from mcd.scoring.scores import all_scores, evidence
@@ -91,7 +91,7 @@ class HeldFixed:
 
     @cached_property
     def _strata(self) -> Strata:
-        return Strata(self.units, self.nuisances.cell, self.nuisances.look)
+        return Strata(self.units, self.nuisances.cell, self.nuisances.appearance)
 
     @property
     def problem(self) -> str:
@@ -122,10 +122,9 @@ class HeldFixed:
         """
         if not len(chosen):
             return np.zeros(0), np.zeros(0)
-        columns = torch.cat([self.similarity.to(slice(at, at + 1)) for at in first.tolist()], dim=1)
-        testable = self.nuisances.testable(columns).numpy()
-        z, p = self._compared(live, chosen, first, LOOKS)
-        left = np.flatnonzero((p < HOPELESS) & testable)
+        testable = self.nuisances.testable(self.similarity.columns(first.tolist())).numpy()
+        z, p = self._compared(live, chosen, first, FIRST_DRAWS)
+        left = np.flatnonzero((p < FUTILE) & testable)
         if len(left):
             z[left], p[left] = self._compared(live, chosen[left], first[torch.from_numpy(left)], DRAWS)
         return np.where(testable, z, np.nan), np.where(testable, p, np.nan)

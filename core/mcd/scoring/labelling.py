@@ -18,14 +18,14 @@ from mcd.scoring.calibration.conditional import partialled_out
 from mcd.scoring.calibration.dependence import DependenceTest, drawn
 from mcd.scoring.calibration.fdr import QValues
 from mcd.scoring.calibration.judging import Judged, judge
-from mcd.scoring.calibration.nuisances import Nuisances
 from mcd.scoring.calibration.null import NullDistribution
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
 from mcd.scoring.calibration.thresholds import local_threshold, reaches
-from mcd.scoring.held_fixed import HeldFixed
+from mcd.scoring.ladder import Ladder, RungData
+from mcd.scoring.learned import FirstLabels, learned
 from mcd.scoring.nulls import Nulls
 from mcd.scoring.results import LayerSummary, Results
-from mcd.scoring.rungs import IMAGE, NUISANCE, Rungs, climbed
+from mcd.scoring.rungs import Rungs
 from mcd.scoring.scores import LayerScores, Live, all_scores, best, evidence, live_neurons, whole_layer
 from mcd.scoring.similarity import Similarity
 from mcd.scoring.tables import (
@@ -103,8 +103,8 @@ class Labeller:
         Patient of each image; empty where not known.
     count
         How many concepts a neuron keeps.
-    nuisances
-        What is held fixed at the second rung, or why nothing can be.
+    rungs
+        What the rungs above the first are tested with; by default nothing.
     ids
         Of the images: with the seed of the null, they decide how ties are broken, and which draw is which. By
         default the row numbers.
@@ -119,7 +119,7 @@ class Labeller:
         patients: Sequence[str],
         count: int,
         ids: Sequence[str] | None = None,
-        nuisances: Nuisances | str = "nothing is known of the images",
+        rungs: RungData | None = None,
     ) -> None:
         self.ties = Ties.of(ids or [str(row) for row in range(similarity.images)], calibration.null_seed)
         self.scorer = scorer.breaking_ties(self.ties)
@@ -132,20 +132,22 @@ class Labeller:
             raise no_patients()
         self.units = PermutationUnits.of(patients, "patient" if self.unit == "patient" else "image", self.ties.order)
         self._nulls = Nulls(self.scorer, similarity, self.units, self.ties, calibration)
-        self.rungs: dict[str, str] = {}
-        self._held: HeldFixed | None = None
-        if calibration.draws and calibration.nuisances:
-            if not isinstance(nuisances, str):
-                self._held = HeldFixed(self.scorer, similarity, self.units, nuisances, calibration.null_seed)
-                nuisances = self._held.problem
-            self.rungs[NUISANCE] = nuisances
-            self._held = None if nuisances else self._held
+        self.ladder = Ladder(self.scorer, similarity, self.units, calibration, rungs or RungData())
 
     @property
     def caution(self) -> str:
         """What is to be said of the significance of all labels; mostly nothing: an empty text."""
-        said = [self.units.caution if self.calibration.draws else "", self._held.caution if self._held else ""]
+        said = [self.units.caution if self.calibration.draws else "", self.ladder.caution]
         return "; ".join(filter(None, said))
+
+    def first(self, activations: torch.Tensor) -> torch.Tensor:
+        """Return the first concept of each neuron of a layer ``(images, neurons)``, ``(neurons,)``; -1 for none."""
+        (scored,) = self.scored({"": lambda: activations})
+        found = torch.full((activations.shape[1],), -1, dtype=torch.int64)
+        for at, neuron in enumerate(scored.live):
+            if scored.scores.status[neuron] in ("labelled", "tied"):
+                found[neuron] = scored.order[at, 0]
+        return found
 
     def label(self, target: str, sources: Mapping[str, Callable[[], torch.Tensor]], clock: Clock) -> Results:
         """Return the tables of all layers.
@@ -199,7 +201,8 @@ class Labeller:
             return evidence(scorer, scorer.top_images(columns, scorer.top_k), self.similarity)
 
         live = activations[:, list(found.live)]
-        return self._judged(layer, found, scores, self._test(measured, stratum, null, live, statistic), live)
+        test = self._test(measured, stratum, null, live, statistic)
+        return self._judged(layer, found, scores, test, activations)
 
     def _whole(self, layer: str, activations: torch.Tensor) -> Scored:
         found = live_neurons(self.scorer, activations)
@@ -224,7 +227,7 @@ class Labeller:
             replace(one, neuron=found.live[one.neuron]) for one in self.scorer.explain(live, self.similarity.whole)
         ]
         test = self._test(scores, stratum, null, live, statistic)
-        return replace(self._judged(layer, found, scores, test, live, expensive=True), explanations=explained)
+        return replace(self._judged(layer, found, scores, test, activations, expensive=True), explanations=explained)
 
     def _test(
         self,
@@ -238,9 +241,8 @@ class Labeller:
         sign = 1 if self.scorer.higher_is_better else -1
 
         def given(units: torch.Tensor, concepts: torch.Tensor) -> torch.Tensor:
-            which, column = torch.unique(concepts, return_inverse=True)
-            held = torch.cat([self.similarity.to(slice(at, at + 1)) for at in which.tolist()], dim=1)
-            return sign * statistic(partialled_out(live[:, units], held[:, column], self.ties))
+            held = self.similarity.columns(concepts.tolist())
+            return sign * statistic(partialled_out(live[:, units], held, self.ties))
 
         return DependenceTest(measured if sign == 1 else -measured, stratum, null, given)
 
@@ -250,7 +252,7 @@ class Labeller:
         found: Live,
         scores: torch.Tensor,
         test: DependenceTest,
-        live: torch.Tensor,
+        activations: torch.Tensor,
         *,
         expensive: bool = False,
     ) -> Scored:
@@ -262,18 +264,8 @@ class Labeller:
                 most = max(settings.draws, settings.most_draws // 4)
                 settings = settings.model_copy(update={"most_draws": most})
             judged = judge(test, order, self.concepts, settings)
-        rungs = self._climbed(judged, live, order) if judged else None
+        rungs = self.ladder.climb(judged, activations, found.live, order) if judged else None
         return Scored(layer, whole_layer(scores, found), found.live, order, test.stratum, judged, rungs)
-
-    def _climbed(self, judged: Judged, live: torch.Tensor, order: torch.Tensor) -> Rungs:
-        """Return how far the first labels get; a rung is tested of those that are significant below it."""
-        p = {IMAGE: judged.p[:, 0]}
-        if self._held is not None:
-            chosen = np.flatnonzero(judged.q[:, 0] <= self.calibration.q)
-            p[NUISANCE] = np.ones(len(order))
-            first = order[torch.from_numpy(chosen), 0]
-            _, p[NUISANCE][chosen] = self._held.test(live, chosen, first)
-        return climbed(p, self.calibration)
 
     def _silent(self, layer: str, found: Live) -> Scored:
         nothing = torch.full((len(found.live), self.similarity.concepts), float("nan"))
@@ -295,7 +287,7 @@ def _summary(found: Scored, unit: str, level: float, *, higher_is_better: bool) 
         draws=judged.draws if judged else None,
         decided=judged.decided if judged else None,
         permutation_unit=unit if judged else None,
-        beyond_nuisances=found.rungs.count(NUISANCE, level) if found.rungs else None,
+        rungs=found.rungs.counts(level) if found.rungs else {},
     )
 
 
@@ -320,6 +312,7 @@ class _Tables:
     neurons: list[pd.DataFrame] = field(default_factory=list)
     nulls: list[pd.DataFrame] = field(default_factory=list)
     explanations: list[pd.DataFrame] = field(default_factory=list)
+    firsts: list[FirstLabels] = field(default_factory=list)
     summary: list[LayerSummary] = field(default_factory=list)
 
     def add(self, found: Scored) -> LayerSummary:
@@ -332,6 +325,9 @@ class _Tables:
         if judged is not None:
             self.neurons.append(neuron_table(found.layer, found.live, found.stratum, judged))
             self.nulls.append(null_table(found.layer, found.stratum, judged))
+        if judged is not None and found.rungs is not None:
+            first, significant = found.order[:, 0].numpy(), judged.q[:, 0] <= self.calibration.q
+            self.firsts.append(FirstLabels(first, found.rungs.p, significant))
         if found.explanations:
             q = QValues.of(np.array([one.p for one in found.explanations]), self.calibration.correction)
             self.explanations.append(explanation_table(found.layer, found.explanations, self.concepts, q))
@@ -345,6 +341,7 @@ class _Tables:
             _joined(self.neurons, NEURON_COLUMNS),
             _joined(self.nulls, NULL_COLUMNS),
             _joined(self.explanations, EXPLANATION_COLUMNS),
+            learned(self.firsts, self.concepts, self.calibration),
         )
 
 

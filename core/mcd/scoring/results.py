@@ -21,8 +21,8 @@ from mcd.study.digests import CheckedFiles
 
 __all__ = ["LayerSummary", "Results", "read_table"]
 
-_OPTIONAL = ("neurons", "null", "explanations", "controls", "annotations")
-_FOR_PEOPLE = ("explanations", "controls", "annotations")
+_OPTIONAL = ("neurons", "null", "explanations", "learned", "controls", "annotations")
+_FOR_PEOPLE = ("explanations", "learned", "controls", "annotations")
 """Of these, what is written as CSV too."""
 
 _LARGEST = 2**31
@@ -41,9 +41,10 @@ class Results:
         A row a label; see `mcd.scoring.tables.COLUMNS`.
     summary
         Of each layer.
-    neurons, null, explanations, controls, annotations
-        See `mcd.scoring.tables.NEURON_COLUMNS`, ``NULL_COLUMNS``, ``EXPLANATION_COLUMNS``, `mcd.runs.controls.COLUMNS`
-        and `mcd.runs.annotations.COLUMNS`; without rows where there is nothing to say.
+    neurons, null, explanations, learned, controls, annotations
+        See `mcd.scoring.tables.NEURON_COLUMNS`, ``NULL_COLUMNS``, ``EXPLANATION_COLUMNS``,
+        `mcd.scoring.learned.COLUMNS`, `mcd.runs.controls.COLUMNS` and `mcd.runs.annotations.COLUMNS`; without rows
+        where there is nothing to say.
     """
 
     labels: pd.DataFrame
@@ -51,6 +52,7 @@ class Results:
     neurons: pd.DataFrame = field(default_factory=pd.DataFrame)
     null: pd.DataFrame = field(default_factory=pd.DataFrame)
     explanations: pd.DataFrame = field(default_factory=pd.DataFrame)
+    learned: pd.DataFrame = field(default_factory=pd.DataFrame)
     controls: pd.DataFrame = field(default_factory=pd.DataFrame)
     annotations: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -122,7 +124,7 @@ class LayerSummary(Record):
     not. ``draws`` is the number of permutations: the smallest p that is counted is ``1 / (draws + 1)``. ``decided``
     says whether more draws could not change which neurons are significant. ``permutation_unit`` is ``patient`` or
     ``image``.
-    ``beyond_nuisances`` counts those that are significant at that rung too, None where it was not tested.
+    ``rungs`` counts those that are significant at each rung above the first that was tested (`mcd.scoring.rungs`).
     ``above_mean_score`` counts the neurons that pass the mean-score threshold of the paper: a first score no worse than
     the layer's mean. It is not a test of significance.
     """
@@ -136,4 +138,4 @@ class LayerSummary(Record):
     draws: pydantic.NonNegativeInt | None = None
     decided: bool | None = None
     permutation_unit: str | None = None
-    beyond_nuisances: int | None = None
+    rungs: dict[str, pydantic.NonNegativeInt] = pydantic.Field(default_factory=dict)

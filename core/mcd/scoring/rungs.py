@@ -24,7 +24,7 @@ RIGHT = "right"
 RUNGS: Mapping[str, str] = MappingProxyType(
     {
         IMAGE: "the neuron depends on some property of the image that the dissector sees too",
-        NUISANCE: "it still does where view × side × vendor and the look of the image as a whole are held fixed",
+        NUISANCE: "it still does where view × side × vendor and global image statistics are held fixed",
         UNTRAINED: "it does more than the neurons of the same architecture with random weights",
         RIGHT: "it agrees with what is annotated on patients that were not used to name it",
     }
@@ -43,18 +43,19 @@ class Rungs:
 
     Parameters
     ----------
-    q
-        By rung ``(units,)``; NaN where the rung was not tested, or the label cannot be.
+    p, q
+        By rung ``(units,)``: the largest p up to it, and the q of that; NaN where the label cannot be tested.
     reached
         The highest rung of each label, ``(units,)``: significant there and at every rung below; empty where none.
     """
 
+    p: Mapping[str, Values]
     q: Mapping[str, Values]
     reached: tuple[str, ...]
 
-    def count(self, rung: str, level: float) -> int | None:
-        """Return how many labels are significant at a rung; None where it was not tested."""
-        return int((self.q[rung] <= level).sum()) if rung in self.q else None
+    def counts(self, level: float) -> dict[str, int]:
+        """Return how many labels are significant at each rung above the first that was tested."""
+        return {rung: int((q <= level).sum()) for rung, q in self.q.items() if rung != IMAGE}
 
 
 def climbed(p: Mapping[str, Values], settings: Calibration) -> Rungs:
@@ -64,6 +65,7 @@ def climbed(p: Mapping[str, Values], settings: Calibration) -> Rungs:
     every rung: each has its own. A label that cannot be tested at a rung (NaN) counts as one that fails it.
     """
     worst = np.zeros(len(next(iter(p.values()))))
+    largest: dict[str, Values] = {}
     q: dict[str, Values] = {}
     passed = np.ones(len(worst), dtype=bool)
     reached = np.full(len(worst), "", dtype=object)
@@ -73,7 +75,8 @@ def climbed(p: Mapping[str, Values], settings: Calibration) -> Rungs:
             continue
         untested = np.isnan(p[rung])
         worst = np.maximum(worst, np.where(untested, 1.0, p[rung]))
+        largest[rung] = np.where(untested, np.nan, worst)
         q[rung] = np.where(untested, np.nan, QValues.of(worst, settings.correction)(worst))
         passed &= q[rung] <= settings.q
         reached[passed] = rung
-    return Rungs(q, tuple(reached.tolist()))
+    return Rungs(largest, q, tuple(reached.tolist()))

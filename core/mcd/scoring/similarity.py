@@ -12,7 +12,7 @@ import torch.nn.functional as functional
 
 from mcd.errors import DataError
 
-__all__ = ["FLOATS", "Cosines", "Matrix", "Pooled", "Similarity"]
+__all__ = ["FLOATS", "Cosines", "Matrix", "Part", "Pooled", "Similarity"]
 
 FLOATS = 2**27
 """Floats that one piece of P or of A may take: 512 MiB."""
@@ -45,6 +45,11 @@ class Similarity(abc.ABC):
     @abc.abstractmethod
     def to(self, concepts: slice) -> torch.Tensor:
         """Return the similarity of all images to some concepts, ``(images, some concepts)``."""
+
+    def columns(self, concepts: Sequence[int]) -> torch.Tensor:
+        """Return the similarity of all images to concepts by number, ``(images, len(concepts))``."""
+        which, back = torch.unique(torch.tensor(concepts, dtype=torch.int64), return_inverse=True)
+        return torch.cat([self.to(slice(at, at + 1)) for at in which.tolist()], dim=1)[:, back]
 
     def whole(self) -> torch.Tensor:
         """Return P as a whole, ``(images, concepts)``."""
@@ -90,6 +95,31 @@ class Matrix(Similarity):
     def to(self, concepts: slice) -> torch.Tensor:
         """Return columns of it."""
         return self._values[:, concepts]
+
+
+class Part(Similarity):
+    """P of some of the images, ``(rows, concepts)``."""
+
+    def __init__(self, base: Similarity, rows: torch.Tensor) -> None:
+        self._base, self._rows = base, rows
+        self.images, self.concepts = len(rows), base.concepts
+
+    @cached_property
+    def kept(self) -> torch.Tensor | None:
+        """P of these images where that of all is held anyway."""
+        return None if self._base.kept is None else self._base.kept[self._rows]
+
+    def of(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the similarity of some of these images."""
+        return self._base.of(self._rows[rows])
+
+    def to(self, concepts: slice) -> torch.Tensor:
+        """Return the similarity of these images to some concepts."""
+        return self._base.to(concepts)[self._rows]
+
+    def embeddings(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the normalised embeddings of some of these images."""
+        return self._base.embeddings(self._rows[rows])
 
 
 class Cosines(Similarity):

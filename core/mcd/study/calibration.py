@@ -40,6 +40,11 @@ class Calibration(Settings):
     )
     nuisances: bool = pydantic.Field(
         default=True,
-        description="also test labels with view × side × vendor and the look of the whole image held fixed: q_nuisance",
+        description="also test labels with view × side × vendor and global image statistics held fixed: q_nuisance",
+    )
+    right: bool = pydantic.Field(
+        default=True,
+        description="also test labels with the data set's annotations, on half of the patients, which name nothing: "
+        "q_right",
     )
     null_seed: Seed = pydantic.Field(default=0, description="seed of the draws, and of what breaks ties")

@@ -120,7 +120,7 @@ def _rungs(manifest: Manifest) -> list[str]:
     """Return the line on how far the significant labels get, above the first rung."""
     lines = []
     for rung, problem in manifest.rungs.items():
-        held = sum(one.beyond_nuisances or 0 for one in manifest.summary)
+        held = sum(one.rungs.get(rung, 0) for one in manifest.summary)
         lines.append(f"Not available: {rung} ({problem})." if problem else f"Of these, {held} are {rung}.")
     return lines
 

@@ -58,6 +58,20 @@ def test_a_concept_is_judged_by_the_images_it_is_known_of() -> None:
     assert found.testable(columns).tolist() == [False, True]
 
 
+def test_rows_in_another_order_have_the_same_nuisances() -> None:
+    facts, statistics, found = made()
+    order = np.random.default_rng(1).permutation(400)
+    elsewhere = {name: [values[row] for row in order] for name, values in facts.items()}
+    moved = nuisances_of(elsewhere, statistics[order], ("mean", "spread"))
+    assert isinstance(moved, Nuisances)
+    assert found.appearance is not None
+    assert moved.appearance is not None
+    assert np.allclose(found.appearance[order], moved.appearance)
+    assert np.array_equal(found.cell[order], moved.cell)
+    columns = torch.randn(400, 5, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(found.residuals(columns)[order], moved.residuals(columns[order]), atol=1e-5)
+
+
 def test_what_is_not_known_is_a_value_of_its_own() -> None:
     facts = {"view": ["CC", "", "CC", ""] * 10, "vendor": ["a", "a", "b", "b"] * 10}
     found = nuisances_of(facts, None)
@@ -70,7 +84,7 @@ def test_what_is_not_known_is_a_value_of_its_own() -> None:
     ("facts", "why"),
     [
         ({"view": ["CC"] * 30, "side": ["L"] * 30}, "nothing is known of its images"),
-        ({"vendor": [str(number) for number in range(30)]}, "30 images are too few to hold 30 columns"),
+        ({"vendor": [str(number) for number in range(30)]}, "30 images are too few to hold 30 cells of vendor fixed"),
     ],
 )
 def test_where_there_can_be_none_the_reason_is_said(facts: dict[str, list[str]], why: str) -> None:

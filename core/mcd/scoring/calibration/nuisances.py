@@ -1,4 +1,4 @@
-"""What is held fixed at the second rung: how an image was taken, and how it looks as a whole.
+"""What is held fixed at the second rung: how an image was taken, and global statistics of its pixels.
 
 Freedman and Lane (1983), in the form of Winkler et al. (NeuroImage 2014, section 2.4): activations and similarity are
 replaced by their residuals on the nuisances, and what is permuted are the residuals of the activations, which are made
@@ -7,7 +7,6 @@ residuals again after every permutation.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +22,9 @@ COMPONENTS = 5
 FEWEST = 3
 """Images for each column of the design; with fewer the rung is not available."""
 
+_AT_ONCE = 4096
+"""Columns of which residuals are taken at once."""
+
 _NOTHING = 1e-5
 """Share of the variance of a column that is rounding once the nuisances are taken out."""
 
@@ -35,7 +37,7 @@ class Nuisances:
     ----------
     basis
         ``(images, columns)`` float64, orthonormal: its span is what is held fixed, the mean included.
-    cell, look
+    cell, appearance
         ``(images,)``: the number of the cell of view × side × vendor of each image, and the first principal component
         of its statistics, None where there are none: strata, for scorers that do not take residuals.
     names
@@ -44,11 +46,13 @@ class Nuisances:
 
     basis: NDArray[np.float64]
     cell: NDArray[np.int64]
-    look: NDArray[np.float64] | None
+    appearance: NDArray[np.float64] | None
     names: tuple[str, ...]
 
     def residuals(self, columns: torch.Tensor) -> torch.Tensor:
         """Return what of columns ``(images, n)`` the nuisances do not give, float32; zero where nothing is left."""
+        if columns.shape[1] > _AT_ONCE:  # float64 copies of a few columns only
+            return torch.cat([self.residuals(some) for some in torch.split(columns, _AT_ONCE, dim=1)], dim=1)
         basis = torch.from_numpy(self.basis)
         given = columns.double()
         found = given - basis @ (basis.T @ given)
@@ -96,24 +100,25 @@ def nuisances_of(
     """
     cell = cells_of(list(facts.values()))
     known = [name for name, values in facts.items() if len(set(values)) > 1]
+    images, cells = len(cell), len(np.unique(cell))
+    if images < FEWEST * cells:
+        return f"{images} images are too few to hold {cells} cells of {' × '.join(known)} fixed"
     columns = [np.equal.outer(cell, np.unique(cell)).astype(np.float64)]
     names = [" × ".join(known)] if known else []
-    look = None
+    appearance = None
     if statistics is not None:
         values, thumbnail = np.split(statistics.astype(np.float64), [len(named)], axis=1)
         columns += [_standardised(values), _components(thumbnail, COMPONENTS)]
         first = _components(_standardised(statistics.astype(np.float64)), 1)
-        look = first[:, 0] if first.shape[1] else None
+        appearance = first[:, 0] if first.shape[1] else None
         names += [*named, f"{COMPONENTS} components of the thumbnail"]
     basis = _basis(np.concatenate(columns, axis=1))
-    images, held = basis.shape
+    held = basis.shape[1]
     if not names:
         return "nothing is known of its images that could be held fixed"
     if images < FEWEST * held:
-        alone = sum(count == 1 for count in Counter(cell.tolist()).values())
-        of = f", {alone} of them cells of one image" if alone else ""
-        return f"{images} images are too few to hold {held} columns of nuisances fixed{of}"
-    return Nuisances(basis, cell, look, tuple(names))
+        return f"{images} images are too few to hold {held} columns of nuisances fixed"
+    return Nuisances(basis, cell, appearance, tuple(names))
 
 
 def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -124,10 +129,12 @@ def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _components(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Return the first principal components, ``(images, count)`` or fewer; the last row is not negative."""
-    left, size, _ = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
-    found: NDArray[np.float64] = left[:, :count][:, size[:count] > 0]
-    return found * np.where(found[-1:] < 0, -1.0, 1.0)
+    """Return the first principal components, ``(images, count)`` or fewer; their largest loading is positive."""
+    left, size, loadings = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
+    kept = np.flatnonzero(size[:count] > 0)
+    largest = np.abs(loadings[kept]).argmax(axis=1)
+    found: NDArray[np.float64] = left[:, kept] * np.where(loadings[kept, largest] < 0, -1.0, 1.0)
+    return found
 
 
 def _basis(columns: NDArray[np.float64]) -> NDArray[np.float64]:

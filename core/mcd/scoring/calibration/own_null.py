@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcd.scoring.calibration.null import NO_SPREAD, NullDistribution
 from mcd.scoring.calibration.tail import Tail
 
-__all__ = ["DRAWS", "HOPELESS", "LOOKS", "MOMENTS", "own_null"]
+__all__ = ["DRAWS", "FIRST_DRAWS", "FUTILE", "MOMENTS", "own_null"]
 
 MOMENTS = 100
 """Draws that mean and standard deviation are taken from."""
@@ -19,7 +19,7 @@ MOMENTS = 100
 DRAWS = 400
 """Draws that a unit is compared with: the fewest that have a tail."""
 
-LOOKS, HOPELESS = 100, 0.1
+FIRST_DRAWS, FUTILE = 100, 0.1
 """After so many draws, a unit whose p is so large is drawn no further (Besag & Clifford 1991, Biometrika 78, 301)."""
 
 

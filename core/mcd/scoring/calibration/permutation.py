@@ -67,6 +67,17 @@ class PermutationUnits:
             found[row] = number.setdefault(key, len(number))
         return cls(found, order)
 
+    @classmethod
+    def renumbered(cls, patient: Rows) -> PermutationUnits:
+        """Return the units of some images, given their numbers among those of more, ``(images,)``."""
+        return cls(np.unique(patient, return_inverse=True)[1].astype(np.int64))
+
+    def having(self, images: NDArray[np.bool_]) -> Rows:
+        """Return how many units have each column in some image, ``(columns,)``, given ``(images, columns)``."""
+        rows, columns = images.nonzero()
+        pairs = np.unique(self.patient[rows] * images.shape[1] + columns)
+        return np.bincount(pairs % images.shape[1], minlength=images.shape[1]).astype(np.int64)
+
     @cached_property
     def order(self) -> Rows:
         """Row numbers in the order that draws are about, ``(images,)``."""

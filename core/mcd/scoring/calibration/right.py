@@ -6,6 +6,7 @@ held-out patients: a patient's images go together.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +14,18 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from mcd.scoring.calibration.permutation import PermutationUnits
+from mcd.scoring.calibration.own_null import DRAWS, FIRST_DRAWS, FUTILE, MOMENTS, own_null
+from mcd.scoring.calibration.permutation import PermutationUnits, Rows
 
-__all__ = ["FEWEST_POSITIVE", "Agreement", "agreement", "auroc", "split_halves"]
+__all__ = ["FEWEST_PATIENTS", "Agreement", "agreement", "split_halves"]
 
-FEWEST_POSITIVE = 10
-"""Patients with the finding, among those held out; with fewer a concept is not assessable."""
+Values = NDArray[np.float64]
 
-_AT_ONCE = 256
+FEWEST_PATIENTS = 10
+"""Patients with a finding, and without it, among those held out; with fewer it is not assessable."""
+
+_BLOCK = 100
+"""Permutations drawn at once."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +38,10 @@ class Agreement:
         ``(units,)``: chance that an image with the finding has a larger activation than one without; a tie is a half.
     p
         ``(units,)``: one-sided, against 0.5.
-    positives, images
-        Patients with the finding, and images on which it is known.
     """
 
-    auroc: NDArray[np.float64]
-    p: NDArray[np.float64]
-    positives: int
-    images: int
+    auroc: Values
+    p: Values
 
 
 def split_halves(units: PermutationUnits, seed: int) -> NDArray[np.bool_]:
@@ -52,49 +53,49 @@ def split_halves(units: PermutationUnits, seed: int) -> NDArray[np.bool_]:
     return found
 
 
-def auroc(activations: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-    """Return the AUROC of activations ``(images, units)`` for findings ``(images, findings)`` of 0 and 1.
+def agreement(activations: torch.Tensor, present: torch.Tensor, units: PermutationUnits, seed: int) -> Agreement:
+    """Return how far units agree with a finding.
 
-    ``(units, findings)`` float64, by mid-ranks; NaN for a finding that all images have, or none.
-    """
-    ranks = torch.from_numpy(rankdata(activations.numpy(), axis=0))
-    with_it = present.double()
-    positive = with_it.sum(dim=0)
-    negative = len(with_it) - positive
-    above = ranks.T @ with_it - positive * (positive + 1) / 2
-    return above / (positive * negative).masked_fill(positive * negative == 0, float("nan"))
-
-
-def agreement(
-    activations: torch.Tensor, annotated: torch.Tensor, units: PermutationUnits, draws: int, seed: int
-) -> Agreement | str:
-    """Return how far units agree with a finding, or why that cannot be assessed.
+    Units that are far from significant after a few draws are drawn no further (Besag & Clifford 1991).
 
     Parameters
     ----------
     activations
         ``(images, units)`` float32, of images that were not used to name the units.
-    annotated
-        ``(images,)``: 1 present, 0 absent, NaN not known; the latter are left out.
+    present
+        ``(images,)``: 1 present, 0 absent; both occur.
     units
         The permutation units of these images.
     """
-    known = ~torch.isnan(annotated)
-    rows = known.numpy()
-    present = annotated[known]
-    keys = units.patient[rows]
-    positives = len(np.unique(keys[present.numpy() > 0]))
-    if positives < FEWEST_POSITIVE:
-        return f"{positives} held-out patients have it, fewer than {FEWEST_POSITIVE}"
-    if len(np.unique(keys[present.numpy() == 0])) < FEWEST_POSITIVE:
-        return f"fewer than {FEWEST_POSITIVE} held-out patients are without it"
-    _, numbers = np.unique(keys, return_inverse=True)
-    own = PermutationUnits(numbers.astype(np.int64))
-    observed = auroc(activations[known], present[:, None])[:, 0]
-    reached = np.zeros(activations.shape[1], dtype=np.int64)
-    rng = np.random.default_rng(np.random.SeedSequence([seed, len(present)]))
-    for start in range(0, draws, _AT_ONCE):
-        moved = torch.from_numpy(own.permutations(min(_AT_ONCE, draws - start), rng))
-        drawn = auroc(activations[known], present[moved].T)
-        reached += (drawn >= observed[:, None] - 1e-12).sum(dim=1).numpy()
-    return Agreement(observed.numpy(), (1 + reached) / (draws + 1), positives, len(present))
+    ranks = torch.from_numpy(rankdata(activations.numpy(), axis=0))
+    auroc = _areas(ranks, present[:, None])[:, 0]
+    p = _p(ranks, present, units, FIRST_DRAWS, seed)
+    left = np.flatnonzero(p < FUTILE)
+    if len(left):
+        p[left] = _p(ranks[:, left], present, units, DRAWS, seed)
+    return Agreement(auroc.numpy(), p)
+
+
+def _areas(ranks: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    """Return the AUROC of each unit and column, ``(units, columns)`` float64, by mid-ranks ``(images, units)``."""
+    with_it = present.double()
+    positive = with_it.sum(dim=0)
+    above = ranks.T @ with_it - positive * (positive + 1) / 2
+    return above / (positive * (len(with_it) - positive))
+
+
+def _p(ranks: torch.Tensor, present: torch.Tensor, units: PermutationUnits, draws: int, seed: int) -> Values:
+    null = own_null(_drawn(ranks, present, units, MOMENTS + draws, seed), units.rarest)
+    only, stratum = torch.zeros(ranks.shape[1], 1, dtype=torch.int64), np.arange(ranks.shape[1])
+    z = null.z(_areas(ranks, present[:, None]), only, torch.from_numpy(stratum)).double().numpy()
+    return null.p(z, stratum)[:, 0]
+
+
+def _drawn(
+    ranks: torch.Tensor, present: torch.Tensor, units: PermutationUnits, draws: int, seed: int
+) -> Iterator[torch.Tensor]:
+    """Yield the AUROC of every unit with permuted images, ``(units, 1)``, of each draw."""
+    for start in range(0, draws, _BLOCK):
+        rng = np.random.default_rng(np.random.SeedSequence([seed, start]))
+        moved: Rows = units.permutations(min(_BLOCK, draws - start), rng)
+        yield from _areas(ranks, present[torch.from_numpy(moved)].T).T[:, :, None]

@@ -1,0 +1,117 @@
+"""From what a run recorded to its labeller: P, and what each rung of significance is tested with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+
+from mcd.api.concepts import Concept
+from mcd.api.scorer import Scorer
+from mcd.errors import MCDError
+from mcd.extraction.image_statistics import NAMES
+from mcd.runs.material import Material, bound, facts_of
+from mcd.runs.recorded import Recorded
+from mcd.scoring.calibration.nuisances import Nuisances, nuisances_of
+from mcd.scoring.calibration.permutation import PermutationUnits
+from mcd.scoring.calibration.right import split_halves
+from mcd.scoring.held_out import HeldOut
+from mcd.scoring.labelling import Labeller
+from mcd.scoring.ladder import RungData
+from mcd.study.calibration import Calibration
+from mcd.study.vocabularies.coverage import ABSENT, PRESENT, presence
+from mcd.study.wording import Wording
+
+__all__ = ["labeller_of"]
+
+_CELL = ("view", "laterality", "vendor")
+"""Facts that are held fixed with all their interactions: how an image was taken."""
+
+_NAMING = Calibration(draws=0)
+"""Half of the patients gives names, and no significance."""
+
+
+def labeller_of(
+    recorded: Recorded,
+    material: Material,
+    scorer: Scorer,
+    concepts: Sequence[Concept],
+    wording: Wording,
+    calibration: Calibration,
+    count: int,
+) -> Labeller:
+    """Return what labels the neurons of a run.
+
+    Parameters
+    ----------
+    material
+        Of the run; see `mcd.runs.material.gather`.
+    scorer
+        Not yet bound to the probe set.
+    count
+        How many concepts a neuron keeps.
+
+    Raises
+    ------
+    UsageError, DataError
+        See `mcd.runs.material.bound`.
+    """
+    return Labeller(
+        bound(scorer, material, wording),
+        material.similarity,
+        concepts,
+        calibration,
+        recorded.patients,
+        count,
+        recorded.image_ids,
+        RungData(
+            partial(_nuisances, recorded),
+            lambda: _held_out(recorded, material, scorer, concepts, wording, calibration.null_seed),
+        ),
+    )
+
+
+def _nuisances(recorded: Recorded) -> Nuisances | str:
+    """Return what of a run's images can be held fixed, or why nothing can."""
+    facts, statistics = facts_of(recorded), recorded.image_statistics()
+    return nuisances_of(
+        {name: [str(one) for one in facts[name]] for name in _CELL},
+        None if statistics is None else statistics.numpy(),
+        NAMES,
+    )
+
+
+def _held_out(
+    recorded: Recorded, material: Material, scorer: Scorer, concepts: Sequence[Concept], wording: Wording, seed: int
+) -> HeldOut | str:
+    """Return the half of a run's patients that names nothing, or why labels cannot be held against annotations."""
+    if len(material.annotations):
+        annotated = material.similarity.whole()  # they name the neurons of the other half
+    else:
+        known = torch.from_numpy(presence(recorded.samples, concepts))
+        annotated = torch.full(known.shape, float("nan"))
+        annotated[known == PRESENT], annotated[known == ABSENT] = 1, 0
+    units = _grouped(recorded)
+    held_out = split_halves(units, seed)
+    rows = np.flatnonzero(~held_out).tolist()
+    patients, ids = ([every[row] for row in rows] for every in (recorded.patients, recorded.image_ids))
+    part = material.part(rows)
+    try:
+        scorer.check(len(rows))
+        naming = Labeller(bound(scorer, part, wording), part.similarity, concepts, _NAMING, patients, 1, ids)
+    except MCDError as error:
+        return f"half of the images cannot name neurons: {error}"
+    return HeldOut(held_out, annotated, units, naming.first, seed)
+
+
+def _grouped(recorded: Recorded) -> PermutationUnits:
+    """Return patients; of images whose patient is not known, those with equal statistics are one picture."""
+    keys, statistics = list(recorded.patients), recorded.image_statistics()
+    if statistics is not None:
+        keys = [
+            key or f"\0{row.numpy().tobytes().hex()}" for key, row in zip(keys, statistics, strict=True)
+        ]  # no patient has such a key
+    ids = np.argsort(np.array(recorded.image_ids), kind="stable")
+    return PermutationUnits.of(keys, "patient", ids)

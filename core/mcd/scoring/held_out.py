@@ -1,0 +1,85 @@
+"""The fourth rung: labels tested with annotations of patients that were not used to name the unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mcd.scoring.calibration.permutation import PermutationUnits, Rows
+from mcd.scoring.calibration.right import FEWEST_PATIENTS, agreement
+
+__all__ = ["HeldOut"]
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Half of the patients, held out from naming, and what is annotated of all images.
+
+    Parameters
+    ----------
+    rows
+        ``(images,)``: which images are of held-out patients.
+    annotated
+        ``(images, concepts)`` float32: 1 present, 0 absent, NaN not known.
+    units
+        What is held out together, and permuted: patients; where they are not known images, equal ones together.
+    naming
+        Returns the first concept of each neuron of a layer, ``(neurons,)``, -1 where it has none, by the activations
+        ``(images, neurons)`` of the other half.
+    seed
+        Of the draws.
+    """
+
+    rows: NDArray[np.bool_]
+    annotated: torch.Tensor
+    units: PermutationUnits
+    naming: Callable[[torch.Tensor], torch.Tensor]
+    seed: int
+
+    @cached_property
+    def assessable(self) -> NDArray[np.bool_]:
+        """Which concepts enough held-out patients have, and enough lack, ``(concepts,)``."""
+        unit = self.units.patient[self.rows]
+        state = self.annotated[torch.from_numpy(self.rows)].numpy()
+        with_it, without = (PermutationUnits.renumbered(unit).having(state == value) for value in (1, 0))
+        found: NDArray[np.bool_] = (with_it >= FEWEST_PATIENTS) & (without >= FEWEST_PATIENTS)
+        return found
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be assessed, or an empty text."""
+        if self.assessable.any():
+            return ""
+        if bool(self.annotated.isnan().all()):
+            return "the data set annotates no concept of the vocabulary"
+        return f"no annotated concept has {FEWEST_PATIENTS} held-out patients with it and as many without"
+
+    def test(self, activations: torch.Tensor, chosen: Rows, first: torch.Tensor) -> Values:
+        """Return the p of the labels of some neurons, ``(chosen,)``.
+
+        1 where the other half of the patients names the neuron otherwise; NaN where the concept is not assessable.
+
+        Parameters
+        ----------
+        activations
+            ``(images, neurons)`` of a whole layer.
+        chosen, first
+            ``(chosen,)``: which of the neurons, and the concept of each.
+        """
+        named = self.naming(activations[torch.from_numpy(~self.rows)])[torch.from_numpy(chosen)]
+        p = np.where(self.assessable[first.numpy()], 1.0, np.nan)
+        agreed = (named == first).numpy() & self.assessable[first.numpy()]
+        for concept in np.unique(first.numpy()[agreed]).tolist():
+            mine = np.flatnonzero(agreed & (first.numpy() == concept))
+            rows = np.flatnonzero(self.rows & ~self.annotated[:, concept].isnan().numpy())
+            own = PermutationUnits.renumbered(self.units.patient[rows])
+            values = activations[torch.from_numpy(rows)][:, torch.from_numpy(chosen[mine])]
+            p[mine] = agreement(values, self.annotated[torch.from_numpy(rows), concept], own, self.seed).p
+        return p

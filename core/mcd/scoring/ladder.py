@@ -1,0 +1,110 @@
+"""The rungs above the first: what each is tested with, and how far the first labels of a layer get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mcd.api.scorer import Scorer
+from mcd.scoring.calibration.judging import Judged
+from mcd.scoring.calibration.nuisances import Nuisances
+from mcd.scoring.calibration.permutation import PermutationUnits
+from mcd.scoring.held_fixed import HeldFixed
+from mcd.scoring.held_out import HeldOut
+from mcd.scoring.rungs import IMAGE, NUISANCE, RIGHT, Rungs, Values, climbed
+from mcd.scoring.similarity import Similarity
+from mcd.study.calibration import Calibration
+
+__all__ = ["Ladder", "RungData"]
+
+
+@dataclass(frozen=True)
+class RungData:
+    """What the rungs above the first are tested with: each is called once, and only where its rung is asked for.
+
+    Parameters
+    ----------
+    nuisances
+        Returns what is held fixed at the second rung, or why nothing can be.
+    held_out
+        Returns the patients of the fourth rung, or why there are none.
+    """
+
+    nuisances: Callable[[], Nuisances | str] = lambda: "nothing is known of the images"
+    held_out: Callable[[], HeldOut | str] = lambda: "nothing is annotated"
+
+
+class Ladder:
+    """Tests how far labels get.
+
+    Attributes
+    ----------
+    problems
+        The rungs above the first that were asked for, each with the reason where it is not available.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        similarity: Similarity,
+        units: PermutationUnits,
+        calibration: Calibration,
+        data: RungData,
+    ) -> None:
+        self._calibration = calibration
+        self._fixed: HeldFixed | None = None
+        self._out: HeldOut | None = None
+        self.problems: dict[str, str] = {}
+        if not calibration.draws:
+            return
+        if calibration.nuisances:
+            nuisances = data.nuisances()
+            if not isinstance(nuisances, str):
+                self._fixed = HeldFixed(scorer, similarity, units, nuisances, calibration.null_seed)
+                nuisances = self._fixed.problem
+            self.problems[NUISANCE] = nuisances
+            self._fixed = None if nuisances else self._fixed
+        if calibration.right:
+            held_out = data.held_out()
+            if not isinstance(held_out, str):
+                self._out, held_out = held_out, held_out.problem
+            self.problems[RIGHT] = held_out
+            self._out = None if held_out else self._out
+
+    @property
+    def caution(self) -> str:
+        """What is to be said of the rungs; mostly nothing: an empty text."""
+        return self._fixed.caution if self._fixed else ""
+
+    def climb(self, judged: Judged, activations: torch.Tensor, live: Sequence[int], order: torch.Tensor) -> Rungs:
+        """Return how far the first labels of a layer get; a rung is tested of those that are significant below it.
+
+        Parameters
+        ----------
+        judged
+            The first rung.
+        activations
+            ``(images, neurons)`` of the layer.
+        live
+            Numbers of the live neurons.
+        order
+            ``(live neurons, labels)``: their concepts, best first.
+        """
+        p = {IMAGE: judged.p[:, 0]}
+        chosen = np.flatnonzero(judged.q[:, 0] <= self._calibration.q)
+        first = order[torch.from_numpy(chosen), 0]
+        numbers = np.array(live, dtype=np.int64)
+
+        def of_all(found: Values) -> Values:
+            everything = np.ones(len(order))
+            everything[chosen] = found
+            return everything
+
+        if self._fixed is not None:
+            p[NUISANCE] = of_all(self._fixed.test(activations[:, numbers], chosen, first)[1])
+        if self._out is not None:
+            p[RIGHT] = of_all(self._out.test(activations, numbers[chosen], first))
+        return climbed(p, self._calibration)

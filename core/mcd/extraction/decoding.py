@@ -16,7 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 from mcd.api.dataset import Sample
 from mcd.api.image import Preprocessing
 from mcd.errors import ImageError, MCDError, passes_through, said_by
-from mcd.extraction.image_statistics import STATISTICS, image_statistics
+from mcd.extraction.image_statistics import image_statistics
 from mcd.extraction.reading import LITTLE_RANGE, Reader, own
 from mcd.host.importing import ImportedFiles
 
@@ -30,7 +30,7 @@ class Batch:
     ``failed`` holds (row, reason) of images that could not be decoded; they are not among ``rows``. ``masks`` are
     breast masks ``(B, 1, H, W)`` of the preprocessings that were asked for some; ``problem`` is what keeps a worker
     from using the cache; ``little_range`` counts images of nearly one brightness; ``statistics`` are those of
-    `mcd.extraction.image_statistics`, a row an image.
+    `mcd.extraction.image_statistics`, a row an image, without columns where they were not asked for.
     """
 
     rows: tuple[int, ...]
@@ -39,7 +39,7 @@ class Batch:
     masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
     problem: str = ""
     little_range: int = 0
-    statistics: torch.Tensor = field(default_factory=lambda: torch.zeros(0, STATISTICS))
+    statistics: torch.Tensor = field(default_factory=lambda: torch.zeros(0, 0))
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory; the loader calls this where a GPU is to be fed."""
@@ -55,17 +55,23 @@ class _Decoded:
     error: str = ""
     problem: str = ""
     little_range: bool = False
-    statistics: torch.Tensor = field(default_factory=lambda: torch.zeros(STATISTICS))
+    statistics: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
 class _Decoder(TorchDataset[_Decoded]):
     """What the workers run: decode one sample, check it, prepare it once per distinct preprocessing."""
 
     def __init__(
-        self, reader: Reader, samples: Sequence[Sample], preprocessings: Mapping[str, Preprocessing], masked: Set[str]
+        self,
+        reader: Reader,
+        samples: Sequence[Sample],
+        preprocessings: Mapping[str, Preprocessing],
+        masked: Set[str],
+        statistics: bool,
     ) -> None:
         self._files = ImportedFiles()  # pickled first: the others may be of classes of a user's file
-        self._reader, self._samples, self._preprocessings, self._masked = reader, samples, preprocessings, masked
+        self._reader, self._samples, self._preprocessings = reader, samples, preprocessings
+        self._masked, self._statistics = masked, statistics
 
     def __getitem__(self, row: int) -> _Decoded:
         # An error crosses the process boundary as text: the loader would otherwise re-raise it as a RuntimeError
@@ -83,8 +89,10 @@ class _Decoder(TorchDataset[_Decoded]):
                 if key in self._masked
             }
             little = any(one.range_used < LITTLE_RANGE for one in images.values())
-            statistics = torch.from_numpy(image_statistics(next(iter(images.values()))))
-            return _Decoded(row, prepared, masks, "", self._reader.problem, little, statistics)
+            decoded = _Decoded(row, prepared, masks, "", self._reader.problem, little)
+            if not self._statistics:
+                return decoded
+            return replace(decoded, statistics=torch.from_numpy(image_statistics(next(iter(images.values())))))
         except MCDError as error:
             return _Decoded(row, {}, error=error.message)
         except BaseException as error:  # a recipe of a plugin may raise anything
@@ -109,7 +117,7 @@ def _collate(decoded: Sequence[_Decoded]) -> Batch:
     masks = {key: torch.stack([one.masks[key] for one in good]) for key in (good[0].masks if good else ())}
     problem = next((one.problem for one in good if one.problem), "")
     little = sum(one.little_range for one in good)
-    statistics = torch.stack([one.statistics for one in good]) if good else torch.zeros(0, STATISTICS)
+    statistics = torch.stack([one.statistics for one in good]) if good else torch.zeros(0, 0)
     return Batch(tuple(one.row for one in good), tensors, failed, masks, problem, little, statistics)
 
 
@@ -137,12 +145,14 @@ def batches(
     rows: Sequence[Sequence[int]],
     *,
     masked: Set[str] = frozenset(),
+    statistics: bool = False,
     workers: int,
     pin: bool,
 ) -> Iterator[Batch]:
     """Yield one decoded batch for each list of rows, in that order whatever the number of workers.
 
-    ``masked`` names the preprocessings, by fingerprint, that need the breast masks too.
+    ``masked`` names the preprocessings, by fingerprint, that need the breast masks too; ``statistics`` asks for those
+    of the images.
 
     Raises
     ------
@@ -150,7 +160,7 @@ def batches(
         When images that must share a batch differ in size.
     """
     loader = DataLoader(
-        _Decoder(reader, samples, preprocessings, masked),
+        _Decoder(reader, samples, preprocessings, masked, statistics),
         batch_sampler=[list(group) for group in rows],
         num_workers=workers,
         collate_fn=_collate,

@@ -32,11 +32,11 @@ def image_statistics(image: Image) -> NDArray[np.float32]:
     """
     import cv2
 
-    grey = image.pixels if image.pixels.ndim == 2 else image.pixels.mean(axis=2, dtype=np.float32)
-    height, width = grey.shape
-    small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(
-        image.maximum
-    )
+    height, width = image.pixels.shape[:2]
+    small = cv2.resize(image.pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    if small.ndim == 3:  # only now: the mean over the colours of a whole mammogram takes a second
+        small = small.mean(axis=2)
+    small /= np.float32(image.maximum)
     edges = (np.abs(np.diff(small, axis=0)).mean() + np.abs(np.diff(small, axis=1)).mean()) / 2
     inner = small[_FRAME:-_FRAME, _FRAME:-_FRAME]
     border = (small.sum(dtype=np.float64) - inner.sum(dtype=np.float64)) / (small.size - inner.size)

@@ -19,10 +19,20 @@ from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
 from mcd.version import __version__
 
-__all__ = ["STAGE_VERSION", "activation_key", "embedding_key", "image_key", "not_reused", "statistics_key"]
+__all__ = [
+    "STAGE_VERSION",
+    "STATISTICS_VERSION",
+    "activation_key",
+    "embedding_key",
+    "image_key",
+    "not_reused",
+    "statistics_key",
+]
 
 STAGE_VERSION = "sweep/1"
 """Raised when the sweep's numbers change, so that shards of older versions are not read."""
+STATISTICS_VERSION = "statistics/2"
+"""As `STAGE_VERSION`, of the statistics of the images."""
 
 
 def image_key(probe: ProbeSet, reader: Reader, device: torch.device, precision: str, batch_size: int) -> str:
@@ -62,7 +72,7 @@ def embedding_key(images: str, dissector: Identity, preprocessing: Preprocessing
 
 def statistics_key(images: str) -> str:
     """Return the key of the statistics of the images; ``images`` as `image_key` returns it."""
-    return digest(images, identity_of(image_statistics).key)
+    return digest(STATISTICS_VERSION, images, identity_of(image_statistics).key)
 
 
 def not_reused(name: str, one: Identity) -> str:

@@ -179,6 +179,7 @@ class Sweep:
             {recipe.fingerprint(): recipe for recipe in self._preprocessings()},
             [rows for _, group in shards for rows in group],
             masked={one.target.preprocessing.fingerprint() for one in self.targets if one.pooling.masked},
+            statistics=self.images is not None,
             workers=default_workers(images) if self.workers is None else self.workers,
             pin=self.device.type == "cuda",
         )

@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib.util
 import keyword
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,73 +21,82 @@ if TYPE_CHECKING:
     from mcd.cli.plugins import HasHost
     from mcd.host import PluginHost
 
-__all__ = ["new", "scaffold"]
+__all__ = ["Scaffolds", "new"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_.][A-Za-z0-9]+)*")
 _LONGEST = 60
 
 
-def scaffold(kind: str, name: str, folder: Path) -> list[Path]:
-    """Write the package ``name`` of a plugin below ``folder`` and return its files.
+class Scaffolds:
+    """The templates of plugins, as copier reads them: ``copier.yml`` has the kinds and how answers follow from them.
 
-    Raises
-    ------
-    UnknownNameError
-        When there is no such kind.
-    UsageError
-        When the name cannot be that of a package, or its folder is there already.
+    Attributes
+    ----------
+    kinds
+        What a plugin can offer.
     """
-    answers = _answers(kind, name)
-    target = folder / name
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"{target} exists", "choose another name, or another folder with -o DIR")
-    written = []
-    for place, text in _rendered(answers):
-        path = target / place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
-        written.append(path)
-    return written
 
-
-def _answers(kind: str, name: str) -> dict[str, str]:
-    """Return what the template asks for; ``copier.yml`` says how the rest follows from kind and name."""
-    import jinja2
-
-    template = _Template.read()
-    if kind not in template.kinds:
-        raise UnknownNameError(f"no kind of plugin is called '{kind}'", nearest(kind, template.kinds))
-    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
-        raise UsageError(
-            f"'{name}' cannot be the name of a package",
-            f"letters, digits and hyphens, a letter first, at most {_LONGEST} in all, such as acme-net",
-        )
-    answers = {"kind": kind, "name": name}
-    for question, default in template.defaults.items():
-        answers[question] = jinja2.Template(default).render(answers)
-    package = answers["package"]
-    if keyword.iskeyword(package) or importlib.util.find_spec(package) is not None:
-        raise UsageError(f"Python has a module '{package}' already", "choose another name")
-    return answers
-
-
-@dataclass(frozen=True)
-class _Template:
-    """What ``copier.yml`` says: the kinds there are, how the other answers follow, and how Jinja is set."""
-
-    kinds: list[str]
-    defaults: dict[str, str]
-    trim_blocks: bool
-    keep_trailing_newline: bool
-
-    @classmethod
-    def read(cls) -> _Template:
+    def __init__(self) -> None:
+        import jinja2
         import yaml
 
         found = yaml.safe_load((files("mcd.templates") / "copier.yml").read_text(encoding="utf-8"))
-        asked = {name: one for name, one in found.items() if not name.startswith("_")}
-        defaults = {name: one["default"] for name, one in asked.items() if "default" in one}
-        return cls(asked["kind"]["choices"], defaults, **found["_envops"])
+        self.kinds: list[str] = found["kind"]["choices"]
+        self._derived = {name: one["default"] for name, one in found.items() if "default" in one}
+        self._loader = jinja2.PackageLoader("mcd", "templates")
+        self._environment = jinja2.Environment(  # noqa: S701 -- what is written is Python and Markdown, not HTML
+            loader=self._loader, undefined=jinja2.StrictUndefined, **found["_envops"]
+        )
+
+    def answers(self, kind: str, name: str) -> dict[str, str]:
+        """Return what the templates ask for.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is no such kind.
+        UsageError
+            When the name cannot be that of a package.
+        """
+        if kind not in self.kinds:
+            raise UnknownNameError(f"no kind of plugin is called '{kind}'", nearest(kind, self.kinds))
+        if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+            raise UsageError(
+                f"'{name}' cannot be the name of a package",
+                f"letters, digits and hyphens, a letter first, at most {_LONGEST} in all, such as acme-net",
+            )
+        answers = {"kind": kind, "name": name}
+        for question, default in self._derived.items():
+            answers[question] = self._rendered(default, answers)
+        package = answers["package"]
+        if keyword.iskeyword(package) or importlib.util.find_spec(package) is not None:
+            raise UsageError(f"Python has a module '{package}' already", "choose another name")
+        return answers
+
+    def write(self, answers: Mapping[str, str], folder: Path) -> list[Path]:
+        """Write the package into its folder below ``folder`` and return its files.
+
+        Raises
+        ------
+        UsageError
+            When its folder is there already.
+        """
+        target = folder / answers["name"]
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise UsageError(f"{target} exists", "choose another name, or another folder with -o DIR")
+        written = []
+        for place in self._loader.list_templates():
+            top, *parts = (self._rendered(part, answers) for part in place.removesuffix(".jinja").split("/"))
+            if top != "project" or not all(parts):  # a name that renders to nothing is that of another kind
+                continue
+            path = target.joinpath(*parts)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self._environment.get_template(place).render(answers), encoding="utf-8", newline="\n")
+            written.append(path)
+        return written
+
+    def _rendered(self, text: str, answers: Mapping[str, str]) -> str:
+        return self._environment.from_string(text).render(answers)
 
 
 def _refuse_taken(host: PluginHost, kind: str, component: str) -> None:
@@ -99,32 +106,6 @@ def _refuse_taken(host: PluginHost, kind: str, component: str) -> None:
             raise UsageError(
                 f"there is a {offer.kind.label} '{component}' already, of {offer.record}", "choose another name"
             )
-
-
-def _rendered(answers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield path and text of every file, as copier makes them."""
-    import jinja2
-
-    root, template = files("mcd.templates"), _Template.read()
-    environment = jinja2.Environment(  # noqa: S701 -- what is written is Python and Markdown, not HTML
-        loader=jinja2.FunctionLoader(lambda part: (root / part).read_text(encoding="utf-8")),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=template.trim_blocks,
-        keep_trailing_newline=template.keep_trailing_newline,
-    )
-    for place, file in _below(root / "project", ""):
-        parts = [environment.from_string(part).render(answers) for part in place.removesuffix(".jinja").split("/")]
-        if all(parts):  # a name that renders to nothing is that of another kind
-            text = file.read_text(encoding="utf-8")
-            yield "/".join(parts), environment.from_string(text).render(answers) if place.endswith(".jinja") else text
-
-
-def _below(folder: Traversable, place: str) -> Iterator[tuple[str, Traversable]]:
-    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
-        if entry.is_dir():
-            yield from _below(entry, f"{place}{entry.name}/")
-        else:
-            yield place + entry.name, entry
 
 
 @click.command()
@@ -140,8 +121,9 @@ def new(state: HasHost, kind: str, name: str, folder: Path) -> None:
     KIND is one of model, dissector, dataset, preprocessing, scorer, reporter, concept-set, command, observer. What is
     written installs, passes its own tests and runs; its README says how.
     """
-    _refuse_taken(state.host, kind, _answers(kind, name)["component"])
-    written = scaffold(kind, name, folder)
-    for path in written:
+    scaffolds = Scaffolds()
+    answers = scaffolds.answers(kind, name)
+    _refuse_taken(state.host, kind, answers["component"])
+    for path in scaffolds.write(answers, folder):
         echo(f"wrote {path}")
     echo(f"\nnext: cd {folder / name} && pip install -e '.[test]' && pytest")

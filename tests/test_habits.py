@@ -21,6 +21,15 @@ def test_no_line_is_exempt_from_the_formatter() -> None:
     assert [str(path) for path in files if exempt.search(path.read_text(encoding="utf-8"))] == []
 
 
+def test_what_is_exempt_from_a_check_has_its_reason_on_the_line() -> None:
+    bare = re.compile(
+        r"# type: ignore(\[[^]]*\])?\s*$|# noqa(: [A-Z0-9, ]+)?\s*$|except (Base)?Exception( as \w+)?:\s*$"
+    )
+    files = [path for folder in SOURCES for path in (ROOT / folder).rglob("*.py")]
+    lines = [(path, line) for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [f"{path}: {line.strip()}" for path, line in lines if bare.search(line)] == []
+
+
 def test_scripts_of_pages_are_checked_by_type() -> None:
     scripts = list((ROOT / "plugins").rglob("*.js"))
     assert scripts

@@ -2,7 +2,7 @@
 
     python tools/fuzz.py                                     # the slice of CI
     python tools/fuzz.py --inputs 10000 --table benchmarks/fuzz.md
-    python tools/fuzz.py --family pickles --only 4711 --keep /tmp/kept   # one input again, and the file itself
+    python tools/fuzz.py --family pickles --only 4711 --keep kept   # one input again, and the file itself
 
 An input is decided by the seed, its family and its number. Every family is read in processes of its own, with a limit
 on time and memory; none of them may run what a file names, change a file, hang or show a traceback.
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.hostile.families import FAMILIES, family  # noqa: E402  # found only now
-from tests.hostile.watching import BAD, OUTCOMES  # noqa: E402
+from tests.hostile.watching import BAD, OUTCOMES  # noqa: E402  # as above
 
 WALL_SECONDS = 180
 """Without a word from a process, after which it counts as stuck: it waits for something that takes no CPU time."""

@@ -17,7 +17,7 @@ from mcd.errors import StoreError, UsageError
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # its name stands for a module above
 
 __all__ = [
     "MANIFEST",
@@ -205,7 +205,7 @@ def place(path: Path, data: bytes, *, mode: int = 0o666, flushed: bool = True) -
                 temporary.replace(path)
         if not fcntl:  # an open file cannot be renamed there
             temporary.replace(path)
-    except BaseException:
+    except BaseException:  # an interrupt leaves nothing either
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
@@ -264,7 +264,7 @@ def open_regular(path: Path) -> io.BufferedReader:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
         return os.fdopen(descriptor, "rb")
-    except BaseException:
+    except BaseException:  # an interrupt leaves nothing open either
         os.close(descriptor)
         raise
 

@@ -22,42 +22,42 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def mcd_register_models() -> Iterable[Component]:  # type: ignore[empty-body]
+def mcd_register_models() -> Iterable[Component]:
     """Offer model loaders; each target is a subclass of `mcd.ModelLoader`."""
 
 
 @hookspec
-def mcd_register_dissectors() -> Iterable[Component]:  # type: ignore[empty-body]
+def mcd_register_dissectors() -> Iterable[Component]:
     """Offer dissectors; each target is a subclass of `mcd.Dissector`."""
 
 
 @hookspec
-def mcd_register_datasets() -> Iterable[Component]:  # type: ignore[empty-body]
+def mcd_register_datasets() -> Iterable[Component]:
     """Offer data sets; each target is a subclass of `mcd.Dataset`."""
 
 
 @hookspec
-def mcd_register_preprocessings() -> Iterable[Component]:  # type: ignore[empty-body]
+def mcd_register_preprocessings() -> Iterable[Component]:
     """Offer preprocessing recipes; each target is a subclass of `mcd.Preprocessing`."""
 
 
 @hookspec
-def mcd_register_scorers() -> Iterable[Component]:  # type: ignore[empty-body]
+def mcd_register_scorers() -> Iterable[Component]:
     """Offer scorers; each target is a subclass of `mcd.Scorer`."""
 
 
 @hookspec
-def mcd_register_reporters() -> Iterable[Component]:  # type: ignore[empty-body]
+def mcd_register_reporters() -> Iterable[Component]:
     """Offer reporters; each target is a subclass of `mcd.Reporter`."""
 
 
 @hookspec
-def mcd_register_concept_sets() -> Iterable[Component]:  # type: ignore[empty-body]
+def mcd_register_concept_sets() -> Iterable[Component]:
     """Offer concept sets; each target is a file ``package:file.yaml`` or a subclass of `mcd.ConceptSource`."""
 
 
 @hookspec
-def mcd_register_commands() -> Iterable[Component]:  # type: ignore[empty-body]
+def mcd_register_commands() -> Iterable[Component]:
     """Offer commands of the ``mcd`` command line; each target is a ``click.Command``."""
 
 

@@ -24,12 +24,12 @@ PLAIN = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
 sides = st.integers(18, 260)
 
 
-def ours(pixels: np.ndarray, **recipe: object) -> torch.Tensor:  # type: ignore[type-arg]
+def ours(pixels: np.ndarray, **recipe: object) -> torch.Tensor:
     made = Preprocessing.model_validate({"channels": 3, **recipe})
     return made.finalize(made.prepare(Image(pixels, 255.0))[None])[0]
 
 
-def picture(rows: int, columns: int) -> tuple[np.ndarray, PIL.Image.Image]:  # type: ignore[type-arg]
+def picture(rows: int, columns: int) -> tuple[np.ndarray, PIL.Image.Image]:
     pixels = np.ascontiguousarray(NOISE[:rows, :columns])
     return pixels, PIL.Image.fromarray(pixels).convert("RGB")
 

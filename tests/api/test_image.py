@@ -12,7 +12,7 @@ from mcd.api.image import Image, Preprocessing
 from mcd.errors import ImageError
 
 
-def ramp(height: int, width: int) -> np.ndarray:  # type: ignore[type-arg]
+def ramp(height: int, width: int) -> np.ndarray:
     return np.linspace(0, 1, height * width, dtype=np.float32).reshape(height, width)
 
 
@@ -82,6 +82,6 @@ def test_the_fingerprint_covers_every_setting() -> None:
         (np.zeros((4, 4, 2), np.float32), "shape"),
     ],
 )
-def test_an_image_no_model_can_use_is_refused(pixels: np.ndarray, message: str) -> None:  # type: ignore[type-arg]
+def test_an_image_no_model_can_use_is_refused(pixels: np.ndarray, message: str) -> None:
     with pytest.raises(ImageError, match=message):
         Image(pixels, 255.0).check()

@@ -42,7 +42,7 @@ def test_the_null_follows_from_the_base_class() -> None:
     assert Product().null == "permutation"
     assert First().null == "top-k"
     with pytest.raises(AttributeError):
-        Product().null = "top-k"  # type: ignore[misc]
+        Product().null = "top-k"
 
 
 def test_built_in_scorers_are_compared_with_the_null_that_they_tell() -> None:

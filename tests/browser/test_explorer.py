@@ -30,7 +30,7 @@ Open = Callable[..., Opened]
 def shown(page: Page, view: str = "neurons") -> int:
     """Return how many rows the page says that it shows."""
     text = page.locator(f"#{view} .counted").inner_text()
-    return int(re.match(r"[\d,]+", text)[0].replace(",", ""))  # type: ignore[index]
+    return int(re.match(r"[\d,]+", text)[0].replace(",", ""))
 
 
 def saved(page: Page, button: str) -> list[dict[str, str]]:
@@ -55,7 +55,7 @@ def test_the_overview_shows_every_layer_with_counts_and_shares(
     for row, summary in zip(rows, phantom.manifest.summary, strict=True):
         cells = row.locator("th, td").all_inner_texts()
         assert cells[:3] == [summary.layer, str(summary.neurons), str(summary.significant)]
-        assert cells[3] == f"{summary.significant / summary.neurons:.0%}"  # type: ignore[operator]
+        assert cells[3] == f"{summary.significant / summary.neurons:.0%}"
     rows[2].get_by_role("link").click()
     expect(page.locator("#neurons .counted")).to_have_text("96 of 307 neurons")
     assert page.get_by_label("Layer", exact=True).input_value() == "stages.2"
@@ -136,8 +136,8 @@ def test_neurons_that_never_respond_are_found_by_their_status(opened: Open, tmp_
 
     net = nn.Sequential(nn.Conv2d(1, 5, 3))
     with torch.no_grad():
-        net[0].weight[3:] = 0  # type: ignore[index]
-        net[0].bias[3:] = torch.tensor([0.0, 1.0])  # type: ignore[index]
+        net[0].weight[3:] = 0
+        net[0].bias[3:] = torch.tensor([0.0, 1.0])
     found = mcd.dissect(
         net.eval(),
         dissector="phantom-clip",
@@ -195,18 +195,18 @@ def test_a_neuron_shows_chance_activations_and_its_top_images(
     )
     chance, activations = (page.locator("#neuron .plot").nth(at).get_attribute("aria-label") for at in (0, 1))
     row = phantom.labels[(phantom.labels["layer"] == "stages.2") & (phantom.labels["neuron"] == 63)].iloc[0]
-    assert f"{row['concept']} has z {row['z']:.1f}" in chance  # type: ignore[operator]
-    assert "100 images between" in activations  # type: ignore[operator]
+    assert f"{row['concept']} has z {row['z']:.1f}" in chance
+    assert "100 images between" in activations
     faint = page.locator("#neuron tbody tr.faint th").all_inner_texts()
     rows = phantom.labels[(phantom.labels["layer"] == "stages.2") & (phantom.labels["neuron"] == 63)]
     assert faint == rows.loc[rows["q"] > 0.05, "concept"].tolist() != []
     assert page.locator("#neuron .null").count() > 5
     assert page.locator("#neuron rect.bar").count() == 24
     # the neuron's own threshold separates what passes q from what does not, on the plot as in the table
-    limit = float(page.locator("#neuron .limit line").get_attribute("x1"))  # type: ignore[arg-type]
+    limit = float(page.locator("#neuron .limit line").get_attribute("x1"))
     pins = page.locator("#neuron .mine circle").evaluate_all("all => all.map((one) => one.cx.baseVal.value)")
     assert sum(pin > limit for pin in pins) == (rows["q"] <= 0.05).sum()
-    assert "95 % of the null lies below" in chance  # type: ignore[operator]
+    assert "95 % of the null lies below" in chance
 
 
 def test_where_a_neuron_responds_is_laid_over_what_the_network_saw(

@@ -98,7 +98,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[mcd.Dissection]:
             workers=0,
             progress=False,
             output=place / name,
-            **settings,  # type: ignore[arg-type]
+            **settings,
         )
 
     words = {"Seen": ["mass", "calcifications"], "Else": ["skin fold"]}

@@ -32,7 +32,7 @@ def forked(run: Callable[[], None]) -> int:
         run()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
-    except BaseException:
+    except BaseException:  # a child prints it, whatever it is
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -135,7 +135,7 @@ def main() -> None:
     import torch  # noqa: F401 -- once, for all children
 
     import mcd_plugins.phantom.dataset
-    import mcd_plugins.phantom.dissector  # noqa: F401
+    import mcd_plugins.phantom.dissector  # noqa: F401 -- as above
 
     work, base = Path(job["work"]), Path(job["work"] + ".base")
     for arguments in job["prepare"]:

@@ -33,7 +33,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_demo_answers_the_three_questions(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_the_demo_answers_the_three_questions(mcd_command: Callable, tmp_path: Path) -> None:
     done = mcd_command("demo", cwd=tmp_path)
     assert done.code == 0, done.err
     assert max(map(len, done.out.splitlines())) <= 80
@@ -67,7 +67,7 @@ def test_the_demo_answers_the_three_questions(mcd_command: Callable, tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_demo_too_small_for_intervals_gives_differences_without(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_a_demo_too_small_for_intervals_gives_differences_without(mcd_command: Callable, tmp_path: Path) -> None:
     done = mcd_command("demo", "--patients", 25, cwd=tmp_path)
     assert done.code == 0, done.err
     assert "points of all neurons" in done.out
@@ -78,7 +78,7 @@ def first_labels(run: mcd.Dissection) -> pd.DataFrame:
     return run.labels[(run.labels["rank"] == 1) & run.labels["verdict"].isin(SIGNIFICANT)]
 
 
-def test_layers_are_listed_with_type_and_neurons(mcd_command: Callable) -> None:  # type: ignore[type-arg]
+def test_layers_are_listed_with_type_and_neurons(mcd_command: Callable) -> None:
     done = mcd_command("layers", "--model-plugin", "timm:resnet18", "--layers", "layer{1..4}[1].conv2", "--json")
     assert [(one["name"], one["type"], one["neurons"]) for one in json.loads(done.out)] == [
         (f"layer{stage}.1.conv2", "Conv2d", 2 ** (5 + stage)) for stage in (1, 2, 3, 4)
@@ -88,12 +88,12 @@ def test_layers_are_listed_with_type_and_neurons(mcd_command: Callable) -> None:
     assert "192" in table.out
 
 
-def test_versions_name_what_decides_numbers(mcd_command: Callable) -> None:  # type: ignore[type-arg]
+def test_versions_name_what_decides_numbers(mcd_command: Callable) -> None:
     out = mcd_command("--version").out
     assert all(name in out for name in ("mcd ", "python ", "torch ", "timm ", "transformers ", "pydicom "))
 
 
-def test_a_study_file_is_a_run_and_flags_overrule_it(mcd_command: Callable, pictures: Path, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_a_study_file_is_a_run_and_flags_overrule_it(mcd_command: Callable, pictures: Path, tmp_path: Path) -> None:
     shutil.copytree(pictures, tmp_path / "data" / "pictures")
     (tmp_path / "data" / "study.yaml").write_text(
         "schema: mcd.study/1\n"
@@ -112,10 +112,10 @@ def test_a_study_file_is_a_run_and_flags_overrule_it(mcd_command: Callable, pict
     assert done.code == 0, done.err
     found = mcd.load(tmp_path / "runs" / "study")
     assert found.manifest.study["labels_per_neuron"] == 2
-    assert found.manifest.study["scorer"]["options"]["top_k"] == 5  # type: ignore[index,call-overload]
+    assert found.manifest.study["scorer"]["options"]["top_k"] == 5
 
 
-def test_several_models_are_dissected_in_one_pass(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_several_models_are_dissected_in_one_pass(mcd_command: Callable, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(
         "models:\n"
         "  - {plugin: phantom-mammo, layers: head}\n"
@@ -132,7 +132,7 @@ def test_several_models_are_dissected_in_one_pass(mcd_command: Callable, tmp_pat
     assert two.layers == [f"stages.{number}" for number in range(4)]
 
 
-def test_the_published_schema_is_the_study(mcd_command: Callable) -> None:  # type: ignore[type-arg]
+def test_the_published_schema_is_the_study(mcd_command: Callable) -> None:
     import jsonschema
 
     published = (ROOT / "docs" / "reference" / "study.schema.json").read_text()
@@ -158,7 +158,7 @@ def test_a_wrong_study_file_is_told_with_its_line(
     text: str,
     message: str,
     mcd_command: Callable,
-    tmp_path: Path,  # type: ignore[type-arg]
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "study.yaml").write_text(f"models: phantom-mammo\ndataset: phantom\ndissectors: phantom-clip\n{text}\n")
     done = mcd_command("run", "study.yaml", cwd=tmp_path)
@@ -227,14 +227,14 @@ def test_mistakes_get_one_clear_message_and_a_documented_exit_code(
     code: int,
     message: str,
     mcd_command: Callable,
-    tmp_path: Path,  # type: ignore[type-arg]
+    tmp_path: Path,
 ) -> None:
     done = mcd_command(*arguments, cwd=tmp_path)
     assert (done.code, message in done.err) == (code, True), done.err
     assert "Traceback" not in done.err
 
 
-def test_debug_shows_the_traceback_wherever_it_is_written(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_debug_shows_the_traceback_wherever_it_is_written(mcd_command: Callable, tmp_path: Path) -> None:
     for arguments in (("score", "nowhere", "--debug"), ("--debug", "score", "nowhere")):
         done = mcd_command(*arguments, cwd=tmp_path)
         assert done.code == 4
@@ -245,7 +245,7 @@ def test_debug_shows_the_traceback_wherever_it_is_written(mcd_command: Callable,
 def test_broken_images_are_refused_by_default_and_skipped_when_asked(
     mcd_command: Callable,
     pictures: Path,
-    tmp_path: Path,  # type: ignore[type-arg]
+    tmp_path: Path,
 ) -> None:
     shutil.copytree(pictures, tmp_path / "images")
     (tmp_path / "images" / "empty.png").write_bytes(b"")
@@ -280,7 +280,7 @@ def test_broken_images_are_refused_by_default_and_skipped_when_asked(
 
 
 @pytest.mark.slow
-def test_a_third_party_backbone_runs_once_it_is_installed(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_a_third_party_backbone_runs_once_it_is_installed(mcd_command: Callable, tmp_path: Path) -> None:
     subprocess.run(
         [
             sys.executable,
@@ -320,7 +320,7 @@ def test_a_third_party_backbone_runs_once_it_is_installed(mcd_command: Callable,
     assert "acme" in " ".join(mcd.load(tmp_path / "run").manifest.plugins.values())
 
 
-def test_a_local_plugin_file_is_a_plugin(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_a_local_plugin_file_is_a_plugin(mcd_command: Callable, tmp_path: Path) -> None:
     done = mcd_command(
         "dissect",
         *MODEL,
@@ -376,7 +376,7 @@ def test_looking_around_imports_nothing_heavy(arguments: tuple[str, ...]) -> Non
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_a_mistyped_pooling_is_told_by_its_flag_and_nothing_else(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_a_mistyped_pooling_is_told_by_its_flag_and_nothing_else(mcd_command: Callable, tmp_path: Path) -> None:
     done = mcd_command("dissect", *MODEL, *REST, "--dataset", "phantom", "--pooling", "avgg", cwd=tmp_path)
     assert done.code == 2
     assert done.err.splitlines()[0] == "error: --pooling avgg: there is no such pooling"
@@ -387,7 +387,7 @@ def test_a_mistyped_pooling_is_told_by_its_flag_and_nothing_else(mcd_command: Ca
     assert number.err == f"{said}  hint: see the poolings with: mcd dissect --help\n"
 
 
-def test_an_output_that_is_a_file_is_refused_before_the_model_is_loaded(mcd_command: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_an_output_that_is_a_file_is_refused_before_the_model_is_loaded(mcd_command: Callable, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for output in ("file", "file/below"):
         done = mcd_command("dissect", *MODEL, *REST, "--dataset", "images:nowhere", "-o", output, cwd=tmp_path)

@@ -209,7 +209,7 @@ def test_a_recipe_is_run_and_recorded(tmp_path: Path, mcd_command: Command) -> N
     done = mcd_command(*RUN, *flags, "-o", tmp_path / "run")
     assert done.code == 0, done.err
     found = mcd.load(tmp_path / "run").manifest
-    assert found.preprocessing["recipe"]["outside"] == "black"  # type: ignore[index,call-overload]
+    assert found.preprocessing["recipe"]["outside"] == "black"
     plain = mcd_command(*RUN, "--dataset", "phantom:5", "-o", tmp_path / "plain")
     assert plain.code == 0, plain.err
     assert mcd.load(tmp_path / "plain").manifest.store.activations != found.store.activations

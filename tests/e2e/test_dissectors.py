@@ -203,7 +203,7 @@ def test_poolings_from_the_command_line(
     done = mcd_command("dissect", *MODEL, "--dissector", "phantom-clip", "--pooling", pooling, "-o", tmp_path / "run")
     assert done.code == 0, done.err
     found = mcd.load(tmp_path / "run")
-    assert found.manifest.study["models"][0]["pooling"] == {"gem": "gem:3"}.get(pooling, pooling)  # type: ignore[index]
+    assert found.manifest.study["models"][0]["pooling"] == {"gem": "gem:3"}.get(pooling, pooling)
     assert not torch.allclose(found.activations("stages.3"), averaged.activations("stages.3"))
 
 

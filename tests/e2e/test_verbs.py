@@ -50,7 +50,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_run(runs: Path, mcd_command: Callable) -> None:  # type: ignore[type-arg]
+def test_run(runs: Path, mcd_command: Callable) -> None:
     done = mcd_command("run", runs / "study.yaml", "--output", runs / "by-command")
     assert done.code == 0, done.err
     assert_same(runs / "by-verb", runs / "by-command")
@@ -59,7 +59,7 @@ def test_run(runs: Path, mcd_command: Callable) -> None:  # type: ignore[type-ar
     assert_same(runs / "by-verb", runs / "by-mapping")
 
 
-def test_compare(runs: Path, tmp_path: Path, mcd_command: Callable) -> None:  # type: ignore[type-arg]
+def test_compare(runs: Path, tmp_path: Path, mcd_command: Callable) -> None:
     both = [runs / "by-verb" / name for name in ("phantom-general", "phantom-mammo")]
     found = mcd.compare([mcd.load(both[0]), both[1]], resamples=20, output=tmp_path / "verb")
     done = mcd_command("compare", *both, "--bootstrap", 20, "--output", tmp_path / "command")
@@ -68,7 +68,7 @@ def test_compare(runs: Path, tmp_path: Path, mcd_command: Callable) -> None:  # 
     assert set(found.tables()) == {path.stem for path in (tmp_path / "verb").glob("*.csv")}
 
 
-def test_report(runs: Path, tmp_path: Path, mcd_command: Callable) -> None:  # type: ignore[type-arg]
+def test_report(runs: Path, tmp_path: Path, mcd_command: Callable) -> None:
     run = runs / "by-verb" / "phantom-mammo"
     written = mcd.report(run, reporters=["csv:published", {"plugin": "json"}], output=tmp_path / "verb")
     flags = ("--reporter", "csv:published", "--reporter", "json")
@@ -78,7 +78,7 @@ def test_report(runs: Path, tmp_path: Path, mcd_command: Callable) -> None:  # t
     assert sorted(written) == sorted((tmp_path / "verb").glob("[!.]*"))
 
 
-def test_dissect(tmp_path: Path, mcd_command: Callable) -> None:  # type: ignore[type-arg]
+def test_dissect(tmp_path: Path, mcd_command: Callable) -> None:
     verb = mcd.dissect(
         "phantom-mammo",
         layers="head",
@@ -119,7 +119,7 @@ def test_dissect(tmp_path: Path, mcd_command: Callable) -> None:  # type: ignore
     assert_same(tmp_path / "verb", tmp_path / "command")
 
 
-def test_score(runs: Path, tmp_path: Path, mcd_command: Callable) -> None:  # type: ignore[type-arg]
+def test_score(runs: Path, tmp_path: Path, mcd_command: Callable) -> None:
     run = runs / "by-verb" / "phantom-mammo"
     options = {"plugin": "wpmi", "options": {"top_k": 4}}
     found = mcd.score(run, scorer=options, calibration={"q": 0.1}, output=tmp_path / "verb", progress=False)
@@ -132,7 +132,7 @@ def test_score(runs: Path, tmp_path: Path, mcd_command: Callable) -> None:  # ty
     assert again.manifest.study["calibration"] == found.manifest.study["calibration"]
 
 
-def test_embed(tmp_path: Path, mcd_command: Callable) -> None:  # type: ignore[type-arg]
+def test_embed(tmp_path: Path, mcd_command: Callable) -> None:
     phantoms = {"plugin": "phantom", "options": {"patients": 2}}
     (tmp_path / "verb").mkdir()
     (tmp_path / "command").mkdir()

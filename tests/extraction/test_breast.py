@@ -19,7 +19,7 @@ from mcd.errors import ImageError
 from mcd.extraction.breast import Breast, find_breast
 from mcd_plugins.phantom.dataset import PhantomDataset
 
-Pixels = np.ndarray  # type: ignore[type-arg]
+Pixels = np.ndarray
 
 
 def drawn(patients: int, seed: int) -> Iterator[tuple[mcd.Sample, mcd.Image, Pixels]]:

@@ -78,7 +78,7 @@ def test_every_image_comes_back_without_loss(tmp_path: Path, image: Image) -> No
         path.unlink()
     cache.put(key(1), image)
     found = cache.get(key(1))
-    assert same(found, replace(image, pixels=image.pixels.astype(image.pixels.dtype.newbyteorder("="))))  # type: ignore[arg-type]
+    assert same(found, replace(image, pixels=image.pixels.astype(image.pixels.dtype.newbyteorder("="))))
     assert found is not None
     assert found.pixels.flags.writeable  # torch warns about arrays that are not
     assert cache.problem == ""
@@ -328,7 +328,7 @@ def test_a_limit_below_one_image_and_an_image_of_another_kind_are_remarks(tmp_pa
     small.put(key(1), noise(1))
     assert small.problem.startswith("its limit is too small: one image takes ")
     other = ImageCache(tmp_path, ROOMY)
-    other.put(key(1), Image(np.ones((2, 2)), 1.0))  # type: ignore[arg-type]
+    other.put(key(1), Image(np.ones((2, 2)), 1.0))
     assert other.problem == "images of float64 (2, 2) are not kept"
     other.put(key(2), noise(2))
     assert same(other.get(key(2)), noise(2))

@@ -69,7 +69,7 @@ class Greedy(nn.Module):
         return self.body(x)
 
 
-def test_a_target_that_changes_its_input_changes_nobody_elses(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_target_that_changes_its_input_changes_nobody_elses(tmp_path) -> None:
     torch.manual_seed(1)
     greedy, plain = Greedy().eval(), in_place_head()
     alone = dissect(plain, ["0"]).activations("0")

@@ -13,6 +13,7 @@ import numpy as np
 import PIL.features
 import PIL.Image
 import pydicom
+from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 from tests.hostile.families import Family, Generator, mutated
@@ -69,7 +70,7 @@ class Codestreams(Family):
         noise = np.random.default_rng(0).integers(0, 4096, (_ROWS, _COLUMNS, 4)).astype(np.uint16)
         return _pictures(noise) | self._dicom(noise[..., 0])
 
-    def _dicom(self, grey: np.ndarray) -> dict[str, bytes]:  # type: ignore[type-arg]
+    def _dicom(self, grey: NDArray[np.generic]) -> dict[str, bytes]:
         return {
             "rle.dcm": self._compressed(RLELossless, None),
             "jpeg-ls.dcm": self._compressed(JPEGLSLossless, None),
@@ -113,9 +114,9 @@ class Codestreams(Family):
         return path
 
 
-def _pictures(noise: np.ndarray) -> dict[str, bytes]:  # type: ignore[type-arg]
+def _pictures(noise: NDArray[np.generic]) -> dict[str, bytes]:
     grey, eight = noise[..., 0], (noise >> 4).astype(np.uint8)
-    formats: dict[str, tuple[str, np.ndarray, str, dict[str, object]]] = {  # type: ignore[type-arg]
+    formats: dict[str, tuple[str, NDArray[np.generic], str, dict[str, object]]] = {
         "palette.png": ("P", eight[..., :3], "PNG", {}),
         "grey.jpg": ("L", eight[..., 0], "JPEG", {}),
         "progressive.jpg": ("RGB", eight[..., :3], "JPEG", {"progressive": True}),
@@ -144,7 +145,7 @@ def _pictures(noise: np.ndarray) -> dict[str, bytes]:  # type: ignore[type-arg]
     return found
 
 
-def _saved(mode: str, pixels: np.ndarray, kind: str, **more: object) -> bytes:  # type: ignore[type-arg]
+def _saved(mode: str, pixels: NDArray[np.generic], kind: str, **more: object) -> bytes:
     out = io.BytesIO()
     PIL.Image.fromarray(pixels.astype(np.uint8)).convert(mode).save(out, kind, **more)
     return out.getvalue()
@@ -172,7 +173,7 @@ def _other_png(content: bytes, random: Random) -> bytes:
     return b"".join(parts)
 
 
-def _lossless_jpeg(grey: np.ndarray) -> bytes:  # type: ignore[type-arg]
+def _lossless_jpeg(grey: NDArray[np.generic]) -> bytes:
     """Return lossless JPEG, first predictor, of values below 4096: each difference in 13 categories of 4 bits."""
     values = grey.astype(np.int32)
     expected = np.empty_like(values)

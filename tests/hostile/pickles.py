@@ -309,7 +309,7 @@ class Pickles(Family):
 
     def _tar(self, random: Random, folder: Path) -> Path:
         path = folder / "a.tar"
-        with tarfile.open(path, random.choice(("w", "w:gz", "w:bz2", "w:xz"))) as archive:  # type: ignore[call-overload]
+        with tarfile.open(path, random.choice(("w", "w:gz", "w:bz2", "w:xz"))) as archive:
             for name in random.choice((("storages", "tensors", "pickle"), ("a/data.pkl", "a/version"), ("x.pth",))):
                 entry = tarfile.TarInfo(name)
                 if random.random() < 0.3:

@@ -120,7 +120,7 @@ def test_scoring_anew_reads_and_runs_nothing_else(place: Path, received: Path, t
     EDITS[edit](received, place / "outside")
     with nothing_read_in(place / "outside"):
         for settings in ({"calibration": {"draws": 0}}, {"concepts": ["mass", "no mass at all"]}):
-            tried(lambda s=settings: mcd.score(received, output=tmp_path / "out", progress=False, **s))  # type: ignore[misc]
+            tried(lambda s=settings: mcd.score(received, output=tmp_path / "out", progress=False, **s))
 
 
 @pytest.mark.parametrize("edit", [name if name in NEEDS_TRUST else pytest.param(name, marks=SLOW) for name in EDITS])

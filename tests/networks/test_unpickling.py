@@ -43,11 +43,11 @@ def test_omegaconfs_lists_become_lists_and_nothing_is_imported(tmp_path: Path) -
     assert "omegaconf" not in sys.modules
 
 
-class Subclassed(dict):  # type: ignore[type-arg]
+class Subclassed(dict):
     pass
 
 
-class Listed(list):  # type: ignore[type-arg]
+class Listed(list):
     pass
 
 

@@ -35,7 +35,7 @@ def weights(seed: int = 1) -> State:
 
 def loaded(path: Path, **options: object) -> tuple[nn.Module, str]:
     module = net()
-    said = load_weights(module, path, **options)  # type: ignore[arg-type]
+    said = load_weights(module, path, **options)
     return module, said
 
 

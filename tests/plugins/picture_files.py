@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-Array = np.ndarray  # type: ignore[type-arg]
+Array = np.ndarray
 
 
 def chunk(name: bytes, content: bytes) -> bytes:

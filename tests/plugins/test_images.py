@@ -51,7 +51,7 @@ def test_pixels_come_as_they_were_saved(
     picture: Image.Image,
     expected: np.ndarray,
     maximum: float,
-    tmp_path: Path,  # type: ignore[type-arg]
+    tmp_path: Path,
 ) -> None:
     picture.save(tmp_path / name)
     data = folder(tmp_path)

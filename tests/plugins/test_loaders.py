@@ -12,11 +12,11 @@ from mcd_plugins.modules.loader import ModuleLoader
 from mcd_plugins.timm.loader import TimmLoader
 
 
-def timm_target(**options: object):  # type: ignore[no-untyped-def]
+def timm_target(**options: object):
     return TimmLoader(TimmLoader.Options.model_validate({"name": "resnet10t", **options})).load()
 
 
-def module_target(factory: str, **options: object):  # type: ignore[no-untyped-def]
+def module_target(factory: str, **options: object):
     return ModuleLoader(ModuleLoader.Options.model_validate({"factory": factory, **options})).load()
 
 

@@ -26,7 +26,7 @@ from mcd.study.torch_images import TorchImages
 from mcd_plugins.datasets.images import ImageFolder
 from mcd_plugins.datasets.pictures import picture_size
 
-Array = np.ndarray  # type: ignore[type-arg]
+Array = np.ndarray
 
 _RANDOM = np.random.default_rng(0)
 GREY = _RANDOM.integers(0, 65535, (6, 4)).astype(np.uint16)

@@ -64,7 +64,7 @@ def network() -> mcd.Target:
 
 def dissected(folder: Path, **settings: object) -> mcd.Dissection:
     given = {"dissector": "annotations", "dataset": Drawn(), "calibration": FEW, "workers": 0, "progress": False}
-    return mcd.dissect(network(), layers="1", output=folder, **given | settings)  # type: ignore[arg-type]
+    return mcd.dissect(network(), layers="1", output=folder, **given | settings)
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ class Reports(mcd.AnnotationDissector):
 
     def annotate(self, samples: Sequence[mcd.Sample], concepts: Sequence[mcd.Concept]) -> torch.Tensor:
         if self.said is not None:
-            return self.said  # type: ignore[return-value]
+            return self.said
         assert not any(one.digest for one in samples)
         known = [float(Drawn.mass(int(one.id.split("/")[1]))) for one in samples]
         return torch.tensor(known)[:, None].repeat(1, len(concepts))
@@ -215,7 +215,7 @@ def test_one_sweep_serves_text_and_annotations(tmp_path: Path, mcd_command: Call
     both = ("--dissector", "annotations", "--dissector", "phantom-clip")
     sizes = ("--dataset-arg", "patients=30", "--draws", "100", "--most-draws", "100", "--workers", "0")
     done = mcd_command(*flags, *both, *sizes, "--controls", "-o", "run", cwd=tmp_path)
-    assert done.code == 0, done.err  # type: ignore[attr-defined]
+    assert done.code == 0, done.err
     own, text = mcd.load(tmp_path / "run" / "annotations"), mcd.load(tmp_path / "run" / "phantom-clip")
     assert (own.manifest.scorer, text.manifest.scorer) == ("auroc", "soft-wpmi")
     assert text.manifest.study["concepts"] == [{"plugin": "birads", "options": {}}]
@@ -225,22 +225,22 @@ def test_one_sweep_serves_text_and_annotations(tmp_path: Path, mcd_command: Call
     assert set(own.results.controls["control"]) == {"none", "random weights", "shuffled rows", "shuffled names"}
     assert "random dissector" in set(text.results.controls["control"])
     again = mcd_command(*flags, *both, *sizes, "--controls", "-o", "run", cwd=tmp_path)
-    assert again.code == 0, again.err  # type: ignore[attr-defined]
+    assert again.code == 0, again.err
 
 
 def test_a_plan_says_what_annotations_use(mcd_command: Callable[..., object], tmp_path: Path) -> None:
     flags = ("dissect", "--model-plugin", "phantom-mammo", "--layers", "head", "--dataset", "phantom", "--dry-run")
     done = mcd_command(*flags, "--dissector", "annotations", "--controls", cwd=tmp_path)
-    assert "annotations> uses scorer auroc and the concepts that are annotated" in done.out  # type: ignore[attr-defined]
-    assert "random dissector" not in done.out.partition("schema:")[0]  # type: ignore[attr-defined]
+    assert "annotations> uses scorer auroc and the concepts that are annotated" in done.out
+    assert "random dissector" not in done.out.partition("schema:")[0]
     refused = mcd_command(*flags, "--dissector", "annotations", "--scorer", "soft-wpmi", cwd=tmp_path)
-    assert (refused.code, "made for cosines" in refused.err) == (2, True)  # type: ignore[attr-defined]
+    assert (refused.code, "made for cosines" in refused.err) == (2, True)
 
 
 def test_commands_that_embed_refuse_it(mcd_command: Callable[..., object], tmp_path: Path) -> None:
     done = mcd_command("embed", "--dissector", "annotations", "--text", "mass", "-o", "x.safetensors", cwd=tmp_path)
-    assert done.code == 2  # type: ignore[attr-defined]
-    assert "it embeds neither images nor texts" in done.err  # type: ignore[attr-defined]
+    assert done.code == 2
+    assert "it embeds neither images nor texts" in done.err
 
 
 def test_no_concept_set_is_no_concept_set(tmp_path: Path) -> None:

@@ -26,10 +26,10 @@ def test_random_weights_keep_every_value_and_leave_the_original_alone() -> None:
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     for name, parameter in control.module.named_parameters():
         assert torch.equal(parameter.flatten().sort().values, before[name].flatten().sort().values)
-    assert not torch.equal(control.module[0].weight, module[0].weight)  # type: ignore[index]
+    assert not torch.equal(control.module[0].weight, module[0].weight)
     again, other = with_random_weights(mcd.Target("net", module), 0), with_random_weights(mcd.Target("net", module), 1)
-    assert torch.equal(again.module[3].weight, control.module[3].weight)  # type: ignore[index]
-    assert not torch.equal(other.module[0].weight, control.module[0].weight)  # type: ignore[index]
+    assert torch.equal(again.module[3].weight, control.module[3].weight)
+    assert not torch.equal(other.module[0].weight, control.module[0].weight)
 
 
 class Unique(nn.Linear):
@@ -72,8 +72,8 @@ def controlled(tmp_path_factory: pytest.TempPathFactory, mcd_command: Callable[.
         "run",
         cwd=folder,
     )
-    assert done.code == 0, done.err  # type: ignore[attr-defined]
-    (folder / "out.txt").write_text(done.out)  # type: ignore[attr-defined]
+    assert done.code == 0, done.err
+    (folder / "out.txt").write_text(done.out)
     return folder
 
 
@@ -134,7 +134,7 @@ def test_labels_are_those_of_a_run_without_controls(controlled: Path, mcd_comman
         "plain",
         cwd=controlled,
     )
-    assert done.code == 0, done.err  # type: ignore[attr-defined]
+    assert done.code == 0, done.err
     assert (controlled / "plain/labels.csv").read_bytes() == (controlled / "run/labels.csv").read_bytes()
 
 
@@ -153,18 +153,18 @@ def test_controls_without_significance_are_refused() -> None:
 
 def test_scoring_anew_says_that_the_controls_stay_behind(controlled: Path, mcd_command: Callable[..., object]) -> None:
     done = mcd_command("score", "run", "--template", "a picture of {concept}", cwd=controlled)
-    assert done.code == 0, done.err  # type: ignore[attr-defined]
-    assert "controls of the run are not scored anew" in done.err  # type: ignore[attr-defined]
+    assert done.code == 0, done.err
+    assert "controls of the run are not scored anew" in done.err
     (scored,) = (controlled / "run" / "scored").iterdir()
     found = mcd.load(scored)
     assert found.manifest.study["controls"] is False
     assert not len(found.results.controls)
     other = mcd_command("score", "run", "--template", "a drawing of {concept}", cwd=controlled)
-    assert other.code == 0, other.err  # type: ignore[attr-defined]
+    assert other.code == 0, other.err
     assert len(list((controlled / "run" / "scored").iterdir())) == 2  # each wording has a folder of its own
     control = mcd_command("score", "run/controls/random-dissector", "--concepts", "phantom", cwd=controlled)
-    assert control.code == 4  # type: ignore[attr-defined]
-    assert "is a control" in control.err  # type: ignore[attr-defined]
+    assert control.code == 4
+    assert "is a control" in control.err
 
 
 def test_it_is_said_where_shuffled_names_cannot_differ_from_the_run() -> None:

@@ -83,7 +83,7 @@ def dissect(**changes: object) -> mcd.Dissection:
         "device": "cpu",
         **changes,
     }
-    return mcd.dissect(**settings)  # type: ignore[arg-type]
+    return mcd.dissect(**settings)
 
 
 def mcd_product(activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:

@@ -47,7 +47,7 @@ def dissect(output: Path, **changes: object) -> mcd.Dissection:
         "calibration": {"draws": 20, "most_draws": 20},
         **changes,
     }
-    return mcd.dissect(output=output, **settings)  # type: ignore[arg-type]
+    return mcd.dissect(output=output, **settings)
 
 
 @pytest.fixture(scope="module")

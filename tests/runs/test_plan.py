@@ -56,7 +56,7 @@ def test_two_models_of_one_name_cannot_share_a_folder() -> None:
 
 def test_dry_run_prints_the_plan_above_a_study_file_that_can_be_run(
     mcd_command: Callable,
-    tmp_path: Path,  # type: ignore[type-arg]
+    tmp_path: Path,
 ) -> None:
     done = mcd_command(
         "dissect",

@@ -81,7 +81,7 @@ def test_scoring_anew_changes_what_a_flag_names_and_nothing_else(
     assert differing.keys() == changed.keys()
     for key, change in changed.items():
         if key == "concepts":
-            (one,) = differing[key]  # type: ignore[misc]
+            (one,) = differing[key]
             assert Path(one["plugin"]).name == change
         else:
             assert differing[key] == merged(before[key], change)

@@ -75,10 +75,10 @@ def test_a_path_of_a_study_file_starts_from_its_folder_wherever_it_stands(host: 
     assert net.options["factory"] == f"{folder / 'net.py'}:make"
     assert (net.options["checkpoint"], timm.options["checkpoint"]) == (str(folder / "weights.pth"),) * 2
     assert (net.layers, timm.name) == (("x",), "two")
-    images, table = study.dataset.options["parts"]  # type: ignore[misc]
-    assert images["options"] == {"path": str(folder / "images")}  # type: ignore[index,call-overload]
-    assert table["options"] == {"table": str(folder / "table.csv"), "root": str(folder / "images")}  # type: ignore[index,call-overload]
-    assert table["share"] == 1  # type: ignore[index,call-overload]
+    images, table = study.dataset.options["parts"]
+    assert images["options"] == {"path": str(folder / "images")}
+    assert table["options"] == {"table": str(folder / "table.csv"), "root": str(folder / "images")}
+    assert table["share"] == 1
     assert study.scorer.plugin == f"{folder / 'score.py'}:product"
     assert [one.plugin for one in study.concepts] == [str(folder / "words.txt"), "birads"]
     assert study.cache == folder / "kept"
@@ -209,11 +209,11 @@ def test_options_made_in_python_know_the_home_folder(home: Path) -> None:
 
     images = ImageFolder(ImageFolder.Options(path=Path("~/images")))
     assert [one.id for one in images.scan() if isinstance(one, mcd.Sample)] == ["a.png"]
-    assert Cmmd.Options.model_validate({"root": "~", "table": "~/table.csv"}).table == home / "table.csv"  # type: ignore[attr-defined]
+    assert Cmmd.Options.model_validate({"root": "~", "table": "~/table.csv"}).table == home / "table.csv"
     made = MammoClip.Options.model_validate({"checkpoint": "~/weights.pth", "tokenizer": "~/words.txt"})
-    assert made.tokenizer == str(home / "words.txt")  # type: ignore[attr-defined]
+    assert made.tokenizer == str(home / "words.txt")
     nobody = MammoClip.Options.model_validate({"checkpoint": "x", "tokenizer": "~no-such-user/words.txt"})
-    assert nobody.tokenizer == "~no-such-user/words.txt"  # type: ignore[attr-defined]
+    assert nobody.tokenizer == "~no-such-user/words.txt"
 
 
 def test_a_table_and_a_list_may_name_files_below_the_home_folder(home: Path) -> None:

@@ -117,7 +117,7 @@ def test_two_images_of_one_id_are_refused() -> None:
         def __len__(self) -> int:
             return 2
 
-        def scan(self):  # type: ignore[no-untyped-def]
+        def scan(self):
             return iter([mcd.Sample("same", "d"), mcd.Sample("same", "e")])
 
         def read(self, sample: mcd.Sample) -> mcd.Image:

@@ -59,10 +59,10 @@ def test_a_manifest_shows_no_folder_and_no_person(host: PluginHost, field: str, 
 def test_what_is_no_path_is_shown(host: PluginHost) -> None:
     models = {"plugin": "timm", "options": {"name": "resnet18", "checkpoint": "/data/w.pth"}, "layers": ["layer1"]}
     shown = recorded(host, study(models=models, where='view == "MLO"'))
-    assert shown["models"][0]["options"] == {"name": "resnet18", "checkpoint": "w.pth"}  # type: ignore[index, call-overload]
-    assert shown["models"][0]["layers"] == ["layer1"]  # type: ignore[index, call-overload]
+    assert shown["models"][0]["options"] == {"name": "resnet18", "checkpoint": "w.pth"}
+    assert shown["models"][0]["layers"] == ["layer1"]
     fetched = recorded(host, study(models="transformers:hub:owner/name"))["models"]
-    assert fetched[0]["plugin"] == "transformers:hub:owner/name"  # type: ignore[index, call-overload]
+    assert fetched[0]["plugin"] == "transformers:hub:owner/name"
     assert shown["where"] == 'view == "MLO"'
     assert recorded(host, study(where='label["a"] == "b"'), public_labels=True)["where"] == 'label["a"] == "b"'
 

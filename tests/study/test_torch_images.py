@@ -39,7 +39,7 @@ def images(items: object, *, pickled: bool = False) -> list[mcd.Image]:
     return [worker.read(one) for one in listed if isinstance(one, mcd.Sample)]
 
 
-def picture(array: np.ndarray, mode: str) -> PIL.Image.Image:  # type: ignore[type-arg]
+def picture(array: np.ndarray, mode: str) -> PIL.Image.Image:
     return PIL.Image.fromarray(array).convert(mode)
 
 
@@ -95,15 +95,15 @@ def test_integers_have_the_white_of_the_whole_data_set_and_that_is_said(kind: ty
     bright, dark = images(items, pickled=True)
     assert bright.maximum == dark.maximum == (4095 << shift | (3 if shift else 0))
     np.testing.assert_array_equal(dark.pixels, TWELVE >> 6)
-    data = TorchImages(items)  # type: ignore[arg-type]
+    data = TorchImages(items)
     list(data.scan())
     assert f"{bright.maximum:g} was taken" in data.remarks()[0]
-    assert not TorchImages([EIGHT]).remarks()  # type: ignore[arg-type]
+    assert not TorchImages([EIGHT]).remarks()
 
 
 def test_the_white_of_integers_is_part_of_what_they_are_stored_under() -> None:
-    alone, among = (list(TorchImages(items).scan()) for items in ([TWELVE >> 6], [TWELVE >> 6, TWELVE]))  # type: ignore[arg-type]
-    assert alone[0].digest != among[0].digest  # type: ignore[union-attr]
+    alone, among = (list(TorchImages(items).scan()) for items in ([TWELVE >> 6], [TWELVE >> 6, TWELVE]))
+    assert alone[0].digest != among[0].digest
 
 
 def test_bools_and_pictures_of_one_bit() -> None:
@@ -182,7 +182,7 @@ def test_an_item_that_changes_is_no_probe_image() -> None:
 
 
 class Stream(IterableDataset[object]):
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self):
         return iter([EIGHT])
 
 

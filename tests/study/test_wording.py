@@ -79,7 +79,7 @@ def test_synonyms_become_one_similarity(tmp_path: Path, how: str) -> None:
     images = torch.rand(9, 8, generator=torch.Generator().manual_seed(0))
     cosine = functional.normalize(images, dim=1) @ functional.normalize(found.names, dim=1).T
     names = Cosines(images, found.names, [str(at) for at in range(9)], list("aaabcc"))
-    pooled = Pooled(names, found.owner, how, 10.0)  # type: ignore[arg-type]
+    pooled = Pooled(names, found.owner, how, 10.0)
     groups = [cosine[:, :3], cosine[:, 3:4], cosine[:, 4:]]
     oracle = [g.amax(dim=1) if how == "max" else (10 * g).exp().mean(dim=1).log() / 10 for g in groups]
     torch.testing.assert_close(pooled.whole(), torch.stack(oracle, dim=1), atol=1e-6, rtol=0)
@@ -92,7 +92,7 @@ def test_synonyms_become_one_similarity(tmp_path: Path, how: str) -> None:
         cosine[:, 3],
         atol=1e-6,
         rtol=0,
-    )  # type: ignore[arg-type]
+    )
 
 
 def test_a_reference_prompt_is_subtracted_from_every_concept() -> None:
@@ -117,9 +117,9 @@ def test_a_run_is_worded_as_asked_and_remembers_it(tmp_path: Path) -> None:
         "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 10}},
         "progress": False,
     }
-    plain = mcd.dissect("phantom-mammo", **options)  # type: ignore[arg-type]
+    plain = mcd.dissect("phantom-mammo", **options)
     asked = {"templates": ["a mammogram with {concept}"], "synonyms": "max", "reference": "a mammogram"}
-    worded = mcd.dissect("phantom-mammo", prompts=asked, output=tmp_path / "run", **options)  # type: ignore[arg-type]
+    worded = mcd.dissect("phantom-mammo", prompts=asked, output=tmp_path / "run", **options)
     assert not plain.labels["score"].equals(worded.labels["score"])
     found = worded.manifest.study["prompts"]
     assert isinstance(found, dict)
@@ -141,4 +141,4 @@ def test_a_wording_that_changes_nothing_or_is_not_read_is_said(tmp_path: Path) -
         "progress": False,
     }
     with pytest.raises(UsageError, match="compares embeddings"):
-        mcd.dissect("phantom-mammo", prompts={"reference": "a mammogram"}, **options)  # type: ignore[arg-type]
+        mcd.dissect("phantom-mammo", prompts={"reference": "a mammogram"}, **options)

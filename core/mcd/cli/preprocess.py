@@ -102,7 +102,7 @@ def preprocess(
             )
         if outcome.little_range:
             clock.warn(said_of_little_range(outcome.little_range))
-    except BaseException as error:
+    except BaseException as error:  # an interrupt ends it too
         host.emit(RunFailed(type(error).__name__))
         raise
     host.emit(RunFinished(str(output), time.perf_counter() - start))

@@ -112,7 +112,7 @@ class Embedder:
         self.emit(RunStarted(f"images embedded by {self.dissector.name}"))
         try:
             found = self._images(dataset, output)
-        except BaseException as error:
+        except BaseException as error:  # an interrupt ends it too
             self.emit(RunFailed(str(error).splitlines()[0] if str(error) else type(error).__name__))
             raise
         self.emit(RunFinished(str(output), time.perf_counter() - start))

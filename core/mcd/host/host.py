@@ -144,7 +144,7 @@ class PluginHost:
         for observer in tuple(self._observers):
             try:
                 observer.call(event)
-            except BaseException as error:
+            except BaseException as error:  # an observer may raise anything
                 if passes_through(error):
                     raise
                 self._dismiss(observer, error)

@@ -47,7 +47,7 @@ def run_file(path: Path, code: bytes) -> ModuleType:
         # Compiled from the bytes that the name was made of: the import system might take a stale .pyc. The future
         # statements of this file are not the user's.
         exec(compile(code, printable(str(file)), "exec", dont_inherit=True), module.__dict__)  # noqa: S102 -- the user named it
-    except BaseException:
+    except BaseException:  # a user's file may raise anything
         del sys.modules[name]
         raise
     _imported.append((file, code))

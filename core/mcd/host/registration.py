@@ -75,7 +75,7 @@ def register(source: Source) -> Registered:
         for kind in Kind:
             phase = kind.hook
             components[kind] = _offered(hooks.get(kind.hook, ()), kind.hook)
-    except BaseException as error:
+    except BaseException as error:  # a plugin may raise anything
         if passes_through(error):
             raise
         return Registered(

@@ -53,7 +53,7 @@ def load_target(offer: Offer) -> object:
         return _resolved(offer)
     except MCDError:
         raise
-    except BaseException as error:
+    except BaseException as error:  # a plugin may raise anything
         if passes_through(error):
             raise
         raise _failure(offer, said_by(error, whole=True)) from error

@@ -178,7 +178,7 @@ def closing(open_runs: Mapping[Path, Manifest]) -> Iterator[None]:
         manifest.write(folder)
     try:
         yield
-    except BaseException as error:
+    except BaseException as error:  # an interrupt is recorded too
         for folder, manifest in open_runs.items():
             if manifest.status == "finished":
                 continue

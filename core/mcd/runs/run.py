@@ -59,7 +59,7 @@ def run(prepared: Prepared) -> list[Dissection]:
     except MCDError as error:
         emit(RunFailed(error.summary))
         raise
-    except BaseException as error:
+    except BaseException as error:  # an interrupt ends it too
         emit(RunFailed(type(error).__name__))
         raise
     emit(RunFinished(str(dissections[0].folder), time.perf_counter() - start))

@@ -29,7 +29,7 @@ from mcd.files import (
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # its name stands for a module above
 
 __all__ = ["WRITTEN", "check_writable", "clear_leftovers", "outputs", "scratch_folder", "write_output"]
 

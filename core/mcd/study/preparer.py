@@ -70,7 +70,7 @@ class Preparer:
             check_network(model.module, model.name)
             choice = ModelChoice(plugin="object", options={"class": type(model.module).__qualname__})
             return _named(model, model.name), choice
-        loader, choice = self._create(Kind.MODEL, model, ModelLoader)  # type: ignore[type-abstract]
+        loader, choice = self._create(Kind.MODEL, model, ModelLoader)
         with calling(f"model loader '{model.plugin}' failed", _DEBUG, kind=PluginLoadError):
             target = loader.load()
         if not isinstance(target, Target) or not isinstance(target.module, nn.Module):
@@ -96,9 +96,9 @@ class Preparer:
             return dissector, DissectorChoice.model_validate(_object(dissector).model_dump())
         made: AnyDissector
         if issubclass(self.dissector_class(dissector), AnnotationDissector):
-            made, choice = self._create(Kind.DISSECTOR, dissector, AnnotationDissector)  # type: ignore[type-abstract]
+            made, choice = self._create(Kind.DISSECTOR, dissector, AnnotationDissector)
         else:
-            made, choice = self._create(Kind.DISSECTOR, dissector, Dissector)  # type: ignore[type-abstract]
+            made, choice = self._create(Kind.DISSECTOR, dissector, Dissector)
         _load(made, dissector.plugin)
         if dissector.name:
             made.name = dissector.name
@@ -125,7 +125,7 @@ class Preparer:
         if isinstance(dataset, Dataset):
             return dataset, _object(dataset)
         if isinstance(dataset, Choice):
-            made, choice = self._create(Kind.DATASET, dataset, Dataset)  # type: ignore[type-abstract]
+            made, choice = self._create(Kind.DATASET, dataset, Dataset)
             return made, self._assembled(made, choice)
         return TorchImages(dataset), _object(dataset)
 
@@ -151,14 +151,14 @@ class Preparer:
         if isinstance(scorer, Choice) and names_function(scorer.plugin):
             return FunctionScorer(import_function(scorer.plugin)), scorer
         if isinstance(scorer, Choice):
-            return self._create(Kind.SCORER, scorer, Scorer)  # type: ignore[type-abstract]
+            return self._create(Kind.SCORER, scorer, Scorer)
         return FunctionScorer(scorer), Choice(plugin="object", options={"function": getattr(scorer, "__name__", "")})
 
     def reporters(self, choices: Sequence[Choice]) -> list[Reporter]:
         """Return the reporters: created before the run, so that a wrong setting is said before hours are spent."""
         made = []
         for choice in choices:
-            reporter, known = self._create(Kind.REPORTER, choice, Reporter)  # type: ignore[type-abstract]
+            reporter, known = self._create(Kind.REPORTER, choice, Reporter)
             reporter.called = known.plugin
             made.append(reporter)
         return made

@@ -52,6 +52,7 @@ def assert_light(module: str) -> None:
     >>> assert_light("mcd.hookspecs")
     """
     code = _PROBE.format(heavy=HEAVY, path=sys.path, module=module)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 -- this interpreter
     if done.returncode:
         raise AssertionError(f"{module} is not light:\n{done.stderr.strip()}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 
 import numpy as np
@@ -122,7 +123,7 @@ def luts_of(places: Iterable[Header]) -> list[Callable[[], Lut]]:
     for place in places:
         items = place.items("VOILUTSequence")
         if items:
-            return [lambda item=item: _lut(item, "LUTDescriptor", "LUTData") for item in items]  # type: ignore[misc]
+            return [partial(_lut, item, "LUTDescriptor", "LUTData") for item in items]
     return []
 
 

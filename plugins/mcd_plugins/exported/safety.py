@@ -51,7 +51,7 @@ _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 2, 7: 4, 8: 8, 9: 4, 10: 8, 11: 16, 1
 ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
 
 
-class _Foreign(Exception):  # noqa: N818  # it says what an archive holds, and is not raised beyond this module
+class _ForeignError(Exception):
     """Something in an archive that is not accepted; ``str()`` says what."""
 
 
@@ -72,7 +72,7 @@ def clean_archive(path: Path) -> io.BytesIO:
         raise CheckpointError(
             f"there is no file {path}", "give the path of the .pt2 file that torch.export.save wrote"
         ) from None
-    except _Foreign as error:
+    except _ForeignError as error:
         raise CheckpointError(f"{path} is not opened: it holds {error}", "export the network alone") from None
     except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
         reason = str(error).partition("\n")[0][:200]
@@ -89,20 +89,20 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
             "write it with torch.export.save of torch 2.9 or newer",
         )
     if len({top for top, _, _ in names}) > 1 or len(entries) > _MOST_MEMBERS:
-        raise _Foreign("several archives in one")
+        raise _ForeignError("several archives in one")
     found: dict[str, zipfile.ZipInfo] = {}
     for entry, (_, _, name) in zip(entries, names, strict=True):
         if name in found:
-            raise _Foreign(f"two members called {name[:80]!a}")
+            raise _ForeignError(f"two members called {name[:80]!a}")
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 or entry.file_size != entry.compress_size:
-            raise _Foreign("compressed or encrypted members, which torch.export.save does not write")
+            raise _ForeignError("compressed or encrypted members, which torch.export.save does not write")
         if not (name in _READ or name in _DOCUMENTS or _DATA.fullmatch(name) or _LEFT_OUT.fullmatch(name)):
-            raise _Foreign(_unknown(name))
+            raise _ForeignError(_unknown(name))
         if name in _DOCUMENTS and entry.file_size > _LARGEST_DOCUMENT:
-            raise _Foreign(f"{entry.file_size >> 20} MiB of {name}")
+            raise _ForeignError(f"{entry.file_size >> 20} MiB of {name}")
         found[name] = entry
     if sum(entry.file_size for entry in entries) > path.stat().st_size:
-        raise _Foreign("members that share their bytes")
+        raise _ForeignError("members that share their bytes")
     return found
 
 
@@ -118,7 +118,7 @@ def _unknown(name: str) -> str:
 def _rewritten(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], path: Path) -> io.BytesIO:
     for name, expected in _READ.items():
         if name in members and archive.read(members[name]) != expected:
-            raise _Foreign(f"a {name.replace('_', ' ')} that mcd does not read")
+            raise _ForeignError(f"a {name.replace('_', ' ')} that mcd does not read")
     missing = [name for name in _DOCUMENTS if name not in members]
     if missing:
         raise CheckpointError(f"{path} is not a .pt2 archive: it has no {missing[0]}", "is it complete?")
@@ -148,9 +148,9 @@ def _parsed(model: type[ModelT], data: bytes) -> ModelT:
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         if first["type"] == "value_error":
-            raise _Foreign(first["msg"].removeprefix("Value error, ")) from None
+            raise _ForeignError(first["msg"].removeprefix("Value error, ")) from None
         where = ".".join(str(part)[:80] for part in first["loc"][-3:])
-        raise _Foreign(f"what is no part of a program: {first['msg'][:120]} ({where!a})") from None
+        raise _ForeignError(f"what is no part of a program: {first['msg'][:120]} ({where!a})") from None
 
 
 def _checked(payloads: Payloads, folder: str, sizes: Mapping[str, int]) -> list[str]:
@@ -159,12 +159,12 @@ def _checked(payloads: Payloads, folder: str, sizes: Mapping[str, int]) -> list[
     for called, payload in payloads.config.items():
         name = f"{folder}/{payload.path_name}"
         if not payload.path_name.startswith(prefix) or name not in sizes:
-            raise _Foreign(f"no bytes for {called[:80]!a}")
+            raise _ForeignError(f"no bytes for {called[:80]!a}")
         meta, held = payload.tensor_meta, sizes[name]
         if meta.dtype not in _BYTES or held % _BYTES[meta.dtype]:
-            raise _Foreign(f"bytes for {called[:80]!a} that are no numbers of its type")
+            raise _ForeignError(f"bytes for {called[:80]!a} that are no numbers of its type")
         if _extent(meta) * _BYTES[meta.dtype] > held:
-            raise _Foreign(f"too few bytes for {called[:80]!a}")
+            raise _ForeignError(f"too few bytes for {called[:80]!a}")
     return sorted({f"{folder}/{payload.path_name}" for payload in payloads.config.values()})
 
 
@@ -172,7 +172,7 @@ def _extent(meta: TensorMeta) -> int:
     """Return how many numbers a tensor needs: where its last one lies, or all of them where they share places."""
     numbers = [*meta.sizes, *meta.strides, meta.storage_offset]
     if any(one.as_expr is not None for one in numbers) or len(meta.sizes) != len(meta.strides):
-        raise _Foreign("a weight without a shape")
+        raise _ForeignError("a weight without a shape")
     sizes = [one.as_int for one in meta.sizes]
     if 0 in sizes:
         return meta.storage_offset.as_int
@@ -196,7 +196,7 @@ def _check_sizes(nodes: Iterable[Node]) -> None:
             else:
                 most = checked(max(given, default=0) + len(given))
         except ValueError as error:
-            raise _Foreign(str(error)) from None
+            raise _ForeignError(str(error)) from None
         for one in node.outputs:
             for named in (one.as_sym_int, one.as_sym_float, one.as_sym_bool):
                 if named is not None:
@@ -207,6 +207,6 @@ def _number_bits(given: Argument, bits: Mapping[str, int]) -> int:
     """Return how many bits an argument of a size has at most; it must be a number, or the name of one."""
     kinds = {"as_int", "as_float", "as_bool", "as_sym_int", "as_sym_float", "as_sym_bool", "as_sym_ints"}
     if not given.model_fields_set <= kinds:
-        raise _Foreign("a size made of something that is no number")
+        raise _ForeignError("a size made of something that is no number")
     named = [one for one in (given.as_sym_int, given.as_sym_float, given.as_sym_bool) if one is not None]
     return max((bits.get(one.as_name, 64) for one in (*named, *given.as_sym_ints)), default=64)

@@ -38,8 +38,8 @@ def check_foreign(name: str, folder: Path | None) -> None:
     shown = str(folder or name)
     try:
         settings: object = open_clip.get_model_config(name)
-    except Exception:
-        return  # open_clip will say what is wrong with it
+    except Exception:  # whatever open_clip raises, it will raise again when it builds the model
+        return
     check_settings(settings, shown)
     for key, value in entries(settings):
         if key == "tokenizer_kwargs":
@@ -75,8 +75,8 @@ def _check_text_tower(settings: object, folder: Path | None, name: str) -> None:
     local = folder is not None and (folder / "config.json").is_file()
     try:
         found: object = transformers.PreTrainedConfig.get_config_dict(str(folder) if local else str(asked))[0]
-    except Exception:
-        return  # open_clip will say what is wrong with it
+    except Exception:  # whatever transformers raises, it will raise again when the model is built
+        return
     check_settings(found, name)
     if isinstance(found, Mapping) and found.get("auto_map"):
         raise CheckpointError(

@@ -27,7 +27,7 @@ def quiet() -> Iterator[None]:
     """Keep the library's remarks and bars off the terminal, but those of downloads; what matters is raised."""
     level, own_bars, downloads = logging.get_verbosity(), logging.is_progress_bar_enabled(), _downloads_shown()
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers types some of itself
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # as above
     if downloads:
         enable_progress_bars()  # the line above hides those of the hub's client too
     try:
@@ -36,7 +36,7 @@ def quiet() -> Iterator[None]:
     finally:
         logging.set_verbosity(level)
         if own_bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # as above
 
 
 def _downloads_shown() -> bool:

@@ -62,7 +62,7 @@ def breasts() -> Rows:
 
 def finding(
     image: dict[str, object], categories: str, birads: object = "", box: tuple[object, ...] = ("",) * 4
-) -> dict:  # type: ignore[type-arg]
+) -> dict:
     corners = dict(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
     before = {name: value for name, value in image.items() if name != "split"}
     return before | {"finding_categories": categories, "finding_birads": birads} | corners | {"split": image["split"]}

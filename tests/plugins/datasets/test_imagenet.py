@@ -86,5 +86,5 @@ def test_how_files_are_read_is_a_setting(tmp_path: Path) -> None:
     )
     assert ImageNetSubset.Options.primary() == "list"
     (sample,) = [one for one in plain.scan() if isinstance(one, mcd.Sample)]
-    assert "it holds 2 pictures" in plain.examine(sample).reason  # type: ignore[union-attr]
+    assert "it holds 2 pictures" in plain.examine(sample).reason
     assert chosen.read(sample).pixels.min() == 90

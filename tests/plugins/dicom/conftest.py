@@ -17,20 +17,20 @@ MAMMOGRAM = "1.2.840.10008.5.1.4.1.1.1.2"
 
 
 @pytest.fixture
-def ramp() -> np.ndarray:  # type: ignore[type-arg]
+def ramp() -> np.ndarray:
     """Stored values of the plain mammogram: 48×40, 12 bit, from 0 to 4095."""
     return np.linspace(0, 4095, 48 * 40).round().astype(np.uint16).reshape(48, 40)
 
 
 @pytest.fixture
-def saved(tmp_path: Path, ramp: np.ndarray) -> Callable[..., Path]:  # type: ignore[type-arg]
+def saved(tmp_path: Path, ramp: np.ndarray) -> Callable[..., Path]:
     """Write a file: an attribute given as None is absent; ``after`` is applied once the pixels are compressed."""
 
     def save(
         name: str = "a.dcm",
         *,
         syntax: str = ExplicitVRLittleEndian,
-        pixels: np.ndarray = ramp,  # type: ignore[type-arg]
+        pixels: np.ndarray = ramp,
         meta: dict[str, object] | None = None,
         after: dict[str, object] | None = None,
         **changes: object,
@@ -48,7 +48,7 @@ def saved(tmp_path: Path, ramp: np.ndarray) -> Callable[..., Path]:  # type: ign
 def _written(
     path: Path,
     syntax: UID,
-    pixels: np.ndarray,  # type: ignore[type-arg]
+    pixels: np.ndarray,
     meta: dict[str, object],
     after: dict[str, object],
     changes: dict[str, object],
@@ -110,7 +110,7 @@ def _set(file: pydicom.Dataset, values: dict[str, object]) -> None:
 def lut() -> Callable[..., Sequence]:
     """Make the one item of a LUT sequence; ``vr`` is how its entries are written: US numbers, or OW bytes."""
 
-    def make(entries: np.ndarray, first: int, bits: int, vr: str = "US") -> Sequence:  # type: ignore[type-arg]
+    def make(entries: np.ndarray, first: int, bits: int, vr: str = "US") -> Sequence:
         item = pydicom.Dataset()
         count = len(entries) % (1 << 16)
         item.add_new("LUTDescriptor", "SS" if first < 0 else "US", [count, first, bits])

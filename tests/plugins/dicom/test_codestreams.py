@@ -32,7 +32,7 @@ from mcd_plugins.dicom.reading import DicomOptions, displayed, examined, stored
 
 Save = Callable[..., Path]
 Ramp = NDArray[np.uint16]
-FROM = {name: DicomOptions(depth_from=name) for name in ("both", "header", "codestream")}  # type: ignore[arg-type]
+FROM = {name: DicomOptions(depth_from=name) for name in ("both", "header", "codestream")}
 
 
 @pytest.fixture(scope="session")

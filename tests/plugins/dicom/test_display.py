@@ -30,7 +30,7 @@ def shown(path: Path, **options: object) -> NDArray[np.uint16]:
     image = displayed(path, DicomOptions.model_validate(options))
     assert image.maximum == 65535
     assert image.pixels.dtype == np.uint16
-    return image.pixels  # type: ignore[return-value]
+    return image.pixels
 
 
 def equal(found: NDArray[np.uint16], expected: Values) -> None:
@@ -210,7 +210,7 @@ def test_a_lut_may_start_below_zero(saved: Save, lut: Callable[..., object], ram
     path = saved(VOILUTSequence=lut(entries, -1000, 12), **rescaled)
     equal(shown(path), FULL(ramp.astype(float)))
     unsigned = lut(entries, 0, 12)
-    unsigned[0]["LUTDescriptor"].value = [4096, 65536 - 1000, 12]  # type: ignore[index]
+    unsigned[0]["LUTDescriptor"].value = [4096, 65536 - 1000, 12]
     equal(shown(saved(VOILUTSequence=unsigned, **rescaled)), FULL(ramp.astype(float)))
 
 
@@ -264,7 +264,7 @@ def test_the_case_of_a_lut_that_says_16_bits_and_holds_12(shared: Path) -> None:
 
 def test_a_lut_that_is_cut_short_is_refused(saved: Save, lut: Callable[..., object]) -> None:
     short = lut(np.arange(100, dtype=np.uint16), 0, 12)
-    short[0]["LUTDescriptor"].value = [4096, 0, 12]  # type: ignore[index]
+    short[0]["LUTDescriptor"].value = [4096, 0, 12]
     with pytest.raises(ImageError, match="LUTData holds 200 bytes, not the 4096 entries"):
         shown(saved(VOILUTSequence=short))
 

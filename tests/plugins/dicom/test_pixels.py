@@ -189,7 +189,7 @@ def test_a_photometric_interpretation_may_be_written_in_small_letters(
     np.testing.assert_array_equal(stored(path).pixels, ramp)
 
 
-def colour(saved: Save, pixels: np.ndarray, **changes: object) -> Path:  # type: ignore[type-arg]
+def colour(saved: Save, pixels: np.ndarray, **changes: object) -> Path:
     kind = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
     size = {"Rows": pixels.shape[0], "Columns": pixels.shape[1], "BitsStored": 8, "HighBit": 7}
     return saved(pixels=pixels, **{**kind, **size, **changes})

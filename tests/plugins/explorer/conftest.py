@@ -29,7 +29,7 @@ def phantom_run(output: Path, **settings: object) -> mcd.Dissection:
         progress=False,
         workers=0,
         **options,
-    )  # type: ignore[arg-type]
+    )
 
 
 def hostile_run(place: Path, **settings: object) -> mcd.Dissection:
@@ -54,7 +54,7 @@ def hostile_run(place: Path, **settings: object) -> mcd.Dissection:
         progress=False,
         workers=0,
         **settings,
-    )  # type: ignore[arg-type]
+    )
 
 
 def page_of(dissections: mcd.Dissection | list[mcd.Dissection], folder: Path, **options: object) -> Path:
@@ -90,11 +90,11 @@ class Parsed(HTMLParser):
             self.text += " ".join(data.split()) + " "
 
     @property
-    def content(self) -> dict:  # type: ignore[type-arg]
-        return json.loads(self.inside["script"][0])  # type: ignore[no-any-return]
+    def content(self) -> dict:
+        return json.loads(self.inside["script"][0])
 
 
-def column(packed: dict[str, str]) -> np.ndarray:  # type: ignore[type-arg]
+def column(packed: dict[str, str]) -> np.ndarray:
     ((kind, text),) = packed.items()
     return np.frombuffer(base64.b64decode(text), dtype=f"<{kind}")
 

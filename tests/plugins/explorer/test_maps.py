@@ -172,4 +172,4 @@ def test_maps_of_the_strongest_images_come_first_where_room_is_short(mapped: mcd
         assert shown.there[:128].all()
         assert not shown.there[128:].any()
     assert maps_of(mapped, rows, each - 1) is None
-    assert maps_of(mapped, rows[:, ::-1], 10 * each).there.sum() == 0  # type: ignore[union-attr]
+    assert maps_of(mapped, rows[:, ::-1], 10 * each).there.sum() == 0

@@ -13,7 +13,7 @@ import mcd
 from mcd.errors import ImageError
 from mcd_plugins.mammo_clip.preprocessing import MammoClipPreprocessing, breast
 
-Pixels = np.ndarray  # type: ignore[type-arg]
+Pixels = np.ndarray
 
 
 def film(rows: int = 900, columns: int = 700, seed: int = 0) -> Pixels:

@@ -25,7 +25,7 @@ def test_every_block_and_the_pooled_vector_are_those_of_the_released_network(
     tower = empty_tower(network)
     fill_tower(tower, filled(network), Path("golden"))
     blocks = [tower.get_submodule(place) for name, place in aliases(tower).items() if name.startswith("_blocks.")]
-    found: list[np.ndarray] = []  # type: ignore[type-arg]
+    found: list[np.ndarray] = []
     for block in blocks:
         block.register_forward_hook(lambda _m, _i, output: found.append(output.mean(dim=(2, 3))[0].numpy()))
     with torch.inference_mode():

@@ -100,7 +100,7 @@ def test_an_image_is_transformed_as_by_open_clip_itself(folder: Path) -> None:
 def test_every_setting_of_a_transform_is_open_clips(own: dict[str, object], size: tuple[int, int]) -> None:
     network = torch.nn.Identity()
     network.visual = torch.nn.Identity()
-    config = open_clip.transform.PreprocessCfg(**own)  # type: ignore[arg-type]
+    config = open_clip.transform.PreprocessCfg(**own)
     open_clip.model.set_model_preprocess_cfg(network, dataclasses.asdict(config))
     pixels = np.random.default_rng(0).integers(80, 170, (*size, 3), dtype=np.uint8)
     made = recipe(network, "own")

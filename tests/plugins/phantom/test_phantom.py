@@ -30,7 +30,7 @@ HELD_OUT = [view for number in range(60) for view in draw_patient(HELD_OUT_SEED,
 
 
 @pytest.fixture(scope="module")
-def held_out() -> tuple[torch.Tensor, np.ndarray]:  # type: ignore[type-arg]
+def held_out() -> tuple[torch.Tensor, np.ndarray]:
     return as_input(np.stack([render(view)[0] for view in HELD_OUT])), np.stack([code(view) for view in HELD_OUT])
 
 
@@ -45,11 +45,11 @@ def test_a_patient_has_four_views_and_is_the_same_in_every_data_set() -> None:
     np.testing.assert_array_equal(few.read(sample).pixels, many.read(sample).pixels)
     assert few.read(sample).pixels.shape == (HEIGHT, WIDTH)
     other = PhantomDataset(PhantomDataset.Options(patients=2, seed=4))
-    assert not np.array_equal(other.read(next(iter(other.scan()))).pixels, few.read(short[0]).pixels)  # type: ignore[arg-type]
+    assert not np.array_equal(other.read(next(iter(other.scan()))).pixels, few.read(short[0]).pixels)
 
 
 def test_another_seed_gives_other_patients() -> None:
-    def codes(seed: int) -> np.ndarray:  # type: ignore[type-arg]
+    def codes(seed: int) -> np.ndarray:
         return np.stack([code(view) for number in range(10) for view in draw_patient(seed, number).views])
 
     assert not np.array_equal(codes(3), codes(4))
@@ -163,7 +163,7 @@ def test_the_tokenizer_takes_any_text_and_always_alike() -> None:
 
 
 @pytest.mark.slow
-def test_the_dissector_knows_every_factor_of_patients_it_has_not_seen(held_out: tuple) -> None:  # type: ignore[type-arg]
+def test_the_dissector_knows_every_factor_of_patients_it_has_not_seen(held_out: tuple) -> None:
     network = dissector().module
     assert isinstance(network, PhantomClipNetwork)
     areas = evaluation.zero_shot_auroc(network, *held_out)
@@ -171,7 +171,7 @@ def test_the_dissector_knows_every_factor_of_patients_it_has_not_seen(held_out: 
     assert min(areas.values()) >= 0.65, areas
 
 
-def test_the_target_knows_its_findings(held_out: tuple) -> None:  # type: ignore[type-arg]
+def test_the_target_knows_its_findings(held_out: tuple) -> None:
     network = PhantomMammo().load().module
     assert isinstance(network, PhantomMammoNetwork)
     assert np.mean(list(evaluation.mammo_auroc(network, *held_out).values())) >= 0.85
@@ -189,7 +189,7 @@ def test_the_general_network_tells_everyday_images_apart() -> None:
 
 
 @pytest.mark.slow
-def test_the_fine_tuned_network_knows_calcifications_better_than_before(held_out: tuple) -> None:  # type: ignore[type-arg]
+def test_the_fine_tuned_network_knows_calcifications_better_than_before(held_out: tuple) -> None:
     before, after = PhantomMammo().load().module, PhantomCalc().load().module
     assert isinstance(before, PhantomMammoNetwork)
     assert isinstance(after, PhantomMammoNetwork)

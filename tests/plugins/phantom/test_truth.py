@@ -28,7 +28,7 @@ def truths(count: int = 12, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(np.concatenate([both, both], axis=1).reshape(160, count), columns=list("abcdefghijkl")[:count])
 
 
-def judged(truth: pd.DataFrame, told: pd.DataFrame, *columns: np.ndarray) -> RightLabels:  # type: ignore[type-arg]
+def judged(truth: pd.DataFrame, told: pd.DataFrame, *columns: np.ndarray) -> RightLabels:
     return judge_labels(told, np.stack(columns, axis=1), truth, PATIENTS)
 
 

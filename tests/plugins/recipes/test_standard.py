@@ -18,7 +18,7 @@ from mcd.testing import assert_light
 from mcd_plugins.phantom.dataset import PhantomDataset
 from mcd_plugins.recipes.standard import DicomStandard
 
-Pixels = np.ndarray  # type: ignore[type-arg]
+Pixels = np.ndarray
 OFF = {"crop": False, "outside": "keep"}
 
 

@@ -25,7 +25,7 @@ def small_run(model: str, place: pytest.TempPathFactory, **settings: object) -> 
         progress=False,
         workers=0,
         **options,
-    )  # type: ignore[arg-type]
+    )
 
 
 @pytest.fixture(scope="session")

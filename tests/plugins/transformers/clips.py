@@ -64,6 +64,6 @@ def target(folder: Path | str, **options: object) -> mcd.Target:
 
 
 def features(output: object) -> torch.Tensor:
-    found = output if isinstance(output, torch.Tensor) else output.pooler_output  # type: ignore[attr-defined]
+    found = output if isinstance(output, torch.Tensor) else output.pooler_output
     assert isinstance(found, torch.Tensor)
     return found

@@ -47,11 +47,11 @@ def naflex(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def picture(side: int) -> np.ndarray:  # type: ignore[type-arg]
+def picture(side: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (side, side, 3)).astype(np.uint8)
 
 
-def by_hand(place: Path, pixels: np.ndarray) -> tuple[hf.BatchFeature, torch.Tensor]:  # type: ignore[type-arg]
+def by_hand(place: Path, pixels: np.ndarray) -> tuple[hf.BatchFeature, torch.Tensor]:
     """What processor and network make of an image that has the fixed size already, padding patches and all."""
     inputs = hf.AutoImageProcessor.from_pretrained(place)(PIL.Image.fromarray(pixels), return_tensors="pt")
     with torch.inference_mode():

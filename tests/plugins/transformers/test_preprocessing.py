@@ -31,7 +31,7 @@ def made(place: Path, kind: str, resize: Resize = "own", **settings: object) -> 
     return recipe(Source(str(place)), resize)
 
 
-def both(place: Path, found: mcd.Preprocessing, pixels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[type-arg]
+def both(place: Path, found: mcd.Preprocessing, pixels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     theirs = hf.AutoImageProcessor.from_pretrained(place)(PIL.Image.fromarray(pixels), return_tensors="pt")[
         "pixel_values"
     ][0]
@@ -75,7 +75,7 @@ def test_a_recipe_does_what_the_processor_does(
     assert ours.shape == theirs.shape
     std = torch.tensor(found.std or (1.0,))[:, None, None]
     assert ((ours - theirs) * std).abs().mean() < 1.5 / 255  # theirs is rounded to 8 bit
-    assert (found.channels == 1) == (len(settings.get("image_mean", [0] * 3)) == 1)  # type: ignore[arg-type]
+    assert (found.channels == 1) == (len(settings.get("image_mean", [0] * 3)) == 1)
 
 
 @pytest.mark.parametrize(("mode", "percent"), [("center", 0.95), ("squash", 1.0)])

@@ -32,7 +32,7 @@ def test_benjamini_hochberg_discovers_what_its_rule_does(values: list[float], ra
 def test_q_values_rise_with_p_and_are_never_below(values: list[float]) -> None:
     p = np.array(values)
     for correction in ("benjamini-hochberg", "benjamini-yekutieli"):
-        q = QValues.of(p, correction)(p)  # type: ignore[arg-type]
+        q = QValues.of(p, correction)(p)
         order = np.argsort(p, kind="stable")
         assert (np.diff(q[order]) >= 0).all()
         assert (q >= p - 1e-12).all()

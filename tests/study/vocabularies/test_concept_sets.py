@@ -67,7 +67,7 @@ def test_a_set_and_its_concepts_are_frozen() -> None:
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         found.name = "other"
     with pytest.raises(AttributeError):
-        found.concepts[0].term = "other"  # type: ignore[misc]
+        found.concepts[0].term = "other"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_concept_carries_all_that_is_written(tmp_path: Path) -> None:
     assert (cyst.prompts, cyst.opposite, cyst.codes) == (("cyst",), "", {})
     assert len({mass, cyst}) == 2
     with pytest.raises(TypeError, match="write prompts="):
-        Concept("mass", "B", "A", "a mass")  # type: ignore[arg-type]
+        Concept("mass", "B", "A", "a mass")
 
 
 def test_a_counterpart_is_of_a_broad_category_that_there_is(tmp_path: Path) -> None:

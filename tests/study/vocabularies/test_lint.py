@@ -238,7 +238,7 @@ def test_findings_end_with_4_only_where_that_is_asked_for(host: PluginHost, word
         pass
 
     state = State()
-    state.host = host  # type: ignore[attr-defined]
+    state.host = host
 
     def code(*flags: str) -> int:
         return CliRunner().invoke(group, ["lint", str(words), *flags], obj=state).exit_code

@@ -152,7 +152,7 @@ def _made(host: PluginHost, reference: str, options: Mapping[str, object]) -> Co
         f"{offer} failed", f"see what is wrong with it: mcd plugins check {offer.plugin}", kind=PluginLoadError
     ):
         cls, options_made = resolve_options(host, Kind.CONCEPTS, choice)
-        concepts = created(cls, options_made, ConceptSource, str(offer)).load()  # type: ignore[type-abstract]
+        concepts = created(cls, options_made, ConceptSource, str(offer)).load()
     if not isinstance(concepts, ConceptSet):
         raise PluginLoadError(
             f"{offer} returned {type(concepts).__name__}, not an mcd.ConceptSet",

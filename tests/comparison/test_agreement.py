@@ -97,6 +97,7 @@ def test_scorers_side_by_side(runs: Path, tmp_path: Path, mcd_command: Callable[
     assert done.code == 0, done.err
     assert "a: phantom-clip with soft-wpmi" in done.out
     assert "b: phantom-clip with cosine-cubed" in done.out
+    assert "scores may not be compared across layers or models" in done.out
     assert max(len(line) for line in done.out.splitlines() if "all tables" not in line) <= 80
     table = pd.read_csv(tmp_path / "out" / "agreement_neurons.csv")
     first = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pydantic
@@ -10,7 +12,7 @@ import pydantic
 import mcd
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.plugins import Seed, data_set_of, echo, same_samples, thumbnails, write_atomically
-from mcd_plugins.cards.key import Key
+from mcd_plugins.cards.key import Card, Key
 from mcd_plugins.cards.page import page, sheet
 from mcd_plugins.cards.sampling import Design, drawn
 from mcd_plugins.reporters.facts import facts_of
@@ -82,7 +84,7 @@ class CardsReporter(mcd.Reporter):
         samples = same_samples(dissection, dataset)
         texts = frozenset(name for name in dissection.image_ids if samples[name].burned_in)
         cards = drawn(dissection, design, known, facts.q, without=texts)
-        cautions = [*facts.cautions, *([_without(len(texts), len(samples))] if texts else [])]
+        cautions = [*facts.cautions, *([_without(len(texts), len(samples))] if texts else []), *_alike(cards, design)]
         key = Key.of(asked.seed, asked.choices, dict(facts.conditions), cautions, cards)
         ids = list(dict.fromkeys(name for one in cards for name in (*one.images, *one.low)))
         pictures = thumbnails(dissection, ids, asked.size, dataset=dataset, samples=samples)
@@ -109,6 +111,16 @@ def _without(texts: int, images: int) -> str:
         f"{texts} of {images} images are on no card: by their headers text is burned into the pixels, which may name "
         "the patient"
     )
+
+
+def _alike(cards: Sequence[Card], design: Design) -> list[str]:
+    most = max(Counter(card.label for card in cards).values())
+    if most <= design.most_alike:
+        return []
+    return [
+        f"{most} of {len(cards)} cards have the same label, since the run has too few others: to choose it on every "
+        "card is better than to guess"
+    ]
 
 
 def _notice(dataset: mcd.Dataset) -> str:

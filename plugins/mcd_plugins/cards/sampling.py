@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ import torch
 import mcd
 from mcd.errors import UsageError
 from mcd.plugins import NOT_SIGNIFICANT, SIGNIFICANT, match_layers, ordered_top_k
+from mcd_plugins.cards.choices import offered
 from mcd_plugins.cards.key import CONTROL, Card, Group, letters
 
 __all__ = ["Design", "drawn"]
@@ -43,6 +45,11 @@ class Design:
     choices: int
     seed: int
 
+    @property
+    def most_alike(self) -> int:
+        """Cards of one label, so that to choose it on all is no better than to guess."""
+        return max(1, self.count // self.choices)
+
 
 def drawn(
     dissection: mcd.Dissection,
@@ -54,9 +61,8 @@ def drawn(
 ) -> list[Card]:
     """Return the cards of a run in the order in which readers see them, which is drawn at random.
 
-    A card offers the neuron's first concept, labels of other neurons, and other concepts of the vocabulary; see
-    `_pools`. Other concepts that are significant for the neuron are not offered: they would be right
-    too.
+    A card offers the neuron's first concept, labels of other cards, and other concepts of the vocabulary; see
+    `offered`. Other concepts that are significant for the neuron are not offered: they would be right too.
 
     Parameters
     ----------
@@ -87,22 +93,25 @@ def drawn(
             "significance was not computed for this run, so there are no controls to draw",
             "compute it first: mcd score RUN --draws 1000",
         )
+    first = first.iloc[neurons.permutation(len(first))]
     significant, others = first[first["verdict"].isin(SIGNIFICANT)], first[first["verdict"].isin(NOT_SIGNIFICANT)]
+    seen: Counter[str] = Counter()
     chosen = pd.concat(
         [
-            _some(significant, design.count - design.controls, "significant", neurons),
-            _some(others, design.controls, CONTROL, neurons),
+            _some(others, design.controls, CONTROL, design.most_alike, seen),  # first: there are fewer of them
+            _some(significant, design.count - design.controls, "significant", design.most_alike, seen),
         ]
     )
     chosen = chosen.iloc[neurons.permutation(len(chosen))]
     strong = labels[labels["q"] <= rate]
     true = {place: set(rows["concept"]) for place, rows in strong.groupby(["layer", "neuron"], sort=False)}
-    pools = _pools(sorted(set(first["concept"])), sorted(set(vocabulary)), design.choices, words)
+    rows = chosen.to_dict("records")
+    places = [(str(row["layer"]), int(row["neuron"])) for row in rows]
+    named = [str(row["concept"]) for row in rows]
+    choices = offered(named, [true.get(place, set()) for place in places], vocabulary, design.choices, words)
     shown = _Images(dissection, design, without)
     cards = []
-    for number, row in enumerate(chosen.to_dict("records"), start=1):
-        place = (str(row["layer"]), int(row["neuron"]))
-        options = _options(str(row["concept"]), true.get(place, set()), pools, design.choices, words)
+    for number, (row, place, options) in enumerate(zip(rows, places, choices, strict=True), start=1):
         top, low = shown.of(*place, weak)
         cards.append(
             Card(
@@ -130,46 +139,22 @@ def _of_layers(dissection: mcd.Dissection, patterns: Sequence[str]) -> pd.DataFr
     return dissection.labels[dissection.labels["layer"].isin(wanted)]
 
 
-def _some(table: pd.DataFrame, count: int, group: Group, rng: np.random.Generator) -> pd.DataFrame:
+def _some(table: pd.DataFrame, count: int, group: Group, most_alike: int, seen: Counter[str]) -> pd.DataFrame:
+    """Return the first neurons of a shuffled table, of one label no more than may be alike as long as there are others.
+
+    ``seen`` counts the labels of the cards so far.
+    """
     if count > len(table):
         whose, setting = ("not significant", "controls") if group == CONTROL else ("significant", "count")
         raise UsageError(
             f"{count} neurons whose label is {whose} are wanted, and the run has {len(table)}",
             f"give a smaller --reporter-arg {setting}=N, or other layers",
         )
-    return table.iloc[rng.choice(len(table), count, replace=False)].assign(group=group)
-
-
-_Pools = Sequence[tuple[Sequence[str], int]]
-"""Concepts that choices are drawn from, and up to how many choices each may fill."""
-
-
-def _pools(labels: Sequence[str], vocabulary: Sequence[str], choices: int, rng: np.random.Generator) -> _Pools:
-    """Return labels, of which a card offers its own and half of the others, and concepts for the rest.
-
-    Who looks for what stands on many cards, or on few, is not to find the labels that way. So labels are drawn without
-    regard to how many neurons have them, and the others from so few concepts that these recur as often as labels do,
-    labels among them where the vocabulary has no more. Only where none of those is left does all of it stand in.
-    """
-    upto = 1 + choices // 2
-    free = [term for term in vocabulary if term not in set(labels)]
-    some = max(choices - upto, round(len(labels) * (choices - upto) / upto))
-    others = [pool[at] for pool in (free, labels) for at in rng.permutation(len(pool))][:some]
-    return ((labels, upto), (others, choices), (vocabulary, choices))
-
-
-def _options(own: str, true: set[str], pools: _Pools, choices: int, rng: np.random.Generator) -> tuple[str, ...]:
-    """Return the concepts that a card offers, in random order."""
-    offered = [own]
-    for pool, upto in pools:
-        left = [term for term in pool if term not in true and term not in offered]
-        some = rng.permutation(len(left))[: max(0, upto - len(offered))]
-        offered += [left[at] for at in some]
-    if len(offered) < choices:
-        raise UsageError(
-            f"the vocabulary has too few concepts for {choices} choices a card", "give --reporter-arg choices=N"
-        )
-    return tuple(offered[at] for at in rng.permutation(choices))
+    before = np.array([seen[str(concept)] for concept in table["concept"]], dtype=np.int64)
+    nth = before + table.groupby("concept").cumcount().to_numpy()
+    found = table.iloc[np.argsort(nth >= most_alike, kind="stable")[:count]]
+    seen.update(str(concept) for concept in found["concept"])
+    return found.assign(group=group)
 
 
 class _Images:

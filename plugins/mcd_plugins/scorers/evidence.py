@@ -1,4 +1,4 @@
-"""What soft-WPMI and WPMI share: evidence summed over a neuron's top images, less the layer's prior."""
+"""What soft-WPMI and WPMI share: evidence summed over a neuron's top images, less a prior."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ MinProb = Annotated[float, pydantic.Field(gt=0, lt=1, description="ε, keeps the
 Prior = Annotated[
     Literal["layer", "null"],
     pydantic.Field(
-        description="what the evidence is seen against: random top images, which makes scores independent of the "
-        "layer's other neurons and comparable across layers and models, or the mean over the layer's neurons (as "
-        "published)"
+        description="what the evidence is seen against: `null`, random top images, which makes scores independent of "
+        "the layer's other neurons and comparable across layers and models, or `layer`, the mean over the layer's "
+        "neurons (CLIP-Dissect, as published)"
     ),
 ]
 
@@ -45,13 +45,13 @@ class EvidenceScorer(mcd.TopKScorer):
     """
 
     class Options(mcd.Options):
-        """Settings that both have; each gives them its published defaults."""
+        """Settings that both have; each gives them its published defaults, but for the prior."""
 
         top_k: TopK
         temperature: Temperature
         lam: Lam
         min_prob: MinProb = 1e-7
-        prior: Prior = "layer"
+        prior: Prior = "null"
 
     options: Options
 

@@ -21,9 +21,9 @@ class SoftWPMI(EvidenceScorer):
     p_r is the chance that the image at rank r belongs to what the neuron stands for. Source: Oikarinen & Weng,
     CLIP-Dissect, ICLR 2023 (arXiv 2204.10965), SoftWPMI; the order of operations is that of the released code.
 
-    The rankings are those of the layer's neurons, as published: a concept that many of them share is taken away from
-    all, scores are not comparable across layers or models, and on layers of which half share concepts fewer neurons get
-    their own (benchmarks/calibration.md). With ``prior=null`` they are 1,000 random ones.
+    The rankings are 1,000 random ones. With ``prior=layer`` they are those of the layer's neurons, as published: a
+    concept that many of them share is taken away from all, scores are not comparable across layers or models, and
+    fewer neurons get their own concept (benchmarks/calibration.md).
 
     Higher is better. Not bounded. Either way the level follows the spread of the dissector's cosines and the number of
     concepts. Only the order of the top images counts, not how strongly they activate.
@@ -48,7 +48,7 @@ class SoftWPMI(EvidenceScorer):
             default=0.97, gt=0, lt=1, description="membership the last one tends to, at most p_start"
         )
         min_prob: MinProb = 1e-7
-        prior: Prior = "layer"
+        prior: Prior = "null"
 
         @pydantic.model_validator(mode="after")
         def _membership_falls(self) -> SoftWPMI.Options:

@@ -18,8 +18,8 @@ class WPMI(EvidenceScorer):
         S    = L - λ · log mean over rankings of exp L
 
     Source: Oikarinen & Weng, CLIP-Dissect, ICLR 2023 (arXiv 2204.10965), WPMI; the order of operations is that of
-    the released code. The rankings are those of the layer's neurons, as published, and scores are not comparable across
-    layers or models; with ``prior=null``, 1,000 random ones: see `SoftWPMI`.
+    the released code. The rankings are 1,000 random ones; with ``prior=layer``, those of the layer's neurons, as
+    published: see `SoftWPMI`.
 
     Higher is better. Not bounded. Which images are on
     top counts, neither their order nor how strongly they activate.
@@ -38,7 +38,7 @@ class WPMI(EvidenceScorer):
         temperature: Temperature = 2.0
         lam: Lam = 0.6
         min_prob: MinProb = 1e-7
-        prior: Prior = "layer"
+        prior: Prior = "null"
 
     options: Options
     name = "wpmi"

@@ -22,6 +22,7 @@ import mcd
 from mcd.errors import UsageError
 from mcd.runs.thumbnails import thumbnails
 from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT
+from mcd_plugins.cards.choices import offered
 from mcd_plugins.cards.key import Card
 from mcd_plugins.cards.sampling import Design, drawn
 from mcd_plugins.phantom.dataset import PhantomDataset
@@ -117,20 +118,67 @@ def test_cards_look_the_same_whatever_the_labels_are(phantom: mcd.Dissection, wr
     assert mine == theirs
 
 
+def named(run: mcd.Dissection, shares: dict[str, float]) -> mcd.Dissection:
+    """Return a run in which some concepts are the first of so many neurons, and the others keep theirs."""
+    labels = run.labels.copy()
+    first = labels.index[labels["rank"] == 1]
+    among = np.random.default_rng(0).choice(["", *shares], len(first), p=[1 - sum(shares.values()), *shares.values()])
+    labels.loc[first, "concept"] = np.where(among == "", labels.loc[first, "concept"], among)
+    return mcd.Dissection(run.folder, run.manifest, replace(run.results, labels=labels))
+
+
+def guessed_by_frequency(cards: list[Card], *, most: bool) -> float:
+    """Return how often a reader is right who chooses what is offered most often, or least."""
+    seen = Counter(option for card in cards for option in card.options)
+    found = []
+    for card in cards:
+        extreme = (max if most else min)(seen[one] for one in card.options)
+        right = [one for one in card.options if seen[one] == extreme]
+        found.append(card.label in right and 1 / len(right))
+    return float(np.mean(found))
+
+
 @pytest.mark.parametrize("unseen", [0, 400])  # concepts that no neuron has: of a large vocabulary, nearly all
-def test_neither_place_nor_frequency_of_a_choice_tells_the_label(phantom: mcd.Dissection, unseen: int) -> None:
-    sets = many_cards(phantom, unseen=unseen)
+@pytest.mark.parametrize("shares", [{}, {"mass": 0.7}, {"left breast": 0.4, "mass": 0.3, "view marker": 0.2}], ids=str)
+def test_neither_place_nor_frequency_of_a_choice_tells_the_label(
+    phantom: mcd.Dissection, unseen: int, shares: dict[str, float]
+) -> None:
+    sets = many_cards(named(phantom, shares), unseen=unseen)
     places = Counter(card.answer for cards in sets for card in cards)
     assert chisquare([places[letter] for letter in "abcde"]).pvalue > 0.001
     for most in (True, False):
-        guessed = []
-        for cards in sets:
-            seen = Counter(option for card in cards for option in card.options)
-            for card in cards:
-                extreme = (max if most else min)(seen[one] for one in card.options)
-                right = [one for one in card.options if seen[one] == extreme]
-                guessed.append(card.label in right and 1 / len(right))
-        assert abs(np.mean(guessed) - 0.2) < 0.05
+        assert abs(np.mean([guessed_by_frequency(cards, most=most) for cards in sets]) - 0.2) < 0.03
+
+
+def test_no_label_is_that_of_more_cards_than_guessing_gets_right(
+    phantom: mcd.Dissection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for cards in many_cards(named(phantom, {"mass": 0.7}), 20):
+        assert max(Counter(card.label for card in cards).values()) <= 4
+    assert not any("same label" in one for one in cards_of(named(phantom, {"mass": 0.7}), tmp_path / "a").key.cautions)
+    one = cards_of(named(phantom, {"mass": 1.0}), tmp_path / "b", controls=0).key
+    assert "20 of 20 cards have the same label, since the run has too few others" in one.cautions[-1]
+
+
+@pytest.mark.parametrize(("cards", "choices", "concepts"), [(20, 5, 43), (60, 5, 43), (30, 4, 480), (9, 3, 12)])
+def test_frequency_tells_no_label_where_many_concepts_would_be_right_too(
+    cards: int, choices: int, concepts: int
+) -> None:
+    """What many neurons respond to is seldom a wrong choice: frequent labels are offered less than they would be."""
+    vocabulary, guessed = [f"concept {number}" for number in range(concepts)], []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        labels = [vocabulary[min(at, 11)] for at in rng.geometric(0.35, cards)]
+        true = [{one for at, one in enumerate(vocabulary) if rng.random() < 0.25 / (1 + at / 20)} for _ in labels]
+        offers = offered(labels, true, vocabulary, choices, rng)
+        assert all(label in one and len(set(one)) == choices for label, one in zip(labels, offers, strict=True))
+        assert not any((set(one) - {label}) & too for label, one, too in zip(labels, offers, true, strict=True))
+        seen = Counter(option for one in offers for option in one)
+        for extreme in (max, min):
+            right = [[o for o in one if seen[o] == extreme(seen[o] for o in one)] for one in offers]
+            guessed.append(np.mean([label in one and 1 / len(one) for label, one in zip(labels, right, strict=True)]))
+    assert abs(np.mean(guessed[::2]) * choices - 1) < 0.15
+    assert abs(np.mean(guessed[1::2]) * choices - 1) < 0.15
 
 
 def test_the_order_of_cards_tells_neither_layer_nor_controls(phantom: mcd.Dissection) -> None:
@@ -181,7 +229,7 @@ def test_layers_count_controls_and_choices_are_those_asked_for(phantom: mcd.Diss
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"count": 1000}, "750 neurons whose label is significant are wanted"),
+        ({"count": 1000}, "250 neurons whose label is not significant are wanted"),
         (
             {"layers": "head", "controls": 0.8, "count": 10},
             "8 neurons whose label is not significant are wanted, and the run has 1",

@@ -66,16 +66,16 @@ def test_a_setting_out_of_bounds_is_refused_by_name(cls: type[Scorer], options: 
                 "p_start": 0.998,
                 "p_end": 0.97,
                 "min_prob": 1e-7,
-                "prior": "layer",
+                "prior": "null",
             },
         ),
-        (WPMI, {"top_k": 28, "temperature": 2, "lam": 0.6, "min_prob": 1e-7, "prior": "layer"}),
+        (WPMI, {"top_k": 28, "temperature": 2, "lam": 0.6, "min_prob": 1e-7, "prior": "null"}),
         (RankReorder, {"top_fraction": 0.05, "p": 3, "scale_p": 0.5}),
         (Cosine, {}),
         (CosineCubed, {"min_norm": 1e-3}),
     ],
 )
-def test_the_defaults_are_the_published_ones_and_each_is_described(
+def test_the_defaults_are_the_published_ones_but_for_the_prior_and_each_is_described(
     cls: type[Scorer], published: dict[str, object]
 ) -> None:
     assert made(cls).options.model_dump() == published

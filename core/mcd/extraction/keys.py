@@ -10,6 +10,7 @@ from mcd.api.base import digest
 from mcd.api.image import Preprocessing
 from mcd.api.model import Target
 from mcd.extraction.image_statistics import image_statistics
+from mcd.extraction.normalising import NormalisingPass
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.sweep import Sweep, shard_rows
@@ -17,6 +18,7 @@ from mcd.networks.identity import Identity, identity_of
 from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
+from mcd.networks.untrained import collecting, untrained
 from mcd.version import __version__
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "image_key",
     "not_reused",
     "statistics_key",
+    "untrained_key",
 ]
 
 STAGE_VERSION = "sweep/1"
@@ -63,6 +66,20 @@ def activation_key(images: str, network: Identity, target: Target, layers: Seque
     described = [part for layer in layers for part in (layer.name, str(layer.layout))]
     own = (network.key, identity_of(target.preprocessing).key, str(target.first_tokens()))
     return digest(images, *own, str(pooling), *described)
+
+
+def untrained_key(activations: str, seed: int, number: int) -> str:
+    """Return the key of the activations of a network that has not been trained.
+
+    Parameters
+    ----------
+    activations
+        Of the trained target, as `activation_key` returns it.
+    seed, number
+        What its weights are drawn from; see `mcd.networks.untrained.untrained`.
+    """
+    own = identity_of(untrained, collecting, NormalisingPass)
+    return digest(activations, "untrained", str(seed), str(number), own.key)
 
 
 def embedding_key(images: str, dissector: Identity, preprocessing: Preprocessing) -> str:

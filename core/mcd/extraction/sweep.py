@@ -29,7 +29,7 @@ from mcd.networks.recording import Recorder
 from mcd.networks.running import Precision, at_work, autocast
 from mcd.networks.trial import dissector_format
 
-__all__ = ["DissectorJob", "ImageJob", "Sweep", "TargetJob", "missing_bytes", "shard_rows"]
+__all__ = ["DissectorJob", "ImageJob", "Sweep", "TargetJob", "missing_bytes", "refuse", "shard_rows"]
 
 IMAGES = "images"
 """Name of the tensor in the embedding shards, and in those of image statistics."""
@@ -74,7 +74,8 @@ class TargetJob:
 
     Where ``tower_of`` is given, the target is the image tower of that dissector, and its forward pass serves both.
     ``memory_format`` is the one its forward() takes; see `mcd.networks.trial.Trial`.
-    ``remedy`` is the hint of the error when the target gives NaN or infinity, in place of the usual one.
+    ``remedy`` is the hint of the error when the target gives NaN or infinity, in place of the usual one. ``untrained``
+    says that it has seen no image: its normalisations are estimated before the sweep.
     """
 
     target: Target
@@ -84,6 +85,7 @@ class TargetJob:
     tower_of: Dissector | None = None
     remedy: str = ""
     memory_format: torch.memory_format = torch.channels_last
+    untrained: bool = False
     recorder: Recorder = field(init=False)
 
 
@@ -141,7 +143,7 @@ class Sweep:
     def run(self) -> int:
         """Compute what is not stored yet; return the number of shards."""
         shards = shard_rows(len(self.probe.samples), self.batch_size)
-        missing = [number for number in range(len(shards)) if not self._whole(number)]
+        missing = self.missing()
         self._say_damaged(missing)
         total = len(self.probe.samples)
         left = sum(len(rows) for number in missing for rows in shards[number])
@@ -152,6 +154,11 @@ class Sweep:
             self.compute(work, self._decoded(work, left))
         self.emit(StageFinished("sweep", time.perf_counter() - start))
         return len(shards)
+
+    def missing(self) -> list[int]:
+        """Return the numbers of the shards that are not stored yet, of whichever model."""
+        shards = shard_rows(len(self.probe.samples), self.batch_size)
+        return [number for number in range(len(shards)) if not self._whole(number)]
 
     def _say_damaged(self, missing: Sequence[int]) -> None:
         """Say which stored shards are computed again, of those that are to be computed."""
@@ -218,7 +225,8 @@ class Sweep:
         many = f"batches of {self.batch_size} images"
         parts = [[{name: torch.empty(0, width) for name, width in widths.items()}] for widths in empty]
         for batch in group:
-            self._refuse(batch)
+            if self.on_error == "stop":
+                refuse(batch, self.probe)
             if batch.problem and not self._cache_problem:
                 self._cache_problem = batch.problem
                 self.emit(Warned(f"the cache is not used to the full: {batch.problem}"))
@@ -237,14 +245,6 @@ class Sweep:
             job.stores[0].write(number, joined, rows, failed)
             for store in job.stores[1:]:
                 store.take_over(number, job.stores[0])
-
-    def _refuse(self, batch: Batch) -> None:
-        if batch.failed and self.on_error == "stop":
-            row, reason = batch.failed[0]
-            raise ImageError(
-                f"{self.probe.samples[row].source or self.probe.samples[row].id}: {reason}",
-                "remove it, or leave such images out with --on-error skip; what is computed so far is kept",
-            )
 
     def _called(self, batch: Batch, name: str, module: nn.Module) -> contextlib.AbstractContextManager[None]:
         """Say which model failed on which images."""
@@ -323,6 +323,22 @@ class Sweep:
             sample = self.probe.samples[batch.rows[broken[0]]]
             hint = "try --precision fp32" if self.precision != "fp32" else "check the image and the weights"
             raise DataError(f"{where} gives NaN or infinity for image {sample.source or sample.id}", remedy or hint)
+
+
+def refuse(batch: Batch, probe: ProbeSet) -> None:
+    """Refuse a batch some images of which could not be decoded.
+
+    Raises
+    ------
+    ImageError
+        Naming the first.
+    """
+    if batch.failed:
+        row, reason = batch.failed[0]
+        raise ImageError(
+            f"{probe.samples[row].source or probe.samples[row].id}: {reason}",
+            "remove it, or leave such images out with --on-error skip; what is computed so far is kept",
+        )
 
 
 def _check_shape(tensor: torch.Tensor, images: int, width: int, what: str) -> None:

@@ -15,7 +15,7 @@ from mcd.networks.foreign import calling, enough_memory
 from mcd.networks.given import AsGiven
 from mcd.networks.process import process_state_kept
 
-__all__ = ["PRECISIONS", "Precision", "at_work", "autocast", "pick_device"]
+__all__ = ["PRECISIONS", "Precision", "at_work", "autocast", "pick_device", "prepare", "reproducible"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -63,11 +63,10 @@ def at_work(
     check_values(module)
     given = AsGiven(module)
     try:
-        _prepare(module, device, memory_format)
+        prepare(module, device, memory_format)
         check_eval(module)
         before = _versions(module)
-        deterministic = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        with deterministic, process_state_kept(device):
+        with reproducible(device):
             yield
         check_eval(module)
         _check_unchanged(before, _versions(module))
@@ -75,7 +74,22 @@ def at_work(
         given.put_back()
 
 
-def _prepare(module: nn.Module, device: torch.device, memory_format: torch.memory_format) -> None:
+@contextlib.contextmanager
+def reproducible(device: torch.device) -> Iterator[None]:
+    """Compute the same each time, by torch's own defaults; leave random states as they were."""
+    deterministic = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    with deterministic, process_state_kept(device):
+        yield
+
+
+def prepare(module: nn.Module, device: torch.device, memory_format: torch.memory_format) -> None:
+    """Put a network in eval mode on a device, with weights of 32 bits.
+
+    Raises
+    ------
+    UsageError
+        When it cannot be.
+    """
     memory = enough_memory(device, "use --device cpu", f"the weights of {type(module).__name__}")
     with memory, calling(f"{type(module).__name__} cannot be put in eval mode on {device}", _PLAIN, network=module):
         module.eval()

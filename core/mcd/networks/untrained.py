@@ -11,7 +11,7 @@ import inspect
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -24,17 +24,42 @@ from torch.nn.utils.parametrizations import _SpectralNorm, _WeightNorm, spectral
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm, remove_weight_norm
 
+from mcd.api.base import digest
 from mcd.api.model import Target
 from mcd.errors import UsageError
-from mcd.networks.foreign import calling
+from mcd.networks.foreign import calling, enough_memory
 from mcd.networks.process import process_state_kept
 
-__all__ = ["collecting", "reinitialised", "tracking"]
+__all__ = ["Untrained", "collecting", "reinitialised", "tracking", "untrained"]
 
 _STATISTICS = re.compile(r"(running|moving)_(mean|var)")
 """Names of buffers that hold what a normalisation has seen of images."""
 _PROGRAMS = (torch.jit.ScriptModule, torch.export.UnflattenedModule)
 _HINT = "leave out --untrained"
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """Networks of the architecture of a target that have not been trained: none where there cannot be any, and why."""
+
+    networks: tuple[Target, ...] = ()
+    problem: str = ""
+
+
+def untrained(target: Target, count: int, seed: int) -> Untrained:
+    """Return so many networks of the architecture of a target; the first of more are the same.
+
+    Raises
+    ------
+    UsageError
+        When the memory does not suffice.
+    """
+    with enough_memory(torch.device("cpu"), "ask for fewer with --untrained", f"{count} copies of {target.name}"):
+        try:
+            made = [reinitialised(target, int(digest(str(seed), str(one))[:15], 16)) for one in range(count)]
+        except UsageError as error:
+            return Untrained(problem=error.message)
+    return Untrained(tuple(replace(one, name=f"{one.name} {at}") for at, one in enumerate(made, start=1)))
 
 
 def reinitialised(target: Target, seed: int) -> Target:

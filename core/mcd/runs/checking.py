@@ -98,6 +98,8 @@ def _contradiction(manifest: Manifest) -> str:
             return f"its summary of layer {_shown(one.layer)} counts other neurons than it has"
         if (one.significant is None) != (one.draws is None):
             return f"its summary of layer {_shown(one.layer)} is half of one"
+        if (one.untrained_reached or 0) > (one.untrained or 0):
+            return f"its summary of layer {_shown(one.layer)} counts other networks than there are"
     calibration = manifest.study.get("calibration")
     rate = calibration.get("q", 0.05) if isinstance(calibration, dict) else 0.05
     return "" if isinstance(rate, int | float) and 0 < rate < 1 else "q of its study is no share"

@@ -59,6 +59,7 @@ def dissect(
     reporters: str | Mapping[str, object] | Sequence[str | Mapping[str, object]] = (),
     calibration: Mapping[str, object] | Calibration = Calibration(),  # noqa: B008 -- as prompts
     controls: bool = False,
+    untrained: int = 0,
     maps: int = 0,
     labels_per_neuron: int = 10,
     device: str = "auto",
@@ -112,6 +113,9 @@ def dissect(
         How significance is computed: ``{"q": 0.1, "exchangeable": "image"}``.
     controls
         Also label random weights, shuffled rows, a random dissector and shuffled names: negative controls.
+    untrained
+        Also run so many networks of the same architecture, 10 or more, with weights drawn anew, and test labels
+        against their neurons.
     maps
         Keep small maps of where each neuron responds in so many of its top images.
     labels_per_neuron
@@ -188,6 +192,7 @@ def dissect(
         cache_size=cache_size,
         keep_identifiers=keep_identifiers,
         controls=controls,
+        untrained=untrained,
         maps=maps,
     )
     with ExitStack() as scratch:

@@ -20,7 +20,7 @@ from mcd.extraction.probe_map import PRIVATE, _write_private, copy_private, read
 from mcd.files import MANIFEST, check_run_folder, check_tree, expanded
 from mcd.runs.checking import check_manifest, check_tables, check_terms, most_rows
 from mcd.runs.manifest import Manifest
-from mcd.runs.recorded import Recorded
+from mcd.runs.recorded import UNTRAINED, Recorded
 from mcd.runs.vocabulary import kept_concepts, write_concepts
 from mcd.scoring.results import Results
 from mcd.study.digests import CheckedFiles, damaged
@@ -146,7 +146,8 @@ class Dissection(Recorded):
             folder.mkdir(parents=True, exist_ok=True)
             statistics = ["statistics"] if self.manifest.store.statistics else []  # older runs have none
             embeddings = [] if self.manifest.store.annotations else ["embeddings"]
-            for name in ("activations", *embeddings, *statistics):
+            untrained = [UNTRAINED] if self.manifest.store.untrained else []
+            for name in ("activations", *embeddings, *statistics, *untrained):
                 shutil.copytree(self.store_folder / name, folder / name)
             copy_private(self.store_folder / PRIVATE, folder / PRIVATE)
             write_study(folder, read_study(self.folder, self.manifest))  # that of a scoring is not that of its run

@@ -111,9 +111,7 @@ class Finisher:
         }
         manifest.store.ids = digest(*recorded.image_ids)
         manifest.digests = {**results.write(run.folder), **write_concepts(run.folder, own.concepts)}
-        for shards in run.stores:
-            shards.forget(manifest.store.superseded)
-        manifest.store.superseded = []
+        run.forget()
         manifest.seconds = self.clock.seconds | clock.seconds
         manifest.warnings = list(dict.fromkeys([*self.clock.warnings, *clock.warnings]))
         manifest.status = "finished"
@@ -140,6 +138,7 @@ class Finisher:
             study.prompts,
             study.calibration,
             study.labels_per_neuron,
+            (run.without or recorded.untrained) if run.untrained or run.without else None,
         )
         if labeller.scorer.caution:
             clock.warn(labeller.scorer.caution)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_room", "check_study_folder", "differences", "open_folder"]
 
-_FREE_TO_CHANGE = ("controls", "reporters", "workers", "cache", "cache_size", "maps")
-"""Settings that do not affect the labels of a run: it continues although they changed."""
+_FREE_TO_CHANGE = ("controls", "reporters", "workers", "cache", "cache_size", "maps", "untrained")
+"""Settings that change no label of a run, but what is said besides: it continues although they changed."""
 
 
 def open_folder(folder: Path, study: Study, host: PluginHost) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -41,6 +41,7 @@ def labeller_of(
     wording: Wording,
     calibration: Calibration,
     count: int,
+    untrained: Callable[[str], Iterable[torch.Tensor]] | str | None = None,
 ) -> Labeller:
     """Return what labels the neurons of a run.
 
@@ -52,6 +53,8 @@ def labeller_of(
         Not yet bound to the probe set.
     count
         How many concepts a neuron keeps.
+    untrained
+        See `mcd.scoring.ladder.RungData`.
 
     Raises
     ------
@@ -68,6 +71,7 @@ def labeller_of(
         recorded.image_ids,
         RungData(
             partial(_nuisances, recorded),
+            untrained,
             lambda: _held_out(recorded, material, scorer, concepts, wording, calibration.null_seed),
         ),
     )

@@ -62,6 +62,7 @@ class StoreRecord(Record):
     """Where the shards of a run are: relative folder, keys, how many shards.
 
     ``embeddings`` is empty where the dissector reads annotations, ``statistics`` where an older version wrote none.
+    ``untrained`` are the keys of the activations of networks that have not been trained, one each.
     ``texts`` are the keys of the embedded texts, or of the annotations; ``maps`` is empty where none are kept.
     ``digests`` are the SHA-256 of shards, embedded texts and maps by their paths in the folder, None where an older
     version wrote it, and ``ids`` that of the ids of the images in the order of rows. ``superseded`` are the keys of
@@ -73,6 +74,7 @@ class StoreRecord(Record):
     embeddings: Key
     embedding_width: int = pydantic.Field(ge=0, le=_MOST)
     statistics: Key = ""
+    untrained: list[Key] = pydantic.Field(default_factory=list, max_length=100)
     shards: int = pydantic.Field(default=0, ge=0, le=_MOST)
     texts: list[str] = pydantic.Field(default_factory=list)
     maps: Key = ""

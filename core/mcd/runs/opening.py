@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,14 @@ import torch
 from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
 from mcd.api.model import Target
 from mcd.extraction.image_statistics import STATISTICS
-from mcd.extraction.keys import activation_key, embedding_key, image_key, not_reused, statistics_key
+from mcd.extraction.keys import (
+    activation_key,
+    embedding_key,
+    image_key,
+    not_reused,
+    statistics_key,
+    untrained_key,
+)
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
@@ -23,9 +30,11 @@ from mcd.files import MANIFEST
 from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissector, with_random_weights
 from mcd.networks.identity import Identity, identity_of
 from mcd.networks.trial import Trial
+from mcd.networks.untrained import Untrained, untrained
 from mcd.runs.manifest import LayerRecord, Manifest, StoreRecord, machine
 from mcd.runs.plan import PlannedRun
 from mcd.runs.prepared import Prepared, PreparedTarget
+from mcd.runs.recorded import UNTRAINED
 from mcd.study.recording import recorded
 
 __all__ = ["Models", "OpenRun", "Opener"]
@@ -45,6 +54,8 @@ class Models:
         What decides the numbers of each target.
     readers
         What decides the numbers of each dissector.
+    untrained
+        For each target of the study its networks that have not been trained.
     """
 
     def __init__(self, prepared: Prepared) -> None:
@@ -56,6 +67,11 @@ class Models:
                 self.targets[key] = _target(prepared.targets[run.model], seed, random=key[1])
             if (key := self._dissector(run)) not in self.dissectors:
                 self.dissectors[key] = _dissector(prepared.dissectors[run.dissector].dissector, seed, random=key[1])
+        count = prepared.study.untrained
+        self.untrained = {
+            run.model: untrained(prepared.targets[run.model].target, count, seed)
+            for run in (prepared.plan.runs if count else ())
+        }
         # before anything runs: a network may keep what it has computed
         self.networks = {key: identity_of(one.target.module) for key, one in self.targets.items()}
         self.readers = {key: identity_of(one) for key, one in self.dissectors.items()}
@@ -64,6 +80,10 @@ class Models:
             for key, one in self.image_text.items()
             if one.image_tower is not None
         }
+
+    def untrained_of(self, run: PlannedRun) -> Untrained:
+        """Return the networks that a run is compared with; none where none were asked for, as for controls."""
+        return Untrained() if run.control else self.untrained.get(run.model, Untrained())
 
     @property
     def image_text(self) -> dict[_Key, Dissector]:
@@ -122,7 +142,8 @@ def _superseded(folder: Path, keys: Collection[str]) -> list[str]:
     if not (folder / MANIFEST).exists():
         return []
     store = Manifest.read(folder, checked=False).store
-    return sorted({*store.superseded, store.activations, store.embeddings, store.statistics}.difference({*keys, ""}))
+    written = {*store.superseded, *store.untrained, store.activations, store.embeddings, store.statistics}
+    return sorted(written.difference({*keys, ""}))
 
 
 @dataclass(frozen=True)
@@ -141,6 +162,10 @@ class OpenRun:
         What decides the numbers of the dissector.
     activations, embeddings, statistics
         Where the shards of each lie; no embeddings where the dissector reads annotations.
+    untrained
+        Where those of each network that has not been trained lie.
+    without
+        Why there is none, where some were asked for.
     manifest
         Its record so far.
     earlier
@@ -154,13 +179,23 @@ class OpenRun:
     activations: Shards
     embeddings: Shards | None
     statistics: Shards
+    untrained: tuple[Shards, ...]
+    without: str
     manifest: Manifest
     earlier: Mapping[str, str]
 
     @property
     def stores(self) -> list[Shards]:
         """All its shards."""
-        return [one for one in (self.activations, self.embeddings, self.statistics) if one is not None]
+        stores = (self.activations, self.embeddings, self.statistics, *self.untrained)
+        return [one for one in stores if one is not None]
+
+    def forget(self) -> None:
+        """Remove what the run wrote before its inputs or its code changed, or that is not asked for any more."""
+        nowhere = Shards(self.folder / UNTRAINED, "0" * 16, {})
+        for shards in [*self.stores, *([] if self.untrained else [nowhere])]:
+            shards.forget(self.manifest.store.superseded)
+        self.manifest.store.superseded = []
 
     def maps(self, count: int) -> MapStore:
         """Return where ``count`` maps a neuron of this run lie, or would."""
@@ -199,6 +234,7 @@ class Opener:
         models = self.models
         jobs = {key: self._job(key) for key in models.targets}
         readers = {key: DissectorJob(one, []) for key, one in models.image_text.items()}
+        untrained = {key: self._untrained_jobs(key) for key in jobs}
         images = ImageJob([])
         runs = []
         for planned in self.prepared.plan:
@@ -211,6 +247,8 @@ class Opener:
             jobs[of].stores.append(activations)
             if embeddings is not None:
                 readers[by].stores.append(embeddings)
+            others = self._untrained(planned, untrained[of], neurons)
+            manifest = self._manifest(planned, jobs[of], activations, embeddings, statistics, others)
             made = OpenRun(
                 planned=planned,
                 job=jobs[of],
@@ -219,11 +257,14 @@ class Opener:
                 activations=activations,
                 embeddings=embeddings,
                 statistics=statistics,
-                manifest=self._manifest(planned, jobs[of], activations, embeddings, statistics),
+                untrained=others,
+                without=models.untrained_of(planned).problem,
+                manifest=manifest,
                 earlier=_earlier(planned.folder),
             )
             runs.append(made)
-        return runs, list(jobs.values()), list(readers.values()), images
+        targets = [*jobs.values(), *(job for several in untrained.values() for job in several)]
+        return runs, targets, list(readers.values()), images
 
     def _job(self, key: _Key) -> TargetJob:
         one = self.models.targets[key]
@@ -232,6 +273,30 @@ class Opener:
         # A dissector runs in channels-last; a target that cannot runs by itself, although it is a dissector's tower.
         shared = self.models.tower_of(key) if trial.memory_format == torch.channels_last else None
         return TargetJob(one.target, trial.layers, one.pooling, [], shared, remedy, trial.memory_format)
+
+    def _untrained_jobs(self, key: _Key) -> list[TargetJob]:
+        if key[1]:
+            return []
+        one, trial = self.models.targets[key], self.trials[key]
+        networks = self.models.untrained.get(key[0], Untrained()).networks
+        remedy = "the rung beyond untrained cannot be tested with this target: leave out --untrained"
+        return [
+            TargetJob(network, trial.layers, one.pooling, [], None, remedy, trial.memory_format, untrained=True)
+            for network in networks
+        ]
+
+    def _untrained(
+        self, planned: PlannedRun, jobs: Sequence[TargetJob], neurons: Mapping[str, int]
+    ) -> tuple[Shards, ...]:
+        if planned.control:
+            return ()
+        trained = self._activation_key(self.models.keys(planned)[0])
+        seed = self.prepared.study.calibration.null_seed
+        found = []
+        for number, job in enumerate(jobs):
+            found.append(Shards(planned.folder / UNTRAINED, untrained_key(trained, seed, number), neurons))
+            job.stores.append(found[-1])
+        return tuple(found)
 
     @cached_property
     def _images(self) -> str:
@@ -249,13 +314,19 @@ class Opener:
         return Shards(folder / "embeddings", named, {IMAGES: self.widths[key]})
 
     def _manifest(
-        self, planned: PlannedRun, job: TargetJob, activations: Shards, embeddings: Shards | None, statistics: Shards
+        self,
+        planned: PlannedRun,
+        job: TargetJob,
+        activations: Shards,
+        embeddings: Shards | None,
+        statistics: Shards,
+        untrained: Sequence[Shards],
     ) -> Manifest:
         prepared, (of, by) = self.prepared, self.models.keys(planned)
         target, dissector = self.models.targets[of].target, self.models.dissectors[by]
         own = prepared.dissectors[planned.dissector]
         concepts, scorer = own.concepts, own.scorer
-        embedded = embeddings.key if embeddings else ""
+        embedded, others = embeddings.key if embeddings else "", [one.key for one in untrained]
         revisions = {"target": target.revision}
         if isinstance(dissector, Dissector):
             revisions["dissector"] = dissector.revision
@@ -286,8 +357,9 @@ class Opener:
                 embeddings=embedded,
                 embedding_width=embeddings.tensors[IMAGES] if embeddings else 0,
                 statistics=statistics.key,
+                untrained=others,
                 texts=[self.models.readers[by].key],
-                superseded=_superseded(planned.folder, {activations.key, embedded, statistics.key}),
+                superseded=_superseded(planned.folder, {activations.key, embedded, statistics.key, *others}),
             ),
         )
 

@@ -77,9 +77,11 @@ class Prepared:
     recipe: Preprocessing | None = None
 
     def study_of(self, run: PlannedRun) -> Study:
-        """Return the part of the study that one run is; a control has that of the run it belongs to."""
+        """Return the part of the study that one run is; a control has that of its run, but for untrained networks."""
         own = self.dissectors[run.dissector].equipment
-        chosen = {"scorer": own.scorer_choice, "concepts": own.concept_choices}
+        chosen: dict[str, object] = {"scorer": own.scorer_choice, "concepts": own.concept_choices}
+        if run.control:
+            chosen["untrained"] = 0
         return self.study.only(run.model, run.dissector).model_copy(update=chosen)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -21,7 +21,10 @@ from mcd.extraction.sweep import IMAGES
 from mcd.runs.manifest import LayerRecord, StoreRecord
 from mcd.study.digests import CheckedFiles, damaged
 
-__all__ = ["Recorded"]
+__all__ = ["UNTRAINED", "Recorded"]
+
+UNTRAINED = "untrained"
+"""The folder of the activations of networks that have not been trained."""
 
 _AGAIN = "restore it from a copy, or run again"
 
@@ -95,6 +98,22 @@ class Recorded:
             )
         return rows
 
+    def _untrained_shards(self) -> list[Shards]:
+        widths = {layer.name: layer.neurons for layer in self._layer_records}
+        return [Shards(self.store_folder / UNTRAINED, key, widths, self._files) for key in self._store.untrained]
+
+    def untrained(self, layer: str) -> Iterator[torch.Tensor]:
+        """Yield A of a layer for each network that has not been trained, as `activations`; nothing where none is kept.
+
+        Raises
+        ------
+        UnknownNameError
+            When the layer was not dissected.
+        """
+        self._check_layer(layer)
+        for shards in self._untrained_shards():
+            yield self._whole(shards.read(layer, self._store.shards))
+
     def sources(self) -> dict[str, Callable[[], torch.Tensor]]:
         """Return for each layer what reads its activations; nothing is read yet."""
         return {layer: partial(self.activations, layer) for layer in self.layers}
@@ -158,7 +177,8 @@ class Recorded:
             When activations, embeddings and probe map are not of the same images, or these not those of the run.
         """
         rows, _ = self._activation_shards().rows(self._store.shards)
-        if not self._store.annotations and rows != self._embedding_shards().rows(self._store.shards)[0]:
+        others = [*([] if self._store.annotations else [self._embedding_shards()]), *self._untrained_shards()]
+        if any(rows != one.rows(self._store.shards)[0] for one in others):
             raise StoreError(f"{self.store_folder}: activations and embeddings hold different images", _AGAIN)
         ids = [entry["id"] for entry in self.probe_map if not entry["left_out"]]
         if len(ids) != len(rows):

@@ -7,10 +7,12 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import torch
 
 from mcd.api.base import digest
 from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
@@ -32,6 +34,7 @@ from mcd.runs.manifest import Manifest, closing
 from mcd.runs.material import gather
 from mcd.runs.revived import concepts_of, found_again
 from mcd.runs.vocabulary import write_concepts
+from mcd.scoring.rungs import UNTRAINED
 from mcd.study.calibration import Calibration
 from mcd.study.equipment import refuse_cosines
 from mcd.study.objects import Concepts, as_concepts
@@ -102,6 +105,7 @@ def rescore(
             "calibration": calibration or study.calibration,
             "prompts": wording,
             "controls": False,
+            "untrained": study.untrained if (calibration or study.calibration).draws else 0,
         }
     )
     folder = output or dissection.folder / SCORED / _default_name(
@@ -115,7 +119,16 @@ def rescore(
     material = gather(dissection, concept_set, wording, encoder)
     clock = Clock(host.emit)
     count = scored.labels_per_neuron
-    labeller = labeller_of(dissection, material, made, concept_set.concepts, wording, scored.calibration, count)
+    labeller = labeller_of(
+        dissection,
+        material,
+        made,
+        concept_set.concepts,
+        wording,
+        scored.calibration,
+        count,
+        _untrained(dissection, study),
+    )
     remarks = [labeller.scorer.caution, wording.idle(concept_set.concepts)]
     if len(material.annotations):
         remarks += named_by(material.annotations, dissection.manifest.dissector)
@@ -159,6 +172,14 @@ def _own_scorer(
     choice = Choice.model_validate({"plugin": own.plugin, "options": {**own.options, **options}})
     with found_again(dissection, Kind.SCORER, [own], preparer):
         return preparer.scorer(choice)
+
+
+def _untrained(dissection: Dissection, study: Study) -> Callable[[str], Iterator[torch.Tensor]] | str | None:
+    """Return what the run kept of untrained networks, or why it kept nothing, where they were asked for."""
+    if dissection.manifest.store.untrained:
+        return dissection.untrained
+    none = "the run kept no untrained networks: mcd dissect … --untrained 10"
+    return (dissection.manifest.rungs.get(UNTRAINED) or none) if study.untrained else None
 
 
 def _slug(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mcd.api.dataset import Sample
@@ -14,6 +14,7 @@ from mcd.errors import ImageError, MCDError, PluginError, UsageError
 from mcd.events import Clock, RunFailed, RunFinished, RunStarted
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.keys import not_reused
+from mcd.extraction.normalising import NormalisingPass
 from mcd.extraction.probe import ProbeSet, look_at
 from mcd.extraction.reading import Reader, said_of_little_range
 from mcd.extraction.sweep import DissectorJob, ImageJob, Sweep, TargetJob
@@ -32,6 +33,7 @@ from mcd.runs.manifest import closing
 from mcd.runs.opening import Models, Opener
 from mcd.runs.prepared import Prepared, PreparedDissector, PreparedTarget
 from mcd.scoring.labelling import no_patients
+from mcd.scoring.rungs import UNTRAINED as BEYOND_UNTRAINED
 from mcd.study.outputs import outputs
 
 __all__ = ["run", "write_reports"]
@@ -79,14 +81,8 @@ class _Run:
 
     def dissections(self) -> list[Dissection]:
         prepared, targets = self.prepared, self.models.targets
-        for dissector in self.models.dissectors.values():
-            if dissector.caution:
-                self.clock.warn(dissector.caution)
-        for said in [*self.models.not_reused(), not_reused("images", self.reader.identity)]:
-            if said:
-                self.clock.warn(said)
-        if self.reader.problem:
-            self.clock.warn(f"nothing is kept in the cache: {self.reader.problem}")
+        for said in self._cautions():
+            self.clock.warn(said)
         for planned in prepared.plan:
             open_folder(planned.folder, prepared.study_of(planned), prepared.host)
         # A wrong layer name is said at once, unless only an image can tell what the target takes.
@@ -112,6 +108,16 @@ class _Run:
         with closing({one.folder: one.manifest for one in runs}):
             shards = self._sweep(jobs, readers, images, probe)
             return Finisher(prepared, self.reader, probe, self.device, self.clock, shards, of_words).all(runs)
+
+    def _cautions(self) -> Iterator[str]:
+        """Yield what is to be said before anything is computed."""
+        yield from (one.caution for one in self.models.dissectors.values() if one.caution)
+        for one in self.models.untrained.values():
+            if one.problem:
+                yield f"{BEYOND_UNTRAINED} is not available: {one.problem}"
+        yield from filter(None, [*self.models.not_reused(), not_reused("images", self.reader.identity)])
+        if self.reader.problem:
+            yield f"nothing is kept in the cache: {self.reader.problem}"
 
     def _trial(self, target: PreparedTarget, sample: Sample | None = None) -> Trial:
         if target.pooling.masked and not self.prepared.dataset.has_masks:
@@ -203,6 +209,18 @@ class _Run:
             on_error=self.study.on_error,
             emit=self.clock.emit,
         )
+        untrained = [job for job in jobs if job.untrained]
+        if untrained and sweep.missing():
+            NormalisingPass(
+                untrained,
+                self.reader,
+                probe,
+                self.device,
+                self.study.precision,
+                self.study.batch_size,
+                self.study.workers,
+                self.study.on_error,
+            ).run(self.clock)
         shards = sweep.run()
         if sweep.little_range:
             self.clock.warn(said_of_little_range(sweep.little_range))

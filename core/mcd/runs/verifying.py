@@ -120,6 +120,8 @@ def _read(run: Dissection) -> None:
     for layer in run.layers:
         run.activations(layer)
         run.maps(layer)
+        for _ in run.untrained(layer):
+            pass
     if not run.manifest.store.annotations:
         run.image_embeddings()
     run.image_statistics()

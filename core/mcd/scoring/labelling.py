@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from mcd.api.concepts import Concept
 from mcd.api.ranking import Ties
@@ -37,6 +38,7 @@ from mcd.scoring.tables import (
     neuron_table,
     null_table,
 )
+from mcd.scoring.untrained import Beside
 from mcd.study.calibration import Calibration
 
 __all__ = ["Labeller", "Scored", "no_patients"]
@@ -74,6 +76,8 @@ class Scored:
         Significance; None where it was not computed.
     rungs
         How far the first labels got; None where that was not computed.
+    beside
+        The layer beside networks that have not been trained; None where there are none.
     explanations
         Explanations of neurons by several concepts together.
     """
@@ -85,6 +89,7 @@ class Scored:
     stratum: Rows
     judged: Judged | None
     rungs: Rungs | None = None
+    beside: Beside | None = None
     explanations: Sequence[Explanation] = ()
 
 
@@ -132,7 +137,8 @@ class Labeller:
             raise no_patients()
         self.units = PermutationUnits.of(patients, "patient" if self.unit == "patient" else "image", self.ties.order)
         self._nulls = Nulls(self.scorer, similarity, self.units, self.ties, calibration)
-        self.ladder = Ladder(self.scorer, similarity, self.units, calibration, rungs or RungData())
+        data = rungs or RungData()
+        self.ladder = Ladder(self.scorer, similarity, self.units, calibration, data, self._first_z)
 
     @property
     def caution(self) -> str:
@@ -179,19 +185,40 @@ class Labeller:
         sources
             For each layer what returns its activations A, ``(images, neurons)`` float32; only one is held at a time.
         """
-        labelled = self._ranked if isinstance(self.scorer, TopKScorer) else self._whole
         for layer, activations in sources.items():
-            yield labelled(layer, activations())
+            yield self._labelled(layer, activations())
 
-    def _ranked(self, layer: str, activations: torch.Tensor) -> Scored:
+    def _labelled(self, layer: str, activations: torch.Tensor) -> Scored:
+        found = live_neurons(self.scorer, activations)
+        if found.reason:
+            return self._silent(layer, found)
+        live = activations if len(found.live) == activations.shape[1] else activations[:, list(found.live)]
+        scores, test = self._measured(found, live)
+        explained = [
+            replace(one, neuron=found.live[one.neuron]) for one in self.scorer.explain(live, self.similarity.whole)
+        ]
+        return replace(self._judged(layer, found, scores, test, activations), explanations=explained)
+
+    def _first_z(self, activations: torch.Tensor) -> NDArray[np.float64]:
+        """Return z of the first label of each live unit; the null is drawn for its moments alone."""
+        found = live_neurons(self.scorer, activations)
+        if found.reason:
+            return np.zeros(0)
+        scores, test = self._measured(found, activations[:, list(found.live)])
+        first = best(scores, 1, higher_is_better=self.scorer.higher_is_better)
+        z = test.null(0).z(test.observed.gather(1, first), first, torch.from_numpy(test.stratum))
+        return z[:, 0].double().numpy()
+
+    def _measured(self, found: Live, live: torch.Tensor) -> tuple[torch.Tensor, DependenceTest]:
+        """Return the scores of the live units of a layer, and what is tested of them."""
+        return self._whole(live) if found.ranked is None else self._ranked(found.ranked, live)
+
+    def _ranked(self, top: torch.Tensor, live: torch.Tensor) -> tuple[torch.Tensor, DependenceTest]:
         scorer = self.scorer
         assert isinstance(scorer, TopKScorer)
-        found = live_neurons(scorer, activations)
-        if found.ranked is None:
-            return self._silent(layer, found)
-        measured = evidence(scorer, found.ranked, self.similarity)
+        measured = evidence(scorer, top, self.similarity)
         scores = scorer.scores(measured, scorer.context(measured, lambda: self._nulls.unconditional))
-        ranked = found.ranked.numpy()
+        ranked = top.numpy()
         stratum = self.units.null_stratum(ranked)
 
         def null(draws: int) -> NullDistribution:
@@ -200,17 +227,11 @@ class Labeller:
         def statistic(columns: torch.Tensor) -> torch.Tensor:
             return evidence(scorer, scorer.top_images(columns, scorer.top_k), self.similarity)
 
-        live = activations[:, list(found.live)]
-        test = self._test(measured, stratum, null, live, statistic)
-        return self._judged(layer, found, scores, test, activations)
+        return scores, self._test(measured, stratum, null, live, statistic)
 
-    def _whole(self, layer: str, activations: torch.Tensor) -> Scored:
-        found = live_neurons(self.scorer, activations)
-        if found.reason:
-            return self._silent(layer, found)
-        live = activations if len(found.live) == activations.shape[1] else activations[:, list(found.live)]
+    def _whole(self, live: torch.Tensor) -> tuple[torch.Tensor, DependenceTest]:
         scores = all_scores(self.scorer, live, self.similarity)
-        stratum = np.zeros(len(found.live), dtype=np.int64)
+        stratum = np.zeros(live.shape[1], dtype=np.int64)
         permuted = self.scorer.permuted(live)
         if self.units.blocks:
             top = max(2, round(_CLUSTERED * len(live)))
@@ -223,11 +244,7 @@ class Labeller:
         def statistic(columns: torch.Tensor) -> torch.Tensor:
             return all_scores(self.scorer, columns, self.similarity)
 
-        explained = [
-            replace(one, neuron=found.live[one.neuron]) for one in self.scorer.explain(live, self.similarity.whole)
-        ]
-        test = self._test(scores, stratum, null, live, statistic)
-        return replace(self._judged(layer, found, scores, test, activations, expensive=True), explanations=explained)
+        return scores, self._test(scores, stratum, null, live, statistic)
 
     def _test(
         self,
@@ -247,25 +264,19 @@ class Labeller:
         return DependenceTest(measured if sign == 1 else -measured, stratum, null, given)
 
     def _judged(
-        self,
-        layer: str,
-        found: Live,
-        scores: torch.Tensor,
-        test: DependenceTest,
-        activations: torch.Tensor,
-        *,
-        expensive: bool = False,
+        self, layer: str, found: Live, scores: torch.Tensor, test: DependenceTest, activations: torch.Tensor
     ) -> Scored:
         order = best(scores, self.count, higher_is_better=self.scorer.higher_is_better)
         judged = None
         if self.calibration.draws:
             settings = self.calibration
-            if expensive:  # every draw is a column of all images here
+            if found.ranked is None:  # every draw is a column of all images here
                 most = max(settings.draws, settings.most_draws // 4)
                 settings = settings.model_copy(update={"most_draws": most})
             judged = judge(test, order, self.concepts, settings)
-        rungs = self.ladder.climb(judged, activations, found.live, order) if judged else None
-        return Scored(layer, whole_layer(scores, found), found.live, order, test.stratum, judged, rungs)
+        beside = self.ladder.beside(layer, judged) if judged else None
+        rungs = self.ladder.climb(judged, activations, found.live, order, beside) if judged else None
+        return Scored(layer, whole_layer(scores, found), found.live, order, test.stratum, judged, rungs, beside)
 
     def _silent(self, layer: str, found: Live) -> Scored:
         nothing = torch.full((len(found.live), self.similarity.concepts), float("nan"))
@@ -288,6 +299,9 @@ def _summary(found: Scored, unit: str, level: float, *, higher_is_better: bool) 
         decided=judged.decided if judged else None,
         permutation_unit=unit if judged else None,
         rungs=found.rungs.counts(level) if found.rungs else {},
+        untrained=found.beside.networks if found.beside else None,
+        untrained_reached=found.beside.reached if found.beside else None,
+        p_untrained=found.beside.p_layer if found.beside else None,
     )
 
 

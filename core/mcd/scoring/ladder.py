@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,9 @@ from mcd.scoring.calibration.nuisances import Nuisances
 from mcd.scoring.calibration.permutation import PermutationUnits
 from mcd.scoring.held_fixed import HeldFixed
 from mcd.scoring.held_out import HeldOut
-from mcd.scoring.rungs import IMAGE, NUISANCE, RIGHT, Rungs, Values, climbed
+from mcd.scoring.rungs import IMAGE, NUISANCE, RIGHT, UNTRAINED, Rungs, Values, climbed
 from mcd.scoring.similarity import Similarity
+from mcd.scoring.untrained import Beside, UntrainedNetworks
 from mcd.study.calibration import Calibration
 
 __all__ = ["Ladder", "RungData"]
@@ -29,16 +30,27 @@ class RungData:
     ----------
     nuisances
         Returns what is held fixed at the second rung, or why nothing can be.
+    untrained
+        Returns A of a layer, by name, in each network that has not been trained; or why there is none. None where the
+        third rung is not asked for.
     held_out
         Returns the patients of the fourth rung, or why there are none.
     """
 
     nuisances: Callable[[], Nuisances | str] = lambda: "nothing is known of the images"
+    untrained: Callable[[str], Iterable[torch.Tensor]] | str | None = None
     held_out: Callable[[], HeldOut | str] = lambda: "nothing is annotated"
 
 
 class Ladder:
     """Tests how far labels get.
+
+    Parameters
+    ----------
+    data
+        What the rungs are tested with.
+    first_z
+        Returns the z of the first label of each live unit of a layer, given A.
 
     Attributes
     ----------
@@ -53,9 +65,11 @@ class Ladder:
         units: PermutationUnits,
         calibration: Calibration,
         data: RungData,
+        first_z: Callable[[torch.Tensor], Values],
     ) -> None:
         self._calibration = calibration
         self._fixed: HeldFixed | None = None
+        self._untrained: UntrainedNetworks | None = None
         self._out: HeldOut | None = None
         self.problems: dict[str, str] = {}
         if not calibration.draws:
@@ -67,6 +81,10 @@ class Ladder:
                 nuisances = self._fixed.problem
             self.problems[NUISANCE] = nuisances
             self._fixed = None if nuisances else self._fixed
+        if data.untrained is not None:
+            self.problems[UNTRAINED] = data.untrained if isinstance(data.untrained, str) else ""
+            if not isinstance(data.untrained, str):
+                self._untrained = UntrainedNetworks(data.untrained, first_z)
         if calibration.right:
             held_out = data.held_out()
             if not isinstance(held_out, str):
@@ -79,7 +97,18 @@ class Ladder:
         """What is to be said of the rungs; mostly nothing: an empty text."""
         return self._fixed.caution if self._fixed else ""
 
-    def climb(self, judged: Judged, activations: torch.Tensor, live: Sequence[int], order: torch.Tensor) -> Rungs:
+    def beside(self, layer: str, judged: Judged) -> Beside | None:
+        """Return how a layer compares with networks that have not been trained; None where there are none."""
+        return None if self._untrained is None else self._untrained.beside(layer, judged.z[:, 0])
+
+    def climb(
+        self,
+        judged: Judged,
+        activations: torch.Tensor,
+        live: Sequence[int],
+        order: torch.Tensor,
+        beside: Beside | None,
+    ) -> Rungs:
         """Return how far the first labels of a layer get; a rung is tested of those that are significant below it.
 
         Parameters
@@ -92,6 +121,8 @@ class Ladder:
             Numbers of the live neurons.
         order
             ``(live neurons, labels)``: their concepts, best first.
+        beside
+            As `beside` returns it.
         """
         p = {IMAGE: judged.p[:, 0]}
         chosen = np.flatnonzero(judged.q[:, 0] <= self._calibration.q)
@@ -105,6 +136,8 @@ class Ladder:
 
         if self._fixed is not None:
             p[NUISANCE] = of_all(self._fixed.test(activations[:, numbers], chosen, first)[1])
+        if beside is not None:
+            p[UNTRAINED] = beside.p
         if self._out is not None:
             p[RIGHT] = of_all(self._out.test(activations, numbers[chosen], first))
         return climbed(p, self._calibration)

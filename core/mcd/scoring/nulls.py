@@ -26,7 +26,7 @@ _FEWEST = 100
 
 
 class Nulls:
-    """The null distributions of a scorer on a probe set, each drawn once.
+    """The null distributions of a scorer on a probe set; those of a layer are kept until the next one's are drawn.
 
     Parameters
     ----------
@@ -60,6 +60,7 @@ class Nulls:
         assert isinstance(scorer, TopKScorer)
         at_once = max(_GROUP, FLOATS // max(1, scorer.top_k * self._similarity.concepts) // _GROUP * _GROUP)
         found: dict[int, StratumNull] = {}
+        keys: set[bytes] = set()
         for number in np.unique(stratum).tolist():
             rankings = Rankings(self._units, ranked[:, stratum == number], self._seed)
             if rankings.key not in self._ranked:
@@ -70,6 +71,8 @@ class Nulls:
 
                 self._ranked[rankings.key] = StratumNull(statistic, self._moments, min(at_once, 4 * _GROUP))
             found[number] = self._ranked[rankings.key]
+            keys.add(rankings.key)
+        self._ranked = {key: self._ranked[key] for key in keys}  # other layers have the same, or none of them
         return drawn(found, draws, self._similarity.concepts, self._units.rarest)
 
     def of_columns(self, permuted: torch.Tensor, stratum: Rows) -> dict[int, StratumNull]:

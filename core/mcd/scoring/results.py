@@ -125,6 +125,9 @@ class LayerSummary(Record):
     says whether more draws could not change which neurons are significant. ``permutation_unit`` is ``patient`` or
     ``image``.
     ``rungs`` counts those that are significant at each rung above the first that was tested (`mcd.scoring.rungs`).
+    ``untrained`` is the number of networks that have not been trained, ``untrained_reached`` how many of them have a
+    mean z of first labels that is no lower than that of the layer, and ``p_untrained`` the p of the layer:
+    ``(1 + untrained_reached) / (1 + untrained)``.
     ``above_mean_score`` counts the neurons that pass the mean-score threshold of the paper: a first score no worse than
     the layer's mean. It is not a test of significance.
     """
@@ -139,3 +142,6 @@ class LayerSummary(Record):
     decided: bool | None = None
     permutation_unit: str | None = None
     rungs: dict[str, pydantic.NonNegativeInt] = pydantic.Field(default_factory=dict)
+    untrained: pydantic.NonNegativeInt | None = None
+    untrained_reached: pydantic.NonNegativeInt | None = None
+    p_untrained: float | None = pydantic.Field(default=None, gt=0, le=1)

@@ -113,6 +113,7 @@ class DissectorChoice(Choice):
 
 DEFAULT_CONCEPTS = Choice(plugin="birads")
 DEFAULT_SCORER = Choice(plugin="soft-wpmi")
+FEWEST_UNTRAINED = 10
 
 DissectorChoices = Annotated[tuple[DissectorChoice, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
 ModelChoices = Annotated[tuple[ModelChoice, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
@@ -166,6 +167,13 @@ class Study(pydantic.BaseModel):
         description="also label random weights, shuffled rows, a random dissector and shuffled names: "
         "negative controls",
     )
+    untrained: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="also run so many networks of the same architecture, 10 or more, with weights drawn anew, and test "
+        "labels against those of their neurons: q_untrained",
+    )
     maps: int = Field(
         default=0,
         ge=0,
@@ -207,10 +215,21 @@ class Study(pydantic.BaseModel):
                 raise ValueError(f"{key}: two of them have the same name")
         return self
 
+    @pydantic.field_validator("untrained")
+    @classmethod
+    def _enough_untrained(cls, untrained: int) -> int:
+        if 0 < untrained < FEWEST_UNTRAINED:
+            raise ValueError(
+                f"{untrained} networks are too few to say what others would give: at least {FEWEST_UNTRAINED}, or 0 "
+                "for none; a layer can have p ≤ 0.05 from 19 on"
+            )
+        return untrained
+
     @pydantic.model_validator(mode="after")
-    def _controls_are_judged(self) -> Study:
-        if self.controls and not self.calibration.draws:
-            raise ValueError("controls: they need significance, and calibration.draws is 0")
+    def _judged(self) -> Study:
+        for name in ("controls", "untrained"):
+            if getattr(self, name) and not self.calibration.draws:
+                raise ValueError(f"{name}: they need significance, and calibration.draws is 0")
         return self
 
     _given: frozenset[str] = pydantic.PrivateAttr(default=frozenset())

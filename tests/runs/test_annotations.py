@@ -222,7 +222,13 @@ def test_one_sweep_serves_text_and_annotations(tmp_path: Path, mcd_command: Call
     assert torch.equal(own.activations("head"), text.activations("head"))
     assert own.image_ids == text.image_ids
     assert own.labels.query("neuron == 2 and rank == 1")["concept"].tolist() == ["calcifications"]
-    assert set(own.results.controls["control"]) == {"none", "random weights", "shuffled rows", "shuffled names"}
+    assert set(own.results.controls["control"]) == {
+        "none",
+        "random weights",
+        "shuffled rows",
+        "random rotation",
+        "shuffled names",
+    }
     assert "random dissector" in set(text.results.controls["control"])
     again = mcd_command(*flags, *both, *sizes, "--controls", "-o", "run", cwd=tmp_path)
     assert again.code == 0, again.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -12,10 +13,15 @@ from torch import nn
 
 import mcd
 from mcd.api.concepts import Concept
+from mcd.api.ranking import Ties
 from mcd.errors import ConfigError, UsageError
 from mcd.networks.controls import with_random_weights
-from mcd.runs.controls import COLUMNS, tautology
+from mcd.runs.controls import COLUMNS, rotated, tautology
+from mcd.scoring.labelling import Labeller
+from mcd.scoring.similarity import Matrix
 from mcd.scoring.verdicts import SIGNIFICANT
+from mcd.study.calibration import Calibration
+from mcd_plugins.scorers.pearson import Pearson
 
 
 def test_random_weights_keep_every_value_and_leave_the_original_alone() -> None:
@@ -30,6 +36,57 @@ def test_random_weights_keep_every_value_and_leave_the_original_alone() -> None:
     again, other = with_random_weights(mcd.Target("net", module), 0), with_random_weights(mcd.Target("net", module), 1)
     assert torch.equal(again.module[3].weight, control.module[3].weight)
     assert not torch.equal(other.module[0].weight, control.module[0].weight)
+
+
+def spread(values: torch.Tensor) -> torch.Tensor:
+    centred = values - values.mean(dim=0)
+    return torch.linalg.svdvals(centred)
+
+
+def test_a_rotation_keeps_the_subspace_and_no_neuron() -> None:
+    torch.manual_seed(0)
+    activations = torch.randn(60, 12) * torch.arange(1.0, 13)
+    activations[:, 3], activations[:, 7] = 0, 2.5
+    ties = Ties.of([str(row) for row in range(60)], 0)
+    found = rotated(activations, ties, 0)
+    assert torch.equal(found[:, [3, 7]], activations[:, [3, 7]])
+    assert torch.allclose(spread(found), spread(activations), rtol=1e-4, atol=1e-3)
+    live = [at for at in range(12) if at not in (3, 7)]
+    correlation = torch.corrcoef(torch.cat([found[:, live], activations[:, live]], dim=1).T)[:10, 10:]
+    assert correlation.abs().amax() < 0.999
+    order = torch.randperm(12)
+    again = rotated(activations[:, order], ties, 0)
+    assert torch.allclose(again.sum(dim=0).sort().values, found.sum(dim=0).sort().values, rtol=1e-3, atol=1e-2)
+    rows = torch.randperm(60)
+    moved = rotated(activations[rows], Ties.of([str(row) for row in rows.tolist()], 0), 0)
+    assert torch.allclose(moved, found[rows], rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(rotated(activations, ties, 1), found)
+
+
+def test_concepts_that_lie_along_neurons_are_lost_in_a_rotation_and_those_of_a_subspace_are_not() -> None:
+    rng = np.random.default_rng(0)
+    concepts = rng.normal(size=(400, 8))
+    own = np.repeat(concepts, 8, axis=1) + 0.8 * rng.normal(size=(400, 64))
+    shared = concepts @ rng.normal(size=(8, 64)) + 2 * rng.normal(size=(400, 64))
+    names = [Concept(str(one), str(one), "x", (str(one),)) for one in range(8)]
+    ties = Ties.of([str(row) for row in range(400)], 0)
+    z = {}
+    for layer, values in (("own", own), ("shared", shared)):
+        activations = torch.from_numpy(values.astype(np.float32))
+        for name, changed in (("neurons", activations), ("rotated", rotated(activations, ties, 0))):
+            labeller = Labeller(
+                Pearson(),
+                Matrix(torch.from_numpy(concepts.astype(np.float32))),
+                names,
+                Calibration(draws=200, most_draws=200, nuisances=False, right=False),
+                [""] * 400,
+                1,
+            )
+            (scored,) = labeller.scored({layer: lambda changed=changed: changed})
+            assert scored.judged is not None
+            z[layer, name] = float(scored.judged.z[:, 0].mean())
+    assert z["own", "rotated"] < 0.8 * z["own", "neurons"]
+    assert z["shared", "rotated"] == pytest.approx(z["shared", "neurons"], rel=0.15)
 
 
 class Unique(nn.Linear):
@@ -85,6 +142,7 @@ def test_controls_stand_beside_the_run(controlled: Path) -> None:
         "none",
         "random weights",
         "shuffled rows",
+        "random rotation",
         "random dissector",
         "shuffled names",
     ]

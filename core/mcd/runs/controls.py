@@ -1,7 +1,8 @@
 """Negative controls: the labels of the same run where no label can be right.
 
-A label that a control gets as readily as the target under study is no evidence about it. Source of random weights as a
-control: Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018 (arXiv 1810.03292).
+A label that a control gets as readily as the target under study is no evidence about it; what a random rotation gets as
+readily, none about single neurons. Sources of random weights and of the rotation as controls: Adebayo et al., "Sanity
+Checks for Saliency Maps", NeurIPS 2018 (arXiv 1810.03292); Bau et al., "Network Dissection", CVPR 2017, section 3.2.
 """
 
 from __future__ import annotations
@@ -14,24 +15,28 @@ import pandas as pd
 import torch
 
 from mcd.api.concepts import Concept
+from mcd.api.ranking import Ties
 from mcd.events import Clock
 from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS
 from mcd.runs.recorded import Recorded
 from mcd.scoring.labelling import Labeller
+from mcd.scoring.scores import neuron_states
 from mcd.scoring.verdicts import SIGNIFICANT
 
-__all__ = ["COLUMNS", "CONTROLS", "SHUFFLED_NAMES", "SHUFFLED_ROWS", "controlled", "tautology"]
+__all__ = ["COLUMNS", "CONTROLS", "ROTATED", "SHUFFLED_NAMES", "SHUFFLED_ROWS", "controlled", "rotated", "tautology"]
 
 SHUFFLED_ROWS = "shuffled rows"
+ROTATED = "random rotation"
 SHUFFLED_NAMES = "shuffled names"
 CONTROLS: Mapping[str, str] = {
     RANDOM_WEIGHTS: "the values of the target's weights are permuted",
     SHUFFLED_ROWS: "each neuron's images are permuted",
+    ROTATED: "neurons are replaced by random directions of their layer",
     RANDOM_DISSECTOR: "images are random projections, words random directions",
     SHUFFLED_NAMES: "the names of the concepts are permuted; no score depends on a name, so that only what is "
     "mammographic can differ",
 }
-"""Every negative control in the order of tables, and how it differs from the run."""
+"""Every control in the order of tables, and how it differs from the run."""
 
 COLUMNS = ("control", "layer", "neurons", "labelled", "significant", "mammographic", "concepts", "mean_z")
 """Columns of the table of controls: how many neurons of the layer have a label, how many a significant one; how many of
@@ -59,6 +64,34 @@ def _renamed(labels: pd.DataFrame, concepts: Sequence[Concept], seed: int) -> pd
     order = np.random.default_rng(seed).permutation(len(concepts))
     other = {one.term: concepts[at].term for one, at in zip(concepts, order, strict=True)}
     return labels.assign(concept=[other.get(term, term) for term in labels["concept"]])
+
+
+_WIDEST = 4096
+"""Neurons that are rotated together: a matrix of so many rows and columns is 64 MiB."""
+
+
+def rotated(activations: torch.Tensor, ties: Ties, seed: int) -> torch.Tensor:
+    """Return A of a layer, ``(images, neurons)``, with random directions in the places of its live neurons.
+
+    These are multiplied by a random orthogonal matrix, all alike likely; of a wide layer `_WIDEST` of them at a time,
+    drawn at random. Which neuron stands where does not matter.
+    """
+    live = np.flatnonzero(np.array(neuron_states(activations)) == "live")
+    order = live[np.argsort(ties.digests(activations[:, live]), kind="stable")]
+    rng = np.random.default_rng([seed, len(order)])
+    order = rng.permutation(order)
+    found = activations.clone()
+    for at in range(0, len(order), _WIDEST):
+        some = torch.from_numpy(order[at : at + _WIDEST])
+        found[:, live[at : at + len(some)]] = activations[:, some] @ _rotation(len(some), rng)
+    return found
+
+
+def _rotation(size: int, rng: np.random.Generator) -> torch.Tensor:
+    """Return an orthogonal matrix drawn from the Haar measure. Source: Mezzadri 2007, Notices of the AMS 54, 592."""
+    q, r = torch.linalg.qr(torch.from_numpy(rng.standard_normal((size, size), dtype=np.float32)))
+    found: torch.Tensor = q * r.diagonal().sign()
+    return found
 
 
 def _summarised(control: str, labels: pd.DataFrame, mammographic: Mapping[str, bool]) -> pd.DataFrame:
@@ -98,7 +131,8 @@ def controlled(
     labels
         Of the run itself.
     labeller
-        That made them; it labels the run once more with the images of all neurons permuted.
+        That made them; it labels the run once more with the images of all neurons permuted, and once more in random
+        directions.
     runs
         Labels of the controls that are runs of their own.
     """
@@ -110,8 +144,12 @@ def controlled(
     def shuffled_rows(layer: str) -> torch.Tensor:
         return recorded.activations(layer)[order]
 
-    sources = {layer: partial(shuffled_rows, layer) for layer in recorded.layers}
-    shuffled = labeller.label("", sources, Clock(lambda event: None))
-    said = {**runs, "none": labels, SHUFFLED_ROWS: shuffled.labels, SHUFFLED_NAMES: _renamed(labels, concepts, seed)}
+    def rotated_layer(layer: str) -> torch.Tensor:
+        return rotated(recorded.activations(layer), labeller.ties, seed)
+
+    said = {**runs, "none": labels, SHUFFLED_NAMES: _renamed(labels, concepts, seed)}
+    for name, changed in ((SHUFFLED_ROWS, shuffled_rows), (ROTATED, rotated_layer)):
+        sources = {layer: partial(changed, layer) for layer in recorded.layers}
+        said[name] = labeller.label("", sources, Clock(lambda event: None)).labels
     ordered = [name for name in ("none", *CONTROLS) if name in said]
     return pd.concat([_summarised(name, said[name], mammographic) for name in ordered], ignore_index=True)

@@ -112,7 +112,7 @@ def dissect(
     calibration
         How significance is computed: ``{"q": 0.1, "exchangeable": "image"}``.
     controls
-        Also label random weights, shuffled rows, a random dissector and shuffled names: negative controls.
+        Also label random weights, shuffled rows, a random rotation, a random dissector and shuffled names: controls.
     untrained
         Also run so many networks of the same architecture, 10 or more, with weights drawn anew, and test labels
         against their neurons.

@@ -14,7 +14,7 @@ from mcd.study.study import Choice, DissectorChoice, ModelChoice, Study
 __all__ = ["Plan", "PlannedRun", "default_output", "names_before_loading", "plan_of"]
 
 RunControl = Literal["", "random weights", "random dissector"]
-"""Controls that are runs of their own; those that only score again (shuffled rows, shuffled names) have no folder."""
+"""Controls that are runs of their own; those that only score again (such as shuffled rows) have no folder."""
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,10 @@ def read_table(files: CheckedFiles, name: str, most_rows: int) -> pd.DataFrame:
     return table
 
 
+_ENOUGH_NETWORKS = 19
+"""The p of a layer beside so many networks can be 0.05."""
+
+
 class LayerSummary(Record):
     """Counts of a layer: neurons, those with a label, those with a significant label.
 
@@ -142,6 +146,18 @@ class LayerSummary(Record):
     decided: bool | None = None
     permutation_unit: str | None = None
     rungs: dict[str, pydantic.NonNegativeInt] = pydantic.Field(default_factory=dict)
-    untrained: pydantic.NonNegativeInt | None = None
+    untrained: pydantic.NonNegativeInt | None = pydantic.Field(default=None, le=100)
     untrained_reached: pydantic.NonNegativeInt | None = None
     p_untrained: float | None = pydantic.Field(default=None, gt=0, le=1)
+
+    @property
+    def beside_untrained(self) -> str:
+        """How the mean z of first labels compares with that of untrained networks: a p, or a rank where these are few.
+
+        Empty where there are none.
+        """
+        if not self.untrained or self.p_untrained is None:
+            return ""
+        if self.untrained >= _ENOUGH_NETWORKS:
+            return f"p = {self.p_untrained:.2g}"
+        return f"larger than in {self.untrained - (self.untrained_reached or 0)} of {self.untrained}"

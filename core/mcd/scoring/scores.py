@@ -22,6 +22,7 @@ __all__ = [
     "best",
     "evidence",
     "live_neurons",
+    "neuron_states",
     "null_evidence",
     "score_layer",
     "whole_layer",

@@ -164,8 +164,8 @@ class Study(pydantic.BaseModel):
     calibration: Calibration = Field(default=Calibration(), description="how significance is computed")
     controls: bool = Field(
         default=False,
-        description="also label random weights, shuffled rows, a random dissector and shuffled names: "
-        "negative controls",
+        description="also label random weights, shuffled rows, a random rotation, a random dissector and shuffled "
+        "names: controls",
     )
     untrained: int = Field(
         default=0,

@@ -57,6 +57,9 @@ class ConsoleReporter(mcd.Reporter):
         table.add_column("layer", overflow="fold")
         table.add_column("neurons", justify="right")
         table.add_column("significant" if judged else "labelled", justify="right")
+        beside = {one.layer: one.beside_untrained for one in dissection.manifest.summary}
+        if any(beside.values()):
+            table.add_column("mean z beside untrained", overflow="fold", max_width=14)
         table.add_column("what they respond to (neurons)", overflow="fold", ratio=1)
         for layer, rows in dissection.labels.groupby("layer", sort=False):
             best = rows[rows["rank"] == 1]
@@ -65,7 +68,8 @@ class ConsoleReporter(mcd.Reporter):
             frequent = best["concept"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
             shown = ", ".join(f"{name} ({count})" for name, count in frequent.head(self.options.concepts).items())
             neurons = rows["neuron"].nunique()
-            table.add_row(escape(str(layer)), str(neurons), str(len(best)), escape(shown) or "–")
+            untrained = [beside.get(str(layer)) or "–"] if any(beside.values()) else []
+            table.add_row(escape(str(layer)), str(neurons), str(len(best)), *untrained, escape(shown) or "–")
         return table
 
     def _neurons(self, dissection: mcd.Dissection) -> Table:
@@ -122,6 +126,9 @@ def _rungs(manifest: Manifest) -> list[str]:
     for rung, problem in manifest.rungs.items():
         held = sum(one.rungs.get(rung, 0) for one in manifest.summary)
         lines.append(f"Not available: {rung} ({problem})." if problem else f"Of these, {held} are {rung}.")
+    networks = max((one.untrained or 0 for one in manifest.summary), default=0)
+    if networks:
+        lines.append(f"Untrained: {networks} networks of the same architecture with weights drawn anew.")
     return lines
 
 

@@ -11,7 +11,7 @@ import pydantic
 
 import mcd
 from mcd.errors import StoreError, UsageError
-from mcd.plugins import FEW_IMAGES, SIGNIFICANT
+from mcd.plugins import FEW_IMAGES, SIGNIFICANT, Manifest
 from mcd_plugins.reporters.absent import left_out
 from mcd_plugins.reporters.controls import Controls, controls_of
 
@@ -163,7 +163,7 @@ def told_apart(facts: Sequence[Facts]) -> list[Facts]:
     ]
 
 
-_SHOWN = ("Target", "Top images (k)", "Null")
+_SHOWN = ("Target", "Top images (k)", "Null", "Mean z beside untrained networks")
 """What is said of a run anyway, or follows from another of its settings."""
 
 
@@ -200,8 +200,25 @@ def _conditions(dissection: mcd.Dissection, judged: bool, patients: int | None) 
         ("Top images (k)", str(options.get("top_k", "not used: the scorer uses all images"))),
         ("Concepts kept a neuron", str(study.get("labels_per_neuron", ""))),
         ("Null", _null(dissection) if judged else "not computed"),
+        ("Mean z beside untrained networks", _beside(manifest)),
         ("False discovery rate (q)", str(_at(study, "calibration").get("q", "")) if judged else "not computed"),
     ]
+
+
+_LISTED = 6
+"""Layers that are named one by one."""
+
+
+def _beside(manifest: Manifest) -> str:
+    """Return how layers compare with untrained networks, those alike together; empty where there are none."""
+    layers: dict[str, list[str]] = {}
+    for one in manifest.summary:
+        if one.beside_untrained:
+            layers.setdefault(one.beside_untrained, []).append(one.layer)
+    return "; ".join(
+        f"{said}: {', '.join(names) if len(names) <= _LISTED else f'{len(names)} layers'}"
+        for said, names in layers.items()
+    )
 
 
 def _pooling(study: Mapping[str, Json]) -> str:

@@ -235,7 +235,8 @@ def controls_table(runs: Mapping[str, Controls | None]) -> Table | None:
             (*run, "control", "neurons", "significant", "share", "mammographic", "mean z"),
             rows,
             words=(*run, "control"),
-            note="All layers together. Labels as frequent in a control as in the run are not evidence about the model.",
+            note="All layers together. Labels as frequent in a control as in the run are not evidence about the model; "
+            "as frequent in a random rotation, not about single neurons.",
         )
         if rows
         else None

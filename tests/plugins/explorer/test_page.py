@@ -165,6 +165,7 @@ def test_controls_stand_beside_the_run_that_they_are_of(controlled: mcd.Dissecti
         "this run",
         "random weights",
         "shuffled rows",
+        "random rotation",
         "random dissector",
         "shuffled names",
     ]

@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from mcd.runs.revived import concepts_of
     from mcd.runs.thumbnails import data_set_of, same_samples, sight_of, thumbnails
     from mcd.scoring.calibration.permutation import PermutationUnits
+    from mcd.scoring.rungs import COLUMNS as RUNG_COLUMNS
+    from mcd.scoring.rungs import RUNGS
     from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT, VERDICTS
     from mcd.study.csv_cells import csv_bytes, csv_text, unguarded
     from mcd.study.isolation import Limits, isolated
@@ -87,6 +89,8 @@ _HOME = {
     "Terminal": "mcd.cli.consoles",
     "echo": "mcd.cli.terminal",
     "echo_lines": "mcd.cli.terminal",
+    "RUNGS": "mcd.scoring.rungs",
+    "RUNG_COLUMNS": "mcd.scoring.rungs:COLUMNS",
     "SIGNIFICANT": "mcd.scoring.verdicts",
     "VERDICTS": "mcd.scoring.verdicts",
     "Breast": "mcd.extraction.breast",
@@ -163,6 +167,8 @@ __all__ = [
     "NOT_SIGNIFICANT",
     "PATH",
     "PRESENT",
+    "RUNGS",
+    "RUNG_COLUMNS",
     "SEED",
     "SIGNIFICANT",
     "VERDICTS",

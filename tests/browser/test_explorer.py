@@ -130,6 +130,34 @@ def test_filters_narrow_together_and_can_be_kept_as_a_link(opened: Open, single:
     expect(again.locator("#neurons .counted")).to_have_text("307 of 307 neurons")
 
 
+def test_neurons_are_filtered_by_how_far_their_label_gets(opened: Open, single: Path, phantom: mcd.Dissection) -> None:
+    first = phantom.labels[phantom.labels["rank"] == 1].set_index(["layer", "neuron"])
+    page = opened(single).at("overview")
+    row = page.locator("table.climb tr", has_text="beyond nuisances")
+    beyond = int((first["q_nuisance"] <= 0.05).sum())
+    assert row.locator("td").all_inner_texts()[0] == str(beyond)
+    page = opened(single).at("neurons")
+    page.get_by_label("Rung, at least", exact=True).select_option("depends on the image")
+    assert shown(page) == (first["rung"] != "").sum()
+    page.get_by_label("Rung, at least", exact=True).select_option("beyond nuisances")
+    wanted = first.index[~first["rung"].isin(["", "depends on the image"])]
+    assert shown(page) == len(wanted)
+    assert {(one["layer"], int(one["neuron"])) for one in saved(page, "Download as CSV")} == set(wanted)
+    page.get_by_label("Rung, at least", exact=True).select_option("depends on the image")
+    page.locator("#neurons tbody a").first.click()
+    expect(page.locator("#neuron .rungs .passed", has_text="depends on the image")).to_have_count(1)
+
+
+def test_concepts_say_by_which_rung_the_model_has_learned_them(
+    opened: Open, single: Path, phantom: mcd.Dissection
+) -> None:
+    page = opened(single).at("concepts")
+    rungs = {one["concept"]: one["rung"] for one in saved(page, "Download as CSV")}
+    learned = phantom.results.learned.set_index("concept")["rung"]
+    assert any(learned)
+    assert {term: rungs[term] for term in learned.index} == learned.to_dict()
+
+
 def test_neurons_that_never_respond_are_found_by_their_status(opened: Open, tmp_path: Path) -> None:
     import torch
     from torch import nn

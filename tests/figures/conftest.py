@@ -24,7 +24,8 @@ from mcd.figures import FigureData
 from mcd.runs.controls import COLUMNS, CONTROLS
 from mcd.runs.manifest import LayerRecord, Manifest, StoreRecord
 from mcd.scoring.calibration.thresholds import MeanScoreThreshold
-from mcd.scoring.results import Results
+from mcd.scoring.results import LayerSummary, Results
+from mcd.scoring.rungs import NUISANCE, RIGHT, RungCount
 
 WORDS = Vocabulary(
     (
@@ -173,6 +174,17 @@ def _dissection(run: Run) -> mcd.Dissection:
         store=StoreRecord(activations="a", embeddings="e", embedding_width=1),
         layers=[LayerRecord(name=one.layer, type="Conv2d", layout="NCHW", neurons=one.neurons) for one in run.outcomes],
     )
+    record.rungs = {NUISANCE: "", RIGHT: "nothing is annotated"}
+    record.summary = [
+        LayerSummary(
+            layer=one.layer,
+            neurons=one.neurons,
+            labelled=one.labelled,
+            significant=int(one.significant.sum()),
+            rungs={NUISANCE: RungCount(significant=int(one.significant.sum()) // 2, testable=one.labelled)},
+        )
+        for one in run.outcomes
+    ]
     results = Results(
         pd.concat(labels),
         (),

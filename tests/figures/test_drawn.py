@@ -232,10 +232,26 @@ def test_controls_lie_beside_the_run(alone: FigureData, blocks: dict[str, int]) 
     assert f"alone: {own['significant'].sum()} of {own['neurons'].sum()}" in texts(figure)
 
 
+def test_bars_of_higher_rungs_lie_in_those_of_lower_ones(alone: FigureData, blocks: dict[str, int]) -> None:
+    figure = figures.rungs(alone)
+    assert named(figure) == in_order(blocks)
+    summary = alone.runs["alone"].manifest.summary
+    bars = [bar.get_width() for bar in figure.axes[0].patches]
+    widest = [(one.significant or 0) / one.neurons for one in summary]
+    beyond = [one.rungs["beyond nuisances"].significant / one.neurons for one in summary]
+    assert np.allclose(bars, widest + beyond)
+    assert f"beyond nuisances: {sum(one.rungs['beyond nuisances'].significant for one in summary)}" in texts(figure)
+    assert "right: nothing is annotated" in caption(figure)
+    for one in summary:
+        one.rungs = {}
+    with pytest.raises(UsageError, match="no rung above the first was tested"):
+        figures.rungs(alone)
+
+
 def test_every_figure_says_what_it_rests_on_in_letters_that_can_be_read(blocks: dict[str, int]) -> None:
     runs = [outcomes_of("g", blocks, 1), outcomes_of("m", blocks, 2)]
     drawn = [one for one in draw(data_of(runs, images=60, patients=-1, threshold="local")) if isinstance(one, Drawn)]
-    assert len(drawn) == 12
+    assert len(drawn) == 14
     for one in drawn:
         said = caption(one.figure)
         for part in (
@@ -260,7 +276,7 @@ def test_thirty_nine_layers_with_long_names_stay_within_the_page_and_apart() -> 
     names = [f"blocks.{stage}.{at}.conv_pwl" for stage, count in depths for at in range(count)]
     widths = dict.fromkeys(names, 24)
     data = data_of([outcomes_of("g", widths, 1), outcomes_of("m", widths, 2)])
-    for one in draw(data, only=("depth", "categories", "coverage", "null", "controls")):
+    for one in draw(data, only=("depth", "categories", "coverage", "null", "rungs", "controls")):
         assert isinstance(one, Drawn)
         figure = one.figure
         figure.draw_without_rendering()

@@ -13,6 +13,7 @@ from mcd.comparison.changes import KINDS, Changes
 from mcd.comparison.comparing import AgreementOf, Comparison
 from mcd.comparison.layers import ALL
 from mcd.comparison.represented import ANSWERS
+from mcd.scoring.rungs import RUNGS
 
 __all__ = ["print_comparison"]
 
@@ -203,6 +204,7 @@ def _concepts(found: Comparison, letters: Mapping[str, str]) -> None:
         for own in [table[table["run"] == run]]
     ]
     print_table(("", *ANSWERS), counts, right=ANSWERS)
+    _by_rung(table, letters)
     for run, letter in letters.items():
         own = table[(table["run"] == run) & (table["answer"] == ANSWERS[1])]
         if len(own):
@@ -225,6 +227,24 @@ def _concepts(found: Comparison, letters: Mapping[str, str]) -> None:
         "under-represented: a neuron that separates its images with this AUROC would have been significant in four "
         "of five cases. could not be shown: no image of it, or the dissector does not separate its images. not "
         "known: the data set does not annotate it."
+    )
+
+
+def _by_rung(table: pd.DataFrame, letters: Mapping[str, str]) -> None:
+    """Print by which rung concepts are carried, over all layers, and how many of them the data set annotates."""
+    if not (table["rung"] != "").any():
+        return
+    rows = []
+    for run, letter in letters.items():
+        own = table[(table["run"] == run) & (table["answer"] == ANSWERS[0])]
+        annotated = int((own["positives"] > 0).sum())
+        rows.append([letter, *(str((own["rung"] == rung).sum()) for rung in ("", *RUNGS)), str(annotated)])
+    short = ("", "none", "image", "nuisances", "untrained", "right", "annotated")
+    echo("\ncarried concepts, by the highest rung that each passes over all layers\n")
+    print_table(short, rows, right=short[1:])
+    say(
+        f"none: significant for some neuron, not for the model as a whole; then: {', '.join(RUNGS)}. annotated: some "
+        "image is labelled so."
     )
 
 

@@ -54,7 +54,15 @@ class LoadedRun:
     def concepts(self) -> pd.DataFrame:
         """Return the answer for every mammographic concept; see `represented`."""
         outcomes, examined = list(self.outcomes.values()), list(self.examined.values())
-        return represented(self.name, self.vocabulary, outcomes, examined, self.examiner, self._significant())
+        return represented(
+            self.name,
+            self.vocabulary,
+            outcomes,
+            examined,
+            self.examiner,
+            self._significant(),
+            self.dissection.results.learned,
+        )
 
     def carriers(self) -> pd.DataFrame:
         """Return how many neurons of each layer have each concept as a significant one, first label or not.

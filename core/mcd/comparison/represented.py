@@ -92,13 +92,15 @@ def represented(
     examined: Sequence[Examined] = (),
     examiner: Examiner | None = None,
     labels: pd.DataFrame | None = None,
+    learned: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return a row for each mammographic concept, those that no neuron carries first.
 
     Columns: ``run``, ``concept``, ``category``, ``broad_category``, ``answer`` (one of `ANSWERS`), ``carriers``
     (neurons for which it is significant), ``first`` (those it is the first label of), ``positives`` and
     ``negatives`` (images that say so; -1 where the probe map is missing), ``patients`` with positives (-1
-    also where the data set names none), ``detectable_auroc``, ``detectable_layer`` (see `detectable`).
+    also where the data set names none), ``detectable_auroc``, ``detectable_layer`` (see `detectable`), and ``rung``:
+    the highest that the concept passes over all layers, see `mcd.scoring.learned`.
 
     Parameters
     ----------
@@ -106,6 +108,8 @@ def represented(
         The run resampled; without, carriers are counted among its kept labels, and nothing is known of images.
     labels
         Kept labels that are significant, for a run without its activations.
+    learned
+        Of the run; see `mcd.scoring.learned.COLUMNS`.
     """
     first = vocabulary.counts(np.concatenate([one.concept for one in outcomes], axis=1))[0]
     carriers = first
@@ -130,6 +134,9 @@ def represented(
             "detectable_layer": "",
         }
     )
+    known = learned is not None and len(learned) > 0
+    rungs = dict(zip(learned["concept"], learned["rung"], strict=True)) if learned is not None and known else {}
+    table["rung"] = [rungs.get(one.term, "") for one in vocabulary.concepts]
     if examiner is not None:
         _shown(table, examiner, examined, vocabulary)
     table = table[vocabulary.mammographic]

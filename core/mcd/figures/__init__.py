@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mcd.figures.data import FigureData, collect
     from mcd.figures.drawing import figure_bytes
     from mcd.figures.images import top_images
+    from mcd.figures.ladder import rungs
     from mcd.figures.lines import depth
     from mcd.figures.matrix import coverage
     from mcd.figures.nulls import controls, null
@@ -39,6 +40,7 @@ _HOME = {
     "figure_bytes": "mcd.figures.drawing",
     "null": "mcd.figures.nulls",
     "collect": "mcd.figures.data",
+    "rungs": "mcd.figures.ladder",
     "specialisation": "mcd.figures.change",
     "top_images": "mcd.figures.images",
 }
@@ -57,6 +59,7 @@ __all__ = [
     "draw",
     "figure_bytes",
     "null",
+    "rungs",
     "significant",
     "specialisation",
     "top_images",

@@ -12,6 +12,7 @@ from mcd.errors import DataError, MCDError, UnknownNameError, UsageError, neares
 from mcd.figures.change import specialisation
 from mcd.figures.data import FigureData
 from mcd.figures.images import Neuron, top_images
+from mcd.figures.ladder import rungs
 from mcd.figures.lines import depth
 from mcd.figures.matrix import coverage
 from mcd.figures.nulls import controls, null
@@ -97,6 +98,9 @@ _KINDS: dict[str, _Kind] = {
         "run",
     ),
     "null": _Kind("first labels and their null", lambda data, run, wanted: null(data, run, wanted.layers), "run"),
+    "rungs": _Kind(
+        "how far labels get, layer by layer", lambda data, run, wanted: rungs(data, run, wanted.layers), "run"
+    ),
     "controls": _Kind("a run beside its controls", lambda data, run, wanted: controls(data, run, wanted.layers), "run"),
     "top-images": _Kind(
         "images that neurons respond to most",

@@ -93,7 +93,12 @@ def _contradiction(manifest: Manifest) -> str:
         return "its embeddings have no width, or what is no embedding has one"
     neurons = {one.name: one.neurons for one in manifest.layers}
     for one in manifest.summary:
-        counts = (one.labelled, one.significant or 0, one.above_mean_score or 0, *one.rungs.values())
+        counts = (
+            one.labelled,
+            one.significant or 0,
+            one.above_mean_score or 0,
+            *(count for rung in one.rungs.values() for count in (rung.significant, rung.testable)),
+        )
         if one.neurons != neurons[one.layer] or max(counts) > one.neurons:
             return f"its summary of layer {_shown(one.layer)} counts other neurons than it has"
         if (one.significant is None) != (one.draws is None):

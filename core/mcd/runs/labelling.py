@@ -29,6 +29,11 @@ __all__ = ["labeller_of"]
 _CELL = ("view", "laterality", "vendor")
 """Facts that are held fixed with all their interactions: how an image was taken."""
 
+_BY_IMAGE = (
+    "right: no patient is known, so that half of the images is held out, equal images together; images of one patient "
+    "on both sides make labels look better than they are"
+)
+
 _NAMING = Calibration(draws=0)
 """Half of the patients gives names, and no significance."""
 
@@ -106,8 +111,8 @@ def _held_out(
         scorer.check(len(rows))
         naming = Labeller(bound(scorer, part, wording), part.similarity, concepts, _NAMING, patients, 1, ids)
     except MCDError as error:
-        return f"half of the images cannot name neurons: {error}"
-    return HeldOut(held_out, annotated, units, naming.first, seed)
+        return f"half of the images cannot name neurons: {error.message}"
+    return HeldOut(held_out, annotated, units, naming.first, seed, "" if any(recorded.patients) else _BY_IMAGE)
 
 
 def _grouped(recorded: Recorded) -> PermutationUnits:

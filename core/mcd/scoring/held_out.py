@@ -35,6 +35,8 @@ class HeldOut:
         ``(images, neurons)`` of the other half.
     seed
         Of the draws.
+    caution
+        What is to be said of the split; mostly nothing: an empty text.
     """
 
     rows: NDArray[np.bool_]
@@ -42,6 +44,7 @@ class HeldOut:
     units: PermutationUnits
     naming: Callable[[torch.Tensor], torch.Tensor]
     seed: int
+    caution: str = ""
 
     @cached_property
     def assessable(self) -> NDArray[np.bool_]:

@@ -95,7 +95,7 @@ class Ladder:
     @property
     def caution(self) -> str:
         """What is to be said of the rungs; mostly nothing: an empty text."""
-        return self._fixed.caution if self._fixed else ""
+        return "; ".join(one.caution for one in (self._fixed, self._out) if one is not None and one.caution)
 
     def beside(self, layer: str, judged: Judged) -> Beside | None:
         """Return how a layer compares with networks that have not been trained; None where there are none."""

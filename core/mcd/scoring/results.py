@@ -16,6 +16,7 @@ from mcd.errors import StoreError
 from mcd.files import digest_of, write_atomically
 from mcd.options import Record
 from mcd.scoring.older import renamed_table
+from mcd.scoring.rungs import RungCount
 from mcd.study.csv_cells import csv_bytes
 from mcd.study.digests import CheckedFiles
 
@@ -145,7 +146,7 @@ class LayerSummary(Record):
     draws: pydantic.NonNegativeInt | None = None
     decided: bool | None = None
     permutation_unit: str | None = None
-    rungs: dict[str, pydantic.NonNegativeInt] = pydantic.Field(default_factory=dict)
+    rungs: dict[str, RungCount] = pydantic.Field(default_factory=dict)
     untrained: pydantic.NonNegativeInt | None = pydantic.Field(default=None, le=100)
     untrained_reached: pydantic.NonNegativeInt | None = None
     p_untrained: float | None = pydantic.Field(default=None, gt=0, le=1)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+import pydantic
 from numpy.typing import NDArray
 
+from mcd.options import Record
 from mcd.scoring.calibration.fdr import QValues
 from mcd.study.calibration import Calibration
 
-__all__ = ["COLUMNS", "IMAGE", "NUISANCE", "RIGHT", "RUNGS", "UNTRAINED", "Rungs", "climbed"]
+__all__ = ["COLUMNS", "IMAGE", "NUISANCE", "RIGHT", "RUNGS", "UNTRAINED", "RungCount", "Rungs", "climbed"]
 
 Values = NDArray[np.float64]
 
@@ -37,6 +39,17 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
 """The column of the label table that has the q of a rung."""
 
 
+class RungCount(Record):
+    """First labels of a layer at a rung.
+
+    ``significant`` counts those that are significant there, ``testable`` how many that are significant at the first
+    rung could be tested.
+    """
+
+    significant: pydantic.NonNegativeInt
+    testable: pydantic.NonNegativeInt
+
+
 @dataclass(frozen=True)
 class Rungs:
     """How far the first labels of a layer got.
@@ -53,9 +66,14 @@ class Rungs:
     q: Mapping[str, Values]
     reached: tuple[str, ...]
 
-    def counts(self, level: float) -> dict[str, int]:
-        """Return how many labels are significant at each rung above the first that was tested."""
-        return {rung: int((q <= level).sum()) for rung, q in self.q.items() if rung != IMAGE}
+    def counts(self, level: float) -> dict[str, RungCount]:
+        """Return what became of the labels at each rung above the first that was tested."""
+        first = self.q[IMAGE] <= level
+        return {
+            rung: RungCount(significant=int((q <= level).sum()), testable=int((first & ~np.isnan(q)).sum()))
+            for rung, q in self.q.items()
+            if rung != IMAGE
+        }
 
 
 def climbed(p: Mapping[str, Values], settings: Calibration) -> Rungs:

@@ -124,8 +124,10 @@ def _rungs(manifest: Manifest) -> list[str]:
     """Return the line on how far the significant labels get, above the first rung."""
     lines = []
     for rung, problem in manifest.rungs.items():
-        held = sum(one.rungs.get(rung, 0) for one in manifest.summary)
-        lines.append(f"Not available: {rung} ({problem})." if problem else f"Of these, {held} are {rung}.")
+        counts = [one.rungs[rung] for one in manifest.summary if rung in one.rungs]
+        significant, testable = sum(one.significant for one in counts), sum(one.testable for one in counts)
+        held = f"Of these, {significant} are {rung}"
+        lines.append(f"Not available: {rung} ({problem})." if problem else f"{held} ({testable} can be tested).")
     networks = max((one.untrained or 0 for one in manifest.summary), default=0)
     if networks:
         lines.append(f"Untrained: {networks} networks of the same architecture with weights drawn anew.")

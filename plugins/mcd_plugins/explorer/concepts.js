@@ -103,6 +103,14 @@ const concepts = {
                 );
           },
         },
+        run.learned.size > 0 && {
+          name: `rung${number}`,
+          title: of("rung"),
+          narrow: false,
+          help: "The highest rung that it passes as a concept of the whole model, over all layers",
+          value: (row) => RUNG_NAMES.indexOf(run.learned.get(row.concept)?.rung),
+          cell: (row) => run.learned.get(row.concept)?.rung || "–",
+        },
       ].filter(Boolean);
     });
     return [
@@ -124,7 +132,7 @@ const concepts = {
       "category",
       "broad_category",
       ...RUNS.flatMap((run) =>
-        ["significant", "first", "kept", "highest_z"].map((one) => (SEVERAL ? `${run.letter}_${one}` : one)),
+        ["significant", "first", "kept", "highest_z", "rung"].map((one) => (SEVERAL ? `${run.letter}_${one}` : one)),
       ),
     ];
     download(
@@ -139,6 +147,7 @@ const concepts = {
           one.first,
           one.kept,
           one.best < 0 ? null : RUNS[number].z[one.best],
+          RUNS[number].learned.get(row.concept)?.rung ?? "",
         ]),
       ]),
     );

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import StoreError
-from mcd.plugins import ordered_top_k
+from mcd.plugins import RUNG_COLUMNS, ordered_top_k
 from mcd_plugins.explorer.packing import Json, Names, packed, rounded
 from mcd_plugins.reporters.absent import left_out
 
-__all__ = ["Neurons", "histograms", "neurons_of", "responses_of"]
+__all__ = ["Neurons", "histograms", "learned_of", "neurons_of", "responses_of"]
 
 _BINS = 24
 _AT_ONCE = 256
@@ -78,12 +78,20 @@ def neurons_of(dissection: mcd.Dissection, concepts: Names) -> dict[str, Json]:
     status, verdict = np.zeros(neurons.count, dtype=np.int64), np.zeros(neurons.count, dtype=np.int64)
     status[where[first]] = [statuses.number(one) for one in table["status"].iloc[first]]
     verdict[where[first]] = [verdicts.number(one) for one in table["verdict"].iloc[first]]
+    rungs = Names()
+    rungs.number("")
+    rung = np.zeros(neurons.count, dtype=np.int64)
+    known = "rung" in table  # not in runs of before
+    rung[where[first]] = [rungs.number(str(one)) for one in table["rung"].iloc[first]] if known else 0
     named = zip(labels["concept"], labels["category"], labels["broad_category"], strict=True)
     numbers = np.fromiter((concepts.number(*map(str, one)) for one in named), dtype=np.int64, count=len(labels))
     return {
         "layers": [{"name": one.name, "neurons": one.neurons} for one in dissection.manifest.layers],
         "statuses": statuses.column(),
         "verdicts": verdicts.column(),
+        "rungs": rungs.column(),
+        "rung": packed(rung),
+        "climbed": _climbed(table.iloc[first], where[first], neurons.count),
         "status": packed(status),
         "verdict": packed(verdict),
         "labels": packed(np.bincount(where[kept], minlength=neurons.count)),
@@ -92,6 +100,27 @@ def neurons_of(dissection: mcd.Dissection, concepts: Names) -> dict[str, Json]:
         **_chance(dissection, neurons),
         "explanations": _explanations(dissection, neurons),
     }
+
+
+def _climbed(first: pd.DataFrame, where: Numbers, count: int) -> Json:
+    """Return the q of first labels at each rung above the first that was tested: rung and column."""
+    found: list[Json] = []
+    for rung, column in list(RUNG_COLUMNS.items())[1:]:
+        if column in first and first[column].notna().any():
+            q = np.full(count, np.nan)
+            q[where] = first[column].to_numpy(np.float64)
+            found.append([rung, packed(q)])
+    return found
+
+
+def learned_of(dissection: mcd.Dissection, concepts: Names) -> Json:
+    """Return for each concept that labels some neuron the highest rung over all layers, in words, and its q there."""
+    table = dissection.results.learned
+    if not len(table):
+        return []
+    named = zip(table["concept"], table["category"], table["broad_category"], strict=True)
+    numbers = [concepts.number(*map(str, one)) for one in named]
+    return [list(one) for one in zip(numbers, table["rung"], rounded(table["q"].to_numpy(np.float64), 6), strict=True)]
 
 
 def _chance(dissection: mcd.Dissection, neurons: Neurons) -> dict[str, Json]:

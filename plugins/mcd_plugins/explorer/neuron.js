@@ -79,6 +79,25 @@ const neuronPage = {
     );
   },
 
+  // How far the first concept gets: the q of each rung that was tested.
+  climbed(run, neuron) {
+    const at = run.best(neuron);
+    if (at < 0 || !run.climbed.length) return "";
+    const rows = [[RUNG_NAMES[0], run.q[at]], ...run.climbed.map(([rung, q]) => [rung, q[neuron]])];
+    return h(
+      "dl",
+      { class: "rungs" },
+      rows.map(([rung, q]) =>
+        h(
+          "div",
+          { class: q <= run.rate ? "passed" : "faint" },
+          h("dt", { title: CONTENT.rungs[rung] }, rung),
+          h("dd", {}, Number.isFinite(q) ? `q = ${significant(q, 2)}` : "not testable"),
+        ),
+      ),
+    );
+  },
+
   concepts(run, neuron) {
     const labels = this.labels(run, neuron);
     if (!labels.length)
@@ -344,7 +363,7 @@ const neuronPage = {
         h("section", {}, h("h2", {}, "Against the null"), this.chance(run, neuron)),
         h("section", {}, h("h2", {}, "Activations"), this.activations(run, neuron)),
       ),
-      h("section", {}, h("h2", {}, "Concepts"), this.concepts(run, neuron)),
+      h("section", {}, h("h2", {}, "Concepts"), this.climbed(run, neuron), this.concepts(run, neuron)),
       this.explained(run, neuron),
       h("section", {}, h("h2", {}, "Top images"), this.images(run, neuron)),
     );

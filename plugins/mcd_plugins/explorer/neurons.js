@@ -2,7 +2,7 @@
 // The list of neurons: filtered by what they are, searched by what they respond to.
 
 const AT_MOST = ["0.2", "0.1", "0.05", "0.01", "0.001"];
-const BLANK = { run: "", layer: "", broad: "", category: "", text: "", first: "", q: "", verdict: "", status: "" };
+const BLANK = { run: "", layer: "", broad: "", category: "", text: "", first: "", q: "", verdict: "", rung: "", status: "" };
 
 const neurons = {
   filter: { ...BLANK },
@@ -42,6 +42,7 @@ const neurons = {
     const { filter } = this;
     if (filter.layer && run.layers[run.layerOf[neuron]].name !== filter.layer) return false;
     if (filter.status && run.statuses[run.status[neuron]] !== filter.status) return false;
+    if (filter.rung && RUNG_NAMES.indexOf(run.rungOf(neuron)) < RUNG_NAMES.indexOf(filter.rung)) return false;
     if (filter.verdict === "any") return run.significant[neuron] === 1;
     return !filter.verdict || run.verdicts[run.verdict[neuron]] === filter.verdict;
   },
@@ -142,6 +143,15 @@ const neurons = {
         cell: (row) => significant(label((run) => run.score)(row)),
       },
       {
+        name: "rung",
+        title: "Rung",
+        narrow: false,
+        when: () => CLIMBED,
+        help: "How far the first concept gets",
+        value: ({ run, neuron }) => RUNG_NAMES.indexOf(run.rungOf(neuron)),
+        cell: ({ run, neuron }) => run.rungOf(neuron) || "–",
+      },
+      {
         name: "verdict",
         title: "Verdict",
         value: ({ run, neuron }) => run.verdictOf(neuron),
@@ -166,6 +176,7 @@ const neurons = {
       "z",
       "p",
       "q",
+      "rung",
     ];
     download(
       "neurons",
@@ -182,6 +193,7 @@ const neurons = {
         run.category(at),
         run.broad(at),
         ...[run.score, run.z, run.p, run.q].map((column) => (at < 0 ? null : column[at])),
+        run.rungOf(neuron),
       ]),
     );
   },
@@ -236,6 +248,11 @@ const neurons = {
           set("verdict"),
         ),
       ),
+      CLIMBED &&
+        labelled(
+          "Rung, at least",
+          choice("f-rung", [any, ...RUNG_NAMES.map((one) => [one, one])], filter.rung, set("rung")),
+        ),
       labelled("Status", choice("f-status", sorted(RUNS.flatMap((run) => run.statuses)), filter.status, set("status"))),
       labelled("q at most", choice("f-q", [any, ...AT_MOST.map((one) => [one, one])], filter.q, set("q"))),
       h("div", { class: "field check" }, first, h("label", { for: "f-first" }, "first concept only")),

@@ -11,8 +11,8 @@ from typing import Literal
 import pydantic
 
 import mcd
-from mcd.plugins import SIGNIFICANT, VERDICTS, write_atomically
-from mcd_plugins.explorer.content import neurons_of, responses_of
+from mcd.plugins import RUNGS, SIGNIFICANT, VERDICTS, write_atomically
+from mcd_plugins.explorer.content import learned_of, neurons_of, responses_of
 from mcd_plugins.explorer.images import Gallery, Thumbnails
 from mcd_plugins.explorer.packing import Json, Names
 from mcd_plugins.explorer.page import page
@@ -85,6 +85,7 @@ class HtmlReporter(mcd.Reporter):
                     "rate": said.q,
                     "n": said.images,
                     **neurons_of(one, concepts),
+                    "learned": learned_of(one, concepts),
                     "responses": columns or None,
                     "shown": shown or None,
                     "maps": None,
@@ -98,6 +99,7 @@ class HtmlReporter(mcd.Reporter):
             "concepts": {name: concepts.column(at) for at, name in enumerate(("term", "category", "broad_category"))},
             "probes": probes,
             "verdicts": {**VERDICTS},
+            "rungs": {**RUNGS},
             "significant": list(SIGNIFICANT),
             "between": [
                 [a, b, list(between(dissections[a], dissections[b]))]

@@ -19,6 +19,9 @@ class Run {
   /** @type {string[]} */ verdicts;
   /** @type {Column} */ status;
   /** @type {Column} */ verdict;
+  /** @type {string[]} */ rungs;
+  /** @type {Column} */ rung;
+  /** @type {[string, Column][]} */ climbed;
   /** @type {Column} */ labels;
   /** @type {Column} */ concept;
 
@@ -28,6 +31,7 @@ class Run {
     for (const name of [
       "status",
       "verdict",
+      "rung",
       "labels",
       "concept",
       "score",
@@ -40,6 +44,8 @@ class Run {
     ]) {
       this[name] = unpacked(content[name]);
     }
+    this.climbed = content.climbed.map(([rung, q]) => [rung, unpacked(q)]);
+    this.learned = new Map(content.learned.map(([concept, rung, q]) => [concept, { rung, q }]));
     this.rate = Math.fround(content.rate); // columns are of this precision: what equals q must not exceed it
     this.first = starts(this.labels);
     this.count = this.labels.length;
@@ -99,6 +105,11 @@ class Run {
     return this.labels[neuron] ? this.first[neuron] : -1;
   }
 
+  // The highest rung of significance that the first label passes; empty where none.
+  rungOf(neuron) {
+    return this.rungs[this.rung[neuron]];
+  }
+
   verdictOf(neuron) {
     const status = this.statuses[this.status[neuron]];
     return this.verdicts[this.verdict[neuron]] || (status === "labelled" ? "not computed" : status);
@@ -107,6 +118,8 @@ class Run {
 
 const RUNS = CONTENT.runs.map((one, number) => new Run(one, number));
 const SEVERAL = RUNS.length > 1;
+const RUNG_NAMES = Object.keys(CONTENT.rungs);
+const CLIMBED = RUNS.some((run) => run.climbed.length);
 
 // Concepts whose words hold every word that was typed; a plural finds its singular.
 function matching(text) {

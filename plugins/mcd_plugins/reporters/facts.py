@@ -11,7 +11,7 @@ import pydantic
 
 import mcd
 from mcd.errors import StoreError, UsageError
-from mcd.plugins import FEW_IMAGES, SIGNIFICANT, Manifest
+from mcd.plugins import FEW_IMAGES, RUNGS, SIGNIFICANT, Manifest
 from mcd_plugins.reporters.absent import left_out
 from mcd_plugins.reporters.controls import Controls, controls_of
 
@@ -53,7 +53,11 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Facts:
-    """A run in words. ``letter`` names it among the runs of a page, ``apart`` is how it differs; empty for one run."""
+    """A run in words. ``letter`` names it among the runs of a page, ``apart`` is how it differs; empty for one run.
+
+    ``rungs``: of each rung that was asked for, how many labels are significant there, and what that means; or None,
+    and why it is not available. Empty where only the first was.
+    """
 
     letter: str
     target: str
@@ -72,6 +76,7 @@ class Facts:
     provenance: Sequence[tuple[str, str]]
     apart: str = ""
     controls: Controls | None = None
+    rungs: Sequence[tuple[str, int | None, str]] = ()
 
     @property
     def published(self) -> int | None:
@@ -110,7 +115,22 @@ def facts_of(dissection: mcd.Dissection, letter: str = "") -> Facts:
         provenance=[(name, value[:16]) for name, value in manifest.fingerprints.items()]
         + [(name, manifest.versions[name]) for name in ("mcd", "torch") if name in manifest.versions],
         controls=controls_of(dissection.results.controls) if judged else None,
+        rungs=_rungs(manifest, rows),
     )
+
+
+def _rungs(manifest: Manifest, layers: Sequence[LayerRow]) -> list[tuple[str, int | None, str]]:
+    if not manifest.rungs:
+        return []
+    first = next(iter(RUNGS))
+    found: list[tuple[str, int | None, str]] = [(first, sum(one.named for one in layers), RUNGS[first])]
+    named = found[0][1]
+    for rung, problem in manifest.rungs.items():
+        counts = [one.rungs[rung] for one in manifest.summary if rung in one.rungs]
+        testable = sum(one.testable for one in counts)
+        said = RUNGS[rung] + ("" if testable == named else f"; {testable} of {named} labels can be tested")
+        found.append((rung, None, problem) if problem else (rung, sum(one.significant for one in counts), said))
+    return found
 
 
 def letters_of(dissections: Sequence[mcd.Dissection]) -> str:
@@ -284,7 +304,7 @@ def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) ->
     found += [
         "The scale of scores depends on scorer, dissector and layer. Between layers, models or scorers compare z or "
         "shares of neurons, never scores.",
-        "q is computed within each layer. A claim about many layers needs a stricter q.",
+        "q is computed within each layer. A claim about the model needs the q of learned.csv, over all layers.",
         "Layers differ in width: read shares together with counts.",
         "A label describes what the dissector recognises in the top images of a neuron, not that the neuron needs "
         "it, or that the dissector is right.",

@@ -120,6 +120,7 @@ def summarised(dissection: mcd.Dissection, settings: SummarySettings) -> Summary
     facts = facts_of(dissection)
     first = first_labels(dissection, facts.judged)
     tables = [_layers(facts, first, settings), _categories(facts, first, broad_sizes(vocabulary_of(dissection)))]
+    tables += [_rungs(facts)] if facts.rungs else []
     controls = controls_table({"": facts.controls})
     tables += [controls] if controls else []
     if settings.neurons:
@@ -175,6 +176,24 @@ def _layers(facts: Facts, first: pd.DataFrame, settings: SummarySettings) -> Tab
         wide="most frequent concepts",
         note="Share: of all neurons of the layer. In brackets: neurons whose first label it is."
         + (" Mammographic: share of the significant labels." if facts.judged else ""),
+    )
+
+
+def _rungs(facts: Facts) -> Table:
+    rows = [
+        [rung, "–", "–", f"not available: {said}"]
+        if count is None
+        else [rung, str(count), share(count, facts.neurons), said]
+        for rung, count, said in facts.rungs
+    ]
+    return Table(
+        "rungs",
+        "How far labels get",
+        ("rung", "neurons", "share", "what it says of the label"),
+        rows,
+        words=("rung", "what it says of the label"),
+        wide="what it says of the label",
+        note="All layers together. Each rung includes those below it and has a false discovery rate of its own.",
     )
 
 

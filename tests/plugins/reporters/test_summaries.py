@@ -104,6 +104,30 @@ def test_a_summary_counts_what_the_labels_say(phantom: mcd.Dissection, tmp_path:
     assert head["concept"].tolist() == expected["concept"].tolist()
 
 
+def test_how_far_labels_get_is_counted_and_what_is_not_available_says_why(
+    phantom: mcd.Dissection, tmp_path: Path
+) -> None:
+    page = Rendered(written(phantom, tmp_path))
+    shown = page.table("How far labels get").set_index("rung")
+    first = first_above(phantom)
+    assert shown.loc["depends on the image", "neurons"] == str(len(first))
+    labels = phantom.labels[phantom.labels["rank"] == 1]
+    for rung, column in (("beyond nuisances", "q_nuisance"), ("right", "q_right")):
+        row = shown.loc[rung]
+        if phantom.manifest.rungs[rung]:
+            assert row["what it says of the label"] == f"not available: {phantom.manifest.rungs[rung]}"
+            continue
+        assert row["neurons"] == str((labels[column] <= 0.05).sum())
+        testable = int(first[column].notna().sum())
+        if testable < len(first):
+            assert f"{testable} of {len(first)} labels can be tested" in row["what it says of the label"]
+    manifest = phantom.manifest.model_copy(update={"rungs": {"right": "nothing is annotated"}})
+    without = mcd.Dissection(phantom.folder, manifest, phantom.results)
+    row = Rendered(written(without, tmp_path)).table("How far labels get").set_index("rung").loc["right"]
+    assert row["neurons"] == "–"
+    assert row["what it says of the label"] == "not available: nothing is annotated"
+
+
 def test_labels_that_are_not_mammographic_are_counted(phantom: mcd.Dissection, tmp_path: Path) -> None:
     above = first_above(phantom)
     foreign = above.index[above["layer"] == "stages.2"][:14]
@@ -252,14 +276,14 @@ def test_latex_tables_are_whole(hostile: mcd.Dissection, phantom: mcd.Dissection
     assert plain.count("{") == plain.count("}")
     assert not re.search(r"[$#%~^<>|\"`_]", plain)
     found = re.findall(r"\\begin\{tabular\}\{(.*?)\}\n\\toprule\n(.*?)\\bottomrule", code, re.DOTALL)
-    assert len(found) == 3
+    assert len(found) == 4
     for columns, body in found:
         width = len(columns.replace("p{0.34\\linewidth}", "p"))
         rows = [line for line in body.splitlines() if line != "\\midrule"]
         assert all(line.endswith(" \\\\") for line in rows)
         assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {width - 1}
     labels = re.findall(r"\\label\{(.*?)\}", text)
-    assert labels == ["tab:mcd-layers", "tab:mcd-categories", "tab:mcd-neurons"]
+    assert labels == ["tab:mcd-layers", "tab:mcd-categories", "tab:mcd-rungs", "tab:mcd-neurons"]
     assert "\\documentclass" not in text
     head = next(line for line in written(phantom, tmp_path, LatexReporter).splitlines() if line.startswith("head & "))
     own = first_above(phantom)

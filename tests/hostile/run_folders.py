@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -15,10 +16,18 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 from tests.hostile.families import Family, Generator, mutated
+from tests.hostile.watching import Canary
 
 import mcd
 from mcd.errors import MCDError
+from mcd.host import PluginHost
+from mcd.runs.dissection import opened
+from mcd.runs.report import write_report
+from mcd.runs.rescore import rescore
 from mcd.runs.verifying import verify
+from mcd.study.objects import as_choices, host_for
+from mcd.study.study import Choice
+from mcd_plugins.phantom import dataset
 
 __all__ = ["EDITS", "READERS", "RunFolders", "copied", "made", "without_digests"]
 
@@ -265,8 +274,14 @@ def _nested(depth: int) -> object:
     return value
 
 
+@functools.cache
+def _host() -> PluginHost:
+    """Return the installed plugins, found once: a process reads hundreds of folders."""
+    return host_for((), progress=False)
+
+
 def _use(folder: Path, _out: Path) -> None:
-    run = mcd.load(folder)
+    run = mcd.load(folder, _host())
     for layer in run.layers:
         run.activations(layer)
         run.maps(layer)
@@ -275,23 +290,25 @@ def _use(folder: Path, _out: Path) -> None:
 
 
 def _score(folder: Path, out: Path) -> None:
-    mcd.score(folder, scorer="cosine", output=out / "scored", progress=False, device="cpu")
+    rescore(mcd.load(folder, _host()), scorer=Choice(plugin="cosine"), output=out / "scored", device="cpu")
 
 
 def _compare(folder: Path, out: Path) -> None:
-    mcd.compare([folder, copied(folder, out / "twin")], resamples=0, output=out / "compared")
+    mcd.compare(opened([folder, copied(folder, out / "twin")], _host()), resamples=0, output=out / "compared")
 
 
 def _figures(folder: Path, _out: Path) -> None:
     from mcd.comparison import ComparisonSettings
     from mcd.figures import collect
 
-    collect([mcd.load(folder)], ComparisonSettings(resamples=0))
+    collect([mcd.load(folder, _host())], ComparisonSettings(resamples=0))
 
 
 READERS: Mapping[str, Callable[[Path, Path], object]] = {
     "load": _use,
-    "report": lambda folder, out: mcd.report(folder, reporters=["html", "csv", "markdown"], output=out / "report"),
+    "report": lambda folder, out: write_report(
+        _host(), [folder], as_choices(["html", "csv", "markdown"]), out / "report"
+    ),
     "score": _score,
     "figures": _figures,
     "compare": _compare,
@@ -304,6 +321,10 @@ class RunFolders(Family):
     """Each input is a folder called after what reads it."""
 
     slice: ClassVar[int] = 120
+
+    def __init__(self, folder: Path, canary: Canary) -> None:
+        super().__init__(folder, canary)
+        dataset.render = functools.cache(dataset.render)  # a phantom is drawn once a process, not once a report
 
     @cached_property
     def _whole(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -50,12 +51,8 @@ def page(facts: Sequence[Facts], content: Mapping[str, Json], pictures: Sequence
     style = _source("style.css")
     parts = "\n".join(_source(f"{name}.js") for name in _SCRIPTS)
     script = f'"use strict";\n(() => {{\n{parts}}})();\n'
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
     categories = _categories(facts)
-    return environment.from_string(_source("page.html.j2")).render(
+    return _template().render(
         facts=facts,
         categories=categories,
         colour={name: min(number, _COLOURS) for number, name in enumerate(categories)},
@@ -70,6 +67,15 @@ def page(facts: Sequence[Facts], content: Mapping[str, Json], pictures: Sequence
         content={"schema": str(SCHEMA), **content, "few": FEW_IMAGES},
         pictures=list(pictures),
     )
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
+    return environment.from_string(_source("page.html.j2"))
 
 
 def _source(name: str) -> str:

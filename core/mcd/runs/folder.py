@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcd.errors import StoreError, UsageError
+from mcd.events import Event, Warned
 from mcd.extraction.maps import map_bytes
 from mcd.extraction.probe_map import PRIVATE
 from mcd.extraction.sweep import DissectorJob, ImageJob, TargetJob, missing_bytes
 from mcd.files import MANIFEST, check_folder
 from mcd.runs.dissection import read_study, write_study
-from mcd.runs.manifest import Manifest
+from mcd.runs.manifest import Inputs, Manifest
+from mcd.scoring.results import LABELS
 from mcd.study.outputs import clear_leftovers
 from mcd.study.resolve import with_defaults
-from mcd.study.study import Study
+from mcd.study.study import Choice, Study
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
     from mcd.runs.opening import OpenRun
 
-__all__ = ["check_room", "check_study_folder", "differences", "open_folder"]
+__all__ = [
+    "check_objects",
+    "check_room",
+    "check_study_folder",
+    "differences",
+    "open_folder",
+    "other_objects",
+    "start_folder",
+]
 
 _FREE_TO_CHANGE = ("controls", "reporters", "workers", "cache", "cache_size", "maps", "untrained")
 """Settings that change no label of a run, but what is said besides: it continues although they changed."""
@@ -60,8 +70,57 @@ def open_folder(folder: Path, study: Study, host: PluginHost) -> None:
             )
     elif set(strangers) - {"controls", "embeddings", PRIVATE}:  # what a run leaves that is killed before its manifest
         raise UsageError(f"{folder} is not empty and holds no run of mcd", "choose another --output")
+
+
+def start_folder(folder: Path, study: Study, inputs: Inputs, emit: Callable[[Event], None]) -> None:
+    """Write the study into an opened run folder, unless its labels are of other objects that are called the same.
+
+    Parts that are named by a plugin or a file may have changed: then the labels are replaced, which is said.
+
+    Raises
+    ------
+    UsageError
+        When they are.
+    """
+    if (folder / MANIFEST).exists() and (folder / LABELS).exists():
+        before = Manifest.read(folder, checked=False).inputs
+        check_objects(folder, study, before, inputs)
+        changed = [what for what, one in inputs.fingerprints.items() if before.fingerprints.get(what, one) != one]
+        changed = [what for what in changed if what != "prompts"]  # which follow from the concepts
+        if changed:
+            emit(Warned(f"{' and '.join(changed)} changed since the run in {folder}: its labels are replaced"))
     clear_leftovers(folder, deep=True)
     write_study(folder, study)
+
+
+def check_objects(folder: Path, study: Study, before: Inputs, now: Inputs) -> None:
+    """Refuse to replace labels of a Python object by those of another: a study knows of both only what they are called.
+
+    Raises
+    ------
+    UsageError
+        Naming the parts of the run that are others.
+    """
+    other = other_objects(study, before, now)
+    if other:
+        raise UsageError(
+            f"{folder} holds another run; another object was its {' and '.join(other)}",
+            "choose another --output, or remove that folder",
+        )
+
+
+def other_objects(study: Study, before: Inputs, now: Inputs) -> list[str]:
+    """Return which parts of a run are Python objects, and others than before, as a manifest calls them."""
+    chosen: dict[str, Sequence[Choice]] = {
+        "target": study.models,
+        "dissector": study.dissectors,
+        "probe set": [study.dataset],
+        "concepts": study.concepts,
+        "scorer": [study.scorer],
+    }
+    objects = [what for what, choices in chosen.items() if any(one.plugin == "object" for one in choices)]
+    pairs = (before.fingerprints, now.fingerprints), (before.preprocessing, now.preprocessing)
+    return [what for what in objects if any(one.get(what) != then.get(what) for then, one in pairs)]
 
 
 def check_study_folder(output: Path, folders: Sequence[Path]) -> None:

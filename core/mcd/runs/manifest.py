@@ -8,6 +8,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,7 +24,7 @@ from mcd.scoring.results import LayerSummary
 from mcd.study.digests import damaged
 from mcd.version import versions
 
-__all__ = ["LayerRecord", "Manifest", "StoreRecord", "closing", "machine"]
+__all__ = ["Inputs", "LayerRecord", "Manifest", "StoreRecord", "closing", "machine"]
 
 SCHEMA = Schema("manifest", 2, {1: renamed_summary}, remedy="run it again into another --output")
 """That of the whole run folder: manifest, tables and shards."""
@@ -47,6 +48,14 @@ _HALF = re.compile("[\ud800-\udfff]")
 """A byte of a name that is not UTF-8, as Python writes it: a manifest shows it as messages do."""
 _MOST = 2**31
 """Neurons of a layer, images, shards."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What went into a run: fingerprints of its parts, and how each of its models is given images."""
+
+    fingerprints: dict[str, str]
+    preprocessing: dict[str, pydantic.JsonValue]
 
 
 class LayerRecord(Record):
@@ -121,6 +130,11 @@ class Manifest(Record):
     seconds: dict[str, float] = pydantic.Field(default_factory=dict)
     digests: Digests | None = None
     checksum: str = ""
+
+    @property
+    def inputs(self) -> Inputs:
+        """What went into the run."""
+        return Inputs(self.fingerprints, self.preprocessing)
 
     def write(self, folder: Path) -> None:
         """Write the manifest into a run folder."""

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import pydantic
 import torch
 
 from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
-from mcd.api.model import Target
 from mcd.extraction.image_statistics import STATISTICS
 from mcd.extraction.keys import (
     activation_key,
@@ -31,13 +29,13 @@ from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissec
 from mcd.networks.identity import Identity, identity_of
 from mcd.networks.trial import Trial
 from mcd.networks.untrained import Untrained, untrained
-from mcd.runs.manifest import LayerRecord, Manifest, StoreRecord, machine
+from mcd.runs.manifest import Inputs, LayerRecord, Manifest, StoreRecord, machine
 from mcd.runs.plan import PlannedRun
 from mcd.runs.prepared import Prepared, PreparedTarget
 from mcd.runs.recorded import UNTRAINED
 from mcd.study.recording import recorded
 
-__all__ = ["Models", "OpenRun", "Opener"]
+__all__ = ["Models", "OpenRun", "Opener", "inputs_of"]
 
 _Key = tuple[int, bool]
 """Number in the study, and whether its random counterpart is meant."""
@@ -118,6 +116,24 @@ class Models:
         named = [(one.target.name, self.networks[key]) for key, one in self.targets.items()]
         named += [(one.name, self.readers[key]) for key, one in self.dissectors.items()]
         return [said for name, one in named if (said := not_reused(name, one))]
+
+
+def inputs_of(prepared: Prepared, models: Models, probe: ProbeSet, run: PlannedRun) -> Inputs:
+    """Return what goes into a run of a plan, as its manifest records it."""
+    of, by = models.keys(run)
+    own, dissector = prepared.dissectors[run.dissector], models.dissectors[by]
+    concepts = own.concepts
+    fingerprints = {
+        "target": models.networks[of].content,
+        "dissector": models.readers[by].content,
+        "probe set": probe.fingerprint,
+        "concepts": concepts.fingerprint(),
+        "prompts": prepared.study.prompts.fingerprint(concepts.concepts),
+        "scorer": identity_of(own.scorer).content,
+    }
+    seen = dissector.preprocessing if isinstance(dissector, Dissector) else None
+    used = {"target": models.targets[of].target.preprocessing, "dissector": seen, "recipe": prepared.recipe}
+    return Inputs(fingerprints, {name: one.model_dump(mode="json") for name, one in used.items() if one is not None})
 
 
 def _target(prepared: PreparedTarget, seed: int, *, random: bool) -> PreparedTarget:
@@ -325,7 +341,7 @@ class Opener:
         prepared, (of, by) = self.prepared, self.models.keys(planned)
         target, dissector = self.models.targets[of].target, self.models.dissectors[by]
         own = prepared.dissectors[planned.dissector]
-        concepts, scorer = own.concepts, own.scorer
+        inputs = inputs_of(prepared, self.models, self.probe, planned)
         embedded, others = embeddings.key if embeddings else "", [one.key for one in untrained]
         revisions = {"target": target.revision}
         if isinstance(dissector, Dissector):
@@ -333,21 +349,14 @@ class Opener:
         return Manifest(
             target=target.name,
             dissector=dissector.name,
-            scorer=scorer.name,
+            scorer=own.scorer.name,
             control=planned.control,
             study=recorded(prepared.host, prepared.study_of(planned), public_labels=prepared.dataset.ids_are_public),
             plugins=dict(sorted(prepared.plugins.items())),
             machine=machine(str(self.device)),
-            fingerprints={
-                "target": self.models.networks[of].content,
-                "dissector": self.models.readers[by].content,
-                "probe set": self.probe.fingerprint,
-                "concepts": concepts.fingerprint(),
-                "prompts": prepared.study.prompts.fingerprint(concepts.concepts),
-                "scorer": identity_of(scorer).content,
-            },
+            fingerprints=inputs.fingerprints,
             revisions={name: one for name, one in revisions.items() if one},
-            preprocessing=self._preprocessing(target, dissector),
+            preprocessing=inputs.preprocessing,
             layers=[
                 LayerRecord(name=one.name, type=one.type, layout=one.layout or "flat", neurons=one.neurons)
                 for one in job.layers
@@ -362,8 +371,3 @@ class Opener:
                 superseded=_superseded(planned.folder, {activations.key, embedded, statistics.key, *others}),
             ),
         )
-
-    def _preprocessing(self, target: Target, dissector: AnyDissector) -> dict[str, pydantic.JsonValue]:
-        seen = dissector.preprocessing if isinstance(dissector, Dissector) else None
-        used = {"target": target.preprocessing, "dissector": seen, "recipe": self.prepared.recipe}
-        return {name: one.model_dump(mode="json") for name, one in used.items() if one is not None}

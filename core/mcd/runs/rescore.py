@@ -28,12 +28,13 @@ from mcd.networks.identity import identity_of
 from mcd.networks.running import pick_device
 from mcd.runs.annotations import AnnotationReader, named_by
 from mcd.runs.dissection import SCORED, Dissection, read_study, write_study
-from mcd.runs.folder import differences
+from mcd.runs.folder import check_objects, differences, other_objects
 from mcd.runs.labelling import labeller_of
-from mcd.runs.manifest import Manifest, closing
+from mcd.runs.manifest import Inputs, Manifest, closing
 from mcd.runs.material import gather
 from mcd.runs.revived import concepts_of, found_again
 from mcd.runs.vocabulary import write_concepts
+from mcd.scoring.results import LABELS
 from mcd.scoring.rungs import UNTRAINED
 from mcd.study.calibration import Calibration
 from mcd.study.equipment import refuse_cosines
@@ -108,10 +109,18 @@ def rescore(
             "untrained": study.untrained if (calibration or study.calibration).draws else 0,
         }
     )
+    fingerprints = {
+        "scorer": identity_of(made).content,
+        "concepts": concept_set.fingerprint(),
+        "prompts": wording.fingerprint(concept_set.concepts),
+    }
+    before = dissection.manifest.inputs
+    inputs = Inputs({**before.fingerprints, **fingerprints}, before.preprocessing)
+    objects = [inputs.fingerprints[what] for what in other_objects(scored, before, inputs)]
     folder = output or dissection.folder / SCORED / _default_name(
-        made.name, concept_set.name, scored, _plain(preparer, study, scored)
+        made.name, concept_set.name, scored, _plain(preparer, study, scored), objects
     )
-    _check_ours(folder, store, scored, host)
+    _check_ours(folder, store, scored, host, inputs)
     clear_leftovers(store / "embeddings")  # new concepts are kept in the run
     host.emit(RunStarted(f"{dissection.manifest.target} scored anew with {made.name} on {concept_set.name}"))
 
@@ -141,11 +150,7 @@ def rescore(
     manifest = _manifest(dissection, folder, store)
     manifest.study = recorded(host, scored, before=(study, manifest.study))
     manifest.scorer, manifest.summary, manifest.rungs = made.name, list(results.summary), labeller.ladder.problems
-    manifest.fingerprints |= {
-        "scorer": identity_of(made).content,
-        "concepts": concept_set.fingerprint(),
-        "prompts": wording.fingerprint(concept_set.concepts),
-    }
+    manifest.fingerprints |= fingerprints
     manifest.store.texts = encoder.keys
     if manifest.store.digests is not None:
         manifest.store.digests |= encoder.used
@@ -186,12 +191,12 @@ def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")
 
 
-def _default_name(scorer: str, concepts: str, scored: Study, plain: Study) -> str:
-    """Return the name of a folder: scorer and concepts, and a digest of the settings that are not ``plain``."""
+def _default_name(scorer: str, concepts: str, scored: Study, plain: Study, objects: Sequence[str]) -> str:
+    """Return the name of a folder: scorer, concepts, and a digest of settings that are not ``plain`` and of objects."""
     name = _slug(f"{scorer}-{concepts}")
-    if scored.settings() == plain.settings() and len(name) <= _LONGEST_NAME:
+    if scored.settings() == plain.settings() and not objects and len(name) <= _LONGEST_NAME:
         return name
-    return f"{name[:_LONGEST_NAME]}-{digest(json.dumps(scored.settings(), sort_keys=True))[:8]}"
+    return f"{name[:_LONGEST_NAME]}-{digest(json.dumps(scored.settings(), sort_keys=True), *objects)[:8]}"
 
 
 def _plain(preparer: Preparer, own: Study, scored: Study) -> Study:
@@ -205,7 +210,7 @@ def _plain(preparer: Preparer, own: Study, scored: Study) -> Study:
     return own.model_copy(update={"scorer": scorer, "concepts": concepts, "controls": False})
 
 
-def _check_ours(folder: Path, store: Path, scored: Study, host: PluginHost) -> None:
+def _check_ours(folder: Path, store: Path, scored: Study, host: PluginHost, inputs: Inputs) -> None:
     """Make sure that a folder is free, or holds the same labels of the same run, which may be made again.
 
     Raises
@@ -235,6 +240,8 @@ def _check_ours(folder: Path, store: Path, scored: Study, host: PluginHost) -> N
             f"{folder} holds other labels of this run; they differ in {', '.join(differing)}",
             f"{elsewhere}, or remove that folder",
         )
+    if (folder / LABELS).exists():
+        check_objects(folder, scored, manifest.inputs, inputs)
 
 
 def _manifest(dissection: Dissection, folder: Path, store: Path) -> Manifest:

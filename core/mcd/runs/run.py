@@ -28,9 +28,9 @@ from mcd.networks.trial import Trial, takes_known_input, trial_pass
 from mcd.runs.annotations import annotated, as_recorded, named_by, own_concepts
 from mcd.runs.dissection import Dissection
 from mcd.runs.finishing import Finisher, several
-from mcd.runs.folder import check_room, open_folder
+from mcd.runs.folder import check_room, open_folder, start_folder
 from mcd.runs.manifest import closing
-from mcd.runs.opening import Models, Opener
+from mcd.runs.opening import Models, Opener, inputs_of
 from mcd.runs.prepared import Prepared, PreparedDissector, PreparedTarget
 from mcd.scoring.labelling import no_patients
 from mcd.scoring.rungs import UNTRAINED as BEYOND_UNTRAINED
@@ -98,6 +98,7 @@ class _Run:
         before = len(self.clock.warnings)
         annotating = [self._read_annotations(one, probe) for one in prepared.dissectors]
         self.prepared = prepared = replace(prepared, dissectors=annotating)
+        self._start(probe)
         widths = {key: self._read_concepts(key) for key in self.models.image_text}
         of_words = self.clock.warnings[before:]
         opener = Opener(prepared, self.models, self.reader, probe, self.device, trials, widths)
@@ -118,6 +119,11 @@ class _Run:
         yield from filter(None, [*self.models.not_reused(), not_reused("images", self.reader.identity)])
         if self.reader.problem:
             yield f"nothing is kept in the cache: {self.reader.problem}"
+
+    def _start(self, probe: ProbeSet) -> None:
+        for planned in self.prepared.plan:
+            inputs = inputs_of(self.prepared, self.models, probe, planned)
+            start_folder(planned.folder, self.prepared.study_of(planned), inputs, self.clock.emit)
 
     def _trial(self, target: PreparedTarget, sample: Sample | None = None) -> Trial:
         if target.pooling.masked and not self.prepared.dataset.has_masks:

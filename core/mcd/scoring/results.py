@@ -20,8 +20,10 @@ from mcd.scoring.rungs import RungCount
 from mcd.study.csv_cells import csv_bytes
 from mcd.study.digests import CheckedFiles
 
-__all__ = ["LayerSummary", "Results", "read_table"]
+__all__ = ["LABELS", "LayerSummary", "Results", "read_table"]
 
+LABELS = "labels.parquet"
+"""The file that makes the folder of a run one with labels."""
 _OPTIONAL = ("neurons", "null", "explanations", "learned", "controls", "annotations")
 _FOR_PEOPLE = ("explanations", "learned", "controls", "annotations")
 """Of these, what is written as CSV too."""
@@ -65,7 +67,7 @@ class Results:
         dict
             SHA-256 of each file that was written.
         """
-        files = {"labels.parquet": self.labels.to_parquet(index=False), "labels.csv": csv_bytes(self.labels)}
+        files = {LABELS: self.labels.to_parquet(index=False), "labels.csv": csv_bytes(self.labels)}
         for name in _OPTIONAL:
             table: pd.DataFrame = getattr(self, name)
             if len(table):

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from mcd.study.outputs import outputs
+
 ROOT = Path(__file__).resolve().parent.parent
 RENAMED = {"above chance": "significant", "polysemantic": "multiple categories", "chance": "not significant"}
 
@@ -30,12 +32,11 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="where the labels go")
     parser.add_argument("--against", type=Path, help="a folder written before")
     arguments = parser.parse_args()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as runs:
+    with tempfile.TemporaryDirectory() as runs, outputs(arguments.folder) as fresh:
         for name, source in _runs(Path(runs)).items():
             table = pd.read_csv(source, dtype=str, keep_default_na=False)
             table["verdict"] = table["verdict"].replace(RENAMED)
-            table.to_csv(arguments.folder / f"{name}.csv", index=False)
+            table.to_csv(fresh / f"{name}.csv", index=False)
     files = sorted(arguments.folder.glob("*.csv"))
     for path in files:
         print(hashlib.sha256(path.read_bytes()).hexdigest()[:16], path.name)

@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from mcd.study.csv_cells import csv_bytes, csv_text, unguarded
     from mcd.study.isolation import Limits, isolated
     from mcd.study.labels import split_rows
-    from mcd.study.outputs import outputs
+    from mcd.study.outputs import check_writable, outputs
     from mcd.study.picture_header import PictureHeader
     from mcd.study.pictures import PictureOptions, check_picture, picture_of, read_header, read_picture
     from mcd.study.vocabularies.coverage import ABSENT, PRESENT, presence
@@ -114,6 +114,7 @@ _HOME = {
     "averaged_beside": "mcd.networks.checkpoints",
     "check_finite": "mcd.networks.checkpoints",
     "check_picture": "mcd.study.pictures",
+    "check_writable": "mcd.study.outputs",
     "concepts_of": "mcd.runs.revived",
     "csv_bytes": "mcd.study.csv_cells",
     "csv_text": "mcd.study.csv_cells",
@@ -194,6 +195,7 @@ __all__ = [
     "averaged_beside",
     "check_finite",
     "check_picture",
+    "check_writable",
     "concepts_of",
     "crop_fraction",
     "csv_bytes",

@@ -13,7 +13,9 @@ import numpy as np
 from mcd_plugins.phantom import evaluation
 from mcd_plugins.phantom.captions import FACTORS
 
-__all__ = ["NETWORKS", "Measured", "write_card"]
+__all__ = ["CARD", "NETWORKS", "Measured", "card_of"]
+
+CARD = "MODEL_CARD.md"
 
 NETWORKS = ("phantom_clip", "phantom_mammo", "phantom_general", "phantom_calc")
 """What the script trains, in the order of the card; calc starts from mammo."""
@@ -118,15 +120,15 @@ class Measured:
         )
 
 
-def write_card(folder: Path) -> None:
-    """Write ``MODEL_CARD.md`` from the measurements in a folder; of a network that has none there, the shipped ones."""
+def card_of(folder: Path) -> str:
+    """Return the card from the measurements in a folder; of a network that has none there, from the shipped ones."""
     parts = [_HEAD]
     for name in NETWORKS:
         measured = _measured(folder, name)
         if measured is not None:
             table = _by_factor(measured) if name == "phantom_clip" else _by_output(name, measured)
             parts.append("\n".join([_TEXTS[name], table, measured.sentence(name), ""]))
-    (folder / "MODEL_CARD.md").write_text("\n".join([*parts, _END]), encoding="utf-8")
+    return "\n".join([*parts, _END])
 
 
 def _measured(folder: Path, name: str) -> Measured | None:

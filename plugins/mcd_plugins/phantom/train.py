@@ -7,6 +7,7 @@ its defaults. ``general`` and ``calc`` train one network each and leave the othe
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -19,10 +20,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from mcd.plugins import PATH, echo, echo_lines
+from mcd.errors import MCDError
+from mcd.plugins import PATH, check_writable, echo, echo_lines, outputs
 from mcd_plugins.phantom import evaluation
 from mcd_plugins.phantom.captions import code
-from mcd_plugins.phantom.card import NETWORKS, Measured, write_card
+from mcd_plugins.phantom.card import CARD, NETWORKS, Measured, card_of
 from mcd_plugins.phantom.everyday import draw_everyday
 from mcd_plugins.phantom.factors import draw_patient
 from mcd_plugins.phantom.learning import (
@@ -123,7 +125,7 @@ class _Script:
         model = self._timed(train_calc, start, pixels, codes, self._held, self.epochs["phantom_calc"], self.seed)
         return model, lambda: _present(evaluation.calc_auroc(model, *self._held))
 
-    def make(self, name: str, output: Path) -> None:
+    def make(self, name: str, folder: Path) -> None:
         """Train a network; write its weights and what was measured of them, rounded as they are stored."""
         made: dict[str, Callable[[], tuple[nn.Module, Callable[[], Areas]]]] = {
             "phantom_clip": self.phantom_clip,
@@ -136,7 +138,7 @@ class _Script:
         if name in _HALF:
             state = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
             model.load_state_dict(state)
-        path = output / f"{name}.safetensors"
+        path = folder / f"{name}.safetensors"
         save_file(state, path)
         Measured(
             patients=self.patients,
@@ -179,16 +181,24 @@ def main(
 
     Of a network that is not trained the card says what was measured of the shipped one.
     """
-    output.mkdir(parents=True, exist_ok=True)
+    names = NETWORKS if what == "all" else (f"phantom_{what}",)
+    for file in (CARD, *(f"{name}{end}" for name in names for end in (".safetensors", ".json"))):
+        check_writable(output / file)  # before minutes of training
     start = time.perf_counter()
     passes = dict(zip(NETWORKS, (epochs, mammo_epochs, general_epochs, calc_epochs), strict=True))
     script = _Script(patients, held_out, passes, seed)
-    for name in NETWORKS if what == "all" else (f"phantom_{what}",):
-        script.make(name, output)
-    write_card(output)
-    echo_lines((output / "MODEL_CARD.md").read_text(encoding="utf-8"))
+    for name in names:
+        with outputs(output) as folder:
+            script.make(name, folder)
+    card = card_of(output)
+    with outputs(output) as folder:
+        (folder / CARD).write_text(card, encoding="utf-8")
+    echo_lines(card)
     echo(f"{time.perf_counter() - start:.0f} s in all")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MCDError as error:
+        sys.exit(f"error: {error}")

@@ -12,9 +12,10 @@ import torch
 from click.testing import CliRunner
 
 import mcd
+from mcd.errors import UsageError
 from mcd_plugins.phantom import evaluation
 from mcd_plugins.phantom.captions import FACTORS, code, report, statements
-from mcd_plugins.phantom.card import NETWORKS, write_card
+from mcd_plugins.phantom.card import NETWORKS, card_of
 from mcd_plugins.phantom.dataset import PhantomDataset
 from mcd_plugins.phantom.dissector import PhantomClip
 from mcd_plugins.phantom.everyday import draw_everyday
@@ -249,12 +250,10 @@ def test_the_model_card_keeps_its_promise() -> None:
 
 def test_the_card_of_one_network_trained_anew_still_has_the_others(tmp_path: Path) -> None:
     shipped = (files("mcd_plugins.phantom") / "MODEL_CARD.md").read_text(encoding="utf-8")
-    write_card(tmp_path)
-    assert (tmp_path / "MODEL_CARD.md").read_text(encoding="utf-8") == shipped
+    assert card_of(tmp_path) == shipped
     measured = (files("mcd_plugins.phantom") / "weights" / "phantom_calc.json").read_text(encoding="utf-8")
     (tmp_path / "phantom_calc.json").write_text(measured.replace('"seed": 0', '"seed": 5'), encoding="utf-8")
-    write_card(tmp_path)
-    card = (tmp_path / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = card_of(tmp_path)
     assert "with seed 5" in card.split("## phantom-calc\n")[1]
     assert card.split("## phantom-calc\n")[0] == shipped.split("## phantom-calc\n")[0]
 
@@ -273,11 +272,19 @@ def test_an_area_under_the_curve_taken_by_hand() -> None:
     assert evaluation.auroc(scores, truth) == (1 + 0.5 + 1 + 1) / 4
 
 
+@pytest.mark.parametrize("name", ["MODEL_CARD.md", "phantom_calc.safetensors", "phantom_calc.json"])
+def test_training_replaces_nothing_of_others_and_says_so_before_it_begins(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("theirs")
+    started = CliRunner().invoke(main, ["calc", "--output", str(tmp_path)])
+    assert isinstance(started.exception, UsageError)
+    assert f"{name} is in the way" in str(started.exception)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 @pytest.mark.nightly
-def test_training_is_reproducible(tmp_path_factory: pytest.TempPathFactory) -> None:
-    weights = []
-    for name in ("one", "two"):
-        folder = tmp_path_factory.mktemp(name)
+def test_training_is_reproducible_and_replaces_what_it_wrote_before(tmp_path: Path) -> None:
+    weights, folder = [], tmp_path
+    for _ in range(2):
         arguments = [
             "all",
             "--output",

@@ -50,6 +50,32 @@ def check_foreign(name: str, folder: Path | None) -> None:
                 "a configuration names models of timm or the hub, not paths",
             )
     _check_text_tower(settings, folder, shown)
+    if isinstance(settings, Mapping) and folder is not None:
+        _check_size(settings, folder)
+
+
+_SLACK, _ALWAYS = 16, 1 << 30
+"""Bytes of a network for a byte of its weights, which may be of half precision or less; and bytes in any case."""
+
+
+def _check_size(settings: Mapping[str, object], folder: Path) -> None:
+    """Refuse a network that is far larger than its weights: open_clip makes it at random before they are read."""
+    needed = 0.0
+    for tower in (settings.get("vision_cfg"), settings.get("text_cfg")):
+        said = tower if isinstance(tower, Mapping) else {}
+        layers, width, words = (_number(said.get(key), 1) for key in ("layers", "width", "vocab_size"))
+        needed += 4 * width * (12 * layers * width + words) + 4 * _number(said.get("context_length"), 1) ** 2
+    there = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    if needed > _SLACK * there + _ALWAYS:
+        raise CheckpointError(
+            f"{folder} describes a network of {needed / 2**30:,.0f} GiB; its files have {there / 2**30:.1f}",
+            "correct its configuration, or put the weights beside it",
+        )
+
+
+def _number(value: object, default: float) -> float:
+    found = sum(value) if isinstance(value, list) and all(isinstance(one, int) for one in value) else value
+    return float(found) if isinstance(found, int | float) else default
 
 
 def _check_tokenizer(settings: object, name: str) -> None:

@@ -7,7 +7,7 @@ import transformers
 from torch import nn
 
 from mcd.errors import CheckpointError
-from mcd_plugins.transformers.foreign import check_settings
+from mcd_plugins.transformers.foreign import check_folder, check_settings
 from mcd_plugins.transformers.patches import accept_images
 from mcd_plugins.transformers.sources import Source
 
@@ -41,6 +41,8 @@ def built(source: Source, auto: Auto) -> nn.Module:
 
 
 def _read(source: Source, auto: Auto, **more: object) -> tuple[transformers.PreTrainedModel, list[str]]:
+    if source.folder is not None:
+        check_folder(source.folder)
     settings, _ = source.read(transformers.PreTrainedConfig.get_config_dict, "configuration")
     check_settings(settings, source.name)
     network, report = source.read(auto.from_pretrained, "model", output_loading_info=True, dtype=torch.float32, **more)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 import mcd
 from mcd.errors import CheckpointError, passes_through, said_by
 from mcd.plugins import crop_fraction
+from mcd_plugins.transformers.foreign import check_settings
 from mcd_plugins.transformers.sources import Source, quiet
 
 __all__ = ["Resize", "recipe"]
@@ -60,6 +61,7 @@ def recipe(source: Source, resize: Resize) -> mcd.Preprocessing:
         When there is no image processor, or one that no recipe reproduces.
     """
     processor = source.read(transformers.AutoImageProcessor.from_pretrained, _WHAT)
+    check_settings(processor.to_dict(), source.name)
     return _Own(source.name, cast("_Processor", processor)).recipe(resize)
 
 

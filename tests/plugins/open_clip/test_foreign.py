@@ -58,3 +58,22 @@ def test_settings_that_models_have_pass(tmp_path: Path) -> None:
     )
     check_foreign(f"local-dir:{folder}", folder)
     check_settings({"attn_implementation": None, "trust_remote_code": False}, "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "vision", "named"),
+    [
+        ({}, {"layers": 10**8}, "layers"),
+        ({"layers": [3, 10**5]}, {}, "layers"),
+        ({}, {"image_size": [10**6, 10**6]}, "image_size"),
+        ({"context_length": 10**9}, {}, "context_length"),
+        ({"vocab_size": 10**12}, {}, "vocab_size"),
+        ({}, {"width": 8_000, "layers": 900}, "GiB"),
+    ],
+)
+def test_networks_beyond_all_networks_or_their_weights_are_refused(
+    text: dict[str, Any], vision: dict[str, Any], named: str, tmp_path: Path
+) -> None:
+    folder = written(tmp_path, text, vision)
+    with pytest.raises(CheckpointError, match=named):
+        check_foreign(f"local-dir:{folder}", folder)

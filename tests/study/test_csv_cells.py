@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -18,25 +19,42 @@ from mcd.plugins import csv_bytes, unguarded
 from mcd.scoring.results import Results
 from mcd.study.csv_cells import guarded
 
-FORMULAS = ("=1+1", "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1+1", "-", "=", "'=1+1")
+FORMULAS = (
+    "=1+1",
+    "+1+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\uff1d1+1",
+    "-",
+    "=",
+    "'=1+1",
+    "mass;=1+1",
+    "a;'=1",
+    "a\tb\n@x",
+)
 NUMBERS = ("-0.5", "+3", "-1e-05", "-.5", "1", "-3.")
 BEGIN = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
-@given(st.text(alphabet="'=+-@\t\r\n 019.eaß\uff1d"))
+@given(st.text(alphabet="'=+-@;\t\r\n 019.eaß\uff1d"))
 def test_any_text_comes_back_and_only_numbers_begin_like_formulas(text: str) -> None:
     assert unguarded(guarded(text)) == text
     if guarded(text).startswith(BEGIN):
         assert float(text) == float(guarded(text))
+    for cell in re.split("[;\t\r\n]", guarded(text))[1:]:  # of a spreadsheet with another separator
+        assert not cell.startswith(BEGIN) or float(cell) is not None
 
 
 def test_of_a_table_texts_are_guarded_and_numbers_left(tmp_path: Path) -> None:
+    count = len(FORMULAS) + len(NUMBERS) + 1
     table = pd.DataFrame(
         {
             "concept": [*FORMULAS, *NUMBERS, None],
-            "score": [-1.5] * 17,
-            "=also": ["mass"] * 17,
-            "kind": pd.Categorical(["-x"] * 17),
+            "score": [-1.5] * count,
+            "=also": ["mass"] * count,
+            "kind": pd.Categorical(["-x"] * count),
         }
     )
     Results(table).write(tmp_path)
@@ -48,7 +66,7 @@ def test_of_a_table_texts_are_guarded_and_numbers_left(tmp_path: Path) -> None:
     assert {row[1] for row in rows} == {"-1.5"}
     assert {row[3] for row in rows} == {"'-x"}
     assert pd.read_parquet(tmp_path / "labels.parquet")["concept"].tolist() == table["concept"].tolist()
-    assert csv_bytes(pd.DataFrame({"a": ["x\r=1"], "b": [-1]})) == b'"a","b"\n"x\r=1",-1\n'  # no row of its own
+    assert csv_bytes(pd.DataFrame({"a": ["x\r=1"], "b": [-1]})) == b'"a","b"\n"x\r\'=1",-1\n'  # no row of its own
     assert csv_bytes(pd.DataFrame({"a": [1, -2]})) == b"a\n1\n-2\n"
 
 

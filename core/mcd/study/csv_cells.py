@@ -13,22 +13,27 @@ if TYPE_CHECKING:
 
 __all__ = ["csv_bytes", "csv_text", "guarded", "unguarded"]
 
-_BEGINNING = "[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
-"""What a spreadsheet takes for the beginning of a formula; the last four are its full-width forms."""
-_FORMULA = re.compile(f"'*{_BEGINNING}")
-_GUARDED = re.compile(f"''*{_BEGINNING}")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+"""What a spreadsheet takes for the beginning of a formula; the last four are full-width forms."""
+_SEPARATORS = ";\t\r\n"
+"""What begins a cell, within a text too, where a spreadsheet is set to another separator than the comma."""
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_FORMULA = re.compile(
+    rf"\A(?='*[{_SIGNS}\t\r\n])(?!{_NUMBER}\Z)"
+    rf"|(?<=[{_SEPARATORS}])(?='*[{_SIGNS}])(?!{_NUMBER}(?:[{_SEPARATORS}]|\Z))"
+)
+_GUARDED = re.compile(rf"\A'(?='*[{_SIGNS}\t\r\n])|(?<=[{_SEPARATORS}])'(?='*[{_SIGNS}])")
 
 
 def guarded(text: str) -> str:
-    """Return the text of a cell with an apostrophe before it where a spreadsheet would take it for a formula.
+    """Return the text of a cell with an apostrophe wherever a spreadsheet would take what follows for a formula.
 
     Numbers are left as they are. `unguarded` undoes it.
 
-    >>> [guarded(one) for one in ("=1+1", "mass", "-0.5", "- none", "'=1")]
-    ["'=1+1", 'mass', '-0.5', "'- none", "''=1"]
+    >>> [guarded(one) for one in ("=1+1", "mass", "-0.5", "- none", "'=1", "mass;=1")]
+    ["'=1+1", 'mass', '-0.5', "'- none", "''=1", "mass;'=1"]
     """
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+    return _FORMULA.sub("'", text)
 
 
 def unguarded(text: str) -> str:
@@ -37,7 +42,7 @@ def unguarded(text: str) -> str:
     >>> unguarded("'=1+1"), unguarded("'round' mass")
     ('=1+1', "'round' mass")
     """
-    return text[1:] if _GUARDED.match(text) else text
+    return _GUARDED.sub("", text)
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:

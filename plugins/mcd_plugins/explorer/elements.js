@@ -32,14 +32,19 @@ function significant(value, digits = 3) {
   return text.replace("-", "−");
 }
 
-// A field that starts like a formula would be one to a spreadsheet; numbers may be negative. As mcd.plugins.csv_text.
-const FORMULA = /^'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
+// What starts like a formula, or does so after a separator of some spreadsheets, would be one; numbers may be negative.
+// As mcd.plugins.csv_text.
+const NUMBER = String.raw`[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?`;
+const FORMULA = new RegExp(
+  String.raw`^(?='*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])(?!${NUMBER}$)` +
+    String.raw`|(?<=[;\t\r\n])(?='*[=+\-@\uff1d\uff0b\uff0d\uff20])(?!${NUMBER}(?:[;\t\r\n]|$))`,
+  "g",
+);
 
 function field(value) {
   if (value === null || value === undefined || (typeof value === "number" && !Number.isFinite(value))) return "";
   const text = typeof value === "number" ? String(Number(value.toPrecision(7))) : String(value);
-  const safe = typeof value === "string" && FORMULA.test(text) && !NUMBER.test(text) ? `'${text}` : text;
+  const safe = typeof value === "string" ? text.replace(FORMULA, "'") : text;
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mcd.api.concepts import Concept
-from mcd.api.ranking import ordered_top_k
+from mcd.api.ranking import Ties, ordered_top_k
 from mcd.comparison.outcomes import NOTHING
 from mcd.comparison.resampling import SHARE, Ordered, Resampler, Resamples, critical_z, interval
 from mcd.scoring.labelling import Labeller, Scored
@@ -84,7 +84,8 @@ def test_all_images_give_the_labels_of_the_run(scorer: SoftWPMI | CosineCubed) -
     assert found.judged is not None
     everything = Resamples(np.ones((2, 300), dtype=np.int64), "image", 0.5)
     critical = critical_z(found.judged, 0.05)
-    again = Resampler(scorer, Matrix(cosine), everything).replicate(activations, found.live, found.judged, critical)
+    own = scorer.breaking_ties(Ties.of([str(row) for row in range(300)], Calibration().null_seed))
+    again = Resampler(own, Matrix(cosine), everything).replicate(activations, found.live, found.judged, critical)
     above = found.judged.q[:, 0] <= 0.05
     assert 0 < above.sum() < len(above)
     expected = np.full(40, NOTHING)

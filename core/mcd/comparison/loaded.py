@@ -131,7 +131,7 @@ def load_runs(
         notes += [f"no intervals: {reason}"] if reason else []
         found.append(run)
     if drawn is not None and drawn.unit == "image" and _has_intervals(found):
-        notes.append("intervals are over images, since patients are not known; intervals over patients would be wider")
+        notes.append("intervals are over images, since patients are not known: over patients they would be wider")
     return found, list(dict.fromkeys(notes))
 
 

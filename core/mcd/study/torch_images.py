@@ -18,6 +18,7 @@ from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.api.image import Image
 from mcd.errors import DataError, ImageError, UsageError, passes_through, said_by, with_article
 from mcd.study.pictures import picture_of
+from mcd.study.torch_labels import classes_of, labels_in
 
 __all__ = ["TorchImages", "as_image"]
 
@@ -150,7 +151,10 @@ def _unknown_shape(shape: tuple[int, ...], channels: set[int]) -> str:
 
 
 class TorchImages(Dataset):
-    """A map-style torch data set as probe set. Ids are row numbers; the digest is that of the pixels."""
+    """A map-style torch data set as probe set. Ids are row numbers; the digest is that of the pixels.
+
+    Labels beside the images are its annotations: see `mcd.study.torch_labels.labels_in`.
+    """
 
     ids_are_public = True
 
@@ -169,15 +173,25 @@ class TorchImages(Dataset):
     def scan(self) -> Iterator[Sample | Unreadable]:
         """Read every item once: there is no other way to know what is in it. Integers without a white twice."""
         self._white = self._common_white()
+        classes = classes_of(self._items)
         for row in range(len(self)):
             name = f"{row:06d}"
             try:
-                image = as_image(self._item(row), self._white)
+                item = self._item(row)
+                image = as_image(item, self._white)
                 image.check()
             except ImageError as error:
                 yield Unreadable(f"item {row}", f"{error.message} ({error.hint})" if error.hint else error.message)
                 continue
-            yield Sample(name, _digest(image), f"item {row}")
+            said = labels_in(item, classes)
+            yield Sample(
+                name,
+                _digest(image),
+                f"item {row}",
+                patient=said.patient,
+                findings=said.findings,
+                labels=said.labels,
+            )
 
     def remarks(self) -> list[str]:
         """Return what was taken for white where the items do not say it."""

@@ -72,7 +72,8 @@ class Annotations(mcd.AnnotationDissector):
         if not broad:
             raise mcd.errors.DataError(
                 "the data set annotates nothing: its images have no findings and no other labels",
-                "use a data set with labels (mcd data check shows them), or an image–text model as dissector",
+                "use a data set with labels (mcd data check shows them), or an image–text model as dissector; a torch "
+                "data set has labels where items are (image, {'mass': True}), or (image, number) and it has `classes`",
             )
         return mcd.ConceptSet.model_validate(
             {"name": "annotations", "description": "what the data set annotates", "broad_categories": broad}

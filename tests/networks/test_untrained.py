@@ -16,6 +16,8 @@ from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 import mcd
 from mcd.errors import UsageError
 from mcd.networks.untrained import collecting, reinitialised, tracking
+from mcd.study.objects import as_model, host_for
+from mcd.study.preparer import Preparer
 
 
 def trained(module: nn.Module) -> nn.Module:
@@ -43,6 +45,11 @@ class Around(nn.Sequential):
         for part in self.modules():
             if isinstance(part, Scaled):
                 nn.init.normal_(part.gamma, 1, 0.1)
+
+
+def loaded(name: str) -> mcd.Target:
+    target, _ = Preparer(host_for((), progress=False)).target(as_model(name))
+    return target
 
 
 def conv(**settings: object) -> nn.Conv2d:
@@ -119,6 +126,31 @@ def test_what_cannot_be_drawn_anew_is_named(named: str) -> None:
         reinitialised(mcd.Target("net", trained(module)), 0)
     assert named in caught.value.message
     assert caught.value.hint == "leave out --untrained"
+
+
+@pytest.mark.parametrize("name", ["timm:convnext_atto", "torchvision:vit_b_32"])
+def test_what_only_a_constructor_draws_is_built_anew_by_its_loader(name: str) -> None:
+    target = loaded(name)
+    trained(target.module)
+    state = {name: one.clone() for name, one in target.module.named_parameters()}
+    made = reinitialised(target, 2**40 + 1).module
+    again = reinitialised(target, 2**40 + 1).module
+    for parameter, one in made.named_parameters():
+        assert not torch.equal(one, state[parameter]), parameter
+        assert torch.equal(one, again.get_parameter(parameter))
+    assert not made.training
+
+
+def test_a_loader_that_builds_another_network_is_said() -> None:
+    module = trained(nn.Sequential(conv(), Scaled()))
+    target = mcd.Target("net", module, untrained=lambda seed: nn.Sequential(conv()))
+    with pytest.raises(UsageError, match=r"cannot build it untrained: parameter '1.gamma' is another"):
+        reinitialised(target, 0)
+
+
+def test_a_network_without_parameters_has_none_to_draw() -> None:
+    with pytest.raises(UsageError, match="no parameters that could be drawn"):
+        reinitialised(mcd.Target("net", nn.AdaptiveAvgPool2d(1)), 0)
 
 
 def test_a_program_of_torch_export_cannot_be() -> None:

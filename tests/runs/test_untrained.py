@@ -17,7 +17,9 @@ from mcd.errors import ConfigError
 from mcd.networks.untrained import reinitialised
 from mcd.runs.verifying import verify
 from mcd.scoring.rungs import NUISANCE, UNTRAINED
+from mcd_plugins.console.summary import ConsoleReporter
 from mcd_plugins.phantom.dataset import PhantomDataset
+from mcd_plugins.reporters.facts import facts_of
 
 RECIPE = mcd.Preprocessing(height=48, width=48, channels=1)
 PATIENTS, BATCH = 20, 16
@@ -125,6 +127,18 @@ def test_labels_say_how_far_they_get_and_layers_beside_how_many_networks(made: P
         assert one.p_untrained == (1 + one.untrained_reached) / 11
         assert one.rungs[UNTRAINED] == ((first["layer"] == one.layer) & (first["q_untrained"] <= 0.05)).sum()
     assert sum(one.rungs[UNTRAINED] for one in found.manifest.summary) <= 1  # it is an untrained network itself
+
+
+def test_reports_say_how_layers_compare(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = mcd.load(made)
+    (summary, _) = found.manifest.summary
+    ConsoleReporter(ConsoleReporter.Options()).report(found, tmp_path)
+    out = capsys.readouterr().out
+    assert "Untrained: 10 networks of the same architecture with weights drawn anew." in out
+    assert "mean z beside" in out
+    assert "are beyond untrained." in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert f"{summary.beside_untrained}: 1" in dict(facts_of(found).conditions)["Mean z beside untrained networks"]
 
 
 def test_other_labels_are_those_of_a_run_without(made: Path, tmp_path: Path) -> None:

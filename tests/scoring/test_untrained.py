@@ -9,6 +9,7 @@ import torch
 import mcd
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.ladder import RungData
+from mcd.scoring.results import LayerSummary
 from mcd.scoring.rungs import IMAGE, UNTRAINED
 from mcd.scoring.similarity import Matrix
 from mcd.study.calibration import Calibration
@@ -99,6 +100,20 @@ def test_the_order_of_images_units_and_layers_changes_nothing(scorer: str) -> No
         assert plain.beside is not None
         assert found.beside is not None
         assert found.beside.reached == plain.beside.reached
+
+
+def test_a_layer_has_a_p_where_it_can_be_small_and_a_rank_where_not() -> None:
+    few, many, none = (
+        LayerSummary(
+            layer="x", neurons=3, labelled=3, untrained=count, untrained_reached=2, p_untrained=3 / (count + 1)
+        )
+        if count
+        else LayerSummary(layer="x", neurons=3, labelled=3)
+        for count in (10, 59, 0)
+    )
+    assert few.beside_untrained == "larger than in 8 of 10"
+    assert many.beside_untrained == "p = 0.05"
+    assert none.beside_untrained == ""
 
 
 def test_the_p_is_the_share_of_untrained_units_and_networks() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,9 @@ class Target:
         Where fetched weights came from, ``OWNER/NAME@COMMIT`` on the hub; the manifest records it.
     caution
         What a reader of its labels must know; said in every run that uses it, and kept in the manifest.
+    untrained
+        Builds the module as it is before training, given a seed. Asked where the module itself cannot draw its weights
+        anew, as layer scales and class tokens that only a constructor fills.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Target:
     prefix_tokens: int | None = None
     revision: str = ""
     caution: str = ""
+    untrained: Callable[[int], nn.Module] | None = None
 
     def first_tokens(self) -> int | None:
         """Return how many class and register tokens come first, or None where that is unknown."""

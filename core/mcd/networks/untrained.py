@@ -66,14 +66,36 @@ def reinitialised(target: Target, seed: int) -> Target:
     """Return a copy of a target, on the CPU, whose parameters are drawn anew.
 
     What draws them is ``reset_parameters()`` of every module with parameters of its own; where that leaves some,
-    ``init_weights()`` of the innermost module around them that has it. Running statistics of normalisations are those
-    of no image; see `collecting`. The target and the random states of the process stay as they are.
+    ``init_weights()`` of the innermost module around them that has it; where that leaves some too, the loader of the
+    target builds the network anew, if it can. Running statistics of normalisations are those of no image; see
+    `collecting`. The target and the random states of the process stay as they are.
 
     Raises
     ------
     UsageError
         When a parameter cannot be drawn anew, or the network cannot be copied; the message names the module.
     """
+    try:
+        module = _drawn_anew(target, seed)
+    except UsageError:
+        if target.untrained is None:
+            raise
+        module = _built_anew(target, target.untrained, seed)
+    return replace(target, name=f"{target.name} (untrained)", module=module, revision="", caution="", untrained=None)
+
+
+def _built_anew(target: Target, build: Callable[[int], nn.Module], seed: int) -> nn.Module:
+    what = f"the loader of {target.name} cannot build it untrained"
+    with process_state_kept(), calling(what, _HINT):
+        module = build(seed % 2**32).cpu().float().eval()
+    own, other = ({name: one.shape for name, one in net.named_parameters()} for net in (target.module, module))
+    if own != other:
+        differing = next(name for name in (*own, *other) if own.get(name) != other.get(name))
+        raise UsageError(f"{what}: parameter '{differing}' is another", _HINT)
+    return module
+
+
+def _drawn_anew(target: Target, seed: int) -> nn.Module:
     what = f"{target.name} cannot be re-initialised"
     for name, part in target.module.named_modules():
         if isinstance(part, _PROGRAMS):
@@ -95,7 +117,7 @@ def reinitialised(target: Target, seed: int) -> Target:
         problem = next(_problems(module), "")
     if problem:
         raise UsageError(f"{what}: {problem}", _HINT)
-    return replace(target, name=f"{target.name} (untrained)", module=module, revision="", caution="")
+    return module
 
 
 def _copied(module: nn.Module) -> nn.Module:
@@ -204,6 +226,8 @@ def _constant(parameter: torch.Tensor) -> complex | None:
 
 
 def _problems(module: nn.Module) -> Iterator[str]:
+    if not any(_continuous(one) for one in module.parameters()):
+        yield "it has no parameters that could be drawn"
     for name, parameter in module.named_parameters():
         if _unset(parameter) or not (_continuous(parameter) or _constant(parameter) is not None):
             owner, _, own = name.rpartition(".")

@@ -93,7 +93,12 @@ class TimmLoader(mcd.ModelLoader):
             self._preprocessing(module),
             revision=_revision(own.name) if own.pretrained else "",
             caution=caution,
+            untrained=self._untrained,
         )
+
+    def _untrained(self, seed: int) -> nn.Module:
+        chosen = {"checkpoint": None, "pretrained": False, "seed": seed}
+        return TimmLoader(self.options.model_copy(update=chosen))._built()
 
     def _built(self) -> nn.Module:
         own = self.options

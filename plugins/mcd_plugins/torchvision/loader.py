@@ -77,7 +77,12 @@ class TorchvisionLoader(mcd.ModelLoader):
             prefix_tokens=prefix_tokens(module),
             revision="" if own.weights is None else _file(models.get_model_weights(own.name)[own.weights].url),
             caution=caution,
+            untrained=self._untrained,
         )
+
+    def _untrained(self, seed: int) -> nn.Module:
+        chosen = {"checkpoint": None, "weights": None, "seed": seed}
+        return TorchvisionLoader(self.options.model_copy(update=chosen))._built()
 
     def _built(self) -> nn.Module:
         own = self.options

@@ -12,6 +12,7 @@ from mcd.scoring.ladder import RungData
 from mcd.scoring.results import LayerSummary
 from mcd.scoring.rungs import IMAGE, UNTRAINED
 from mcd.scoring.similarity import Matrix
+from mcd.scoring.untrained import UntrainedNetworks
 from mcd.study.calibration import Calibration
 from mcd_plugins.scorers.pearson import Pearson
 from mcd_plugins.scorers.soft_wpmi import SoftWPMI
@@ -114,6 +115,18 @@ def test_a_layer_has_a_p_where_it_can_be_small_and_a_rank_where_not() -> None:
     assert few.beside_untrained == "larger than in 8 of 10"
     assert many.beside_untrained == "p = 0.05"
     assert none.beside_untrained == ""
+
+
+def test_a_z_counts_by_how_far_it_lies_above_those_of_its_concept() -> None:
+    easy, hard = 0, 1
+    z = {number: np.array([[10.0, 0], [10, 2], [10, -2], [10, 0]]) for number in range(10)}
+    first = np.array([easy, hard, easy, easy])
+    networks = UntrainedNetworks(lambda layer: z, lambda number: (z[number], first))  # type: ignore[arg-type,index]  # numbers stand for activations
+    found = networks.beside("x", np.array([10.0, 9, 6, np.nan, 2]), np.array([easy, easy, hard, hard, hard]))
+    assert found.p.tolist()[:3] == [1, 1, 1 / 41]  # equal ones count as reached
+    assert np.isnan(found.p[3])
+    assert found.p[4] == 11 / 41
+    assert (found.networks, found.reached) == (10, 0)
 
 
 def test_the_p_is_the_share_of_untrained_units_and_networks() -> None:

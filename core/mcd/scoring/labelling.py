@@ -138,7 +138,7 @@ class Labeller:
         self.units = PermutationUnits.of(patients, "patient" if self.unit == "patient" else "image", self.ties.order)
         self._nulls = Nulls(self.scorer, similarity, self.units, self.ties, calibration)
         data = rungs or RungData()
-        self.ladder = Ladder(self.scorer, similarity, self.units, calibration, data, self._first_z)
+        self.ladder = Ladder(self.scorer, similarity, self.units, calibration, data, self._all_z)
 
     @property
     def caution(self) -> str:
@@ -199,15 +199,16 @@ class Labeller:
         ]
         return replace(self._judged(layer, found, scores, test, activations), explanations=explained)
 
-    def _first_z(self, activations: torch.Tensor) -> NDArray[np.float64]:
-        """Return z of the first label of each live unit; the null is drawn for its moments alone."""
+    def _all_z(self, activations: torch.Tensor) -> tuple[NDArray[np.float64], Rows]:
+        """Return z of all concepts and the first of each live unit; the null is drawn for its moments alone."""
         found = live_neurons(self.scorer, activations)
         if found.reason:
-            return np.zeros(0)
+            return np.zeros((0, self.similarity.concepts)), np.zeros(0, dtype=np.int64)
         scores, test = self._measured(found, activations[:, list(found.live)])
-        first = best(scores, 1, higher_is_better=self.scorer.higher_is_better)
-        z = test.null(0).z(test.observed.gather(1, first), first, torch.from_numpy(test.stratum))
-        return z[:, 0].double().numpy()
+        first = best(scores, 1, higher_is_better=self.scorer.higher_is_better)[:, 0]
+        every = torch.arange(self.similarity.concepts)[None]
+        z = test.null(0).z(test.observed, every, torch.from_numpy(test.stratum))
+        return z.double().numpy(), first.numpy()
 
     def _measured(self, found: Live, live: torch.Tensor) -> tuple[torch.Tensor, DependenceTest]:
         """Return the scores of the live units of a layer, and what is tested of them."""
@@ -274,7 +275,7 @@ class Labeller:
                 most = max(settings.draws, settings.most_draws // 4)
                 settings = settings.model_copy(update={"most_draws": most})
             judged = judge(test, order, self.concepts, settings)
-        beside = self.ladder.beside(layer, judged) if judged else None
+        beside = self.ladder.beside(layer, judged, order) if judged else None
         rungs = self.ladder.climb(judged, activations, found.live, order, beside) if judged else None
         return Scored(layer, whole_layer(scores, found), found.live, order, test.stratum, judged, rungs, beside)
 

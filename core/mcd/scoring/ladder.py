@@ -11,7 +11,7 @@ import torch
 from mcd.api.scorer import Scorer
 from mcd.scoring.calibration.judging import Judged
 from mcd.scoring.calibration.nuisances import Nuisances
-from mcd.scoring.calibration.permutation import PermutationUnits
+from mcd.scoring.calibration.permutation import PermutationUnits, Rows
 from mcd.scoring.held_fixed import HeldFixed
 from mcd.scoring.held_out import HeldOut
 from mcd.scoring.rungs import IMAGE, NUISANCE, RIGHT, UNTRAINED, Rungs, Values, climbed
@@ -49,8 +49,8 @@ class Ladder:
     ----------
     data
         What the rungs are tested with.
-    first_z
-        Returns the z of the first label of each live unit of a layer, given A.
+    all_z
+        Returns z of all concepts, ``(live units, concepts)``, and the first label of each live unit, given A.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Ladder:
         units: PermutationUnits,
         calibration: Calibration,
         data: RungData,
-        first_z: Callable[[torch.Tensor], Values],
+        all_z: Callable[[torch.Tensor], tuple[Values, Rows]],
     ) -> None:
         self._calibration = calibration
         self._fixed: HeldFixed | None = None
@@ -84,7 +84,7 @@ class Ladder:
         if data.untrained is not None:
             self.problems[UNTRAINED] = data.untrained if isinstance(data.untrained, str) else ""
             if not isinstance(data.untrained, str):
-                self._untrained = UntrainedNetworks(data.untrained, first_z)
+                self._untrained = UntrainedNetworks(data.untrained, all_z)
         if calibration.right:
             held_out = data.held_out()
             if not isinstance(held_out, str):
@@ -97,9 +97,9 @@ class Ladder:
         """What is to be said of the rungs; mostly nothing: an empty text."""
         return "; ".join(one.caution for one in (self._fixed, self._out) if one is not None and one.caution)
 
-    def beside(self, layer: str, judged: Judged) -> Beside | None:
+    def beside(self, layer: str, judged: Judged, order: torch.Tensor) -> Beside | None:
         """Return how a layer compares with networks that have not been trained; None where there are none."""
-        return None if self._untrained is None else self._untrained.beside(layer, judged.z[:, 0])
+        return self._untrained.beside(layer, judged.z[:, 0], order[:, 0].numpy()) if self._untrained else None
 
     def climb(
         self,

@@ -132,8 +132,9 @@ class LayerSummary(Record):
     says whether more draws could not change which neurons are significant. ``permutation_unit`` is ``patient`` or
     ``image``.
     ``rungs`` counts those that are significant at each rung above the first that was tested (`mcd.scoring.rungs`).
-    ``untrained`` is the number of networks that have not been trained, ``untrained_reached`` how many of them have a
-    mean z of first labels that is no lower than that of the layer, and ``p_untrained`` the p of the layer:
+    ``untrained`` is the number of networks that have not been trained, ``untrained_reached`` how many of them have
+    first labels that on average lie no less above what untrained neurons have for the same concepts than those of the
+    layer (`mcd.scoring.untrained`), and ``p_untrained`` the p of the layer:
     ``(1 + untrained_reached) / (1 + untrained)``.
     ``above_mean_score`` counts the neurons that pass the mean-score threshold of the paper: a first score no worse than
     the layer's mean. It is not a test of significance.
@@ -155,7 +156,7 @@ class LayerSummary(Record):
 
     @property
     def beside_untrained(self) -> str:
-        """How the mean z of first labels compares with that of untrained networks: a p, or a rank where these are few.
+        """How first labels on average compare with those of untrained networks: a p, or a rank where these are few.
 
         Empty where there are none.
         """

@@ -1,4 +1,8 @@
-"""The third rung: first labels beside those of networks of the same architecture that have not been trained."""
+"""The third rung: first labels beside those of networks of the same architecture that have not been trained.
+
+Some concepts are easy: the view, or how dense a breast is, shows in random features too, with a high z. So a z counts
+by how far it lies above those that untrained units have for the same concept.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from mcd.scoring.calibration.permutation import Rows
 
 __all__ = ["Beside", "UntrainedNetworks"]
 
@@ -21,11 +27,12 @@ class Beside:
     Parameters
     ----------
     p
-        Of each unit, ``(units,)``: how often the z of the first label of an untrained unit reaches that of its own.
+        Of each unit, ``(units,)``: how often the first label of an untrained unit lies as far above what untrained
+        units have for its concept. NaN where a unit has no z.
     networks
         How many networks there are.
     reached
-        How many of them have a mean z of first labels that is no lower than that of the layer.
+        How many of them have labels that on average lie as far above, or farther, than those of the layer.
     """
 
     p: Values
@@ -38,6 +45,45 @@ class Beside:
         return (1 + self.reached) / (1 + self.networks)
 
 
+@dataclass(frozen=True)
+class _Sums:
+    """Sums over units of the z of each concept, ``(concepts,)``: how many have one, z, and its square."""
+
+    count: Values
+    total: Values
+    square: Values
+
+    @classmethod
+    def of(cls, z: Values) -> _Sums:
+        known = np.nan_to_num(z)
+        return cls((~np.isnan(z)).sum(axis=0).astype(np.float64), known.sum(axis=0), (known**2).sum(axis=0))
+
+    def without(self, other: _Sums) -> _Sums:
+        return _Sums(self.count - other.count, self.total - other.total, self.square - other.square)
+
+    def above(self, z: Values, concept: Rows) -> Values:
+        """Return how far each z lies above the mean of its concept, in standard deviations: 1 at least, as of noise."""
+        mean = self.total / np.maximum(self.count, 1)
+        sd = np.sqrt(np.maximum(self.square / np.maximum(self.count, 1) - mean**2, 1))
+        found: Values = (z - mean[concept]) / sd[concept]
+        return found
+
+
+@dataclass(frozen=True)
+class _Network:
+    """Of each live unit that has a label its z and its concept; sums over all live units."""
+
+    z: Values
+    concept: Rows
+    sums: _Sums
+
+    @classmethod
+    def of(cls, z: Values, first: Rows) -> _Network:
+        own = z[np.arange(len(z)), first]
+        known = ~np.isnan(own)
+        return cls(own[known], first[known], _Sums.of(z))
+
+
 class UntrainedNetworks:
     """What networks that have not been trained give, layer by layer; each layer is scored once.
 
@@ -45,34 +91,38 @@ class UntrainedNetworks:
     ----------
     activations
         Returns A of a layer in each network, ``(images, units)``.
-    first_z
-        Returns the z of the first label of each live unit, given A.
+    measured
+        Returns z of all concepts, ``(live units, concepts)``, and the first label of each live unit, given A.
     """
 
     def __init__(
         self,
         activations: Callable[[str], Iterable[torch.Tensor]],
-        first_z: Callable[[torch.Tensor], Values],
+        measured: Callable[[torch.Tensor], tuple[Values, Rows]],
     ) -> None:
-        self._activations, self._first_z = activations, first_z
-        self._known: dict[str, list[Values]] = {}
+        self._activations, self._measured = activations, measured
+        self._known: dict[str, list[_Network]] = {}
 
-    def beside(self, layer: str, z: Values) -> Beside:
-        """Return how a layer compares, given the z of the first label of each live unit, ``(units,)``.
-
-        A unit whose z is not defined has no p (NaN).
-        """
+    def beside(self, layer: str, z: Values, first: Rows) -> Beside:
+        """Return how a layer compares, given z and concept of the first label of each live unit, ``(units,)``."""
         if layer not in self._known:
-            found = [self._first_z(one) for one in self._activations(layer)]
-            self._known[layer] = [one[~np.isnan(one)] for one in found]
+            self._known[layer] = [_Network.of(*self._measured(one)) for one in self._activations(layer)]
         networks = self._known[layer]
-        drawn = np.sort(np.concatenate(networks))
-        reached = len(drawn) - np.searchsorted(drawn, z, side="left")
-        p = np.where(np.isnan(z), np.nan, (1 + reached) / (1 + len(drawn)))
-        own, means = _mean(z[~np.isnan(z)]), [_mean(one) for one in networks]
-        return Beside(p, len(networks), sum(one >= own for one in means))
+        every = _Sums(
+            sum((one.sums.count for one in networks), np.zeros(1)),
+            sum((one.sums.total for one in networks), np.zeros(1)),
+            sum((one.sums.square for one in networks), np.zeros(1)),
+        )
+        # The target has no part in what it is held against, and so has none of the others.
+        drawn = [every.without(one.sums).above(one.z, one.concept) for one in networks]
+        own = every.above(z, first)
+        ascending = np.sort(np.concatenate(drawn))
+        reached = len(ascending) - np.searchsorted(ascending, own, side="left")
+        p = np.where(np.isnan(z), np.nan, (1 + reached) / (1 + len(ascending)))
+        mean = _mean(own[~np.isnan(own)])
+        return Beside(p, len(networks), sum(_mean(one) >= mean for one in drawn))
 
 
-def _mean(z: Values) -> float:
+def _mean(values: Values) -> float:
     """Return a mean; minus infinity where nothing responds: a layer without labels has none that hold."""
-    return float(z.mean()) if len(z) else -np.inf
+    return float(values.mean()) if len(values) else -np.inf

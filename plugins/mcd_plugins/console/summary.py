@@ -59,7 +59,7 @@ class ConsoleReporter(mcd.Reporter):
         table.add_column("significant" if judged else "labelled", justify="right")
         beside = {one.layer: one.beside_untrained for one in dissection.manifest.summary}
         if any(beside.values()):
-            table.add_column("mean z beside untrained", overflow="fold", max_width=14)
+            table.add_column("beside untrained", overflow="fold", max_width=14)
         table.add_column("what they respond to (neurons)", overflow="fold", ratio=1)
         for layer, rows in dissection.labels.groupby("layer", sort=False):
             best = rows[rows["rank"] == 1]

@@ -183,7 +183,7 @@ def told_apart(facts: Sequence[Facts]) -> list[Facts]:
     ]
 
 
-_SHOWN = ("Target", "Top images (k)", "Null", "Mean z beside untrained networks")
+_SHOWN = ("Target", "Top images (k)", "Null", "First labels beside untrained networks")
 """What is said of a run anyway, or follows from another of its settings."""
 
 
@@ -220,7 +220,7 @@ def _conditions(dissection: mcd.Dissection, judged: bool, patients: int | None) 
         ("Top images (k)", str(options.get("top_k", "not used: the scorer uses all images"))),
         ("Concepts kept a neuron", str(study.get("labels_per_neuron", ""))),
         ("Null", _null(dissection) if judged else "not computed"),
-        ("Mean z beside untrained networks", _beside(manifest)),
+        ("First labels beside untrained networks", _beside(manifest)),
         ("False discovery rate (q)", str(_at(study, "calibration").get("q", "")) if judged else "not computed"),
     ]
 

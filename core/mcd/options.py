@@ -41,6 +41,7 @@ __all__ = [
     "causes",
     "describe_options",
     "forms_of",
+    "in_words",
     "is_marked",
     "parse_pairs",
     "validate_options",
@@ -294,6 +295,11 @@ _IN_OUR_WORDS = {
 """What pydantic says with the name of a class of ours in it, which no reader knows."""
 
 
+def in_words(problem: ErrorDetails) -> str:
+    """Return what is wrong, without the place and without names of classes that only the source knows."""
+    return _IN_OUR_WORDS.get(problem["type"], problem["msg"]).removeprefix("Value error, ")
+
+
 def problem_line(problem: ErrorDetails, cls: type[pydantic.BaseModel]) -> str:
     """Return one validation problem as a sentence that names the setting."""
     path = ".".join(str(part) for part in problem["loc"])
@@ -301,7 +307,7 @@ def problem_line(problem: ErrorDetails, cls: type[pydantic.BaseModel]) -> str:
         return f"unknown setting '{path}': {nearest(path.split('.')[-1], cls.model_fields)}"
     if problem["type"] == "missing":
         return f"setting '{path}' is required"
-    message = _IN_OUR_WORDS.get(problem["type"], problem["msg"]).removeprefix("Value error, ")
+    message = in_words(problem)
     given = problem.get("input")
     shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
     return f"setting '{path}': {message}{shown}" if path else message

@@ -21,6 +21,7 @@ from mcd.api.schema import Schema
 from mcd.documents import SUFFIXES, Document, read_document, read_text, validate_document
 from mcd.errors import ConfigError
 from mcd.files import expanded
+from mcd.options import in_words
 
 __all__ = ["Concept", "ConceptEntry", "ConceptFile", "ConceptSet", "ConceptSource", "join"]
 
@@ -194,7 +195,7 @@ class ConceptSet(pydantic.BaseModel):
         except pydantic.ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise ConfigError(
-                f"{name}: {'.'.join(map(str, first['loc'][1:]))}: {first['msg']}",
+                f"{name}: {'.'.join(map(str, first['loc'][1:]))}: {in_words(first)}",
                 "see the format with: mcd concepts schema",
             ) from None
 

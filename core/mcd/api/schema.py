@@ -11,6 +11,7 @@ from typing import TypeVar
 import pydantic
 
 from mcd.errors import DataError, StoreError
+from mcd.options import in_words
 
 __all__ = ["Schema", "read_record"]
 
@@ -145,4 +146,5 @@ def read_record(
     path = path if len(path) <= _SHOWN else f"{path[:_SHOWN]}…"
     if unknown:
         raise error(f"{where} was made by a newer mcd: it has the field '{path}', which is not known here", _NEWER)
-    raise error(f"{where} is damaged: {path + ': ' if path else ''}{first['msg']}", schema.remedy)
+    said = "it should be an object" if first["type"] in ("model_type", "model_attributes_type") else in_words(first)
+    raise error(f"{where} is damaged: {path + ': ' if path else ''}{said}", schema.remedy)

@@ -22,6 +22,7 @@ from mcd.errors import ConfigError
 from mcd.files import expanded
 from mcd.networks.pooling import Pooling
 from mcd.networks.process import process_state_kept
+from mcd.options import in_words
 from mcd.runs.dissection import Dissection
 from mcd.runs.plan import plan_of
 from mcd.runs.prepared import Prepared, PreparedDissector, PreparedTarget
@@ -219,6 +220,6 @@ def _study(**values: object) -> Study:
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise ConfigError(
-            f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}",
+            f"{'.'.join(str(part) for part in first['loc'])}: {in_words(first)}",
             "see the keywords with: help(mcd.dissect)",
         ) from None

@@ -15,7 +15,7 @@ from mcd.documents import read_text
 from mcd.errors import ConfigError, DataError, UsageError, nearest
 from mcd.files import check_folder, expanded
 from mcd.networks.pooling import POOLINGS
-from mcd.options import causes, problem_line
+from mcd.options import causes, in_words, problem_line
 from mcd.study.located import KINDS
 from mcd.study.paths import missing
 from mcd.study.resolve import names_function, resolved
@@ -94,7 +94,7 @@ def _refusal(problems: Sequence[ErrorDetails]) -> ConfigError:
             if text.partition(":")[0] not in POOLINGS:
                 return ConfigError(f"--pooling {text}: there is no such pooling", nearest(text, POOLINGS))
             return ConfigError(
-                f"--pooling {text}: {one['msg'].removeprefix('Value error, ')}",
+                f"--pooling {text}: {in_words(one)}",
                 "see the poolings with: mcd dissect --help",
             )
     lines = [problem_line(one, Study) for one in problems]

@@ -19,6 +19,7 @@ from mcd.api.scorer import Scorer
 from mcd.errors import ConfigError, UsageError, with_article
 from mcd.host import PluginHost
 from mcd.networks.fitness import no_network
+from mcd.options import in_words
 from mcd.study.preparer import DatasetLike, Preparer, ScorerLike
 from mcd.study.study import Choice, ModelChoice
 
@@ -64,12 +65,16 @@ def as_choice(value: Component, kind: type[ChoiceT]) -> ChoiceT:
     if isinstance(value, kind):
         return value
     if not isinstance(value, str | Mapping | Choice):
-        raise ConfigError(f"{with_article(type(value).__name__)} does not name a component", _NAMES)
+        raise ConfigError(f"{_kind(value)} does not name a component", _NAMES)
     try:
         return kind.model_validate(value if isinstance(value, str) else dict(value))
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ConfigError(f"{reprlib.repr(value)} does not name a component: {first['msg']}", _NAMES) from None
+        raise ConfigError(f"{reprlib.repr(value)} does not name a component: {in_words(first)}", _NAMES) from None
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else with_article(type(value).__name__)
 
 
 _NAMES = 'give a name or {"plugin": …, "options": {…}}'
@@ -110,9 +115,7 @@ def as_patterns(layers: object, target: Target) -> tuple[str, ...]:
         if isinstance(one, str):
             found.append(one)
         elif not isinstance(one, nn.Module):
-            raise UsageError(
-                f"{with_article(type(one).__name__)} is no layer", "give patterns of names, or modules of the network"
-            )
+            raise UsageError(f"{_kind(one)} is no layer", "give patterns of names, or modules of the network")
         elif not names.get(id(one)):
             what = "the network itself" if id(one) in names else f"no module of {target.name}"
             raise UsageError(f"the {type(one).__name__} that was given as layer is {what}", "list names: mcd layers")

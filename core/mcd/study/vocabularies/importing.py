@@ -14,6 +14,7 @@ import yaml
 from mcd.api.concept_entries import clean, key
 from mcd.api.concepts import ConceptSet
 from mcd.errors import ConfigError, nearest
+from mcd.options import in_words
 from mcd.study.vocabularies.reading import Found, read_terms
 
 __all__ = ["Imported", "Precedence", "import_files"]
@@ -139,7 +140,8 @@ def _validated(data: Mapping[str, object]) -> ConceptSet:
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise ConfigError(
-            f"{' › '.join(map(str, first['loc']))}: {first['msg']}", "correct the file; see: mcd concepts import --help"
+            f"{' › '.join(map(str, first['loc']))}: {in_words(first)}",
+            "correct the file; see: mcd concepts import --help",
         ) from None
 
 

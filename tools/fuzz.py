@@ -137,7 +137,7 @@ def _process(name: str, seed: int, first: int, last: int, place: Path, keep: Pat
 
 
 def _row(name: str, tally: Tally) -> str:
-    cells = [name, sum(tally.outcomes.values()), *(tally.outcomes[one] for one in OUTCOMES), f"{tally.seconds:.0f} s"]
+    cells = [name, sum(tally.outcomes.values()), *(tally.outcomes[one] for one in OUTCOMES), f"{tally.seconds:,.0f} s"]
     return "| " + " | ".join(f"{one:,}" if isinstance(one, int) else str(one) for one in cells) + " |"
 
 

@@ -244,3 +244,14 @@ def test_the_advice_reaches_nobody_through_a_function_of_the_user(
         assert "UnpicklingError: Weights only load failed." in done.err
         assert "`False`" not in done.err
         assert "safe_globals" not in done.err
+
+
+def test_a_scorer_of_a_plugin_without_a_name_is_one_sentence(tmp_path: Path, dissect: Callable[..., Outcome]) -> None:
+    source = (
+        "import mcd\nclass Nameless(mcd.Scorer):\n    def score(self, activations, similarity): pass\n@mcd.hookimpl\n"
+    )
+    source += "def mcd_register_scorers(): return [mcd.Component('nameless', 'nameless:Nameless', 'scores')]\n"
+    (tmp_path / "nameless.py").write_text(source)
+    done = dissect("--plugin-file", tmp_path / "nameless.py", "--scorer", "nameless")
+    assert (done.code, "Traceback" in done.err) == (3, False)
+    assert "scorer 'nameless' has no name" in done.err

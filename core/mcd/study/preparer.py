@@ -151,7 +151,10 @@ class Preparer:
         if isinstance(scorer, Choice) and names_function(scorer.plugin):
             return FunctionScorer(import_function(scorer.plugin)), scorer
         if isinstance(scorer, Choice):
-            return self._create(Kind.SCORER, scorer, Scorer)
+            made, choice = self._create(Kind.SCORER, scorer, Scorer)
+            if not isinstance(getattr(made, "name", None), str):
+                raise PluginLoadError(f"scorer '{scorer.plugin}' has no name", "set name in its class")
+            return made, choice
         return FunctionScorer(scorer), Choice(plugin="object", options={"function": getattr(scorer, "__name__", "")})
 
     def reporters(self, choices: Sequence[Choice]) -> list[Reporter]:

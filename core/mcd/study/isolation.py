@@ -103,6 +103,7 @@ class _Helper:
 
     def __init__(self) -> None:
         self._connection, theirs = socket.socketpair()
+        self._seconds = 0.0
         self._arrays = _unnamed_file()
         handles = (theirs.fileno(), self._arrays.fileno())
         with theirs:
@@ -128,27 +129,34 @@ class _Helper:
 
     def call(self, work: tuple[object, ...], limits: Limits) -> NDArray[np.generic] | Image:
         request = pickle.dumps((*work, limits, _here()), protocol=pickle.HIGHEST_PROTOCOL)
-        self._connection.settimeout(limits.seconds)
+        self._wait(limits.seconds)
         with contextlib.suppress(OSError):  # the helper is gone: that it does not answer says how
             _send(self._connection, request)
         answer = json.loads(self._answer(limits.seconds))
         if "error" in answer:
             raise ImageError(answer["error"], answer["hint"])
         found: NDArray[np.generic] = np.empty(answer["shape"], np.dtype(answer["dtype"]))
-        self._arrays.seek(0)
-        rest = _as_bytes(found)
-        while rest:
-            rest = rest[self._arrays.readinto(rest) :]
+        rest, at = _as_bytes(found), 0
+        while at < len(rest):
+            at += os.preadv(self._arrays.fileno(), [rest[at:]], at)
         return Image(pixels=found, **answer["image"]) if "image" in answer else found  # type: ignore[arg-type]  # as sent
 
-    def _answer(self, seconds: float) -> bytearray:
-        self._connection.settimeout(seconds)
+    def _wait(self, seconds: float) -> None:
+        """Bound how long the connection waits: by the kernel, without a question of its own before each message."""
+        if seconds != self._seconds:
+            whole, rest = divmod(max(1, round(seconds * 1e6)), 1_000_000)
+            for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                self._connection.setsockopt(socket.SOL_SOCKET, way, struct.pack("@ll", whole, rest))
+            self._seconds = seconds
+
+    def _answer(self, seconds: float) -> bytes | bytearray:
+        self._wait(seconds)
         try:
             answer = _received(self._connection)
-        except TimeoutError:
+        except BlockingIOError:
             raise _HelperLostError(f"decoding it was given up after {seconds:g} seconds") from None
         except OSError:
-            answer = bytearray()
+            answer = b""
         if not answer:
             raise _HelperLostError(f"the process that decodes it ended {self._end()}; the file may be damaged")
         return answer
@@ -208,24 +216,39 @@ def _unnamed_file() -> io.FileIO:
     return tempfile.TemporaryFile(buffering=0)
 
 
+_HEAD = struct.Struct("<Q")
+_SHORT = 1 << 16
+
+
 def _send(connection: socket.socket, message: bytes) -> None:
-    connection.sendall(struct.pack("<Q", len(message)))
-    connection.sendall(message)
+    """Send a message behind its length, in one piece where it is short: each piece wakes the other side."""
+    head = _HEAD.pack(len(message))
+    if len(message) <= _SHORT:
+        connection.sendall(head + message)
+    else:
+        connection.sendall(head)
+        connection.sendall(message)
 
 
-def _received(connection: socket.socket) -> bytearray:
-    """Return a message; empty where the other side is gone."""
-    head = _exactly(connection, 8)
-    return _exactly(connection, struct.unpack("<Q", head)[0]) if head else head
-
-
-def _exactly(connection: socket.socket, count: int) -> bytearray:
+def _received(connection: socket.socket) -> bytes | bytearray:
+    """Return a message; empty where the other side is gone. One message is under way at a time."""
+    start = connection.recv(_SHORT)
+    while start and len(start) < _HEAD.size:
+        more = connection.recv(_SHORT)
+        start = start + more if more else b""
+    if not start:
+        return b""
+    (count,) = _HEAD.unpack_from(start)
+    if len(start) == _HEAD.size + count:
+        return start[_HEAD.size :]
     message = bytearray(count)
-    rest = memoryview(message)
+    at = len(start) - _HEAD.size
+    message[:at] = start[_HEAD.size :]
+    rest = memoryview(message)[at:]
     while rest:
         got = connection.recv_into(rest)
         if not got:
-            return bytearray()
+            return b""
         rest = rest[got:]
     return message
 
@@ -241,10 +264,10 @@ def serve(connection: str, arrays: str) -> None:
     _state.is_helper = True
     with socket.socket(fileno=int(connection)) as owner, io.FileIO(int(arrays), "r+b") as file:
         _send(owner, b"ready")
+        bounds = _Bounds()
         while request := _received(owner):
-            answer = _computed(request, file)
-            if hasattr(signal, "alarm"):
-                signal.alarm(0)
+            answer = _computed(request, file.fileno(), bounds)
+            bounds.end()
             _send(owner, json.dumps(answer).encode())
 
 
@@ -266,23 +289,22 @@ def _no_traces() -> None:
         Path("/proc/self/oom_score_adj").write_text("500")
 
 
-def _computed(request: bytearray, file: io.FileIO) -> dict[str, object]:
+def _computed(request: bytes | bytearray, file: int, bounds: _Bounds) -> dict[str, object]:
     limits = _DEFAULT
     try:
         _files, function, arguments, limits, here = pickle.loads(request)  # noqa: S301 -- of its owner
         if here != _here():  # a path among the arguments may be relative
             os.chdir(here)
-        _limit(limits)
+        bounds.begin(limits)
         result = function(*arguments)
         answer: dict[str, object] = {}
         if isinstance(result, Image):
             answer["image"] = {"maximum": float(result.maximum), "negative": bool(result.negative)}
             result = result.pixels
         found = np.asarray(result, order="C")
-        file.seek(0)
-        rest = _as_bytes(found)
-        while rest:
-            rest = rest[file.write(rest) :]
+        rest, at = _as_bytes(found), 0
+        while at < len(rest):
+            at += os.pwrite(file, rest[at:], at)
         return {**answer, "shape": found.shape, "dtype": found.dtype.str}
     except MCDError as error:
         return {"error": error.message, "hint": error.hint}
@@ -292,16 +314,38 @@ def _computed(request: bytearray, file: io.FileIO) -> dict[str, object]:
         return {"error": f"{type(error).__name__}: {error}", "hint": ""}
 
 
-def _limit(limits: Limits) -> None:
-    """Bound the memory of this process, and its life where the owner dies meanwhile."""
-    if hasattr(signal, "alarm"):
-        signal.alarm(int(limits.seconds) + 10)
-    try:
+class _Bounds:
+    """Bounds the memory of this process, and its life where the owner dies meanwhile."""
+
+    def __init__(self) -> None:
+        self._idle: tuple[int, int] = (0, 0)
+
+    def begin(self, limits: Limits) -> None:
+        """Set the bounds of a call."""
+        if hasattr(signal, "alarm"):
+            signal.alarm(int(limits.seconds) + 10)
+        if self._idle[0] != len(sys.modules):  # what an idle helper takes stands in a file, which takes time to read
+            self._idle = len(sys.modules), _taken()
+        if self._idle[1]:
+            _limit_memory(self._idle[1] + limits.memory)
+
+    def end(self) -> None:
+        """Let this process wait as long as it takes."""
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+
+
+def _taken() -> int:
+    """Return how many bytes of data this process has; 0 where the system does not say."""
+    with contextlib.suppress(ImportError, OSError):
         import resource
 
-        now = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()  # data; libraries map more
-    except (ImportError, OSError):
-        return
+        return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()  # libraries map more
+    return 0
+
+
+def _limit_memory(wanted: int) -> None:
+    import resource
+
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    wanted = now + limits.memory
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))

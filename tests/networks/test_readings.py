@@ -209,6 +209,8 @@ class Quantised(nn.Module):
         (lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.quint8), "quantised"),
         (lambda x: torch.nested.nested_tensor([one.flatten(1) for one in x]), "nested"),
         (lambda x: x.to("meta"), "without values"),
+        (lambda x: x.argmax(1), "whole numbers, as indices are"),
+        (lambda x: (x * 9).to(torch.uint8), "whole numbers"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*nested tensors")
@@ -217,6 +219,14 @@ def test_outputs_without_real_numbers_are_refused(forward: Callable[[torch.Tenso
     layer.forward = forward
     (found,) = trial_pass(mcd.Target("net", nn.Sequential(layer), mcd.Preprocessing(height=32, width=32))).layers
     assert reason in found.reason
+
+
+def test_of_values_and_their_places_only_the_values_are_read_and_a_mask_is() -> None:
+    for forward, readable in ((lambda x: x.mean((2, 3)).topk(2), {"0:0"}), (lambda x: x > 0, {"0"})):
+        layer = nn.Module()
+        layer.forward = forward
+        (found,) = trial_pass(mcd.Target("net", nn.Sequential(layer), mcd.Preprocessing(height=32, width=32))).layers
+        assert {one.name for one in (found.choices or (found,)) if not one.reason} == readable
 
 
 def test_axis_0_that_grows_otherwise_than_the_batch_is_refused() -> None:

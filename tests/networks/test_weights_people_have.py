@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import re
 import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -16,7 +18,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from mcd.errors import CheckpointError
-from mcd.networks.checkpoints import load_weights, read_checkpoint, read_state_dict
+from mcd.networks.checkpoints import averaged_beside, load_weights, read_checkpoint, read_state_dict
 
 State = dict[str, torch.Tensor]
 
@@ -176,6 +178,73 @@ def test_averaged_weights_inside_names_and_alone(tmp_path: Path) -> None:
     module.module.load_state_dict(state)
     torch.save(module.state_dict(), tmp_path / "swa.pth")  # averaged itself, with a counter beside
     assert has(loaded(tmp_path / "swa.pth")[0], state)
+
+
+def test_an_average_in_the_place_of_the_weights_is_said(tmp_path: Path) -> None:
+    """As Lightning's WeightAveraging saves it."""
+    state, before = (
+        {f"model.{name}": value for name, value in one.items()} for one in (averaged(weights()), weights())
+    )
+    average = {"state_dict": state, "current_model_state": before, "averaging_state": {"n_averaged": torch.tensor(7)}}
+    torch.save(average, tmp_path / "w.ckpt")
+    for prefix in ("", "model"):
+        module, said = loaded(tmp_path / "w.ckpt", prefix=prefix)
+        assert has(module, averaged(weights()))
+        assert "averaged over training" in said
+        assert "ema=false takes them" in said
+        assert "averaged over training" in averaged_beside(average, state)
+        for ema, right in ((True, averaged(weights())), (False, weights())):
+            module, said = loaded(tmp_path / "w.ckpt", prefix=prefix, ema=ema)
+            assert has(module, right)
+            assert said == ""
+    assert loaded(tmp_path / "w.ckpt", prefix="current_model_state.model")[1] == ""
+    assert averaged_beside(average, before) == ""
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "prefix"),
+    [({"StochasticWeightAveraging": {"average_model_state": "*"}}, ""), ({"EMA": {"ema": {"module": "*"}}}, "model")],
+)
+def test_averages_that_callbacks_keep_are_said(callbacks: dict[str, object], prefix: str, tmp_path: Path) -> None:
+    def filled(one: object) -> object:
+        named = {f"model.{name}": value for name, value in averaged(weights()).items()}
+        return {key: filled(value) for key, value in one.items()} if isinstance(one, dict) else named
+
+    state = {f"model.{name}": value for name, value in weights().items()}
+    torch.save({"state_dict": state, "callbacks": filled(callbacks)}, tmp_path / "w.ckpt")
+    module, said = loaded(tmp_path / "w.ckpt", prefix=prefix)
+    assert has(module, weights())
+    assert "ema=true takes them" in said
+    assert has(loaded(tmp_path / "w.ckpt", prefix=prefix, ema=True)[0], averaged(weights()))
+
+
+def test_averages_that_an_optimiser_keeps_are_said(tmp_path: Path) -> None:
+    states = [{"opt": {}, "ema": tuple(averaged(weights()).values())}]
+    torch.save({"state_dict": weights(), "optimizer_states": states}, tmp_path / "w.ckpt")
+    assert "(optimizer_states.0.ema) without their names" in loaded(tmp_path / "w.ckpt")[1]
+
+
+@pytest.mark.parametrize("name", ["w.npz", "w.pth", "w.safetensors", "one.npy", "one.bin"])
+def test_a_file_of_numpy_is_refused_whatever_it_is_called(name: str, tmp_path: Path) -> None:
+    arrays = {key: value.numpy() for key, value in weights().items()}
+    with (tmp_path / name).open("wb") as file:
+        if name.startswith("one"):
+            np.save(file, next(iter(arrays.values())))
+        else:
+            np.savez_compressed(file, **arrays)
+    with pytest.raises(CheckpointError, match="holds numpy arrays, not tensors") as caught:
+        loaded(tmp_path / name)
+    assert "torch.from_numpy" in caught.value.hint
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_a_plain_pickle_is_named(protocol: int, tmp_path: Path) -> None:
+    (tmp_path / "w.pth").write_bytes(pickle.dumps(weights(), protocol=protocol))
+    with pytest.raises(CheckpointError, match=r"is a plain pickle|holds Python objects") as caught:
+        loaded(tmp_path / "w.pth")
+    assert caught.value.hint.startswith("where you trust the file, load it in Python and save its")
+    torch.save(weights(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    assert has(loaded(tmp_path / "old.pth")[0], weights())
 
 
 @pytest.mark.parametrize("form", ["list", "dotless"])

@@ -20,7 +20,9 @@ from mcd.networks.nesting import (
     find_state_dict,
     is_averaged,
     named_as,
+    not_averaged,
     places,
+    said_in_place,
     tensors_below,
     unnamed_average,
     unwrapped,
@@ -160,7 +162,7 @@ def select_weights(
     CheckpointError
         When the file cannot be read, holds no such tensors, or no averaged ones where they are asked for.
     """
-    content = read_checkpoint(path)
+    content = not_averaged(read_checkpoint(path)) if ema is False else read_checkpoint(path)
     below, prefix = tensors_below(content), unwrapped(prefix.rstrip("."))
     whole: State = {}
     try:
@@ -175,15 +177,16 @@ def select_weights(
             raise CheckpointError(error.summary, hint, error.lines) from None
     state = (_under(prefix, whole) or _under(prefix, below)) if prefix else dict(whole)
     if prefix and not state:
-        hint = _prefix_hint(prefix, whole or below, module, rename)
-        raise CheckpointError(f"{path} has no tensors under '{prefix}.'", hint)
+        raise _nothing_under(prefix, path, whole or below, fitting_prefixes(whole or below, module, rename))
     twin = "" if ema is False else averaged_twin(state, below) or averaged_twin(module.state_dict(), below)
-    averaged = _under(twin, below) if twin else {}
+    averaged, in_place = _under(twin, below) if twin else {}, said_in_place(content, state)
     if ema:
-        if not averaged:
+        if not (averaged or in_place):
             said = unnamed_average(content, state) or "it holds no weights averaged over training beside the others"
             raise CheckpointError(f"{path}: {said}", "leave out ema")
-        return Selection(averaged, below)
+        return Selection(averaged or state, below)
+    if in_place:
+        return Selection(state, whole or below, f"{in_place}; ema=false takes them")
     if averaged and not _shared(averaged, state):
         said = f"the checkpoint also holds weights averaged over training ({twin}); ema=true takes them"
         return Selection(state, whole or below, said)
@@ -194,19 +197,14 @@ def select_weights(
 
 
 def averaged_beside(content: object, state: State) -> str:
-    """Return the remark on weights averaged over training that lie beside those that are used; mostly empty.
+    """Return the remark on weights averaged over training beside those that are used, or in their place; mostly empty.
 
-    Parameters
-    ----------
-    content
-        Of the file, as `read_checkpoint` returns it.
-    state
-        The tensors that are used.
+    ``content`` is that of the file, as `read_checkpoint` returns it, ``state`` the tensors that are used.
     """
     below = tensors_below(content)
     twin = averaged_twin(state, below)
     if not twin or _shared(_under(twin, below), state):
-        return ""
+        return said_in_place(content, state)
     return f"the checkpoint also holds weights averaged over training ({twin}), which are not used"
 
 
@@ -221,9 +219,9 @@ def _under(prefix: str, state: State) -> dict[str, torch.Tensor]:
     return {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
 
 
-def _prefix_hint(wrong: str, state: State, module: nn.Module, rename: Renaming | None) -> str:
-    fitting = fitting_prefixes(state, module, rename)
-    return _say_prefix(fitting) if fitting else nearest(wrong, branches(state))
+def _nothing_under(prefix: str, path: Path, state: State, fitting: list[str]) -> CheckpointError:
+    hint = _say_prefix(fitting) if fitting else nearest(prefix, branches(state))
+    return CheckpointError(f"{path} has no tensors under '{prefix}.'", hint)
 
 
 def _say_prefix(prefixes: list[str]) -> str:

@@ -16,10 +16,13 @@ __all__ = [
     "averaged_twin",
     "carries_nothing",
     "find_state_dict",
+    "holds_arrays",
     "holds_objects",
     "is_averaged",
     "named_as",
+    "not_averaged",
     "places",
+    "said_in_place",
     "tensors_below",
     "unnamed_average",
     "unwrapped",
@@ -127,7 +130,7 @@ def _refuse_arrays(path: Path, content: object) -> None:
     """Refuse a checkpoint without tensors that has numpy arrays instead."""
     array = None if tensors_below(content) else _array_in(content)
     if array is not None:
-        raise _holds_arrays(path, array)
+        raise holds_arrays(path, array)
 
 
 def _array_in(content: object, above: str = "", depth: int = 0) -> str | None:
@@ -147,7 +150,8 @@ def _is_array(name: str) -> bool:
     return name.startswith("numpy.") and name.rpartition(".")[2] in ("_reconstruct", "_frombuffer", "ndarray")
 
 
-def _holds_arrays(path: Path, where: str = "") -> CheckpointError:
+def holds_arrays(path: Path, where: str = "") -> CheckpointError:
+    """Return the error for a file of numpy arrays."""
     named = f" (such as '{where}')" if where else ""
     return CheckpointError(
         f"{path} holds numpy arrays{named}, not tensors",
@@ -159,7 +163,7 @@ def _holds_arrays(path: Path, where: str = "") -> CheckpointError:
 def holds_objects(path: Path, name: str) -> CheckpointError:
     """Return the error for a file in which a foreign object is needed."""
     if _is_array(name):
-        return _holds_arrays(path)
+        return holds_arrays(path)
     return CheckpointError(
         f"{path} holds Python objects ({name}), which mcd never executes",
         "where you trust the file, load it in Python and save its state dict with safetensors",
@@ -231,7 +235,7 @@ def averaged_twin(state: State, below: State) -> str:
         parts = name.split(".")
         at = next((at for at, part in enumerate(parts[:-1]) if _says_averaged(part)), None)
         if at is not None:
-            for end in range(at + 1, min(at + 4, len(parts))):
+            for end in range(at + 1, min(at + 6, len(parts))):
                 after[".".join(parts[:end])].add(".".join(parts[end:]))
     shared = {place: len(names & state.keys()) for place, names in after.items()}
     best = max(shared, key=lambda place: (shared[place], -len(place)), default="")
@@ -256,9 +260,38 @@ def unnamed_average(content: object, state: State) -> str:
             waiting += [(f"{above}.{key}".strip("."), value) for key, value in one.items() if _is_key(key)]
         elif isinstance(one, list | tuple) and sum(isinstance(value, torch.Tensor) for value in one) > 1:
             found.append(above)
+        elif isinstance(one, list | tuple) and above.count(".") < _DEPTH:  # states of several optimisers
+            waiting += [(f"{above}.{at}", value) for at, value in enumerate(one) if isinstance(value, Mapping)]
     where = next(filter(is_averaged, found), "")
     said = f"the checkpoint also holds weights averaged over training ({where}) without their names: they are not used"
     return said if where else ""
+
+
+_BEFORE = "current_model_state"
+"""Where Lightning's WeightAveraging puts the weights, in whose place it saves their average."""
+
+
+def _averaged_in_place(content: object) -> bool:
+    return isinstance(content, Mapping) and {"state_dict", _BEFORE, "averaging_state"} <= content.keys()
+
+
+def not_averaged(content: object) -> object:
+    """Return the content of such a checkpoint with the weights as they were; any other as it is."""
+    if isinstance(content, Mapping) and _averaged_in_place(content):
+        return {key: value for key, value in content.items() if key != "averaging_state"} | {
+            "state_dict": content[_BEFORE]
+        }
+    return content
+
+
+def said_in_place(content: object, state: State) -> str:
+    """Return the remark that the tensors taken from such a checkpoint are averages; mostly empty."""
+    if not _averaged_in_place(content):
+        return ""
+    held = {id(tensor) for name, tensor in tensors_below(content).items() if name.startswith("state_dict.")}
+    if 2 * sum(id(tensor) in held for tensor in state.values()) <= len(state):  # counters may be shared
+        return ""
+    return f"these weights are averaged over training; those that are not are in the checkpoint too ({_BEFORE})"
 
 
 def named_as(state: State, wanted: Iterable[str]) -> dict[str, torch.Tensor]:

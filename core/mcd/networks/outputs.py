@@ -118,6 +118,11 @@ _UNREADABLE: tuple[tuple[str, Callable[[torch.Tensor], bool]], ...] = (
     ("sparse", lambda tensor: tensor.layout != torch.strided),
     ("without values, on the device meta", lambda tensor: tensor.is_meta),
     ("complex: it has no order", lambda tensor: tensor.is_complex()),
+    (
+        "of whole numbers, as indices are, which have no order: read a layer before it, or return what is measured as "
+        "floats",
+        lambda tensor: not (tensor.is_floating_point() or tensor.dtype == torch.bool),  # of which 0 and 1 have one
+    ),
 )
 
 

@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from mcd.errors import CheckpointError
 from mcd.networks.budgets import check_budget, check_repeated
 from mcd.networks.native_paths import native_path
-from mcd.networks.nesting import holds_objects, tensors_below
+from mcd.networks.nesting import holds_arrays, holds_objects, tensors_below
 from mcd.networks.scanning import ExcessError
 from mcd.networks.unpickling import ForeignCallError, restricted_pickle
 
@@ -33,6 +33,8 @@ _TORCH = (".pt", ".pth", ".tar", ".ckpt", ".bin")
 _WEIGHTS = (".safetensors", *_TORCH)
 _PICKLE = "data.pkl"
 """A member of every zip file that torch.save writes."""
+_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9"
+"""How a file of torch before version 1.6 begins: with a number by which it is known."""
 _AS_IT_CAME = "give the file as it was downloaded: whatever its name says, it is no archive to unpack"
 _AGAIN = "download it again"
 _INDEX = ".index.json"
@@ -107,7 +109,8 @@ def _check_file(path: Path) -> None:
         if not (path.is_file() or path.is_dir()) and path.exists():  # reading a pipe waits for whoever writes it
             raise CheckpointError(f"checkpoint {path} is no file", "give the path of a weights file")
         with path.open("rb") as file:
-            start = file.read(256).lstrip().lower()
+            head = file.read(256)
+        start = head.lstrip().lower()
     except IsADirectoryError:
         raise _is_folder(path) from None
     except (FileNotFoundError, NotADirectoryError):
@@ -117,6 +120,7 @@ def _check_file(path: Path) -> None:
             f"checkpoint {path} cannot be opened: {_reason(error)}",
             "check the path, and that you may read it: ls -l FILE",
         ) from None
+    _refuse_arrays(path, head)
     if path.suffix.lower() in (".gz", ".tgz", ".xz", ".bz2", ".zip", ".7z"):
         raise CheckpointError(f"{path} is an archive", "unpack it, and give the weights file in it")
     if path.suffix.lower() not in _WEIGHTS:
@@ -130,6 +134,13 @@ def _check_file(path: Path) -> None:
         raise CheckpointError(f"{path} is a web page, not weights", f"{_AGAIN}: the server sent a page instead")
     if start.startswith(b"version https://git-lfs"):
         raise CheckpointError(f"{path} is a Git LFS pointer, not the weights", "fetch them: git lfs pull")
+
+
+def _refuse_arrays(path: Path, head: bytes) -> None:
+    """Refuse a file that numpy wrote, whatever it is called; ``head`` is how it begins."""
+    first = head[30 : 30 + int.from_bytes(head[26:28], "little")] if head.startswith(b"PK\3\4") else b""
+    if path.suffix.lower() in (".npy", ".npz") or head.startswith(b"\x93NUMPY") or first.endswith(b".npy"):
+        raise holds_arrays(path)
 
 
 def _is_folder(path: Path) -> CheckpointError:
@@ -268,9 +279,16 @@ def _unread(path: Path, error: Exception) -> CheckpointError:
         return archive
     with path.open("rb") as file:
         start = file.read(9)
+        file.seek(-1, io.SEEK_END)
+        whole = file.read() == pickle.STOP
     if start[8:] == b"{":  # after eight bytes that count the header's
         return CheckpointError(f"{path} is a safetensors file by its content", "rename it to .safetensors")
     if start.startswith((b"PK\x03\x04", b"\x80")):  # zip, or the pickle of older versions
+        if whole and start[:1] == b"\x80" and start != _LEGACY:
+            return CheckpointError(
+                f"{path} is a plain pickle, no file that torch.save wrote",
+                "where you trust the file, load it in Python and save its tensors with safetensors",
+            )
         if "weights_only" in text or "WeightsUnpickler" in text:
             return CheckpointError(f"{path} is no weights file that torch can read safely", _AGAIN)
         reason = _reason(error).partition(". ")[0]

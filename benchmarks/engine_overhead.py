@@ -17,9 +17,10 @@ import torch
 
 import mcd
 from mcd.extraction.decoding import Batch
+from mcd.extraction.jobs import IMAGES, DissectorJob, TargetJob
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.store import Shards
-from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep, TargetJob, shard_rows
+from mcd.extraction.sweep import Sweep, shard_rows
 from mcd.networks.pooling import Pooling
 from mcd.networks.running import at_work
 from mcd.networks.selecting import select_layers

@@ -30,12 +30,12 @@ class Words(mcd.Dissector):
         return torch.randn(len(texts), 48, generator=torch.Generator().manual_seed(0))
 
 
-def dissect(module: nn.Module, layers: object, **settings: object) -> mcd.Dissection:
+def dissect(module: nn.Module, layers: object, by: object = "phantom-clip", **settings: object) -> mcd.Dissection:
     return mcd.dissect(
         mcd.Target("net", module, RECIPE),
         layers=layers,
         dataset={"plugin": "phantom", "options": {"patients": 5}},
-        dissector="phantom-clip",
+        dissector=by,
         concepts=["mass", "calcification"],
         scorer="cosine",
         device="cpu",

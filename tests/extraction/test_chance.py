@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
-from tests.extraction.drawn_networks import RECIPE
+from tests.extraction.drawn_networks import RECIPE, Words, dissect, images
 from torch import nn
 
 import mcd
@@ -137,3 +137,51 @@ def test_a_network_that_changes_its_own_state_is_refused_and_given_back() -> Non
     network = Counting()
     with pytest.raises(UsageError, match="changes 'calls' while it runs"):
         trial_pass(mcd.Target("net", network, RECIPE))
+
+
+class Sometimes(nn.Module):
+    """Draws random numbers for dark images only, which the picture of the trial pass is not; with or without effect.
+
+    ``passes`` counts the images of each pass.
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.out, self.weight, self.passes = nn.Conv2d(3, 6, 5), nn.Identity(), weight, []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.passes.append(len(x))
+        dark = x.mean((1, 2, 3)) < images().mean((1, 2, 3)).quantile(0.3)
+        x = self.body(x)
+        return self.out(x + self.weight * torch.rand_like(x) if dark.any() else x)
+
+
+def test_chance_that_depends_on_the_image_is_noticed_in_the_sweep() -> None:
+    network = Sometimes(0.1)
+    with pytest.raises(UsageError, match=r"net gives the 8 images from .* different values in two passes \(layer out"):
+        dissect(network, ["out"])
+    assert trial_pass(mcd.Target("net", Sometimes(0.1), RECIPE)).layers
+
+
+def test_numbers_drawn_without_effect_cost_a_second_pass_of_some_batches_only() -> None:
+    drawing, quiet = Sometimes(0.0), By(lambda x: x)
+    found = dissect(drawing, ["out"])
+    assert [one.name for one in found.manifest.layers] == ["out"]
+    assert drawing.passes.count(8) in (3, 4)  # two batches of 8, at least one with a dark image
+    assert dissect(quiet, ["out"]).manifest.layers
+
+
+class Noisy(Words):
+    """A dissector that draws for the second batch only."""
+
+    calls = 0
+
+    def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
+        found = super().encode_images(batch).clone()
+        return found + torch.rand_like(found) if len(batch) == 4 else found
+
+
+def test_chance_in_a_dissector_is_noticed_in_the_sweep() -> None:
+    with pytest.raises(UsageError, match=r"dissector words gives the 4 images from .* different values in two passes"):
+        dissect(By(lambda x: x), ["out"], by=Noisy())

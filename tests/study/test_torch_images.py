@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from torch.utils.data import Dataset as TorchDataset
 
 import mcd
-from mcd.errors import ConfigError, ImageError, MCDError, UsageError
+from mcd.errors import ConfigError, DataError, ImageError, MCDError, UsageError
+from mcd.extraction.probe import count_images
 from mcd.host import PluginHost
 from mcd.study.objects import as_concepts, as_dataset
 from mcd.study.preparer import Preparer
@@ -202,6 +203,33 @@ def test_what_is_no_data_set_is_said_with_what_to_give(value: object, said: str)
     with pytest.raises(MCDError) as caught:
         images(value)
     assert said in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("item", "several"),
+    [
+        ([torch.rand(3, 8, 8), torch.rand(3, 8, 8)], True),
+        ({"images": [EIGHT, EIGHT], "label": 1}, True),
+        (((PIL.Image.fromarray(EIGHT), PIL.Image.fromarray(EIGHT)), 3), True),
+        ((torch.rand(3, 8, 8), torch.zeros(1, 8, 8)), False),
+        ((torch.rand(3, 8, 8), 3), False),
+        ({"image": EIGHT, "mask": EIGHT}, False),
+        (EIGHT, False),
+    ],
+)
+def test_several_views_in_an_item_are_a_remark(item: object, several: bool) -> None:
+    data = TorchImages([item, item])  # type: ignore[arg-type]  # a list is a data set too
+    assert len(list(data.scan())) == 2
+    assert ["2 items hold several images of one shape" in one for one in data.remarks()] == ([True] if several else [])
+
+
+def test_a_length_that_raises_is_one_sentence() -> None:
+    class Closed(list[object]):
+        def __len__(self) -> int:
+            raise RuntimeError("the database is closed")
+
+    with pytest.raises(DataError, match="cannot be counted: RuntimeError: the database is closed"):
+        count_images(TorchImages(Closed([EIGHT])))  # type: ignore[arg-type]  # as above
 
 
 def test_lists_and_tensors_are_data_sets_too() -> None:

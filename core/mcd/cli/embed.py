@@ -98,6 +98,7 @@ def embedder_and_dataset(ctx: click.Context, asked: Choice | None) -> tuple[Embe
     from mcd.errors import ConfigError
     from mcd.extraction.cache import ImageCache
     from mcd.extraction.embedding import Embedder
+    from mcd.extraction.probe import count_images
     from mcd.options import parse_pairs
     from mcd.study.preparer import Preparer
     from mcd.study.study import Choice, DissectorChoice
@@ -112,7 +113,7 @@ def embedder_and_dataset(ctx: click.Context, asked: Choice | None) -> tuple[Embe
 
     dataset = preparer.dataset(asked)[0] if asked is not None else None
     if dataset is not None:
-        len(dataset)  # a missing folder is reported before the weights are loaded
+        count_images(dataset)  # a missing folder is reported before the weights are loaded
     recipe, _ = preparer.recipe(Choice.model_validate(chosen("recipe")) if flags["recipe"] else None)
     cache = ImageCache(flags["cache"], flags["cache_size"] * 10**9) if flags["cache"] else None
     embedder = Embedder(

@@ -19,12 +19,13 @@ from mcd.api.image import Preprocessing
 from mcd.errors import DataError, UsageError
 from mcd.events import Clock, Event, RunFailed, RunFinished, RunStarted
 from mcd.extraction.cache import ImageCache
+from mcd.extraction.jobs import IMAGES, DissectorJob
 from mcd.extraction.keys import embedding_key, image_key, not_reused
 from mcd.extraction.probe import ProbeSet, look_at
 from mcd.extraction.probe_map import PRIVATE, write_probe_map
 from mcd.extraction.reading import Reader, said_of_little_range
 from mcd.extraction.store import Shards
-from mcd.extraction.sweep import IMAGES, DissectorJob, Sweep
+from mcd.extraction.sweep import Sweep
 from mcd.extraction.texts import warn_of_long
 from mcd.files import check_name
 from mcd.networks.identity import identity_of

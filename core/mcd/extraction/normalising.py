@@ -15,9 +15,10 @@ import torch
 
 from mcd.events import Clock
 from mcd.extraction.decoding import Batch, batches, default_workers
+from mcd.extraction.jobs import TargetJob
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
-from mcd.extraction.sweep import TargetJob, refuse
+from mcd.extraction.sweep import refuse
 from mcd.networks.foreign import calling, enough_memory
 from mcd.networks.running import Precision, autocast, prepare, reproducible
 from mcd.networks.untrained import collecting, tracking

@@ -17,7 +17,7 @@ from mcd.networks.foreign import calling
 from mcd.study.privacy import public_id, salt
 from mcd.study.selection import Selection
 
-__all__ = ["ProbeSet", "look_at", "probe_set"]
+__all__ = ["ProbeSet", "count_images", "look_at", "probe_set"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def look_at(
     DataError
         As `probe_set`.
     """
-    with clock.stage("list images", len(dataset), "images") as advanced:
+    with clock.stage("list images", count_images(dataset), "images") as advanced:
         listed = _listed(dataset, advanced)
     chosen = selection.choose([one for one in listed if isinstance(one, Sample)])
     with clock.stage("validate images", len(chosen), "images") as advanced:
@@ -74,6 +74,18 @@ def look_at(
     if probe.repeats:
         clock.warn(f"{probe.repeats} images repeat the bytes of another one; each still counts by itself")
     return probe
+
+
+def count_images(dataset: Dataset) -> int:
+    """Return how many images a data set says to have; one that has none, a missing folder, is an error already here.
+
+    Raises
+    ------
+    DataError
+        When it cannot say so.
+    """
+    with calling("the images of the data set cannot be counted", kind=DataError):
+        return len(dataset)
 
 
 def _listed(dataset: Dataset, advanced: Callable[[int], None]) -> list[Sample | Unreadable]:

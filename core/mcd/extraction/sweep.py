@@ -12,27 +12,24 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from mcd.api.dissector import Dissector
 from mcd.api.image import Preprocessing
-from mcd.api.model import Target
 from mcd.errors import DataError, ImageError
 from mcd.events import Event, StageAdvanced, StageFinished, StageStarted, Warned
 from mcd.extraction.decoding import Batch, batches, default_workers
 from mcd.extraction.image_statistics import STATISTICS
+from mcd.extraction.jobs import IMAGES, DissectorJob, ImageJob, TargetJob
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
-from mcd.extraction.store import Shards
+from mcd.networks.chance import Draws, check_same
 from mcd.networks.foreign import calling, enough_memory
-from mcd.networks.layers import Layer
-from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
 from mcd.networks.running import Precision, at_work, autocast
 from mcd.networks.trial import dissector_format
 
-__all__ = ["DissectorJob", "ImageJob", "Sweep", "TargetJob", "missing_bytes", "refuse", "shard_rows"]
+__all__ = ["Sweep", "missing_bytes", "refuse", "shard_rows"]
 
-IMAGES = "images"
-"""Name of the tensor in the embedding shards, and in those of image statistics."""
+_WATCHED = 16
+"""For so many batches a model that draws random numbers is run twice."""
 
 
 def shard_rows(images: int, batch_size: int) -> list[list[list[int]]]:
@@ -47,46 +44,6 @@ def shard_rows(images: int, batch_size: int) -> list[list[list[int]]]:
         for start in range(0, images, per_shard)
         for stop in [min(start + per_shard, images)]
     ]
-
-
-@dataclass
-class DissectorJob:
-    """One dissector of a sweep, and where its embeddings go: the same into each place.
-
-    ``memory_format`` is the one that it takes, found before the first batch.
-    """
-
-    dissector: Dissector
-    stores: list[Shards]
-    memory_format: torch.memory_format = field(default=torch.channels_last, init=False)
-
-
-@dataclass
-class ImageJob:
-    """The statistics of the images of a sweep, and where they go: the same into each place."""
-
-    stores: list[Shards]
-
-
-@dataclass
-class TargetJob:
-    """One target of a sweep: what to record, and where it goes: the same into each place.
-
-    Where ``tower_of`` is given, the target is the image tower of that dissector, and its forward pass serves both.
-    ``memory_format`` is the one its forward() takes; see `mcd.networks.trial.Trial`.
-    ``remedy`` is the hint of the error when the target gives NaN or infinity, in place of the usual one. ``untrained``
-    says that it has seen no image: its normalisations are estimated before the sweep.
-    """
-
-    target: Target
-    layers: Sequence[Layer]
-    pooling: Pooling
-    stores: list[Shards]
-    tower_of: Dissector | None = None
-    remedy: str = ""
-    memory_format: torch.memory_format = torch.channels_last
-    untrained: bool = False
-    recorder: Recorder = field(init=False)
 
 
 def missing_bytes(jobs: Sequence[TargetJob | DissectorJob | ImageJob], images: int, batch_size: int) -> int:
@@ -139,6 +96,7 @@ class Sweep:
     images: ImageJob | None = None
     little_range: int = field(default=0, init=False)
     _cache_problem: str = field(default="", init=False)
+    _watched: Counter[int] = field(default_factory=Counter, init=False)
 
     def run(self) -> int:
         """Compute what is not stored yet; return the number of shards."""
@@ -179,6 +137,10 @@ class Sweep:
     def _jobs(self) -> list[TargetJob | DissectorJob | ImageJob]:
         return [*self.targets, *self.dissectors, *([self.images] if self.images else [])]
 
+    def _models(self) -> list[DissectorJob | TargetJob]:
+        """Return the jobs whose models run by themselves, in the order in which they do."""
+        return [*self.dissectors, *(job for job in self.targets if job.tower_of is None)]
+
     def _decoded(self, shards: Sequence[tuple[int, list[list[int]]]], images: int) -> Iterator[Batch]:
         return batches(
             self.reader,
@@ -198,6 +160,8 @@ class Sweep:
         """
         for one in self.dissectors:
             one.memory_format = dissector_format(one.dissector, self.device)
+        for each in self._models():
+            each.draws = Draws(each.model[1], self.device)
         with ExitStack() as stack:
             for module, memory_format in self._modules():
                 stack.enter_context(at_work(module, self.device, memory_format))
@@ -213,8 +177,7 @@ class Sweep:
         return models + [job.target.preprocessing for job in self.targets]
 
     def _modules(self) -> list[tuple[nn.Module, torch.memory_format]]:
-        alone = [(job.target.module, job.memory_format) for job in self.targets if job.tower_of is None]
-        return [*((job.dissector.module, job.memory_format) for job in self.dissectors), *alone]
+        return [(job.model[1], job.memory_format) for job in self._models()]
 
     def _shard(self, number: int, group: Iterator[Batch]) -> None:
         rows: list[int] = []
@@ -248,36 +211,60 @@ class Sweep:
 
     def _called(self, batch: Batch, name: str, module: nn.Module) -> contextlib.AbstractContextManager[None]:
         """Say which model failed on which images."""
-        first = self.probe.samples[batch.rows[0]]
-        images = f"the {len(batch.rows)} images from {first.source or first.id}"
         return calling(
-            f"{name} failed on {images}", "it took the first image of the run: try these alone", network=module
+            f"{name} failed on {self._images_of(batch)}",
+            "it took the first image of the run: try these alone",
+            network=module,
         )
+
+    def _images_of(self, batch: Batch) -> str:
+        first = self.probe.samples[batch.rows[0]]
+        return f"the {len(batch.rows)} images from {first.source or first.id}"
 
     def _forward(self, batch: Batch) -> tuple[list[dict[str, torch.Tensor]], list[dict[str, torch.Tensor]]]:
         """Return what each target and each dissector makes of a batch, on the CPU."""
-        embeddings = []
+        caught: dict[int, dict[str, torch.Tensor]] = {}
         for job in self.targets:
             if job.pooling.masked:
                 job.recorder.mask = batch.masks[job.target.preprocessing.fingerprint()].to(self.device)
         with autocast(self.device, self.precision):
             inputs = self._inputs(batch)
-            for one in self.dissectors:
-                # a copy: what it returns may be a buffer of its own that the next batch overwrites
-                own = self._recording([job for job in self.targets if job.tower_of is one.dissector])
-                name = f"dissector {one.dissector.name}"
-                with own, self._called(batch, name, one.dissector.module):
-                    embeddings.append(one.dissector.encode_images(next(inputs)).clone())
-            for job in self.targets:
-                if job.tower_of is None:
-                    with self._recording([job]), self._called(batch, job.target.name, job.target.module):
-                        job.target.module(next(inputs))
+            for model in self._models():
+                caught |= self._passed(batch, model, next(inputs))
         embedded = []
-        for one, tensor in zip(self.dissectors, embeddings, strict=True):
+        for one in self.dissectors:
+            tensor = caught[id(one)][IMAGES]
             embedded.append({IMAGES: tensor.float().cpu()})
             _check_shape(tensor, len(batch.rows), one.stores[0].tensors[IMAGES], f"dissector {one.dissector.name}")
             self._check_finite(embedded[-1][IMAGES], batch, f"dissector {one.dissector.name}")
-        return [self._recorded(job, batch) for job in self.targets], embedded
+        return [self._recorded(job, batch, caught[id(job)]) for job in self.targets], embedded
+
+    def _passed(
+        self, batch: Batch, job: DissectorJob | TargetJob, images: torch.Tensor
+    ) -> dict[int, dict[str, torch.Tensor]]:
+        """Return what a model gives for a batch, by the id of the job that it is for.
+
+        Where random numbers are drawn, perhaps for some images only, it runs twice and must give the same.
+        """
+        name, module, recipe = job.model
+        tower_of = job.dissector if isinstance(job, DissectorJob) else self
+        recorded = [one for one in self.targets if one is job or one.tower_of is tower_of]
+        with self._recording(recorded), self._called(batch, name, module):
+            before = job.draws.states()
+            found = self._once(job, recorded, images)
+            if self._watched[id(job)] < _WATCHED and job.draws.states() != before:
+                self._watched[id(job)] += 1
+                again = _to_device(batch.tensors[recipe.fingerprint()], recipe, self.device)
+                second = self._once(job, recorded, again.contiguous(memory_format=job.memory_format))
+                for key, tensors in found.items():
+                    check_same(name, tensors, second[key], self._images_of(batch))
+        return found
+
+    def _once(
+        self, job: DissectorJob | TargetJob, recorded: Sequence[TargetJob], images: torch.Tensor
+    ) -> dict[int, dict[str, torch.Tensor]]:
+        found = {id(job): job.run(images)}
+        return found | {id(one): one.recorder.take() for one in recorded}
 
     @contextmanager
     def _recording(self, jobs: Sequence[TargetJob]) -> Iterator[None]:
@@ -291,8 +278,7 @@ class Sweep:
 
         Each holds its own: a network may change its input in place.
         """
-        wanted = [(job.dissector.preprocessing, job.memory_format) for job in self.dissectors]
-        wanted += [(job.target.preprocessing, job.memory_format) for job in self.targets if job.tower_of is None]
+        wanted = [(job.model[2], job.memory_format) for job in self._models()]
         left = Counter(recipe.fingerprint() for recipe, _ in wanted)
         made: dict[str, torch.Tensor] = {}
         for recipe, memory_format in wanted:
@@ -303,8 +289,7 @@ class Sweep:
             own = made[key].clone() if left[key] else made.pop(key)
             yield own.contiguous(memory_format=memory_format)
 
-    def _recorded(self, job: TargetJob, batch: Batch) -> dict[str, torch.Tensor]:
-        caught = job.recorder.take()
+    def _recorded(self, job: TargetJob, batch: Batch, caught: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         for layer in job.layers:
             _check_shape(caught[layer.name], len(batch.rows), layer.neurons, f"layer {layer.name} of {job.target.name}")
         widths = [tensor.shape[1] for tensor in caught.values()]

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["AsGiven", "generator_states"]
+__all__ = ["AsGiven", "Generator", "generator_states", "generators_in", "state_of"]
+
+Generator = torch.Generator | np.random.Generator | np.random.RandomState | random.Random
 
 _SMALL = 1_000_000
 """Buffers with more values are not copied: masks, not statistics."""
@@ -34,7 +36,7 @@ class AsGiven:
             for one in module.buffers()
             if one.numel() <= _SMALL and one.layout == torch.strided and not one.is_meta and not one.is_inference()
         ]
-        self._generators = list(_generators(module))
+        self._generators = [_restoring(one) for one in generators_in(module)]
 
     def put_back(self) -> None:
         """Give the network all of it again."""
@@ -50,7 +52,7 @@ class AsGiven:
             if buffer._version != version:
                 with torch.no_grad():
                     buffer.copy_(values)
-        for _, restore in self._generators:
+        for restore in self._generators:
             restore()
 
 
@@ -123,22 +125,31 @@ def _held(parameter: nn.Parameter) -> Callable[[], None]:
     return put_back
 
 
+def generators_in(module: nn.Module) -> list[Generator]:
+    """Return the random generators among a network's attributes."""
+    return [one for part in module.modules() for one in vars(part).values() if isinstance(one, Generator)]
+
+
 def generator_states(module: nn.Module) -> list[str]:
     """Return the states of the random generators among a network's attributes, to be compared."""
-    return [state for state, _ in _generators(module)]
+    return [state_of(one) for one in generators_in(module)]
 
 
-def _generators(module: nn.Module) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield for each random generator its state as text, and what gives it this state again."""
-    for part in module.modules():
-        for one in vars(part).values():
-            if isinstance(one, torch.Generator):
-                state = one.get_state()
-                yield state.numpy().tobytes().hex(), functools.partial(one.set_state, state)
-            elif isinstance(one, np.random.Generator):
-                numbers = one.bit_generator.state
-                yield repr(numbers), functools.partial(setattr, one.bit_generator, "state", numbers)
-            elif isinstance(one, np.random.RandomState):
-                yield repr(one.get_state(legacy=False)), functools.partial(one.set_state, one.get_state())
-            elif isinstance(one, random.Random):
-                yield repr(one.getstate()), functools.partial(one.setstate, one.getstate())
+def state_of(one: Generator) -> str:
+    """Return the state of a random generator as text, to be compared."""
+    if isinstance(one, torch.Generator):
+        return one.get_state().numpy().tobytes().hex()
+    if isinstance(one, np.random.Generator):
+        return repr(one.bit_generator.state)
+    return repr(one.getstate() if isinstance(one, random.Random) else one.get_state(legacy=False))
+
+
+def _restoring(one: Generator) -> Callable[[], object]:
+    """Return what gives a random generator the state again that it has now."""
+    if isinstance(one, np.random.Generator):
+        return functools.partial(setattr, one.bit_generator, "state", one.bit_generator.state)
+    if isinstance(one, random.Random):
+        return functools.partial(one.setstate, one.getstate())
+    if isinstance(one, torch.Generator):
+        return functools.partial(one.set_state, one.get_state())
+    return functools.partial(one.set_state, one.get_state())

@@ -12,6 +12,7 @@ from mcd.api.dissector import Dissector
 from mcd.api.image import Image, Preprocessing
 from mcd.api.model import Target
 from mcd.errors import UsageError
+from mcd.networks.chance import REMEDY
 from mcd.networks.fitness import check_network, explained
 from mcd.networks.foreign import ForeignCodeError, calling, enough_memory
 from mcd.networks.given import generator_states
@@ -172,7 +173,6 @@ def _drawn(target: Target) -> tuple[object, ...]:
 
 _TOLERANCE = 1e-3
 """Of a layer's largest value: how far sums over another batch may differ by rounding, fp32."""
-_CHANCE = "look for F.dropout without training=self.training, stochastic depth, and noise"
 _BATCH = "look for F.dropout without training=self.training and for BatchNorm with track_running_stats=False"
 
 
@@ -213,7 +213,7 @@ def _check_repeated(target: Target, calls: Mapping[str, Sequence[Output]], batch
             raise UsageError(
                 f"layer {differs[0]} of {target.name} gives one image different values in two passes ({differs[1]}): "
                 "it depends on chance",
-                f"in eval mode it may not: {_CHANCE}",
+                f"in eval mode it may not: {REMEDY}",
             )
 
 

@@ -15,6 +15,7 @@ from mcd.api.dissector import Dissector
 from mcd.errors import UsageError
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.embedding import Embedder, check_output, probe_map_beside, write_vectors
+from mcd.extraction.probe import count_images
 from mcd.files import expanded
 from mcd.networks.process import process_state_kept
 from mcd.networks.running import Precision
@@ -124,7 +125,7 @@ def embed(
         raise UsageError("nothing to embed", "give dataset, texts or concepts")
     images = None if dataset is None else preparer.dataset(as_dataset(dataset))[0]
     if images is not None:
-        len(images)  # a folder that does not exist is said before the weights are loaded
+        count_images(images)  # a folder that does not exist is said before the weights are loaded
     made_recipe, _ = preparer.recipe(None if recipe is None else as_choice(recipe, Choice))
     with ExitStack() as stack:
         if output is None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from mcd.errors import StoreError, UsageError
 from mcd.events import Event, Warned
+from mcd.extraction.jobs import DissectorJob, ImageJob, TargetJob
 from mcd.extraction.maps import map_bytes
 from mcd.extraction.probe_map import PRIVATE
-from mcd.extraction.sweep import DissectorJob, ImageJob, TargetJob, missing_bytes
+from mcd.extraction.sweep import missing_bytes
 from mcd.files import MANIFEST, check_folder
 from mcd.runs.dissection import read_study, write_study
 from mcd.runs.manifest import Inputs, Manifest

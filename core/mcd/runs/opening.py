@@ -11,6 +11,7 @@ import torch
 
 from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
 from mcd.extraction.image_statistics import STATISTICS
+from mcd.extraction.jobs import IMAGES, DissectorJob, ImageJob, TargetJob
 from mcd.extraction.keys import (
     activation_key,
     embedding_key,
@@ -23,7 +24,6 @@ from mcd.extraction.map_store import MapStore
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
-from mcd.extraction.sweep import IMAGES, DissectorJob, ImageJob, TargetJob
 from mcd.files import MANIFEST
 from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissector, with_random_weights
 from mcd.networks.identity import Identity, identity_of

@@ -14,6 +14,7 @@ from mcd.api.image import Preprocessing
 from mcd.api.model import Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
+from mcd.extraction.probe import count_images
 from mcd.files import check_folder
 from mcd.networks.pooling import Pooling
 from mcd.runs.folder import check_study_folder
@@ -100,7 +101,7 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
     concepts = named_concepts(preparer, study.concepts) if study.given("concepts") else None
     equipment = equip(preparer, kinds, scorer, concepts)
     dataset, dataset_choice = preparer.dataset(study.dataset)
-    len(dataset)  # a folder without images is said before the networks are loaded
+    count_images(dataset)  # a folder without images is said before the networks are loaded
     recipe, recipe_choice = preparer.recipe(study.recipe)
     reporters = preparer.reporters(study.reporters)
     dissectors = [preparer.dissector(dissector) for dissector in study.dissectors]

@@ -13,11 +13,11 @@ from mcd.api.base import digest
 from mcd.api.dataset import Box, Sample
 from mcd.errors import DataError, StoreError, UnknownNameError, nearest
 from mcd.extraction.image_statistics import STATISTICS
+from mcd.extraction.jobs import IMAGES
 from mcd.extraction.map_store import FILE as MAPS
 from mcd.extraction.map_store import Maps, MapStore
 from mcd.extraction.probe_map import PRIVATE, PROBE_MAP, parse_probe_map, read_private
 from mcd.extraction.store import Shards
-from mcd.extraction.sweep import IMAGES
 from mcd.runs.manifest import LayerRecord, StoreRecord
 from mcd.study.digests import CheckedFiles, damaged
 

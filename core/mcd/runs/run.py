@@ -13,11 +13,12 @@ from mcd.api.reporter import Reporter
 from mcd.errors import ImageError, MCDError, PluginError, UsageError
 from mcd.events import Clock, RunFailed, RunFinished, RunStarted
 from mcd.extraction.cache import ImageCache
+from mcd.extraction.jobs import DissectorJob, ImageJob, TargetJob
 from mcd.extraction.keys import not_reused
 from mcd.extraction.normalising import NormalisingPass
 from mcd.extraction.probe import ProbeSet, look_at
 from mcd.extraction.reading import Reader, said_of_little_range
-from mcd.extraction.sweep import DissectorJob, ImageJob, Sweep, TargetJob
+from mcd.extraction.sweep import Sweep
 from mcd.extraction.texts import TextEncoder, sentences, warn_of_long
 from mcd.networks.foreign import calling
 from mcd.networks.process import process_state_kept

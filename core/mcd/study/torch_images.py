@@ -97,6 +97,27 @@ def _picture_in(item: object) -> object:
     return item
 
 
+def _has_several(item: object) -> bool:
+    """Say whether an item has images of one shape beside the first, such as several views of one patient."""
+    first = _shape(_picture_in(item))
+    for _ in range(_NESTED):
+        if isinstance(item, tuple | list) and item:
+            if sum(_shape(one) == first for one in item) > 1:
+                return True
+            item = item[0]
+        elif isinstance(item, Mapping):
+            item = next((item[name] for name in _NAMES if name in item), None)
+    return False
+
+
+def _shape(item: object) -> tuple[object, ...]:
+    """Return what images of one kind share; nothing of what is none."""
+    if isinstance(item, PIL.Image.Image):
+        return item.mode, item.size
+    shape = tuple(getattr(item, "shape", ()))
+    return (str(getattr(item, "dtype", "")), *shape) if len(shape) > 1 else ()
+
+
 def _array(item: object) -> NDArray[np.generic]:
     if isinstance(item, torch.Tensor):
         return _of_tensor(item)
@@ -163,6 +184,7 @@ class TorchImages(Dataset):
         _check_items(items)
         self._items = items
         self._white: float | None = None
+        self._several = 0
 
     def __len__(self) -> int:
         try:
@@ -172,7 +194,7 @@ class TorchImages(Dataset):
 
     def scan(self) -> Iterator[Sample | Unreadable]:
         """Read every item once: there is no other way to know what is in it. Integers without a white twice."""
-        self._white = self._common_white()
+        self._white, self._several = self._common_white(), 0
         classes = classes_of(self._items)
         for row in range(len(self)):
             name = f"{row:06d}"
@@ -180,6 +202,7 @@ class TorchImages(Dataset):
                 item = self._item(row)
                 image = as_image(item, self._white)
                 image.check()
+                self._several += _has_several(item)
             except ImageError as error:
                 yield Unreadable(f"item {row}", f"{error.message} ({error.hint})" if error.hint else error.message)
                 continue
@@ -194,13 +217,19 @@ class TorchImages(Dataset):
             )
 
     def remarks(self) -> list[str]:
-        """Return what was taken for white where the items do not say it."""
-        if self._white is None:
-            return []
-        return [
-            f"the items are integers whose type does not say what white is: {self._white:g} was taken, the lowest of "
-            f"{', '.join(f'{one:g}' for one in _WHITES)} that none exceeds. Give uint8, uint16 or floats in 0…1"
-        ]
+        """Return what was taken for white where the items do not say it, and whether they hold more than is shown."""
+        found = []
+        if self._white is not None:
+            found.append(
+                f"the items are integers whose type does not say what white is: {self._white:g} was taken, the lowest "
+                f"of {', '.join(f'{one:g}' for one in _WHITES)} that none exceeds. Give uint8, uint16 or floats in 0…1"
+            )
+        if self._several:
+            found.append(
+                f"{self._several} items hold several images of one shape; the first of each is shown. Where the others "
+                "are views too, give a data set with one image an item"
+            )
+        return found
 
     def read(self, sample: Sample) -> Image:
         """Return one item as an image.

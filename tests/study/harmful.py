@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import ImageError
+from mcd.study import isolation
 from mcd.study.isolation import isolated
 
-__all__ = ["busy", "dead", "gone", "greedy", "negative", "nested", "process", "refusing", "turned"]
+__all__ = ["busy", "dead", "gone", "greedy", "lying", "negative", "nested", "process", "refusing", "turned"]
 
 
 def turned(values: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -47,6 +48,12 @@ def busy() -> NDArray[np.generic]:
 
 def greedy() -> NDArray[np.generic]:
     return np.ones(1 << 36, dtype=np.uint8)
+
+
+def lying() -> NDArray[np.generic]:
+    """As a decoder may that writes where it should not: what is announced does not follow."""
+    isolation._as_bytes = lambda array: array[:0].data
+    return np.ones(1 << 26, dtype=np.uint8)
 
 
 def refusing() -> NDArray[np.generic]:

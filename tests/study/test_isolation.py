@@ -53,6 +53,7 @@ def test_one_process_serves_all_calls() -> None:
         (harmful.busy, (), 0.1, "given up after 0.1 seconds"),
         (harmful.gone, (), 60, "ended with code 3"),
         (harmful.greedy, (), 60, "more than 1 GiB"),
+        (harmful.lying, (), 60, "gave fewer bytes than it said"),
         (harmful.refusing, (), 60, "it is no image"),
     ],
 )

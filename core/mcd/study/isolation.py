@@ -138,7 +138,10 @@ class _Helper:
         found: NDArray[np.generic] = np.empty(answer["shape"], np.dtype(answer["dtype"]))
         rest, at = _as_bytes(found), 0
         while at < len(rest):
-            at += os.preadv(self._arrays.fileno(), [rest[at:]], at)
+            got = os.preadv(self._arrays.fileno(), [rest[at:]], at)
+            if not got:  # a decoder may have overwritten anything there
+                raise _HelperLostError("the process that decodes it gave fewer bytes than it said")
+            at += got
         return Image(pixels=found, **answer["image"]) if "image" in answer else found  # type: ignore[arg-type]  # as sent
 
     def _wait(self, seconds: float) -> None:

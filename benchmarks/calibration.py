@@ -1,4 +1,4 @@
-"""Do p-values mean what they say? Noise in which nothing may be found, and plants that must be; prints tables.
+"""Are p-values calibrated? Noise in which nothing may be found, and planted signals that must be; prints tables.
 
 python benchmarks/calibration.py [--seeds 200] [--scorers NAME …] [--processes 1] [--only PART …] [--slice]
 
@@ -99,7 +99,7 @@ class Noise:
 
 
 def on_noise(seed: int, name: str, cell: str, units: int = 48) -> Noise:
-    """Return what one scorer says of noise; the same for every scorer of a cell and seed."""
+    """Return the results of one scorer on noise; every scorer of a cell and seed gets the same noise."""
     torch.set_num_threads(1)
     rng = np.random.default_rng([seed, *cell.encode()])
     judged = labelled(scorers()[name], CELLS[cell](rng, units), null_seed=seed).judged

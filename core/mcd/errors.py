@@ -260,13 +260,13 @@ _ADVICE = re.compile(
     r"|verify\s*=\s*False|arbitrary code|if you trust|from a trusted source|dangerous|local_files_only"
     r"|following error message"
 )
-"""What a library says of the protections that mcd leaves on: how to turn them off."""
+"""Advice of libraries to turn off a protection that mcd leaves on."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\s*\n\s*")
 _LONGEST = 300
 
 
 def said_by(error: BaseException, *, whole: bool = False, named: bool = True) -> str:
-    r"""Return in one line what an exception of somebody else's code says, without advice to turn a protection off.
+    r"""Return the message of an exception of third-party code as one line, without advice to turn a protection off.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ class ConceptEntry(pydantic.BaseModel):
     prompts: Annotated[tuple[Name, ...], Field(min_length=1)] | None = Field(
         default=None, description="several forms of what the dissector reads, instead of prompt"
     )
-    mammographic: bool | None = Field(default=None, description="by default what the set says")
+    mammographic: bool | None = Field(default=None, description="by default that of the set")
     opposite: Name | None = Field(default=None, description="what is said where it is absent: no mass")
     codes: dict[Name, Annotated[Name, AsWritten]] = Field(
         default_factory=dict, description="its codes in other vocabularies, such as SCT: 129768003"

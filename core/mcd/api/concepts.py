@@ -90,7 +90,7 @@ class ConceptSet(pydantic.BaseModel):
     language: str = Field(default="en", description="language of the terms, as in BCP 47: en, de, pt-BR")
     description: str = Field(default="", description="what the set is for")
     sources: tuple[str, ...] = Field(default=(), description="where the terms come from")
-    mammographic: bool = Field(default=True, description="what concepts are unless they say otherwise")
+    mammographic: bool = Field(default=True, description="the default of its concepts")
     counterparts: dict[Name, Name] = Field(
         default_factory=dict,
         description="broad category → the broad category of the published set that it stands for in the paper",
@@ -285,7 +285,7 @@ def _included(file: Path | Traversable, name: str, within: tuple[str, ...], wher
 
 
 def _including(own: ConceptSet, parts: Sequence[ConceptSet], document: Document) -> ConceptSet:
-    """Return a set with those it includes; what it says about itself overrules what they say about themselves."""
+    """Return a set with those it includes; its own name, version and sources replace theirs."""
     joined = join([*parts, own] if own.broad_categories else parts)
     problems = list(foreign(own.counterparts, joined.broad_categories))
     if problems:

@@ -41,7 +41,7 @@ class Sample:
     ----------
     id
         The data set's own name of the image, unique and stable in it: its image id, or its path below the root.
-        It may tell who the patient is: the engine shows another one (see `Dataset.ids_are_public`).
+        It may identify the patient: the engine shows another one (see `Dataset.ids_are_public`).
     digest
         sha256 of the bytes that decide the pixels; `Dataset.examine` fills it in.
     source
@@ -69,8 +69,8 @@ class Sample:
     boxes
         Where findings lie.
     labels
-        What the data set says, as it says it: column → value. What several rows of a table say of one image is joined
-        by ``" | "`` or ``"; "``, and ``--where`` asks for what any of them says.
+        The data set's own labels, unchanged: column → value. The values of several rows for one image are joined
+        by ``" | "`` or ``"; "``, and ``--where`` selects by any of them.
     facts
         Technical properties of the file, none of them identifying: transfer syntax, rows, columns, bits, modality.
         ``boxes`` is the size that boxes are given in where the data set says it, rows × columns such as
@@ -160,7 +160,7 @@ class Dataset(Configured, abc.ABC):
 
     @abc.abstractmethod
     def scan(self) -> Iterator[Sample | Unreadable]:
-        """Yield a sample for every image in a fixed order, with what tables and headers say about it.
+        """Yield a sample for every image in a fixed order, with its values in tables and headers.
 
         No pixels are touched here; what can already be seen to be broken is yielded as `Unreadable`.
 

@@ -130,8 +130,8 @@ class AnnotationDissector(Configured, abc.ABC):
         Parameters
         ----------
         samples
-            Images, with what the data set says of them but `mcd.Sample.digest` and `mcd.Sample.facts`, which a stored
-            run does not keep.
+            Images with the labels of the data set, but without `mcd.Sample.digest` and `mcd.Sample.facts`, which a
+            stored run does not keep.
         concepts
             Those of `concepts`, or of a vocabulary that the study names; NaN for one that it cannot answer.
         """

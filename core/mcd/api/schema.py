@@ -121,7 +121,7 @@ def read_record(
     Raises
     ------
     DataError
-        When it is not JSON, of another kind or version, or its content is not what its schema says.
+        When it is not JSON, of another kind or version, or its content does not match its schema.
     """
     try:
         found: object = json.loads(data)

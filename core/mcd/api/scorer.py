@@ -196,7 +196,7 @@ class Scorer(Configured, abc.ABC):
         """
 
     def explain(self, activations: torch.Tensor, similarity: Callable[[], torch.Tensor]) -> Sequence[Explanation]:
-        """Return what several concepts say together of neurons; by default nothing.
+        """Return explanations of neurons by several concepts together; by default none.
 
         Called only for scorers that use all activations.
 
@@ -230,19 +230,19 @@ class TopKScorer(Scorer):
 
     @abc.abstractmethod
     def evidence(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        """Return what rankings tell by themselves, ``(neurons, concepts)`` float32.
+        """Return the scores of rankings alone, ``(neurons, concepts)`` float32.
 
         Parameters
         ----------
         ranked
             ``(top_k, neurons)`` int64: row numbers, best first.
         similarity
-            P, ``(images, concepts)`` float32; or what `needs` says. Which images it has besides those in ``ranked``
+            P, ``(images, concepts)`` float32; or as `needs` declares. Which images it has besides those in ``ranked``
             is left open; others may be given the same tensor, so it is not to be written to.
         """
 
     def context(self, evidence: torch.Tensor, chance: Chance) -> torch.Tensor:
-        """Return what the neurons of a layer tell together, ``(concepts,)``; by default nothing: zeros.
+        """Return the term that the neurons of a layer share, ``(concepts,)``; by default zeros.
 
         Parameters
         ----------

@@ -198,7 +198,7 @@ def _exit_code(error: BaseException, refused: OSError | None, *, interrupted: bo
 
 
 def _ours(error: BaseException) -> BaseException:
-    """Return what is said of an exception of nobody's, or of code that ended the program."""
+    """Return the message about an exception that nobody handled, or about code that ended the program."""
     if isinstance(error, SystemExit):
         return PluginError(f"code that is not mcd's ended the program: {said_by(error)}", "see which with: --debug")
     if not isinstance(error, MCDError) and lacks_memory(error):

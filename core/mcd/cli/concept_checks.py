@@ -86,7 +86,7 @@ def lint(
     mcd concepts lint my-words.yaml --dissector mammo-clip:FILE.tar
 
     It finds doubles, words for two things, negations and categories too small to compare, shows the share of every
-    group, and ranks what to merge. With a dissector also: concepts that it can hardly tell apart, with what they cost
+    group, and ranks what to merge. With a dissector also: concepts that it hardly distinguishes, with what they cost
     each other under the scorer's softmax; terms it reads the start of only; words its tokenizer does not know.
     """
     from dataclasses import replace
@@ -268,4 +268,4 @@ def _print_coverage(concepts: ConceptSet, table: pd.DataFrame, images: int) -> N
         )
     every = int((table["positives"] > 0).sum())
     echo()
-    _say(f"{images} images show {every} of {len(table)} concepts, as far as their labels tell")
+    _say(f"{images} images show {every} of {len(table)} concepts, by their labels")

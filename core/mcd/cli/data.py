@@ -107,7 +107,7 @@ def _print(found: Inspection) -> None:
     _print_findings(found)
     patients, lacking = found.patients
     of = f" of {patients} patient{'s' if patients != 1 else ''}" if patients else ""
-    unsaid = f"; {lacking} do not say of whom" if lacking and patients else ""
+    unsaid = f"; {lacking} have no patient" if lacking and patients else ""
     echo(f"{len(found.samples)} images{of} can be used{unsaid}")
     for title, lines in _problems(found).items():
         if lines:

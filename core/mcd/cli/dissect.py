@@ -54,7 +54,7 @@ def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, **_flags:
 def run_study(
     ctx: click.Context, /, study: Path | None, output: Path | None, dry_run: bool, schema: bool, **_flags: object
 ) -> None:
-    """Run a study file (YAML). Flags overrule what it says."""
+    """Run a study file (YAML). Flags overrule it."""
     from mcd.errors import UsageError
 
     if schema:
@@ -113,7 +113,7 @@ def _execute(
             echo(f"# {line}")
         shown = study.settings()
         if study.where is not None and names_people(study.where):
-            echo("# where: not shown, since it may tell of people; the study file, or --where, has it")
+            echo("# where: not shown, since it may identify people; the study file, or --where, has it")
             shown["where"] = hidden(study.where)
         echo_lines(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True))
         return

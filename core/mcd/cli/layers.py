@@ -58,7 +58,7 @@ def layers(
     host = ctx.ensure_object(State).host
     images = dataset_choice(host, dataset, ()) if check else None
     from mcd.errors import UsageError
-    from mcd.extraction.reading import LITTLE_RANGE, said_of_little_range
+    from mcd.extraction.reading import LITTLE_RANGE, little_range_warning
     from mcd.networks.pooling import Pooling
     from mcd.networks.selecting import pick_layers
     from mcd.networks.trial import responses, trial_pass
@@ -83,7 +83,7 @@ def layers(
     if as_json:
         echo_lines(json.dumps([_entry(layer, given) for layer in found], indent=2))
         return
-    little = [said_of_little_range(1)] if image is not None and image.range_used < LITTLE_RANGE else []
+    little = [little_range_warning(1)] if image is not None and image.range_used < LITTLE_RANGE else []
     for said in (*trial.remarks, *little):
         echo(f"note: {said}", err=True)
     _print(found, given, checked=check)

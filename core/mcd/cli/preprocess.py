@@ -76,7 +76,7 @@ def preprocess(
     from mcd.events import Clock, RunFailed, RunFinished, RunStarted
     from mcd.extraction.pictures import places, write_pictures
     from mcd.extraction.probe import look_at
-    from mcd.extraction.reading import said_of_little_range
+    from mcd.extraction.reading import little_range_warning
     from mcd.options import parse_pairs
     from mcd.study.preparer import Preparer
     from mcd.study.resolve import resolve_recipe
@@ -101,7 +101,7 @@ def preprocess(
                 images, settings, work, workers=workers, stop=on_error == "stop", advanced=advanced
             )
         if outcome.little_range:
-            clock.warn(said_of_little_range(outcome.little_range))
+            clock.warn(little_range_warning(outcome.little_range))
     except BaseException as error:  # an interrupt ends it too
         host.emit(RunFailed(type(error).__name__))
         raise

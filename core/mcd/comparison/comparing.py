@@ -281,7 +281,7 @@ def _thresholds_of_each(
 
 
 def _of_each(runs: Sequence[LoadedRun], aligned: Sequence[AlignedLayer], notes: Sequence[str]) -> Comparison:
-    """Return what is said of each run by itself."""
+    """Return the remarks about each run by itself."""
     dissections, names = [run.dissection for run in runs], [run.name for run in runs]
     vocabulary, scorers = runs[0].vocabulary, [run.scorer for run in runs]
     comparable = all(one.comparable_across_layers for one in scorers)

@@ -33,7 +33,7 @@ class BoxFit:
         Parameters
         ----------
         size
-            Rows and columns of the decoded image; by default what the facts of the sample say.
+            Rows and columns of the decoded image; by default from the facts of the sample.
         """
         if not sample.boxes:
             return sample

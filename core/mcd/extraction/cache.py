@@ -50,7 +50,7 @@ _FILE = re.compile(r"[0-9a-f]{14,126}\.image")
 
 _MOST_SIDE = 2**16
 _MOST_BYTES = 2**31
-"""Of one image, decoded: what a file says is not believed beyond it."""
+"""Of one image, decoded: a file that declares more is not believed."""
 
 _BLOCK = 64
 """Rows."""

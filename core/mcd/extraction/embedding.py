@@ -23,7 +23,7 @@ from mcd.extraction.jobs import IMAGES, DissectorJob
 from mcd.extraction.keys import embedding_key, image_key, not_reused
 from mcd.extraction.probe import ProbeSet, look_at
 from mcd.extraction.probe_map import PRIVATE, write_probe_map
-from mcd.extraction.reading import Reader, said_of_little_range
+from mcd.extraction.reading import Reader, little_range_warning
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import Sweep
 from mcd.extraction.texts import warn_of_long
@@ -146,7 +146,7 @@ class Embedder:
         )
         shards = sweep.run()
         if sweep.little_range:
-            clock.warn(said_of_little_range(sweep.little_range))
+            clock.warn(little_range_warning(sweep.little_range))
         rows, failed = store.rows(shards)
         if failed:
             clock.warn(f"{len(failed)} images could not be decoded and are left out")

@@ -30,7 +30,7 @@ _VERSION = "maps/1"
 
 
 class _Header(Record):
-    """What the file says of itself; see `MapStore.write`."""
+    """The metadata of the file; see `MapStore.write`."""
 
     key: str
     without: dict[str, str]

@@ -50,7 +50,7 @@ def map_bytes(layers: Sequence[Layer], count: int) -> int:
 
 
 def _places_of(layer: Layer) -> tuple[int, int]:
-    if layer.layout in ("tokens", "NCL"):  # how many are patches, and in which shape, the pass will tell
+    if layer.layout in ("tokens", "NCL"):  # how many are patches, and in which shape, is known after the pass
         return SIDE, SIDE
     rows, columns = layer.shape[1:] if layer.layout == "NCHW" else layer.shape[:2]
     return rows, columns

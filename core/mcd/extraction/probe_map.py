@@ -114,7 +114,7 @@ def _json_of(text: str) -> object:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    """Write a file for this user only, in ``private`` with its digest beside it: a public one would tell names.
+    """Write a file for this user only, in ``private`` with its digest beside it: a public one would disclose names.
 
     Whoever guesses the paths in a study could hold their digest against one in the manifest.
     """

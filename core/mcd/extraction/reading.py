@@ -14,7 +14,7 @@ from mcd.networks.foreign import calling
 from mcd.networks.identity import Identity, identity_of
 from mcd.version import __version__
 
-__all__ = ["LITTLE_RANGE", "Reader", "own", "read_checked", "said_of_little_range"]
+__all__ = ["LITTLE_RANGE", "Reader", "little_range_warning", "own", "read_checked"]
 
 LITTLE_RANGE = 0.1
 """An image that uses less of the range from black to white than this is worth a remark."""
@@ -95,7 +95,7 @@ def own(image: Image, recipe: Preprocessing) -> Image:
     return replace(image, pixels=image.pixels.copy(), mask=None if image.mask is None else image.mask.copy())
 
 
-def said_of_little_range(count: int) -> str:
+def little_range_warning(count: int) -> str:
     """Return the remark about so many images that are nearly of one brightness to a model."""
     images = "1 image uses" if count == 1 else f"{count} images use"
     return (

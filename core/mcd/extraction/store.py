@@ -33,7 +33,7 @@ _SHARD = re.compile(r"\d{5,}\.safetensors")
 
 
 class _Header(Record):
-    """What a shard says of itself: its key, the rows of the probe set that it holds, and those that failed."""
+    """The metadata of a shard: its key, the rows of the probe set that it holds, and those that failed."""
 
     key: str
     rows: list[pydantic.NonNegativeInt]
@@ -162,12 +162,12 @@ class Shards:
         return open_tensors(self._files, self.place(number), "the stored shard")
 
     def _header(self, file: TensorFile, number: int) -> _Header:
-        """Return what a shard says of itself.
+        """Return the metadata of a shard.
 
         Raises
         ------
         StoreError
-            When it is not ours, or its tensors are not what it says.
+            When it is not ours, or its tensors do not match its metadata.
         """
         header = record_of(file, _Header, f"the stored shard {self._file(number)}")
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 -- it is no mapping

@@ -189,7 +189,7 @@ def finish(figure: Figure, title: str, heading: Heading, *notes: str) -> Figure:
     heading
         What went in: probe set, images, patients, k, scorer, null, q.
     notes
-        What is said of this figure in particular, whole sentences without their full stop.
+        Remarks about this figure in particular, whole sentences without their full stop.
     """
     width, height = figure.get_size_inches()
     letters = int((width - 0.2) / (0.93 * LETTER))

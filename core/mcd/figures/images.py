@@ -27,7 +27,7 @@ _SIZE = 360
 """Pixels of the longer side of an image."""
 _ROWS = 4
 _SAID = 1.5
-"""Inches for what is said of a neuron."""
+"""Inches for the text about a neuron."""
 _LABELS = 3
 _ID = 14
 """Letters of an id below its image: more would need more room than the image."""

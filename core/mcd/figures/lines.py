@@ -154,7 +154,7 @@ def _scored(data: FigureData) -> pd.DataFrame:
 
 
 def interval_note(data: FigureData, table: pd.DataFrame, column: str) -> str:
-    """Return what is said of intervals below a figure."""
+    """Return the remark about intervals below a figure."""
     if f"{column}_low" not in table:
         return ""
     if table[f"{column}_low"].isna().all():

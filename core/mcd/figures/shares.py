@@ -93,7 +93,7 @@ def _judged(data: FigureData) -> pd.DataFrame:
 
 
 def _above_threshold(data: FigureData) -> tuple[pd.DataFrame, str]:
-    """Return what the mean-score threshold keeps, in columns as `layer_table` has them, and what must be said of it."""
+    """Return what the mean-score threshold keeps, in columns as `layer_table` has them, and the remark about it."""
     thresholds = data.comparison.thresholds
     if not len(thresholds):
         raise UsageError("the mean-score threshold was not applied", "--threshold local, or global")

@@ -21,7 +21,7 @@ class ForeignCodeError(UsageError):
     Attributes
     ----------
     reason
-        The part of the network that raised it, and what it says.
+        The part of the network that raised it, and its message.
     """
 
     reason = ""

@@ -141,10 +141,10 @@ class _Names:
         return [name for name, parts in self._parts.items() if self._fits(wanted, parts)]
 
     def _fits(self, wanted: Sequence[str], parts: Sequence[str]) -> bool:
-        """Say whether a name is what a pattern says.
+        """Return whether a name matches a pattern.
 
         All ways to read the pattern are followed side by side, so that the time is the product of both lengths however
-        many stars there are: ``reached[i]`` says whether the parts up to here are what its first ``i`` parts say.
+        many stars there are: ``reached[i]`` is whether the parts up to here match its first ``i`` parts.
         """
         reached = [True] + [False] * len(wanted)
         for at, one in enumerate(wanted):

@@ -23,8 +23,8 @@ def random_states() -> tuple[object, ...]:
 def process_state_kept(device: torch.device | None = None) -> Iterator[None]:
     """Run with torch's own defaults; leave these, and the random states of the process, as they were.
 
-    What a caller has set would decide what networks compute while the manifest says otherwise: the type and the device
-    of new tensors, the precision of matrix products, autocast.
+    What a caller has set would decide what networks compute while the manifest records something else: the type and
+    the device of new tensors, the precision of matrix products, autocast.
 
     Parameters
     ----------

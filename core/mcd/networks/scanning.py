@@ -227,7 +227,7 @@ def _inner_first(root: _Thing, known: Mapping[int, object]) -> Iterator[_Thing]:
 
 
 def _check_call(made: _Thing) -> None:
-    """Refuse a call that makes as many zeros as it is told."""
+    """Refuse a call that allocates as many zeros as the file requests."""
     called = str(made.parts[0].value if made.parts and made.value is None else made.value).rpartition(" ")[2]
     given = [inner for part in made.parts[1:] for inner in (part, *part.parts)]
     if called in _SIZED and any(isinstance(one.value, int) for one in given):

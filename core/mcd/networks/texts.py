@@ -50,6 +50,6 @@ def encode(dissector: Dissector, prompts: list[str], device: torch.device) -> to
     if encoded.ndim != 2 or len(encoded) != len(prompts):
         raise PluginLoadError(
             f"dissector {dissector.name} made of {len(prompts)} concepts embeddings of shape {tuple(encoded.shape)}",
-            "encode_texts returns one row a text: tell its author, or use another",
+            "encode_texts returns one row a text: report it to its author, or use another",
         )
     return encoded

@@ -239,7 +239,7 @@ def _difference(
 def dissector_format(dissector: Dissector, device: torch.device) -> torch.memory_format:
     """Return the memory format that a dissector takes: channels-last where it can. It is run on noise, on its device.
 
-    One that fails in both formats gets channels-last: what is wrong is then said of the first image.
+    One that fails in both formats gets channels-last: the error is then about the first image.
 
     Raises
     ------

@@ -162,7 +162,7 @@ def _is_folder(path: Path) -> CheckpointError:
 
 
 def _repacked(path: Path) -> CheckpointError | None:
-    """Return what to say of an archive that is no weights file of torch, though it may be made of one; else None."""
+    """Return the error about an archive that is no weights file of torch, though it may be made of one; else None."""
     names = _names_in_tar(path)  # asked first: one with a zip file at its end is taken for that
     packed = bool(names)
     if not names:
@@ -259,7 +259,7 @@ def _read_foreign(path: Path) -> object:
 
 
 def _unread(path: Path, error: Exception) -> CheckpointError:
-    """Return what to say; torch's own text is left out where it advises to execute the file."""
+    """Return the message; torch's own text is left out where it advises to execute the file."""
     text = str(error)
     foreign = re.search(r"GLOBAL\s+([\w.]+)", text) or re.search(r"[Uu]nsupported (?:class|global:?)\s+([\w.]+)", text)
     if foreign is not None:

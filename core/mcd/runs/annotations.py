@@ -99,7 +99,7 @@ def _reason(there: int, lacking: int, fewest: int, of: str) -> str:
 
 
 def named_by(table: pd.DataFrame, name: str) -> list[str]:
-    """Return what a run must say of a table of annotated concepts.
+    """Return the warnings of a run about a table of annotated concepts.
 
     Raises
     ------
@@ -127,12 +127,12 @@ def named_by(table: pd.DataFrame, name: str) -> list[str]:
 
 
 def as_recorded(samples: Sequence[Sample]) -> list[Sample]:
-    """Return samples as a stored run has them, so that what is said of them is the same then."""
+    """Return samples as a stored run has them, so that their annotations are the same then."""
     return [replace(one, digest="", facts={}) for one in samples]
 
 
 def annotated(dissector: AnnotationDissector, samples: Sequence[Sample], concepts: Sequence[Concept]) -> Annotated:
-    """Return what a dissector says of images.
+    """Return the annotations that a dissector has of images.
 
     Raises
     ------
@@ -146,13 +146,13 @@ def annotated(dissector: AnnotationDissector, samples: Sequence[Sample], concept
         what = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__
         raise PluginLoadError(
             f"dissector {dissector.name} annotates with {what}, not a tensor of shape {wanted}",
-            "a column of annotations is a tensor of 1, 0 and NaN: tell its author",
+            "a column of annotations is a tensor of 1, 0 and NaN: report it to its author",
         )
     values = found.detach().cpu().float()
     if not bool(((values == 0) | (values == 1) | values.isnan()).all()):
         raise PluginLoadError(
             f"dissector {dissector.name} annotates with other values than 1, 0 and NaN",
-            "a column of annotations is a tensor of 1, 0 and NaN: tell its author",
+            "a column of annotations is a tensor of 1, 0 and NaN: report it to its author",
         )
     return Annotated(values, dissector.fewest)
 
@@ -236,6 +236,6 @@ def own_concepts(dissector: AnnotationDissector, samples: Sequence[Sample]) -> C
     if not isinstance(found, ConceptSet):
         raise PluginLoadError(
             f"dissector {dissector.name} names its concepts with {type(found).__name__}",
-            "its concepts are texts: tell its author",
+            "its concepts are texts: report it to its author",
         )
     return found

@@ -63,7 +63,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "learned": ("concept",),
     "controls": ("control", "layer"),
 }
-"""What tells the rows of a table apart."""
+"""The columns that identify a row of a table."""
 
 
 def check_manifest(folder: Path, manifest: Manifest) -> None:
@@ -118,7 +118,7 @@ def most_rows(manifest: Manifest) -> int:
 
 
 def check_tables(folder: Path, manifest: Manifest, results: Results) -> None:
-    """Make sure that the tables of a run are what its manifest says.
+    """Make sure that the tables of a run match its manifest.
 
     Raises
     ------

@@ -102,7 +102,7 @@ class Manifest(Record):
 
     ``rungs`` names the rungs above the first that were asked for, each with the reason where it is not available.
     ``digests`` are the SHA-256 of the tables, None where an older version wrote it; ``checksum`` is that of the
-    record without ``seconds``. They tell of accidents: whoever changes a file on purpose can change them too.
+    record without ``seconds``. They detect accidents: whoever changes a file on purpose can change them too.
     ``label_warnings`` are those of ``warnings`` that concern the scorer and the words; scoring anew replaces them.
     """
 

@@ -59,7 +59,7 @@ class StoredScores:
         store = found.store_folder
 
         def gone() -> Never:
-            raise StoreError(f"{store}: what the dissector says of the concepts is missing", "run mcd score on it")
+            raise StoreError(f"{store}: the embeddings of the concepts are missing", "run mcd score on it")
 
         digests, known = record.store.digests or {}, record.store.texts
         encoder: TextEncoder | AnnotationReader = AnnotationReader(store, known, gone)

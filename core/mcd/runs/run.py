@@ -17,7 +17,7 @@ from mcd.extraction.jobs import DissectorJob, ImageJob, TargetJob
 from mcd.extraction.keys import not_reused
 from mcd.extraction.normalising import NormalisingPass
 from mcd.extraction.probe import ProbeSet, look_at
-from mcd.extraction.reading import Reader, said_of_little_range
+from mcd.extraction.reading import Reader, little_range_warning
 from mcd.extraction.sweep import Sweep
 from mcd.extraction.texts import TextEncoder, sentences, warn_of_long
 from mcd.networks.foreign import calling
@@ -86,7 +86,7 @@ class _Run:
             self.clock.warn(said)
         for planned in prepared.plan:
             open_folder(planned.folder, prepared.study_of(planned), prepared.host)
-        # A wrong layer name is said at once, unless only an image can tell what the target takes.
+        # A wrong layer name is an error at once, unless it takes an image to know what the target takes.
         if all(takes_known_input(target.target) for target in targets.values()):
             trials = {key: self._trial(target) for key, target in targets.items()}
             probe = self._probe()
@@ -230,7 +230,7 @@ class _Run:
             ).run(self.clock)
         shards = sweep.run()
         if sweep.little_range:
-            self.clock.warn(said_of_little_range(sweep.little_range))
+            self.clock.warn(little_range_warning(sweep.little_range))
         self.clock.seconds["sweep"] = time.perf_counter() - start
         return shards
 

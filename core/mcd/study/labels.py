@@ -10,7 +10,7 @@ _BETWEEN_ROWS = r" \| |; "
 
 
 def split_rows(label: str) -> list[str]:
-    """Return what the rows say that a label was joined from; rows that say nothing are left out."""
+    """Return the values of the rows that a label was joined from; empty ones are left out."""
     return [text for text in re.split(_BETWEEN_ROWS, label) if text]
 
 

@@ -17,7 +17,7 @@ __all__ = ["Declared", "mapped", "missing", "placed"]
 
 @dataclass(frozen=True)
 class Declared:
-    """What the declaration of a setting says of its value.
+    """How the declaration of a setting marks its value.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ Change = Callable[[object, Declared], object]
 
 
 def mapped(cls: type[pydantic.BaseModel], values: Mapping[str, object], change: Change) -> dict[str, object]:
-    """Return settings, not yet validated, each value changed by what its declaration says; nested ones too.
+    """Return settings, not yet validated, each value changed as its declaration is marked; nested ones too.
 
     Parameters
     ----------

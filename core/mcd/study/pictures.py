@@ -35,7 +35,7 @@ class PictureOptions(Options):
         ge=1,
         le=16,
         description="how many bits of a sample hold values, such as 12 of files with 16: white is then 4095; by "
-        "default what the file says. Files with fewer bits stay as they are",
+        "default that of the file. Files with fewer bits stay as they are",
     )
     white: float | None = pydantic.Field(
         default=None,
@@ -58,7 +58,7 @@ class PictureOptions(Options):
 
 
 def check_picture(header: PictureHeader, options: PictureOptions) -> None:
-    """Refuse a picture that the options do not take, as far as its header tells.
+    """Refuse a picture that the options do not take, as far as its header shows.
 
     Raises
     ------

@@ -102,7 +102,7 @@ def public_id(own: str, collection: str, secret: str) -> str:
 
 
 def hidden(text: str) -> str:
-    """Return what is shown in the place of a text that may tell who somebody is: equal texts are shown alike."""
+    """Return what is shown in the place of a text that may identify somebody: equal texts are shown alike."""
     return f"hidden:{digest(salt(), text)[:8]}"
 
 
@@ -112,7 +112,7 @@ def names_people(where: str, *, public_labels: bool = False) -> bool:
     Parameters
     ----------
     public_labels
-        Whether labels tell of nobody.
+        Whether labels identify nobody.
     """
     asked = {field.name for field in parse(where).fields}
     return not asked.isdisjoint(_IDENTIFYING) or ("label" in asked and not public_labels)

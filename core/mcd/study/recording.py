@@ -47,7 +47,7 @@ def recorded(
     study
         The study.
     public_labels
-        Whether the labels of the data set tell of nobody.
+        Whether the labels of the data set identify nobody.
     before
         Another study with what its manifest shows: what is the same in both is shown alike.
     """

@@ -158,7 +158,7 @@ def _keys(asked: Field, samples: Sequence[Sample]) -> set[str]:
 
 
 def _values(asked: Field, samples: Sequence[Sample]) -> str:
-    """Return what the samples say about a field, with counts; never what may identify a person."""
+    """Return the values of a field in the samples, with counts; never what may identify a person."""
     yes, no = ("present", "absent") if asked.name == "findings" else ("true", "false")
     counts = Counter(asked.value(sample) for sample in samples)
     unknown = counts.pop(None, 0)

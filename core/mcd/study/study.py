@@ -92,7 +92,7 @@ def _pooling(text: str) -> str:
 class ModelChoice(Choice):
     """A target: a model loader with its settings, the layers to dissect and how to pool them."""
 
-    name: str = Field(default="", description="what tables call it; by default what the loader says")
+    name: str = Field(default="", description="its name in tables; by default that of the loader")
     layers: Patterns = Field(
         default=(),
         description="patterns that pick layers: blocks.*, blocks[3][0], layer{1..4}; one output, stage2:1, or call, "

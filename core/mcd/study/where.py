@@ -72,7 +72,7 @@ class Field:
         return self.key or self.name
 
     def value(self, sample: Sample) -> str | bool | None:
-        """Return what a sample says: a text or a truth, None where it is unknown."""
+        """Return the value of a sample: a text or a truth, None where it is unknown."""
         if self.name == "implant":
             return sample.implant
         if self.name == "boxes":
@@ -234,7 +234,7 @@ class _Reader:
                 raise self._at(node, f"{asked} is true or false", f"write {asked}, or not {asked}")
             return _is(asked, literal if sign == "==" else not literal)
         if isinstance(literal, bool):
-            raise self._at(node, f"{asked} is a text", f'compare it with what it says, such as {asked} == "yes"')
+            raise self._at(node, f"{asked} is a text", f'compare it with a value, such as {asked} == "yes"')
         if isinstance(literal, str):
             if sign in ("==", "!="):
                 self.texts.append((asked, literal))
@@ -339,7 +339,7 @@ def _always(word: bool) -> Condition:
 def _of_any_row(
     asked: Field, sign: str, literal: Value, read: Callable[[str | bool | None], Value | None]
 ) -> Condition:
-    """Compare what a field says; a label that several rows of a table make fits where any row does, or the whole."""
+    """Compare the value of a field; a label joined from several rows fits where any row does, or the whole."""
     if sign == "!=":
         return _not(_of_any_row(asked, "==", literal, read))
     orders = _ORDERS[sign]

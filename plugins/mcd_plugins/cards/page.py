@@ -27,7 +27,7 @@ def page(key: Key, pictures: Mapping[str, bytes], notice: str) -> str:
     key
         Of the cards.
     pictures
-        Image id → WebP. Ids are not in the page: those of some data sets tell side and view.
+        Image id → WebP. Ids are not in the page: those of some data sets disclose side and view.
     notice
         What must be known about passing it on; may be empty.
     """

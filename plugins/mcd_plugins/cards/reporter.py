@@ -25,7 +25,7 @@ class CardsReporter(mcd.Reporter):
     """Write blinded neuron cards for a reader study: images without labels, an answer sheet, and a key kept apart.
 
     ``cards/`` is for readers: ``cards.html``, one file to print or to open, and ``answers.csv``, to be filled in.
-    ``cards-key/`` is for whoever runs the study. ``mcd cards score`` tells how often readers chose the neuron's label.
+    ``cards-key/`` is for whoever runs the study. ``mcd cards score`` counts how often readers chose the neuron's label.
     """
 
     class Options(mcd.Options):

@@ -117,7 +117,7 @@ def _json(values: dict[str, str | int | float]) -> dict[str, pydantic.JsonValue]
 
 
 def scored(key: Key, readers: Sequence[Reader], seed: int) -> Score:
-    """Return what the answers of readers say.
+    """Return the results of the readers' answers.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ class CohortOptions(mcd.Options):
 class Cohort(mcd.Dataset, abc.ABC):
     """Base of the public data sets.
 
-    A subclass says in `samples` what the release says about each image, in table order. Files are examined and
+    A subclass yields in `samples` the release's values for each image, in table order. Files are examined and
     decoded here, by their ending: pictures, or DICOM.
     """
 
@@ -60,7 +60,7 @@ class Cohort(mcd.Dataset, abc.ABC):
 
     @abc.abstractmethod
     def samples(self) -> list[mcd.Sample]:
-        """Return what the tables say, in a fixed order; ids unique, `Sample.source` the path of the file.
+        """Return the samples that the tables list, in a fixed order; ids unique, `Sample.source` the path of the file.
 
         Raises
         ------
@@ -81,11 +81,11 @@ class Cohort(mcd.Dataset, abc.ABC):
         return len(self._samples)
 
     def scan(self) -> Iterator[mcd.Sample | mcd.Unreadable]:
-        """Yield what the tables say of each image. Files are not opened yet."""
+        """Yield a sample for each image in the tables. Files are not opened yet."""
         return iter(self._samples)
 
     def remarks(self) -> list[str]:
-        """Return which values of which columns could not be mapped, and what the files' headers tell."""
+        """Return which values of which columns could not be mapped, and remarks about the files' headers."""
         remarks = [
             f"{row.table}, column '{column}': '{value}' has no counterpart here (rows: {count}, first row "
             f"{row.number}); it is kept as it is in labels"

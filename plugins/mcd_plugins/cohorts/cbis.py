@@ -230,7 +230,7 @@ class CbisDdsm(Cohort):
         kinds, features = (self._words(row, column) for column in kind.descriptors)
         if kind.table == "calc":
             return {"calcifications", *_concepts(kinds, _TYPES), *_concepts(features, _DISTRIBUTIONS)}
-        if "LYMPH_NODE" in kinds:  # other words tell the shape of the node
+        if "LYMPH_NODE" in kinds:  # other words are the shape of the node
             return {*_SHAPES["LYMPH_NODE"]}
         found = _concepts(kinds, _SHAPES) if kinds else {"mass"}
         return found | (_concepts(features, _MARGINS) if "mass" in found else set())

@@ -211,7 +211,7 @@ def _texts(row: Row) -> list[str]:
 
 
 def _labels(rows: _Rows) -> dict[str, str]:
-    """Return what the rows say, each text once; `sheets` are those of kinds of findings that name the image."""
+    """Return the texts of the rows, each once; `sheets` are those of kinds of findings that name the image."""
     found = {column: [row.get(column) for row in rows.images] for column in _KEPT}
     found["Findings"] += [row.get("Findings") for row in rows.described]
     found |= {column: [row.get(column) for row in rows.described] for column in _DESCRIBED}

@@ -34,7 +34,7 @@ class Cmmd(Cohort):
     """CMMD (TCIA): 5,202 DICOM images (8 bits) of 1,775 women; mass or calcifications, benign or malignant.
 
     The workbook has a row a breast, 1,872 of them; the other breast of a woman is unknown, not normal. Only headers
-    tell which breast and view an image shows, so all of them are read when the data set is listed.
+    hold which breast and view an image shows, so all of them are read when the data set is listed.
     """
 
     collection = "cmmd"
@@ -97,7 +97,7 @@ class Cmmd(Cohort):
         return replace(seen, findings=self._findings(row), labels=labels)
 
     def _findings(self, row: Row) -> dict[str, bool]:
-        """Return what the row of a breast says: of mass and calcifications one, the other, or both are there."""
+        """Return the findings in the row of a breast: mass, calcifications, or both are present."""
         said = self.mapped(row, "abnormality", {name: name for name in _FINDINGS})
         found = {name: name in _FINDINGS[said] for name in _FINDINGS["both"]} if said else {}
         malignant = self.mapped(row, "classification", {name: name for name in _CANCER})

@@ -161,7 +161,7 @@ class Embed(Cohort):
         )
 
     def _cancer(self, row: Row, sides: str) -> str:
-        """Return the sides in which pathology found cancer; a row of both breasts does not tell, but bside may."""
+        """Return the sides in which pathology found cancer; a row of both breasts does not name one, but bside may."""
         if not self.mapped(_coded(row, "path_severity"), "path_severity", _SEVERITY):
             return ""
         biopsied = self.mapped(_coded(row, "bside"), "bside", _OF_ROWS)
@@ -208,7 +208,7 @@ class Embed(Cohort):
         )
 
     def _breast(self, exam: Sequence[_Finding], side: str) -> _Breast:
-        """Return what the rows of an exam say of one breast. Rows without a side are of exams without findings."""
+        """Return the rows of an exam about one breast. Rows without a side are of exams without findings."""
         own = [one for one in exam if not one.sides or side in one.sides]
         derived = self._derived(exam) if exam and not own else False
         present = frozenset[str]().union(*(one.described.present for one in own if one.sides))

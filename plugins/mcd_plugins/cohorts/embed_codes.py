@@ -1,4 +1,4 @@
-"""What the letters in EMBED's clinical table stand for, and what they do not say."""
+"""What the letters in EMBED's clinical table stand for, and what they leave open."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class InBreast(Cohort):
         found = []
         for at, (called, points) in enumerate(_drawn(path), start=1):
             known = _CONTOURS.get(called.lower(), ())
-            # Named after the folder: the file is named after the image, which remarks must not tell.
+            # Named after the folder: the file is named after the image, which remarks must not disclose.
             self.mapped(Row(folder, at, {"Name": called}), "Name", {} if not known else {called: ""})
             found.append(_Contour(called, known, points))
         return found

@@ -92,7 +92,7 @@ class Mias(Cohort):
 
 
 def joined(rows: Sequence[Row], columns: Iterable[str]) -> dict[str, str]:
-    """Return what the rows of one film say in some columns, row by row; columns that say nothing are left out."""
+    """Return the values of the rows of one film in some columns, row by row; empty columns are left out."""
     return {name: "; ".join(row[name] for row in rows) for name in columns if any(row[name] for row in rows)}
 
 

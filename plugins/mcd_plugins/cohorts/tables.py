@@ -212,7 +212,7 @@ def iterate_csv(
 
 
 def join_rows(cells: Iterable[str]) -> str:
-    """Return what several rows of a table say of one image as one label, row by row; empty where none says anything.
+    """Return the values of several rows for one image as one label, row by row; empty where all are.
 
     Examples
     --------
@@ -330,7 +330,7 @@ def _row(path: Path, number: int, width: int, places: Mapping[str, int], cells: 
 
 
 def _undecoded(path: Path, delimiter: str, encoding: str) -> DataError:
-    """Find the cell that is of another encoding: what the decoder tells is only a block of the file."""
+    """Find the cell that is of another encoding: the decoder reports only a block of the file."""
     with path.open(newline="", encoding=encoding, errors="surrogateescape") as file:
         reader = csv.reader(file, delimiter=delimiter)
         header = next(reader, [])

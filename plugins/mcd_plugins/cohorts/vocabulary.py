@@ -87,4 +87,4 @@ FINDINGS = frozenset(
         "radiotherapy changes",
     }
 )
-"""Every finding that a cohort may tell."""
+"""Every finding that a cohort may have."""

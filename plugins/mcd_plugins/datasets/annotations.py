@@ -1,4 +1,4 @@
-"""The dissector ``annotations``: what a data set says of its images gives concepts meaning."""
+"""The dissector ``annotations``: the labels of a data set give concepts meaning."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class Combined(mcd.CompositeDataset):
         return _shown(name, found) if isinstance(found, mcd.Sample) else found
 
     def current_digest(self, sample: mcd.Sample) -> str:
-        """Return what the part that the sample is from says."""
+        """Return the sample as the part that it is from examines it."""
         _, dataset, own = self._own(sample)
         return dataset.current_digest(own)
 

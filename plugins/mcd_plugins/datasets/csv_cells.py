@@ -114,7 +114,7 @@ def located(root: Path, written: str) -> tuple[Path, str]:
     """Return the path that a table or list names, and the id of the file by it.
 
     Back-slashes part folders too. The id is the path below ``root``; of a file elsewhere a digest, since a path may
-    tell who the patient is.
+    identify the patient.
     """
     text = written.replace("\\", "/")
     if text.startswith("~"):

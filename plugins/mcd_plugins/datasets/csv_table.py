@@ -57,7 +57,7 @@ class CsvTable(Cohort):
     """Images that a table names in a column of paths, or a pattern of columns: DICOM files or pictures.
 
     Other columns become what is known about the images, those that settings name or that are called like them. All
-    columns stay, as they are, in labels, but those that tell who somebody is.
+    columns stay, as they are, in labels, but those that identify somebody.
     """
 
     collection = "csv"

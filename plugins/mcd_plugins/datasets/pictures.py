@@ -30,7 +30,7 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def examine_picture(sample: mcd.Sample, options: PictureOptions | None = None) -> mcd.Sample | mcd.Unreadable:
-    """Return the sample with its digest and what the file's header says, or why the file cannot be used.
+    """Return the sample with its digest and the values of the file's header, or why the file cannot be used.
 
     The header must be that of an image that the options take and, for PNG, all chunks whole.
     """

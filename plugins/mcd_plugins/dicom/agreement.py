@@ -128,7 +128,7 @@ def ordinary(header: Header, layout: Layout) -> NDArray[np.bool_]:
 
 
 def seen_in(codes: Codes, header: Header, layout: Layout) -> dict[str, str]:
-    """Return what the unused bits of pixels that are not compressed say, if it is anything."""
+    """Return what the unused bits of uncompressed pixels show of the bit depth, if anything."""
     if layout.allocated == layout.stored or (not layout.signed and not layout.shift and codes.max() <= layout.highest):
         return {}
     occurring = np.bincount(codes.ravel(), minlength=1 << layout.allocated) > 0

@@ -86,7 +86,7 @@ def completed(frame: bytes) -> bytes:
     """Return a JPEG, JPEG-LS or JPEG 2000 image with its end mark; nothing where it is cut short.
 
     The mark occurs nowhere else in one. Some encoders of JPEG 2000 leave it out. Then the lengths of the tile parts
-    (ISO 15444-1 A.4.2) tell whether all is there; a byte may fill up the last fragment.
+    (ISO 15444-1 A.4.2) show whether all is there; a byte may fill up the last fragment.
     """
     if frame.rfind(_END) >= 0:
         return frame

@@ -170,7 +170,7 @@ def _codes(found: NDArray[np.generic], layout: Layout) -> Codes:
     size = (layout.rows, layout.columns) if layout.samples == 1 else (layout.rows, layout.columns, layout.samples)
     width = layout.allocated // 8
     if found.shape != size or found.dtype.kind not in "iu" or found.dtype.itemsize > width:
-        raise ImageError("its decoded pixels are not what its header says")
+        raise ImageError("its decoded pixels do not match its header")
     native = np.ascontiguousarray(found, dtype=found.dtype.newbyteorder("="))
     return native.astype(f"{native.dtype.kind}{width}", copy=False).view(f"u{width}")
 

@@ -1,4 +1,4 @@
-"""What a header tells about an image, in words of fixed lists: no other text of it is taken on."""
+"""The description of an image in its header, in words of fixed lists: no other text of it is kept."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def is_for_processing(header: Header) -> bool:
 
 
 def described(header: Header, sample: mcd.Sample) -> mcd.Sample:
-    """Return the sample with what the header tells, where the sample did not know it yet.
+    """Return the sample with the values of the header where it had none.
 
     ``facts`` say from which attribute view and laterality were taken, and where the header contradicts itself or the
     sample.
@@ -116,7 +116,7 @@ def _presentation(header: Header) -> str:
 
 
 def _flavour(header: Header) -> str:
-    """Return what ImageType tells: the most telling of its later words, else derived or original."""
+    """Return the kind in ImageType: the most specific of its later words, else derived or original."""
     words = {word.upper() for word in header.texts("ImageType")}
     special = (name for word, name in _FLAVOURS.items() if word in words)
     plain = "original" if "ORIGINAL" in words else "derived" if "DERIVED" in words else "unknown"
@@ -135,5 +135,5 @@ def _modality(said: str) -> str:
 
 
 def _key(said: str) -> str:
-    """Return a key that tells equal from unequal, and not what was said."""
+    """Return a key that is equal for equal texts and does not disclose them."""
     return hashlib.sha256(said.encode()).hexdigest()[:12] if said else ""

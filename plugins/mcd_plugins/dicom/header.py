@@ -145,7 +145,7 @@ def _is_dicom(start: bytes) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep pydicom from warning or logging: both quote what the header says."""
+    """Keep pydicom from warning or logging: both quote the header."""
     logger = logging.getLogger("pydicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

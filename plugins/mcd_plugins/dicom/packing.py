@@ -48,7 +48,7 @@ def packed(header: Header, syntax: UID, layout: Layout) -> Packed:
     Raises
     ------
     ImageError
-        When pixel data are missing, cut short, or not what the header says.
+        When pixel data are missing, cut short, or do not match the header.
     """
     data = header.data.get("PixelData")
     if not data:

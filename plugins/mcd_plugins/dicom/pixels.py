@@ -98,7 +98,7 @@ def pixels_of(header: Header, layout: Layout, options: DicomOptions) -> Pixels:
     Raises
     ------
     ImageError
-        When they are missing, cut short, or not what the header says.
+        When they are missing, cut short, or do not match the header.
     """
     data = packed(header, syntax_of(header), layout)
 

@@ -33,7 +33,7 @@ __all__ = ["DicomOptions", "LeftOut", "Tally", "displayed", "examined", "header_
 def header_sample(
     path: str | Path, sample: mcd.Sample, options: DicomOptions | None = None
 ) -> mcd.Sample | mcd.Unreadable:
-    """Return the sample with what the header of a file tells, or why the file cannot be used.
+    """Return the sample with the values of a file's header, or why the file cannot be used.
 
     What the sample already knows stays. ``facts`` say where view and laterality were found, and whether the header
     contradicts the sample. Objects without an image and special views come back as `LeftOut`.

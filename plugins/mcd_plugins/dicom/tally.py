@@ -30,7 +30,7 @@ class LeftOut(mcd.Unreadable):
 
 
 class Tally:
-    """Counts of what headers tell, do not tell, or tell in a roundabout way."""
+    """Counts of values that headers have, lack, or have in an unusual place."""
 
     def __init__(self) -> None:
         self._images = 0

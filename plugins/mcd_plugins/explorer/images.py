@@ -176,7 +176,7 @@ class Gallery:
                 probe.dissection, ids, self._thumbnails.size, dataset=dataset, samples=samples, at_most=self._room()
             )
             probe.found = dataset, samples
-        except MCDError as error:  # what it says may name files: it goes to the terminal, not into the page
+        except MCDError as error:  # its message may name files: it goes to the terminal, not into the page
             echo(f"note: no thumbnails: {error.message}", err=True)
             return {}, "The images could not be found again, or have changed, when this page was made."
         texts = sum(samples[one].burned_in for one in ids)

@@ -22,7 +22,7 @@ _ENCODERS: dict[str, Network] = {"tf_efficientnet_b5_ns-detect": "b5", "tf_effic
 """Names in the configuration. Both mislead: the one is no Noisy Student, the other no V2."""
 _TEXT = "text_encoder.text_encoder."
 _HEAD_WIDTH = 64
-"""Dimensions of an attention head in every BERT in use; shapes alone do not tell it."""
+"""Dimensions of an attention head in every BERT in use; shapes alone do not determine it."""
 
 
 @dataclass(frozen=True)

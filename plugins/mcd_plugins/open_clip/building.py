@@ -293,5 +293,5 @@ def recipe(network: nn.Module, resize: Literal["own", "letterbox", "squash", "cr
 
 
 def _channels(value: float | Sequence[float]) -> tuple[float, ...]:
-    """Return what is said of each channel, or of all at once."""
+    """Return the value for each channel, or one for all."""
     return tuple(value) if isinstance(value, Sequence) else (value,)

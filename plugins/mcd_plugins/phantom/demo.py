@@ -43,7 +43,7 @@ _SHOWN = 3
 def demo(plugin_files: Sequence[Path], output: Path, patients: int) -> None:
     """Dissect three small networks on phantom mammograms, and compare them.
 
-    One has seen everyday pictures only, one was trained on phantoms, one was trained on from there to tell
+    One has seen everyday pictures only, one was trained on phantoms, one was trained on from there to distinguish
     calcifications. Everything is synthetic: it shows what a study does and leaves, and says nothing about patients.
     """
     general, mammo, calc = found = _dissected(plugin_files, output, patients)

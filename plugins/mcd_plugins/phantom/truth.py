@@ -70,7 +70,7 @@ def right_labels(
     UsageError
         When the run was not calibrated, so that no label is known to be significant.
     DataError
-        When the probe set does not say of every image what it shows.
+        When the probe set does not have the truth of every image.
     StoreError
         When activations or probe map are missing.
     """
@@ -160,7 +160,7 @@ def _truth(dissection: mcd.Dissection) -> pd.DataFrame:
     known = set.intersection(*(one | other for one, other in zip(shown, absent, strict=True))) if images else set()
     if not known:
         raise DataError(
-            f"the probe set of {dissection.folder} does not say of every image what it shows",
+            f"the probe set of {dissection.folder} does not have the truth of every image",
             "dissect the data set phantom",
         )
     return pd.DataFrame([{concept: concept in found for concept in sorted(known)} for found in shown])

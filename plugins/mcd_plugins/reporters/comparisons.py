@@ -47,7 +47,7 @@ class _Run:
 
 
 def compared(dissections: Sequence[mcd.Dissection], settings: SummarySettings, resamples: int) -> Summary:
-    """Return what is said of several runs.
+    """Return the summary of several runs.
 
     Parameters
     ----------
@@ -88,10 +88,10 @@ def compared(dissections: Sequence[mcd.Dissection], settings: SummarySettings, r
 
 
 def _comparison(dissections: Sequence[mcd.Dissection], resamples: int) -> tuple[mcd.Comparison | None, Sequence[str]]:
-    """Return the comparison, where runs allow one, and what it adds to what is said of each run."""
+    """Return the comparison, where runs allow one, and what it adds to the summary of each run."""
     try:
         found = mcd.compare(dissections, resamples=resamples)
-    except MCDError as error:  # what it says may name folders: it goes to the terminal, not into the summary
+    except MCDError as error:  # its message may name folders: it goes to the terminal, not into the summary
         echo(f"note: no differences: {error.message}", err=True)
         return None, ["Differences were not computed: the runs are not comparable, or not complete."]
     return found, [f"{note[:1].upper()}{note[1:]}." for note in found.own_notes]  # those of runs are among the cautions

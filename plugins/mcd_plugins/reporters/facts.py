@@ -153,7 +153,7 @@ def side_by_side(facts: Sequence[Facts]) -> list[tuple[str, list[str]]]:
 
 
 def said_of(facts: Sequence[Facts], said: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
-    """Return each sentence once, with the letters of the runs that it is said of where that is not all of them."""
+    """Return each sentence once, with the letters of the runs that it is about where those are not all."""
     letters: dict[str, list[str]] = {}
     for one, sentences in zip(facts, said, strict=True):
         for sentence in dict.fromkeys(sentences):
@@ -184,7 +184,7 @@ def told_apart(facts: Sequence[Facts]) -> list[Facts]:
 
 
 _SHOWN = ("Target", "Top images (k)", "Null", "First labels beside untrained networks")
-"""What is said of a run anyway, or follows from another of its settings."""
+"""Settings that the summary gives anyway, or that follow from others."""
 
 
 def _short(name: str, value: str) -> str:
@@ -256,8 +256,8 @@ def _probe_set(study: Mapping[str, Json]) -> str:
         if study.get(name)
     ]
     if study.get("where"):  # with identifiers kept, a condition may name patients
-        told = study.get("keep_identifiers") or str(study["where"]).startswith("hidden:")
-        limits.append("chosen by a condition" if told else f"where {study['where']}")
+        hidden = study.get("keep_identifiers") or str(study["where"]).startswith("hidden:")
+        limits.append("chosen by a condition" if hidden else f"where {study['where']}")
     return ", ".join([named, *limits])
 
 

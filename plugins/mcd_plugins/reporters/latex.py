@@ -75,7 +75,7 @@ def escaped(text: str) -> str:
 
 
 def _basis(summary: Summary) -> str:
-    """Return what a caption must say: what went in, so that a table read alone is not misread."""
+    """Return what a caption must have: what went in, so that a table read alone is not misread."""
     wanted = (
         "Target",
         "Dissector",

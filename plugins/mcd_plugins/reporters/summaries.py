@@ -67,7 +67,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Summary:
-    """What is said of one run, or of several side by side.
+    """The summary of one run, or of several side by side.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Summary:
     findings
         What came out, a sentence each.
     conditions
-        What it rests on: a name, and what each run says.
+        What it rests on: a name, and the value of each run.
     tables
         In the order in which they are read.
     cautions, warnings

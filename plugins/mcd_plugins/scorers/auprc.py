@@ -26,9 +26,9 @@ class AUPRC(LabelledScorer):
     P_j and R_j are precision and recall of "a ≥ t_j", so that tied images enter together and their order does not
     matter; this is the definition of scikit-learn, a sum and not a trapezium. Equal similarities at the edge are put
     in order by chance, so that n+ is the same for every concept. A neuron or concept that is the same on every
-    image has no score (NaN). Where P is annotated (1, 0, NaN for unknown) the concept's images are those it is said of,
-    and only those it is known of are counted. Source: average precision as in Manning, Raghavan & Schütze 2008, chapter
-    8.4.
+    image has no score (NaN). Where P is annotated (1, 0, NaN for unknown) the concept's images are those annotated with
+    it, and only those it is known of are counted. Source: average precision as in Manning, Raghavan & Schütze 2008,
+    chapter 8.4.
 
     Between 0 and 1, by chance about n+/n, higher is better; any rising curve drawn through the activations leaves it
     as it is. Comparable across layers on the same images with the same quantile. The top of the ranking counts most.

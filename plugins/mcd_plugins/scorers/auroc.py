@@ -25,8 +25,8 @@ class AUROC(LabelledScorer):
     the chance that an image of the concept activates the neuron more than another image does; a tie counts half. Equal
     similarities at the edge are put in order by chance, so that n+ is the same for every concept. A neuron or
     concept that is the same on every image has no score (NaN). Where P is annotated (1, 0, NaN for unknown) the
-    concept's images are those it is said of, and n counts the images it is known of. Source: Mann & Whitney 1947; as a
-    score of neurons: INVERT (Bykov et al., NeurIPS 2023), where the labels are given.
+    concept's images are those annotated with it, and n counts the images it is known of. Source: Mann & Whitney 1947;
+    as a score of neurons: INVERT (Bykov et al., NeurIPS 2023), where the labels are given.
 
     Between 0 and 1, chance is 0.5, higher is better; any rising curve drawn through the activations leaves it as it
     is. Comparable across layers on the same images: by chance its variance is (n + 1) / (12 n+ n-) for every neuron

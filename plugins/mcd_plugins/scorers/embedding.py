@@ -25,7 +25,7 @@ class Embedding(mcd.TopKScorer):
     in cosine over the average image. With ``centre=false``, ``S[c] = cos(mean over T of e_i, u_c)`` as published:
     SemanticLens (Dreyer et al., Nat. Mach. Intell. 2025), which subtracts its template without a word. Mammograms lie
     close together beside everyday images, so that then most neurons of a layer get the same few concepts. What is
-    left of the middle is not normalised: of random images it is short, and as long as all others it would seem to tell.
+    left of the middle is not normalised: of random images it is short; scaled to length 1, it would seem informative.
 
     Between -2 and 2, with ``centre=false`` between -1 and 1, higher is better. Not comparable across layers or models:
     the level follows how far the top images lie apart, and where a dissector has its images and texts. Which images
@@ -85,6 +85,6 @@ class Embedding(mcd.TopKScorer):
                 f"{self.name} needs the dissector's texts", "call scorer.for_probe(probe) first"
             )
         mean = functional.embedding_bag(ranked.T.contiguous(), similarity, mode="mean")
-        # Less the middle, what is left of a random mean is short: made as long as all others, it would seem to tell.
+        # Less the middle, what is left of a random mean is short: scaled to length 1, it would seem informative.
         away = functional.normalize(mean, dim=1) if self._middle is None else mean - self._middle
         return (away @ self._texts.T).clamp(*self.score_range)  # rounding may pass 1

@@ -32,7 +32,7 @@ class Logical(IoU):
     one of the highest S · penalty^(length - 1), of equal ones the shorter. Source: Mu & Andreas, Compositional
     Explanations of Neurons, NeurIPS 2020, there of pixels; La Rosa et al., NeurIPS 2023.
 
-    Between 0 and 1, higher is better. What is said of `IoU` holds for the scores: comparable across layers on the same
+    Between 0 and 1, higher is better. As for `IoU`, the scores are: comparable across layers on the same
     images, both sanity checks passed. A search always finds something, so a form is found on half of the patients, and
     what counts is how it does on the others.
 

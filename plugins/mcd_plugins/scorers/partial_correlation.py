@@ -82,7 +82,7 @@ class PartialCorrelation(mcd.Scorer):
         confounders: tuple[str, ...] = pydantic.Field(
             default=(),
             description="facts and findings of the probe set that are held fixed; by default those of "
-            f"{', '.join(CONFOUNDERS)} that it tells",
+            f"{', '.join(CONFOUNDERS)} that it records",
         )
 
         @pydantic.field_validator("confounders", mode="before")

@@ -204,7 +204,7 @@ class MedClip(mcd.Dissector):
     """MedCLIP (chest radiographs and reports; Wang et al. 2022) from a released checkpoint, Swin or ResNet.
 
     A folder with ``pytorch_model.bin``, or that file. Network and sizes are seen from the tensors; the heads of
-    BERT are 64 wide, which they do not tell. Only the tokenizer's vocabulary is needed besides.
+    BERT are 64 wide, which they do not record. Only the tokenizer's vocabulary is needed besides.
     """
 
     class Options(mcd.Options):

@@ -66,7 +66,7 @@ def recipe(source: Source, resize: Resize) -> mcd.Preprocessing:
 
 
 class _Own:
-    """A processor, and what its settings and its results say."""
+    """A processor, its settings and its results."""
 
     def __init__(self, name: str, processor: _Processor) -> None:
         self.name, self._processor = name, processor
@@ -115,7 +115,7 @@ class _Own:
         return _furthest(tried, more, [self._made(one) for one in more])
 
     def _geometries(self, way: str, size: Size, fraction: float) -> Iterator[dict[str, object]]:
-        """Yield ways to resize to a size: first what the settings say, then what processors are known to do."""
+        """Yield ways to resize to a size: first that of the settings, then what processors are known to do."""
         usual = {"resize": way, "crop_fraction": fraction if way == "crop" else 1.0}
         yield usual | ({"centring": "down"} if way == "crop" else {})
         for side in self._sides_before_a_cut(size):

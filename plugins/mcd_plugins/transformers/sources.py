@@ -1,4 +1,4 @@
-"""Where a model of transformers comes from, and what to say when it cannot be had."""
+"""Where a model of transformers comes from, and the error when it cannot be had."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_a_run_that_cannot_be_judged_says_why(dissection: mcd.Dissection, tmp_pa
     copy = dissection.save(tmp_path / "copy")
     probe_map, labels_file = copy / "private" / "probe_map.csv", copy / "labels.parquet"
     pd.read_csv(probe_map, keep_default_na=False).assign(findings="", absent="").to_csv(probe_map, index=False)
-    with pytest.raises(DataError, match="does not say of every image"):
+    with pytest.raises(DataError, match="does not have the truth of every image"):
         right_labels(mcd.load(signed(copy)))
     pd.read_parquet(labels_file).assign(verdict="").to_parquet(labels_file)
     with pytest.raises(UsageError, match="significant"):

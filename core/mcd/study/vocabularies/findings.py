@@ -16,7 +16,7 @@ TITLES: Mapping[LintKind, str] = {
     "alike": "so alike to the dissector that they split each other's probability",
     "cut": "longer than what the dissector reads",
     "unknown": "with words that the dissector's tokenizer does not know",
-    "negation": "said by what is absent; image-text models hardly tell that from its presence",
+    "negation": "described by what is absent; image-text models hardly distinguish that from its presence",
     "small": "categories too small to compare",
 }
 

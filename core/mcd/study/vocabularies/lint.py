@@ -33,7 +33,7 @@ class Reading:
     findings
         Remarks of the dissector on the texts.
     not_checked
-        What it cannot tell.
+        What it cannot know.
     """
 
     centred: torch.Tensor

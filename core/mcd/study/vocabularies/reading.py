@@ -24,7 +24,7 @@ _COLUMNS = {
     "opposite": ("opposite",),
     "mammographic": ("mammographic",),
 }
-"""What a table may tell of a term, and what the columns may be called."""
+"""The properties of a term that a table may have, and what the columns may be called."""
 
 
 @dataclass(frozen=True)

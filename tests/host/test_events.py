@@ -59,29 +59,3 @@ def test_first_and_last_are_kept(world: World) -> None:
     world.install("d-dist", "d", "toy_first", code.format("(tryfirst=True)"))
     world.discover().emit(Event())
     assert sys.modules["toy_order"].calls == ["first", "second", "third", "last"]
-
-
-def test_a_temporary_observer_ends_with_its_context(world: World) -> None:
-    host = world.discover()
-    seen: list[Event] = []
-    with host.observe(seen.append):
-        host.emit(RunStarted("one"))
-        with host.observe(seen.append):
-            host.emit(RunStarted("two"))
-    host.emit(RunStarted("three"))
-    assert seen == [RunStarted("one"), RunStarted("two"), RunStarted("two")]
-
-
-def test_a_temporary_observer_that_raises_is_reported_to_the_plugins(world: World) -> None:
-    world.install("eye-dist", "eye", "toy_eye", SEES.format(options="", arguments="event"))
-    host = world.discover()
-
-    def fragile(event: Event) -> None:
-        raise RuntimeError("closed")
-
-    with host.observe(fragile):
-        host.emit(RunStarted("one"))
-        host.emit(RunStarted("two"))
-    warnings = [event.message for event in sys.modules["toy_eye"].seen if isinstance(event, Warned)]
-    assert len(warnings) == 1
-    assert warnings[0].endswith("fragile failed and is not called again: RuntimeError: closed")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag, trust_flag
-from mcd.cli.numbers import RESAMPLES, SEED
+from mcd.cli.flags import bootstrap_flag, plugin_file_flag, seed_flag, trust_flag
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.terminal import echo, echo_lines
 
@@ -48,15 +47,8 @@ __all__ = ["compare"]
     help="Also apply the mean-score threshold of the paper: at least the layer's mean score, of their own run "
     "or the higher one. It is no test of significance.",
 )
-@click.option(
-    "--bootstrap",
-    type=RESAMPLES,
-    default=200,
-    show_default=True,
-    metavar="N",
-    help="How often patients are drawn anew for intervals; 0 leaves them out.",
-)
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Decides which are drawn.")
+@bootstrap_flag
+@seed_flag
 @click.option(
     "--top",
     type=click.IntRange(1, 10_000),

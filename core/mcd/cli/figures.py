@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag, trust_flag
-from mcd.cli.numbers import RESAMPLES, SEED
+from mcd.cli.flags import bootstrap_flag, plugin_file_flag, seed_flag, trust_flag
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.terminal import echo
 
@@ -55,15 +54,8 @@ __all__ = ["figures"]
     show_default=True,
     help="How neurons of equally wide layers are paired, as in mcd compare.",
 )
-@click.option(
-    "--bootstrap",
-    type=RESAMPLES,
-    default=200,
-    show_default=True,
-    metavar="N",
-    help="How often patients are drawn anew for intervals; 0 leaves them out.",
-)
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Decides which are drawn.")
+@bootstrap_flag
+@seed_flag
 @trust_flag
 @plugin_file_flag
 @click.pass_context

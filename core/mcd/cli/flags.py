@@ -1,4 +1,4 @@
-"""Flags that all commands share."""
+"""Flags that commands share."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TypeVar
 import click
 
 from mcd.cli import State, go_offline
+from mcd.cli.numbers import RESAMPLES, SEED
 from mcd.cli.paths import PATH
 
-__all__ = ["plugin_file_flag", "trust_flag"]
+__all__ = ["bootstrap_flag", "plugin_file_flag", "seed_flag", "trust_flag"]
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -23,6 +24,17 @@ trust_flag = click.option(
     "weights. Only for runs that are yours, or of people you trust.",
 )
 """The flag of every command that reads stored runs."""
+
+bootstrap_flag = click.option(
+    "--bootstrap",
+    type=RESAMPLES,
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="How often patients are drawn anew for intervals; 0 leaves them out.",
+)
+seed_flag = click.option("--seed", type=SEED, default=0, show_default=True, help="Decides which are drawn.")
+"""With ``bootstrap_flag``, of commands whose intervals are by resampling."""
 
 
 def _add_files(ctx: click.Context, _parameter: click.Parameter, files: tuple[Path, ...]) -> None:

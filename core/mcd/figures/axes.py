@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from mcd.comparison.layers import ALL
-from mcd.figures.drawing import LETTER
+from mcd.figures.drawing import INK, LETTER, SMALL
 from mcd.networks.patterns import match_layers
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "NEURONS",
     "UPRIGHT",
     "Below",
+    "beside",
     "chosen",
     "down",
     "evenly",
@@ -135,6 +136,21 @@ class Below:
         axes.set_xticks(range(0, self.count, self.step), self.names, rotation=90 if self.upright else 0)
         axes.set_xlim(-0.5, self.count - 0.5)
         axes.set_xlabel(NEURONS if self.step == 1 else f"{NEURONS}; one in {self.step} is named")
+
+
+def beside(axes: Axes, text: str, at: float, color: str = INK) -> None:
+    """Write a text to the right of an axis, at a height in its data."""
+    axes.annotate(
+        text,
+        (1, at),
+        (4, 0),
+        xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points",
+        fontsize=SMALL,
+        color=color,
+        va="center",
+        annotation_clip=False,
+    )
 
 
 def down(axes: Axes, layers: Sequence[str], neurons: Sequence[object], at: Sequence[float] | None = None) -> None:

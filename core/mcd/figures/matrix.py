@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mcd.comparison.represented import ANSWERS
 from mcd.errors import UsageError
-from mcd.figures.axes import UPRIGHT, Below, chosen, layers_of
+from mcd.figures.axes import UPRIGHT, Below, beside, chosen, layers_of
 from mcd.figures.data import FigureData
 from mcd.figures.drawing import BLUE, INK, LETTER, MUTED, SMALL, WIDTH, canvas, finish, key, light, styled
 
@@ -242,17 +242,7 @@ def _matrix(axes: Axes, rows: _Rows, layers: int) -> None:
     for label, heading in zip(axes.get_yticklabels(), rows.headings, strict=True):
         label.set_fontweight("bold" if heading else "normal")
     for at, remark in enumerate(rows.remarks):
-        axes.annotate(
-            remark,
-            (1, at),
-            (4, 0),
-            xycoords=axes.get_yaxis_transform(),
-            textcoords="offset points",
-            fontsize=SMALL,
-            color=MUTED,
-            va="center",
-            annotation_clip=False,
-        )
+        beside(axes, remark, at, MUTED)
     axes.tick_params(length=0)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mcd.comparison.outcomes import significance
 from mcd.errors import UsageError
-from mcd.figures.axes import NEURONS, down, picked
+from mcd.figures.axes import NEURONS, beside, down, picked
 from mcd.figures.data import FigureData
 from mcd.figures.drawing import (
     BLUE,
@@ -23,7 +23,6 @@ from mcd.figures.drawing import (
     MUTED,
     ORANGE,
     PURPLE,
-    SMALL,
     VERMILLION,
     canvas,
     finish,
@@ -78,16 +77,7 @@ def null(data: FigureData, run: str | None = None, layers: Sequence[str] = ()) -
         _boxes(axes, at + 0.2, rows["z"].to_numpy(np.float64), BLUE, "white")
         _must_pass(axes, at, dissection, layer)
         significant = int((rows["q"] <= significance(dissection)).sum())
-        axes.annotate(
-            f"{significant} of {neurons[layer]}",
-            (1, at),
-            (4, 0),
-            xycoords=axes.get_yaxis_transform(),
-            textcoords="offset points",
-            fontsize=SMALL,
-            va="center",
-            annotation_clip=False,
-        )
+        beside(axes, f"{significant} of {neurons[layer]}", at)
     down(axes, shown, [neurons[layer] for layer in shown])
     axes.set_ylabel(NEURONS)
     axes.set_xlabel("z")

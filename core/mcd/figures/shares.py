@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from mcd.errors import UsageError
 from mcd.figures.axes import (
     NEURONS,
+    beside,
     chosen,
     down,
     evenly,
@@ -138,16 +139,7 @@ def _bars(axes: Axes, table: pd.DataFrame, places: Sequence[str], runs: Sequence
                 path_effects=[withStroke(linewidth=2.2, foreground="white")],
             )
         for place, count in zip(y.tolist(), rows[part].tolist(), strict=True):
-            axes.annotate(
-                f"{count}",
-                (1, place),
-                (4, 0),
-                xycoords=axes.get_yaxis_transform(),
-                fontsize=SMALL,
-                textcoords="offset points",
-                va="center",
-                annotation_clip=False,
-            )
+            beside(axes, f"{count}", place)
     axes.annotate(
         "n", (1, 1), (4, 4), xycoords="axes fraction", textcoords="offset points", fontsize=SMALL, color=MUTED
     )
@@ -280,16 +272,7 @@ def _stacks(
                 text.set_bbox({"facecolor": colour, "edgecolor": "none", "pad": 0.6} if hatch else None)
         left += share
     for at, (count, neurons) in enumerate(zip(totals["significant"].tolist(), totals["neurons"].tolist(), strict=True)):
-        axes.annotate(
-            f"{count} of {neurons}",
-            (1, at),
-            (4, 0),
-            xycoords=axes.get_yaxis_transform(),
-            fontsize=SMALL,
-            textcoords="offset points",
-            va="center",
-            annotation_clip=False,
-        )
+        beside(axes, f"{count} of {neurons}", at)
     down(axes, names, totals["neurons"].tolist())
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))

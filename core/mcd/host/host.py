@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,16 +147,6 @@ class PluginHost:
                 if passes_through(error):
                     raise
                 self._dismiss(observer, error)
-
-    @contextmanager
-    def observe(self, callback: Callable[[Event], object]) -> Iterator[None]:
-        """Call ``callback`` with every event while the context lasts."""
-        observer = Observer(getattr(callback, "__qualname__", type(callback).__qualname__), callback)
-        self._observers.append(observer)
-        try:
-            yield
-        finally:
-            self._observers = [other for other in self._observers if other is not observer]
 
     def _dismiss(self, observer: Observer, error: BaseException) -> None:
         if not any(other is observer for other in self._observers):

@@ -15,9 +15,10 @@ import pydantic
 import mcd
 from mcd.errors import DataError
 from mcd_plugins.cohorts.base import Cohort, CohortOptions, clipped
-from mcd_plugins.cohorts.mias import CLASSES, film_findings, joined, text_lines
+from mcd_plugins.cohorts.mias import CLASSES, film_findings, joined
 from mcd_plugins.cohorts.tables import Row, read_csv, read_excel
 from mcd_plugins.datasets.pictures import picture_size
+from mcd_plugins.datasets.text_lines import text_lines
 
 __all__ = ["Dmid"]
 

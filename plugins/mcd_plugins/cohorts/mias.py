@@ -11,11 +11,11 @@ from typing import Literal
 import pydantic
 
 import mcd
-from mcd.errors import DataError
 from mcd_plugins.cohorts.base import Cohort, CohortOptions, boxes_of
 from mcd_plugins.cohorts.tables import Row
+from mcd_plugins.datasets.text_lines import text_lines
 
-__all__ = ["CLASSES", "NORMAL", "Mias", "film_findings", "joined", "text_lines"]
+__all__ = ["CLASSES", "NORMAL", "Mias", "film_findings", "joined"]
 
 NORMAL = "NORM"
 CLASSES: Mapping[str, str] = {
@@ -125,29 +125,6 @@ def film_findings(cohort: Cohort, lesions: Iterable[tuple[Row, str, str, Sequenc
     elif None not in severities:
         found["breast cancer"] = False
     return found
-
-
-def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a text file with their numbers.
-
-    Raises
-    ------
-    DataError
-        When there is no such file, or a line is not UTF-8.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"there is no table {path}", "give the folder that holds the release as root=DIR") from None
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read: {error.strerror}", "check the path, and that you may read it: ls -l FILE"
-        ) from None
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
-        try:
-            yield number, line.decode()
-        except UnicodeDecodeError:
-            raise DataError(f"{path}, row {number}: it is not UTF-8", "save the table as UTF-8") from None
 
 
 def _rows(path: Path) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from mcd.errors import DataError
 from mcd.plugins import file_digest, read_picture
 from mcd_plugins.datasets.csv_cells import located
 from mcd_plugins.datasets.pictures import DECODERS, PictureOptions, examine_picture, is_file
+from mcd_plugins.datasets.text_lines import text_lines
 
 __all__ = ["ImageNetSubset"]
 
@@ -84,19 +85,8 @@ class ImageNetSubset(mcd.Dataset):
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that say something, with their numbers, every blank in them a space."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"there is no list {path}", "give the text list as list=FILE") from None
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read: {error.strerror}", "check the path, and that you may read it: ls -l FILE"
-        ) from None
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
-        try:
-            text = line.decode().replace("\t", " ").strip()
-        except UnicodeDecodeError:
-            raise DataError(f"{path}, row {number}: it is not UTF-8", "save the list as UTF-8") from None
+    """Yield the lines that are not blank, with their numbers, every blank in them a space."""
+    for number, line in text_lines(path, "list", "give the text list as list=FILE"):
+        text = line.replace("\t", " ").strip()
         if text:
             yield number, text

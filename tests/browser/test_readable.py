@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.browser.conftest import Opened
+
+with contextlib.suppress(ImportError):  # every test here asks for the browser, which then says so
+    from playwright.sync_api import expect
 
 Open = Callable[..., Opened]
 VIEWS = ("overview", "neurons", "neuron/0/2/63", "concepts", "compare")
@@ -25,6 +29,12 @@ def test_every_view_is_accessible(opened: Open, double: Path, axe: str, scheme: 
         found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == [], view
         assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+
+
+def test_a_link_to_a_view_opens_with_the_navigation_in_sight(opened: Open, double: Path) -> None:
+    for view in VIEWS:
+        page = opened(double).at(view)
+        expect(page.get_by_role("navigation", name="Views")).to_be_in_viewport()
 
 
 def test_dark_is_dark(opened: Open, single: Path) -> None:

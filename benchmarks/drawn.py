@@ -76,7 +76,7 @@ def unequal(rng: np.random.Generator, units: int) -> Drawn:
 
 
 def in_folders(rng: np.random.Generator, units: int, images: int = 400, active: float = 0.05) -> Drawn:
-    """Draw neurons that respond to few images at random; rows lie in folders that the dissector tells apart."""
+    """Draw neurons that respond to few images at random; rows lie in folders that the dissector distinguishes."""
     folder = np.arange(images) // (images // 8)
     seen = shared_within(rng, folder, RANK, 0.5)
     noise = np.zeros((images, units))

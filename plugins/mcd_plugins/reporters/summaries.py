@@ -189,10 +189,10 @@ def _rungs(facts: Facts) -> Table:
     return Table(
         "rungs",
         "How far labels get",
-        ("rung", "neurons", "share", "what it says of the label"),
+        ("rung", "neurons", "share", "meaning"),
         rows,
-        words=("rung", "what it says of the label"),
-        wide="what it says of the label",
+        words=("rung", "meaning"),
+        wide="meaning",
         note="All layers together. Each rung includes those below it and has a false discovery rate of its own.",
     )
 

@@ -115,17 +115,17 @@ def test_how_far_labels_get_is_counted_and_what_is_not_available_says_why(
     for rung, column in (("beyond nuisances", "q_nuisance"), ("right", "q_right")):
         row = shown.loc[rung]
         if phantom.manifest.rungs[rung]:
-            assert row["what it says of the label"] == f"not available: {phantom.manifest.rungs[rung]}"
+            assert row["meaning"] == f"not available: {phantom.manifest.rungs[rung]}"
             continue
         assert row["neurons"] == str((labels[column] <= 0.05).sum())
         testable = int(first[column].notna().sum())
         if testable < len(first):
-            assert f"{testable} of {len(first)} labels can be tested" in row["what it says of the label"]
+            assert f"{testable} of {len(first)} labels can be tested" in row["meaning"]
     manifest = phantom.manifest.model_copy(update={"rungs": {"right": "nothing is annotated"}})
     without = mcd.Dissection(phantom.folder, manifest, phantom.results)
     row = Rendered(written(without, tmp_path)).table("How far labels get").set_index("rung").loc["right"]
     assert row["neurons"] == "–"
-    assert row["what it says of the label"] == "not available: nothing is annotated"
+    assert row["meaning"] == "not available: nothing is annotated"
 
 
 def test_labels_that_are_not_mammographic_are_counted(phantom: mcd.Dissection, tmp_path: Path) -> None:

@@ -129,12 +129,14 @@ def test_maps_are_not_computed_again_and_never_stale(tmp_path: Path) -> None:
     assert net.calls == 2  # the trial
     with torch.no_grad():
         net.conv.weight[0] *= -1
+    (tmp_path / "run" / "labels.parquet").unlink()  # labels of another network would be refused
     changed = dissect(model=net, output=tmp_path / "run", maps=2).maps("conv")
     plain = dissect(model=net, maps=2).maps("conv")
     assert changed is not None
     assert plain is not None
     assert torch.equal(changed.values, plain.values)
     assert torch.equal(changed.images, plain.images)
+    (tmp_path / "run" / "labels.parquet").unlink()  # and so would those of a network whose counter has moved
     dissect(model=net, output=tmp_path / "run")
     assert not (tmp_path / "run" / "maps.safetensors").exists()
 

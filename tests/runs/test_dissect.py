@@ -172,6 +172,9 @@ def test_a_finished_run_is_not_computed_again_and_a_changed_one_is(tmp_path: Pat
     assert net.calls == 2  # the trial
     with torch.no_grad():
         net.conv.weight[0] += 1
+    with pytest.raises(UsageError, match="another object was its target"):
+        dissect(model=net, output=tmp_path / "run")
+    (tmp_path / "run" / "labels.parquet").unlink()  # as where the first run was interrupted
     changed = dissect(model=net, output=tmp_path / "run")
     assert not torch.equal(changed.activations("conv")[:, 0], first.labels.index.to_numpy().mean() * torch.ones(40))
     assert len(list((tmp_path / "run" / "activations").iterdir())) == 1  # the stale shards are gone
@@ -183,6 +186,9 @@ def test_changed_images_are_seen(tmp_path: Path) -> None:
     images = Patches()
     before = dissect(dataset=images, output=tmp_path / "run").activations("conv")
     images.images[7] = images.images[7].flip(-1) * 0.5
+    with pytest.raises(UsageError, match="another object was its probe set"):
+        dissect(dataset=images, output=tmp_path / "run")
+    (tmp_path / "run" / "labels.parquet").unlink()  # as where the first run was interrupted
     after = dissect(dataset=images, output=tmp_path / "run").activations("conv")
     assert not torch.equal(before[7], after[7])
     torch.testing.assert_close(before[8:], after[8:])

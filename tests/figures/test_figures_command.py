@@ -59,7 +59,10 @@ def test_files_are_written_and_what_is_not_drawn_is_said(
     written = {path.name for path in (tmp_path / "a").glob("[!.]*")}
     assert written == {
         f"{name}.png"
-        for name in ("depth", "emergence", "significant", "categories", "coverage", "null", "rungs", "top-images")
+        for name in (
+            *("depth", "emergence", "significant", "scores", "categories"),
+            *("coverage", "null", "rungs", "top-images"),
+        )
     }
     told = " ".join(done.out.split())
     assert "not drawn: controls: phantom-mammo was run without controls" in told

@@ -18,6 +18,7 @@ from mcd.comparison import Comparison, ComparisonSettings, compare, describe
 from mcd.errors import DataError, UsageError
 from mcd.runs.dissection import load
 from mcd.runs.rescore import rescore
+from mcd.scoring.rungs import RUNGS
 from mcd.study.calibration import Calibration
 
 MODULE = """
@@ -113,6 +114,25 @@ def test_what_was_not_touched_has_not_changed(compared: tuple[Outcome, Path]) ->
     differences = pd.read_csv(compared[1] / "differences.csv")
     same = differences.query("place == 'stages.2' and level == 'category'")
     assert (same["difference"].abs() < 0.05).all()
+
+
+def test_carried_concepts_say_by_which_rung(runs: Path, compared: tuple[Outcome, Path]) -> None:
+    table = pd.read_csv(compared[1] / "concepts.csv", keep_default_na=False).query("run == 'tuned'")
+    labels = pd.read_parquet(runs / "tuned" / "labels.parquet").query("rank == 1")
+    order = ["", *RUNGS]
+    highest = labels.groupby("concept")["rung"].agg(lambda rungs: max(rungs, key=order.index))
+    assert {one.concept: one.rung for one in table.itertuples()} == {
+        term: highest.get(term, "") for term in table["concept"]
+    }
+    learned = pd.read_parquet(runs / "tuned" / "learned.parquet").set_index("concept")["rung"]
+    assert {one.concept: one.learned for one in table.itertuples()} == {
+        term: learned.get(term, "") for term in table["concept"]
+    }
+    carried = table[table["answer"] == "carried"]
+    counts = [(carried["rung"] == rung).sum() for rung in order]
+    row = next(line for line in compared[0].out.partition("by the highest rung")[2].splitlines() if line[:1] == "b")
+    assert row.split()[1:6] == [str(count) for count in counts]
+    assert sum(counts[1:]) > 0
 
 
 def test_uncarried_concepts_are_told_from_those_that_could_not_be_shown(compared: tuple[Outcome, Path]) -> None:

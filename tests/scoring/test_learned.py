@@ -7,7 +7,7 @@ import pytest
 
 import mcd
 from mcd.scoring.learned import FirstLabels, learned, simes
-from mcd.scoring.rungs import IMAGE, NUISANCE
+from mcd.scoring.rungs import IMAGE, NUISANCE, RIGHT, UNTRAINED
 from mcd.study.calibration import Calibration
 
 TERMS = tuple(mcd.Concept(name, name, "x", (name,)) for name in "abcdefghij")
@@ -45,6 +45,15 @@ def test_weak_units_of_several_layers_add_up_and_each_rung_has_its_own_q() -> No
     assert np.isnan(table.loc["a", "q_right"])
     assert table.loc["b", "neurons"] == 0
     assert table.loc["b", "rung"] == ""
+
+
+def test_what_is_about_single_units_is_not_said_of_the_model() -> None:
+    p = np.full(50, 1e-6)
+    both = {IMAGE: p, NUISANCE: p, UNTRAINED: p, RIGHT: p}
+    (row,) = learned([FirstLabels(np.zeros(50, dtype=np.int64), both, p < 1)], TERMS, Calibration()).itertuples()
+    assert np.isnan(row.q_untrained)
+    assert row.q_right <= 0.05
+    assert row.rung == NUISANCE
 
 
 def test_layers_in_another_order_say_the_same() -> None:

@@ -231,20 +231,20 @@ def _concepts(found: Comparison, letters: Mapping[str, str]) -> None:
 
 
 def _by_rung(table: pd.DataFrame, letters: Mapping[str, str]) -> None:
-    """Print by which rung concepts are carried, over all layers, and how many of them the data set annotates."""
+    """Print by which rung concepts are carried, and how many of them the data set annotates."""
     if not (table["rung"] != "").any():
         return
     rows = []
     for run, letter in letters.items():
         own = table[(table["run"] == run) & (table["answer"] == ANSWERS[0])]
-        annotated = int((own["positives"] > 0).sum())
-        rows.append([letter, *(str((own["rung"] == rung).sum()) for rung in ("", *RUNGS)), str(annotated)])
-    short = ("", "none", "image", "nuisances", "untrained", "right", "annotated")
-    echo("\ncarried concepts, by the highest rung that each passes over all layers\n")
+        reached = ((own["rung"] == rung).sum() for rung in ("", *RUNGS))
+        rows.append([letter, *map(str, [*reached, (own["learned"] != "").sum(), (own["positives"] > 0).sum()])])
+    short = ("", "none", "image", "nuisances", "untrained", "right", "all layers", "annotated")
+    echo("\ncarried concepts, by the highest rung that first concepts of neurons reach\n")
     print_table(short, rows, right=short[1:])
     say(
-        f"none: significant for some neuron, not for the model as a whole; then: {', '.join(RUNGS)}. annotated: some "
-        "image is labelled so."
+        f"none: never significant as first concept; then: {', '.join(RUNGS)}. all layers: significant for the model as "
+        "a whole. annotated: some image is labelled so."
     )
 
 

@@ -61,6 +61,7 @@ class LoadedRun:
             examined,
             self.examiner,
             self._significant(),
+            self.dissection.labels[self.dissection.labels["rank"] == 1],
             self.dissection.results.learned,
         )
 

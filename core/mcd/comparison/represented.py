@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mcd.comparison.examine import Examined, Examiner
 from mcd.comparison.outcomes import Outcome, Vocabulary
+from mcd.scoring.rungs import RUNGS
 from mcd.study.vocabularies.coverage import PRESENT, coverage, presence
 
 __all__ = ["ANSWERS", "AUROCS", "Detectable", "detectable", "represented"]
@@ -92,6 +93,7 @@ def represented(
     examined: Sequence[Examined] = (),
     examiner: Examiner | None = None,
     labels: pd.DataFrame | None = None,
+    first_labels: pd.DataFrame | None = None,
     learned: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return a row for each mammographic concept, those that no neuron carries first.
@@ -99,8 +101,8 @@ def represented(
     Columns: ``run``, ``concept``, ``category``, ``broad_category``, ``answer`` (one of `ANSWERS`), ``carriers``
     (neurons for which it is significant), ``first`` (those it is the first label of), ``positives`` and
     ``negatives`` (images that say so; -1 where the probe map is missing), ``patients`` with positives (-1
-    also where the data set names none), ``detectable_auroc``, ``detectable_layer`` (see `detectable`), and ``rung``:
-    the highest that the concept passes over all layers, see `mcd.scoring.learned`.
+    also where the data set names none), ``detectable_auroc``, ``detectable_layer`` (see `detectable`), ``rung``: the
+    highest that a neuron reaches whose first label it is; and ``learned``: the highest that it passes over all layers.
 
     Parameters
     ----------
@@ -108,8 +110,8 @@ def represented(
         The run resampled; without, carriers are counted among its kept labels, and nothing is known of images.
     labels
         Kept labels that are significant, for a run without its activations.
-    learned
-        Of the run; see `mcd.scoring.learned.COLUMNS`.
+    first_labels, learned
+        Of the run; see `mcd.scoring.tables.COLUMNS` and `mcd.scoring.learned.COLUMNS`.
     """
     first = vocabulary.counts(np.concatenate([one.concept for one in outcomes], axis=1))[0]
     carriers = first
@@ -134,14 +136,23 @@ def represented(
             "detectable_layer": "",
         }
     )
-    known = learned is not None and len(learned) > 0
-    rungs = dict(zip(learned["concept"], learned["rung"], strict=True)) if learned is not None and known else {}
-    table["rung"] = [rungs.get(one.term, "") for one in vocabulary.concepts]
+    for column, rows in (("rung", first_labels), ("learned", learned)):
+        table[column] = _highest(rows, vocabulary)
     if examiner is not None:
         _shown(table, examiner, examined, vocabulary)
     table = table[vocabulary.mammographic]
     rank = table["answer"].map({answer: at for at, answer in enumerate((*ANSWERS[1:], ANSWERS[0]))})
     return table.iloc[np.argsort(rank.to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def _highest(rows: pd.DataFrame | None, vocabulary: Vocabulary) -> list[str]:
+    """Return the highest rung of the rows of each concept; empty where there is none."""
+    if rows is None or "rung" not in rows:  # a run of before
+        return [""] * len(vocabulary.concepts)
+    order = {rung: at for at, rung in enumerate(("", *RUNGS))}
+    best = rows["rung"].map(order).groupby(rows["concept"]).max()
+    names = list(order)
+    return [names[int(best.get(one.term, 0))] for one in vocabulary.concepts]
 
 
 def _shown(table: pd.DataFrame, examiner: Examiner, examined: Sequence[Examined], vocabulary: Vocabulary) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mcd.api.concepts import Concept
 from mcd.scoring.rungs import COLUMNS as RUNG_COLUMNS
-from mcd.scoring.rungs import climbed
+from mcd.scoring.rungs import UNTRAINED, climbed
 from mcd.study.calibration import Calibration
 
 __all__ = ["COLUMNS", "FirstLabels", "learned", "simes"]
@@ -58,7 +58,9 @@ def learned(layers: Sequence[FirstLabels], concepts: Sequence[Concept], settings
 
     A concept's family are all live neurons of the model: those that it labels with their p, the others with 1, so that
     the search for a label is paid for. Families are corrected over the concepts of the vocabulary (the first step of
-    Benjamini & Bogomolov 2014, J. R. Stat. Soc. B 76, 297).
+    Benjamini & Bogomolov 2014, J. R. Stat. Soc. B 76, 297). The rung *beyond untrained* has no q here: its p are of
+    units, and those of one network depend on each other, so that a sentence about the model would exchange networks,
+    of which there are too few for a vocabulary.
     """
     if not layers:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -68,7 +70,7 @@ def learned(layers: Sequence[FirstLabels], concepts: Sequence[Concept], settings
     significant = np.concatenate([one.significant for one in layers])
     named = np.unique(first)
     p: dict[str, Values] = {}
-    for rung in layers[0].p:
+    for rung in (one for one in layers[0].p if one != UNTRAINED):
         values = np.concatenate([one.p[rung] for one in layers])
         p[rung] = np.ones(len(concepts))
         for number in named.tolist():

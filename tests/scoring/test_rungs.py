@@ -114,7 +114,7 @@ def test_the_p_of_a_rung_is_the_largest_so_far_and_a_rung_that_was_not_tested_is
 
 
 def test_without_it_no_rung_above_the_first_is_tested() -> None:
-    none = RungData(lambda: pytest.fail("read"), lambda: pytest.fail("read"))
+    none = RungData(lambda: pytest.fail("read"), held_out=lambda: pytest.fail("read"))
     settings = Calibration(nuisances=False, right=False)
     labeller = Labeller(Pearson(), Matrix(torch.rand(50, 3)), CONCEPTS[:3], settings, [""] * 50, 3, rungs=none)
     assert labeller.ladder.problems == {}

@@ -6,6 +6,7 @@ import os
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
+from types import UnionType
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import pydantic
@@ -47,14 +48,31 @@ ChoiceT = TypeVar("ChoiceT", bound=Choice)
 
 
 def host_for(plugin_files: Sequence[str | Path], *, progress: bool = True) -> PluginHost:
-    """Return the installed plugins and those of local files; without progress bars where they are not wanted."""
+    """Return the installed plugins and those of local files; without progress bars where they are not wanted.
+
+    Raises
+    ------
+    ConfigError
+        When something is no path.
+    """
     environment = dict(os.environ)
     if not progress:
         environment["MCD_DISABLE_PLUGINS"] = f"{environment.get('MCD_DISABLE_PLUGINS', '')},console"
-    return PluginHost.discover([Path(file) for file in plugin_files], environment)
+    return PluginHost.discover([_plugin_file(one) for one in _one_by_one(plugin_files, str | Path)], environment)
 
 
-def as_choice(value: Component, kind: type[ChoiceT]) -> ChoiceT:
+def _one_by_one(value: object, single: type | UnionType) -> Iterable[object]:
+    """Return what was given one by one, where one or several may be."""
+    return value if isinstance(value, Iterable) and not isinstance(value, single) else [value]
+
+
+def _plugin_file(value: object) -> Path:
+    if isinstance(value, str | Path):
+        return Path(value)
+    raise ConfigError(f"{_kind(value)} is no plugin file", 'give paths: plugin_files=["mine.py"]')
+
+
+def as_choice(value: object, kind: type[ChoiceT]) -> ChoiceT:
     """Return a component as a study names it.
 
     Raises
@@ -96,8 +114,14 @@ def as_model(value: object) -> ModelChoice | Target | nn.Module:
 
 
 def as_choices(value: Component | Sequence[Component]) -> tuple[Choice, ...]:
-    """Return one component, or several, as a study names them."""
-    return tuple(as_choice(one, Choice) for one in ([value] if isinstance(value, str | Mapping | Choice) else value))
+    """Return one component, or several, as a study names them.
+
+    Raises
+    ------
+    ConfigError
+        When one names no component.
+    """
+    return tuple(as_choice(one, Choice) for one in _one_by_one(value, str | Mapping | Choice))
 
 
 def as_patterns(layers: object, target: Target) -> tuple[str, ...]:

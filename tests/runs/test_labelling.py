@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 import mcd
+from mcd.runs.material import facts_of
 from mcd.scoring.rungs import NUISANCE, RIGHT
 
 
@@ -71,3 +73,20 @@ def test_equal_images_are_on_one_side(tmp_path: Path) -> None:
     }
     assert found.manifest.rungs == {}
     assert NUISANCE not in found.manifest.rungs
+
+
+def test_what_is_known_of_an_image_may_be_no_utf8(tmp_path: Path) -> None:
+    found = mcd.dissect(
+        "phantom-mammo",
+        dissector="annotations",
+        layers="stages.0",
+        dataset={"plugin": f"csv:{drawn(tmp_path, images=30)}", "options": {"findings": ["mass"]}},
+        output=tmp_path / "run",
+        progress=False,
+        workers=0,
+        calibration={"draws": 0},
+    )
+    found.probe_map[0]["labels"] = json.dumps({"note\udcff": "caf\udce9"})
+    facts = facts_of(found)
+    assert facts.loc[0, "note\\udcff"] == "caf\\udce9"
+    assert facts.to_parquet()

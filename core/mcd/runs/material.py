@@ -14,7 +14,7 @@ import torch.nn.functional as functional
 from mcd.api.concepts import ConceptSet
 from mcd.api.probe import FACTS, Probe
 from mcd.api.scorer import Scorer
-from mcd.errors import UsageError
+from mcd.errors import UsageError, printable
 from mcd.extraction.texts import TextEncoder
 from mcd.runs.annotations import AnnotationReader
 from mcd.runs.recorded import Recorded
@@ -119,6 +119,7 @@ def facts_of(recorded: Recorded) -> pd.DataFrame:
         row = {str(name): str(value) for name, value in labels.items()}
         row |= {name: "yes" for name in entry["findings"].split("|") if name}
         row |= {name: "no" for name in entry["absent"].split("|") if name}
-        rows.append(row | {name: entry[name] for name in FACTS})
+        row |= {name: entry[name] for name in FACTS}
+        rows.append({printable(name): printable(value) for name, value in row.items()})  # tables hold UTF-8 only
     table = pd.DataFrame(rows).fillna("")
     return table.reindex(columns=[*FACTS, *(name for name in table if name not in FACTS)], fill_value="")

@@ -112,7 +112,10 @@ def read_table(files: CheckedFiles, name: str, most_rows: int) -> pd.DataFrame:
         raise StoreError(f"cannot read {files.folder / name}: {error.strerror}", _AGAIN) from None
     try:
         rows = pq.read_metadata(io.BytesIO(data)).num_rows
-        table = pd.read_parquet(io.BytesIO(data)).reset_index(drop=True) if rows <= most_rows else None
+        table = None
+        if rows <= most_rows:
+            pq.read_table(io.BytesIO(data)).validate(full=True)  # texts that are no UTF-8 are read without a word
+            table = pd.read_parquet(io.BytesIO(data)).reset_index(drop=True)
     except Exception:  # whatever the parser says of bytes that are no table: its words hold some of them
         raise StoreError(f"{files.folder / name} is damaged: it is no table", _AGAIN) from None
     if table is None:

@@ -63,3 +63,9 @@ def test_built_ins_and_examples_import_public_modules_only(folder: str) -> None:
         named = {first or second for first, second in _OURS.findall(path.read_text(encoding="utf-8"))}
         inner = {name for name in named - allowed if name.startswith("mcd.")}
         assert not inner, f"{path} imports {', '.join(sorted(inner))}"  # type checkers' imports count, too
+
+
+def test_what_is_public_can_be_imported() -> None:
+    assert dir(mcd) == sorted(mcd.__all__)
+    for name in mcd.__all__:
+        assert getattr(mcd, name) is not None

@@ -393,9 +393,3 @@ def test_a_model_that_wants_stored_values_gets_them() -> None:
             plain = net.conv(expected).mean(dim=(2, 3))
         found = dissect(model=target, dataset=TwoValued()).activations("conv")
         torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
-
-
-def test_what_is_public_can_be_imported() -> None:
-    assert dir(mcd) == sorted(mcd.__all__)
-    for name in mcd.__all__:
-        assert getattr(mcd, name) is not None

@@ -29,20 +29,26 @@ def drawn(folder: Path, *, images: int = 60, patients: bool = False) -> Path:
     return folder / "images.csv"
 
 
+def dissected(folder: Path, *, images: int = 60, patients: bool = False, **calibration: object) -> mcd.Dissection:
+    """Dissect a layer with what the table says of the pictures."""
+    table = drawn(folder, images=images, patients=patients)
+    return mcd.dissect(
+        "phantom-mammo",
+        dissector="annotations",
+        layers="stages.0",
+        dataset={"plugin": f"csv:{table}", "options": {"findings": ["mass"]}},
+        output=folder / "run",
+        progress=False,
+        workers=0,
+        calibration=calibration,
+    )
+
+
 @pytest.mark.parametrize("patients", [False, True], ids=["by image", "by patient"])
 def test_a_label_is_held_against_annotations_of_other_patients_or_of_other_images(
     tmp_path: Path, *, patients: bool
 ) -> None:
-    found = mcd.dissect(
-        "phantom-mammo",
-        dissector="annotations",
-        layers="stages.0",
-        dataset={"plugin": f"csv:{drawn(tmp_path, patients=patients)}", "options": {"findings": ["mass"]}},
-        output=tmp_path / "run",
-        progress=False,
-        workers=0,
-        calibration={"nuisances": False},
-    )
+    found = dissected(tmp_path, patients=patients, nuisances=False)
     assert found.manifest.rungs == {RIGHT: ""}
     first = found.labels[found.labels["rank"] == 1]
     assert (first["concept"] == "mass").all()
@@ -55,17 +61,8 @@ def test_a_label_is_held_against_annotations_of_other_patients_or_of_other_image
 def test_equal_images_are_on_one_side(tmp_path: Path) -> None:
     from mcd.runs.labelling import _grouped
 
-    found = mcd.dissect(
-        "phantom-mammo",
-        dissector="annotations",
-        layers="stages.0",
-        dataset={"plugin": f"csv:{drawn(tmp_path)}", "options": {"findings": ["mass"]}},
-        output=tmp_path / "run",
-        progress=False,
-        workers=0,
-        calibration={"draws": 0},
-    )
-    units = _grouped(found)
+    found = dissected(tmp_path, draws=0)
+    units = _grouped(found, found.image_statistics())
     names = [entry["own_id"] for entry in found.probe_map]
     together = {tuple(np.flatnonzero(units.patient == one).tolist()) for one in np.flatnonzero(units.sizes == 2)}
     assert {tuple(sorted(names[row] for row in rows)) for rows in together} == {
@@ -76,16 +73,7 @@ def test_equal_images_are_on_one_side(tmp_path: Path) -> None:
 
 
 def test_what_is_known_of_an_image_may_be_no_utf8(tmp_path: Path) -> None:
-    found = mcd.dissect(
-        "phantom-mammo",
-        dissector="annotations",
-        layers="stages.0",
-        dataset={"plugin": f"csv:{drawn(tmp_path, images=30)}", "options": {"findings": ["mass"]}},
-        output=tmp_path / "run",
-        progress=False,
-        workers=0,
-        calibration={"draws": 0},
-    )
+    found = dissected(tmp_path, images=30, draws=0)
     found.probe_map[0]["labels"] = json.dumps({"note\udcff": "caf\udce9"})
     facts = facts_of(found)
     assert facts.loc[0, "note\\udcff"] == "caf\\udce9"

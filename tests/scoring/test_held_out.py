@@ -86,6 +86,19 @@ def test_only_images_of_the_other_half_name_and_only_held_out_ones_are_judged() 
     assert (found.test(spoiled, np.arange(40), first) <= 0.05).mean() <= 0.15
 
 
+def test_images_in_another_order_give_the_same_p() -> None:
+    a, _, annotated = made()
+    patients = np.repeat([f"p{number}" for number in range(PATIENTS)], 4)
+    order = np.random.default_rng(1).permutation(IMAGES)
+    found = []
+    for rows in (np.arange(IMAGES), order):
+        units = PermutationUnits.of(patients[rows].tolist(), "patient", np.argsort(rows))
+        held = HeldOut(split_halves(units, 0), annotated[rows], units, lambda part: torch.zeros(160).long(), 0)
+        found.append((held.rows, held.test(a[rows], np.arange(40), torch.zeros(40, dtype=torch.int64))))
+    assert np.array_equal(found[0][0][order], found[1][0])
+    assert np.array_equal(found[0][1], found[1][1])
+
+
 @pytest.mark.parametrize(
     ("annotated", "why"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from mcd.api.concepts import Concept
 from mcd.api.scorer import Scorer
 from mcd.errors import MCDError
 from mcd.extraction.image_statistics import NAMES
-from mcd.runs.material import Material, bound, facts_of
+from mcd.runs.material import Material, bound
 from mcd.runs.recorded import Recorded
 from mcd.scoring.calibration.nuisances import Nuisances, nuisances_of
 from mcd.scoring.calibration.permutation import PermutationUnits
@@ -66,6 +66,7 @@ def labeller_of(
     UsageError, DataError
         See `mcd.runs.material.bound`.
     """
+    statistics = cache(recorded.image_statistics)
     return Labeller(
         bound(scorer, material, wording),
         material.similarity,
@@ -75,16 +76,16 @@ def labeller_of(
         count,
         recorded.image_ids,
         RungData(
-            partial(_nuisances, recorded),
+            lambda: _nuisances(material, statistics()),
             untrained,
-            lambda: _held_out(recorded, material, scorer, concepts, wording, calibration.null_seed),
+            lambda: _held_out(recorded, material, scorer, concepts, wording, calibration.null_seed, statistics()),
         ),
     )
 
 
-def _nuisances(recorded: Recorded) -> Nuisances | str:
+def _nuisances(material: Material, statistics: torch.Tensor | None) -> Nuisances | str:
     """Return what of a run's images can be held fixed, or why nothing can."""
-    facts, statistics = facts_of(recorded), recorded.image_statistics()
+    facts = material.probe.facts
     return nuisances_of(
         {name: [str(one) for one in facts[name]] for name in _CELL},
         None if statistics is None else statistics.numpy(),
@@ -93,7 +94,13 @@ def _nuisances(recorded: Recorded) -> Nuisances | str:
 
 
 def _held_out(
-    recorded: Recorded, material: Material, scorer: Scorer, concepts: Sequence[Concept], wording: Wording, seed: int
+    recorded: Recorded,
+    material: Material,
+    scorer: Scorer,
+    concepts: Sequence[Concept],
+    wording: Wording,
+    seed: int,
+    statistics: torch.Tensor | None,
 ) -> HeldOut | str:
     """Return the half of a run's patients that names nothing, or why labels cannot be held against annotations."""
     if len(material.annotations):
@@ -102,7 +109,7 @@ def _held_out(
         known = torch.from_numpy(presence(recorded.samples, concepts))
         annotated = torch.full(known.shape, float("nan"))
         annotated[known == PRESENT], annotated[known == ABSENT] = 1, 0
-    units = _grouped(recorded)
+    units = _grouped(recorded, statistics)
     held_out = split_halves(units, seed)
     rows = np.flatnonzero(~held_out).tolist()
     patients, ids = ([every[row] for row in rows] for every in (recorded.patients, recorded.image_ids))
@@ -115,9 +122,9 @@ def _held_out(
     return HeldOut(held_out, annotated, units, naming.first, seed, "" if any(recorded.patients) else _BY_IMAGE)
 
 
-def _grouped(recorded: Recorded) -> PermutationUnits:
+def _grouped(recorded: Recorded, statistics: torch.Tensor | None) -> PermutationUnits:
     """Return patients; of images whose patient is not known, those with equal statistics are one picture."""
-    keys, statistics = list(recorded.patients), recorded.image_statistics()
+    keys = list(recorded.patients)
     if statistics is not None:
         keys = [
             key or f"\0{row.numpy().tobytes().hex()}" for key, row in zip(keys, statistics, strict=True)

@@ -67,8 +67,8 @@ class Models:
                 self.dissectors[key] = _dissector(prepared.dissectors[run.dissector].dissector, seed, random=key[1])
         count = prepared.study.untrained
         self.untrained = {
-            run.model: untrained(prepared.targets[run.model].target, count, seed)
-            for run in (prepared.plan.runs if count else ())
+            model: untrained(prepared.targets[model].target, count, seed)
+            for model in sorted({run.model for run in prepared.plan.runs} if count else ())
         }
         # before anything runs: a network may keep what it has computed
         self.networks = {key: identity_of(one.target.module) for key, one in self.targets.items()}

@@ -79,9 +79,10 @@ class HeldOut:
         named = self.naming(activations[torch.from_numpy(~self.rows)])[torch.from_numpy(chosen)]
         p = np.where(self.assessable[first.numpy()], 1.0, np.nan)
         agreed = (named == first).numpy() & self.assessable[first.numpy()]
+        held_out = self.units.order[self.rows[self.units.order]]  # draws do not depend on where images stand
         for concept in np.unique(first.numpy()[agreed]).tolist():
             mine = np.flatnonzero(agreed & (first.numpy() == concept))
-            rows = np.flatnonzero(self.rows & ~self.annotated[:, concept].isnan().numpy())
+            rows = held_out[~self.annotated[torch.from_numpy(held_out), concept].isnan().numpy()]
             own = PermutationUnits.renumbered(self.units.patient[rows])
             values = activations[torch.from_numpy(rows)][:, torch.from_numpy(chosen[mine])]
             p[mine] = agreement(values, self.annotated[torch.from_numpy(rows), concept], own, self.seed).p

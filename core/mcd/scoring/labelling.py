@@ -150,9 +150,9 @@ class Labeller:
         """Return the first concept of each neuron of a layer ``(images, neurons)``, ``(neurons,)``; -1 for none."""
         (scored,) = self.scored({"": lambda: activations})
         found = torch.full((activations.shape[1],), -1, dtype=torch.int64)
-        for at, neuron in enumerate(scored.live):
-            if scored.scores.status[neuron] in ("labelled", "tied"):
-                found[neuron] = scored.order[at, 0]
+        live = torch.tensor(scored.live, dtype=torch.int64)
+        named = torch.from_numpy(np.isin(scored.scores.status, ("labelled", "tied")))[live]
+        found[live[named]] = scored.order[named, 0]
         return found
 
     def label(self, target: str, sources: Mapping[str, Callable[[], torch.Tensor]], clock: Clock) -> Results:

@@ -102,7 +102,7 @@ def embed(root: Path, **options: object) -> Embed:
 
 
 def samples(root: Path, **options: object) -> dict[tuple[str, str, str], mcd.Sample]:
-    """Return exam, side and view → what the tables say; files are not looked at."""
+    """Return exam, side and view → what the tables say; the files need not exist."""
     found = [one for one in embed(root, **options).scan() if isinstance(one, mcd.Sample)]
     return {(one.exam, one.laterality, one.view): one for one in found}
 

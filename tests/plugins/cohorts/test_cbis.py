@@ -158,7 +158,7 @@ def cbis(root: Path, **options: object) -> CbisDdsm:
 
 
 def told(root: Path, **options: object) -> Scanned:
-    """Return what the tables say; files are not looked at."""
+    """Return what the tables say; the files need not exist."""
     return {one.id: one for one in cbis(root, **options).scan() if isinstance(one, mcd.Sample)}
 
 

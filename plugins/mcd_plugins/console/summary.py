@@ -123,11 +123,15 @@ def _controls(controls: pd.DataFrame) -> Table:
 def _rungs(manifest: Manifest) -> list[str]:
     """Return the line on how far the significant labels get, above the first rung."""
     lines = []
+    named = sum(one.significant or 0 for one in manifest.summary)
     for rung, problem in manifest.rungs.items():
         counts = [one.rungs[rung] for one in manifest.summary if rung in one.rungs]
         significant, testable = sum(one.significant for one in counts), sum(one.testable for one in counts)
-        held = f"Of these, {significant} are {rung}"
-        lines.append(f"Not available: {rung} ({problem})." if problem else f"{held} ({testable} can be tested).")
+        part = f" ({testable} can be tested)" if testable < named else ""
+        if problem:
+            lines.append(f"Not available: {rung} ({problem}).")
+        elif named:
+            lines.append(f"Of these, {significant} are {rung}{part}.")
     networks = max((one.untrained or 0 for one in manifest.summary), default=0)
     if networks:
         lines.append(f"Untrained: {networks} networks of the same architecture with weights drawn anew.")
@@ -148,8 +152,8 @@ def _significance(manifest: Manifest) -> list[str]:
     lines = [
         f"{significant} of {neurons} neurons have a significant label (q ≤ {q}); "
         f"estimated non-null fraction {100 * share:.0f} %.",
-        f"Null: {judged[0].permutation_unit}s permuted, {draws:,} draws (smallest p counted 1/{draws + 1}).",
         *_rungs(manifest),
+        f"Null: {judged[0].permutation_unit}s permuted, {draws:,} draws (smallest p counted 1/{draws + 1}).",
         "Compare z between layers and models, not scores.",
         f"The mean-score threshold of the paper keeps {published} neurons; it is not a test of significance.",
     ]

@@ -17,9 +17,9 @@ from mcd.scoring.results import Results
 from mcd.scoring.rungs import RUNGS
 from mcd.scoring.verdicts import VERDICTS
 
-__all__ = ["check_manifest", "check_tables", "check_terms", "most_rows"]
+__all__ = ["check_manifest", "check_tables", "check_terms", "most_rows", "table_problem"]
 
-Kind = Literal["text", "whole", "number"]
+Kind = Literal["text", "whole", "number", "truth"]
 
 _AGAIN = "restore it from a copy, or run again: mcd runs verify RUN lists every file that differs"
 _FINGERPRINTS = ("target", "dissector", "probe set", "concepts")
@@ -49,19 +49,48 @@ _COLUMNS: Mapping[str, Mapping[str, Kind]] = {
     },
 }
 """What every version wrote of each table; more columns do no harm."""
+_EVALUATION: Mapping[str, Mapping[str, Kind]] = {
+    "evaluation/summary": {
+        **dict.fromkeys(("against", "layer", "measure", "labels"), "text"),
+        **dict.fromkeys(("value", "low", "high"), "number"),
+        **dict.fromkeys(("neurons", "units"), "whole"),
+    },
+    "evaluation/neurons": {
+        **dict.fromkeys(("target", "layer", "against", "measure", "labels", "concept"), "text"),
+        "neuron": "whole",
+        "value": "number",
+    },
+    "evaluation/stability": {
+        **dict.fromkeys(("layer", "concept", "set"), "text"),
+        **dict.fromkeys(("neuron", "size"), "whole"),
+        **dict.fromkeys(("share", "coverage"), "number"),
+        "certain": "truth",
+    },
+    "evaluation/geometry": {
+        "layer": "text",
+        "neuron": "whole",
+        **dict.fromkeys(("clarity", "polysemanticity", "redundancy", "nearest"), "number"),
+    },
+    "evaluation/faithfulness": {},
+}
+"""The same of the tables of an evaluation, which lie in a folder of their own."""
 
 _MOST_ROWS = 20_000_000
 _LEVELS = 200
 """Rows of a null, of which a neuron has one, and more."""
 
-_SHARES = ("p", "q", "p_any", "level", "q_nuisance", "q_untrained", "q_right")
-_COUNTS = ("stratum", "layers", "neurons", "labelled", "significant", "mammographic")
+_SHARES = ("p", "q", "p_any", "level", "q_nuisance", "q_untrained", "q_right", "share", "coverage")
+_COUNTS = ("stratum", "layers", "neurons", "labelled", "significant", "mammographic", "units", "size")
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "labels": ("layer", "neuron", "rank"),
     "neurons": ("layer", "neuron"),
     "null": ("layer", "stratum", "level"),
     "learned": ("concept",),
     "controls": ("control", "layer"),
+    "evaluation/summary": ("against", "layer", "measure", "labels"),
+    "evaluation/neurons": ("layer", "neuron", "against", "measure", "labels"),
+    "evaluation/stability": ("layer", "neuron"),
+    "evaluation/geometry": ("layer", "neuron"),
 }
 """The columns that identify a row of a table."""
 
@@ -129,19 +158,27 @@ def check_tables(folder: Path, manifest: Manifest, results: Results) -> None:
     for name in _COLUMNS:
         table: pd.DataFrame = getattr(results, name)
         if len(table) or name == "labels":
-            problem = _problem(name, table, neurons) or (_of_labels(table, neurons) if name == "labels" else "")
+            problem = table_problem(name, table, neurons) or (_of_labels(table, neurons) if name == "labels" else "")
             if problem:
                 raise StoreError(f"{folder / name}.parquet is damaged: {problem}", _AGAIN)
 
 
-def _problem(name: str, table: pd.DataFrame, neurons: Mapping[str, int]) -> str:
-    """Return what is wrong with a table, whichever it is."""
+def table_problem(name: str, table: pd.DataFrame, neurons: Mapping[str, int]) -> str:
+    """Return what is wrong with a table, whichever it is; an empty text where nothing is.
+
+    Parameters
+    ----------
+    name
+        That of the table; with ``evaluation/`` before it where it is one of an evaluation.
+    neurons
+        How many each layer has.
+    """
     problem = _of_columns(name, table)
     return problem or (_of_places(table, neurons) or _of_values(name, table) if len(table) else "")
 
 
 def _of_columns(name: str, table: pd.DataFrame) -> str:
-    for column, kind in _COLUMNS[name].items():
+    for column, kind in {**_COLUMNS, **_EVALUATION}[name].items():
         if list(table.columns).count(column) != 1:
             return f"it has no column '{column}'" if column not in table else f"column '{column}' stands there twice"
         if not _is(table[column], kind):
@@ -174,14 +211,14 @@ def _of_values(name: str, table: pd.DataFrame) -> str:
     return ""
 
 
-_SAID: Mapping[Kind, str] = {"text": "texts", "whole": "whole numbers", "number": "numbers"}
+_SAID: Mapping[Kind, str] = {"text": "texts", "whole": "whole numbers", "number": "numbers", "truth": "yes or no"}
 
 
 def _is(column: pd.Series, kind: Kind) -> bool:
     if kind == "text":
         return pd.api.types.infer_dtype(column, skipna=False) in ("string", "empty")
-    if pd.api.types.is_bool_dtype(column):
-        return False
+    if kind == "truth" or pd.api.types.is_bool_dtype(column):
+        return kind == "truth" and pd.api.types.is_bool_dtype(column)
     if kind == "whole":
         return pd.api.types.is_integer_dtype(column) and not column.isna().any()
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column)

@@ -19,6 +19,7 @@ from mcd.extraction.map_store import FILE as MAPS
 from mcd.extraction.probe_map import PRIVATE, _write_private, copy_private, read_private
 from mcd.files import MANIFEST, check_run_folder, check_tree, expanded
 from mcd.runs.checking import check_manifest, check_tables, check_terms, most_rows
+from mcd.runs.evaluated import Evaluation, labels_digest
 from mcd.runs.manifest import Manifest
 from mcd.runs.recorded import UNTRAINED, Recorded
 from mcd.runs.vocabulary import kept_concepts, write_concepts
@@ -104,6 +105,17 @@ class Dissection(Recorded):
     def labels(self) -> pd.DataFrame:
         """The label table."""
         return self.results.labels
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """How right the labels are, as ``mcd evaluate`` found; None where the run was not evaluated.
+
+        Raises
+        ------
+        StoreError
+            When the evaluation is damaged, or of labels that the run no longer has.
+        """
+        return Evaluation.read(self.folder, labels_digest(self.folder, self.manifest), self.manifest)
 
     def top_images(self, layer: str, neuron: int, count: int = 5) -> pd.DataFrame:
         """Return the images a neuron responds to most: rank, image id, activation, source.

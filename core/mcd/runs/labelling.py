@@ -10,14 +10,12 @@ import torch
 
 from mcd.api.concepts import Concept
 from mcd.api.scorer import Scorer
-from mcd.errors import MCDError
 from mcd.extraction.image_statistics import NAMES
 from mcd.runs.material import Material, bound
 from mcd.runs.recorded import Recorded
 from mcd.scoring.calibration.nuisances import Nuisances, nuisances_of
 from mcd.scoring.calibration.permutation import PermutationUnits
-from mcd.scoring.calibration.right import split_halves
-from mcd.scoring.held_out import HeldOut
+from mcd.scoring.held_out import HeldOut, Naming, halved
 from mcd.scoring.labelling import Labeller
 from mcd.scoring.ladder import RungData
 from mcd.study.calibration import Calibration
@@ -110,16 +108,14 @@ def _held_out(
         annotated = torch.full(known.shape, float("nan"))
         annotated[known == PRESENT], annotated[known == ABSENT] = 1, 0
     units = _grouped(recorded, statistics)
-    held_out = split_halves(units, seed)
-    rows = np.flatnonzero(~held_out).tolist()
-    patients, ids = ([every[row] for row in rows] for every in (recorded.patients, recorded.image_ids))
-    part = material.part(rows)
-    try:
+
+    def named_by(rows: Sequence[int]) -> Naming:
+        patients, ids = ([every[row] for row in rows] for every in (recorded.patients, recorded.image_ids))
+        part = material.part(rows)
         scorer.check(len(rows))
-        naming = Labeller(bound(scorer, part, wording), part.similarity, concepts, _NAMING, patients, 1, ids)
-    except MCDError as error:
-        return f"half of the images cannot name neurons: {error.message}"
-    return HeldOut(held_out, annotated, units, naming.first, seed, "" if any(recorded.patients) else _BY_IMAGE)
+        return Labeller(bound(scorer, part, wording), part.similarity, concepts, _NAMING, patients, 1, ids).first
+
+    return halved(units, annotated, seed, named_by, "" if any(recorded.patients) else _BY_IMAGE)
 
 
 def _grouped(recorded: Recorded, statistics: torch.Tensor | None) -> PermutationUnits:

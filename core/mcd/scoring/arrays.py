@@ -19,6 +19,7 @@ from mcd.errors import ConfigError, DataError, UsageError
 from mcd.host import PluginHost
 from mcd.networks.process import process_state_kept
 from mcd.options import problem_line
+from mcd.scoring.array_rungs import check_rows, columns_of, rung_data
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.rungs import COLUMNS as RUNG_COLUMNS
 from mcd.scoring.similarity import Matrix
@@ -51,6 +52,9 @@ def label(
     facts: pd.DataFrame | Mapping[str, Sequence[object]] | None = None,
     ids: Sequence[object] | None = None,
     calibration: Mapping[str, object] | None = None,
+    nuisances: NDArray[np.generic] | torch.Tensor | None = None,
+    untrained: Sequence[NDArray[np.generic] | torch.Tensor] = (),
+    annotations: NDArray[np.generic] | torch.Tensor | None = None,
 ) -> pd.DataFrame:
     """Label neurons with concepts, given activations and similarity as arrays.
 
@@ -80,6 +84,16 @@ def label(
     calibration
         How significance is computed: ``{"q": 0.1, "exchangeable": "image", "draws": 5000}``; see
         `mcd.study.calibration.Calibration`.
+    nuisances
+        ``(images, n)``: statistics of each image that have nothing to do with a concept, such as its brightness. Given
+        this, with n of 0 or more, labels are also tested with it and view × laterality × vendor of ``facts`` held
+        fixed.
+    untrained
+        A of networks of the same architecture with random weights, each ``(images, neurons of its layer)``. Given
+        some, labels are also tested against theirs.
+    annotations
+        ``(images, concepts)``: 1 present, 0 absent, NaN not known. Given this, labels are also tested on half of the
+        patients, which takes no part in naming there.
 
     Returns
     -------
@@ -88,6 +102,8 @@ def label(
         ``status`` says why. Columns: neuron, status, verdict, rank, concept, category, broad_category, score, z, p,
         p_method, q, p_any, p_any_method. ``p_any`` is the neuron's own p: of the concept that stands highest above the
         null, whichever comes first by score. A method is ``empirical``, counted, or ``tail``, of the fitted one.
+        Where a rung above the first was asked for, its q too (``q_nuisance``, ``q_untrained``, ``q_right``), and
+        ``rung``: how far the first label of the neuron got, see `mcd.plugins.RUNGS`.
 
     Raises
     ------
@@ -128,29 +144,58 @@ def label(
     if len(a) < _FEWEST:
         raise DataError(f"{len(a)} image cannot tell neurons apart", f"give at least {_FEWEST}")
     made.check(len(a))
-    bound = made.for_probe(Probe(words, None, None, lambda: table, None))
+    probe = Probe(words, None, None, lambda: table, None)
+    bound = made.for_probe(probe)
+    fixed, random, known = _above(nuisances, untrained, annotations, names)
+    rungs = rung_data(p, made, probe, names, settings.null_seed, fixed, random, known)
     count: int = Study.model_fields["labels_per_neuron"].default
-    labeller = Labeller(bound, Matrix(p), words, settings, list(table["patient"]), count, names)
+    labeller = Labeller(bound, Matrix(p), words, settings, list(table["patient"]), count, names, rungs)
     (found,) = labeller.scored({"": lambda: a})
-    for remark in filter(None, (bound.caution, labeller.caution, found.scores.reason)):
+    asked = columns_of(fixed, random, known)
+    problems = [
+        f"{rung}: {why}" for rung, why in labeller.ladder.problems.items() if why and RUNG_COLUMNS[rung] in asked
+    ]
+    for remark in filter(None, (bound.caution, labeller.caution, found.scores.reason, *problems)):
         warnings.warn(remark, stacklevel=2)
-    return _table(found, words)
+    return _table(found, words, asked)
 
 
 _FEWEST = 2
 
 
-def _table(found: Scored, concepts: Sequence[Concept]) -> pd.DataFrame:
-    """Return the label table of a layer without its name, with the p of each neuron as a whole."""
-    table = label_table("", "", found.scores, concepts, found.order, found.live, found.judged)
+def _above(
+    nuisances: _Array | None, untrained: Sequence[_Array], annotations: _Array | None, ids: Sequence[str]
+) -> tuple[torch.Tensor | None, list[torch.Tensor], torch.Tensor | None]:
+    """Return what the rungs above the first are tested with, as float32; all but annotations is finite."""
+    fixed = None
+    if nuisances is not None:
+        empty = np.ndim(nuisances) == 2 and 0 in np.shape(nuisances)[1:]
+        fixed = torch.zeros(np.shape(nuisances)) if empty else _matrix(nuisances, "nuisances", "n")
+        check_rows("nuisances", fixed, len(ids))
+        _check_finite(fixed, "nuisances", ids, [f"column {number}" for number in range(fixed.shape[1])])
+    random = [_matrix(one, "activations of an untrained network", "neurons") for one in untrained]
+    for one in random:
+        check_rows("activations of an untrained network", one, len(ids))
+        names = [f"neuron {number}" for number in range(one.shape[1])]
+        _check_finite(one, "activations of an untrained network", ids, names)
+    known = None if annotations is None else _matrix(annotations, "annotations", "concepts")
+    check_rows("annotations", known, len(ids))
+    return fixed, random, known
+
+
+def _table(found: Scored, concepts: Sequence[Concept], rungs: Sequence[str]) -> pd.DataFrame:
+    """Return the label table of a layer without its name, with the p of each neuron as a whole.
+
+    Of the rungs above the first it has the columns given.
+    """
+    table = label_table("", "", found.scores, concepts, found.order, found.live, found.judged, found.rungs)
     p_any, method = np.full(len(found.scores.status), np.nan), np.full(len(found.scores.status), "", dtype=object)
     if found.judged is not None:
         p_any[list(found.live)] = found.judged.p_any
         method[list(found.live)] = p_methods(found.judged.any_by_tail)
     neuron = table["neuron"]
-    known = table.drop(
-        columns=["target", "layer", "rung", *list(RUNG_COLUMNS.values())[1:]]
-    )  # images are not seen here
+    unasked = {"rung", *list(RUNG_COLUMNS.values())[1:]}.difference(rungs)
+    known = table.drop(columns=["target", "layer", *unasked])
     return known.assign(p_any=p_any[neuron], p_any_method=method[neuron])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,12 +10,39 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mcd.errors import MCDError
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
-from mcd.scoring.calibration.right import FEWEST_PATIENTS, agreement
+from mcd.scoring.calibration.right import FEWEST_PATIENTS, agreement, split_halves
 
-__all__ = ["HeldOut"]
+__all__ = ["HeldOut", "Naming", "halved"]
 
 Values = NDArray[np.float64]
+Naming = Callable[[torch.Tensor], torch.Tensor]
+"""From activations to the first concept of each neuron; see `HeldOut`."""
+
+
+def halved(
+    units: PermutationUnits,
+    annotated: torch.Tensor,
+    seed: int,
+    named_by: Callable[[Sequence[int]], Naming],
+    caution: str = "",
+) -> HeldOut | str:
+    """Hold half of the patients out, or return why the other half cannot name neurons.
+
+    Parameters
+    ----------
+    units, annotated, seed, caution
+        See `HeldOut`.
+    named_by
+        Returns what names neurons by the images of these row numbers; it raises an `MCDError` where they cannot.
+    """
+    held_out = split_halves(units, seed)
+    try:
+        naming = named_by(np.flatnonzero(~held_out).tolist())
+    except MCDError as error:
+        return f"half of the images cannot name neurons: {error.message}"
+    return HeldOut(held_out, annotated, units, naming, seed, caution)
 
 
 @dataclass(frozen=True)
@@ -42,7 +69,7 @@ class HeldOut:
     rows: NDArray[np.bool_]
     annotated: torch.Tensor
     units: PermutationUnits
-    naming: Callable[[torch.Tensor], torch.Tensor]
+    naming: Naming
     seed: int
     caution: str = ""
 

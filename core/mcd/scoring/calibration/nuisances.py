@@ -130,6 +130,8 @@ def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _components(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """Return the first principal components, ``(images, count)`` or fewer; their largest loading is positive."""
+    if not values.shape[1]:
+        return values
     left, size, loadings = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
     kept = np.flatnonzero(size[:count] > 0)
     largest = np.abs(loadings[kept]).argmax(axis=1)

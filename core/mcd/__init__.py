@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from mcd.comparison.stored import compare
     from mcd.components import Component
     from mcd.hookspecs import hookimpl
+    from mcd.networks.editing import Edit
     from mcd.options import Options
     from mcd.runs.dissect import dissect
     from mcd.runs.dissection import Dissection, load
     from mcd.runs.embed import embed
     from mcd.runs.report import report
     from mcd.runs.run_study import run_study as run
+    from mcd.runs.run_target import Passed, run_target
     from mcd.runs.score import score
     from mcd.scoring.arrays import label
     from mcd.study.study import Study
@@ -53,10 +55,12 @@ _HOME = {
     "Dataset": "mcd.api.dataset",
     "Dissection": "mcd.runs.dissection",
     "Dissector": "mcd.api.dissector",
+    "Edit": "mcd.networks.editing",
     "Explanation": "mcd.api.scorer",
     "Image": "mcd.api.image",
     "ModelLoader": "mcd.api.model",
     "Options": "mcd.options",
+    "Passed": "mcd.runs.run_target",
     "Preprocessing": "mcd.api.image",
     "Probe": "mcd.api.probe",
     "Reporter": "mcd.api.reporter",
@@ -79,6 +83,7 @@ _HOME = {
     "plugins": "mcd",
     "report": "mcd.runs.report",
     "run": "mcd.runs.run_study:run_study",
+    "run_target": "mcd.runs.run_target",
     "score": "mcd.runs.score",
 }
 
@@ -95,10 +100,12 @@ __all__ = [
     "Dataset",
     "Dissection",
     "Dissector",
+    "Edit",
     "Explanation",
     "Image",
     "ModelLoader",
     "Options",
+    "Passed",
     "Preprocessing",
     "Probe",
     "Reporter",
@@ -121,6 +128,7 @@ __all__ = [
     "plugins",
     "report",
     "run",
+    "run_target",
     "score",
 ]
 

@@ -12,18 +12,14 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 
-from mcd.api.model import Target
 from mcd.api.ranking import ordered_top_k
-from mcd.errors import DataError, ImageError
+from mcd.errors import DataError
 from mcd.events import Clock
-from mcd.extraction.decoding import Batch, batches, default_workers
+from mcd.extraction.decoding import Batch
 from mcd.extraction.map_store import SIDE, Maps, MapStore
-from mcd.extraction.probe import ProbeSet
-from mcd.extraction.reading import Reader
-from mcd.networks.foreign import calling
+from mcd.extraction.target_pass import TargetPass
 from mcd.networks.layers import Layer
 from mcd.networks.recording import grid
-from mcd.networks.running import Precision, at_work, autocast
 from mcd.networks.taps import Taps
 
 __all__ = ["MapPass", "map_bytes", "strongest"]
@@ -62,23 +58,14 @@ class MapPass:
 
     Parameters
     ----------
-    target, layers
-        What of it is kept.
-    reader, probe
-        What it sees.
-    device, precision, batch_size, workers, memory_format
-        How, as in the sweep.
+    through
+        The pass.
+    layers
+        What of the target is kept.
     """
 
-    target: Target
+    through: TargetPass
     layers: Sequence[Layer]
-    reader: Reader
-    probe: ProbeSet
-    device: torch.device
-    precision: Precision
-    batch_size: int
-    workers: int | None
-    memory_format: torch.memory_format = torch.channels_last
 
     def into(
         self, store: MapStore, rows: Sequence[int], activations: Callable[[str], torch.Tensor], count: int, clock: Clock
@@ -116,66 +103,36 @@ class MapPass:
         flat = [name for name, one in kept.items() if one.reason]
         without |= {name: kept[name].reason for name in flat}
         maps = {name: one.maps() for name, one in kept.items() if name not in flat}
-        store.write(maps, without, self.target.preprocessing.fingerprint())
+        store.write(maps, without, self.through.target.preprocessing.fingerprint())
 
     def _no_space(self, layer: Layer) -> str:
         if layer.layout == "flat":
             return "its output has no places"
-        if layer.layout == "tokens" and self.target.first_tokens() is None:
+        if layer.layout == "tokens" and self.through.target.first_tokens() is None:
             return "the target does not say how many class and register tokens come before its patches"
         return ""
-
-    def _groups(self, wanted: Sequence[int]) -> list[list[int]]:
-        """Return the batches. Images whose input size is not fixed share one only where they did in the sweep."""
-        recipe, size = self.target.preprocessing, self.batch_size
-        if recipe.height and recipe.width:
-            return [list(wanted[at : at + size]) for at in range(0, len(wanted), size)]
-        groups: dict[int, list[int]] = {}
-        for row in wanted:
-            groups.setdefault(row // size, []).append(row)
-        return list(groups.values())
 
     def _look(
         self, kept: dict[str, _Kept], wanted: Sequence[int], row_of: dict[int, int], advanced: Callable[[int], None]
     ) -> None:
-        recipe = self.target.preprocessing
-        key = recipe.fingerprint()
-        loader = batches(
-            self.reader,
-            self.probe.samples,
-            {key: recipe},
-            self._groups(wanted),
-            workers=default_workers(len(wanted)) if self.workers is None else self.workers,
-            pin=self.device.type == "cuda",
-        )
-        prefix = self.target.first_tokens() or 0
+        prefix = self.through.target.first_tokens() or 0
         taps = Taps(
-            self.target.module,
+            self.through.target.module,
             [one.layer for one in kept.values()],
             lambda layer, tensor: kept[layer.name].catch(tensor, prefix),
         )
-        module, failed = self.target.module, f"{self.target.name} failed on images that it took before"
-        with at_work(module, self.device, self.memory_format), taps, torch.inference_mode():
-            for batch in loader:
-                self._refuse(batch)
-                inputs = recipe.finalize(batch.tensors[key].to(self.device))
-                for one in kept.values():
-                    one.size = (int(inputs.shape[2]), int(inputs.shape[3]))
-                with autocast(self.device, self.precision), calling(failed, network=module):
-                    module(inputs.contiguous(memory_format=self.memory_format))
-                taps.begin()
-                for one in kept.values():
-                    one.keep([row_of[row] for row in batch.rows])
-                advanced(len(batch.rows))
 
-    def _refuse(self, batch: Batch) -> None:
-        if batch.failed:
-            row, reason = batch.failed[0]
-            sample = self.probe.samples[row]
-            raise ImageError(
-                f"{sample.source or sample.id}: {reason}",
-                "it could be read before: leave the images alone while a run is on, and run the same command again",
-            )
+        def before(_batch: Batch, inputs: torch.Tensor) -> None:
+            for one in kept.values():
+                one.size = (int(inputs.shape[2]), int(inputs.shape[3]))
+
+        def each(batch: Batch, _output: object) -> None:
+            taps.begin()
+            for one in kept.values():
+                one.keep([row_of[row] for row in batch.rows])
+            advanced(len(batch.rows))
+
+        self.through.forward(self.through.groups(wanted), [taps], each, before=before)
 
 
 class _Kept:

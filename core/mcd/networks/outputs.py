@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Output", "Seen", "main_name", "main_output", "seen", "tensor_at", "tensors_in"]
+__all__ = ["Output", "Seen", "main_name", "main_output", "seen", "tensor_at", "tensors_in", "with_tensor"]
 
 _NAMED = ("last_hidden_state", "logits")
 """Entries that stand for a record of several outputs (transformers' ModelOutput), in order of preference."""
@@ -61,6 +62,29 @@ def tensors_in(output: object, above: str = "", depth: int = 0) -> Iterator[tupl
     elif depth < _DEPTH:
         for name, value in _entries(output):
             yield from tensors_in(value, f"{above}.{name}" if above else name, depth + 1)
+
+
+def with_tensor(output: object, old: torch.Tensor, new: torch.Tensor, depth: int = 0) -> object:
+    """Return an output in which one tensor stands in every place of another; the output itself stays as it is."""
+    if output is old:
+        return new
+    entries = _entries(output) if depth < _DEPTH and not isinstance(output, torch.Tensor) else []
+    made = [(name, value, with_tensor(value, old, new, depth + 1)) for name, value in entries]
+    changed = {name: after for name, value, after in made if after is not value}
+    if not changed:
+        return output
+    if isinstance(output, tuple | list):
+        values = [after for _, _, after in made]
+        made_of: Callable[..., object] = type(output)
+        return made_of(*values) if hasattr(output, "_fields") else made_of(values)  # a named tuple takes its fields
+    found = copy.copy(output)
+    if isinstance(found, MutableMapping):
+        for key in [key for key in found if str(key) in changed]:
+            found[key] = changed[str(key)]
+    else:
+        for name, value in changed.items():
+            object.__setattr__(found, name, value)  # a dataclass may be frozen
+    return found
 
 
 def _entries(output: object) -> list[tuple[str, object]]:

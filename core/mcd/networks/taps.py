@@ -1,4 +1,4 @@
-"""Hooks that hand over what layers put out, and always go away."""
+"""Hooks that hand over what layers put out, or put something in its place, and always go away."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from mcd.errors import DataError
+from mcd.networks.foreign import calling
 from mcd.networks.layers import Layer
-from mcd.networks.outputs import main_output, tensor_at
+from mcd.networks.outputs import main_output, tensor_at, with_tensor
 
 __all__ = ["Taps"]
 
@@ -28,7 +29,8 @@ class Taps:
         Of it; several may be calls or outputs of one module.
     receive
         Is given a layer and the tensor of its output ``(B, …)``. It must keep nothing that shares memory with it: what
-        comes next in the network may change it in place.
+        comes next in the network may change it in place. A tensor that it returns takes the place of the output in all
+        that comes after: in the network, and in hooks that were set later.
 
     Attributes
     ----------
@@ -37,7 +39,7 @@ class Taps:
     """
 
     def __init__(
-        self, module: nn.Module, layers: Sequence[Layer], receive: Callable[[Layer, torch.Tensor], None]
+        self, module: nn.Module, layers: Sequence[Layer], receive: Callable[[Layer, torch.Tensor], torch.Tensor | None]
     ) -> None:
         self.paused = False
         self._modules, self._receive = dict(module.named_modules()), receive
@@ -63,18 +65,21 @@ class Taps:
         """Count the calls of modules anew: the next forward pass begins."""
         self._calls.clear()
 
-    def _hook(self, name: str) -> Callable[[nn.Module, object, object], None]:
-        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+    def _hook(self, name: str) -> Callable[[nn.Module, object, object], object]:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> object:
             if self.paused:
-                return
+                return None
             self._calls[name] += 1
+            given = output
             for layer in self._layers[name]:
                 if layer.call in (0, self._calls[name]):
-                    self._hand_over(layer, output)
+                    output = self._handed_over(layer, output)
+            return None if output is given else output
 
         return hook
 
-    def _hand_over(self, layer: Layer, output: object) -> None:
+    def _handed_over(self, layer: Layer, output: object) -> object:
+        """Return the output of a layer, with what was put in place of its tensor."""
         tensor = main_output(output) if layer.output is None else tensor_at(output, layer.output)
         again = layer.call == 0 and self._calls[layer.module_name] > 1
         if tensor is None or again:
@@ -83,4 +88,10 @@ class Taps:
                 + ("ran twice" if again else "gave no such tensor"),
                 "what a network does must not depend on the images",
             )
-        self._receive(layer, tensor)
+        made = self._receive(layer, tensor)
+        if made is None or made is tensor:
+            return output
+        with calling(
+            f"the {type(output).__name__} that layer {layer.name} gives cannot be made anew with another tensor"
+        ):
+            return with_tensor(output, tensor, made)

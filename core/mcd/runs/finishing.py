@@ -18,6 +18,7 @@ from mcd.extraction.maps import MapPass
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.probe_map import PROBE_MAP, write_probe_map
 from mcd.extraction.reading import Reader
+from mcd.extraction.target_pass import TargetPass
 from mcd.extraction.texts import TextEncoder
 from mcd.runs.annotations import AnnotationReader
 from mcd.runs.controls import controlled, tautology
@@ -174,18 +175,17 @@ class Finisher:
         if made is not store:
             store.take_over(made)
         elif not store.whole():
-            one = MapPass(
+            through = TargetPass(
                 job.target,
-                job.layers,
                 self.reader,
                 self.probe,
                 self.device,
                 study.precision,
                 study.batch_size,
                 study.workers,
-                job.memory_format,
+                memory_format=job.memory_format,
             )
-            one.into(store, rows, recorded.activations, study.maps, clock)
+            MapPass(through, job.layers).into(store, rows, recorded.activations, study.maps, clock)
         for name, reason in store.without().items():
             clock.warn(f"layer {name} has no maps: {reason}")
         return store

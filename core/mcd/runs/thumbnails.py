@@ -26,7 +26,7 @@ from mcd.runs.dissection import Dissection, read_study
 from mcd.runs.revived import found_again
 from mcd.study.study import Study
 
-__all__ = ["Sight", "data_set_of", "same_samples", "sight_of", "thumbnails"]
+__all__ = ["Sight", "data_set_of", "same_samples", "says_the_same", "sight_of", "thumbnails"]
 
 _QUALITY = 70
 _AT_ONCE = 256
@@ -73,7 +73,7 @@ def sight_of(dissection: Dissection) -> Sight:
     wanted = MapStore(dissection.store_folder, record.maps, record.digests or {}).preprocessing()
     with found_again(dissection, Kind.PREPROCESSING, [study.recipe] if study.recipe else []) as preparer:
         recipe, _ = preparer.recipe(study.recipe)
-    if recipe is not None and not _says_the_same(dissection.manifest.preprocessing.get("recipe"), recipe):
+    if recipe is not None and not says_the_same(dissection.manifest.preprocessing.get("recipe"), recipe):
         raise DataError(
             "the recipe of the run cannot be made again as it was",
             "make the run again with this version, or leave images out",
@@ -92,7 +92,7 @@ def sight_of(dissection: Dissection) -> Sight:
     return Sight(recipe, own)
 
 
-def _says_the_same(record: object, recipe: Preprocessing) -> bool:
+def says_the_same(record: object, recipe: Preprocessing) -> bool:
     """Say whether a record is of these settings; what an older one does not have was at its default."""
     try:
         return type(recipe).model_validate(record) == recipe

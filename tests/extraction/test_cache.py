@@ -217,6 +217,43 @@ def test_the_limit_holds_and_the_least_recently_read_go_first(tmp_path: Path) ->
     assert size(tmp_path) > 100_000  # and it does not throw away more than it must
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.97, 1.2])
+def test_a_pass_read_again_and_again_hits_as_often_as_the_limit_has_room(tmp_path: Path, share: float) -> None:
+    measured = ImageCache(tmp_path / "measured", ROOMY)
+    limit = int(share * sum(measured.size(noise(number)) for number in range(60)))
+    for _ in range(3):  # each a run of its own
+        cache = ImageCache(tmp_path / "cache", limit)
+        cache.expect([key(number) for number in range(60)], 1)
+        hits = 0
+        for number in range(60):
+            hits += cache.get(key(number)) is not None
+            cache.put(key(number), noise(number))
+        assert size(tmp_path / "cache") <= limit
+    assert min(1.0, share * 31 / 32 - 0.04) <= hits / 60 <= share + 0.02
+    assert cache.problem == ("" if share > 1 else "it is full, and keeps the images that it has")
+
+
+def test_images_of_other_studies_make_room_for_those_of_this_one(tmp_path: Path) -> None:
+    one = ImageCache(tmp_path / "measured", ROOMY).size(noise(1))
+    for first in (0, 100):
+        cache = ImageCache(tmp_path / "cache", 20 * one)
+        cache.expect([key(number) for number in range(first, first + 15)], 1)
+        for number in range(first, first + 15):
+            cache.put(key(number), noise(number))
+        assert all(cache.get(key(number)) for number in range(first, first + 15))
+        assert cache.problem == ""
+
+
+def test_a_smaller_limit_shrinks_what_is_expected_too(tmp_path: Path) -> None:
+    roomy = ImageCache(tmp_path, ROOMY)
+    for number in range(50):
+        roomy.put(key(number), noise(number))
+    small = ImageCache(tmp_path, 40_000)
+    small.expect([key(number) for number in range(60)], 1)
+    small.put(key(55), noise(55))
+    assert 30_000 < size(tmp_path) <= 40_000
+
+
 def test_a_smaller_limit_shrinks_what_is_there(tmp_path: Path) -> None:
     roomy = ImageCache(tmp_path, ROOMY)
     for number in range(50):

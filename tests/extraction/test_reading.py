@@ -130,3 +130,17 @@ def combined(part: mcd.Dataset) -> Combined:
     made = Combined(Combined.Options.model_validate({"parts": ["images:x"]}))
     made.assemble([part])
     return made
+
+
+def test_what_a_cache_needs_is_said_where_its_limit_is_too_small(tmp_path: Path) -> None:
+    dataset = Counted()
+    samples, kinds = list(dataset.scan()), {"displayed", "stored"}
+    one = ImageCache(tmp_path / "measured", 10**9).size(dataset.read(samples[0]))
+    small = Reader(dataset, cache=ImageCache(tmp_path / "small", 4 * one))
+    said = small.cache_warning(samples, kinds, masked=False)
+    assert "for all 4 images" in said
+    assert "about 5" in said.split("GB:")[1]  # half of them: each is kept in both kinds
+    assert "--cache-size 1 would keep all" in said
+    roomy = Reader(dataset, cache=ImageCache(tmp_path / "roomy", 10**9))
+    assert roomy.cache_warning(samples, kinds, masked=False) == ""
+    assert Reader(dataset).cache_warning(samples, kinds, masked=False) == ""

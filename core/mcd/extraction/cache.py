@@ -27,7 +27,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -65,10 +65,14 @@ class ImageCache:
     may vanish at any time. One that is cut short or not ours is removed and counts as absent. Files that are not called
     as the cache calls its own are left alone.
 
-    Each process counts what it writes and checks the folder before its first file and after every 64th part of the
-    limit; above seven eighths of the limit, the least recently read files are removed. So the folder stays
-    below the limit with up to eight processes at once, while no image takes more than that 64th part; each further
-    process adds at most its 64th part, and a larger image its own size once a process.
+    What a pass reads from first to last, again and again, must not push itself out: of images that are `expected`, the
+    first comers stay, and hits are as many as the limit has room for. For a new image, others are removed, the least
+    recently read first.
+
+    Each process counts what it writes and looks at the folder before its first file and after every 32nd part of the
+    limit, divided by the processes of the pass; above 31 of these parts there is no room. So the folder stays below the
+    limit while no image takes more than what a process writes between two looks; a larger image adds its own size once
+    a process, and another run at the same time another 32nd part.
 
     Whatever the file system refuses, the run continues: images are made anew, and `problem` says why.
 
@@ -93,12 +97,19 @@ class ImageCache:
         self.problem = ""
         self._writes = True
         self._since_look: int | None = None
+        self._expected = np.zeros(0, dtype=np.uint64)
+        self._writers = 1
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK):
                 raise PermissionError(0, "Permission denied")
         except OSError as error:
             self._stop_writing(f"it cannot be written: {error.strerror}")
+
+    def expect(self, keys: Iterable[str], writers: int) -> None:
+        """Say which images a pass reads, and how many processes write: none of these images is removed for another."""
+        self._expected = np.unique(np.array([_short(key) for key in keys], dtype=np.uint64))
+        self._writers = max(1, writers)
 
     def get(self, key: str) -> Image | None:
         """Return the image under a key, None where there is none."""
@@ -119,6 +130,10 @@ class ImageCache:
                 os.utime(path, ns=(now, now))
         return found
 
+    def size(self, image: Image) -> int:
+        """Return how many bytes an image takes here."""
+        return len(_packed(image, "0" * 64)) if _can_be_kept(image) else 0
+
     def put(self, key: str, image: Image) -> None:
         """Keep an image under a key, if it can be kept. An existing image is kept."""
         path = self._file(key)
@@ -133,9 +148,10 @@ class ImageCache:
             data = _packed(image, key)
             if len(data) > self.limit_bytes // 8:
                 self._remark(f"its limit is too small: one image takes {len(data)} of {self.limit_bytes} bytes")
-            else:
-                self._make_room(len(data))
+            elif self._has_room(len(data)):
                 place(path, data, flushed=False)  # a torn file is found out when it is read
+            else:
+                self._stop_writing("it is full, and keeps the images that it has")
         except OSError as error:
             self._stop_writing(f"it cannot be written: {error.strerror}")
 
@@ -151,22 +167,24 @@ class ImageCache:
         self._writes = False
         self._remark(problem)
 
-    def _make_room(self, size: int) -> None:
-        """Remove what is too much, if it is time to look, before so many bytes are written."""
-        if self._since_look is not None and self._since_look + size <= self.limit_bytes // 64:
+    def _has_room(self, size: int) -> bool:
+        """Return whether so many bytes may be written; where it is time to look, remove what is not expected first."""
+        if self._since_look is not None and self._since_look + size <= self.limit_bytes // (32 * self._writers):
             self._since_look += size
-            return
+            return True
         self._since_look = size
         files = sorted(self._files())
-        total = size + sum(one for _, one, _ in files)
-        for _, one, path in files:
-            if total <= self.limit_bytes - self.limit_bytes // 8:
-                break
-            try:
-                path.unlink(missing_ok=True)
-            except OSError:  # open elsewhere, on Windows
-                continue
-            total -= one
+        most, total = self.limit_bytes - self.limit_bytes // 32, sum(one for _, one, _ in files)
+        others = [one for one in files if not self._is_expected(one[2])]
+        total -= _removed(others, total + size - most)
+        if total > self.limit_bytes:  # it had a larger one before
+            total -= _removed([one for one in files if self._is_expected(one[2])], total - most)
+        return total + size <= most
+
+    def _is_expected(self, path: Path) -> bool:
+        short = _short(path.parent.name + path.stem)
+        at = int(np.searchsorted(self._expected, short))
+        return at < len(self._expected) and int(self._expected[at]) == short
 
     def _files(self) -> Iterator[tuple[int, int, Path]]:
         """Yield, for each file, when it was last read, its bytes and its path; remove what killed processes left."""
@@ -179,6 +197,23 @@ class ImageCache:
                     if _FILE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                         status = entry.stat(follow_symlinks=False)
                         yield status.st_mtime_ns, status.st_size, Path(entry)
+
+
+def _removed(files: Iterable[tuple[int, int, Path]], excess: int) -> int:
+    """Remove files in their order until so many bytes are gone; return how many are."""
+    gone = 0
+    for _, size, path in files:
+        if gone >= excess:
+            break
+        with contextlib.suppress(OSError):  # open elsewhere, on Windows
+            path.unlink(missing_ok=True)
+            gone += size
+    return gone
+
+
+def _short(key: str) -> int:
+    """Return the first 64 bits of a key: a number, of which half a million take 4 MB in every process."""
+    return int(key[:16], 16)
 
 
 def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:

@@ -159,6 +159,8 @@ def batches(
     ImageError
         When images that must share a batch differ in size.
     """
+    kinds = {reader.values(one) for one in preprocessings.values()}
+    reader.expect(samples, kinds, masked=bool(masked), processes=workers)
     loader = DataLoader(
         _Decoder(reader, samples, preprocessings, masked, statistics),
         batch_sampler=[list(group) for group in rows],

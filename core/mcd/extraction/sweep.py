@@ -108,6 +108,7 @@ class Sweep:
         self.emit(StageStarted("sweep", total, "images", done=total - left))
         start = time.perf_counter()
         if missing:
+            self._say_cache()
             work = [(number, shards[number]) for number in missing]
             self.compute(work, self._decoded(work, left))
         self.emit(StageFinished("sweep", time.perf_counter() - start))
@@ -131,6 +132,15 @@ class Sweep:
             more = f" and {len(damaged) - 1} others" if len(damaged) > 1 else ""
             self.emit(Warned(f"stored shards are damaged and are computed again: {damaged[0]}{more}"))
 
+    def _say_cache(self) -> None:
+        kinds = {self.reader.values(one) for one in self._preprocessings()}
+        said = self.reader.cache_warning(self.probe.samples, kinds, masked=bool(self._masked()))
+        if said:
+            self.emit(Warned(said))
+
+    def _masked(self) -> set[str]:
+        return {one.target.preprocessing.fingerprint() for one in self.targets if one.pooling.masked}
+
     def _whole(self, shard: int) -> bool:
         return all(store.whole(shard) for job in self._jobs() for store in job.stores)
 
@@ -147,7 +157,7 @@ class Sweep:
             self.probe.samples,
             {recipe.fingerprint(): recipe for recipe in self._preprocessings()},
             [rows for _, group in shards for rows in group],
-            masked={one.target.preprocessing.fingerprint() for one in self.targets if one.pooling.masked},
+            masked=self._masked(),
             statistics=self.images is not None,
             workers=default_workers(images) if self.workers is None else self.workers,
             pin=self.device.type == "cuda",

@@ -11,7 +11,15 @@ from mcd_plugins.bench.contract import Method
 
 __all__ = ["published"]
 
-_MODULES = ("clip_dissect",)
+_MODULES = (
+    "clip_dissect",
+    "embeddings",
+    "adaptive_cosine",
+    "invert",
+    "linear",
+    "network_dissection",
+    "neuron_eval",
+)
 
 
 def published() -> tuple[Method, ...]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mcd.cli.terminal import echo, echo_lines
     from mcd.comparison.heading import FEW_IMAGES
     from mcd.extraction.breast import Breast, find_breast
+    from mcd.extraction.image_statistics import image_statistics
     from mcd.extraction.map_store import Maps
     from mcd.files import write_atomically
     from mcd.host import PluginHost
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         read_state_dict,
         select_weights,
     )
+    from mcd.networks.foreign import calling
     from mcd.networks.hub import cache_only as hub_cache_only
     from mcd.networks.hub import offline
     from mcd.networks.hub import quiet as hub_quiet
@@ -112,6 +114,7 @@ _HOME = {
     "PluginHost": "mcd.host",
     "Schema": "mcd.api.schema",
     "averaged_beside": "mcd.networks.checkpoints",
+    "calling": "mcd.networks.foreign",
     "check_finite": "mcd.networks.checkpoints",
     "check_picture": "mcd.study.pictures",
     "check_writable": "mcd.study.outputs",
@@ -131,6 +134,7 @@ _HOME = {
     "hub_quiet": "mcd.networks.hub:quiet",
     "hub_repository": "mcd.networks.hub:repository",
     "hub_revision": "mcd.networks.hub:revision",
+    "image_statistics": "mcd.extraction.image_statistics",
     "import_function": "mcd.host.importing",
     "isolated": "mcd.study.isolation",
     "load_weights": "mcd.networks.checkpoints",
@@ -193,6 +197,7 @@ __all__ = [
     "Side",
     "Terminal",
     "averaged_beside",
+    "calling",
     "check_finite",
     "check_picture",
     "check_writable",
@@ -214,6 +219,7 @@ __all__ = [
     "hub_quiet",
     "hub_repository",
     "hub_revision",
+    "image_statistics",
     "import_function",
     "isolated",
     "load_weights",

@@ -42,7 +42,7 @@ Matrix = NDArray[np.float32]
 Values = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-Needs = Literal["similarity", "embeddings", "annotations", "maps"]
+Needs = Literal["similarity", "embeddings", "annotations", "maps", "untrained"]
 
 NOISE, DEAD, CONFOUNDED = "noise", "dead", "confounded"
 SINGLE, AND, OR, TWO, SUPERPOSED, TIED = "single", "and", "or", "two", "superposed", "tied"
@@ -190,6 +190,11 @@ class Method:
             "embeddings": True,
             "annotations": bool((~np.isnan(case.annotations)).any()),
             "maps": case.maps is not None and any(case.boxes),
+            "untrained": bool(case.untrained),
         }
-        words = {"annotations": "annotations", "maps": "activation maps and boxes"}
+        words = {
+            "annotations": "annotations",
+            "maps": "activation maps and boxes",
+            "untrained": "networks with random weights",
+        }
         return ", ".join(words[one] for one in self.needs if not has[one])

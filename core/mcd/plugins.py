@@ -65,6 +65,8 @@ if TYPE_CHECKING:
         validate_options,
     )
     from mcd.runs.controls import CONTROLS
+    from mcd.runs.evaluated import AGAINST, BASELINES, MEASURES, Evaluation
+    from mcd.runs.evaluated import FIRST as FIRST_LABELS
     from mcd.runs.manifest import Manifest
     from mcd.runs.revived import concepts_of
     from mcd.runs.thumbnails import data_set_of, same_samples, sight_of, thumbnails
@@ -82,8 +84,13 @@ if TYPE_CHECKING:
 
 _HOME = {
     "ABSENT": "mcd.study.vocabularies.coverage",
+    "AGAINST": "mcd.runs.evaluated",
+    "BASELINES": "mcd.runs.evaluated",
     "CONTROLS": "mcd.runs.controls",
+    "Evaluation": "mcd.runs.evaluated",
     "FEW_IMAGES": "mcd.comparison.heading",
+    "FIRST_LABELS": "mcd.runs.evaluated:FIRST",
+    "MEASURES": "mcd.runs.evaluated",
     "NOT_SIGNIFICANT": "mcd.scoring.verdicts",
     "PATH": "mcd.cli.paths",
     "PRESENT": "mcd.study.vocabularies.coverage",
@@ -167,8 +174,12 @@ _HOME = {
 
 __all__ = [
     "ABSENT",
+    "AGAINST",
+    "BASELINES",
     "CONTROLS",
     "FEW_IMAGES",
+    "FIRST_LABELS",
+    "MEASURES",
     "NOT_SIGNIFICANT",
     "PATH",
     "PRESENT",
@@ -181,6 +192,7 @@ __all__ = [
     "ChannelMean",
     "ChannelStd",
     "CodeReference",
+    "Evaluation",
     "Limits",
     "Manifest",
     "Maps",

@@ -11,14 +11,23 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 from tests.absence import absent
-from tests.plugins.explorer.conftest import controlled, hostile, hostile_run, mapped, page_of, phantom, phantom_run
+from tests.plugins.explorer.conftest import (
+    controlled,
+    hostile,
+    hostile_run,
+    judged,
+    mapped,
+    page_of,
+    phantom,
+    phantom_run,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
     import mcd
 
-__all__ = ["axe", "controlled", "hostile", "hostile_run", "mapped", "phantom", "phantom_run"]
+__all__ = ["axe", "controlled", "hostile", "hostile_run", "judged", "mapped", "phantom", "phantom_run"]
 
 
 @pytest.fixture(scope="session")

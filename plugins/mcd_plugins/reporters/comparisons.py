@@ -11,6 +11,7 @@ import pandas as pd
 import mcd
 from mcd.errors import MCDError
 from mcd.plugins import echo
+from mcd_plugins.reporters.evaluation_tables import evaluation_tables
 from mcd_plugins.reporters.facts import (
     Facts,
     LayerRow,
@@ -24,7 +25,6 @@ from mcd_plugins.reporters.facts import (
 from mcd_plugins.reporters.summaries import (
     Summary,
     SummarySettings,
-    Table,
     broad_sizes,
     clearest_table,
     controls_table,
@@ -32,6 +32,7 @@ from mcd_plugins.reporters.summaries import (
     share,
     versions_of,
 )
+from mcd_plugins.reporters.tables import Table
 from mcd_plugins.reporters.vocabulary import vocabulary_of
 
 __all__ = ["compared"]
@@ -72,17 +73,18 @@ def compared(dissections: Sequence[mcd.Dissection], settings: SummarySettings, r
         tables += _differences(runs, found) + _validity(runs, found) + _agreements(runs, found)
     controls = controls_table({run.facts.letter: run.facts.controls for run in runs})
     tables += [controls] if controls else []
+    tables += evaluation_tables({run.facts.letter: run.facts.evaluation for run in runs})
     if settings.neurons:
         each = {run.facts.letter: (run.facts, run.first) for run in runs}
         tables.append(clearest_table(each, settings.neurons))
     return Summary(
         title=f"{len(runs)} runs side by side",
         runs=[run.facts.letter for run in runs],
-        findings=[_finding(run) for run in runs],
+        findings=[*(_finding(run) for run in runs), *_shared(runs, [run.facts.evaluation.findings for run in runs])],
         conditions=side_by_side([run.facts for run in runs]),
         tables=tables,
         cautions=_cautions(dissections, runs, notes),
-        warnings=_shared(runs, [run.facts.notes for run in runs]),
+        warnings=_shared(runs, [[*run.facts.notes, *run.facts.evaluation.warnings] for run in runs]),
         versions=versions_of(dissections, [run.facts for run in runs]),
     )
 
@@ -109,7 +111,7 @@ def _cautions(dissections: Sequence[mcd.Dissection], runs: Sequence[_Run], notes
         for a, b in combinations(range(len(runs)), 2)
         for reason in between(dissections[a], dissections[b])
     ]
-    return [*said, *notes, *_shared(runs, [run.facts.cautions for run in runs])]
+    return [*said, *notes, *_shared(runs, [[*run.facts.cautions, *run.facts.evaluation.notes] for run in runs])]
 
 
 def _shared(runs: Sequence[_Run], said: Sequence[Sequence[str]]) -> list[str]:

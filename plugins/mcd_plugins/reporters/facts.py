@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from string import ascii_uppercase
 
 import pandas as pd
@@ -14,6 +14,7 @@ from mcd.errors import StoreError, UsageError
 from mcd.plugins import FEW_IMAGES, RUNGS, SIGNIFICANT, Manifest
 from mcd_plugins.reporters.absent import left_out
 from mcd_plugins.reporters.controls import Controls, controls_of
+from mcd_plugins.reporters.evaluations import Evaluated, evaluated
 
 __all__ = [
     "Facts",
@@ -56,7 +57,8 @@ class Facts:
     """A run in words. ``letter`` names it among the runs of a page, ``apart`` is how it differs; empty for one run.
 
     ``rungs``: of each rung that was asked for, how many labels are significant there, and what that means; or None,
-    and why it is not available. Empty where only the first was.
+    and why it is not available. Empty where only the first was. ``evaluation``: how right the labels are, or why
+    that is not known.
     """
 
     letter: str
@@ -77,6 +79,7 @@ class Facts:
     apart: str = ""
     controls: Controls | None = None
     rungs: Sequence[tuple[str, int | None, str]] = ()
+    evaluation: Evaluated = field(default_factory=Evaluated)
 
     @property
     def published(self) -> int | None:
@@ -116,6 +119,7 @@ def facts_of(dissection: mcd.Dissection, letter: str = "") -> Facts:
         + [(name, manifest.versions[name]) for name in ("mcd", "torch") if name in manifest.versions],
         controls=controls_of(dissection.results.controls) if judged else None,
         rungs=_rungs(manifest, rows),
+        evaluation=evaluated(dissection),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ import pydantic
 
 import mcd
 from mcd.plugins import csv_bytes, ordered_top_k
+from mcd_plugins.reporters.evaluations import Evaluated, evaluated
 
 __all__ = ["CsvReporter", "JsonReporter", "ParquetReporter"]
 
@@ -32,7 +34,8 @@ class CsvReporter(mcd.Reporter):
 
     ``csv`` writes the long form, a row a label. ``csv:published`` writes the columns of the published code,
     a row a neuron: layer, unit, description, similarity, images. Lists are JSON, and images are ids instead
-    of row numbers; neurons without a label have empty lists.
+    of row numbers; neurons without a label have empty lists. Where the run was evaluated, ``evaluation.csv`` beside it
+    has the means of each layer, and of all (an empty layer).
     """
 
     class Options(mcd.Options):
@@ -51,6 +54,14 @@ class CsvReporter(mcd.Reporter):
         table = self._published(dissection) if published else dissection.labels
         path = folder / ("labels_published.csv" if published else "labels.csv")
         path.write_bytes(csv_bytes(table))
+        return [path, *self._evaluation(dissection, folder)]
+
+    def _evaluation(self, dissection: mcd.Dissection, folder: Path) -> list[Path]:
+        found = evaluated(dissection).source
+        if found is None or not len(found.summary):
+            return []
+        path = folder / "evaluation.csv"
+        path.write_bytes(csv_bytes(found.summary))
         return [path]
 
     def _published(self, dissection: mcd.Dissection) -> pd.DataFrame:
@@ -69,7 +80,11 @@ class CsvReporter(mcd.Reporter):
 
 
 class JsonReporter(mcd.Reporter):
-    """Write ``labels.json``: what was run, then layers, neurons, their labels and top images."""
+    """Write ``labels.json``: what was run, how right the labels are, then layers, neurons, labels and top images.
+
+    ``evaluation`` has the means of each layer, and of all (an empty layer), problems and notes; or ``missing``, a
+    sentence that says why there is none.
+    """
 
     class Options(mcd.Options):
         """Settings of the JSON."""
@@ -88,9 +103,14 @@ class JsonReporter(mcd.Reporter):
                 one["score"] = round(float(score), 6)
             layers[layer].append({"neuron": neuron, "status": status, "labels": found, "images": images[layer, neuron]})
         manifest = dissection.manifest
-        head = {"target": manifest.target, "dissector": manifest.dissector, "scorer": manifest.scorer}
+        head: dict[str, object] = {
+            "target": manifest.target,
+            "dissector": manifest.dissector,
+            "scorer": manifest.scorer,
+        }
         path = folder / "labels.json"
-        text = json.dumps({**head, "images": manifest.images, "layers": layers}, indent=1, ensure_ascii=False)
+        head |= {"images": manifest.images, "evaluation": _evaluation(evaluated(dissection))}
+        text = json.dumps({**head, "layers": layers}, indent=1, ensure_ascii=False)
         path.write_text(text + "\n", encoding="utf-8")
         return [path]
 
@@ -113,6 +133,19 @@ class ParquetReporter(mcd.Reporter):
         path = folder / "labels.parquet"
         table.to_parquet(path, index=False)
         return [path]
+
+
+def _evaluation(found: Evaluated) -> dict[str, object]:
+    """Return an evaluation as JSON has it; what is unknown is null."""
+    if found.source is None:
+        return {"missing": found.missing}
+    table = found.source.summary
+    means = [
+        {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+    said = {"problems": list(found.problems), "notes": list(found.notes)}
+    return {"against": [one.against for one in found.judged], "means": means, **said}
 
 
 def _neurons(dissection: mcd.Dissection) -> Iterator[tuple[str, int, pd.DataFrame, str]]:

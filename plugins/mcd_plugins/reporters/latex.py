@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mcd_plugins.reporters.base import SummaryReporter, one_line
-from mcd_plugins.reporters.summaries import Summary, Table
+from mcd_plugins.reporters.summaries import Summary
+from mcd_plugins.reporters.tables import Table
 
 __all__ = ["LatexReporter", "escaped"]
 
@@ -105,6 +106,8 @@ def _float(table: Table, caption: str) -> Iterator[str]:
     columns = "".join(_WIDE if name == table.wide else "l" if name in table.words else "r" for name in table.header)
     yield "\\begin{table}"
     yield "\\centering"
+    if table.dense:
+        yield "\\footnotesize\\setlength{\\tabcolsep}{3pt}"
     yield f"\\caption{{{escaped(caption)}}}"
     yield f"\\label{{tab:mcd-{table.name}}}"
     yield f"\\begin{{tabular}}{{{columns}}}"

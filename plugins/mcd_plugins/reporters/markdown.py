@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mcd_plugins.reporters.base import SummaryReporter, one_line
-from mcd_plugins.reporters.summaries import Summary, Table
+from mcd_plugins.reporters.summaries import Summary
+from mcd_plugins.reporters.tables import Table
 
 __all__ = ["MarkdownReporter", "escaped"]
 

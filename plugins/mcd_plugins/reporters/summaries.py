@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,13 +11,14 @@ import pandas as pd
 
 import mcd
 from mcd_plugins.reporters.controls import Controls
+from mcd_plugins.reporters.evaluation_tables import evaluation_tables
 from mcd_plugins.reporters.facts import Facts, counted, facts_of, first_labels
+from mcd_plugins.reporters.tables import Table
 from mcd_plugins.reporters.vocabulary import vocabulary_of
 
 __all__ = [
     "Summary",
     "SummarySettings",
-    "Table",
     "broad_sizes",
     "clearest_table",
     "controls_table",
@@ -34,35 +35,6 @@ class SummarySettings:
 
     concepts: int = 3
     neurons: int = 3
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of text, nothing escaped.
-
-    Parameters
-    ----------
-    name
-        What it is called in references, a word.
-    title
-        Its heading.
-    header, rows
-        Its cells.
-    words
-        Columns that hold words and stand to the left; others hold numbers.
-    wide
-        The column whose cells may be long; empty where there is none.
-    note
-        What a reader must know about it.
-    """
-
-    name: str
-    title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: Collection[str] = ()
-    wide: str = ""
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,16 +95,17 @@ def summarised(dissection: mcd.Dissection, settings: SummarySettings) -> Summary
     tables += [_rungs(facts)] if facts.rungs else []
     controls = controls_table({"": facts.controls})
     tables += [controls] if controls else []
+    tables += evaluation_tables({"": facts.evaluation})
     if settings.neurons:
         tables.append(clearest_table({"": (facts, first)}, settings.neurons))
     return Summary(
         title=f"{facts.target} dissected by {facts.dissector}",
         runs=[""],
-        findings=[_finding(facts)],
+        findings=[_finding(facts), *facts.evaluation.findings],
         conditions=[(name, [value]) for name, value in facts.conditions if value],
         tables=tables,
-        cautions=facts.cautions,
-        warnings=list(dict.fromkeys(facts.notes)),
+        cautions=[*facts.cautions, *facts.evaluation.notes],
+        warnings=list(dict.fromkeys([*facts.notes, *facts.evaluation.warnings])),
         versions=versions_of([dissection], [facts]),
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.evaluations import judged_copy
 from torch import nn
 
 import mcd
@@ -117,3 +118,8 @@ def mapped(tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
 @pytest.fixture(scope="session")
 def controlled(tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
     return phantom_run(tmp_path_factory.mktemp("controlled") / "run", layers=["stages.3", "head"], controls=True)
+
+
+@pytest.fixture(scope="session")
+def judged(phantom: mcd.Dissection, tmp_path_factory: pytest.TempPathFactory) -> mcd.Dissection:
+    return judged_copy(phantom, tmp_path_factory.mktemp("judged") / "run")

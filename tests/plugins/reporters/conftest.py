@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.plugins.explorer.conftest import hostile, phantom
+from tests.plugins.explorer.conftest import hostile, judged, phantom
 
 import mcd
 
-__all__ = ["hostile", "phantom"]
+__all__ = ["hostile", "judged", "phantom"]
 
 
 def small_run(model: str, place: pytest.TempPathFactory, **settings: object) -> mcd.Dissection:

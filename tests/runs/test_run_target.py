@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,12 @@ from torch import nn
 import mcd
 from mcd.errors import ConfigError, DataError, UnknownNameError, UsageError
 from mcd.extraction.target_pass import PassedBatch
+from mcd.host import PluginHost
+from mcd.networks.editing import edits_of
+from mcd.networks.pooling import Pooling
+from mcd.runs.runnable import How, runnable
+from mcd.study.preparer import Preparer
+from mcd.study.selection import Selection
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/edit-a-layer.md"
 PHANTOMS = {"plugin": "phantom", "options": {"patients": 12}}
@@ -148,6 +155,30 @@ def test_a_model_and_a_data_set_need_no_run() -> None:
         passed(plain, limit=3)
     with pytest.raises(ConfigError, match="no pooling 'median'"):
         passed(plain, model=Net(), dataset=Patches(), pooling="median")
+
+
+def test_many_edits_in_one_pass_are_those_of_a_pass_each() -> None:
+    net, patches = Net(), Patches()
+    one = runnable(
+        Preparer(PluginHost.discover([], {**os.environ, "MCD_DISABLE_PLUGINS": "console"})),
+        net,
+        patches,
+        How(device="cpu", batch_size=8, workers=0),
+        selection=Selection(),
+        pooling=Pooling("avg"),
+    )
+    edits = [mcd.Edit("conv", units=[0], to="mean"), mcd.Edit("conv", units=[1])]
+    changes = [edits_of([edit], one.layers, "net") for edit in edits]
+    found = torch.zeros(3, len(patches), 3)
+
+    def each(rows: tuple[int, ...], number: int, outputs: torch.Tensor) -> None:
+        found[number, list(rows)] = outputs
+
+    (conv,) = one.picked(["conv"])
+    one.through.outputs(changes, each, means=one.through.means([conv]))
+    for number, given in enumerate([(), *edits]):
+        alone = passed(None, model=net, dataset=patches, device="cpu", batch_size=8, edits=given)
+        assert torch.equal(found[number], alone.outputs)
 
 
 class Maps(nn.Module):

@@ -60,6 +60,9 @@ class Target:
     untrained
         Builds the module as it is before training, given a seed. Asked where the module itself cannot draw its weights
         anew, as layer scales and class tokens that only a constructor fills.
+    outputs
+        What its outputs are called, in order, as the findings of a classifier. One that has the name of an annotated
+        concept is taken to be that finding.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Target:
     revision: str = ""
     caution: str = ""
     untrained: Callable[[int], nn.Module] | None = None
+    outputs: tuple[str, ...] = ()
 
     def first_tokens(self) -> int | None:
         """Return how many class and register tokens come first, or None where that is unknown."""

@@ -169,8 +169,25 @@ class TargetPass:
         UsageError
             When the network fails.
         """
+
+        def through(batch: Batch, inputs: torch.Tensor) -> None:
+            before(batch, inputs)
+            each(batch, self._called(inputs))
+
+        self._decoded(groups, hooks, through, masked=masked, gradients=gradients)
+
+    def _decoded(
+        self,
+        groups: Sequence[Sequence[int]],
+        hooks: Sequence[contextlib.AbstractContextManager[object]],
+        through: Callable[[Batch, torch.Tensor], None],
+        *,
+        masked: bool = False,
+        gradients: bool = False,
+    ) -> None:
+        """Hand over each batch with the input made of it, while the network is in eval mode; see `forward`."""
         recipe, module = self.target.preprocessing, self.target.module
-        key, failed = recipe.fingerprint(), f"{self.target.name} failed"
+        key = recipe.fingerprint()
         loader = batches(
             self.reader,
             self.probe.samples,
@@ -187,14 +204,15 @@ class TargetPass:
             stack.enter_context(torch.set_grad_enabled(gradients))
             for batch in loader:
                 self._refuse(batch)
-                if not batch.rows:
-                    continue
-                with enough_memory(self.device, hint, many):
-                    inputs = recipe.finalize(batch.tensors[key].to(self.device))
-                    before(batch, inputs)
-                    with autocast(self.device, self.precision), calling(failed, network=module):
-                        output: object = module(inputs.contiguous(memory_format=self.memory_format))
-                    each(batch, output)
+                if batch.rows:
+                    with enough_memory(self.device, hint, many):
+                        through(batch, recipe.finalize(batch.tensors[key].to(self.device)))
+
+    def _called(self, inputs: torch.Tensor) -> object:
+        module = self.target.module
+        with autocast(self.device, self.precision), calling(f"{self.target.name} failed", network=module):
+            output: object = module(inputs.contiguous(memory_format=self.memory_format))
+        return output
 
     def _refuse(self, batch: Batch) -> None:
         if batch.failed and self.on_error == "stop":
@@ -283,6 +301,42 @@ class TargetPass:
                     f"{sample.source or sample.id}",
                     "try precision fp32" if self.precision != "fp32" else "check the edits, the image and the weights",
                 )
+
+    def outputs(
+        self,
+        variants: Sequence[Sequence[LayerEdit]],
+        each: Callable[[tuple[int, ...], int, torch.Tensor], None],
+        *,
+        groups: Sequence[Sequence[int]] | None = None,
+        means: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
+        """Run the target without edits, then with each of several sets of edits, every image decoded once.
+
+        Parameters
+        ----------
+        variants
+            The sets of edits.
+        each
+            Is given the rows of a batch, 0 for the network without edits or the number of the set from 1, and its
+            outputs ``(B, K)`` float32 on the CPU.
+        groups
+            Rows of the probe set, batch by batch; by default as `groups` gives them.
+        means
+            As in `run`.
+
+        Raises
+        ------
+        mcd.errors.MCDError
+            As `run`; when the network returns no such outputs.
+        """
+
+        def through(batch: Batch, inputs: torch.Tensor) -> None:
+            for number, edits in enumerate([(), *variants]):
+                with edited(self.target.module, edits, means):
+                    output = self._called(inputs.clone())  # a network may change its input in place
+                each(batch.rows, number, outputs_of(output, len(batch.rows)).float().cpu())
+
+        self._decoded(self.groups() if groups is None else groups, [], through)
 
     def means(self, layers: Sequence[Layer], groups: Sequence[Sequence[int]] | None = None) -> dict[str, torch.Tensor]:
         """Return the mean of each unit of layers over images and positions, of raw outputs: ``(neurons,)`` float32."""

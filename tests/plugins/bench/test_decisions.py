@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+import mcd
 from mcd_plugins.bench.contract import Case, Decision, Method
-from mcd_plugins.bench.methods import published
+from mcd_plugins.bench.methods import adaptive_cosine, clip_dissect, embeddings, published
 from mcd_plugins.bench.methods.choice import few, named, top_images
 
 METHODS = published()
@@ -99,3 +100,45 @@ def test_further_concepts_are_said_best_first(case: Case) -> None:
     assert (found.first.tolist(), found.more) == ([1], ((3, 2),))
     nothing = named(case, np.array([[1.0, 3.0]]), accepted=np.zeros((1, 2), dtype=bool))
     assert (nothing.first.tolist(), nothing.claimed.tolist(), nothing.more) == ([1], [False], ((),))
+
+
+def test_mammo_clip_dissect_claims_what_reaches_the_mean_of_the_layer(case: Case) -> None:
+    methods = {one.name: one for one in METHODS}
+    every, some = methods["CLIP-Dissect soft-WPMI"].decide(case), methods["Mammo-CLIP Dissect"].decide(case)
+    np.testing.assert_array_equal(some.first, every.first)
+    np.testing.assert_array_equal(some.claimed, every.score >= every.score.mean())
+    assert every.claimed.all()
+
+
+def test_of_many_images_as_many_stand_for_a_unit_as_published() -> None:
+    rng = np.random.default_rng(0)
+    e, t = rng.normal(size=(520, 8)), rng.normal(size=(9, 8))
+    e, t = e / np.linalg.norm(e, axis=1, keepdims=True), t / np.linalg.norm(t, axis=1, keepdims=True)
+    large = Case(
+        activations=np.abs(rng.normal(size=(520, 40))).astype(np.float32),
+        similarity=(e @ t.T).astype(np.float32),
+        images=e.astype(np.float32),
+        texts=t.astype(np.float32),
+        empty=np.eye(8, dtype=np.float32)[0],
+        annotations=np.full((520, 9), np.nan, dtype=np.float32),
+        patients=("",) * 520,
+        concepts=mcd.ConceptSet.from_words([f"concept {at}" for at in range(9)]).concepts,
+    )
+    a, p = large.activations.astype(np.float64), large.similarity.astype(np.float64)
+    ranked = np.argsort(-a, axis=0)
+    images, texts, empty = (one.astype(np.float64) for one in (large.images, large.texts, large.empty))
+    expected = {
+        "CLIP-Dissect rank": clip_dissect.rank_reorder(a, p, ranked[:26]),
+        "CLIP-Dissect WPMI": clip_dissect.wpmi(ranked[:28], p),
+        "CLIP-Dissect soft-WPMI": clip_dissect.soft_wpmi(ranked[:100], p),
+        "SemanticLens": embeddings.semantic_lens(images, texts, empty, ranked[:30]),
+        "CSP": embeddings.csp(a, images, texts, ranked[:30], gamma=1),
+        "WWW": adaptive_cosine.www(p, images @ empty, ranked[:40]),
+        "MAMMI": adaptive_cosine.mammi(a, p, images @ empty),
+    }
+    for method in METHODS:
+        if method.name in expected:
+            scores = np.nan_to_num(expected[method.name], nan=-np.inf)
+            named_units = np.isfinite(scores).any(axis=1)
+            found = method.decide(large).first
+            np.testing.assert_array_equal(found[named_units], scores.argmax(axis=1)[named_units], method.name)

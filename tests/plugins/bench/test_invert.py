@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mcd_plugins.bench.methods.invert import BEAM, Formula, search
+from mcd_plugins.bench.contract import Case
+from mcd_plugins.bench.methods.invert import BEAM, METHODS, Formula, search
 
 Array = NDArray[np.float64]
 Truth = list[bool | None]
@@ -115,6 +117,16 @@ def test_planted_formulas_are_found() -> None:
     assert (1, False) in single.terms
     assert (either.joined, set(either.terms)) == ("or", {(1, False), (2, False)})
     assert (both.joined, set(both.terms)) == ("and", {(0, False), (1, True)})
+
+
+def test_what_a_formula_denies_is_not_said_of_the_unit(case: Case) -> None:
+    annotations = case.annotations.copy()
+    annotations[:, 0] = np.arange(60) < 24
+    annotations[:, 1] = np.arange(60) % 3 == 0
+    activations = case.activations.copy()
+    activations[:, 0] = 3 * annotations[:, 0] * (1 - annotations[:, 1]) + 0.1 * activations[:, 6]
+    found = METHODS[1].decide(replace(case, activations=activations, annotations=annotations))
+    assert (found.first[0], found.more[0], bool(found.claimed[0])) == (0, (), True)
 
 
 def test_a_concept_that_is_annotated_nowhere_is_never_said() -> None:

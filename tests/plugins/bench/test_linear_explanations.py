@@ -107,6 +107,17 @@ def test_two_planted_concepts_are_both_said_and_a_dead_unit_is_not_explained() -
     assert found[4] is None
 
 
+def test_a_concept_that_is_probable_nowhere_is_not_said_unless_none_is() -> None:
+    activations, probability = drawn(0)
+    rare = probability.copy()
+    rare[:, 3] *= 0.4
+    found = explain(activations, rare, 0)[0]
+    assert found is None or 3 not in found.concepts
+    as_cosines = explain(activations, probability * 0.4, 0)[0]
+    assert as_cosines is not None
+    assert as_cosines.concepts[0] == 3
+
+
 def test_probabilities_are_the_logistic_regression_of_what_is_annotated() -> None:
     rng = np.random.default_rng(1)
     cosine = rng.normal(0.2, 0.1, size=(200, 3))

@@ -230,6 +230,8 @@ def test_csp_leaves_out_overly_active_units_and_those_with_few_examples() -> Non
 
     found = embeddings.has_examples(np.stack([active(n) for n in (0, 99, 100, 159, 160, 200)], axis=1))
     assert found.tolist() == [False, False, True, True, False, False]
+    averaged = embeddings.has_examples(np.stack([active(n) for n in (0, 99, 100, 190, 195, 199, 200)], axis=1))
+    assert averaged.tolist() == [False, False, True, True, True, True, True]
 
 
 @pytest.mark.parametrize(

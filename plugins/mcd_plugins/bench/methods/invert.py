@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, rankdata
 
 from mcd_plugins.bench.contract import AND, OR, SINGLE, TIED, Case, Decision, Flags, Method, Numbers, Values
 from mcd_plugins.bench.methods.choice import activations
@@ -130,8 +130,7 @@ def _ranked(area: Values, allowed: Flags) -> Numbers:
 def areas(column: Values, holds: Flags, known: Flags) -> Values:
     """Return the area under the ROC curve of a unit for each formula, ``(formulas,)``; ties count half.
 
-    Counted, not added up from ranks: whole numbers and halves, so the same on every machine. NaN for a formula that
-    holds nowhere, or everywhere.
+    Sums of whole numbers and halves: the same on every machine. NaN for a formula that holds nowhere, or everywhere.
 
     Parameters
     ----------
@@ -140,6 +139,12 @@ def areas(column: Values, holds: Flags, known: Flags) -> Values:
     holds, known
         ``(images, formulas)``: where each formula holds, only where that is known.
     """
+    if known.all():
+        count = holds.sum(axis=0)
+        above = rankdata(column) @ holds.astype(np.float64) - count * (count + 1) / 2
+        with np.errstate(invalid="ignore"):
+            area: Values = above / (count * (len(column) - count))
+        return area
     order = np.argsort(column, kind="stable")
     starts = np.flatnonzero(np.diff(column[order], prepend=-np.inf))
     positive = np.add.reduceat(holds[order], starts, axis=0, dtype=np.float64)
@@ -150,10 +155,16 @@ def areas(column: Values, holds: Flags, known: Flags) -> Values:
     return found
 
 
+def _said(formula: Formula | None) -> list[int]:
+    """Return the concepts that a formula asserts; of one that only denies, those it denies, for want of others."""
+    if formula is None:
+        return []
+    return [one for one, denied in formula.terms if not denied] or [one for one, _ in formula.terms]
+
+
 def _decided(case: Case, length: int) -> Decision:
     found = search(activations(case), case.annotations.astype(np.float64), length, case.seed)
-    # a concept that holds is named before one that does not: NOT c alone says c first, for want of another word
-    terms = [[one for one, _ in sorted(f.terms, key=lambda term: term[1])] if f else [] for f in found]
+    terms = [_said(one) for one in found]
     p = np.array([f.p if f else np.nan for f in found])
     return Decision(
         first=np.array([one[0] if one else -1 for one in terms]),

@@ -22,6 +22,7 @@ __all__ = ["METHODS", "Sum", "explain", "probabilities", "sparse_weights"]
 _LASSO, _RIDGE = 0.05 * 0.99, 0.05 * 0.01
 _LONGEST, _WIDTH, _TOLERANCE = 10, 10, 0.02
 _TRAINING = 0.7
+_SHOWN, _VARIES = 0.5, 1e-5
 _STEPS = 100
 
 
@@ -47,8 +48,9 @@ class Sum:
 def explain(activations: Values, probability: Values, seed: int) -> list[Sum | None]:
     """Return the linear explanation of each unit; None where no concept correlates with it.
 
-    An elastic net (λ = .05, α = .99) of the standardised concepts puts them in order. Of the first ten, that which
-    raises the correlation most is added, while it does so by .02; what raises it by less is never tried again.
+    Concepts whose five largest probabilities are below .5 on average are left out. An elastic net (λ = .05, α = .99) of
+    the standardised others puts them in order. Of the first ten, that which raises the correlation most is added, while
+    it does so by .02; what raises it by less is never tried again.
 
     Differs from the released code: the elastic net is solved exactly and not by GLM-SAGA, the sums by least squares and
     not by 100 steps of Adam; equal weights come in random order; of its .7, .1 and .2 of the images for training,
@@ -65,7 +67,7 @@ def explain(activations: Values, probability: Values, seed: int) -> list[Sum | N
     images = rng.permutation(len(activations))
     cut = int(_TRAINING * len(images))
     training, others = np.sort(images[:cut]), np.sort(images[cut:])
-    usable = np.flatnonzero(probability[training].std(axis=0) > 0)
+    usable = _active(probability, training)
     if not len(usable):
         return [None] * activations.shape[1]
     fit = _Moments(probability[training][:, usable], activations[training])
@@ -76,6 +78,16 @@ def explain(activations: Values, probability: Values, seed: int) -> list[Sum | N
         _greedy(fit, check, unit, order[unit], usable) if fit.spread[unit] > 0 and check.spread[unit] > 0 else None
         for unit in range(activations.shape[1])
     ]
+
+
+def _active(probability: Values, training: Numbers) -> Numbers:
+    """Return the concepts whose five largest probabilities are .5 on average, and that vary; all that vary, if none.
+
+    The second half is for cosines, which are no probabilities.
+    """
+    shown = np.sort(probability, axis=0)[-5:].mean(axis=0) >= _SHOWN
+    varies = (probability.std(axis=0, ddof=1) >= _VARIES) & (np.ptp(probability[training], axis=0) > 0)
+    return np.flatnonzero(varies & shown if (varies & shown).any() else varies)
 
 
 class _Moments:

@@ -328,7 +328,10 @@ def test_the_same_figure_is_the_same_bytes_whatever_the_session_is_set_to(pair: 
 def test_all_that_apply_are_drawn_and_others_say_why(pair: FigureData, alone: FigureData) -> None:
     found = {one.name: one for one in draw(pair)}
     refused = {name: str(one.reason) for name, one in found.items() if isinstance(one, Refused)}
-    assert set(refused) == {"scores", "top-images-before", "top-images-after"}
+    assert set(refused) == {
+        "scores",
+        *(f"{name}-{run}" for name in ("evaluation", "top-images") for run in ("before", "after")),
+    }
     assert "--threshold" in refused["scores"]
     assert {"coverage-before", "coverage-after", "specialisation", "null-after"} <= set(found)
     single = [one.name for one in draw(alone)]

@@ -66,6 +66,7 @@ def test_files_are_written_and_what_is_not_drawn_is_said(
     }
     told = " ".join(done.out.split())
     assert "not drawn: controls: phantom-mammo was run without controls" in told
+    assert "not drawn: evaluation: phantom-mammo has no evaluation" in told
     assert "not drawn: specialisation: what changes takes two runs" in told
     said = [line for line in (done.out + done.err).splitlines() if not line.startswith("written:")]
     assert max(map(len, said)) <= 80

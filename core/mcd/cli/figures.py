@@ -22,7 +22,7 @@ __all__ = ["figures"]
     multiple=True,
     metavar="NAME",
     help="Which: depth, scores, emergence, significant, categories, specialisation, coverage, null, rungs, controls, "
-    "top-images. Repeatable.  [default: all that apply]",
+    "evaluation, top-images. Repeatable.  [default: all that apply]",
 )
 @click.option(
     "--format",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mcd.lazy import lazily
 
 if TYPE_CHECKING:
+    from mcd.figures.agreement import evaluation
     from mcd.figures.catalogue import FIGURES, Drawn, Refused, Wanted, draw
     from mcd.figures.change import specialisation
     from mcd.figures.data import FigureData, collect
@@ -37,6 +38,7 @@ _HOME = {
     "coverage": "mcd.figures.matrix",
     "depth": "mcd.figures.lines",
     "draw": "mcd.figures.catalogue",
+    "evaluation": "mcd.figures.agreement",
     "figure_bytes": "mcd.figures.drawing",
     "null": "mcd.figures.nulls",
     "collect": "mcd.figures.data",
@@ -57,6 +59,7 @@ __all__ = [
     "coverage",
     "depth",
     "draw",
+    "evaluation",
     "figure_bytes",
     "null",
     "rungs",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from mcd.errors import DataError, MCDError, UnknownNameError, UsageError, nearest
+from mcd.figures.agreement import evaluation
 from mcd.figures.change import specialisation
 from mcd.figures.data import FigureData
 from mcd.figures.images import Neuron, top_images
@@ -102,6 +103,9 @@ _KINDS: dict[str, _Kind] = {
         "how far labels get, layer by layer", lambda data, run, wanted: rungs(data, run, wanted.layers), "run"
     ),
     "controls": _Kind("a run beside its controls", lambda data, run, wanted: controls(data, run, wanted.layers), "run"),
+    "evaluation": _Kind(
+        "how right labels are, beside what chance reaches", lambda data, run, wanted: evaluation(data, run), "run"
+    ),
     "top-images": _Kind(
         "images that neurons respond to most",
         lambda data, run, wanted: top_images(

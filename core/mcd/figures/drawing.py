@@ -127,12 +127,13 @@ def canvas(
     columns: int = 1,
     *,
     width: float = WIDTH,
-    sharey: bool = False,
+    sharey: bool | Literal["row"] = False,
     ratios: Sequence[float] | None = None,
+    heights: Sequence[float] | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure and its axes, row by row; sizes in inches."""
+    """Return a figure and its axes, row by row; sizes in inches, of columns and rows as ratios."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    found = figure.subplots(rows, columns, squeeze=False, sharey=sharey, width_ratios=ratios)
+    found = figure.subplots(rows, columns, squeeze=False, sharey=sharey, width_ratios=ratios, height_ratios=heights)
     return figure, [axes for axes in np.asarray(found).ravel().tolist() if isinstance(axes, Axes)]
 
 

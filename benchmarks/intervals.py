@@ -23,10 +23,11 @@ import torch
 from mcd.api.concepts import Concept
 from mcd.api.ranking import ordered_top_k
 from mcd.api.scorer import TopKScorer
-from mcd.comparison.resampling import SHARE, critical_z
+from mcd.comparison.resampling import critical_z
 from mcd.runs.dissection import load
 from mcd.runs.revived import StoredScores
 from mcd.scoring.calibration.judging import Judged
+from mcd.scoring.calibration.resamples import SHARE
 from mcd.scoring.labelling import Labeller
 from mcd.scoring.scores import best, evidence, null_evidence
 from mcd.scoring.similarity import Matrix

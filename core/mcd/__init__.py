@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from mcd.comparison.comparing import Comparison, ComparisonSettings
     from mcd.comparison.stored import compare
     from mcd.components import Component
+    from mcd.evaluation.evaluating import evaluate
     from mcd.hookspecs import hookimpl
     from mcd.networks.editing import Edit
     from mcd.options import Options
     from mcd.runs.dissect import dissect
     from mcd.runs.dissection import Dissection, load
     from mcd.runs.embed import embed
+    from mcd.runs.evaluated import Evaluation
     from mcd.runs.report import report
     from mcd.runs.run_study import run_study as run
     from mcd.runs.run_target import Passed, run_target
@@ -56,6 +58,7 @@ _HOME = {
     "Dissection": "mcd.runs.dissection",
     "Dissector": "mcd.api.dissector",
     "Edit": "mcd.networks.editing",
+    "Evaluation": "mcd.runs.evaluated",
     "Explanation": "mcd.api.scorer",
     "Image": "mcd.api.image",
     "ModelLoader": "mcd.api.model",
@@ -75,6 +78,7 @@ _HOME = {
     "dissect": "mcd.runs.dissect",
     "embed": "mcd.runs.embed",
     "errors": "mcd",
+    "evaluate": "mcd.evaluation.evaluating",
     "events": "mcd",
     "figures": "mcd",
     "hookimpl": "mcd.hookspecs",
@@ -101,6 +105,7 @@ __all__ = [
     "Dissection",
     "Dissector",
     "Edit",
+    "Evaluation",
     "Explanation",
     "Image",
     "ModelLoader",
@@ -120,6 +125,7 @@ __all__ = [
     "dissect",
     "embed",
     "errors",
+    "evaluate",
     "events",
     "figures",
     "hookimpl",

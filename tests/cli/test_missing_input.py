@@ -35,6 +35,7 @@ COMMANDS = (
     ("score", "NOWHERE", "--scorer", "cosine"),
     ("report", "NOWHERE"),
     ("compare", "NOWHERE", "NOWHERE"),
+    ("evaluate", "NOWHERE"),
     ("figures", "NOWHERE", "-o", "x"),
     ("data", "check", "NOWHERE"),
     ("preprocess", "NOWHERE", "x", "--recipe", "mammo-clip"),

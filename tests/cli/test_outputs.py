@@ -28,6 +28,7 @@ WRITES = {
     "demo": (("demo", "-o", "OUT"), "notes.txt"),
     "dissect": (("dissect", *SMALL, "-o", "OUT"), "labels.csv"),
     "embed": (("embed", "--dissector", "phantom-clip", "--text", "mass", "-o", "OUT/v.safetensors"), "v.safetensors"),
+    "evaluate": (("evaluate", "RUN", "--draws", "0", "-o", "OUT"), "summary.csv"),
     "figures": (("figures", "RUN", "--only", "depth", "--bootstrap", "0", "-o", "OUT"), "depth.png"),
     "preprocess": (("preprocess", "IMAGES", "OUT", "--dataset", "images", "--recipe", "mammo-clip"), "a.png"),
     "report": (("report", "RUN", "--reporter", "json", "-o", "OUT"), "labels.json"),

@@ -11,8 +11,10 @@ import torch
 from mcd.api.concepts import Concept
 from mcd.api.ranking import Ties, ordered_top_k
 from mcd.comparison.outcomes import NOTHING
-from mcd.comparison.resampling import SHARE, Ordered, Resampler, Resamples, critical_z, interval
+from mcd.comparison.resampling import Resampler, critical_z
+from mcd.scoring.calibration.resamples import SHARE, Resamples, interval
 from mcd.scoring.labelling import Labeller, Scored
+from mcd.scoring.renaming import Ordered
 from mcd.scoring.similarity import Matrix
 from mcd.study.calibration import Calibration
 from mcd_plugins.scorers.cosine_cubed import CosineCubed

@@ -59,10 +59,10 @@ def test_a_label_is_held_against_annotations_of_other_patients_or_of_other_image
 
 
 def test_equal_images_are_on_one_side(tmp_path: Path) -> None:
-    from mcd.runs.labelling import _grouped
+    from mcd.runs.halves import units_of
 
     found = dissected(tmp_path, draws=0)
-    units = _grouped(found, found.image_statistics())
+    units = units_of(found, found.image_statistics())
     names = [entry["own_id"] for entry in found.probe_map]
     together = {tuple(np.flatnonzero(units.patient == one).tolist()) for one in np.flatnonzero(units.sizes == 2)}
     assert {tuple(sorted(names[row] for row in rows)) for rows in together} == {

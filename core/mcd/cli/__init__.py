@@ -33,6 +33,7 @@ _COMMANDS = {
     "data": ("mcd.cli.data:data", "Inspect a folder of images before a run."),
     "dissect": ("mcd.cli.dissect:dissect", "Dissect a model: label its neurons with concepts."),
     "embed": ("mcd.cli.embed:embed", "Write the embeddings of images or texts: vectors, no labels."),
+    "evaluate": ("mcd.cli.evaluate:evaluate", "Evaluate the labels of a stored run: how right are they?"),
     "figures": ("mcd.cli.figures:figures", "Draw figures of stored runs: layers, changes, coverage, chance, images."),
     "layers": ("mcd.cli.layers:layers", "List the layers of a model."),
     "plugins": ("mcd.cli.plugins:plugins", "List plugins, or show the settings of one."),

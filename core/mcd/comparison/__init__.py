@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcd.comparison.layers import ALL, category_table, difference_table, emergence, layer_table, threshold_table
     from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes
     from mcd.comparison.represented import ANSWERS, represented
-    from mcd.comparison.resampling import Resamples, interval
+    from mcd.scoring.calibration.resamples import Resamples, interval
 
 _HOME = {
     "ALL": "mcd.comparison.layers",
@@ -33,7 +33,7 @@ _HOME = {
     "Heading": "mcd.comparison.heading",
     "KINDS": "mcd.comparison.changes",
     "Outcome": "mcd.comparison.outcomes",
-    "Resamples": "mcd.comparison.resampling",
+    "Resamples": "mcd.scoring.calibration.resamples",
     "ComparisonSettings": "mcd.comparison.comparing",
     "Vocabulary": "mcd.comparison.outcomes",
     "align": "mcd.comparison.alignment",
@@ -43,7 +43,7 @@ _HOME = {
     "describe": "mcd.comparison.comparing",
     "difference_table": "mcd.comparison.layers",
     "emergence": "mcd.comparison.layers",
-    "interval": "mcd.comparison.resampling",
+    "interval": "mcd.scoring.calibration.resamples",
     "layer_table": "mcd.comparison.layers",
     "notes_of": "mcd.comparison.heading",
     "pair_neurons": "mcd.comparison.changes",

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from mcd.comparison.layers import ALL, AlignedLayer
 from mcd.comparison.outcomes import NOTHING, Codes, Vocabulary
-from mcd.comparison.resampling import Replicated, interval
+from mcd.comparison.resampling import Replicated
+from mcd.scoring.calibration.resamples import interval
 
 __all__ = ["KINDS", "Changes", "Matching", "Pairing", "changes", "correlations", "pair_neurons"]
 

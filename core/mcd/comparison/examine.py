@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.comparison.outcomes import Codes, Outcome
-from mcd.comparison.resampling import Replicated, Resampler, Resamples, critical_z
+from mcd.comparison.resampling import Replicated, Resampler, critical_z
 from mcd.errors import DataError
 from mcd.runs.material import bound
 from mcd.runs.revived import StoredScores
 from mcd.scoring.calibration.fdr import null_share
 from mcd.scoring.calibration.judging import Judged
+from mcd.scoring.calibration.resamples import Resamples
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.scores import all_scores, evidence
 from mcd.scoring.similarity import Similarity

@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mcd.comparison.outcomes import NOTHING, Codes, Outcome, Vocabulary, level_of
-from mcd.comparison.resampling import Replicated, interval
+from mcd.comparison.resampling import Replicated
+from mcd.scoring.calibration.resamples import interval
 from mcd.scoring.calibration.thresholds import MeanScoreThreshold, global_threshold, local_threshold, reaches
 
 __all__ = [

@@ -14,9 +14,9 @@ from mcd.comparison.heading import has_probe_map
 from mcd.comparison.layers import AlignedLayer
 from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes, significance
 from mcd.comparison.represented import represented
-from mcd.comparison.resampling import Resamples
 from mcd.runs.dissection import Dissection
 from mcd.runs.revived import StoredScores
+from mcd.scoring.calibration.resamples import Resamples
 
 __all__ = ["LoadedRun", "load_runs"]
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from mcd.api.concepts import Concept
 from mcd.comparison.outcomes import significance
-from mcd.comparison.resampling import Resamples, interval
 from mcd.errors import UsageError
 from mcd.runs.dissection import Dissection
 from mcd.runs.material import Material
 from mcd.runs.revived import StoredScores
+from mcd.scoring.calibration.resamples import Resamples, interval
 from mcd.study.vocabularies.folding import folded
 
 __all__ = ["COLUMNS", "areas", "shared_concepts", "validity"]

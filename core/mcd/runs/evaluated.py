@@ -21,7 +21,7 @@ from mcd.runs.manifest import Digests, Manifest
 from mcd.scoring.results import LABELS, read_table
 from mcd.study.csv_cells import csv_bytes
 from mcd.study.digests import CheckedFiles
-from mcd.study.outputs import outputs
+from mcd.study.outputs import check_writable, outputs
 from mcd.version import __version__
 
 __all__ = ["AGAINST", "BASELINES", "EVALUATION", "FIRST", "MEASURES", "Evaluation", "EvaluationRecord", "labels_digest"]
@@ -147,6 +147,21 @@ class Evaluation:
         """Return the tables that have rows, by name."""
         found: dict[str, pd.DataFrame] = {name: getattr(self, name) for name in _TABLES}
         return {name: table for name, table in found.items() if len(table)}
+
+    @staticmethod
+    def check(folder: Path) -> None:
+        """Make sure that an evaluation can be written into a folder, before anything is computed for it.
+
+        Raises
+        ------
+        UsageError
+            When something is in the way that mcd did not write.
+        StoreError
+            When the disk is full or may not be written.
+        """
+        tables = [*(f"{name}.parquet" for name in _TABLES), *(f"{name}.csv" for name in _FOR_PEOPLE)]
+        for name in (RECORD, *tables):
+            check_writable(folder / name)
 
     def write(self, folder: Path) -> None:
         """Write tables and record into a folder, ``RUN/evaluation``; an earlier evaluation there is replaced.

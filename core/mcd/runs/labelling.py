@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
-import numpy as np
 import torch
 
 from mcd.api.concepts import Concept
 from mcd.api.scorer import Scorer
 from mcd.extraction.image_statistics import NAMES
+from mcd.runs.halves import annotated_of, naming_half, units_of
 from mcd.runs.material import Material, bound
 from mcd.runs.recorded import Recorded
 from mcd.scoring.calibration.nuisances import Nuisances, nuisances_of
-from mcd.scoring.calibration.permutation import PermutationUnits
 from mcd.scoring.held_out import HeldOut, Naming, halved
 from mcd.scoring.labelling import Labeller
 from mcd.scoring.ladder import RungData
 from mcd.study.calibration import Calibration
-from mcd.study.vocabularies.coverage import ABSENT, PRESENT, presence
 from mcd.study.wording import Wording
 
 __all__ = ["labeller_of"]
@@ -31,9 +29,6 @@ _BY_IMAGE = (
     "right: no patient is known, so that half of the images is held out, equal images together; images of one patient "
     "on both sides make labels look better than they are"
 )
-
-_NAMING = Calibration(draws=0)
-"""Half of the patients gives names, and no significance."""
 
 
 def labeller_of(
@@ -101,29 +96,10 @@ def _held_out(
     statistics: torch.Tensor | None,
 ) -> HeldOut | str:
     """Return the half of a run's patients that names nothing, or why labels cannot be held against annotations."""
-    if len(material.annotations):
-        annotated = material.similarity.whole()  # they name the neurons of the other half
-    else:
-        known = torch.from_numpy(presence(recorded.samples, concepts))
-        annotated = torch.full(known.shape, float("nan"))
-        annotated[known == PRESENT], annotated[known == ABSENT] = 1, 0
-    units = _grouped(recorded, statistics)
+    annotated = annotated_of(recorded, material, concepts)
 
     def named_by(rows: Sequence[int]) -> Naming:
-        patients, ids = ([every[row] for row in rows] for every in (recorded.patients, recorded.image_ids))
-        part = material.part(rows)
-        scorer.check(len(rows))
-        return Labeller(bound(scorer, part, wording), part.similarity, concepts, _NAMING, patients, 1, ids).first
+        return naming_half(recorded, material, scorer, concepts, wording, rows).first
 
-    return halved(units, annotated, seed, named_by, "" if any(recorded.patients) else _BY_IMAGE)
-
-
-def _grouped(recorded: Recorded, statistics: torch.Tensor | None) -> PermutationUnits:
-    """Return patients; of images whose patient is not known, those with equal statistics are one picture."""
-    keys = list(recorded.patients)
-    if statistics is not None:
-        keys = [
-            key or f"\0{row.numpy().tobytes().hex()}" for key, row in zip(keys, statistics, strict=True)
-        ]  # no patient has such a key
-    ids = np.argsort(np.array(recorded.image_ids), kind="stable")
-    return PermutationUnits.of(keys, "patient", ids)
+    caution = "" if any(recorded.patients) else _BY_IMAGE
+    return halved(units_of(recorded, statistics), annotated, seed, named_by, caution)

@@ -1,0 +1,138 @@
+"""A stored run evaluated in one call: `mcd.evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mcd.errors import UsageError
+from mcd.evaluation.by_neuron import ByNeuron
+from mcd.evaluation.choosing import chosen
+from mcd.evaluation.judging import Judging
+from mcd.evaluation.references import TOP_SHARE
+from mcd.evaluation.splitting import Split
+from mcd.evaluation.tallying import FEWEST_UNITS
+from mcd.events import Clock
+from mcd.files import expanded
+from mcd.networks.process import process_state_kept
+from mcd.runs.dissection import Dissection, opened
+from mcd.runs.evaluated import EVALUATION, Evaluation, EvaluationRecord, labels_digest
+from mcd.runs.revived import StoredScores
+from mcd.study.objects import host_for
+
+__all__ = ["DRAWS", "evaluate", "evaluated"]
+
+DRAWS = 100
+"""Resamples of patients, where nothing else is said."""
+
+
+@process_state_kept()
+def evaluate(
+    run: Dissection | str | Path,
+    *,
+    against: str | Sequence[str] | None = None,
+    other: Dissection | str | Path | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    output: str | Path | None = None,
+    progress: bool = True,
+    trust: bool = False,
+    plugin_files: Sequence[str | Path] = (),
+) -> Evaluation:
+    """Evaluate the labels of a stored run: half of its patients names the neurons anew, the other half judges.
+
+    Parameters
+    ----------
+    run
+        A dissection or a run folder.
+    against
+        What labels are judged against: ``"annotations"``, ``"held-out"`` (the run's own similarities of held-out
+        images), ``"other-dissector"``, ``"truth"``, or several of them. By default annotations, or where these can
+        judge nothing the held-out similarities; and the truth, where every image has it.
+    other
+        A run of the same images by another dissector.
+    draws
+        Resamples of patients, for intervals and stability; 0 leaves both out.
+    seed
+        Decides the halves, the resamples and the random labels.
+    output
+        The folder of the tables; by default ``RUN/evaluation``, where `mcd.Dissection.evaluation` finds them.
+    progress
+        Show progress bars on standard error.
+    trust
+        As in `mcd.load`: needed where the scorer of a run is code or lies in a file.
+    plugin_files
+        Local plugin files that the runs were made with.
+
+    Returns
+    -------
+    mcd.Evaluation
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When a run cannot be read, its scorer has no name, it has too few images, or what was asked for can judge
+        nothing.
+
+    Examples
+    --------
+    >>> import mcd
+    >>> found = mcd.evaluate("runs/x", against="annotations")  # doctest: +SKIP
+    >>> found.summary.query("layer == '' and labels == 'first'")  # doctest: +SKIP
+    """
+    runs = [run] if other is None else [run, other]
+    known = all(isinstance(one, Dissection) for one in runs) and not plugin_files  # each has its plugins
+    stored, *others = opened(runs, None if known else host_for(plugin_files, progress=progress), trust=trust)
+    names = () if against is None else (against,) if isinstance(against, str) else tuple(against)
+    folder = stored.folder / EVALUATION if output is None else expanded(output)
+    Evaluation.check(folder)
+    found = evaluated(stored, names, others[0] if others else None, draws, seed)
+    found.write(folder)
+    return found
+
+
+def evaluated(
+    run: Dissection, against: Sequence[str] = (), other: Dissection | None = None, draws: int = DRAWS, seed: int = 0
+) -> Evaluation:
+    """Return how right the labels of a run are; nothing is written. See `evaluate`.
+
+    Raises
+    ------
+    MCDError
+        As `evaluate`.
+    """
+    if draws < 0 or draws == 1:
+        raise UsageError(f"{draws} draws give no interval", "give 0, or at least 2")
+    clock = Clock(run.host.emit)
+    split = Split(run, StoredScores(run), draws, seed)
+    _ = split.labeller  # images that are too few are said before anything else
+    judges = chosen(split, against, other)
+    judging = Judging(split, judges, clock)
+    tally = judging.judge()
+    looked = ByNeuron(split)
+    stability, shapes = looked.tables(clock)
+    people = split.own_units.patients
+    problems = [
+        judges.problem,
+        "" if judging.labelled else "half of the patients names no neuron: there are no labels to judge",
+        "" if people >= FEWEST_UNITS else f"intervals need {FEWEST_UNITS} held-out {split.of}, and there are {people}",
+        "" if run.manifest.store.untrained else "no random network beside it: the run keeps none; see --untrained",
+        *looked.problems,
+    ]
+    record = EvaluationRecord(
+        labels=labels_digest(run.folder, run.manifest),
+        scorer=run.manifest.scorer,
+        against=judges.names,
+        other="" if other is None else other.manifest.dissector,
+        seed=seed,
+        draws=draws,
+        held_out_patients=people if split.by_patient else None,
+        held_out_images=int(split.held_out.sum()),
+        settings={
+            "top_share": TOP_SHARE,
+            "alphas": {f"{name}: {kind}": list(one) for (name, kind), one in judging.alphas.items()},
+        },
+        problems=[one for one in problems if one],
+        notes=looked.notes,
+    )
+    return Evaluation(record, tally.summary(), tally.neurons(), stability, shapes)

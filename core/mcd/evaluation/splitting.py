@@ -1,0 +1,121 @@
+"""The two halves of a run's patients: one names neurons anew, the other judges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mcd.api.concepts import Concept
+from mcd.errors import DataError
+from mcd.runs.dissection import Dissection
+from mcd.runs.halves import annotated_of, naming_half, units_of
+from mcd.runs.material import Material
+from mcd.runs.revived import StoredScores
+from mcd.scoring.calibration.permutation import PermutationUnits
+from mcd.scoring.calibration.resamples import Resamples
+from mcd.scoring.calibration.right import split_halves
+from mcd.scoring.labelling import Labeller
+
+__all__ = ["Split"]
+
+Flags = NDArray[np.bool_]
+
+_FEWEST_IMAGES = 5
+"""Images of each half."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A stored run, and which of its images are held out.
+
+    Parameters
+    ----------
+    run
+        The run.
+    scores
+        Its scorer and concepts.
+    draws
+        Resamples of patients.
+    seed
+        What decides halves and resamples.
+    """
+
+    run: Dissection
+    scores: StoredScores
+    draws: int
+    seed: int
+
+    @property
+    def concepts(self) -> tuple[Concept, ...]:
+        """Those of the run."""
+        return tuple(self.scores.concepts.concepts)
+
+    @property
+    def by_patient(self) -> bool:
+        """Whether patients are held out; images where none is known."""
+        return any(self.run.patients)
+
+    @property
+    def of(self) -> str:
+        """What is held out, in words."""
+        return "patients" if self.by_patient else "images"
+
+    @cached_property
+    def material(self) -> Material:
+        """P, and what else is known."""
+        return self.scores.material()
+
+    @cached_property
+    def annotated(self) -> torch.Tensor:
+        """What is annotated of all images, ``(images, concepts)``: 1, 0, NaN where not known."""
+        return annotated_of(self.run, self.material, self.concepts)
+
+    @cached_property
+    def units(self) -> PermutationUnits:
+        """Patients; where they are not known images, equal ones together."""
+        return units_of(self.run, self.run.image_statistics())
+
+    @cached_property
+    def held_out(self) -> Flags:
+        """Which images judge, ``(images,)``."""
+        return split_halves(self.units, self.seed)
+
+    @cached_property
+    def own_units(self) -> PermutationUnits:
+        """Those of the held-out images, in an order that does not depend on where these stand."""
+        rows = self.units.order[self.held_out[self.units.order]]
+        place = np.cumsum(self.held_out) - 1
+        own = PermutationUnits.renumbered(self.units.patient[self.held_out])
+        return PermutationUnits(own.patient, place[rows])
+
+    def resampled(self, units: PermutationUnits) -> Resamples:
+        """Draw resamples of the patients of some images."""
+        return Resamples.of(units, "patient" if self.by_patient else "image", self.draws, self.seed)
+
+    @cached_property
+    def labeller(self) -> Labeller:
+        """What names neurons by the images that are not held out; two concepts each.
+
+        Raises
+        ------
+        DataError
+            When these images are too few.
+        """
+        if min(int(self.held_out.sum()), int((~self.held_out).sum())) < _FEWEST_IMAGES:
+            raise DataError(
+                f"{self.run.folder} has too few images to hold out half of its {self.of}: {len(self.held_out)}",
+                f"evaluate a run with at least {_FEWEST_IMAGES} images in each half",
+            )
+        wording, scorer = self.scores.study.prompts, self.scores.scorer
+        rows = np.flatnonzero(~self.held_out).tolist()
+        try:
+            return naming_half(self.run, self.material, scorer, self.concepts, wording, rows, count=2)
+        except DataError as error:
+            raise DataError(
+                f"half of the images of {self.run.folder} cannot name neurons: {error.message}",
+                "use more images, or score the run with a setting that needs fewer (mcd score) and evaluate that",
+            ) from None

@@ -1,0 +1,75 @@
+"""Half of a run's patients names its neurons anew; the other half can judge those names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from mcd.api.concepts import Concept
+from mcd.api.scorer import Scorer
+from mcd.runs.material import Material, bound
+from mcd.runs.recorded import Recorded
+from mcd.scoring.calibration.permutation import PermutationUnits
+from mcd.scoring.labelling import Labeller
+from mcd.study.calibration import Calibration
+from mcd.study.vocabularies.coverage import ABSENT, PRESENT, presence
+from mcd.study.wording import Wording
+
+__all__ = ["annotated_of", "naming_half", "units_of"]
+
+_NAMING = Calibration(draws=0)
+"""Half of the patients gives names, and no significance."""
+
+
+def units_of(recorded: Recorded, statistics: torch.Tensor | None) -> PermutationUnits:
+    """Return patients; of images whose patient is not known, those with equal statistics are one picture."""
+    keys = list(recorded.patients)
+    if statistics is not None:
+        keys = [
+            key or f"\0{row.numpy().tobytes().hex()}" for key, row in zip(keys, statistics, strict=True)
+        ]  # no patient has such a key
+    ids = np.argsort(np.array(recorded.image_ids), kind="stable")
+    return PermutationUnits.of(keys, "patient", ids)
+
+
+def annotated_of(recorded: Recorded, material: Material, concepts: Sequence[Concept]) -> torch.Tensor:
+    """Return what is annotated of the images of a run, ``(images, concepts)`` float32: 1, 0, NaN where not known."""
+    if len(material.annotations):
+        return material.similarity.whole()  # they name the neurons
+    known = torch.from_numpy(presence(recorded.samples, concepts))
+    found = torch.full(known.shape, float("nan"))
+    found[known == PRESENT], found[known == ABSENT] = 1, 0
+    return found
+
+
+def naming_half(
+    recorded: Recorded,
+    material: Material,
+    scorer: Scorer,
+    concepts: Sequence[Concept],
+    wording: Wording,
+    rows: Sequence[int],
+    count: int = 1,
+) -> Labeller:
+    """Return what names neurons by some of the images.
+
+    Parameters
+    ----------
+    scorer
+        Not yet bound to a probe set.
+    rows
+        Numbers of the images.
+    count
+        How many concepts a neuron keeps.
+
+    Raises
+    ------
+    MCDError
+        When these images are too few for the scorer, or lack what it needs.
+    """
+    patients, ids = ([every[row] for row in rows] for every in (recorded.patients, recorded.image_ids))
+    part = material.part(rows)
+    scorer.check(len(rows))
+    return Labeller(bound(scorer, part, wording), part.similarity, concepts, _NAMING, patients, count, ids)

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from mcd.runs.evaluated import AGAINST, BASELINES, MEASURES, Evaluation
     from mcd.runs.evaluated import FIRST as FIRST_LABELS
     from mcd.runs.manifest import Manifest
-    from mcd.runs.revived import concepts_of
+    from mcd.runs.revived import StoredScores, concepts_of
     from mcd.runs.thumbnails import data_set_of, same_samples, sight_of, thumbnails
     from mcd.scoring.calibration.permutation import PermutationUnits
     from mcd.scoring.rungs import COLUMNS as RUNG_COLUMNS
@@ -120,6 +120,7 @@ _HOME = {
     "PictureOptions": "mcd.study.pictures",
     "PluginHost": "mcd.host",
     "Schema": "mcd.api.schema",
+    "StoredScores": "mcd.runs.revived",
     "averaged_beside": "mcd.networks.checkpoints",
     "calling": "mcd.networks.foreign",
     "check_finite": "mcd.networks.checkpoints",
@@ -207,6 +208,7 @@ __all__ = [
     "Schema",
     "Seed",
     "Side",
+    "StoredScores",
     "Terminal",
     "averaged_beside",
     "calling",

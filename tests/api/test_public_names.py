@@ -26,7 +26,8 @@ _FOR_PLUGINS = """
     AGAINST BASELINES Evaluation FIRST_LABELS MEASURES
     RUNGS RUNG_COLUMNS check_writable Terminal echo echo_lines outputs csv_bytes csv_text unguarded
     FEW_IMAGES Limits Manifest Maps NOT_SIGNIFICANT PATH NameOrPath PathBelowRoot
-    PictureHeader PictureOptions PluginHost SIGNIFICANT Schema VERDICTS averaged_beside check_finite check_picture
+    PictureHeader PictureOptions PluginHost SIGNIFICANT Schema StoredScores VERDICTS averaged_beside calling
+    check_finite check_picture image_statistics
     concepts_of crop_fraction data_set_of digest examine_file file_digest files_below find_breast find_state_dict
     fit_state_dict hub_cache_only hub_quiet hub_repository hub_revision import_function isolated load_weights
     match_layers offline ordered_top_k picture_of prefix_tokens print_table read_checkpoint read_header read_picture

@@ -22,6 +22,7 @@ concepts: phantom
 """
 
 WRITES = {
+    "bench": (("bench", "--size", "toy", "-o", "OUT"), "bench.csv"),
     "compare": (("compare", "RUN", "SCORED", "--bootstrap", "0", "-o", "OUT"), "notes.txt"),
     "concepts": (("concepts", "import", "WORDS", "-o", "OUT/words.yaml"), "words.yaml"),
     "data": (("data", "check", "IMAGES", "--dataset", "images", "--workers", "0", "--json", "OUT/x.json"), "x.json"),
@@ -46,7 +47,7 @@ WRITE_NOTHING = {"layers", "plugins", "runs"}
 
 
 def test_every_command_is_tried_or_writes_nothing() -> None:
-    assert {*WRITES, *WRITE_NOTHING} == {*_COMMANDS, "demo"}
+    assert {*WRITES, *WRITE_NOTHING} == {*_COMMANDS, "bench", "demo"}
 
 
 @pytest.fixture(scope="module")

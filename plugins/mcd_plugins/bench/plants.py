@@ -33,7 +33,7 @@ from mcd_plugins.bench.contract import (
 )
 from mcd_plugins.bench.material import Material, levels
 
-__all__ = ["ALIKE", "SNR", "Planted", "Truth", "clusters", "planted"]
+__all__ = ["ALIKE", "SNR", "Planted", "Truth", "can_be_planted", "clusters", "planted"]
 
 SNR = (0.25, 0.5, 1.0)
 """Standard deviation of the signal in those of the noise; units of a plant take these in turn."""
@@ -100,6 +100,22 @@ def clusters(truth: Values) -> tuple[frozenset[int], ...]:
     standard = levels(truth)
     alike = standard.T @ standard / len(standard) > ALIKE
     return tuple(frozenset({at, *np.flatnonzero(row).tolist()}) for at, row in enumerate(alike))
+
+
+def can_be_planted(truth: Values, patients: Sequence[str]) -> bool:
+    """Return whether enough images and patients show a concept, and enough do not, for a unit to follow it.
+
+    Parameters
+    ----------
+    truth
+        ``(images,)``: 1, 0, or NaN where it is not known.
+    patients
+        Of each image, empty where not known.
+    """
+    units = PermutationUnits.of(patients, "patient" if any(patients) else "image")
+    least = max(_FEWEST_IMAGES, _FEWEST_SHARE * int((~np.isnan(truth)).sum()))
+    both = np.stack([truth == 1, truth == 0], axis=1)
+    return bool((both.sum(axis=0) >= least).all() and (units.having(both) >= _FEWEST_PATIENTS).all())
 
 
 def planted(material: Material, counts: Mapping[str, int], seed: int) -> Planted:
@@ -179,12 +195,10 @@ class _Planter:
         return np.array(enough, dtype=np.int64)
 
     def _enough(self, truth: Values) -> bool:
+        if self._of.truth_is == "annotations":
+            return can_be_planted(truth, self._of.patients)
         known = ~np.isnan(truth)
-        if self._of.truth_is != "annotations":
-            return bool(known.sum() >= _FEWEST_IMAGES and np.ptp(truth[known]) > 0)
-        least = max(_FEWEST_IMAGES, _FEWEST_SHARE * known.sum())
-        both = np.stack([truth == 1, truth == 0], axis=1)
-        return bool((both.sum(axis=0) >= least).all() and (self._units.having(both) >= _FEWEST_PATIENTS).all())
+        return bool(known.sum() >= _FEWEST_IMAGES and np.ptp(truth[known]) > 0)
 
     def _shuffled(self) -> tuple[int, Numbers]:
         """Return a unit of the layer and a permutation of its images that keeps patients together."""

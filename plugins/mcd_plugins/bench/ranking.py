@@ -73,7 +73,7 @@ class Row:
     units
         How many there are of the plant.
     made_for
-        Whether the method is made for it.
+        Whether the method is made for it. Of units that follow nothing it is True: every method is to leave them alone.
     claimed
         Share of the plant's units with a claimed label.
     precision, recall, fdr, name, cluster, said, p_below, ks
@@ -177,7 +177,7 @@ def _row(method: Method, found: Tally, plant: str, own: Flags, family: Flags, sn
         plant=plant,
         snr=snr,
         units=int(own.sum()),
-        made_for=plant == ALL or plant in method.made_for,
+        made_for=plant not in FOLLOWING or plant in method.made_for,
         claimed=_share(mine.claimed),
         precision=float("nan") if alone else _share(follows[among.claimed]),
         recall=float("nan") if alone else _share(among.claimed[follows]),

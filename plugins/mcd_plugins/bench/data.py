@@ -1,0 +1,188 @@
+"""A real network on the user's images as material: a stored run, or images that are dissected for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import mcd
+from mcd.errors import DataError, UnknownNameError, UsageError, nearest
+from mcd.plugins import ABSENT, PRESENT, StoredScores, presence
+from mcd_plugins.bench.contract import Matrix, Values
+from mcd_plugins.bench.material import Material, fixed_by, levels, normalised
+from mcd_plugins.bench.plants import ALIKE, can_be_planted
+
+__all__ = ["FEWEST", "Images", "check_images", "dissected", "is_run", "of_run"]
+
+FEWEST = 50
+"""Images that a bench needs."""
+_MOST_UNITS = 512
+"""Of a wider layer so many units are drawn."""
+_FEWEST_SHARE = 0.1
+_CELL = ("view", "laterality", "vendor")
+
+
+@dataclass(frozen=True)
+class Images:
+    """What a network on images is dissected with; names as in a study.
+
+    Parameters
+    ----------
+    dataset
+        ``images:DIR``, or another data set with its value.
+    model, layer, dissector, concepts
+        Of `mcd.dissect`.
+    untrained
+        How many networks with random weights.
+    """
+
+    dataset: str
+    model: str
+    layer: str
+    dissector: str
+    concepts: str
+    untrained: int
+
+
+def is_run(path: Path) -> bool:
+    """Return whether a path is a run folder."""
+    return (path / "manifest.json").is_file()
+
+
+def dissected(images: Images, plugin_files: Sequence[Path]) -> mcd.Dissection:
+    """Run a network over images; the run folder goes with the dissection.
+
+    Raises
+    ------
+    MCDError
+        As `mcd.dissect`.
+    """
+    return mcd.dissect(
+        images.model,
+        layers=images.layer,
+        dissector=images.dissector,
+        dataset=images.dataset,
+        concepts=images.concepts,
+        untrained=images.untrained,
+        scorer="pearson",  # any that takes few images: its labels play no part
+        calibration={"draws": 0},
+        plugin_files=[str(one) for one in plugin_files],
+    )
+
+
+def of_run(run: mcd.Dissection, layer: str | None, seed: int) -> Material:
+    """Return a layer of a run as material. What was labelled there plays no part.
+
+    Where the data set annotates two concepts or more that can be planted, the annotated concepts are the vocabulary,
+    and plants follow annotations. Elsewhere the vocabulary is that of the run, and plants follow the similarity itself.
+
+    Parameters
+    ----------
+    layer
+        Its name; the last one where None.
+    seed
+        Decides which units are taken of a wide layer.
+
+    Raises
+    ------
+    DataError
+        When the run has too few images, or no image–text model.
+    UnknownNameError
+        When it has no such layer.
+    """
+    name = layer or run.layers[-1]
+    if name not in run.layers:
+        raise UnknownNameError(f"the run has no layer '{name}'", nearest(name, run.layers))
+    if len(run.image_ids) < FEWEST:
+        raise DataError(f"a bench needs {FEWEST} images, and the run has {len(run.image_ids)}", "use more images")
+    if run.manifest.store.annotations:
+        raise DataError(
+            "the dissector of the run reads annotations: methods have no similarity to see",
+            "give a run of an image–text model",
+        )
+    stored = StoredScores(run)
+    given, concepts, statistics = stored.material(), stored.concepts.concepts, run.image_statistics()
+    similarity = given.similarity.whole().numpy()
+    said = _annotated(run, concepts)
+    truth, truth_is, kept = similarity.astype(np.float64), "similarity", list(range(len(concepts)))
+    if sum(can_be_planted(one, run.patients) for one in said.T) > 1:
+        truth, truth_is = said, "annotations"
+        kept = np.flatnonzero((said == 1).any(axis=0)).tolist()
+    facts = {fact: [str(getattr(one, fact)) for one in run.samples] for fact in _CELL}
+    confounders = _confounders(facts, None if statistics is None else statistics.numpy(), truth[:, kept])
+    kept = [at for at in kept if not _is_one(truth[:, at], confounders)]
+    if len(kept) < 2:
+        raise DataError("no concept of the vocabulary is left beside view, side and vendor", "use another vocabulary")
+    activations, texts = run.activations(name).numpy(), given.probe.texts.numpy()
+    return Material(
+        name=f"{len(activations)} images, {run.manifest.target} {name}, {run.manifest.dissector}",
+        activations=activations[:, _units(activations.shape[1], seed)],
+        similarity=similarity[:, kept],
+        images=normalised(given.probe.embeddings.numpy()),
+        texts=normalised(texts[kept]),
+        empty=normalised(texts.mean(axis=0)[None])[0],
+        truth=truth[:, kept],
+        truth_is=truth_is,
+        annotations=said[:, kept].astype(np.float32),
+        patients=tuple(run.patients),
+        concepts=tuple(concepts[at] for at in kept),
+        confounders=confounders,
+        facts=facts,
+        statistics=None if statistics is None else fixed_by(statistics.numpy()),
+        untrained=tuple(one.numpy() for one in run.untrained(name)),
+    )
+
+
+def _annotated(run: mcd.Dissection, concepts: Sequence[mcd.Concept]) -> Values:
+    """Return what is annotated of each image, ``(images, concepts)``: 1, 0, or NaN."""
+    known = presence(run.samples, concepts)
+    said: Values = np.full((len(run.samples), len(concepts)), np.nan)
+    said[known == PRESENT], said[known == ABSENT] = 1.0, 0.0
+    return said
+
+
+def _units(count: int, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    rng = np.random.default_rng([seed, 3])
+    return np.sort(rng.permutation(count)[:_MOST_UNITS])
+
+
+def _confounders(facts: Mapping[str, Sequence[str]], statistics: Matrix | None, truth: Values) -> dict[str, Values]:
+    """Return what units are confounded with: of each fact the value that correlates most with a concept; or brightness.
+
+    Brightness only where no fact is known.
+    """
+    found: dict[str, Values] = {}
+    for fact, values in facts.items():
+        flags = {value: np.array([float(one == value) for one in values]) for value in sorted(set(values)) if value}
+        usable = {value: flag for value, flag in flags.items() if _FEWEST_SHARE <= flag.mean() <= 1 - _FEWEST_SHARE}
+        if usable:
+            value = max(usable, key=lambda one: _correlation(usable[one], truth))
+            found[f"{fact} ({value})"] = usable[value]
+    if not found and statistics is not None and np.ptp(statistics[:, 0]) > 0:
+        found["brightness"] = statistics[:, 0].astype(np.float64)
+    return found
+
+
+def _correlation(values: Values, truth: Values) -> float:
+    """Return the largest correlation of values with a concept that is not the same thing."""
+    found = np.abs(levels(values[:, None]).T @ levels(truth))[0] / len(values)
+    return float(found[found <= ALIKE].max(initial=0.0))
+
+
+def _is_one(truth: Values, confounders: Mapping[str, Values]) -> bool:
+    """Return whether a concept is a confounder by another name; then its name for a confounded unit would be right."""
+    own = levels(truth[:, None])[:, 0]
+    return any(abs(float(own @ levels(one[:, None])[:, 0])) / len(own) > ALIKE for one in confounders.values())
+
+
+def check_images(data: str, given: Mapping[str, str | None]) -> None:
+    """Refuse images without the flags that say what is run over them."""
+    lacking = [flag for flag, value in given.items() if value is None]
+    if lacking:
+        raise UsageError(
+            f"--data {data} holds images, no run: {', '.join(lacking)} must say what is run over them",
+            "mcd bench --data DIR --model NAME --layer LAYER --dissector NAME; or give a run folder",
+        )

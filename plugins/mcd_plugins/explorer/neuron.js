@@ -365,6 +365,7 @@ const neuronPage = {
       ),
       h("section", {}, h("h2", {}, "Concepts"), this.climbed(run, neuron), this.concepts(run, neuron)),
       this.explained(run, neuron),
+      run.evaluation.section(run, neuron),
       h("section", {}, h("h2", {}, "Top images"), this.images(run, neuron)),
     );
     return `${run.layer(neuron)} ${place}`;

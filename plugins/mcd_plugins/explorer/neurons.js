@@ -152,6 +152,16 @@ const neurons = {
         cell: ({ run, neuron }) => run.rungOf(neuron) || "–",
       },
       {
+        name: "stability",
+        title: "Comes back",
+        number: true,
+        narrow: false,
+        when: () => RESAMPLED,
+        help: "In how many resamples of the patients the first concept comes first",
+        value: ({ run, neuron }) => run.evaluation.share(neuron),
+        cell: ({ run, neuron }) => percent(run.evaluation.share(neuron)),
+      },
+      {
         name: "verdict",
         title: "Verdict",
         value: ({ run, neuron }) => run.verdictOf(neuron),
@@ -177,6 +187,7 @@ const neurons = {
       "p",
       "q",
       "rung",
+      ...(RESAMPLED ? ["stability"] : []),
     ];
     download(
       "neurons",
@@ -194,6 +205,7 @@ const neurons = {
         run.broad(at),
         ...[run.score, run.z, run.p, run.q].map((column) => (at < 0 ? null : column[at])),
         run.rungOf(neuron),
+        ...(RESAMPLED ? [run.evaluation.share(neuron)] : []),
       ]),
     );
   },

@@ -10,8 +10,9 @@ from importlib.resources import files
 
 import jinja2
 
-from mcd.plugins import FEW_IMAGES, Schema
+from mcd.plugins import BASELINES, FEW_IMAGES, Schema
 from mcd_plugins.explorer.packing import Json
+from mcd_plugins.reporters.evaluation_tables import differences_table, side_tables
 from mcd_plugins.reporters.facts import Facts, said_of, side_by_side
 
 __all__ = ["SCHEMA", "page"]
@@ -22,6 +23,7 @@ SCHEMA = Schema("explorer")
 _SCRIPTS = (
     "columns",
     "elements",
+    "evaluation",
     "runs",
     "plots",
     "maps",
@@ -59,6 +61,9 @@ def page(facts: Sequence[Facts], content: Mapping[str, Json], pictures: Sequence
         few=FEW_IMAGES,
         conditions=side_by_side(facts),
         cautions=_shared(facts, [one.cautions for one in facts]),
+        baselines=BASELINES,
+        differences=differences_table,
+        side_tables=lambda found: side_tables({"": found}),
         notes=_shared(facts, [one.notes for one in facts]),
         style=style,
         script=script,
@@ -75,7 +80,7 @@ def _template() -> jinja2.Template:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
-    return environment.from_string(_source("page.html.j2"))
+    return environment.from_string(_source("evaluation.html.j2") + _source("page.html.j2"))
 
 
 def _source(name: str) -> str:

@@ -12,8 +12,9 @@ import pydantic
 
 import mcd
 from mcd.plugins import RUNGS, SIGNIFICANT, VERDICTS, write_atomically
-from mcd_plugins.explorer.content import learned_of, neurons_of, responses_of
+from mcd_plugins.explorer.content import Neurons, learned_of, neurons_of, responses_of
 from mcd_plugins.explorer.images import Gallery, Thumbnails
+from mcd_plugins.explorer.judged import judged_of
 from mcd_plugins.explorer.packing import Json, Names
 from mcd_plugins.explorer.page import page
 from mcd_plugins.reporters.facts import between, facts_of, letters_of, told_apart
@@ -86,6 +87,7 @@ class HtmlReporter(mcd.Reporter):
                     "n": said.images,
                     **neurons_of(one, concepts),
                     "learned": learned_of(one, concepts),
+                    "evaluation": judged_of(said.evaluation, Neurons.of(one)),
                     "responses": columns or None,
                     "shown": shown or None,
                     "maps": None,

@@ -24,6 +24,7 @@ class Run {
   /** @type {[string, Column][]} */ climbed;
   /** @type {Column} */ labels;
   /** @type {Column} */ concept;
+  /** @type {Evaluation} */ evaluation;
 
   constructor(content, number) {
     Object.assign(this, content);
@@ -46,6 +47,7 @@ class Run {
     }
     this.climbed = content.climbed.map(([rung, q]) => [rung, unpacked(q)]);
     this.learned = new Map(content.learned.map(([concept, rung, q]) => [concept, { rung, q }]));
+    this.evaluation = new Evaluation(content.evaluation);
     this.rate = Math.fround(content.rate); // columns are of this precision: what equals q must not exceed it
     this.first = starts(this.labels);
     this.count = this.labels.length;
@@ -119,6 +121,7 @@ class Run {
 const RUNS = CONTENT.runs.map((one, number) => new Run(one, number));
 const SEVERAL = RUNS.length > 1;
 const RUNG_NAMES = Object.keys(CONTENT.rungs);
+const RESAMPLED = RUNS.some((run) => run.evaluation.stability);
 const CLIMBED = RUNS.some((run) => run.climbed.length);
 
 // Concepts whose words hold every word that was typed; a plural finds its singular.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from mcd.plugins import AGAINST, BASELINES, FIRST_LABELS
 from mcd_plugins.reporters.evaluations import Evaluated, Judged, MeasureRow, Value, known_first
 from mcd_plugins.reporters.tables import Table
 
-__all__ = ["evaluation_tables"]
+__all__ = ["differences_table", "evaluation_tables", "side_tables"]
 
 _MOST = 50
 """Rows of a table that are shown; the file of the run has all."""
@@ -22,15 +21,24 @@ def evaluation_tables(runs: Runs) -> list[Table]:
     """Return what evaluations found, in the order in which it is read; none where no run has one."""
     against = known_first([one.against for found in runs.values() for one in found.judged], list(AGAINST))
     tables = [table for one in against for table in _judged(one, runs)]
-    return [*tables, *_stability(runs), *_images(runs), *_faithfulness(runs)]
+    return [*tables, *side_tables(runs)]
+
+
+def side_tables(runs: Runs) -> list[Table]:
+    """Return what evaluations found besides how labels agree: stability, top images, faithfulness."""
+    return [*_stability(runs), *_images(runs), *_faithfulness(runs)]
+
+
+def differences_table(one: Judged) -> list[Table]:
+    """Return the differences of first labels of one run from its baselines; no table where there are none."""
+    return _judged(one.against, {"": Evaluated(judged=[one])})[1:]
 
 
 def _judged(against: str, runs: Runs) -> list[Table]:
     found = [(name, one) for name, each in runs.items() for one in each.judged if one.against == against and one.rows]
     if not found:
         return []
-    word = re.sub(r"[^a-z0-9]+", "-", against.lower()).strip("-") or "other"
-    meaning = found[0][1].meaning
+    word, meaning = found[0][1].word, found[0][1].meaning
     kinds = known_first([kind for _, one in found for kind in one.kinds], [FIRST_LABELS, *BASELINES])
     values = Table(
         f"evaluation-{word}",

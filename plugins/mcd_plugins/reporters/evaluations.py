@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +20,7 @@ _OF: Mapping[str, str] = {
     "annotations": "annotations of",
     "held-out": "the run's own similarities of",
     "other-dissector": "similarities by another dissector of",
-    "truth": "the concept that separates images best, on",
+    "truth": "the truth (the concept that separates images best) on",
 }
 """How a sentence goes on after *held against*, before what was held out."""
 _LEADING = ("auprc", "recovered")
@@ -82,7 +83,7 @@ class Judged:
     rows
         The whole run.
     layers
-        Each layer by name.
+        The name of each, and its measures by name.
     finding
         What came out, in a sentence or two.
     """
@@ -91,8 +92,13 @@ class Judged:
     meaning: str
     kinds: Sequence[str]
     rows: Sequence[MeasureRow]
-    layers: Sequence[tuple[str, Sequence[MeasureRow]]]
+    layers: Sequence[tuple[str, Mapping[str, MeasureRow]]]
     finding: str
+
+    @property
+    def word(self) -> str:
+        """Its name as files and references have it."""
+        return re.sub(r"[^a-z0-9]+", "-", self.against.lower()).strip("-") or "other"
 
     @property
     def compared(self) -> Sequence[str]:
@@ -151,7 +157,16 @@ class Evaluated:
     @property
     def findings(self) -> list[str]:
         """What came out, or that there is no evaluation."""
-        return [self.missing] if self.missing else [one.finding for one in self.judged]
+        if self.missing:
+            return [self.missing]
+        whole = self.stability[-1] if self.stability else None
+        come_back = (
+            f"{whole.stable} of {whole.labels} labels ({whole.stable / whole.labels:.0%}) come first in at least "
+            f"{_STABLE:.0%} of resamples of the patients; a median of {whole.size:g} concepts do so together."
+            if whole and whole.labels
+            else ""
+        )
+        return [*(one.finding for one in self.judged), *filter(None, [come_back])]
 
     @property
     def warnings(self) -> list[str]:
@@ -224,7 +239,7 @@ def _judged(found: Evaluation, against: str, layers: Sequence[str]) -> Judged:
         meaning=AGAINST.get(against, ""),
         kinds=kinds,
         rows=rows,
-        layers=[(layer, _rows(each[layer])) for layer in layers if layer in each],
+        layers=[(layer, {row.name: row for row in _rows(each[layer])}) for layer in layers if layer in each],
         finding=_finding(f"Held against {_OF.get(against, f'{against} of')} {held_out}", rows),
     )
 

@@ -112,9 +112,16 @@ def evaluated(
     looked = ByNeuron(split)
     stability, shapes = looked.tables(clock)
     people = split.own_units.patients
+    summary = tally.summary()
+    judged = set(summary["against"]) if len(summary) else set[str]()
     problems = [
         judges.problem,
         "" if judging.labelled else "half of the patients names no neuron: there are no labels to judge",
+        *(
+            f"no label by half of the patients is a concept that can be judged against {name}"
+            for name in judges.names
+            if judging.labelled and name not in judged
+        ),
         "" if people >= FEWEST_UNITS else f"intervals need {FEWEST_UNITS} held-out {split.of}, and there are {people}",
         "" if run.manifest.store.untrained else "no random network beside it: the run keeps none; see --untrained",
         *looked.problems,
@@ -135,4 +142,4 @@ def evaluated(
         problems=[one for one in problems if one],
         notes=looked.notes,
     )
-    return Evaluation(record, tally.summary(), tally.neurons(), stability, shapes)
+    return Evaluation(record, summary, tally.neurons(), stability, shapes)

@@ -162,3 +162,17 @@ def test_a_file_that_somebody_changed_is_not_replaced(run: mcd.Dissection) -> No
     with pytest.raises(UsageError, match=r"summary\.csv is in the way"):
         written(run, summary=SUMMARY.assign(value=0.0))
     assert (folder / "summary.csv").read_text() == "my notes"
+
+
+def test_verifying_a_run_looks_at_its_evaluation_too(run: mcd.Dissection, mcd_command: Callable[..., Outcome]) -> None:
+    folder = written(run, summary=SUMMARY)
+    assert mcd_command("runs", "verify", run.folder).code == 0
+    (folder / "summary.csv").write_text("against\n")
+    done = mcd_command("runs", "verify", run.folder)
+    assert done.code == 4
+    assert f"{folder / 'summary.csv'}: differs" in done.out
+    (folder / "summary.csv").unlink()
+    (folder / "evaluation.json").write_text("{}")
+    done = mcd_command("runs", "verify", run.folder)
+    assert done.code == 4
+    assert "evaluation.json" in done.out

@@ -24,7 +24,17 @@ from mcd.study.digests import CheckedFiles
 from mcd.study.outputs import check_writable, outputs
 from mcd.version import __version__
 
-__all__ = ["AGAINST", "BASELINES", "EVALUATION", "FIRST", "MEASURES", "Evaluation", "EvaluationRecord", "labels_digest"]
+__all__ = [
+    "AGAINST",
+    "BASELINES",
+    "EVALUATION",
+    "FIRST",
+    "MEASURES",
+    "Evaluation",
+    "EvaluationRecord",
+    "digests_of",
+    "labels_digest",
+]
 
 EVALUATION = "evaluation"
 """The folder of a run in which its evaluation lies."""
@@ -180,7 +190,7 @@ class Evaluation:
                 files[f"{name}.csv"] = csv_bytes(table)
         record = self.record.model_copy(update={"digests": {name: digest_of(data) for name, data in files.items()}})
         text = json.dumps(record.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False) + "\n"
-        before = _written(folder)
+        before = digests_of(folder)
         with outputs(folder) as fresh:
             for name, data in {**files, RECORD: text.encode()}.items():
                 write_atomically(fresh / name, data)
@@ -252,8 +262,8 @@ def labels_digest(folder: Path, manifest: Manifest) -> str:
     return found
 
 
-def _written(folder: Path) -> Mapping[str, str]:
-    """Return the digests of the tables of an earlier evaluation; none where its record is none."""
+def digests_of(folder: Path) -> Mapping[str, str]:
+    """Return the digests of the tables of the evaluation in a folder; none where its record is none."""
     try:
         path = folder / RECORD
         return read_record(read_regular(path), _SCHEMA, EvaluationRecord, str(path)).digests

@@ -10,6 +10,7 @@ from mcd.errors import DamagedError, DataError
 from mcd.extraction.probe_map import PRIVATE, PROBE_MAP
 from mcd.files import MANIFEST, check_tree
 from mcd.runs.dissection import Dissection, finished_manifest, load, read_study, store_of
+from mcd.runs.evaluated import EVALUATION, digests_of
 from mcd.study.digests import CheckedFiles, Sums
 
 __all__ = ["Verified", "verify"]
@@ -51,7 +52,7 @@ class Verified:
 
 
 def verify(folder: Path, *, trust: bool = False) -> list[Verified]:
-    """Verify a finished run, then its controls and scorings.
+    """Verify a finished run with its evaluation, then its controls and scorings.
 
     ``trust`` is that of `mcd.load`: a scoring may refer to another folder.
 
@@ -79,6 +80,8 @@ def _verified(folder: Path, *, trust: bool) -> Verified:
         if (folder / place).is_dir():  # it may have been taken away
             states = _states(CheckedFiles(folder / place, Sums(folder / place).read()))
             files |= {f"{place}/{name}": state for name, state in states.items()}
+    evaluation = _states(CheckedFiles(folder / EVALUATION, digests_of(folder / EVALUATION)))
+    files |= {f"{EVALUATION}/{name}": state for name, state in evaluation.items()}
     sound = all(state == SOUND for state in files.values())
     problems = tuple(_problems(folder, trust=trust)) if sound else ()
     return Verified(folder, files, problems, record.digests is not None)
@@ -104,6 +107,7 @@ def _problems(folder: Path, *, trust: bool) -> Iterator[str]:
     try:
         run = load(folder, trust=trust)
         read_study(folder, run.manifest)
+        _ = run.evaluation
         _read(run)
     except DataError as error:
         yield error.message

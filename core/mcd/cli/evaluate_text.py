@@ -35,6 +35,7 @@ def print_evaluation(found: Evaluation, *, by_layer: bool = False) -> None:
         echo("* on annotated positives, in the place of generated images")
     echo()
     _say_stable(found.stability)
+    _print_faithfulness(found.faithfulness)
     for note in record.notes:
         say(f"Note: {note}.")
     for problem in record.problems:
@@ -93,3 +94,33 @@ def _say_stable(table: pd.DataFrame) -> None:
         f"{certain} of {len(table)} come first in 95 % of them; the median set that does has {few:.0f} "
         f"{'concept' if few == 1 else 'concepts'}."
     )
+
+
+_P = 0.05
+"""AUROCs that are lost are printed up to this p; the table has all."""
+
+
+def _print_faithfulness(table: pd.DataFrame) -> None:
+    """Print what ablating each group does, beside the random groups."""
+    if not len(table):
+        return
+    echo()
+    say("Neurons that share a name ablated, beside random groups like them: outputs moved (sd), and AUROC lost.")
+    lost = table["measure"] == "auroc lost"
+    rows = table[(table["measure"] == "moved, all outputs") | (lost & (table["p"] <= _P))]
+    lines = [
+        [
+            f"{row['concept']} ({row['layer']}, {row['neurons']})",
+            f"AUROC {row['output']}" if row["finding"] else "all outputs",
+            _cell(row["value"], row["low"], row["high"]),
+            f"{row['random_least']:.2f} … {row['random_most']:.2f}",
+            f"{row['p']:.3f}",
+            f"{row['q']:.3f}",
+        ]
+        for row in rows.to_dict("records")
+    ]
+    numbers = ["value", "random", "p", "q"]
+    print_table(["group (layer, neurons)", "output", *numbers], lines, numbers)
+    if lost.any():
+        shown = int((lost & (table["p"] <= _P)).sum())
+        say(f"AUROC lost with p ≤ {_P}: {shown} of {int(lost.sum())} groups and findings.")

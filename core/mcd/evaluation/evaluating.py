@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pandas as pd
+from torch import nn
+
+from mcd.api.dataset import Dataset
+from mcd.api.model import Target
 from mcd.errors import UsageError
+from mcd.evaluation.ablating import Ablating, Faithful, ablated
 from mcd.evaluation.by_neuron import ByNeuron
 from mcd.evaluation.choosing import chosen
+from mcd.evaluation.faithfulness import Ablation
 from mcd.evaluation.judging import Judging
 from mcd.evaluation.references import TOP_SHARE
 from mcd.evaluation.splitting import Split
@@ -15,10 +23,15 @@ from mcd.evaluation.tallying import FEWEST_UNITS
 from mcd.events import Clock
 from mcd.files import expanded
 from mcd.networks.process import process_state_kept
+from mcd.options import validate_options
 from mcd.runs.dissection import Dissection, opened
 from mcd.runs.evaluated import EVALUATION, Evaluation, EvaluationRecord, labels_digest
 from mcd.runs.revived import StoredScores
-from mcd.study.objects import host_for
+from mcd.runs.runnable import How
+from mcd.study.objects import Component, as_dataset, as_model, host_for
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset as TorchDataset
 
 __all__ = ["DRAWS", "evaluate", "evaluated"]
 
@@ -34,6 +47,10 @@ def evaluate(
     other: Dissection | str | Path | None = None,
     draws: int = DRAWS,
     seed: int = 0,
+    faithfulness: bool | Mapping[str, object] | Ablation = False,
+    model: Component | Target | nn.Module | None = None,
+    dataset: Component | Dataset | TorchDataset[object] | None = None,
+    device: str | None = None,
     output: str | Path | None = None,
     progress: bool = True,
     trust: bool = False,
@@ -54,13 +71,20 @@ def evaluate(
     draws
         Resamples of patients, for intervals and stability; 0 leaves both out.
     seed
-        Decides the halves, the resamples and the random labels.
+        Decides the halves, the resamples, and random labels and groups.
+    faithfulness
+        Also run the target on the held-out images, with the neurons that share a name ablated, and with random groups
+        in their place. True, or settings of `mcd.evaluation.faithfulness.Ablation`:
+        ``{"to": "zero", "outcomes": {"0": "mass"}}``.
+    model, dataset, device
+        For that, as in `mcd.run_target`.
     output
         The folder of the tables; by default ``RUN/evaluation``, where `mcd.Dissection.evaluation` finds them.
     progress
         Show progress bars on standard error.
     trust
-        As in `mcd.load`: needed where the scorer of a run is code or lies in a file.
+        As in `mcd.load`: needed where the scorer of a run is code or lies in a file; for faithfulness, where its
+        network or its images lie in files.
     plugin_files
         Local plugin files that the runs were made with.
 
@@ -86,15 +110,34 @@ def evaluate(
     names = () if against is None else (against,) if isinstance(against, str) else tuple(against)
     folder = stored.folder / EVALUATION if output is None else expanded(output)
     Evaluation.check(folder)
-    found = evaluated(stored, names, others[0] if others else None, draws, seed)
+    ablating = None
+    if faithfulness is not False:
+        settings = {} if faithfulness is True else faithfulness
+        ablating = Ablating(
+            settings if isinstance(settings, Ablation) else validate_options(Ablation, settings, "faithfulness"),
+            How(device=device),
+            None if model is None else as_model(model),
+            None if dataset is None else as_dataset(dataset),
+        )
+    found = evaluated(stored, names, others[0] if others else None, draws, seed, ablating)
     found.write(folder)
     return found
 
 
 def evaluated(
-    run: Dissection, against: Sequence[str] = (), other: Dissection | None = None, draws: int = DRAWS, seed: int = 0
+    run: Dissection,
+    against: Sequence[str] = (),
+    other: Dissection | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    ablating: Ablating | None = None,
 ) -> Evaluation:
     """Return how right the labels of a run are; nothing is written. See `evaluate`.
+
+    Parameters
+    ----------
+    ablating
+        How faithfulness is tested; None does not test it.
 
     Raises
     ------
@@ -111,6 +154,7 @@ def evaluated(
     tally = judging.judge()
     looked = ByNeuron(split)
     stability, shapes = looked.tables(clock)
+    faithful = Faithful(pd.DataFrame()) if ablating is None else ablated(split, ablating, clock)
     people = split.own_units.patients
     summary = tally.summary()
     judged = set(summary["against"]) if len(summary) else set[str]()
@@ -125,6 +169,7 @@ def evaluated(
         "" if people >= FEWEST_UNITS else f"intervals need {FEWEST_UNITS} held-out {split.of}, and there are {people}",
         "" if run.manifest.store.untrained else "no random network beside it: the run keeps none; see --untrained",
         *looked.problems,
+        *faithful.problems,
     ]
     record = EvaluationRecord(
         labels=labels_digest(run.folder, run.manifest),
@@ -138,8 +183,9 @@ def evaluated(
         settings={
             "top_share": TOP_SHARE,
             "alphas": {f"{name}: {kind}": list(one) for (name, kind), one in judging.alphas.items()},
+            **({} if ablating is None else {"faithfulness": ablating.settings.model_dump(mode="json")}),
         },
         problems=[one for one in problems if one],
-        notes=looked.notes,
+        notes=[*looked.notes, *faithful.notes],
     )
-    return Evaluation(record, summary, tally.neurons(), stability, shapes)
+    return Evaluation(record, summary, tally.neurons(), stability, shapes, faithful.table)

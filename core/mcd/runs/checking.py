@@ -71,7 +71,11 @@ _EVALUATION: Mapping[str, Mapping[str, Kind]] = {
         "neuron": "whole",
         **dict.fromkeys(("clarity", "polysemanticity", "redundancy", "nearest"), "number"),
     },
-    "evaluation/faithfulness": {},
+    "evaluation/faithfulness": {
+        **dict.fromkeys(("layer", "concept", "measure", "output", "finding"), "text"),
+        **dict.fromkeys(("neurons", "random_groups", "units"), "whole"),
+        **dict.fromkeys(("value", "low", "high", "random", "random_least", "random_most", "p", "q"), "number"),
+    },
 }
 """The same of the tables of an evaluation, which lie in a folder of their own."""
 
@@ -80,7 +84,7 @@ _LEVELS = 200
 """Rows of a null, of which a neuron has one, and more."""
 
 _SHARES = ("p", "q", "p_any", "level", "q_nuisance", "q_untrained", "q_right", "share", "coverage")
-_COUNTS = ("stratum", "layers", "neurons", "labelled", "significant", "mammographic", "units", "size")
+_COUNTS = ("stratum", "layers", "neurons", "labelled", "significant", "mammographic", "units", "size", "random_groups")
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "labels": ("layer", "neuron", "rank"),
     "neurons": ("layer", "neuron"),
@@ -91,6 +95,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "evaluation/neurons": ("layer", "neuron", "against", "measure", "labels"),
     "evaluation/stability": ("layer", "neuron"),
     "evaluation/geometry": ("layer", "neuron"),
+    "evaluation/faithfulness": ("layer", "concept", "measure", "output", "finding"),
 }
 """The columns that identify a row of a table."""
 

@@ -134,7 +134,9 @@ class Evaluation:
         Of the images a neuron responds to most: layer, neuron, clarity, polysemanticity, redundancy, nearest (the
         neuron of the layer whose images are most similar). See `mcd.evaluation.geometry`.
     faithfulness
-        What happens to an output of the network when a named group of neurons is removed; mostly empty.
+        What happens to outputs of the network when the neurons that share a name are ablated, beside random groups of
+        them: layer, concept, neurons, measure, output, finding, value, low, high, random, random_least, random_most,
+        random_groups, p, q, units; see `mcd.evaluation.faithfulness`. Empty where it was not asked for.
     """
 
     record: EvaluationRecord

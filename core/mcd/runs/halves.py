@@ -20,7 +20,7 @@ from mcd.study.wording import Wording
 __all__ = ["annotated_of", "naming_half", "units_of"]
 
 _NAMING = Calibration(draws=0)
-"""Half of the patients gives names, and no significance."""
+"""Names without significance."""
 
 
 def units_of(recorded: Recorded, statistics: torch.Tensor | None) -> PermutationUnits:
@@ -52,6 +52,7 @@ def naming_half(
     wording: Wording,
     rows: Sequence[int],
     count: int = 1,
+    calibration: Calibration = _NAMING,
 ) -> Labeller:
     """Return what names neurons by some of the images.
 
@@ -63,6 +64,8 @@ def naming_half(
         Numbers of the images.
     count
         How many concepts a neuron keeps.
+    calibration
+        Significance of the names; by default they have none.
 
     Raises
     ------
@@ -72,4 +75,4 @@ def naming_half(
     patients, ids = ([every[row] for row in rows] for every in (recorded.patients, recorded.image_ids))
     part = material.part(rows)
     scorer.check(len(rows))
-    return Labeller(bound(scorer, part, wording), part.similarity, concepts, _NAMING, patients, count, ids)
+    return Labeller(bound(scorer, part, wording), part.similarity, concepts, calibration, patients, count, ids)

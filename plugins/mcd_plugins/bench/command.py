@@ -131,6 +131,7 @@ def bench(
         "images": len(material.activations),
         "patients": len(set(material.patients) - {""}),
         "concepts": len(material.concepts),
+        "confounded with": material.shortcuts(),
         "units of a case": dict(chosen.counts),
     }
     report = Report(material.name, material.truth_is, settings, tuple(found)).sorted_by(sort)

@@ -61,6 +61,16 @@ class Material:
         found: Flags = self.activations.max(axis=0) > self.activations.min(axis=0)
         return found
 
+    def shortcuts(self) -> dict[str, str]:
+        """Return for each confounder the concept that correlates with it most, with the correlation."""
+        standard = levels(self.truth)
+        found = {}
+        for name, values in self.confounders.items():
+            correlation = levels(values[:, None])[:, 0] @ standard / len(standard)
+            most = int(np.abs(correlation).argmax())
+            found[name] = f"{self.concepts[most].term} {correlation[most]:.2f}"
+        return found
+
 
 def levels(truth: Values) -> Values:
     """Return truth ``(images, n)`` with mean 0 and variance 1 in each column; 0 where it is not known, or all the same.

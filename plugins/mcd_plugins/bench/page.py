@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import jinja2
 
-from mcd_plugins.bench.contract import FOLLOWING, PLANTS
+from mcd_plugins.bench.contract import FOLLOWING
 from mcd_plugins.bench.ranking import Outcome
 from mcd_plugins.bench.report import BENCH_VERSION, MEASURES, PLANT_HEADS, Report, shown
 
@@ -62,5 +62,5 @@ def _found(one: Outcome, cells: list[str]) -> dict[str, object]:
 
 def _words(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{count} {plant}" for plant, count in value.items() if plant in PLANTS)
+        return ", ".join(f"{one}: {other}" for one, other in value.items())
     return str(value)

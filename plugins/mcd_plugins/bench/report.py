@@ -85,8 +85,8 @@ class Report:
     outcomes: tuple[Outcome, ...] = field(repr=False)
 
     def sorted_by(self, measure: str) -> Report:
-        """Return the same, the best method first; those without a value last, equal ones as they were."""
-        ordered = sorted(self.outcomes, key=lambda one: _height(one, measure))
+        """Return the same, the best method first; of equal ones that with the larger recall."""
+        ordered = sorted(self.outcomes, key=lambda one: (_height(one, measure), _height(one, "recall")))
         return Report(self.material, self.truth_is, self.settings, tuple(ordered))
 
     @property

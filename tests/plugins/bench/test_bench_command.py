@@ -112,6 +112,8 @@ def test_units_are_planted_into_the_layer_of_a_run(mcd_command: Run, run: Path, 
     assert "80 images, phantom-general stages.3, phantom-clip" in " ".join(found.out.split())
     assert "Units follow what is annotated" in " ".join(found.out.split())
     assert "not tried: Network Dissection: needs activation maps and boxes" in " ".join(found.out.split())
+    shortcuts = json.loads((tmp_path / "out" / "bench.json").read_bytes())["settings"]["confounded with"]
+    assert [name.partition(" (")[0] for name in shortcuts] == ["view", "laterality", "vendor"]
     other = mcd_command("bench", "--data", run, *QUICK, "--layer", "stages.2", "-o", tmp_path / "out2")
     assert "phantom-general stages.2" in " ".join(other.out.split())
 

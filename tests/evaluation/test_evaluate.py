@@ -140,6 +140,28 @@ def test_another_dissectors_run_judges_by_its_own_similarities(run: mcd.Dissecti
         mcd.evaluate(fewer_named(run, tmp_path), other=fewer, draws=0)
 
 
+def test_of_noise_no_label_is_better_than_chance(tmp_path: Path) -> None:
+    run = mcd.dissect(
+        mcd.Target("noise", Noise(), mcd.Preprocessing(height=32, width=32, channels=1)),
+        layers="head",
+        dissector="phantom-clip",
+        dataset="phantom:24",
+        concepts="phantom",
+        scorer={"plugin": "soft-wpmi", "options": {"top_k": 15}},
+        calibration=FEW,
+        device="cpu",
+        workers=0,
+        output=tmp_path,
+        progress=False,
+    )
+    found = mcd.evaluate(run, against=["annotations", "truth"], draws=20)
+    means = whole(found, "annotations")["first"]
+    assert means["auc (annotated positives)"] == pytest.approx(0.5, abs=0.05)
+    assert means["pearson"] == pytest.approx(0, abs=0.07)
+    assert whole(found, "truth").loc["recovered", "first"] < 0.2
+    assert found.stability["share"].mean() < 0.6
+
+
 def by_annotations(folder: Path, concepts: str | list[str]) -> mcd.Dissection:
     """Return the head of the same model, named by what is annotated of the same phantoms."""
     return mcd.dissect(
@@ -213,7 +235,7 @@ def test_the_terminal_fits_eighty_columns_and_says_what_is_missing(
     for said in ("Against annotations", "Against truth", "first", "runner-up", "constant", "stages.3", "Stability:"):
         assert said in done.out
     assert "no random network beside it" in done.out
-    assert "First labels exceed" in done.out
+    assert "First labels are above" in done.out
     record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert record["schema"] == "mcd.evaluation/1"
 
@@ -228,6 +250,20 @@ def pictures(folder: Path, count: int) -> str:
         rows.append(f"{number}.png,{number % 2}")
     (folder / "images.csv").write_text("\n".join(rows) + "\n")
     return f"csv:{folder / 'images.csv'}"
+
+
+class Noise(nn.Module):
+    """A network whose layer has nothing to do with what an image shows, and yet the same for the same image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(64, 60, bias=False)
+        generator = torch.Generator().manual_seed(0)
+        self.head.weight.data = torch.randn(60, 64, generator=generator)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        pieces = nn.functional.adaptive_avg_pool2d(images, 8).flatten(1)
+        return self.head(torch.sin(1e5 * pieces))
 
 
 class Silent(nn.Module):

@@ -122,7 +122,7 @@ def test_a_run_of_python_objects_is_told_what_figures_need(tmp_path: Path, mcd_c
         device="cpu",
     )
     done = mcd_command("figures", tmp_path / "run", "-o", tmp_path / "figures")
-    assert (done.code, "figures and comparisons find it again by name" in done.err) == (2, True)
+    assert (done.code, "figures, comparisons and evaluations find it again by name" in done.err) == (2, True)
     assert "compare runs whose" not in done.err
     reported = mcd_command("report", tmp_path / "run", "-o", tmp_path / "report")  # as it advises
     assert reported.code == 0, reported.err

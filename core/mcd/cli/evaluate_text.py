@@ -30,6 +30,9 @@ def print_evaluation(found: Evaluation, *, by_layer: bool = False) -> None:
         say(f"Against {against}: {AGAINST[against]}.")
         for layer in rows["layer"].unique() if by_layer else [""]:
             _print_layer(layer, rows[rows["layer"] == layer])
+        judged = max([0, *rows.loc[(rows["layer"] == "") & (rows["labels"] == FIRST), "neurons"]])
+        if judged < record.labelled:
+            say(f"{judged} of {record.labelled} labelled neurons: of the others, the concept cannot be judged.")
         _say_better(rows[rows["layer"] == ""])
     if any(one.endswith(_POSITIVES) for one in found.summary.get("measure", ())):
         echo("* on annotated positives, in the place of generated images")
@@ -48,8 +51,7 @@ def _print_layer(layer: str, rows: pd.DataFrame) -> None:
     cells = {name: _cell(*around) for name, around in zip(names, bounds, strict=True)}
     kinds = [kind for kind in _COLUMNS if any(labels == kind for _, labels in cells)]
     measures = list(rows["measure"].unique())
-    neurons = int(rows.loc[rows["labels"] == FIRST, "neurons"].max()) if (rows["labels"] == FIRST).any() else 0
-    title = f"{layer or 'all layers'}, {neurons}"
+    title = layer or "all layers"
     lines = [[_short(one), *(cells.get((one, kind), "") for kind in kinds)] for one in measures]
     print_table([title, *kinds], lines, kinds)
 
@@ -82,7 +84,7 @@ def _say_better(rows: pd.DataFrame) -> None:
         if len(apart) and apart["low"].notna().any():
             said.append(f"{kind} in {int((apart['low'] > 0).sum())} of {len(apart)}")
     if said:
-        say(f"First labels exceed (95 % interval above 0) {', '.join(said)} measures.")
+        say(f"First labels are above (95 % interval of the difference) {', '.join(said)} measures.")
 
 
 def _say_stable(table: pd.DataFrame) -> None:

@@ -178,6 +178,7 @@ def evaluated(
         other="" if other is None else other.manifest.dissector,
         seed=seed,
         draws=draws,
+        labelled=judging.labelled,
         held_out_patients=people if split.by_patient else None,
         held_out_images=int(split.held_out.sum()),
         settings={

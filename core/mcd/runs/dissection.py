@@ -144,7 +144,7 @@ class Dissection(Recorded):
         )
 
     def save(self, folder: str | Path) -> Path:
-        """Copy all but reports, controls and scorings into a new run folder, which `mcd.load` and ``mcd score`` read.
+        """Copy all but reports, evaluation, controls and scorings into a new run folder, which `mcd.load` reads.
 
         Raises
         ------

@@ -75,6 +75,8 @@ _TABLES = ("summary", "neurons", "stability", "geometry", "faithfulness")
 _FOR_PEOPLE = ("summary", "stability", "geometry", "faithfulness")
 """Of these, what is written as CSV too; that of neurons has millions of rows."""
 _MOST_ROWS = 50_000_000
+_ROWS = 10_000
+"""Rows of a table, a layer; and a neuron's are a fiftieth of that."""
 
 _SCHEMA = Schema(EVALUATION, 1, remedy="evaluate the run again: mcd evaluate RUN")
 
@@ -83,6 +85,7 @@ class EvaluationRecord(Record):
     """How labels were judged, ``evaluation.json``.
 
     ``labels`` is the SHA-256 of the label table that was judged. ``against`` are names of `AGAINST`.
+    ``labelled`` counts the neurons that have a label by half of the patients, whether or not it could be judged.
     ``held_out_patients`` and ``held_out_images`` count what judged; the first is None where no patient is known, and
     images were drawn. ``problems`` says what could not be evaluated and why, a sentence each; ``notes`` what a reader
     of the numbers must know. ``digests`` are the SHA-256 of the tables.
@@ -96,6 +99,7 @@ class EvaluationRecord(Record):
     other: str = ""
     seed: int = 0
     draws: pydantic.NonNegativeInt = 0
+    labelled: pydantic.NonNegativeInt = 0
     held_out_patients: pydantic.NonNegativeInt | None = None
     held_out_images: pydantic.NonNegativeInt = 0
     settings: dict[str, pydantic.JsonValue] = pydantic.Field(default_factory=dict)
@@ -234,13 +238,14 @@ class Evaluation:
 
 def _table(files: CheckedFiles, name: str, manifest: Manifest) -> pd.DataFrame:
     path = files.folder / f"{name}.parquet"
+    neurons = {one.name: one.neurons for one in manifest.layers}
+    most = min(_MOST_ROWS, _ROWS * (1 + len(neurons)) + _ROWS // 50 * sum(neurons.values()))
     try:
-        table = read_table(files, path.name, _MOST_ROWS)
+        table = read_table(files, path.name, most)
     except DamagedError as error:
         raise DamagedError(error.message, _SCHEMA.remedy) from None
     except StoreError as error:
         raise StoreError(error.message, _SCHEMA.remedy) from None
-    neurons = {one.name: one.neurons for one in manifest.layers}
     problem = table_problem(f"{EVALUATION}/{name}", table, neurons if "neuron" in table else {**neurons, "": 0})
     if problem:
         raise StoreError(f"{path} is damaged: {problem}", _SCHEMA.remedy)

@@ -45,7 +45,7 @@ class StoredScores:
         if study.scorer.plugin == "object":
             raise UsageError(
                 f"the scorer of {dissection.folder} was given in Python; it has no name",
-                "figures and comparisons find it again by name: run it with a plugin or a file (FILE.py:FUNCTION); "
+                "figures, comparisons and evaluations find it again by name: use a plugin or FILE.py:FUNCTION; "
                 "mcd report needs no names",
             )
         self.wording = study.prompts

@@ -157,13 +157,19 @@ def test_the_sentence_claims_no_more_than_the_interval_shows(
 
 def test_names_that_no_evaluation_writes_are_text_and_nothing_else(copy: mcd.Dissection, tmp_path: Path) -> None:
     drawn = drawn_evaluation(copy, ["<script>x_1</script>"], ["\\input{x} | y"])
-    odd = pd.DataFrame({"<b>group": ["*a*"], "change": [-0.25], "kept": [True], "neurons": [3]})
+    layer = copy.layers[0]
+    words = {"concept": "*a*", "layer": layer, "measure": "<b>moved", "output": "<img>", "finding": ""}
+    counts = {"neurons": 3, "random_groups": 4, "units": 5}
+    numbers = dict.fromkeys(("value", "low", "high", "random", "random_least", "random_most"), -0.25)
+    odd = pd.DataFrame([{**words, **counts, **numbers, "p": 0.5, "q": 0.5, "<i>kept": True}])
     run = with_evaluation(copy, replace(drawn, faithfulness=odd))
     text = written(run, tmp_path)
     page = Rendered(text)
-    assert not page.elements & {"script", "img", "b", "em"}
+    assert not page.elements & {"script", "img", "b", "em", "i"}
     assert page.table("Evaluation against <script>x_1</script>")["measure"].tolist() == ["\\input{x} | y"]
-    assert page.table("Faithfulness").iloc[0].tolist() == ["*a*", "−0.25", "yes", "3"]
+    (row,) = page.table("Faithfulness").to_dict("records")
+    assert [row[name] for name in ("concept", "measure", "output")] == ["*a*", "<b>moved", "<img>"]
+    assert [row[name] for name in ("value", "neurons", "random least", "<i>kept")] == ["−0.25", "3", "−0.25", "yes"]
     tables = written(run, tmp_path, LatexReporter)
     assert "\\label{tab:mcd-evaluation-script-x-1-script}" in tables
     assert "\\input" not in "".join(line for line in tables.splitlines() if line[:1] != "%")

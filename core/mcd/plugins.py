@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         Resamples,
         Seed,
         Side,
+        parse_pairs,
         validate_options,
     )
     from mcd.runs.controls import CONTROLS
@@ -153,6 +154,7 @@ _HOME = {
     "offline": "mcd.networks.hub",
     "ordered_top_k": "mcd.api.ranking",
     "outputs": "mcd.study.outputs",
+    "parse_pairs": "mcd.options",
     "picture_of": "mcd.study.pictures",
     "prefix_tokens": "mcd.api.model",
     "presence": "mcd.study.vocabularies.coverage",
@@ -246,6 +248,7 @@ __all__ = [
     "offline",
     "ordered_top_k",
     "outputs",
+    "parse_pairs",
     "picture_of",
     "prefix_tokens",
     "presence",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 import mcd
-from mcd.plugins import PATH, SEED, check_writable, echo, echo_lines, say, with_plugin_files
+from mcd.plugins import PATH, SEED, check_writable, echo, echo_lines, parse_pairs, say, with_plugin_files
 
 if TYPE_CHECKING:
     from mcd_plugins.bench.contract import Method
@@ -28,7 +28,10 @@ class _Data:
     data: str | None
     layer: str | None
     model: str | None
+    model_arg: tuple[str, ...]
     dissector: str | None
+    dissector_arg: tuple[str, ...]
+    dataset_arg: tuple[str, ...]
     concepts: str | None
     untrained: int
 
@@ -45,9 +48,24 @@ _SORTS = ("precision", "recall", "fdr", "calibration", "name", "cluster")
     help="Plant into a network on your images: a run folder, a folder of images, or a data set with its value. "
     "[default: phantoms]",
 )
-@click.option("--layer", metavar="NAME", help="Of the network with --data.  [default: the last one of the run]")
-@click.option("--model", metavar="NAME[:VALUE]", help="The network, where --data are images.")
-@click.option("--dissector", metavar="NAME[:VALUE]", help="The image–text model, where --data are images.")
+@click.option(
+    "--layer",
+    metavar="NAME",
+    help="Of the network with --data.  [default: the last one of the run; of images, layer4 of resnet50]",
+)
+@click.option(
+    "--model",
+    metavar="NAME[:VALUE]",
+    help="The network, where --data are images.  [default: timm:resnet50, trained]",
+)
+@click.option("--model-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
+@click.option(
+    "--dissector",
+    metavar="NAME[:VALUE]",
+    help="The image–text model, where --data are images.  [default: open-clip:ViT-B-16, openai]",
+)
+@click.option("--dissector-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
+@click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of the data set. Repeatable.")
 @click.option("--concepts", metavar="NAME|FILE", help="The vocabulary, where --data are images.  [default: birads]")
 @click.option(
     "--untrained",
@@ -95,7 +113,10 @@ def bench(
     data: str | None,
     layer: str | None,
     model: str | None,
+    model_arg: tuple[str, ...],
     dissector: str | None,
+    dissector_arg: tuple[str, ...],
+    dataset_arg: tuple[str, ...],
     concepts: str | None,
     untrained: int,
     wanted: tuple[str, ...],
@@ -112,6 +133,7 @@ def bench(
     mcd bench                                   # minutes, on phantoms
     mcd bench --scorer mine.py:score            # a row for a scorer of yours
     mcd bench --data runs/x --layer layer4      # into the layer of a run
+    mcd bench --data DIR                        # resnet50 on your images, fetched once
     """
     from mcd_plugins.bench.report import Report
     from mcd_plugins.bench.running import SIZES, cases_of, one_thread, outcomes
@@ -121,7 +143,8 @@ def bench(
         check_writable(output / name)  # before minutes are spent
     chosen = SIZES[size]
     with one_thread():
-        material = _material(_Data(data, layer, model, dissector, concepts, untrained), chosen, seed, plugin_files)
+        given = _Data(data, layer, model, model_arg, dissector, dissector_arg, dataset_arg, concepts, untrained)
+        material = _material(given, chosen, seed, plugin_files)
         cases = cases_of(material, chosen.counts, repeats or chosen.repeats, seed)
         found = outcomes(cases, methods, lambda one: say(f"done: {one.name}", err=True))
     settings = {
@@ -160,33 +183,34 @@ def _methods(wanted: Sequence[str], scorers: Sequence[str]) -> list[Method]:
 
 def _material(images: _Data, size: Size, seed: int, plugin_files: Sequence[Path]) -> Material:
     """Return what is planted into: phantoms, a stored run, or images that are dissected first."""
-    from mcd.errors import UsageError
-
-    asked = {"--layer": images.layer, "--model": images.model, "--dissector": images.dissector}
-    rest = {**asked, "--concepts": images.concepts, "--untrained": images.untrained or None}
+    rest = {
+        "--model": images.model,
+        "--model-arg": images.model_arg or None,
+        "--dissector": images.dissector,
+        "--dissector-arg": images.dissector_arg or None,
+        "--dataset-arg": images.dataset_arg or None,
+        "--concepts": images.concepts,
+        "--untrained": images.untrained or None,
+    }
     if images.data is None:
         from mcd_plugins.bench.phantoms import phantoms
 
-        _refuse(rest, "without --data there are phantoms alone")
+        _refuse({"--layer": images.layer, **rest}, "without --data there are phantoms alone")
         say(f"drawing {4 * size.patients} phantoms", err=True)
         return phantoms(size.patients, size.untrained, seed)
-    from mcd_plugins.bench.data import Images, check_images, dissected, is_run, of_run
+    from mcd_plugins.bench.data import dissected, images_of, is_run, of_run
 
     path = Path(images.data).expanduser()
     if is_run(path):
-        _refuse({name: value for name, value in rest.items() if name != "--layer"}, f"{images.data} is a run folder")
+        _refuse(rest, f"{images.data} is a run folder")
         return of_run(mcd.load(path), images.layer, seed)
-    if not path.exists() and ":" not in images.data:
-        raise UsageError(f"there is no folder {images.data}", "give a run folder, a folder of images, or NAME:VALUE")
-    check_images(images.data, asked)
-    chosen = Images(
-        dataset=f"images:{path}" if path.exists() else images.data,
-        model=str(images.model),
-        layer=str(images.layer),
-        dissector=str(images.dissector),
-        concepts=images.concepts or "birads",
-        untrained=images.untrained,
-    )
+    options = {
+        "model": parse_pairs(images.model_arg, "--model-arg"),
+        "dissector": parse_pairs(images.dissector_arg, "--dissector-arg"),
+        "dataset": parse_pairs(images.dataset_arg, "--dataset-arg"),
+    }
+    chosen = images_of(images.data, images.model, images.layer, images.dissector, options)
+    chosen = replace(chosen, concepts=images.concepts or chosen.concepts, untrained=images.untrained)
     return of_run(dissected(chosen, plugin_files), None, seed)
 
 

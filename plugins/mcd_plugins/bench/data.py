@@ -15,7 +15,7 @@ from mcd_plugins.bench.contract import Matrix, Values
 from mcd_plugins.bench.material import Material, fixed_by, levels, normalised
 from mcd_plugins.bench.plants import ALIKE, can_be_planted
 
-__all__ = ["FEWEST", "Images", "check_images", "dissected", "is_run", "of_run"]
+__all__ = ["FEWEST", "Images", "dissected", "images_of", "is_run", "of_run"]
 
 FEWEST = 50
 """Images that a bench needs."""
@@ -25,26 +25,34 @@ _FEWEST_SHARE = 0.1
 _CELL = ("view", "laterality", "vendor")
 
 
+MODEL, LAYER, DISSECTOR = "timm:resnet50", "layer4", "open-clip:ViT-B-16"
+"""What images are run through where nothing else is said, with `MODEL_OPTIONS` and `DISSECTOR_OPTIONS`."""
+MODEL_OPTIONS: Mapping[str, object] = {"pretrained": True}
+DISSECTOR_OPTIONS: Mapping[str, object] = {"pretrained": "openai"}
+
+
 @dataclass(frozen=True)
 class Images:
-    """What a network on images is dissected with; names as in a study.
+    """What a network on images is dissected with; components as in a study, ``{"plugin": …, "options": …}``.
 
     Parameters
     ----------
-    dataset
-        ``images:DIR``, or another data set with its value.
-    model, layer, dissector, concepts
-        Of `mcd.dissect`.
+    dataset, model, dissector
+        The components.
+    layer
+        The one layer that units are planted into.
+    concepts
+        Name or file of the vocabulary.
     untrained
         How many networks with random weights.
     """
 
-    dataset: str
-    model: str
+    dataset: Mapping[str, object]
+    model: Mapping[str, object]
     layer: str
-    dissector: str
-    concepts: str
-    untrained: int
+    dissector: Mapping[str, object]
+    concepts: str = "birads"
+    untrained: int = 0
 
 
 def is_run(path: Path) -> bool:
@@ -178,11 +186,45 @@ def _is_one(truth: Values, confounders: Mapping[str, Values]) -> bool:
     return any(abs(float(own @ levels(one[:, None])[:, 0])) / len(own) > ALIKE for one in confounders.values())
 
 
-def check_images(data: str, given: Mapping[str, str | None]) -> None:
-    """Refuse images without the flags that say what is run over them."""
-    lacking = [flag for flag, value in given.items() if value is None]
-    if lacking:
+def images_of(
+    data: str,
+    model: str | None,
+    layer: str | None,
+    dissector: str | None,
+    options: Mapping[str, Mapping[str, object]],
+) -> Images:
+    """Return what images are dissected with: all that is named, or the defaults where nothing is.
+
+    Parameters
+    ----------
+    data
+        A folder of pictures, or a data set with its value.
+    model, layer, dissector
+        Names; all three, or none.
+    options
+        Further settings of ``dataset``, ``model`` and ``dissector``.
+
+    Raises
+    ------
+    UsageError
+        When there is no such folder, or some of the three are named and others are not.
+    """
+    path = Path(data).expanduser()
+    if not path.exists() and ":" not in data:
+        raise UsageError(f"there is no folder {data}", "give a run folder, a folder of images, or NAME:VALUE")
+    named = {"--model": model, "--layer": layer, "--dissector": dissector}
+    lacking = [flag for flag, value in named.items() if value is None]
+    if lacking and (len(lacking) < len(named) or options["model"] or options["dissector"]):
         raise UsageError(
-            f"--data {data} holds images, no run: {', '.join(lacking)} must say what is run over them",
-            "mcd bench --data DIR --model NAME --layer LAYER --dissector NAME; or give a run folder",
+            f"{', '.join(lacking)} must say with the others what is run over the images of {data}",
+            "give all of --model, --layer and --dissector, or none of them; or a run folder",
         )
+    return Images(
+        dataset={"plugin": f"images:{path}" if path.exists() else data, "options": dict(options["dataset"])},
+        model={"plugin": model or MODEL, "options": dict(options["model"] if model else MODEL_OPTIONS)},
+        layer=layer or LAYER,
+        dissector={
+            "plugin": dissector or DISSECTOR,
+            "options": dict(options["dissector"] if dissector else DISSECTOR_OPTIONS),
+        },
+    )

@@ -153,7 +153,7 @@ def test_threads_change_nothing_that_is_printed(mcd_process: Run, tmp_path: Path
 
 def test_torch_has_its_threads_back(mcd_command: Run, tmp_path: Path) -> None:
     before = torch.get_num_threads()
-    assert mcd_command("bench", "--data", tmp_path, "-o", tmp_path / "out").code == 2
+    assert mcd_command("bench", "--data", tmp_path, "-o", tmp_path / "out").code == 4
     assert torch.get_num_threads() == before
 
 
@@ -166,13 +166,15 @@ def test_torch_has_its_threads_back(mcd_command: Run, tmp_path: Path) -> None:
         (("--scorer", "mine.py:other"), 2, "mine.py has no function 'other'"),
         (("--scorer", "broken.py:score"), 2, "broken.py, line 1: ZeroDivisionError"),
         (("--data", "gone"), 2, "there is no folder gone"),
-        (("--data", "empty"), 2, "holds images, no run: --layer, --model, --dissector must say"),
-        (("--data", "empty", "--model", "phantom-mammo"), 2, "holds images, no run: --layer, --dissector must say"),
+        (("--data", "empty", "--model-arg", "a=b"), 2, "--model, --layer, --dissector must say with the others"),
+        (("--data", "empty"), 4, "empty"),
+        (("--data", "empty", "--model", "phantom-mammo"), 2, "--layer, --dissector must say with the others"),
         (("--layer", "stages.3"), 2, "--layer has no part here: without --data there are phantoms alone"),
         (("--concepts", "phantom"), 2, "--concepts has no part here"),
         (("--untrained", "10"), 2, "--untrained has no part here"),
         (("--data", "nothing:here", *PARTS), 2, "nothing"),
         (("--data", "empty", *PARTS), 4, "empty"),
+        (("--data", "empty", *PARTS, "--dataset-arg", "colour=red"), 2, "colour"),
         (("--data", "RUN", "--layer", "stages.9"), 2, "the run has no layer 'stages.9'"),
         (("--data", "RUN", "--model", "phantom-mammo"), 2, "--model has no part here"),
         (("--data", "RUN", "--scorer", "raising.py:score", *QUICK), 3, "(raising.py, line 2): ValueError: no idea"),

@@ -66,7 +66,7 @@ def test_marks_are_means_and_lines_their_intervals(judge: Judge) -> None:
         assert left.get_xlim() == right.get_xlim()
     assert "12 held-out patients; lines: 95 % intervals over patients" in caption(figure)
     assert "Random: a random other concept of the same category" in caption(figure)
-    assert "Not evaluated: other-dissector: no other run was given" in caption(figure)
+    assert "The other dissector judges nothing: no run of it was given" in caption(figure)
 
 
 def test_a_layer_is_drawn_on_request(judge: Judge) -> None:

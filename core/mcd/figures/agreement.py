@@ -166,4 +166,4 @@ def _notes(found: Evaluation, table: pd.DataFrame, kinds: Sequence[str]) -> list
         f"Means over neurons on {held}" + (f"; lines: 95 % intervals over {units}" if bounded else ", no intervals")
     ]
     said += [f"{kind[:1].upper()}{kind[1:]}: {BASELINES[kind]}" for kind in kinds if kind in BASELINES]
-    return [*said, *([f"Not evaluated: {'; '.join(found.problems)}"] if found.problems else [])]
+    return [*said, *(f"{one[:1].upper()}{one[1:]}".rstrip(".") for one in found.problems)]

@@ -12,6 +12,7 @@ from rich.table import Table
 
 import mcd
 from mcd.plugins import SIGNIFICANT, Manifest, Terminal
+from mcd_plugins.reporters.evaluations import evaluated
 
 __all__ = ["ConsoleReporter"]
 
@@ -47,7 +48,7 @@ class ConsoleReporter(mcd.Reporter):
             console.print(self._neurons(dissection))
         if len(dissection.results.controls):
             console.print(_controls(dissection.results.controls))
-        for line in [*_significance(manifest), *_remarks(dissection.labels)]:
+        for line in [*_significance(manifest), *_remarks(dissection.labels), *evaluated(dissection).findings]:
             console.print(line, markup=False)
         return []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from mcd.plugins import AGAINST, BASELINES, FIRST_LABELS
@@ -131,29 +132,32 @@ def _images(runs: Runs) -> list[Table]:
 
 
 def _faithfulness(runs: Runs) -> list[Table]:
-    """Return what happens to outputs of the networks, in the columns that evaluations have."""
-    known = {name: one.faithfulness for name, one in runs.items() if len(one.faithfulness)}
-    if not known:
-        return []
-    columns = known_first([str(name) for table in known.values() for name in table], [])
+    """Return what ablating a named group does to outputs of the network, beside random groups."""
+    words = (*_run(runs), "layer", "concept", "measure", "output", "finding")
     rows = [
-        [*_run(runs, name), *(_cell(row.get(column)) for column in columns)]
-        for name, table in known.items()
-        for row in table.head(_MOST).to_dict("records")
+        [
+            *_run(runs, name),
+            *(str(row[column]) or "–" for column in ("layer", "concept", "measure", "output", "finding")),
+            str(row["neurons"]),
+            Value(float(row["value"]), float(row["low"]), float(row["high"])).whole(),
+            Value(float(row["random"]), float(row["random_least"]), float(row["random_most"])).whole(),
+            *(_chance(float(row[column])) for column in ("p", "q")),
+        ]
+        for name, found in runs.items()
+        for row in found.faithfulness.head(_MOST).to_dict("records")
     ]
-    numbers = {str(name) for table in known.values() for name in table.select_dtypes("number")}
-    titles = [column.replace("_", " ") for column in columns]
-    words = [title for title, column in zip(titles, columns, strict=True) if column not in numbers]
-    left = sum(max(0, len(table) - _MOST) for table in known.values())
-    note = "What happens to an output of the network when a named group of neurons is removed."
-    note += f" {left} more rows are in evaluation/faithfulness.csv of the run." if left else ""
-    header = (*_run(runs), *titles)
-    return [Table("faithfulness", "Faithfulness", header, rows, (*_run(runs), *words), note=note, dense=True)]
+    if not rows:
+        return []
+    left = sum(max(0, len(found.faithfulness) - _MOST) for found in runs.values())
+    note = (
+        "What happens to outputs of the network on held-out images when the neurons that a concept names are ablated. "
+        "Named: with 95 % intervals. Random: the mean of random groups of as many neurons of the layer, in brackets "
+        "the least and the most of them."
+    )
+    note += f" {left:,} more rows are in evaluation/faithfulness.csv of the run." if left else ""
+    header = (*words, "neurons", "named", "random", "p", "q")
+    return [Table("faithfulness", "Faithfulness", header, rows, words, "concept", note=note, dense=True)]
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return Value(value).text() if value == value else "–"
-    return "–" if value is None else str(value)
+def _chance(value: float) -> str:
+    return f"{value:.2g}" if math.isfinite(value) else "–"

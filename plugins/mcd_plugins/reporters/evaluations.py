@@ -170,8 +170,8 @@ class Evaluated:
 
     @property
     def warnings(self) -> list[str]:
-        """What could not be evaluated, a sentence each."""
-        return [f"Not evaluated: {one}" for one in self.problems]
+        """What could not be evaluated, as warnings of the whole report say it."""
+        return [f"Evaluation: {one}" for one in self.problems]
 
 
 def evaluated(dissection: mcd.Dissection) -> Evaluated:
@@ -195,8 +195,8 @@ def evaluated(dissection: mcd.Dissection) -> Evaluated:
         stability=_stability(found.stability, layers),
         images=_images(found.geometry, layers),
         faithfulness=found.faithfulness,
-        problems=found.problems,
-        notes=list(found.record.notes),
+        problems=[_sentence(one) for one in found.problems],
+        notes=[_sentence(one) for one in found.record.notes],
     )
 
 
@@ -204,6 +204,10 @@ def known_first(found: Sequence[str], order: Sequence[str]) -> list[str]:
     """Return names each once: those that are known in their order, then others as they come."""
     each = list(dict.fromkeys(found))
     return [one for one in order if one in each] + [one for one in each if one not in order]
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _without(message: str, dissection: mcd.Dissection) -> str:
@@ -240,7 +244,7 @@ def _judged(found: Evaluation, against: str, layers: Sequence[str]) -> Judged:
         kinds=kinds,
         rows=rows,
         layers=[(layer, {row.name: row for row in _rows(each[layer])}) for layer in layers if layer in each],
-        finding=_finding(f"Held against {_OF.get(against, f'{against} of')} {held_out}", rows),
+        finding=_finding(f"Held against {_OF.get(against, f'{against} of')} {held_out}", rows, record.labelled),
     )
 
 
@@ -265,19 +269,21 @@ def _rows(table: pd.DataFrame) -> list[MeasureRow]:
     ]
 
 
-def _finding(held: str, rows: Sequence[MeasureRow]) -> str:
+def _finding(held: str, rows: Sequence[MeasureRow], labelled: int) -> str:
+    """Return what one measure says; ``labelled`` is how many neurons have a label, 0 where that was not kept."""
     known = [row for row in rows if row.values.get(FIRST_LABELS, Value()).known]
     if not known:
         return f"{held}: no label could be judged."
     names = [MEASURES[one] for one in _LEADING]
     row = next((one for name in names for one in known if one.name == name), known[0])
     first, random = row.values[FIRST_LABELS], row.values.get("random", Value())
+    rest = f" {first.neurons} of {labelled} labels could be judged." if first.neurons < labelled else ""
     if not random.known:
-        return f"{held}, first labels have {row.name} {first.whole()}."
+        return f"{held}, first labels have {row.name} {first.whole()}.{rest}"
     gain = row.differences.get("random", Value())
     said = f"{row.name} {first.whole()} against {random.text()}"
     if gain.known:
-        said += f", difference {gain.whole('+')}"
+        said += f", difference where both are known {gain.whole('+')}"
     other = "random labels of the same category"
     if not (gain.known and gain.bounded):
         said = f"{held}, first labels and {other}: {said}; there is no interval."
@@ -288,7 +294,7 @@ def _finding(held: str, rows: Sequence[MeasureRow]) -> str:
     else:
         said = f"{held}, first labels cannot be distinguished from {other}: {said}."
     level = [kind for kind, one in row.differences.items() if kind != "random" and one.bounded and one.low <= 0]
-    return said + (f" Not shown to be better, by this measure, than: {', '.join(level)}." if level else "")
+    return said + (f" Not shown to be better, by this measure, than: {', '.join(level)}." if level else "") + rest
 
 
 def _layered(table: pd.DataFrame, layers: Sequence[str]) -> list[tuple[str, pd.DataFrame]]:

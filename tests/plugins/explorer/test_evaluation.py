@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.evaluations import drawn_evaluation, judged_copy, with_evaluation
+from tests.evaluations import drawn_evaluation, drawn_faithfulness, judged_copy, with_evaluation
 from tests.plugins.explorer.conftest import HOSTILE, Parsed, column, page_of
 
 import mcd
@@ -53,7 +53,7 @@ def test_the_overview_has_means_with_intervals_and_the_sentence(judged: mcd.Diss
     first = whole.loc[("annotations", "auprc", "first")]
     assert "Held against annotations of 12 held-out patients, first labels agree better than random labels" in text
     assert f"{first['value']:.2f} ({first['low']:.2f} to {first['high']:.2f})" in text
-    assert "Not evaluated: other-dissector: no other run was given" in text
+    assert "The other dissector judges nothing: no run of it was given." in text
     assert NONE not in text
 
 
@@ -82,7 +82,7 @@ def test_one_of_other_labels_is_left_out_of_an_otherwise_whole_page(copy: mcd.Di
 def test_names_in_an_evaluation_are_text_and_nothing_else(copy: mcd.Dissection, tmp_path: Path) -> None:
     drawn = drawn_evaluation(copy, ["</script><script>broken=1</script>", "annotations"], ["<b>&amp;", "pearson"])
     noted = drawn.record.model_copy(update={"notes": ["<img src=x onerror=broken=1>"], "problems": ["</section>"]})
-    odd = pd.DataFrame({"<img src=x>": ["<script>"], "change": [0.5]})
+    odd = drawn_faithfulness(copy, "<script>", "<img src=x>")
     parsed = Parsed(page_of(with_evaluation(copy, replace(drawn, record=noted, faithfulness=odd)), tmp_path / "page"))
     tags = [tag for tag, _ in parsed.elements]
     assert tags.count("script") == 3
@@ -92,6 +92,7 @@ def test_names_in_an_evaluation_are_text_and_nothing_else(copy: mcd.Dissection, 
     assert set(found["terms"]) <= {"", *HOSTILE}
     assert [one[:2] for one in found["measures"]] == [["annotations", "Pearson correlation"]]  # no others are known
     assert "<img src=x onerror=broken=1>" in parsed.text
+    assert "change <img src=x> –" in " ".join(parsed.text.split())  # an output
 
 
 def test_where_no_label_was_judged_there_are_no_columns(copy: mcd.Dissection, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a run says of the rungs on the terminal."""
+"""What a run says on the terminal of the rungs, and of how right its labels are."""
 
 from __future__ import annotations
 
@@ -33,3 +33,13 @@ def test_it_says_how_many_labels_get_how_far_and_how_many_could(
     assert text.index("Of these") < text.index("Null:")  # these are those that are significant
     assert f"Of these, {layers} are beyond nuisances." in said_of(phantom, capsys, significant=3, testable=3)
     assert "Of these" not in said_of(phantom, capsys, significant=0, testable=0)
+
+
+def test_it_says_how_right_labels_are_or_what_to_type(
+    phantom: mcd.Dissection, judged: mcd.Dissection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ConsoleReporter().report(judged, Path())
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Held against annotations of 12 held-out patients, first labels agree better than random labels" in text
+    ConsoleReporter().report(phantom, Path())
+    assert "Type: mcd evaluate RUN" in " ".join(capsys.readouterr().out.split())

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.conftest import Outcome
-from tests.evaluations import drawn_evaluation, judged_copy, with_evaluation
+from tests.evaluations import drawn_evaluation, drawn_faithfulness, judged_copy, with_evaluation
 from tests.plugins.reporters.test_summaries import Rendered, written
 
 import mcd
@@ -71,8 +71,8 @@ def test_stability_and_images_are_counted_layer_by_layer(judged: mcd.Dissection,
         assert row["median size of set"] == f"{own['size'].median():g}"
         own = found.geometry[found.geometry["layer"] == layer] if layer else found.geometry
         assert images.iloc[at]["clarity"] == f"{own['clarity'].median():.2f}"
-    assert "Not evaluated: other-dissector: no other run was given" in page.text
-    assert "Held-out images are those of half of the patients." in page.text
+    assert "Evaluation: The other dissector judges nothing: no run of it was given." in page.text
+    assert "The clarity of images drawn at random is 0.192." in page.text
 
 
 def test_a_run_that_was_not_evaluated_says_what_to_type(phantom: mcd.Dissection, tmp_path: Path) -> None:
@@ -157,23 +157,43 @@ def test_the_sentence_claims_no_more_than_the_interval_shows(
 
 def test_names_that_no_evaluation_writes_are_text_and_nothing_else(copy: mcd.Dissection, tmp_path: Path) -> None:
     drawn = drawn_evaluation(copy, ["<script>x_1</script>"], ["\\input{x} | y"])
-    layer = copy.layers[0]
-    words = {"concept": "*a*", "layer": layer, "measure": "<b>moved", "output": "<img>", "finding": ""}
-    counts = {"neurons": 3, "random_groups": 4, "units": 5}
-    numbers = dict.fromkeys(("value", "low", "high", "random", "random_least", "random_most"), -0.25)
-    odd = pd.DataFrame([{**words, **counts, **numbers, "p": 0.5, "q": 0.5, "<i>kept": True}])
+    odd = drawn_faithfulness(copy, "*a*", "<b>x")
     run = with_evaluation(copy, replace(drawn, faithfulness=odd))
     text = written(run, tmp_path)
     page = Rendered(text)
-    assert not page.elements & {"script", "img", "b", "em", "i"}
+    assert not page.elements & {"script", "img", "b", "em"}
     assert page.table("Evaluation against <script>x_1</script>")["measure"].tolist() == ["\\input{x} | y"]
-    (row,) = page.table("Faithfulness").to_dict("records")
-    assert [row[name] for name in ("concept", "measure", "output")] == ["*a*", "<b>moved", "<img>"]
-    assert [row[name] for name in ("value", "neurons", "random least", "<i>kept")] == ["−0.25", "3", "−0.25", "yes"]
+    assert page.table("Faithfulness")[["concept", "output"]].values.tolist() == [["*a*", "–"], ["*a*", "<b>x"]]
     tables = written(run, tmp_path, LatexReporter)
     assert "\\label{tab:mcd-evaluation-script-x-1-script}" in tables
     assert "\\input" not in "".join(line for line in tables.splitlines() if line[:1] != "%")
     assert "\\footnotesize" in tables
+
+
+def test_an_ablated_group_stands_beside_random_groups(copy: mcd.Dissection, tmp_path: Path) -> None:
+    table = drawn_faithfulness(copy)
+    run = with_evaluation(copy, replace(drawn_evaluation(copy), faithfulness=table))
+    moved, changed = Rendered(written(run, tmp_path)).table("Faithfulness").to_dict("records")
+    assert (moved["concept"], moved["neurons"], moved["measure"]) == ("mass", "3", "moved, all outputs")
+    assert moved["named"] == "0.50 (0.25 to 0.75)"
+    assert moved["random"] == "0.10 (0.05 to 0.20)"
+    assert (moved["p"], moved["q"]) == ("0.048", "0.25")
+    assert (changed["named"], changed["q"]) == ("−0.50 (−0.25 to −0.75)", "–")
+    many = pd.concat([table.iloc[:1].assign(output=f"{at}", measure="moved") for at in range(60)])
+    run = with_evaluation(copy, replace(drawn_evaluation(copy), faithfulness=many))
+    page = Rendered(written(run, tmp_path))
+    assert len(page.table("Faithfulness")) == 50
+    assert "10 more rows are in evaluation/faithfulness.csv of the run." in page.text
+
+
+def test_labels_that_could_not_be_judged_are_counted(copy: mcd.Dissection) -> None:
+    drawn = drawn_evaluation(copy, ["annotations"])
+    count = int(drawn.summary["neurons"].iloc[0])
+    record = drawn.record.model_copy(update={"labelled": count + 3})
+    (judged,) = evaluated(with_evaluation(copy, replace(drawn, record=record))).judged
+    assert judged.finding.endswith(f" {count} of {count + 3} labels could be judged.")
+    (judged,) = evaluated(with_evaluation(copy, drawn)).judged
+    assert "could be judged" not in judged.finding
 
 
 def test_several_runs_stand_side_by_side_measure_by_measure(
@@ -206,6 +226,6 @@ def test_csv_and_json_have_the_means_or_say_that_there_are_none(
     content = json.loads(path.read_text(encoding="utf-8"))["evaluation"]
     assert content["against"] == ["annotations", "held-out"]
     assert [one["value"] for one in content["means"]] == pytest.approx(found.summary["value"].tolist())
-    assert content["problems"] == found.problems
+    assert content["problems"] == ["The other dissector judges nothing: no run of it was given."]
     (path,) = JsonReporter(JsonReporter.Options()).report(hostile, tmp_path)
     assert json.loads(path.read_text(encoding="utf-8"))["evaluation"] == {"missing": NONE}

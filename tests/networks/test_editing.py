@@ -78,6 +78,19 @@ def test_a_function_that_changes_nothing_leaves_every_bit() -> None:
                 assert torch.equal(run(Net(), Edit("{conv,mix}", [2], lambda one: one), images=images), plain)
 
 
+def test_what_takes_the_place_of_an_output_lies_in_memory_as_it_did() -> None:
+    net, images = Net().eval(), IMAGES.contiguous(memory_format=torch.channels_last)
+    net.to(memory_format=torch.channels_last)
+    seen: list[torch.Tensor] = []
+    edit = Edit("conv", to=lambda one: one.contiguous(memory_format=torch.contiguous_format) * 2)
+    with torch.no_grad(), edited(net, edits_of([edit], inspect_layers(net, images), "net")):
+        net.conv.register_forward_hook(lambda _m, _i, output: seen.append(output.clone()))
+        net(images)
+    plain = net.conv(images)
+    assert seen[0].stride() == plain.stride()
+    torch.testing.assert_close(seen[0], 2 * plain.detach())
+
+
 def test_a_function_may_change_what_it_is_given_and_keep_what_it_returns() -> None:
     kept = torch.ones(4, 6, 10, 10)
 
@@ -112,6 +125,16 @@ def test_one_call_of_a_layer_that_runs_twice_is_edited() -> None:
     torch.testing.assert_close(run(net, Edit("act@1")), run(net, Edit("conv")))
     with pytest.raises(UsageError, match="cannot be dissected"):
         run(net, Edit("act"))
+
+
+def test_calls_are_counted_anew_in_every_pass() -> None:
+    net = Net().eval()
+    with torch.no_grad(), edited(net, edits_of([Edit("act@2")], inspect_layers(net, IMAGES), "net")):
+        first = net(IMAGES)
+        with pytest.raises(RuntimeError):
+            net(IMAGES[:, :, :2])  # too small: it fails on the way
+        assert torch.equal(net(IMAGES), first)
+    assert torch.equal(first, net.head.bias.expand(4, 3))
 
 
 def test_edits_follow_each_other_and_later_layers_are_recorded_after_them() -> None:

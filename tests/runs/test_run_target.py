@@ -139,6 +139,28 @@ def test_what_was_given_in_python_is_given_again_and_must_be_the_same() -> None:
         passed(found, model=net, dataset=Patches(20))
 
 
+class OneBlank(Patches):
+    """The sixth image is black: it is of no use, and left out where that is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images[5] = 0
+
+
+def test_what_the_run_left_out_is_left_out_again() -> None:
+    net = Plain()
+    found = dissect(model=net, dataset=OneBlank(), on_error="skip")
+    assert len(found.image_ids) == 39
+    again = passed(found, model=net, dataset=OneBlank())
+    assert again.image_ids == found.image_ids
+    for layer in found.layers:
+        assert torch.equal(again.activations[layer], found.activations(layer))
+    skipped = passed(None, model=net, dataset=OneBlank(), layers="conv", on_error="skip", batch_size=8, device="cpu")
+    assert torch.equal(skipped.activations["conv"], found.activations("conv"))
+    with pytest.raises(DataError, match="1 of 40 images cannot be used"):
+        passed(None, model=net, dataset=OneBlank(), layers="conv")
+
+
 def test_a_model_and_a_data_set_need_no_run() -> None:
     found = passed(None, model=Net(), dataset=Patches(), layers=["conv"], limit=6, device="cpu")
     plain = dissect()

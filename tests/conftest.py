@@ -13,6 +13,7 @@ from tests.absence import ABSENT, absent
 from tests.command_line import ROOT, Outcome, in_process, in_this_process
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test depends on the network; the hub's client reads it on import
+os.environ.setdefault("MCD_DIGESTS", "off")  # tests leave nothing with the user, and read what is there
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch takes all cores otherwise, in every worker
 

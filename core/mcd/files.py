@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 from pathlib import Path
 
 from mcd.errors import StoreError, UsageError
@@ -38,6 +39,7 @@ __all__ = [
     "temporary_file",
     "temporary_in",
     "unwritable",
+    "user_cache",
     "write_atomically",
 ]
 
@@ -65,6 +67,14 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
+
+
+def user_cache(name: str) -> Path | None:
+    """Return the folder in which mcd keeps something for this user that can be made again; None without a home."""
+    own = {"win32": ("LOCALAPPDATA", "~/AppData/Local"), "darwin": ("", "~/Library/Caches")}
+    variable, folder = own.get(sys.platform, ("XDG_CACHE_HOME", "~/.cache"))
+    base = expanded(os.environ.get(variable) or folder)
+    return base / "mcd" / name if base.is_absolute() else None
 
 
 def check_name(path: Path, flag: str = "--output") -> None:

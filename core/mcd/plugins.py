@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mcd.comparison.heading import FEW_IMAGES
     from mcd.extraction.breast import Breast, find_breast
     from mcd.extraction.image_statistics import image_statistics
+    from mcd.extraction.looking import each_file, examine_each
     from mcd.extraction.map_store import Maps
     from mcd.files import write_atomically
     from mcd.host import PluginHost
@@ -133,6 +134,8 @@ _HOME = {
     "data_set_of": "mcd.runs.thumbnails",
     "crop_fraction": "mcd.api.geometry",
     "digest": "mcd.api.base",
+    "each_file": "mcd.extraction.looking",
+    "examine_each": "mcd.extraction.looking",
     "examine_file": "mcd.api.dataset",
     "file_digest": "mcd.api.dataset",
     "files_below": "mcd.api.listing",
@@ -223,8 +226,10 @@ __all__ = [
     "csv_text",
     "data_set_of",
     "digest",
+    "each_file",
     "echo",
     "echo_lines",
+    "examine_each",
     "examine_file",
     "file_digest",
     "files_below",

@@ -28,7 +28,8 @@ _FOR_PLUGINS = """
     FEW_IMAGES Limits Manifest Maps NOT_SIGNIFICANT PATH NameOrPath PathBelowRoot
     PictureHeader PictureOptions PluginHost SIGNIFICANT Schema StoredScores VERDICTS averaged_beside calling
     check_finite check_picture image_statistics
-    concepts_of crop_fraction data_set_of digest examine_file file_digest files_below find_breast find_state_dict
+    concepts_of crop_fraction data_set_of digest each_file examine_each examine_file file_digest files_below
+    find_breast find_state_dict
     fit_state_dict hub_cache_only hub_quiet hub_repository hub_revision import_function isolated load_weights
     match_layers offline ordered_top_k parse_pairs picture_of prefix_tokens print_table read_checkpoint
     read_header read_picture read_record read_state_dict same_samples

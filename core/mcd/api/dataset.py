@@ -129,8 +129,8 @@ class Unreadable:
 class Dataset(Configured, abc.ABC):
     """Base of data sets.
 
-    The engine calls `scan` once, chooses among what it yields, calls `examine` for each chosen sample before anything
-    is computed, then `read`, in worker processes: an instance must be picklable.
+    The engine calls `scan` once, chooses among what it yields, calls `examine_each` for the chosen samples before
+    anything is computed, then `read`, in worker processes: an instance must be picklable.
 
     Attributes
     ----------
@@ -183,6 +183,15 @@ class Dataset(Configured, abc.ABC):
         if sample.digest:
             return sample
         return examine_file(sample)
+
+    def examine_each(self, samples: Sequence[Sample]) -> Iterator[Sample | Unreadable]:
+        """Yield what `examine` returns for each sample, in order: what the engine calls before a run.
+
+        One after another by default; with the default `examine`, in worker processes, and only for files that have
+        changed. `mcd.plugins.each_file` does the same for a data set with its own.
+        """
+        for sample in samples:
+            yield self.examine(sample)
 
     def current_digest(self, sample: Sample) -> str:
         """Return the digest of what is there now, taken as `examine` takes it; empty where that is not known.

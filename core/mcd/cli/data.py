@@ -73,19 +73,21 @@ def check(
     from mcd.events import Clock
     from mcd.extraction.embedding import check_output
     from mcd.extraction.inspection import inspect
+    from mcd.extraction.looking import looking
     from mcd.extraction.remarks import remarks_on
     from mcd.study.preparer import Preparer
 
     images, _ = Preparer(host).dataset(choice)
     if output is not None:
         check_output(output, ".json")
-    listed = list(images.scan())
-    samples = [one for one in listed if isinstance(one, Sample)]
-    chosen = chosen_selection(ctx.params).choose(samples)
-    broken = [one for one in listed if isinstance(one, Unreadable)]
-    with Clock(host.emit).stage("decode images", len(chosen), "images") as advanced:
-        found = inspect(images, [*broken, *chosen], workers=workers, advanced=advanced)
-    found = replace(found, remarks=(*found.remarks, *remarks_on(samples)))
+    with looking(workers=workers, verify=True) as how:
+        listed = list(images.scan())
+        samples = [one for one in listed if isinstance(one, Sample)]
+        chosen = chosen_selection(ctx.params).choose(samples)
+        broken = [one for one in listed if isinstance(one, Unreadable)]
+        with Clock(host.emit).stage("decode images", len(chosen), "images") as advanced:
+            found = inspect(images, [*broken, *chosen], workers=workers, advanced=advanced)
+    found = replace(found, remarks=(*found.remarks, *(how.remarks() if how.differing else ()), *remarks_on(samples)))
     _print(found)
     if output is not None:
         _write(output, found, public=images.ids_are_public or keep_identifiers)

@@ -93,7 +93,7 @@ def preprocess(
     start, clock = time.perf_counter(), Clock(host.emit)
     host.emit(RunStarted(f"{folder} preprocessed as {recipe}"))
     try:
-        probe = look_at(images, chosen_selection(ctx.params), clock, on_error=on_error)
+        probe = look_at(images, chosen_selection(ctx.params), clock, on_error=on_error, workers=workers)
         where_to = places(probe, folder, output, by_id=names == "id")
         work = dict(zip(where_to, probe.samples, strict=True))
         with clock.stage("preprocess", len(work), "images") as advanced:

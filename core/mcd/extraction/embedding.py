@@ -127,7 +127,14 @@ class Embedder:
         for said in (not_reused(self.dissector.name, self.identity), not_reused("images", reader.identity)):
             if said:
                 clock.warn(said)
-        probe = look_at(dataset, self.selection, clock, on_error=self.on_error, keep_identifiers=self.keep_identifiers)
+        probe = look_at(
+            dataset,
+            self.selection,
+            clock,
+            on_error=self.on_error,
+            keep_identifiers=self.keep_identifiers,
+            workers=self.workers,
+        )
         self._kept = store = Shards(
             _parts(output), self._key(probe, reader), {IMAGES: self.texts(["mammogram"]).shape[1]}
         )

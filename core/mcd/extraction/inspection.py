@@ -11,6 +11,7 @@ from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.errors import MCDError
 from mcd.extraction.boxes import BoxFit
 from mcd.extraction.breast import find_breast
+from mcd.extraction.looking import examine_each
 from mcd.extraction.parallel import in_processes
 from mcd.extraction.reading import LITTLE_RANGE
 
@@ -122,7 +123,7 @@ def inspect(
         Called with 1 for each image done.
     """
     unreadable = [one for one in listed if isinstance(one, Unreadable)]
-    examined = [dataset.examine(one) for one in listed if isinstance(one, Sample)]
+    examined = list(examine_each(dataset, [one for one in listed if isinstance(one, Sample)]))
     unreadable += [one for one in examined if isinstance(one, Unreadable)]
     samples = [one for one in examined if isinstance(one, Sample)]
     seen: dict[int, _Seen] = {}

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from mcd.errors import DataError
 from mcd.host.importing import ImportedFiles
 
-__all__ = ["in_processes"]
+__all__ = ["Pool", "cores", "in_processes"]
 
 SharedT = TypeVar("SharedT")
 ItemT = TypeVar("ItemT")
@@ -40,8 +40,7 @@ def in_processes(
         When a worker is killed. What ``function`` raises is raised here.
     """
     work = list(items)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(len(work), cores) if workers is None else workers
+    count = min(len(work), cores()) if workers is None else workers
     if count == 0:
         for item in work:
             yield item, function(shared, item)
@@ -52,12 +51,74 @@ def in_processes(
         for future in as_completed(futures):
             yield futures[future], cast("ResultT", future.result())  # what _begin bound returns it
     except BrokenProcessPool:
-        raise DataError(
-            "a worker process was killed, perhaps for want of memory",
-            "give fewer: --workers 1; the same command continues from here",
-        ) from None
+        raise _killed() from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Pool(Generic[SharedT, ItemT, ResultT]):
+    """Worker processes that are started when the first items come, and give results in the order of the items.
+
+    Parameters
+    ----------
+    function, shared
+        As in `in_processes`; the function takes a list of items and returns as many results.
+    size
+        How many processes at most.
+    """
+
+    def __init__(
+        self, function: Callable[[SharedT, Sequence[ItemT]], Sequence[ResultT]], shared: SharedT, size: int
+    ) -> None:
+        self.size, self._begun = size, (ImportedFiles(), function, shared)
+        self._pool: ProcessPoolExecutor | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether processes have been started."""
+        return self._pool is not None
+
+    def results(self, chunks: Iterable[Sequence[ItemT]]) -> Iterator[Sequence[ResultT]]:
+        """Begin with lists of items; return what yields their results, in order.
+
+        Raises
+        ------
+        DataError
+            While it yields: when a worker is killed.
+        """
+        chunks = list(chunks)
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                max(1, min(self.size, len(chunks))), initializer=_begin, initargs=self._begun
+            )
+        try:
+            return map(_finished, [self._pool.submit(_run, one) for one in chunks])
+        except BrokenProcessPool:
+            raise _killed() from None
+
+    def close(self) -> None:
+        """End the processes; what they have not begun is dropped."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _finished(future: Future[object]) -> Sequence[ResultT]:
+    try:
+        return cast("Sequence[ResultT]", future.result())
+    except BrokenProcessPool:
+        raise _killed() from None
+
+
+def _killed() -> DataError:
+    return DataError(
+        "a worker process was killed, perhaps for want of memory",
+        "give fewer: --workers 1; the same command continues from here",
+    )
 
 
 _here: list[Callable[[object], object]] = []

@@ -12,6 +12,7 @@ from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.errors import DataError
 from mcd.events import Clock
 from mcd.extraction.boxes import BoxFit
+from mcd.extraction.looking import examine_each, looking
 from mcd.extraction.remarks import remarks_on
 from mcd.networks.foreign import calling
 from mcd.study.privacy import public_id, salt
@@ -53,20 +54,35 @@ class ProbeSet:
 
 
 def look_at(
-    dataset: Dataset, selection: Selection, clock: Clock, *, on_error: str = "stop", keep_identifiers: bool = False
+    dataset: Dataset,
+    selection: Selection,
+    clock: Clock,
+    *,
+    on_error: str = "stop",
+    keep_identifiers: bool = False,
+    workers: int | None = 0,
+    verify: bool = False,
 ) -> ProbeSet:
     """Choose among the images of a data set and check each chosen one; warn of what a reader must know.
+
+    Parameters
+    ----------
+    workers, verify
+        How many processes look at files, and whether they look at unchanged ones again; see `looking`.
 
     Raises
     ------
     DataError
         As `probe_set`.
     """
-    with clock.stage("list images", count_images(dataset), "images") as advanced:
-        listed = _listed(dataset, advanced)
-    chosen = selection.choose([one for one in listed if isinstance(one, Sample)])
-    with clock.stage("validate images", len(chosen), "images") as advanced:
-        probe = probe_set(dataset, chosen, listed, advanced, on_error=on_error, keep_identifiers=keep_identifiers)
+    with looking(workers=workers, verify=verify) as how:
+        with clock.stage("list images", count_images(dataset), "images") as advanced:
+            listed = _listed(dataset, advanced)
+        chosen = selection.choose([one for one in listed if isinstance(one, Sample)])
+        with clock.stage("validate images", len(chosen), "images") as advanced:
+            probe = probe_set(dataset, chosen, listed, advanced, on_error=on_error, keep_identifiers=keep_identifiers)
+    for said in how.remarks():
+        clock.warn(said)
     for remark in [*dataset.remarks(), *probe.remarks, *remarks_on([one for one in listed if isinstance(one, Sample)])]:
         clock.warn(remark)
     if probe.unreadable:
@@ -124,14 +140,16 @@ def probe_set(
     samples: list[Sample] = []
     unreadable = [one for one in listed if isinstance(one, Unreadable)]
     boxes = BoxFit()
+    examined = examine_each(dataset, chosen)
     for sample in chosen:
         with calling(f"{sample.source or sample.id} cannot be examined", kind=DataError):
-            found = dataset.examine(sample)
+            found = next(examined)
         if isinstance(found, Sample):
             samples.append(boxes.fitted(found))
         else:
             unreadable.append(found)
         advanced(1)
+    next(examined, None)  # it may still have to put away what it found
     broken = [one for one in unreadable if not one.passed_over]
     if broken and on_error == "stop":
         raise DataError(

@@ -70,6 +70,7 @@ def dissect(
     cache_size: int = 50,
     keep_identifiers: bool = False,
     workers: int | None = None,
+    verify: bool = False,
     on_error: Literal["stop", "skip"] = "stop",
     output: str | Path | None = None,
     progress: bool = True,
@@ -127,6 +128,9 @@ def dissect(
         A folder that keeps decoded images, and the most that it may hold, in GB.
     keep_identifiers
         Show the data set's own image ids, and whole paths in the manifest.
+    verify
+        Read and hash every image file anew, even where it has not changed since an earlier run, and say how many
+        differ.
     on_error
         What becomes of images that cannot be used: ``stop`` refuses the run, ``skip`` leaves them out.
     output
@@ -183,6 +187,7 @@ def dissect(
         precision=precision,
         batch_size=batch_size,
         workers=workers,
+        verify=verify,
         on_error=on_error,
         where=where,
         limit=limit,

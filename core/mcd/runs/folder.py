@@ -35,7 +35,7 @@ __all__ = [
     "start_folder",
 ]
 
-_FREE_TO_CHANGE = ("controls", "reporters", "workers", "cache", "cache_size", "maps", "untrained")
+_FREE_TO_CHANGE = ("controls", "reporters", "workers", "verify", "cache", "cache_size", "maps", "untrained")
 """Settings that change no label of a run, but what is said besides: it continues although they changed."""
 
 

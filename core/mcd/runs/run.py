@@ -154,6 +154,8 @@ class _Run:
             self.clock,
             on_error=study.on_error,
             keep_identifiers=study.keep_identifiers,
+            workers=study.workers,
+            verify=study.verify,
         )
         several(len(probe.samples))
         if study.calibration.exchangeable == "patient" and not any(one.patient for one in probe.samples):

@@ -169,7 +169,9 @@ def runnable(
     made_recipe, _ = preparer.recipe(recipe)
     target, _ = preparer.target(model)
     clock = Clock(preparer.host.emit)
-    probe = look_at(images, selection, clock, on_error=how.on_error, keep_identifiers=keep_identifiers)
+    probe = look_at(
+        images, selection, clock, on_error=how.on_error, keep_identifiers=keep_identifiers, workers=how.workers
+    )
     through = TargetPass(
         target,
         Reader(images, made_recipe),

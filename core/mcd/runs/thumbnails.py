@@ -19,6 +19,7 @@ from mcd.api.dataset import Dataset, Sample
 from mcd.api.image import Image, Preprocessing
 from mcd.components import Kind
 from mcd.errors import DataError, ImageError
+from mcd.extraction.looking import examine_each, looking
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.parallel import in_processes
 from mcd.extraction.reading import read_checked
@@ -188,13 +189,14 @@ def same_samples(dissection: Dissection, dataset: Dataset) -> dict[str, Sample]:
     DataError
         When they have not, or no longer exist.
     """
-    listed = {one.id: one for one in dataset.scan() if isinstance(one, Sample)}
     samples: dict[str, Sample] = {}
-    for entry in dissection.probe_map:
-        if not entry["id"]:
-            continue
-        known = listed.get(entry["own_id"])
-        looked = dataset.examine(known) if known is not None else None
+    entries = [entry for entry in dissection.probe_map if entry["id"]]
+    with looking(workers=None):
+        listed = {one.id: one for one in dataset.scan() if isinstance(one, Sample)}
+        known = [listed[entry["own_id"]] for entry in entries if entry["own_id"] in listed]
+        found = iter([*examine_each(dataset, known)])
+    for entry in entries:
+        looked = next(found) if entry["own_id"] in listed else None
         if not isinstance(looked, Sample):
             raise DataError(
                 f"an image of the run no longer exists: {entry['source'] or entry['own_id']}",

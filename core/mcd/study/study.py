@@ -198,6 +198,11 @@ class Study(pydantic.BaseModel):
     workers: int | None = Field(
         default=None, ge=0, le=MOST_WORKERS, description="decoding processes; by default chosen from the images"
     )
+    verify: bool = Field(
+        default=False,
+        description="read and hash every image file anew, even where it has not changed since an earlier run, and say "
+        "how many differ",
+    )
     on_error: Literal["stop", "skip"] = Field(
         default="stop", description="images that cannot be used: refuse the run, or leave them out"
     )

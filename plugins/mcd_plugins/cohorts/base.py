@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +12,12 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
-from mcd.plugins import digest, file_digest, read_picture
+from mcd.plugins import digest, each_file, file_digest, read_picture
 from mcd_plugins.cohorts.tables import Row
 from mcd_plugins.datasets.pictures import DECODERS as PICTURES
 from mcd_plugins.datasets.pictures import SUFFIXES, PictureOptions, PictureTally, examine_picture, is_file
 from mcd_plugins.dicom.decoding import DECODERS
-from mcd_plugins.dicom.reading import DicomOptions, Tally, displayed, examined, stored
+from mcd_plugins.dicom.reading import DicomOptions, LeftOut, Tally, displayed, examined, stored
 
 __all__ = ["Cohort", "CohortOptions", "boxes_of", "checked_root", "clipped"]
 
@@ -127,16 +127,14 @@ class Cohort(mcd.Dataset, abc.ABC):
 
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return the sample with its digest and what the file adds, or why the file cannot be used."""
-        path = Path(sample.source)
-        if not is_file(path):
-            return mcd.Unreadable(sample.source, "there is no such file, but a table of the data set names it")
-        if path.suffix.lower() in SUFFIXES:
-            found = examine_picture(sample, self.options.pictures)
-            self._pictures.add(found)
-            return found
-        found = examined(sample, self.options.reading)
-        self._tally.add(found)
-        return found
+        return next(self.examine_each([sample]))
+
+    def examine_each(self, samples: Sequence[mcd.Sample]) -> Iterator[mcd.Sample | mcd.Unreadable]:
+        """Yield what `examine` returns for each sample."""
+        settings = (self.options.reading, self.options.pictures)
+        for found in each_file(_examined, samples, settings, decoders=self.decoders, kinds=(LeftOut,)):
+            (self._pictures if Path(found.source).suffix.lower() in SUFFIXES else self._tally).add(found)
+            yield found
 
     def current_digest(self, sample: mcd.Sample) -> str:
         """Return the digest of the file as it is now."""
@@ -159,6 +157,15 @@ class Cohort(mcd.Dataset, abc.ABC):
         if path.suffix.lower() in SUFFIXES:
             return read_picture(path, self.options.pictures)
         return stored(path, self.options.reading)
+
+
+def _examined(sample: mcd.Sample, settings: tuple[DicomOptions, PictureOptions]) -> mcd.Sample | mcd.Unreadable:
+    path = Path(sample.source)
+    if not is_file(path):
+        return mcd.Unreadable(sample.source, "there is no such file, but a table of the data set names it")
+    if path.suffix.lower() in SUFFIXES:
+        return examine_picture(sample, settings[1])
+    return examined(sample, settings[0])
 
 
 def checked_root(root: Path) -> None:

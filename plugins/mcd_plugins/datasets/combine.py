@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import DataError, PluginLoadError
-from mcd.plugins import Seed, digest
+from mcd.plugins import Seed, digest, examine_each
 
 __all__ = ["Combined", "Part"]
 
@@ -119,6 +120,12 @@ class Combined(mcd.CompositeDataset):
         name, dataset, own = self._own(sample)
         found = dataset.examine(own)
         return _shown(name, found) if isinstance(found, mcd.Sample) else found
+
+    def examine_each(self, samples: Sequence[mcd.Sample]) -> Iterator[mcd.Sample | mcd.Unreadable]:
+        """Yield what `examine` returns for each sample, looked at by its part."""
+        for name, group in itertools.groupby(samples, lambda one: one.id.partition("/")[0]):
+            for found in examine_each(self._parts[name], [self._own(one)[2] for one in group]):
+                yield _shown(name, found) if isinstance(found, mcd.Sample) else found
 
     def current_digest(self, sample: mcd.Sample) -> str:
         """Return the sample as the part that it is from examines it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pydantic
 
 import mcd
 from mcd.errors import DataError
-from mcd.plugins import file_digest, read_picture
+from mcd.plugins import each_file, file_digest, read_picture
 from mcd_plugins.datasets.csv_cells import located
 from mcd_plugins.datasets.pictures import DECODERS, PictureOptions, examine_picture, is_file
 from mcd_plugins.datasets.text_lines import text_lines
@@ -71,9 +71,11 @@ class ImageNetSubset(mcd.Dataset):
 
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return the sample with its digest when the file has the header of an image."""
-        if not is_file(Path(sample.source)):
-            return mcd.Unreadable(sample.source, "there is no such file, but the list names it")
-        return examine_picture(sample, self.options)
+        return _examined(sample, self.options)
+
+    def examine_each(self, samples: Sequence[mcd.Sample]) -> Iterator[mcd.Sample | mcd.Unreadable]:
+        """Yield what `examine` returns for each sample."""
+        return each_file(_examined, samples, self.options, decoders=DECODERS)
 
     def current_digest(self, sample: mcd.Sample) -> str:
         """Return the digest of the file as it is now."""
@@ -82,6 +84,12 @@ class ImageNetSubset(mcd.Dataset):
     def read(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one file."""
         return read_picture(Path(sample.source), self.options)
+
+
+def _examined(sample: mcd.Sample, options: PictureOptions) -> mcd.Sample | mcd.Unreadable:
+    if not is_file(Path(sample.source)):
+        return mcd.Unreadable(sample.source, "there is no such file, but the list names it")
+    return examine_picture(sample, options)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import pydantic
 
 import mcd
-from mcd.plugins import digest, file_digest, files_below, read_picture, said_beside, samples_of
+from mcd.plugins import digest, each_file, file_digest, files_below, read_picture, said_beside, samples_of
 from mcd_plugins.datasets.pictures import (
     DECODERS,
     SUFFIXES,
@@ -63,9 +63,13 @@ class ImageFolder(mcd.Dataset):
 
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return the sample with its digest when the file has the header of an image and, for PNG, whole chunks."""
-        found = examine_picture(sample, self.options)
-        self._tally.add(found)
-        return found
+        return next(self.examine_each([sample]))
+
+    def examine_each(self, samples: Sequence[mcd.Sample]) -> Iterator[mcd.Sample | mcd.Unreadable]:
+        """Yield what `examine` returns for each sample."""
+        for found in each_file(examine_picture, samples, self.options, decoders=DECODERS):
+            self._tally.add(found)
+            yield found
 
     def current_digest(self, sample: mcd.Sample) -> str:
         """Return the digest of the file as it is now."""

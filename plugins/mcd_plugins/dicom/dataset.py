@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pydantic
 
 import mcd
 from mcd.errors import ImageError
-from mcd.plugins import digest, file_digest, files_below, said_beside, samples_of
+from mcd.plugins import digest, each_file, file_digest, files_below, said_beside, samples_of
 from mcd_plugins.dicom.decoding import DECODERS
 from mcd_plugins.dicom.reading import (
     DicomOptions,
@@ -64,11 +64,8 @@ class DicomFolder(mcd.Dataset):
     def scan(self) -> Iterator[mcd.Sample | mcd.Unreadable]:
         """Yield a sample for each file whose header is that of one image that can be shown."""
         self._tally = Tally()
-        for sample in samples_of(self._paths, self.options.path):
-            if isinstance(sample, mcd.Unreadable):
-                yield sample
-                continue
-            found = header_sample(sample.source, sample, self.options)
+        paths = samples_of(self._paths, self.options.path)
+        for found in each_file(_header, paths, self.options, decoders=DECODERS, kinds=(LeftOut,)):
             self._tally.add(found)
             if not isinstance(found, LeftOut):
                 yield found
@@ -79,12 +76,15 @@ class DicomFolder(mcd.Dataset):
 
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return the sample with its digest; pixel data that are missing or cut short are found here."""
-        if sample.digest:
-            return sample
-        found = examined(sample, self.options)
-        if isinstance(found, mcd.Sample):
-            self._tally.note({name: value for name, value in found.facts.items() if name not in sample.facts})
-        return found
+        return next(self.examine_each([sample]))
+
+    def examine_each(self, samples: Sequence[mcd.Sample]) -> Iterator[mcd.Sample | mcd.Unreadable]:
+        """Yield what `examine` returns for each sample."""
+        each = each_file(_whole, samples, self.options, decoders=DECODERS)
+        for sample, found in zip(samples, each, strict=True):
+            if isinstance(found, mcd.Sample) and not sample.digest:
+                self._tally.note({name: value for name, value in found.facts.items() if name not in sample.facts})
+            yield found
 
     def current_digest(self, sample: mcd.Sample) -> str:
         """Return the digest of the file as it is now."""
@@ -101,6 +101,14 @@ class DicomFolder(mcd.Dataset):
     def read_stored(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one file and leave its values as they are stored; a negative is turned."""
         return stored(sample.source, self.options)
+
+
+def _header(sample: mcd.Sample, options: DicomOptions) -> mcd.Sample | mcd.Unreadable:
+    return header_sample(sample.source, sample, options)
+
+
+def _whole(sample: mcd.Sample, options: DicomOptions) -> mcd.Sample | mcd.Unreadable:
+    return sample if sample.digest else examined(sample, options)
 
 
 def _is_candidate(path: Path) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pydicom
@@ -19,7 +20,13 @@ from pydicom.uid import (
 
 import mcd
 from mcd.errors import DataError
+from mcd.events import Clock
+from mcd.extraction.file_memory import FileStatus
+from mcd.extraction.probe import look_at
+from mcd.study.selection import Selection
+from mcd_plugins.dicom import reading
 from mcd_plugins.dicom.dataset import DicomFolder
+from mcd_plugins.dicom.header import Header
 from mcd_plugins.dicom.reading import LeftOut, Tally, displayed, header_sample, looks_like_dicom
 
 Save = Callable[..., Path]
@@ -221,3 +228,32 @@ def test_one_scan_serves_worker_processes(saved: Save, tmp_path: Path) -> None:
     np.testing.assert_array_equal(copy.read(sample).pixels, data.read(sample).pixels)
     assert copy.read_stored(sample).maximum == 4095
     assert folder(tmp_path).fingerprint() != data.fingerprint()
+
+
+def test_a_second_look_reads_no_header_and_says_the_same(
+    saved: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCD_DIGESTS", str(tmp_path / "memory"))
+    monkeypatch.setattr(FileStatus, "is_still", lambda _self, _now: True)
+    saved("images/a.dcm", ViewPosition="", ImageLaterality="")
+    saved("images/b.dcm")
+    saved("images/report.dcm", SOPClassUID=REPORT)
+    (tmp_path / "images/empty.dcm").write_bytes(b"")
+    counted: list[object] = []
+    plain = reading.opened
+
+    def opened(file: Path | BinaryIO, *, pixels: bool) -> Header:
+        counted.append(file)
+        return plain(file, pixels=pixels)
+
+    monkeypatch.setattr(reading, "opened", opened)
+
+    def looked() -> tuple[object, ...]:
+        data, clock = folder(tmp_path / "images"), Clock(lambda _: None)
+        return look_at(data, Selection(), clock, on_error="skip"), clock.warnings
+
+    first = looked()
+    assert len(counted) == 4 + 2
+    counted.clear()
+    assert looked() == first
+    assert counted == [tmp_path / "images/empty.dcm"]

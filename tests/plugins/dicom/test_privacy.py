@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import traceback
 import warnings
@@ -17,6 +18,10 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 
 import mcd
 from mcd.errors import ImageError
+from mcd.events import Clock
+from mcd.extraction.file_memory import FileStatus
+from mcd.extraction.probe import look_at
+from mcd.study.selection import Selection
 from mcd_plugins.dicom.dataset import DicomFolder
 from mcd_plugins.dicom.reading import displayed, stored
 
@@ -71,6 +76,19 @@ def test_no_sample_remark_or_log_holds_what_the_header_says(
         assert examined.facts["modality"] == "other"
         assert examined.vendor == "other"
     assert MARKER not in " ".join(data.remarks()) + caplog.text + "".join(capfd.readouterr())
+
+
+def test_what_is_remembered_of_files_holds_nothing_of_their_headers_and_names(
+    saved: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCD_DIGESTS", str(tmp_path / "memory"))
+    monkeypatch.setattr(FileStatus, "is_still", lambda _self, _now: True)
+    planted(saved(f"images/{MARKER}.dcm"))
+    look_at(DicomFolder(DicomFolder.Options(path=tmp_path / "images")), Selection(), Clock(lambda _: None))
+    held = b"".join(path.read_bytes() for path in (tmp_path / "memory").iterdir())
+    assert len(held) > 4096
+    for text in (MARKER, "77777", "modality", "images", ".dcm", hashlib.sha256(MARKER.encode()).hexdigest()):
+        assert text.encode() not in held
 
 
 def broken(path: Path) -> Iterator[Path]:

@@ -1,0 +1,537 @@
+"""Files are looked at once: what is remembered of unchanged ones is never wrong, and says nothing to others."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import PIL.Image
+import pytest
+from tests.command_line import ROOT
+
+import mcd
+from mcd.errors import DataError, UsageError
+from mcd.events import Clock
+from mcd.extraction import looking as module
+from mcd.extraction.file_memory import FileMemory, FileStatus, status_of
+from mcd.extraction.looking import each_file, examine_each, looking
+from mcd.extraction.parallel import in_processes
+from mcd.extraction.probe import ProbeSet, look_at
+from mcd.study.selection import Selection
+from mcd_plugins.datasets.combine import Combined
+from mcd_plugins.datasets.images import ImageFolder
+
+LONG_AGO = 1_600_000_000_000_000_000
+LOG = logging.getLogger("looked at")
+"""Says which files this process looked at; a list would be a part of the function that fills it."""
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A memory of its own, which takes files for left alone that were made a moment ago."""
+    monkeypatch.setenv("MCD_DIGESTS", str(tmp_path / "memory"))
+    monkeypatch.setattr(FileStatus, "is_still", lambda _self, _now: True)
+    return tmp_path / "memory"
+
+
+def pictures(folder: Path, count: int = 3) -> Path:
+    folder.mkdir(exist_ok=True)
+    for at in range(count):
+        values = np.random.default_rng(at).integers(0, 255, (8, 8), dtype=np.uint8)
+        PIL.Image.fromarray(values).save(folder / f"{at}.bmp")
+    return folder
+
+
+def looked(folder: Path, *, workers: int | None = 0, verify: bool = False, said: list[str] | None = None) -> ProbeSet:
+    clock = Clock(lambda _: None)
+    found = look_at(ImageFolder(ImageFolder.Options(path=folder)), Selection(), clock, workers=workers, verify=verify)
+    if said is not None:
+        said += clock.warnings
+    return found
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which image files this process hashed, in order."""
+    from mcd_plugins.datasets import pictures as reader
+
+    found: list[str] = []
+    plain = reader.examine_file
+
+    def noted(sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
+        found.append(Path(sample.source).name)
+        return plain(sample)
+
+    monkeypatch.setattr(reader, "examine_file", noted)
+    return found
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_second_look_reads_no_unchanged_file_and_finds_the_same(tmp_path: Path, opened: list[str]) -> None:
+    folder = pictures(tmp_path / "images")
+    first = looked(folder)
+    assert opened == ["0.bmp", "1.bmp", "2.bmp"]
+    opened.clear()
+    assert looked(folder) == first
+    assert opened == []
+
+
+def rewritten(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    with path.open("r+b") as file:
+        file.write(data)
+
+
+def restored(path: Path) -> None:
+    """Change a byte; size, inode and time of modification stay."""
+    before = path.stat()
+    rewritten(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replaced(path: Path) -> None:
+    """Put another file of the same size and time in its place, as a copy that keeps times does."""
+    before, data = path.stat(), bytearray(path.read_bytes())
+    data[-1] ^= 1
+    (path.parent / "new").write_bytes(data)
+    os.utime(path.parent / "new", ns=(before.st_atime_ns, before.st_mtime_ns))
+    (path.parent / "new").replace(path)
+
+
+@pytest.mark.parametrize("change", [rewritten, restored, replaced, lambda path: os.utime(path)])
+@pytest.mark.usefixtures("memory")
+def test_a_file_that_was_changed_is_looked_at_again(
+    tmp_path: Path, opened: list[str], change: Callable[[Path], None]
+) -> None:
+    folder = pictures(tmp_path / "images")
+    for path in folder.iterdir():
+        os.utime(path, ns=(LONG_AGO, LONG_AGO))
+    looked(folder)
+    opened.clear()
+    ticked = time.time_ns() + 20_000_000  # the clock of files ticks every few milliseconds
+    while time.time_ns() < ticked:
+        pass
+    change(folder / "1.bmp")
+    second = looked(folder)
+    assert opened == ["1.bmp"]
+    fresh = [mcd.plugins.file_digest(one.source) for one in second.samples]
+    assert [one.digest for one in second.samples] == fresh
+
+
+def test_a_file_of_this_moment_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[str]
+) -> None:
+    """Its times might not show another change."""
+    monkeypatch.setenv("MCD_DIGESTS", str(tmp_path / "memory"))
+    folder = pictures(tmp_path / "images")
+    looked(folder)
+    looked(folder)
+    assert len(opened) == 6
+    status = status_of(str(folder / "0.bmp"))
+    assert status is not None
+    newest = max(status.modified, status.changed)
+    assert [status.is_still(newest + wait * 10**9) for wait in (0, 1, 2, 3)] == [False, False, False, True]
+
+
+def altered(sample: mcd.Sample, _settings: None) -> mcd.Sample | mcd.Unreadable:
+    Path(sample.source).write_bytes(b"other bytes")
+    return replace(sample, digest="of the bytes before")
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_file_that_changes_while_it_is_looked_at_is_not_remembered(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"bytes")
+    sample = mcd.Sample("a", source=str(tmp_path / "a"))
+    with looking(workers=0):
+        list(each_file(altered, [sample], None))
+    with looking(workers=0) as how:
+        list(each_file(altered, [sample], None))
+    assert how.remembered == 0
+
+
+def planted(folder: Path) -> None:
+    """Make the memory wrong, as a disk that loses bits without saying so would make the files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "plain_of", lambda *_: {"digest": "0" * 64, "facts": {}})
+        looked(folder, verify=True)
+
+
+@pytest.mark.usefixtures("memory")
+def test_verify_reads_all_files_says_how_many_differ_and_mends(tmp_path: Path, opened: list[str]) -> None:
+    folder, said = pictures(tmp_path / "images"), list[str]()
+    first = looked(folder)
+    opened.clear()
+    assert looked(folder, verify=True, said=said) == first
+    assert opened == ["0.bmp", "1.bmp", "2.bmp"]
+    assert said == ["all image files were read and hashed again: 0 of 3 remembered results differ"]
+    planted(folder)
+    assert {one.digest for one in looked(folder).samples} == {"0" * 64}
+    said.clear()
+    assert looked(folder, verify=True, said=said) == first
+    assert said[0].startswith("all image files were read and hashed again: 3 of 3 remembered results differ, though")
+    assert looked(folder) == first
+
+
+def spoiled(path: Path) -> None:
+    """Change a byte in the middle of each row."""
+    with sqlite3.connect(path) as database:
+        rows = database.execute("SELECT place, sealed FROM file").fetchall()
+        assert rows
+        for place, sealed in rows:
+            at = len(sealed) // 2
+            other = sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :]
+            database.execute("UPDATE file SET sealed = ? WHERE place = ?", (other, place))
+    database.close()
+
+
+def exchanged(path: Path) -> None:
+    """Give each row the content of another."""
+    with sqlite3.connect(path) as database:
+        rows = database.execute("SELECT place, sealed FROM file").fetchall()
+        for (place, _), (_, sealed) in zip(rows, rows[1:] + rows[:1], strict=True):
+            database.execute("UPDATE file SET sealed = ? WHERE place = ?", (sealed, place))
+    database.close()
+
+
+def of_another_table(path: Path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE file (other TEXT)")
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        spoiled,
+        exchanged,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"no database" * 1000),
+        lambda path: path.write_bytes(path.read_bytes()[:5000]),
+        lambda path: path.write_bytes(path.read_bytes()[:100] + bytes(path.stat().st_size - 100)),
+        of_another_table,
+        lambda path: path.unlink(),
+    ],
+)
+def test_a_damaged_memory_is_forgotten_and_never_believed(
+    tmp_path: Path, memory: Path, damage: Callable[[Path], object]
+) -> None:
+    folder = pictures(tmp_path / "images")
+    first = looked(folder)
+    damage(memory / "v1.sqlite3")
+    assert looked(folder) == first
+    assert looked(folder) == first
+
+
+def test_a_memory_that_was_damaged_is_filled_again(tmp_path: Path, memory: Path, opened: list[str]) -> None:
+    folder = pictures(tmp_path / "images")
+    looked(folder)
+    (memory / "v1.sqlite3").write_bytes(b"no database" * 1000)
+    looked(folder)
+    opened.clear()
+    looked(folder)
+    assert opened == []
+
+
+def test_it_is_its_owners_alone_and_holds_nothing_to_read(tmp_path: Path, memory: Path) -> None:
+    folder = pictures(tmp_path / "Miller^Anna")
+    probe = looked(folder)
+    assert memory.stat().st_mode & 0o777 == 0o700
+    assert [(one.name, one.stat().st_mode & 0o777) for one in memory.iterdir()] == [("v1.sqlite3", 0o600)]
+    held = (memory / "v1.sqlite3").read_bytes()
+    with sqlite3.connect(memory / "v1.sqlite3") as database:
+        assert database.execute("SELECT count(*) FROM file").fetchone() == (3,)
+    database.close()
+    for one in probe.samples:
+        assert one.digest.encode() not in held
+        assert bytes.fromhex(one.digest) not in held
+    for text in (b"Miller", b".bmp", b"digest", b"facts", b"columns"):
+        assert text not in held
+
+
+def test_a_memory_that_others_may_write_to_is_not_used(tmp_path: Path, memory: Path, opened: list[str]) -> None:
+    folder, said = pictures(tmp_path / "images"), list[str]()
+    memory.mkdir()
+    memory.chmod(0o777)
+    looked(folder, said=said)
+    looked(folder)
+    assert len(opened) == 6
+    assert "others may write to it" in said[0]
+
+
+@pytest.mark.parametrize("value", ["off", "a file"])
+def test_it_can_be_turned_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[str], value: str) -> None:
+    folder = pictures(tmp_path / "images")
+    if value == "off":
+        monkeypatch.setenv("MCD_DIGESTS", "off")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        looked(folder)
+        looked(folder)
+        assert len(opened) == 6
+        assert not (tmp_path / "cache").exists()
+    else:
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("MCD_DIGESTS", str(tmp_path / "file"))
+        with pytest.raises(UsageError, match="is a file"):
+            looked(folder)
+
+
+def test_without_the_variable_it_lies_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MCD_DIGESTS")
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    looked(pictures(tmp_path / "images"))
+    assert [one.name for one in (tmp_path / "cache/mcd/digests").iterdir()] == ["v1.sqlite3"]
+
+
+@dataclass(frozen=True)
+class LeftOut(mcd.Unreadable):
+    """A file that is passed over, and what it is."""
+
+    kind: str = ""
+    passed_over: bool = True
+
+
+def by_name(sample: mcd.Sample, settings: str) -> mcd.Sample | mcd.Unreadable:
+    LOG.warning(sample.id)
+    if "out" in sample.id:
+        return LeftOut(sample.source, "no image", kind="report")
+    if "broken" in sample.id:
+        return mcd.Unreadable(sample.source, "it is broken")
+    if "raises" in sample.id:
+        raise DataError(f"{sample.id} raises", "a hint")
+    if "kills" in sample.id and os.getpid() != int(settings):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(sample, digest=sample.id, facts={"settings": settings}, findings={"mass": True}, implant=False)
+
+
+def files(folder: Path, *names: str) -> list[mcd.Sample]:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(name.encode())
+    return [mcd.Sample(name, source=str(folder / name), labels={"own": name}) for name in names]
+
+
+@pytest.mark.usefixtures("memory")
+def test_what_is_known_and_left_out_is_remembered_and_what_is_broken_is_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    samples = files(tmp_path / "files", "a", "out", "broken")
+    bad = mcd.Unreadable("nowhere", "a link to nothing")
+    found = []
+    for _ in range(2):
+        with looking(workers=0):
+            found.append(list(each_file(by_name, [bad, *samples], "one", kinds=(LeftOut,))))
+    assert found[0] == found[1]
+    assert found[0][0] is bad
+    assert type(found[1][2]) is LeftOut
+    assert caplog.messages == ["a", "out", "broken", "broken"]
+
+
+@pytest.mark.parametrize("other", ["settings", "sample", "function"])
+@pytest.mark.usefixtures("memory")
+def test_other_settings_samples_and_functions_are_looked_at_anew(tmp_path: Path, other: str) -> None:
+    (sample,) = files(tmp_path / "files", "a")
+    with looking(workers=0):
+        list(each_file(by_name, [sample], "one"))
+    with looking(workers=0) as how:
+        if other == "settings":
+            (found,) = each_file(by_name, [sample], "two")
+            assert isinstance(found, mcd.Sample)
+            assert found.facts == {"settings": "two"}
+        elif other == "sample":
+            list(each_file(by_name, [replace(sample, labels={"own": "another"})], "one"))
+        else:
+            list(each_file(altered, [sample], None))
+    assert how.remembered == 0
+
+
+@pytest.mark.usefixtures("memory")
+def test_processes_give_the_same_in_the_same_order(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = [f"{at:03d}{('out' if at % 7 == 0 else '')}" for at in range(600)]
+    samples = files(tmp_path / "files", *names)
+    with looking(workers=0):
+        serial = list(each_file(by_name, samples[100:300], "one", kinds=(LeftOut,)))
+    caplog.clear()
+    with looking(workers=2) as how:
+        found = list(each_file(by_name, samples, "one", kinds=(LeftOut,)))
+    assert caplog.messages == []  # all of them in the processes
+    assert found[100:300] == serial
+    assert found == [by_name(one, "one") for one in samples]
+    assert how.remembered == 200
+
+
+@pytest.mark.usefixtures("memory")
+def test_what_is_raised_in_a_process_is_raised_here_in_its_turn(tmp_path: Path) -> None:
+    samples = files(tmp_path / "files", *(f"{at}" for at in range(80)), "raises", "b")
+    with looking(workers=2):
+        each = each_file(by_name, samples, "one")
+        assert [next(each) for _ in range(80)] == [by_name(one, "one") for one in samples[:80]]
+        with pytest.raises(DataError, match="raises"):
+            next(each)
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_process_that_is_killed_is_an_error(tmp_path: Path) -> None:
+    samples = files(tmp_path / "files", *(f"{at}" for at in range(80)), "kills")
+    with looking(workers=2), pytest.raises(DataError, match="a worker process was killed"):
+        list(each_file(by_name, samples, str(os.getpid())))
+
+
+@pytest.mark.usefixtures("memory")
+def test_who_stops_in_the_middle_leaves_no_process_and_keeps_what_was_found(tmp_path: Path) -> None:
+    samples = files(tmp_path / "files", *(f"{at:03d}" for at in range(300)))
+    with looking(workers=2):
+        each = each_file(by_name, samples, "one")
+        assert [next(each) for _ in range(10)] == [by_name(one, "one") for one in samples[:10]]
+        assert multiprocessing.active_children()
+        cast("Generator[object]", each).close()
+        assert not multiprocessing.active_children()
+    with looking(workers=0) as how:
+        list(each_file(by_name, samples, "one"))
+    assert 10 <= how.remembered < 300
+
+
+KEYS = [bytes([at]) * 32 for at in range(60)]
+
+
+def fill(memory: Path, start: int) -> str:
+    for key in KEYS[start::2]:
+        one = FileMemory(memory)
+        one.keep([(key, {"of": key.hex()})])
+        one.close()
+        if one.problem:
+            return one.problem
+    return ""
+
+
+def test_two_processes_share_one_memory(memory: Path) -> None:
+    assert dict(in_processes(fill, memory, range(2), workers=2)) == {0: "", 1: ""}
+    assert FileMemory(memory).recall(KEYS) == [{"of": key.hex()} for key in KEYS]
+
+
+def test_what_is_long_unused_goes_and_what_is_used_stays(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [bytes([at]) * 32 for at in range(3)]
+    days = {"today": 10_000}
+    monkeypatch.setattr("mcd.extraction.file_memory.time.time", lambda: days["today"] * 86400.0)
+
+    def visit(*used: bytes) -> list[bool]:
+        one = FileMemory(memory)
+        there = [found is not None for found in one.recall(used)]
+        one.close()
+        return there
+
+    one = FileMemory(memory)
+    one.keep([(key, {}) for key in keys])
+    one.close()
+    days["today"] += 100
+    assert visit(keys[0]) == [True]
+    days["today"] += 100
+    visit()
+    assert visit(*keys) == [True, False, False]
+    monkeypatch.setattr("mcd.extraction.file_memory._MOST_BYTES", 1 << 16)
+    many = [at.to_bytes(32, "big") for at in range(3000)]
+    one = FileMemory(memory)
+    one.keep([(key, {"text": "x" * 50}) for key in many])
+    one.close()
+    assert 0 < sum(visit(*many)) < 3000
+
+
+@pytest.mark.usefixtures("memory")
+def test_parts_of_a_combination_are_remembered_too(tmp_path: Path, opened: list[str]) -> None:
+    one, two = pictures(tmp_path / "one"), pictures(tmp_path / "two", 2)
+
+    def combined() -> Iterator[mcd.Sample | mcd.Unreadable]:
+        data = Combined(Combined.Options(parts=[{"plugin": "images:one"}, {"plugin": "images:two", "name": "b"}]))
+        data.assemble([ImageFolder(ImageFolder.Options(path=path)) for path in (one, two)])
+        with looking(workers=0):
+            samples = [found for found in data.scan() if isinstance(found, mcd.Sample)]
+            yield from list(examine_each(data, samples))
+
+    first = list(combined())
+    ids = "images/0.bmp images/1.bmp images/2.bmp b/0.bmp b/1.bmp"
+    assert [found.id for found in first if isinstance(found, mcd.Sample)] == ids.split()
+    opened.clear()
+    assert list(combined()) == first
+    assert opened == []
+
+
+class Own(mcd.Dataset):
+    """Counts in `examine`, as a third party's data set may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.examined = 0
+
+    def __len__(self) -> int:
+        return 1
+
+    def scan(self) -> Iterator[mcd.Sample | mcd.Unreadable]:
+        yield mcd.Sample("a", source=__file__)
+
+    def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
+        self.examined += 1
+        return replace(sample, digest="own")
+
+    def read(self, sample: mcd.Sample) -> mcd.Image:
+        raise NotImplementedError
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_data_set_with_its_own_examination_is_asked_every_time() -> None:
+    data = Own()
+    for _ in range(2):
+        look_at(data, Selection(), Clock(lambda _: None))
+    assert data.examined == 2
+
+
+_TWO_LOOKS = """
+import os
+import sys
+from pathlib import Path
+from mcd.events import Clock
+from mcd.extraction.probe import look_at
+from mcd.study.selection import Selection
+from mcd_plugins.datasets.images import ImageFolder
+opened = []
+sys.addaudithook(lambda event, said: opened.append(said[0]) if event == "open" and ".bmp" in str(said[0]) else None)
+for memory in (os.environ["MCD_DIGESTS"], "off"):
+    os.environ["MCD_DIGESTS"] = memory
+    look_at(ImageFolder(ImageFolder.Options(path=Path(sys.argv[1]))), Selection(), Clock(lambda _: None))
+    print(len(opened))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("memory")
+def test_another_process_opens_no_image(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "images")
+    looked(folder)
+    command = [sys.executable, "-c", _TWO_LOOKS, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    remembered, off = map(int, done.stdout.split())
+    assert remembered == 0
+    assert off >= 3
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_starts_runs() -> None:
+    toy = ("--count", "2", "--count", "70", "--no-serial")
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks/first_look.py", *toy], capture_output=True, text=True, check=True
+    )
+    assert [line.split()[:3] for line in done.stdout.splitlines()[1:]] == [
+        [count, *row] for count in ("2", "70") for row in (["first", "cores"], ["second", "cores"])
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
 import os
@@ -164,7 +165,7 @@ def test_a_file_that_changes_while_it_is_looked_at_is_not_remembered(tmp_path: P
 def planted(folder: Path) -> None:
     """Make the memory wrong, as a disk that loses bits without saying so would make the files."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "plain_of", lambda *_: {"digest": "0" * 64, "facts": {}})
+        patch.setattr(module, "text_of", lambda *_: json.dumps({"digest": "0" * 64, "facts": {}}).encode())
         looked(folder, verify=True)
 
 
@@ -410,7 +411,7 @@ KEYS = [bytes([at]) * 32 for at in range(60)]
 def fill(memory: Path, start: int) -> str:
     for key in KEYS[start::2]:
         one = FileMemory(memory)
-        one.keep([(key, {"of": key.hex()})])
+        one.keep([(key, key.hex().encode())])
         one.close()
         if one.problem:
             return one.problem
@@ -419,7 +420,7 @@ def fill(memory: Path, start: int) -> str:
 
 def test_two_processes_share_one_memory(memory: Path) -> None:
     assert dict(in_processes(fill, memory, range(2), workers=2)) == {0: "", 1: ""}
-    assert FileMemory(memory).recall(KEYS) == [{"of": key.hex()} for key in KEYS]
+    assert FileMemory(memory).recall(KEYS) == [key.hex().encode() for key in KEYS]
 
 
 def test_what_is_long_unused_goes_and_what_is_used_stays(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -434,7 +435,7 @@ def test_what_is_long_unused_goes_and_what_is_used_stays(memory: Path, monkeypat
         return there
 
     one = FileMemory(memory)
-    one.keep([(key, {}) for key in keys])
+    one.keep([(key, b"") for key in keys])
     one.close()
     days["today"] += 100
     assert visit(keys[0]) == [True]
@@ -444,7 +445,7 @@ def test_what_is_long_unused_goes_and_what_is_used_stays(memory: Path, monkeypat
     monkeypatch.setattr("mcd.extraction.file_memory._MOST_BYTES", 1 << 16)
     many = [at.to_bytes(32, "big") for at in range(3000)]
     one = FileMemory(memory)
-    one.keep([(key, {"text": "x" * 50}) for key in many])
+    one.keep([(key, b"x" * 50) for key in many])
     one.close()
     assert 0 < sum(visit(*many)) < 3000
 
@@ -495,6 +496,39 @@ def test_a_data_set_with_its_own_examination_is_asked_every_time() -> None:
     for _ in range(2):
         look_at(data, Selection(), Clock(lambda _: None))
     assert data.examined == 2
+
+
+class OfPictures(ImageFolder):
+    """Examines by itself what its base class remembers."""
+
+    def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
+        return mcd.Unreadable(sample.source, "it is not wanted")
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_subclass_that_examines_by_itself_is_asked(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "images")
+    looked(folder)
+    data = OfPictures(OfPictures.Options(path=folder))
+    with pytest.raises(DataError, match="3 of 3 images cannot be used"):
+        look_at(data, Selection(), Clock(lambda _: None))
+
+
+@pytest.mark.usefixtures("memory")
+def test_what_is_no_plain_data_is_looked_at_every_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A data set may give other types than it promises, which do not come back from text as they were."""
+    (sample,) = files(tmp_path / "files", "a")
+    odd = [replace(sample, findings={"mass": np.True_}), replace(sample, facts={"n": Path("p")})]
+    for _ in range(2):
+        with looking(workers=0):
+            found = list(each_file(by_name, odd, "one"))
+    assert caplog.messages == ["a"] * 4
+    assert [one.facts for one in found if isinstance(one, mcd.Sample)] == [{"settings": "one"}] * 2
+
+
+def test_a_data_set_without_files_leaves_no_memory(memory: Path) -> None:
+    look_at(Own(), Selection(), Clock(lambda _: None))
+    assert not memory.exists()
 
 
 _TWO_LOOKS = """

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import sqlite3
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +96,7 @@ def status_of(source: str) -> FileStatus | None:
 
 
 class FileMemory:
-    """Keeps plain data about files in one database of this user; nothing in it is ever needed.
+    """Keeps texts about files in one database of this user, opened when it is first asked; none is ever needed.
 
     It may be removed at any time. One that is damaged is replaced by an empty one; what the file system refuses is
     said in `problem`, and everything is looked at anew. Several processes may use it at once.
@@ -115,21 +114,18 @@ class FileMemory:
 
     def __init__(self, folder: Path) -> None:
         self.problem = ""
+        self._is_open = False
         self._path = folder / _NAME
         self._today = int(time.time() // 86400)
         self._still_used: list[tuple[int, bytes]] = []
         self._database: sqlite3.Connection | None = None
-        try:
-            self._make(folder)
-            self._open()
-        except OSError as error:
-            self._give_up(error.strerror or "it cannot be written")
 
-    def recall(self, keys: Sequence[bytes]) -> list[Mapping[str, object] | None]:
+    def recall(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return what is kept under each key, None where there is nothing."""
         found: dict[bytes, bytes] = {}
         places = [_place(key) for key in keys]
         with self._careful():
+            self._open_once()
             for at in range(0, len(places), _AT_ONCE):
                 some = places[at : at + _AT_ONCE]
                 marks = ",".join("?" * len(some))
@@ -137,14 +133,15 @@ class FileMemory:
                 rows = [] if self._database is None else self._database.execute(question, some).fetchall()
                 for place, sealed, used in rows:
                     found[place] = sealed
-                    if used < self._today - _NOTED_AFTER:
+                    if not isinstance(used, int) or used < self._today - _NOTED_AFTER:
                         self._still_used.append((self._today, place))
         return [_opened(key, found[place]) if place in found else None for key, place in zip(keys, places, strict=True)]
 
-    def keep(self, facts: Iterable[tuple[bytes, Mapping[str, object]]]) -> None:
-        """Keep plain data under their keys, in the place of what was there."""
+    def keep(self, facts: Iterable[tuple[bytes, bytes]]) -> None:
+        """Keep texts under their keys, in the place of what was there."""
         rows = [(_place(key), _sealed(key, said), self._today) for key, said in facts]
         with self._careful():
+            self._open_once()
             if self._database is not None and rows:
                 with self._database:
                     self._database.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?)", rows)
@@ -183,6 +180,15 @@ class FileMemory:
             if status.st_uid != os.getuid() or status.st_mode & 0o022 or stat.S_ISLNK(status.st_mode):
                 raise PermissionError(0, "it is another user's, or others may write to it")
 
+    def _open_once(self) -> None:
+        if not self._is_open:
+            self._is_open = True
+            try:
+                self._make(self._path.parent)
+                self._open()
+            except OSError as error:
+                self._give_up(error.strerror or "it cannot be written")
+
     def _open(self) -> None:
         for again in (True, False):
             try:
@@ -195,7 +201,7 @@ class FileMemory:
                 self._database.execute("SELECT place, sealed, used FROM file LIMIT 1").fetchall()
             except sqlite3.Error as error:
                 self._let_go()
-                if again and not isinstance(error, sqlite3.OperationalError):
+                if again and _says_damaged(error):
                     self._forget()
                     continue
                 self._give_up(str(error))
@@ -211,11 +217,11 @@ class FileMemory:
     def _careful(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             self._let_go()
-            self._give_up(str(error))
-        except sqlite3.Error:  # it is damaged
-            self._let_go()
+            if not _says_damaged(error):
+                self._give_up(str(error))
+                return
             with contextlib.suppress(OSError):
                 self._forget()
 
@@ -229,6 +235,11 @@ class FileMemory:
         self._database = None
 
 
+def _says_damaged(error: sqlite3.Error) -> bool:
+    """Say whether a database is damaged, or has other tables; not that it is locked, full or may not be written."""
+    return type(error) is sqlite3.DatabaseError or error.sqlite_errorcode == sqlite3.SQLITE_ERROR
+
+
 def _place(key: bytes) -> bytes:
     return hashlib.sha256(b"place" + key).digest()[:16]
 
@@ -238,19 +249,15 @@ def _pad(key: bytes, count: int) -> int:
     return int.from_bytes(hashlib.shake_256(b"seal" + key).digest(count), "big")
 
 
-def _sealed(key: bytes, facts: Mapping[str, object]) -> bytes:
-    plain = json.dumps(facts, separators=(",", ":")).encode()
+def _sealed(key: bytes, plain: bytes) -> bytes:
     whole = hashlib.sha256(key + plain).digest()[:_TAG] + plain
     return (int.from_bytes(whole, "big") ^ _pad(key, len(whole))).to_bytes(len(whole), "big")
 
 
-def _opened(key: bytes, sealed: bytes) -> Mapping[str, object] | None:
+def _opened(key: bytes, sealed: bytes) -> bytes | None:
     """Return what a row holds; None where it is not as it was written, or is of another key."""
     if not isinstance(sealed, bytes):
         return None
     whole = (int.from_bytes(sealed, "big") ^ _pad(key, len(sealed))).to_bytes(len(sealed), "big")
     tag, plain = whole[:_TAG], whole[_TAG:]
-    if hashlib.sha256(key + plain).digest()[:_TAG] != tag:
-        return None
-    found: Mapping[str, object] = json.loads(plain)
-    return found
+    return plain if hashlib.sha256(key + plain).digest()[:_TAG] == tag else None

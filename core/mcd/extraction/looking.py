@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
@@ -15,7 +15,7 @@ from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable, examine_file
 from mcd.extraction.file_memory import FileMemory, FileStatus, digests_folder, status_of
 from mcd.extraction.parallel import Pool, cores
-from mcd.extraction.seen import plain_of, result_of
+from mcd.extraction.seen import result_of, sample_text, text_of
 from mcd.networks.distributions import installed_version
 
 __all__ = ["Looking", "each_file", "examine_each", "looking"]
@@ -56,6 +56,7 @@ class Looking:
     workers: int | None = 0
     memory: FileMemory | None = None
     verify: bool = False
+    process: int = field(default_factory=os.getpid, init=False)
     remembered: int = field(default=0, init=False)
     differing: int = field(default=0, init=False)
 
@@ -133,7 +134,9 @@ def each_file(
         Subclasses of `Unreadable`, with fields that are texts and truth values, that are remembered too. Others are
         not: a file that cannot be read today may be readable tomorrow.
     """
-    how = _how.get() or Looking()
+    how = _how.get()
+    if how is None or how.process != os.getpid():  # nothing that is open may be used by a forked process
+        how = Looking()
     items = iter(samples)
     with _Walk(how, look, settings, _context(how, look, settings, decoders), kinds) as walk:
         while group := list(itertools.islice(items, _TOGETHER)):
@@ -146,10 +149,16 @@ def each_file(
 
 def examine_each(dataset: Dataset, samples: Sequence[Sample]) -> Iterator[Found]:
     """Yield what `Dataset.examine` returns for each sample, in order."""
-    own, base = type(dataset), Dataset
-    if own.examine is base.examine and own.examine_each is base.examine_each:
-        return each_file(_examined, samples, None)
+    alone, together = (_owner(type(dataset), name) for name in ("examine", "examine_each"))
+    if alone is Dataset and together is Dataset:
+        return iter(samples) if all(one.digest for one in samples) else each_file(_examined, samples, None)
+    if alone is not together and issubclass(alone, together):  # a subclass that knows better, one by one
+        return map(dataset.examine, samples)
     return dataset.examine_each(samples)
+
+
+def _owner(kind: type[Dataset], name: str) -> type:
+    return next(one for one in kind.__mro__ if name in vars(one))
 
 
 def _examined(sample: Sample, _settings: None) -> Found:
@@ -216,7 +225,7 @@ class _Walk(contextlib.AbstractContextManager["_Walk"]):
     def finish(self) -> Iterator[Found]:
         """Yield the results of the group that began first; remember them."""
         steps, seen = self.groups.pop(0)
-        facts: list[tuple[bytes, dict[str, object]]] = []
+        facts: list[tuple[bytes, bytes]] = []
         try:
             for step in steps:
                 if not isinstance(step.sample, Sample):
@@ -228,8 +237,8 @@ class _Walk(contextlib.AbstractContextManager["_Walk"]):
                     continue
                 found, status = next(seen) or self._here(step.sample)  # raised there, it is raised here
                 self._how.differing += step.known is not None and step.known != found
-                if self._context and status is not None:
-                    said = plain_of(found, step.sample, self._kinds)
+                if step.key and status is not None:
+                    said = text_of(found, step.sample, self._kinds)
                     facts += [(self._key(step.sample, status), said)] if said is not None else []
                 yield found
         finally:
@@ -257,14 +266,8 @@ class _Walk(contextlib.AbstractContextManager["_Walk"]):
                 step.known = result_of(said, step.sample, self._kinds)
 
     def _key(self, sample: Sample, status: FileStatus) -> bytes:
-        return bytes.fromhex(digest(self._context, sample_text(sample), repr(status)))
-
-
-def sample_text(sample: Sample) -> str:
-    """Return all that is known of a sample as one text."""
-    values = dict(vars(sample), findings=dict(sample.findings), labels=dict(sample.labels), facts=dict(sample.facts))
-    values["boxes"] = [list(vars(one).values()) for one in sample.boxes]
-    return json.dumps(values)
+        known = sample_text(sample)
+        return bytes.fromhex(digest(self._context, known, repr(status))) if known else b""
 
 
 def _looked_at(shared: tuple[Look[SettingsT], SettingsT], chunk: Sequence[Sample]) -> list[Seen | None]:

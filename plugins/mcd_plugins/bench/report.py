@@ -13,6 +13,7 @@ import mcd
 from mcd.plugins import csv_bytes
 from mcd_plugins.bench.contract import CONFOUNDED, DEAD, FOLLOWING, NOISE
 from mcd_plugins.bench.ranking import ALL, COLUMNS, Outcome, Row
+from mcd_plugins.reporters.base import one_line
 from mcd_plugins.reporters.latex import escaped
 
 __all__ = ["BENCH_VERSION", "MEASURES", "PLANT_HEADS", "SORTS", "Report", "shown", "table"]
@@ -186,7 +187,7 @@ class Report:
         best = {measure: {name for name, place in self.ranks(measure).items() if place == 1} for measure in MEASURES}
         heads = " & ".join(["Method", *(escaped(head) for head in MEASURES.values())])
         lines = [
-            f"% {self.citation}. Needs \\usepackage{{booktabs}}.",
+            f"% {one_line(self.citation)}. Needs \\usepackage{{booktabs}}.",
             "\\begin{table}",
             "\\centering",
             f"\\caption{{{escaped(self._caption())}}}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from math import isnan, nan
 
@@ -10,6 +11,7 @@ import pytest
 from tests.plugins.bench.materials import material
 
 from mcd_plugins.bench.contract import Case, Decision, Method
+from mcd_plugins.bench.page import page
 from mcd_plugins.bench.plants import Planted, Truth
 from mcd_plugins.bench.ranking import ALL, Outcome, Row, rows_of, tally
 from mcd_plugins.bench.report import Report
@@ -128,3 +130,14 @@ def test_smaller_is_better_for_false_discoveries_and_nearer_to_five_percent_for_
     assert report.ranks("fdr") == {"careful": 1, "exact": 2, "loose": 3}
     assert report.ranks("p_below") == {"careful": 2, "exact": 1, "loose": 3}
     assert [one.method.name for one in report.sorted_by("calibration").outcomes] == ["exact", "careful", "loose"]
+
+
+def test_names_of_a_received_run_are_no_commands(rows: tuple[Row, ...]) -> None:
+    hostile = "a\n\\input{secret}<script>alert(1)</script>"
+    report = Report(hostile, "similarity", {"repeats": 1}, (Outcome(method("mine"), rows),))
+    tex = report.latex().decode()
+    assert [line for line in tex.splitlines() if "input{" in line and not line.startswith("%")] == []
+    html = page(report).decode()
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+    assert json.loads(report.json())["material"] == hostile

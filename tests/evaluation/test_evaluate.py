@@ -240,14 +240,16 @@ def test_the_terminal_fits_eighty_columns_and_says_what_is_missing(
     assert record["schema"] == "mcd.evaluation/1"
 
 
-def pictures(folder: Path, count: int) -> str:
+def pictures(folder: Path, count: int, *, backwards: bool = False) -> str:
     """Write pictures of which every other is bright and a mass; return their table."""
     rng = np.random.default_rng(0)
-    rows = ["path,mass"]
+    folder.mkdir(exist_ok=True)
+    rows = []
     for number in range(count):
         picture = 40 + 90 * (number % 2) + rng.integers(0, 60, size=(32, 32))
         Image.fromarray(picture.astype(np.uint8)).save(folder / f"{number}.png")
         rows.append(f"{number}.png,{number % 2}")
+    rows = ["path,mass", *(rows[::-1] if backwards else rows)]
     (folder / "images.csv").write_text("\n".join(rows) + "\n")
     return f"csv:{folder / 'images.csv'}"
 
@@ -285,6 +287,7 @@ def dissected(
     dissector: str = "phantom-clip",
     draws: int = 0,
     untrained: int = 0,
+    backwards: bool = False,
 ) -> mcd.Dissection:
     """Dissect a layer with pictures of no known patient."""
     return mcd.dissect(
@@ -293,7 +296,7 @@ def dissected(
         dissector=dissector,
         concepts=["mass", "cyst", "skin"],
         scorer=None if dissector == "annotations" else "cosine",
-        dataset={"plugin": pictures(folder, images), "options": {"findings": ["mass"]}},
+        dataset={"plugin": pictures(folder, images, backwards=backwards), "options": {"findings": ["mass"]}},
         calibration={"draws": draws, "most_draws": max(1, draws)},
         untrained=untrained,
         device="cpu",
@@ -317,6 +320,16 @@ def test_where_no_patient_is_known_images_are_held_out(tmp_path: Path) -> None:
     # of one concept that can be judged, there is no other to draw
     assert set(found.summary["labels"]) == {"first", "constant", "first - constant"}
     assert (found.summary["units"] == 20).all()
+
+
+def test_the_order_of_images_plays_no_part(tmp_path: Path) -> None:
+    one, other = (
+        mcd.evaluate(dissected(tmp_path / str(backwards), 40, backwards=backwards), against="held-out", draws=10)
+        for backwards in (False, True)
+    )
+    pd.testing.assert_frame_equal(one.summary, other.summary, atol=1e-4)
+    pd.testing.assert_frame_equal(one.stability, other.stability)
+    pd.testing.assert_frame_equal(one.geometry, other.geometry, atol=1e-4)
 
 
 def test_labels_that_nothing_annotates_are_not_judged_and_it_is_said(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from mcd.evaluation.agreement import pearson
 from mcd.evaluation.baselines import labels_of
 from mcd.evaluation.geometry import clarity_of_all, geometry
-from mcd.evaluation.measuring import Judged
+from mcd.evaluation.measuring import Judge, Judged
 from mcd.evaluation.naming import tuned, tuning_units
 from mcd.evaluation.references import Reference
 from mcd.evaluation.simulation import scale_of, simulation
@@ -236,3 +236,21 @@ def test_random_networks_are_beside_the_run_and_not_among_its_neurons() -> None:
     assert whole["value"].to_dict() == {"first": 0.75, "untrained": 0.5, "first - untrained": 0.25}
     assert whole["neurons"].to_dict() == {"first": 2, "untrained": 4, "first - untrained": 2}
     assert set(tally.neurons()["labels"]) == {"first"}
+
+
+def test_neurons_judged_in_groups_are_as_judged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    activations, shown = rng.standard_normal((40, 9)).astype(np.float32), rng.random((40, 2)) < 0.5
+    known = np.where(rng.random((40, 2)) < 0.8, shown, np.nan).astype(np.float32)
+    reference = Reference("annotations", Matrix(torch.from_numpy(known)), np.ones(2, bool), annotated=True)
+    held_out = np.arange(40) % 2 == 0
+    labels = {"first": rng.integers(-1, 2, 9), "random": rng.integers(0, 2, 9)}
+    judge = Judge(reference, held_out, np.ones((1, 20)), dict.fromkeys(labels, (0.2, 0.1)))
+    tuning = np.arange(9) == 2
+    whole = judge.judge(activations, labels, ~tuning)
+    monkeypatch.setattr("mcd.evaluation.measuring._HELD", 80)
+    for kind, measures in judge.judge(activations, labels, ~tuning).values.items():
+        for name, values in measures.items():
+            np.testing.assert_array_equal(values, whole.values[kind][name])
+            missing = (labels[kind] < 0) | (tuning if name in ("f1", "iou") else False)
+            assert (np.isnan(values[0]) == missing).all()

@@ -74,7 +74,7 @@ class Judging:
             for layer in split.run.layers:
                 for number, activations in enumerate(self._networks(layer)):
                     own = {name: several[number] for (name, at), several in labels.items() if at == layer}
-                    self._layer(tally, layer, activations.double().numpy(), own, ~tuning[layer])
+                    self._layer(tally, layer, activations.numpy(), own, ~tuning[layer])
                 advanced(1)
         return tally
 
@@ -83,7 +83,7 @@ class Judging:
         return chain([self._split.run.activations(layer)], self._split.run.untrained(layer))
 
     def _layer(
-        self, tally: Tally, layer: str, activations: Values, labels: Mapping[str, Labels], untuned: Flags
+        self, tally: Tally, layer: str, activations: NDArray[np.floating], labels: Mapping[str, Labels], untuned: Flags
     ) -> None:
         for reference in self._judges.references:
             own = labels[reference.name]
@@ -94,7 +94,7 @@ class Judging:
         if self._judges.truths is not None and _any(labels["truth"]):
             tally.add("truth", layer, self._recovered(activations, labels["truth"], self._judges.truths))
 
-    def _recovered(self, activations: Values, labels: Labels, truths: Flags) -> Judged:
+    def _recovered(self, activations: NDArray[np.floating], labels: Labels, truths: Flags) -> Judged:
         split = self._split
         column = np.where(truths, np.cumsum(truths) - 1, NONE)
         shows = split.annotated[torch.from_numpy(split.held_out)][:, torch.from_numpy(truths)].numpy() == 1

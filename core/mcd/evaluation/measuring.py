@@ -21,6 +21,8 @@ Codes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _POSITIVES = " (annotated positives)"
+_HELD = 2**22
+"""Activations that are judged at once."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Judge:
     weights: Values
     alphas: Mapping[str, Alphas]
 
-    def judge(self, activations: Values, labels: Mapping[str, Codes], untuned: Flags) -> Judged:
+    def judge(self, activations: NDArray[np.floating], labels: Mapping[str, Codes], untuned: Flags) -> Judged:
         """Return how well labels of one layer hold.
 
         Parameters
@@ -78,34 +80,31 @@ class Judge:
         every = np.unique(np.concatenate([one[one >= 0] for one in labels.values()])).tolist()
         for concept in every:
             values = self.reference.column(concept)
-            pairs = [(kind, np.flatnonzero(one == concept)) for kind, one in labels.items()]
-            chosen = np.concatenate([neurons for _, neurons in pairs])
-            kinds = [kind for kind, neurons in pairs for _ in neurons]
-            measured = self._of_concept(activations[:, chosen], values, kinds)
-            at = 0
-            for kind, neurons in pairs:
-                for name, one in measured.items():
-                    into = found[kind].setdefault(name, np.full(shape, np.nan, dtype=np.float32))
-                    into[:, neurons] = one[:, at : at + len(neurons)]
-                at += len(neurons)
+            for kind, one in labels.items():
+                for neurons in _groups(np.flatnonzero(one == concept), len(activations)):
+                    chosen = activations[:, neurons].astype(np.float64)
+                    for name, measured in self._of_concept(chosen, values, self.alphas[kind]).items():
+                        into = found[kind].setdefault(name, np.full(shape, np.nan, dtype=np.float32))
+                        into[:, neurons] = measured
         for measures in found.values():
             for name in ("f1", "iou"):
                 if name in measures:
                     measures[name][:, ~untuned] = np.nan
         return Judged(labels, found)
 
-    def _of_concept(self, activations: Values, values: Values, kinds: list[str]) -> dict[str, Values]:
+    def _of_concept(self, activations: Values, values: Values, alphas: Alphas) -> dict[str, Values]:
         held, naming = activations[self.held_out], activations[~self.held_out]
         known = ~np.isnan(values[self.held_out])
         concept, weights = values[self.held_out][known], self.weights[:, known]
         there, seen = self.reference.shown(concept), held[known]
+        active = [predicted(held, one) for one in top_thresholds(held, np.array(alphas))]
         area, precision, balanced = Ranked.of(seen).measured(there, weights)
         found = {
             "pearson": pearson(seen, concept, weights),
             "cosine": cosine(seen, concept, weights),
             "auprc": precision,
-            "f1": self._overlap(held, known, there, weights, [self.alphas[kind][0] for kind in kinds])[0],
-            "iou": self._overlap(held, known, there, weights, [self.alphas[kind][1] for kind in kinds])[1],
+            "f1": overlap(active[0][known], there, weights)[0],
+            "iou": overlap(active[1][known], there, weights)[1],
             "simulation": simulation(scale_of(naming, values[~self.held_out]), seen, concept, weights),
         }
         if self.reference.annotated:
@@ -117,12 +116,8 @@ class Judge:
             }
         return found
 
-    @staticmethod
-    def _overlap(
-        held: Values, known: Flags, there: Flags, weights: Values, alphas: list[float]
-    ) -> tuple[Values, Values]:
-        threshold = np.empty(held.shape[1])
-        for alpha in sorted(set(alphas)):
-            own = np.array([one == alpha for one in alphas], dtype=bool)
-            threshold[own] = top_thresholds(held[:, own], np.array([alpha]))[0]
-        return overlap(predicted(held, threshold)[known], there, weights)
+
+def _groups(neurons: Codes, images: int) -> list[Codes]:
+    """Return some neurons in groups whose activations are few enough to be sorted at once."""
+    step = max(1, _HELD // max(1, images))
+    return [neurons[at : at + step] for at in range(0, len(neurons), step)]

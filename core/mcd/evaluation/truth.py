@@ -26,7 +26,7 @@ _AT_ONCE = 20
 
 
 def recovered(
-    activations: Values,
+    activations: NDArray[np.floating],
     shows: Flags,
     labels: Mapping[str, Codes],
     units: PermutationUnits,

@@ -16,9 +16,9 @@ from mcd.testing import assert_light
 _FACE = """
     AnnotationDissector
     Box Comparison ComparisonSettings Component CompositeDataset Concept ConceptSet ConceptSource Dataset Dissection
-    Dissector Edit Explanation Image ModelLoader Options Passed Preprocessing Probe Reporter Sample Scorer Study Target
-    TopKScorer Unreadable __version__ compare dissect embed errors events figures hookimpl label load
-    plugins report run run_target score
+    Dissector Edit Evaluation Explanation Image ModelLoader Options Passed Preprocessing Probe Reporter Sample Scorer
+    Study Target TopKScorer Unreadable __version__ compare dissect embed errors evaluate events figures hookimpl label
+    load plugins report run run_target score
 """
 _FOR_PLUGINS = """
     ABSENT PRESENT presence split_rows

@@ -50,15 +50,6 @@ class _Residual(Similarity):
     def to(self, concepts: slice) -> torch.Tensor:
         return self._nuisances.residuals(self._base.to(concepts))
 
-    def whole(self) -> torch.Tensor:
-        return super().whole() if self.kept is None else self.kept
-
-    def pieces(self) -> Iterator[tuple[slice, torch.Tensor]]:
-        if self.kept is None:
-            yield from super().pieces()
-        else:
-            yield slice(0, self.concepts), self.kept
-
 
 @dataclass(frozen=True)
 class HeldFixed:

@@ -53,11 +53,17 @@ class Similarity(abc.ABC):
 
     def whole(self) -> torch.Tensor:
         """Return P as a whole, ``(images, concepts)``."""
-        return self.to(slice(0, self.concepts))
+        return self.to(slice(0, self.concepts)) if self.kept is None else self.kept
 
     def pieces(self) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Yield P by groups of concepts, each with where it belongs: ``(images, some concepts)``."""
+        """Yield P by groups of concepts, each with where it belongs: ``(images, some concepts)``.
+
+        Where P is held and one piece, always the same tensor: what scorers make of it can be kept with it.
+        """
         step = max(1, FLOATS // max(1, self.images))
+        if self.kept is not None and self.concepts <= step:
+            yield slice(0, self.concepts), self.kept
+            return
         for start in range(0, self.concepts, step):
             part = slice(start, min(start + step, self.concepts))
             yield part, self.to(part)
@@ -169,11 +175,7 @@ class Cosines(Similarity):
     @cached_property
     def kept(self) -> torch.Tensor | None:
         """P as a whole where it is small, always the same tensor."""
-        return super().whole() if self.images * self.concepts <= _KEPT else None
-
-    def whole(self) -> torch.Tensor:
-        """Return P as a whole."""
-        return super().whole() if self.kept is None else self.kept
+        return self.to(slice(0, self.concepts)) if self.images * self.concepts <= _KEPT else None
 
     def of(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the cosines of some images."""
@@ -215,8 +217,15 @@ class Pooled(Similarity):
         self._ends = [0, *self._counts.cumsum(0).tolist()]
         self.images, self.concepts = names.images, len(self._counts)
 
+    @cached_property
+    def kept(self) -> torch.Tensor | None:
+        """P as a whole where it is small, always the same tensor."""
+        return self.to(slice(0, self.concepts)) if self.images * self.concepts <= _KEPT else None
+
     def of(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the pooled similarity of some images."""
+        if self.kept is not None:
+            return self.kept[rows]
         return self._pooled(self._names.of(rows), slice(0, self.concepts))
 
     def to(self, concepts: slice) -> torch.Tensor:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -137,3 +139,60 @@ def test_it_is_said_where_few_patients_can_be_exchanged() -> None:
     assert not PermutationUnits.of(patients([4] * 3), "image").caution
     assert "33% of the images" in PermutationUnits.of(patients([4] * 3), "patient").caution
     assert "100% of the images" in PermutationUnits.of(patients(list(range(1, 9))), "patient").caution
+
+
+def plainly(keys: list[str], count: int, rng: np.random.Generator) -> np.ndarray:
+    """Permute patients among those with as many images, and the images of each, as it is said: by sorting chance."""
+    of = {key: [row for row, other in enumerate(keys) if other == key] for key in dict.fromkeys(keys)}
+    found = np.zeros((count, len(keys)), dtype=np.int64)
+    for size in sorted({len(rows) for rows in of.values()}):
+        own = np.array([rows for rows in of.values() if len(rows) == size])
+        patient = np.argsort(rng.random((count, len(own))), axis=1)
+        image = np.argsort(rng.random((count, len(own), size)), axis=2)
+        for draw in range(count):
+            for place, (taken, order) in enumerate(zip(patient[draw], image[draw], strict=True)):
+                found[draw, own[place]] = own[taken][order]
+    return found
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=25), st.integers(0, 10_000))
+@settings(max_examples=40)
+def test_permutations_are_those_of_sorted_chance(sizes: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    keys = patients(sizes)
+    rng.shuffle(keys)
+    units, first, last = PermutationUnits.of(keys, "patient"), seed % 3, 3 + seed % 4
+    expected = plainly(keys, 6, np.random.default_rng(seed))
+    assert np.array_equal(units.permutations(6, np.random.default_rng(seed)), expected)
+    some = np.full((6, len(keys)), -1, dtype=np.int64)
+    for draws, places, sources in units.moves(6, np.random.default_rng(seed), first, last):
+        some[draws, places] = sources
+    assert np.array_equal(some[first:last], expected[first:last])
+    assert (some[:first] == -1).all()
+    assert (some[last:] == -1).all()
+
+
+def test_permutations_of_many_images_come_in_pieces_of_the_same_stream() -> None:
+    keys = np.concatenate([np.repeat(np.arange(20_000), 3), 20_000 + np.arange(16_000)])  # 76,000: 32 draws a piece
+    units, rng = PermutationUnits(keys), np.random.default_rng(5)
+    drawn = units.permutations(33, np.random.default_rng(5))[[0, 32]]
+    alone, triple = np.arange(60_000, 76_000), np.arange(60_000).reshape(-1, 3)
+    patient, image = rng.random((33, 16_000)), rng.random((33, 16_000, 1))
+    assert image.any()
+    assert np.array_equal(drawn[:, alone], alone[np.argsort(patient[[0, 32]], axis=1)])
+    patient, image = np.argsort(rng.random((33, 20_000))[[0, 32]], axis=1), rng.random((33, 20_000, 3))[[0, 32]]
+    assert np.array_equal(drawn[:, triple], triple[patient[:, :, None], np.argsort(image, axis=2)])
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [
+        ("patient", [[12, 11, 10, 3, 4, 5, 7, 6, 9, 8, 1, 0, 2, 13], [6, 5, 7, 4, 3, 11, 12, 10, 9, 8, 2, 0, 1, 13]]),
+        ("image", [[11, 3, 13, 2, 1, 8, 6, 0, 7, 4, 10, 12, 5, 9], [6, 7, 1, 4, 11, 5, 3, 10, 9, 8, 0, 2, 13, 12]]),
+    ],
+)
+def test_the_draws_of_a_seed_are_those_of_earlier_versions(
+    unit: Literal["image", "patient"], expected: list[list[int]]
+) -> None:
+    units = PermutationUnits.of([*"aaabbcccddeeef"], unit)
+    assert units.permutations(2, np.random.default_rng(0)).tolist() == expected

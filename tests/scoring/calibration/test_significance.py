@@ -7,15 +7,18 @@ import pytest
 import torch
 
 from mcd.api.concepts import Concept
+from mcd.api.ranking import Ties
 from mcd.api.scorer import Scorer
-from mcd.scoring.calibration.null import NullDistribution, Rankings, StratumNull, discoveries
+from mcd.scoring.calibration.null import NullDistribution, PermutedColumns, Rankings, StratumNull, discoveries
 from mcd.scoring.calibration.permutation import PermutationUnits
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.similarity import Matrix
 from mcd.scoring.tables import label_table
 from mcd.study.adapters import FunctionScorer
 from mcd.study.calibration import Calibration
+from mcd_plugins.scorers.cosine import Cosine
 from mcd_plugins.scorers.cosine_cubed import CosineCubed
+from mcd_plugins.scorers.pearson import Pearson
 from mcd_plugins.scorers.soft_wpmi import SoftWPMI
 
 CONCEPTS = [Concept(f"c{at}", f"category {at}", "broad", mammographic=at < 50) for at in range(60)]
@@ -138,6 +141,42 @@ def test_going_on_gives_what_drawing_all_at_once_gives() -> None:
     slow.highest(100)
     slow.highest(333)
     assert np.array_equal(slow.highest(700), fast.highest(700))
+
+
+@pytest.mark.parametrize(
+    ("scorer", "z", "exceeded"),
+    [
+        (Cosine(), [3.02174, 3.12204, -0.89369, 3.05598], [1, 1, 200, 1]),
+        (Pearson(), [3.1116, 3.30486, -1.08, 3.08225], [1, 0, 200, 1]),
+    ],
+    ids=["cosine", "pearson"],
+)
+def test_the_null_of_a_seed_is_that_of_earlier_versions(scorer: Scorer, z: list[float], exceeded: list[int]) -> None:
+    """Numbers of the commit before permutations were drawn in pieces; many activations are 0."""
+    activations = np.maximum(np.arange(192).reshape(48, 4) * 37 % 101 - 40, 0)
+    cosine = torch.from_numpy((np.arange(240).reshape(48, 5) * 53 % 97).astype(np.float32) / 97)
+    patient = np.arange(48) // 3
+    labeller = Labeller(
+        scorer, Matrix(cosine), CONCEPTS[:5], Calibration(draws=200, most_draws=200), [str(one) for one in patient], 1
+    )
+    (found,) = labeller.scored({"layer": lambda: torch.from_numpy(activations.astype(np.float32))})
+    judged = found.judged
+    assert judged is not None
+    assert found.order[:, 0].tolist() == [0, 4, 1, 1]
+    assert judged.z[:, 0] == pytest.approx(z, abs=1e-4)
+    assert judged.null.exceeded(judged.z, judged.stratum)[:, 0].tolist() == exceeded
+
+
+def test_draws_are_the_same_however_many_are_asked_for_at_once() -> None:
+    units = PermutationUnits.of([str(at // 4) for at in range(80)], "patient")
+    activations = torch.from_numpy(np.random.default_rng(2).standard_normal((80, 7)).astype(np.float32))
+    columns = PermutedColumns(units, activations, Ties.of([str(at) for at in range(80)], 0), null_seed=3)
+    whole = columns.of(0, 600)
+    for start, stop in ((0, 250), (240, 260), (249, 502), (599, 600)):
+        assert torch.equal(columns.of(start, stop), whole[:, start:stop])
+    assert {tuple(one) for one in whole.sort(dim=0).values.T.tolist()} == {
+        tuple(one) for one in activations.sort(dim=0).values.T.tolist()
+    }
 
 
 def test_p_counts_chance_and_cannot_reach_zero() -> None:

@@ -286,12 +286,17 @@ class PermutedColumns:
 
     def of(self, start: int, stop: int) -> torch.Tensor:
         """Return draws ``start`` to ``stop``, ``(images, stop - start)``."""
-        columns = []
+        found = self._activations.new_empty(len(self._activations), stop - start)
+        table = found.numpy()
         for block in range(start // _BLOCK, -(-stop // _BLOCK)):
             # As above: going on gives what drawing all at once would have given.
             rng = np.random.default_rng(np.random.SeedSequence([*self._seed, block]))
             chosen = torch.from_numpy(self._order[rng.integers(len(self._order), size=_BLOCK)])
-            moved = torch.from_numpy(self._units.permutations(_BLOCK, rng))
-            first, last = max(start - block * _BLOCK, 0), min(stop - block * _BLOCK, _BLOCK)
-            columns.append(self._activations[:, chosen[first:last]].gather(0, moved[first:last].T))
-        return torch.cat(columns, dim=1)
+            here = block * _BLOCK - start
+            first, last = max(0, -here), min(_BLOCK, stop - start - here)
+            for draws, places, sources in self._units.moves(_BLOCK, rng, first, last):
+                # A neuron's values side by side, so that what is read at random comes from the cache.
+                columns = self._activations.index_select(1, chosen[draws]).T.contiguous()
+                moved = columns.gather(1, torch.from_numpy(sources)).T.contiguous()
+                table[places, here + draws.start : here + draws.stop] = moved.numpy()
+        return found

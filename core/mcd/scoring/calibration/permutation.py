@@ -7,10 +7,10 @@ size would have to be split, and the null would lose variance between patients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import lgamma
+from math import lgamma, prod
 from typing import Literal
 
 import numpy as np
@@ -28,6 +28,15 @@ CLUSTERING = (1.15, 1.35, 1.7, 2.3)
 
 _FIXED = 0.25
 """Share of the images that may keep their place in a draw, on average, before it is said."""
+
+_CHUNK, _TOGETHER = 2**21, 32
+"""Row numbers that are made at once, 16 MiB, but of so many draws at least: a draw by itself costs calls."""
+
+_FEW = 8
+"""Images of a patient that are sorted by exchanges: their places fit into three bits."""
+
+_SORTED = 2**17
+"""Random numbers that are sorted at once: 1 MiB."""
 
 
 @dataclass(frozen=True)
@@ -194,16 +203,75 @@ class PermutationUnits:
         ``activations[permutation]`` is a draw from the null.
         """
         found = np.empty((count, len(self.patient)), dtype=np.int64)
+        for draws, places, sources in self.moves(count, rng):
+            found[draws, places] = sources
+        return found
+
+    def moves(
+        self, count: int, rng: np.random.Generator, first: int = 0, last: int | None = None
+    ) -> Iterator[tuple[slice, Rows, Rows]]:
+        """Yield the same permutations in pieces that stay small, however many images there are.
+
+        Parameters
+        ----------
+        first, last
+            Only draws from the one to before the other are wanted: what precedes them is drawn and passed over.
+
+        Yields
+        ------
+        tuple
+            Which draws, which images ``(some,)``, and the row numbers of the images that take their places,
+            ``(draws, some)``. Every draw and image comes once.
+        """
+        wanted = range(first, count if last is None else last)
         if not self.blocks:
-            found[:, self.order] = self.order[np.argsort(rng.random(found.shape), axis=1)]
-            return found
+            for draws, keys in _pieces(rng, (count, len(self.order)), wanted):
+                yield draws, self.order, self.order[np.argsort(keys, axis=1)]
+            return
         for group in self._size_groups:
             size = int(self.sizes[group[0]])
-            own = self._rows[self._starts[group][:, None] + np.arange(size)]  # patients × images of one
-            patient = np.argsort(rng.random((count, len(group))), axis=1)
-            image = np.argsort(rng.random((count, len(group), size)), axis=2)
-            found[:, own] = own[patient[:, :, None], image]
-        return found
+            own = self._rows[self._starts[group][:, None] + np.arange(size)].ravel()  # patients × images of one
+            patients = rng.random((count, len(group)))
+            for draws, keys in _pieces(rng, (count, len(group), size), wanted):
+                block = np.argsort(patients[draws], axis=1)[:, :, None] * size
+                yield draws, own, own[(block + _orders(keys)).reshape(len(keys), -1)]
+
+
+def _pieces(
+    rng: np.random.Generator, shape: tuple[int, ...], wanted: range
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Yield random numbers of a shape, a few draws at a time, each with which draws they are of; those wanted alone."""
+    step = max(_TOGETHER, _CHUNK // max(1, prod(shape[1:])))
+    for start in range(0, shape[0], step):
+        keys = rng.random((min(step, shape[0] - start), *shape[1:]))  # what is not wanted is drawn all the same
+        draws = slice(max(start, wanted.start), min(start + len(keys), wanted.stop))
+        if draws.start < draws.stop:
+            yield draws, keys[draws.start - start : draws.stop - start]
+
+
+def _orders(keys: NDArray[np.float64]) -> Rows:
+    """Return what ``np.argsort`` does along the last axis, of random numbers ``(draws, patients, images of one)``.
+
+    To sort a few numbers costs less than to call for it: by exchanges of neighbours (odd-even transposition; Knuth, The
+    Art of Computer Programming, vol. 3, 5.3.4), all patients at once. A number in the first bits and its place in the
+    last ones are one whole number.
+    """
+    size = keys.shape[-1]
+    if size > _FEW:
+        return np.argsort(keys, axis=-1)
+    found = np.empty(keys.shape, dtype=np.int64)
+    step = max(1, _SORTED // max(1, size * keys.shape[1]))
+    for start in range(0, len(keys), step):  # by as many as the cache holds
+        some = keys[start : start + step]
+        whole = (some * 2.0**53).astype(np.int64) << 3  # exact: they have 53 bits
+        column = [whole[..., at] | at for at in range(size)]
+        for turn in range(size):
+            for at in range(turn % 2, size - 1, 2):
+                low, high = column[at], column[at + 1]
+                column[at], column[at + 1] = np.minimum(low, high), np.maximum(low, high)
+        for at, one in enumerate(column):
+            np.bitwise_and(one, _FEW - 1, out=found[start : start + step, :, at])
+    return found
 
 
 @dataclass(frozen=True)

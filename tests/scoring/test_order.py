@@ -11,7 +11,7 @@ import torch
 
 import mcd
 from mcd.api.concepts import Concept
-from mcd.api.ranking import Ties, ordered_top_k
+from mcd.api.ranking import Ties, ascending, ordered_top_k
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.similarity import Matrix
 from mcd.study.calibration import Calibration
@@ -124,6 +124,15 @@ def scored(
         found.layer: found
         for found in labeller.scored({name: lambda one=one: torch.from_numpy(one) for name, one in layers.items()})
     }
+
+
+def test_a_sort_by_value_then_chance_is_that_of_both_keys() -> None:
+    rng = np.random.default_rng(4)
+    values = rng.choice([-np.inf, -2.5, -1e-40, -0.0, 0.0, 1e-40, 3.0, np.inf], size=(6, 200)).astype(np.float32)
+    values[0] = rng.standard_normal(200)
+    chance = rng.integers(2**63, size=values.shape, dtype=np.uint64)
+    chance[1] &= np.uint64(2**32 - 1)  # half of it is the same everywhere
+    assert np.array_equal(ascending(torch.from_numpy(values), chance), np.lexsort((chance, values), axis=1))
 
 
 @pytest.mark.parametrize("patients", [True, False])

@@ -13,7 +13,7 @@ from mcd.api.ranking import ordered_top_k
 from mcd.errors import DataError, PluginLoadError
 from mcd.host.importing import import_function
 from mcd.scoring.scores import best, score_layer
-from mcd.scoring.similarity import Cosines, Matrix
+from mcd.scoring.similarity import Cosines, Matrix, Part, Pooled
 from mcd.scoring.tables import COLUMNS, label_table
 from mcd.study.adapters import FunctionScorer
 
@@ -110,12 +110,38 @@ def test_similarity_is_the_cosine_and_names_what_is_broken() -> None:
     torch.testing.assert_close(found.whole(), expected)
     torch.testing.assert_close(found.of(torch.tensor([2, 0])), expected[[2, 0]])
     torch.testing.assert_close(found.to(slice(1, 3)), expected[:, 1:])
+    torch.testing.assert_close(found.columns([2, 0, 2]), expected[:, [2, 0, 2]])
     images[2] = 0
     with pytest.raises(DataError, match="embedding of image 'c'"):
         Cosines(images, texts, "abcd", ["x", "y", "z"])
     texts[1, 0] = float("nan")
     with pytest.raises(DataError, match="embedding of concept 'y'"):
         Cosines(torch.rand(4, 6), texts, "abcd", ["x", "y", "z"])
+
+
+@pytest.mark.parametrize("count", [1, 511, 1023, 1025, 1600])
+def test_cosines_with_some_concepts_are_those_of_each_by_itself(count: int) -> None:
+    generator = torch.Generator().manual_seed(count)
+    images, texts = torch.randn(count, 48, generator=generator), torch.randn(9, 48, generator=generator)
+    found = Cosines(images, texts, [""] * count, [""] * 9, reference=texts[0])
+    alone = torch.cat([found.to(slice(at, at + 1)) for at in (7, 2, 7)], dim=1)
+    torch.testing.assert_close(found.columns([7, 2, 7]), alone, atol=1e-6, rtol=0)
+    rows = torch.randperm(count, generator=generator)[: count // 2]
+    assert torch.equal(Part(found, rows).columns([7, 2, 7]), found.columns([7, 2, 7])[rows])
+
+
+def test_a_scorer_is_given_the_same_similarity_every_time_where_it_is_held() -> None:
+    cosines = Cosines(torch.rand(4, 6) + 0.1, torch.rand(3, 6) + 0.1, "abcd", ["x", "y", "z"])
+    for one in (
+        cosines,
+        Matrix(torch.rand(4, 3)),
+        Part(cosines, torch.tensor([1, 3])),
+        Pooled(cosines, [0, 0, 1], "max", 1),
+    ):
+        ((where, whole),) = one.pieces()
+        assert where == slice(0, one.concepts)
+        assert whole is one.whole() is one.kept
+        torch.testing.assert_close(whole, one.to(where))
 
 
 def test_ties_go_to_the_earlier_image() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -19,6 +20,9 @@ FLOATS = 2**27
 
 _KEPT = 2**25
 """Floats up to which P is computed once and kept: 128 MiB."""
+
+_ROWS = 2**9
+"""Embeddings that the cache holds: 1 MiB of 512 each."""
 
 
 class Similarity(abc.ABC):
@@ -123,6 +127,10 @@ class Part(Similarity):
         """Return the similarity of these images to some concepts."""
         return self._base.to(concepts)[self._rows]
 
+    def columns(self, concepts: Sequence[int]) -> torch.Tensor:
+        """Return the similarity of these images to concepts by number."""
+        return self._base.columns(concepts)[self._rows]
+
     def embeddings(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the normalised embeddings of some of these images."""
         return self._base.embeddings(self._rows[rows])
@@ -188,6 +196,18 @@ class Cosines(Similarity):
         """Return the cosines with some concepts."""
         found = self.unit_images @ self._texts[:, concepts]
         return found if self._reference is None else found.sub_(self._reference[:, None])
+
+    def columns(self, concepts: Sequence[int]) -> torch.Tensor:
+        """Return the cosines with concepts by number: the same numbers as one by one, the embeddings read once."""
+        which, back = torch.unique(torch.tensor(concepts, dtype=torch.int64), return_inverse=True)
+        found = torch.empty(self.images, len(which))
+        ends = [*range(_ROWS, self.images - _ROWS, _ROWS), self.images]
+        for start, stop in pairwise([0, *ends]):
+            for at, concept in enumerate(which.tolist()):
+                found[start:stop, at : at + 1] = self.unit_images[start:stop] @ self._texts[:, concept : concept + 1]
+        if self._reference is not None:
+            found.sub_(self._reference[:, None])
+        return found[:, back]
 
     def embeddings(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the normalised embeddings of some images."""

@@ -59,7 +59,9 @@ def standardised(columns: torch.Tensor) -> torch.Tensor:
     # Less the middle of the range first: that difference is exact where an offset is large beside the spread. Scaled
     # before anything is added up, since sums and squares leave the range of float32.
     low, high = columns.amin(dim=0), columns.amax(dim=0)
-    rest = columns - (low / 2 + high / 2)
-    rest.div_(rest.abs().amax(dim=0))
-    rest.sub_(rest.mean(dim=0))
-    return rest.div_(lengths(rest)).masked_fill_(~(high > low), float("nan"))
+    middle = low / 2 + high / 2
+    rest = columns - middle
+    rest.div_(torch.maximum(high - middle, middle - low))  # its largest values: differences round alike
+    rest.sub_(rest.mean(dim=0)).div_(lengths(rest))
+    alike = ~(high > low)
+    return rest.masked_fill_(alike, float("nan")) if bool(alike.any()) else rest

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from mcd.api.ranking import Ties
+from mcd.api.ranking import Ties, ascending
 
 __all__ = ["partialled_out"]
 
@@ -48,20 +48,30 @@ def _scores(activations: torch.Tensor, given: torch.Tensor, ties: Ties) -> torch
     count = int(np.clip(images // _BIN, *_BINS))
     low = torch.nan_to_num(given, nan=float("inf")).amin(dim=0)
     given = torch.where(given.isnan(), low - 1, given)  # where it is not known: bins of their own
-    place = np.lexsort((chance, given.T.numpy()), axis=1)
+    place = ascending(given.T, chance)
     x, y = (np.take_along_axis(one.T.double().numpy(), place, axis=1) for one in (given, activations))
     chance = np.take_along_axis(chance, place, axis=1)
     edges = np.arange(count + 1) * images // count
     found = np.empty((units, images), dtype=np.float32)
     for start, stop in pairwise(edges.tolist()):
         some = slice(start, stop)
-        order = np.lexsort((chance[:, some], _less_line(x[:, some], y[:, some])), axis=1)
+        order = _ordered(_less_line(x[:, some], y[:, some]), chance[:, some])
         score = torch.special.ndtri((torch.arange(stop - start, dtype=torch.float64) + 0.5) / (stop - start))
         scores = np.broadcast_to(score.float().numpy(), order.shape)
         part = np.empty(order.shape, dtype=np.float32)
         np.put_along_axis(part, order, scores, axis=1)
         np.put_along_axis(found, place[:, some], part, axis=1)
     return torch.from_numpy(found).T.contiguous()
+
+
+def _ordered(values: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    """Return the order of each row, the smallest value first; equal values are put in order by chance."""
+    ordered = np.sort(values, axis=1)
+    tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    order = np.empty(values.shape, dtype=np.int64)
+    order[~tied] = np.argsort(values[~tied], axis=1)  # one sort, with vector instructions
+    order[tied] = np.lexsort((chance[tied], values[tied]), axis=1)
+    return order
 
 
 def _less_line(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -118,6 +118,7 @@ def test_a_flipped_bit_is_found_and_its_file_named(run: mcd.Dissection) -> None:
     ("changed", "said"),
     [
         (SUMMARY.drop(columns="low"), "no column 'low'"),
+        (SUMMARY.assign(layer=[None, "head"]), "'layer' holds something else than texts"),
         (SUMMARY.assign(layer="elsewhere"), "a layer that the run does not have"),
         (SUMMARY.assign(value="many"), "'value' holds something else than numbers"),
         (SUMMARY.assign(units=-1), "'units' holds a negative number"),

@@ -221,7 +221,7 @@ _SAID: Mapping[Kind, str] = {"text": "texts", "whole": "whole numbers", "number"
 
 def _is(column: pd.Series, kind: Kind) -> bool:
     if kind == "text":
-        return pd.api.types.infer_dtype(column, skipna=False) in ("string", "empty")
+        return pd.api.types.infer_dtype(column, skipna=False) in ("string", "empty") and not column.isna().any()
     if kind == "truth" or pd.api.types.is_bool_dtype(column):
         return kind == "truth" and pd.api.types.is_bool_dtype(column)
     if kind == "whole":

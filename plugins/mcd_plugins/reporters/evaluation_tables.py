@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
+
 from mcd.plugins import AGAINST, BASELINES, FIRST_LABELS
 from mcd_plugins.reporters.evaluations import Evaluated, Judged, MeasureRow, Value, known_first
 from mcd_plugins.reporters.tables import Table
 
 __all__ = ["differences_table", "evaluation_tables", "side_tables"]
 
-_MOST = 50
+_MOST = 20
 """Rows of a table that are shown; the file of the run has all."""
 
 Runs = Mapping[str, Evaluated]
@@ -137,14 +139,16 @@ def _faithfulness(runs: Runs) -> list[Table]:
     rows = [
         [
             *_run(runs, name),
-            *(str(row[column]) or "–" for column in ("layer", "concept", "measure", "output", "finding")),
+            *(str(row[column]) for column in ("layer", "concept")),
+            str(row["measure"]).replace("auroc", "AUROC"),
+            *(str(row[column]) or "–" for column in ("output", "finding")),
             str(row["neurons"]),
             Value(float(row["value"]), float(row["low"]), float(row["high"])).whole(),
             Value(float(row["random"]), float(row["random_least"]), float(row["random_most"])).whole(),
             *(_chance(float(row[column])) for column in ("p", "q")),
         ]
         for name, found in runs.items()
-        for row in found.faithfulness.head(_MOST).to_dict("records")
+        for row in _clearest(found.faithfulness).to_dict("records")
     ]
     if not rows:
         return []
@@ -152,11 +156,19 @@ def _faithfulness(runs: Runs) -> list[Table]:
     note = (
         "What happens to outputs of the network on held-out images when the neurons that a concept names are ablated. "
         "Named: with 95 % intervals. Random: the mean of random groups of as many neurons of the layer, in brackets "
-        "the least and the most of them."
+        "the least and the most of them. All outputs together first, then single ones, smallest p first."
     )
     note += f" {left:,} more rows are in evaluation/faithfulness.csv of the run." if left else ""
     header = (*words, "neurons", "named", "random", "p", "q")
     return [Table("faithfulness", "Faithfulness", header, rows, words, "concept", note=note, dense=True)]
+
+
+def _clearest(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that are shown: what is of no single output before the others, these by p."""
+    if not len(table):
+        return table
+    whole = table["output"].astype(str) == ""
+    return pd.concat([table[whole], table[~whole].sort_values("p", kind="stable")]).head(_MOST)
 
 
 def _chance(value: float) -> str:

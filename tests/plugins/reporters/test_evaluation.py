@@ -179,11 +179,13 @@ def test_an_ablated_group_stands_beside_random_groups(copy: mcd.Dissection, tmp_
     assert moved["random"] == "0.10 (0.05 to 0.20)"
     assert (moved["p"], moved["q"]) == ("0.048", "0.25")
     assert (changed["named"], changed["q"]) == ("−0.50 (−0.25 to −0.75)", "–")
-    many = pd.concat([table.iloc[:1].assign(output=f"{at}", measure="moved") for at in range(60)])
+    many = [table.iloc[:1].assign(output=f"{at}", measure="moved", p=1 - at / 60) for at in range(60)]
+    many = pd.concat([*many, table.iloc[:1]])
     run = with_evaluation(copy, replace(drawn_evaluation(copy), faithfulness=many))
     page = Rendered(written(run, tmp_path))
-    assert len(page.table("Faithfulness")) == 50
-    assert "10 more rows are in evaluation/faithfulness.csv of the run." in page.text
+    shown = page.table("Faithfulness")
+    assert shown["output"].tolist() == ["–", *(str(at) for at in range(59, 40, -1))]  # all outputs, then smallest p
+    assert "41 more rows are in evaluation/faithfulness.csv of the run." in page.text
 
 
 def test_labels_that_could_not_be_judged_are_counted(copy: mcd.Dissection) -> None:

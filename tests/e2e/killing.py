@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib
 import json
 import os
+import pkgutil
 import re
 import shutil
 import sys
@@ -129,14 +131,21 @@ def tried(job: dict[str, list[str]], base: Path, work: Path, how: str, at: int) 
     return [*wrong, *(f"{path} is left" for path in left)]
 
 
+def import_all() -> None:
+    """Import what any command imports, once for all children: most of the time of a small run."""
+    import mcd
+    import mcd_plugins
+
+    for package in (mcd, mcd_plugins):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name != "mcd.__main__":
+                importlib.import_module(module.name)
+
+
 def main() -> None:
     """Do a job and print what is wrong, by the number of the event."""
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    import torch  # noqa: F401 -- once, for all children
-
-    import mcd_plugins.phantom.dataset
-    import mcd_plugins.phantom.dissector  # noqa: F401 -- as above
-
+    import_all()
     work, base = Path(job["work"]), Path(job["work"] + ".base")
     for arguments in job["prepare"]:
         assert command(arguments) == 0, arguments

@@ -21,6 +21,7 @@ SMALL = ("--model-plugin", "phantom-mammo", "--layers", "head", "--dataset", "ph
 QUICK = ("--concepts", "phantom", "--scorer", "soft-wpmi", "--scorer-arg", "top_k=3", "--device", "cpu")
 DRAWS = ("--draws", "20", "--most-draws", "20", "--workers", "0")
 DISSECT = ("dissect", *SMALL, *QUICK, *DRAWS, "-o", "WORK/run")
+SIX = tuple("phantom:6" if part == "phantom:3" else part for part in DISSECT)
 SCORE = ("score", "WORK/run", "--scorer", "cosine", "--device", "cpu")
 
 COMMANDS: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
@@ -32,6 +33,7 @@ COMMANDS: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
     "score again": ((DISSECT, SCORE), SCORE),
     "report": ((DISSECT,), ("report", "WORK/run", "--reporter", "html", "--reporter", "csv", "--reporter", "markdown")),
     "report elsewhere": ((DISSECT,), ("report", "WORK/run", "--reporter", "json", "-o", "WORK/report")),
+    "evaluate": ((SIX,), ("evaluate", "WORK/run", "--against", "held-out", "--draws", "3")),
     "figures": ((DISSECT,), ("figures", "WORK/run", "-o", "WORK/figures", "--bootstrap", "0", "--only", "depth")),
     "preprocess": (
         (),

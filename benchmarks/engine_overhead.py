@@ -16,6 +16,8 @@ import click
 import torch
 
 import mcd
+from mcd.api.base import digest
+from mcd.extraction.columns import Column
 from mcd.extraction.decoding import Batch
 from mcd.extraction.jobs import IMAGES, DissectorJob, TargetJob
 from mcd.extraction.probe import ProbeSet
@@ -63,10 +65,11 @@ def main(model: str, layers: str, images: int, rounds: int) -> None:
 
     def engine() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            widths = {layer.name: layer.neurons for layer in chosen}
-            job = TargetJob(target, chosen, Pooling("avg"), [Shards(Path(folder), "a" * 64, widths)])
-            reader = DissectorJob(dissector, [Shards(Path(folder), "e" * 64, {IMAGES: 128})])
-            probe = ProbeSet(tuple(mcd.Sample(str(row), str(row)) for row in range(images)))
+            columns = [_column(folder, layer.name, layer.neurons) for layer in chosen]
+            job = TargetJob(target, chosen, Pooling("avg"), columns)
+            reader = DissectorJob(dissector, [_column(folder, IMAGES, 128)])
+            names = tuple(str(row) for row in range(images))
+            probe = ProbeSet(tuple(mcd.Sample(name, name) for name in names), names)
             sweep = Sweep(
                 [job], [reader], Prepared(), probe, torch.device("cpu"), "fp32", 16, 0, "stop", lambda _: None
             )
@@ -97,6 +100,11 @@ def main(model: str, layers: str, images: int, rounds: int) -> None:
     click.echo(
         f"ratio   median {statistics.median(ratios):.3f}, of the best {min(times['engine']) / min(times['bare']):.3f}"
     )
+
+
+def _column(folder: str, name: str, width: int) -> Column:
+    key = digest(name)
+    return Column(name, width, key, [Shards(Path(folder), key, {name: width})])
 
 
 def _noise(recipe: mcd.Preprocessing, count: int) -> torch.Tensor:

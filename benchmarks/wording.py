@@ -59,6 +59,7 @@ def main(patients: int, scorer: str) -> None:
             concepts="phantom",
             output=folder / "run",
             progress=False,
+            store="off",
             dataset={"plugin": "phantom", "options": {"patients": patients}},
             scorer=scorer,
         )

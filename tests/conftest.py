@@ -31,6 +31,22 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_store_of_this_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what fixtures of modules compute out of the store of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MCD_STORE", str(tmp_path_factory.mktemp("store") / "of-fixtures"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store of the test's own: what it finds there it has put there."""
+    folder = tmp_path_factory.mktemp("store") / "own"
+    monkeypatch.setenv("MCD_STORE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
 def phantoms_are_drawn_once() -> Iterator[None]:
     """Keep the phantoms that a worker has drawn: most tests read the same hundred, and drawing takes longest."""
     from mcd_plugins.phantom import dataset

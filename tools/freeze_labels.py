@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -75,7 +76,8 @@ def _runs(folder: Path) -> dict[str, Path]:
 
 
 def _mcd(*arguments: object) -> None:
-    subprocess.run([sys.executable, "-m", "mcd", *map(str, arguments)], check=True)
+    own = {**os.environ, "MCD_STORE": "off"}  # everything is computed, nothing is kept
+    subprocess.run([sys.executable, "-m", "mcd", *map(str, arguments)], check=True, env=own)
 
 
 if __name__ == "__main__":

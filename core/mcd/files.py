@@ -31,11 +31,13 @@ __all__ = [
     "digest_of",
     "expanded",
     "link",
+    "linked_or_copied",
     "lock",
     "make_folder",
     "open_regular",
     "place",
     "read_regular",
+    "size_text",
     "temporary_file",
     "temporary_in",
     "unwritable",
@@ -238,6 +240,28 @@ def link(source: Path, path: Path) -> None:
         temporary.unlink(missing_ok=True)  # renaming a file to its own second name leaves both
 
 
+def linked_or_copied(source: Path, path: Path) -> bool:
+    """Give a file a second name, or copy it where the file system cannot: between two disks, or without links.
+
+    Returns
+    -------
+    bool
+        Whether it is the same file.
+
+    Raises
+    ------
+    FileNotFoundError
+        When it is not there any more.
+    OSError
+        As the file system raises it.
+    """
+    with contextlib.suppress(OSError):
+        link(source, path)
+        return True
+    place(path, source.read_bytes(), flushed=False)
+    return False
+
+
 def temporary_in(folder: Path) -> Path:
     """Return a name for what is not whole yet; see `TEMPORARY`."""
     return folder / f".mcd-{secrets.token_hex(8)}.tmp"
@@ -297,3 +321,15 @@ def read_regular(path: Path, most: int = _LARGEST) -> bytes:
 def digest_of(data: bytes) -> str:
     """Return the SHA-256 of bytes, in hex."""
     return hashlib.sha256(data).hexdigest()
+
+
+def size_text(count: int) -> str:
+    """Return a number of bytes in the largest unit of which there is one.
+
+    >>> size_text(0), size_text(1023), size_text(1536), size_text(5 * 2**20)
+    ('0 B', '1023 B', '1.5 KiB', '5.0 MiB')
+    """
+    if count < 1024:
+        return f"{count} B"
+    power = min(4, (count.bit_length() - 1) // 10)
+    return f"{count / 1024**power:.1f} {' KMGT'[power]}iB"

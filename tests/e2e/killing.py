@@ -88,10 +88,10 @@ def full() -> None:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Return the digests of all files; of a manifest without its times."""
+    """Return the digests of all files; of a manifest without its times, without the store, which a kill keeps short."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
+        if path.is_file() and not path.is_relative_to(folder / "store"):
             data = path.read_bytes()
             if path.name == "manifest.json":
                 data = json.dumps({**json.loads(data), "seconds": 0}).encode()
@@ -100,7 +100,13 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 def torn(folder: Path) -> Iterator[str]:
-    """Yield what is wrong with what a killed command left: finished runs whose tables are not those of the manifest."""
+    """Yield what is wrong with what a killed command left: finished runs whose tables are not those of the manifest.
+
+    Then files of the store that are not what they are called after.
+    """
+    for path in (folder / "store").rglob("*-*.safetensors"):
+        if hashlib.sha256(path.read_bytes()).hexdigest() != path.stem.partition("-")[2]:
+            yield f"{path} is damaged"
     for manifest in folder.rglob("manifest.json"):
         found = json.loads(manifest.read_bytes())
         if found["status"] != "finished":

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
     "dissect with controls": ((), (*DISSECT, "--controls")),
     "dissect again": (((*DISSECT, "--reporter", "csv"),), (*DISSECT, "--reporter", "csv")),
     "cache": ((), (*DISSECT, "--cache", "WORK/cache")),
+    "store": ((), (*DISSECT, "--store", "WORK/store")),
     "score": ((DISSECT,), (*SCORE, "--concepts", "birads", "--reporter", "csv")),
     "score again": ((DISSECT, SCORE), SCORE),
     "report": ((DISSECT,), ("report", "WORK/run", "--reporter", "html", "--reporter", "csv", "--reporter", "markdown")),
@@ -62,7 +63,12 @@ def run(tmp_path: Path, name: str, how: str, at: Sequence[int]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.e2e.killing", str(tmp_path / "job.json")],
         cwd=ROOT,
-        env={**os.environ, "MCD_SALT": "a salt that is the same in every child", "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "MCD_STORE": "off",
+            "MCD_SALT": "a salt that is the same in every child",
+            "OMP_NUM_THREADS": "1",
+        },
         capture_output=True,
         text=True,
         check=False,

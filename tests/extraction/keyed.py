@@ -14,6 +14,7 @@ from mcd.extraction import keys
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
+from mcd.extraction.store import layer_key
 from mcd.networks.identity import identity_of
 from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
@@ -139,7 +140,8 @@ def keys_of(**one: Any) -> dict[str, str]:
     reader = Reader(one["dataset"], one["recipe"])
     network, dissector = identity_of(one["target"].module), identity_of(one["dissector"])
     images = keys.image_key(one["probe"], reader, one["device"], one["precision"], one["batch_size"])
-    activations = keys.activation_key(images, network, one["target"], one["layers"], one["pooling"])
+    network_key = keys.activation_key(images, network, one["target"], one["pooling"])
+    (activations,) = [layer_key(network_key, layer.name, layer.layout) for layer in one["layers"]]
     return {
         "image": reader.fingerprint(),
         "activations": activations,

@@ -72,8 +72,8 @@ class Pictures(mcd.Dataset):
         return mcd.Image(drawn(), 1.0)
 
 
-@pytest.mark.parametrize(("asked", "width"), [(True, STATISTICS), (False, 0)])
-def test_they_are_computed_only_where_they_are_asked_for(asked: bool, width: int) -> None:
+@pytest.mark.parametrize(("asked", "width"), [("displayed", STATISTICS), ("", 0)])
+def test_they_are_computed_only_where_they_are_asked_for(asked: str, width: int) -> None:
     data, recipes = Pictures(), {"x": mcd.Preprocessing()}
     given = batches(Reader(data), list(data.scan()), recipes, [[0, 1, 2]], statistics=asked, workers=0, pin=False)
     (batch,) = given

@@ -166,6 +166,11 @@ def replaced(pattern: str, make: Callable[[Path], object]) -> Edit:
     return edit
 
 
+def each(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[dict[str, torch.Tensor]], object]:
+    """Return what changes every tensor of a file."""
+    return lambda one: one.update({name: change(tensor) for name, tensor in one.items()})
+
+
 def lines(change: Callable[[list[str]], list[str]]) -> Edit:
     def edit(folder: Path) -> None:
         path = folder / "private" / "probe_map.csv"
@@ -224,13 +229,13 @@ EDITS: Mapping[str, Edit] = {
     "null: a level above 1": cell("level", 3.0, of="null"),
     "null: doubled rows": table("null", lambda one: pd.concat([one, one])),
     # shards
-    "shard: a column fewer": tensors(SHARD, lambda one: one.update(head=one["head"][:, 1:])),
-    "shard: a row fewer": tensors(SHARD, lambda one: one.update(head=one["head"][1:])),
-    "shard: turned": tensors(SHARD, lambda one: one.update(head=one["head"].T)),
-    "shard: doubles": tensors(SHARD, lambda one: one.update(head=one["head"].double())),
-    "shard: NaN": tensors(SHARD, lambda one: one["head"].__setitem__((0, 0), float("nan"))),
+    "shard: a column fewer": tensors(SHARD, each(lambda one: one[:, 1:])),
+    "shard: a row fewer": tensors(SHARD, each(lambda one: one[1:])),
+    "shard: turned": tensors(SHARD, each(lambda one: one.T)),
+    "shard: doubles": tensors(SHARD, each(torch.Tensor.double)),
+    "shard: NaN": tensors(SHARD, each(lambda one: one.fill_(float("nan")))),
     "shard: infinity": tensors(VECTORS, lambda one: one["images"].__setitem__((0, 0), float("inf"))),
-    "shard: a layer fewer": tensors(SHARD, lambda one: one.pop("head")),
+    "shard: a layer fewer": tensors(SHARD, lambda one: one.update({"another": one.popitem()[1]})),
     "shard: rows backwards": header(SHARD, lambda one: one["rows"].reverse()),
     "shard: negative rows": header(SHARD, lambda one: one.update(rows=[-row for row in one["rows"]])),
     "shard: rows are words": header(SHARD, lambda one: one.update(rows="all")),

@@ -29,9 +29,11 @@ STUDY = {
 MAY_CHANGE = {
     "cache": "CACHE",
     "cache_size": 7,
+    "store": "STORE",
     "controls": True,
     "maps": 1,
     "reporters": "csv",
+    "verify": True,
     "workers": 1,
 }
 """These decide how a run is made, or what is written beside its labels."""

@@ -179,16 +179,16 @@ def test_what_is_kept_is_verified_and_copied(run: Path, tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
-    whole = dissect(tmp_path / "whole", dissector=Stopped())
+    whole = dissect(tmp_path / "whole", dissector=Stopped(), store="off")
     Stopped.stop = True
     try:
         with pytest.raises(KeyboardInterrupt):
-            dissect(tmp_path / "killed", dissector=Stopped())
+            dissect(tmp_path / "killed", dissector=Stopped(), store="off")
     finally:
         Stopped.stop = False
     before = shards(tmp_path / "killed")
     assert 0 < len(before) < len(shards(whole.folder))
-    dissect(tmp_path / "killed", dissector=Stopped())
+    dissect(tmp_path / "killed", dissector=Stopped(), store="off")
     assert shards(tmp_path / "killed") == shards(whole.folder)
     assert (tmp_path / "killed/labels.csv").read_bytes() == (whole.folder / "labels.csv").read_bytes()
 

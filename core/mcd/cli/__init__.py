@@ -42,6 +42,7 @@ _COMMANDS = {
     "run": ("mcd.cli.dissect:run_study", "Run a study file (YAML)."),
     "runs": ("mcd.cli.runs:runs", "Verify stored runs: every file against its digest."),
     "score": ("mcd.cli.score:score", "Score a stored run anew: other scorer, other concepts, no images."),
+    "store": ("mcd.cli.store:store", "List, prune or verify what runs have computed and share."),
     "zero-shot": ("mcd.cli.zero_shot:zero_shot", "Score images by pairs of prompts: 'no mass' against 'mass'."),
 }
 

@@ -48,6 +48,7 @@ _METAVARS = {
     "models.pooling": "NAME[:NUMBER]",
     "where": "EXPRESSION",
     "cache": "DIR",
+    "store": "DIR",
 }
 
 _SINGLE = frozenset({"models.plugin"})

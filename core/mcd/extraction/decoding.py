@@ -67,11 +67,12 @@ class _Decoder(TorchDataset[_Decoded]):
         samples: Sequence[Sample],
         preprocessings: Mapping[str, Preprocessing],
         masked: Set[str],
-        statistics: bool,
+        with_masks: bool,
+        statistics: str,
     ) -> None:
         self._files = ImportedFiles()  # pickled first: the others may be of classes of a user's file
         self._reader, self._samples, self._preprocessings = reader, samples, preprocessings
-        self._masked, self._statistics = masked, statistics
+        self._masked, self._with_masks, self._statistics = masked, with_masks or bool(masked), statistics
 
     def __getitem__(self, row: int) -> _Decoded:
         # An error crosses the process boundary as text: the loader would otherwise re-raise it as a RuntimeError
@@ -79,8 +80,8 @@ class _Decoder(TorchDataset[_Decoded]):
         try:
             values = {key: self._reader.values(one) for key, one in self._preprocessings.items()}
             images = {
-                kind: self._reader.image(self._samples[row], kind, masked=bool(self._masked))
-                for kind in sorted(set(values.values()))
+                kind: self._reader.image(self._samples[row], kind, masked=self._with_masks)
+                for kind in sorted({*values.values(), *filter(None, [self._statistics])})
             }
             prepared = {key: one.prepare(own(images[values[key]], one)) for key, one in self._preprocessings.items()}
             masks = {
@@ -92,7 +93,7 @@ class _Decoder(TorchDataset[_Decoded]):
             decoded = _Decoded(row, prepared, masks, "", self._reader.problem, little)
             if not self._statistics:
                 return decoded
-            return replace(decoded, statistics=torch.from_numpy(image_statistics(next(iter(images.values())))))
+            return replace(decoded, statistics=torch.from_numpy(image_statistics(images[self._statistics])))
         except MCDError as error:
             return _Decoded(row, {}, error=error.message)
         except BaseException as error:  # a recipe of a plugin may raise anything
@@ -145,14 +146,16 @@ def batches(
     rows: Sequence[Sequence[int]],
     *,
     masked: Set[str] = frozenset(),
-    statistics: bool = False,
+    with_masks: bool = False,
+    statistics: str = "",
     workers: int,
     pin: bool,
 ) -> Iterator[Batch]:
     """Yield one decoded batch for each list of rows, in that order whatever the number of workers.
 
-    ``masked`` names the preprocessings, by fingerprint, that need the breast masks too; ``statistics`` asks for those
-    of the images.
+    ``masked`` names the preprocessings, by fingerprint, that need the breast masks too; ``with_masks`` reads images
+    with theirs although nothing here needs them; ``statistics`` asks for those of the images, of their ``"displayed"``
+    or ``"stored"`` values.
 
     Raises
     ------
@@ -162,7 +165,7 @@ def batches(
     kinds = {reader.values(one) for one in preprocessings.values()}
     reader.expect(samples, kinds, masked=bool(masked), processes=workers)
     loader = DataLoader(
-        _Decoder(reader, samples, preprocessings, masked, statistics),
+        _Decoder(reader, samples, preprocessings, masked, with_masks, statistics),
         batch_sampler=[list(group) for group in rows],
         num_workers=workers,
         collate_fn=_collate,

@@ -19,6 +19,7 @@ from mcd.api.image import Preprocessing
 from mcd.errors import DataError, UsageError
 from mcd.events import Clock, Event, RunFailed, RunFinished, RunStarted
 from mcd.extraction.cache import ImageCache
+from mcd.extraction.columns import Column
 from mcd.extraction.jobs import IMAGES, DissectorJob
 from mcd.extraction.keys import embedding_key, image_key, not_reused
 from mcd.extraction.probe import ProbeSet, look_at
@@ -135,13 +136,12 @@ class Embedder:
             keep_identifiers=self.keep_identifiers,
             workers=self.workers,
         )
-        self._kept = store = Shards(
-            _parts(output), self._key(probe, reader), {IMAGES: self.texts(["mammogram"]).shape[1]}
-        )
+        key, width = self._key(probe, reader), self.texts(["mammogram"]).shape[1]
+        self._kept = store = Shards(_parts(output), key, {IMAGES: width})
         store.clear()
         sweep = Sweep(
             targets=(),
-            dissectors=[DissectorJob(self.dissector, [store])],
+            dissectors=[DissectorJob(self.dissector, [Column(IMAGES, width, key, [store])])],
             reader=reader,
             probe=probe,
             device=self.device,

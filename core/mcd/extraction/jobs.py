@@ -11,13 +11,13 @@ from torch import nn
 from mcd.api.dissector import Dissector
 from mcd.api.image import Preprocessing
 from mcd.api.model import Target
-from mcd.extraction.store import Shards
+from mcd.extraction.columns import Column
 from mcd.networks.chance import Draws
 from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
 
-__all__ = ["IMAGES", "DissectorJob", "ImageJob", "TargetJob"]
+__all__ = ["IMAGES", "DissectorJob", "ImageJob", "Job", "TargetJob"]
 
 IMAGES = "images"
 """Name of the tensor in the embedding shards, and in those of image statistics."""
@@ -25,13 +25,13 @@ IMAGES = "images"
 
 @dataclass
 class DissectorJob:
-    """One dissector of a sweep, and where its embeddings go: the same into each place.
+    """One dissector of a sweep, and where its embeddings go: a single column.
 
     ``memory_format`` is the one that it takes, found before the first batch.
     """
 
     dissector: Dissector
-    stores: list[Shards]
+    columns: list[Column]
     memory_format: torch.memory_format = field(default=torch.channels_last, init=False)
     draws: Draws = field(init=False)
 
@@ -48,14 +48,18 @@ class DissectorJob:
 
 @dataclass
 class ImageJob:
-    """The statistics of the images of a sweep, and where they go: the same into each place."""
+    """The statistics of the images of a sweep, and where they go: a single column.
 
-    stores: list[Shards]
+    ``values`` says which of a DICOM file's values they are of: ``"displayed"`` or ``"stored"``.
+    """
+
+    values: str
+    columns: list[Column]
 
 
 @dataclass
 class TargetJob:
-    """One target of a sweep: what to record, and where it goes: the same into each place.
+    """One target of a sweep: what to record, and where it goes: a column a layer.
 
     Where ``tower_of`` is given, the target is the image tower of that dissector, and its forward pass serves both.
     ``memory_format`` is the one its forward() takes; see `mcd.networks.trial.Trial`.
@@ -66,7 +70,7 @@ class TargetJob:
     target: Target
     layers: Sequence[Layer]
     pooling: Pooling
-    stores: list[Shards]
+    columns: list[Column]
     tower_of: Dissector | None = None
     remedy: str = ""
     memory_format: torch.memory_format = torch.channels_last
@@ -83,3 +87,6 @@ class TargetJob:
         """Run on a batch; what its layers give is recorded."""
         self.target.module(images)
         return {}
+
+
+Job = TargetJob | DissectorJob | ImageJob

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import platform
 
 import torch
+from torch import nn
 
 from mcd.api.base import digest
 from mcd.api.image import Preprocessing
 from mcd.api.model import Target
+from mcd.extraction.columns import Column
 from mcd.extraction.image_statistics import image_statistics
 from mcd.extraction.normalising import NormalisingPass
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.sweep import Sweep, shard_rows
 from mcd.networks.identity import Identity, identity_of
-from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
+from mcd.networks.texts import encode
 from mcd.networks.untrained import collecting, untrained
 from mcd.version import __version__
 
@@ -25,36 +27,47 @@ __all__ = [
     "STAGE_VERSION",
     "STATISTICS_VERSION",
     "activation_key",
+    "arithmetic",
     "embedding_key",
     "image_key",
     "not_reused",
     "statistics_key",
+    "text_key",
     "untrained_key",
 ]
 
-STAGE_VERSION = "sweep/1"
+STAGE_VERSION = "sweep/2"
 """Raised when the sweep's numbers change, so that shards of older versions are not read."""
 STATISTICS_VERSION = "statistics/2"
 """As `STAGE_VERSION`, of the statistics of the images."""
 
+TEXTS_VERSION = "texts/1"
+"""As `STAGE_VERSION`, of embedded texts."""
 
-def image_key(probe: ProbeSet, reader: Reader, device: torch.device, precision: str, batch_size: int) -> str:
-    """Return the digest of what decides every number of a sweep besides the models."""
+
+def image_key(
+    probe: ProbeSet, reader: Reader, device: torch.device, precision: str, batch_size: int, *, masked: bool = False
+) -> str:
+    """Return the digest of what decides every number of a sweep besides the models.
+
+    ``masked`` says whether images are read with their breast masks, which a recipe may go by.
+    """
     return digest(
         STAGE_VERSION,
         __version__,
         torch.__version__,
-        identity_of(Sweep, Recorder, shard_rows).key,
+        identity_of(Sweep, Column, Recorder, shard_rows).key,
         probe.fingerprint,
         reader.fingerprint(),
         precision,
         device.type,
         str(batch_size),
+        str(masked),
     )
 
 
-def activation_key(images: str, network: Identity, target: Target, layers: Sequence[Layer], pooling: Pooling) -> str:
-    """Return the key of a target's activations.
+def activation_key(images: str, network: Identity, target: Target, pooling: Pooling, others: str = "") -> str:
+    """Return what the keys of a target's layers are made of; see `mcd.extraction.store.layer_key`.
 
     Parameters
     ----------
@@ -62,10 +75,13 @@ def activation_key(images: str, network: Identity, target: Target, layers: Seque
         As `image_key` returns it.
     network
         Of the target's module.
+    others
+        Names of all layers that are recorded: torch runs its own transformer encoders by another path, which rounds
+        otherwise, where no hook is on them.
     """
-    described = [part for layer in layers for part in (layer.name, str(layer.layout))]
     own = (network.key, identity_of(target.preprocessing).key, str(target.first_tokens()))
-    return digest(images, *own, str(pooling), *described)
+    hooked = any(isinstance(one, nn.TransformerEncoderLayer) for one in target.module.modules())
+    return digest(images, *own, str(pooling), *([others] if hooked else []))
 
 
 def untrained_key(activations: str, seed: int, number: int) -> str:
@@ -87,9 +103,33 @@ def embedding_key(images: str, dissector: Identity, preprocessing: Preprocessing
     return digest(images, dissector.key, identity_of(preprocessing).key)
 
 
-def statistics_key(images: str) -> str:
-    """Return the key of the statistics of the images; ``images`` as `image_key` returns it."""
-    return digest(STATISTICS_VERSION, images, identity_of(image_statistics).key)
+def statistics_key(images: str, values: str) -> str:
+    """Return the key of the statistics of the images, of their displayed or stored values.
+
+    ``images`` is as `image_key` returns it.
+    """
+    return digest(STATISTICS_VERSION, images, values, identity_of(image_statistics).key)
+
+
+def text_key(dissector: str, texts: str) -> str:
+    """Return the key of embedded texts in a store that runs share.
+
+    Parameters
+    ----------
+    dissector
+        `mcd.networks.identity.Identity.key` of the dissector.
+    texts
+        Digest of the texts.
+    """
+    return digest(TEXTS_VERSION, __version__, torch.__version__, identity_of(encode).key, dissector, texts)
+
+
+def arithmetic(device: torch.device) -> str:
+    """Return a digest of what of this machine decides the last bits of a forward pass: its processor, its threads."""
+    if device.type == "cuda":
+        return digest("cuda", torch.cuda.get_device_name(device), str(torch.version.cuda))
+    kind = (device.type, platform.machine(), torch.backends.cpu.get_cpu_capability())
+    return digest(*kind, str(torch.get_num_threads()))
 
 
 def not_reused(name: str, one: Identity) -> str:

@@ -1,8 +1,9 @@
 """Where activations and embeddings lie: safetensors shards under a key made of everything that decides them.
 
-A shard is written to a temporary name, flushed and renamed, so a file that has its final name is whole; its digest is
-written beside it. A run that was killed finds the shards it finished and uses those that have their digest; a run whose
-inputs changed has another key and never sees them.
+A shard is written to a temporary name and renamed; its digest is written beside it. A run that was killed finds the
+shards it finished and uses those that have their digest, which a file that a loss of power cut short has not; before a
+run says that it has finished, its shards are flushed to the disk. A run whose inputs changed has another key and never
+sees them.
 """
 
 from __future__ import annotations
@@ -19,25 +20,43 @@ import pydantic
 import torch
 from safetensors.torch import save
 
+from mcd.api.base import digest
 from mcd.errors import StoreError
 from mcd.extraction.tensor_files import AGAIN, TensorFile, open_tensors, record_of
-from mcd.files import digest_of, link, write_atomically
+from mcd.files import digest_of, linked_or_copied, place, unwritable
 from mcd.options import Record
 from mcd.study.digests import SUMS, CheckedFiles, Sums
 from mcd.study.outputs import clear_leftovers
 
-__all__ = ["Shards"]
+__all__ = ["Shards", "layer_key"]
 
 _KEY = re.compile(r"[0-9a-z]{16,}")
 _SHARD = re.compile(r"\d{5,}\.safetensors")
 
 
+def layer_key(activations: str, layer: str, layout: str | None) -> str:
+    """Return the key of the activations of one layer.
+
+    Parameters
+    ----------
+    activations
+        Of its network, as `mcd.extraction.keys.activation_key` returns it.
+    layer, layout
+        Its name, and how its output is read.
+    """
+    return digest(activations, layer, layout or "flat")
+
+
 class _Header(Record):
-    """The metadata of a shard: its key, the rows of the probe set that it holds, and those that failed."""
+    """The metadata of a shard: its key, the rows of the probe set that it holds, and those that failed.
+
+    ``little_range`` is how many of the images use little of the range from black to white, where statistics are kept.
+    """
 
     key: str
     rows: list[pydantic.NonNegativeInt]
     failed: list[tuple[pydantic.NonNegativeInt, str]]
+    little_range: pydantic.NonNegativeInt = 0
 
 
 class Shards:
@@ -57,7 +76,7 @@ class Shards:
 
     def __init__(self, folder: Path, key: str, tensors: Mapping[str, int], files: CheckedFiles | None = None) -> None:
         self.key, self.tensors, self.path = key, dict(tensors), folder / key[:16]
-        self._sums, self._files = Sums(self.path), files or CheckedFiles(folder.parent, {})
+        self._sums, self._files = Sums(self.path, _unflushed), files or CheckedFiles(folder.parent, {})
         self._whole: set[int] = set()
 
     @staticmethod
@@ -76,28 +95,79 @@ class Shards:
         clear_leftovers(self.path)
 
     def write(
-        self, number: int, tensors: Mapping[str, torch.Tensor], rows: Sequence[int], failed: Sequence[tuple[int, str]]
+        self,
+        number: int,
+        tensors: Mapping[str, torch.Tensor],
+        rows: Sequence[int],
+        failed: Sequence[tuple[int, str]],
+        little_range: int = 0,
     ) -> None:
         """Write one shard: its tensors, the rows of the probe set they stand for, and the rows that failed."""
+        said: dict[str, object] = {"key": self.key, "rows": list(rows), "failed": [list(one) for one in failed]}
         # One metadata entry: safetensors writes several in no fixed order, and equal runs must give equal bytes.
-        header = json.dumps({"key": self.key, "rows": list(rows), "failed": [list(one) for one in failed]})
+        header = json.dumps(said | ({"little_range": little_range} if little_range else {}))
         ordered = {name: tensors[name].contiguous() for name in self.tensors}
         data = save(ordered, metadata={"mcd": header})
-        self._note(number, digest_of(data))
-        write_atomically(self._file(number), data)
+        self._note({number: digest_of(data)})
+        _unflushed(self._file(number), data)
 
-    def _note(self, number: int, digest: str) -> None:
-        self._sums.add(self._name(number), digest)
-        self._digests[self._name(number)] = digest
+    def _note(self, digests: Mapping[int, str]) -> None:
+        named = {self._name(number): digest for number, digest in digests.items()}
+        if any(self._digests.get(name) != digest for name, digest in named.items()):
+            self._sums.add_all(named)
+            self._digests.update(named)
 
-    def take_over(self, number: int, other: Shards) -> None:
-        """Make a shard of ``other``, which has the same key, ours too: one file under two names where that works."""
-        path, source = self._file(number), other._file(number)
-        self._note(number, other._digests[source.name])
-        try:
-            link(source, path)
-        except OSError:  # a file system without links, or none between these two folders
-            write_atomically(path, source.read_bytes())
+    def file_of(self, number: int) -> tuple[Path, str]:
+        """Return where a shard that was written lies, and its digest."""
+        return self._file(number), self._digests[self._name(number)]
+
+    def take_over(self, files: Mapping[int, tuple[Path, str]], *, sound: bool = False) -> list[int]:
+        """Make shards that lie elsewhere under the same key ours too: one file under two names where that works.
+
+        Parameters
+        ----------
+        files
+            By number where each lies, and its digest, as `file_of` returns them.
+        sound
+            Whether it is known that they are what their digests are of.
+
+        Returns
+        -------
+        list of int
+            Those that are not what their digest is of, or not there any more. They are not ours then.
+        """
+        self._note({number: digest for number, (_, digest) in files.items()})
+        lost = []
+        for number, (source, _) in files.items():
+            path = self._file(number)
+            try:
+                linked = linked_or_copied(source, path)
+            except FileNotFoundError:
+                lost.append(number)
+                continue
+            except OSError as error:
+                raise unwritable(path, error) from None
+            if sound and linked:
+                self._whole.add(number)
+            elif not self.whole(number):
+                path.unlink(missing_ok=True)
+                lost.append(number)
+        return lost
+
+    def flush(self, count: int) -> None:
+        """Wait until the first ``count`` shards are on the disk.
+
+        Raises
+        ------
+        StoreError
+            When the disk refuses them.
+        """
+        for path in (*map(self._file, range(count)), self._sums.path):
+            try:
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise unwritable(path, error) from None
 
     def exists(self, number: int) -> bool:
         """Say whether there is a shard, whole or damaged."""
@@ -122,6 +192,26 @@ class Shards:
         """Return the digests of the first ``count`` shards, by their paths in the run folder."""
         return {self.place(number): self._digests[self._name(number)] for number in range(count)}
 
+    def part(self, number: int) -> tuple[list[int], list[tuple[int, str]]]:
+        """Return the rows that one shard holds, in order, and those that failed with the reason.
+
+        Raises
+        ------
+        StoreError
+            When it is missing or damaged.
+        """
+        with self._open(number) as file:
+            header = self._header(file, number)
+        return header.rows, header.failed
+
+    def little_range(self, count: int) -> int:
+        """Return how many images of the first ``count`` shards use little of the range from black to white."""
+        total = 0
+        for number in range(count):
+            with self._open(number) as file:
+                total += self._header(file, number).little_range
+        return total
+
     def rows(self, count: int) -> tuple[list[int], list[tuple[int, str]]]:
         """Return the rows that the first ``count`` shards hold, in order, and those that failed with the reason.
 
@@ -133,12 +223,11 @@ class Shards:
         rows: list[int] = []
         failed: list[tuple[int, str]] = []
         for number in range(count):
-            with self._open(number) as file:
-                header = self._header(file, number)
-            if rows and header.rows and header.rows[0] <= rows[-1]:
+            found, without = self.part(number)
+            if rows and found and found[0] <= rows[-1]:
                 raise StoreError(f"{self._file(number)} is damaged: its images are those of another shard", AGAIN)
-            rows += header.rows
-            failed += header.failed
+            rows += found
+            failed += without
         return rows, failed
 
     def read(self, name: str, count: int) -> torch.Tensor:
@@ -194,3 +283,17 @@ class Shards:
             clear_leftovers(other)
             with contextlib.suppress(OSError):  # somebody else's files lie in it
                 other.rmdir()
+
+
+def _unflushed(path: Path, data: bytes) -> None:
+    """Write a file of a run folder; that it is on the disk is waited for once, at the end: see `Shards.flush`.
+
+    Raises
+    ------
+    StoreError
+        When the disk is full or may not be written.
+    """
+    try:
+        place(path, data, flushed=False)
+    except OSError as error:
+        raise unwritable(path, error) from None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -15,9 +15,9 @@ from torch import nn
 from mcd.api.image import Preprocessing
 from mcd.errors import DataError, ImageError
 from mcd.events import Event, StageAdvanced, StageFinished, StageStarted, Warned
+from mcd.extraction.columns import Column, gather
 from mcd.extraction.decoding import Batch, batches, default_workers
-from mcd.extraction.image_statistics import STATISTICS
-from mcd.extraction.jobs import IMAGES, DissectorJob, ImageJob, TargetJob
+from mcd.extraction.jobs import IMAGES, DissectorJob, ImageJob, Job, TargetJob
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.networks.chance import Draws, check_same
@@ -26,7 +26,7 @@ from mcd.networks.recording import Recorder
 from mcd.networks.running import Precision, at_work, autocast
 from mcd.networks.trial import dissector_format
 
-__all__ = ["Sweep", "missing_bytes", "refuse", "shard_rows"]
+__all__ = ["Sweep", "refuse", "shard_rows"]
 
 _WATCHED = 16
 """For so many batches a model that draws random numbers is run twice."""
@@ -36,9 +36,9 @@ def shard_rows(images: int, batch_size: int) -> list[list[list[int]]]:
     """Return, for every shard, its batches as lists of rows.
 
     A shard holds at least 64 images and only whole batches: what a batch holds must not depend on where a
-    run was interrupted, or the last bits of its numbers would.
+    run was interrupted, or the last bits of its numbers would. There are at most 256 shards: each layer has its own.
     """
-    per_shard = -(-max(64, batch_size) // batch_size) * batch_size
+    per_shard = -(-max(64, batch_size, -(-images // 256)) // batch_size) * batch_size
     return [
         [list(range(at, min(at + batch_size, stop))) for at in range(start, stop, batch_size)]
         for start in range(0, images, per_shard)
@@ -46,23 +46,9 @@ def shard_rows(images: int, batch_size: int) -> list[list[list[int]]]:
     ]
 
 
-def missing_bytes(jobs: Sequence[TargetJob | DissectorJob | ImageJob], images: int, batch_size: int) -> int:
-    """Return how much a sweep would add to the disk: float32 shards that no store of a job holds yet.
-
-    A job with several stores counts once, for one file has several names there.
-    """
-    rows = [sum(map(len, group)) for group in shard_rows(images, batch_size)]
-    return sum(
-        4 * count * sum(job.stores[0].tensors.values())
-        for job in jobs
-        for number, count in enumerate(rows)
-        if not any(store.whole(number) for store in job.stores)
-    )
-
-
 @dataclass
 class Sweep:
-    """One pass over the probe set for all jobs.
+    """One pass over the probe set for all jobs; what is stored already is not computed again.
 
     Parameters
     ----------
@@ -76,6 +62,8 @@ class Sweep:
         Receives the events.
     images
         Where statistics of the images go, if anywhere.
+    masked
+        Whether images are read with their breast masks; by default where a pooling needs them.
 
     Attributes
     ----------
@@ -94,57 +82,91 @@ class Sweep:
     on_error: str
     emit: Callable[[Event], None]
     images: ImageJob | None = None
+    masked: bool = False
     little_range: int = field(default=0, init=False)
+    _gathered: bool = field(default=False, init=False)
     _cache_problem: str = field(default="", init=False)
     _watched: Counter[int] = field(default_factory=Counter, init=False)
+
+    def __post_init__(self) -> None:
+        self.masked = self.masked or any(job.pooling.masked for job in self.targets)
 
     def run(self) -> int:
         """Compute what is not stored yet; return the number of shards."""
         shards = shard_rows(len(self.probe.samples), self.batch_size)
         missing = self.missing()
-        self._say_damaged(missing)
         total = len(self.probe.samples)
         left = sum(len(rows) for number in missing for rows in shards[number])
         self.emit(StageStarted("sweep", total, "images", done=total - left))
         start = time.perf_counter()
         if missing:
             self._say_cache()
-            work = [(number, shards[number]) for number in missing]
-            self.compute(work, self._decoded(work, left))
+        groups: dict[frozenset[int], list[int]] = {}
+        for number, lacking in missing.items():
+            groups.setdefault(lacking, []).append(number)
+        for lacking, numbers in groups.items():
+            self._compute_part(lacking, [(number, shards[number]) for number in numbers])
+        every = frozenset(id(column) for column in self._columns())
+        apart = [number for number in range(len(shards)) if missing.get(number) != every and self._apart(number)]
+        if apart:  # an image failed in one pass and not in another
+            self._compute_part(every, [(number, shards[number]) for number in apart])
+        if self.images is not None:
+            self.little_range = self.images.columns[0].stores[0].little_range(len(shards))
         self.emit(StageFinished("sweep", time.perf_counter() - start))
         return len(shards)
 
-    def missing(self) -> list[int]:
-        """Return the numbers of the shards that are not stored yet, of whichever model."""
-        shards = shard_rows(len(self.probe.samples), self.batch_size)
-        return [number for number in range(len(shards)) if not self._whole(number)]
-
-    def _say_damaged(self, missing: Sequence[int]) -> None:
-        """Say which stored shards are computed again, of those that are to be computed."""
-        damaged = [
-            store.place(number)
-            for number in missing
-            for job in self._jobs()
-            for store in job.stores
-            if store.exists(number) and not store.whole(number)
-        ]
-        if damaged:
-            more = f" and {len(damaged) - 1} others" if len(damaged) > 1 else ""
-            self.emit(Warned(f"stored shards are damaged and are computed again: {damaged[0]}{more}"))
-
     def _say_cache(self) -> None:
         kinds = {self.reader.values(one) for one in self._preprocessings()}
-        said = self.reader.cache_warning(self.probe.samples, kinds, masked=bool(self._masked()))
+        said = self.reader.cache_warning(self.probe.samples, kinds, masked=self.masked)
         if said:
             self.emit(Warned(said))
 
     def _masked(self) -> set[str]:
         return {one.target.preprocessing.fingerprint() for one in self.targets if one.pooling.masked}
 
-    def _whole(self, shard: int) -> bool:
-        return all(store.whole(shard) for job in self._jobs() for store in job.stores)
+    def missing(self) -> dict[int, frozenset[int]]:
+        """Return the numbers of the shards that are to be computed, each with the ids of the columns that lack it.
 
-    def _jobs(self) -> list[TargetJob | DissectorJob | ImageJob]:
+        Raises
+        ------
+        StoreError
+            When what is stored elsewhere cannot be written here.
+        """
+        count = len(shard_rows(len(self.probe.samples), self.batch_size))
+        if not self._gathered:
+            gather(self._columns(), count, self.emit)
+            self._gathered = True
+        lacking = {
+            number: frozenset(id(column) for column in self._columns() if not column.whole(number))
+            for number in range(count)
+        }
+        return {number: columns for number, columns in lacking.items() if columns}
+
+    def _apart(self, number: int) -> bool:
+        """Say whether columns of a shard hold different images."""
+        return len({column.held(number) for column in self._columns()}) > 1
+
+    def _compute_part(self, lacking: Set[int], work: Sequence[tuple[int, list[list[int]]]]) -> None:
+        """Compute some shards of some columns, by id: only the models that they are of run."""
+        dissectors = [job for job in self.dissectors if id(job.columns[0]) in lacking]
+        images = self.images if self.images and id(self.images.columns[0]) in lacking else None
+        targets = []
+        for job in self.targets:
+            columns = [column for column in job.columns if id(column) in lacking]
+            layers = {layer.name: layer for layer in job.layers}
+            shared = any(one.dissector is job.tower_of for one in dissectors)
+            if columns:
+                tower = job.tower_of if shared else None
+                own = [layers[column.name] for column in columns]
+                targets.append(replace(job, columns=columns, layers=own, tower_of=tower))
+        part = replace(self, targets=targets, dissectors=dissectors, images=images)
+        part.compute(work, part._decoded(work, sum(len(rows) for _, group in work for rows in group)))
+        self.little_range += part.little_range
+
+    def _columns(self) -> list[Column]:
+        return [column for job in self._jobs() for column in job.columns]
+
+    def _jobs(self) -> list[Job]:
         return [*self.targets, *self.dissectors, *([self.images] if self.images else [])]
 
     def _models(self) -> list[DissectorJob | TargetJob]:
@@ -158,7 +180,8 @@ class Sweep:
             {recipe.fingerprint(): recipe for recipe in self._preprocessings()},
             [rows for _, group in shards for rows in group],
             masked=self._masked(),
-            statistics=self.images is not None,
+            with_masks=self.masked,
+            statistics=self.images.values if self.images is not None else "",
             workers=default_workers(images) if self.workers is None else self.workers,
             pin=self.device.type == "cuda",
         )
@@ -192,11 +215,9 @@ class Sweep:
     def _shard(self, number: int, group: Iterator[Batch]) -> None:
         rows: list[int] = []
         failed: list[tuple[int, str]] = []
-        empty = [{layer.name: layer.neurons for layer in job.layers} for job in self.targets]
-        empty += [{IMAGES: job.stores[0].tensors[IMAGES]} for job in self.dissectors]
-        empty += [{IMAGES: STATISTICS}] if self.images else []
+        little_range = 0
         many = f"batches of {self.batch_size} images"
-        parts = [[{name: torch.empty(0, width) for name, width in widths.items()}] for widths in empty]
+        parts = [[{one.name: torch.empty(0, one.width) for one in job.columns}] for job in self._jobs()]
         for batch in group:
             if self.on_error == "stop":
                 refuse(batch, self.probe)
@@ -204,7 +225,7 @@ class Sweep:
                 self._cache_problem = batch.problem
                 self.emit(Warned(f"the cache is not used to the full: {batch.problem}"))
             failed += batch.failed
-            self.little_range += batch.little_range
+            little_range += batch.little_range
             if batch.rows:
                 rows += batch.rows
                 with enough_memory(self.device, f"try --batch-size {max(1, self.batch_size // 2)}", many):
@@ -213,11 +234,11 @@ class Sweep:
                 for kept, caught in zip(parts, recorded + embedded + seen, strict=True):
                     kept.append(caught)
             self.emit(StageAdvanced("sweep", len(batch.rows) + len(batch.failed)))
+        self.little_range += little_range
         for job, kept in zip(self._jobs(), parts, strict=True):
-            joined = {name: torch.cat([one[name] for one in kept]) for name in kept[0]}
-            job.stores[0].write(number, joined, rows, failed)
-            for store in job.stores[1:]:
-                store.take_over(number, job.stores[0])
+            for column in job.columns:
+                joined = torch.cat([one[column.name] for one in kept])
+                column.write(number, joined, rows, failed, little_range if job is self.images else 0)
 
     def _called(self, batch: Batch, name: str, module: nn.Module) -> contextlib.AbstractContextManager[None]:
         """Say which model failed on which images."""
@@ -245,7 +266,7 @@ class Sweep:
         for one in self.dissectors:
             tensor = caught[id(one)][IMAGES]
             embedded.append({IMAGES: tensor.float().cpu()})
-            _check_shape(tensor, len(batch.rows), one.stores[0].tensors[IMAGES], f"dissector {one.dissector.name}")
+            _check_shape(tensor, len(batch.rows), one.columns[0].width, f"dissector {one.dissector.name}")
             self._check_finite(embedded[-1][IMAGES], batch, f"dissector {one.dissector.name}")
         return [self._recorded(job, batch, caught[id(job)]) for job in self.targets], embedded
 

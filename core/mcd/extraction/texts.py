@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,12 +16,14 @@ from mcd.api.concepts import Concept
 from mcd.api.dissector import Dissector
 from mcd.errors import DamagedError
 from mcd.events import Clock
-from mcd.files import digest_of, write_atomically
+from mcd.extraction.keys import text_key
+from mcd.extraction.shared_store import Entry, SharedStore
+from mcd.files import digest_of, read_regular, write_atomically
 from mcd.networks.texts import averaged, encode
 from mcd.study.digests import CheckedFiles, Sums
 from mcd.study.wording import Wording
 
-__all__ = ["ConceptTexts", "TextEncoder", "sentences", "warn_of_long"]
+__all__ = ["ConceptTexts", "KnownTexts", "TextEncoder", "sentences", "warn_of_long"]
 
 
 _PLACE = "embeddings"
@@ -48,6 +50,48 @@ class ConceptTexts:
     reference: torch.Tensor | None = None
 
 
+@dataclass(frozen=True)
+class KnownTexts:
+    """Embedded texts that lie outside of a run folder, so that each is embedded once.
+
+    Parameters
+    ----------
+    shared
+        The store that runs share; None for none.
+    unidentified
+        Keys of dissectors that cannot be identified: nothing of them is found again.
+    files
+        What this process has embedded: files by the names that run folders give them.
+    """
+
+    shared: SharedStore | None = None
+    unidentified: frozenset[str] = frozenset()
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def entry(self, key: str, texts: Sequence[str]) -> Entry | None:
+        """Return what the shared store keeps of texts that a dissector embeds; None where it has no part in it."""
+        if self.shared is None or key in self.unidentified:
+            return None
+        return self.shared.entry("texts", text_key(key, digest(*texts)))
+
+    def find(self, key: str, texts: Sequence[str]) -> bytes | None:
+        """Return the file that a dissector's embeddings of texts make; None where there is none."""
+        name = _name(key, texts)
+        entry = self.entry(key, texts)
+        found = entry.find(0) if entry is not None and name not in self.files else None
+        if entry is not None and found is not None:
+            try:
+                data = read_regular(found[0], _LARGEST)
+            except OSError:  # it has just been removed
+                return None
+            if digest_of(data) != found[1]:
+                entry.drop(0)
+                return None
+            entry.took()
+            self.files[name] = data
+        return self.files.get(name)
+
+
 class TextEncoder:
     """Embeds texts by the dissector of a run; what was embedded before is read from the run folder.
 
@@ -63,6 +107,8 @@ class TextEncoder:
         Those of the manifest, which stored embeddings are held against, besides those written beside them.
     damaged
         Hears of stored embeddings that are not what was written, and are made again; None refuses them.
+    others
+        Where else they may be found, and are left for others.
 
     Attributes
     ----------
@@ -81,11 +127,12 @@ class TextEncoder:
         *,
         digests: Mapping[str, str] = MappingProxyType({}),
         damaged: Callable[[str], None] | None = None,
+        others: KnownTexts | None = None,
     ) -> None:
         self.keys = list(keys)
         self.used: dict[str, str] = {}
         self._folder, self._dissector, self._device = folder, dissector, device
-        self._digests, self._damaged = digests, damaged
+        self._digests, self._damaged, self._others = digests, damaged, others or KnownTexts()
         self._sums = Sums(folder / _PLACE)
 
     def texts(self, texts: Sequence[str]) -> torch.Tensor:
@@ -95,14 +142,19 @@ class TextEncoder:
             if stored is not None and len(stored) == len(texts):
                 return stored
         dissector, key = self._dissector()
-        encoded = encode(dissector, list(texts), self._device)
-        name, data = _name(key, texts), save({"texts": encoded})
+        name, data = _name(key, texts), self._others.find(key, texts)
+        if data is None:
+            data = self._others.files[name] = save({"texts": encode(dissector, list(texts), self._device)})
         self._sums.add(name, digest_of(data))
         write_atomically(self._folder / _PLACE / name, data)
+        entry = self._others.entry(key, texts)
+        if entry is not None:
+            entry.put(0, self._folder / _PLACE / name, digest_of(data))
         self.used[f"{_PLACE}/{name}"] = digest_of(data)
         if key not in self.keys:
             self.keys.append(key)
-        return encoded
+        found: torch.Tensor = load(data)["texts"]
+        return found
 
     def _stored(self, name: str) -> torch.Tensor | None:
         """Return stored embeddings; None where there are none, or they are to be made again."""

@@ -68,6 +68,7 @@ def dissect(
     batch_size: int = 16,
     cache: str | Path | None = None,
     cache_size: int = 50,
+    store: str | Path | None = None,
     keep_identifiers: bool = False,
     workers: int | None = None,
     verify: bool = False,
@@ -126,6 +127,9 @@ def dissect(
         Where and how the models run; by default on the GPU if there is one.
     cache, cache_size
         A folder that keeps decoded images, and the most that it may hold, in GB.
+    store
+        A folder that keeps activations, embeddings and texts for other runs, or ``"off"``; by default that of the
+        variable ``MCD_STORE``, or one of this user.
     keep_identifiers
         Show the data set's own image ids, and whole paths in the manifest.
     verify
@@ -196,6 +200,7 @@ def dissect(
         recipe=recipe_choice,
         cache=cache,
         cache_size=cache_size,
+        store=store,
         keep_identifiers=keep_identifiers,
         controls=controls,
         untrained=untrained,

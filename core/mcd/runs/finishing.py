@@ -19,7 +19,7 @@ from mcd.extraction.probe import ProbeSet
 from mcd.extraction.probe_map import PROBE_MAP, write_probe_map
 from mcd.extraction.reading import Reader
 from mcd.extraction.target_pass import TargetPass
-from mcd.extraction.texts import TextEncoder
+from mcd.extraction.texts import KnownTexts, TextEncoder
 from mcd.runs.annotations import AnnotationReader
 from mcd.runs.controls import controlled, tautology
 from mcd.runs.dissection import Dissection
@@ -58,6 +58,8 @@ class Finisher:
         Of the study; what concerns a single run goes into a clock of its own.
     shards
         How many there are.
+    texts
+        What the run has encoded so far, and the store that runs share.
     of_words
         What was said of the concepts and their wording.
     """
@@ -68,6 +70,7 @@ class Finisher:
     device: torch.device
     clock: Clock
     shards: int
+    texts: KnownTexts
     of_words: Sequence[str] = ()
     _maps: dict[str, MapStore] = field(default_factory=dict, init=False)
     _failed: dict[int, str] = field(default_factory=dict, init=False)
@@ -83,7 +86,7 @@ class Finisher:
 
     def _finish(self, run: OpenRun, controls: Mapping[str, pd.DataFrame]) -> Dissection:
         manifest, probe = run.manifest, self.probe
-        rows, failed = run.activations.rows(self.shards)
+        rows, failed = run.layers[0].rows(self.shards)
         if any(rows != one.rows(self.shards)[0] for one in run.stores):
             raise StoreError(
                 f"{run.folder}: activations, embeddings and image statistics hold different images",
@@ -112,6 +115,8 @@ class Finisher:
         }
         manifest.store.ids = digest(*recorded.image_ids)
         manifest.digests = {**results.write(run.folder), **write_concepts(run.folder, own.concepts)}
+        for one in run.stores:
+            one.flush(self.shards)
         run.forget()
         manifest.seconds = self.clock.seconds | clock.seconds
         manifest.warnings = list(dict.fromkeys([*self.clock.warnings, *clock.warnings]))
@@ -162,7 +167,9 @@ class Finisher:
         if isinstance(dissector, AnnotationDissector):
             return AnnotationReader(run.folder, (), lambda: (dissector, key))
         known = run.manifest.store.texts
-        return TextEncoder(run.folder, known, lambda: (dissector, key), self.device, damaged=clock.warn)
+        return TextEncoder(
+            run.folder, known, lambda: (dissector, key), self.device, damaged=clock.warn, others=self.texts
+        )
 
     def _keep_maps(self, run: OpenRun, recorded: Recorded, rows: Sequence[int], clock: Clock) -> MapStore | None:
         """Keep maps where they are asked for, once for all dissectors of a target; return where they are."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from mcd.errors import StoreError, UsageError
 from mcd.events import Event, Warned
-from mcd.extraction.jobs import DissectorJob, ImageJob, TargetJob
+from mcd.extraction.jobs import Job
 from mcd.extraction.maps import map_bytes
 from mcd.extraction.probe_map import PRIVATE
-from mcd.extraction.sweep import missing_bytes
-from mcd.files import MANIFEST, check_folder
+from mcd.extraction.sweep import shard_rows
+from mcd.files import MANIFEST, check_folder, size_text
 from mcd.runs.dissection import read_study, write_study
 from mcd.runs.manifest import Inputs, Manifest
 from mcd.scoring.results import LABELS
@@ -35,7 +35,7 @@ __all__ = [
     "start_folder",
 ]
 
-_FREE_TO_CHANGE = ("controls", "reporters", "workers", "verify", "cache", "cache_size", "maps", "untrained")
+_FREE_TO_CHANGE = ("controls", "reporters", "workers", "verify", "cache", "cache_size", "store", "maps", "untrained")
 """Settings that change no label of a run, but what is said besides: it continues although they changed."""
 
 
@@ -148,9 +148,7 @@ def differences(before: Study, now: Study) -> list[str]:
     return [key for key in sorted(set(one) - set(_FREE_TO_CHANGE)) if one[key] != other[key]]
 
 
-def check_room(
-    runs: Sequence[OpenRun], jobs: Sequence[TargetJob | DissectorJob | ImageJob], images: int, study: Study
-) -> None:
+def check_room(runs: Sequence[OpenRun], jobs: Sequence[Job], images: int, study: Study) -> None:
     """Refuse a study whose shards and maps would not fit on the disk. What is stored already needs no room.
 
     Raises
@@ -158,7 +156,7 @@ def check_room(
     StoreError
         Saying how much is needed and how much is free.
     """
-    needed = missing_bytes(jobs, images, study.batch_size)
+    needed = _missing_bytes(jobs, images, study.batch_size)
     for run in runs:
         if study.maps and not run.planned.control and not run.maps(study.maps).whole():
             needed += map_bytes(run.job.layers, min(study.maps, images))
@@ -166,19 +164,22 @@ def check_room(
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise StoreError(
-            f"the run needs about {_size(needed)} more in {folder}, and {_size(free)} are free: "
-            f"{_size(needed - free)} too few",
+            f"the run needs about {size_text(needed)} more in {folder}, and {size_text(free)} are free: "
+            f"{size_text(needed - free)} too few",
             "free space, choose another --output or fewer layers",
         )
 
 
-def _size(count: int) -> str:
-    """Return a number of bytes in the largest unit of which there is one.
+def _missing_bytes(jobs: Sequence[Job], images: int, batch_size: int) -> int:
+    """Return how much a sweep would add to the disk: float32 shards that are stored nowhere yet.
 
-    >>> _size(0), _size(1023), _size(1536), _size(5 * 2**20)
-    ('0 B', '1023 B', '1.5 KiB', '5.0 MiB')
+    What goes to several places counts once, for one file has several names there.
     """
-    if count < 1024:
-        return f"{count} B"
-    power = min(4, (count.bit_length() - 1) // 10)
-    return f"{count / 1024**power:.1f} {' KMGT'[power]}iB"
+    rows = [sum(map(len, group)) for group in shard_rows(images, batch_size)]
+    return sum(
+        4 * count * column.width
+        for job in jobs
+        for column in job.columns
+        for number, count in enumerate(rows)
+        if not column.at_hand(number)
+    )

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +16,7 @@ import pydantic
 
 from mcd.api.schema import Schema, read_record
 from mcd.errors import StoreError
+from mcd.extraction.store import layer_key
 from mcd.files import MANIFEST, check_run_folder, digest_of, read_regular, write_atomically
 from mcd.networks.layers import Layout
 from mcd.options import Record
@@ -24,7 +25,7 @@ from mcd.scoring.results import LayerSummary
 from mcd.study.digests import damaged
 from mcd.version import versions
 
-__all__ = ["Inputs", "LayerRecord", "Manifest", "StoreRecord", "closing", "machine"]
+__all__ = ["Inputs", "LayerRecord", "Manifest", "StoreRecord", "closing", "earlier_digests", "machine", "superseded"]
 
 SCHEMA = Schema("manifest", 2, {1: renamed_summary}, remedy="run it again into another --output")
 """That of the whole run folder: manifest, tables and shards."""
@@ -70,6 +71,8 @@ class LayerRecord(Record):
 class StoreRecord(Record):
     """Where the shards of a run are: relative folder, keys, how many shards.
 
+    ``layered`` says that each layer has shards under a key of its own, made of that of the activations
+    (`mcd.extraction.store.layer_key`); older versions kept all layers together.
     ``embeddings`` is empty where the dissector reads annotations, ``statistics`` where an older version wrote none.
     ``untrained`` are the keys of the activations of networks that have not been trained, one each.
     ``texts`` are the keys of the embedded texts, or of the annotations; ``maps`` is empty where none are kept.
@@ -80,6 +83,7 @@ class StoreRecord(Record):
 
     folder: str = "."
     activations: Key
+    layered: bool = False
     embeddings: Key
     embedding_width: int = pydantic.Field(ge=0, le=_MOST)
     statistics: Key = ""
@@ -90,6 +94,10 @@ class StoreRecord(Record):
     digests: Digests | None = None
     ids: str = ""
     superseded: list[str] = pydantic.Field(default_factory=list)
+
+    def key_of(self, activations: str, layer: LayerRecord) -> str:
+        """Return under which key the shards of a layer lie; ``activations`` is the key of its network's."""
+        return layer_key(activations, layer.name, layer.layout) if self.layered else activations
 
     @property
     def annotations(self) -> bool:
@@ -135,6 +143,12 @@ class Manifest(Record):
     def inputs(self) -> Inputs:
         """What went into the run."""
         return Inputs(self.fingerprints, self.preprocessing)
+
+    def shard_keys(self) -> set[str]:
+        """Return every key under which the run has shards."""
+        store = self.store
+        recorded = (store.activations, *store.untrained)
+        return {store.embeddings, store.statistics, *(store.key_of(one, at) for one in recorded for at in self.layers)}
 
     def write(self, folder: Path) -> None:
         """Write the manifest into a run folder."""
@@ -207,3 +221,17 @@ def closing(open_runs: Mapping[Path, Manifest]) -> Iterator[None]:
 def machine(device: str) -> dict[str, str]:
     """Return what of the machine decides bits and speed; no host name, no user."""
     return {"device": device, "platform": platform.platform(), "cpus": str(os.cpu_count())}
+
+
+def earlier_digests(folder: Path) -> Mapping[str, str]:
+    """Return the digests of what the run in a folder stored; none where there is none, or it was interrupted."""
+    return Manifest.read(folder, checked=False).store.digests or {} if (folder / MANIFEST).exists() else {}
+
+
+def superseded(folder: Path, keys: Collection[str]) -> list[str]:
+    """Return the keys under which a run has written shards in its folder, except those in use."""
+    if not (folder / MANIFEST).exists():
+        return []
+    before = Manifest.read(folder, checked=False)
+    written = {*before.store.superseded, *before.shard_keys()}
+    return sorted(written.difference({*keys, ""}))

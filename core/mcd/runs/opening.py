@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
 
+from mcd.api.base import digest
 from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
+from mcd.api.image import Preprocessing
+from mcd.extraction.columns import Column
 from mcd.extraction.image_statistics import STATISTICS
 from mcd.extraction.jobs import IMAGES, DissectorJob, ImageJob, TargetJob
 from mcd.extraction.keys import (
@@ -23,13 +26,13 @@ from mcd.extraction.keys import (
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
-from mcd.extraction.store import Shards
-from mcd.files import MANIFEST
+from mcd.extraction.shared_store import SharedStore
+from mcd.extraction.store import Shards, layer_key
 from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissector, with_random_weights
 from mcd.networks.identity import Identity, identity_of
 from mcd.networks.trial import Trial
 from mcd.networks.untrained import Untrained, untrained
-from mcd.runs.manifest import Inputs, LayerRecord, Manifest, StoreRecord, machine
+from mcd.runs.manifest import Inputs, LayerRecord, Manifest, StoreRecord, earlier_digests, machine, superseded
 from mcd.runs.plan import PlannedRun
 from mcd.runs.prepared import Prepared, PreparedTarget
 from mcd.runs.recorded import UNTRAINED
@@ -148,20 +151,6 @@ def _dissector(one: AnyDissector, seed: int, *, random: bool) -> AnyDissector:
     return RandomDissector(one.name, one.preprocessing, seed)
 
 
-def _earlier(folder: Path) -> Mapping[str, str]:
-    """Return the digests of what the run in a folder stored; none where there is none, or it was interrupted."""
-    return Manifest.read(folder, checked=False).store.digests or {} if (folder / MANIFEST).exists() else {}
-
-
-def _superseded(folder: Path, keys: Collection[str]) -> list[str]:
-    """Return the keys under which a run has written shards in its folder, except those in use."""
-    if not (folder / MANIFEST).exists():
-        return []
-    store = Manifest.read(folder, checked=False).store
-    written = {*store.superseded, *store.untrained, store.activations, store.embeddings, store.statistics}
-    return sorted(written.difference({*keys, ""}))
-
-
 @dataclass(frozen=True)
 class OpenRun:
     """A run of the plan whose folder is open: its target and dissector, its shards, its manifest.
@@ -176,10 +165,12 @@ class OpenRun:
         Its dissector.
     identity
         What decides the numbers of the dissector.
-    activations, embeddings, statistics
-        Where the shards of each lie; no embeddings where the dissector reads annotations.
+    layers
+        Where the shards of each layer lie, in the order of layers.
+    embeddings, statistics
+        Where those of each lie; no embeddings where the dissector reads annotations.
     untrained
-        Where those of each network that has not been trained lie.
+        Where those of each layer of each network that has not been trained lie.
     without
         Why there is none, where some were asked for.
     manifest
@@ -192,7 +183,7 @@ class OpenRun:
     job: TargetJob
     dissector: AnyDissector
     identity: Identity
-    activations: Shards
+    layers: tuple[Shards, ...]
     embeddings: Shards | None
     statistics: Shards
     untrained: tuple[Shards, ...]
@@ -203,19 +194,21 @@ class OpenRun:
     @property
     def stores(self) -> list[Shards]:
         """All its shards."""
-        stores = (self.activations, self.embeddings, self.statistics, *self.untrained)
+        stores = (*self.layers, self.embeddings, self.statistics, *self.untrained)
         return [one for one in stores if one is not None]
 
     def forget(self) -> None:
         """Remove what the run wrote before its inputs or its code changed, or that is not asked for any more."""
-        nowhere = Shards(self.folder / UNTRAINED, "0" * 16, {})
-        for shards in [*self.stores, *([] if self.untrained else [nowhere])]:
+        kinds = {shards.path.parent: shards for shards in self.stores}
+        kinds.setdefault(self.folder / UNTRAINED, Shards(self.folder / UNTRAINED, "0" * 16, {}))
+        for shards in kinds.values():
             shards.forget(self.manifest.store.superseded)
         self.manifest.store.superseded = []
 
     def maps(self, count: int) -> MapStore:
         """Return where ``count`` maps a neuron of this run lie, or would."""
-        return MapStore(self.folder, MapStore.key_of(self.activations.key, count), self.earlier)
+        layers = digest(*(shards.key for shards in self.layers))
+        return MapStore(self.folder, MapStore.key_of(layers, count), self.earlier)
 
     @property
     def folder(self) -> Path:
@@ -235,6 +228,8 @@ class Opener:
         The chosen layers of each target, and its memory format.
     widths
         The width D of the embeddings of each dissector that looks at images.
+    shared
+        The store that runs share; None for none.
     """
 
     prepared: Prepared
@@ -244,39 +239,36 @@ class Opener:
     device: torch.device
     trials: Mapping[_Key, Trial]
     widths: Mapping[_Key, int]
+    shared: SharedStore | None = None
 
     def open(self) -> tuple[list[OpenRun], list[TargetJob], list[DissectorJob], ImageJob]:
         """Return the runs, and what the sweep is to compute for them."""
         models = self.models
         jobs = {key: self._job(key) for key in models.targets}
-        readers = {key: DissectorJob(one, []) for key, one in models.image_text.items()}
+        readers = {key: DissectorJob(one, [self._embedded(key)]) for key, one in models.image_text.items()}
         untrained = {key: self._untrained_jobs(key) for key in jobs}
-        images = ImageJob([])
+        images = self._statistics()
         runs = []
         for planned in self.prepared.plan:
             of, by = models.keys(planned)
-            neurons = {layer.name: layer.neurons for layer in self.trials[of].layers}
-            activations = Shards(planned.folder / "activations", self._activation_key(of), neurons)
-            embeddings = self._embeddings(planned.folder, by) if by in readers else None
-            statistics = Shards(planned.folder / "statistics", statistics_key(self._images), {IMAGES: STATISTICS})
-            images.stores.append(statistics)
-            jobs[of].stores.append(activations)
-            if embeddings is not None:
-                readers[by].stores.append(embeddings)
-            others = self._untrained(planned, untrained[of], neurons)
-            manifest = self._manifest(planned, jobs[of], activations, embeddings, statistics, others)
+            layers = _placed(planned.folder / "activations", jobs[of].columns)
+            embeddings = _placed(planned.folder / "embeddings", readers[by].columns)[0] if by in readers else None
+            (statistics,) = _placed(planned.folder / "statistics", images.columns)
+            others = [] if planned.control else untrained[of]
+            columns = [column for job in others for column in job.columns]
+            manifest = self._manifest(planned, jobs[of], embeddings, statistics, len(others))
             made = OpenRun(
                 planned=planned,
                 job=jobs[of],
                 dissector=models.dissectors[by],
                 identity=models.readers[by],
-                activations=activations,
+                layers=layers,
                 embeddings=embeddings,
                 statistics=statistics,
-                untrained=others,
+                untrained=_placed(planned.folder / UNTRAINED, columns),
                 without=models.untrained_of(planned).problem,
                 manifest=manifest,
-                earlier=_earlier(planned.folder),
+                earlier=earlier_digests(planned.folder),
             )
             runs.append(made)
         targets = [*jobs.values(), *(job for several in untrained.values() for job in several)]
@@ -288,7 +280,8 @@ class Opener:
         trial = self.trials[key]
         # A dissector runs in channels-last; a target that cannot runs by itself, although it is a dissector's tower.
         shared = self.models.tower_of(key) if trial.memory_format == torch.channels_last else None
-        return TargetJob(one.target, trial.layers, one.pooling, [], shared, remedy, trial.memory_format)
+        columns = self._layers("activations", self._activation_key(key), key)
+        return TargetJob(one.target, trial.layers, one.pooling, columns, shared, remedy, trial.memory_format)
 
     def _untrained_jobs(self, key: _Key) -> list[TargetJob]:
         if key[1]:
@@ -297,56 +290,77 @@ class Opener:
         networks = self.models.untrained.get(key[0], Untrained()).networks
         remedy = "the rung beyond untrained cannot be tested with this target: leave out --untrained"
         return [
-            TargetJob(network, trial.layers, one.pooling, [], None, remedy, trial.memory_format, untrained=True)
-            for network in networks
+            TargetJob(
+                network,
+                trial.layers,
+                one.pooling,
+                self._layers(UNTRAINED, self._untrained_key(key, number), key),
+                None,
+                remedy,
+                trial.memory_format,
+                untrained=True,
+            )
+            for number, network in enumerate(networks)
         ]
-
-    def _untrained(
-        self, planned: PlannedRun, jobs: Sequence[TargetJob], neurons: Mapping[str, int]
-    ) -> tuple[Shards, ...]:
-        if planned.control:
-            return ()
-        trained = self._activation_key(self.models.keys(planned)[0])
-        seed = self.prepared.study.calibration.null_seed
-        found = []
-        for number, job in enumerate(jobs):
-            found.append(Shards(planned.folder / UNTRAINED, untrained_key(trained, seed, number), neurons))
-            job.stores.append(found[-1])
-        return tuple(found)
 
     @cached_property
     def _images(self) -> str:
-        study = self.prepared.study
-        return image_key(self.probe, self.reader, self.device, study.precision, study.batch_size)
+        study, masked = self.prepared.study, any(one.pooling.masked for one in self.prepared.targets)
+        return image_key(self.probe, self.reader, self.device, study.precision, study.batch_size, masked=masked)
 
     def _activation_key(self, key: _Key) -> str:
-        one = self.models.targets[key]
-        network = self.models.networks[key]
-        return activation_key(self._images, network, one.target, self.trials[key].layers, one.pooling)
+        one, names = self.models.targets[key], (layer.name for layer in self.trials[key].layers)
+        return activation_key(self._images, self.models.networks[key], one.target, one.pooling, digest(*names))
 
-    def _embeddings(self, folder: Path, key: _Key) -> Shards:
-        preprocessing = self.models.image_text[key].preprocessing
-        named = embedding_key(self._images, self.models.readers[key], preprocessing)
-        return Shards(folder / "embeddings", named, {IMAGES: self.widths[key]})
+    def _untrained_key(self, key: _Key, number: int) -> str:
+        return untrained_key(self._activation_key(key), self.prepared.study.calibration.null_seed, number)
+
+    def _layers(self, kind: str, activations: str, key: _Key) -> list[Column]:
+        target = self.models.targets[key].target
+        known = self._known(self.models.networks[key], target.preprocessing)
+        keys = [(layer, layer_key(activations, layer.name, layer.layout)) for layer in self.trials[key].layers]
+        return [self._column(kind, one, layer.name, layer.neurons, known=known) for layer, one in keys]
+
+    def _embedded(self, key: _Key) -> Column:
+        preprocessing, identity = self.models.image_text[key].preprocessing, self.models.readers[key]
+        known = self._known(identity, preprocessing)
+        named = embedding_key(self._images, identity, preprocessing)
+        return self._column("embeddings", named, IMAGES, self.widths[key], known=known)
+
+    def _statistics(self) -> ImageJob:
+        """Return the statistics of the images: of their displayed values where some model sees these."""
+        targets = [one.target.preprocessing for one in self.models.targets.values()]
+        seen = [*targets, *(one.preprocessing for one in self.models.image_text.values())]
+        values = min(self.reader.values(one) for one in seen)
+        named = statistics_key(self._images, values)
+        return ImageJob(values, [self._column("statistics", named, IMAGES, STATISTICS, known=self._known())])
+
+    def _known(self, network: Identity | None = None, preprocessing: Preprocessing | None = None) -> bool:
+        """Say whether numbers can be found again: all that decides them is identified, every image by its bytes."""
+        models = [*([network] if network else []), *([identity_of(preprocessing)] if preprocessing else [])]
+        unknown = any(one.unknown for one in [*models, self.reader.identity])
+        return not unknown and all(sample.digest for sample in self.probe.samples)
+
+    def _column(self, kind: str, key: str, name: str, width: int, *, known: bool) -> Column:
+        entry = self.shared.entry(kind, key) if self.shared is not None and known else None
+        return Column(name, width, key, [], entry)
 
     def _manifest(
         self,
         planned: PlannedRun,
         job: TargetJob,
-        activations: Shards,
         embeddings: Shards | None,
         statistics: Shards,
-        untrained: Sequence[Shards],
+        untrained: int,
     ) -> Manifest:
         prepared, (of, by) = self.prepared, self.models.keys(planned)
         target, dissector = self.models.targets[of].target, self.models.dissectors[by]
         own = prepared.dissectors[planned.dissector]
         inputs = inputs_of(prepared, self.models, self.probe, planned)
-        embedded, others = embeddings.key if embeddings else "", [one.key for one in untrained]
         revisions = {"target": target.revision}
         if isinstance(dissector, Dissector):
             revisions["dissector"] = dissector.revision
-        return Manifest(
+        made = Manifest(
             target=target.name,
             dissector=dissector.name,
             scorer=own.scorer.name,
@@ -362,12 +376,22 @@ class Opener:
                 for one in job.layers
             ],
             store=StoreRecord(
-                activations=activations.key,
-                embeddings=embedded,
+                activations=self._activation_key(of),
+                layered=True,
+                embeddings=embeddings.key if embeddings else "",
                 embedding_width=embeddings.tensors[IMAGES] if embeddings else 0,
                 statistics=statistics.key,
-                untrained=others,
+                untrained=[self._untrained_key(of, number) for number in range(untrained)],
                 texts=[self.models.readers[by].key],
-                superseded=_superseded(planned.folder, {activations.key, embedded, statistics.key, *others}),
             ),
         )
+        made.store.superseded = superseded(planned.folder, made.shard_keys())
+        return made
+
+
+def _placed(folder: Path, columns: Sequence[Column]) -> tuple[Shards, ...]:
+    """Let the shards of columns go into a folder of a run too; return where they lie in it."""
+    found = tuple(Shards(folder, column.key, {column.name: column.width}) for column in columns)
+    for column, shards in zip(columns, found, strict=True):
+        column.stores.append(shards)
+    return found

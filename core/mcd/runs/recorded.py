@@ -68,9 +68,24 @@ class Recorded:
     def _files(self) -> CheckedFiles:
         return CheckedFiles(self.store_folder, self._store.digests or {})
 
-    def _activation_shards(self) -> Shards:
-        widths = {layer.name: layer.neurons for layer in self._layer_records}
-        return Shards(self.store_folder / "activations", self._store.activations, widths, self._files)
+    def _shards(self, kind: str, activations: str, layer: str) -> Shards:
+        """Return where the activations of a layer lie; in runs of older versions, those of all layers together."""
+        own = next(one for one in self._layer_records if one.name == layer)
+        kept = [own] if self._store.layered else self._layer_records
+        widths = {one.name: one.neurons for one in kept}
+        return Shards(self.store_folder / kind, self._store.key_of(activations, own), widths, self._files)
+
+    def _read(self, shards: Shards, layer: str) -> torch.Tensor:
+        found = self._whole(shards.read(layer, self._store.shards))
+        if self._store.layered and shards.rows(self._store.shards)[0] != self._rows:
+            raise _other_images(self.store_folder)
+        return found
+
+    @cached_property
+    def _rows(self) -> list[int]:
+        """The rows of the probe set that are stored, as the first layer has them."""
+        first = self._shards("activations", self._store.activations, self._layer_records[0].name)
+        return first.rows(self._store.shards)[0]
 
     def _embedding_shards(self) -> Shards:
         widths = {IMAGES: self._store.embedding_width}
@@ -89,7 +104,7 @@ class Recorded:
             When the layer was not dissected.
         """
         self._check_layer(layer)
-        return self._whole(self._activation_shards().read(layer, self._store.shards))
+        return self._read(self._shards("activations", self._store.activations, layer), layer)
 
     def _whole(self, rows: torch.Tensor) -> torch.Tensor:
         if len(rows) != self._images:
@@ -97,10 +112,6 @@ class Recorded:
                 f"{self.store_folder}: the manifest names {self._images} images, the store holds {len(rows)}", _AGAIN
             )
         return rows
-
-    def _untrained_shards(self) -> list[Shards]:
-        widths = {layer.name: layer.neurons for layer in self._layer_records}
-        return [Shards(self.store_folder / UNTRAINED, key, widths, self._files) for key in self._store.untrained]
 
     def untrained(self, layer: str) -> Iterator[torch.Tensor]:
         """Yield A of a layer for each network that has not been trained, as `activations`; nothing where none is kept.
@@ -111,8 +122,8 @@ class Recorded:
             When the layer was not dissected.
         """
         self._check_layer(layer)
-        for shards in self._untrained_shards():
-            yield self._whole(shards.read(layer, self._store.shards))
+        for key in self._store.untrained:
+            yield self._read(self._shards(UNTRAINED, key, layer), layer)
 
     def sources(self) -> dict[str, Callable[[], torch.Tensor]]:
         """Return for each layer what reads its activations; nothing is read yet."""
@@ -176,14 +187,15 @@ class Recorded:
         StoreError
             When activations, embeddings and probe map are not of the same images, or these not those of the run.
         """
-        rows, _ = self._activation_shards().rows(self._store.shards)
-        others = [*([] if self._store.annotations else [self._embedding_shards()]), *self._untrained_shards()]
-        if any(rows != one.rows(self._store.shards)[0] for one in others):
-            raise StoreError(f"{self.store_folder}: activations and embeddings hold different images", _AGAIN)
+        first = self._layer_records[0].name
+        others = [self._shards(UNTRAINED, key, first) for key in self._store.untrained]
+        others += [] if self._store.annotations else [self._embedding_shards()]
+        if any(self._rows != one.rows(self._store.shards)[0] for one in others):
+            raise _other_images(self.store_folder)
         ids = [entry["id"] for entry in self.probe_map if not entry["left_out"]]
-        if len(ids) != len(rows):
+        if len(ids) != len(self._rows):
             raise StoreError(
-                f"{self.store_folder}: the probe map names {len(ids)} images, the store holds {len(rows)}", _AGAIN
+                f"{self.store_folder}: the probe map names {len(ids)} images, the store holds {len(self._rows)}", _AGAIN
             )
         if self._store.ids and digest(*ids) != self._store.ids:
             raise StoreError(f"{self.store_folder / PROBE_MAP} is not that of the run: its ids are others", _AGAIN)
@@ -226,6 +238,10 @@ class Recorded:
             raise StoreError(f"cannot read {path}: {error.strerror}", _AGAIN) from None
         except ValueError as error:
             raise StoreError(f"{path} is damaged: {error}", _AGAIN) from None
+
+
+def _other_images(folder: Path) -> StoreError:
+    return StoreError(f"{folder}: activations and embeddings hold different images", _AGAIN)
 
 
 def _sample(entry: dict[str, str]) -> Sample:

@@ -6,6 +6,9 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+
+import torch
 
 from mcd.api.dataset import Sample
 from mcd.api.dissector import AnnotationDissector
@@ -14,12 +17,13 @@ from mcd.errors import ImageError, MCDError, PluginError, UsageError
 from mcd.events import Clock, RunFailed, RunFinished, RunStarted
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.jobs import DissectorJob, ImageJob, TargetJob
-from mcd.extraction.keys import not_reused
+from mcd.extraction.keys import arithmetic, not_reused
 from mcd.extraction.normalising import NormalisingPass
 from mcd.extraction.probe import ProbeSet, look_at
 from mcd.extraction.reading import Reader, little_range_warning
+from mcd.extraction.shared_store import SharedStore, store_folder
 from mcd.extraction.sweep import Sweep
-from mcd.extraction.texts import TextEncoder, sentences, warn_of_long
+from mcd.extraction.texts import KnownTexts, TextEncoder, sentences, warn_of_long
 from mcd.networks.foreign import calling
 from mcd.networks.process import process_state_kept
 from mcd.networks.recording import check_pooling
@@ -78,6 +82,9 @@ class _Run:
         self.device = pick_device(self.study.device)
         self.models = Models(prepared)
         cache, size = prepared.study.cache, prepared.study.cache_size * 10**9
+        self.shared = _shared_store(self.study.store, self.device)
+        unidentified = frozenset(one.key for one in self.models.readers.values() if one.unknown)
+        self.texts = KnownTexts(self.shared, unidentified)
         self.reader = Reader(prepared.dataset, prepared.recipe, ImageCache(cache, size) if cache is not None else None)
 
     def dissections(self) -> list[Dissection]:
@@ -102,14 +109,15 @@ class _Run:
         self._start(probe)
         widths = {key: self._read_concepts(key) for key in self.models.image_text}
         of_words = self.clock.warnings[before:]
-        opener = Opener(prepared, self.models, self.reader, probe, self.device, trials, widths)
+        opener = Opener(prepared, self.models, self.reader, probe, self.device, trials, widths, self.shared)
         runs, jobs, readers, images = opener.open()
         check_room(runs, [*jobs, *readers, images], len(probe.samples), self.study)
         for stored in (stored for one in runs for stored in one.stores):
             stored.clear()
         with closing({one.folder: one.manifest for one in runs}):
             shards = self._sweep(jobs, readers, images, probe)
-            return Finisher(prepared, self.reader, probe, self.device, self.clock, shards, of_words).all(runs)
+            finisher = Finisher(prepared, self.reader, probe, self.device, self.clock, shards, self.texts, of_words)
+            return finisher.all(runs)
 
     def _cautions(self) -> Iterator[str]:
         """Yield what is to be said before anything is computed."""
@@ -182,7 +190,9 @@ class _Run:
         folders = [planned.folder for planned in self.prepared.plan if self.models.keys(planned)[1] == key]
         with self.clock.stage("encode prompts", len(concepts), "concepts") as advanced:
             encoders = [
-                TextEncoder(folder, [own], lambda: (dissector, own), self.device, damaged=self.clock.warn)
+                TextEncoder(
+                    folder, [own], lambda: (dissector, own), self.device, damaged=self.clock.warn, others=self.texts
+                )
                 for folder in folders
             ]
             widths = [encoder.concepts(concepts, wording).names.shape[1] for encoder in encoders]
@@ -218,8 +228,10 @@ class _Run:
             on_error=self.study.on_error,
             emit=self.clock.emit,
         )
-        untrained = [job for job in jobs if job.untrained]
-        if untrained and sweep.missing():
+        missing = {column for lacking in sweep.missing().values() for column in lacking}
+        self._say_of_store()
+        untrained = [job for job in jobs if job.untrained and not missing.isdisjoint(map(id, job.columns))]
+        if untrained:
             NormalisingPass(
                 untrained,
                 self.reader,
@@ -233,8 +245,32 @@ class _Run:
         shards = sweep.run()
         if sweep.little_range:
             self.clock.warn(little_range_warning(sweep.little_range))
+        if self.shared is not None and self.shared.problem:
+            self.clock.warn(f"what was computed is not kept for other runs: {self.shared.problem}")
         self.clock.seconds["sweep"] = time.perf_counter() - start
         return shards
+
+    def _say_of_store(self) -> None:
+        if self.shared is not None and self.shared.damaged:
+            self.clock.warn(
+                f"{self.shared.damaged} files of the store were damaged and are removed; they are computed again"
+            )
+
+
+def _shared_store(asked: Path | None, device: torch.device) -> SharedStore | None:
+    """Return the store that runs share, or None where there is to be none.
+
+    Raises
+    ------
+    UsageError
+        When somebody else could put numbers into it.
+    """
+    folder = store_folder(asked)
+    if folder is None:
+        return None
+    found = SharedStore(folder, arithmetic(device))
+    found.check()
+    return found
 
 
 def write_reports(dissection: Dissection, reporters: Sequence[Reporter]) -> None:

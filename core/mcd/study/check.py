@@ -59,6 +59,8 @@ def checked_study(host: PluginHost, settings: Mapping[str, object]) -> Study:
     update: dict[str, object] = {}
     if study.cache is not None:
         check_folder(study.cache, "--cache")
+    if study.store is not None and str(study.store) != "off":
+        check_folder(study.store, "--store")
     for field, kind in KINDS.items():
         value: Choice | Sequence[Choice] | None = getattr(study, field)
         if kind is Kind.CONCEPTS:

@@ -58,8 +58,23 @@ class Sums:
         StoreError
             When the disk is full or may not be written.
         """
-        with self.replacing(name, digest):
-            pass
+        self.add_all({name: digest})
+
+    def add_all(self, digests: Mapping[str, str]) -> None:
+        """Set the digests of several files, by their names.
+
+        Raises
+        ------
+        StoreError
+            When the disk is full or may not be written.
+        """
+        before = self._lines()
+        after = [
+            *((digest, name) for name, digest in digests.items()),
+            *(one for one in before if one[1] not in digests),
+        ]
+        self._put(before, {*before, *after})
+        self._put({*before, *after}, after)
 
     @contextlib.contextmanager
     def replacing(self, name: str, digest: str) -> Iterator[None]:

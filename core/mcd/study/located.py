@@ -52,6 +52,8 @@ def located(
     found = dict(settings)
     if isinstance(cache := found.get("cache"), str | Path):
         found["cache"] = str(base / expanded(cache))
+    if isinstance(store := found.get("store"), str | Path) and str(store) != "off":
+        found["store"] = str(base / expanded(store))
     for field in fields:
         kind, value = KINDS[field], found.get(field)
         if isinstance(value, list | tuple):

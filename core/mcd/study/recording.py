@@ -65,6 +65,8 @@ def recorded(
             shown[field] = [_component(host, kind, one, dumped) for one, dumped in zip(value, each, strict=True)]
     if study.cache is not None:
         shown["cache"] = study.cache.name
+    if study.store is not None:
+        shown["store"] = study.store.name
     if study.where is not None and names_people(study.where, public_labels=public_labels):
         shown["where"] = hidden(study.where)
     if before is not None:

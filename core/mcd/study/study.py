@@ -192,6 +192,11 @@ class Study(pydantic.BaseModel):
         default=None, description="the folder that keeps decoded images, so that a second study decodes nothing"
     )
     cache_size: int = Field(default=50, ge=1, le=1_000_000, description="the largest size of the cache, in GB")
+    store: Path | None = Field(
+        default=None,
+        description="the folder that keeps activations, embeddings and texts for other runs, or off; by default that "
+        "of the variable MCD_STORE, or one of this user",
+    )
     keep_identifiers: bool = Field(
         default=False, description="show the data set's own image ids, and whole paths in the manifest"
     )
@@ -207,10 +212,10 @@ class Study(pydantic.BaseModel):
         default="stop", description="images that cannot be used: refuse the run, or leave them out"
     )
 
-    @pydantic.field_validator("cache")
+    @pydantic.field_validator("cache", "store")
     @classmethod
-    def _home_for_tilde(cls, cache: Path | None) -> Path | None:
-        return None if cache is None else expanded(cache)
+    def _home_for_tilde(cls, folder: Path | None) -> Path | None:
+        return None if folder is None else expanded(folder)
 
     @pydantic.model_validator(mode="after")
     def _distinct_names(self) -> Study:

@@ -313,6 +313,19 @@ def test_two_images_are_too_few(tmp_path: Path) -> None:
     assert "at least" in caught.value.hint
 
 
+def test_top_images_that_half_of_the_run_does_not_have_are_the_same_share_of_it(
+    run: mcd.Dissection, tmp_path: Path
+) -> None:
+    scored = mcd.score(run, scorer={"plugin": "soft-wpmi", "options": {"top_k": 90}}, output=tmp_path / "scored")
+    found = mcd.evaluate(scored, against="held-out", draws=5)
+    assert whole(found, "held-out").loc["pearson", "first"] > 0
+    assert found.record.notes[:2] == [
+        "the naming half has fewer images than the top 90 of the scorer: of its images it takes the same share, 45",
+        "a resample has fewer images than the top 90 of the scorer: of its images it takes the same share, 56",
+    ]
+    assert len(found.stability)
+
+
 def test_where_no_patient_is_known_images_are_held_out(tmp_path: Path) -> None:
     found = mcd.evaluate(dissected(tmp_path, 40, dissector="annotations"), draws=10)
     assert (found.record.held_out_patients, found.record.held_out_images) == (None, 20)

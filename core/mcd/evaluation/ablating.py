@@ -89,7 +89,7 @@ def _faithful(split: Split, settings: Ablation, runnable: Runnable, clock: Clock
     labeller = naming_half(
         run,
         split.material,
-        split.scores.scorer,
+        split.naming_scorer,
         split.concepts,
         study.prompts,
         np.flatnonzero(naming).tolist(),

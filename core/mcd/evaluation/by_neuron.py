@@ -43,7 +43,7 @@ class ByNeuron:
     def tables(self, clock: Clock) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the tables of stability and geometry; see `mcd.runs.evaluated.Evaluation`."""
         drawn, embeddings = self._resamples(), self._embeddings()
-        renaming = self._renaming() if drawn is not None else None
+        renaming = self._renaming(drawn) if drawn is not None else None
         ties = Ties.of(self.split.run.image_ids, self.split.seed)
         stability, shapes = [], []
         with clock.stage("stability", len(self.split.run.layers), "layers") as advanced:
@@ -66,17 +66,17 @@ class ByNeuron:
             return None
         drawn = self.split.resampled(self.split.units)
         try:
-            self.split.scores.scorer.check(drawn.fewest)
+            self.notes += filter(None, [self.split.note(drawn.fewest, "a resample")])
         except MCDError as error:
             self.problems.append(f"stability could not be computed on resamples: {error.message}")
             return None
         return drawn
 
-    def _renaming(self) -> Renaming:
+    def _renaming(self, drawn: Resamples) -> Renaming:
         split = self.split
         study, material = split.scores.study, split.material
         ties = Ties.of(split.run.image_ids, study.calibration.null_seed)
-        scorer = bound(split.scores.scorer, material, study.prompts).breaking_ties(ties)
+        scorer = bound(split.scorer_for(drawn.fewest), material, study.prompts).breaking_ties(ties)
         return Renaming(scorer, material.similarity)
 
     def _stability(

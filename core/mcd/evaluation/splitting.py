@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from mcd.api.concepts import Concept
+from mcd.api.scorer import Scorer
 from mcd.errors import DataError
 from mcd.runs.dissection import Dissection
-from mcd.runs.halves import annotated_of, naming_half, units_of
+from mcd.runs.halves import annotated_of, naming_half, scorer_for, units_of
 from mcd.runs.material import Material
 from mcd.runs.revived import StoredScores
 from mcd.scoring.calibration.permutation import PermutationUnits
@@ -96,6 +97,28 @@ class Split:
         """Draw resamples of the patients of some images."""
         return Resamples.of(units, "patient" if self.by_patient else "image", self.draws, self.seed)
 
+    @property
+    def naming_images(self) -> int:
+        """How many images name neurons."""
+        return int((~self.held_out).sum())
+
+    @cached_property
+    def naming_scorer(self) -> Scorer:
+        """The run's scorer for the images that are not held out; see `mcd.runs.halves.scorer_for`."""
+        return self.scorer_for(self.naming_images)
+
+    def scorer_for(self, images: int) -> Scorer:
+        """Return the run's scorer for so many of its images."""
+        return scorer_for(self.scores.scorer, images, len(self.held_out))
+
+    def note(self, images: int, who: str) -> str:
+        """Return what is to be said of the scorer for so few images, which name neurons; mostly nothing."""
+        own, whole = self.scorer_for(images), self.scores.scorer
+        if own is whole:
+            return ""
+        few, many = (getattr(one.options, "top_k", 0) for one in (own, whole))
+        return f"{who} has fewer images than the top {many} of the scorer: of its images it takes the same share, {few}"
+
     @cached_property
     def labeller(self) -> Labeller:
         """What names neurons by the images that are not held out; two concepts each.
@@ -110,10 +133,9 @@ class Split:
                 f"{self.run.folder} has too few images to hold out half of its {self.of}: {len(self.held_out)}",
                 f"evaluate a run with at least {_FEWEST_IMAGES} images in each half",
             )
-        wording, scorer = self.scores.study.prompts, self.scores.scorer
-        rows = np.flatnonzero(~self.held_out).tolist()
+        wording, rows = self.scores.study.prompts, np.flatnonzero(~self.held_out).tolist()
         try:
-            return naming_half(self.run, self.material, scorer, self.concepts, wording, rows, count=2)
+            return naming_half(self.run, self.material, self.naming_scorer, self.concepts, wording, rows, count=2)
         except DataError as error:
             raise DataError(
                 f"half of the images of {self.run.folder} cannot name neurons: {error.message}",

@@ -9,6 +9,7 @@ import torch
 
 from mcd.api.concepts import Concept
 from mcd.api.scorer import Scorer
+from mcd.errors import DataError
 from mcd.runs.material import Material, bound
 from mcd.runs.recorded import Recorded
 from mcd.scoring.calibration.permutation import PermutationUnits
@@ -17,7 +18,7 @@ from mcd.study.calibration import Calibration
 from mcd.study.vocabularies.coverage import ABSENT, PRESENT, presence
 from mcd.study.wording import Wording
 
-__all__ = ["annotated_of", "naming_half", "units_of"]
+__all__ = ["annotated_of", "naming_half", "scorer_for", "units_of"]
 
 _NAMING = Calibration(draws=0)
 """Names without significance."""
@@ -42,6 +43,32 @@ def annotated_of(recorded: Recorded, material: Material, concepts: Sequence[Conc
     found = torch.full(known.shape, float("nan"))
     found[known == PRESENT], found[known == ABSENT] = 1, 0
     return found
+
+
+def scorer_for(scorer: Scorer, images: int, whole: int) -> Scorer:
+    """Return a scorer for some of a run's images: where its top images are more than these, it has the same share.
+
+    Parameters
+    ----------
+    images
+        How many they are.
+    whole
+        How many the run has.
+
+    Raises
+    ------
+    DataError
+        When they are too few all the same.
+    """
+    try:
+        scorer.check(images)
+    except DataError:
+        top_k = getattr(scorer.options, "top_k", None)
+        if not isinstance(top_k, int):
+            raise
+        scorer = type(scorer)(scorer.options.model_copy(update={"top_k": max(1, top_k * images // whole)}))
+        scorer.check(images)
+    return scorer
 
 
 def naming_half(

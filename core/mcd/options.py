@@ -252,7 +252,12 @@ def _value(text: str, where: str) -> object:
     return value
 
 
-def validate_options(cls: type[OptionsT], values: Mapping[str, object], where: str) -> OptionsT:
+def validate_options(
+    cls: type[OptionsT],
+    values: Mapping[str, object],
+    where: str,
+    hint: str = "see its settings with: mcd plugins show NAME",
+) -> OptionsT:
     """Validate ``values`` against an options class.
 
     Raises
@@ -264,7 +269,6 @@ def validate_options(cls: type[OptionsT], values: Mapping[str, object], where: s
         return cls.model_validate(dict(values))
     except pydantic.ValidationError as error:
         problems = [problem_line(problem, cls) for problem in causes(error.errors(include_url=False))]
-        hint = "see its settings with: mcd plugins show NAME"
         if len(problems) == 1:
             raise ConfigError(f"{where}: {problems[0]}", hint) from None
         raise ConfigError(f"{where}:", hint, problems) from None

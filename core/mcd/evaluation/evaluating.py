@@ -114,7 +114,9 @@ def evaluate(
     if faithfulness is not False:
         settings = {} if faithfulness is True else faithfulness
         ablating = Ablating(
-            settings if isinstance(settings, Ablation) else validate_options(Ablation, settings, "faithfulness"),
+            settings
+            if isinstance(settings, Ablation)
+            else validate_options(Ablation, settings, "faithfulness", "its settings are those of: mcd evaluate --help"),
             How(device=device),
             None if model is None else as_model(model),
             None if dataset is None else as_dataset(dataset),

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from mcd.api.base import digest
 from mcd.errors import UsageError
-from mcd.files import check_folder, expanded, linked_or_copied
+from mcd.files import check_folder, expanded, linked_or_copied, user_cache
 from mcd.study.outputs import clear_leftovers
 
 __all__ = ["KINDS", "Entry", "SharedStore", "StoredFile", "store_folder"]
@@ -50,18 +49,11 @@ def store_folder(asked: Path | None = None) -> Path | None:
     if asked is None and given:
         asked = Path(given)
     if asked is None:
-        return _of_user()
+        return user_cache("store")
     if str(asked) == OFF:
         return None
     check_folder(expanded(asked), "--store")
     return expanded(asked)
-
-
-def _of_user() -> Path | None:
-    own = {"win32": ("LOCALAPPDATA", "~/AppData/Local"), "darwin": ("", "~/Library/Caches")}
-    variable, folder = own.get(sys.platform, ("XDG_CACHE_HOME", "~/.cache"))
-    base = expanded(os.environ.get(variable) or folder)
-    return base / "mcd" / "store" if base.is_absolute() else None  # a user without a home has none
 
 
 @dataclass(frozen=True)

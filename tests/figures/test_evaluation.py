@@ -117,8 +117,8 @@ def test_where_no_label_was_judged_nothing_is_drawn(judge: Judge, change: Callab
 def test_a_damaged_evaluation_is_a_reason_and_other_figures_are_drawn(judge: Judge, tmp_path: Path) -> None:
     data, _ = judge()
     (tmp_path / EVALUATION / "summary.parquet").write_bytes(b"PAR1")
-    found = {one.name: one for one in draw(data, only=("rungs", "evaluation"))}
-    assert isinstance(found["rungs"], Drawn)
+    found = {one.name: one for one in draw(data, only=("depth", "evaluation"))}
+    assert isinstance(found["depth"], Drawn)
     refused = found["evaluation"]
     assert isinstance(refused, Refused)
     assert isinstance(refused.reason, StoreError)

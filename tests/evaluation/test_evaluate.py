@@ -17,7 +17,10 @@ from torch import nn
 
 import mcd
 from mcd.errors import DataError, UnknownNameError, UsageError
+from mcd.evaluation.references import by_other
+from mcd.evaluation.splitting import Split
 from mcd.runs.evaluated import MEASURES
+from mcd.runs.revived import StoredScores
 
 FEW = {"draws": 0}
 
@@ -140,6 +143,54 @@ def test_another_dissectors_run_judges_by_its_own_similarities(run: mcd.Dissecti
         mcd.evaluate(fewer_named(run, tmp_path), other=fewer, draws=0)
 
 
+def test_a_run_of_annotations_judges_no_concept_that_hardly_a_held_out_patient_has(
+    run: mcd.Dissection, found: mcd.Evaluation, tmp_path: Path
+) -> None:
+    other = by_annotations(tmp_path / "other", "phantom")
+    judged = mcd.evaluate(run, against="other-dissector", other=other, draws=0, output=tmp_path / "out").neurons
+    own = found.neurons[found.neurons["against"] == "annotations"]
+    assert set(judged["concept"]) <= set(own["concept"])
+
+
+def test_images_of_another_folder_are_others_whatever_their_names(tmp_path: Path) -> None:
+    run = dissected(tmp_path / "one", 40)
+    same, others = (
+        dissected(tmp_path / str(seed), count, dissector="annotations", seed=seed) for seed, count in ((0, 30), (1, 40))
+    )
+    assert run.image_ids == others.image_ids
+    with pytest.raises(DataError, match="has none of the held-out images"):
+        mcd.evaluate(run, other=others, draws=0)
+    split = Split(run, StoredScores(run), 0, 0)
+    judge = by_other(run, same, split.concepts, split.held_out, split.units)
+    assert (~np.isnan(judge.column(0))).sum() == 30
+
+
+def test_held_out_images_that_were_named_by_under_another_patient_are_said(tmp_path: Path) -> None:
+    table = pictures(tmp_path, 40)
+    for number in range(10):
+        shutil.copy(tmp_path / f"{number}.png", tmp_path / f"{number + 10}.png")
+    rows = [f"{number}.png,{number % 2},p{number}" for number in range(40)]
+    (tmp_path / "images.csv").write_text("\n".join(["path,mass,patient", *rows]) + "\n")
+    run = mcd.dissect(
+        "phantom-mammo",
+        layers="head",
+        dissector="annotations",
+        concepts=["mass"],
+        dataset={"plugin": table, "options": {"findings": ["mass"], "patient": "patient"}},
+        calibration=FEW,
+        device="cpu",
+        workers=0,
+        output=tmp_path / "run",
+        progress=False,
+    )
+    held_out = Split(run, StoredScores(run), 0, 0).held_out
+    names = [Path(entry["source"]).stem for entry in run.probe_map]
+    half = dict(zip(map(int, names), held_out, strict=True))
+    apart = sum(half[number] != half[number + 10] for number in range(10))
+    assert apart
+    assert mcd.evaluate(run, draws=0).record.notes[0].startswith(f"{apart} of 20 held-out images are equal to images")
+
+
 def test_of_noise_no_label_is_better_than_chance(tmp_path: Path) -> None:
     run = mcd.dissect(
         mcd.Target("noise", Noise(), mcd.Preprocessing(height=32, width=32, channels=1)),
@@ -240,9 +291,9 @@ def test_the_terminal_fits_eighty_columns_and_says_what_is_missing(
     assert record["schema"] == "mcd.evaluation/1"
 
 
-def pictures(folder: Path, count: int, *, backwards: bool = False) -> str:
+def pictures(folder: Path, count: int, *, backwards: bool = False, seed: int = 0) -> str:
     """Write pictures of which every other is bright and a mass; return their table."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     folder.mkdir(exist_ok=True)
     rows = []
     for number in range(count):
@@ -288,6 +339,7 @@ def dissected(
     draws: int = 0,
     untrained: int = 0,
     backwards: bool = False,
+    seed: int = 0,
 ) -> mcd.Dissection:
     """Dissect a layer with pictures of no known patient."""
     return mcd.dissect(
@@ -296,7 +348,7 @@ def dissected(
         dissector=dissector,
         concepts=["mass", "cyst", "skin"],
         scorer=None if dissector == "annotations" else "cosine",
-        dataset={"plugin": pictures(folder, images, backwards=backwards), "options": {"findings": ["mass"]}},
+        dataset={"plugin": pictures(folder, images, backwards=backwards, seed=seed), "options": {"findings": ["mass"]}},
         calibration={"draws": draws, "most_draws": max(1, draws)},
         untrained=untrained,
         device="cpu",

@@ -54,6 +54,15 @@ def zeroed(channels: Sequence[int]) -> Net:
     return net
 
 
+def test_values_that_units_are_set_to_stay_as_they_were_given() -> None:
+    net = nn.Sequential(nn.Linear(4, 3), nn.SiLU(inplace=True)).eval()
+    image, values = torch.ones(1, 4), torch.tensor([1.0, 2.0, 3.0])
+    expected = nn.functional.silu(values)[None]
+    with torch.no_grad(), edited(net, edits_of([Edit("0", to=values)], inspect_layers(net, image), "net")):
+        assert all(torch.equal(net(image), expected) for _ in range(2))
+    assert values.tolist() == [1, 2, 3]
+
+
 def test_units_at_zero_are_a_network_without_their_weights() -> None:
     assert torch.equal(run(Net(), Edit("conv", units=[0, 4])), run(zeroed([0, 4])))
     assert not torch.equal(run(Net(), Edit("conv", units=[0, 4])), run(Net()))

@@ -82,7 +82,7 @@ def chosen(split: Split, against: Sequence[str], other: Dissection | None) -> Ju
             )
         found.append(by_similarity(split.material.similarity))
     if other is not None:
-        found.append(by_other(split.run, other, split.concepts, split.held_out))
+        found.append(by_other(split.run, other, split.concepts, split.held_out, split.units))
     problem = f"not judged against annotations: {without}" if without and not against else ""
     return Judges(tuple(found), _truths(split, against), problem)
 

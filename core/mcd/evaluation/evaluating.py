@@ -189,6 +189,10 @@ def evaluated(
             **({} if ablating is None else {"faithfulness": ablating.settings.model_dump(mode="json")}),
         },
         problems=[one for one in problems if one],
-        notes=[*filter(None, [split.note(split.naming_images, "the naming half")]), *looked.notes, *faithful.notes],
+        notes=[
+            *filter(None, [split.note(split.naming_images, "the naming half"), split.repeated]),
+            *looked.notes,
+            *faithful.notes,
+        ],
     )
     return Evaluation(record, summary, tally.neurons(), stability, shapes, faithful.table)

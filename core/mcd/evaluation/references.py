@@ -86,15 +86,20 @@ def by_similarity(similarity: Similarity) -> Reference:
     return Reference("held-out", similarity, np.ones(similarity.concepts, dtype=bool), annotated=False)
 
 
-def by_other(run: Dissection, other: Dissection, concepts: Sequence[Concept], held_out: Flags) -> Reference:
+def by_other(
+    run: Dissection, other: Dissection, concepts: Sequence[Concept], held_out: Flags, units: PermutationUnits
+) -> Reference:
     """Return the similarities of another run, by another dissector, as what labels are judged against.
 
-    Images are the same by their ids, concepts by their terms.
+    Concepts are the same by their terms. Images are the same by their ids and, where the probe sets differ, by their
+    statistics: ids of two folders may be the same where images are not.
 
     Parameters
     ----------
     concepts
         Of the run.
+    units
+        Patients of its images.
 
     Raises
     ------
@@ -110,9 +115,8 @@ def by_other(run: Dissection, other: Dissection, concepts: Sequence[Concept], he
         )
     scores = StoredScores(other)
     found = scores.material()
-    place = {name: row for row, name in enumerate(other.image_ids)}
     column = {concept.term: at for at, concept in enumerate(scores.concepts.concepts)}
-    rows = np.array([place.get(name, -1) for name in run.image_ids])
+    rows = _rows_in(other, run)
     shared = [(at, column[concept.term]) for at, concept in enumerate(concepts) if concept.term in column]
     if not (rows[held_out] >= 0).any():
         raise DataError(
@@ -127,9 +131,23 @@ def by_other(run: Dissection, other: Dissection, concepts: Sequence[Concept], he
     values = torch.full((len(rows), len(concepts)), float("nan"))
     mine = torch.tensor([at for at, _ in shared])
     values[there[:, None], mine] = theirs[torch.from_numpy(rows[rows >= 0])]
+    if len(found.annotations):
+        return Reference("other-dissector", Matrix(values), _enough(values, held_out, units), annotated=True)
     known = (~values[torch.from_numpy(held_out)].isnan()).sum(dim=0).numpy() >= 2 * FEWEST
-    annotated = len(found.annotations) > 0
-    return Reference("other-dissector", Matrix(values), known, annotated)
+    return Reference("other-dissector", Matrix(values), known, annotated=False)
+
+
+def _rows_in(other: Dissection, run: Dissection) -> NDArray[np.int64]:
+    """Return the row of each image of a run in another one, ``(images,)``; -1 where that does not have it."""
+    place = {name: row for row, name in enumerate(other.image_ids)}
+    rows = np.array([place.get(name, -1) for name in run.image_ids], dtype=np.int64)
+    mine, theirs = run.image_statistics(), other.image_statistics()
+    same = run.manifest.fingerprints["probe set"] == other.manifest.fingerprints["probe set"]
+    if not same and mine is not None and theirs is not None:
+        both = np.flatnonzero(rows >= 0)
+        equal = (mine[torch.from_numpy(both)] == theirs[torch.from_numpy(rows[both])]).all(dim=1).numpy()
+        rows[both[~equal]] = -1
+    return rows
 
 
 def complete(annotated: torch.Tensor, held_out: Flags, units: PermutationUnits) -> Flags:

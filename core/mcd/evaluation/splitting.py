@@ -119,6 +119,23 @@ class Split:
         few, many = (getattr(one.options, "top_k", 0) for one in (own, whole))
         return f"{who} has fewer images than the top {many} of the scorer: of its images it takes the same share, {few}"
 
+    @property
+    def repeated(self) -> str:
+        """What is to be said of held-out images that equal images of the naming half; mostly nothing.
+
+        Equal statistics, thumbnails among them, stand for equal images, as in `mcd.runs.halves.units_of`.
+        """
+        statistics = self.run.image_statistics()
+        if statistics is None:
+            return ""
+        keys = [row.tobytes() for row in statistics.numpy()]
+        named = {key for key, judges in zip(keys, self.held_out, strict=True) if not judges}
+        count = sum(key in named for key, judges in zip(keys, self.held_out, strict=True) if judges)
+        if not count:
+            return ""
+        of = f"{count} of {int(self.held_out.sum())} held-out images"
+        return f"{of} are equal to images of the naming half, of other patients: they judge what they named"
+
     @cached_property
     def labeller(self) -> Labeller:
         """What names neurons by the images that are not held out; two concepts each.

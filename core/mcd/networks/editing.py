@@ -175,7 +175,8 @@ def _filled(edit: LayerEdit, values: torch.Tensor, output: torch.Tensor) -> torc
         )
     shape = [1] * output.ndim
     shape[unit_axis(edit.layer)] = edit.layer.neurons
-    return values.to(output.device, output.dtype).view(shape).expand_as(output)
+    own = values.to(output.device, output.dtype, copy=True)  # what comes next may change the output in place
+    return own.view(shape).expand_as(output)
 
 
 def _called(edit: LayerEdit, function: Change, output: torch.Tensor) -> torch.Tensor:

@@ -12,10 +12,10 @@ import mcd
 from mcd.errors import DataError, UnknownNameError, UsageError, nearest
 from mcd.plugins import ABSENT, PRESENT, StoredScores, presence
 from mcd_plugins.bench.contract import Matrix, Values
-from mcd_plugins.bench.material import Material, fixed_by, levels, normalised
+from mcd_plugins.bench.material import Material, correlations, fixed_by, normalised
 from mcd_plugins.bench.plants import ALIKE, can_be_planted
 
-__all__ = ["FEWEST", "Images", "dissected", "images_of", "is_run", "of_run"]
+__all__ = ["FEWEST", "Images", "confounders_of", "dissected", "images_of", "is_run", "of_run"]
 
 FEWEST = 50
 """Images that a bench needs."""
@@ -120,7 +120,7 @@ def of_run(run: mcd.Dissection, layer: str | None, seed: int) -> Material:
         truth, truth_is = said, "annotations"
         kept = np.flatnonzero((said == 1).any(axis=0)).tolist()
     facts = {fact: [str(getattr(one, fact)) for one in run.samples] for fact in _CELL}
-    confounders = _confounders(facts, None if statistics is None else statistics.numpy(), truth[:, kept])
+    confounders = confounders_of(facts, None if statistics is None else statistics.numpy(), truth[:, kept])
     kept = [at for at in kept if not _is_one(truth[:, at], confounders)]
     if len(kept) < 2:
         raise DataError("no concept of the vocabulary is left beside view, side and vendor", "use another vocabulary")
@@ -157,15 +157,22 @@ def _units(count: int, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int
     return np.sort(rng.permutation(count)[:_MOST_UNITS])
 
 
-def _confounders(facts: Mapping[str, Sequence[str]], statistics: Matrix | None, truth: Values) -> dict[str, Values]:
+def confounders_of(facts: Mapping[str, Sequence[str]], statistics: Matrix | None, truth: Values) -> dict[str, Values]:
     """Return what units are confounded with: of each fact the value that correlates most with a concept; or brightness.
 
-    Brightness only where no fact is known.
+    NaN where the fact is not known of an image. Brightness only where no fact is known.
     """
     found: dict[str, Values] = {}
     for fact, values in facts.items():
-        flags = {value: np.array([float(one == value) for one in values]) for value in sorted(set(values)) if value}
-        usable = {value: flag for value, flag in flags.items() if _FEWEST_SHARE <= flag.mean() <= 1 - _FEWEST_SHARE}
+        least = _FEWEST_SHARE * len(values)
+        flags = {
+            value: np.array([float(one == value) if one else np.nan for one in values])
+            for value in sorted(set(values))
+            if value
+        }
+        usable = {
+            value: flag for value, flag in flags.items() if (flag == 1).sum() >= least and (flag == 0).sum() >= least
+        }
         if usable:
             value = max(usable, key=lambda one: _correlation(usable[one], truth))
             found[f"{fact} ({value})"] = usable[value]
@@ -176,14 +183,14 @@ def _confounders(facts: Mapping[str, Sequence[str]], statistics: Matrix | None, 
 
 def _correlation(values: Values, truth: Values) -> float:
     """Return the largest correlation of values with a concept that is not the same thing."""
-    found = np.abs(levels(values[:, None]).T @ levels(truth))[0] / len(values)
+    found = np.abs(correlations(values[:, None], truth))[0]
     return float(found[found <= ALIKE].max(initial=0.0))
 
 
 def _is_one(truth: Values, confounders: Mapping[str, Values]) -> bool:
     """Return whether a concept is a confounder by another name; then its name for a confounded unit would be right."""
-    own = levels(truth[:, None])[:, 0]
-    return any(abs(float(own @ levels(one[:, None])[:, 0])) / len(own) > ALIKE for one in confounders.values())
+    own = truth[:, None]
+    return any(abs(float(correlations(own, one[:, None])[0, 0])) > ALIKE for one in confounders.values())
 
 
 def images_of(

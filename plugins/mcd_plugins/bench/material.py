@@ -10,10 +10,12 @@ import numpy as np
 import mcd
 from mcd_plugins.bench.contract import Flags, Located, Matrix, Values
 
-__all__ = ["Material", "fixed_by", "levels", "normalised"]
+__all__ = ["Material", "correlations", "fixed_by", "levels", "normalised"]
 
 _NAMED, _COMPONENTS = 6, 5
 """Statistics of an image that are held fixed one by one, and principal components of its thumbnail."""
+_FEWEST_TOGETHER = 8
+"""Images of which both of two things are known, from which on their correlation says something."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +65,9 @@ class Material:
 
     def shortcuts(self) -> dict[str, str]:
         """Return for each confounder the concept that correlates with it most, with the correlation."""
-        standard = levels(self.truth)
         found = {}
         for name, values in self.confounders.items():
-            correlation = levels(values[:, None])[:, 0] @ standard / len(standard)
+            correlation = correlations(values[:, None], self.truth)[0]
             most = int(np.abs(correlation).argmax())
             found[name] = f"{self.concepts[most].term} {correlation[most]:.2f}"
         return found
@@ -82,6 +83,32 @@ def levels(truth: Values) -> Values:
     centred = np.where(known, truth - np.where(known, truth, 0).sum(axis=0) / count, 0)
     spread = np.sqrt((centred**2).sum(axis=0) / count)
     found: Values = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
+    return found
+
+
+def correlations(one: Values, other: Values) -> Values:
+    """Return Pearson's r of each column of one table with each of another, over the images of which both are known.
+
+    0 where these are fewer than eight, or one of the two is the same on all of them.
+
+    Parameters
+    ----------
+    one, other
+        ``(images, n)`` and ``(images, m)``; NaN where not known.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n, m)``.
+    """
+    (a, there), (b, here) = ((levels(some), (~np.isnan(some)).astype(np.float64)) for some in (one, other))
+    count = there.T @ here
+    images = np.maximum(count, 1)
+    mean_a, mean_b = a.T @ here / images, there.T @ b / images
+    spread = ((a**2).T @ here / images - mean_a**2) * (there.T @ b**2 / images - mean_b**2)
+    known = (count >= _FEWEST_TOGETHER) & (spread > np.finfo(np.float64).eps)
+    found: Values = np.zeros_like(spread)
+    np.divide(a.T @ b / images - mean_a * mean_b, np.sqrt(np.maximum(spread, 0)), out=found, where=known)
     return found
 
 

@@ -31,7 +31,7 @@ from mcd_plugins.bench.contract import (
     Numbers,
     Values,
 )
-from mcd_plugins.bench.material import Material, levels
+from mcd_plugins.bench.material import Material, correlations, levels
 
 __all__ = ["ALIKE", "SNR", "Planted", "Truth", "can_be_planted", "clusters", "planted"]
 
@@ -92,13 +92,14 @@ class Planted:
 def clusters(truth: Values) -> tuple[frozenset[int], ...]:
     """Return for each concept its near-synonyms, itself included: those whose truth correlates by more than `ALIKE`.
 
+    Over the images of which both are known.
+
     Parameters
     ----------
     truth
         ``(images, concepts)``; NaN where not known.
     """
-    standard = levels(truth)
-    alike = standard.T @ standard / len(standard) > ALIKE
+    alike = correlations(truth, truth) > ALIKE
     return tuple(frozenset({at, *np.flatnonzero(row).tolist()}) for at, row in enumerate(alike))
 
 

@@ -9,8 +9,8 @@ import pytest
 from tests.plugins.bench.materials import material
 
 import mcd
-from mcd_plugins.bench.data import of_run
-from mcd_plugins.bench.material import fixed_by, levels
+from mcd_plugins.bench.data import confounders_of, of_run
+from mcd_plugins.bench.material import correlations, fixed_by, levels
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,27 @@ def test_of_a_thumbnail_components_are_held_fixed() -> None:
     whole = np.linalg.svd(thumbnail, compute_uv=False)
     np.testing.assert_allclose(((found[:, 6:].T @ thumbnail) ** 2).sum(axis=1), whole[:5] ** 2, rtol=1e-3)
     assert fixed_by(np.ones((40, 70), np.float32)).shape == (40, 6)
+
+
+def test_correlations_are_those_of_the_images_of_which_both_are_known() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.random((60, 2)), rng.random((60, 3))
+    one[:20, 0] = other[10:40, 1] = np.nan
+    other[:, 2] = 0.1
+    found = correlations(one, other)
+    for at, mine in enumerate(one.T):
+        for place, theirs in enumerate(other.T[:2]):
+            both = ~np.isnan(mine) & ~np.isnan(theirs)
+            assert found[at, place] == pytest.approx(np.corrcoef(mine[both], theirs[both])[0, 1])
+    assert not found[:, 2].any()
+
+
+def test_images_of_which_a_fact_is_not_known_are_not_without_it() -> None:
+    truth = np.random.default_rng(0).random((60, 2))
+    found = confounders_of({"laterality": ["L", "R", ""] * 20, "vendor": ["film", "", ""] * 20}, None, truth)
+    ((name, values),) = found.items()  # of one vendor, and images of which none is known, nothing can be said
+    flags = {"laterality (L)": [1.0, 0.0, np.nan], "laterality (R)": [0.0, 1.0, np.nan]}
+    np.testing.assert_array_equal(values, flags[name] * 20)
 
 
 def test_a_shortcut_is_the_concept_that_a_confounder_correlates_with() -> None:

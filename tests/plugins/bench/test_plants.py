@@ -129,6 +129,14 @@ def test_a_near_synonym_is_a_concept_whose_truth_is_nearly_the_same() -> None:
     assert all(truth.cluster >= truth.right for truth in LAYER.truths if truth is not None)
 
 
+def test_near_synonyms_are_so_where_both_are_known() -> None:
+    truth = MATERIAL.truth.copy()
+    truth[:80, 0] = truth[40:120, 1] = np.nan
+    assert clusters(truth)[0] == {0, 1}
+    truth[:-7, 1] = np.nan  # seven images are too few to say so
+    assert clusters(truth)[0] == {0}
+
+
 def test_nothing_is_planted_where_the_truth_is_not_known() -> None:
     truth = np.array([[1.0], [0.0], [np.nan], [0.0]])
     np.testing.assert_allclose(levels(truth)[:, 0], [np.sqrt(2), -np.sqrt(0.5), 0.0, -np.sqrt(0.5)])

@@ -16,7 +16,7 @@ from mcd_plugins.bench.ranking import ALL, COLUMNS, Outcome, Row
 from mcd_plugins.reporters.base import one_line
 from mcd_plugins.reporters.latex import escaped
 
-__all__ = ["BENCH_VERSION", "MEASURES", "PLANT_HEADS", "SORTS", "Report", "shown", "table"]
+__all__ = ["BENCH_VERSION", "MEASURES", "PLANT_HEADS", "Report", "shown", "table"]
 
 BENCH_VERSION = "1.0"
 """Raised whenever plants or measures change, so that numbers of two papers can be compared."""
@@ -47,7 +47,6 @@ PLANT_HEADS = {
 }
 """Heads of the second table, by plant."""
 
-SORTS = ("precision", "recall", "fdr", "calibration", "name", "cluster", "seconds")
 _SMALLER_IS_BETTER = {"fdr", "ks", "seconds"}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mcd_plugins.bench.contract import PLANTS, Case, Decision, Method
 from mcd_plugins.bench.methods import published
-from mcd_plugins.bench.methods.deciding import best
+from mcd_plugins.bench.methods.choice import named
 
 METHODS = published()
 
@@ -64,9 +64,10 @@ def test_a_decision_of_another_number_of_units_is_refused() -> None:
         Decision(np.zeros(3, np.int64), np.zeros(2), np.zeros(3, bool))
 
 
-def test_the_best_concept_is_the_first_of_equal_ones_and_undefined_scores_name_nothing() -> None:
+def test_chance_names_among_equal_scores_and_undefined_ones_name_nothing(case: Case) -> None:
     nan = np.nan
-    found = best(np.array([[1.0, 3.0, 3.0], [nan, nan, nan], [nan, -2.0, -5.0]]), lambda score: score > 0)
-    assert found.first.tolist() == [1, -1, 1]
-    assert found.claimed.tolist() == [True, False, False]
-    np.testing.assert_array_equal(found.score, [3.0, nan, -2.0])
+    scores = np.array([[1.0, 3.0, 3.0], [nan, nan, nan], [nan, -2.0, -5.0]])
+    drawn = [named(replace(case, seed=seed), scores, lambda best: best > 0) for seed in range(20)]
+    assert {tuple(one.first.tolist()) for one in drawn} == {(1, -1, 1), (2, -1, 1)}
+    assert all(one.claimed.tolist() == [True, False, False] for one in drawn)
+    np.testing.assert_array_equal(drawn[0].score, [3.0, nan, -2.0])

@@ -187,6 +187,20 @@ def test_a_key_changes_with_the_version_of_what_decodes(
     assert changed(at_first, keys_of(**one)) == READING
 
 
+def test_another_processor_finds_nothing_in_a_store_that_machines_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(model: int, mhz: float) -> str:
+        cores = [f"processor\t: {at}\nvendor_id\t: Maker\nmodel\t\t: {model}\ncpu MHz\t\t: {mhz}\n" for at in (0, 1)]
+        (tmp_path / "cpuinfo").write_text("\n".join(cores))
+        return keys.arithmetic(torch.device("cpu"))
+
+    monkeypatch.setattr(keys, "_CPUS", tmp_path / "cpuinfo")
+    assert found(1, 2000.0) == found(1, 3000.0) != found(2, 2000.0)
+    monkeypatch.setattr(keys, "_CPUS", tmp_path / "nowhere")
+    assert keys.arithmetic(torch.device("cpu"))
+
+
 def test_keys_are_the_same_in_another_process(before: dict[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, keyed.__file__],

@@ -132,6 +132,31 @@ def combined(part: mcd.Dataset) -> Combined:
     return made
 
 
+class Many(Counted):
+    """More images than a small cache holds."""
+
+    def __len__(self) -> int:
+        return 24
+
+    def scan(self) -> Iterator[mcd.Sample]:
+        return iter([mcd.Sample(str(at), mcd.plugins.digest(str(at))) for at in range(24)])
+
+
+def test_images_of_a_pass_stay_in_a_small_cache_where_only_the_recipe_goes_by_masks(tmp_path: Path) -> None:
+    dataset = Many()
+    samples, recipe = list(dataset.scan()), mcd.Preprocessing(height=8, width=8, channels=1)
+    one = ImageCache(tmp_path / "measured", 10**9).size(read_checked(dataset, samples[0], "displayed", masked=True))
+    found = []
+    for _ in range(2):
+        dataset.decoded = 0
+        reader = Reader(dataset, cache=ImageCache(tmp_path / "small", 14 * one))
+        seen = batches(reader, samples, {"a": recipe}, [range(24)], with_masks=True, workers=0, pin=False)
+        assert [len(batch.rows) for batch in seen] == [24]
+        found.append(dataset.decoded)
+    assert found[0] == 24
+    assert found[1] <= 14
+
+
 def test_what_a_cache_needs_is_said_where_its_limit_is_too_small(tmp_path: Path) -> None:
     dataset = Counted()
     samples, kinds = list(dataset.scan()), {"displayed", "stored"}

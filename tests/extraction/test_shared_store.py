@@ -18,9 +18,9 @@ from tests.conftest import Outcome
 import mcd.files
 from mcd.errors import UsageError
 from mcd.extraction.columns import Column
-from mcd.extraction.shared_store import SharedStore, store_folder
+from mcd.extraction.shared_store import SharedStore, store_folder, store_limit
 from mcd.extraction.store import Shards
-from mcd.extraction.store_care import contents, prune, verify_store
+from mcd.extraction.store_care import contents, keep_limit, prune, verify_store
 
 KEY = "a" * 64
 
@@ -196,6 +196,49 @@ def test_prune_removes_by_age_then_by_size_and_never_a_run_folders_file(store: S
     assert column(store, tmp_path / "new", key="c" * 64).at_hand(0)
     for key in "abc":
         assert column(store, tmp_path / key, key=key * 64).whole(1)
+
+
+def test_above_its_limit_what_no_run_holds_goes_the_least_recently_used_first(
+    store: SharedStore, tmp_path: Path
+) -> None:
+    for days, key in enumerate("cba"):  # a was not used for longest
+        written(store, tmp_path / key, key * 64)
+        found = store.entry("activations", key * 64).find(0)
+        assert found is not None
+        then = found[0].parent.stat().st_mtime - days * 24 * 3600
+        os.utime(found[0].parent, (then, then))
+    assert keep_limit(store, 0) == ""  # run folders hold all of it
+    for key in "bc":
+        for path in (tmp_path / key).rglob("*.safetensors"):
+            path.unlink()
+    size = contents(store)[-1].only_here
+    assert keep_limit(store, size) == ""
+    said = keep_limit(store, size // 2)
+    assert "2 files" in said
+    assert "MCD_STORE_LIMIT" in said
+    assert [column(store, tmp_path / "new", key=key * 64).at_hand(0) for key in "abc"] == [True, False, True]
+    assert column(store, tmp_path / "a", key="a" * 64).whole(1)
+
+
+def test_how_large_it_may_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MCD_STORE_LIMIT", raising=False)
+    assert store_limit() == 50 * 10**9
+    monkeypatch.setenv("MCD_STORE_LIMIT", "0.5")
+    assert store_limit() == 5 * 10**8
+    for wrong in ("much", "-1", "nan", "inf"):
+        monkeypatch.setenv("MCD_STORE_LIMIT", wrong)
+        with pytest.raises(UsageError, match="MCD_STORE_LIMIT"):
+            store_limit()
+
+
+def test_pruned_of_everything_nothing_is_left_whatever_the_clock_of_a_server(
+    store: SharedStore, tmp_path: Path
+) -> None:
+    written(store, tmp_path / "first")
+    folder = next(store.files()).path.parent
+    later = folder.stat().st_mtime + 3600
+    os.utime(folder, (later, later))
+    assert len(prune(store, keep_days=0)) == 2
 
 
 def test_what_is_not_the_stores_is_left_alone(store: SharedStore, tmp_path: Path) -> None:

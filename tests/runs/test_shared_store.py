@@ -14,6 +14,7 @@ import mcd
 from mcd.extraction.shared_store import SharedStore
 from mcd.extraction.store_care import prune
 from mcd.runs.verifying import verify
+from mcd_plugins.phantom.dataset import PhantomDataset
 
 RECIPE = mcd.Preprocessing(height=32, width=32, channels=1)
 DATA = {"plugin": "phantom", "options": {"patients": 18}}
@@ -80,10 +81,10 @@ def dissect(folder: Path, seed: int = 1, **settings: object) -> mcd.Dissection:
             "concepts": ["mass", "right breast", "left breast"],
             "scorer": "pearson",
             "calibration": {"draws": 30, "most_draws": 30, "right": False},
+            "progress": False,
             **settings,
         },
         device="cpu",
-        progress=False,
         workers=0,
         output=folder,
     )
@@ -238,8 +239,6 @@ def test_runs_before_and_after_an_image_failed_hold_the_same_images(tmp_path: Pa
                 raise mcd.errors.ImageError("it is too bright")
             return image
 
-    from mcd_plugins.phantom.dataset import PhantomDataset
-
     data = PhantomDataset(PhantomDataset.Options(patients=18))
     means = sorted(data.read(one).pixels.mean() for one in data.scan() if isinstance(one, mcd.Sample))
     Fails.above = float(means[-3])
@@ -262,3 +261,27 @@ def test_runs_before_and_after_an_image_failed_hold_the_same_images(tmp_path: Pa
     assert found.manifest.left_out == {"unreadable": 0, "not decoded": 2}
     assert len(found.image_embeddings()) == len(found.activations("one")) == IMAGES - 2
     assert all(one.sound for one in verify(found.folder))
+
+
+def test_a_run_that_adds_to_the_store_ends_with_it_below_its_limit_and_says_so(
+    tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = dissect(tmp_path / "first")
+    monkeypatch.setenv("MCD_STORE_LIMIT", "0")
+    dissect(tmp_path / "second", seed=2)
+    kinds = {"activations", "embeddings", "statistics", "texts"}
+    assert {one.kind for one in SharedStore(own_store).files()} == kinds  # run folders hold all of it
+    shutil.rmtree(first.folder)
+    before = {one.path for one in SharedStore(own_store).files() if not one.shared}
+    assert before
+    assert capsys.readouterr().err == ""
+    third = dissect(tmp_path / "third", seed=3, progress=True)
+    assert "no run folder holds" in " ".join(capsys.readouterr().err.split())
+    left = list(SharedStore(own_store).files())
+    assert {one.kind for one in left} == kinds
+    assert all(one.shared for one in left)
+    assert before.isdisjoint({one.path for one in left})
+    assert all(one.sound for one in verify(third.folder))
+    monkeypatch.setenv("MCD_STORE_LIMIT", "much")
+    with pytest.raises(mcd.errors.UsageError, match="MCD_STORE_LIMIT"):
+        dissect(tmp_path / "fourth")

@@ -99,8 +99,14 @@ def test_a_scorer_that_writes_to_what_others_are_given_is_named() -> None:
         p -= p.mean(dim=0)
         return a.T @ p
 
-    with pytest.raises(PluginLoadError, match="centred writes to the similarity"):
-        score_layer(FunctionScorer(centred), torch.rand(4, 5), Matrix(torch.rand(4, 3)))
+    def through_numpy(a: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+        values = p.numpy()
+        values -= values.mean(axis=0)
+        return a.T @ p
+
+    for scorer in (centred, through_numpy):
+        with pytest.raises(PluginLoadError, match=f"{scorer.__name__} writes to the similarity"):
+            score_layer(FunctionScorer(scorer), torch.rand(4, 5), Matrix(torch.rand(4, 3)))
 
 
 def test_similarity_is_the_cosine_and_names_what_is_broken() -> None:

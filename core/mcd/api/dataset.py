@@ -235,6 +235,7 @@ class Dataset(Configured, abc.ABC):
         """Return where the breast is in a decoded image, ``(H, W)`` bool; called only where `has_masks` is set.
 
         None, the default, means that the data set brings no mask: the engine then finds the breast in the pixels.
+        Images with their masks are kept by the sample's digest: one that is read from a file of its own is part of it.
         """
         return None
 

@@ -48,13 +48,19 @@ def list_(folder: Path | None, as_json: bool) -> None:
     "Only here" are the bytes that no run folder has too: what pruning frees.
     """
     from mcd.cli.tables import print_table
+    from mcd.extraction.shared_store import store_limit
     from mcd.extraction.store_care import contents
     from mcd.files import size_text
 
-    found = _opened(folder)
+    found, limit = _opened(folder), store_limit()
     kept = contents(found)
     if as_json:
-        record = {"schema": "mcd.store/1", "folder": str(found.folder), "kept": [vars(one) for one in kept]}
+        record = {
+            "schema": "mcd.store/1",
+            "folder": str(found.folder),
+            "limit": limit,
+            "kept": [vars(one) for one in kept],
+        }
         echo_lines(json.dumps(record, indent=2))
         return
     header = ("what", "entries", "files", "size", "only here", "last used")
@@ -63,7 +69,7 @@ def list_(folder: Path | None, as_json: bool) -> None:
         for one in kept
     ]
     print_table(header, rows, right=header[1:5])
-    echo(f"store: {found.folder}")
+    echo(f"store: {found.folder}; only here at most {limit / _GB:g} GB after a run (MCD_STORE_LIMIT)")
 
 
 @store.command()

@@ -162,8 +162,8 @@ def batches(
     ImageError
         When images that must share a batch differ in size.
     """
-    kinds = {reader.values(one) for one in preprocessings.values()}
-    reader.expect(samples, kinds, masked=bool(masked), processes=workers)
+    kinds = {reader.values(one) for one in preprocessings.values()} | ({statistics} if statistics else set())
+    reader.expect(samples, kinds, masked=with_masks or bool(masked), processes=workers)
     loader = DataLoader(
         _Decoder(reader, samples, preprocessings, masked, with_masks, statistics),
         batch_sampler=[list(group) for group in rows],

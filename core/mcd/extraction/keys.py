@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -129,7 +130,22 @@ def arithmetic(device: torch.device) -> str:
     if device.type == "cuda":
         return digest("cuda", torch.cuda.get_device_name(device), str(torch.version.cuda))
     kind = (device.type, platform.machine(), torch.backends.cpu.get_cpu_capability())
-    return digest(*kind, str(torch.get_num_threads()))
+    return digest(*kind, *_processor(), str(torch.get_num_threads()))
+
+
+_DECIDING = frozenset(("vendor_id", "cpu family", "model", "CPU implementer", "CPU part"))
+
+
+_CPUS = Path("/proc/cpuinfo")
+
+
+def _processor() -> list[str]:
+    """Return which processor this is: libraries have code of their own for many."""
+    try:
+        lines = _CPUS.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
+    except OSError:
+        return [platform.processor()]
+    return [line for line in lines if line.partition(":")[0].strip() in _DECIDING]
 
 
 def not_reused(name: str, one: Identity) -> str:

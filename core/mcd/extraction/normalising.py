@@ -49,8 +49,13 @@ class NormalisingPass:
     workers: int | None
     on_error: str
 
-    def run(self, clock: Clock) -> None:
+    def run(self, clock: Clock) -> int:
         """Estimate them.
+
+        Returns
+        -------
+        int
+            How many images could not be decoded and took no part.
 
         Raises
         ------
@@ -60,8 +65,9 @@ class NormalisingPass:
             When a network fails.
         """
         jobs = [job for job in self.jobs if tracking(job.target.module)]
+        failed = 0
         if not jobs:
-            return
+            return failed
         with (
             clock.stage("estimate normalisations", len(self.probe.samples), "images") as advanced,
             ExitStack() as stack,
@@ -75,7 +81,9 @@ class NormalisingPass:
                     refuse(batch, self.probe)
                 if len(batch.rows) > 1:  # one image may be one value a channel, which has no spread
                     self._see(jobs, batch)
+                failed += len(batch.failed)
                 advanced(len(batch.rows) + len(batch.failed))
+        return failed
 
     @contextlib.contextmanager
     def _estimating(self, job: TargetJob) -> Iterator[None]:

@@ -21,10 +21,11 @@ from mcd.errors import UsageError
 from mcd.files import check_folder, expanded, linked_or_copied, user_cache
 from mcd.study.outputs import clear_leftovers
 
-__all__ = ["KINDS", "Entry", "SharedStore", "StoredFile", "store_folder"]
+__all__ = ["KINDS", "Entry", "SharedStore", "StoredFile", "store_folder", "store_limit"]
 
 OFF = "off"
-_VARIABLE = "MCD_STORE"
+_VARIABLE, _LIMIT_VARIABLE = "MCD_STORE", "MCD_STORE_LIMIT"
+_GB, _LIMIT_GB, _MOST_GB = 10**9, 50, 1_000_000
 _VERSION = "v1"
 KINDS = ("activations", "embeddings", "statistics", "texts", "untrained")
 """What is kept."""
@@ -54,6 +55,27 @@ def store_folder(asked: Path | None = None) -> Path | None:
         return None
     check_folder(expanded(asked), "--store")
     return expanded(asked)
+
+
+def store_limit() -> int:
+    """Return how many bytes a store keeps that no run folder holds: those of ``MCD_STORE_LIMIT``, in GB, or 50 GB.
+
+    Raises
+    ------
+    UsageError
+        When the variable is no such number.
+    """
+    given = os.environ.get(_LIMIT_VARIABLE, "").strip() or str(_LIMIT_GB)
+    try:
+        limit = float(given)
+    except ValueError:
+        limit = -1.0
+    if not 0 <= limit <= _MOST_GB:  # NaN neither
+        raise UsageError(
+            f"the variable {_LIMIT_VARIABLE} is {given[:40]!r}",
+            f"set it to a number of GB between 0 and {_MOST_GB}, such as {_LIMIT_GB}",
+        )
+    return int(limit * _GB)
 
 
 @dataclass(frozen=True)
@@ -104,7 +126,9 @@ class SharedStore:
     damaged
         How many files were not what they are called after; they are removed.
     taken
-        How many files runs of this process took from it.
+        How often runs of this process took something from it.
+    added
+        How many files they put into it.
     """
 
     folder: Path
@@ -112,6 +136,7 @@ class SharedStore:
     problem: str = field(default="", init=False)
     damaged: int = field(default=0, init=False)
     taken: int = field(default=0, init=False)
+    added: int = field(default=0, init=False)
 
     def check(self) -> None:
         """Refuse a folder that somebody else could put numbers into.
@@ -200,6 +225,7 @@ class Entry:
         try:
             _make_private(self._folder)
             linked_or_copied(source, path)
+            self._store.added += 1
         except OSError as error:
             self._store.refused(error)
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mcd.extraction.shared_store import KINDS, SharedStore, StoredFile
-from mcd.files import open_regular
+from mcd.files import open_regular, size_text
 
-__all__ = ["Kept", "contents", "prune", "verify_store"]
+__all__ = ["Kept", "contents", "keep_limit", "prune", "verify_store"]
 
 _DAY = 24 * 3600
 
@@ -57,7 +57,9 @@ def _kept(what: str, files: Sequence[StoredFile]) -> Kept:
     )
 
 
-def prune(store: SharedStore, *, keep_days: float | None = None, limit: int | None = None) -> list[StoredFile]:
+def prune(
+    store: SharedStore, *, keep_days: float | None = None, limit: int | None = None, only_here: bool = False
+) -> list[StoredFile]:
     """Remove entries: those not used for so many days, then those not used for longest until the rest is small enough.
 
     Run folders keep their files. A run that is on computes what vanishes under it, or did take it already.
@@ -68,6 +70,8 @@ def prune(store: SharedStore, *, keep_days: float | None = None, limit: int | No
         How long an entry stays that nothing uses; None removes none for its age.
     limit
         Bytes that the store may have; None for any number.
+    only_here
+        Leave alone, and do not count, what run folders hold too: to remove it frees nothing.
 
     Returns
     -------
@@ -76,12 +80,14 @@ def prune(store: SharedStore, *, keep_days: float | None = None, limit: int | No
     """
     entries: dict[tuple[str, str], list[StoredFile]] = {}
     for one in store.files():
-        entries.setdefault((one.kind, one.key), []).append(one)
+        if not (only_here and one.shared):
+            entries.setdefault((one.kind, one.key), []).append(one)
     oldest = sorted(entries.values(), key=lambda files: (files[0].used, files[0].key))
     total, now = sum(one.size for files in oldest for one in files), time.time()
     removed: list[StoredFile] = []
     for files in oldest:
-        aged = keep_days is not None and now - files[0].used >= keep_days * _DAY
+        # none is kept for no days, whatever a file server's clock says
+        aged = keep_days is not None and (keep_days == 0 or now - files[0].used >= keep_days * _DAY)
         if aged or (limit is not None and total > limit):
             gone = list(_removed(store, files))
             removed += gone
@@ -94,6 +100,24 @@ def _removed(store: SharedStore, files: Iterable[StoredFile]) -> Iterable[Stored
         with contextlib.suppress(OSError):  # open elsewhere, on Windows
             store.remove(one)
             yield one
+
+
+def keep_limit(store: SharedStore, limit: int) -> str:
+    """Remove what was not used for longest and no run folder holds, until such files have ``limit`` bytes at most.
+
+    Returns
+    -------
+    str
+        The remark about what was removed; empty where nothing was.
+    """
+    removed = prune(store, limit=limit, only_here=True)
+    if not removed:
+        return ""
+    return (
+        f"the store {store.folder} had more than {limit / 1e9:g} GB that no run folder holds: {len(removed)} files, "
+        f"{size_text(sum(one.size for one in removed))}, that were not used for longest are removed; MCD_STORE_LIMIT "
+        "is the limit in GB"
+    )
 
 
 def verify_store(store: SharedStore) -> tuple[int, list[StoredFile]]:

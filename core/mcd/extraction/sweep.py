@@ -64,6 +64,8 @@ class Sweep:
         Where statistics of the images go, if anywhere.
     masked
         Whether images are read with their breast masks; by default where a pooling needs them.
+    normalise
+        Is given untrained targets before they first run; see `mcd.extraction.normalising`.
 
     Attributes
     ----------
@@ -83,8 +85,10 @@ class Sweep:
     emit: Callable[[Event], None]
     images: ImageJob | None = None
     masked: bool = False
+    normalise: Callable[[Sequence[TargetJob]], None] = lambda jobs: None
     little_range: int = field(default=0, init=False)
     _gathered: bool = field(default=False, init=False)
+    _normalised: set[int] = field(default_factory=set, init=False)
     _cache_problem: str = field(default="", init=False)
     _watched: Counter[int] = field(default_factory=Counter, init=False)
 
@@ -97,6 +101,7 @@ class Sweep:
         missing = self.missing()
         total = len(self.probe.samples)
         left = sum(len(rows) for number in missing for rows in shards[number])
+        self._normalise(frozenset().union(*missing.values()))
         self.emit(StageStarted("sweep", total, "images", done=total - left))
         start = time.perf_counter()
         if missing:
@@ -109,16 +114,25 @@ class Sweep:
         every = frozenset(id(column) for column in self._columns())
         apart = [number for number in range(len(shards)) if missing.get(number) != every and self._apart(number)]
         if apart:  # an image failed in one pass and not in another
+            self._normalise(every)
             self._compute_part(every, [(number, shards[number]) for number in apart])
         if self.images is not None:
             self.little_range = self.images.columns[0].stores[0].little_range(len(shards))
         self.emit(StageFinished("sweep", time.perf_counter() - start))
         return len(shards)
 
+    def _normalise(self, lacking: Set[int]) -> None:
+        """Let the untrained targets of some columns, by id, see the probe set once: those that run, and no others."""
+        running = [job for job in self.targets if job.untrained and not lacking.isdisjoint(map(id, job.columns))]
+        fresh = [job for job in running if id(job) not in self._normalised]
+        self._normalised.update(map(id, fresh))
+        if fresh:
+            self.normalise(fresh)
+
     def _say_cache(self) -> None:
         kinds = {self.reader.values(one) for one in self._preprocessings()}
-        said = self.reader.cache_warning(self.probe.samples, kinds, masked=self.masked)
-        if said:
+        kinds |= {self.images.values} if self.images else set()
+        if said := self.reader.cache_warning(self.probe.samples, kinds, masked=self.masked):
             self.emit(Warned(said))
 
     def _masked(self) -> set[str]:
@@ -196,8 +210,8 @@ class Sweep:
         for each in self._models():
             each.draws = Draws(each.model[1], self.device)
         with ExitStack() as stack:
-            for module, memory_format in self._modules():
-                stack.enter_context(at_work(module, self.device, memory_format))
+            for model in self._models():
+                stack.enter_context(at_work(model.model[1], self.device, model.memory_format))
             for job in self.targets:
                 recorder = Recorder(_network(job), job.layers, job.pooling, job.target.first_tokens())
                 job.recorder = stack.enter_context(recorder)
@@ -208,9 +222,6 @@ class Sweep:
     def _preprocessings(self) -> list[Preprocessing]:
         models = [job.dissector.preprocessing for job in self.dissectors]
         return models + [job.target.preprocessing for job in self.targets]
-
-    def _modules(self) -> list[tuple[nn.Module, torch.memory_format]]:
-        return [(job.model[1], job.memory_format) for job in self._models()]
 
     def _shard(self, number: int, group: Iterator[Batch]) -> None:
         rows: list[int] = []

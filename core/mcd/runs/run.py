@@ -14,14 +14,15 @@ from mcd.api.dataset import Sample
 from mcd.api.dissector import AnnotationDissector
 from mcd.api.reporter import Reporter
 from mcd.errors import ImageError, MCDError, PluginError, UsageError
-from mcd.events import Clock, RunFailed, RunFinished, RunStarted
+from mcd.events import Clock, RunFailed, RunFinished, RunStarted, Warned
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.jobs import DissectorJob, ImageJob, TargetJob
 from mcd.extraction.keys import arithmetic, not_reused
 from mcd.extraction.normalising import NormalisingPass
 from mcd.extraction.probe import ProbeSet, look_at
 from mcd.extraction.reading import Reader, little_range_warning
-from mcd.extraction.shared_store import SharedStore, store_folder
+from mcd.extraction.shared_store import SharedStore, store_folder, store_limit
+from mcd.extraction.store_care import keep_limit
 from mcd.extraction.sweep import Sweep
 from mcd.extraction.texts import KnownTexts, TextEncoder, sentences, warn_of_long
 from mcd.networks.foreign import calling
@@ -61,6 +62,7 @@ def run(prepared: Prepared) -> list[Dissection]:
         this = _Run(prepared, Clock(emit))
         with process_state_kept(this.device):  # workers are seeded from it
             dissections = this.dissections()
+        this.keep_store_small()
         for dissection in dissections:
             write_reports(dissection, prepared.reporters)
     except MCDError as error:
@@ -83,6 +85,7 @@ class _Run:
         self.models = Models(prepared)
         cache, size = prepared.study.cache, prepared.study.cache_size * 10**9
         self.shared = _shared_store(self.study.store, self.device)
+        self._store_limit = store_limit() if self.shared is not None else 0
         unidentified = frozenset(one.key for one in self.models.readers.values() if one.unknown)
         self.texts = KnownTexts(self.shared, unidentified)
         self.reader = Reader(prepared.dataset, prepared.recipe, ImageCache(cache, size) if cache is not None else None)
@@ -227,21 +230,10 @@ class _Run:
             workers=self.study.workers,
             on_error=self.study.on_error,
             emit=self.clock.emit,
+            normalise=lambda untrained: self._normalise(untrained, probe),
         )
-        missing = {column for lacking in sweep.missing().values() for column in lacking}
+        sweep.missing()
         self._say_of_store()
-        untrained = [job for job in jobs if job.untrained and not missing.isdisjoint(map(id, job.columns))]
-        if untrained:
-            NormalisingPass(
-                untrained,
-                self.reader,
-                probe,
-                self.device,
-                self.study.precision,
-                self.study.batch_size,
-                self.study.workers,
-                self.study.on_error,
-            ).run(self.clock)
         shards = sweep.run()
         if sweep.little_range:
             self.clock.warn(little_range_warning(sweep.little_range))
@@ -249,6 +241,26 @@ class _Run:
             self.clock.warn(f"what was computed is not kept for other runs: {self.shared.problem}")
         self.clock.seconds["sweep"] = time.perf_counter() - start
         return shards
+
+    def _normalise(self, untrained: Sequence[TargetJob], probe: ProbeSet) -> None:
+        failed = NormalisingPass(
+            untrained,
+            self.reader,
+            probe,
+            self.device,
+            self.study.precision,
+            self.study.batch_size,
+            self.study.workers,
+            self.study.on_error,
+        ).run(self.clock)
+        for column in (column for job in untrained for column in job.columns if failed):
+            column.entry = None  # not shared: the next run may be able to read these images
+
+    def keep_store_small(self) -> None:
+        """Keep the store below its limit where the run has added to it: said now, for it is nothing of the labels."""
+        said = keep_limit(self.shared, self._store_limit) if self.shared is not None and self.shared.added else ""
+        if said:
+            self.clock.emit(Warned(said))
 
     def _say_of_store(self) -> None:
         if self.shared is not None and self.shared.damaged:

@@ -167,8 +167,7 @@ def all_scores(scorer: Scorer, activations: torch.Tensor, similarity: Similarity
 @contextmanager
 def _lent(scorer: Scorer, similarity: torch.Tensor) -> Iterator[torch.Tensor]:
     """Lend a scorer P, which others are given too: it must come back as it was. What the scorer raises is one line."""
-    counted = not similarity.is_inference()  # such tensors do not count what is written to them
-    before = similarity._version if counted else 0
+    before = _state(similarity)
     try:
         yield similarity
     except MCDError:
@@ -180,10 +179,17 @@ def _lent(scorer: Scorer, similarity: torch.Tensor) -> Iterator[torch.Tensor]:
             f"scorer {scorer.name} failed{_place(error)}: {said_by(error)}",
             "correct its file, or choose another scorer; for the traceback: --debug",
         ) from error
-    if counted and similarity._version != before:
+    if _state(similarity) != before:
         raise PluginLoadError(
             f"scorer {scorer.name} writes to the similarity that it is given", "let it work on a copy"
         )
+
+
+def _state(similarity: torch.Tensor) -> tuple[int, bytes]:
+    """Return by what a write to P shows: torch's count, and of some values the bytes, since numpy counts nothing."""
+    counted = 0 if similarity.is_inference() else similarity._version
+    rows, columns = (max(1, size // some) for size, some in zip(similarity.shape, (64, 8), strict=True))
+    return counted, similarity[::rows, ::columns].contiguous().numpy().tobytes()
 
 
 def _place(error: BaseException) -> str:

@@ -80,10 +80,13 @@ class Combined(mcd.CompositeDataset):
         super().__init__(options)
         self._parts: dict[str, mcd.Dataset] = {}
         self._taken: dict[str, tuple[int, int]] = {}
+        self._ways: dict[str, str] = {}
 
     def assemble(self, parts: Sequence[mcd.Dataset]) -> None:
         """Take the data sets that `options.parts` asks for, in that order; the engine creates them by name."""
         self._parts = {part.called: one for part, one in zip(self.options.parts, parts, strict=True)}
+        ways = {name: one.decoding() for name, one in self._parts.items()}
+        self._ways = ways if len(set(ways.values())) > 1 else {}
         self.ids_are_public = all(one.ids_are_public for one in parts)
         self.has_masks = all(one.has_masks for one in parts)
         self.images_may_be_copied = all(one.images_may_be_copied for one in parts)
@@ -104,7 +107,7 @@ class Combined(mcd.CompositeDataset):
                 if isinstance(one, mcd.Unreadable):
                     yield one
                 elif one.id in chosen:
-                    yield _shown(part.called, one)
+                    yield self._shown(part.called, one)
 
     def remarks(self) -> list[str]:
         """Return what the parts remark, each with its name before it, and how much of each is taken."""
@@ -119,18 +122,19 @@ class Combined(mcd.CompositeDataset):
         """Return what the part that the sample is from finds."""
         name, dataset, own = self._own(sample)
         found = dataset.examine(own)
-        return _shown(name, found) if isinstance(found, mcd.Sample) else found
+        return self._shown(name, found, own.digest) if isinstance(found, mcd.Sample) else found
 
     def examine_each(self, samples: Sequence[mcd.Sample]) -> Iterator[mcd.Sample | mcd.Unreadable]:
         """Yield what `examine` returns for each sample, looked at by its part."""
         for name, group in itertools.groupby(samples, lambda one: one.id.partition("/")[0]):
-            for found in examine_each(self._parts[name], [self._own(one)[2] for one in group]):
-                yield _shown(name, found) if isinstance(found, mcd.Sample) else found
+            several = [self._own(one)[2] for one in group]
+            for own, found in zip(several, examine_each(self._parts[name], several), strict=True):
+                yield self._shown(name, found, own.digest) if isinstance(found, mcd.Sample) else found
 
     def current_digest(self, sample: mcd.Sample) -> str:
         """Return the sample as the part that it is from examines it."""
-        _, dataset, own = self._own(sample)
-        return dataset.current_digest(own)
+        name, dataset, own = self._own(sample)
+        return self._digest(name, dataset.current_digest(own))
 
     def read(self, sample: mcd.Sample) -> mcd.Image:
         """Decode one image."""
@@ -170,6 +174,24 @@ class Combined(mcd.CompositeDataset):
         drawn = sorted((one.id for one in samples), key=lambda own: digest(str(self.options.seed), own))
         return set(drawn[:wanted])
 
+    def _digest(self, name: str, found: str) -> str:
+        """Return the digest of a part's image: with how the part reads it, where another part reads otherwise.
+
+        The same file then is another image in each of them.
+        """
+        return digest(self._ways[name], found) if found and name in self._ways else found
+
+    def _shown(self, name: str, sample: mcd.Sample, before: str = "") -> mcd.Sample:
+        """Return a part's sample as the combination shows it; ``before`` is the digest that it had in it already."""
+        return replace(
+            sample,
+            id=f"{name}/{sample.id}",
+            digest=before if sample.digest == before else self._digest(name, sample.digest),
+            patient=sample.patient and f"{name}/{sample.patient}",
+            exam=sample.exam and f"{name}/{sample.exam}",
+            collection=sample.collection or name,
+        )
+
     def _own(self, sample: mcd.Sample) -> tuple[str, mcd.Dataset, mcd.Sample]:
         """Return the part's name, the part, and the sample as the part knows it."""
         name = sample.id.partition("/")[0]
@@ -187,14 +209,3 @@ def _count(part: Part, there: int) -> int:
     if part.share is None:
         return there
     return part.share if isinstance(part.share, int) else max(1, round(part.share * there))
-
-
-def _shown(name: str, sample: mcd.Sample) -> mcd.Sample:
-    """Return a part's sample as the combination shows it."""
-    return replace(
-        sample,
-        id=f"{name}/{sample.id}",
-        patient=sample.patient and f"{name}/{sample.patient}",
-        exam=sample.exam and f"{name}/{sample.exam}",
-        collection=sample.collection or name,
-    )

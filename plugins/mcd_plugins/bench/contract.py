@@ -141,6 +141,8 @@ class Decision:
         None for a method without p.
     more
         For each unit the further concepts that the method says, best first; empty where it says one at most.
+    lacking
+        What the case would need for the method to decide anything, in words; empty where it could.
     """
 
     first: Numbers
@@ -148,6 +150,7 @@ class Decision:
     claimed: Flags
     p: Values | None = None
     more: tuple[tuple[int, ...], ...] = ()
+    lacking: str = ""
 
     def __post_init__(self) -> None:
         units = self.first.shape

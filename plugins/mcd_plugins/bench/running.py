@@ -107,6 +107,8 @@ def _outcome(cases: Sequence[Planted], method: Method) -> Outcome:
     start = time.perf_counter()
     decisions = [_decided(method, one) for one in cases]
     seconds = (time.perf_counter() - start) / len(cases)
+    if all(one.lacking for one in decisions):
+        return Outcome(method, (), decisions[0].lacking)
     return Outcome(method, rows_of(method, tally(cases, decisions, seconds)))
 
 

@@ -56,10 +56,12 @@ def test_every_method_has_a_row_and_all_of_it_fits_80_columns(done: tuple[Outcom
     found, folder = done
     assert found.code == 0, found.err
     assert max(map(len, found.out.replace(str(folder), "").splitlines())) <= 80
-    ours = ["mcd significant", "mcd beyond nuisances", "mcd beyond untrained", "mcd right"]
+    ours = ["mcd significant", "mcd beyond nuisances", "mcd beyond untrained"]
     for name in [*(one.name for one in published()), *ours]:
         assert len(re.findall(rf"^{re.escape(name)} +(–|\d\.\d\d\d) ", found.out, re.MULTILINE)) == 2, name
     assert len(published()) >= 10
+    said = "not tried: mcd right: needs annotated concepts that more held-out patients have"
+    assert said in " ".join(found.out.split())  # of 12 patients, 10 would have to have a concept, and 10 lack it
     assert "seconds" not in found.out
     assert f"cite as: mcd bench {BENCH_VERSION}" in found.out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,12 @@ __all__ = ["OURS", "labelled", "of_scorer", "top_k"]
 Function = Callable[[torch.Tensor, torch.Tensor], object]
 LEVEL = 0.05
 _CALIBRATION = {"q": LEVEL}
+_UNTESTED = {
+    "q_nuisance": "more images of each view, side and scanner",
+    "q_untrained": "more networks with random weights",
+    "q_right": "annotated concepts that more held-out patients have, and lack",
+}
+"""What a case needs in which a rung cannot be tested of any unit."""
 
 
 def top_k(case: Case) -> int:
@@ -98,8 +105,9 @@ def _climbed(case: Case, column: str) -> Decision:
     if "q_right" in upto:
         given["annotations"] = case.annotations
     table = labelled(case, _soft_wpmi(case), **given)
-    silent = [one for one in upto if one != column and one in table and table[one].isna().all()]
-    return _decision(case, table.drop(columns=silent), column, with_p=False)
+    silent = [one for one in upto if one in table and table[one].isna().all()]
+    found = _decision(case, table.drop(columns=[one for one in silent if one != column]), column, with_p=False)
+    return replace(found, lacking=_UNTESTED[column] if column in silent else "")
 
 
 _SOURCE = "mcd 2026, docs/explanation/significance.md"

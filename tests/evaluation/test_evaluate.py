@@ -248,6 +248,15 @@ def test_what_cannot_judge_says_why(run: mcd.Dissection, tmp_path: Path) -> None
     assert found.problems[0].startswith("not judged against annotations: the data set annotates no concept")
 
 
+def test_of_three_truths_each_would_be_among_the_clearest(run: mcd.Dissection, tmp_path: Path) -> None:
+    few = mcd.score(
+        run, concepts=["mass", "calcifications", "asymmetry"], output=tmp_path / "few", device="cpu", progress=False
+    )
+    assert "truth" not in mcd.evaluate(few, draws=0).record.against
+    with pytest.raises(DataError, match="more than 3 are needed"):
+        mcd.evaluate(few, against="truth", draws=0)
+
+
 def test_a_scorer_without_a_name_is_one_sentence(
     run: mcd.Dissection, tmp_path: Path, mcd_command: Callable[..., Outcome]
 ) -> None:

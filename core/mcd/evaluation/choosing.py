@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mcd.errors import DataError, UnknownNameError, UsageError, nearest
 from mcd.evaluation.references import FEWEST, Reference, by_annotations, by_other, by_similarity, complete
 from mcd.evaluation.splitting import Split
+from mcd.evaluation.truth import PLACES
 from mcd.runs.dissection import Dissection
 from mcd.runs.evaluated import AGAINST
 
@@ -100,8 +101,9 @@ def _truths(split: Split, against: Sequence[str]) -> NDArray[np.bool_] | None:
     if against and "truth" not in against:
         return None
     found = complete(split.annotated, split.held_out, split.units)
-    if found.sum() > 1:
+    if found.sum() > PLACES:  # of fewer, every one that a neuron separates would be recovered
         return found
     if "truth" in against:
-        raise DataError(f"the probe set of {split.run.folder} does not have the truth of every image", _INSTEAD)
+        what = f"the truth of every image is known of {int(found.sum())} concepts, and more than {PLACES} are needed"
+        raise DataError(f"{split.run.folder} cannot be judged against the truth: {what}", _INSTEAD)
     return None

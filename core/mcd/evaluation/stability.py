@@ -2,6 +2,7 @@
 
 Source of the set: bootstrap explanations in "Faithful & Stable Neuron Explanations", 2025 (arXiv 2512.18092); here the
 smallest set of concepts that comes first in 95 % of the resamples.
+Resamples share patients: with new ones, labels change more often (docs/explanation/evaluation.md).
 """
 
 from __future__ import annotations

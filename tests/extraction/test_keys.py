@@ -7,10 +7,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tests.extraction import keyed
@@ -294,3 +295,47 @@ def test_a_forward_that_was_edited_is_run_again(tmp_path: Path) -> None:
     assert (relu >= 0).all()
     assert (sine.activations("block") < 0).any()
     assert torch.equal(sine.activations("block"), dissected(NET.replace("relu", "sin"), "fresh").activations("block"))
+
+
+class Undigested(mcd.Dataset):
+    """Images by no digest, which may be others the next time."""
+
+    ids_are_public = True
+
+    def __len__(self) -> int:
+        return 12
+
+    def scan(self) -> Iterator[mcd.Sample]:
+        return iter([mcd.Sample(str(at), patient=str(at)) for at in range(12)])
+
+    def examine(self, sample: mcd.Sample) -> mcd.Sample:
+        return sample
+
+    def read(self, sample: mcd.Sample) -> mcd.Image:
+        first = int(os.environ["MCD_TEST_FIRST"])
+        return mcd.Image(np.random.default_rng(first + int(sample.id)).random((32, 32), dtype=np.float32), 1.0)
+
+
+def test_images_without_a_digest_are_read_again_in_the_same_folder_which_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, found = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3, 8)), []
+    for first in ("0", "50"):
+        monkeypatch.setenv("MCD_TEST_FIRST", first)
+        run = mcd.dissect(
+            mcd.Target("net", network, mcd.Preprocessing(height=32, width=32, channels=1)),
+            dissector="phantom-clip",
+            layers="0",
+            dataset=Undigested(),
+            concepts=["mass", "cyst"],
+            scorer="pearson",
+            calibration={"draws": 0},
+            output=tmp_path / "run",
+            device="cpu",
+            workers=0,
+            progress=False,
+        )
+        found.append(run.activations("0"))
+        assert any("gives 12 images no digest" in said for said in run.manifest.warnings)
+        assert not any("repeat the bytes" in said for said in run.manifest.warnings)
+    assert not torch.allclose(*found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import secrets
 from pathlib import Path
 
 import torch
@@ -49,7 +50,7 @@ TEXTS_VERSION = "texts/1"
 def image_key(
     probe: ProbeSet, reader: Reader, device: torch.device, precision: str, batch_size: int, *, masked: bool = False
 ) -> str:
-    """Return the digest of what decides every number of a sweep besides the models.
+    """Return the digest of what decides every number of a sweep besides the models; at random where that is not known.
 
     ``masked`` says whether images are read with their breast masks, which a recipe may go by.
     """
@@ -58,7 +59,7 @@ def image_key(
         __version__,
         torch.__version__,
         identity_of(Sweep, Column, Recorder, shard_rows).key,
-        probe.fingerprint,
+        secrets.token_hex(32) if probe.unidentified else probe.fingerprint,
         reader.fingerprint(),
         precision,
         device.type,

@@ -50,7 +50,13 @@ class ProbeSet:
     @property
     def repeats(self) -> int:
         """How many images have the same bytes as an earlier one."""
-        return len(self.samples) - len({sample.digest for sample in self.samples})
+        known = [sample.digest for sample in self.samples if sample.digest]
+        return len(known) - len(set(known))
+
+    @property
+    def unidentified(self) -> int:
+        """Of how many images the data set gives no digest: whether their bytes have changed cannot be known."""
+        return sum(not sample.digest for sample in self.samples)
 
 
 def look_at(
@@ -87,6 +93,11 @@ def look_at(
         clock.warn(remark)
     if probe.unreadable:
         clock.warn(f"{len(probe.unreadable)} images cannot be used and are left out; the probe map says which and why")
+    if probe.unidentified:
+        clock.warn(
+            f"nothing that is stored will be used again: the data set gives {probe.unidentified} images no digest by "
+            "which they could be known"
+        )
     if probe.repeats:
         clock.warn(f"{probe.repeats} images repeat the bytes of another one; each still counts by itself")
     return probe

@@ -92,14 +92,18 @@ class Planted:
 def clusters(truth: Values) -> tuple[frozenset[int], ...]:
     """Return for each concept its near-synonyms, itself included: those whose truth correlates by more than `ALIKE`.
 
-    Over the images of which both are known.
+    Over the images of which both are known. Where nearly all of these lack both, as where only normal images are known
+    to lack anything, that would make everything alike: of at least a third of the images that show one of two
+    near-synonyms it must be known whether they show the other.
 
     Parameters
     ----------
     truth
         ``(images, concepts)``; NaN where not known.
     """
-    alike = correlations(truth, truth) > ALIKE
+    shown, known = (truth == 1).astype(np.float64), (~np.isnan(truth)).astype(np.float64)
+    told = shown.T @ known >= shown.sum(axis=0)[:, None] / 3
+    alike = (correlations(truth, truth) > ALIKE) & told & told.T
     return tuple(frozenset({at, *np.flatnonzero(row).tolist()}) for at, row in enumerate(alike))
 
 

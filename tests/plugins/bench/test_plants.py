@@ -137,6 +137,16 @@ def test_near_synonyms_are_so_where_both_are_known() -> None:
     assert clusters(truth)[0] == {0}
 
 
+def test_concepts_that_only_normal_images_are_known_to_lack_are_not_all_alike() -> None:
+    truth = np.full((90, 2), np.nan)
+    truth[:30] = 0
+    truth[30:60, 0], truth[55:85, 1] = 1, 1
+    assert clusters(truth) == ({0}, {1})
+    truth[50:] = np.nan
+    truth[30:55, 1] = 1
+    assert clusters(truth) == ({0, 1}, {0, 1})
+
+
 def test_nothing_is_planted_where_the_truth_is_not_known() -> None:
     truth = np.array([[1.0], [0.0], [np.nan], [0.0]])
     np.testing.assert_allclose(levels(truth)[:, 0], [np.sqrt(2), -np.sqrt(0.5), 0.0, -np.sqrt(0.5)])

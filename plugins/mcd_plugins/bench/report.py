@@ -189,6 +189,7 @@ class Report:
             f"% {one_line(self.citation)}. Needs \\usepackage{{booktabs}}.",
             "\\begin{table}",
             "\\centering",
+            "\\small\\setlength{\\tabcolsep}{4pt}",  # it fits the width of an article
             f"\\caption{{{escaped(self._caption())}}}",
             "\\label{tab:mcd-bench}",
             f"\\begin{{tabular}}{{l{'r' * len(MEASURES)}}}",

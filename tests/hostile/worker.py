@@ -20,6 +20,8 @@ __all__ = ["main"]
 
 def main(name: str, seed: str, first: str, last: str, folder: str, kept: str) -> None:
     """Read inputs ``first`` to ``last`` of a family; those that are faults are kept in a folder, if one is given."""
+    import cv2  # noqa: F401 -- it changes LD_LIBRARY_PATH when it is imported, which no input is to be blamed for
+
     warnings.simplefilter("ignore")
     place = Path(folder)
     canary = Canary(place / "canary")

@@ -159,8 +159,15 @@ def check_tree(folder: Path, *, links: bool) -> None:
                 raise StoreError(f"{shown} is neither a file nor a folder", "remove it: a run has no such files")
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o666, flushed: bool = True) -> None:
     """Write a file so that it is either wholly there or not at all; a file that is there is replaced.
+
+    Parameters
+    ----------
+    mode
+        Its permissions, before the user's mask.
+    flushed
+        Whether to wait until it is on the disk.
 
     Raises
     ------
@@ -168,7 +175,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
         When the disk is full or may not be written.
     """
     try:
-        place(path, data, mode=mode)
+        place(path, data, mode=mode, flushed=flushed)
     except OSError as error:
         raise unwritable(path, error) from None
 

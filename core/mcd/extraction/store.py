@@ -13,7 +13,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import pydantic
@@ -23,7 +23,7 @@ from safetensors.torch import save
 from mcd.api.base import digest
 from mcd.errors import StoreError
 from mcd.extraction.tensor_files import AGAIN, TensorFile, open_tensors, record_of
-from mcd.files import digest_of, linked_or_copied, place, unwritable
+from mcd.files import digest_of, linked_or_copied, unwritable, write_atomically
 from mcd.options import Record
 from mcd.study.digests import SUMS, CheckedFiles, Sums
 from mcd.study.outputs import clear_leftovers
@@ -32,6 +32,8 @@ __all__ = ["Shards", "layer_key"]
 
 _KEY = re.compile(r"[0-9a-z]{16,}")
 _SHARD = re.compile(r"\d{5,}\.safetensors")
+_write = partial(write_atomically, flushed=False)
+"""That shards are on the disk is waited for once, at the end: see `Shards.flush`."""
 
 
 def layer_key(activations: str, layer: str, layout: str | None) -> str:
@@ -76,7 +78,7 @@ class Shards:
 
     def __init__(self, folder: Path, key: str, tensors: Mapping[str, int], files: CheckedFiles | None = None) -> None:
         self.key, self.tensors, self.path = key, dict(tensors), folder / key[:16]
-        self._sums, self._files = Sums(self.path, _unflushed), files or CheckedFiles(folder.parent, {})
+        self._sums, self._files = Sums(self.path, _write), files or CheckedFiles(folder.parent, {})
         self._whole: set[int] = set()
 
     @staticmethod
@@ -109,7 +111,7 @@ class Shards:
         ordered = {name: tensors[name].contiguous() for name in self.tensors}
         data = save(ordered, metadata={"mcd": header})
         self._note({number: digest_of(data)})
-        _unflushed(self._file(number), data)
+        _write(self._file(number), data)
 
     def _note(self, digests: Mapping[int, str]) -> None:
         named = {self._name(number): digest for number, digest in digests.items()}
@@ -283,17 +285,3 @@ class Shards:
             clear_leftovers(other)
             with contextlib.suppress(OSError):  # somebody else's files lie in it
                 other.rmdir()
-
-
-def _unflushed(path: Path, data: bytes) -> None:
-    """Write a file of a run folder; that it is on the disk is waited for once, at the end: see `Shards.flush`.
-
-    Raises
-    ------
-    StoreError
-        When the disk is full or may not be written.
-    """
-    try:
-        place(path, data, flushed=False)
-    except OSError as error:
-        raise unwritable(path, error) from None

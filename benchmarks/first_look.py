@@ -21,7 +21,7 @@ from pydicom.uid import generate_uid
 
 import mcd
 from mcd.events import Clock
-from mcd.extraction.probe import look_at
+from mcd.extraction.probe import examined
 from mcd.study.selection import Selection
 from mcd_plugins.datasets.images import ImageFolder
 from mcd_plugins.dicom.dataset import DicomFolder
@@ -65,7 +65,7 @@ def data_set(folder: Path, kind: str) -> mcd.Dataset:
 def start(folder: Path, kind: str, workers: int | None) -> Start:
     """Time what a run does before it begins."""
     images, before, began = data_set(folder, kind), os.times(), time.perf_counter()
-    look_at(images, Selection(), Clock(lambda _: None), keep_identifiers=True, workers=workers)
+    examined(images, Selection(), Clock(lambda _: None), keep_identifiers=True, workers=workers)
     wall, after = time.perf_counter() - began, os.times()
     return Start(wall, sum(after[:4]) - sum(before[:4]))
 

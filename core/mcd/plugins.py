@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from mcd.cli.terminal import echo, echo_lines
     from mcd.comparison.heading import FEW_IMAGES
     from mcd.extraction.breast import Breast, find_breast
+    from mcd.extraction.examining import each_file, examine_each
     from mcd.extraction.image_statistics import image_statistics
-    from mcd.extraction.looking import each_file, examine_each
     from mcd.extraction.map_store import Maps
     from mcd.files import write_atomically
     from mcd.host import PluginHost
@@ -134,8 +134,8 @@ _HOME = {
     "data_set_of": "mcd.runs.thumbnails",
     "crop_fraction": "mcd.api.geometry",
     "digest": "mcd.api.base",
-    "each_file": "mcd.extraction.looking",
-    "examine_each": "mcd.extraction.looking",
+    "each_file": "mcd.extraction.examining",
+    "examine_each": "mcd.extraction.examining",
     "examine_file": "mcd.api.dataset",
     "file_digest": "mcd.api.dataset",
     "files_below": "mcd.api.listing",

@@ -14,7 +14,7 @@ from mcd import Sample
 from mcd.api.dataset import Box
 from mcd.events import Clock, Event, Warned
 from mcd.extraction.boxes import BoxFit
-from mcd.extraction.probe import look_at
+from mcd.extraction.probe import examined
 from mcd.study.selection import Selection
 from mcd_plugins.cohorts.mias import Mias
 
@@ -89,7 +89,7 @@ def half_size(tmp_path: Path) -> Path:
 
 def test_a_run_and_data_check_say_so(half_size: Path, mcd_command: Command) -> None:
     events: list[Event] = []
-    probe = look_at(Mias(Mias.Options(root=half_size)), Selection(), Clock(events.append))
+    probe = examined(Mias(Mias.Options(root=half_size)), Selection(), Clock(events.append))
     assert probe.samples[0].boxes == (Box("mass", 200, 150, 300, 250),)
     said = "1 images are copies of another size than the data set says: their boxes are scaled to the files"
     assert said in [one.message for one in events if isinstance(one, Warned)]

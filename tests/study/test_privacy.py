@@ -14,7 +14,7 @@ import mcd
 from mcd.errors import StoreError, UsageError
 from mcd.events import Clock
 from mcd.extraction.embedding import probe_map_beside
-from mcd.extraction.probe import look_at
+from mcd.extraction.probe import examined
 from mcd.extraction.probe_map import PROBE_MAP, copy_private, write_probe_map
 from mcd.study.privacy import public_id, salt
 from mcd.study.selection import Selection
@@ -40,7 +40,7 @@ def test_private_files_are_their_owners_from_the_beginning(tmp_path: Path, monke
 
     data = pictures(tmp_path / "data", "1.png")
     monkeypatch.setenv("MCD_SALT", ONE)
-    probe = look_at(data, Selection(), Clock(lambda _: None))
+    probe = examined(data, Selection(), Clock(lambda _: None))
     monkeypatch.setattr("os.chmod", refused)
     before = os.umask(0)
     try:
@@ -91,12 +91,12 @@ def test_ids_are_salted_unless_asked_for(tmp_path: Path, monkeypatch: pytest.Mon
     data = pictures(tmp_path, "Miller/1.png", "Miller/2.png")
     monkeypatch.setenv("MCD_SALT", ONE)
     clock = Clock(lambda _: None)
-    hidden = look_at(data, Selection(), clock).ids
+    hidden = examined(data, Selection(), clock).ids
     assert hidden == (public_id("Miller/1.png", "", ONE), public_id("Miller/2.png", "", ONE))
     assert len(set(hidden)) == 2
-    assert look_at(data, Selection(), clock, keep_identifiers=True).ids == ("Miller/1.png", "Miller/2.png")
+    assert examined(data, Selection(), clock, keep_identifiers=True).ids == ("Miller/1.png", "Miller/2.png")
     monkeypatch.setenv("MCD_SALT", OTHER)
-    assert set(look_at(data, Selection(), clock).ids).isdisjoint(hidden)
+    assert set(examined(data, Selection(), clock).ids).isdisjoint(hidden)
 
 
 def test_the_probe_set_is_the_same_under_another_salt_and_other_names(
@@ -104,12 +104,12 @@ def test_the_probe_set_is_the_same_under_another_salt_and_other_names(
 ) -> None:
     clock = Clock(lambda _: None)
     monkeypatch.setenv("MCD_SALT", ONE)
-    first = look_at(pictures(tmp_path / "a", "1.png", "2.png"), Selection(), clock)
+    first = examined(pictures(tmp_path / "a", "1.png", "2.png"), Selection(), clock)
     monkeypatch.setenv("MCD_SALT", OTHER)
-    second = look_at(pictures(tmp_path / "b", "x.png", "y.png"), Selection(), clock)
+    second = examined(pictures(tmp_path / "b", "x.png", "y.png"), Selection(), clock)
     assert first.fingerprint == second.fingerprint
     swapped = pictures(tmp_path / "c", "2.png", "1.png")  # the same two images, in the other order of names
-    assert look_at(swapped, Selection(), clock).fingerprint != first.fingerprint
+    assert examined(swapped, Selection(), clock).fingerprint != first.fingerprint
 
 
 def test_two_images_of_one_id_are_refused() -> None:
@@ -124,7 +124,7 @@ def test_two_images_of_one_id_are_refused() -> None:
             raise AssertionError(sample)
 
     with pytest.raises(mcd.errors.DataError, match="ids to more than one image, first 'same'"):
-        look_at(Twice(), Selection(), Clock(lambda _: None))
+        examined(Twice(), Selection(), Clock(lambda _: None))
 
 
 @pytest.mark.parametrize(

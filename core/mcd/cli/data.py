@@ -72,15 +72,15 @@ def check(
     from mcd.api.dataset import Sample, Unreadable
     from mcd.events import Clock
     from mcd.extraction.embedding import check_output
+    from mcd.extraction.examining import examination
     from mcd.extraction.inspection import inspect
-    from mcd.extraction.looking import looking
     from mcd.extraction.remarks import remarks_on
     from mcd.study.preparer import Preparer
 
     images, _ = Preparer(host).dataset(choice)
     if output is not None:
         check_output(output, ".json")
-    with looking(workers=workers, verify=True) as how:
+    with examination(workers=workers, verify=True) as how:
         listed = list(images.scan())
         samples = [one for one in listed if isinstance(one, Sample)]
         chosen = chosen_selection(ctx.params).choose(samples)

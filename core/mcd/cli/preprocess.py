@@ -75,7 +75,7 @@ def preprocess(
     from mcd.errors import UsageError
     from mcd.events import Clock, RunFailed, RunFinished, RunStarted
     from mcd.extraction.pictures import places, write_pictures
-    from mcd.extraction.probe import look_at
+    from mcd.extraction.probe import examined
     from mcd.extraction.reading import little_range_warning
     from mcd.options import parse_pairs
     from mcd.study.preparer import Preparer
@@ -93,7 +93,7 @@ def preprocess(
     start, clock = time.perf_counter(), Clock(host.emit)
     host.emit(RunStarted(f"{folder} preprocessed as {recipe}"))
     try:
-        probe = look_at(images, chosen_selection(ctx.params), clock, on_error=on_error, workers=workers)
+        probe = examined(images, chosen_selection(ctx.params), clock, on_error=on_error, workers=workers)
         where_to = places(probe, folder, output, by_id=names == "id")
         work = dict(zip(where_to, probe.samples, strict=True))
         with clock.stage("preprocess", len(work), "images") as advanced:

@@ -31,7 +31,7 @@ class ByNeuron:
     Parameters
     ----------
     split
-        The run; all its images are looked at.
+        The run; all its images take part.
     problems, notes
         What could not be done and why, and what a reader must know.
     """

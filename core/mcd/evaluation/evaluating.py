@@ -154,8 +154,8 @@ def evaluated(
     judges = chosen(split, against, other)
     judging = Judging(split, judges, clock)
     tally = judging.judge()
-    looked = ByNeuron(split)
-    stability, shapes = looked.tables(clock)
+    by_neuron = ByNeuron(split)
+    stability, shapes = by_neuron.tables(clock)
     faithful = Faithful(pd.DataFrame()) if ablating is None else ablated(split, ablating, clock)
     people = split.own_units.patients
     summary = tally.summary()
@@ -170,7 +170,7 @@ def evaluated(
         ),
         "" if people >= FEWEST_UNITS else f"intervals need {FEWEST_UNITS} held-out {split.of}, and there are {people}",
         "" if run.manifest.store.untrained else "no random network beside it: the run keeps none; see --untrained",
-        *looked.problems,
+        *by_neuron.problems,
         *faithful.problems,
     ]
     record = EvaluationRecord(
@@ -191,7 +191,7 @@ def evaluated(
         problems=[one for one in problems if one],
         notes=[
             *filter(None, [split.note(split.naming_images, "the naming half"), split.repeated]),
-            *looked.notes,
+            *by_neuron.notes,
             *faithful.notes,
         ],
     )

@@ -19,7 +19,7 @@ Values = NDArray[np.float64]
 
 COLUMNS = ("layer", "neuron", "clarity", "polysemanticity", "redundancy", "nearest")
 TOP = 20
-"""Images of a neuron that are looked at."""
+"""Top images of a neuron whose embeddings are compared."""
 _ROUNDS = 20
 """Steps of 2-means; it is there after a few."""
 _HELD = 2**25

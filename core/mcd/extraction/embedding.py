@@ -22,7 +22,7 @@ from mcd.extraction.cache import ImageCache
 from mcd.extraction.columns import Column
 from mcd.extraction.jobs import IMAGES, DissectorJob
 from mcd.extraction.keys import embedding_key, image_key, not_reused
-from mcd.extraction.probe import ProbeSet, look_at
+from mcd.extraction.probe import ProbeSet, examined
 from mcd.extraction.probe_map import PRIVATE, write_probe_map
 from mcd.extraction.reading import Reader, little_range_warning
 from mcd.extraction.store import Shards
@@ -128,7 +128,7 @@ class Embedder:
         for said in (not_reused(self.dissector.name, self.identity), not_reused("images", reader.identity)):
             if said:
                 clock.warn(said)
-        probe = look_at(
+        probe = examined(
             dataset,
             self.selection,
             clock,

@@ -1,4 +1,4 @@
-"""What is known of image files from an earlier look at them: kept for this user, found by what a file is.
+"""What is known of image files from when they were examined before: kept for this user, found by what a file is.
 
 A row is found by a digest of the file's path, device, inode, size, times and of all that decides the result. What it
 holds is sealed by that same digest, of which only another digest is stored. So the memory shows no path, no word of a
@@ -35,7 +35,7 @@ _MOST_BYTES = 2 << 30
 _MOST_DAYS = 180
 """Rows that were not used for so long are forgotten."""
 _NOTED_AFTER = 7
-"""Days after which it is noted that a row is still used, and old ones are looked for: not at every start."""
+"""Days after which it is noted that a row is still used, and old ones are removed: not at every start."""
 
 
 def digests_folder() -> Path | None:
@@ -59,7 +59,7 @@ def digests_folder() -> Path | None:
 
 @dataclass(frozen=True)
 class FileStatus:
-    """What the system says of a file without reading it.
+    """The status of a file, without reading it.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class FileMemory:
     """Keeps texts about files in one database of this user, opened when it is first asked; none is ever needed.
 
     It may be removed at any time. One that is damaged is replaced by an empty one; what the file system refuses is
-    said in `problem`, and everything is looked at anew. Several processes may use it at once.
+    said in `problem`, and everything is examined anew. Several processes may use it at once.
 
     Parameters
     ----------

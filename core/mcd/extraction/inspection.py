@@ -11,7 +11,7 @@ from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.errors import MCDError
 from mcd.extraction.boxes import BoxFit
 from mcd.extraction.breast import find_breast
-from mcd.extraction.looking import examine_each
+from mcd.extraction.examining import examine_each
 from mcd.extraction.parallel import in_processes
 from mcd.extraction.reading import LITTLE_RANGE
 

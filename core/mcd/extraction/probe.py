@@ -12,13 +12,13 @@ from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.errors import DataError
 from mcd.events import Clock
 from mcd.extraction.boxes import BoxFit
-from mcd.extraction.looking import examine_each, looking
+from mcd.extraction.examining import examination, examine_each
 from mcd.extraction.remarks import remarks_on
 from mcd.networks.foreign import calling
 from mcd.study.privacy import public_id, salt
 from mcd.study.selection import Selection
 
-__all__ = ["ProbeSet", "count_images", "look_at", "probe_set"]
+__all__ = ["ProbeSet", "count_images", "examined", "probe_set"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class ProbeSet:
         return sum(not sample.digest for sample in self.samples)
 
 
-def look_at(
+def examined(
     dataset: Dataset,
     selection: Selection,
     clock: Clock,
@@ -74,14 +74,14 @@ def look_at(
     Parameters
     ----------
     workers, verify
-        How many processes look at files, and whether they look at unchanged ones again; see `looking`.
+        How many processes examine files, and whether unchanged ones again; see `examination`.
 
     Raises
     ------
     DataError
         As `probe_set`.
     """
-    with looking(workers=workers, verify=verify) as how:
+    with examination(workers=workers, verify=verify) as how:
         with clock.stage("list images", count_images(dataset), "images") as advanced:
             listed = _listed(dataset, advanced)
         chosen = selection.choose([one for one in listed if isinstance(one, Sample)])
@@ -151,16 +151,16 @@ def probe_set(
     samples: list[Sample] = []
     unreadable = [one for one in listed if isinstance(one, Unreadable)]
     boxes = BoxFit()
-    examined = examine_each(dataset, chosen)
+    results = examine_each(dataset, chosen)
     for sample in chosen:
         with calling(f"{sample.source or sample.id} cannot be examined", kind=DataError):
-            found = next(examined)
+            found = next(results)
         if isinstance(found, Sample):
             samples.append(boxes.fitted(found))
         else:
             unreadable.append(found)
         advanced(1)
-    next(examined, None)  # it may still have to put away what it found
+    next(results, None)  # it may still have to put away what it found
     broken = [one for one in unreadable if not one.passed_over]
     if broken and on_error == "stop":
         raise DataError(

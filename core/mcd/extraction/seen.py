@@ -1,4 +1,4 @@
-"""What a look at a file found, as text: only what it added to what was known before."""
+"""What examining a file found, as text: only what it added to what was known before."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from mcd.extraction.cache import ImageCache
 from mcd.extraction.jobs import DissectorJob, ImageJob, TargetJob
 from mcd.extraction.keys import arithmetic, not_reused
 from mcd.extraction.normalising import NormalisingPass
-from mcd.extraction.probe import ProbeSet, look_at
+from mcd.extraction.probe import ProbeSet, examined
 from mcd.extraction.reading import Reader, little_range_warning
 from mcd.extraction.shared_store import SharedStore, store_folder, store_limit
 from mcd.extraction.store_care import keep_limit
@@ -159,7 +159,7 @@ class _Run:
 
     def _probe(self) -> ProbeSet:
         study = self.study
-        probe = look_at(
+        probe = examined(
             self.prepared.dataset,
             study.selection,
             self.clock,

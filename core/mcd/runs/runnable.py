@@ -13,7 +13,7 @@ from mcd.components import Kind
 from mcd.errors import DataError, UnknownNameError, UsageError, nearest
 from mcd.events import Clock
 from mcd.extraction.cache import ImageCache
-from mcd.extraction.probe import ProbeSet, count_images, look_at
+from mcd.extraction.probe import ProbeSet, count_images, examined
 from mcd.extraction.reading import Reader
 from mcd.extraction.target_pass import TargetPass
 from mcd.networks.controls import RANDOM_WEIGHTS, with_random_weights
@@ -169,7 +169,7 @@ def runnable(
     made_recipe, _ = preparer.recipe(recipe)
     target, _ = preparer.target(model)
     clock = Clock(preparer.host.emit)
-    probe = look_at(
+    probe = examined(
         images, selection, clock, on_error=how.on_error, keep_identifiers=keep_identifiers, workers=how.workers
     )
     through = TargetPass(

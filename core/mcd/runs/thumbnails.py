@@ -19,7 +19,7 @@ from mcd.api.dataset import Dataset, Sample
 from mcd.api.image import Image, Preprocessing
 from mcd.components import Kind
 from mcd.errors import DataError, ImageError
-from mcd.extraction.looking import examine_each, looking
+from mcd.extraction.examining import examination, examine_each
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.parallel import in_processes
 from mcd.extraction.reading import read_checked
@@ -191,18 +191,18 @@ def same_samples(dissection: Dissection, dataset: Dataset) -> dict[str, Sample]:
     """
     samples: dict[str, Sample] = {}
     entries = [entry for entry in dissection.probe_map if entry["id"]]
-    with looking(workers=None):
+    with examination(workers=None):
         listed = {one.id: one for one in dataset.scan() if isinstance(one, Sample)}
         known = [listed[entry["own_id"]] for entry in entries if entry["own_id"] in listed]
         found = iter([*examine_each(dataset, known)])
     for entry in entries:
-        looked = next(found) if entry["own_id"] in listed else None
-        if not isinstance(looked, Sample):
+        again = next(found) if entry["own_id"] in listed else None
+        if not isinstance(again, Sample):
             raise DataError(
                 f"an image of the run no longer exists: {entry['source'] or entry['own_id']}",
                 "put it back where it was, or leave images out",
             )
-        samples[entry["id"]] = looked
+        samples[entry["id"]] = again
     if digest(*(one.digest for one in samples.values())) != dissection.manifest.fingerprints["probe set"]:
         raise DataError(
             "the images have changed since the run was made: none can be shown as what it saw",

@@ -102,8 +102,8 @@ def clusters(truth: Values) -> tuple[frozenset[int], ...]:
         ``(images, concepts)``; NaN where not known.
     """
     shown, known = (truth == 1).astype(np.float64), (~np.isnan(truth)).astype(np.float64)
-    told = shown.T @ known >= shown.sum(axis=0)[:, None] / 3
-    alike = (correlations(truth, truth) > ALIKE) & told & told.T
+    judged = shown.T @ known >= shown.sum(axis=0)[:, None] / 3
+    alike = (correlations(truth, truth) > ALIKE) & judged & judged.T
     return tuple(frozenset({at, *np.flatnonzero(row).tolist()}) for at, row in enumerate(alike))
 
 

@@ -125,7 +125,7 @@ class Combined(mcd.CompositeDataset):
         return self._shown(name, found, own.digest) if isinstance(found, mcd.Sample) else found
 
     def examine_each(self, samples: Sequence[mcd.Sample]) -> Iterator[mcd.Sample | mcd.Unreadable]:
-        """Yield what `examine` returns for each sample, looked at by its part."""
+        """Yield what `examine` returns for each sample, by its part."""
         for name, group in itertools.groupby(samples, lambda one: one.id.partition("/")[0]):
             several = [self._own(one)[2] for one in group]
             for own, found in zip(several, examine_each(self._parts[name], several), strict=True):

@@ -22,7 +22,7 @@ import mcd
 from mcd.errors import DataError
 from mcd.events import Clock
 from mcd.extraction.file_memory import FileStatus
-from mcd.extraction.probe import look_at
+from mcd.extraction.probe import examined
 from mcd.study.selection import Selection
 from mcd_plugins.dicom import reading
 from mcd_plugins.dicom.dataset import DicomFolder
@@ -250,7 +250,7 @@ def test_a_second_look_reads_no_header_and_says_the_same(
 
     def looked() -> tuple[object, ...]:
         data, clock = folder(tmp_path / "images"), Clock(lambda _: None)
-        return look_at(data, Selection(), clock, on_error="skip"), clock.warnings
+        return examined(data, Selection(), clock, on_error="skip"), clock.warnings
 
     first = looked()
     assert len(counted) == 4 + 2

@@ -20,7 +20,7 @@ import mcd
 from mcd.errors import ImageError
 from mcd.events import Clock
 from mcd.extraction.file_memory import FileStatus
-from mcd.extraction.probe import look_at
+from mcd.extraction.probe import examined
 from mcd.study.selection import Selection
 from mcd_plugins.dicom.dataset import DicomFolder
 from mcd_plugins.dicom.reading import displayed, stored
@@ -84,7 +84,7 @@ def test_what_is_remembered_of_files_holds_nothing_of_their_headers_and_names(
     monkeypatch.setenv("MCD_DIGESTS", str(tmp_path / "memory"))
     monkeypatch.setattr(FileStatus, "is_still", lambda _self, _now: True)
     planted(saved(f"images/{MARKER}.dcm"))
-    look_at(DicomFolder(DicomFolder.Options(path=tmp_path / "images")), Selection(), Clock(lambda _: None))
+    examined(DicomFolder(DicomFolder.Options(path=tmp_path / "images")), Selection(), Clock(lambda _: None))
     held = b"".join(path.read_bytes() for path in (tmp_path / "memory").iterdir())
     assert len(held) > 4096
     for text in (MARKER, "77777", "modality", "images", ".dcm", hashlib.sha256(MARKER.encode()).hexdigest()):

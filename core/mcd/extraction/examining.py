@@ -1,4 +1,4 @@
-"""Looking at image files before anything is computed: in worker processes, and not again while they are unchanged."""
+"""Image files examined before anything is computed: in worker processes, and not again while they are unchanged."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from mcd.extraction.parallel import Pool, cores
 from mcd.extraction.seen import result_of, sample_text, text_of
 from mcd.networks.distributions import installed_version
 
-__all__ = ["Looking", "each_file", "examine_each", "looking"]
+__all__ = ["Examination", "each_file", "examination", "examine_each"]
 
 SettingsT = TypeVar("SettingsT")
 Found = Sample | Unreadable
-Look = Callable[[Sample, SettingsT], Found]
+Examine = Callable[[Sample, SettingsT], Found]
 
 _TOGETHER = 256
 """Files whose rows are asked for at once."""
 _CHUNK = 8
 """Files that a process is given at once: a large one takes tenths of a second."""
 _FEW, _SMALL = 64, 256 << 20
-"""Files, and bytes, that one process has looked at before others have started."""
+"""Files, and bytes, that one process has examined before others have started."""
 
 
 @dataclass
-class Looking:
-    """How files are looked at, and what came of it.
+class Examination:
+    """How files are examined, and what came of it.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Looking:
     memory
         What is known of files from before, if anything.
     verify
-        Whether all are looked at anew all the same, and the results compared.
+        Whether all are examined anew all the same, and the results compared.
 
     Attributes
     ----------
@@ -78,11 +78,11 @@ class Looking:
         return found
 
 
-_how: ContextVar[Looking | None] = ContextVar("looking", default=None)
+_how: ContextVar[Examination | None] = ContextVar("examination", default=None)
 
 
 @contextlib.contextmanager
-def looking(*, workers: int | None, verify: bool = False) -> Iterator[Looking]:
+def examination(*, workers: int | None, verify: bool = False) -> Iterator[Examination]:
     """Within it, `each_file` works in processes, and remembers for this user what it finds.
 
     Parameters
@@ -90,7 +90,7 @@ def looking(*, workers: int | None, verify: bool = False) -> Iterator[Looking]:
     workers
         Processes; None takes one a core, 0 works in this one.
     verify
-        Look at all files anew, and compare.
+        Examine all files anew, and compare.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def looking(*, workers: int | None, verify: bool = False) -> Iterator[Looking]:
         When ``MCD_DIGESTS`` names what cannot be a folder.
     """
     folder = digests_folder()
-    how = Looking(workers, None if folder is None else FileMemory(folder), verify)
+    how = Examination(workers, None if folder is None else FileMemory(folder), verify)
     before = _how.set(how)
     try:
         yield how
@@ -109,21 +109,21 @@ def looking(*, workers: int | None, verify: bool = False) -> Iterator[Looking]:
 
 
 def each_file(
-    look: Look[SettingsT],
+    examine: Examine[SettingsT],
     samples: Iterable[Found],
     settings: SettingsT,
     *,
     decoders: Sequence[str] = (),
     kinds: Sequence[type[Unreadable]] = (),
 ) -> Iterator[Found]:
-    """Yield ``look(sample, settings)`` for each sample, in order; what is `Unreadable` already, as it is.
+    """Yield ``examine(sample, settings)`` for each sample, in order; what is `Unreadable` already, as it is.
 
-    In a run it is called in worker processes, and not at all for a file that has not changed since it was looked at.
+    In a run it is called in worker processes, and not at all for a file that has not changed since it was examined.
     A file counts as the same while path, device, inode, size, time of modification and time of change are.
 
     Parameters
     ----------
-    look
+    examine
         A function of a module. Its result depends on the sample, the settings and the bytes of the file at the
         sample's source, on nothing else; it changes nothing.
     settings
@@ -136,9 +136,9 @@ def each_file(
     """
     how = _how.get()
     if how is None or how.process != os.getpid():  # nothing that is open may be used by a forked process
-        how = Looking()
+        how = Examination()
     items = iter(samples)
-    with _Walk(how, look, settings, _context(how, look, settings, decoders), kinds) as walk:
+    with _Walk(how, examine, settings, _context(how, examine, settings, decoders), kinds) as walk:
         while group := list(itertools.islice(items, _TOGETHER)):
             walk.begin(group)
             while walk.is_full:
@@ -165,20 +165,20 @@ def _examined(sample: Sample, _settings: None) -> Found:
     return sample if sample.digest else examine_file(sample)
 
 
-def _context(how: Looking, look: Look[SettingsT], settings: SettingsT, decoders: Sequence[str]) -> str:
+def _context(how: Examination, examine: Examine[SettingsT], settings: SettingsT, decoders: Sequence[str]) -> str:
     """Return a digest of what decides results besides file and sample; empty where nothing is remembered."""
     if how.memory is None:
         return ""
     from mcd.networks.identity import identity_of  # torch is not needed for a list of files
 
-    found = identity_of(look, settings)
+    found = identity_of(examine, settings)
     versions = (part for name in sorted(decoders) for part in (name, installed_version(name)))
     return "" if found.unknown else digest("look/1", found.key, *versions)
 
 
 @dataclass
 class _Step:
-    """A file on its way: what was remembered of it, and which call looks at it."""
+    """A file on its way: what was remembered of it, and which call examines it."""
 
     sample: Found
     status: FileStatus | None = None
@@ -191,15 +191,20 @@ _Group = tuple[list[_Step], Iterator["Seen | None"]]
 
 
 class _Walk(contextlib.AbstractContextManager["_Walk"]):
-    """Looks at files group by group: some are under way in processes while earlier ones are handed on."""
+    """Examines files group by group: some are under way in processes while earlier ones are handed on."""
 
     def __init__(
-        self, how: Looking, look: Look[SettingsT], settings: SettingsT, context: str, kinds: Sequence[type[Unreadable]]
+        self,
+        how: Examination,
+        examine: Examine[SettingsT],
+        settings: SettingsT,
+        context: str,
+        kinds: Sequence[type[Unreadable]],
     ) -> None:
         self._how, self._context = how, context
         self._kinds = {one.__name__: one for one in kinds}
-        self._look: Callable[[Sample], Found] = lambda sample: look(sample, settings)
-        self._pool = Pool(_looked_at, (look, settings), cores() if how.workers is None else how.workers)
+        self._examine: Callable[[Sample], Found] = lambda sample: examine(sample, settings)
+        self._pool = Pool(_examined_in_order, (examine, settings), cores() if how.workers is None else how.workers)
         self.groups: list[_Group] = []
 
     def __exit__(self, *_error: object) -> None:
@@ -211,7 +216,7 @@ class _Walk(contextlib.AbstractContextManager["_Walk"]):
         return bool(self.groups) and (not self._pool.is_busy or len(self.groups) > 1 + self._pool.size)
 
     def begin(self, group: Sequence[Found]) -> None:
-        """Ask what is known of some files, and have the others looked at."""
+        """Ask what is known of some files, and have the others examined."""
         steps = [self._step(one) for one in group]
         self._recall(steps)
         fresh = [one.sample for one in steps if isinstance(one.sample, Sample) and self._is_fresh(one)]
@@ -249,7 +254,7 @@ class _Walk(contextlib.AbstractContextManager["_Walk"]):
         return isinstance(step.sample, Sample) and (step.known is None or self._how.verify)
 
     def _here(self, sample: Sample) -> Seen:
-        return _seen(self._look, sample)
+        return _seen(self._examine, sample)
 
     def _step(self, sample: Found) -> _Step:
         if not self._context or not isinstance(sample, Sample):
@@ -270,20 +275,20 @@ class _Walk(contextlib.AbstractContextManager["_Walk"]):
         return bytes.fromhex(digest(self._context, known, repr(status))) if known else b""
 
 
-def _looked_at(shared: tuple[Look[SettingsT], SettingsT], chunk: Sequence[Sample]) -> list[Seen | None]:
-    look, settings = shared
+def _examined_in_order(shared: tuple[Examine[SettingsT], SettingsT], chunk: Sequence[Sample]) -> list[Seen | None]:
+    examine, settings = shared
     found: list[Seen | None] = []
     for sample in chunk:
         try:
-            found.append(_seen(lambda one: look(one, settings), sample))
-        except Exception:  # a plugin may raise anything; the first process looks again and says so
+            found.append(_seen(lambda one: examine(one, settings), sample))
+        except Exception:  # a plugin may raise anything; the first process examines it again and says so
             found.append(None)
     return found
 
 
-def _seen(look: Callable[[Sample], Found], sample: Sample) -> Seen:
+def _seen(examine: Callable[[Sample], Found], sample: Sample) -> Seen:
     """Return what was found, and of which file: None where another change of it might not show."""
     before, now = status_of(sample.source), time.time_ns()
-    found = look(sample)
+    found = examine(sample)
     still = before is not None and before.is_still(now) and status_of(sample.source) == before
     return found, before if still else None

@@ -1,4 +1,4 @@
-"""Files are looked at once: what is remembered of unchanged ones is never wrong, and says nothing to others."""
+"""Files are examined once: what is remembered of unchanged ones is never wrong, and says nothing to others."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from tests.command_line import ROOT
 import mcd
 from mcd.errors import DataError, UsageError
 from mcd.events import Clock
-from mcd.extraction import looking as module
+from mcd.extraction import examining as module
+from mcd.extraction.examining import each_file, examination, examine_each
 from mcd.extraction.file_memory import FileMemory, FileStatus, status_of
-from mcd.extraction.looking import each_file, examine_each, looking
 from mcd.extraction.parallel import in_processes
-from mcd.extraction.probe import ProbeSet, look_at
+from mcd.extraction.probe import ProbeSet, examined
 from mcd.study.selection import Selection
 from mcd_plugins.datasets.combine import Combined
 from mcd_plugins.datasets.images import ImageFolder
 
 LONG_AGO = 1_600_000_000_000_000_000
-LOG = logging.getLogger("looked at")
-"""Says which files this process looked at; a list would be a part of the function that fills it."""
+LOG = logging.getLogger("examined")
+"""Says which files this process examined; a list would be a part of the function that fills it."""
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ def pictures(folder: Path, count: int = 3) -> Path:
     return folder
 
 
-def looked(folder: Path, *, workers: int | None = 0, verify: bool = False, said: list[str] | None = None) -> ProbeSet:
+def probed(folder: Path, *, workers: int | None = 0, verify: bool = False, said: list[str] | None = None) -> ProbeSet:
     clock = Clock(lambda _: None)
-    found = look_at(ImageFolder(ImageFolder.Options(path=folder)), Selection(), clock, workers=workers, verify=verify)
+    found = examined(ImageFolder(ImageFolder.Options(path=folder)), Selection(), clock, workers=workers, verify=verify)
     if said is not None:
         said += clock.warnings
     return found
@@ -79,12 +79,12 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.usefixtures("memory")
-def test_a_second_look_reads_no_unchanged_file_and_finds_the_same(tmp_path: Path, opened: list[str]) -> None:
+def test_a_second_time_reads_no_unchanged_file_and_finds_the_same(tmp_path: Path, opened: list[str]) -> None:
     folder = pictures(tmp_path / "images")
-    first = looked(folder)
+    first = probed(folder)
     assert opened == ["0.bmp", "1.bmp", "2.bmp"]
     opened.clear()
-    assert looked(folder) == first
+    assert probed(folder) == first
     assert opened == []
 
 
@@ -113,19 +113,19 @@ def replaced(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [rewritten, restored, replaced, lambda path: os.utime(path)])
 @pytest.mark.usefixtures("memory")
-def test_a_file_that_was_changed_is_looked_at_again(
+def test_a_file_that_was_changed_is_examined_again(
     tmp_path: Path, opened: list[str], change: Callable[[Path], None]
 ) -> None:
     folder = pictures(tmp_path / "images")
     for path in folder.iterdir():
         os.utime(path, ns=(LONG_AGO, LONG_AGO))
-    looked(folder)
+    probed(folder)
     opened.clear()
     ticked = time.time_ns() + 20_000_000  # the clock of files ticks every few milliseconds
     while time.time_ns() < ticked:
         pass
     change(folder / "1.bmp")
-    second = looked(folder)
+    second = probed(folder)
     assert opened == ["1.bmp"]
     fresh = [mcd.plugins.file_digest(one.source) for one in second.samples]
     assert [one.digest for one in second.samples] == fresh
@@ -137,8 +137,8 @@ def test_a_file_of_this_moment_is_not_remembered(
     """Its times might not show another change."""
     monkeypatch.setenv("MCD_DIGESTS", str(tmp_path / "memory"))
     folder = pictures(tmp_path / "images")
-    looked(folder)
-    looked(folder)
+    probed(folder)
+    probed(folder)
     assert len(opened) == 6
     status = status_of(str(folder / "0.bmp"))
     assert status is not None
@@ -152,12 +152,12 @@ def altered(sample: mcd.Sample, _settings: None) -> mcd.Sample | mcd.Unreadable:
 
 
 @pytest.mark.usefixtures("memory")
-def test_a_file_that_changes_while_it_is_looked_at_is_not_remembered(tmp_path: Path) -> None:
+def test_a_file_that_changes_while_it_is_examined_is_not_remembered(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"bytes")
     sample = mcd.Sample("a", source=str(tmp_path / "a"))
-    with looking(workers=0):
+    with examination(workers=0):
         list(each_file(altered, [sample], None))
-    with looking(workers=0) as how:
+    with examination(workers=0) as how:
         list(each_file(altered, [sample], None))
     assert how.remembered == 0
 
@@ -166,23 +166,23 @@ def planted(folder: Path) -> None:
     """Make the memory wrong, as a disk that loses bits without saying so would make the files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "text_of", lambda *_: json.dumps({"digest": "0" * 64, "facts": {}}).encode())
-        looked(folder, verify=True)
+        probed(folder, verify=True)
 
 
 @pytest.mark.usefixtures("memory")
 def test_verify_reads_all_files_says_how_many_differ_and_mends(tmp_path: Path, opened: list[str]) -> None:
     folder, said = pictures(tmp_path / "images"), list[str]()
-    first = looked(folder)
+    first = probed(folder)
     opened.clear()
-    assert looked(folder, verify=True, said=said) == first
+    assert probed(folder, verify=True, said=said) == first
     assert opened == ["0.bmp", "1.bmp", "2.bmp"]
     assert said == ["all image files were read and hashed again: 0 of 3 remembered results differ"]
     planted(folder)
-    assert {one.digest for one in looked(folder).samples} == {"0" * 64}
+    assert {one.digest for one in probed(folder).samples} == {"0" * 64}
     said.clear()
-    assert looked(folder, verify=True, said=said) == first
+    assert probed(folder, verify=True, said=said) == first
     assert said[0].startswith("all image files were read and hashed again: 3 of 3 remembered results differ, though")
-    assert looked(folder) == first
+    assert probed(folder) == first
 
 
 def spoiled(path: Path) -> None:
@@ -230,25 +230,25 @@ def test_a_damaged_memory_is_forgotten_and_never_believed(
     tmp_path: Path, memory: Path, damage: Callable[[Path], object]
 ) -> None:
     folder = pictures(tmp_path / "images")
-    first = looked(folder)
+    first = probed(folder)
     damage(memory / "v1.sqlite3")
-    assert looked(folder) == first
-    assert looked(folder) == first
+    assert probed(folder) == first
+    assert probed(folder) == first
 
 
 def test_a_memory_that_was_damaged_is_filled_again(tmp_path: Path, memory: Path, opened: list[str]) -> None:
     folder = pictures(tmp_path / "images")
-    looked(folder)
+    probed(folder)
     (memory / "v1.sqlite3").write_bytes(b"no database" * 1000)
-    looked(folder)
+    probed(folder)
     opened.clear()
-    looked(folder)
+    probed(folder)
     assert opened == []
 
 
 def test_it_is_its_owners_alone_and_holds_nothing_to_read(tmp_path: Path, memory: Path) -> None:
     folder = pictures(tmp_path / "Miller^Anna")
-    probe = looked(folder)
+    probe = probed(folder)
     assert memory.stat().st_mode & 0o777 == 0o700
     assert [(one.name, one.stat().st_mode & 0o777) for one in memory.iterdir()] == [("v1.sqlite3", 0o600)]
     held = (memory / "v1.sqlite3").read_bytes()
@@ -266,8 +266,8 @@ def test_a_memory_that_others_may_write_to_is_not_used(tmp_path: Path, memory: P
     folder, said = pictures(tmp_path / "images"), list[str]()
     memory.mkdir()
     memory.chmod(0o777)
-    looked(folder, said=said)
-    looked(folder)
+    probed(folder, said=said)
+    probed(folder)
     assert len(opened) == 6
     assert "others may write to it" in said[0]
 
@@ -278,22 +278,22 @@ def test_it_can_be_turned_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, o
     if value == "off":
         monkeypatch.setenv("MCD_DIGESTS", "off")
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        looked(folder)
-        looked(folder)
+        probed(folder)
+        probed(folder)
         assert len(opened) == 6
         assert not (tmp_path / "cache").exists()
     else:
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("MCD_DIGESTS", str(tmp_path / "file"))
         with pytest.raises(UsageError, match="is a file"):
-            looked(folder)
+            probed(folder)
 
 
 def test_without_the_variable_it_lies_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MCD_DIGESTS")
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    looked(pictures(tmp_path / "images"))
+    probed(pictures(tmp_path / "images"))
     assert [one.name for one in (tmp_path / "cache/mcd/digests").iterdir()] == ["v1.sqlite3"]
 
 
@@ -333,7 +333,7 @@ def test_what_is_known_and_left_out_is_remembered_and_what_is_broken_is_tried_ag
     bad = mcd.Unreadable("nowhere", "a link to nothing")
     found = []
     for _ in range(2):
-        with looking(workers=0):
+        with examination(workers=0):
             found.append(list(each_file(by_name, [bad, *samples], "one", kinds=(LeftOut,))))
     assert found[0] == found[1]
     assert found[0][0] is bad
@@ -343,11 +343,11 @@ def test_what_is_known_and_left_out_is_remembered_and_what_is_broken_is_tried_ag
 
 @pytest.mark.parametrize("other", ["settings", "sample", "function"])
 @pytest.mark.usefixtures("memory")
-def test_other_settings_samples_and_functions_are_looked_at_anew(tmp_path: Path, other: str) -> None:
+def test_other_settings_samples_and_functions_are_examined_anew(tmp_path: Path, other: str) -> None:
     (sample,) = files(tmp_path / "files", "a")
-    with looking(workers=0):
+    with examination(workers=0):
         list(each_file(by_name, [sample], "one"))
-    with looking(workers=0) as how:
+    with examination(workers=0) as how:
         if other == "settings":
             (found,) = each_file(by_name, [sample], "two")
             assert isinstance(found, mcd.Sample)
@@ -363,10 +363,10 @@ def test_other_settings_samples_and_functions_are_looked_at_anew(tmp_path: Path,
 def test_processes_give_the_same_in_the_same_order(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     names = [f"{at:03d}{('out' if at % 7 == 0 else '')}" for at in range(600)]
     samples = files(tmp_path / "files", *names)
-    with looking(workers=0):
+    with examination(workers=0):
         serial = list(each_file(by_name, samples[100:300], "one", kinds=(LeftOut,)))
     caplog.clear()
-    with looking(workers=2) as how:
+    with examination(workers=2) as how:
         found = list(each_file(by_name, samples, "one", kinds=(LeftOut,)))
     assert caplog.messages == []  # all of them in the processes
     assert found[100:300] == serial
@@ -377,7 +377,7 @@ def test_processes_give_the_same_in_the_same_order(tmp_path: Path, caplog: pytes
 @pytest.mark.usefixtures("memory")
 def test_what_is_raised_in_a_process_is_raised_here_in_its_turn(tmp_path: Path) -> None:
     samples = files(tmp_path / "files", *(f"{at}" for at in range(80)), "raises", "b")
-    with looking(workers=2):
+    with examination(workers=2):
         each = each_file(by_name, samples, "one")
         assert [next(each) for _ in range(80)] == [by_name(one, "one") for one in samples[:80]]
         with pytest.raises(DataError, match="raises"):
@@ -387,20 +387,20 @@ def test_what_is_raised_in_a_process_is_raised_here_in_its_turn(tmp_path: Path) 
 @pytest.mark.usefixtures("memory")
 def test_a_process_that_is_killed_is_an_error(tmp_path: Path) -> None:
     samples = files(tmp_path / "files", *(f"{at}" for at in range(80)), "kills")
-    with looking(workers=2), pytest.raises(DataError, match="a worker process was killed"):
+    with examination(workers=2), pytest.raises(DataError, match="a worker process was killed"):
         list(each_file(by_name, samples, str(os.getpid())))
 
 
 @pytest.mark.usefixtures("memory")
 def test_who_stops_in_the_middle_leaves_no_process_and_keeps_what_was_found(tmp_path: Path) -> None:
     samples = files(tmp_path / "files", *(f"{at:03d}" for at in range(300)))
-    with looking(workers=2):
+    with examination(workers=2):
         each = each_file(by_name, samples, "one")
         assert [next(each) for _ in range(10)] == [by_name(one, "one") for one in samples[:10]]
         assert multiprocessing.active_children()
         cast("Generator[object]", each).close()
         assert not multiprocessing.active_children()
-    with looking(workers=0) as how:
+    with examination(workers=0) as how:
         list(each_file(by_name, samples, "one"))
     assert 10 <= how.remembered < 300
 
@@ -457,7 +457,7 @@ def test_parts_of_a_combination_are_remembered_too(tmp_path: Path, opened: list[
     def combined() -> Iterator[mcd.Sample | mcd.Unreadable]:
         data = Combined(Combined.Options(parts=[{"plugin": "images:one"}, {"plugin": "images:two", "name": "b"}]))
         data.assemble([ImageFolder(ImageFolder.Options(path=path)) for path in (one, two)])
-        with looking(workers=0):
+        with examination(workers=0):
             samples = [found for found in data.scan() if isinstance(found, mcd.Sample)]
             yield from list(examine_each(data, samples))
 
@@ -494,7 +494,7 @@ class Own(mcd.Dataset):
 def test_a_data_set_with_its_own_examination_is_asked_every_time() -> None:
     data = Own()
     for _ in range(2):
-        look_at(data, Selection(), Clock(lambda _: None))
+        examined(data, Selection(), Clock(lambda _: None))
     assert data.examined == 2
 
 
@@ -508,42 +508,42 @@ class OfPictures(ImageFolder):
 @pytest.mark.usefixtures("memory")
 def test_a_subclass_that_examines_by_itself_is_asked(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "images")
-    looked(folder)
+    probed(folder)
     data = OfPictures(OfPictures.Options(path=folder))
     with pytest.raises(DataError, match="3 of 3 images cannot be used"):
-        look_at(data, Selection(), Clock(lambda _: None))
+        examined(data, Selection(), Clock(lambda _: None))
 
 
 @pytest.mark.usefixtures("memory")
-def test_what_is_no_plain_data_is_looked_at_every_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_no_plain_data_is_examined_every_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A data set may give other types than it promises, which do not come back from text as they were."""
     (sample,) = files(tmp_path / "files", "a")
     odd = [replace(sample, findings={"mass": np.True_}), replace(sample, facts={"n": Path("p")})]
     for _ in range(2):
-        with looking(workers=0):
+        with examination(workers=0):
             found = list(each_file(by_name, odd, "one"))
     assert caplog.messages == ["a"] * 4
     assert [one.facts for one in found if isinstance(one, mcd.Sample)] == [{"settings": "one"}] * 2
 
 
 def test_a_data_set_without_files_leaves_no_memory(memory: Path) -> None:
-    look_at(Own(), Selection(), Clock(lambda _: None))
+    examined(Own(), Selection(), Clock(lambda _: None))
     assert not memory.exists()
 
 
-_TWO_LOOKS = """
+_TWICE = """
 import os
 import sys
 from pathlib import Path
 from mcd.events import Clock
-from mcd.extraction.probe import look_at
+from mcd.extraction.probe import examined
 from mcd.study.selection import Selection
 from mcd_plugins.datasets.images import ImageFolder
 opened = []
 sys.addaudithook(lambda event, said: opened.append(said[0]) if event == "open" and ".bmp" in str(said[0]) else None)
 for memory in (os.environ["MCD_DIGESTS"], "off"):
     os.environ["MCD_DIGESTS"] = memory
-    look_at(ImageFolder(ImageFolder.Options(path=Path(sys.argv[1]))), Selection(), Clock(lambda _: None))
+    examined(ImageFolder(ImageFolder.Options(path=Path(sys.argv[1]))), Selection(), Clock(lambda _: None))
     print(len(opened))
 """
 
@@ -552,8 +552,8 @@ for memory in (os.environ["MCD_DIGESTS"], "off"):
 @pytest.mark.usefixtures("memory")
 def test_another_process_opens_no_image(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "images")
-    looked(folder)
-    command = [sys.executable, "-c", _TWO_LOOKS, str(folder)]
+    probed(folder)
+    command = [sys.executable, "-c", _TWICE, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     remembered, off = map(int, done.stdout.split())
     assert remembered == 0

@@ -116,3 +116,9 @@ def judged_copy(run: mcd.Dissection, place: Path, **settings: object) -> mcd.Dis
     """Return a copy of a run with an evaluation; settings as of `drawn_evaluation`."""
     copy = mcd.load(Path(shutil.copytree(run.folder, place)))
     return with_evaluation(copy, drawn_evaluation(copy, **settings))  # type: ignore[arg-type]  # one that it takes
+
+
+def whole(found: mcd.Evaluation, against: str) -> pd.DataFrame:
+    """Return the means of the whole run, a row a measure, a column a kind of label."""
+    rows = found.summary[(found.summary["layer"] == "") & (found.summary["against"] == against)]
+    return rows.pivot(index="measure", columns="labels", values="value")

@@ -32,7 +32,7 @@ _STILL = 2.5
 
 @dataclass(frozen=True)
 class Start:
-    """How long one look took: wall time, and processor time of all processes, in seconds."""
+    """How long examining all files once took: wall time, and processor time of all processes, in seconds."""
 
     wall: float
     processor: float
@@ -74,10 +74,10 @@ def start(folder: Path, kind: str, workers: int | None) -> Start:
 @click.option("--count", "counts", multiple=True, type=int, default=(20, 2000, 20_000), show_default=True)
 @click.option("--kind", type=click.Choice(("dicom", "pictures")), default="dicom", show_default=True)
 @click.option("--side", default=64, show_default=True, type=click.IntRange(64), help="Rows and columns of an image.")
-@click.option("--serial/--no-serial", default=True, help="Also look in one process.")
+@click.option("--serial/--no-serial", default=True, help="Also in one process.")
 def main(counts: tuple[int, ...], kind: str, side: int, serial: bool) -> None:
     """Print the table."""
-    print(f"{'files':>7}  {'look':8} {'processes':>9} {'wall, s':>9} {'processor, s':>13}")
+    print(f"{'files':>7}  {'start':8} {'processes':>9} {'wall, s':>9} {'processor, s':>13}")
     with tempfile.TemporaryDirectory() as scratch:
         warm = Path(scratch, "warm")
         warm.mkdir()
@@ -88,7 +88,9 @@ def main(counts: tuple[int, ...], kind: str, side: int, serial: bool) -> None:
             folder = Path(scratch, str(count))
             folder.mkdir()
             files(folder, kind, count, side)
-            time.sleep(_STILL)
+        time.sleep(_STILL)
+        for count in counts:
+            folder = Path(scratch, str(count))
             rows: list[tuple[str, int | None, str]] = [("first", 0, "off")] if serial else []
             memory = str(Path(scratch, f"memory-{count}"))
             for name, workers, kept in [*rows, ("first", None, memory), ("second", None, memory)]:

@@ -53,10 +53,11 @@ class StageAdvanced(Event):
 
 @dataclass(frozen=True)
 class StageFinished(Event):
-    """A stage ended after ``seconds``."""
+    """A stage ended after ``seconds``, of which models ``waited`` for decoded images."""
 
     stage: str
     seconds: float
+    waited: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch import nn
 from mcd.api.dissector import Dissector
 from mcd.api.image import Preprocessing
 from mcd.api.model import Target
+from mcd.errors import DataError
 from mcd.extraction.columns import Column
 from mcd.networks.chance import Draws
 from mcd.networks.layers import Layer
@@ -82,6 +83,24 @@ class TargetJob:
     def model(self) -> tuple[str, nn.Module, Preprocessing]:
         """Its name in messages, its network, and how its input is made."""
         return self.target.name, self.target.module, self.target.preprocessing
+
+    @property
+    def network(self) -> nn.Module:
+        """The module that runs: its own, or the tower inside the dissector.
+
+        Raises
+        ------
+        DataError
+            When that has none.
+        """
+        if self.tower_of is None:
+            return self.target.module
+        if self.tower_of.image_tower is None:
+            raise DataError(
+                f"dissector {self.tower_of.name} has no image tower to share",
+                "use another dissector; see: mcd plugins list",
+            )
+        return self.tower_of.image_tower
 
     def run(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Run on a batch; what its layers give is recorded."""

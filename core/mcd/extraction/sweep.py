@@ -71,6 +71,8 @@ class Sweep:
     ----------
     little_range
         How many of the images that were read use little of the range from black to white.
+    waited
+        For how many seconds there was no decoded image for the models.
     """
 
     targets: Sequence[TargetJob]
@@ -87,6 +89,7 @@ class Sweep:
     masked: bool = False
     normalise: Callable[[Sequence[TargetJob]], None] = lambda jobs: None
     little_range: int = field(default=0, init=False)
+    waited: float = field(default=0.0, init=False)
     _gathered: bool = field(default=False, init=False)
     _normalised: set[int] = field(default_factory=set, init=False)
     _cache_problem: str = field(default="", init=False)
@@ -118,7 +121,7 @@ class Sweep:
             self._compute_part(every, [(number, shards[number]) for number in apart])
         if self.images is not None:
             self.little_range = self.images.columns[0].stores[0].little_range(len(shards))
-        self.emit(StageFinished("sweep", time.perf_counter() - start))
+        self.emit(StageFinished("sweep", time.perf_counter() - start, self.waited))
         return len(shards)
 
     def _normalise(self, lacking: Set[int]) -> None:
@@ -176,6 +179,7 @@ class Sweep:
         part = replace(self, targets=targets, dissectors=dissectors, images=images)
         part.compute(work, part._decoded(work, sum(len(rows) for _, group in work for rows in group)))
         self.little_range += part.little_range
+        self.waited += part.waited
 
     def _columns(self) -> list[Column]:
         return [column for job in self._jobs() for column in job.columns]
@@ -213,11 +217,18 @@ class Sweep:
             for model in self._models():
                 stack.enter_context(at_work(model.model[1], self.device, model.memory_format))
             for job in self.targets:
-                recorder = Recorder(_network(job), job.layers, job.pooling, job.target.first_tokens())
+                recorder = Recorder(job.network, job.layers, job.pooling, job.target.first_tokens())
                 job.recorder = stack.enter_context(recorder)
             stack.enter_context(torch.inference_mode())
             for number, group in shards:
-                self._shard(number, _take(loader, len(group)))
+                self._shard(number, self._taken(loader, len(group)))
+
+    def _taken(self, loader: Iterator[Batch], count: int) -> Iterator[Batch]:
+        for _ in range(count):
+            start = time.perf_counter()
+            batch = next(loader)
+            self.waited += time.perf_counter() - start
+            yield batch
 
     def _preprocessings(self) -> list[Preprocessing]:
         models = [job.dissector.preprocessing for job in self.dissectors]
@@ -375,22 +386,6 @@ def _check_shape(tensor: torch.Tensor, images: int, width: int, what: str) -> No
             f"{what} gives {'×'.join(map(str, tensor.shape))} numbers for {images} images, not {images}×{width}",
             "how many it gives for an image must not depend on the images",
         )
-
-
-def _network(job: TargetJob) -> nn.Module:
-    """Return the module that runs for a target: its own, or the tower inside the dissector."""
-    if job.tower_of is None:
-        return job.target.module
-    if job.tower_of.image_tower is None:
-        raise DataError(
-            f"dissector {job.tower_of.name} has no image tower to share", "use another dissector; see: mcd plugins list"
-        )
-    return job.tower_of.image_tower
-
-
-def _take(loader: Iterator[Batch], count: int) -> Iterator[Batch]:
-    for _ in range(count):
-        yield next(loader)
 
 
 def _to_device(tensor: torch.Tensor, recipe: Preprocessing, device: torch.device) -> torch.Tensor:

@@ -240,6 +240,7 @@ class _Run:
         if self.shared is not None and self.shared.problem:
             self.clock.warn(f"what was computed is not kept for other runs: {self.shared.problem}")
         self.clock.seconds["sweep"] = time.perf_counter() - start
+        self.clock.seconds["wait for images"] = sweep.waited
         return shards
 
     def _normalise(self, untrained: Sequence[TargetJob], probe: ProbeSet) -> None:

@@ -12,7 +12,7 @@ from mcd.plugins import Terminal
 __all__ = ["Progress"]
 
 _EVERY = 10.0
-"""Seconds between two lines of a log."""
+"""Seconds between two lines of a log; a shorter wait for images is not worth advice."""
 
 
 class Progress:
@@ -45,8 +45,8 @@ class Progress:
                 self._started(event)
             case events.StageAdvanced(stage, count):
                 self._advanced(stage, count)
-            case events.StageFinished(stage, seconds):
-                self._finished(stage, seconds)
+            case events.StageFinished():
+                self._finished(event)
             case events.Warned(message):
                 self._console.print(f"note: {message}", markup=False)
             case events.RunFinished(_, seconds):
@@ -79,9 +79,16 @@ class Progress:
                 left = (now - line.started) / max(1, line.done - line.before) * (line.total - line.done)
                 self._console.print(f"{stage}: {line.done} of {line.total}, {left:.0f} s left", markup=False)
 
-    def _finished(self, stage: str, seconds: float) -> None:
-        if stage not in self._tasks and stage in self._log:
-            self._console.print(f"{stage}: {self._log[stage].total} in {seconds:.1f} s", markup=False)
+    def _finished(self, event: events.StageFinished) -> None:
+        stage, waited = event.stage, f"the models waited {event.waited:.1f} s for images"
+        starved = event.waited > max(_EVERY, event.seconds / 3)
+        if stage in self._log:
+            said = f"{stage}: {self._log[stage].total} in {event.seconds:.1f} s"
+            self._console.print(said + (f"; {waited}" if event.waited else ""), markup=False)
+        elif starved:
+            self._console.print(f"{stage}: {waited} of {event.seconds:.1f} s", markup=False)
+        if starved:
+            self._console.print("  less with more --workers, or in later runs with --cache DIR", markup=False)
 
 
 class _Line:

@@ -99,6 +99,7 @@ def embedder_and_dataset(ctx: click.Context, asked: Choice | None) -> tuple[Embe
     from mcd.extraction.cache import ImageCache
     from mcd.extraction.embedding import Embedder
     from mcd.extraction.probe import count_images
+    from mcd.networks.tuning import Tuning
     from mcd.options import parse_pairs
     from mcd.study.preparer import Preparer
     from mcd.study.study import Choice, DissectorChoice
@@ -128,5 +129,6 @@ def embedder_and_dataset(ctx: click.Context, asked: Choice | None) -> tuple[Embe
         keep_identifiers=flags["keep_identifiers"],
         recipe=recipe,
         cache=cache,
+        tuning=Tuning(flags["tf32"], flags["autotune"]),
     )
     return embedder, dataset

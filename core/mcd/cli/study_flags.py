@@ -69,6 +69,8 @@ PROBE = (
     "keep_identifiers",
     "device",
     "precision",
+    "tf32",
+    "autotune",
     "batch_size",
     "workers",
     "on_error",

@@ -32,6 +32,7 @@ from mcd.files import check_name
 from mcd.networks.identity import identity_of
 from mcd.networks.running import Precision, pick_device
 from mcd.networks.texts import encode
+from mcd.networks.tuning import UNTUNED, Tuning
 from mcd.study.outputs import check_writable, write_output
 from mcd.study.selection import Selection
 
@@ -64,7 +65,7 @@ class Embedder:
     ----------
     dissector
         The image–text model.
-    device, precision, batch_size, workers, on_error, selection, keep_identifiers
+    device, precision, batch_size, workers, on_error, selection, keep_identifiers, tuning
         As in a study; see `mcd.study.study.Study`.
     recipe, cache
         As in `mcd.extraction.reading.Reader`.
@@ -86,12 +87,13 @@ class Embedder:
         keep_identifiers: bool = False,
         recipe: Preprocessing | None = None,
         cache: ImageCache | None = None,
+        tuning: Tuning = UNTUNED,
     ) -> None:
         self.selection, self.keep_identifiers = selection or Selection(), keep_identifiers
         self.recipe, self.cache = recipe, cache
         self.dissector, self.precision, self.batch_size = dissector, precision, batch_size
         self.workers, self.on_error, self.emit = workers, on_error, emit
-        self.device = pick_device(device)
+        self.device, self.tuning = pick_device(device), tuning
         self.identity = identity_of(dissector)
         self._kept: Shards | None = None
 
@@ -122,12 +124,10 @@ class Embedder:
 
     def _images(self, dataset: Dataset, output: Path) -> Vectors:
         clock = Clock(self.emit)
-        if self.dissector.caution:
-            clock.warn(self.dissector.caution)
         reader = Reader(dataset, self.recipe, self.cache)
-        for said in (not_reused(self.dissector.name, self.identity), not_reused("images", reader.identity)):
-            if said:
-                clock.warn(said)
+        unknown = not_reused(self.dissector.name, self.identity), not_reused("images", reader.identity)
+        for said in filter(None, (self.dissector.caution, self.tuning.caution(self.device), *unknown)):
+            clock.warn(said)
         probe = examined(
             dataset,
             self.selection,
@@ -150,6 +150,7 @@ class Embedder:
             workers=self.workers,
             on_error=self.on_error,
             emit=self.emit,
+            tuning=self.tuning,
         )
         shards = sweep.run()
         if sweep.little_range:
@@ -172,7 +173,7 @@ class Embedder:
                 _parts(output).rmdir()
 
     def _key(self, probe: ProbeSet, reader: Reader) -> str:
-        images = image_key(probe, reader, self.device, self.precision, self.batch_size)
+        images = image_key(probe, reader, self.device, self.precision, self.batch_size, self.tuning)
         return embedding_key(images, self.identity, self.dissector.preprocessing)
 
 

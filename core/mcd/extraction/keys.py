@@ -22,6 +22,7 @@ from mcd.networks.identity import Identity, identity_of
 from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
 from mcd.networks.texts import encode
+from mcd.networks.tuning import UNTUNED, Tuning
 from mcd.networks.untrained import collecting, untrained
 from mcd.version import __version__
 
@@ -48,7 +49,14 @@ TEXTS_VERSION = "texts/1"
 
 
 def image_key(
-    probe: ProbeSet, reader: Reader, device: torch.device, precision: str, batch_size: int, *, masked: bool = False
+    probe: ProbeSet,
+    reader: Reader,
+    device: torch.device,
+    precision: str,
+    batch_size: int,
+    tuning: Tuning = UNTUNED,
+    *,
+    masked: bool = False,
 ) -> str:
     """Return the digest of what decides every number of a sweep besides the models; at random where that is not known.
 
@@ -65,6 +73,7 @@ def image_key(
         device.type,
         str(batch_size),
         str(masked),
+        *tuning.on(device),
     )
 
 

@@ -21,6 +21,7 @@ from mcd.extraction.reading import Reader
 from mcd.extraction.sweep import refuse
 from mcd.networks.foreign import calling, enough_memory
 from mcd.networks.running import Precision, autocast, prepare, reproducible
+from mcd.networks.tuning import UNTUNED, Tuning
 from mcd.networks.untrained import collecting, tracking
 
 __all__ = ["NormalisingPass"]
@@ -36,7 +37,7 @@ class NormalisingPass:
         Of the networks, which are changed; those without such statistics are left out.
     reader, probe
         What they see.
-    device, precision, batch_size, workers, on_error
+    device, precision, batch_size, workers, on_error, tuning
         How, as in the sweep.
     """
 
@@ -48,6 +49,7 @@ class NormalisingPass:
     batch_size: int
     workers: int | None
     on_error: str
+    tuning: Tuning = UNTUNED
 
     def run(self, clock: Clock) -> int:
         """Estimate them.
@@ -72,7 +74,7 @@ class NormalisingPass:
             clock.stage("estimate normalisations", len(self.probe.samples), "images") as advanced,
             ExitStack() as stack,
         ):
-            stack.enter_context(reproducible(self.device))
+            stack.enter_context(reproducible(self.device, self.tuning))
             for job in jobs:
                 stack.enter_context(self._estimating(job))
             stack.enter_context(torch.no_grad())

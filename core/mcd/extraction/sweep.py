@@ -25,6 +25,7 @@ from mcd.networks.foreign import calling, enough_memory
 from mcd.networks.recording import Recorder
 from mcd.networks.running import Precision, at_work, autocast
 from mcd.networks.trial import dissector_format
+from mcd.networks.tuning import UNTUNED, Tuning
 
 __all__ = ["Sweep", "refuse", "shard_rows"]
 
@@ -66,6 +67,8 @@ class Sweep:
         Whether images are read with their breast masks; by default where a pooling needs them.
     normalise
         Is given untrained targets before they first run; see `mcd.extraction.normalising`.
+    tuning
+        What a GPU may trade for speed.
 
     Attributes
     ----------
@@ -88,6 +91,7 @@ class Sweep:
     images: ImageJob | None = None
     masked: bool = False
     normalise: Callable[[Sequence[TargetJob]], None] = lambda jobs: None
+    tuning: Tuning = UNTUNED
     little_range: int = field(default=0, init=False)
     waited: float = field(default=0.0, init=False)
     _gathered: bool = field(default=False, init=False)
@@ -215,7 +219,7 @@ class Sweep:
             each.draws = Draws(each.model[1], self.device)
         with ExitStack() as stack:
             for model in self._models():
-                stack.enter_context(at_work(model.model[1], self.device, model.memory_format))
+                stack.enter_context(at_work(model.model[1], self.device, model.memory_format, self.tuning))
             for job in self.targets:
                 recorder = Recorder(job.network, job.layers, job.pooling, job.target.first_tokens())
                 job.recorder = stack.enter_context(recorder)

@@ -23,6 +23,7 @@ from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
 from mcd.networks.running import Precision, at_work, autocast
 from mcd.networks.taps import Taps
+from mcd.networks.tuning import UNTUNED, Tuning
 
 __all__ = ["PassedBatch", "TargetPass", "Wanted", "outputs_of"]
 
@@ -102,7 +103,7 @@ class TargetPass:
     ----------
     target, reader, probe
         What sees what.
-    device, precision, batch_size, workers, on_error, memory_format
+    device, precision, batch_size, workers, on_error, memory_format, tuning
         How, as in the sweep.
     """
 
@@ -115,6 +116,7 @@ class TargetPass:
     workers: int | None
     on_error: str = "stop"
     memory_format: torch.memory_format = torch.channels_last
+    tuning: Tuning = UNTUNED
 
     def groups(self, rows: Sequence[int] | None = None, *, as_swept: bool = False) -> list[list[int]]:
         """Return the batches of these rows of the probe set, by default of all.
@@ -198,7 +200,7 @@ class TargetPass:
             pin=self.device.type == "cuda",
         )
         hint, many = f"try a batch size of {max(1, self.batch_size // 2)}", f"batches of {self.batch_size} images"
-        with at_work(module, self.device, self.memory_format), ExitStack() as stack:
+        with at_work(module, self.device, self.memory_format, self.tuning), ExitStack() as stack:
             for hook in hooks:
                 stack.enter_context(hook)
             stack.enter_context(torch.set_grad_enabled(gradients))

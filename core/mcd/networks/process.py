@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-__all__ = ["process_state_kept", "random_states"]
+__all__ = ["process_state_kept", "random_states", "set_matmul_precision"]
 
 
 def random_states() -> tuple[object, ...]:
@@ -35,7 +35,7 @@ def process_state_kept(device: torch.device | None = None) -> Iterator[None]:
         for put_back in _kept(device):
             stack.callback(put_back)
         torch.set_default_dtype(torch.float32)
-        _set_precision("highest")
+        set_matmul_precision("highest")
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         for kind in ("cpu", "cuda"):
@@ -50,7 +50,7 @@ def _kept(device: torch.device | None) -> Iterator[Callable[[], object]]:
     yield lambda: torch.set_default_dtype(dtype)
     with _no_advice():
         precision = torch.get_float32_matmul_precision()
-    yield lambda: _set_precision(precision)
+    yield lambda: set_matmul_precision(precision)
     state, numbers, python = torch.get_rng_state(), np.random.get_state(), random.getstate()
     yield lambda: torch.set_rng_state(state)
     yield lambda: np.random.set_state(numbers)
@@ -60,7 +60,8 @@ def _kept(device: torch.device | None) -> Iterator[Callable[[], object]]:
         yield lambda: torch.cuda.set_rng_state_all(cuda)
 
 
-def _set_precision(precision: str) -> None:
+def set_matmul_precision(precision: str) -> None:
+    """Set how precise products of float32 matrices are: ``highest``, or ``high`` for TF32."""
     with _no_advice():
         torch.set_float32_matmul_precision(precision)
 

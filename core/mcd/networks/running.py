@@ -13,9 +13,18 @@ from mcd.errors import UsageError
 from mcd.networks.fitness import check_values
 from mcd.networks.foreign import calling, enough_memory
 from mcd.networks.given import AsGiven
-from mcd.networks.process import process_state_kept
+from mcd.networks.process import process_state_kept, set_matmul_precision
+from mcd.networks.tuning import UNTUNED, Tuning
 
-__all__ = ["PRECISIONS", "Precision", "at_work", "autocast", "pick_device", "prepare", "reproducible"]
+__all__ = [
+    "PRECISIONS",
+    "Precision",
+    "at_work",
+    "autocast",
+    "pick_device",
+    "prepare",
+    "reproducible",
+]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -42,7 +51,10 @@ def pick_device(name: str) -> torch.device:
 
 @contextlib.contextmanager
 def at_work(
-    module: nn.Module, device: torch.device, memory_format: torch.memory_format = torch.channels_last
+    module: nn.Module,
+    device: torch.device,
+    memory_format: torch.memory_format = torch.channels_last,
+    tuning: Tuning = UNTUNED,
 ) -> Iterator[None]:
     """Put a network in eval mode on ``device``, with weights of 32 bits, reproducibly; give it back as it was.
 
@@ -53,6 +65,8 @@ def at_work(
     ----------
     memory_format
         Of the weights of convolutions: channels-last makes them fast on most devices. Inputs must have the same.
+    tuning
+        What a GPU may trade for speed.
 
     Raises
     ------
@@ -66,7 +80,7 @@ def at_work(
         prepare(module, device, memory_format)
         check_eval(module)
         before = _versions(module)
-        with reproducible(device):
+        with reproducible(device, tuning):
             yield
         check_eval(module)
         _check_unchanged(before, _versions(module))
@@ -75,10 +89,13 @@ def at_work(
 
 
 @contextlib.contextmanager
-def reproducible(device: torch.device) -> Iterator[None]:
-    """Compute the same each time, by torch's own defaults; leave random states as they were."""
-    deterministic = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+def reproducible(device: torch.device, tuning: Tuning = UNTUNED) -> Iterator[None]:
+    """Compute the same each time, by torch's own defaults and what is tuned; leave random states as they were."""
+    tf32, autotune = (name in tuning.on(device) for name in ("tf32", "autotune"))
+    deterministic = torch.backends.cudnn.flags(enabled=True, benchmark=autotune, deterministic=True, allow_tf32=tf32)
     with deterministic, process_state_kept(device):
+        if tf32:
+            set_matmul_precision("high")
         yield
 
 

@@ -65,6 +65,8 @@ def dissect(
     labels_per_neuron: int = 10,
     device: str = "auto",
     precision: Literal["fp32", "bf16", "fp16"] = "fp32",
+    tf32: bool = False,
+    autotune: bool = False,
     batch_size: int = 16,
     cache: str | Path | None = None,
     cache_size: int = 50,
@@ -125,6 +127,8 @@ def dissect(
         How many concepts a neuron keeps, best first.
     device, precision, batch_size, workers
         Where and how the models run; by default on the GPU if there is one.
+    tf32, autotune
+        What an NVIDIA GPU may trade for speed: digits of products of float32 numbers, and the same last bits each time.
     cache, cache_size
         A folder that keeps decoded images, and the most that it may hold, in GB.
     store
@@ -189,6 +193,8 @@ def dissect(
         prompts=dict(prompts) if isinstance(prompts, Mapping) else prompts,
         device=device,
         precision=precision,
+        tf32=tf32,
+        autotune=autotune,
         batch_size=batch_size,
         workers=workers,
         verify=verify,

@@ -19,6 +19,7 @@ from mcd.extraction.probe import count_images
 from mcd.files import expanded
 from mcd.networks.process import process_state_kept
 from mcd.networks.running import Precision
+from mcd.networks.tuning import Tuning
 from mcd.study.objects import Component, Concepts, as_choice, as_concepts, as_dataset, host_for
 from mcd.study.outputs import scratch_folder
 from mcd.study.preparer import Preparer
@@ -65,6 +66,8 @@ def embed(
     recipe: str | Mapping[str, object] | None = None,
     device: str = "auto",
     precision: Precision = "fp32",
+    tf32: bool = False,
+    autotune: bool = False,
     batch_size: int = 16,
     cache: str | Path | None = None,
     cache_size: int = 50,
@@ -91,6 +94,8 @@ def embed(
         Scale every embedding to length 1.
     where, limit, per_patient, seed, recipe, device, precision, batch_size, cache, cache_size, keep_identifiers, workers
         As in `mcd.dissect`.
+    tf32, autotune
+        As in `mcd.dissect`, for images.
     on_error
         ``stop`` refuses images that cannot be used, ``skip`` leaves them out.
     output
@@ -146,6 +151,7 @@ def embed(
             keep_identifiers=keep_identifiers,
             recipe=made_recipe,
             cache=None if cache is None else ImageCache(expanded(cache), cache_size * 10**9),
+            tuning=Tuning(tf32, autotune),
         )
         vectors = None if images is None else embedder.images(images, path)
         found = write_vectors(path, embedder, vectors, every, normalise=normalise)

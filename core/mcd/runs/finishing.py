@@ -191,6 +191,7 @@ class Finisher:
                 study.batch_size,
                 study.workers,
                 memory_format=job.memory_format,
+                tuning=study.tuning,
             )
             MapPass(through, job.layers).into(store, rows, recorded.activations, study.maps, clock)
         for name, reason in store.without().items():

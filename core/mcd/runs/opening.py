@@ -306,7 +306,8 @@ class Opener:
     @cached_property
     def _images(self) -> str:
         study, masked = self.prepared.study, any(one.pooling.masked for one in self.prepared.targets)
-        return image_key(self.probe, self.reader, self.device, study.precision, study.batch_size, masked=masked)
+        how = self.device, study.precision, study.batch_size, study.tuning
+        return image_key(self.probe, self.reader, *how, masked=masked)
 
     def _activation_key(self, key: _Key) -> str:
         one, names = self.models.targets[key], (layer.name for layer in self.trials[key].layers)

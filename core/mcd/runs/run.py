@@ -129,6 +129,8 @@ class _Run:
             if one.problem:
                 yield f"{BEYOND_UNTRAINED} is not available: {one.problem}"
         yield from filter(None, [*self.models.not_reused(), not_reused("images", self.reader.identity)])
+        if said := self.study.tuning.caution(self.device):
+            yield said
         if self.reader.problem:
             yield f"nothing is kept in the cache: {self.reader.problem}"
 
@@ -231,6 +233,7 @@ class _Run:
             on_error=self.study.on_error,
             emit=self.clock.emit,
             normalise=lambda untrained: self._normalise(untrained, probe),
+            tuning=self.study.tuning,
         )
         sweep.missing()
         self._say_of_store()
@@ -253,6 +256,7 @@ class _Run:
             self.study.batch_size,
             self.study.workers,
             self.study.on_error,
+            self.study.tuning,
         ).run(self.clock)
         for column in (column for job in untrained for column in job.columns if failed):
             column.entry = None  # not shared: the next run may be able to read these images

@@ -141,6 +141,7 @@ def of_run(
         how.precision or study.precision,
         how.batch_size or study.batch_size,
         study.workers if how.workers is None else how.workers,
+        tuning=study.tuning,
     )
     made = _tried(through, Pooling.parse(study.models[0].pooling), rows)
     return replace(made, dissected=made.picked(run.layers))

@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema
 from mcd.api.schema import Schema
 from mcd.files import expanded
 from mcd.networks.pooling import Pooling
+from mcd.networks.tuning import Tuning
 from mcd.options import MOST_WORKERS, Seed
 from mcd.study.calibration import Calibration
 from mcd.study.selection import MOST_IMAGES, Selection
@@ -187,6 +188,16 @@ class Study(pydantic.BaseModel):
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32", description="numbers of the forward passes; bf16 and fp16 use autocast"
     )
+    tf32: bool = Field(
+        default=False,
+        description="multiply float32 numbers with 10 bits of mantissa instead of 23: faster, with other digits; on "
+        "NVIDIA GPUs only",
+    )
+    autotune: bool = Field(
+        default=False,
+        description="let cuDNN choose algorithms by their speed: the same run may give other last bits another time; "
+        "on NVIDIA GPUs only",
+    )
     batch_size: int = Field(default=16, ge=1, le=4096, description="images per forward pass")
     cache: Path | None = Field(
         default=None, description="the folder that keeps decoded images, so that a second study decodes nothing"
@@ -260,6 +271,11 @@ class Study(pydantic.BaseModel):
     def selection(self) -> Selection:
         """Which images of the data set are shown."""
         return Selection(where=self.where, limit=self.limit, per_patient=self.per_patient, seed=self.seed)
+
+    @property
+    def tuning(self) -> Tuning:
+        """What a GPU may trade for speed."""
+        return Tuning(self.tf32, self.autotune)
 
     def settings(self) -> dict[str, pydantic.JsonValue]:
         """Return the study as plain data, defaults included: what the manifest records."""

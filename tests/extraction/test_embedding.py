@@ -51,8 +51,8 @@ def test_an_interrupted_embedding_goes_on_where_it_stopped(tmp_path: Path) -> No
     whole = other.images(data, tmp_path / "other.safetensors")
     assert torch.equal(vectors.images, whole.images)
     assert [sample.id for sample in vectors.samples] == [sample.id for sample in whole.samples]
-    continued.forget(out)
-    other.forget(tmp_path / "other.safetensors")
+    continued.finish(out)
+    other.finish(tmp_path / "other.safetensors")
     assert list(tmp_path.glob(".*")) == []
     assert (tmp_path / "private" / WRITTEN).is_file()
 

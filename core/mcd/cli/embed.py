@@ -99,6 +99,8 @@ def embedder_and_dataset(ctx: click.Context, asked: Choice | None) -> tuple[Embe
     from mcd.extraction.cache import ImageCache
     from mcd.extraction.embedding import Embedder
     from mcd.extraction.probe import count_images
+    from mcd.extraction.sharing import shared_store
+    from mcd.networks.running import pick_device
     from mcd.networks.tuning import Tuning
     from mcd.options import parse_pairs
     from mcd.study.preparer import Preparer
@@ -117,6 +119,7 @@ def embedder_and_dataset(ctx: click.Context, asked: Choice | None) -> tuple[Embe
         count_images(dataset)  # a missing folder is reported before the weights are loaded
     recipe, _ = preparer.recipe(Choice.model_validate(chosen("recipe")) if flags["recipe"] else None)
     cache = ImageCache(flags["cache"], flags["cache_size"] * 10**9) if flags["cache"] else None
+    shared = shared_store(flags["store"], pick_device(flags["device"]))
     embedder = Embedder(
         preparer.image_text(DissectorChoice.model_validate(chosen("dissector"))),
         device=flags["device"],
@@ -130,5 +133,6 @@ def embedder_and_dataset(ctx: click.Context, asked: Choice | None) -> tuple[Embe
         recipe=recipe,
         cache=cache,
         tuning=Tuning(flags["tf32"], flags["autotune"]),
+        shared=shared,
     )
     return embedder, dataset

@@ -29,6 +29,13 @@ __all__ = ["score"]
     "neither the run's nor defaults]",
 )
 @click.option("--device", default="auto", show_default=True, help="Where new concepts are encoded.")
+@click.option(
+    "--store",
+    type=PATH,
+    metavar="DIR",
+    help="The folder that keeps embedded texts for other runs, or off.  [default: that of the variable MCD_STORE, or "
+    "one of this user; off where the run had none]",
+)
 @trust_flag
 @plugin_file_flag
 @click.pass_context
@@ -42,6 +49,7 @@ def score(
     reporter_arg: tuple[str, ...],
     output: Path | None,
     device: str,
+    store: Path | None,
     trust: bool,
     **_flags: object,
 ) -> None:
@@ -80,6 +88,7 @@ def score(
         prompts=prompts,
         output=output,
         device=device,
+        shared=store,
     )
     write_reports(found, made)
     echo(f"run folder: {found.folder}")

@@ -66,6 +66,7 @@ PROBE = (
     "recipe",
     "cache",
     "cache_size",
+    "store",
     "keep_identifiers",
     "device",
     "precision",

@@ -91,7 +91,7 @@ def zero_shot(
     vectors = embedder.images(dataset, output)
     table = scores(vectors, pairs, texts, scale)
     write_output(output, csv_bytes(table))
-    embedder.forget(output)
+    embedder.finish(output)
     rows, areas = [], []
     for number, (negative, positive) in enumerate(pairs):
         mine = table["probability"].iloc[number * len(vectors.samples) : (number + 1) * len(vectors.samples)]

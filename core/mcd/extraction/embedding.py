@@ -17,23 +17,24 @@ from mcd.api.dataset import Dataset, Sample
 from mcd.api.dissector import Dissector
 from mcd.api.image import Preprocessing
 from mcd.errors import DataError, UsageError
-from mcd.events import Clock, Event, RunFailed, RunFinished, RunStarted
+from mcd.events import Clock, Event, RunFailed, RunFinished, RunStarted, Warned
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.columns import Column
 from mcd.extraction.jobs import IMAGES, DissectorJob
-from mcd.extraction.keys import embedding_key, image_key, not_reused
+from mcd.extraction.keys import embedding_key, found_again, image_key, not_reused
 from mcd.extraction.probe import ProbeSet, examined
 from mcd.extraction.probe_map import PRIVATE, write_probe_map
 from mcd.extraction.reading import Reader, little_range_warning
+from mcd.extraction.shared_store import SharedStore
+from mcd.extraction.sharing import damaged_warning, kept_small, not_kept_warning
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import Sweep
-from mcd.extraction.texts import warn_of_long
+from mcd.extraction.texts import KnownTexts, TextEncoder, warn_of_long
 from mcd.files import check_name
 from mcd.networks.identity import identity_of
 from mcd.networks.running import Precision, pick_device
-from mcd.networks.texts import encode
 from mcd.networks.tuning import UNTUNED, Tuning
-from mcd.study.outputs import check_writable, write_output
+from mcd.study.outputs import check_writable, scratch_folder, write_output
 from mcd.study.selection import Selection
 
 __all__ = ["Embedder", "Vectors", "check_output", "write_vectors"]
@@ -69,6 +70,8 @@ class Embedder:
         As in a study; see `mcd.study.study.Study`.
     recipe, cache
         As in `mcd.extraction.reading.Reader`.
+    shared
+        The store that runs share; None for none.
     emit
         Receives the events.
     """
@@ -88,6 +91,7 @@ class Embedder:
         recipe: Preprocessing | None = None,
         cache: ImageCache | None = None,
         tuning: Tuning = UNTUNED,
+        shared: SharedStore | None = None,
     ) -> None:
         self.selection, self.keep_identifiers = selection or Selection(), keep_identifiers
         self.recipe, self.cache = recipe, cache
@@ -95,12 +99,18 @@ class Embedder:
         self.workers, self.on_error, self.emit = workers, on_error, emit
         self.device, self.tuning = pick_device(device), tuning
         self.identity = identity_of(dissector)
+        self._shared = shared
+        self._texts = KnownTexts(shared, frozenset((self.identity.key,) if self.identity.unknown else ()))
         self._kept: Shards | None = None
 
     def texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Return the embeddings ``(len(texts), D)`` float32, not normalised; says which texts are too long."""
         warn_of_long(self.dissector, texts, Clock(self.emit))
-        return encode(self.dissector, list(texts), self.device)
+        key = self.identity.key
+        with scratch_folder() as folder:
+            return TextEncoder(folder, [key], lambda: (self.dissector, key), self.device, others=self._texts).texts(
+                texts
+            )
 
     def images(self, dataset: Dataset, output: Path) -> Vectors:
         """Return the embeddings of a data set; what an interrupted call had finished is kept beside ``output``.
@@ -136,12 +146,14 @@ class Embedder:
             keep_identifiers=self.keep_identifiers,
             workers=self.workers,
         )
-        key, width = self._key(probe, reader), self.texts(["mammogram"]).shape[1]
-        self._kept = store = Shards(_parts(output), key, {IMAGES: width})
+        width = self.texts(["mammogram"]).shape[1]
+        column = self._column(probe, reader, width)
+        self._kept = store = Shards(_parts(output), column.key, {IMAGES: width})
+        column.stores.append(store)
         store.clear()
         sweep = Sweep(
             targets=(),
-            dissectors=[DissectorJob(self.dissector, [Column(IMAGES, width, key, [store])])],
+            dissectors=[DissectorJob(self.dissector, [column])],
             reader=reader,
             probe=probe,
             device=self.device,
@@ -153,8 +165,13 @@ class Embedder:
             tuning=self.tuning,
         )
         shards = sweep.run()
-        if sweep.little_range:
-            clock.warn(little_range_warning(sweep.little_range))
+        for said in (
+            damaged_warning(self._shared),
+            little_range_warning(sweep.little_range) if sweep.little_range else "",
+            not_kept_warning(self._shared),
+        ):
+            if said:
+                clock.warn(said)
         rows, failed = store.rows(shards)
         if failed:
             clock.warn(f"{len(failed)} images could not be decoded and are left out")
@@ -165,16 +182,22 @@ class Embedder:
             tuple(probe.ids[row] for row in rows), tuple(probe.samples[row] for row in rows), store.read(IMAGES, shards)
         )
 
-    def forget(self, output: Path) -> None:
-        """Remove what `images` kept beside ``output``, once that is written."""
+    def finish(self, output: Path) -> None:
+        """Remove what `images` kept beside ``output``, once that is written; keep the shared store small."""
         if self._kept is not None:
             self._kept.forget([path.name for path in _parts(output).iterdir()])
             with contextlib.suppress(OSError):  # somebody else's files lie in it
                 _parts(output).rmdir()
+        if said := kept_small(self._shared):
+            self.emit(Warned(said))
 
-    def _key(self, probe: ProbeSet, reader: Reader) -> str:
+    def _column(self, probe: ProbeSet, reader: Reader, width: int) -> Column:
+        """Return where the embeddings go, and where they may be found: under the same key as those of a run."""
         images = image_key(probe, reader, self.device, self.precision, self.batch_size, self.tuning)
-        return embedding_key(images, self.identity, self.dissector.preprocessing)
+        seen = self.dissector.preprocessing
+        key = embedding_key(images, self.identity, seen)
+        known = self._shared is not None and found_again(probe, reader, self.identity, identity_of(seen))
+        return Column(IMAGES, width, key, [], self._shared.entry("embeddings", key) if self._shared and known else None)
 
 
 def write_vectors(
@@ -201,7 +224,7 @@ def write_vectors(
         "texts": list(texts),
     }
     write_output(output, save(tensors, metadata={"mcd": json.dumps(record, ensure_ascii=False)}))
-    embedder.forget(output)
+    embedder.finish(output)
     return tensors
 
 

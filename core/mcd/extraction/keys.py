@@ -32,6 +32,7 @@ __all__ = [
     "activation_key",
     "arithmetic",
     "embedding_key",
+    "found_again",
     "image_key",
     "not_reused",
     "statistics_key",
@@ -156,6 +157,11 @@ def _processor() -> list[str]:
     except OSError:
         return [platform.processor()]
     return [line for line in lines if line.partition(":")[0].strip() in _DECIDING]
+
+
+def found_again(probe: ProbeSet, reader: Reader, *models: Identity) -> bool:
+    """Say whether numbers can be found again: all that decides them is identified, every image by its bytes."""
+    return not probe.unidentified and not any(one.unknown for one in (reader.identity, *models))
 
 
 def not_reused(name: str, one: Identity) -> str:

@@ -53,7 +53,7 @@ class ProbeSet:
         known = [sample.digest for sample in self.samples if sample.digest]
         return len(known) - len(set(known))
 
-    @property
+    @cached_property
     def unidentified(self) -> int:
         """Of how many images the data set gives no digest: whether their bytes have changed cannot be known."""
         return sum(not sample.digest for sample in self.samples)

@@ -21,9 +21,10 @@ from mcd.errors import UsageError
 from mcd.files import check_folder, expanded, linked_or_copied, user_cache
 from mcd.study.outputs import clear_leftovers
 
-__all__ = ["KINDS", "Entry", "SharedStore", "StoredFile", "store_folder", "store_limit"]
+__all__ = ["KINDS", "OFF", "Entry", "SharedStore", "StoredFile", "store_folder", "store_limit"]
 
 OFF = "off"
+"""What stands for no store."""
 _VARIABLE, _LIMIT_VARIABLE = "MCD_STORE", "MCD_STORE_LIMIT"
 _GB, _LIMIT_GB, _MOST_GB = 10**9, 50, 1_000_000
 _VERSION = "v1"

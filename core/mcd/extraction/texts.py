@@ -93,7 +93,7 @@ class KnownTexts:
 
 
 class TextEncoder:
-    """Embeds texts by the dissector of a run; what was embedded before is read from the run folder.
+    """Embeds texts by the dissector of a run; what was embedded before is read from the run folder, or elsewhere.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class TextEncoder:
     keys
         `mcd.networks.identity.Identity.key` of the dissectors whose embeddings may be read.
     dissector
-        Returns a dissector and its key; called only when something must be encoded.
+        Returns a dissector and its key; called only when nobody has what it would encode.
     digests
         Those of the manifest, which stored embeddings are held against, besides those written beside them.
     damaged
@@ -141,10 +141,20 @@ class TextEncoder:
             stored = self._stored(_name(key, texts))
             if stored is not None and len(stored) == len(texts):
                 return stored
+        known = next(((key, data) for key in self.keys if (data := self._others.find(key, texts)) is not None), None)
+        return self._kept(texts, *(self._encoded(texts) if known is None else known))
+
+    def _encoded(self, texts: Sequence[str]) -> tuple[str, bytes]:
+        """Return the key of the dissector, and the file that its embeddings make, computed where nobody has it."""
         dissector, key = self._dissector()
-        name, data = _name(key, texts), self._others.find(key, texts)
+        data = None if key in self.keys else self._others.find(key, texts)
         if data is None:
-            data = self._others.files[name] = save({"texts": encode(dissector, list(texts), self._device)})
+            made = save({"texts": encode(dissector, list(texts), self._device)})
+            data = self._others.files[_name(key, texts)] = made
+        return key, data
+
+    def _kept(self, texts: Sequence[str], key: str, data: bytes) -> torch.Tensor:
+        name = _name(key, texts)
         self._sums.add(name, digest_of(data))
         write_atomically(self._folder / _PLACE / name, data)
         entry = self._others.entry(key, texts)

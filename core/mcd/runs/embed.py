@@ -16,9 +16,10 @@ from mcd.errors import UsageError
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.embedding import Embedder, check_output, probe_map_beside, write_vectors
 from mcd.extraction.probe import count_images
+from mcd.extraction.sharing import shared_store
 from mcd.files import expanded
 from mcd.networks.process import process_state_kept
-from mcd.networks.running import Precision
+from mcd.networks.running import Precision, pick_device
 from mcd.networks.tuning import Tuning
 from mcd.study.objects import Component, Concepts, as_choice, as_concepts, as_dataset, host_for
 from mcd.study.outputs import scratch_folder
@@ -71,6 +72,7 @@ def embed(
     batch_size: int = 16,
     cache: str | Path | None = None,
     cache_size: int = 50,
+    store: str | Path | None = None,
     keep_identifiers: bool = False,
     workers: int | None = None,
     on_error: str = "stop",
@@ -92,7 +94,9 @@ def embed(
         Concept sets, whose prompts are embedded after the texts.
     normalise
         Scale every embedding to length 1.
-    where, limit, per_patient, seed, recipe, device, precision, batch_size, cache, cache_size, keep_identifiers, workers
+    where, limit, per_patient, seed, recipe, device, precision, batch_size, cache, cache_size, store, keep_identifiers
+        As in `mcd.dissect`; what it has embedded is not embedded again, and the other way round.
+    workers
         As in `mcd.dissect`.
     tf32, autotune
         As in `mcd.dissect`, for images.
@@ -137,6 +141,7 @@ def embed(
             folder = stack.enter_context(scratch_folder())
         path = folder / "vectors.safetensors" if output is None else expanded(output)
         check_output(path, ".safetensors", *([] if images is None else [probe_map_beside(path)]))
+        shared = shared_store(None if store is None else expanded(store), pick_device(device))
         chosen = dissector if isinstance(dissector, Dissector) else as_choice(dissector, DissectorChoice)
         made = preparer.image_text(chosen)
         embedder = Embedder(
@@ -152,6 +157,7 @@ def embed(
             recipe=made_recipe,
             cache=None if cache is None else ImageCache(expanded(cache), cache_size * 10**9),
             tuning=Tuning(tf32, autotune),
+            shared=shared,
         )
         vectors = None if images is None else embedder.images(images, path)
         found = write_vectors(path, embedder, vectors, every, normalise=normalise)

@@ -11,13 +11,13 @@ import torch
 
 from mcd.api.base import digest
 from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
-from mcd.api.image import Preprocessing
 from mcd.extraction.columns import Column
 from mcd.extraction.image_statistics import STATISTICS
 from mcd.extraction.jobs import IMAGES, DissectorJob, ImageJob, TargetJob
 from mcd.extraction.keys import (
     activation_key,
     embedding_key,
+    found_again,
     image_key,
     not_reused,
     statistics_key,
@@ -318,15 +318,14 @@ class Opener:
 
     def _layers(self, kind: str, activations: str, key: _Key) -> list[Column]:
         target = self.models.targets[key].target
-        known = self._known(self.models.networks[key], target.preprocessing)
+        models = (self.models.networks[key], identity_of(target.preprocessing))
         keys = [(layer, layer_key(activations, layer.name, layer.layout)) for layer in self.trials[key].layers]
-        return [self._column(kind, one, layer.name, layer.neurons, known=known) for layer, one in keys]
+        return [self._column(kind, one, layer.name, layer.neurons, *models) for layer, one in keys]
 
     def _embedded(self, key: _Key) -> Column:
         preprocessing, identity = self.models.image_text[key].preprocessing, self.models.readers[key]
-        known = self._known(identity, preprocessing)
         named = embedding_key(self._images, identity, preprocessing)
-        return self._column("embeddings", named, IMAGES, self.widths[key], known=known)
+        return self._column("embeddings", named, IMAGES, self.widths[key], identity, identity_of(preprocessing))
 
     def _statistics(self) -> ImageJob:
         """Return the statistics of the images: of their displayed values where some model sees these."""
@@ -334,15 +333,10 @@ class Opener:
         seen = [*targets, *(one.preprocessing for one in self.models.image_text.values())]
         values = min(self.reader.values(one) for one in seen)
         named = statistics_key(self._images, values)
-        return ImageJob(values, [self._column("statistics", named, IMAGES, STATISTICS, known=self._known())])
+        return ImageJob(values, [self._column("statistics", named, IMAGES, STATISTICS)])
 
-    def _known(self, network: Identity | None = None, preprocessing: Preprocessing | None = None) -> bool:
-        """Say whether numbers can be found again: all that decides them is identified, every image by its bytes."""
-        models = [*([network] if network else []), *([identity_of(preprocessing)] if preprocessing else [])]
-        unknown = any(one.unknown for one in [*models, self.reader.identity])
-        return not unknown and all(sample.digest for sample in self.probe.samples)
-
-    def _column(self, kind: str, key: str, name: str, width: int, *, known: bool) -> Column:
+    def _column(self, kind: str, key: str, name: str, width: int, *models: Identity) -> Column:
+        known = self.shared is not None and found_again(self.probe, self.reader, *models)
         entry = self.shared.entry(kind, key) if self.shared is not None and known else None
         return Column(name, width, key, [], entry)
 

@@ -19,9 +19,11 @@ from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
 from mcd.errors import DataError, MCDError, UsageError
-from mcd.events import Clock, RunFinished, RunStarted
+from mcd.events import Clock, RunFinished, RunStarted, Warned
 from mcd.extraction.probe_map import PRIVATE
-from mcd.extraction.texts import TextEncoder
+from mcd.extraction.shared_store import OFF
+from mcd.extraction.sharing import kept_small, shared_store
+from mcd.extraction.texts import KnownTexts, TextEncoder
 from mcd.files import MANIFEST, check_folder
 from mcd.networks.controls import RANDOM_DISSECTOR
 from mcd.networks.identity import identity_of
@@ -66,6 +68,7 @@ def rescore(
     prompts: Wording | None = None,
     output: Path | None = None,
     device: str = "auto",
+    shared: Path | None = None,
 ) -> Dissection:
     """Return a new dissection over the activations and embeddings of a stored one.
 
@@ -78,11 +81,18 @@ def rescore(
     output
         Where its labels go; by default ``RUN/scored/SCORER-CONCEPTS``, with a digest of the settings where others are
         not as in the run, or not at their defaults. It refers to the run for activations.
+    device
+        Where new concepts are encoded.
+    shared
+        The store that keeps their embeddings, or ``off``; None for that of this user, or for ``off`` where the run had
+        none.
 
     Raises
     ------
     mcd.errors.DataError
         When new concepts must be encoded and the dissector is no longer the one of the run.
+    UsageError
+        When the store cannot be used.
     """
     start = time.perf_counter()
     store = dissection.store_folder
@@ -124,7 +134,8 @@ def rescore(
     clear_leftovers(store / "embeddings")  # new concepts are kept in the run
     host.emit(RunStarted(f"{dissection.manifest.target} scored anew with {made.name} on {concept_set.name}"))
 
-    encoder = _reader(dissection, preparer, study.dissectors[0], device)
+    texts = _shared_texts(study, shared, device)
+    encoder = _reader(dissection, preparer, study.dissectors[0], device, texts)
     material = gather(dissection, concept_set, wording, encoder)
     clock = Clock(host.emit)
     count = scored.labels_per_neuron
@@ -165,6 +176,8 @@ def rescore(
         manifest.digests = {**results.write(folder), **write_concepts(folder, concept_set)}
         manifest.status = "finished"
         manifest.write(folder)
+    if said := kept_small(texts.shared):
+        host.emit(Warned(said))
     host.emit(RunFinished(str(folder), time.perf_counter() - start))
     return Dissection(folder, manifest, results, host, trust=dissection.trust, beside=[store])
 
@@ -261,8 +274,14 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
+def _shared_texts(study: Study, asked: Path | None, device: str) -> KnownTexts:
+    """Return the embedded texts that lie outside of the run; of its own setting only ``off`` counts, not a path."""
+    off = asked is None and str(study.store) == OFF
+    return KnownTexts(shared_store(Path(OFF) if off else asked, pick_device(device)))
+
+
 def _reader(
-    dissection: Dissection, preparer: Preparer, choice: DissectorChoice, device: str
+    dissection: Dissection, preparer: Preparer, choice: DissectorChoice, device: str, texts: KnownTexts
 ) -> TextEncoder | AnnotationReader:
     """Return what reads the concepts of a stored run."""
     record, store = dissection.manifest.store, dissection.store_folder
@@ -279,7 +298,8 @@ def _reader(
 
     if record.annotations:
         return AnnotationReader(store, record.texts, annotations)
-    return TextEncoder(store, record.texts, image_text, pick_device(device), digests=record.digests or {})
+    digests = record.digests or {}
+    return TextEncoder(store, record.texts, image_text, pick_device(device), digests=digests, others=texts)
 
 
 def _same_dissector(preparer: Preparer, choice: DissectorChoice, dissection: Dissection) -> tuple[AnyDissector, str]:

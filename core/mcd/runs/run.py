@@ -6,9 +6,6 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-
-import torch
 
 from mcd.api.dataset import Sample
 from mcd.api.dissector import AnnotationDissector
@@ -17,12 +14,11 @@ from mcd.errors import ImageError, MCDError, PluginError, UsageError
 from mcd.events import Clock, RunFailed, RunFinished, RunStarted, Warned
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.jobs import DissectorJob, ImageJob, TargetJob
-from mcd.extraction.keys import arithmetic, not_reused
+from mcd.extraction.keys import not_reused
 from mcd.extraction.normalising import NormalisingPass
 from mcd.extraction.probe import ProbeSet, examined
 from mcd.extraction.reading import Reader, little_range_warning
-from mcd.extraction.shared_store import SharedStore, store_folder, store_limit
-from mcd.extraction.store_care import keep_limit
+from mcd.extraction.sharing import damaged_warning, kept_small, not_kept_warning, shared_store
 from mcd.extraction.sweep import Sweep
 from mcd.extraction.texts import KnownTexts, TextEncoder, sentences, warn_of_long
 from mcd.networks.foreign import calling
@@ -84,8 +80,7 @@ class _Run:
         self.device = pick_device(self.study.device)
         self.models = Models(prepared)
         cache, size = prepared.study.cache, prepared.study.cache_size * 10**9
-        self.shared = _shared_store(self.study.store, self.device)
-        self._store_limit = store_limit() if self.shared is not None else 0
+        self.shared = shared_store(self.study.store, self.device)
         unidentified = frozenset(one.key for one in self.models.readers.values() if one.unknown)
         self.texts = KnownTexts(self.shared, unidentified)
         self.reader = Reader(prepared.dataset, prepared.recipe, ImageCache(cache, size) if cache is not None else None)
@@ -236,12 +231,13 @@ class _Run:
             tuning=self.study.tuning,
         )
         sweep.missing()
-        self._say_of_store()
+        if said := damaged_warning(self.shared):
+            self.clock.warn(said)
         shards = sweep.run()
         if sweep.little_range:
             self.clock.warn(little_range_warning(sweep.little_range))
-        if self.shared is not None and self.shared.problem:
-            self.clock.warn(f"what was computed is not kept for other runs: {self.shared.problem}")
+        if said := not_kept_warning(self.shared):
+            self.clock.warn(said)
         self.clock.seconds["sweep"] = time.perf_counter() - start
         self.clock.seconds["wait for images"] = sweep.waited
         return shards
@@ -263,31 +259,8 @@ class _Run:
 
     def keep_store_small(self) -> None:
         """Keep the store below its limit where the run has added to it: said now, for it is nothing of the labels."""
-        said = keep_limit(self.shared, self._store_limit) if self.shared is not None and self.shared.added else ""
-        if said:
+        if said := kept_small(self.shared):
             self.clock.emit(Warned(said))
-
-    def _say_of_store(self) -> None:
-        if self.shared is not None and self.shared.damaged:
-            self.clock.warn(
-                f"{self.shared.damaged} files of the store were damaged and are removed; they are computed again"
-            )
-
-
-def _shared_store(asked: Path | None, device: torch.device) -> SharedStore | None:
-    """Return the store that runs share, or None where there is to be none.
-
-    Raises
-    ------
-    UsageError
-        When somebody else could put numbers into it.
-    """
-    folder = store_folder(asked)
-    if folder is None:
-        return None
-    found = SharedStore(folder, arithmetic(device))
-    found.check()
-    return found
 
 
 def write_reports(dissection: Dissection, reporters: Sequence[Reporter]) -> None:

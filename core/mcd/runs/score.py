@@ -34,6 +34,7 @@ def score(
     labels_per_neuron: int | None = None,
     output: str | Path | None = None,
     device: str = "auto",
+    store: str | Path | None = None,
     progress: bool = True,
     plugin_files: Sequence[str | Path] = (),
     trust: bool = False,
@@ -53,6 +54,9 @@ def score(
         the run's nor defaults. They refer to the run for activations. What is there must be the same labels.
     device
         Where new concepts are encoded.
+    store
+        A folder that keeps their embeddings for other runs, or ``"off"``; by default that of the variable
+        ``MCD_STORE``, or one of this user, and none where the run had none.
     progress
         Show progress bars on standard error.
     plugin_files
@@ -84,6 +88,7 @@ def score(
         prompts=_changed(own.prompts, prompts, "prompts"),
         output=None if output is None else expanded(output),
         device=device,
+        shared=None if store is None else expanded(store),
     )
 
 

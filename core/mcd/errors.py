@@ -54,6 +54,8 @@ __all__ = [
     "said_by",
     "traceback_of",
     "with_article",
+    "worker_killed",
+    "worker_lost",
 ]
 
 
@@ -201,6 +203,8 @@ def _escaped(one: str) -> str:
 _OUT_OF_MEMORY = re.compile(r"out of memory|allocate memory|bad_alloc|_ALLOC_FAILED", re.IGNORECASE)
 
 
+_WORKER_LOST = re.compile(r"DataLoader worker \(pid|unable to allocate shared memory")
+"""What torch says of a process that decodes."""
 _OUT_OF_SPACE = re.compile(
     r"no space left|not enough (?:free |disk )*space|dis[ck] (?:is )?full|quota exceeded"
     r"|PytorchStreamWriter failed writing|inline_container\S+ \. unexpected pos|requested and \d+ written",
@@ -234,6 +238,31 @@ def lacks_space(error: BaseException) -> bool:
 def out_of_space(what: str = "") -> StoreError:
     """Return the error for a full disk; ``what`` begins its message."""
     return StoreError(f"{what}no space is left on the disk", "free space or choose another --output")
+
+
+def worker_lost(error: BaseException) -> DataError | None:
+    """Return the error for a decoding process that was killed or has no shared memory; None for any other exception.
+
+    torch raises it wherever the main process is at that moment, in a model too.
+    """
+    said = [str(one) for one in _causes(error) if _WORKER_LOST.search(str(one))]
+    if not said:
+        return None
+    if "shared memory" in said[0]:
+        return DataError(
+            "shared memory has no room for the images that worker processes hand over",
+            "give fewer: --workers 1; or a smaller --batch-size; in Docker more of it: docker run --shm-size=8g; the "
+            "same command continues from here",
+        )
+    return worker_killed()
+
+
+def worker_killed() -> DataError:
+    """Return the error for a worker process that is gone."""
+    return DataError(
+        "a worker process was killed, perhaps for want of memory",
+        "give fewer: --workers 1; the same command continues from here",
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

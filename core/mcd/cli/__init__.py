@@ -20,7 +20,16 @@ import click
 from mcd.cli.paths import PATH
 from mcd.cli.streams import noted_interrupts, watched_output
 from mcd.cli.terminal import echo, echo_lines, printing_anything
-from mcd.errors import MCDError, PluginError, lacks_memory, lacks_space, out_of_space, said_by, traceback_of
+from mcd.errors import (
+    MCDError,
+    PluginError,
+    lacks_memory,
+    lacks_space,
+    out_of_space,
+    said_by,
+    traceback_of,
+    worker_lost,
+)
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -203,6 +212,8 @@ def _ours(error: BaseException) -> BaseException:
     """Return the message about an exception that nobody handled, or about code that ended the program."""
     if isinstance(error, SystemExit):
         return PluginError(f"code that is not mcd's ended the program: {said_by(error)}", "see which with: --debug")
+    if not isinstance(error, MCDError) and (lost := worker_lost(error)):
+        return lost
     if not isinstance(error, MCDError) and lacks_memory(error):
         hint = "give it less at once (--batch-size, --workers, a smaller probe set), or another machine"
         return MCDError("this machine has too little memory for it", hint)

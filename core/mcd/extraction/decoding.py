@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from mcd.api.dataset import Sample
 from mcd.api.image import Preprocessing
-from mcd.errors import ImageError, MCDError, passes_through, said_by
+from mcd.errors import ImageError, MCDError, passes_through, said_by, worker_killed, worker_lost
 from mcd.extraction.image_statistics import image_statistics
 from mcd.extraction.reading import LITTLE_RANGE, Reader, own
+from mcd.extraction.workers import PREFETCHED, fitting
 from mcd.host.importing import ImportedFiles
 
-__all__ = ["Batch", "batches", "default_workers"]
+__all__ = ["Batch", "batches"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Batch:
     little_range: int = 0
     statistics: torch.Tensor = field(default_factory=lambda: torch.zeros(0, 0))
 
+    def share(self) -> None:
+        """Move the batch to shared memory: a queue would do so, too, but what it raises is lost, and the run waits."""
+        for tensor in (*self.tensors.values(), *self.masks.values(), self.statistics):
+            tensor.share_memory_()  # type: ignore[no-untyped-call]  # torch's
+
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory; the loader calls this where a GPU is to be fed."""
         pinned = [{key: tensor.pin_memory() for key, tensor in kept.items()} for kept in (self.tensors, self.masks)]
@@ -56,6 +63,11 @@ class _Decoded:
     problem: str = ""
     little_range: bool = False
     statistics: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in shared memory."""
+        return sum(one.nbytes for one in (*self.tensors.values(), *self.masks.values(), self.statistics))
 
 
 class _Decoder(TorchDataset[_Decoded]):
@@ -73,6 +85,11 @@ class _Decoder(TorchDataset[_Decoded]):
         self._files = ImportedFiles()  # pickled first: the others may be of classes of a user's file
         self._reader, self._samples, self._preprocessings = reader, samples, preprocessings
         self._masked, self._with_masks, self._statistics = masked, with_masks or bool(masked), statistics
+
+    def most_bytes(self) -> int | None:
+        """Return how many bytes an image takes at most, in three channels of float32 and with its mask."""
+        sizes = [(one.height, one.width) for one in self._preprocessings.values()]
+        return sum(16 * (height or 0) * (width or 0) for height, width in sizes) if all(map(all, sizes)) else None
 
     def __getitem__(self, row: int) -> _Decoded:
         # An error crosses the process boundary as text: the loader would otherwise re-raise it as a RuntimeError
@@ -119,7 +136,10 @@ def _collate(decoded: Sequence[_Decoded]) -> Batch:
     problem = next((one.problem for one in good if one.problem), "")
     little = sum(one.little_range for one in good)
     statistics = torch.stack([one.statistics for one in good]) if good else torch.zeros(0, 0)
-    return Batch(tuple(one.row for one in good), tensors, failed, masks, problem, little, statistics)
+    batch = Batch(tuple(one.row for one in good), tensors, failed, masks, problem, little, statistics)
+    if get_worker_info() is not None:
+        batch.share()
+    return batch
 
 
 def _begin(_worker: int) -> None:
@@ -134,11 +154,6 @@ def _unless_gone(kind: type[BaseException], error: BaseException, traceback: Tra
         sys.__excepthook__(kind, error, traceback)
 
 
-def default_workers(images: int) -> int:
-    """Return how many worker processes pay off: none for a handful of images, at most eight."""
-    return 0 if images < 64 else min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
-
-
 def batches(
     reader: Reader,
     samples: Sequence[Sample],
@@ -148,35 +163,71 @@ def batches(
     masked: Set[str] = frozenset(),
     with_masks: bool = False,
     statistics: str = "",
-    workers: int,
+    workers: int | None,
     pin: bool,
+    say: Callable[[str], None] = lambda said: None,
 ) -> Iterator[Batch]:
     """Yield one decoded batch for each list of rows, in that order whatever the number of workers.
 
     ``masked`` names the preprocessings, by fingerprint, that need the breast masks too; ``with_masks`` reads images
     with theirs although nothing here needs them; ``statistics`` asks for those of the images, of their ``"displayed"``
-    or ``"stored"`` values.
+    or ``"stored"`` values. ``workers`` None chooses their number; ``say`` is given what is to be known of it.
 
     Raises
     ------
+    DataError
+        When a worker is killed.
     ImageError
         When images that must share a batch differ in size.
     """
+    decoder = _Decoder(reader, samples, preprocessings, masked, with_masks, statistics)
+    workers, said = fitting(workers, sum(map(len, rows)), lambda enough: _largest(decoder, rows, enough))
+    if said:
+        say(said)
     kinds = {reader.values(one) for one in preprocessings.values()} | ({statistics} if statistics else set())
     reader.expect(samples, kinds, masked=with_masks or bool(masked), processes=workers)
     loader = DataLoader(
-        _Decoder(reader, samples, preprocessings, masked, with_masks, statistics),
+        decoder,
         batch_sampler=[list(group) for group in rows],
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=pin,
-        prefetch_factor=2 if workers else None,
+        prefetch_factor=PREFETCHED if workers else None,
         worker_init_fn=_begin,
     )
-    for batch in loader:
+    for batch in _alive(loader):
         if not batch.rows and batch.failed and "differ in size" in batch.failed[0][1]:
             raise ImageError(
                 batch.failed[0][1] + ", so they cannot share a batch",
                 "give the target a preprocessing with height and width",
             )
         yield batch
+
+
+def _alive(loader: Iterable[Batch]) -> Iterator[Batch]:
+    """Yield what a loader does; say in one sentence that a worker has gone."""
+    iterator = iter(loader)
+    try:
+        yield from iterator
+    except (RuntimeError, ConnectionError, EOFError) as error:  # what a decoder raises is text in a batch
+        lost = worker_lost(error)
+        if lost is None and isinstance(error, RuntimeError):
+            raise
+        with contextlib.suppress(RuntimeError):  # the signal of the process that has gone may arrive only now
+            if isinstance(iterator, _MultiProcessingDataLoaderIter):
+                iterator._shutdown_workers()
+        raise lost or worker_killed() from error
+
+
+_TRIED = 3
+"""Images, until one can be decoded."""
+
+
+def _largest(decoder: _Decoder, rows: Sequence[Sequence[int]], enough: int) -> int:
+    """Return how many bytes the largest batch takes: an upper bound where that is enough, else by one of its images."""
+    count = max(map(len, rows), default=0)
+    bound = decoder.most_bytes()
+    if bound is not None and bound * count <= enough:
+        return bound * count
+    some = (decoder[row] for row in [row for group in rows for row in group][:_TRIED])
+    return count * next((one.bytes for one in some if not one.error), 0)

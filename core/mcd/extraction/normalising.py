@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from mcd.events import Clock
-from mcd.extraction.decoding import Batch, batches, default_workers
+from mcd.extraction.decoding import Batch, batches
 from mcd.extraction.jobs import TargetJob
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
@@ -107,7 +107,7 @@ class NormalisingPass:
             self.probe.samples,
             {job.target.preprocessing.fingerprint(): job.target.preprocessing for job in jobs},
             rows,
-            workers=default_workers(images) if self.workers is None else self.workers,
+            workers=self.workers,
             pin=self.device.type == "cuda",
         )
 

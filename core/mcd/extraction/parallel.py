@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Generic, TypeVar, cast
 
-from mcd.errors import DataError
+from mcd.errors import worker_killed
 from mcd.host.importing import ImportedFiles
 
-__all__ = ["Pool", "cores", "in_processes"]
+__all__ = ["Pool", "cores", "in_processes", "memory"]
 
 SharedT = TypeVar("SharedT")
 ItemT = TypeVar("ItemT")
@@ -51,14 +52,30 @@ def in_processes(
         for future in as_completed(futures):
             yield futures[future], cast("ResultT", future.result())  # what _begin bound returns it
     except BrokenProcessPool:
-        raise _killed() from None
+        raise worker_killed() from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many processors this process may use: of the machine, or of the container that it runs in."""
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = _limits("cpu.max")  # so many microseconds of each period of so many
+    return max(1, min(found, -(-share[0] // share[1]))) if len(share) == 2 else found
+
+
+def memory() -> int:
+    """Return how many bytes of memory this process may use: of the machine, or of the container that it runs in."""
+    known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
+    return min([os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if known else 2**63, *_limits("memory.max")])
+
+
+def _limits(name: str, folder: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """Return the numbers in a file of the control group, none where there is no limit."""
+    try:
+        return [int(one) for one in (folder / name).read_text(encoding="ascii").split()]
+    except (OSError, ValueError):  # no such file, or "max"
+        return []
 
 
 class Pool(Generic[SharedT, ItemT, ResultT]):
@@ -99,7 +116,7 @@ class Pool(Generic[SharedT, ItemT, ResultT]):
         try:
             return map(_finished, [self._pool.submit(_run, one) for one in chunks])
         except BrokenProcessPool:
-            raise _killed() from None
+            raise worker_killed() from None
 
     def close(self) -> None:
         """End the processes; what they have not begun is dropped."""
@@ -111,14 +128,7 @@ def _finished(future: Future[object]) -> Sequence[ResultT]:
     try:
         return cast("Sequence[ResultT]", future.result())
     except BrokenProcessPool:
-        raise _killed() from None
-
-
-def _killed() -> DataError:
-    return DataError(
-        "a worker process was killed, perhaps for want of memory",
-        "give fewer: --workers 1; the same command continues from here",
-    )
+        raise worker_killed() from None
 
 
 _here: list[Callable[[object], object]] = []

@@ -16,7 +16,7 @@ from mcd.api.image import Preprocessing
 from mcd.errors import DataError, ImageError
 from mcd.events import Event, StageAdvanced, StageFinished, StageStarted, Warned
 from mcd.extraction.columns import Column, gather
-from mcd.extraction.decoding import Batch, batches, default_workers
+from mcd.extraction.decoding import Batch, batches
 from mcd.extraction.jobs import IMAGES, DissectorJob, ImageJob, Job, TargetJob
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
@@ -181,7 +181,7 @@ class Sweep:
                 own = [layers[column.name] for column in columns]
                 targets.append(replace(job, columns=columns, layers=own, tower_of=tower))
         part = replace(self, targets=targets, dissectors=dissectors, images=images)
-        part.compute(work, part._decoded(work, sum(len(rows) for _, group in work for rows in group)))
+        part.compute(work, part._decoded(work))
         self.little_range += part.little_range
         self.waited += part.waited
 
@@ -195,7 +195,7 @@ class Sweep:
         """Return the jobs whose models run by themselves, in the order in which they do."""
         return [*self.dissectors, *(job for job in self.targets if job.tower_of is None)]
 
-    def _decoded(self, shards: Sequence[tuple[int, list[list[int]]]], images: int) -> Iterator[Batch]:
+    def _decoded(self, shards: Sequence[tuple[int, list[list[int]]]]) -> Iterator[Batch]:
         return batches(
             self.reader,
             self.probe.samples,
@@ -204,8 +204,9 @@ class Sweep:
             masked=self._masked(),
             with_masks=self.masked,
             statistics=self.images.values if self.images is not None else "",
-            workers=default_workers(images) if self.workers is None else self.workers,
+            workers=self.workers,
             pin=self.device.type == "cuda",
+            say=lambda said: self.emit(Warned(said)),
         )
 
     def compute(self, shards: Sequence[tuple[int, list[list[int]]]], loader: Iterator[Batch]) -> None:

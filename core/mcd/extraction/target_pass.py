@@ -11,7 +11,7 @@ import torch
 
 from mcd.api.model import Target
 from mcd.errors import DataError, ImageError, UsageError
-from mcd.extraction.decoding import Batch, batches, default_workers
+from mcd.extraction.decoding import Batch, batches
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.networks.differentiating import Differentiating, Scalar, pooled_gradient, scalar_of
@@ -196,7 +196,7 @@ class TargetPass:
             {key: recipe},
             groups,
             masked={key} if masked else frozenset(),
-            workers=default_workers(sum(map(len, groups))) if self.workers is None else self.workers,
+            workers=self.workers,
             pin=self.device.type == "cuda",
         )
         hint, many = f"try a batch size of {max(1, self.batch_size // 2)}", f"batches of {self.batch_size} images"

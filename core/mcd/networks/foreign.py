@@ -6,7 +6,16 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mcd.errors import MCDError, UsageError, lacks_memory, lacks_space, out_of_space, passes_through, said_by
+from mcd.errors import (
+    MCDError,
+    UsageError,
+    lacks_memory,
+    lacks_space,
+    out_of_space,
+    passes_through,
+    said_by,
+    worker_lost,
+)
 
 if TYPE_CHECKING:  # plugins are called before torch is needed, and importing it takes seconds
     import torch
@@ -49,13 +58,15 @@ def calling(
     Raises
     ------
     MCDError
-        Of that class; a `StoreError` where the disk is full.
+        Of that class; a `StoreError` where the disk is full, a `DataError` where a decoding process was lost meanwhile.
     """
     try:
         yield
     except MCDError:
         raise
     except BaseException as error:  # foreign code may raise anything
+        if lost := worker_lost(error):
+            raise lost from error
         if lacks_space(error):
             raise out_of_space(f"{what}: ") from error
         if passes_through(error):

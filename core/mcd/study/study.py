@@ -212,7 +212,11 @@ class Study(pydantic.BaseModel):
         default=False, description="show the data set's own image ids, and whole paths in the manifest"
     )
     workers: int | None = Field(
-        default=None, ge=0, le=MOST_WORKERS, description="decoding processes; by default chosen from the images"
+        default=None,
+        ge=0,
+        le=MOST_WORKERS,
+        description="decoding processes; by default about as many as there are cores, and as memory and shared memory "
+        "allow",
     )
     verify: bool = Field(
         default=False,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcd.scoring.calibration.permutation import PermutationUnits
+from mcd.scoring.calibration.permutation import PermutationUnits, places_sorted
 
 SIZES = st.lists(st.integers(1, 6), min_size=3, max_size=40)
 
@@ -196,3 +196,12 @@ def test_the_draws_of_a_seed_are_those_of_earlier_versions(
 ) -> None:
     units = PermutationUnits.of([*"aaabbcccddeeef"], unit)
     assert units.permutations(2, np.random.default_rng(0)).tolist() == expected
+
+
+def test_an_order_of_random_numbers_is_what_a_plain_sort_gives() -> None:
+    rng = np.random.default_rng(0)
+    for images in (1, 2, 3, 300, 5000):
+        keys = rng.random((7, images))
+        assert (places_sorted(keys) == np.argsort(keys, axis=1)).all()
+    close = rng.random((3, 300)) * 2.0**-50  # of these numbers too few bits are left for a place beside them
+    assert (places_sorted(close) == np.argsort(close, axis=1)).all()

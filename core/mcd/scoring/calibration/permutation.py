@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mcd.api.ranking import random_subsets
 
-__all__ = ["CLUSTERING", "PermutationUnits", "Unit"]
+__all__ = ["CLUSTERING", "PermutationUnits", "Unit", "places_sorted"]
 
 Rows = NDArray[np.int64]
 Unit = Literal["image", "patient"]
@@ -34,6 +34,9 @@ _CHUNK, _TOGETHER = 2**21, 32
 
 _FEW = 8
 """Images of a patient that are sorted by exchanges: their places fit into three bits."""
+
+_DIGITS = 53
+"""Bits of a random number."""
 
 _SORTED = 2**17
 """Random numbers that are sorted at once: 1 MiB."""
@@ -226,14 +229,14 @@ class PermutationUnits:
         wanted = range(first, count if last is None else last)
         if not self.blocks:
             for draws, keys in _pieces(rng, (count, len(self.order)), wanted):
-                yield draws, self.order, self.order[np.argsort(keys, axis=1)]
+                yield draws, self.order, self.order[places_sorted(keys)]
             return
         for group in self._size_groups:
             size = int(self.sizes[group[0]])
             own = self._rows[self._starts[group][:, None] + np.arange(size)].ravel()  # patients × images of one
             patients = rng.random((count, len(group)))
             for draws, keys in _pieces(rng, (count, len(group), size), wanted):
-                block = np.argsort(patients[draws], axis=1)[:, :, None] * size
+                block = places_sorted(patients[draws])[:, :, None] * size
                 yield draws, own, own[(block + _orders(keys)).reshape(len(keys), -1)]
 
 
@@ -247,6 +250,29 @@ def _pieces(
         draws = slice(max(start, wanted.start), min(start + len(keys), wanted.stop))
         if draws.start < draws.stop:
             yield draws, keys[draws.start - start : draws.stop - start]
+
+
+def places_sorted(keys: NDArray[np.float64]) -> Rows:
+    """Return what ``np.argsort`` does along the last axis, of random numbers from 0 to below 1, ``(draws, n)``.
+
+    A number in the first bits and its place in the last ones are one whole number, and to sort these costs less than to
+    carry places along. Where the bits left to two numbers are equal, which is rare, the row is sorted as it is.
+    """
+    found = np.empty(keys.shape, dtype=np.int64)
+    bits = max(1, keys.shape[1] - 1).bit_length()
+    place, scale = np.arange(keys.shape[1]), 2.0 ** min(_DIGITS, 63 - bits)  # all 53, or the first of them
+    step = max(1, _SORTED // max(1, keys.shape[1]))
+    for start in range(0, len(keys), step):  # by as many as the cache holds
+        some, own = keys[start : start + step], found[start : start + step]
+        np.multiply(some, scale, out=own, casting="unsafe")
+        own <<= bits
+        own |= place
+        own.sort(axis=1)
+        alike = ((own[:, 1:] ^ own[:, :-1]) >> bits == 0).any(axis=1)
+        own &= (1 << bits) - 1
+        if alike.any():
+            own[alike] = np.argsort(some[alike], axis=1)
+    return found
 
 
 def _orders(keys: NDArray[np.float64]) -> Rows:
@@ -263,7 +289,7 @@ def _orders(keys: NDArray[np.float64]) -> Rows:
     step = max(1, _SORTED // max(1, size * keys.shape[1]))
     for start in range(0, len(keys), step):  # by as many as the cache holds
         some = keys[start : start + step]
-        whole = (some * 2.0**53).astype(np.int64) << 3  # exact: they have 53 bits
+        whole = (some * 2.0**_DIGITS).astype(np.int64) << 3  # exact
         column = [whole[..., at] | at for at in range(size)]
         for turn in range(size):
             for at in range(turn % 2, size - 1, 2):

@@ -9,7 +9,7 @@ from math import lgamma
 import numpy as np
 from numpy.typing import NDArray
 
-from mcd.scoring.calibration.permutation import PermutationUnits, Rows
+from mcd.scoring.calibration.permutation import PermutationUnits, Rows, places_sorted
 
 __all__ = ["Strata"]
 
@@ -74,7 +74,7 @@ class Strata:
         """Return permutations of all images, ``(count, images)``: ``activations[permutation]`` is a draw."""
         found = np.empty((count, len(self.cell)), dtype=np.int64)
         for group in self._groups:
-            unit = np.argsort(rng.random((count, len(group))), axis=1)
+            unit = places_sorted(rng.random((count, len(group))))
             keys = self.cell[group[0]] + rng.random((count, *group.shape))  # images change places within their cells
             found[:, group] = np.take_along_axis(group[unit], np.argsort(keys, axis=2), axis=2)
         return found

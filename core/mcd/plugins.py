@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mcd.api.base import digest
     from mcd.api.dataset import examine_file, file_digest
     from mcd.api.geometry import crop_fraction
+    from mcd.api.kept import made_of
     from mcd.api.listing import files_below, said_beside, samples_of
     from mcd.api.model import prefix_tokens
     from mcd.api.ranking import ordered_top_k
@@ -150,6 +151,7 @@ _HOME = {
     "import_function": "mcd.host.importing",
     "isolated": "mcd.study.isolation",
     "load_weights": "mcd.networks.checkpoints",
+    "made_of": "mcd.api.kept",
     "match_layers": "mcd.networks.patterns",
     "offline": "mcd.networks.hub",
     "ordered_top_k": "mcd.api.ranking",
@@ -244,6 +246,7 @@ __all__ = [
     "import_function",
     "isolated",
     "load_weights",
+    "made_of",
     "match_layers",
     "offline",
     "ordered_top_k",

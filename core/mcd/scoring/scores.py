@@ -142,7 +142,7 @@ def _shown(scorer: TopKScorer, ranked: torch.Tensor, similarity: Similarity) -> 
     if scorer.needs == "embeddings":
         return places, similarity.embeddings(images)
     if similarity.kept is not None and 2 * len(images) > similarity.images:
-        return ranked, similarity.kept  # to leave out the few others would cost a copy of the rest
+        return ranked, similarity.whole()  # to leave out the few others would cost a copy of the rest
     return places, similarity.of(images)
 
 

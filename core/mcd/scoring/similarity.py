@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as functional
 
+from mcd.api.kept import lasting
 from mcd.errors import DataError
 
 __all__ = ["FLOATS", "Cosines", "Matrix", "Part", "Pooled", "Similarity"]
@@ -57,7 +58,7 @@ class Similarity(abc.ABC):
 
     def whole(self) -> torch.Tensor:
         """Return P as a whole, ``(images, concepts)``."""
-        return self.to(slice(0, self.concepts)) if self.kept is None else self.kept
+        return self.to(slice(0, self.concepts)) if self.kept is None else _held(self.kept)
 
     def pieces(self) -> Iterator[tuple[slice, torch.Tensor]]:
         """Yield P by groups of concepts, each with where it belongs: ``(images, some concepts)``.
@@ -66,7 +67,7 @@ class Similarity(abc.ABC):
         """
         step = max(1, FLOATS // max(1, self.images))
         if self.kept is not None and self.concepts <= step:
-            yield slice(0, self.concepts), self.kept
+            yield slice(0, self.concepts), _held(self.kept)
             return
         for start in range(0, self.concepts, step):
             part = slice(start, min(start + step, self.concepts))
@@ -86,11 +87,16 @@ class Similarity(abc.ABC):
         )
 
 
+def _held(kept: torch.Tensor) -> torch.Tensor:
+    """Return P that is held: what scorers make of it is kept with it where that is no larger than what is kept of P."""
+    return lasting(kept) if kept.numel() <= _KEPT else kept
+
+
 class Matrix(Similarity):
     """P that is already computed, ``(images, concepts)``."""
 
     def __init__(self, values: torch.Tensor) -> None:
-        self._values = values
+        self._values = values[:]  # a tensor of its own: what is kept with it goes when this does
         self.images, self.concepts = values.shape
 
     @property

@@ -8,6 +8,7 @@ import pydantic
 import torch
 
 import mcd
+from mcd.plugins import made_of
 from mcd_plugins.scorers.columns import refuse_unpaired, responds
 from mcd_plugins.scorers.ranks import top_labels
 
@@ -93,7 +94,7 @@ class AdaptiveCosine(mcd.Scorer):
     def _common(self, similarity: torch.Tensor) -> torch.Tensor:
         """Return b ``(images, 1)``."""
         if not self.options.reference:
-            return similarity.mean(dim=1, keepdim=True)
+            return made_of(similarity, "mean", lambda: similarity.mean(dim=1, keepdim=True))
         if self._reference is None:
             raise mcd.errors.UsageError(
                 f"{self.name} with a reference prompt needs a dissector to read it",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 import mcd
+from mcd.plugins import made_of
 from mcd_plugins.scorers.columns import lengths, products, refuse_unpaired
 
 __all__ = ["Cosine"]
@@ -34,7 +35,8 @@ class Cosine(mcd.Scorer):
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``."""
         refuse_unpaired(activations, similarity)
-        (left, mine), (right, other) = _measured(activations), _measured(similarity)
+        left, mine = _measured(activations, lengths(activations))
+        right, other = _measured(similarity, made_of(similarity, "lengths", lambda: lengths(similarity)))
         # Divided after the product, so that nothing is copied; rounding may pass 1.
         return products(left, right).div_(mine[:, None]).div_(other).clamp_(-1, 1)
 
@@ -43,9 +45,8 @@ _HELD = (1e-15, 1e15)
 """Lengths whose squares float32 holds."""
 
 
-def _measured(columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _measured(columns: torch.Tensor, size: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return columns and their lengths; scaled where float32 would not hold their squares. One of zeros is NaN."""
-    size = lengths(columns)
     if bool(((size > _HELD[0]) & (size < _HELD[1])).all()):
         return columns, size
     scaled = columns / columns.abs().amax(dim=0)

@@ -11,6 +11,7 @@ import pydantic
 import torch
 
 import mcd
+from mcd.plugins import made_of
 from mcd_plugins.scorers.columns import refuse_unpaired, responds
 
 __all__ = ["EvidenceScorer", "Factor", "Lam", "MinProb", "Prior", "Temperature", "TopK"]
@@ -92,7 +93,8 @@ class EvidenceScorer(mcd.TopKScorer):
         """Return L."""
         if len(ranked) != self.top_k:
             raise ValueError(f"{len(ranked)} ranks given, top_k is {self.top_k}")
-        return sum_of_logs(self._table(similarity), ranked, self.factor(), self.smallest)
+        table = made_of(similarity, (type(self), self.options), lambda: self._table(similarity))
+        return sum_of_logs(table, ranked, self.factor(), self.smallest)
 
     def _table(self, similarity: torch.Tensor) -> torch.Tensor:
         """Return Q as `prepared`; images by as many as the cache holds."""

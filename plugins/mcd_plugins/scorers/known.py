@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import torch
 
+from mcd.plugins import made_of
+
 __all__ = ["annotated", "over_known"]
 
 _Score = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -28,10 +30,10 @@ def over_known(score: _Score, activations: torch.Tensor, similarity: torch.Tenso
     similarity
         P, ``(images, concepts)`` float32; NaN where it is not known.
     """
-    known = ~similarity.isnan()
-    if bool(known.all()):
+    if made_of(similarity, "known", lambda: not bool(similarity.isnan().any())):
         return score(activations, similarity)
     found = similarity.new_full((activations.shape[1], similarity.shape[1]), float("nan"))
+    known = ~similarity.isnan()
     patterns, of = torch.unique(known, dim=1, return_inverse=True)  # concepts known of the same images go together
     for number, rows in enumerate(patterns.T):
         if bool(rows.any()):

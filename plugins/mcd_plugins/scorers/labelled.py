@@ -7,6 +7,7 @@ import abc
 import torch
 
 import mcd
+from mcd.plugins import made_of
 from mcd_plugins.scorers.columns import refuse_unpaired
 from mcd_plugins.scorers.known import annotated, over_known
 from mcd_plugins.scorers.ranks import Quantile, check_share, counted, top_labels
@@ -44,12 +45,16 @@ class LabelledScorer(mcd.Scorer):
 
     def _labels(self, similarity: torch.Tensor) -> torch.Tensor:
         """Return 1 for a concept's images, 0 for the others, NaN where that is not known, ``(images, concepts)``."""
-        said = annotated(similarity)
+        said = made_of(similarity, "annotated", lambda: annotated(similarity))
         if bool(said.all()):
             return similarity
         self.check(len(similarity))
-        labels = top_labels(self, similarity, counted(len(similarity), 1 - self.options.quantile))
-        return torch.where(said, similarity, labels)
+        count = counted(len(similarity), 1 - self.options.quantile)
+        return made_of(
+            similarity,
+            ("labels", type(self), count, self.ties),
+            lambda: torch.where(said, similarity, top_labels(self, similarity, count)),
+        )
 
     @abc.abstractmethod
     def ranked(self, activations: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

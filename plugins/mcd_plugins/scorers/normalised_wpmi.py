@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 import mcd
+from mcd.plugins import made_of
 from mcd_plugins.scorers.columns import refuse_unpaired
 from mcd_plugins.scorers.evidence import Lam, MinProb, Temperature
 from mcd_plugins.scorers.ranks import Alpha, check_share, counted, top_labels
@@ -59,7 +60,9 @@ class NormalisedWPMI(mcd.Scorer):
         self.check(len(activations))
         own = self.options
         active = top_labels(self, activations, counted(len(activations), own.alpha))
-        return mean_information(active, torch.softmax(own.temperature * similarity, dim=1), own.lam, own.min_prob)
+        key = ("softmax", own.temperature)
+        probability = made_of(similarity, key, lambda: torch.softmax(own.temperature * similarity, dim=1))
+        return mean_information(active, probability, own.lam, own.min_prob)
 
 
 def mean_information(active: torch.Tensor, probability: torch.Tensor, lam: float, min_prob: float) -> torch.Tensor:

@@ -7,6 +7,7 @@ import abc
 import torch
 
 import mcd
+from mcd.plugins import made_of
 from mcd_plugins.scorers.columns import refuse_unpaired
 from mcd_plugins.scorers.ranks import Alpha, Quantile, check_share, counted, top_labels
 
@@ -43,7 +44,9 @@ class Overlap(mcd.Scorer):
         images = len(activations)
         self.check(images)
         active = top_labels(self, activations, counted(images, self.options.alpha))
-        return self.compared(active, top_labels(self, similarity, counted(images, 1 - self.options.quantile)))
+        count = counted(images, 1 - self.options.quantile)
+        labels = made_of(similarity, ("top", type(self), count, self.ties), lambda: top_labels(self, similarity, count))
+        return self.compared(active, labels)
 
     @abc.abstractmethod
     def compared(self, active: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

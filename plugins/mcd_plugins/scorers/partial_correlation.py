@@ -11,6 +11,7 @@ import pydantic
 import torch
 
 import mcd
+from mcd.plugins import made_of
 from mcd_plugins.scorers.columns import products, refuse_unpaired, responds
 from mcd_plugins.scorers.pearson import standardised
 
@@ -142,8 +143,9 @@ class PartialCorrelation(mcd.Scorer):
             raise mcd.errors.UsageError(
                 f"{self.name} needs the facts of a probe set", "call scorer.for_probe(probe) first"
             )
-        left, right = (standardised(residual(columns, self._basis)) for columns in (activations, similarity))
-        return products(left, right).clamp(-1, 1)  # rounding may pass 1
+        basis = self._basis
+        right = made_of(similarity, ("residual", basis), lambda: standardised(residual(similarity, basis)))
+        return products(standardised(residual(activations, basis)), right).clamp(-1, 1)  # rounding may pass 1
 
 
 def _usual(probe: mcd.Probe) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 import mcd
+from mcd.plugins import made_of
 from mcd_plugins.scorers.columns import lengths, products, refuse_unpaired
 from mcd_plugins.scorers.known import over_known
 
@@ -45,7 +46,8 @@ class Pearson(mcd.Scorer):
 
 
 def _correlated(activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-    return products(standardised(activations), standardised(similarity)).clamp(-1, 1)  # rounding may pass 1
+    other = made_of(similarity, "standardised", lambda: standardised(similarity))
+    return products(standardised(activations), other).clamp(-1, 1)  # rounding may pass 1
 
 
 def standardised(columns: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 import mcd
+from mcd.plugins import made_of
 from mcd_plugins.scorers.columns import products, refuse_unpaired, responds
 from mcd_plugins.scorers.known import over_known
 from mcd_plugins.scorers.pearson import standardised
@@ -49,7 +50,8 @@ class Spearman(mcd.Scorer):
 
 
 def _correlated(activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-    return products(_unit_ranks(activations), _unit_ranks(similarity)).clamp(-1, 1)  # rounding may pass 1
+    other = made_of(similarity, "unit ranks", lambda: _unit_ranks(similarity))
+    return products(_unit_ranks(activations), other).clamp(-1, 1)  # rounding may pass 1
 
 
 def _unit_ranks(columns: torch.Tensor) -> torch.Tensor:

@@ -1,25 +1,26 @@
-"""How well, and how fast, the breast is found, beside three simpler rules.
+"""Where the breast is.
 
 On phantoms, whose outline is known, at the size they are drawn in: intersection over union (IoU) of the masks, the
 share of the true breast that the box keeps, and IoU of the boxes, mean and lowest. The images come as drawn, through a
-SIGMOID window, and with a white frame. Milliseconds are measured on phantoms enlarged to what detectors give. With
-``--films DIR``, also what can be said without a true outline about real, already cut films whose chest wall is on the
-right (DMID).
+SIGMOID window, and with a white frame. Milliseconds are measured on phantoms enlarged to what detectors give. Phantoms
+are not patients: no digital mammograms with a true outline were at hand.
 """
 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import click
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 import mcd
+from benchmarks.report import Line, Report, Table
+from benchmarks.timing import in_turn
 from mcd.extraction.breast import find_breast
 from mcd_plugins.mammo_clip.preprocessing import breast as published
 from mcd_plugins.phantom.dataset import PhantomDataset
@@ -73,7 +74,7 @@ def iou(one: Mask, other: Mask) -> float:
 
 
 RULES: dict[str, Rule] = {
-    "mcd.extraction.breast": ours,
+    "`find_breast`": ours,
     "Otsu, largest piece": otsu,
     "Mammo-CLIP's crop": mammo_clip,
     "any pixel > 0": above_zero,
@@ -111,73 +112,89 @@ def sixteen(pixels: NDArray[np.float64]) -> Pixels:
     return (pixels * WHITE + 0.5).astype(np.uint16)
 
 
-def accuracy(phantoms: list[tuple[NDArray[np.float64], Mask]]) -> None:
-    click.echo(
-        f"{len(phantoms)} phantoms: mean (lowest) IoU of masks, share of the breast kept in the box, IoU of boxes"
-    )
-    for change, apply in CHANGES.items():
-        for name, rule in RULES.items():
-            overlaps, kept, boxes = [], [], []
-            for original, outline in phantoms:
-                pixels, true = apply(original, outline)
-                mask, box = rule(sixteen(pixels))
-                inside, around_true = filled(box, true), filled(around(true), true)
-                overlaps.append(iou(mask, true))
-                boxes.append(iou(inside, around_true))
-                kept.append((true & inside).sum() / true.sum())
-            click.echo(
-                f"  {change:<15} {name:<20} IoU {np.mean(overlaps):.3f} ({min(overlaps):.3f})"
-                f"  kept {np.mean(kept):.4f} ({min(kept):.4f})  box IoU {np.mean(boxes):.3f} ({min(boxes):.3f})"
-            )
+Phantoms = list[tuple[NDArray[np.float64], Mask]]
 
 
-def speed(phantoms: list[tuple[NDArray[np.float64], Mask]], rounds: int) -> None:
-    for rows, columns in ((1024, 1024), (4096, 3328)):
+def share(values: list[float]) -> str:
+    return f"{np.mean(values):.4f} ({min(values):.4f})"
+
+
+def accuracy(phantoms: Phantoms, change: str) -> Table:
+    rows = []
+    for name, rule in RULES.items():
+        overlaps, kept, boxes = [], [], []
+        for original, outline in phantoms:
+            pixels, true = CHANGES[change](original, outline)
+            mask, box = rule(sixteen(pixels))
+            inside, around_true = filled(box, true), filled(around(true), true)
+            overlaps.append(iou(mask, true))
+            boxes.append(iou(inside, around_true))
+            kept.append(float((true & inside).sum() / true.sum()))
+        rows.append((name, share(overlaps), share(kept), share(boxes)))
+    columns = ("rule", "IoU of the mask", "share of the breast in the box", "IoU of the box")
+    return Table(f"{len(phantoms):,} phantoms, {change}: mean (lowest)", columns, rows)
+
+
+def speed(phantoms: Phantoms, rounds: int) -> Table:
+    sizes = ((1024, 1024), (4096, 3328))
+    milliseconds: dict[str, list[float]] = {name: [] for name in RULES}
+    for rows, columns in sizes:
         images = [
             sixteen(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_CUBIC).clip(0, 1))
             for pixels, _ in phantoms[:8]
         ]
-        times: dict[str, list[float]] = {name: [] for name in RULES}
-        for _ in range(rounds):
-            for image in images:
-                for name, rule in RULES.items():  # in turn, so that what else the machine does falls on all
-                    start = time.perf_counter()
-                    rule(image)
-                    times[name].append(1000 * (time.perf_counter() - start))
-        for name, values in times.items():
-            click.echo(f"  {rows}×{columns} {name:<20} {statistics.median(values):.1f} ms, best {min(values):.1f} ms")
+        works = {name: partial(every, rule, images) for name, rule in RULES.items()}
+        for name, spent in in_turn(works, rounds).items():
+            milliseconds[name].append(1000 * statistics.median(spent) / len(images))
+    title = "Milliseconds an image, of one thread"
+    columns_of = ("rule", *(f"{rows}×{columns}" for rows, columns in sizes))
+    return Table(title, columns_of, [(name, *values) for name, values in milliseconds.items()])
 
 
-def films(folder: Path) -> None:
-    shares, pieces, sides, reasons = [], [], [], []
+def films(folder: Path) -> Table:
+    """Return what can be said of real films without a true outline."""
+    shares, pieces, sides = list[float](), list[int](), list[str]()
     paths = sorted(folder.glob("*.png"))
     for path in paths:
         found = find_breast(np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), dtype=np.uint8), 255.0)
         sides.append(found.side)
         if found.confident:
-            shares.append(found.mask.mean())
+            shares.append(float(found.mask.mean()))
             pieces.append(cv2.connectedComponents(found.mask.view(np.uint8))[0] - 1)
-        else:
-            reasons.append(f"{path.name}: {found.reason}")
-    click.echo(
-        f"{len(paths)} films: chest wall on the right in {sides.count('right')}; one piece in {pieces.count(1)}; "
-        f"share of the frame {min(shares):.2f}…{max(shares):.2f}; whole frame kept for {len(reasons)} {reasons}"
-    )
+    rows: list[tuple[str, str | int]] = [
+        ("chest wall found on the right", sides.count("right")),
+        ("one piece", pieces.count(1)),
+        ("share of the frame", f"{min(shares):.2f}…{max(shares):.2f}"),
+        ("whole frame kept", len(paths) - len(shares)),
+    ]
+    return Table(f"{len(paths)} films", ("what", "films"), rows)
 
 
-@click.command()
-@click.option("--patients", default=100, show_default=True, help="Phantom patients, four images each.")
-@click.option("--seed", default=7, show_default=True)
-@click.option("--rounds", default=5, show_default=True)
-@click.option("--films", "folder", type=click.Path(path_type=Path), help="A folder of real films as PNG.")
-def main(patients: int, seed: int, rounds: int, folder: Path | None) -> None:
-    """Print accuracy on phantoms, milliseconds, and, where given, what can be said about films."""
-    phantoms = drawn(patients, seed)
-    accuracy(phantoms)
-    speed(phantoms, rounds)
-    if folder is not None:
-        films(folder)
+def every(rule: Rule, images: list[Pixels]) -> None:
+    for image in images:
+        rule(image)
 
 
-if __name__ == "__main__":
-    main()
+@dataclass(frozen=True)
+class Settings:
+    """Phantom patients (four images each), seed, rounds; a folder of films as PNG, cut, chest wall on the right."""
+
+    patients: int = 250
+    seed: int = 7
+    rounds: int = 5
+    films: Path = Path()
+
+
+TOY = Settings(patients=1, rounds=1)
+
+
+def measure(settings: Settings) -> Report:
+    """Return accuracy on phantoms, and milliseconds."""
+    cv2.setNumThreads(1)
+    phantoms = drawn(settings.patients, settings.seed)
+    took = speed(phantoms, settings.rounds)
+    first, _, published_crop, _ = took.rows
+    ours, theirs = float(first[-1] or 0), float(published_crop[-1] or 0)
+    line = Line("finding the breast at full size, ms", ours, "Mammo-CLIP's crop", theirs, ours / theirs)
+    tables = [*(accuracy(phantoms, change) for change in CHANGES), took]
+    return Report([*tables, films(settings.films)] if settings.films != Path() else tables, [line])

@@ -1,16 +1,12 @@
-"""Are p-values calibrated? Noise in which nothing may be found, and planted signals that must be; prints tables.
+"""Calibration of p-values.
 
-python benchmarks/calibration.py [--seeds 200] [--scorers NAME …] [--processes 1] [--only PART …] [--slice]
-
-The last table is the acceptance: every bound, and what was found. Exits with 1 where one is missed. With --slice, what
-CI runs in a minute or two: few seeds, four scorers.
+Noise in which nothing may be found, and planted signals that must be. The acceptance holds every bound, and what was
+found. With `--slice`, what continuous integration runs in a minute or two: few seeds, four scorers. The tables are in
+[calibration.md](calibration.md).
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -22,9 +18,11 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as functional
-from drawn import CELLS, CONCEPTS, RANK, Confounded, Drawn, Values, confounded, networks, with_plants
 from scipy.stats import binom
 
+from benchmarks.drawn import CELLS, CONCEPTS, RANK, Confounded, Drawn, Values, confounded, networks, with_plants
+from benchmarks.report import Line as Bounds
+from benchmarks.report import Report, Table
 from mcd.api.probe import FACTS, Probe
 from mcd.api.scorer import Scorer
 from mcd.host import PluginHost
@@ -36,6 +34,8 @@ from mcd.scoring.similarity import Cosines
 from mcd.study.calibration import Calibration
 from mcd.study.preparer import Preparer
 from mcd.study.study import Choice
+
+DOCUMENT = "calibration.md"
 
 DISCRETE = ("f1", "iou", "logical", "rank-reorder")
 """Scorers that take few values where few images count: only the upper bound of P(p < .05) is asked of them."""
@@ -207,16 +207,19 @@ def at_least(what: str, bound: float, found: float) -> Line:
     return Line(what, f"≥ {bound:.3g}", f"{found:.3g}", found >= bound)
 
 
-def noise_table(seeds: int, names: Sequence[str], each: Callable[..., Iterator[Noise]]) -> list[Line]:
-    print(f"\n## Noise\n\n{seeds} seeds, 48 neurons, 200 concepts of rank {RANK}.\n")
-    print("| scorer | cell | seeds with any false label | p < .05 |\n|---|---|---|---|", flush=True)
+Part = tuple[list[Table], list[Line]]
+"""The tables of a part, and its lines of the acceptance."""
+
+
+def noise_table(seeds: int, names: Sequence[str], each: Callable[..., Iterator[Noise]]) -> Part:
+    rows = []
     most, rates, every = dict.fromkeys(CELLS, 0), dict[tuple[str, str], float](), list[bool]()
     for name, cell in product(names, CELLS):
         found = list(each(partial(on_noise, name=name, cell=cell), range(seeds)))
         p, false = np.concatenate([one.p for one in found]), sum(one.found for one in found)
         rates[name, cell] = float((p < 0.05).mean())
         most[cell], every = max(most[cell], false), [*every, *(one.found for one in found)]
-        print(f"| {name} | {cell} | {false} | {rates[name, cell]:.3f} |", flush=True)
+        rows.append((name, cell, false, rates[name, cell]))
     allowed = int(binom.isf(0.0003, seeds, 0.05))
     spare = 0.0 if seeds >= 100 else 0.1 / np.sqrt(seeds)
     lowest = min([rate for (name, _), rate in rates.items() if name not in DISCRETE], default=np.nan)
@@ -229,7 +232,9 @@ def noise_table(seeds: int, names: Sequence[str], each: Callable[..., Iterator[N
         )
         for cell, false in most.items()
     ]
-    return [
+    columns = ("scorer", "cell", "seeds with any false label", "p < .05")
+    title = f"Noise: {seeds} seeds, 48 neurons, {len(CONCEPTS)} concepts of rank {RANK}"
+    return [Table(title, columns, rows)], [
         *lines,
         at_most("noise: seeds with a false label, all together", POOLED + spare, float(np.mean(every))),
         at_most("noise: share of p_any < 0.05, worst cell", UNIFORM[1] + spare, max(rates.values())),
@@ -243,15 +248,13 @@ def plants_table(
     ratios: Sequence[float],
     priors: Sequence[str],
     each: Callable[..., Iterator[Values]],
-) -> list[Line]:
-    print(f"\n## Plants\n\n{seeds} seeds, 1,000 images, 512 neurons, soft-wpmi; SNR: sd of signal over sd of noise.\n")
+) -> Part:
     columns = ["planted", "SNR", "prior", "FDR", "recall", "right name", "of its cluster", "multiple categories"]
-    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-    lines, usual = [], scorers()["soft-wpmi"].Options.model_fields["prior"].default
+    rows, lines, usual = [], [], scorers()["soft-wpmi"].Options.model_fields["prior"].default
     spare = 0.1 / np.sqrt(seeds)
     for share, snr, prior in product(shares, ratios, priors):
         mean = np.nanmean(list(each(partial(planted, share=share, snr=snr, prior=prior), range(seeds))), axis=0)
-        print(f"| {share:.0%} | {snr} | {prior} | {' | '.join(f'{one:.3f}' for one in mean)} |", flush=True)
+        rows.append((f"{share:.0%}", snr, prior, *mean.tolist()))
         false, recall, right, alike, several = mean.tolist()
         of = f"{share:.0%} planted, SNR {snr:g}"
         if prior == usual:
@@ -262,10 +265,11 @@ def plants_table(
             lines.append(at_least(f"{of}: recall", 0.95, recall))
             lines.append(at_least(f"{of}: right name", 0.95, right))
             lines.append(at_least(f"{of}: name of its cluster", 0.98, alike))
-    return lines
+    title = f"Plants: {seeds} seeds, 1,000 images, 512 neurons, soft-wpmi; SNR: sd of signal over sd of noise"
+    return [Table(title, columns, rows)], lines
 
 
-def others(seeds: int, each: Callable[..., Iterator[float]]) -> list[Line]:
+def others(seeds: int, each: Callable[..., Iterator[float]]) -> Part:
     lines = []
     for name, snr in (("soft-wpmi", 1.0), ("pearson", 1.0), ("soft-wpmi", 1.4)):
         several = float(np.mean(list(each(partial(pairs, snr=snr, name=name), range(seeds)))))
@@ -273,58 +277,66 @@ def others(seeds: int, each: Callable[..., Iterator[float]]) -> list[Line]:
     for name in ("soft-wpmi", "pearson"):
         q = list(each(partial(perfect, name=name), range(seeds)))
         lines.append(at_most(f"one perfect unit among 2,048, {name}: largest q", 0.05, max(q)))
-    return lines
+    return [], lines
 
 
-def rungs_table(seeds: int, each: Callable[..., Iterator[Mapping[str, float]]]) -> list[Line]:
-    print(f"\n## Rungs\n\n{seeds} seeds. Share of units that reach a rung, by what they follow.\n")
-    print("| scorer | permuted | follows | rung 1 | rung 2 |\n|---|---|---|---|---|")
-    lines = []
+def rungs_table(seeds: int, each: Callable[..., Iterator[Mapping[str, float]]]) -> Part:
+    rows, untrained, lines = [], [], []
     for name, unit in (("pearson", "patient"), ("pearson", "image"), ("soft-wpmi", "patient"), ("soft-wpmi", "image")):
         mean = pd.DataFrame(list(each(partial(beyond_nuisances, name=name, unit=unit), range(seeds)))).mean()
         for one in [one for one in mean.index if "rung" not in one]:
-            print(f"| {name} | {unit} | {one} | {mean[f'{one}, rung 1']:.3f} | {mean[one]:.3f} |", flush=True)
+            rows.append((name, unit, one, float(mean[f"{one}, rung 1"]), float(mean[one])))
             if one != "concept":
                 lines.append(at_most(f"rung 2, {name} by {unit}: followers of {one}", 0.05, float(mean[one])))
-    print("\n| scorer | random units: rung 1 | rung 3 | planted: rung 1 | rung 3 |\n|---|---|---|---|---|")
     for name in ("pearson", "soft-wpmi"):
         random, third, planted, kept = np.mean(list(each(partial(beyond_untrained, name=name), range(seeds))), axis=0)
-        print(f"| {name} | {random:.3f} | {third:.3f} | {planted:.3f} | {kept:.3f} |", flush=True)
+        untrained.append((name, float(random), float(third), float(planted), float(kept)))
         lines.append(at_most(f"rung 3, {name}: units of a random network", 0.05, float(third)))
-    return lines
+    title = f"Rungs: {seeds} seeds; share of units that reach a rung, by what they follow"
+    columns = ("scorer", "random units: rung 1", "rung 3", "planted: rung 1", "rung 3")
+    return [
+        Table(title, ("scorer", "permuted", "follows", "rung 1", "rung 2"), rows),
+        Table(f"Beyond untrained: {seeds} seeds", columns, untrained),
+    ], lines
 
 
 PARTS = ("noise", "plants", "others", "rungs")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=200)
-    parser.add_argument("--scorers", nargs="+", default=list(scorers()), choices=list(scorers()))
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--only", nargs="+", default=PARTS, choices=PARTS)
-    parser.add_argument("--slice", action="store_true")
-    chosen = parser.parse_args()
-    start, small = time.perf_counter(), chosen.slice
-    seeds, few = (10, 2) if small else (chosen.seeds, max(3, chosen.seeds // 20))
-    names = ["soft-wpmi", "embedding", "pearson", "iou"] if small else chosen.scorers
-    wide = ((0.1,), (0.5,), ("null",)) if small else ((0.01, 0.1, 0.5), (0.25, 0.5, 1.0), ("null", "layer"))
-    with ProcessPoolExecutor(chosen.processes, get_context("spawn")) as pool:
-        each = partial(pool.map, chunksize=max(1, seeds // 20)) if chosen.processes > 1 else map
-        parts: Mapping[str, Callable[[], list[Line]]] = {
+@dataclass(frozen=True)
+class Settings:
+    """Seeds, scorers, processes, parts; ``slice`` is what continuous integration runs."""
+
+    seeds: int = 200
+    scorers: tuple[str, ...] = ()
+    processes: int = 1
+    only: tuple[str, ...] = PARTS
+    slice: bool = False
+
+
+TOY = Settings(seeds=1, scorers=("pearson",), only=("noise",))
+WIDE = ((0.01, 0.1, 0.5), (0.25, 0.5, 1.0), ("null", "layer"))
+
+
+def measure(settings: Settings) -> Report:
+    """Return the tables of all parts, and the acceptance."""
+    small = settings.slice
+    seeds, few = (10, 2) if small else (settings.seeds, max(3, settings.seeds // 20))
+    names = ["soft-wpmi", "embedding", "pearson", "iou"] if small else list(settings.scorers or scorers())
+    wide = ((0.1,), (0.5,), ("null",)) if small else WIDE
+    with ProcessPoolExecutor(settings.processes, get_context("spawn")) as pool:
+        each = partial(pool.map, chunksize=max(1, seeds // 20)) if settings.processes > 1 else map
+        parts: Mapping[str, Callable[[], Part]] = {
             "noise": lambda: noise_table(seeds, names, each),
             "plants": lambda: plants_table(few, *wide, each),
             "others": lambda: others(few, each),
             "rungs": lambda: rungs_table(few, each),
         }
-        lines = [line for part in PARTS if part in chosen.only for line in parts[part]()]
-    print("\n## Acceptance\n\n| | asked | found | |\n|---|---|---|---|")
-    for line in lines:
-        print(f"| {line.what} | {line.asked} | {line.found} | {'holds' if line.held else 'missed'} |")
-    held = all(line.held for line in lines)
-    print(f"\n{'All bounds hold' if held else 'A bound is missed'}; {time.perf_counter() - start:.0f} s.")
-    return 0 if held else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        found = [parts[part]() for part in PARTS if part in settings.only]
+    lines = [line for _, several in found for line in several]
+    rows = [(one.what, one.asked, one.found, "holds" if one.held else "missed") for one in lines]
+    missed = sum(not one.held for one in lines)
+    tables = [table for several, _ in found for table in several]
+    acceptance = Table("Acceptance", ("what", "asked", "found", ""), rows)
+    summary = Bounds("bounds of calibration that are missed", missed, f"of {len(lines)}", "", "", "0", missed == 0)
+    return Report([*tables, acceptance], [summary])

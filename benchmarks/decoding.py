@@ -1,21 +1,21 @@
-"""Images a second from DICOM, PNG and the cache, beside plain pydicom and Pillow; and what the cache's format costs.
+"""Images a second, beside plain decoders.
 
-The same phantom mammograms, enlarged to full size with quantum noise, 12 bits, are written in every format. For each
-file in turn, the plain library decodes it; mcd reads it (decodes, renders for display, checks); mcd reads it while it
-fills the cache, and again from the cache. Seconds are processor time of one process with the files in memory, so that
-other work on the machine hardly shows; what a disk adds depends on the size of the files.
+The same phantom mammograms, enlarged to full size with quantum noise, 12 bits of 16, are written in every format. For
+each file in turn, the plain library (pydicom, Pillow) decodes it; mcd reads it (decodes, renders as a workstation does,
+checks); mcd reads it while it fills the cache of decoded images, and again from the cache. Processor time of one
+process, and of the helper that decodes for it, with the files in memory; what a disk adds depends on the size of the
+files. The cache helps for compressed files, slow disks, and any recipe that crops or shrinks, not for uncompressed
+files that lie in memory at full size. Below, what the cache could have been made of: the least milliseconds.
 """
 
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import click
 import cv2
 import numpy as np
 import PIL.Image
@@ -31,6 +31,8 @@ from pydicom.uid import (
 )
 
 import mcd
+from benchmarks.report import Line, Report, Table
+from benchmarks.timing import seconds, with_helper
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.reading import Reader
 from mcd_plugins.datasets.images import ImageFolder
@@ -110,12 +112,10 @@ class Seconds:
 
 
 def timed(run: Callable[[], object]) -> float:
-    start = time.process_time()
-    run()
-    return time.process_time() - start
+    return seconds(run, with_helper)
 
 
-def measure(dataset: mcd.Dataset, decode: Callable[[str], None], cache: ImageCache) -> Seconds:
+def each(dataset: mcd.Dataset, decode: Callable[[str], None], cache: ImageCache) -> Seconds:
     """Return the seconds an image."""
     samples = chosen(dataset)
     direct, caching = Reader(dataset), Reader(dataset, cache=cache)
@@ -138,31 +138,41 @@ def chosen(dataset: mcd.Dataset) -> list[mcd.Sample]:
     return [found for found in map(dataset.examine, samples) if isinstance(found, mcd.Sample)]
 
 
-def compare_readers(images: list[Pixels]) -> None:
-    columns = ("plain", "mcd", "/plain", "filling", "cached", "/plain", "/mcd")
-    click.echo(f"{'images/s':<16}" + "".join(f"{column:>9}" for column in columns))
+COLUMNS = ("format", "plain", "mcd", "mcd / plain", "filling", "cached", "cached / plain", "cached / mcd")
+
+
+def compare_readers(images: list[Pixels], title: str) -> Report:
+    rows: list[tuple[str, float, float, float, float, float, float, float]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         formats = files(folder, images)
         for what, (dataset, decode) in formats.items():
             cache = ImageCache(folder / "cache" / what, 10**12)
-            one = measure(dataset, decode, cache)
+            one = each(dataset, decode, cache)
             if cache.problem:
-                raise click.ClickException(f"the cache: {cache.problem}")
+                raise OSError(f"the cache: {cache.problem}")
             rates = [1 / one.plain, 1 / one.read, one.plain / one.read, 1 / one.filling, 1 / one.cached]
-            rates += [one.plain / one.cached, one.read / one.cached]
-            click.echo(f"{what:<16}" + "".join(f"{rate:>9.2f}" for rate in rates))
+            rows.append((what, *rates, one.plain / one.cached, one.read / one.cached))
         dataset = formats["DICOM native"][0]
         made = Reader(dataset, MammoClipPreprocessing(values="displayed"), ImageCache(folder / "made", 10**12))
         samples = chosen(dataset)
         for sample in samples:
             made.image(sample, "displayed")
-        seconds = sum(timed(partial(made.image, sample, "displayed")) for sample in samples) / len(samples)
-        click.echo(f"from the cache as Mammo-CLIP takes them, 1520×912, 8 bits: {1 / seconds:.0f} images/s")
+        spent = sum(timed(partial(made.image, sample, "displayed")) for sample in samples) / len(samples)
+    shrunk = Table(
+        "The same from the cache after Mammo-CLIP's recipe, 1520×912, 8 bits",
+        ("format", "images/s"),
+        [("cached", 1 / spent)],
+    )
+    lines = [
+        Line(f"{what}, images/s", mcd_rate, "plain decoder", plain, ratio) for what, plain, mcd_rate, ratio, *_ in rows
+    ]
+    return Report([Table(title, COLUMNS, rows), shrunk], lines)
 
 
-def compare_formats(pixels: Pixels) -> None:
-    """Print what the cache could have been made of: the least milliseconds of nine rounds, and the size."""
+def compare_formats(pixels: Pixels, rounds: int) -> Table:
+    """Return what the cache could have been made of: the least milliseconds, and the size."""
+    rows: list[tuple[str, float, float, float]] = []
     zstd = pa.Codec("zstd", compression_level=1)
 
     def npz(path: Path) -> None:
@@ -192,32 +202,33 @@ def compare_formats(pixels: Pixels) -> None:
         }
         for what, (path, write, read) in formats.items():
             written, found = [], []
-            for _ in range(9):
+            for _ in range(rounds):
                 path.unlink(missing_ok=True)
-                written.append(timed(partial(write, path)) * 1000)
-                found.append(timed(partial(read, path)) * 1000)
-            click.echo(
-                f"{pixels.shape[0]}×{pixels.shape[1]}  {what:<14} write {min(written):>7.1f} ms"
-                f"   read {min(found):>6.1f} ms   {path.stat().st_size / 1e6:>5.1f} MB"
-            )
+                written.append(seconds(partial(write, path)) * 1000)
+                found.append(seconds(partial(read, path)) * 1000)
+            rows.append((what, min(written), min(found), path.stat().st_size / 1e6))
+    title = f"What the cache could have been made of, {pixels.shape[0]}×{pixels.shape[1]}"
+    return Table(title, ("format", "write, ms", "read, ms", "MB"), rows)
 
 
-@click.command()
-@click.option("--images", default=6, show_default=True, help="How many mammograms.")
-@click.option("--size", default="4096x3328", show_default=True, help="Rows x columns.")
-@click.option("--formats", is_flag=True, help="Compare what the cache could have been made of instead.")
-def main(images: int, size: str, formats: bool) -> None:
-    """Print a table."""
+@dataclass(frozen=True)
+class Settings:
+    """How many mammograms, their rows and columns, and rounds of the comparison of formats."""
+
+    images: int = 6
+    rows: int = 4096
+    columns: int = 3328
+    rounds: int = 9
+
+
+TOY = Settings(images=1, rows=256, columns=208, rounds=1)
+
+
+def measure(settings: Settings) -> Report:
+    """Return images a second, and what the cache could have been made of."""
     cv2.setNumThreads(1)
-    rows, columns = (int(part) for part in size.split("x"))
-    phantoms = PhantomDataset(PhantomDataset.Options(patients=(images + 3) // 4))
-    drawn = [phantoms.read(sample).pixels.astype(np.uint8) for sample in chosen(phantoms)[:images]]
-    large = [mammogram(pixels, rows, columns, seed) for seed, pixels in enumerate(drawn)]
-    if formats:
-        compare_formats(large[0])
-    else:
-        compare_readers(large)
-
-
-if __name__ == "__main__":
-    main()
+    phantoms = PhantomDataset(PhantomDataset.Options(patients=(settings.images + 3) // 4))
+    drawn = [phantoms.read(sample).pixels.astype(np.uint8) for sample in chosen(phantoms)[: settings.images]]
+    large = [mammogram(pixels, settings.rows, settings.columns, seed) for seed, pixels in enumerate(drawn)]
+    found = compare_readers(large, f"{settings.images} mammograms of {settings.rows}×{settings.columns}, images/s")
+    return replace(found, tables=[*found.tables, compare_formats(large[0], settings.rounds)])

@@ -1,19 +1,18 @@
-"""Seconds an image of the DICOM reader, beside plain pydicom.
+"""The DICOM reader beside plain pydicom.
 
-Both read the same file of 4096×3328 pixels with 12 bits and a window: the reader gives uint16 ready for a model,
-pydicom ``dcmread(…).pixel_array`` and ``apply_voi_lut``. Rounds alternate, so that whatever else the machine does
-falls on both. One process, one thread.
+Both read the same file of 12 bits with a window: the reader gives uint16 ready for a model, pydicom
+`dcmread(…).pixel_array` and `apply_voi_lut`. Processor seconds an image, those of the process that decodes included;
+medians.
 """
 
 from __future__ import annotations
 
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import click
 import cv2
 import numpy as np
 import pydicom
@@ -22,6 +21,8 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.pixels import apply_voi_lut
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
 
+from benchmarks.report import Line, Report, Table
+from benchmarks.timing import in_turn, ratio, with_helper
 from mcd_plugins.dicom.reading import DicomOptions, displayed
 
 _SYNTAXES = {
@@ -67,37 +68,35 @@ def plain(path: Path) -> object:
     return apply_voi_lut(header.pixel_array, header)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long it took."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+@dataclass(frozen=True)
+class Settings:
+    """Size of the image, rounds, and the function of the window: LINEAR, LINEAR_EXACT or SIGMOID."""
+
+    rows: int = 4096
+    columns: int = 3328
+    rounds: int = 5
+    function: str = "SIGMOID"
 
 
-@click.command()
-@click.option("--rows", default=4096, show_default=True)
-@click.option("--columns", default=3328, show_default=True)
-@click.option("--rounds", default=5, show_default=True)
-@click.option("--function", default="SIGMOID", show_default=True, help="LINEAR, LINEAR_EXACT or SIGMOID.")
-def main(rows: int, columns: int, rounds: int, function: str) -> None:
-    """Print a row for each transfer syntax: medians, and the median of the ratios."""
+TOY = Settings(rows=256, columns=256, rounds=1)
+
+
+def measure(settings: Settings) -> Report:
+    """Return a row for each transfer syntax: medians, and the median of the ratios."""
     cv2.setNumThreads(1)
-    options = DicomOptions()
-    print(f"{rows}×{columns}, 12 bit, {function}, {rounds} rounds, pydicom {pydicom.__version__}")
-    print(f"{'syntax':<10} {'file MB':>8} {'reader s':>9} {'pydicom s':>10} {'ratio':>6}")
+    options, rows = DicomOptions(), list[tuple[str, float, float, float, float]]()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.dcm"
-        pixels = breast(rows, columns)
+        pixels = breast(settings.rows, settings.columns)
         for name, syntax in _SYNTAXES.items():
-            file = written(path, pixels, function)
+            file = written(path, pixels, settings.function)
             if syntax != ExplicitVRLittleEndian:
                 file.compress(syntax)
                 file.save_as(path)
-            pairs = [(seconds(lambda: displayed(path, options)), seconds(lambda: plain(path))) for _ in range(rounds)]
-            ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-            ratio = statistics.median(one / other for one, other in pairs)
-            print(f"{name:<10} {path.stat().st_size / 1e6:>8.1f} {ours:>9.3f} {theirs:>10.3f} {ratio:>6.2f}")
-
-
-if __name__ == "__main__":
-    main()
+            works = {"mcd": partial(displayed, path, options), "pydicom": partial(plain, path)}
+            times = in_turn(works, settings.rounds, with_helper)
+            medians = [statistics.median(one) for one in times.values()]
+            rows.append((name, path.stat().st_size / 1e6, *medians, ratio(times["mcd"], times["pydicom"])))
+    title = f"{settings.rows}×{settings.columns}, {settings.function}"
+    lines = [Line(f"DICOM {name}, s an image", ours, "pydicom", theirs, one) for name, _, ours, theirs, one in rows]
+    return Report([Table(title, ("syntax", "MB", "mcd", "pydicom", "ratio"), rows)], lines)

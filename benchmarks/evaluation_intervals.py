@@ -1,22 +1,21 @@
-"""Do the intervals of an evaluation cover what very many patients would show? Drawn patients, of whom all is known.
+"""Intervals of an evaluation: do they cover what very many patients would show?
 
-    python benchmarks/evaluation_intervals.py --patients 12 25 60 --sets 200
-
-Twenty neurons respond, some hardly, to one of four findings; a patient has four images, which share her findings and
-what else moves her neurons. Names are fixed: an interval is about the patients that judge. Printed is in which share of
-the sets the 95 % interval has the value of 4,000 patients, by measure: for first labels, and for their difference from
-wrong ones.
+Drawn patients, of whom all is known. Twenty neurons respond, some hardly, to one of four findings; a patient has four
+images, which share her findings and what else moves her neurons. Names are fixed: an interval is about the patients
+that judge. In which share of the sets the 95 % interval has the value of 4,000 patients, by measure: for first labels,
+and for their difference from wrong ones. The table is in [how right labels
+are](../docs/explanation/evaluation.md#intervals).
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks.report import Report, Table
 from mcd.evaluation.measuring import Judge
 from mcd.evaluation.references import Reference
 from mcd.evaluation.tallying import Tally
@@ -26,6 +25,7 @@ from mcd.scoring.similarity import Matrix
 
 NEURONS, FINDINGS, IMAGES = 20, 4, 4
 MANY = 4000
+DOCUMENT = "../docs/explanation/evaluation.md"
 
 
 @dataclass
@@ -64,28 +64,33 @@ def evaluated(naming: Drawn, judging: Drawn, label: np.ndarray, draws: int, seed
     return table[table["layer"] == ""].set_index(["measure", "labels"])
 
 
-def main() -> None:
-    """Print the coverage."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--patients", type=int, nargs="+", default=[12, 25, 60])
-    parser.add_argument("--sets", type=int, default=200)
-    parser.add_argument("--draws", type=int, default=100)
-    given = parser.parse_args()
+@dataclass(frozen=True)
+class Settings:
+    """Numbers of held-out patients, sets of them, and draws."""
+
+    patients: tuple[int, ...] = (12, 25, 60)
+    sets: int = 200
+    draws: int = 100
+
+
+TOY = Settings(patients=(12,), sets=2, draws=10)
+
+
+def measure(settings: Settings) -> Report:
+    """Return the coverage."""
     rng = np.random.default_rng(0)
     strength, label = rng.uniform(0, 1.5, NEURONS), rng.integers(0, FINDINGS, NEURONS)
     naming = drawn(60, strength, label, rng)
     truth = evaluated(naming, drawn(MANY, strength, label, rng), label, 0, 0)["value"]
     found = {}
-    for patients in given.patients:
+    for patients in settings.patients:
         inside = []
-        for seed in range(given.sets):
+        for seed in range(settings.sets):
             judging = drawn(patients, strength, label, np.random.default_rng([seed, patients]))
-            table = evaluated(naming, judging, label, given.draws, seed)
+            table = evaluated(naming, judging, label, settings.draws, seed)
             inside.append((table["low"] <= truth) & (truth <= table["high"]))
         found[patients] = pd.concat(inside, axis=1).mean(axis=1)
-    table = pd.DataFrame(found).unstack("labels")
-    print(table.drop(columns="random", level="labels").round(2).to_string())
-
-
-if __name__ == "__main__":
-    main()
+    covered = pd.DataFrame(found).unstack("labels").drop(columns="random", level="labels")
+    columns = ["measure", *(f"{patients} patients: {labels}" for patients, labels in covered.columns)]
+    rows = [(str(name), *map(float, row)) for name, row in zip(covered.index, covered.to_numpy(), strict=True)]
+    return Report([Table(f"{settings.sets} sets", columns, rows)])

@@ -1,17 +1,16 @@
-"""The explorer at full size, in Chromium: size of the page, first paint, time from a keystroke to the filtered table.
+"""The explorer at full size, in Chromium.
 
-python benchmarks/explorer.py [--neurons 7000 --images 2000 --labels 10 --rounds 5]
-
-The run is made up: random labels, activations and thumbnails of a real one's size. Nothing is asserted.
+Size of the page, first paint, time from a keystroke to the filtered table; medians. The run is made up: random labels,
+activations and thumbnails of a real one's size.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import shutil
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -19,6 +18,8 @@ import numpy as np
 import PIL.Image
 from playwright.sync_api import Browser, sync_playwright
 
+from benchmarks.report import Cell, Report, Table
+from mcd.scoring.rungs import RUNGS
 from mcd.scoring.verdicts import SIGNIFICANT, VERDICTS
 from mcd_plugins.explorer.packing import Json, packed
 from mcd_plugins.explorer.page import page
@@ -44,6 +45,12 @@ def made_up(neurons: int, images: int, labels: int, top: int = 6, concepts: int 
         "layers": [{"name": f"blocks.{at}", "neurons": width} for at, width in enumerate(widths)],
         "statuses": ["labelled", "dead"],
         "verdicts": list(VERDICTS),
+        "rungs": ["", *RUNGS],
+        "rung": packed(rng.integers(0, len(RUNGS) + 1, neurons)),
+        "climbed": [],
+        "learned": [],
+        "evaluation": {"missing": "made up"},
+        "maps": None,
         "status": packed(np.zeros(neurons, dtype=np.int64)),
         "verdict": packed(verdict),
         "labels": packed(np.full(neurons, labels)),
@@ -92,6 +99,7 @@ def made_up(neurons: int, images: int, labels: int, top: int = 6, concepts: int 
             }
         ],
         "verdicts": {**VERDICTS},
+        "rungs": {**RUNGS},
         "significant": list(SIGNIFICANT),
         "between": [],
     }
@@ -179,28 +187,33 @@ def measured(browser: Browser, path: Path, view: str) -> dict[str, float]:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("neurons", 7000), ("images", 2000), ("labels", 10), ("rounds", 5)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    asked = parser.parse_args()
-    facts, content = made_up(asked.neurons, asked.images, asked.labels)
-    folder = Path(tempfile.mkdtemp())
-    path = folder / "explorer.html"
-    text = page([facts], content, [thumbnails(asked.images)])
-    path.write_text(text, encoding="utf-8")
-    print(
-        f"{asked.neurons} neurons × {asked.labels} labels, {asked.images} thumbnails: {len(text.encode()) / 1e6:.1f} MB"
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        print(f"Chromium {browser.version}; medians of {asked.rounds}")
-        rounds = [measured(browser, path, view) for _ in range(asked.rounds) for view in ("overview", "neurons")]
-        for name in dict.fromkeys(name for one in rounds for name in one):
-            print(f"{name:<48} {median(one[name] for one in rounds if name in one):7.0f} ms")
+@dataclass(frozen=True)
+class Settings:
+    """Neurons, images (thumbnails), labels a neuron, rounds."""
+
+    neurons: int = 7000
+    images: int = 2000
+    labels: int = 10
+    rounds: int = 5
+
+
+TOY = Settings(neurons=100, images=12, labels=2, rounds=1)
+
+
+def measure(settings: Settings) -> Report:
+    """Return the medians of several rounds."""
+    facts, content = made_up(settings.neurons, settings.images, settings.labels)
+    text = page([facts], content, [thumbnails(settings.images)])
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        path = Path(folder) / "explorer.html"
+        path.write_text(text, encoding="utf-8")
+        program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        rounds = [measured(browser, path, view) for _ in range(settings.rounds) for view in ("overview", "neurons")]
+        shown = f"Chromium {browser.version}"
         browser.close()
-    shutil.rmtree(folder)
-
-
-if __name__ == "__main__":
-    main()
+    names = dict.fromkeys(name for one in rounds for name in one)
+    rows: list[tuple[str, Cell]] = [("size of the page, MB", len(text.encode()) / 1e6)]
+    rows += [(f"{name}, ms", median(one[name] for one in rounds if name in one)) for name in names]
+    title = f"{settings.neurons:,} neurons × {settings.labels} labels, {settings.images:,} thumbnails; {shown}"
+    return Report([Table(title, ("what", "median"), rows)])

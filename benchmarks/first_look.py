@@ -1,9 +1,8 @@
-"""What happens before a study begins: python benchmarks/first_look.py
+"""What happens before a study begins.
 
-Writes small DICOM files or pictures, and times what a run does with them before anything is computed: it lists them,
-reads headers, hashes and checks. First with an empty memory of files, then again; in one process and in workers. Wall
-time and processor time of all processes, for each number of files; importing mcd is left out. The goal: a second
-start over 20,000 files takes at most 5 s longer than over 20.
+A run lists small files, reads headers, hashes and checks; then once more, as a second study does. Wall time, and
+processor time of all processes in brackets, in seconds; importing mcd is left out. The first start is shared by the
+workers; full-size files add their hashing. Goal: a second start over 20,000 files at most 5 s longer than over 20.
 """
 
 from __future__ import annotations
@@ -11,15 +10,17 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import cv2
-from dicom_reader import breast, written
 from pydicom.uid import generate_uid
 
 import mcd
+from benchmarks.dicom_reader import breast, written
+from benchmarks.report import Line, Report, Table
+from benchmarks.timing import with_children
 from mcd.events import Clock
 from mcd.extraction.probe import examined
 from mcd.study.selection import Selection
@@ -36,6 +37,9 @@ class Start:
 
     wall: float
     processor: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:.2f} ({self.processor:.2f})"
 
 
 def files(folder: Path, kind: str, count: int, side: int) -> None:
@@ -64,41 +68,64 @@ def data_set(folder: Path, kind: str) -> mcd.Dataset:
 
 def start(folder: Path, kind: str, workers: int | None) -> Start:
     """Time what a run does before it begins."""
-    images, before, began = data_set(folder, kind), os.times(), time.perf_counter()
+    images, before, began = data_set(folder, kind), with_children(), time.perf_counter()
     examined(images, Selection(), Clock(lambda _: None), keep_identifiers=True, workers=workers)
-    wall, after = time.perf_counter() - began, os.times()
-    return Start(wall, sum(after[:4]) - sum(before[:4]))
+    return Start(time.perf_counter() - began, with_children() - before)
 
 
-@click.command()
-@click.option("--count", "counts", multiple=True, type=int, default=(20, 2000, 20_000), show_default=True)
-@click.option("--kind", type=click.Choice(("dicom", "pictures")), default="dicom", show_default=True)
-@click.option("--side", default=64, show_default=True, type=click.IntRange(64), help="Rows and columns of an image.")
-@click.option("--serial/--no-serial", default=True, help="Also in one process.")
-def main(counts: tuple[int, ...], kind: str, side: int, serial: bool) -> None:
-    """Print the table."""
-    print(f"{'files':>7}  {'start':8} {'processes':>9} {'wall, s':>9} {'processor, s':>13}")
-    with tempfile.TemporaryDirectory() as scratch:
-        warm = Path(scratch, "warm")
-        warm.mkdir()
-        files(warm, kind, 1, side)
-        os.environ["MCD_DIGESTS"] = str(Path(scratch, "memory"))
-        start(warm, kind, 0)  # what is imported when it is first needed
-        for count in counts:
-            folder = Path(scratch, str(count))
-            folder.mkdir()
-            files(folder, kind, count, side)
-        time.sleep(_STILL)
-        for count in counts:
-            folder = Path(scratch, str(count))
-            rows: list[tuple[str, int | None, str]] = [("first", 0, "off")] if serial else []
-            memory = str(Path(scratch, f"memory-{count}"))
-            for name, workers, kept in [*rows, ("first", None, memory), ("second", None, memory)]:
-                os.environ["MCD_DIGESTS"] = kept
-                took = start(folder, kind, workers)
-                asked = "one" if workers == 0 else "cores"
-                print(f"{count:7}  {name:8} {asked:>9} {took.wall:9.2f} {took.processor:13.2f}", flush=True)
+@dataclass(frozen=True)
+class Settings:
+    """Numbers of files, their kind (dicom or pictures), the side of an image, whether one process is measured too."""
+
+    counts: tuple[int, ...] = (20, 2000, 20_000)
+    kind: str = "dicom"
+    side: int = 64
+    serial: bool = False
 
 
-if __name__ == "__main__":
-    main()
+TOY = Settings(counts=(2, 70))
+
+
+def measure(settings: Settings) -> Report:
+    """Return a row for each number of files."""
+    kept = os.environ.get("MCD_DIGESTS")
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            starts = dict(rows(settings, Path(scratch)))
+    finally:
+        os.environ.pop("MCD_DIGESTS")
+        if kept is not None:
+            os.environ["MCD_DIGESTS"] = kept
+    columns = ["files", "first start", "second start", *(["first, in one process"] if settings.serial else [])]
+    table = Table(
+        f"{settings.kind}, {settings.side} × {settings.side}",
+        columns,
+        [(f"{count:,}", *map(str, row)) for count, row in starts.items()],
+    )
+    few, many = min(starts), max(starts)
+    longer = starts[many][1].wall - starts[few][1].wall
+    what = f"second start over {many:,} files, s"
+    line = Line(
+        what, starts[many][1].wall, f"over {few}", starts[few][1].wall, f"+ {longer:.1f} s", "≤ 5 s longer", longer <= 5
+    )
+    return Report([table], [line])
+
+
+def rows(settings: Settings, scratch: Path) -> Iterator[tuple[int, list[Start]]]:
+    """Yield a number of files with the first start, the second, and, if asked, the first in one process."""
+    warm = scratch / "warm"
+    warm.mkdir()
+    files(warm, settings.kind, 1, settings.side)
+    os.environ["MCD_DIGESTS"] = str(scratch / "memory")
+    start(warm, settings.kind, 0)  # what is imported when it is first needed
+    for count in settings.counts:
+        (scratch / str(count)).mkdir()
+        files(scratch / str(count), settings.kind, count, settings.side)
+    time.sleep(_STILL)
+    for count in settings.counts:
+        os.environ["MCD_DIGESTS"] = str(scratch / f"memory-{count}")
+        found = [start(scratch / str(count), settings.kind, None) for _ in range(2)]
+        if settings.serial:
+            os.environ["MCD_DIGESTS"] = "off"
+            found.append(start(scratch / str(count), settings.kind, 0))
+        yield count, found

@@ -1,19 +1,22 @@
-"""Whole models, large vocabularies and very many images: seconds and peak memory of scoring and calibration.
+"""Whole models, large vocabularies and very many images.
 
-python benchmarks/scale.py b5          39 layers, 6,992 neurons, 763 concepts, 4,000 images of 1,000 patients
-python benchmarks/scale.py words       the same images and one layer of 512 neurons, 20,000 concepts
-python benchmarks/scale.py images      1,000,000 images, 64 neurons, 763 concepts; N × C would be 2.8 GiB
+Seconds and peak memory of scoring and calibration by soft-wpmi, patients of four images, the null as by default. Memory
+is what the process holds at most above its inputs, in a process of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import resource
 import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 
 import torch
 
+from benchmarks.report import Report, Table
 from mcd.api.concepts import Concept
 from mcd.scoring.labelling import Labeller
 from mcd.scoring.similarity import Cosines
@@ -45,30 +48,55 @@ def layer(images: torch.Tensor, neurons: int, seed: int) -> torch.Tensor:
     return found
 
 
-def main(scene: str) -> None:
-    images, concepts, widths = SCENES[scene]
+@dataclass(frozen=True)
+class Settings:
+    """The scenes, each in a process of its own unless not ``apart``; the most images, concepts and layers of each."""
+
+    scenes: tuple[str, ...] = tuple(SCENES)
+    apart: bool = True
+    images: int = 10**6
+    concepts: int = 20_000
+    layers: int = 39
+
+
+TOY = Settings(apart=False, images=200, concepts=20, layers=1)
+COLUMNS = ("scene", "layers", "neurons", "images", "concepts", "N × C, MiB", "draws", "seconds", "MiB above inputs")
+
+
+def measure(settings: Settings) -> Report:
+    """Return a row for each scene."""
+    limits = settings.images, settings.concepts, settings.layers
+    rows = []
+    for name in settings.scenes:
+        if settings.apart:
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                rows.append(pool.submit(scene, name, *limits).result())
+        else:
+            rows.append(scene(name, *limits))
+    return Report([Table("", COLUMNS, rows)])
+
+
+def peak() -> float:
+    """Return the most MiB that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def scene(name: str, most_images: int, most_concepts: int, most_layers: int) -> Sequence[str | float]:
+    """Score and calibrate one scene; return its row."""
+    images, concepts, widths = SCENES[name]
+    images, concepts, widths = min(images, most_images), min(concepts, most_concepts), widths[:most_layers]
     seen, words = planted(images, concepts)
     layers = {f"block {at}": layer(seen, width, at) for at, width in enumerate(widths)}
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak()
     known = [Concept(f"c{at}", f"category {at % 40}", "broad") for at in range(concepts)]
     patients = [f"p{at // 4}" for at in range(images)]
     start = time.perf_counter()
     cosines = Cosines(seen, words, [""] * images, [one.term for one in known])
     labeller = Labeller(SoftWPMI(), cosines, known, Calibration(), patients, 10)
-    significant, draws = 0, 0
-    for found in labeller.scored({name: partial(layers.__getitem__, name) for name in layers}):
+    draws = 0
+    for found in labeller.scored({one: partial(layers.__getitem__, one) for one in layers}):
         assert found.judged is not None
-        significant, draws = significant + found.judged.significant, max(draws, found.judged.draws)
+        draws = max(draws, found.judged.draws)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"{scene}: {images:,} images, {concepts:,} concepts, {len(widths)} layers, {sum(widths):,} neurons, "
-        f"{torch.get_num_threads()} threads: {seconds:.2f} s, {significant:,} significant, up to {draws:,} draws, "
-        f"{peak - before:,.0f} MiB above the inputs; N × C would be {images * concepts * 4 / 2**20:,.0f} MiB"
-    )
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("scene", choices=SCENES)
-    main(parser.parse_args().scene)
+    table = images * concepts * 4 / 2**20
+    return name, len(widths), sum(widths), images, concepts, table, draws, seconds, peak() - before

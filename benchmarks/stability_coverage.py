@@ -1,19 +1,19 @@
-"""How often do labels, and sets of labels, come back with other patients altogether? Drawn patients, as many again.
+"""Stability: how often do labels, and sets of labels, come back with other patients altogether?
 
-    python benchmarks/stability_coverage.py --sets 10
-
-Sixty neurons follow four of twenty concepts, some hardly; an image is a patient. Printed is, by scorer, how often the
-label of all patients comes first on resamples of these (the table's ``share``) and on as many new patients, and how
-often one of the set that comes first in 95 % of the resamples does on new patients.
+Drawn patients, as many again. Sixty neurons follow four of twenty concepts, some hardly; an image is a patient. How
+often the label of all patients comes first on resamples of these (the table's `share`) and on as many new patients, and
+how often one of the set that comes first in 95 % of the resamples does on new patients. The table is in [how right
+labels are](../docs/explanation/evaluation.md#stability).
 """
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from benchmarks.report import Report, Table
 from mcd.api.scorer import Scorer
 from mcd.evaluation.stability import firsts
 from mcd.evaluation.stability import stability_table as table_of
@@ -24,6 +24,7 @@ from mcd_plugins.scorers.pearson import Pearson
 from mcd_plugins.scorers.soft_wpmi import SoftWPMI
 
 NEURONS, CONCEPTS, DRAWS, NEW = 60, 20, 100, 40
+DOCUMENT = "../docs/explanation/evaluation.md"
 
 
 def drawn(images: int, follows: np.ndarray, rng: np.random.Generator) -> tuple[torch.Tensor, Matrix]:
@@ -54,18 +55,23 @@ def covered(scorer: Scorer, images: int, seed: int) -> np.ndarray:
     return np.array([table["share"].mean(), (new == label).mean(), inside, table["size"].mean()])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--sets", type=int, default=10)
-    asked = parser.parse_args()
+@dataclass(frozen=True)
+class Settings:
+    """Images, and sets of them."""
+
+    images: int = 200
+    sets: int = 10
+
+
+TOY = Settings(images=60, sets=1)
+COLUMNS = ("scorer", "first on resamples", "on new patients", "concepts in a set", "labels by new patients in it")
+
+
+def measure(settings: Settings) -> Report:
+    """Return a row for each scorer."""
+    rows = []
     for scorer in (Pearson(), SoftWPMI(SoftWPMI.Options(top_k=20))):
-        share, back, inside, size = np.mean([covered(scorer, asked.images, seed) for seed in range(asked.sets)], axis=0)
-        print(
-            f"{scorer.name}: first on resamples {share:.2f}, on new patients {back:.2f}; "
-            f"sets of {size:.1f} concepts hold {inside:.2f} of the labels by new patients"
-        )
-
-
-if __name__ == "__main__":
-    main()
+        found = [covered(scorer, settings.images, seed) for seed in range(settings.sets)]
+        share, back, inside, size = np.mean(found, axis=0).tolist()
+        rows.append((scorer.name, share, back, size, inside))
+    return Report([Table(f"{settings.sets} sets of {settings.images} images", COLUMNS, rows)])

@@ -1,16 +1,18 @@
-"""What templates, synonyms and a reference prompt do to labels: how many are right, on phantoms whose truth is known.
+"""Wording: what templates, synonyms and a reference prompt do to labels.
 
-python benchmarks/wording.py [--patients 100] [--scorer soft-wpmi]
+How many labels are right, on phantoms whose truth is known. The table is in
+[concept sets](../docs/reference/concept-sets.md#how-concepts-become-prompts).
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import mcd
+from benchmarks.report import Report, Table
 from mcd.host import PluginHost
 from mcd.runs.rescore import rescore
 from mcd.study.study import Choice
@@ -18,6 +20,7 @@ from mcd.study.vocabularies.loading import load_concepts
 from mcd.study.wording import Wording
 from mcd_plugins.phantom.truth import right_labels
 
+DOCUMENT = "../docs/reference/concept-sets.md"
 TEMPLATES = ("a mammogram with {concept}", "a mammogram showing {concept}", "{concept} in a breast")
 WORDINGS = {
     "as published": Wording(),
@@ -47,8 +50,22 @@ def with_synonyms(host: PluginHost, folder: Path) -> Path:
     return path
 
 
-def main(patients: int, scorer: str) -> None:
+@dataclass(frozen=True)
+class Settings:
+    """Phantom patients, the scorer, and how many wordings."""
+
+    patients: int = 100
+    scorer: str = "soft-wpmi"
+    wordings: int = len(WORDINGS)
+
+
+TOY = Settings(patients=8, scorer="pearson", wordings=1)
+
+
+def measure(settings: Settings) -> Report:
+    """Return a row for each wording."""
     host = PluginHost.discover([], {**os.environ, "MCD_DISABLE_PLUGINS": "console"})
+    rows: list[tuple[str, int, int, float, float]] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         concepts = with_synonyms(host, folder)
@@ -60,24 +77,16 @@ def main(patients: int, scorer: str) -> None:
             output=folder / "run",
             progress=False,
             store="off",
-            dataset={"plugin": "phantom", "options": {"patients": patients}},
-            scorer=scorer,
+            workers=0,
+            dataset={"plugin": "phantom", "options": {"patients": settings.patients}},
+            scorer=settings.scorer,
         )
         neurons = sum(one.neurons for one in run.manifest.summary)
-        print(f"phantom-mammo, {patients} patients, {neurons} neurons, {scorer}, q = 0.05")
-        print(f"{'wording':<28}{'significant':>13}{'right':>7}{'share':>8}{'chance':>9}")
-        for name, wording in WORDINGS.items():
+        for name, wording in list(WORDINGS.items())[: settings.wordings]:
             found = rescore(
                 run, concepts=[Choice(plugin=str(concepts))], prompts=wording, output=folder / name.replace(" ", "-")
             )
             judged = right_labels(found)
-            share = judged.right / max(1, len(judged))
-            print(f"{name:<28}{len(judged):>13}{judged.right:>7}{share:>8.1%}{judged.by_chance:>9.1%}")
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--patients", type=int, default=100)
-    parser.add_argument("--scorer", default="soft-wpmi")
-    chosen = parser.parse_args()
-    main(chosen.patients, chosen.scorer)
+            rows.append((name, len(judged), judged.right, judged.right / max(1, len(judged)), judged.by_chance))
+    title = f"phantom-mammo, {settings.patients} patients, {neurons} neurons, {settings.scorer}, q = 0.05"
+    return Report([Table(title, ("wording", "significant", "right", "share", "by chance"), rows)])

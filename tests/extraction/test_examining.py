@@ -17,7 +17,6 @@ from typing import cast
 
 import numpy as np
 import pytest
-from tests.command_line import ROOT
 from tests.extraction.remembered import pictures, probed
 
 import mcd
@@ -361,14 +360,3 @@ def test_another_process_opens_no_image(tmp_path: Path) -> None:
     remembered, off = map(int, done.stdout.split())
     assert remembered == 0
     assert off >= 3
-
-
-@pytest.mark.slow
-def test_the_benchmark_of_starts_runs() -> None:
-    toy = ("--count", "2", "--count", "70", "--no-serial")
-    done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks/first_look.py", *toy], capture_output=True, text=True, check=True
-    )
-    assert [line.split()[:3] for line in done.stdout.splitlines()[1:]] == [
-        [count, *row] for count in ("2", "70") for row in (["first", "cores"], ["second", "cores"])
-    ]

@@ -3,7 +3,7 @@
 A file holds one image under its key: pixels and mask without loss, as the differences of each pixel from the one above
 it, low and high bytes apart, compressed by zstd at level 1. Processor time to write and to read a file that lies in
 memory, and its size, for a phantom mammogram with quantum noise, 12 bits in 16
-(``python benchmarks/decoding.py --formats``, one core of an AMD EPYC):
+(``python -m benchmarks decoding``, one core of an AMD EPYC):
 
 =======================  =========================  ==========================
 format                   4096×3328                  1520×912

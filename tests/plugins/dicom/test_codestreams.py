@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +20,6 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
-from tests.command_line import ROOT
 
 import mcd
 from mcd.errors import ImageError
@@ -348,12 +345,3 @@ def test_a_small_deflated_file_that_fills_the_memory_is_refused(saved: Save) -> 
     block = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)
     path.write_bytes(data[:start] + block * 2100)
     assert "more than 2 GiB" in reason(path)
-
-
-@pytest.mark.slow
-def test_the_benchmark_of_the_helper_runs() -> None:
-    toy = ("--rows", "256", "--columns", "256", "--rounds", "1", "--dicom", "--no-model")
-    done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks/isolation.py", *toy], capture_output=True, text=True, check=True
-    )
-    assert [line[7:15].strip() for line in done.stdout.splitlines()[2:]] == ["JPEG, 8", "RLE", "JPEG-LS", "JPEG 200"]

@@ -144,11 +144,12 @@ def test_a_recipe_that_works_in_place_changes_nobody_elses_image() -> None:
     plain, recipe, data = mcd.Preprocessing(), Blackening(), Kept()
     before = data.image.pixels.copy()
     for reader in (Reader(data), Reader(data, recipe)):
-        (batch,) = batches(reader, list(data.scan()), {"a": recipe, "b": plain}, [[0]], workers=0, pin=False)
-        assert not batch.tensors["a"].any()
+        recipes = {one.fingerprint(): one for one in (recipe, plain)}
+        (batch,) = batches(reader, list(data.scan()), recipes, [[0]], workers=0, pin=False)
+        assert not batch.input(recipe, torch.device("cpu")).any()
         half = before.copy()
         half[: 6 if reader.recipe else 0] = 0
-        torch.testing.assert_close(batch.tensors["b"][0, 0], torch.from_numpy(half) / 255)
+        torch.testing.assert_close(batch.input(plain, torch.device("cpu"))[0, 0], torch.from_numpy(half) / 255)
         assert (data.image.pixels == before).all()
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["Image", "Preprocessing"]
+__all__ = ["Image", "Levels", "Preprocessing"]
 
 _LATER = ("fill", "centring", "colours")
 """Settings of a preprocessing that runs of version 0.1 do not record."""
@@ -94,6 +94,33 @@ class Image:
             )
 
 
+@dataclass(frozen=True)
+class Levels:
+    """An image as one model gets it, in as few bits as hold it.
+
+    Parameters
+    ----------
+    values
+        Grey levels ``(1 or 3, H, W)``, uint8 or uint16, that stand for ``(values - black) / span`` in float32; where
+        ``span`` is None, the numbers themselves, as `Preprocessing.prepare` returns them.
+    black, span
+        The level that is 0, and how far above it 1 is.
+    """
+
+    values: torch.Tensor
+    black: float = 0.0
+    span: float | None = None
+
+    def numbers(self) -> torch.Tensor:
+        """Return what they stand for."""
+        if self.span is None:
+            return self.values
+        import torch
+
+        numbers = self.values.to(torch.float32)
+        return (numbers.sub_(self.black) if self.black else numbers).div_(self.span)
+
+
 class Preprocessing(Settings):
     """How an image becomes a network's input: a recipe that is data, recorded with the run.
 
@@ -102,6 +129,10 @@ class Preprocessing(Settings):
     normalisation; a grey image so travels as one channel. Subclass it and override any step for anything else;
     add fields for whatever decides the result, so that they enter the fingerprint. Registered by a plugin, it is a
     recipe that ``mcd preprocess`` knows by name.
+
+    Where `prepare` is not overridden and resamples nothing after `picture`, images of 8 and 16 bits stay so until they
+    are on the device, and `finalize` gets the same float32 to the bit. What an overriding `prepare` returns travels as
+    it is.
 
     Examples
     --------
@@ -172,19 +203,60 @@ class Preprocessing(Settings):
 
     def prepare(self, image: Image) -> torch.Tensor:
         """Return the image as float32 ``(1 or 3, height, width)`` in 0…1. Runs in a worker process."""
+        return self._prepared(image).numbers()
+
+    def levels(self, image: Image) -> Levels:
+        """Return what `prepare` does, in fewer bits where they hold it exactly. Runs in a worker process."""
+        if type(self).prepare is not Preprocessing.prepare:
+            return Levels(self.prepare(image))
+        return self._prepared(image)
+
+    def _prepared(self, image: Image) -> Levels:
         import torch
 
         image = self.picture(image)
-        pixels = torch.from_numpy(np.ascontiguousarray(image.pixels, dtype=np.float32))
+        kind = image.pixels.dtype.newbyteorder("=")
+        pixels = torch.from_numpy(np.array(image.pixels, dtype=kind, order="C"))  # a copy: a data set may keep its own
         pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
         if self.intensity == "min-max":
-            low, high = pixels.min(), pixels.max()
-            pixels = (pixels - low) / (high - low).clamp_min(torch.finfo(torch.float32).tiny)
+            low, high = float(image.pixels.min()), float(image.pixels.max())
+            black, span = low, max(float(np.float32(high) - np.float32(low)), float(np.finfo(np.float32).tiny))
         else:
-            pixels = pixels / image.maximum
+            black, span = 0.0, float(image.maximum)
+        fill = self._exact_fill(pixels, black, span)
+        exact = fill is not None
+        if not exact:
+            pixels = Levels(pixels, black, span).numbers()
         if len(set(self.fill)) > 1 and len(pixels) == 1:
             pixels = pixels.expand(len(self.fill), -1, -1)  # the padding is coloured
-        return self._resized(pixels, self.fill).contiguous()
+        pixels = self._resized(pixels, self.fill if fill is None else fill).contiguous()
+        return Levels(pixels, black, span) if exact else Levels(pixels)
+
+    def _exact_fill(self, pixels: torch.Tensor, black: float, span: float) -> tuple[int, ...] | None:
+        """Return the levels that are padded with; None where levels do not hold the outcome exactly."""
+        import torch
+
+        own = type(self)._resized is Preprocessing._resized and type(self)._centred is Preprocessing._centred
+        if pixels.dtype not in (torch.uint8, torch.uint16) or not own or self._resampled_to(pixels) is not None:
+            return None
+        if not math.isfinite(span):
+            return None
+        levels = [round(black + one * span) for one in self.fill or (0.0,)]
+        for level, wanted in zip(levels, self.fill or (0.0,), strict=True):
+            is_level = 0 <= level <= torch.iinfo(pixels.dtype).max
+            if not is_level or np.float32(level - black) / np.float32(span) != np.float32(wanted):
+                return None
+        return tuple(levels)
+
+    def _resampled_to(self, pixels: torch.Tensor) -> tuple[int, int] | None:
+        """Return the rows and columns that ``(C, H, W)`` is resampled to, None where it is not."""
+        size = int(pixels.shape[1]), int(pixels.shape[2])
+        seen = (
+            seen_through(self.height or size[0], self.crop_fraction),
+            seen_through(self.width or size[1], self.crop_fraction),
+        )
+        target = size if size == seen else resized(size, seen, self.resize)
+        return None if target == size else target
 
     def prepare_mask(self, image: Image) -> torch.Tensor:
         """Return the breast mask of an image as its `prepare` shows it: float32 ``(1, height, width)`` in 0…1.
@@ -220,12 +292,9 @@ class Preprocessing(Settings):
         return batch
 
     def _resized(self, pixels: torch.Tensor, fill: tuple[float, ...] = ()) -> torch.Tensor:
-        rows, columns = int(pixels.shape[1]), int(pixels.shape[2])
-        height, width = self.height or rows, self.width or columns
-        before = seen_through(height, self.crop_fraction), seen_through(width, self.crop_fraction)
-        if (rows, columns) != before:
-            pixels = self._scaled(pixels, *resized((rows, columns), before, self.resize))
-        return self._centred(pixels, height, width, fill)
+        height, width = self.height or int(pixels.shape[1]), self.width or int(pixels.shape[2])
+        target = self._resampled_to(pixels)
+        return self._centred(pixels if target is None else self._scaled(pixels, *target), height, width, fill)
 
     def _centred(self, pixels: torch.Tensor, height: int, width: int, fill: tuple[float, ...]) -> torch.Tensor:
         rows, columns = int(pixels.shape[1]), int(pixels.shape[2])
@@ -239,8 +308,6 @@ class Preprocessing(Settings):
         return pixels[:, top : top + height, left : left + width]
 
     def _scaled(self, pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
-        if (height, width) == tuple(pixels.shape[1:]):
-            return pixels
         if self.interpolation == "area":
             return _area(pixels, height, width)
         import torch.nn.functional as functional

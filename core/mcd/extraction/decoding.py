@@ -15,7 +15,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from mcd.api.dataset import Sample
-from mcd.api.image import Preprocessing
+from mcd.api.image import Levels, Preprocessing
 from mcd.errors import ImageError, MCDError, passes_through, said_by, worker_killed, worker_lost
 from mcd.extraction.image_statistics import image_statistics
 from mcd.extraction.reading import LITTLE_RANGE, Reader, own
@@ -29,10 +29,12 @@ __all__ = ["Batch", "batches"]
 class Batch:
     """Decoded images: which rows of the probe set they are, and their tensors by preprocessing fingerprint.
 
-    ``failed`` holds (row, reason) of images that could not be decoded; they are not among ``rows``. ``masks`` are
-    breast masks ``(B, 1, H, W)`` of the preprocessings that were asked for some; ``problem`` is what keeps a worker
-    from using the cache; ``little_range`` counts images of nearly one brightness; ``statistics`` are those of
-    `mcd.extraction.image_statistics`, a row an image, without columns where they were not asked for.
+    ``ranges`` holds, of tensors in 8 or 16 bits, what of each image is black and how far above it white is, ``(B, 2)``;
+    `input` and `mask` give them as models take them. ``failed`` holds (row, reason) of images that could not be
+    decoded; they are not among ``rows``. ``masks`` are breast masks ``(B, 1, H, W)`` of the preprocessings that were
+    asked for some; ``problem`` is what keeps a worker from using the cache; ``little_range`` counts images of nearly
+    one brightness; ``statistics`` are those of `mcd.extraction.image_statistics`, a row an image, without columns
+    where they were not asked for.
     """
 
     rows: tuple[int, ...]
@@ -42,32 +44,57 @@ class Batch:
     problem: str = ""
     little_range: int = 0
     statistics: torch.Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    ranges: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+    def input(self, recipe: Preprocessing, device: torch.device) -> torch.Tensor:
+        """Return what models with a preprocessing get, ``(B, C, H, W)`` on a device, in memory of its own."""
+        key = recipe.fingerprint()
+        values, ranges = self.tensors[key], self.ranges.get(key)
+        if ranges is None:
+            return recipe.finalize(values.to(device, non_blocking=True, copy=True))
+        if device.type in ("cpu", "cuda"):  # others may round another way when they divide
+            values, ranges = values.to(device, non_blocking=True), ranges.to(device, non_blocking=True)
+        # a tensor, not a number: CUDA multiplies by the reciprocal of numbers, which differs in the last bit
+        black, span = ranges.view(-1, 2, 1, 1, 1).unbind(1)
+        return recipe.finalize(values.to(torch.float32).sub_(black).div_(span).to(device))
+
+    def mask(self, recipe: Preprocessing, device: torch.device) -> torch.Tensor:
+        """Return the breast masks as a preprocessing shows them, float32 ``(B, 1, H, W)`` on a device."""
+        return self.masks[recipe.fingerprint()].to(device, non_blocking=True).to(torch.float32)
 
     def share(self) -> None:
         """Move the batch to shared memory: a queue would do so, too, but what it raises is lost, and the run waits."""
-        for tensor in (*self.tensors.values(), *self.masks.values(), self.statistics):
+        for tensor in (*self.tensors.values(), *self.ranges.values(), *self.masks.values(), self.statistics):
             tensor.share_memory_()  # type: ignore[no-untyped-call]  # torch's
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory; the loader calls this where a GPU is to be fed."""
-        pinned = [{key: tensor.pin_memory() for key, tensor in kept.items()} for kept in (self.tensors, self.masks)]
-        return replace(self, tensors=pinned[0], masks=pinned[1])
+        tensors, ranges, masks = (
+            {key: tensor.pin_memory() for key, tensor in kept.items()}
+            for kept in (self.tensors, self.ranges, self.masks)
+        )
+        return replace(self, tensors=tensors, ranges=ranges, masks=masks)
 
 
 @dataclass(frozen=True)
 class _Decoded:
     row: int
-    tensors: Mapping[str, torch.Tensor]
+    inputs: Mapping[str, Levels]
     masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
     error: str = ""
     problem: str = ""
     little_range: bool = False
     statistics: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
 
+    def _tensors(self) -> Iterator[torch.Tensor]:
+        yield from (one.values for one in self.inputs.values())
+        yield from self.masks.values()
+        yield self.statistics
+
     @property
     def bytes(self) -> int:
         """What it takes in shared memory."""
-        return sum(one.nbytes for one in (*self.tensors.values(), *self.masks.values(), self.statistics))
+        return sum(one.nbytes for one in self._tensors())
 
 
 class _Decoder(TorchDataset[_Decoded]):
@@ -100,9 +127,9 @@ class _Decoder(TorchDataset[_Decoded]):
                 kind: self._reader.image(self._samples[row], kind, masked=self._with_masks)
                 for kind in sorted({*values.values(), *filter(None, [self._statistics])})
             }
-            prepared = {key: one.prepare(own(images[values[key]], one)) for key, one in self._preprocessings.items()}
+            prepared = {key: one.levels(own(images[values[key]], one)) for key, one in self._preprocessings.items()}
             masks = {
-                key: one.prepare_mask(own(images[values[key]], one))
+                key: _in_few_bits(one.prepare_mask(own(images[values[key]], one)))
                 for key, one in self._preprocessings.items()
                 if key in self._masked
             }
@@ -122,24 +149,45 @@ class _Decoder(TorchDataset[_Decoded]):
 def _collate(decoded: Sequence[_Decoded]) -> Batch:
     good = [one for one in decoded if not one.error]
     failed = tuple((one.row, one.error) for one in decoded if one.error)
-    keys = good[0].tensors if good else {}
-    tensors = {}
-    for key in keys:
-        parts = [one.tensors[key] for one in good]
+    tensors, ranges = {}, {}
+    for key in good[0].inputs if good else ():
+        parts, black_and_white = _alike([one.inputs[key] for one in good])
         channels = max(part.shape[0] for part in parts)  # grey and colour may meet in one batch
         parts = [part.expand(channels, -1, -1) for part in parts]
         if len({part.shape for part in parts}) > 1:
             sizes = ", ".join(sorted({f"{part.shape[1]}×{part.shape[2]}" for part in parts}))
             return Batch((), {}, tuple((one.row, f"the images differ in size ({sizes})") for one in good))
         tensors[key] = torch.stack(parts)
-    masks = {key: torch.stack([one.masks[key] for one in good]) for key in (good[0].masks if good else ())}
+        if black_and_white:
+            ranges[key] = torch.tensor(black_and_white, dtype=torch.float32)
+    masks = {key: _stacked([one.masks[key] for one in good]) for key in (good[0].masks if good else ())}
     problem = next((one.problem for one in good if one.problem), "")
     little = sum(one.little_range for one in good)
     statistics = torch.stack([one.statistics for one in good]) if good else torch.zeros(0, 0)
-    batch = Batch(tuple(one.row for one in good), tensors, failed, masks, problem, little, statistics)
+    batch = Batch(tuple(one.row for one in good), tensors, failed, masks, problem, little, statistics, ranges)
     if get_worker_info() is not None:
         batch.share()
     return batch
+
+
+def _alike(levels: Sequence[Levels]) -> tuple[list[torch.Tensor], list[tuple[float, float]]]:
+    """Return the values of images in one type that holds them all, and their blacks and spans if that is of levels."""
+    known = [(one.black, one.span) for one in levels if one.span is not None]
+    if len(known) < len(levels):
+        return [one.numbers() for one in levels], []
+    kind = max((one.values.dtype for one in levels), key=lambda one: one.itemsize)
+    return [one.values.to(kind) for one in levels], known
+
+
+def _in_few_bits(mask: torch.Tensor) -> torch.Tensor:
+    """Return a mask that is 0 or 1 everywhere in 8 bits, any other as it is."""
+    few = mask.to(torch.uint8)
+    return few if torch.equal(few.to(mask.dtype), mask) else mask
+
+
+def _stacked(masks: Sequence[torch.Tensor]) -> torch.Tensor:
+    exact = all(one.dtype == torch.uint8 for one in masks)
+    return torch.stack([one if exact else one.to(torch.float32) for one in masks])
 
 
 def _begin(_worker: int) -> None:

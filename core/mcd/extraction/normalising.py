@@ -120,5 +120,5 @@ class NormalisingPass:
                 calling(failed, "leave out --untrained", network=module),
                 autocast(self.device, self.precision),
             ):
-                inputs = recipe.finalize(batch.tensors[recipe.fingerprint()].to(self.device, copy=True))
+                inputs = batch.input(recipe, self.device)
                 module(inputs.contiguous(memory_format=job.memory_format))

@@ -284,7 +284,7 @@ class Sweep:
         caught: dict[int, dict[str, torch.Tensor]] = {}
         for job in self.targets:
             if job.pooling.masked:
-                job.recorder.mask = batch.masks[job.target.preprocessing.fingerprint()].to(self.device)
+                job.recorder.mask = batch.mask(job.target.preprocessing, self.device)
         with autocast(self.device, self.precision):
             inputs = self._inputs(batch)
             for model in self._models():
@@ -312,7 +312,7 @@ class Sweep:
             found = self._once(job, recorded, images)
             if self._watched[id(job)] < _WATCHED and job.draws.states() != before:
                 self._watched[id(job)] += 1
-                again = _to_device(batch.tensors[recipe.fingerprint()], recipe, self.device)
+                again = batch.input(recipe, self.device)
                 second = self._once(job, recorded, again.contiguous(memory_format=job.memory_format))
                 for key, tensors in found.items():
                     check_same(name, tensors, second[key], self._images_of(batch))
@@ -342,7 +342,7 @@ class Sweep:
         for recipe, memory_format in wanted:
             key = recipe.fingerprint()
             if key not in made:
-                made[key] = _to_device(batch.tensors[key], recipe, self.device)
+                made[key] = batch.input(recipe, self.device).contiguous(memory_format=torch.channels_last)
             left[key] -= 1
             own = made[key].clone() if left[key] else made.pop(key)
             yield own.contiguous(memory_format=memory_format)
@@ -391,8 +391,3 @@ def _check_shape(tensor: torch.Tensor, images: int, width: int, what: str) -> No
             f"{what} gives {'×'.join(map(str, tensor.shape))} numbers for {images} images, not {images}×{width}",
             "how many it gives for an image must not depend on the images",
         )
-
-
-def _to_device(tensor: torch.Tensor, recipe: Preprocessing, device: torch.device) -> torch.Tensor:
-    batch = recipe.finalize(tensor.to(device, non_blocking=True))
-    return batch.contiguous(memory_format=torch.channels_last)

@@ -208,7 +208,7 @@ class TargetPass:
                 self._refuse(batch)
                 if batch.rows:
                     with enough_memory(self.device, hint, many):
-                        through(batch, recipe.finalize(batch.tensors[key].to(self.device)))
+                        through(batch, batch.input(recipe, self.device))
 
     def _called(self, inputs: torch.Tensor) -> object:
         module = self.target.module
@@ -268,10 +268,10 @@ class TargetPass:
         prefix, module, of = self.target.first_tokens(), self.target.module, wanted.gradients_of
         recorder = Recorder(module, wanted.layers, wanted.pooling, prefix)
         differentiating = Differentiating(module, wanted.layers if of is not None else ())
-        key = self.target.preprocessing.fingerprint()
+        recipe = self.target.preprocessing
 
         def before(batch: Batch, inputs: torch.Tensor) -> None:
-            recorder.mask = batch.masks[key].to(self.device) if wanted.pooling.masked else None
+            recorder.mask = batch.mask(recipe, self.device) if wanted.pooling.masked else None
 
         def hand_over(batch: Batch, output: object) -> None:
             activations = {name: one.detach().cpu() for name, one in recorder.take().items()}

@@ -17,6 +17,7 @@ from mcd.api.ranking import Ties
 from mcd.errors import ConfigError, UsageError
 from mcd.networks.controls import with_random_weights
 from mcd.runs.controls import COLUMNS, rotated, tautology
+from mcd.scoring.activations import Held
 from mcd.scoring.labelling import Labeller
 from mcd.scoring.similarity import Matrix
 from mcd.scoring.verdicts import SIGNIFICANT
@@ -38,6 +39,10 @@ def test_random_weights_keep_every_value_and_leave_the_original_alone() -> None:
     assert not torch.equal(other.module[0].weight, control.module[0].weight)
 
 
+def turned(activations: torch.Tensor, ties: Ties, seed: int) -> torch.Tensor:
+    return rotated(Held(activations), ties, seed).held().values
+
+
 def spread(values: torch.Tensor) -> torch.Tensor:
     centred = values - values.mean(dim=0)
     return torch.linalg.svdvals(centred)
@@ -48,19 +53,19 @@ def test_a_rotation_keeps_the_subspace_and_no_neuron() -> None:
     activations = torch.randn(60, 12) * torch.arange(1.0, 13)
     activations[:, 3], activations[:, 7] = 0, 2.5
     ties = Ties.of([str(row) for row in range(60)], 0)
-    found = rotated(activations, ties, 0)
+    found = turned(activations, ties, 0)
     assert torch.equal(found[:, [3, 7]], activations[:, [3, 7]])
     assert torch.allclose(spread(found), spread(activations), rtol=1e-4, atol=1e-3)
     live = [at for at in range(12) if at not in (3, 7)]
     correlation = torch.corrcoef(torch.cat([found[:, live], activations[:, live]], dim=1).T)[:10, 10:]
     assert correlation.abs().amax() < 0.999
     order = torch.randperm(12)
-    again = rotated(activations[:, order], ties, 0)
+    again = turned(activations[:, order], ties, 0)
     assert torch.allclose(again.sum(dim=0).sort().values, found.sum(dim=0).sort().values, rtol=1e-3, atol=1e-2)
     rows = torch.randperm(60)
-    moved = rotated(activations[rows], Ties.of([str(row) for row in rows.tolist()], 0), 0)
+    moved = turned(activations[rows], Ties.of([str(row) for row in rows.tolist()], 0), 0)
     assert torch.allclose(moved, found[rows], rtol=1e-3, atol=1e-3)
-    assert not torch.allclose(rotated(activations, ties, 1), found)
+    assert not torch.allclose(turned(activations, ties, 1), found)
 
 
 def test_concepts_that_lie_along_neurons_are_lost_in_a_rotation_and_those_of_a_subspace_are_not() -> None:
@@ -73,7 +78,7 @@ def test_concepts_that_lie_along_neurons_are_lost_in_a_rotation_and_those_of_a_s
     z = {}
     for layer, values in (("own", own), ("shared", shared)):
         activations = torch.from_numpy(values.astype(np.float32))
-        for name, changed in (("neurons", activations), ("rotated", rotated(activations, ties, 0))):
+        for name, changed in (("neurons", activations), ("rotated", turned(activations, ties, 0))):
             labeller = Labeller(
                 Pearson(),
                 Matrix(torch.from_numpy(concepts.astype(np.float32))),

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import mcd
+from mcd.scoring.activations import Held
 from mcd.scoring.calibration.permutation import PermutationUnits
 from mcd.scoring.calibration.right import split_halves
 from mcd.scoring.held_out import HeldOut
@@ -71,9 +72,9 @@ def test_a_unit_that_the_other_half_names_otherwise_is_not_right() -> None:
     a, p, annotated = made()
     found = held_out(p, annotated)
     chosen = np.arange(40)
-    assert (found.test(a, chosen, torch.zeros(40, dtype=torch.int64)) <= 0.05).mean() > 0.9
-    other = HeldOut(found.rows, annotated, found.units, lambda part: torch.ones(part.shape[1], dtype=torch.int64), 0)
-    assert (other.test(a, chosen, torch.zeros(40, dtype=torch.int64)) == 1).all()
+    assert (found.test(Held(a), chosen, torch.zeros(40, dtype=torch.int64)) <= 0.05).mean() > 0.9
+    other = HeldOut(found.rows, annotated, found.units, lambda part: torch.ones(part.neurons, dtype=torch.int64), 0)
+    assert (other.test(Held(a), chosen, torch.zeros(40, dtype=torch.int64)) == 1).all()
 
 
 def test_only_images_of_the_other_half_name_and_only_held_out_ones_are_judged() -> None:
@@ -82,8 +83,8 @@ def test_only_images_of_the_other_half_name_and_only_held_out_ones_are_judged() 
     spoiled = a.clone()
     spoiled[torch.from_numpy(found.rows)] = torch.randn(int(found.rows.sum()), a.shape[1])
     first = torch.zeros(40, dtype=torch.int64)
-    assert torch.equal(found.naming(spoiled[~found.rows]), found.naming(a[~found.rows]))
-    assert (found.test(spoiled, np.arange(40), first) <= 0.05).mean() <= 0.15
+    assert torch.equal(found.naming(Held(spoiled[~found.rows])), found.naming(Held(a[~found.rows])))
+    assert (found.test(Held(spoiled), np.arange(40), first) <= 0.05).mean() <= 0.15
 
 
 def test_images_in_another_order_give_the_same_p() -> None:
@@ -94,7 +95,7 @@ def test_images_in_another_order_give_the_same_p() -> None:
     for rows in (np.arange(IMAGES), order):
         units = PermutationUnits.of(patients[rows].tolist(), "patient", np.argsort(rows))
         held = HeldOut(split_halves(units, 0), annotated[rows], units, lambda part: torch.zeros(160).long(), 0)
-        found.append((held.rows, held.test(a[rows], np.arange(40), torch.zeros(40, dtype=torch.int64))))
+        found.append((held.rows, held.test(Held(a[rows]), np.arange(40), torch.zeros(40, dtype=torch.int64))))
     assert np.array_equal(found[0][0][order], found[1][0])
     assert np.array_equal(found[0][1], found[1][1])
 

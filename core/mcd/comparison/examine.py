@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -16,11 +15,12 @@ from mcd.comparison.resampling import Replicated, Resampler, critical_z
 from mcd.errors import DataError
 from mcd.runs.material import bound
 from mcd.runs.revived import StoredScores
+from mcd.scoring.activations import Activations, as_activations
 from mcd.scoring.calibration.fdr import null_share
 from mcd.scoring.calibration.judging import Judged
 from mcd.scoring.calibration.resamples import Resamples
 from mcd.scoring.labelling import Labeller, Scored
-from mcd.scoring.scores import all_scores, evidence
+from mcd.scoring.scores import evidence, layer_scores
 from mcd.scoring.similarity import Similarity
 
 __all__ = ["Examined", "Examiner"]
@@ -106,8 +106,7 @@ class Examiner:
             When the run's labels are not what its settings give.
         """
         again = Resampler(self.scorer, self.similarity, resamples) if resamples else None
-        sources = {layer: partial(self.dissection.activations, layer) for layer in self.dissection.layers}
-        for found in self._labeller.scored(sources):
+        for found in self._labeller.scored(self.dissection.sources()):
             yield self._layer(found, outcomes[found.layer], again)
 
     def _layer(self, found: Scored, outcome: Outcome, again: Resampler | None) -> Examined:
@@ -116,14 +115,14 @@ class Examiner:
             return Examined(found.layer, None, np.zeros(0), np.zeros(concepts, dtype=np.int64))
         self._same(found, judged, outcome)
         critical = critical_z(judged, self.calibration.q, self._factor(judged))
-        activations = self.dissection.activations(found.layer)
-        measured = self.measured(activations[:, list(found.live)])
+        activations = self.dissection.by_neurons(found.layer)
+        measured = self.measured(activations.of(found.live))
         z = judged.null.z(measured, torch.arange(concepts)[None], torch.from_numpy(judged.stratum))
         carriers = (z > torch.from_numpy(critical)[:, None]).sum(dim=0).numpy()
-        replicated = again.replicate(activations, found.live, judged, critical) if again else None
+        replicated = again.replicate(activations.held().values, found.live, judged, critical) if again else None
         return Examined(found.layer, judged, critical, carriers, replicated)
 
-    def measured(self, activations: torch.Tensor) -> torch.Tensor:
+    def measured(self, activations: torch.Tensor | Activations) -> torch.Tensor:
         """Return what is compared with the null, ``(neurons, concepts)``, the higher the better; see `Judged.null`.
 
         Parameters
@@ -131,10 +130,12 @@ class Examiner:
         activations
             Of neurons that respond, of the run or made up, ``(images, neurons)``.
         """
+        layer = as_activations(activations)
         if isinstance(self.scorer, TopKScorer):
-            found = evidence(self.scorer, self.scorer.top_images(activations, self.scorer.top_k), self.similarity)
+            tops = [self.scorer.top_images(group, self.scorer.top_k) for group in layer.groups()]
+            found = evidence(self.scorer, torch.cat(tops, dim=1), self.similarity)
         else:
-            found = all_scores(self.scorer, activations, self.similarity)
+            found = layer_scores(self.scorer, layer, self.similarity)
         return found if self.scorer.higher_is_better else -found
 
     def _factor(self, judged: Judged) -> float:

@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import nn
 
 from mcd.api.model import Target
@@ -21,6 +20,7 @@ from mcd.evaluation.tallying import FEWEST_UNITS
 from mcd.events import Clock
 from mcd.runs.halves import naming_half
 from mcd.runs.runnable import How, Runnable, of_run
+from mcd.scoring.activations import Activations
 from mcd.study.preparer import DatasetLike
 from mcd.study.study import ModelChoice
 
@@ -96,8 +96,8 @@ def _faithful(split: Split, settings: Ablation, runnable: Runnable, clock: Clock
         calibration=study.calibration,
     )
 
-    def named_by(layer: str) -> torch.Tensor:
-        return run.activations(layer)[torch.from_numpy(naming)]
+    def named_by(layer: str) -> Activations:
+        return run.by_neurons(layer).at(np.flatnonzero(naming))
 
     sources = {layer: partial(named_by, layer) for layer in run.layers}
     labels = labeller.label(run.manifest.target, sources, Clock(lambda event: None)).labels

@@ -17,6 +17,7 @@ from mcd.evaluation.splitting import Split
 from mcd.evaluation.tallying import UNTRAINED, Tally
 from mcd.evaluation.truth import recovered
 from mcd.events import Clock
+from mcd.scoring.activations import Activations
 
 __all__ = ["Judging"]
 
@@ -74,13 +75,13 @@ class Judging:
             for layer in split.run.layers:
                 for number, activations in enumerate(self._networks(layer)):
                     own = {name: several[number] for (name, at), several in labels.items() if at == layer}
-                    self._layer(tally, layer, activations.numpy(), own, ~tuning[layer])
+                    self._layer(tally, layer, activations.held().values.numpy(), own, ~tuning[layer])
                 advanced(1)
         return tally
 
-    def _networks(self, layer: str) -> Iterable[torch.Tensor]:
+    def _networks(self, layer: str) -> Iterable[Activations]:
         """Return A of a layer of the run, then that of each network that has not been trained."""
-        return chain([self._split.run.activations(layer)], self._split.run.untrained(layer))
+        return chain([self._split.run.by_neurons(layer)], self._split.run.untrained_by_neurons(layer))
 
     def _layer(
         self, tally: Tally, layer: str, activations: NDArray[np.floating], labels: Mapping[str, Labels], untuned: Flags
@@ -127,7 +128,7 @@ class Judging:
         held_out = torch.from_numpy(self._split.held_out)
         for layer, units in tuning.items():
             for number, activations in enumerate(self._networks(layer) if units.any() else ()):
-                own = activations[held_out][:, torch.from_numpy(units)].double().numpy().T
+                own = activations.columns(np.flatnonzero(units))[held_out].double().numpy().T
                 for reference in self._judges.references:
                     for kind, concepts in labels[reference.name, layer][number].items():
                         seen[reference.name, kind] += zip(own, concepts[units].tolist(), strict=True)

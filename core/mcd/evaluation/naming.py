@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mcd.evaluation.agreement import overlap, predicted, top_thresholds
 from mcd.evaluation.baselines import NONE
 from mcd.evaluation.references import Reference
+from mcd.scoring.activations import Activations
 from mcd.scoring.labelling import Labeller
 
 __all__ = ["ALPHAS", "Alphas", "Named", "named", "tuned", "tuning_units"]
@@ -50,7 +51,7 @@ class Named:
         return int((self.first >= 0).sum())
 
 
-def named(labeller: Labeller, activations: torch.Tensor, naming: Flags) -> Named:
+def named(labeller: Labeller, activations: Activations, naming: Flags) -> Named:
     """Return the labels of a layer.
 
     Parameters
@@ -58,14 +59,14 @@ def named(labeller: Labeller, activations: torch.Tensor, naming: Flags) -> Named
     labeller
         Of the naming half.
     activations
-        ``(images, neurons)`` of all images.
+        Of all images.
     naming
         ``(images,)``: which are of the naming half.
     """
-    own = activations[torch.from_numpy(naming)]
+    own = activations.at(np.flatnonzero(naming))
     (scored,) = labeller.scored({"": lambda: own})
     live = np.array(scored.live, dtype=np.int64)
-    order, neurons = scored.order.numpy(), activations.shape[1]
+    order, neurons = scored.order.numpy(), activations.neurons
     with_label = np.isin(np.array(scored.scores.status, dtype=object)[live].astype(str), ("labelled", "tied"))
     places = live[with_label]
     found = np.full((2, neurons), NONE, dtype=np.int64)

@@ -80,6 +80,7 @@ class Shards:
         self.key, self.tensors, self.path = key, dict(tensors), folder / key[:16]
         self._sums, self._files = Sums(self.path, _write), files or CheckedFiles(folder.parent, {})
         self._whole: set[int] = set()
+        self._parts: dict[int, tuple[list[int], list[tuple[int, str]]]] = {}
 
     @staticmethod
     def _name(number: int) -> str:
@@ -115,6 +116,7 @@ class Shards:
 
     def _note(self, digests: Mapping[int, str]) -> None:
         named = {self._name(number): digest for number, digest in digests.items()}
+        self._parts = {number: part for number, part in self._parts.items() if number not in digests}
         if any(self._digests.get(name) != digest for name, digest in named.items()):
             self._sums.add_all(named)
             self._digests.update(named)
@@ -202,9 +204,11 @@ class Shards:
         StoreError
             When it is missing or damaged.
         """
-        with self._open(number) as file:
-            header = self._header(file, number)
-        return header.rows, header.failed
+        if number not in self._parts:
+            with self._open(number) as file:
+                header = self._header(file, number)
+            self._parts[number] = header.rows, header.failed
+        return self._parts[number]
 
     def little_range(self, count: int) -> int:
         """Return how many images of the first ``count`` shards use little of the range from black to white."""
@@ -232,22 +236,40 @@ class Shards:
             failed += without
         return rows, failed
 
-    def read(self, name: str, count: int) -> torch.Tensor:
-        """Return one tensor over the first ``count`` shards, float32 ``(rows, width)``.
+    def read(
+        self, name: str, count: int, rows: torch.Tensor | None = None, columns: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return one tensor over the first ``count`` shards, float32 ``(rows, width)``; one shard is read at a time.
+
+        Parameters
+        ----------
+        rows, columns
+            Which of all that are stored, by number, in any order; None for all.
 
         Raises
         ------
         StoreError
             When a shard is missing or damaged, or holds NaN or infinity.
         """
-        parts = []
-        for number in range(count):
-            with self._open(number) as file:
-                self._header(file, number)
-                parts.append(file.get_tensor(name))
-            if not bool(torch.isfinite(parts[-1]).all()):
-                raise StoreError(f"{self._file(number)} is damaged: '{name}' holds NaN or infinity", AGAIN)
-        return torch.cat(parts) if parts else torch.empty(0, self.tensors[name])
+        kept = [len(self.part(number)[0]) for number in range(count)]
+        wanted = torch.arange(sum(kept)) if rows is None else rows
+        ascending, place = torch.sort(wanted)
+        found = torch.empty(len(wanted), self.tensors[name] if columns is None else len(columns))
+        start, at = 0, 0
+        for number, images in enumerate(kept):
+            last = int(torch.searchsorted(ascending, start + images))
+            if last > at:
+                with self._open(number) as file:
+                    part = file.get_tensor(name)
+                if columns is not None:
+                    part = part[:, columns]
+                if rows is not None:
+                    part = part[ascending[at:last] - start]
+                if not bool(torch.isfinite(part).all()):
+                    raise StoreError(f"{self._file(number)} is damaged: '{name}' holds NaN or infinity", AGAIN)
+                found[place[at:last]] = part
+            start, at = start + images, last
+        return found
 
     def _open(self, number: int) -> contextlib.AbstractContextManager[TensorFile]:
         return open_tensors(self._files, self.place(number), "the stored shard")

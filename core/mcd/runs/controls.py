@@ -19,8 +19,11 @@ from mcd.api.ranking import Ties
 from mcd.events import Clock
 from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS
 from mcd.runs.recorded import Recorded
+from mcd.scoring.activations import Activations, Held, Read
+from mcd.scoring.calibration.permutation import Rows
 from mcd.scoring.labelling import Labeller
 from mcd.scoring.scores import neuron_states
+from mcd.scoring.similarity import FLOATS
 from mcd.scoring.verdicts import SIGNIFICANT
 
 __all__ = ["COLUMNS", "CONTROLS", "ROTATED", "SHUFFLED_NAMES", "SHUFFLED_ROWS", "controlled", "rotated", "tautology"]
@@ -70,20 +73,51 @@ _WIDEST = 4096
 """Neurons that are rotated together: a matrix of so many rows and columns is 64 MiB."""
 
 
-def rotated(activations: torch.Tensor, ties: Ties, seed: int) -> torch.Tensor:
-    """Return A of a layer, ``(images, neurons)``, with random directions in the places of its live neurons.
+def rotated(activations: Activations, ties: Ties, seed: int) -> Activations:
+    """Return A of a layer with random directions in the places of its live neurons.
 
     These are multiplied by a random orthogonal matrix, all alike likely; of a wide layer `_WIDEST` of them at a time,
     drawn at random. Which neuron stands where does not matter.
     """
-    live = np.flatnonzero(np.array(neuron_states(activations)) == "live")
-    order = live[np.argsort(ties.digests(activations[:, live]), kind="stable")]
+    states: list[str] = []
+    digests = []
+    for group in activations.groups():
+        own = neuron_states(group)
+        digests.append(ties.digests(group[:, [at for at, state in enumerate(own) if state == "live"]]))
+        states += own
+    live = np.flatnonzero(np.array(states) == "live")
+    order = live[np.argsort(np.concatenate(digests), kind="stable")]
     rng = np.random.default_rng([seed, len(order)])
     order = rng.permutation(order)
-    found = activations.clone()
-    for at in range(0, len(order), _WIDEST):
-        some = torch.from_numpy(order[at : at + _WIDEST])
-        found[:, live[at : at + len(some)]] = activations[:, some] @ _rotation(len(some), rng)
+    directions = [
+        (live[at : at + _WIDEST], order[at : at + _WIDEST], _rotation(len(order[at : at + _WIDEST]), rng))
+        for at in range(0, len(order), _WIDEST)
+    ]
+    if isinstance(activations, Held):
+        found = activations.values.clone()
+        for places, some, rotation in directions:
+            found[:, places] = activations.columns(some) @ rotation
+        return Held(found)
+    return Read(activations.images, activations.neurons, partial(_turned, activations, directions))
+
+
+def _turned(
+    activations: Activations,
+    directions: Sequence[tuple[Rows, Rows, torch.Tensor]],
+    rows: torch.Tensor | None,
+    columns: torch.Tensor,
+) -> torch.Tensor:
+    """Return some images and neurons of a rotated layer that is not held; all its neurons are read, of a few images."""
+    images = torch.arange(activations.images) if rows is None else rows
+    found = torch.empty(len(images), len(columns))
+    for at in torch.split(torch.arange(len(images)), max(1, FLOATS // 4 // activations.neurons)):
+        own = activations.at(images[at]).held().values
+        turned = own[:, columns]
+        for places, some, rotation in directions:
+            here = np.flatnonzero(np.isin(columns.numpy(), places))
+            which = np.searchsorted(places, columns.numpy()[here])
+            turned[:, here] = own[:, some] @ rotation[:, which]
+        found[at] = turned
     return found
 
 
@@ -141,11 +175,11 @@ def controlled(
     rng = np.random.default_rng([seed, len(recorded.image_ids)])
     order = torch.from_numpy(labeller.units.permutations(1, rng)[0])
 
-    def shuffled_rows(layer: str) -> torch.Tensor:
-        return recorded.activations(layer)[order]
+    def shuffled_rows(layer: str) -> Activations:
+        return recorded.by_neurons(layer).at(order)
 
-    def rotated_layer(layer: str) -> torch.Tensor:
-        return rotated(recorded.activations(layer), labeller.ties, seed)
+    def rotated_layer(layer: str) -> Activations:
+        return rotated(recorded.by_neurons(layer), labeller.ties, seed)
 
     said = {**runs, "none": labels, SHUFFLED_NAMES: _renamed(labels, concepts, seed)}
     for name, changed in ((SHUFFLED_ROWS, shuffled_rows), (ROTATED, rotated_layer)):

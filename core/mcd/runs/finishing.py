@@ -144,7 +144,7 @@ class Finisher:
             study.prompts,
             study.calibration,
             study.labels_per_neuron,
-            (run.without or recorded.untrained) if run.untrained or run.without else None,
+            (run.without or recorded.untrained_by_neurons) if run.untrained or run.without else None,
         )
         if labeller.scorer.caution:
             clock.warn(labeller.scorer.caution)

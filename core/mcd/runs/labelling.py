@@ -13,6 +13,7 @@ from mcd.extraction.image_statistics import NAMES
 from mcd.runs.halves import annotated_of, naming_half, units_of
 from mcd.runs.material import Material, bound
 from mcd.runs.recorded import Recorded
+from mcd.scoring.activations import Activations
 from mcd.scoring.calibration.nuisances import Nuisances, nuisances_of
 from mcd.scoring.held_out import HeldOut, Naming, halved
 from mcd.scoring.labelling import Labeller
@@ -39,7 +40,7 @@ def labeller_of(
     wording: Wording,
     calibration: Calibration,
     count: int,
-    untrained: Callable[[str], Iterable[torch.Tensor]] | str | None = None,
+    untrained: Callable[[str], Iterable[Activations]] | str | None = None,
 ) -> Labeller:
     """Return what labels the neurons of a run.
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -19,9 +20,12 @@ from mcd.extraction.map_store import Maps, MapStore
 from mcd.extraction.probe_map import PRIVATE, PROBE_MAP, parse_probe_map, read_private
 from mcd.extraction.store import Shards
 from mcd.runs.manifest import LayerRecord, StoreRecord
+from mcd.scoring.activations import Activations, Held, Read, fits
 from mcd.study.digests import CheckedFiles, damaged
 
 __all__ = ["UNTRAINED", "Recorded"]
+
+_Rows = TypeVar("_Rows", torch.Tensor, list[int])
 
 UNTRAINED = "untrained"
 """The folder of the activations of networks that have not been trained."""
@@ -75,11 +79,15 @@ class Recorded:
         widths = {one.name: one.neurons for one in kept}
         return Shards(self.store_folder / kind, self._store.key_of(activations, own), widths, self._files)
 
-    def _read(self, shards: Shards, layer: str) -> torch.Tensor:
-        found = self._whole(shards.read(layer, self._store.shards))
-        if self._store.layered and shards.rows(self._store.shards)[0] != self._rows:
+    def _stored(self, shards: Shards, layer: str) -> Activations:
+        """Return A of a layer from its shards, of as many images as the run has: read now, or in groups if large."""
+        stored, _ = shards.rows(self._store.shards)
+        self._whole(stored)
+        if self._store.layered and stored != self._rows:
             raise _other_images(self.store_folder)
-        return found
+        read = partial(shards.read, layer, self._store.shards)
+        neurons = shards.tensors[layer]
+        return Held(read()) if fits(self._images, neurons) else Read(self._images, neurons, read)
 
     @cached_property
     def _rows(self) -> list[int]:
@@ -103,10 +111,20 @@ class Recorded:
         UnknownNameError
             When the layer was not dissected.
         """
-        self._check_layer(layer)
-        return self._read(self._shards("activations", self._store.activations, layer), layer)
+        return self.by_neurons(layer).held().values
 
-    def _whole(self, rows: torch.Tensor) -> torch.Tensor:
+    def by_neurons(self, layer: str) -> Activations:
+        """Return the same; of a large layer nothing is read yet.
+
+        Raises
+        ------
+        UnknownNameError
+            When the layer was not dissected.
+        """
+        self._check_layer(layer)
+        return self._stored(self._shards("activations", self._store.activations, layer), layer)
+
+    def _whole(self, rows: _Rows) -> _Rows:
         if len(rows) != self._images:
             raise StoreError(
                 f"{self.store_folder}: the manifest names {self._images} images, the store holds {len(rows)}", _AGAIN
@@ -121,13 +139,23 @@ class Recorded:
         UnknownNameError
             When the layer was not dissected.
         """
+        return (one.held().values for one in self.untrained_by_neurons(layer))
+
+    def untrained_by_neurons(self, layer: str) -> Iterator[Activations]:
+        """Yield the same, as `by_neurons`.
+
+        Raises
+        ------
+        UnknownNameError
+            When the layer was not dissected.
+        """
         self._check_layer(layer)
         for key in self._store.untrained:
-            yield self._read(self._shards(UNTRAINED, key, layer), layer)
+            yield self._stored(self._shards(UNTRAINED, key, layer), layer)
 
-    def sources(self) -> dict[str, Callable[[], torch.Tensor]]:
+    def sources(self) -> dict[str, Callable[[], Activations]]:
         """Return for each layer what reads its activations; nothing is read yet."""
-        return {layer: partial(self.activations, layer) for layer in self.layers}
+        return {layer: partial(self.by_neurons, layer) for layer in self.layers}
 
     def maps(self, layer: str) -> Maps | None:
         """Return where in its top images each neuron of a layer responds; None where the run keeps no such maps.

@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from mcd.api.base import digest
 from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
 from mcd.api.scorer import Scorer
@@ -36,6 +34,7 @@ from mcd.runs.manifest import Inputs, Manifest, closing
 from mcd.runs.material import gather
 from mcd.runs.revived import concepts_of, found_again
 from mcd.runs.vocabulary import write_concepts
+from mcd.scoring.activations import Activations
 from mcd.scoring.results import LABELS
 from mcd.scoring.rungs import UNTRAINED
 from mcd.study.calibration import Calibration
@@ -192,10 +191,10 @@ def _own_scorer(
         return preparer.scorer(choice)
 
 
-def _untrained(dissection: Dissection, study: Study) -> Callable[[str], Iterator[torch.Tensor]] | str | None:
+def _untrained(dissection: Dissection, study: Study) -> Callable[[str], Iterator[Activations]] | str | None:
     """Return what the run kept of untrained networks, or why it kept nothing, where they were asked for."""
     if dissection.manifest.store.untrained:
-        return dissection.untrained
+        return dissection.untrained_by_neurons
     none = "the run kept no untrained networks: mcd dissect … --untrained 10"
     return (dissection.manifest.rungs.get(UNTRAINED) or none) if study.untrained else None
 

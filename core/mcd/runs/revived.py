@@ -73,7 +73,7 @@ class StoredScores:
         ties = Ties.of(self.dissection.image_ids, self.study.calibration.null_seed)
         scorer = bound(self.scorer, material, self.wording).breaking_ties(ties)
         for layer in self.dissection.layers:
-            found = score_layer(scorer, self.dissection.activations(layer), material.similarity).scores
+            found = score_layer(scorer, self.dissection.by_neurons(layer), material.similarity).scores
             yield layer, found if scorer.higher_is_better else -found
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from mcd.api.scorer import Scorer, TopKScorer
+from mcd.scoring.activations import Activations, split
 from mcd.scoring.calibration.nuisances import Nuisances
 from mcd.scoring.calibration.own_null import DRAWS, FIRST_DRAWS, FUTILE, MOMENTS, own_null
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
@@ -29,6 +30,8 @@ _FEW_MOVE = 0.25
 
 _BLOCK = 50
 """Permutations drawn at once."""
+_COPIES = 4
+"""How many copies of columns there are at once."""
 _AT_ONCE = 1024
 """Units, those of several draws, that are scored together."""
 
@@ -101,63 +104,89 @@ class HeldFixed:
             "so that few labels can pass; a scorer that takes residuals, such as pearson, has no such limit"
         )
 
-    def test(self, live: torch.Tensor, chosen: Rows, first: torch.Tensor) -> tuple[Values, Values]:
+    def test(self, live: Activations, chosen: Rows, first: torch.Tensor) -> tuple[Values, Values]:
         """Return z and p of the first concepts of some units, ``(chosen,)`` each; NaN where it cannot be tested.
 
         Parameters
         ----------
         live
-            ``(images, units)``: activations of the live units of a layer.
+            Activations of the live units of a layer.
         chosen, first
             ``(chosen,)``: which of the units, and the concept of each.
         """
         if not len(chosen):
             return np.zeros(0), np.zeros(0)
-        testable = self.nuisances.testable(self.similarity.columns(first.tolist())).numpy()
+        testable = self._testable(first)
         z, p = self._compared(live, chosen, first, FIRST_DRAWS)
         left = np.flatnonzero((p < FUTILE) & testable)
         if len(left):
             z[left], p[left] = self._compared(live, chosen[left], first[torch.from_numpy(left)], DRAWS)
         return np.where(testable, z, np.nan), np.where(testable, p, np.nan)
 
-    def _compared(self, live: torch.Tensor, chosen: Rows, first: torch.Tensor, draws: int) -> tuple[Values, Values]:
+    def _testable(self, concepts: torch.Tensor) -> NDArray[np.bool_]:
+        """Say of concepts whether anything of them is left, ``(concepts,)``."""
+        some = [
+            self.nuisances.testable(self.similarity.columns(concepts[at].tolist()))
+            for at in split(self.similarity.images, len(concepts), _COPIES)
+        ]
+        found: NDArray[np.bool_] = torch.cat(some).numpy()
+        return found
+
+    def _compared(self, live: Activations, chosen: Rows, first: torch.Tensor, draws: int) -> tuple[Values, Values]:
         """Return z and p of the first concepts, from so many draws."""
-        observed, drawn = self._statistics(live, torch.from_numpy(chosen), MOMENTS + draws)
+        if isinstance(self.scorer, TopKScorer):
+            return self._against(*self._rankings(self.scorer, live, chosen, MOMENTS + draws), first)
+        parts = []
+        for at in split(live.images, len(chosen), _COPIES):
+            parts.append(self._against(*self._columns(live, chosen[at], MOMENTS + draws), first[at]))
+        z, p = (np.concatenate(some) for some in zip(*parts, strict=True))
+        return z, p
+
+    def _against(
+        self, observed: torch.Tensor, drawn: Iterator[torch.Tensor], first: torch.Tensor
+    ) -> tuple[Values, Values]:
+        """Return z and p of the first concepts of units, each beside its own draws."""
         null = own_null(drawn, 0.0 if self._residual else self._strata.rarest)
-        stratum = np.arange(len(chosen))
+        stratum = np.arange(len(first))
         z = null.z(observed.gather(1, first[:, None]), first[:, None], torch.from_numpy(stratum)).double().numpy()
         p = np.where(np.isnan(z), 1.0, null.p(np.nan_to_num(z, nan=-np.inf), stratum))
         return z[:, 0], p[:, 0]
 
-    def _statistics(
-        self, live: torch.Tensor, chosen: torch.Tensor, draws: int
+    def _rankings(
+        self, scorer: TopKScorer, live: Activations, chosen: Rows, draws: int
     ) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
         """Return the statistic of the chosen units and all concepts, and that of every draw."""
+        tops = []
+        for at in split(live.images, len(chosen), _COPIES):
+            left = self.nuisances.residuals(live.columns(chosen[at]))
+            tops.append(scorer.top_images(left, scorer.top_k))
+        ranked = torch.cat(tops, dim=1)
+
+        def of_rankings(rows: torch.Tensor) -> torch.Tensor:
+            return evidence(scorer, rows, self.similarity)
+
+        # the top images of A[moved] stand where those of A have gone
+        return self._upwards(of_rankings(ranked)), self._drawn(
+            of_rankings, lambda moved: torch.from_numpy(np.argsort(moved))[ranked], len(chosen), draws, scorer.top_k
+        )
+
+    def _columns(self, live: Activations, chosen: Rows, draws: int) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
+        """Return the statistic of the chosen units and all concepts, and that of every draw."""
         scorer, held = self.scorer, self.nuisances
-        if isinstance(scorer, TopKScorer):
-            ranked = scorer.top_images(held.residuals(live[:, chosen]), scorer.top_k)
-
-            def of_rankings(rows: torch.Tensor) -> torch.Tensor:
-                return evidence(scorer, rows, self.similarity)
-
-            # the top images of A[moved] stand where those of A have gone
-            return self._upwards(of_rankings(ranked)), self._drawn(
-                of_rankings, lambda moved: torch.from_numpy(np.argsort(moved))[ranked], len(chosen), draws
-            )
         whole = scorer.depends_on == "layer"
-        left = held.residuals(live if whole else live[:, chosen])
+        left = held.residuals(live.held().values if whole else live.columns(chosen))
         similarity = _Residual(self.similarity, held) if self._residual else self.similarity
 
         def of_columns(values: torch.Tensor) -> torch.Tensor:
             scores = all_scores(scorer, values, similarity)
-            return scores[chosen] if whole else scores
+            return scores[torch.from_numpy(chosen)] if whole else scores
 
         def moved_columns(moved: Rows) -> torch.Tensor:
             values = left[torch.from_numpy(moved)]
             return held.residuals(values) if self._residual else values
 
         units = max(_AT_ONCE, len(chosen)) if whole else len(chosen)
-        return self._upwards(of_columns(left)), self._drawn(of_columns, moved_columns, units, draws)
+        return self._upwards(of_columns(left)), self._drawn(of_columns, moved_columns, units, draws, live.images)
 
     def _drawn(
         self,
@@ -165,9 +194,10 @@ class HeldFixed:
         permuted: Callable[[Rows], torch.Tensor],
         units: int,
         draws: int,
+        images: int,
     ) -> Iterator[torch.Tensor]:
-        """Yield the statistic of every draw; several are computed at once where units are few."""
-        at_once = max(1, _AT_ONCE // units)
+        """Yield the statistic of every draw; several are computed at once where units are few, of so many images."""
+        at_once = max(1, min(_AT_ONCE, FLOATS // images) // units)
         for start in range(0, draws, _BLOCK):
             rng = np.random.default_rng(np.random.SeedSequence([self.seed, start]))
             of = self.units if self._residual else self._strata

@@ -11,14 +11,18 @@ import torch
 from numpy.typing import NDArray
 
 from mcd.errors import MCDError
+from mcd.scoring.activations import Activations, split
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
 from mcd.scoring.calibration.right import FEWEST_PATIENTS, agreement, split_halves
 
 __all__ = ["HeldOut", "Naming", "halved"]
 
 Values = NDArray[np.float64]
-Naming = Callable[[torch.Tensor], torch.Tensor]
+Naming = Callable[[Activations], torch.Tensor]
 """From activations to the first concept of each neuron; see `HeldOut`."""
+
+_COPIES = 4
+"""How many copies of columns there are at once."""
 
 
 def halved(
@@ -59,7 +63,7 @@ class HeldOut:
         What is held out together, and permuted: patients; where they are not known images, equal ones together.
     naming
         Returns the first concept of each neuron of a layer, ``(neurons,)``, -1 where it has none, by the activations
-        ``(images, neurons)`` of the other half.
+        of the other half.
     seed
         Of the draws.
     caution
@@ -91,7 +95,7 @@ class HeldOut:
             return "the data set annotates no concept of the vocabulary"
         return f"no annotated concept has {FEWEST_PATIENTS} held-out patients with it and as many without"
 
-    def test(self, activations: torch.Tensor, chosen: Rows, first: torch.Tensor) -> Values:
+    def test(self, activations: Activations, chosen: Rows, first: torch.Tensor) -> Values:
         """Return the p of the labels of some neurons, ``(chosen,)``.
 
         1 where the other half of the patients names the neuron otherwise; NaN where the concept is not assessable.
@@ -99,18 +103,21 @@ class HeldOut:
         Parameters
         ----------
         activations
-            ``(images, neurons)`` of a whole layer.
+            Of all neurons of the layer that respond.
         chosen, first
             ``(chosen,)``: which of the neurons, and the concept of each.
         """
-        named = self.naming(activations[torch.from_numpy(~self.rows)])[torch.from_numpy(chosen)]
+        named = self.naming(activations.at(np.flatnonzero(~self.rows)))[torch.from_numpy(chosen)]
         p = np.where(self.assessable[first.numpy()], 1.0, np.nan)
-        agreed = (named == first).numpy() & self.assessable[first.numpy()]
+        agreed = np.flatnonzero((named == first).numpy() & self.assessable[first.numpy()])
         held_out = self.units.order[self.rows[self.units.order]]  # draws do not depend on where images stand
-        for concept in np.unique(first.numpy()[agreed]).tolist():
-            mine = np.flatnonzero(agreed & (first.numpy() == concept))
-            rows = held_out[~self.annotated[torch.from_numpy(held_out), concept].isnan().numpy()]
-            own = PermutationUnits.renumbered(self.units.patient[rows])
-            values = activations[torch.from_numpy(rows)][:, torch.from_numpy(chosen[mine])]
-            p[mine] = agreement(values, self.annotated[torch.from_numpy(rows), concept], own, self.seed).p
+        for at in split(activations.images, len(agreed), _COPIES):
+            some = agreed[at]
+            columns, concepts = activations.columns(chosen[some]), first.numpy()[some]
+            for concept in np.unique(concepts).tolist():
+                rows = held_out[~self.annotated[torch.from_numpy(held_out), concept].isnan().numpy()]
+                own = PermutationUnits.renumbered(self.units.patient[rows])
+                values = columns[:, torch.from_numpy(concepts == concept)][torch.from_numpy(rows)]
+                present = self.annotated[torch.from_numpy(rows), concept]
+                p[some[concepts == concept]] = agreement(values, present, own, self.seed).p
         return p

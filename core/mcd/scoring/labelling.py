@@ -15,6 +15,7 @@ from mcd.api.ranking import Ties
 from mcd.api.scorer import Explanation, Scorer, TopKScorer
 from mcd.errors import UsageError
 from mcd.events import Clock, LayerScored
+from mcd.scoring.activations import Activations, as_activations, fits, split
 from mcd.scoring.calibration.conditional import partialled_out
 from mcd.scoring.calibration.dependence import DependenceTest, drawn
 from mcd.scoring.calibration.fdr import QValues
@@ -27,7 +28,7 @@ from mcd.scoring.learned import FirstLabels, learned
 from mcd.scoring.nulls import Nulls
 from mcd.scoring.results import LayerSummary, Results
 from mcd.scoring.rungs import Rungs
-from mcd.scoring.scores import LayerScores, Live, all_scores, best, evidence, live_neurons, whole_layer
+from mcd.scoring.scores import LayerScores, Live, all_scores, best, evidence, layer_scores, live_neurons, whole_layer
 from mcd.scoring.similarity import Similarity
 from mcd.scoring.tables import (
     EXPLANATION_COLUMNS,
@@ -41,7 +42,16 @@ from mcd.scoring.tables import (
 from mcd.scoring.untrained import Beside
 from mcd.study.calibration import Calibration
 
-__all__ = ["Labeller", "Scored", "no_patients"]
+__all__ = ["Labeller", "Scored", "Source", "no_patients"]
+
+Source = Callable[[], torch.Tensor | Activations]
+"""Returns A of a layer, ``(images, neurons)`` float32."""
+
+_COPIES = 2
+"""How many copies of columns there are at once, for a statistic of them."""
+
+_AT_ONCE = 2**24
+"""Values of units of which a concept is partialled out at once: 64 MiB."""
 
 _CLUSTERED = 0.05
 """Share of the images that decides the null stratum of neurons, for scorers that use all activations."""
@@ -146,16 +156,17 @@ class Labeller:
         said = [self.units.caution if self.calibration.draws else "", self.ladder.caution]
         return "; ".join(filter(None, said))
 
-    def first(self, activations: torch.Tensor) -> torch.Tensor:
+    def first(self, activations: torch.Tensor | Activations) -> torch.Tensor:
         """Return the first concept of each neuron of a layer ``(images, neurons)``, ``(neurons,)``; -1 for none."""
-        (scored,) = self.scored({"": lambda: activations})
-        found = torch.full((activations.shape[1],), -1, dtype=torch.int64)
+        layer = as_activations(activations)
+        (scored,) = self.scored({"": lambda: layer})
+        found = torch.full((layer.neurons,), -1, dtype=torch.int64)
         live = torch.tensor(scored.live, dtype=torch.int64)
         named = torch.from_numpy(np.isin(scored.scores.status, ("labelled", "tied")))[live]
         found[live[named]] = scored.order[named, 0]
         return found
 
-    def label(self, target: str, sources: Mapping[str, Callable[[], torch.Tensor]], clock: Clock) -> Results:
+    def label(self, target: str, sources: Mapping[str, Source], clock: Clock) -> Results:
         """Return the tables of all layers.
 
         Parameters
@@ -163,13 +174,13 @@ class Labeller:
         target
             Its name, for the tables.
         sources
-            For each layer what returns its activations A, ``(images, neurons)`` float32; only one is held at a time.
+            For each layer what returns its activations; only one is held at a time, or a group of its neurons.
         """
         made = _Tables(target, self.concepts, self.unit, self.calibration, self.scorer.higher_is_better)
         if self.caution:
             clock.warn(self.caution)
         with clock.stage("score", len(sources), "layers") as advanced:
-            for found in self.scored(sources):
+            for found in self.scored(sources, clock.warn):
                 if found.scores.reason:
                     clock.warn(f"layer {found.layer} has no labels: {found.scores.reason}")
                 summary = made.add(found)
@@ -177,44 +188,68 @@ class Labeller:
                 advanced(1)
         return made.results()
 
-    def scored(self, sources: Mapping[str, Callable[[], torch.Tensor]]) -> Iterator[Scored]:
+    def scored(self, sources: Mapping[str, Source], warn: Callable[[str], None] | None = None) -> Iterator[Scored]:
         """Yield every layer, scored and judged.
 
         Parameters
         ----------
         sources
-            For each layer what returns its activations A, ``(images, neurons)`` float32; only one is held at a time.
+            For each layer what returns its activations; only one is held at a time, or a group of its neurons.
+        warn
+            Is given the layers that must be held although they are large, before they are read.
         """
-        for layer, activations in sources.items():
-            yield self._labelled(layer, activations())
+        for name, source in sources.items():
+            layer = as_activations(source())
+            if warn is not None and self._whole_layers and not fits(layer.images, layer.neurons):
+                size = layer.images * layer.neurons * 4 / 1e9
+                warn(
+                    f"layer {name}: {self.scorer.name} compares the neurons of a layer, so that {layer.neurons} × "
+                    f"{layer.images} activations are held, {size:.1f} GB, and as much again for each draw of the null"
+                )
+            yield self._labelled(name, layer)
 
-    def _labelled(self, layer: str, activations: torch.Tensor) -> Scored:
+    @property
+    def _whole_layers(self) -> bool:
+        """Whether the scorer is given all neurons of a layer at once."""
+        return self.scorer.depends_on == "layer" and not isinstance(self.scorer, TopKScorer)
+
+    def _labelled(self, layer: str, activations: Activations) -> Scored:
         found = live_neurons(self.scorer, activations)
         if found.reason:
             return self._silent(layer, found)
-        live = activations if len(found.live) == activations.shape[1] else activations[:, list(found.live)]
+        live = self._live(found, activations)
+        del activations
         scores, test = self._measured(found, live)
-        explained = [
-            replace(one, neuron=found.live[one.neuron]) for one in self.scorer.explain(live, self.similarity.whole)
-        ]
-        return replace(self._judged(layer, found, scores, test, activations), explanations=explained)
+        explained: list[Explanation] = []
+        start = 0
+        for group in live.groups() if type(self.scorer).explain is not Scorer.explain else ():
+            said = self.scorer.explain(group, self.similarity.whole)
+            explained += [replace(one, neuron=found.live[start + one.neuron]) for one in said]
+            start += group.shape[1]
+        return replace(self._judged(layer, found, scores, test, live), explanations=explained)
 
-    def _all_z(self, activations: torch.Tensor) -> tuple[NDArray[np.float64], Rows]:
+    def _live(self, found: Live, activations: Activations) -> Activations:
+        """Return A of the live units of a layer; held where the scorer compares them."""
+        live = activations.of(found.live)
+        return live.held() if self._whole_layers else live
+
+    def _all_z(self, activations: torch.Tensor | Activations) -> tuple[NDArray[np.float64], Rows]:
         """Return z of all concepts and the first of each live unit; the null is drawn for its moments alone."""
-        found = live_neurons(self.scorer, activations)
+        layer = as_activations(activations)
+        found = live_neurons(self.scorer, layer)
         if found.reason:
             return np.zeros((0, self.similarity.concepts)), np.zeros(0, dtype=np.int64)
-        scores, test = self._measured(found, activations[:, list(found.live)])
+        scores, test = self._measured(found, self._live(found, layer))
         first = best(scores, 1, higher_is_better=self.scorer.higher_is_better)[:, 0]
         every = torch.arange(self.similarity.concepts)[None]
         z = test.null(0).z(test.observed, every, torch.from_numpy(test.stratum))
         return z.double().numpy(), first.numpy()
 
-    def _measured(self, found: Live, live: torch.Tensor) -> tuple[torch.Tensor, DependenceTest]:
+    def _measured(self, found: Live, live: Activations) -> tuple[torch.Tensor, DependenceTest]:
         """Return the scores of the live units of a layer, and what is tested of them."""
         return self._whole(live) if found.ranked is None else self._ranked(found.ranked, live)
 
-    def _ranked(self, top: torch.Tensor, live: torch.Tensor) -> tuple[torch.Tensor, DependenceTest]:
+    def _ranked(self, top: torch.Tensor, live: Activations) -> tuple[torch.Tensor, DependenceTest]:
         scorer = self.scorer
         assert isinstance(scorer, TopKScorer)
         measured = evidence(scorer, top, self.similarity)
@@ -230,13 +265,14 @@ class Labeller:
 
         return scores, self._test(measured, stratum, null, live, statistic)
 
-    def _whole(self, live: torch.Tensor) -> tuple[torch.Tensor, DependenceTest]:
-        scores = all_scores(self.scorer, live, self.similarity)
-        stratum = np.zeros(live.shape[1], dtype=np.int64)
-        permuted = self.scorer.permuted(live)
+    def _whole(self, live: Activations) -> tuple[torch.Tensor, DependenceTest]:
+        scores = layer_scores(self.scorer, live, self.similarity)
+        stratum = np.zeros(live.neurons, dtype=np.int64)
+        permuted = live.made(self.scorer.permuted)
         if self.units.blocks:
-            top = max(2, round(_CLUSTERED * len(live)))
-            stratum = self.units.null_stratum(self.scorer.top_images(permuted, top).numpy())
+            top = max(2, round(_CLUSTERED * live.images))
+            tops = [self.units.null_stratum(self.scorer.top_images(some, top).numpy()) for some in permuted.groups()]
+            stratum = np.concatenate(tops)
         strata = self._nulls.of_columns(permuted, stratum) if self.calibration.draws else {}
 
         def null(draws: int) -> NullDistribution:
@@ -252,21 +288,29 @@ class Labeller:
         measured: torch.Tensor,
         stratum: Rows,
         null: Callable[[int], NullDistribution],
-        live: torch.Tensor,
+        live: Activations,
         statistic: Callable[[torch.Tensor], torch.Tensor],
     ) -> DependenceTest:
         """Return what is tested of a layer, given its statistic and what computes that of other activations."""
         sign = 1 if self.scorer.higher_is_better else -1
 
         def given(units: torch.Tensor, concepts: torch.Tensor) -> torch.Tensor:
-            held = self.similarity.columns(concepts.tolist())
-            return sign * statistic(partialled_out(live[:, units], held, self.ties))
+            parts = []
+            for at in split(live.images, len(units), _COPIES):
+                left = live.columns(units[at])
+                self._partial_out(left, concepts[at])
+                parts.append(statistic(left))
+            return sign * torch.cat(parts)
 
         return DependenceTest(measured if sign == 1 else -measured, stratum, null, given)
 
-    def _judged(
-        self, layer: str, found: Live, scores: torch.Tensor, test: DependenceTest, activations: torch.Tensor
-    ) -> Scored:
+    def _partial_out(self, columns: torch.Tensor, concepts: torch.Tensor) -> None:
+        """Replace columns ``(images, units)`` by what of each its concept does not explain, a few at a time."""
+        step = max(1, _AT_ONCE // len(columns))
+        for own, some in zip(torch.split(columns, step, dim=1), torch.split(concepts, step), strict=True):
+            own.copy_(partialled_out(own, self.similarity.columns(some.tolist()), self.ties))
+
+    def _judged(self, layer: str, found: Live, scores: torch.Tensor, test: DependenceTest, live: Activations) -> Scored:
         order = best(scores, self.count, higher_is_better=self.scorer.higher_is_better)
         judged = None
         if self.calibration.draws:
@@ -276,7 +320,7 @@ class Labeller:
                 settings = settings.model_copy(update={"most_draws": most})
             judged = judge(test, order, self.concepts, settings)
         beside = self.ladder.beside(layer, judged, order) if judged else None
-        rungs = self.ladder.climb(judged, activations, found.live, order, beside) if judged else None
+        rungs = self.ladder.climb(judged, live, order, beside) if judged else None
         return Scored(layer, whole_layer(scores, found), found.live, order, test.stratum, judged, rungs, beside)
 
     def _silent(self, layer: str, found: Live) -> Scored:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from mcd.api.scorer import Scorer
+from mcd.scoring.activations import Activations
 from mcd.scoring.calibration.judging import Judged
 from mcd.scoring.calibration.nuisances import Nuisances
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
@@ -38,7 +39,7 @@ class RungData:
     """
 
     nuisances: Callable[[], Nuisances | str] = lambda: "nothing is known of the images"
-    untrained: Callable[[str], Iterable[torch.Tensor]] | str | None = None
+    untrained: Callable[[str], Iterable[torch.Tensor | Activations]] | str | None = None
     held_out: Callable[[], HeldOut | str] = lambda: "nothing is annotated"
 
 
@@ -65,7 +66,7 @@ class Ladder:
         units: PermutationUnits,
         calibration: Calibration,
         data: RungData,
-        all_z: Callable[[torch.Tensor], tuple[Values, Rows]],
+        all_z: Callable[[torch.Tensor | Activations], tuple[Values, Rows]],
     ) -> None:
         self._calibration = calibration
         self._fixed: HeldFixed | None = None
@@ -104,8 +105,7 @@ class Ladder:
     def climb(
         self,
         judged: Judged,
-        activations: torch.Tensor,
-        live: Sequence[int],
+        live: Activations,
         order: torch.Tensor,
         beside: Beside | None,
     ) -> Rungs:
@@ -115,10 +115,8 @@ class Ladder:
         ----------
         judged
             The first rung.
-        activations
-            ``(images, neurons)`` of the layer.
         live
-            Numbers of the live neurons.
+            A of the live neurons of the layer.
         order
             ``(live neurons, labels)``: their concepts, best first.
         beside
@@ -127,7 +125,6 @@ class Ladder:
         p = {IMAGE: judged.p[:, 0]}
         chosen = np.flatnonzero(judged.q[:, 0] <= self._calibration.q)
         first = order[torch.from_numpy(chosen), 0]
-        numbers = np.array(live, dtype=np.int64)
 
         def of_all(found: Values) -> Values:
             everything = np.ones(len(order))
@@ -135,9 +132,9 @@ class Ladder:
             return everything
 
         if self._fixed is not None:
-            p[NUISANCE] = of_all(self._fixed.test(activations[:, numbers], chosen, first)[1])
+            p[NUISANCE] = of_all(self._fixed.test(live, chosen, first)[1])
         if beside is not None:
             p[UNTRAINED] = beside.p
         if self._out is not None:
-            p[RIGHT] = of_all(self._out.test(activations, numbers[chosen], first))
+            p[RIGHT] = of_all(self._out.test(live, chosen, first))
         return climbed(p, self._calibration)

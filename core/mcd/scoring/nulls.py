@@ -9,6 +9,7 @@ import torch
 
 from mcd.api.ranking import Ties
 from mcd.api.scorer import Scorer, TopKScorer
+from mcd.scoring.activations import Activations
 from mcd.scoring.calibration.dependence import drawn
 from mcd.scoring.calibration.null import NullDistribution, PermutedColumns, Rankings, StratumNull
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
@@ -75,22 +76,22 @@ class Nulls:
         self._ranked = {key: self._ranked[key] for key in keys}  # other layers have the same, or none of them
         return drawn(found, draws, self._similarity.concepts, self._units.rarest)
 
-    def of_columns(self, permuted: torch.Tensor, stratum: Rows) -> dict[int, StratumNull]:
+    def of_columns(self, permuted: Activations, stratum: Rows) -> dict[int, StratumNull]:
         """Return the nulls of a layer of a scorer that uses all activations, by stratum, given what is permuted of it.
 
         Parameters
         ----------
         permuted
-            ``(images, neurons)``; see `mcd.api.scorer.Scorer.permuted`.
+            Of the live neurons; see `mcd.api.scorer.Scorer.permuted`.
         stratum
             Of each neuron, ``(neurons,)``.
         """
-        alone, neurons = self._scorer.depends_on != "layer", permuted.shape[1]
+        alone, neurons = self._scorer.depends_on != "layer", permuted.neurons
         # As many at once as the layer has neurons: a scorer that compares neurons then sees a layer like it.
         at_once = max(1, min(_GROUP, FLOATS // max(1, self._similarity.images))) if alone else neurons
         found: dict[int, StratumNull] = {}
         for number in np.unique(stratum).tolist():
-            mine = permuted if (stratum == number).all() else permuted[:, np.flatnonzero(stratum == number)]
+            mine = permuted if (stratum == number).all() else permuted.of(np.flatnonzero(stratum == number))
             columns = PermutedColumns(self._units, mine, self._ties, self._seed)
 
             def statistic(start: int, stop: int, columns: PermutedColumns = columns) -> torch.Tensor:

@@ -13,6 +13,7 @@ import torch
 from mcd.api.ranking import random_rankings, rows_in
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.errors import DataError, MCDError, PluginLoadError, passes_through, said_by
+from mcd.scoring.activations import Activations, as_activations
 from mcd.scoring.similarity import FLOATS, Similarity
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "all_scores",
     "best",
     "evidence",
+    "layer_scores",
     "live_neurons",
     "neuron_states",
     "null_evidence",
@@ -92,8 +94,8 @@ def neuron_states(activations: torch.Tensor) -> list[str]:
     ]
 
 
-def live_neurons(scorer: Scorer, activations: torch.Tensor) -> Live:
-    """Tell the neurons of a layer apart, given A ``(images, neurons)``.
+def live_neurons(scorer: Scorer, activations: Activations) -> Live:
+    """Tell the neurons of a layer apart, given A.
 
     Dead and constant neurons are left out before the scorer sees the layer: they have no top images, and
     must not take part in a prior over the layer's neurons. A neuron seen through its top k is *tied* when
@@ -104,20 +106,31 @@ def live_neurons(scorer: Scorer, activations: torch.Tensor) -> Live:
     DataError
         When A is not finite.
     """
-    states = neuron_states(activations)
-    live = tuple(index for index, state in enumerate(states) if state == "live")
-    reason = scorer.layer_problem(len(live)) if live else "no neuron responds differently to different images"
-    words = dict.fromkeys(live, "unscored" if reason else "labelled")
-    ranked = None
-    if isinstance(scorer, TopKScorer) and not reason:
-        responding = activations if len(live) == activations.shape[1] else activations[:, list(live)]
-        top = scorer.top_images(responding, scorer.top_k + 1)
-        ranked = top[: scorer.top_k]
-        if len(top) > scorer.top_k:
-            edge = responding.gather(0, top[-2:])
-            words |= {live[at]: "tied" for at in (edge[0] == edge[1]).nonzero().flatten().tolist()}
+    states: list[str] = []
+    ranked, tied = [], []
+    for group in activations.groups():
+        own = neuron_states(group)
+        live = [at for at, state in enumerate(own) if state == "live"]
+        if isinstance(scorer, TopKScorer) and live:
+            top, edge = _top(scorer, group if len(live) == len(own) else group[:, live])
+            ranked.append(top)
+            tied += [len(states) + live[at] for at in edge]
+        states += own
+    numbers = tuple(index for index, state in enumerate(states) if state == "live")
+    reason = scorer.layer_problem(len(numbers)) if numbers else "no neuron responds differently to different images"
+    words = dict.fromkeys(numbers, "unscored" if reason else "labelled")
+    words |= {} if reason else dict.fromkeys(tied, "tied")
     status = tuple(words.get(index, state) for index, state in enumerate(states))
-    return Live(status, live, ranked, reason)
+    return Live(status, numbers, torch.cat(ranked, dim=1) if ranked and not reason else None, reason)
+
+
+def _top(scorer: TopKScorer, responding: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
+    """Return the top images of neurons, ``(top_k, neurons)``, and the numbers of those that are tied."""
+    top = scorer.top_images(responding, scorer.top_k + 1)
+    if len(top) <= scorer.top_k:
+        return top, []
+    edge = responding.gather(0, top[-2:])
+    return top[: scorer.top_k], (edge[0] == edge[1]).nonzero().flatten().tolist()
 
 
 def evidence(scorer: TopKScorer, ranked: torch.Tensor, similarity: Similarity) -> torch.Tensor:
@@ -162,6 +175,13 @@ def all_scores(scorer: Scorer, activations: torch.Tensor, similarity: Similarity
             scores = scorer.score(activations, part)
         found[:, where] = _checked(scorer, scores, neurons, part.shape[1])
     return found
+
+
+def layer_scores(scorer: Scorer, activations: Activations, similarity: Similarity) -> torch.Tensor:
+    """Return what `all_scores` returns of a layer; a group of neurons at a time, unless they depend on each other."""
+    if scorer.depends_on == "layer":
+        return all_scores(scorer, activations.held().values, similarity)
+    return torch.cat([all_scores(scorer, group, similarity) for group in activations.groups()])
 
 
 @contextmanager
@@ -228,7 +248,7 @@ def whole_layer(scores: torch.Tensor, found: Live) -> LayerScores:
     return LayerScores(whole, tuple(status), found.reason)
 
 
-def score_layer(scorer: Scorer, activations: torch.Tensor, similarity: Similarity) -> LayerScores:
+def score_layer(scorer: Scorer, activations: torch.Tensor | Activations, similarity: Similarity) -> LayerScores:
     """Score one layer: A ``(images, neurons)`` against P.
 
     Raises
@@ -238,19 +258,20 @@ def score_layer(scorer: Scorer, activations: torch.Tensor, similarity: Similarit
     PluginLoadError
         When the scorer breaks its contract.
     """
-    if len(activations) != similarity.images:
+    layer = as_activations(activations)
+    if layer.images != similarity.images:
         raise DataError(
-            f"activations hold {len(activations)} images, similarity {similarity.images}: not the same set",
+            f"activations hold {layer.images} images, similarity {similarity.images}: not the same set",
             "give both for the same images, in the same order",
         )
-    found = live_neurons(scorer, activations)
+    found = live_neurons(scorer, layer)
     if found.reason:
         return whole_layer(torch.full((len(found.live), similarity.concepts), float("nan")), found)
     if isinstance(scorer, TopKScorer) and found.ranked is not None:
         measured = evidence(scorer, found.ranked, similarity)
         scores = scorer.scores(measured, scorer.context(measured, lambda: null_evidence(scorer, similarity)))
         return whole_layer(_checked(scorer, scores, len(found.live), similarity.concepts), found)
-    return whole_layer(all_scores(scorer, activations[:, list(found.live)], similarity), found)
+    return whole_layer(layer_scores(scorer, layer.of(found.live), similarity), found)
 
 
 def null_evidence(scorer: TopKScorer, similarity: Similarity) -> torch.Tensor:

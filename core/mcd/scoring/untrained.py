@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mcd.scoring.activations import Activations
 from mcd.scoring.calibration.permutation import Rows
 
 __all__ = ["Beside", "UntrainedNetworks"]
@@ -97,8 +98,8 @@ class UntrainedNetworks:
 
     def __init__(
         self,
-        activations: Callable[[str], Iterable[torch.Tensor]],
-        measured: Callable[[torch.Tensor], tuple[Values, Rows]],
+        activations: Callable[[str], Iterable[torch.Tensor | Activations]],
+        measured: Callable[[torch.Tensor | Activations], tuple[Values, Rows]],
     ) -> None:
         self._activations, self._measured = activations, measured
         self._known: dict[str, list[_Network]] = {}

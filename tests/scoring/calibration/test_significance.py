@@ -9,6 +9,7 @@ import torch
 from mcd.api.concepts import Concept
 from mcd.api.ranking import Ties
 from mcd.api.scorer import Scorer
+from mcd.scoring.activations import Held
 from mcd.scoring.calibration.null import NullDistribution, PermutedColumns, Rankings, StratumNull, discoveries
 from mcd.scoring.calibration.permutation import PermutationUnits
 from mcd.scoring.labelling import Labeller, Scored
@@ -170,7 +171,7 @@ def test_the_null_of_a_seed_is_that_of_earlier_versions(scorer: Scorer, z: list[
 def test_draws_are_the_same_however_many_are_asked_for_at_once() -> None:
     units = PermutationUnits.of([str(at // 4) for at in range(80)], "patient")
     activations = torch.from_numpy(np.random.default_rng(2).standard_normal((80, 7)).astype(np.float32))
-    columns = PermutedColumns(units, activations, Ties.of([str(at) for at in range(80)], 0), null_seed=3)
+    columns = PermutedColumns(units, Held(activations), Ties.of([str(at) for at in range(80)], 0), null_seed=3)
     whole = columns.of(0, 600)
     for start, stop in ((0, 250), (240, 260), (249, 502), (599, 600)):
         assert torch.equal(columns.of(start, stop), whole[:, start:stop])

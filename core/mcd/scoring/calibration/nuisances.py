@@ -22,8 +22,8 @@ COMPONENTS = 5
 FEWEST = 3
 """Images for each column of the design; with fewer the rung is not available."""
 
-_AT_ONCE = 4096
-"""Columns of which residuals are taken at once."""
+_AT_ONCE, _FEW = 4096, 2**16
+"""Columns of which residuals are taken at once, of so many images; of more images, a sixteenth of as many numbers."""
 
 _NOTHING = 1e-5
 """Share of the variance of a column that is rounding once the nuisances are taken out."""
@@ -51,12 +51,16 @@ class Nuisances:
 
     def residuals(self, columns: torch.Tensor) -> torch.Tensor:
         """Return what of columns ``(images, n)`` the nuisances do not give, float32; zero where nothing is left."""
-        if columns.shape[1] > _AT_ONCE:  # float64 copies of a few columns only
-            return torch.cat([self.residuals(some) for some in torch.split(columns, _AT_ONCE, dim=1)], dim=1)
+        step = _AT_ONCE if len(columns) <= _FEW else max(1, _FEW * _AT_ONCE // 16 // len(columns))
+        if columns.shape[1] > step:  # float64 copies of a few columns only
+            left = torch.empty(columns.shape)
+            for part, place in zip(torch.split(columns, step, dim=1), torch.split(left, step, dim=1), strict=True):
+                place.copy_(self.residuals(part))
+            return left
         basis = torch.from_numpy(self.basis)
-        given = columns.double()
+        given = columns.to(torch.float64, copy=True)
         found = given - basis @ (basis.T @ given)
-        centred = given - given.mean(dim=0)
+        centred = given.sub_(given.mean(dim=0))
         left = found.square().sum(dim=0) > _NOTHING * centred.square().sum(dim=0)
         return torch.where(left, found, torch.zeros((), dtype=torch.float64)).float()
 

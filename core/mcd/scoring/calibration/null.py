@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from mcd.api.ranking import Ties
+from mcd.scoring.activations import Activations
 from mcd.scoring.calibration.fdr import QValues
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
 from mcd.scoring.calibration.tail import ENOUGH, Tail
@@ -271,22 +272,22 @@ class PermutedColumns:
     units
         What is permuted.
     activations
-        ``(images, neurons)`` float32: the live neurons of the stratum.
+        Of the live neurons of the stratum.
     ties
         By which the content of neurons is known.
     null_seed
         With the content, it decides the draws.
     """
 
-    def __init__(self, units: PermutationUnits, activations: torch.Tensor, ties: Ties, null_seed: int) -> None:
+    def __init__(self, units: PermutationUnits, activations: Activations, ties: Ties, null_seed: int) -> None:
         self._units, self._activations = units, activations
-        digests = ties.digests(activations)
+        digests = np.concatenate([ties.digests(group) for group in activations.groups()])
         self._order = np.argsort(digests, kind="stable")  # by content: it does not matter where a neuron stands
         self._seed = _seed(digests[self._order].tobytes(), null_seed)
 
     def of(self, start: int, stop: int) -> torch.Tensor:
         """Return draws ``start`` to ``stop``, ``(images, stop - start)``."""
-        found = self._activations.new_empty(len(self._activations), stop - start)
+        found = torch.empty(self._activations.images, stop - start)
         table = found.numpy()
         for block in range(start // _BLOCK, -(-stop // _BLOCK)):
             # As above: going on gives what drawing all at once would have given.
@@ -294,9 +295,10 @@ class PermutedColumns:
             chosen = torch.from_numpy(self._order[rng.integers(len(self._order), size=_BLOCK)])
             here = block * _BLOCK - start
             first, last = max(0, -here), min(_BLOCK, stop - start - here)
+            held, which = self._activations.among(chosen[first:last])
             for draws, places, sources in self._units.moves(_BLOCK, rng, first, last):
                 # A neuron's values side by side, so that what is read at random comes from the cache.
-                columns = self._activations.index_select(1, chosen[draws]).T.contiguous()
+                columns = held.index_select(1, which[draws.start - first : draws.stop - first]).T.contiguous()
                 moved = columns.gather(1, torch.from_numpy(sources)).T.contiguous()
                 table[places, here + draws.start : here + draws.stop] = moved.numpy()
         return found

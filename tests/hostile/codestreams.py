@@ -15,7 +15,14 @@ import PIL.Image
 import pydicom
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, JPEGLSLossless, RLELossless
+from pydicom.uid import (
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 from tests.hostile.families import Family, Generator, mutated
 from tests.hostile.watching import Canary
 from tests.plugins.cohorts.conftest import write_dicom
@@ -77,15 +84,18 @@ class Codestreams(Family):
             "jpeg-2000.dcm": self._compressed(JPEG2000Lossless, None),
             "jpeg.dcm": self._compressed(JPEGBaseline8Bit, _saved("L", grey >> 4, "JPEG")),
             "jpeg-lossless.dcm": self._compressed(JPEGLosslessSV1, _lossless_jpeg(grey)),
+            "jpeg-extended.dcm": self._compressed(JPEGExtended12Bit, _deep_jpeg(), (1024, 256)),
             "native.dcm": write_dicom(self.folder / "native.dcm").read_bytes(),
         }
 
-    def _compressed(self, syntax: pydicom.uid.UID, codestream: bytes | None) -> bytes:
+    def _compressed(
+        self, syntax: pydicom.uid.UID, codestream: bytes | None, shape: tuple[int, int] = (_ROWS, _COLUMNS)
+    ) -> bytes:
         file = pydicom.dcmread(write_dicom(self.folder / "native.dcm"))
         if codestream is None:
             file.compress(syntax)
         else:
-            file.file_meta.TransferSyntaxUID, file.Rows, file.Columns = syntax, _ROWS, _COLUMNS
+            file.file_meta.TransferSyntaxUID, file.Rows, file.Columns = syntax, *shape
             bits = 8 if syntax == JPEGBaseline8Bit else 16
             file.BitsAllocated, file.BitsStored, file.HighBit = bits, min(bits, 12), min(bits, 12) - 1
             file.PixelData = encapsulate([codestream])
@@ -171,6 +181,12 @@ def _other_png(content: bytes, random: Random) -> bytes:
         parts.append(chunk(name, data))
         at += 12 + length
     return b"".join(parts)
+
+
+def _deep_jpeg() -> bytes:
+    """Return JPEG of 12 bits, 1024×256, which nothing here writes: of a file that comes with pydicom."""
+    path = Path(pydicom.__file__).parent / "data/test_files/JPGExtended.dcm"
+    return next(generate_frames(pydicom.dcmread(path).PixelData, number_of_frames=1))
 
 
 def _lossless_jpeg(grey: NDArray[np.generic]) -> bytes:

@@ -11,7 +11,7 @@ from pydicom.uid import UID
 from mcd.errors import ImageError
 from mcd_plugins.dicom.layout import Layout
 
-__all__ = ["Codestream", "checked_codestream", "completed", "is_start"]
+__all__ = ["Codestream", "checked_codestream", "completed", "is_ordinary", "is_start"]
 
 _JPEG_2000 = frozenset({uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K})
 _SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC2})
@@ -90,13 +90,30 @@ def completed(frame: bytes) -> bytes:
     """
     if frame.rfind(_END) >= 0:
         return frame
-    at = frame.find(_TILE) if frame.startswith(b"\xff\x4f") else -1
-    while 0 <= at < len(frame) and frame.startswith(_TILE, at):
+    at = _end_of_tiles(frame)
+    return frame[:at] + _END if at > 0 and 0 <= len(frame) - at <= 1 else b""
+
+
+def is_ordinary(frame: bytes) -> bool:
+    """Say whether a JPEG 2000 image is one that every decoder reads alike; its header must have been checked.
+
+    No file format is around it, it begins at the origin of its grid (ISO 15444-1 A.5.1), and its tile parts end where
+    its end mark is. Of one that begins elsewhere, pylibjpeg-openjpeg takes the size for larger than it is; of a last
+    tile that lacks a byte, decoders think differently.
+    """
+    at = _end_of_tiles(frame)
+    return at > 0 and frame.startswith(_END, at) and not any(frame[16:24])
+
+
+def _end_of_tiles(frame: bytes) -> int:
+    """Return where the last part of a tile ends by the lengths (ISO 15444-1 A.4.2); 0 or less where they do not say."""
+    at = frame.find(_TILE) if frame.startswith(b"\xff\x4f") else 0
+    while 0 < at < len(frame) and frame.startswith(_TILE, at):
         length = int.from_bytes(frame[at + 6 : at + 10], "big")
         if not length:  # up to the end mark, wherever that were
-            return b""
+            return 0
         at += length
-    return frame[:at] + _END if at > 0 and 0 <= len(frame) - at <= 1 else b""
+    return at
 
 
 def _sof(frame: bytes, syntax: UID) -> Codestream:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +15,13 @@ from pydicom.uid import UID
 
 from mcd.errors import ImageError
 from mcd.plugins import Limits, isolated
+from mcd_plugins.dicom.codestream import is_ordinary
+from mcd_plugins.dicom.extended import decoded_extended
 from mcd_plugins.dicom.header import Header, quiet
 from mcd_plugins.dicom.layout import Layout
 from mcd_plugins.dicom.packing import Packed
 
-__all__ = ["DECODERS", "Codes", "decoded", "frames_of", "syntax_of"]
+__all__ = ["DECODERS", "Codes", "decoded", "decoder_for", "frames_of", "syntax_of"]
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -29,7 +33,7 @@ _DECODERS: dict[str, tuple[str, ...]] = {
     uid.DeflatedExplicitVRLittleEndian: (),
     uid.RLELossless: ("pylibjpeg", "pydicom"),
     uid.JPEGBaseline8Bit: ("pillow", "gdcm"),
-    uid.JPEGExtended12Bit: ("pillow", "gdcm"),
+    uid.JPEGExtended12Bit: ("pillow", "gdcm"),  # with 8 bits
     uid.JPEGLossless: ("gdcm", "pylibjpeg"),
     uid.JPEGLosslessSV1: ("gdcm", "pylibjpeg"),
     uid.JPEGLSLossless: ("pyjpegls", "gdcm"),
@@ -55,8 +59,12 @@ DECODERS = (
 )
 """Distributions that decode these files."""
 
-_GPL = ("pylibjpeg",)
-"""With pylibjpeg-libjpeg, which nothing here requires."""
+_ORDINARY = ("pylibjpeg", *_JPEG_2000) if platform.machine().lower() in ("x86_64", "amd64") else _JPEG_2000
+"""For ordinary grey JPEG 2000: faster than GDCM, with the same pixels. That was compared on x86-64; elsewhere compilers
+may round a lossy image otherwise."""
+
+_DEEP = ("gdcm",)
+"""For JPEG Extended with more than 8 bits."""
 
 _ALL = 'pip install "mammo-clip-dissect[dicom]"'
 
@@ -100,9 +108,8 @@ def frames_of(header: Header, layout: Layout, pixels: Packed, which: Iterable[in
     """
     syntax = syntax_of(header)
     stream = pixels.codestream
-    plugin = _plugin(syntax, layout.stored if stream is None else stream.precision)
     signed = layout.signed if stream is None or stream.signed is None else stream.signed
-    options = {
+    options: dict[str, object] = {
         "photometric_interpretation": layout.photometric,
         "pixel_representation": int(signed),
         "bits_stored": layout.stored if stream is None else stream.precision,
@@ -116,6 +123,7 @@ def frames_of(header: Header, layout: Layout, pixels: Packed, which: Iterable[in
             shape = {"rows": layout.rows, "columns": layout.columns, "samples_per_pixel": layout.samples}
             options |= {**shape, "bits_allocated": layout.allocated, "number_of_frames": 1}
             options |= {"planar_configuration": header.integer("PlanarConfiguration") or 0}
+            plugin = decoder_for(syntax, pixels.frames[index], options)
             limits = Limits(seconds=60 + 5e-6 * layout.rows * layout.columns)
             found = isolated(decoded, pixels.frames[index], str(syntax), plugin, options, limits=limits)
         yield _codes(found, layout)
@@ -145,6 +153,9 @@ def decoded(frame: bytes, syntax: str, plugin: str, options: dict[str, object]) 
     options = {"index": 0, "decoding_plugin": plugin, "pixel_keyword": "PixelData", **options}
     try:
         with quiet():
+            if _is_deep(UID(syntax), options):
+                shape, bits = (options["rows"], options["columns"]), options["bits_stored"]
+                return decoded_extended(frame, cast("tuple[int, int]", shape), cast("int", bits))
             decoder = get_decoder(UID(syntax))
             if options["samples_per_pixel"] != 1:
                 return decoder.as_array(source, **options)[0]  # type: ignore[arg-type]  # pydicom types each alone
@@ -175,19 +186,32 @@ def _codes(found: NDArray[np.generic], layout: Layout) -> Codes:
     return native.astype(f"{native.dtype.kind}{width}", copy=False).view(f"u{width}")
 
 
-def _plugin(syntax: UID, precision: int) -> str:
+def decoder_for(syntax: UID, frame: bytes, options: Mapping[str, object]) -> str:
+    """Return the name of the decoder for a frame, one of pydicom's plugins; empty where nothing is packed.
+
+    Parameters
+    ----------
+    options
+        With ``bits_stored`` of the codestream, and ``samples_per_pixel``.
+
+    Raises
+    ------
+    ImageError
+        When no decoder for it is installed, or there is none.
+    """
     wanted = _DECODERS[syntax]
-    if not wanted:
-        return ""
-    if syntax == uid.JPEGExtended12Bit and precision > 8:
-        wanted = _GPL  # the others know its 8-bit form only
+    if _is_deep(syntax, options):
+        if options["samples_per_pixel"] != 1:
+            raise ImageError(f"its pixels ({syntax.name}) have colours of more than 8 bits, which cannot be decoded")
+        wanted = _DEEP
+    elif wanted is _JPEG_2000 and options["samples_per_pixel"] == 1 and is_ordinary(frame):
+        wanted = _ORDINARY
     installed = get_decoder(syntax).available_plugins
-    plugin = next((name for name in wanted if name in installed), None)
-    if plugin is None and wanted == _GPL:
-        raise ImageError(
-            f"its pixels ({syntax.name}, {precision} bit) cannot be decoded: no decoder with a permissive licence "
-            "knows this syntax with more than 8 bits (pylibjpeg-libjpeg, under the GPL, may)"
-        )
-    if plugin is None:
+    plugin = next((name for name in wanted if name in installed), "")
+    if wanted and not plugin:
         raise ImageError(f"its pixels ({syntax.name}) need a decoder that is not installed: {_ALL}")
     return plugin
+
+
+def _is_deep(syntax: UID, options: Mapping[str, object]) -> bool:
+    return syntax == uid.JPEGExtended12Bit and options["bits_stored"] != 8

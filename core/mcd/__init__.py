@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mcd.api.model import ModelLoader, Target
     from mcd.api.probe import Probe
     from mcd.api.reporter import Reporter
-    from mcd.api.scorer import Explanation, Scorer, TopKScorer
+    from mcd.api.scorer import Explanation, Scorer, TopKScorer, depends_on
     from mcd.comparison.comparing import Comparison, ComparisonSettings
     from mcd.comparison.stored import compare
     from mcd.components import Component
@@ -75,6 +75,7 @@ _HOME = {
     "Unreadable": "mcd.api.dataset",
     "__version__": "mcd.version",
     "compare": "mcd.comparison.stored",
+    "depends_on": "mcd.api.scorer",
     "dissect": "mcd.runs.dissect",
     "embed": "mcd.runs.embed",
     "errors": "mcd",
@@ -122,6 +123,7 @@ __all__ = [
     "Unreadable",
     "__version__",
     "compare",
+    "depends_on",
     "dissect",
     "embed",
     "errors",

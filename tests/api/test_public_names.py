@@ -11,14 +11,15 @@ import pytest
 
 import mcd
 import mcd.plugins
+import mcd.testing
 from mcd.testing import assert_light
 
 _FACE = """
     AnnotationDissector
     Box Comparison ComparisonSettings Component CompositeDataset Concept ConceptSet ConceptSource Dataset Dissection
     Dissector Edit Evaluation Explanation Image ModelLoader Options Passed Preprocessing Probe Reporter Sample Scorer
-    Study Target TopKScorer Unreadable __version__ compare dissect embed errors evaluate events figures hookimpl label
-    load plugins report run run_target score
+    Study Target TopKScorer Unreadable __version__ compare depends_on dissect embed errors evaluate events figures
+    hookimpl label load plugins report run run_target score
 """
 _FOR_PLUGINS = """
     ABSENT PRESENT presence split_rows
@@ -43,7 +44,14 @@ def test_the_public_names_are_these_and_no_others(module: ModuleType, names: str
     assert set(module.__all__) <= set(dir(module))
 
 
-@pytest.mark.parametrize("module", [mcd, mcd.plugins])
+def test_the_names_for_tests_of_plugins_are_these() -> None:
+    checks = "command concepts dataset dissector model_loader observer preprocessing reporter scorer"
+    assert sorted(mcd.testing.__all__) == sorted(
+        ["HEAVY", "ContractError", "assert_light", *(f"check_{one}" for one in checks.split())]
+    )
+
+
+@pytest.mark.parametrize("module", [mcd, mcd.plugins, mcd.testing])
 def test_every_public_name_is_there_and_says_what_it_is(module: ModuleType) -> None:
     for name in module.__all__:
         value = getattr(module, name)

@@ -72,7 +72,8 @@ def test_its_own_tests_pass_and_its_readme_runs(mcd_command: Command, tmp_path: 
     package = written(mcd_command, tmp_path, kind)
     site = lay_out(package, tmp_path / "site")
     paths = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    plugins = ("no:cacheprovider", "no:xdist", "mcd.testing.fixtures")
+    tests = [sys.executable, "-m", "pytest", "-q", *(f"-p{one}" for one in plugins)]
     done = subprocess.run(
         tests, cwd=package, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False
     )

@@ -7,7 +7,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeVar, get_args
 
 from mcd.api.base import Configured
 from mcd.api.probe import Probe
@@ -17,7 +17,7 @@ from mcd.errors import DataError, PluginLoadError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Explanation", "Scorer", "TopKScorer"]
+__all__ = ["Explanation", "Scorer", "TopKScorer", "depends_on"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Explanation:
     p: float
 
 
-_DEPENDS_ON = ("pair", "neuron", "layer")
+DependsOn = Literal["pair", "neuron", "layer"]
+_DEPENDS_ON = get_args(DependsOn)
 _NEEDS = ("similarity", "embeddings")
 _RENAMED = {
     "pairwise": 'depends_on = "pair"',
@@ -101,7 +102,7 @@ class Scorer(Configured, abc.ABC):
     score_range: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     higher_is_better: ClassVar[bool] = True
     comparable_across_layers: bool = False
-    depends_on: ClassVar[Literal["pair", "neuron", "layer"]] = "layer"
+    depends_on: DependsOn = "layer"
     needs: ClassVar[Literal["similarity", "embeddings"]] = "similarity"
     takes_annotations: ClassVar[bool] = False
     takes_residuals: ClassVar[bool] = False
@@ -281,3 +282,42 @@ class TopKScorer(Scorer):
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Rank the images by activation, then score the ranking."""
         return self.score_ranked(self.top_images(activations, self.top_k), similarity)
+
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
+
+
+def depends_on(what: DependsOn) -> Callable[[FunctionT], FunctionT]:
+    """Return a decorator that declares of a function ``(A, P) -> S`` what `Scorer.depends_on` does of a class.
+
+    Without it the engine gives such a function whole layers, which is always right; with it, parts of what size suits.
+    `mcd.testing.check_scorer` says whether a function is what it declares.
+
+    Parameters
+    ----------
+    what
+        ``"pair"``, ``"neuron"`` or ``"layer"``.
+
+    Raises
+    ------
+    PluginLoadError
+        For anything else.
+
+    Examples
+    --------
+    >>> @depends_on("pair")
+    ... def product(activations, similarity):
+    ...     return activations.T @ similarity
+    """
+    if what not in _DEPENDS_ON:
+        raise PluginLoadError(f"depends_on({what!r})", f"write one of {_DEPENDS_ON}")
+
+    def declare(function: FunctionT) -> FunctionT:
+        setattr(function, DECLARED, what)
+        return function
+
+    return declare
+
+
+DECLARED = "mcd_depends_on"
+"""The attribute of a function that `depends_on` sets."""

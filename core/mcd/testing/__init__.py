@@ -1,58 +1,67 @@
-"""What plugin authors need to test their plugins."""
+"""What plugin authors need to test their plugins: one check for each kind of component.
+
+A check is given a component, or its class where the default settings will do, uses it as the engine does, and raises
+`ContractError`, which says what is wrong and what to change. The fixtures of `mcd.testing.fixtures` are there in every
+test once ``mammo-clip-dissect`` is installed.
+
+>>> import mcd
+>>> from mcd.testing import check_scorer
+>>> class Product(mcd.Scorer):
+...     name = "product"
+...     depends_on = "pair"
+...
+...     def score(self, activations, similarity):
+...         return activations.T @ similarity
+>>> check_scorer(Product)
+"""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from typing import TYPE_CHECKING
 
-__all__ = ["HEAVY", "assert_light"]
+from mcd.lazy import lazily
 
-HEAVY = (
-    "numpy",
-    "open_clip",
-    "pandas",
-    "pydantic",
-    "pydicom",
-    "rich",
-    "timm",
-    "torch",
-    "torchvision",
-    "transformers",
-    "yaml",
+if TYPE_CHECKING:
+    from mcd.testing.commands import check_command, check_observer
+    from mcd.testing.concepts import check_concepts
+    from mcd.testing.contract import ContractError
+    from mcd.testing.datasets import check_dataset
+    from mcd.testing.dissectors import check_dissector
+    from mcd.testing.lightness import HEAVY, assert_light
+    from mcd.testing.models import check_model_loader
+    from mcd.testing.preprocessings import check_preprocessing
+    from mcd.testing.reporters import check_reporter
+    from mcd.testing.scorers import check_scorer
+
+__all__ = [
+    "HEAVY",
+    "ContractError",
+    "assert_light",
+    "check_command",
+    "check_concepts",
+    "check_dataset",
+    "check_dissector",
+    "check_model_loader",
+    "check_observer",
+    "check_preprocessing",
+    "check_reporter",
+    "check_scorer",
+]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "HEAVY": "mcd.testing.lightness",
+        "ContractError": "mcd.testing.contract",
+        "assert_light": "mcd.testing.lightness",
+        "check_command": "mcd.testing.commands",
+        "check_concepts": "mcd.testing.concepts",
+        "check_dataset": "mcd.testing.datasets",
+        "check_dissector": "mcd.testing.dissectors",
+        "check_model_loader": "mcd.testing.models",
+        "check_observer": "mcd.testing.commands",
+        "check_preprocessing": "mcd.testing.preprocessings",
+        "check_reporter": "mcd.testing.reporters",
+        "check_scorer": "mcd.testing.scorers",
+    },
 )
-"""Top-level packages that listing plugins must not import."""
-
-_PROBE = """
-import importlib, sys
-
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {heavy!r}:
-            raise ImportError(f"{{name}} is too heavy to import here")
-
-sys.path[:] = {path!r}
-sys.meta_path.insert(0, Refuse())
-importlib.import_module({module!r})
-"""
-
-
-def assert_light(module: str) -> None:
-    """Assert that a module imports without torch and its like (`HEAVY`), in a process of its own.
-
-    Every ``mcd`` command imports every plugin, so a plugin's own module must only declare; what it
-    declares is imported when a component is used.
-
-    Raises
-    ------
-    AssertionError
-        With the traceback that leads to the heavy import.
-
-    Examples
-    --------
-    >>> assert_light("mcd.hookspecs")
-    """
-    code = _PROBE.format(heavy=HEAVY, path=sys.path, module=module)
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 -- this interpreter
-    if done.returncode:
-        raise AssertionError(f"{module} is not light:\n{done.stderr.strip()}")

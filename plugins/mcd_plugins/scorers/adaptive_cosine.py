@@ -63,6 +63,7 @@ class AdaptiveCosine(mcd.Scorer):
 
     options: Options
     name = "adaptive-cosine"
+    depends_on = "neuron"
     score_range = (-2.0, 2.0)
     _reference: torch.Tensor | None = None
 

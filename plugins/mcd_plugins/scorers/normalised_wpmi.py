@@ -48,6 +48,7 @@ class NormalisedWPMI(mcd.Scorer):
 
     options: Options
     name = "normalised-wpmi"
+    depends_on = "neuron"
     comparable_across_layers = True
 
     def check(self, images: int) -> None:

@@ -18,7 +18,7 @@ from mcd.extraction.decoding import Batch, batches
 from mcd.extraction.jobs import TargetJob
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
-from mcd.extraction.sweep import refuse
+from mcd.extraction.refusing import refuse
 from mcd.networks.foreign import calling, enough_memory
 from mcd.networks.running import Precision, autocast, prepare, reproducible
 from mcd.networks.tuning import UNTUNED, Tuning

@@ -8,18 +8,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import torch
 from torch import nn
 
 from mcd.api.image import Preprocessing
-from mcd.errors import DataError, ImageError
 from mcd.events import Event, StageAdvanced, StageFinished, StageStarted, Warned
 from mcd.extraction.columns import Column, gather
 from mcd.extraction.decoding import Batch, batches
+from mcd.extraction.feeding import Coming, Feeder, late
 from mcd.extraction.jobs import IMAGES, DissectorJob, ImageJob, Job, TargetJob
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
+from mcd.extraction.refusing import check_finite, check_shape, refuse
 from mcd.networks.chance import Draws, check_same
 from mcd.networks.foreign import calling, enough_memory
 from mcd.networks.recording import Recorder
@@ -27,7 +29,7 @@ from mcd.networks.running import Precision, at_work, autocast
 from mcd.networks.trial import dissector_format
 from mcd.networks.tuning import UNTUNED, Tuning
 
-__all__ = ["Sweep", "refuse", "shard_rows"]
+__all__ = ["Sweep", "shard_rows"]
 
 _WATCHED = 16
 """For so many batches a model that draws random numbers is run twice."""
@@ -69,6 +71,8 @@ class Sweep:
         Is given untrained targets before they first run; see `mcd.extraction.normalising`.
     tuning
         What a GPU may trade for speed.
+    deferred
+        As in `mcd.extraction.feeding.Feeder`.
 
     Attributes
     ----------
@@ -92,6 +96,7 @@ class Sweep:
     masked: bool = False
     normalise: Callable[[Sequence[TargetJob]], None] = lambda jobs: None
     tuning: Tuning = UNTUNED
+    deferred: bool | None = None
     little_range: int = field(default=0, init=False)
     waited: float = field(default=0.0, init=False)
     _gathered: bool = field(default=False, init=False)
@@ -225,40 +230,51 @@ class Sweep:
                 recorder = Recorder(job.network, job.layers, job.pooling, job.target.first_tokens())
                 job.recorder = stack.enter_context(recorder)
             stack.enter_context(torch.inference_mode())
+            feeder = Feeder(self.device, deferred=self.deferred)
+            passed = late((self._launched(batch, feeder) for batch in self._taken(loader)), feeder.lag)
             for number, group in shards:
-                self._shard(number, self._taken(loader, len(group)))
+                self._shard(number, islice(passed, len(group)))
 
-    def _taken(self, loader: Iterator[Batch], count: int) -> Iterator[Batch]:
-        for _ in range(count):
+    def _taken(self, loader: Iterator[Batch]) -> Iterator[Batch]:
+        while True:
             start = time.perf_counter()
-            batch = next(loader)
+            batch = next(loader, None)
             self.waited += time.perf_counter() - start
+            if batch is None:
+                return
             yield batch
 
     def _preprocessings(self) -> list[Preprocessing]:
         models = [job.dissector.preprocessing for job in self.dissectors]
         return models + [job.target.preprocessing for job in self.targets]
 
-    def _shard(self, number: int, group: Iterator[Batch]) -> None:
+    def _launched(self, batch: Batch, feeder: Feeder) -> tuple[Batch, Coming]:
+        """Return a batch with what the models make of it, which may still be on its way: nothing where it is empty."""
+        if self.on_error == "stop":
+            refuse(batch, self.probe)
+        if batch.problem and not self._cache_problem:
+            self._cache_problem = batch.problem
+            self.emit(Warned(f"the cache is not used to the full: {batch.problem}"))
+        if not batch.rows:
+            return batch, Coming(())
+        with self._enough_memory():
+            return batch, feeder.back(self._forward(feeder.there(batch)))
+
+    def _enough_memory(self) -> contextlib.AbstractContextManager[None]:
+        smaller, many = max(1, self.batch_size // 2), f"batches of {self.batch_size} images"
+        return enough_memory(self.device, f"try --batch-size {smaller}", many)
+
+    def _shard(self, number: int, group: Iterator[tuple[Batch, Coming]]) -> None:
         rows: list[int] = []
         failed: list[tuple[int, str]] = []
         little_range = 0
-        many = f"batches of {self.batch_size} images"
         parts = [[{one.name: torch.empty(0, one.width) for one in job.columns}] for job in self._jobs()]
-        for batch in group:
-            if self.on_error == "stop":
-                refuse(batch, self.probe)
-            if batch.problem and not self._cache_problem:
-                self._cache_problem = batch.problem
-                self.emit(Warned(f"the cache is not used to the full: {batch.problem}"))
+        for batch, coming in group:
             failed += batch.failed
             little_range += batch.little_range
             if batch.rows:
                 rows += batch.rows
-                with enough_memory(self.device, f"try --batch-size {max(1, self.batch_size // 2)}", many):
-                    recorded, embedded = self._forward(batch)
-                seen = [{IMAGES: batch.statistics}] if self.images else []
-                for kept, caught in zip(parts, recorded + embedded + seen, strict=True):
+                for kept, caught in zip(parts, self._arrived(batch, coming), strict=True):
                     kept.append(caught)
             self.emit(StageAdvanced("sweep", len(batch.rows) + len(batch.failed)))
         self.little_range += little_range
@@ -279,8 +295,8 @@ class Sweep:
         first = self.probe.samples[batch.rows[0]]
         return f"the {len(batch.rows)} images from {first.source or first.id}"
 
-    def _forward(self, batch: Batch) -> tuple[list[dict[str, torch.Tensor]], list[dict[str, torch.Tensor]]]:
-        """Return what each target and each dissector makes of a batch, on the CPU."""
+    def _forward(self, batch: Batch) -> list[torch.Tensor]:
+        """Return what each target and each dissector makes of a batch, on the device: ``(B, width)``, layers joined."""
         caught: dict[int, dict[str, torch.Tensor]] = {}
         for job in self.targets:
             if job.pooling.masked:
@@ -289,13 +305,35 @@ class Sweep:
             inputs = self._inputs(batch)
             for model in self._models():
                 caught |= self._passed(batch, model, next(inputs))
-        embedded = []
         for one in self.dissectors:
-            tensor = caught[id(one)][IMAGES]
-            embedded.append({IMAGES: tensor.float().cpu()})
-            _check_shape(tensor, len(batch.rows), one.columns[0].width, f"dissector {one.dissector.name}")
-            self._check_finite(embedded[-1][IMAGES], batch, f"dissector {one.dissector.name}")
-        return [self._recorded(job, batch, caught[id(job)]) for job in self.targets], embedded
+            what = f"dissector {one.dissector.name}"
+            check_shape(caught[id(one)][IMAGES], len(batch.rows), one.columns[0].width, what)
+        for job in self.targets:
+            for layer in job.layers:
+                what = f"layer {layer.name} of {job.target.name}"
+                check_shape(caught[id(job)][layer.name], len(batch.rows), layer.neurons, what)
+        # One transfer for all layers: each has its cost.
+        recorded = [torch.cat(list(caught[id(job)].values()), dim=1) for job in self.targets]
+        return recorded + [caught[id(one)][IMAGES].float() for one in self.dissectors]
+
+    def _arrived(self, batch: Batch, coming: Coming) -> list[dict[str, torch.Tensor]]:
+        """Return what each job keeps of a batch, on the CPU, by the names of its columns."""
+        late_failure = f"a model failed on {self._images_of(batch)}, or on those after them"
+        with self._enough_memory(), calling(late_failure, "run it with --device cpu to see where"):
+            tensors = coming.arrived()
+        jobs: list[TargetJob | DissectorJob] = [*self.targets, *self.dissectors]
+        found = []
+        for job, tensor in zip(jobs, tensors, strict=True):
+            parts = torch.split(tensor, [column.width for column in job.columns], dim=1)
+            found.append({column.name: part for column, part in zip(job.columns, parts, strict=True)})
+        hint = "try --precision fp32" if self.precision != "fp32" else "check the image and the weights"
+        for one, kept in zip(self.dissectors, found[len(self.targets) :], strict=True):
+            check_finite(kept[IMAGES], batch, self.probe, f"dissector {one.dissector.name}", hint)
+        for target, kept in zip(self.targets, found, strict=False):
+            for name, part in kept.items():
+                what = f"layer {name} of {target.target.name}"
+                check_finite(part, batch, self.probe, what, target.remedy or hint)
+        return found + ([{IMAGES: batch.statistics}] if self.images else [])
 
     def _passed(
         self, batch: Batch, job: DissectorJob | TargetJob, images: torch.Tensor
@@ -346,48 +384,3 @@ class Sweep:
             left[key] -= 1
             own = made[key].clone() if left[key] else made.pop(key)
             yield own.contiguous(memory_format=memory_format)
-
-    def _recorded(self, job: TargetJob, batch: Batch, caught: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        for layer in job.layers:
-            _check_shape(caught[layer.name], len(batch.rows), layer.neurons, f"layer {layer.name} of {job.target.name}")
-        widths = [tensor.shape[1] for tensor in caught.values()]
-        # One transfer for all layers: on a GPU each one waits for the device.
-        parts = torch.split(torch.cat(list(caught.values()), dim=1).cpu(), widths, dim=1)
-        for name, part in zip(caught, parts, strict=True):
-            self._check_finite(part, batch, f"layer {name} of {job.target.name}", job.remedy)
-        return dict(zip(caught, parts, strict=True))
-
-    def _check_finite(self, tensor: torch.Tensor, batch: Batch, where: str, remedy: str = "") -> None:
-        # The sum of finite numbers is finite short of overflow, and far cheaper than a mask of the whole tensor.
-        if bool(torch.isfinite(tensor.sum())):
-            return
-        broken = (~torch.isfinite(tensor)).any(dim=1).nonzero().flatten().tolist()
-        if broken:
-            sample = self.probe.samples[batch.rows[broken[0]]]
-            hint = "try --precision fp32" if self.precision != "fp32" else "check the image and the weights"
-            raise DataError(f"{where} gives NaN or infinity for image {sample.source or sample.id}", remedy or hint)
-
-
-def refuse(batch: Batch, probe: ProbeSet) -> None:
-    """Refuse a batch some images of which could not be decoded.
-
-    Raises
-    ------
-    ImageError
-        Naming the first.
-    """
-    if batch.failed:
-        row, reason = batch.failed[0]
-        raise ImageError(
-            f"{probe.samples[row].source or probe.samples[row].id}: {reason}",
-            "remove it, or leave such images out with --on-error skip; what is computed so far is kept",
-        )
-
-
-def _check_shape(tensor: torch.Tensor, images: int, width: int, what: str) -> None:
-    """Refuse numbers of another shape than ``(images, width)``, which the trial pass showed."""
-    if tuple(tensor.shape) != (images, width):
-        raise DataError(
-            f"{what} gives {'×'.join(map(str, tensor.shape))} numbers for {images} images, not {images}×{width}",
-            "how many it gives for an image must not depend on the images",
-        )

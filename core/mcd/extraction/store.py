@@ -254,7 +254,8 @@ class Shards:
         kept = [len(self.part(number)[0]) for number in range(count)]
         wanted = torch.arange(sum(kept)) if rows is None else rows
         ascending, place = torch.sort(wanted)
-        found = torch.empty(len(wanted), self.tensors[name] if columns is None else len(columns))
+        width = self.tensors[name] if columns is None else len(columns)
+        found = torch.empty(len(wanted), width, dtype=torch.float32)  # whatever the caller's default is
         start, at = 0, 0
         for number, images in enumerate(kept):
             last = int(torch.searchsorted(ascending, start + images))

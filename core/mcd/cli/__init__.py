@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import sys
 from collections.abc import Sequence
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from mcd.cli.paths import PATH
+from mcd.cli.everywhere import State, add_named_files, with_flags_of_all
 from mcd.cli.streams import noted_interrupts, watched_output
 from mcd.cli.terminal import echo, echo_lines, printing_anything
 from mcd.errors import (
@@ -30,9 +26,6 @@ from mcd.errors import (
     traceback_of,
     worker_lost,
 )
-
-if TYPE_CHECKING:
-    from mcd.host import PluginHost
 
 __all__ = ["State", "main"]
 
@@ -56,26 +49,6 @@ _COMMANDS = {
 }
 
 
-def go_offline() -> None:
-    """Make the hub's client refuse the network; it reads this when it is imported, which is after the flags."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
-
-
-class State:
-    """What all commands share: the plugin host, made on first use."""
-
-    def __init__(self) -> None:
-        self.plugin_files: list[Path] = []
-        self.debug = False
-
-    @cached_property
-    def host(self) -> PluginHost:
-        """The plugins: installed ones, and the files given with --plugin-file."""
-        from mcd.host import PluginHost
-
-        return PluginHost.discover(self.plugin_files, os.environ)
-
-
 class _Commands(click.Group):
     """Built-in commands by name, then those of plugins; none is imported to be listed."""
 
@@ -87,14 +60,12 @@ class _Commands(click.Group):
             import importlib
 
             module, _, attribute = _COMMANDS[name][0].partition(":")
-            command = getattr(importlib.import_module(module), attribute)
-            return command if isinstance(command, click.Command) else None
+            return _flagged(getattr(importlib.import_module(module), attribute))
         if name not in self._plugin_summaries(ctx):
             return None
         from mcd.components import Kind
 
-        command = ctx.ensure_object(State).host.load(Kind.COMMAND, name)
-        return command if isinstance(command, click.Command) else None
+        return _flagged(ctx.ensure_object(State).host.load(Kind.COMMAND, name))
 
     def _plugin_summaries(self, ctx: click.Context) -> dict[str, str]:
         from mcd.components import Kind
@@ -105,6 +76,8 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS:
+            add_named_files(ctx.ensure_object(State), args[1:])
         if args and args[0] not in _COMMANDS and args[0] not in self.list_commands(ctx):
             from mcd.errors import UnknownNameError, nearest
 
@@ -115,6 +88,10 @@ class _Commands(click.Group):
         summaries = {name: summary for name, (_, summary) in _COMMANDS.items()} | self._plugin_summaries(ctx)
         with formatter.section("Commands"):
             formatter.write_dl(sorted(summaries.items()))
+
+
+def _flagged(found: object) -> click.Command | None:
+    return with_flags_of_all(found) if isinstance(found, click.Command) else None
 
 
 def _print_versions(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -136,18 +113,7 @@ def _print_versions(ctx: click.Context, _parameter: click.Parameter, wanted: boo
     callback=_print_versions,
     help="Show the versions of mcd and of what it runs on.",
 )
-@click.option(
-    "--plugin-file",
-    "plugin_files",
-    multiple=True,
-    type=PATH,
-    metavar="FILE.py",
-    help="Load a local plugin file. Repeatable.",
-)
-@click.option("--offline", is_flag=True, help="Fetch nothing: what would be downloaded is an error.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.pass_context
-def cli(ctx: click.Context, plugin_files: tuple[Path, ...], offline: bool, debug: bool) -> None:
+def cli() -> None:
     """mcd (Mammo-CLIP Dissect) shows what a mammography model has learned.
 
     It shows the model a set of mammograms, records how strongly every neuron responds, and names each neuron
@@ -155,11 +121,9 @@ def cli(ctx: click.Context, plugin_files: tuple[Path, ...], offline: bool, debug
 
     Start with: mcd demo
     """  # noqa: D403 -- mcd is how the command is written
-    state = ctx.ensure_object(State)
-    state.plugin_files += plugin_files
-    state.debug = state.debug or debug
-    if offline:
-        go_offline()
+
+
+_cli = with_flags_of_all(cli)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -168,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     printing_anything()
     with watched_output() as output, noted_interrupts() as interrupted:
         try:
-            code = cli.main(
+            code = _cli.main(
                 args=list(arguments) if arguments is not None else None,
                 prog_name="mcd",
                 obj=state,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.cli import State
-from mcd.cli.flags import bootstrap_flag, plugin_file_flag, seed_flag, trust_flag
+from mcd.cli.everywhere import State
+from mcd.cli.flags import bootstrap_flag, seed_flag, trust_flag
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.terminal import echo, echo_lines
 
@@ -59,7 +59,6 @@ __all__ = ["compare"]
 @click.option("--output", "-o", type=PATH, metavar="DIR", help="Write every table there as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @trust_flag
-@plugin_file_flag
 @click.pass_context
 def compare(
     ctx: click.Context,

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag
+from mcd.cli.everywhere import State
 from mcd.cli.paths import PATH
 from mcd.cli.settings import chosen_selection, dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
@@ -46,7 +45,6 @@ def data() -> None:
 @click.option("--json", "output", type=PATH, metavar="FILE.json", help="Write all of it there.")
 @click.option("--keep-identifiers", is_flag=True, help="Name images in FILE.json as the data set does.")
 @click.option("--workers", type=click.IntRange(0, MOST_WORKERS), help="Decoding processes.  [default: one a core]")
-@plugin_file_flag
 @click.pass_context
 def check(
     ctx: click.Context,

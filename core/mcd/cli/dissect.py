@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag
+from mcd.cli.everywhere import State
 from mcd.cli.paths import PATH
 from mcd.cli.settings import study_settings
 from mcd.cli.study_flags import DEFAULT_REPORTER, study_flags
@@ -30,7 +29,6 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the resolved stud
 @study_flags()
 @_OUTPUT
 @_DRY_RUN
-@plugin_file_flag
 @click.pass_context
 def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, **_flags: object) -> None:
     """Dissect a model: label its neurons with concepts.
@@ -49,7 +47,6 @@ def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, **_flags:
 @_OUTPUT
 @_DRY_RUN
 @click.option("--schema", is_flag=True, help="Print the JSON schema of study files and stop.")
-@plugin_file_flag
 @click.pass_context
 def run_study(
     ctx: click.Context, /, study: Path | None, output: Path | None, dry_run: bool, schema: bool, **_flags: object

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag
+from mcd.cli.everywhere import State
 from mcd.cli.paths import PATH
 from mcd.cli.settings import dataset_choice
 from mcd.cli.study_flags import PROBE, study_flags
@@ -36,7 +35,6 @@ __all__ = ["asked_dataset", "embed", "embedder_and_dataset"]
     metavar="FILE.safetensors",
     help="Where the vectors go; an interrupted run continues.",
 )
-@plugin_file_flag
 @click.pass_context
 def embed(
     ctx: click.Context,

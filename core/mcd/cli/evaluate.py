@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag, seed_flag, trust_flag
+from mcd.cli.everywhere import State
+from mcd.cli.flags import seed_flag, trust_flag
 from mcd.cli.numbers import RESAMPLES
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.terminal import echo
@@ -61,7 +61,6 @@ _AGAINST = ("annotations", "held-out", "other-dissector", "truth")
 @click.option("--layers", "by_layer", is_flag=True, help="Print every layer too.")
 @click.option("--output", "-o", type=PATH, metavar="DIR", help="Where the tables go.  [default: RUN/evaluation]")
 @trust_flag
-@plugin_file_flag
 @click.pass_context
 def evaluate(
     ctx: click.Context,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from mcd.cli import State
-from mcd.cli.flags import bootstrap_flag, plugin_file_flag, seed_flag, trust_flag
+from mcd.cli.everywhere import State
+from mcd.cli.flags import bootstrap_flag, seed_flag, trust_flag
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.terminal import echo
 
@@ -57,7 +57,6 @@ __all__ = ["figures"]
 @bootstrap_flag
 @seed_flag
 @trust_flag
-@plugin_file_flag
 @click.pass_context
 def figures(
     ctx: click.Context,

@@ -9,8 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
-from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag
+from mcd.cli.everywhere import State
 
 __all__ = ["with_plugin_files"]
 
@@ -19,7 +18,7 @@ R = TypeVar("R")
 
 
 def with_plugin_files(command: Callable[Concatenate[Sequence[Path], P], R]) -> Callable[P, R]:
-    """Give a command the flags --plugin-file, --offline and --debug, and the local plugin files as its first argument.
+    """Give a command the local plugin files (--plugin-file) as its first argument.
 
     They are what `mcd.run`, `mcd.report` and the other verbs take as ``plugin_files``.
 
@@ -31,7 +30,6 @@ def with_plugin_files(command: Callable[Concatenate[Sequence[Path], P], R]) -> C
     ...     mcd.run("study.yaml", plugin_files=plugin_files)
     """
 
-    @plugin_file_flag
     @click.pass_context
     @functools.wraps(command)
     def hosted(context: click.Context, /, *args: P.args, **kwargs: P.kwargs) -> R:

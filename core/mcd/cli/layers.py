@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag
+from mcd.cli.everywhere import State
 from mcd.cli.settings import dataset_choice
 from mcd.cli.study_flags import MODEL, study_flags
 from mcd.cli.terminal import echo, echo_lines
@@ -37,7 +36,6 @@ __all__ = ["layers"]
 )
 @study_flags("models.pooling")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@plugin_file_flag
 @click.pass_context
 def layers(
     ctx: click.Context,

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag
+from mcd.cli.everywhere import State
 from mcd.cli.paths import PATH
 from mcd.cli.settings import chosen_selection, dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
@@ -47,7 +46,6 @@ __all__ = ["preprocess"]
     show_default=True,
     help="Images that cannot be used: refuse to go on, or leave them out.",
 )
-@plugin_file_flag
 @click.pass_context
 def preprocess(
     ctx: click.Context,

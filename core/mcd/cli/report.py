@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag, trust_flag
+from mcd.cli.everywhere import State
+from mcd.cli.flags import trust_flag
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.settings import named, with_arguments
 from mcd.cli.terminal import echo
@@ -35,7 +35,6 @@ _DEFAULT = "html"
     help="Where it goes; needed for several runs.  [default: RUN/report]",
 )
 @trust_flag
-@plugin_file_flag
 @click.pass_context
 def report(
     ctx: click.Context,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from mcd.cli import State
-from mcd.cli.flags import plugin_file_flag, trust_flag
+from mcd.cli.everywhere import State
+from mcd.cli.flags import trust_flag
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.settings import given_settings, group_settings, named, overruled, with_arguments
 from mcd.cli.study_flags import SCORING, study_flags
@@ -37,7 +37,6 @@ __all__ = ["score"]
     "one of this user; off where the run had none]",
 )
 @trust_flag
-@plugin_file_flag
 @click.pass_context
 def score(
     ctx: click.Context,

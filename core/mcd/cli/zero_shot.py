@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from mcd.cli.embed import asked_dataset, embedder_and_dataset
-from mcd.cli.flags import plugin_file_flag
 from mcd.cli.numbers import number as number_in
 from mcd.cli.paths import PATH
 from mcd.cli.study_flags import PROBE, study_flags
@@ -54,7 +53,6 @@ _CHANCE = 0.05
     metavar="FILE.csv",
     help="Where the scores go.",
 )
-@plugin_file_flag
 @click.pass_context
 def zero_shot(
     ctx: click.Context,

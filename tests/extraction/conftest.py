@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-import mcd
 from mcd.extraction.file_memory import FileStatus
 
 
@@ -18,17 +18,20 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "memory"
 
 
+_IMAGES = (".bmp", ".dcm", ".png")
+_opened: list[str] = []
+
+
+def _note(event: str, said: tuple[object, ...]) -> None:
+    if event == "open" and said[1] in ("r", "rb") and str(said[0]).endswith(_IMAGES):
+        _opened.append(Path(str(said[0])).name)
+
+
+sys.addaudithook(_note)  # it stays
+
+
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Which image files this process hashed, in order."""
-    from mcd_plugins.datasets import pictures as reader
-
-    found: list[str] = []
-    plain = reader.examine_file
-
-    def noted(sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
-        found.append(Path(sample.source).name)
-        return plain(sample)
-
-    monkeypatch.setattr(reader, "examine_file", noted)
-    return found
+def opened() -> list[str]:
+    """Which image files this process opened for reading, in order, as often as it did."""
+    _opened.clear()
+    return _opened

@@ -79,11 +79,11 @@ def test_a_file_that_was_changed_is_examined_again(
     for path in folder.iterdir():
         os.utime(path, ns=(LONG_AGO, LONG_AGO))
     probed(folder)
-    opened.clear()
     ticked = time.time_ns() + 20_000_000  # the clock of files ticks every few milliseconds
     while time.time_ns() < ticked:
         pass
     change(folder / "1.bmp")
+    opened.clear()
     second = probed(folder)
     assert opened == ["1.bmp"]
     fresh = [mcd.plugins.file_digest(one.source) for one in second.samples]

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
+from pydicom.uid import RLELossless
 from tests.plugins.cohorts.conftest import write_dicom, write_picture
 
 import mcd
@@ -99,6 +101,31 @@ def test_the_recipe_says_what_of_a_file_is_read() -> None:
 def test_a_recipe_that_leaves_nothing_is_an_image_error() -> None:
     with pytest.raises(ImageError):
         Reader(Counted(), Upper(rows=0)).image(next(Counted().scan()), "displayed")
+
+
+def test_a_file_is_read_once_to_examine_it_and_once_to_decode_it(tmp_path: Path, opened: list[str]) -> None:
+    write_picture(tmp_path / "p" / "a.png", seed=1)
+    write_dicom(tmp_path / "d" / "a.dcm", seed=1)
+    compressed = pydicom.dcmread(tmp_path / "d" / "a.dcm")
+    compressed.compress(RLELossless)
+    compressed.save_as(tmp_path / "d" / "b.dcm")
+    folders = [
+        ImageFolder(ImageFolder.Options(path=tmp_path / "p")),
+        DicomFolder(DicomFolder.Options(path=tmp_path / "d")),
+    ]
+    opened.clear()
+    samples = [(data, one) for data in folders for one in data.scan() if isinstance(one, mcd.Sample)]
+    assert opened == ["a.dcm", "b.dcm"]  # headers, which selections go by
+    opened.clear()
+    found = [(data, data.examine(one)) for data, one in samples]
+    assert opened == ["a.png", "a.dcm", "b.dcm"]
+    opened.clear()
+    for data, one in found:
+        assert isinstance(one, mcd.Sample)
+        read_checked(data, one, "displayed")
+    # The helper process opens what it decodes; a header says whether it is needed. Of an uncompressed file pydicom
+    # returns the pixels alone: it is read once more for its digest.
+    assert opened == ["a.dcm", "a.dcm", "a.dcm", "b.dcm"]
 
 
 @pytest.mark.parametrize("made", ["images", "dicom", "csv", "combine", "imagenet"])

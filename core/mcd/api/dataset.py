@@ -196,9 +196,10 @@ class Dataset(Configured, abc.ABC):
     def current_digest(self, sample: Sample) -> str:
         """Return the digest of what is there now, taken as `examine` takes it; empty where that is not known.
 
-        The engine compares it with the sample's own whenever it has read an image: a file that was changed since it
-        was examined is an error. By default that of the file at the source, unless a subclass has its own `examine`;
-        such a one says it here, with `mcd.plugins.file_digest` where it is that of a file.
+        The engine compares it with the sample's own whenever it has read an image that is not known to be of the same
+        bytes (`Image.digest`): a file that was changed since it was examined is an error. By default that of the file
+        at the source, unless a subclass has its own `examine`; such a one says it here, with `mcd.plugins.file_digest`
+        where it is that of a file.
         """
         own = type(self).examine is not Dataset.examine
         return "" if own or not Path(sample.source).is_file() else file_digest(sample.source)

@@ -44,6 +44,8 @@ class Image:
         Where the breast is, ``(H, W)``; None where it was not requested. Steps that cut or resize take it along.
     remark
         What a recipe could not do with it, such as "kept whole: …"; empty where all went well.
+    digest
+        SHA-256 of the file's bytes that it was decoded from, in hex; empty where whoever decodes it does not have them.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
@@ -51,6 +53,7 @@ class Image:
     negative: bool = False
     mask: NDArray[np.bool_] | None = None
     remark: str = ""
+    digest: str = ""
 
     @property
     def span(self) -> tuple[float, float]:

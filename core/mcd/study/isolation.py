@@ -302,7 +302,8 @@ def _computed(request: bytes | bytearray, file: int, bounds: _Bounds) -> dict[st
         result = function(*arguments)
         answer: dict[str, object] = {}
         if isinstance(result, Image):
-            answer["image"] = {"maximum": float(result.maximum), "negative": bool(result.negative)}
+            said = {"maximum": float(result.maximum), "negative": bool(result.negative), "digest": str(result.digest)}
+            answer["image"] = said
             result = result.pixels
         found = np.asarray(result, order="C")
         rest, at = _as_bytes(found), 0

@@ -5,12 +5,13 @@ Files are decoded in the helper process, which a damaged one may end.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, BinaryIO, Literal, cast
 
 import numpy as np
 import PIL.Image
@@ -79,10 +80,15 @@ def check_picture(header: PictureHeader, options: PictureOptions) -> None:
         )
 
 
-def read_header(path: Path) -> PictureHeader:
+def read_header(file: Path | bytes) -> PictureHeader:
     """Return the header of an image file, of a PNG when all its chunks are whole.
 
     Headers are read by Python, in this process; that of a WebP by its decoder, in the helper.
+
+    Parameters
+    ----------
+    file
+        Where it is, or its content.
 
     Raises
     ------
@@ -91,25 +97,27 @@ def read_header(path: Path) -> PictureHeader:
     OSError, ValueError, SyntaxError, ImageError
         When it is broken.
     """
-    with path.open("rb") as file:
-        start = file.read(12)
-    if (start[:4], start[8:]) != (b"RIFF", b"WEBP"):
-        return _header(path)
-    found = json.loads(isolated(_header_as_text, path).tobytes())
+    with file.open("rb") if isinstance(file, Path) else io.BytesIO(file) as opened:
+        start = opened.read(12)
+        opened.seek(0)
+        if (start[:4], start[8:]) != (b"RIFF", b"WEBP"):
+            return _header(opened)
+    found = json.loads(isolated(_header_as_text, file).tobytes())
     return PictureHeader(**{**found, "pictures": tuple(found["pictures"])})
 
 
-def _header(path: Path) -> PictureHeader:
+def _header(opened: BinaryIO) -> PictureHeader:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a large image is no attack here; Pillow's error is for those
-        with PIL.Image.open(path, formats=FORMATS) as file:
+        with PIL.Image.open(opened, formats=FORMATS) as file:
             header = picture_header(file)
             file.verify()
     return header
 
 
-def _header_as_text(path: Path) -> NDArray[np.uint8]:
-    return np.frombuffer(json.dumps(asdict(_header(path))).encode(), np.uint8)
+def _header_as_text(file: Path | bytes) -> NDArray[np.uint8]:
+    with file.open("rb") if isinstance(file, Path) else io.BytesIO(file) as opened:
+        return np.frombuffer(json.dumps(asdict(_header(opened))).encode(), np.uint8)
 
 
 def read_picture(path: Path, options: PictureOptions | None = None) -> Image:
@@ -164,7 +172,7 @@ def _of_file(path: Path, options: PictureOptions, most: int | None) -> Image:
         content = path.read_bytes()
     except OSError as error:
         raise ImageError(f"it cannot be decoded: {error}") from None
-    return _of_content(content, FORMATS, 0, options, most)
+    return replace(_of_content(content, FORMATS, 0, options, most), digest=hashlib.sha256(content).hexdigest())
 
 
 def _of_content(

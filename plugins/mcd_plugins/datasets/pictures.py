@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import PIL.Image
 
 import mcd
 from mcd.errors import ImageError
-from mcd.plugins import PictureOptions, check_picture, examine_file, read_header
+from mcd.plugins import PictureOptions, check_picture, read_header
 
 __all__ = [
     "DECODERS",
@@ -32,16 +33,19 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 def examine_picture(sample: mcd.Sample, options: PictureOptions | None = None) -> mcd.Sample | mcd.Unreadable:
     """Return the sample with its digest and the values of the file's header, or why the file cannot be used.
 
-    The header must be that of an image that the options take and, for PNG, all chunks whole.
+    The file is read once. The header must be that of an image that the options take and, for PNG, all chunks whole.
     """
-    found = examine_file(sample)
-    if isinstance(found, mcd.Unreadable):
-        return found
     try:
-        header = read_header(Path(sample.source))
+        content = Path(sample.source).read_bytes()
+    except OSError as error:
+        return mcd.Unreadable(sample.source, error.strerror or "it cannot be read")
+    if not content:
+        return mcd.Unreadable(sample.source, "the file is empty")
+    try:
+        header = read_header(content)
         check_picture(header, options or PictureOptions())
     except PIL.UnidentifiedImageError:
-        return mcd.Unreadable(sample.source, _unknown(Path(sample.source)))
+        return mcd.Unreadable(sample.source, _unknown(content))
     except ImageError as error:
         return mcd.Unreadable(sample.source, error.message)
     except _BROKEN as error:
@@ -53,19 +57,17 @@ def examine_picture(sample: mcd.Sample, options: PictureOptions | None = None) -
         facts["transparency"] = "yes"
     if len(header.pictures) > 1:
         facts["pictures"] = str(len(header.pictures))
-    return replace(found, facts={**facts, **found.facts})
+    return replace(sample, digest=hashlib.sha256(content).hexdigest(), facts={**facts, **sample.facts})
 
 
-def _unknown(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(132)
+def _unknown(start: bytes) -> str:
     if start[:4] in _TIFF:
         return "it is a TIFF whose samples are laid out in a way that cannot be read; save it as PNG with 16 bits"
     if start[:3] == b"\xff\xd8\xff":
         return "it is a JPEG of a kind that cannot be read, such as one of 12 bits; save it as PNG with 16 bits"
     if start[4:8] == b"ftyp" and start[8:11] in (b"hei", b"hev", b"mif", b"avi", b"msf"):
         return "it is a HEIF or AVIF file, which is not read; save it as PNG"
-    if start[128:] == b"DICM":
+    if start[128:132] == b"DICM":
         return "it is a DICOM file, whatever it is called; the data set dicom reads it"
     return "it is not an image"
 

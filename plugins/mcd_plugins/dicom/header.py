@@ -125,7 +125,7 @@ def looks_like_dicom(path: str | Path) -> bool:
         When the file cannot be read.
     """
     try:
-        with Path(path).open("rb") as file:
+        with _for_reading(Path(path)) as file:
             return _is_dicom(file.read(132))
     except OSError as error:
         raise ImageError(error.strerror or "it cannot be read") from None
@@ -299,12 +299,8 @@ _KINDS = {
 """What is often called .dcm, by how it begins."""
 
 
-def _kind_of(file: Path | BinaryIO) -> str:
-    if isinstance(file, Path):
-        with file.open("rb") as opened_file:
-            start = opened_file.read(4)
-    else:
-        start = _start(file)
+def _kind_of(file: BinaryIO) -> str:
+    start = _start(file)
     return next((f", but {what}" for mark, what in _KINDS.items() if start.startswith(mark)), "")
 
 
@@ -316,14 +312,16 @@ def opened(file: Path | BinaryIO, *, pixels: bool) -> Header:
     ImageError
         When it is no DICOM file, cannot be read or is broken.
     """
+    if isinstance(file, Path):
+        with _for_reading(file) as handle:
+            return opened(handle, pixels=pixels)
     try:
-        if not (looks_like_dicom(file) if isinstance(file, Path) else _is_dicom(_start(file))):
+        if not _is_dicom(_start(file)):
             raise ImageError(f"it is not a DICOM file{_kind_of(file)}")
         with quiet():
             data = _read(file, pixels=pixels)
             if not len(data) and pixels:  # pydicom drops all it has read when the file ends inside such an element
-                raw = file.read_bytes() if isinstance(file, Path) else _all(file)
-                data = _read(io.BytesIO(raw + _END), pixels=True)
+                data = _read(io.BytesIO(_all(file) + _END), pixels=True)
             if not len(data):
                 raise ImageError("its header has nothing of an image, or is cut short")
             return Header(data, little_endian=data.original_encoding[1] is not False)
@@ -335,12 +333,15 @@ def opened(file: Path | BinaryIO, *, pixels: bool) -> Header:
         raise ImageError("its header is broken or cut short") from None
 
 
-def _read(file: Path | BinaryIO, *, pixels: bool) -> pydicom.FileDataset:
-    if isinstance(file, Path):
-        with file.open("rb") as handle:
-            _check_inflated(handle)
-    else:
-        _check_inflated(file)
+def _for_reading(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ImageError(error.strerror or "it cannot be read") from None
+
+
+def _read(file: BinaryIO, *, pixels: bool) -> pydicom.FileDataset:
+    _check_inflated(file)
     return pydicom.dcmread(file, stop_before_pixels=not pixels, specific_tags=_TAGS, force=True)
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +40,7 @@ __all__ = ["admitted", "displayed", "stored"]
 
 Frames = Callable[[], Iterable[tuple[int, Codes]]]
 Table = NDArray[np.uint16]
+_Reader = Callable[[Path | BinaryIO, DicomOptions], mcd.Image]
 
 
 def displayed(path: str | Path, options: DicomOptions | None = None) -> mcd.Image:
@@ -66,7 +71,7 @@ def stored(path: str | Path, options: DicomOptions | None = None) -> mcd.Image:
     return _safely(_stored, Path(path), options or DicomOptions())
 
 
-def _safely(read: Callable[[Path, DicomOptions], mcd.Image], path: Path, options: DicomOptions) -> mcd.Image:
+def _safely(read: _Reader, path: Path, options: DicomOptions) -> mcd.Image:
     """Read a file here, or in the helper process where a decoder is needed, which it may end."""
     header = opened(path, pixels=False)
     layout = admitted(header, options)
@@ -74,16 +79,25 @@ def _safely(read: Callable[[Path, DicomOptions], mcd.Image], path: Path, options
         return read(path, options)
     pixels = layout.rows * layout.columns * (layout.frames if options.frames == "maximum" else 1)
     limits = Limits(seconds=60 + 5e-6 * pixels, memory=(4 << 30) + 4 * path.stat().st_size)
-    return isolated(read, path, options, limits=limits)
+    return isolated(_of_bytes, read, path, options, limits=limits)
 
 
-def _displayed(path: Path, options: DicomOptions) -> mcd.Image:
-    pixels, frames = _read(path, options)
+def _of_bytes(read: _Reader, path: Path, options: DicomOptions) -> mcd.Image:
+    """Read a compressed file once: what is decoded is what its digest is of."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(error.strerror or "it cannot be read") from None
+    return replace(read(io.BytesIO(data), options), digest=hashlib.sha256(data).hexdigest())
+
+
+def _displayed(file: Path | BinaryIO, options: DicomOptions) -> mcd.Image:
+    pixels, frames = _read(file, options)
     return mcd.Image(_brightest(_tables(pixels, frames), frames), float(WHITE), pixels.layout.negative)
 
 
-def _stored(path: Path, options: DicomOptions) -> mcd.Image:
-    pixels, frames = _read(path, options)
+def _stored(file: Path | BinaryIO, options: DicomOptions) -> mcd.Image:
+    pixels, frames = _read(file, options)
     layout = pixels.layout
     if layout.photometric == PALETTE:
         return mcd.Image(_brightest(_tables(pixels, frames), frames), float(WHITE))
@@ -113,9 +127,9 @@ def admitted(header: Header, options: DicomOptions) -> Layout:
     return layout
 
 
-def _read(path: Path, options: DicomOptions) -> tuple[Pixels, Frames]:
+def _read(file: Path | BinaryIO, options: DicomOptions) -> tuple[Pixels, Frames]:
     """Return the pixels of a file, and what gives its frames; a single one is decoded once, several each time."""
-    header = opened(path, pixels=True)
+    header = opened(file, pixels=True)
     pixels = pixels_of(header, admitted(header, options), options)
     if len(pixels.which) > 1:
         return pixels, pixels.frames

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 
 CHAPTERS: Mapping[str, Sequence[str]] = {
     "Running models": ("engine_overhead", "first_look", "second_study"),
-    "Reading images": ("decoding", "digests", "dicom_reader", "isolation", "breast"),
+    "Reading images": ("decoding", "jpeg_2000", "digests", "dicom_reader", "isolation", "breast"),
     "Scoring": ("scorers", "scale"),
     "Commands and pages": ("commands", "explorer"),
     "How right": ("calibration", "intervals", "evaluation_intervals", "stability_coverage", "wording"),

@@ -12,7 +12,9 @@ import cv2
 import pytest
 import torch
 from benchmarks.__main__ import main
+from benchmarks.fused import fused_soft_wpmi
 from benchmarks.report import Cell, Table
+from benchmarks.scorers import looped_soft_wpmi
 from tests.absence import absent
 
 from benchmarks import CHAPTERS, LONG, page, report
@@ -95,3 +97,13 @@ def test_cells_are_shown_plainly() -> None:
         "3",
         "a\\|b",
     ]
+
+
+def test_the_fused_kernel_scores_as_the_released_loop(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    cosine = 0.2 + 0.05 * torch.randn(300, 70, generator=generator)
+    activations = torch.randn(300, 21, generator=generator)
+    kernel = fused_soft_wpmi(tmp_path, threads=1)
+    if kernel is None:
+        absent("no C compiler called cc")
+    torch.testing.assert_close(kernel(activations, cosine), looped_soft_wpmi(activations, cosine), atol=1e-3, rtol=0)

@@ -22,7 +22,6 @@ import mcd
 from benchmarks.report import Report, Table
 from mcd.api.ranking import ordered_top_k
 from mcd.api.scorer import TopKScorer
-from mcd.comparison.resampling import critical_z
 from mcd.runs.dissection import Dissection
 from mcd.runs.revived import StoredScores
 from mcd.scoring.calibration.judging import Judged
@@ -43,7 +42,6 @@ class Layer:
 
     activations: torch.Tensor
     judged: Judged
-    critical: np.ndarray
 
 
 def drawn(way: str, patients: int, rng: np.random.Generator) -> np.ndarray:
@@ -60,7 +58,7 @@ def measured(
     values = evidence(scorer, ranked, cosine)
     first = best(scorer.scores(values, scorer.context(values, lambda: chance)), 1, higher_is_better=True)
     z = layer.judged.null.z(values.gather(1, first), first, torch.from_numpy(layer.judged.stratum))[:, 0].numpy()
-    above = z > layer.critical
+    above = z > layer.judged.another
     counts = np.bincount(category[first[:, 0].numpy()[above]], minlength=category.max() + 1)
     return [above.mean(), z.mean(), *(counts / len(z))]
 
@@ -139,7 +137,7 @@ class Sets:
             labeller = Labeller(self.scorer, cosine, self.concepts, calibration, patients, 1)
             for layer in labeller.scored({name: partial(torch.Tensor.__getitem__, a, rows) for name, a in one.items()}):
                 assert layer.judged is not None
-                found.append(Layer(one[layer.layer][rows], layer.judged, critical_z(layer.judged, 0.05)))
+                found.append(Layer(one[layer.layer][rows], layer.judged))
         return found
 
     def report(self) -> Report:

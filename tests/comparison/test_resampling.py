@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,8 @@ import torch
 from mcd.api.concepts import Concept
 from mcd.api.ranking import Ties, ordered_top_k
 from mcd.comparison.outcomes import NOTHING
-from mcd.comparison.resampling import Resampler, critical_z
+from mcd.comparison.resampling import Resampler
+from mcd.scoring.calibration.fdr import QValues
 from mcd.scoring.calibration.resamples import SHARE, Resamples, interval
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.renaming import Ordered
@@ -85,9 +84,8 @@ def test_all_images_give_the_labels_of_the_run(scorer: SoftWPMI | CosineCubed) -
     found = labelled(scorer, activations, cosine)
     assert found.judged is not None
     everything = Resamples(np.ones((2, 300), dtype=np.int64), "image", 0.5)
-    critical = critical_z(found.judged, 0.05)
     own = scorer.breaking_ties(Ties.of([str(row) for row in range(300)], Calibration().null_seed))
-    again = Resampler(own, Matrix(cosine), everything).replicate(activations, found.live, found.judged, critical)
+    again = Resampler(own, Matrix(cosine), everything).replicate(activations, found.live, found.judged)
     above = found.judged.q[:, 0] <= 0.05
     assert 0 < above.sum() < len(above)
     expected = np.full(40, NOTHING)
@@ -105,14 +103,13 @@ def test_one_more_neuron_must_pass_what_the_procedure_asks_of_it() -> None:
     for of in (0, 3, 20):
         found = labelled(scorer, planted(rng, cosine, 60, of, 1.0), cosine)
         assert found.judged is not None
-        passing = found.judged.z[:, 0] > critical_z(found.judged, 0.05)
+        passing = found.judged.z[:, 0] > found.judged.another
         assert passing.tolist() == (found.judged.q[:, 0] <= 0.05).tolist()
-        assert np.isfinite(critical_z(found.judged, 0.05)).all()  # also where nothing was discovered
-        many = replace(found.judged, significant=5, p=np.linspace(0.001, 1, 60)[:, None])
-        # The sixth of 60 neurons needs p ≤ 0.05 · 6 / 60 = 0.005: of 1000 draws at most 4 may reach it.
-        highest = np.arange(1000.0)
-        null = replace(many.null, highest=[highest], tails=())
-        assert set(critical_z(replace(many, null=null, stratum=np.zeros(60, dtype=np.int64)), 0.05)) == {highest[-5]}
+        assert np.isfinite(found.judged.another).all()  # also where nothing was discovered
+        # One more of 60 neurons needs p ≤ 0.05 · (discoveries + 1) / 60.
+        limit = QValues.of(found.judged.p[:, 0]).threshold(0.05, 1)
+        assert limit == pytest.approx(0.05 * (found.judged.significant + 1) / 60)
+        assert set(found.judged.another) <= set(found.judged.null.critical(limit))
 
 
 def test_an_interval_lies_around_the_estimate_and_not_around_the_resamples() -> None:
@@ -150,9 +147,7 @@ def test_intervals_cover_what_other_probe_sets_show() -> None:
         assert found.judged is not None
         shares.append(float((found.judged.q[:, 0] <= 0.05).mean()))
         drawn = Resamples.draw([""] * 250, 40, seed)
-        again = Resampler(scorer, Matrix(cosine), drawn).replicate(
-            activations, found.live, found.judged, critical_z(found.judged, 0.05)
-        )
+        again = Resampler(scorer, Matrix(cosine), drawn).replicate(activations, found.live, found.judged)
         around = interval(np.array(shares[-1]), (again.concept != NOTHING).mean(axis=1), again.factor, (0, 1))
         bounds.append((float(around.low), float(around.high)))
     truth = float(np.mean(shares))

@@ -7,25 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.comparison.outcomes import Codes, Outcome
-from mcd.comparison.resampling import Replicated, Resampler, critical_z
+from mcd.comparison.resampling import Replicated, Resampler
 from mcd.errors import DataError
 from mcd.runs.material import bound
 from mcd.runs.revived import StoredScores
 from mcd.scoring.activations import Activations, as_activations
-from mcd.scoring.calibration.fdr import null_share
-from mcd.scoring.calibration.judging import Judged
+from mcd.scoring.calibration.judging import Judged, carried
 from mcd.scoring.calibration.resamples import Resamples
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.scores import evidence, layer_scores
 from mcd.scoring.similarity import Similarity
 
 __all__ = ["Examined", "Examiner"]
-
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -38,17 +34,15 @@ class Examined:
         Its name.
     judged
         Significance of its live neurons; None where the layer has no labels.
-    critical
-        ``(live neurons,)``: the z that one more neuron must pass; see `critical_z`.
     carriers
-        ``(concepts,)``: how many neurons have each as a significant concept, first label or not.
+        ``(concepts,)``: how many neurons have each as a significant concept, first label or not. A neuron whose first
+        concept is not significant carries none.
     replicated
         Its first labels under resamples; None where none were asked for.
     """
 
     layer: str
     judged: Judged | None
-    critical: Values
     carriers: Codes
     replicated: Replicated | None = None
 
@@ -112,15 +106,14 @@ class Examiner:
     def _layer(self, found: Scored, outcome: Outcome, again: Resampler | None) -> Examined:
         judged, concepts = found.judged, self.similarity.concepts
         if judged is None or not found.live:
-            return Examined(found.layer, None, np.zeros(0), np.zeros(concepts, dtype=np.int64))
+            return Examined(found.layer, None, np.zeros(concepts, dtype=np.int64))
         self._same(found, judged, outcome)
-        critical = critical_z(judged, self.calibration.q, self._factor(judged))
         activations = self.dissection.by_neurons(found.layer)
         measured = self.measured(activations.of(found.live))
         z = judged.null.z(measured, torch.arange(concepts)[None], torch.from_numpy(judged.stratum))
-        carriers = (z > torch.from_numpy(critical)[:, None]).sum(dim=0).numpy()
-        replicated = again.replicate(activations.held().values, found.live, judged, critical) if again else None
-        return Examined(found.layer, judged, critical, carriers, replicated)
+        carriers = carried(judged, z, found.order[:, 0], self.calibration.q).sum(dim=0).numpy()
+        replicated = again.replicate(activations.held().values, found.live, judged) if again else None
+        return Examined(found.layer, judged, carriers, replicated)
 
     def measured(self, activations: torch.Tensor | Activations) -> torch.Tensor:
         """Return what is compared with the null, ``(neurons, concepts)``, the higher the better; see `Judged.null`.
@@ -137,13 +130,6 @@ class Examiner:
         else:
             found = layer_scores(self.scorer, layer, self.similarity)
         return found if self.scorer.higher_is_better else -found
-
-    def _factor(self, judged: Judged) -> float:
-        """Return what the correction multiplies p with; see `mcd.scoring.calibration.fdr.QValues`."""
-        p = judged.p[:, 0]
-        if self.calibration.correction == "benjamini-yekutieli":
-            return float((1 / np.arange(1, len(p) + 1)).sum())
-        return null_share(p) if self.calibration.correction == "storey" else 1.0
 
     def _same(self, found: Scored, judged: Judged, outcome: Outcome) -> None:
         live = list(found.live)

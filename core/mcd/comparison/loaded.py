@@ -12,7 +12,7 @@ from mcd.comparison.alignment import check_same_rows, depths
 from mcd.comparison.examine import Examined, Examiner
 from mcd.comparison.heading import has_probe_map
 from mcd.comparison.layers import AlignedLayer
-from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes, significance
+from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes, significant_labels
 from mcd.comparison.represented import represented
 from mcd.runs.dissection import Dissection
 from mcd.runs.revived import StoredScores
@@ -60,7 +60,7 @@ class LoadedRun:
             outcomes,
             examined,
             self.examiner,
-            self._significant(),
+            significant_labels(self.dissection),
             self.dissection.labels[self.dissection.labels["rank"] == 1],
             self.dissection.results.learned,
         )
@@ -73,7 +73,11 @@ class LoadedRun:
         """
         if self.examiner is None:
             counted = (
-                self._significant().groupby(["layer", "concept"], sort=False).size().rename("carriers").reset_index()
+                significant_labels(self.dissection)
+                .groupby(["layer", "concept"], sort=False)
+                .size()
+                .rename("carriers")
+                .reset_index()
             )
             counted.insert(0, "run", self.name)
             return counted
@@ -84,10 +88,6 @@ class LoadedRun:
             if count
         ]
         return pd.DataFrame(rows, columns=["run", "layer", "concept", "carriers"])
-
-    def _significant(self) -> pd.DataFrame:
-        labels = self.dissection.labels
-        return labels[labels["q"] <= significance(self.dissection)]
 
 
 def load_runs(

@@ -13,7 +13,16 @@ from mcd.api.concepts import Concept
 from mcd.errors import UsageError
 from mcd.runs.dissection import Dissection
 
-__all__ = ["NOTHING", "Codes", "Outcome", "Vocabulary", "level_of", "read_outcomes", "significance"]
+__all__ = [
+    "NOTHING",
+    "Codes",
+    "Outcome",
+    "Vocabulary",
+    "level_of",
+    "read_outcomes",
+    "significance",
+    "significant_labels",
+]
 
 Codes = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -151,3 +160,11 @@ def significance(dissection: Dissection) -> float:
     settings = dissection.manifest.study.get("calibration")
     rate = settings.get("q") if isinstance(settings, dict) else None
     return float(rate) if isinstance(rate, int | float) else 0.05
+
+
+def significant_labels(dissection: Dissection) -> pd.DataFrame:
+    """Return the kept labels of a run that are significant, of neurons whose first label is."""
+    labels = dissection.labels
+    kept = labels[labels["q"] <= significance(dissection)]
+    first = pd.MultiIndex.from_frame(kept.loc[kept["rank"] == 1, ["layer", "neuron"]])
+    return kept[pd.MultiIndex.from_frame(kept[["layer", "neuron"]]).isin(first)]

@@ -20,9 +20,9 @@ from mcd.study.vocabularies.coverage import PRESENT, coverage, presence
 __all__ = ["ANSWERS", "AUROCS", "Detectable", "detectable", "represented"]
 
 ANSWERS = ("carried", "under-represented", "could not be shown", "not known")
-"""Answers for a concept. carried: significant for some neuron. under-represented: for none, although a neuron that
-separates its images would have been detected. could not be shown: for none, and none could have been detected. not
-known: for none, and the probe set has no labels of it."""
+"""Answers for a concept. carried: significant for some neuron whose first concept is significant. under-represented:
+for none, although a neuron that separates its images would have been detected. could not be shown: for none, and none
+could have been detected. not known: for none, and the probe set has no labels of it."""
 
 AUROCS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.975, 1.0)
 """AUROCs of the simulated neurons, for images with a concept against those without."""
@@ -78,7 +78,7 @@ def detectable(
         stratum = int(np.bincount(layer.judged.stratum).argmax())
         null = layer.judged.null
         z = ((measured - null.mean[stratum, concept]) / null.sd[stratum, concept]).reshape(len(AUROCS), _DRAWS)
-        needed = layer.critical[layer.judged.stratum == stratum][0]
+        needed = layer.judged.another[layer.judged.stratum == stratum][0]
         power = (z > float(needed)).float().mean(dim=1).tolist()
         enough = [auroc for auroc, share in zip(AUROCS, power, strict=True) if share >= _POWER]
         if enough and not enough[0] >= best.auroc:  # NaN is never passed
@@ -109,7 +109,7 @@ def represented(
     examined, examiner
         The run resampled; without, carriers are counted among its kept labels, and nothing is known of images.
     labels
-        Kept labels that are significant, for a run without its activations.
+        Those of `significant_labels`, for a run without its activations.
     first_labels, learned
         Of the run; see `mcd.scoring.tables.COLUMNS` and `mcd.scoring.learned.COLUMNS`.
     """

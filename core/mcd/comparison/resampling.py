@@ -16,7 +16,7 @@ from mcd.scoring.calibration.resamples import Resamples
 from mcd.scoring.renaming import Renaming
 from mcd.scoring.similarity import Similarity
 
-__all__ = ["Replicated", "Resampler", "critical_z"]
+__all__ = ["Replicated", "Resampler"]
 
 Values = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ class Resampler:
     def __init__(self, scorer: Scorer, similarity: Similarity, resamples: Resamples) -> None:
         self._scorer, self._resamples, self._renaming = scorer, resamples, Renaming(scorer, similarity)
 
-    def replicate(self, activations: torch.Tensor, live: Sequence[int], judged: Judged, critical: Values) -> Replicated:
+    def replicate(self, activations: torch.Tensor, live: Sequence[int], judged: Judged) -> Replicated:
         """Return the first labels of a layer under every resample.
 
         Parameters
@@ -64,9 +64,7 @@ class Resampler:
         live
             Numbers of the neurons that respond; all others have no label in any resample.
         judged
-            Of these, as the run is: its null and their strata stay.
-        critical
-            ``(live neurons,)``: the z that must be passed.
+            Of these, as the run is: its null, their strata and the z that one more neuron must exceed stay.
         """
         count, neurons = len(self._resamples.weights), activations.shape[1]
         concept = np.full((count, neurons), NOTHING, dtype=np.int64)
@@ -79,26 +77,5 @@ class Resampler:
                 first, measured = measure(weights)
                 found = judged.null.z(measured.gather(1, first), first, stratum)[:, 0].double().numpy()
                 z[number, live] = found
-                concept[number, live] = np.where(found > critical, first[:, 0].numpy(), NOTHING)
+                concept[number, live] = np.where(found > judged.another, first[:, 0].numpy(), NOTHING)
         return Replicated(concept, z, self._resamples.factor(self._scorer.null))
-
-
-def critical_z(judged: Judged, rate: float, factor: float = 1.0) -> Values:
-    """Return the z that one more neuron must exceed to be significant, ``(neurons,)``.
-
-    With R discoveries among m neurons, the next needs ``p ≤ rate · (R + 1) / (factor · m)``: no neuron lies between
-    the last discovery and that, or the procedure of Benjamini & Hochberg would have discovered it. Unlike the p of the
-    last discovery, it exists where nothing was discovered. Where the draws do not reach as far as that, all of them
-    must be passed.
-
-    Parameters
-    ----------
-    factor
-        What the correction multiplies p with; see `mcd.scoring.calibration.fdr.QValues`.
-    """
-    neurons = int((~np.isnan(judged.p[:, 0])).sum())
-    threshold = rate * (judged.significant + 1) / (factor * max(1, neurons))
-    highest = [one[-1] if len(one) else -np.inf for one in judged.null.highest]  # empty: no such neuron
-    needed = judged.null.critical(threshold)
-    found: Values = np.where(np.isinf(needed), highest, needed)[judged.stratum]
-    return found

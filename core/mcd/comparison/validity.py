@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mcd.api.concepts import Concept
-from mcd.comparison.outcomes import significance
+from mcd.comparison.outcomes import significant_labels
 from mcd.errors import UsageError
 from mcd.runs.dissection import Dissection
 from mcd.runs.material import Material
@@ -158,6 +158,6 @@ def _separated(
 
 def _first(dissection: Dissection) -> pd.Series[str]:
     """Return the significant first concepts of a run, by layer and neuron."""
-    labels = dissection.labels
-    first = labels[(labels["rank"] == 1) & (labels["q"] <= significance(dissection))]
+    labels = significant_labels(dissection)
+    first = labels[labels["rank"] == 1]
     return first.set_index(["layer", "neuron"])["concept"]

@@ -80,7 +80,15 @@ class QValues:
         found: Values = np.minimum(np.append(self.q, 1.0)[at], own)
         return np.where(np.isnan(p), np.nan, found)
 
-    def threshold(self, rate: float) -> float:
-        """Return the largest p whose q does not pass ``rate``, of the family or not; 0 where none of it passes."""
-        count = int((self.q <= rate).sum())
+    def threshold(self, rate: float, more: int = 0) -> float:
+        """Return the largest p whose q does not pass ``rate``, of the family or not; 0 where none of it passes.
+
+        Parameters
+        ----------
+        more
+            With so many discoveries more than the family has. With R discoveries among m, one more would need
+            ``p ≤ rate · (R + 1) / (c · m)``; no p of the family lies between that and the threshold without it, or the
+            procedure would have discovered it.
+        """
+        count = int((self.q <= rate).sum()) + more
         return rate * count / self.scale if count else 0.0

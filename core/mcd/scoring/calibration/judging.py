@@ -17,7 +17,7 @@ from mcd.scoring.calibration.permutation import Rows
 from mcd.scoring.verdicts import Verdict
 from mcd.study.calibration import Calibration
 
-__all__ = ["Judged", "judge"]
+__all__ = ["Judged", "carried", "judge"]
 
 Values = NDArray[np.float64]
 
@@ -47,6 +47,10 @@ class Judged:
         Whether more draws could not change which neurons are significant.
     critical
         The z that a concept of each neuron must exceed to be significant, ``(neurons,)``; infinite where none can.
+        A neuron carries the concepts that exceed it, if its first concept does.
+    another
+        The z that one more neuron like each would have to exceed, ``(neurons,)``: for neurons that are made up or
+        resampled, never for those of the layer. Where the draws do not reach as far, all of them must be exceeded.
     null, stratum
         The null distribution, and the null stratum of each neuron, ``(neurons,)``.
     """
@@ -63,6 +67,7 @@ class Judged:
     non_null: float
     decided: bool
     critical: Values
+    another: Values
     null: NullDistribution
     stratum: Rows
 
@@ -112,9 +117,36 @@ def judge(test: DependenceTest, order: torch.Tensor, concepts: Sequence[Concept]
         non_null=1 - null_share(p_any),
         decided=not (open_still & ~by_tail[:, 0]).any(),
         critical=critical,
+        another=_another(null, family.threshold(settings.q, 1))[stratum],
         null=null,
         stratum=stratum,
     )
+
+
+def carried(judged: Judged, z: torch.Tensor, first: torch.Tensor, rate: float) -> torch.Tensor:
+    """Say which concepts the neurons of a layer carry, ``(neurons, concepts)`` bool.
+
+    Those whose z exceeds `Judged.critical`, of neurons whose first concept is significant: a neuron that is not
+    significant carries none, whatever concept has its highest z.
+
+    Parameters
+    ----------
+    z
+        ``(neurons, concepts)``: of all concepts.
+    first
+        ``(neurons,)``: the first concept of each.
+    rate
+        The false discovery rate at which the layer was judged.
+    """
+    significant = torch.from_numpy(judged.q[:, 0] <= rate)[:, None]
+    found: torch.Tensor = z > torch.from_numpy(judged.critical)[:, None]
+    return significant & found.scatter(1, first[:, None], value=True)  # the first is, however z was rounded
+
+
+def _another(null: NullDistribution, threshold: float) -> Values:
+    highest = [one[-1] if len(one) else -np.inf for one in null.highest]  # empty: no such neuron
+    needed = null.critical(threshold)
+    return np.where(np.isinf(needed), highest, needed)
 
 
 def _several(

@@ -29,7 +29,7 @@ import re
 import sys
 import traceback
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = [
     "AmbiguousNameError",
@@ -52,6 +52,7 @@ __all__ = [
     "passes_through",
     "printable",
     "said_by",
+    "together",
     "traceback_of",
     "with_article",
     "worker_killed",
@@ -144,6 +145,17 @@ class StoreError(DataError):
 
 class DamagedError(StoreError):
     """A file of a run folder is not what the run wrote."""
+
+
+def together(errors: Sequence[MCDError]) -> MCDError:
+    """Return one error for several: with the exit code and hint of the first, and a line for each other."""
+    first, *others = errors
+    if not others:
+        return first
+    found = MCDError(first.summary, first.hint, [*first.lines, *(one.summary for one in others)])
+    found.exit_code = first.exit_code
+    found.__cause__ = first
+    return found
 
 
 def with_article(word: str) -> str:

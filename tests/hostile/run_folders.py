@@ -313,7 +313,7 @@ READERS: Mapping[str, Callable[[Path, Path], object]] = {
     "load": _use,
     "report": lambda folder, out: write_report(
         _host(), [folder], as_choices(["html", "csv", "markdown"]), out / "report"
-    ),
+    ).check(),
     "score": _score,
     "figures": _figures,
     "compare": _compare,

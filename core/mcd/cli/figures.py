@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -81,16 +82,17 @@ def figures(
     mcd figures runs/general runs/mammo -o figures --format pdf
     mcd figures runs/x -o figures --only top-images --neuron stages.3:17
 
-    Writes all that apply, and says which do not and why. The first run is the reference.
+    Writes all that apply, and says which do not and why. The first run is the reference. One that fails does not end
+    the others: they are written, and the exit code is that of the failure.
     """
     from typing import cast
 
     from mcd.cli.tables import say
     from mcd.comparison import ComparisonSettings
     from mcd.comparison.changes import Matching
-    from mcd.errors import UsageError
-    from mcd.figures import Drawn, Wanted, collect, draw, figure_bytes
-    from mcd.figures.catalogue import check_names
+    from mcd.errors import UsageError, together
+    from mcd.figures import Refused, Wanted, collect, draw, figure_bytes
+    from mcd.figures.catalogue import attempted, check_names
     from mcd.figures.drawing import Format
     from mcd.files import check_folder
     from mcd.runs.dissection import opened
@@ -112,19 +114,26 @@ def figures(
     data = collect(opened(runs, host, trust=trust), settings)
     for note in data.comparison.notes:
         say(f"note: {note}", err=True)
-    written = []
+    written, failed = [], []
     with outputs(output) as fresh:
         for one in draw(data, wanted, only):
-            if isinstance(one, Drawn):
+            content: bytes | Refused = (
+                one
+                if isinstance(one, Refused)
+                else attempted(one.name, partial(figure_bytes, one.figure, cast("Format", kind)))
+            )
+            if not isinstance(content, Refused):
                 written.append(f"{one.name}.{kind}")
-                (fresh / written[-1]).write_bytes(figure_bytes(one.figure, cast("Format", kind)))
-            elif only:
-                raise one.reason
+                (fresh / written[-1]).write_bytes(content)
+            elif only or content.failed:
+                failed.append(content.reason)
             else:
-                hint = f" ({one.reason.hint})" if one.reason.hint else ""
-                say(f"not drawn: {one.name}: {one.reason.message}{hint}")
+                hint = f" ({content.reason.hint})" if content.reason.hint else ""
+                say(f"not drawn: {content.name}: {content.reason.message}{hint}")
     for name in written:
         echo(f"written: {output / name}")
+    if failed:
+        raise together(failed)
 
 
 def _neuron(text: str) -> tuple[str, int]:

@@ -49,11 +49,15 @@ def report(
     \b
     mcd report runs/x --reporter html
     mcd report runs/before runs/after --reporter html -o runs/compared
+
+    A reporter that fails does not end the others: they write, and the exit code is that of the failure.
     """
     from mcd.runs.report import write_report
     from mcd.study.study import Choice
 
     named_ones = with_arguments(named(reporters or (_DEFAULT,)), reporter_arg, "--reporter-arg")
     wanted = [Choice.model_validate(one) for one in named_ones]
-    for path in write_report(ctx.ensure_object(State).host, runs, wanted, output, trust=trust):
+    found = write_report(ctx.ensure_object(State).host, runs, wanted, output, trust=trust)
+    for path in found.written:
         echo(f"written: {path}")
+    found.check()

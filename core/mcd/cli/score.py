@@ -58,8 +58,8 @@ def score(
     """
     from mcd.options import parse_pairs, validate_options
     from mcd.runs.dissection import load, read_study
+    from mcd.runs.report import write_reports
     from mcd.runs.rescore import rescore
-    from mcd.runs.run import write_reports
     from mcd.study.calibration import Calibration
     from mcd.study.preparer import Preparer
     from mcd.study.study import Choice
@@ -89,5 +89,5 @@ def score(
         device=device,
         shared=store,
     )
-    write_reports(found, made)
+    write_reports([found], made)
     echo(f"run folder: {found.folder}")

@@ -77,6 +77,12 @@ class Changes:
     categories: pd.DataFrame
     concepts: pd.DataFrame
 
+    @property
+    def correlation(self) -> float:
+        """Median correlation of the pairs; NaN where it is known of none."""
+        known = self.neurons["correlation"].dropna()
+        return float(known.median()) if len(known) else float("nan")  # older numpy warns of a mean of nothing
+
 
 def correlations(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """Return Pearson's correlation of every neuron with every other, ``(neurons, other neurons)`` float64.

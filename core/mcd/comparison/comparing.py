@@ -377,11 +377,9 @@ ALIKE = 0.3
 
 
 def _strangers(name: str, found: Changes, match: Matching) -> Iterator[str]:
-    known = found.neurons["correlation"].dropna()
-    correlation = known.median() if len(known) else float("nan")  # older numpy warns of a mean of nothing
-    if correlation < ALIKE:
+    if found.correlation < ALIKE:
         advice = "; without it, --match hungarian pairs them by what they respond to" if match == "identity" else ""
         yield (
-            f"neurons paired with those of {name} correlate by {correlation:.2f} (median): what became of each neuron "
-            f"means something only where one model was trained on from the other{advice}"
+            f"neurons paired with those of {name} correlate by {found.correlation:.2f} (median): what became of each "
+            f"neuron means something only where one model was trained on from the other{advice}"
         )

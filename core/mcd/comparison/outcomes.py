@@ -137,7 +137,7 @@ def read_outcomes(dissection: Dissection, concepts: Sequence[Concept]) -> dict[s
     if not table["q"].notna().any() and (table["status"] == "labelled").any():
         raise UsageError(
             f"{dissection.folder} has no significance, and the scale of scores depends on layer and model",
-            "compute it first: mcd score RUN --draws 1000",
+            f"compute it first: mcd score {dissection.folder} --draws 1000",
         )
     found = {}
     for layer, rows in table.groupby("layer", sort=False):

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from mcd.comparison.layers import ALL
+from mcd.errors import UsageError
 from mcd.figures.drawing import INK, LETTER, SMALL
 from mcd.networks.patterns import match_layers
 
 __all__ = [
     "DEPTH",
+    "LABELLED",
     "NEURONS",
+    "SIGNIFICANT",
     "UPRIGHT",
     "Below",
     "beside",
+    "check_any",
     "chosen",
     "down",
     "evenly",
@@ -77,6 +81,31 @@ def chosen(table: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
     """
     each = table[table["layer"] != ALL]
     return each[each["layer"].isin(picked(layers_of(each), patterns))]
+
+
+LABELLED = "has a label"
+SIGNIFICANT = "has a significant first label"
+
+
+def check_any(counts: Iterable[int], runs: Sequence[str], what: str = SIGNIFICANT) -> None:
+    """Make sure that a figure has something to show.
+
+    Parameters
+    ----------
+    counts
+        Of neurons that have it, in what the figure shows.
+    runs
+        Which runs it shows.
+    what
+        What they have: `LABELLED`, `SIGNIFICANT`.
+
+    Raises
+    ------
+    UsageError
+        When no neuron has it.
+    """
+    if not any(counts):
+        raise UsageError(f"nothing to show: no neuron of {' or '.join(runs)} {what}")
 
 
 def evenly(layers: Sequence[str], count: int) -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from matplotlib.figure import Figure
 
-from mcd.errors import DataError, MCDError, UnknownNameError, UsageError, nearest
+from mcd.errors import DataError, MCDError, StoreError, UnknownNameError, UsageError, nearest
 from mcd.figures.agreement import evaluation
 from mcd.figures.change import specialisation
 from mcd.figures.data import FigureData
@@ -18,8 +19,9 @@ from mcd.figures.lines import depth
 from mcd.figures.matrix import coverage
 from mcd.figures.nulls import controls, null
 from mcd.figures.shares import categories, significant
+from mcd.networks.foreign import calling
 
-__all__ = ["FIGURES", "Drawn", "Refused", "Wanted", "check_names", "draw"]
+__all__ = ["FIGURES", "Drawn", "Refused", "Wanted", "attempted", "check_names", "draw"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ class Refused:
 
     name: str
     reason: MCDError
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is wrong: otherwise the figure does not apply to the runs, or would show nothing."""
+        return isinstance(self.reason, StoreError) or not isinstance(self.reason, UsageError | DataError)
 
 
 _Draw = Callable[[FigureData, str, Wanted], Figure]
@@ -142,6 +149,8 @@ def draw(data: FigureData, wanted: Wanted | None = None, only: Sequence[str] = (
     only
         Names of those wanted, see `FIGURES`; all by default.
 
+    One that fails does not end the others.
+
     Raises
     ------
     UnknownNameError
@@ -154,12 +163,27 @@ def draw(data: FigureData, wanted: Wanted | None = None, only: Sequence[str] = (
             continue
         for run, suffix in _runs(data, kind):
             called = f"{name}{suffix}"
-            try:
-                yield Drawn(called, kind.draw(data, run, wanted))
-            except UnknownNameError:
-                raise
-            except (UsageError, DataError) as error:
-                yield Refused(called, error)
+            yield attempted(called, lambda: Drawn(called, kind.draw(data, run, wanted)))  # noqa: B023 -- called here
+
+
+T = TypeVar("T")
+
+
+def attempted(name: str, make: Callable[[], T]) -> T | Refused:
+    """Return what is made of a figure; where that fails, which figure it was, and why.
+
+    Raises
+    ------
+    UnknownNameError
+        When something that a user named does not exist: a figure more would not help.
+    """
+    try:
+        with calling(f"figure {name} failed", "--debug shows where", kind=MCDError):
+            return make()
+    except UnknownNameError:
+        raise
+    except MCDError as error:
+        return Refused(name, error)
 
 
 def _runs(data: FigureData, kind: _Kind) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from mcd.comparison.changes import Changes
 from mcd.comparison.comparing import ALIKE
 from mcd.comparison.layers import ALL
 from mcd.errors import UsageError
-from mcd.figures.axes import short
+from mcd.figures.axes import check_any, short
 from mcd.figures.data import FigureData
 from mcd.figures.drawing import BLUE, INK, MUTED, SMALL, VERMILLION, canvas, finish, key, styled, tidy
 
@@ -44,10 +44,11 @@ def specialisation(data: FigureData, run: str | None = None, top: int = 16) -> F
     Raises
     ------
     UsageError
-        When there is no other run, or neurons were not compared one by one.
+        When there is no other run, neurons were not compared one by one, or none has a significant first label.
     """
     found = _changes(data, run)
     table = found.categories
+    check_any(table["before"] + table["after"], [data.name(), found.run])
     table = table.iloc[np.argsort(-table["change"].abs().to_numpy(), kind="stable")[:top]]
     sure = _sure(table)
     ends = [table[column].to_numpy(float) for column in ("before", "after")]
@@ -106,11 +107,10 @@ def _changes(data: FigureData, run: str | None) -> Changes:
 
 
 def _warnings(found: Changes) -> list[str]:
-    correlation = found.neurons["correlation"].dropna().median()
-    if not correlation < ALIKE:
+    if not found.correlation < ALIKE:
         return []
     return [
-        f"Neurons compared correlate by {correlation:.2f} (median): these are hardly one model grown out of the "
+        f"Neurons compared correlate by {found.correlation:.2f} (median): these are hardly one model grown out of the "
         "other, and only sums over neurons mean something"
     ]
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from mcd.api.dataset import Dataset
 from mcd.errors import DataError, UsageError
+from mcd.figures.axes import SIGNIFICANT as SIGNIFICANT_LABEL
 from mcd.figures.axes import evenly, picked, short
 from mcd.figures.data import FigureData
 from mcd.figures.drawing import FAINT, MUTED, SMALL, WIDTH, canvas, finish, styled
@@ -67,7 +68,7 @@ def top_images(
         When there is no such neuron, or none to choose.
     """
     name, dissection = data.one(run)
-    shown = list(neurons) or _outstanding(dissection, layers)
+    shown = list(neurons) or _outstanding(name, dissection, layers)
     dataset = data_set_of(dissection)
     if not dataset.images_may_be_copied and not copy_images:
         raise DataError(f"images of {name} may not be copied: {_reason(dataset)}", _hint(dataset))
@@ -112,13 +113,15 @@ def _hint(dataset: Dataset) -> str:
     return "" if dataset.against_copies else "where you may, say so: --copy-images"
 
 
-def _outstanding(dissection: Dissection, patterns: Sequence[str]) -> list[Neuron]:
+def _outstanding(name: str, dissection: Dissection, patterns: Sequence[str]) -> list[Neuron]:
     """Return of some layers the neuron whose first label has the highest z."""
     labels = dissection.labels
     first = labels[(labels["rank"] == 1) & labels["verdict"].isin(SIGNIFICANT)]
     there = [layer for layer in picked(dissection.layers, patterns) if (first["layer"] == layer).any()]
     if not there:
-        raise UsageError("no neuron is significant", "choose some: --neuron LAYER:NUMBER")
+        raise UsageError(
+            f"nothing to show: no neuron of {name} {SIGNIFICANT_LABEL}", "choose some: --neuron LAYER:NUMBER"
+        )
     found = []
     for layer in evenly(there, _ROWS):
         rows = first[first["layer"] == layer].sort_values(["z", "neuron"], ascending=[False, True], kind="stable")

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from mcd.errors import UsageError
-from mcd.figures.axes import NEURONS, down, picked
+from mcd.figures.axes import NEURONS, check_any, down, picked
 from mcd.figures.data import FigureData
 from mcd.figures.drawing import SMALL, canvas, finish, key, styled, tidy
 from mcd.scoring.rungs import IMAGE, NUISANCE, RIGHT, UNTRAINED
@@ -35,14 +35,19 @@ def rungs(data: FigureData, run: str | None = None, layers: Sequence[str] = ()) 
     Raises
     ------
     UsageError
-        When no rung above the first was tested, or a pattern picks no layer.
+        When no rung above the first was tested, a pattern picks no layer, or no neuron has a significant first label.
     """
     name, dissection = data.one(run)
     summaries = {one.layer: one for one in dissection.manifest.summary if one.significant is not None}
     shown = [layer for layer in picked(dissection.layers, layers) if layer in summaries]
+    check_any([summaries[layer].significant or 0 for layer in shown], [name])
     tested = [rung for rung in _COLOURS if rung != IMAGE and any(rung in summaries[layer].rungs for layer in shown)]
     if not tested:
-        raise UsageError(f"of {name} no rung above the first was tested", "label it again: mcd score RUN")
+        reasons = "; ".join(f"{rung}: {why}" for rung, why in dissection.manifest.rungs.items() if why)
+        raise UsageError(
+            f"of {name} no rung above the first was tested" + (f" ({reasons})" if reasons else ""),
+            "" if reasons else "label it again: mcd score RUN",
+        )
     figure, (axes,) = canvas(1.5 + len(shown) * _ROW)
     tidy(axes)
     counts = {

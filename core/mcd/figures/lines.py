@@ -12,7 +12,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from mcd.errors import UsageError
-from mcd.figures.axes import DEPTH, Below, chosen, layers_of, runs_of, same_layers, width_of
+from mcd.figures.axes import (
+    DEPTH,
+    LABELLED,
+    SIGNIFICANT,
+    Below,
+    check_any,
+    chosen,
+    layers_of,
+    runs_of,
+    same_layers,
+    width_of,
+)
 from mcd.figures.data import FigureData
 from mcd.figures.drawing import RUNS, Style, canvas, finish, key, styled, tidy
 
@@ -73,10 +84,14 @@ def depth(data: FigureData, measure: Measure = "z", layers: Sequence[str] = ()) 
     Raises
     ------
     UsageError
-        When the scores may not be compared, or no layer is left.
+        When the scores may not be compared, no layer is left, or no neuron has a label; a significant one for
+        ``"share"`` and ``"concepts"``.
     """
     drawn = _MEASURES[measure]
     table = chosen(_scored(data) if measure == "score" else data.comparison.layers, layers)
+    of_significant = measure in ("share", "concepts")
+    counts = table["significant"] if of_significant else table[drawn.column].notna()
+    check_any(counts.tolist(), runs_of(table), SIGNIFICANT if of_significant else LABELLED)
     by_name = same_layers(table)
     named = layers_of(table, runs_of(table)[0])
     below = Below.of(named, _common(table, named), _INCHES) if by_name else None

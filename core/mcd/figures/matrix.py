@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mcd.comparison.represented import ANSWERS
 from mcd.errors import UsageError
-from mcd.figures.axes import UPRIGHT, Below, beside, chosen, layers_of
+from mcd.figures.axes import LABELLED, UPRIGHT, Below, beside, check_any, chosen, layers_of
 from mcd.figures.data import FigureData
 from mcd.figures.drawing import BLUE, INK, LETTER, MUTED, SMALL, WIDTH, canvas, finish, key, light, styled
 
@@ -73,12 +73,14 @@ def coverage(data: FigureData, run: str | None = None, layers: Sequence[str] = (
     UnknownNameError
         When there is no such run, or a pattern picks no layer.
     UsageError
-        When the vocabulary has no mammographic concept.
+        When the vocabulary has no mammographic concept, or no neuron has a label.
     """
     name = data.name(run)
     table = chosen(data.comparison.layers, layers)
     shown = layers_of(table, name)
-    neurons = table[table["run"] == name].set_index("layer").loc[shown, "neurons"]
+    mine = table[table["run"] == name].set_index("layer").loc[shown]
+    check_any(mine["labelled"], [name], LABELLED)
+    neurons = mine["neurons"]
     said = data.comparison.concepts
     said = _in_order(said[said["run"] == name], data)
     if not len(said):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mcd.comparison.outcomes import significance
 from mcd.errors import UsageError
-from mcd.figures.axes import NEURONS, beside, down, picked
+from mcd.figures.axes import LABELLED, NEURONS, beside, check_any, down, picked
 from mcd.figures.data import FigureData
 from mcd.figures.drawing import (
     BLUE,
@@ -60,14 +60,16 @@ def null(data: FigureData, run: str | None = None, layers: Sequence[str] = ()) -
     Raises
     ------
     UsageError
-        When the run keeps no nulls, or a pattern picks no layer.
+        When the run keeps no nulls, a pattern picks no layer, or no neuron has a label.
     """
     name, dissection = data.one(run)
+    chosen = picked(dissection.layers, layers)
+    check_any((one.labelled for one in dissection.manifest.summary if one.layer in chosen), [name], LABELLED)
     if not len(dissection.results.null) or not len(dissection.results.neurons):
         raise UsageError(f"{name} has no stored null", "label it again: mcd score RUN")
     first = dissection.labels[(dissection.labels["rank"] == 1) & dissection.labels["z"].notna()]
     calibrated = set(first["layer"]) & set(dissection.results.null["layer"])
-    shown = [layer for layer in picked(dissection.layers, layers) if layer in calibrated]
+    shown = [layer for layer in chosen if layer in calibrated]
     figure, (axes,) = canvas(1.5 + len(shown) * _ROW)
     tidy(axes)
     neurons = {one.name: one.neurons for one in dissection.manifest.layers}
@@ -109,7 +111,16 @@ def _boxes(axes: Axes, at: float, values: Values, colour: str, dot: str) -> None
     low, quarter, middle, most, high = np.quantile(values, _QUANTILES).tolist()
     axes.plot([low, high], [at, at], color=colour, linewidth=1.0, solid_capstyle="butt")
     axes.plot([quarter, most], [at, at], color=colour, linewidth=5.0, solid_capstyle="butt")
-    axes.plot([middle], [at], color=dot, marker="o", markersize=2.5, linestyle="none")
+    axes.plot(
+        [middle],
+        [at],
+        color=dot,
+        marker="o",
+        markersize=3,
+        markeredgecolor=colour,  # of a single neuron there is nothing else to see
+        markeredgewidth=1.0,
+        linestyle="none",
+    )
 
 
 def _must_pass(axes: Axes, at: int, dissection: Dissection, layer: str) -> None:
@@ -149,7 +160,7 @@ def controls(data: FigureData, run: str | None = None, layers: Sequence[str] = (
     Raises
     ------
     UsageError
-        When the run has no controls, or a pattern picks no layer.
+        When the run has no controls, a pattern picks no layer, or no neuron of the run or a control has a label.
     """
     name, dissection = data.one(run)
     table = dissection.results.controls
@@ -158,6 +169,7 @@ def controls(data: FigureData, run: str | None = None, layers: Sequence[str] = (
     shown = [layer for layer in picked(dissection.layers, layers) if layer in set(table["layer"])]
     table = table[table["layer"].isin(shown)]
     names = [str(one) for one in dict.fromkeys(table["control"])]
+    check_any(table["labelled"], [name, "its controls"], LABELLED)
     apart = len(shown) <= _APART
     figure, panels = canvas(1.6 + len(shown) * (0.1 * len(names) + 0.08 if apart else _ROW), 1, 3, sharey=True)
     for axes, (column, title) in zip(panels, _PANELS, strict=True):

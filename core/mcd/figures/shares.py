@@ -16,7 +16,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from mcd.errors import UsageError
 from mcd.figures.axes import (
     NEURONS,
+    SIGNIFICANT,
     beside,
+    check_any,
     chosen,
     down,
     evenly,
@@ -37,6 +39,7 @@ __all__ = ["categories", "significant"]
 _LAYERS = 6
 _LEAST = 0.05
 """Share that an axis reaches to at least: its ticks are whole per cents."""
+_REACHES = "whose score reaches the mean of the layer"
 _BAR = 0.15
 """Inches that a bar takes."""
 
@@ -58,13 +61,15 @@ def significant(data: FigureData, layers: Sequence[str] = (), threshold: Literal
     Raises
     ------
     UsageError
-        When the mean-score threshold was not applied, or a pattern picks no layer.
+        When the mean-score threshold was not applied, a pattern picks no layer, or no neuron is above the threshold.
     """
     table, note = _above_threshold(data) if threshold == "published" else (_judged(data), "")
     places = [str(place) for place in dict.fromkeys(table["place"])]
     places = picked(places, layers) if layers else evenly(places, _LAYERS)
     table = table[table["place"].isin(places)]
     runs = runs_of(table)
+    above = (table["mammographic"] + table["other"]).tolist()
+    check_any(above, runs, f"has a first label {_REACHES}" if note else SIGNIFICANT)
     figure, panels = canvas(1.3 + len(places) * (len(runs) * _BAR + 0.13), 1, 2, sharey=True)
     for axes, part, title in zip(panels, ("mammographic", "other"), ("mammographic", "not mammographic"), strict=True):
         axes.set_title(title)
@@ -78,7 +83,7 @@ def significant(data: FigureData, layers: Sequence[str] = (), threshold: Literal
         axes.set_xlim(0, min(1.0, highest))
         axes.set_xlabel("share of the layer's neurons")
     key(figure, [Patch(facecolor=RUNS[at % len(RUNS)][0], label=run) for at, run in enumerate(runs)])
-    what = "whose score reaches the mean of the layer" if note else "with a significant first label"
+    what = f"with a first label {_REACHES}" if note else "with a significant first label"
     return finish(
         figure,
         f"Neurons {what}, mammographic or not",
@@ -172,10 +177,11 @@ def categories(
     Raises
     ------
     UsageError
-        When a pattern picks no layer.
+        When a pattern picks no layer, or no neuron has a significant first label.
     """
     table = chosen(data.comparison.categories, layers)
     table = table[table["level"] == level]
+    check_any(table["neurons"].tolist(), runs_of(table))
     shown, rest = _most(table, top)
     colours = colours_of(shown, data.counterparts if level == "broad_category" else {}, _foreign(data, level))
     runs = runs_of(table)

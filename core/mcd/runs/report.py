@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcd.api.reporter import Reporter
-from mcd.errors import PluginError, UsageError
+from mcd.errors import MCDError, PluginError, UsageError, together
 from mcd.files import check_folder, expanded
 from mcd.host import PluginHost
 from mcd.networks.foreign import calling
@@ -16,7 +17,7 @@ from mcd.study.outputs import outputs
 from mcd.study.preparer import Preparer
 from mcd.study.study import Choice
 
-__all__ = ["report", "write_report"]
+__all__ = ["Reports", "report", "write_report", "write_reports"]
 
 NamedReporter = str | Mapping[str, object]
 
@@ -47,7 +48,7 @@ def report(
     Raises
     ------
     mcd.errors.MCDError
-        When a run cannot be read, or a reporter is unknown or refuses the runs.
+        When a run cannot be read, or a reporter is unknown, refuses the runs or fails; others have then written theirs.
 
     Examples
     --------
@@ -56,7 +57,9 @@ def report(
     """
     host = host_for(plugin_files)
     each = [runs] if isinstance(runs, Dissection | str | Path) else list(runs)
-    return write_report(host, each, as_choices(reporters), None if output is None else expanded(output), trust=trust)
+    found = write_report(host, each, as_choices(reporters), None if output is None else expanded(output), trust=trust)
+    found.check()
+    return found.written
 
 
 def write_report(
@@ -66,7 +69,7 @@ def write_report(
     output: Path | None,
     *,
     trust: bool = False,
-) -> list[Path]:
+) -> Reports:
     """Make the reporters, then load the runs, then let each reporter write; see `report`."""
     if not runs:
         raise UsageError("no run given", "mcd report RUN")
@@ -75,15 +78,47 @@ def write_report(
     elif len(runs) > 1:
         raise UsageError("a report on several runs needs a folder", "give --output DIR")
     reporters = Preparer(host).reporters(choices)
-    found = opened(runs, host, trust=trust)
-    return [path for reporter in reporters for path in _written(reporter, found, output or found[0].folder / "report")]
+    loaded, found = opened(runs, host, trust=trust), Reports()
+    for reporter in reporters:
+        found.add(reporter, loaded, output or loaded[0].folder / "report", "the runs are as they were")
+    return found
 
 
-def _written(reporter: Reporter, runs: Sequence[Dissection], folder: Path) -> list[Path]:
-    failed = f"reporter {reporter.called or type(reporter).__name__} failed"
-    with (
-        outputs(folder) as fresh,
-        calling(failed, "the runs are as they were", kind=PluginError),
-    ):
-        paths = reporter.report(runs[0], fresh) if len(runs) == 1 else reporter.report_several(runs, fresh)
-    return [folder / path.relative_to(fresh) if path.is_relative_to(fresh) else path for path in paths]
+def write_reports(dissections: Sequence[Dissection], reporters: Sequence[Reporter]) -> None:
+    """Let each reporter write into ``report/`` of each run folder.
+
+    Raises
+    ------
+    MCDError
+        When one failed, after all others have written theirs.
+    """
+    found = Reports()
+    for one in dissections:
+        for reporter in reporters:
+            kept = f"labels are kept; once it is mended: mcd report {one.folder}"
+            found.add(reporter, [one], one.folder / "report", kept)
+    found.check()
+
+
+@dataclass
+class Reports:
+    """The files that reporters wrote, and the errors of those that failed: one that fails does not end the others."""
+
+    written: list[Path] = field(default_factory=list)
+    failed: list[MCDError] = field(default_factory=list)
+
+    def add(self, reporter: Reporter, runs: Sequence[Dissection], folder: Path, hint: str) -> None:
+        """Let a reporter write files about a run, or about several side by side, into a folder."""
+        failed = f"reporter {reporter.called or type(reporter).__name__} failed"
+        try:
+            with outputs(folder) as fresh, calling(failed, hint, kind=PluginError):
+                paths = reporter.report(runs[0], fresh) if len(runs) == 1 else reporter.report_several(runs, fresh)
+        except MCDError as error:
+            self.failed.append(error)
+        else:
+            self.written += [folder / one.relative_to(fresh) if one.is_relative_to(fresh) else one for one in paths]
+
+    def check(self) -> None:
+        """Raise what failed, if anything did."""
+        if self.failed:
+            raise together(self.failed)

@@ -9,8 +9,7 @@ from dataclasses import replace
 
 from mcd.api.dataset import Sample
 from mcd.api.dissector import AnnotationDissector
-from mcd.api.reporter import Reporter
-from mcd.errors import ImageError, MCDError, PluginError, UsageError
+from mcd.errors import ImageError, MCDError, UsageError
 from mcd.events import Clock, RunFailed, RunFinished, RunStarted, Warned
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.jobs import DissectorJob, ImageJob, TargetJob
@@ -21,7 +20,6 @@ from mcd.extraction.reading import Reader, little_range_warning
 from mcd.extraction.sharing import damaged_warning, kept_small, not_kept_warning, shared_store
 from mcd.extraction.sweep import Sweep
 from mcd.extraction.texts import KnownTexts, TextEncoder, sentences, warn_of_long
-from mcd.networks.foreign import calling
 from mcd.networks.process import process_state_kept
 from mcd.networks.recording import check_pooling
 from mcd.networks.running import pick_device
@@ -34,11 +32,11 @@ from mcd.runs.folder import check_room, open_folder, start_folder
 from mcd.runs.manifest import closing
 from mcd.runs.opening import Models, Opener, inputs_of
 from mcd.runs.prepared import Prepared, PreparedDissector, PreparedTarget
+from mcd.runs.report import write_reports
 from mcd.scoring.labelling import no_patients
 from mcd.scoring.rungs import UNTRAINED as BEYOND_UNTRAINED
-from mcd.study.outputs import outputs
 
-__all__ = ["run", "write_reports"]
+__all__ = ["run"]
 
 
 def run(prepared: Prepared) -> list[Dissection]:
@@ -59,8 +57,7 @@ def run(prepared: Prepared) -> list[Dissection]:
         with process_state_kept(this.device):  # workers are seeded from it
             dissections = this.dissections()
         this.keep_store_small()
-        for dissection in dissections:
-            write_reports(dissection, prepared.reporters)
+        write_reports(dissections, prepared.reporters)
     except MCDError as error:
         emit(RunFailed(error.summary))
         raise
@@ -261,15 +258,3 @@ class _Run:
         """Keep the store below its limit where the run has added to it: said now, for it is nothing of the labels."""
         if said := kept_small(self.shared):
             self.clock.emit(Warned(said))
-
-
-def write_reports(dissection: Dissection, reporters: Sequence[Reporter]) -> None:
-    """Let each reporter write into ``report/`` of the run folder."""
-    if reporters:
-        for reporter in reporters:
-            kept = f"labels are kept; once it is mended: mcd report {dissection.folder}"
-            with (
-                outputs(dissection.folder / "report") as folder,
-                calling(f"reporter {reporter.called or type(reporter).__name__} failed", kept, kind=PluginError),
-            ):
-                reporter.report(dissection, folder)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mcd.cli.paths import PATH
     from mcd.cli.tables import print_table, say
     from mcd.cli.terminal import echo, echo_lines
+    from mcd.comparison.changes import chance_rule
     from mcd.comparison.heading import FEW_IMAGES
     from mcd.extraction.breast import Breast, find_breast
     from mcd.extraction.examining import each_file, examine_each
@@ -126,6 +127,7 @@ _HOME = {
     "StoredScores": "mcd.runs.revived",
     "averaged_beside": "mcd.networks.checkpoints",
     "calling": "mcd.networks.foreign",
+    "chance_rule": "mcd.comparison.changes",
     "check_finite": "mcd.networks.checkpoints",
     "check_picture": "mcd.study.pictures",
     "check_writable": "mcd.study.outputs",
@@ -219,6 +221,7 @@ __all__ = [
     "Terminal",
     "averaged_beside",
     "calling",
+    "chance_rule",
     "check_finite",
     "check_picture",
     "check_writable",

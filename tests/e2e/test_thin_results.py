@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.conftest import Outcome
-from tests.signing import signed
 from tests.thin import SHAPES, dissected
 
 import mcd
+from mcd.cli.compare_text import print_comparison
 from mcd.components import Kind
 from mcd.errors import UsageError
 from mcd.figures import Drawn, draw, figure_bytes
@@ -19,6 +20,7 @@ from mcd.host import PluginHost
 
 Pair = tuple[mcd.Dissection, mcd.Dissection]
 Mcd = Callable[..., Outcome]
+SETTINGS = mcd.ComparisonSettings(resamples=10, threshold="local")
 
 
 @pytest.fixture(scope="module", params=SHAPES)
@@ -27,33 +29,36 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return dissected(request.param, tmp_path_factory.mktemp("thin"))
 
 
-def compared(*runs: mcd.Dissection) -> mcd.figures.FigureData | None:
-    """Return what figures are drawn from; None where significance was not computed, which is said."""
-    try:
-        return mcd.figures.collect(runs, mcd.ComparisonSettings(resamples=10, threshold="local"))
-    except UsageError as error:
-        assert "no significance" in error.message
-        assert f"mcd score {runs[0].folder} --draws 1000" in error.hint
-        return None
+def untested(pair: Pair) -> bool:
+    """Say whether the runs have labels whose significance was not computed: they are not compared, which is said."""
+    first = pair[0].manifest.summary
+    if any(one.draws for one in first) or not any(one.labelled for one in first):
+        return False
+    hint = re.escape(f"mcd score {pair[0].folder} --draws 1000")
+    with pytest.raises(UsageError, match=f"has no significance.*\n.*{hint}"):
+        mcd.figures.collect(pair, SETTINGS)
+    return True
 
 
 def test_every_figure_is_drawn_or_says_in_words_why_not(pair: Pair) -> None:
+    if untested(pair):
+        return
     for runs in (pair[:1], pair):
-        data = compared(*runs)
-        found = {one.name: one for one in draw(data)} if data else {}
-        for one in found.values():
+        data = mcd.figures.collect(runs, SETTINGS)
+        reasons = {}
+        for one in draw(data):
             if isinstance(one, Drawn):
-                assert len(runs) == 1 or figure_bytes(one.figure, dpi=20)  # what is drawn of one alone is drawn there
+                assert len(runs) == 1 or figure_bytes(one.figure, dpi=20)  # what shows one alone is drawn there too
             else:
                 assert not one.failed, one.reason
-        if data and not data.comparison.layers["significant"].any():
-            for name in ("emergence", "categories", "specialisation")[: 2 + (len(runs) > 1)]:
-                assert "nothing to show: no neuron of" in str(found[name].reason)  # type: ignore[union-attr]
+                reasons[one.name] = str(one.reason)
+        if not data.comparison.layers["significant"].any():
+            for name in ("emergence", "categories", *(["specialisation"] if len(runs) > 1 else [])):
+                assert "nothing to show: no neuron of" in reasons[name]
 
 
 def test_every_reporter_writes_about_it(pair: Pair, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     names = [offer.component.name for offer in PluginHost.discover([], {}).offers(Kind.REPORTER)]
-    assert {"html", "markdown", "latex", "console"} <= set(names)
     names.remove("cards")  # a reader study of so little is refused, which is said
     with pytest.raises(UsageError):
         mcd.report(pair[1], reporters="cards", output=tmp_path / "cards")
@@ -61,7 +66,91 @@ def test_every_reporter_writes_about_it(pair: Pair, tmp_path: Path, capfd: pytes
     written += mcd.report(pair, reporters=["html", "markdown", "latex"], output=tmp_path / "both")
     assert all(path.stat().st_size for path in written)
     said = capfd.readouterr()
-    assert "nan" not in said.out.lower()
     assert max(map(len, said.out.splitlines())) <= 80
-    for path in tmp_path.rglob("*.md"):
-        assert "nan" not in path.read_text().lower()
+    for text in (said.out, *(path.read_text() for path in tmp_path.rglob("*.[mt][de]*"))):
+        assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+
+
+def test_a_comparison_with_nothing_to_tell_is_one_sentence(pair: Pair, capfd: pytest.CaptureFixture[str]) -> None:
+    if untested(pair):
+        return
+    found = mcd.compare(pair, resamples=10)
+    capfd.readouterr()
+    print_comparison(found)
+    text = capfd.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+    significant = [sum(one.significant or 0 for one in run.manifest.summary) for run in pair]
+    neurons = [sum(one.neurons for one in run.manifest.summary) for run in pair]
+    if any(significant):
+        assert "1. Composition" in text
+        return
+    names = [run.manifest.target for run in pair]
+    sentence = (
+        f"There is nothing to compare: no neuron of {names[0]} (0 of {neurons[0]}) or {names[1]} (0 of {neurons[1]}) "
+        "has a significant first label."
+    )
+    assert " ".join(text.split("\n\n")[1].split()) == sentence
+    assert len(text.strip().split("\n\n")) == 2
+
+
+REPORTERS = """
+import mcd
+
+
+class Broken(mcd.Reporter):
+    class Options(mcd.Options):
+        "No settings."
+
+    def report(self, dissection, folder):
+        raise KeyError("a layer")
+
+
+@mcd.hookimpl
+def mcd_register_reporters():
+    return [mcd.Component("broken", f"{__name__}:Broken", "Fails")]
+"""
+
+
+def test_what_fails_is_named_and_does_not_end_the_others(tmp_path: Path, mcd_command: Mcd) -> None:
+    run = dissected("one layer", tmp_path)[0]
+    (tmp_path / "broken.py").write_text(REPORTERS)
+    out = tmp_path / "out"
+    asked = ("--reporter", "broken", "--reporter", "markdown", "--plugin-file", tmp_path / "broken.py")
+    done = mcd_command("report", run.folder, *asked, "-o", out)
+    assert done.code == 3
+    assert "error: reporter broken failed: KeyError: 'a layer'" in done.err
+    assert len(list(out.glob("*.md"))) == 1
+    assert "written: " in done.out
+
+    again = mcd_command("score", run.folder, *asked, "-o", tmp_path / "again")
+    assert again.code == 3
+    assert len(list((tmp_path / "again" / "report").glob("*.md"))) == 1
+
+    (run.folder / "evaluation").mkdir()
+    (run.folder / "evaluation" / "evaluation.json").write_text("{}")  # damaged
+    only = [part for name in ("null", "evaluation", "depth") for part in ("--only", name)]
+    for asked_for in ((), only):
+        drawn = mcd_command("figures", run.folder, "-o", tmp_path / f"figures{len(asked_for)}", *asked_for)
+        assert drawn.code == 4, drawn.err
+        assert "evaluation" in drawn.err
+        names = {path.name for path in (tmp_path / f"figures{len(asked_for)}").glob("*.png")}
+        assert {"null.png", "depth.png"} <= names
+
+
+def test_next_steps_can_be_copied_and_are_left_out_on_request(tmp_path: Path, mcd_command: Mcd) -> None:
+    folder = tmp_path / "a folder"
+    study = ("--model-plugin", "phantom-mammo", "--layers", "head", "--dissector", "phantom-clip", "--dataset")
+    study += ("phantom:25", "--limit", "8", "--concepts", "phantom", "--scorer-arg", "top_k=2", "--draws", "50")
+    study += ("--workers", "0")
+    done = mcd_command("dissect", *study, "-o", folder)
+    assert done.code == 0, done.err
+    steps = re.findall(r"^(?:next:|     ) (.+)$", done.out[done.out.index("next:") :], re.MULTILINE)
+    commands = [shlex.split(one) for one in steps]
+    assert [one[:2] for one in commands] == [["mcd", "report"], ["mcd", "evaluate"], ["mcd", "figures"]]
+    assert all(one[2] == str(folder) for one in commands)
+    assert mcd_command(*commands[0][1:]).code == 0
+    quiet = mcd_command("dissect", *study, "-o", folder, "--quiet")
+    assert quiet.out.splitlines() == [f"run folder: {folder}"]
+    with_page = mcd_command("dissect", *study, "-o", folder, "--reporter", "html")
+    assert f"next: open '{folder / 'report' / 'explorer.html'}'" in with_page.out

@@ -95,6 +95,7 @@ def _heading(runs: Sequence[Run], images: int, patients: int) -> Heading:
             "null": "top-k",
             "permutation_unit": "patient",
             "draws": 1000,
+            "layer_draws": "1,000 draws (no p is counted below 1/1,001)",
             "q": 0.05,
             "correction": "benjamini-hochberg",
             "comparable": False,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mcd.cli.tables import print_table, say
 from mcd.cli.terminal import echo
-from mcd.comparison.changes import KINDS, Changes
+from mcd.comparison.changes import KINDS, MAY_BE_CHANCE, Changes, chance_rule, may_be_chance
 from mcd.comparison.comparing import AgreementOf, Comparison
 from mcd.comparison.layers import ALL
 from mcd.comparison.represented import ANSWERS
@@ -34,7 +34,11 @@ def print_comparison(found: Comparison) -> None:
     for one in found.agreements:
         _validity(one, letters)
         _agreement(one, letters)
-    if len(found.layers):
+    if found.nothing:
+        echo()
+        say(found.nothing)
+        _rule(found, letters)
+    elif len(found.layers):
         _layers(found, letters)
         _differences(found, letters)
         _rule(found, letters)
@@ -54,6 +58,8 @@ def _title(text: str) -> None:
 def _share(row: Row, name: str) -> str:
     """Return a share with its interval, in per cent."""
     value, low, high = (float(str(row[key])) for key in (name, f"{name}_low", f"{name}_high"))
+    if pd.isna(value):
+        return "–"
     return f"{value:.0%}" + ("" if pd.isna(low) else f" ({100 * low:.0f}–{100 * high:.0f})")
 
 
@@ -62,6 +68,8 @@ def _number(row: Row, name: str, low: str, high: str, form: str) -> str:
     # a number that rounds to nothing has no sign
     value, lowest, highest = (round(float(str(row[key])), digits) + 0.0 for key in (name, low, high))
     to = " to " if "+" in form else "–"
+    if pd.isna(value):
+        return "–"
     return format(value, form) + ("" if pd.isna(lowest) else f" ({lowest:{form}}{to}{highest:{form}})")
 
 
@@ -129,6 +137,7 @@ def _differences(found: Comparison, letters: Mapping[str, str]) -> None:
             ]
         header = ("category", "concepts", letters[reference], letters[run], "difference, %")
         print_table(header, rows, right=header[1:])
+        say(f"{chance_rule(intervals=bool(joined['difference_low'].notna().any()))}.")
 
 
 def _count(row: Row, side: str) -> str:
@@ -176,13 +185,21 @@ def _changes(found: Changes, letters: Mapping[str, str]) -> None:
             row = total.loc[kind]
             say(f"{kind}: {row['neurons']} of {row['pairs']} neurons ({row['low']:.0f} to {row['high']:.0f})")
     for table, level in ((found.categories, "categories"), (found.concepts, "concepts")):
+        bounded = bool(table["low"].notna().any())
+        doubtful = may_be_chance(table) if bounded else table["low"].notna()  # without intervals, all alike
+        sure = table[~doubtful]
         for title, part in (
-            ("specialise", table[table["change"] > 0].head(_LISTED // 2)),
-            ("fade", table[table["change"] < 0].tail(_LISTED // 2).iloc[::-1]),
+            ("specialise", sure[sure["change"] > 0].head(_LISTED // 2)),
+            ("fade", sure[sure["change"] < 0].tail(_LISTED // 2).iloc[::-1]),
         ):
             if len(part):
                 echo(f"\n{level} that {title}\n")
                 _flow(part, level)
+        left = int((doubtful & (table["change"] != 0)).sum())
+        if left:
+            echo()
+            say(f"{left} {'more ' if len(sure) else ''}{level} changed by a number that {MAY_BE_CHANCE}.")
+    say(f"{chance_rule(intervals=bool(found.categories['low'].notna().any()))}.")
 
 
 def _flow(table: pd.DataFrame, level: str) -> None:
@@ -278,6 +295,13 @@ def _agreement(one: AgreementOf, letters: Mapping[str, str]) -> None:
     found = one.agreement
     first, second = letters[one.a], letters[one.b]
     _title(f"{first} and {second}")
+    if not len(found.neurons):
+        labelled = f": {found.only_a} only by {first}, {found.only_b} only by {second}"
+        say(
+            f"There is nothing to compare: no neuron is labelled by both"
+            f"{labelled if found.only_a or found.only_b else ''}."
+        )
+        return
     header = ("neurons", "same", f"first {found.top}", "ranks")
     say(f"same: same first concept; first {found.top}: overlap of the first concepts; ranks: correlation")
     echo()

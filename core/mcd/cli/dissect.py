@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 import click
@@ -22,6 +24,7 @@ _OUTPUT = click.option(
     metavar="DIR",
     help="The run folder; an interrupted run in it continues.  [default: runs/NAME]",
 )
+_QUIET = click.option("--quiet", "-q", is_flag=True, help="Leave out the summary and the next steps.")
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the resolved study and stop.")
 
 
@@ -29,8 +32,9 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the resolved stud
 @study_flags()
 @_OUTPUT
 @_DRY_RUN
+@_QUIET
 @click.pass_context
-def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, **_flags: object) -> None:
+def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, quiet: bool, **_flags: object) -> None:
     """Dissect a model: label its neurons with concepts.
 
     \b
@@ -38,7 +42,7 @@ def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, **_flags:
         --dataset images:DIR --dissector phantom-clip --concepts birads -o runs/x
     """
     settings = study_settings(ctx, {})
-    _execute(ctx.ensure_object(State), settings, output, dry_run)
+    _execute(ctx.ensure_object(State), settings, output, dry_run=dry_run, quiet=quiet)
 
 
 @click.command(name="run")
@@ -46,10 +50,18 @@ def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, **_flags:
 @study_flags()
 @_OUTPUT
 @_DRY_RUN
+@_QUIET
 @click.option("--schema", is_flag=True, help="Print the JSON schema of study files and stop.")
 @click.pass_context
 def run_study(
-    ctx: click.Context, /, study: Path | None, output: Path | None, dry_run: bool, schema: bool, **_flags: object
+    ctx: click.Context,
+    /,
+    study: Path | None,
+    output: Path | None,
+    dry_run: bool,
+    quiet: bool,
+    schema: bool,
+    **_flags: object,
 ) -> None:
     """Run a study file (YAML). Flags overrule it."""
     from mcd.errors import UsageError
@@ -74,14 +86,16 @@ def run_study(
     if first is not None:
         explicit(state.host, Kind.DATASET, Choice.model_validate(first))
     settings = study_settings(ctx, study_file(state.host, study))
-    _execute(state, settings, output or Path("runs") / study.stem, dry_run)
+    _execute(state, settings, output or Path("runs") / study.stem, dry_run=dry_run, quiet=quiet)
 
 
 def _execute(
     state: State,
     settings: dict[str, object],
     output: Path | None,
+    *,
     dry_run: bool,
+    quiet: bool,
 ) -> None:
     from mcd.cli.tables import say
     from mcd.files import check_folder
@@ -122,8 +136,28 @@ def _execute(
     from mcd.study.study import Choice
 
     prepared = prepare(state.host, study, folder)
-    if "reporters" not in settings:  # a person at a terminal sees a summary; the study does not record it
+    if "reporters" not in settings and not quiet:  # a person at a terminal sees a summary; the study does not record it
         console = Preparer(state.host).reporters([Choice(plugin=DEFAULT_REPORTER)])
         prepared = replace(prepared, reporters=console)
-    for dissection in run(prepared):
+    found = run(prepared)
+    for dissection in found:
         echo(f"run folder: {dissection.folder}")
+    if not quiet:
+        for lead, line in zip_longest(["next:"], _next_steps([one.folder for one in found]), fillvalue="     "):
+            echo(f"{lead} {line}")
+
+
+def _next_steps(folders: Sequence[Path]) -> list[str]:
+    """Return commands for what can be done with runs; where a reporter wrote a page, how to open it."""
+    import shlex
+
+    runs = " ".join(shlex.quote(str(one)) for one in folders)
+    pages = [path for one in folders for path in sorted((one / "report").glob("*.html"))]
+    several = len(folders) > 1
+    beside = f" -o {shlex.quote(str(folders[0].parent / 'report'))}" if several else ""
+    return [
+        *(f"open {shlex.quote(str(page))}" for page in pages),
+        *([] if pages else [f"mcd report {runs}{beside}"]),
+        f"mcd compare {runs}" if several else f"mcd evaluate {runs}",
+        f"mcd figures {runs} -o figures",
+    ]

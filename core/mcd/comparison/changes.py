@@ -16,7 +16,18 @@ from mcd.comparison.outcomes import NOTHING, Codes, Vocabulary
 from mcd.comparison.resampling import Replicated
 from mcd.scoring.calibration.resamples import interval
 
-__all__ = ["KINDS", "Changes", "Matching", "Pairing", "changes", "correlations", "pair_neurons"]
+__all__ = [
+    "KINDS",
+    "MAY_BE_CHANCE",
+    "Changes",
+    "Matching",
+    "Pairing",
+    "chance_rule",
+    "changes",
+    "correlations",
+    "may_be_chance",
+    "pair_neurons",
+]
 
 Values = NDArray[np.float64]
 Matching = Literal["identity", "hungarian"]
@@ -24,6 +35,27 @@ Matching = Literal["identity", "hungarian"]
 KINDS = ("kept concept", "kept category", "re-purposed", "gained", "lost", "neither")
 """What becomes of a neuron: significant in both with the same concept; with another concept of the same category; with
 one of another category; significant only after; only before; in neither."""
+
+
+MAY_BE_CHANCE = "may be chance"
+
+
+def may_be_chance(table: pd.DataFrame) -> pd.Series[bool]:
+    """Say of which changes it is not excluded that they are none: the interval includes 0, or there is none.
+
+    Parameters
+    ----------
+    table
+        With ``low`` and ``high``.
+    """
+    return ~((table["low"] > 0) | (table["high"] < 0))
+
+
+def chance_rule(*, intervals: bool) -> str:
+    """Return what `may_be_chance` goes by, for whoever reads differences with or without intervals."""
+    if intervals:
+        return f"A difference whose 95 % interval includes 0 {MAY_BE_CHANCE}"
+    return f"No intervals: every difference {MAY_BE_CHANCE}"
 
 
 @dataclass(frozen=True)

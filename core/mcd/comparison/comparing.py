@@ -12,6 +12,7 @@ from mcd.comparison.alignment import Alignment, align, check_comparable
 from mcd.comparison.changes import Changes, Matching, Pairing, changes, pair_neurons
 from mcd.comparison.heading import Heading, heading_of, names_of, notes_of
 from mcd.comparison.layers import (
+    ALL,
     AlignedLayer,
     category_table,
     difference_table,
@@ -132,6 +133,15 @@ class Comparison:
     def notes(self) -> tuple[str, ...]:
         """What may not be compared, and what the runs do not allow."""
         return self.run_notes + self.own_notes
+
+    @property
+    def nothing(self) -> str:
+        """Why there is nothing to compare, as a sentence; empty where some neuron has a significant first label."""
+        whole = self.layers[self.layers["layer"] == ALL] if len(self.layers) else self.layers
+        if not len(whole) or whole["significant"].any():
+            return ""
+        counts = " or ".join(f"{row['run']} (0 of {row['neurons']})" for row in whole.to_dict("records"))
+        return f"There is nothing to compare: no neuron of {counts} has a significant first label."
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return every table that has rows, by name; those of several pairs of runs under each other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -27,8 +28,9 @@ class Heading:
     runs
         A row for each run: ``run``, ``target``, ``dissector``, ``scorer``, ``probe_set``, ``images``, ``patients`` (-1
         where they are not known), ``top_k`` (-1 where the scorer looks at all images), ``null``, ``permutation_unit``,
-        ``draws`` (the fewest of a layer), ``q``, ``correction``, ``comparable`` (whether its scores may be compared
-        across layers and models), ``layers``, ``neurons``.
+        ``draws`` (the fewest of a layer; -1 where no neuron has a label), ``layer_draws`` (in words), ``q``,
+        ``correction``, ``comparable`` (whether its scores may be compared across layers and models), ``layers``,
+        ``neurons``.
     """
 
     runs: pd.DataFrame
@@ -39,16 +41,21 @@ class Heading:
         people = "patients are not known" if one["patients"] < 0 else f"{one['patients']} patients"
         said = [f"probe set {one['probe_set']}: {one['images']} images, {people}"]
         seen: dict[str, None] = {}
-        draws = self.runs["draws"].min()
+        alike = len(set(self.runs["layer_draws"])) == 1
         for _, run in self.runs.iterrows():
             k = "all images" if run["top_k"] < 0 else f"top {run['top_k']} images"
-            chance = f"null: {run['null']}, {run['permutation_unit']}s permuted, at least {draws} draws"
-            level = f"q = {run['q']:g} ({run['correction']})"
             seen[f"dissector {run['dissector']}, scorer {run['scorer']} ({k})"] = None
-            seen[f"{chance}; {level}" if draws > 0 else "significance was not computed"] = None
+            seen[_null(run) if alike else f"{run['run']}: {_null(run)}"] = None
         if not self.runs["comparable"].all():
             seen["scores may not be compared across layers or models; z and shares of significant neurons may"] = None
         return said + list(seen)
+
+
+def _null(run: pd.Series) -> str:
+    if run["draws"] <= 0:
+        return "no neuron has a label" if run["draws"] else "significance was not computed"
+    null = f"null: {run['null']}, {run['permutation_unit']}s permuted, {run['layer_draws']}"
+    return f"{null}; q = {run['q']:g} ({run['correction']})"
 
 
 def has_probe_map(dissection: Dissection) -> bool:
@@ -65,6 +72,7 @@ def _row(run: Dissection, name: str, scorer: Scorer) -> dict[str, object]:
     record = run.manifest
     dataset, calibration = record.study.get("dataset"), record.study.get("calibration")
     judged = [one for one in record.summary if one.draws]
+    labelled = any(one.labelled for one in record.summary)
     return {
         "run": name,
         "target": record.target,
@@ -76,7 +84,8 @@ def _row(run: Dissection, name: str, scorer: Scorer) -> dict[str, object]:
         "top_k": scorer.top_k if isinstance(scorer, TopKScorer) else -1,
         "null": scorer.null,
         "permutation_unit": judged[0].permutation_unit if judged else "",
-        "draws": min((one.draws or 0 for one in judged), default=0),
+        "draws": min((one.draws or 0 for one in judged), default=0 if labelled else -1),
+        "layer_draws": record.draws_said,
         "q": significance(run),
         "correction": str(calibration.get("correction", "")) if isinstance(calibration, dict) else "",
         "comparable": scorer.comparable_across_layers,
@@ -114,6 +123,6 @@ def notes_of(runs: Sequence[Dissection], names: Sequence[str]) -> Iterator[str]:
     if has_probe_map(runs[0]) and not any(runs[0].patients):
         yield "patients are not known: images of one woman count as independent, which makes q too small"
     for run, name in zip(runs, names, strict=True):
-        open_ended = [one.layer for one in run.manifest.summary if one.decided is False]
-        if open_ended:
-            yield f"{name}: more draws could change which neurons are significant in {', '.join(open_ended)}"
+        more = run.manifest.more_draws(shlex.quote(str(run.folder)))
+        if more:
+            yield f"{name}: {more}"

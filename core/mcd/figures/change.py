@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from mcd.comparison.changes import Changes
+from mcd.comparison.changes import MAY_BE_CHANCE, Changes, chance_rule, may_be_chance
 from mcd.comparison.comparing import ALIKE
 from mcd.comparison.layers import ALL
 from mcd.errors import UsageError
@@ -50,7 +50,7 @@ def specialisation(data: FigureData, run: str | None = None, top: int = 16) -> F
     table = found.categories
     check_any(table["before"] + table["after"], [data.name(), found.run])
     table = table.iloc[np.argsort(-table["change"].abs().to_numpy(), kind="stable")[:top]]
-    sure = _sure(table)
+    sure = (~may_be_chance(table)).tolist()
     ends = [table[column].to_numpy(float) for column in ("before", "after")]
     step = max(1.0, float(np.ptp(ends))) / _LINES
     places = [_apart(values, step) for values in ends]
@@ -82,7 +82,9 @@ def specialisation(data: FigureData, run: str | None = None, top: int = 16) -> F
         f"Numbers are neurons with a significant first label, of {pairs} that are compared one by one",
         f"The {len(table)} categories that change most; {left} more left out" if left else "",
         *_warnings(found),
-        "In brackets the change with its 95 % interval" if table["low"].notna().any() else "No intervals",
+        f"In brackets the change with its 95 % interval. {chance_rule(intervals=True)}"
+        if table["low"].notna().any()
+        else chance_rule(intervals=False),
     )
 
 
@@ -115,11 +117,6 @@ def _warnings(found: Changes) -> list[str]:
     ]
 
 
-def _sure(table: pd.DataFrame) -> list[bool]:
-    """Say of which changes the interval leaves out none at all."""
-    return ((table["low"] > 0) | (table["high"] < 0)).tolist()
-
-
 def _style(change: int, certain: bool) -> tuple[str, Literal["-", "--"], float]:
     if not certain:
         return "#a8a8a8", "-", 0.8
@@ -127,7 +124,7 @@ def _style(change: int, certain: bool) -> tuple[str, Literal["-", "--"], float]:
 
 
 def _keys(table: pd.DataFrame) -> list[Line2D]:
-    groups = ((1, True, "gained"), (-1, True, "lost"), (1, False, "not significant"))
+    groups = ((1, True, "gained"), (-1, True, "lost"), (1, False, MAY_BE_CHANCE))
     keys = []
     for change, certain, label in groups:
         colour, line, width = _style(change, certain)

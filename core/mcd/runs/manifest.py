@@ -21,7 +21,8 @@ from mcd.files import MANIFEST, check_run_folder, digest_of, read_regular, write
 from mcd.networks.layers import Layout
 from mcd.options import Record
 from mcd.scoring.older import renamed_summary
-from mcd.scoring.results import LayerSummary
+from mcd.scoring.results import LayerSummary, draws_said, more_draws
+from mcd.study.calibration import Calibration
 from mcd.study.digests import damaged
 from mcd.version import versions
 
@@ -143,6 +144,17 @@ class Manifest(Record):
     def inputs(self) -> Inputs:
         """What went into the run."""
         return Inputs(self.fingerprints, self.preprocessing)
+
+    @property
+    def draws_said(self) -> str:
+        """How many draws the nulls of the layers have; see `mcd.scoring.results.draws_said`."""
+        return draws_said(self.summary)
+
+    def more_draws(self, run: str = "RUN") -> str:
+        """Return which layers need more draws, and the command for it; see `mcd.scoring.results.more_draws`."""
+        calibration = self.study.get("calibration")
+        most = calibration.get("most_draws") if isinstance(calibration, dict) else None
+        return more_draws(self.summary, most if isinstance(most, int) else Calibration().most_draws, run)
 
     def shard_keys(self) -> set[str]:
         """Return every key under which the run has shards."""

@@ -17,10 +17,11 @@ from mcd.files import digest_of, write_atomically
 from mcd.options import Record
 from mcd.scoring.older import renamed_table
 from mcd.scoring.rungs import RungCount
+from mcd.study.calibration import MOST_DRAWS
 from mcd.study.csv_cells import csv_bytes
 from mcd.study.digests import CheckedFiles
 
-__all__ = ["LABELS", "LayerSummary", "Results", "read_table"]
+__all__ = ["LABELS", "LayerSummary", "Results", "draws_said", "more_draws", "read_table"]
 
 LABELS = "labels.parquet"
 """The file that makes the folder of a run one with labels."""
@@ -168,3 +169,46 @@ class LayerSummary(Record):
         if self.untrained >= _ENOUGH_NETWORKS:
             return f"p = {self.p_untrained:.2g}"
         return f"larger than in {self.untrained - (self.untrained_reached or 0)} of {self.untrained}"
+
+
+_NAMED = 6
+
+
+def _named(layers: Sequence[str]) -> str:
+    rest = len(layers) - _NAMED
+    return ", ".join(layers[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def draws_said(summary: Sequence[LayerSummary]) -> str:
+    """Return how many draws the nulls of layers have, and below which p none is counted; empty where there are none.
+
+    Layers are named where they differ: a layer is drawn for until its neurons are decided.
+    """
+    layers: dict[int, list[str]] = {}
+    for one in summary:
+        if one.draws:
+            layers.setdefault(one.draws, []).append(one.layer)
+    return ", ".join(
+        f"{draws:,} draws{f' in {_named(names)}' if len(layers) > 1 else ''} (no p is counted below 1/{draws + 1:,})"
+        for draws, names in sorted(layers.items())
+    )
+
+
+def more_draws(summary: Sequence[LayerSummary], most_draws: int, run: str) -> str:
+    """Return in which layers more draws could change which neurons are significant, and the command that draws them.
+
+    Empty where there are none.
+
+    Parameters
+    ----------
+    most_draws
+        How many the run was allowed.
+    run
+        Its folder, as it is typed.
+    """
+    layers = [one.layer for one in summary if one.decided is False]
+    if not layers:
+        return ""
+    said = f"more draws could change which neurons are significant in {_named(layers)}"
+    most = min(4 * most_draws, MOST_DRAWS)
+    return f"{said}: mcd score {run} --most-draws {most}" if most > most_draws else f"{said}; mcd allows no more"

@@ -8,11 +8,11 @@ import pydantic
 
 from mcd.options import Seed, Settings
 
-__all__ = ["Calibration", "Correction"]
+__all__ = ["MOST_DRAWS", "Calibration", "Correction"]
 
 Correction = Literal["benjamini-hochberg", "benjamini-yekutieli", "storey"]
 
-_MOST_DRAWS = 1_000_000
+MOST_DRAWS = 1_000_000
 """The smallest p is then 1e-6; the draws of a layer take minutes."""
 
 
@@ -29,12 +29,12 @@ class Calibration(Settings):
         default="auto", description="the permutation unit of the null; auto is patient where patients are known"
     )
     draws: int = pydantic.Field(
-        default=1000, ge=0, le=_MOST_DRAWS, description="permutations drawn first; 0 leaves significance out"
+        default=1000, ge=0, le=MOST_DRAWS, description="permutations drawn first; 0 leaves significance out"
     )
     most_draws: int = pydantic.Field(
         default=16_000,
         ge=1,
-        le=_MOST_DRAWS,
+        le=MOST_DRAWS,
         description="drawing continues until every neuron is decided at q, up to this many; up to a quarter of it "
         "for scorers that use all activations",
     )

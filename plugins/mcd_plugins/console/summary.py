@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -48,7 +49,8 @@ class ConsoleReporter(mcd.Reporter):
             console.print(self._neurons(dissection))
         if len(dissection.results.controls):
             console.print(_controls(dissection.results.controls))
-        for line in [*_significance(manifest), *_remarks(dissection.labels), *evaluated(dissection).findings]:
+        significance = _significance(manifest, dissection.folder)
+        for line in [*significance, *_remarks(dissection.labels), *evaluated(dissection).findings]:
             console.print(line, markup=False)
         return []
 
@@ -139,7 +141,7 @@ def _rungs(manifest: Manifest) -> list[str]:
     return lines
 
 
-def _significance(manifest: Manifest) -> list[str]:
+def _significance(manifest: Manifest, folder: Path) -> list[str]:
     """Return the lines on significance: counts, the null, what may be compared."""
     judged = [one for one in manifest.summary if one.significant is not None]
     if not judged:
@@ -148,20 +150,17 @@ def _significance(manifest: Manifest) -> list[str]:
     q = calibration.get("q", 0.05) if isinstance(calibration, dict) else 0.05
     neurons, significant = sum(one.neurons for one in judged), sum(one.significant or 0 for one in judged)
     share = sum((one.non_null or 0) * one.neurons for one in judged) / max(1, neurons)
-    draws = min(one.draws or 0 for one in judged)
     published = sum(one.above_mean_score or 0 for one in judged)
     lines = [
         f"{significant} of {neurons} neurons have a significant label (q ≤ {q}); "
         f"estimated non-null fraction {100 * share:.0f} %.",
         *_rungs(manifest),
-        f"Null: {judged[0].permutation_unit}s permuted, {draws:,} draws (smallest p counted 1/{draws + 1}).",
+        f"Null: {judged[0].permutation_unit}s permuted, {manifest.draws_said}.",
         "Compare z between layers and models, not scores.",
         f"The mean-score threshold of the paper keeps {published} neurons; it is not a test of significance.",
     ]
-    open_ = [one.layer for one in judged if not one.decided]
-    if open_:
-        lines.append(f"More draws could change which neurons are significant in {len(open_)} layers.")
-    return lines
+    more = manifest.more_draws(shlex.quote(str(folder)))
+    return [*lines, f"{more[:1].upper()}{more[1:]}"] if more else lines
 
 
 def _remarks(labels: pd.DataFrame) -> list[str]:

@@ -199,7 +199,7 @@ const comparison = {
       h(
         "ul",
         { class: "cautions" },
-        [...found, ...few, "Shares have no intervals here; mcd compare computes them by resampling patients."].map(
+        [...found, ...few, `${CONTENT.chance}. mcd compare resamples patients for intervals.`].map(
           (one) => h("li", {}, one),
         ),
       ),

@@ -132,7 +132,7 @@ const neuronPage = {
           labels.map((at, rank) =>
             h(
               "tr",
-              { class: run.judged && run.q[at] > run.rate ? "faint" : null },
+              { class: run.judged && !(run.named(neuron) && run.q[at] <= run.rate) ? "faint" : null },
               h("td", { class: "number" }, String(rank + 1)),
               h(
                 "th",

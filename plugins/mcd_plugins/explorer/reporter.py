@@ -11,7 +11,7 @@ from typing import Literal
 import pydantic
 
 import mcd
-from mcd.plugins import RUNGS, SIGNIFICANT, VERDICTS, write_atomically
+from mcd.plugins import RUNGS, SIGNIFICANT, VERDICTS, chance_rule, write_atomically
 from mcd_plugins.explorer.content import Neurons, learned_of, neurons_of, responses_of
 from mcd_plugins.explorer.images import Gallery, Thumbnails
 from mcd_plugins.explorer.judged import judged_of
@@ -103,6 +103,7 @@ class HtmlReporter(mcd.Reporter):
             "verdicts": {**VERDICTS},
             "rungs": {**RUNGS},
             "significant": list(SIGNIFICANT),
+            "chance": chance_rule(intervals=False),
             "between": [
                 [a, b, list(between(dissections[a], dissections[b]))]
                 for a, b in combinations(range(len(dissections)), 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 import mcd
+from mcd.errors import UsageError
 from mcd.plugins import PATH, echo, outputs, print_table, say, with_plugin_files, write_atomically
 
 if TYPE_CHECKING:
@@ -114,13 +116,13 @@ def _print_tuned(found: mcd.Comparison) -> None:
     echo("\n2. What does training on for calcifications change?\n")
     change = next(one for one in found.changes if one.run == _MODELS[2])
     table = change.categories.sort_values("change", ascending=False, kind="stable")
-    say("more neurons: " + _listed(table.head(_SHOWN)))
-    say("fewer neurons: " + _listed(table.iloc[::-1].head(_SHOWN)))
+    say("more neurons: " + _listed(table[table["change"] > 0].head(_SHOWN)))
+    say("fewer neurons: " + _listed(table[table["change"] < 0].iloc[::-1].head(_SHOWN)))
     say(_fate(change.layers))
 
 
 def _listed(table: pd.DataFrame) -> str:
-    return ", ".join(f"{row['name']} {row['before']} → {row['after']}" for row in table.to_dict("records"))
+    return ", ".join(f"{row['name']} {row['before']} → {row['after']}" for row in table.to_dict("records")) or "–"
 
 
 def _fate(layers: pd.DataFrame) -> str:
@@ -140,11 +142,18 @@ def _print_represented(found: mcd.Comparison) -> None:
 
 def _drawn(data: mcd.figures.FigureData, folder: Path) -> list[Path]:
     drawn = {
-        "depth": mcd.figures.depth(data),
-        "categories": mcd.figures.categories(data),
-        "coverage": mcd.figures.coverage(data),
-        "specialisation": mcd.figures.specialisation(data, _MODELS[2]),
+        "depth": partial(mcd.figures.depth, data),
+        "categories": partial(mcd.figures.categories, data),
+        "coverage": partial(mcd.figures.coverage, data),
+        "specialisation": partial(mcd.figures.specialisation, data, _MODELS[2]),
     }
-    for name, figure in drawn.items():
-        write_atomically(folder / f"{name}.png", mcd.figures.figure_bytes(figure, "png"))
-    return [folder / f"{name}.png" for name in drawn]
+    written = []
+    for name, draw in drawn.items():
+        try:
+            figure = draw()
+        except UsageError as error:  # of few patients there may be nothing to show
+            say(f"not drawn: {name}: {error.message}")
+            continue
+        written.append(folder / f"{name}.png")
+        write_atomically(written[-1], mcd.figures.figure_bytes(figure, "png"))
+    return written

@@ -10,7 +10,7 @@ import pandas as pd
 
 import mcd
 from mcd.errors import MCDError
-from mcd.plugins import echo
+from mcd.plugins import chance_rule, echo
 from mcd_plugins.reporters.evaluation_tables import evaluation_tables
 from mcd_plugins.reporters.facts import (
     Facts,
@@ -213,7 +213,7 @@ def _differences(runs: Sequence[_Run], found: mcd.Comparison) -> list[Table]:
     if not len(table):
         return []
     whole = table[(table["place"] == "(all)") & table["level"].isin(["layer", "broad_category"])]
-    rows = []
+    rows, bounded = [], bool(whole["difference_low"].notna().any())
     for run in runs[1:]:
         for one in whole[whole["run"] == run.name].to_dict("records"):
             scaled = one["name"] != "mean z"  # all others are shares
@@ -221,12 +221,13 @@ def _differences(runs: Sequence[_Run], found: mcd.Comparison) -> list[Table]:
             values = [times * float(one[side]) for side in ("reference", "other")]
             low, high = (times * float(one[f"difference_{side}"]) for side in ("low", "high"))
             around = "" if pd.isna(low) else f" ({_signed(low, form)} to {_signed(high, form)})"
+            more = values[1] - values[0]  # not a number where no neuron has a label
             rows.append(
                 [
                     str(one["name"]),
                     run.facts.letter,
-                    *(f"{value:{form}}" for value in values),
-                    f"{_signed(values[1] - values[0], form)}{around}",
+                    *("–" if pd.isna(value) else f"{value:{form}}" for value in values),
+                    "–" if pd.isna(more) else f"{_signed(more, form)}{around}",
                 ]
             )
     return [
@@ -236,8 +237,9 @@ def _differences(runs: Sequence[_Run], found: mcd.Comparison) -> list[Table]:
             ("measure", "run", runs[0].facts.letter, "other", "difference"),
             rows,
             words=("measure", "run"),
-            note="Compared layers together. All but mean z: per cent of all neurons."
-            + (" In brackets: 95 % interval." if whole["difference_low"].notna().any() else " There are no intervals."),
+            note="Compared layers together. All but mean z: per cent of all neurons. "
+            + ("In brackets: 95 % interval. " if bounded else "")
+            + f"{chance_rule(intervals=bounded)}.",
         )
     ]
 

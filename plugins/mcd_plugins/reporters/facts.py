@@ -267,11 +267,10 @@ def _probe_set(study: Mapping[str, Json]) -> str:
 
 def _null(dissection: mcd.Dissection) -> str:
     judged = [one for one in dissection.manifest.summary if one.draws is not None]
-    draws = sorted({one.draws or 0 for one in judged})
-    spread = f"{draws[0]:,}" if len(draws) == 1 else f"{draws[0]:,} to {draws[-1]:,}"
     calibration = _at(dissection.manifest.study, "calibration")
     correction = str(calibration.get("correction", "")).replace("-", " ").title().replace(" ", "–")
-    return f"{judged[0].permutation_unit}s permuted, {spread} draws; {correction} over the neurons of a layer"
+    null = f"{judged[0].permutation_unit}s permuted, {dissection.manifest.draws_said}"
+    return f"{null}; {correction} over the neurons of a layer"
 
 
 def _patients(dissection: mcd.Dissection) -> int | None:
@@ -302,9 +301,9 @@ def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) ->
             "Significance was not computed for this run: some concept always fits a neuron best, and its "
             "labels were not tested."
         )
-    open_ = [one.layer for one in manifest.summary if one.decided is False]
-    if open_:
-        found.append(f"More draws could change which neurons are significant in: {', '.join(open_)}.")
+    more = manifest.more_draws()
+    if more:
+        found.append(f"{more[:1].upper()}{more[1:]}.")
     found += [
         "The scale of scores depends on scorer, dissector and layer. Between layers, models or scorers compare z or "
         "shares of neurons, never scores.",

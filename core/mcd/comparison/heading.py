@@ -46,6 +46,8 @@ class Heading:
             k = "all images" if run["top_k"] < 0 else f"top {run['top_k']} images"
             seen[f"dissector {run['dissector']}, scorer {run['scorer']} ({k})"] = None
             seen[_null(run) if alike else f"{run['run']}: {_null(run)}"] = None
+            if run["draws"] > 0:
+                seen[f"significant: q = {run['q']:g} ({run['correction']})"] = None
         if not self.runs["comparable"].all():
             seen["scores may not be compared across layers or models; z and shares of significant neurons may"] = None
         return said + list(seen)
@@ -54,8 +56,7 @@ class Heading:
 def _null(run: pd.Series) -> str:
     if run["draws"] <= 0:
         return "no neuron has a label" if run["draws"] else "significance was not computed"
-    null = f"null: {run['null']}, {run['permutation_unit']}s permuted, {run['layer_draws']}"
-    return f"{null}; q = {run['q']:g} ({run['correction']})"
+    return f"null: {run['null']}, {run['permutation_unit']}s permuted, {run['layer_draws']}"
 
 
 def has_probe_map(dissection: Dissection) -> bool:

@@ -6,7 +6,22 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping
 
-__all__ = ["lazily"]
+__all__ = ["HEAVY", "lazily"]
+
+HEAVY = (
+    "numpy",
+    "open_clip",
+    "pandas",
+    "pydantic",
+    "pydicom",
+    "rich",
+    "timm",
+    "torch",
+    "torchvision",
+    "transformers",
+    "yaml",
+)
+"""Top-level packages that a listing must not import: every ``mcd`` command imports every plugin."""
 
 
 def lazily(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:

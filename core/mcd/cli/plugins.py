@@ -8,6 +8,7 @@ import textwrap
 import traceback
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import click
@@ -208,10 +209,19 @@ def _show_settings(offer: Offer, target: object) -> None:
 
 
 @plugins.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, metavar="[NAME]")
+@click.option("--no-import", is_flag=True, help="NAME is the folder of a package: read its text, import nothing.")
 @click.pass_context
-def check(context: click.Context, name: str | None) -> None:
-    """Import every component, of all plugins or of the plugin NAME; exit with 3 when anything is broken."""
+def check(context: click.Context, name: str | None, no_import: bool) -> None:
+    """Import every component, of all plugins or of the plugin NAME; exit with 3 when anything is broken.
+
+    With --no-import, NAME is the folder of a package that need not be installed: its pyproject.toml and the text of its
+    modules are read, and nothing of it runs.
+    """
+    if no_import:
+        if not _check_folder(name):
+            context.exit(PluginError.exit_code)
+        return
     state: HasHost = context.obj
     records = _chosen(state.host, name)
     sound = [_check_plugin(state.host, record) for record in records if record.state != "disabled"]
@@ -219,6 +229,22 @@ def check(context: click.Context, name: str | None) -> None:
         echo(f"note: {warning}")
     if not all(sound):
         context.exit(PluginError.exit_code)
+
+
+def _check_folder(name: str | None) -> bool:
+    """Say what is wrong with the package in a folder; return whether that is nothing."""
+    from mcd.study.unimported import examine_package
+
+    if name is None:
+        raise UsageError("'mcd plugins check --no-import' takes the folder of a package", "for that here: .")
+    found = examine_package(Path(name).expanduser())
+    echo(f"{'broken ' if found.findings else 'ok     '} {found.name}")
+    for kind, component in found.components:
+        echo(f"  offers  {kind.label} {component}")
+    for one in found.findings:
+        echo(f"  broken  {one.where}: {one.message}")
+        echo_lines(textwrap.indent(one.hint, " " * 10))
+    return not found.findings
 
 
 def _chosen(host: PluginHost, name: str | None) -> Sequence[PluginRecord]:

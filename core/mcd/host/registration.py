@@ -21,10 +21,10 @@ from mcd.host.sources import Source
 if TYPE_CHECKING:
     from pluggy import HookImpl, HookimplOpts
 
-__all__ = ["Observer", "Registered", "register"]
+__all__ = ["HOOKS", "Observer", "Registered", "register"]
 
 _EVENT_HOOK = "mcd_on_event"
-_HOOKS = (*(kind.hook for kind in Kind), _EVENT_HOOK)
+HOOKS = (*(kind.hook for kind in Kind), _EVENT_HOOK)
 
 
 class Observer(NamedTuple):
@@ -91,7 +91,7 @@ def register(source: Source) -> Registered:
 
 def _check(hooks: dict[str, list[HookImpl]]) -> None:
     """Refuse what pluggy lets pass and mcd does not support."""
-    for name in _HOOKS:
+    for name in HOOKS:
         for implementation in hooks.get(name, ()):
             if implementation.wrapper or implementation.hookwrapper:
                 raise PluginLoadError(f"{name} is a wrapper; mcd's hooks take plain functions only")
@@ -158,11 +158,11 @@ def _shown(value: object, limit: int = 60) -> str:
 def _notes(manager: _Manager, plugin: object, hooks: dict[str, list[HookImpl]]) -> tuple[str, ...]:
     """Return what the author most likely did not mean: hooks that are never called."""
     notes = []
-    for name in sorted(set(hooks) - set(_HOOKS)):
+    for name in sorted(set(hooks) - set(HOOKS)):
         if not all(implementation.optionalhook for implementation in hooks[name]):
-            close = difflib.get_close_matches(name, _HOOKS, n=1)
+            close = difflib.get_close_matches(name, HOOKS, n=1)
             notes.append(f"unknown hook {name}" + (f", did you mean {close[0]}?" if close else ""))
-    for name in _HOOKS:
+    for name in HOOKS:
         found = inspect.getattr_static(plugin, name, None)
         if isinstance(found, FunctionType) and manager.parse_hookimpl_opts(plugin, name) is None:
             notes.append(f"{name} is never called: it is not marked with @mcd.hookimpl")

@@ -15,12 +15,12 @@ from mcd.host.importing import module_name, run_file
 from mcd.host.records import PluginRecord
 from mcd.version import DISTRIBUTION
 
-__all__ = ["PluginFilter", "Source", "file_source", "installed_sources", "normalise"]
+__all__ = ["SETS", "PluginFilter", "Source", "file_source", "installed_sources", "normalise"]
 
-_SETS = f"{PROJECT}.concept_sets"
+SETS = f"{PROJECT}.concept_sets"
 """The entry points that name a file instead of a module: ``acme-words = acme_words:words.yaml``."""
 
-_SECTION = re.compile(rf"^\s*\[\s*({PROJECT}|{re.escape(_SETS)})\s*\]", re.MULTILINE)
+_SECTION = re.compile(rf"^\s*\[\s*({PROJECT}|{re.escape(SETS)})\s*\]", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _of_distribution(distribution: importlib.metadata.Distribution, name: str, v
     try:
         points = distribution.entry_points.select(group=PROJECT)
         found = [Source(PluginRecord(point.name, name, version, point.value), point.load) for point in points]
-        files = [(point.name, point.value) for point in distribution.entry_points.select(group=_SETS)]
+        files = [(point.name, point.value) for point in distribution.entry_points.select(group=SETS)]
         summary = distribution.metadata["Summary"] or "" if files else ""
     except Exception as error:  # the file is somebody else's; whatever it provokes concerns them only
         return [unreadable(error)]
@@ -179,7 +179,7 @@ class _DeclaredSets:
     def mcd_register_concept_sets(self) -> list[Component]:
         for name, target in self._files:
             if not re.fullmatch(r"\w+(\.\w+)*:.+\.ya?ml", target):
-                raise PluginLoadError(f"entry point '{name}' of group {_SETS}: {target!r} is not 'package:file.yaml'")
+                raise PluginLoadError(f"entry point '{name}' of group {SETS}: {target!r} is not 'package:file.yaml'")
         return [Component(name, target, self._summary) for name, target in self._files]
 
 

@@ -14,10 +14,10 @@ from mcd.errors import MCDError, MissingDependencyError, PluginLoadError, neares
 from mcd.host.records import Offer
 from mcd.version import DISTRIBUTION
 
-__all__ = ["install_command", "load_target"]
+__all__ = ["BASES", "install_command", "load_target"]
 
 # named, not imported: most of these import numpy or pydantic, and a listing needs none of them
-_BASES = {
+BASES = {
     Kind.MODEL: ("mcd.api.model", "ModelLoader"),
     Kind.DISSECTOR: ("mcd.api.dissector", "Dissector", "AnnotationDissector"),
     Kind.DATASET: ("mcd.api.dataset", "Dataset"),
@@ -119,7 +119,7 @@ def _check(offer: Offer, found: object) -> None:
         if not isinstance(found, click.Command):
             raise _failure(offer, f"{offer.component.target} is not a click.Command")
         return
-    home, *names = _BASES[offer.kind]
+    home, *names = BASES[offer.kind]
     bases = tuple(getattr(importlib.import_module(home), name) for name in names)
     if not (isinstance(found, type) and issubclass(found, bases)):
         wanted = " or ".join(f"mcd.{name}" for name in names)

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING
 from mcd.lazy import lazily
 
 if TYPE_CHECKING:
+    from mcd.lazy import HEAVY
     from mcd.testing.commands import check_command, check_observer
     from mcd.testing.concepts import check_concepts
     from mcd.testing.contract import ContractError
     from mcd.testing.datasets import check_dataset
     from mcd.testing.dissectors import check_dissector
-    from mcd.testing.lightness import HEAVY, assert_light
+    from mcd.testing.lightness import assert_light
     from mcd.testing.models import check_model_loader
     from mcd.testing.preprocessings import check_preprocessing
     from mcd.testing.reporters import check_reporter
@@ -51,7 +52,7 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "HEAVY": "mcd.testing.lightness",
+        "HEAVY": "mcd.lazy",
         "ContractError": "mcd.testing.contract",
         "assert_light": "mcd.testing.lightness",
         "check_command": "mcd.testing.commands",

@@ -5,22 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-__all__ = ["HEAVY", "assert_light"]
+from mcd.lazy import HEAVY
 
-HEAVY = (
-    "numpy",
-    "open_clip",
-    "pandas",
-    "pydantic",
-    "pydicom",
-    "rich",
-    "timm",
-    "torch",
-    "torchvision",
-    "transformers",
-    "yaml",
-)
-"""Top-level packages that listing plugins must not import."""
+__all__ = ["HEAVY", "assert_light"]
 
 _PROBE = """
 import importlib, sys

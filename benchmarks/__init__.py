@@ -21,6 +21,7 @@ CHAPTERS: Mapping[str, Sequence[str]] = {
     "Running models": (
         "mammo_clip",
         "engine_overhead",
+        "precision",
         "first_look",
         "second_study",
         "cache",

@@ -7,7 +7,8 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,21 +69,60 @@ def test_a_shard_that_lacks_an_image_is_not_shared(store: SharedStore, tmp_path:
     assert list(store.files()) == []
 
 
-def test_between_two_disks_files_are_copied(
+def test_where_the_file_system_makes_no_links_files_are_copied(
     store: SharedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_link(self: Path, target: Path) -> None:
-        raise OSError(18, "Invalid cross-device link")
+        raise OSError(1, "Operation not permitted")
 
     monkeypatch.setattr(Path, "hardlink_to", no_link)
-    written(store, tmp_path / "first")
-    second = column(store, tmp_path / "second")
+    copied_both_ways(store, tmp_path)
+
+
+MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture
+def another_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory, which is another file system than that of temporary files."""
+    if not os.access(MEMORY, os.W_OK) or MEMORY.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system")
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        yield Path(folder)
+
+
+def test_between_two_disks_files_are_copied(another_disk: Path, tmp_path: Path) -> None:
+    copied_both_ways(SharedStore(another_disk / "store", "this machine"), tmp_path)
+
+
+def copied_both_ways(store: SharedStore, folder: Path) -> None:
+    written(store, folder / "first")
+    second = column(store, folder / "second")
     second.gather(2)
     assert second.whole(0)
     assert second.whole(1)
-    assert {
-        path.stat().st_nlink for path in [*tmp_path.rglob("*.safetensors"), *store.folder.rglob("*.safetensors")]
-    } == {1}
+    files = [*folder.rglob("*.safetensors"), *store.folder.rglob("*.safetensors")]
+    assert len(files) >= 6
+    assert {path.stat().st_nlink for path in files} == {1}
+
+
+def test_a_disk_that_is_full_while_a_file_is_copied_keeps_nothing_of_it_and_harms_no_run(
+    another_disk: Path, tmp_path: Path
+) -> None:
+    resource = pytest.importorskip("resource")  # not on Windows
+    store = SharedStore(another_disk / "store", "this machine")
+    entry = store.entry("activations", KEY)
+    source = tmp_path / "large"
+    source.write_bytes(bytes(1 << 20))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limit[1]))  # writing ends after 64 KiB, as on a full disk
+    try:
+        entry.put(0, source, hashlib.sha256(source.read_bytes()).hexdigest())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert "too large" in store.problem
+    assert [path for path in store.folder.rglob("*") if path.is_file()] == []
+    assert written(store, tmp_path / "first").whole(1)
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "a link elsewhere"])

@@ -230,6 +230,27 @@ def test_a_file_that_was_edited_in_a_run_folder_is_found_out_in_the_next(tmp_pat
     assert kept(second.folder) == kept(dissect(tmp_path / "alone", store="off").folder)
 
 
+@pytest.mark.parametrize("obstacle", ["a file in the store's place", "a file in the home's place"])
+def test_a_store_that_cannot_be_made_or_written_is_said_once_and_harms_no_run(
+    tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch, obstacle: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    own_store.mkdir(mode=0o700)
+    if obstacle == "a file in the home's place":
+        monkeypatch.delenv("MCD_STORE")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+        monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "file"))
+        monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    else:
+        (own_store / "v1").write_text("in the way")
+    found = dissect(tmp_path / "run")
+    said = [one for one in found.manifest.warnings if "kept for other runs" in one]
+    assert len(said) == 1
+    assert "what was computed is not kept for other runs: " in said[0]
+    assert all(one.sound for one in verify(found.folder))
+    assert kept(found.folder) == kept(dissect(tmp_path / "alone", store="off").folder)
+
+
 def test_runs_before_and_after_an_image_failed_hold_the_same_images(tmp_path: Path) -> None:
     class Fails(mcd.Preprocessing):
         """Cannot take one of the images."""

@@ -37,6 +37,7 @@ _COMMANDS = {
     "embed": ("mcd.cli.embed:embed", "Write the embeddings of images or texts: vectors, no labels."),
     "evaluate": ("mcd.cli.evaluate:evaluate", "Evaluate the labels of a stored run: how right are they?"),
     "figures": ("mcd.cli.figures:figures", "Draw figures of stored runs: layers, changes, coverage, chance, images."),
+    "install": ("mcd.cli.install:install", "Install plugins, with pip."),
     "layers": ("mcd.cli.layers:layers", "List the layers of a model."),
     "plugins": ("mcd.cli.plugins:plugins", "List plugins, or show the settings of one."),
     "preprocess": ("mcd.cli.preprocess:preprocess", "Write images as a recipe makes them, once and for all."),
@@ -45,6 +46,7 @@ _COMMANDS = {
     "runs": ("mcd.cli.runs:runs", "Verify stored runs: every file against its digest."),
     "score": ("mcd.cli.score:score", "Score a stored run anew: other scorer, other concepts, no images."),
     "store": ("mcd.cli.store:store", "List, prune or verify what runs have computed and share."),
+    "uninstall": ("mcd.cli.install:uninstall", "Remove plugins, with pip."),
     "zero-shot": ("mcd.cli.zero_shot:zero_shot", "Score images by pairs of prompts: 'no mass' against 'mass'."),
 }
 

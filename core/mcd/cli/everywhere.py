@@ -30,11 +30,13 @@ class State:
         Files given with --plugin-file, each once.
     debug
         Whether an error shows its traceback.
+    offline
+        Whether nothing may be fetched.
     """
 
     def __init__(self) -> None:
         self.plugin_files: list[Path] = []
-        self.debug = False
+        self.debug = self.offline = False
 
     @cached_property
     def host(self) -> PluginHost:
@@ -56,8 +58,9 @@ def _set_debug(ctx: click.Context, _parameter: click.Parameter, debug: bool) -> 
     ctx.ensure_object(State).debug |= debug
 
 
-def _set_offline(_ctx: click.Context, _parameter: click.Parameter, offline: bool) -> None:
+def _set_offline(ctx: click.Context, _parameter: click.Parameter, offline: bool) -> None:
     if offline:
+        ctx.ensure_object(State).offline = True
         os.environ["HF_HUB_OFFLINE"] = "1"  # the hub's client reads it when it is imported, which is after the flags
 
 

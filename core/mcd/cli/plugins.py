@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from mcd.cli.catalogue import search
 from mcd.cli.new_plugin import new
 from mcd.cli.terminal import echo, echo_lines
 from mcd.components import Kind
@@ -56,6 +57,7 @@ def plugins() -> None:
 
 
 plugins.add_command(new)
+plugins.add_command(search)
 
 
 @plugins.command("list")

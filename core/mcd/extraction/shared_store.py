@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mcd.api.base import digest
 from mcd.errors import UsageError
-from mcd.files import check_folder, expanded, linked_or_copied, user_cache
+from mcd.files import check_folder, digest_of, expanded, linked_or_copied, place, user_cache
 from mcd.study.outputs import clear_leftovers
 
 __all__ = ["KINDS", "OFF", "Entry", "SharedStore", "StoredFile", "store_folder", "store_limit"]
@@ -28,7 +28,7 @@ OFF = "off"
 _VARIABLE, _LIMIT_VARIABLE = "MCD_STORE", "MCD_STORE_LIMIT"
 _GB, _LIMIT_GB, _MOST_GB = 10**9, 50, 1_000_000
 _VERSION = "v1"
-KINDS = ("activations", "embeddings", "statistics", "texts", "untrained")
+KINDS = ("activations", "embeddings", "nulls", "statistics", "texts", "untrained")
 """What is kept."""
 _KEY = re.compile(r"[0-9a-f]{64}")
 _FILE = re.compile(r"(\d{5,})-([0-9a-f]{64})\.safetensors")
@@ -157,9 +157,15 @@ class SharedStore:
                     "make it yours alone (chmod 700), choose another --store, or --store off",
                 )
 
-    def entry(self, kind: str, key: str) -> Entry:
-        """Return what is kept, or will be, under a key of a run; see `mcd.extraction.keys`."""
-        return Entry(self, self.folder / _VERSION / kind / digest(kind, key, self.machine))
+    def entry(self, kind: str, key: str, machine: str = "") -> Entry:
+        """Return what is kept, or will be, under a key of a run; see `mcd.extraction.keys`.
+
+        Parameters
+        ----------
+        machine
+            Where it is computed; by default where the store's runs compute.
+        """
+        return Entry(self, self.folder / _VERSION / kind / digest(kind, key, machine or self.machine))
 
     def files(self) -> Iterator[StoredFile]:
         """Yield what is in it, in no order; what killed writers left is removed first."""
@@ -218,11 +224,27 @@ class Entry:
             self._found = {int(found[1]): (path, found[2]) for path, found in matches}
         return self._found.get(number)
 
+    def last(self) -> int | None:
+        """Return the highest number that a file has; None where there is none."""
+        self.find(0)
+        return max(self._found or (), default=None)
+
+    def write(self, number: int, data: bytes) -> None:
+        """Keep a file of these bytes. What is there already stays."""
+        if self._store.problem or self.find(number) is not None:
+            return
+        try:
+            _make_private(self._folder)
+            place(self._folder / _named(number, digest_of(data)), data, flushed=False)  # its name tells it from a part
+            self._store.added += 1
+        except OSError as error:
+            self._store.refused(error)
+
     def put(self, number: int, source: Path, digest: str) -> None:
         """Keep a file: under a second name, or as a copy. What is there already stays."""
         if self._store.problem or self.find(number) is not None:
             return
-        path = self._folder / f"{number:05d}-{digest}.safetensors"
+        path = self._folder / _named(number, digest)
         try:
             _make_private(self._folder)
             linked_or_copied(source, path)
@@ -246,6 +268,10 @@ class Entry:
             self._store.damaged += 1
             with contextlib.suppress(OSError):
                 found[0].unlink(missing_ok=True)
+
+
+def _named(number: int, digest: str) -> str:
+    return f"{number:05d}-{digest}.safetensors"
 
 
 def _make_private(folder: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from mcd.api.base import digest
 from mcd.api.dissector import AnnotationDissector
 from mcd.errors import DataError, StoreError
-from mcd.events import Clock
+from mcd.events import Clock, Warned
 from mcd.extraction.map_store import FILE as MAPS
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.maps import MapPass
@@ -28,7 +28,9 @@ from mcd.runs.material import gather
 from mcd.runs.opening import OpenRun
 from mcd.runs.prepared import Prepared
 from mcd.runs.recorded import Recorded
+from mcd.runs.stored_nulls import kept_nulls
 from mcd.runs.vocabulary import write_concepts
+from mcd.scoring.kept_nulls import KeptNulls
 from mcd.scoring.results import Results
 
 __all__ = ["Finisher", "several"]
@@ -72,8 +74,12 @@ class Finisher:
     shards: int
     texts: KnownTexts
     of_words: Sequence[str] = ()
+    nulls: KeptNulls = field(init=False)
     _maps: dict[str, MapStore] = field(default_factory=dict, init=False)
     _failed: dict[int, str] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.nulls = kept_nulls(self.texts.shared, lambda said: self.clock.emit(Warned(said)))
 
     def all(self, runs: Sequence[OpenRun]) -> list[Dissection]:
         """Return the dissections of the runs proper; their controls are finished first."""
@@ -145,6 +151,7 @@ class Finisher:
             study.calibration,
             study.labels_per_neuron,
             (run.without or recorded.untrained_by_neurons) if run.untrained or run.without else None,
+            self.nulls,
         )
         if labeller.scorer.caution:
             clock.warn(labeller.scorer.caution)

@@ -16,6 +16,7 @@ from mcd.runs.recorded import Recorded
 from mcd.scoring.activations import Activations
 from mcd.scoring.calibration.nuisances import Nuisances, nuisances_of
 from mcd.scoring.held_out import HeldOut, Naming, halved
+from mcd.scoring.kept_nulls import KeptNulls
 from mcd.scoring.labelling import Labeller
 from mcd.scoring.ladder import RungData
 from mcd.study.calibration import Calibration
@@ -41,6 +42,7 @@ def labeller_of(
     calibration: Calibration,
     count: int,
     untrained: Callable[[str], Iterable[Activations]] | str | None = None,
+    nulls: KeptNulls | None = None,
 ) -> Labeller:
     """Return what labels the neurons of a run.
 
@@ -54,6 +56,8 @@ def labeller_of(
         How many concepts a neuron keeps.
     untrained
         See `mcd.scoring.ladder.RungData`.
+    nulls
+        What was drawn for other runs.
 
     Raises
     ------
@@ -74,6 +78,7 @@ def labeller_of(
             untrained,
             lambda: _held_out(recorded, material, scorer, concepts, wording, calibration.null_seed, statistics()),
         ),
+        nulls,
     )
 
 

@@ -33,6 +33,7 @@ from mcd.runs.labelling import labeller_of
 from mcd.runs.manifest import Inputs, Manifest, closing
 from mcd.runs.material import gather
 from mcd.runs.revived import concepts_of, found_again
+from mcd.runs.stored_nulls import kept_nulls
 from mcd.runs.vocabulary import write_concepts
 from mcd.scoring.activations import Activations
 from mcd.scoring.results import LABELS
@@ -147,6 +148,7 @@ def rescore(
         scored.calibration,
         count,
         _untrained(dissection, study),
+        kept_nulls(texts.shared, lambda said: host.emit(Warned(said))),
     )
     remarks = [labeller.scorer.caution, wording.idle(concept_set.concepts)]
     if len(material.annotations):

@@ -20,9 +20,10 @@ from mcd.scoring.calibration.conditional import partialled_out
 from mcd.scoring.calibration.dependence import DependenceTest, drawn
 from mcd.scoring.calibration.fdr import QValues
 from mcd.scoring.calibration.judging import Judged, judge
-from mcd.scoring.calibration.null import NullDistribution
+from mcd.scoring.calibration.null import NullDistribution, StratumNull
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
 from mcd.scoring.calibration.thresholds import local_threshold, reaches
+from mcd.scoring.kept_nulls import KeptNulls
 from mcd.scoring.ladder import Ladder, RungData
 from mcd.scoring.learned import FirstLabels, learned
 from mcd.scoring.nulls import Nulls
@@ -123,6 +124,8 @@ class Labeller:
     ids
         Of the images: with the seed of the null, they decide how ties are broken, and which draw is which. By
         default the row numbers.
+    nulls
+        What other labellers of the run have drawn; None for none.
     """
 
     def __init__(
@@ -135,6 +138,7 @@ class Labeller:
         count: int,
         ids: Sequence[str] | None = None,
         rungs: RungData | None = None,
+        nulls: KeptNulls | None = None,
     ) -> None:
         self.ties = Ties.of(ids or [str(row) for row in range(similarity.images)], calibration.null_seed)
         self.scorer = scorer.breaking_ties(self.ties)
@@ -146,7 +150,7 @@ class Labeller:
         if self.unit == "patient" and not known:
             raise no_patients()
         self.units = PermutationUnits.of(patients, "patient" if self.unit == "patient" else "image", self.ties.order)
-        self._nulls = Nulls(self.scorer, similarity, self.units, self.ties, calibration)
+        self._nulls = Nulls(self.scorer, similarity, self.units, self.ties, calibration, nulls)
         data = rungs or RungData()
         self.ladder = Ladder(self.scorer, similarity, self.units, calibration, data, self._all_z)
 
@@ -256,14 +260,12 @@ class Labeller:
         scores = scorer.scores(measured, scorer.context(measured, lambda: self._nulls.unconditional))
         ranked = top.numpy()
         stratum = self.units.null_stratum(ranked)
-
-        def null(draws: int) -> NullDistribution:
-            return self._nulls.of_rankings(ranked, stratum, draws)
+        strata = self._nulls.of_rankings(ranked, stratum) if self.calibration.draws else {}
 
         def statistic(columns: torch.Tensor) -> torch.Tensor:
             return evidence(scorer, scorer.top_images(columns, scorer.top_k), self.similarity)
 
-        return scores, self._test(measured, stratum, null, live, statistic)
+        return scores, self._test(measured, stratum, strata, live, statistic)
 
     def _whole(self, live: Activations) -> tuple[torch.Tensor, DependenceTest]:
         scores = layer_scores(self.scorer, live, self.similarity)
@@ -275,24 +277,24 @@ class Labeller:
             stratum = np.concatenate(tops)
         strata = self._nulls.of_columns(permuted, stratum) if self.calibration.draws else {}
 
-        def null(draws: int) -> NullDistribution:
-            return drawn(strata, draws, self.similarity.concepts, self.units.rarest)
-
         def statistic(columns: torch.Tensor) -> torch.Tensor:
             return all_scores(self.scorer, columns, self.similarity)
 
-        return scores, self._test(scores, stratum, null, live, statistic)
+        return scores, self._test(scores, stratum, strata, live, statistic)
 
     def _test(
         self,
         measured: torch.Tensor,
         stratum: Rows,
-        null: Callable[[int], NullDistribution],
+        strata: Mapping[int, StratumNull],
         live: Activations,
         statistic: Callable[[torch.Tensor], torch.Tensor],
     ) -> DependenceTest:
-        """Return what is tested of a layer, given its statistic and what computes that of other activations."""
+        """Return what is tested of a layer, given its statistic, nulls, and what computes that of other activations."""
         sign = 1 if self.scorer.higher_is_better else -1
+
+        def null(draws: int) -> NullDistribution:
+            return drawn(strata, draws, self.similarity.concepts, self.units.rarest)
 
         def given(units: torch.Tensor, concepts: torch.Tensor) -> torch.Tensor:
             parts = []

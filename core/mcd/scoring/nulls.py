@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import copy
+from collections.abc import Callable
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 
+from mcd.api.base import digest
 from mcd.api.ranking import Ties
 from mcd.api.scorer import Scorer, TopKScorer
+from mcd.networks.identity import Identity, identity_of
 from mcd.scoring.activations import Activations
-from mcd.scoring.calibration.dependence import drawn
-from mcd.scoring.calibration.null import NullDistribution, PermutedColumns, Rankings, StratumNull
+from mcd.scoring.calibration.null import PermutedColumns, Rankings, StratumNull
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
+from mcd.scoring.kept_nulls import KeptNulls
 from mcd.scoring.scores import all_scores, evidence, null_evidence
 from mcd.scoring.similarity import FLOATS, Similarity
 from mcd.study.calibration import Calibration
+from mcd.version import __version__
 
 __all__ = ["Nulls"]
 
@@ -25,9 +30,12 @@ _GROUP = 250
 _FEWEST = 100
 """Fewest draws that moments are taken from."""
 
+_VERSION = "nulls/1"
+"""Raised when draws or what is computed of them changes, so that nulls of older versions are not used."""
+
 
 class Nulls:
-    """The null distributions of a scorer on a probe set; those of a layer are kept until the next one's are drawn.
+    """The null distributions of a scorer on a probe set; one that is kept is not drawn again.
 
     Parameters
     ----------
@@ -39,42 +47,85 @@ class Nulls:
         Of the scorer.
     settings
         Of significance.
+    kept
+        What others have drawn; None for a probe set that nobody else uses.
     """
 
     def __init__(
-        self, scorer: Scorer, similarity: Similarity, units: PermutationUnits, ties: Ties, settings: Calibration
+        self,
+        scorer: Scorer,
+        similarity: Similarity,
+        units: PermutationUnits,
+        ties: Ties,
+        settings: Calibration,
+        kept: KeptNulls | None = None,
     ) -> None:
         self._scorer, self._similarity, self._units, self._ties = scorer, similarity, units, ties
-        self._seed = settings.null_seed
+        self._seed, self._settings = settings.null_seed, settings
         self._moments = max(_FEWEST, settings.draws // 2)
-        self._ranked: dict[bytes, StratumNull] = {}
+        # At once: what a scorer makes for itself on the way is no part of what decides its nulls.
+        identity = None if kept is None else _identity(scorer)
+        shared = kept is not None and identity is not None and not identity.unknown
+        self._kept = kept if kept is not None and shared else KeptNulls()
+        self._of_scorer = identity.key if identity is not None and shared else ""
+
+    @cached_property
+    def _key(self) -> str:
+        """Digest of what decides all nulls, besides what a layer brings; empty where nobody else has them."""
+        if not self._of_scorer:
+            return ""
+        own, units = self._settings, self._units
+        return digest(
+            _VERSION,
+            __version__,
+            torch.__version__,
+            np.__version__,
+            identity_of(Nulls, StratumNull, Rankings, PermutedColumns, PermutationUnits, evidence, all_scores).key,
+            self._of_scorer,
+            identity_of(*self._similarity.content).key,
+            self._ties.keys.tobytes(),
+            units.patient.tobytes(),
+            units.order.tobytes(),
+            # With them the blocks of draws are the same, and so is what a scorer of whole layers computes.
+            *map(str, (own.null_seed, own.draws, own.most_draws, self._moments)),
+        )
+
+    def _null(
+        self, of_layer: tuple[str, bytes], statistic: Callable[[int, int], torch.Tensor], at_once: int
+    ) -> StratumNull:
+        key = digest(self._key, *of_layer, str(at_once))
+        return StratumNull(statistic, self._moments, at_once, self._kept.find(key), partial(self._kept.put, key))
 
     @cached_property
     def unconditional(self) -> torch.Tensor:
         """The evidence of random ordered k-subsets, ``(draws, concepts)``, whatever patients there are."""
-        assert isinstance(self._scorer, TopKScorer)
-        return null_evidence(self._scorer, self._similarity)
+        scorer = self._scorer
+        assert isinstance(scorer, TopKScorer)
+        return self._kept.evidence(self._key, lambda: null_evidence(scorer, self._similarity))
 
-    def of_rankings(self, ranked: Rows, stratum: Rows, draws: int) -> NullDistribution:
-        """Return the null of a layer of a scorer of the top k, given ``ranked`` ``(k, neurons)`` and their strata."""
+    def of_rankings(self, ranked: Rows, stratum: Rows) -> dict[int, StratumNull]:
+        """Return the nulls of a layer of a scorer of the top k, by stratum.
+
+        Parameters
+        ----------
+        ranked
+            Top images of each neuron, ``(k, neurons)``.
+        stratum
+            Of each neuron, ``(neurons,)``.
+        """
         scorer = self._scorer
         assert isinstance(scorer, TopKScorer)
         at_once = max(_GROUP, FLOATS // max(1, scorer.top_k * self._similarity.concepts) // _GROUP * _GROUP)
         found: dict[int, StratumNull] = {}
-        keys: set[bytes] = set()
         for number in np.unique(stratum).tolist():
             rankings = Rankings(self._units, ranked[:, stratum == number], self._seed)
-            if rankings.key not in self._ranked:
 
-                def statistic(start: int, stop: int, rankings: Rankings = rankings) -> torch.Tensor:
-                    drawn = torch.from_numpy(np.ascontiguousarray(rankings.of(start, stop)))
-                    return self._upwards(evidence(scorer, drawn, self._similarity))
+            def statistic(start: int, stop: int, rankings: Rankings = rankings) -> torch.Tensor:
+                rows = torch.from_numpy(np.ascontiguousarray(rankings.of(start, stop)))
+                return self._upwards(evidence(scorer, rows, self._similarity))
 
-                self._ranked[rankings.key] = StratumNull(statistic, self._moments, min(at_once, 4 * _GROUP))
-            found[number] = self._ranked[rankings.key]
-            keys.add(rankings.key)
-        self._ranked = {key: self._ranked[key] for key in keys}  # other layers have the same, or none of them
-        return drawn(found, draws, self._similarity.concepts, self._units.rarest)
+            found[number] = self._null(("rankings", rankings.key), statistic, min(at_once, 4 * _GROUP))
+        return found
 
     def of_columns(self, permuted: Activations, stratum: Rows) -> dict[int, StratumNull]:
         """Return the nulls of a layer of a scorer that uses all activations, by stratum, given what is permuted of it.
@@ -97,8 +148,16 @@ class Nulls:
             def statistic(start: int, stop: int, columns: PermutedColumns = columns) -> torch.Tensor:
                 return self._upwards(all_scores(self._scorer, columns.of(start, stop), self._similarity))
 
-            found[number] = StratumNull(statistic, self._moments, at_once)
+            found[number] = self._null(("columns", columns.key), statistic, at_once)
         return found
 
     def _upwards(self, scores: torch.Tensor) -> torch.Tensor:
         return scores if self._scorer.higher_is_better else -scores
+
+
+def _identity(scorer: Scorer) -> Identity:
+    """Return what decides the numbers of a scorer and of all that it holds, ties left out."""
+    held = {name: value for name, value in vars(scorer).items() if name not in ("ties", "options")}
+    bare = copy.copy(scorer)
+    bare.ties = None
+    return identity_of(bare, held)

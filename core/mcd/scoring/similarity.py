@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import secrets
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -37,6 +38,11 @@ class Similarity(abc.ABC):
 
     images: int
     concepts: int
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """All that decides the bytes of P; by default something random, so that nobody else has the same."""
+        return (secrets.token_hex(32),)
 
     @property
     def kept(self) -> torch.Tensor | None:
@@ -100,6 +106,11 @@ class Matrix(Similarity):
         self.images, self.concepts = values.shape
 
     @property
+    def content(self) -> tuple[object, ...]:
+        """P."""
+        return "matrix", self._values
+
+    @property
     def kept(self) -> torch.Tensor:
         """P."""
         return self._values
@@ -119,6 +130,11 @@ class Part(Similarity):
     def __init__(self, base: Similarity, rows: torch.Tensor) -> None:
         self._base, self._rows = base, rows
         self.images, self.concepts = len(rows), base.concepts
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """That of all images, and which these are."""
+        return "part", *self._base.content, self._rows
 
     @cached_property
     def kept(self) -> torch.Tensor | None:
@@ -186,6 +202,11 @@ class Cosines(Similarity):
         self._reference = None if reference is None else self.unit_images @ functional.normalize(reference, dim=0)
         self.images, self.concepts = len(images), len(texts)
 
+    @property
+    def content(self) -> tuple[object, ...]:
+        """The embeddings."""
+        return "cosines", self.unit_images, self._texts, self._reference
+
     @cached_property
     def kept(self) -> torch.Tensor | None:
         """P as a whole where it is small, always the same tensor."""
@@ -242,6 +263,11 @@ class Pooled(Similarity):
         self._counts = torch.bincount(self._owner)
         self._ends = [0, *self._counts.cumsum(0).tolist()]
         self.images, self.concepts = names.images, len(self._counts)
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """That of the names, and how they are pooled."""
+        return "pooled", *self._names.content, self._owner, self._how, self._sharpness
 
     @cached_property
     def kept(self) -> torch.Tensor | None:

@@ -17,7 +17,7 @@ from mcd.scoring.calibration.permutation import PermutationUnits, Rows
 from mcd.scoring.calibration.tail import ENOUGH, Tail
 from mcd.study.calibration import Correction
 
-__all__ = ["Discoveries", "NullDistribution", "PermutedColumns", "Rankings", "StratumNull", "discoveries"]
+__all__ = ["Discoveries", "Drawn", "NullDistribution", "PermutedColumns", "Rankings", "StratumNull", "discoveries"]
 
 Values = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -160,6 +160,28 @@ def discoveries(exceeded: Values, draws: Values, q: float, correction: Correctio
     return Discoveries(most, least)
 
 
+@dataclass
+class Drawn:
+    """What was drawn of a null so far.
+
+    Parameters
+    ----------
+    mean, sd
+        By concept, ``(concepts,)`` float32.
+    highest
+        The highest z over all concepts of each draw, in the order of draws, ``(draws,)``.
+    """
+
+    mean: torch.Tensor
+    sd: torch.Tensor
+    highest: Values
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.mean.nbytes + self.sd.nbytes + self.highest.nbytes
+
+
 class StratumNull:
     """The null distribution of one stratum, drawn as far as it is asked for.
 
@@ -176,23 +198,48 @@ class StratumNull:
         From how many draws mean and standard deviation are taken.
     at_once
         How many draws are asked for at once.
+    drawn
+        What was drawn of the same null before, which is gone on with; None for nothing.
+    keep
+        Is given what was drawn whenever it is more.
     """
 
-    def __init__(self, statistic: Callable[[int, int], torch.Tensor], moments: int, at_once: int) -> None:
-        self._statistic, self._at_once = statistic, at_once
-        parts = [statistic(start, min(moments, start + at_once)) for start in range(0, moments, at_once)]
-        self.mean, self.sd = _moments(torch.cat(parts))
-        self._moments, self._highest = moments, np.zeros(0)
+    def __init__(
+        self,
+        statistic: Callable[[int, int], torch.Tensor],
+        moments: int,
+        at_once: int,
+        drawn: Drawn | None = None,
+        keep: Callable[[Drawn], None] = lambda drawn: None,
+    ) -> None:
+        self._statistic, self._moments, self._at_once, self._keep = statistic, moments, at_once, keep
+        if drawn is None:
+            parts = [statistic(start, min(moments, start + at_once)) for start in range(0, moments, at_once)]
+            drawn = Drawn(*_moments(torch.cat(parts)), np.zeros(0))
+            keep(drawn)
+        self._drawn = drawn
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """The mean by concept, ``(concepts,)``."""
+        return self._drawn.mean
+
+    @property
+    def sd(self) -> torch.Tensor:
+        """The standard deviation by concept, ``(concepts,)``."""
+        return self._drawn.sd
 
     def highest(self, draws: int) -> Values:
         """Return the highest z over all concepts of each draw, sorted, ``(draws,)``."""
-        parts = [self._highest]
-        for start in range(len(self._highest), draws, self._at_once):
+        parts = [self._drawn.highest]
+        for start in range(len(self._drawn.highest), draws, self._at_once):
             stop = min(draws, start + self._at_once)
             z = (self._statistic(self._moments + start, self._moments + stop) - self.mean) / self.sd
             parts.append(torch.nan_to_num_(z, nan=float("-inf")).amax(dim=1).double().numpy())
-        self._highest = np.concatenate(parts)
-        return np.sort(self._highest[:draws])
+        if len(parts) > 1:
+            self._drawn.highest = np.concatenate(parts)
+            self._keep(self._drawn)
+        return np.sort(self._drawn.highest[:draws])
 
 
 NO_SPREAD = 1e-12
@@ -277,13 +324,19 @@ class PermutedColumns:
         By which the content of neurons is known.
     null_seed
         With the content, it decides the draws.
+
+    Attributes
+    ----------
+    key
+        Nulls with equal keys are equal.
     """
 
     def __init__(self, units: PermutationUnits, activations: Activations, ties: Ties, null_seed: int) -> None:
         self._units, self._activations = units, activations
         digests = np.concatenate([ties.digests(group) for group in activations.groups()])
         self._order = np.argsort(digests, kind="stable")  # by content: it does not matter where a neuron stands
-        self._seed = _seed(digests[self._order].tobytes(), null_seed)
+        self.key = digests[self._order].tobytes()
+        self._seed = _seed(self.key, null_seed)
 
     def of(self, start: int, stop: int) -> torch.Tensor:
         """Return draws ``start`` to ``stop``, ``(images, stop - start)``."""

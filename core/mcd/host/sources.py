@@ -13,7 +13,7 @@ from mcd.errors import PluginLoadError, said_by
 from mcd.hookspecs import PROJECT, hookimpl
 from mcd.host.importing import module_name, run_file
 from mcd.host.records import PluginRecord
-from mcd.version import DISTRIBUTION
+from mcd.version import DISTRIBUTION, __version__
 
 __all__ = ["SETS", "PluginFilter", "Source", "file_source", "installed_sources", "normalise"]
 
@@ -112,7 +112,8 @@ def _with_free_name(record: PluginRecord, taken: Mapping[str, str]) -> PluginRec
     if record.name not in taken:
         return record
     note = f"renamed: '{record.name}' is a plugin of {taken[record.name] or 'a file'}"
-    return replace(record, name=_free(f"{record.name}@{record.file or record.distribution}", taken), notes=(note,))
+    name = _free(f"{record.name}@{record.file or record.distribution}", taken)
+    return replace(record, name=name, notes=(*record.notes, note))
 
 
 def _free(name: str, taken: Collection[str]) -> str:
@@ -158,15 +159,33 @@ def _of_distribution(distribution: importlib.metadata.Distribution, name: str, v
         return Source(PluginRecord(name, name, version), fail)
 
     try:
-        points = distribution.entry_points.select(group=PROJECT)
-        found = [Source(PluginRecord(point.name, name, version, point.value), point.load) for point in points]
+        points, notes = distribution.entry_points.select(group=PROJECT), _made_for(distribution, name)
+        found = [
+            Source(PluginRecord(point.name, name, version, point.value, notes=notes), point.load) for point in points
+        ]
         files = [(point.name, point.value) for point in distribution.entry_points.select(group=SETS)]
         summary = distribution.metadata["Summary"] or "" if files else ""
     except Exception as error:  # the file is somebody else's; whatever it provokes concerns them only
         return [unreadable(error)]
     if files:
-        found.append(Source(PluginRecord(normalise(name), name, version), lambda: _DeclaredSets(files, summary)))
+        record = PluginRecord(normalise(name), name, version, notes=notes)
+        found.append(Source(record, lambda: _DeclaredSets(files, summary)))
     return found
+
+
+def _made_for(distribution: importlib.metadata.Distribution, name: str) -> tuple[str, ...]:
+    """Return the note on a distribution that asks for another version of mcd; mostly none."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for text in distribution.requires or ():
+        try:
+            one = Requirement(text)
+        except InvalidRequirement:
+            continue  # pip says so
+        if normalise(one.name) == DISTRIBUTION and not one.specifier.contains(__version__, prereleases=True):
+            wanted = f"{DISTRIBUTION}{one.specifier}"
+            return (f"made for {wanted}, and this is {__version__}: look for a newer one with mcd install -U {name}",)
+    return ()
 
 
 class _DeclaredSets:

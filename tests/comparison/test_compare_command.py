@@ -13,8 +13,10 @@ import pytest
 from tests.conftest import Outcome
 from tests.signing import signed
 
+import mcd
 from mcd.cli.compare_text import print_comparison
 from mcd.comparison import Comparison, ComparisonSettings, compare, describe
+from mcd.comparison.changes import MAY_BE_CHANCE, chance_rule, may_be_chance
 from mcd.errors import DataError, UsageError
 from mcd.runs.dissection import load
 from mcd.runs.rescore import rescore
@@ -299,3 +301,26 @@ def test_the_same_question_gets_the_same_tables(runs: Path, compared: tuple[Outc
         text = (compared[1] / f"{name}.csv").read_text()
         assert text == table.to_csv(index=False, lineterminator="\n"), name
         assert "phantom-7-0" not in text  # no image, no patient
+
+
+def test_console_and_figure_go_by_one_rule_for_what_may_be_chance(runs: Path, compared: tuple[Outcome, Path]) -> None:
+    table = pd.read_csv(compared[1] / "changes_categories.csv")
+    sure = (table["low"] > 0) | (table["high"] < 0)
+    assert may_be_chance(table).tolist() == (~sure).tolist()
+    assert may_be_chance(table.assign(low=float("nan"), high=float("nan"))).all()
+    said = " ".join(compared[0].out.split())
+    doubtful = int((~sure & (table["change"] != 0)).sum())
+    assert f"Changes of {doubtful} categor" in said
+    assert f"{chance_rule(intervals=True)}." in said
+    for kind, rows in (("specialise", table[table["change"] > 0]), ("fade", table[table["change"] < 0])):
+        assert (f"categories that {kind}" in said) == bool(sure[rows.index].any())
+
+    data = mcd.figures.collect(
+        [load(runs / name) for name in ("phantom-mammo", "tuned")], ComparisonSettings(resamples=20)
+    )
+    figure = mcd.figures.specialisation(data, top=1000)
+    drawn = data.comparison.changes[0].categories
+    coloured = [line for line in figure.axes[0].get_lines() if line.get_marker() == "o" and line.get_linewidth() > 1]
+    assert len(coloured) == int((~may_be_chance(drawn)).sum())
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["gained", "lost", MAY_BE_CHANCE]

@@ -29,7 +29,7 @@ def print_comparison(found: Comparison) -> None:
         echo(f"{letter}: {name}{reference}")
     for line in found.heading.lines():
         say(line)
-    for note in found.notes:
+    for note in found.run_notes if found.nothing else found.notes:
         say(f"note: {note}")
     for one in found.agreements:
         _validity(one, letters)
@@ -184,9 +184,10 @@ def _changes(found: Changes, letters: Mapping[str, str]) -> None:
         for kind in KINDS[:-1]:
             row = total.loc[kind]
             say(f"{kind}: {row['neurons']} of {row['pairs']} neurons ({row['low']:.0f} to {row['high']:.0f})")
-    for table, level in ((found.categories, "categories"), (found.concepts, "concepts")):
-        bounded = bool(table["low"].notna().any())
-        doubtful = may_be_chance(table) if bounded else table["low"].notna()  # without intervals, all alike
+    bounded = bool(found.categories["low"].notna().any())
+    left = []
+    for table, level, one in ((found.categories, "categories", "category"), (found.concepts, "concepts", "concept")):
+        doubtful = may_be_chance(table) & bounded  # without intervals all are alike: they are listed
         sure = table[~doubtful]
         for title, part in (
             ("specialise", sure[sure["change"] > 0].head(_LISTED // 2)),
@@ -195,11 +196,12 @@ def _changes(found: Changes, letters: Mapping[str, str]) -> None:
             if len(part):
                 echo(f"\n{level} that {title}\n")
                 _flow(part, level)
-        left = int((doubtful & (table["change"] != 0)).sum())
-        if left:
-            echo()
-            say(f"{left} {'more ' if len(sure) else ''}{level} changed by a number that {MAY_BE_CHANCE}.")
-    say(f"{chance_rule(intervals=bool(found.categories['low'].notna().any()))}.")
+        count = int((doubtful & (table["change"] != 0)).sum())
+        left += [f"{count} {one if count == 1 else level}"] if count else []
+    echo()
+    if left:
+        say(f"Changes of {' and '.join(left)} are not listed: they {MAY_BE_CHANCE}.")
+    say(f"{chance_rule(intervals=bounded)}.")
 
 
 def _flow(table: pd.DataFrame, level: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -124,6 +123,6 @@ def notes_of(runs: Sequence[Dissection], names: Sequence[str]) -> Iterator[str]:
     if has_probe_map(runs[0]) and not any(runs[0].patients):
         yield "patients are not known: images of one woman count as independent, which makes q too small"
     for run, name in zip(runs, names, strict=True):
-        more = run.manifest.more_draws(shlex.quote(str(run.folder)))
-        if more:
-            yield f"{name}: {more}"
+        said, command = run.manifest.more_draws()
+        if said:
+            yield f"{name}: {said}" + (f" ({command})" if command else "")

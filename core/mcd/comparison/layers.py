@@ -95,10 +95,14 @@ _Again = tuple[Values, float]
 """Values under resamples, and the factor of their deviations."""
 
 
-def _bounds(name: str, estimate: float, again: _Again | None, *, share: bool) -> dict[str, float]:
+_ANY, _SHARE, _DIFFERENCE = (-np.inf, np.inf), (0.0, 1.0), (-1.0, 1.0)
+"""What an estimate can be: any number, a share, a difference of shares."""
+
+
+def _bounds(name: str, estimate: float, again: _Again | None, within: tuple[float, float]) -> dict[str, float]:
     found = {name: estimate, f"{name}_low": np.nan, f"{name}_high": np.nan}
     if again is not None:
-        around = interval(np.array(estimate), *again, (0.0, 1.0) if share else (-np.inf, np.inf))
+        around = interval(np.array(estimate), *again, within)
         found |= {f"{name}_low": float(around.low), f"{name}_high": float(around.high)}
     return found
 
@@ -132,12 +136,12 @@ def layer_table(aligned: Sequence[AlignedLayer], vocabulary: Vocabulary, *, scor
             "labelled": outcome.labelled,
         }
         z = _mean_z(outcome.z[None])[0]
-        row |= _bounds("mean_z", float(z), None if again is None else (_mean_z(again.z), again.factor), share=False)
+        row |= _bounds("mean_z", float(z), None if again is None else (_mean_z(again.z), again.factor), _ANY)
         row["mean_score"] = local_threshold(outcome.score) if scores_comparable else np.nan
         row |= {"significant": int(counts.sum()), "mammographic": breast, "other": int(counts.sum()) - breast}
         for at, name in enumerate(_PARTS):
             others = None if resampled is None or again is None else (resampled[:, at], again.factor)
-            row |= _bounds(name, float(share[at]), others, share=True)
+            row |= _bounds(name, float(share[at]), others, _SHARE)
         row |= {"concepts": int((counts > 0).sum()), "vocabulary_mammographic": float(vocabulary.mammographic.mean())}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -171,7 +175,7 @@ def category_table(aligned: Sequence[AlignedLayer], vocabulary: Vocabulary) -> p
                 }
                 share = float(mine[at]) / max(1, outcome.neurons)
                 around = None if others is None or again is None else (others[:, at], again.factor)
-                row |= _bounds("share", share, around, share=True)
+                row |= _bounds("share", share, around, _SHARE)
                 row |= {
                     "share_of_above": float(mine[at]) / total,
                     "concepts": size,
@@ -227,7 +231,7 @@ def difference_table(
                 "other": after,
             }
             more = None if resampled is None else (resampled[:, at], factor)
-            row |= _bounds("difference", after - before, more, share=False)
+            row |= _bounds("difference", after - before, more, _ANY if name == "mean z" else _DIFFERENCE)
             row |= {"reference_neurons": mine.outcome.neurons, "other_neurons": theirs.outcome.neurons}
             rows.append(row)
     return pd.DataFrame(rows)

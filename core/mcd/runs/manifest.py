@@ -150,7 +150,7 @@ class Manifest(Record):
         """How many draws the nulls of the layers have; see `mcd.scoring.results.draws_said`."""
         return draws_said(self.summary)
 
-    def more_draws(self, run: str = "RUN") -> str:
+    def more_draws(self, run: str = "RUN") -> tuple[str, str]:
         """Return which layers need more draws, and the command for it; see `mcd.scoring.results.more_draws`."""
         calibration = self.study.get("calibration")
         most = calibration.get("most_draws") if isinstance(calibration, dict) else None

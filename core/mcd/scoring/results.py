@@ -17,7 +17,7 @@ from mcd.files import digest_of, write_atomically
 from mcd.options import Record
 from mcd.scoring.older import renamed_table
 from mcd.scoring.rungs import RungCount
-from mcd.study.calibration import MOST_DRAWS
+from mcd.study.calibration import MOST_DRAWS, Calibration
 from mcd.study.csv_cells import csv_bytes
 from mcd.study.digests import CheckedFiles
 
@@ -194,10 +194,10 @@ def draws_said(summary: Sequence[LayerSummary]) -> str:
     )
 
 
-def more_draws(summary: Sequence[LayerSummary], most_draws: int, run: str) -> str:
+def more_draws(summary: Sequence[LayerSummary], most_draws: int, run: str) -> tuple[str, str]:
     """Return in which layers more draws could change which neurons are significant, and the command that draws them.
 
-    Empty where there are none.
+    Both are empty where there are none, the command where no more are allowed.
 
     Parameters
     ----------
@@ -207,8 +207,8 @@ def more_draws(summary: Sequence[LayerSummary], most_draws: int, run: str) -> st
         Its folder, as it is typed.
     """
     layers = [one.layer for one in summary if one.decided is False]
-    if not layers:
-        return ""
-    said = f"more draws could change which neurons are significant in {_named(layers)}"
-    most = min(4 * most_draws, MOST_DRAWS)
-    return f"{said}: mcd score {run} --most-draws {most}" if most > most_draws else f"{said}; mcd allows no more"
+    most = min(max(4 * most_draws, Calibration().most_draws), MOST_DRAWS)
+    return (
+        f"more draws could change which neurons are significant in {_named(layers)}" if layers else "",
+        f"mcd score {run} --most-draws {most}" if layers and most > most_draws else "",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from rich.table import Table
 
 import mcd
 from mcd.plugins import SIGNIFICANT, Manifest, Terminal
+from mcd_plugins.reporters.controls import Controls, controls_of
 from mcd_plugins.reporters.evaluations import evaluated
+from mcd_plugins.reporters.summaries import share
 
 __all__ = ["ConsoleReporter"]
 
@@ -45,12 +48,15 @@ class ConsoleReporter(mcd.Reporter):
             f"on {images}, scored with {escape(manifest.scorer)}\n"
         )
         console.print(self._layers(dissection))
-        if self.options.neurons:
+        if self.options.neurons and (dissection.labels["rank"] == 1).any():
             console.print(self._neurons(dissection))
-        if len(dissection.results.controls):
-            console.print(_controls(dissection.results.controls))
-        significance = _significance(manifest, dissection.folder)
-        for line in [*significance, *_remarks(dissection.labels), *evaluated(dissection).findings]:
+        controls = controls_of(dissection.results.controls)
+        if controls is not None:
+            console.print(_controls(controls))
+        for line in _significance(manifest):
+            console.print(line, markup=False)
+        _more_draws(dissection, console)
+        for line in [*_remarks(dissection.labels), *evaluated(dissection).findings]:
             console.print(line, markup=False)
         return []
 
@@ -105,7 +111,7 @@ class ConsoleReporter(mcd.Reporter):
         return table
 
 
-def _controls(controls: pd.DataFrame) -> Table:
+def _controls(controls: Controls) -> Table:
     """Set the run beside its negative controls, over all layers."""
     table = Table(
         box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title="\nNegative controls", title_justify="left"
@@ -113,13 +119,11 @@ def _controls(controls: pd.DataFrame) -> Table:
     table.add_column("control", overflow="fold", ratio=1)
     for title in ("neurons", "significant", "mammographic", "mean z"):
         table.add_column(title, justify="right")
-    for control, rows in controls.groupby("control", sort=False):
-        neurons, significant = int(rows["neurons"].sum()), int(rows["significant"].sum())
-        z = float((rows["mean_z"] * rows["labelled"]).sum() / max(1, rows["labelled"].sum()))
-        mammographic = f"{rows['mammographic'].sum() / significant:.0%}" if significant else "–"
-        share = f"{significant} ({significant / max(1, neurons):.0%})"
-        name = "this run" if control == "none" else str(control)
-        table.add_row(name, str(neurons), share, mammographic, f"{z:.2f}")
+    for one in controls.total:
+        mammographic = share(one.mammographic, one.significant)
+        significant = f"{one.significant} ({share(one.significant, one.neurons)})"
+        z = "–" if math.isnan(one.mean_z) else f"{one.mean_z:.2f}"
+        table.add_row(one.name, str(one.neurons), significant, mammographic, z)
     return table
 
 
@@ -141,7 +145,7 @@ def _rungs(manifest: Manifest) -> list[str]:
     return lines
 
 
-def _significance(manifest: Manifest, folder: Path) -> list[str]:
+def _significance(manifest: Manifest) -> list[str]:
     """Return the lines on significance: counts, the null, what may be compared."""
     judged = [one for one in manifest.summary if one.significant is not None]
     if not judged:
@@ -151,7 +155,7 @@ def _significance(manifest: Manifest, folder: Path) -> list[str]:
     neurons, significant = sum(one.neurons for one in judged), sum(one.significant or 0 for one in judged)
     share = sum((one.non_null or 0) * one.neurons for one in judged) / max(1, neurons)
     published = sum(one.above_mean_score or 0 for one in judged)
-    lines = [
+    return [
         f"{significant} of {neurons} neurons have a significant label (q ≤ {q}); "
         f"estimated non-null fraction {100 * share:.0f} %.",
         *_rungs(manifest),
@@ -159,8 +163,15 @@ def _significance(manifest: Manifest, folder: Path) -> list[str]:
         "Compare z between layers and models, not scores.",
         f"The mean-score threshold of the paper keeps {published} neurons; it is not a test of significance.",
     ]
-    more = manifest.more_draws(shlex.quote(str(folder)))
-    return [*lines, f"{more[:1].upper()}{more[1:]}"] if more else lines
+
+
+def _more_draws(dissection: mcd.Dissection, console: Terminal) -> None:
+    """Name the layers for which the draws were not enough, with a command that can be copied."""
+    said, command = dissection.manifest.more_draws(shlex.quote(str(dissection.folder)))
+    if said:
+        console.print(f"{said[:1].upper()}{said[1:]}{':' if command else '.'}", markup=False)
+    if command:
+        console.print(f"  {command}", markup=False, soft_wrap=True)
 
 
 def _remarks(labels: pd.DataFrame) -> list[str]:

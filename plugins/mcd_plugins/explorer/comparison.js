@@ -190,6 +190,10 @@ const comparison = {
   cautions() {
     const [low, high] = [...this.chosen].sort((x, y) => x - y);
     const found = CONTENT.between.find(([a, b]) => a === low && b === high)?.[2] ?? [];
+    const [a, b] = this.runs;
+    const none = this.layers().every(({ sides }) => sides.every((one) => !one?.named))
+      ? [`There is nothing to compare: no neuron of ${a.letter} or ${b.letter} has a significant first label.`]
+      : [];
     const few = this.runs
       .filter((run) => run.n < CONTENT.few)
       .map((run) => `${run.letter} has only ${run.n} images: differences of a few neurons are noise.`);
@@ -199,7 +203,7 @@ const comparison = {
       h(
         "ul",
         { class: "cautions" },
-        [...found, ...few, `${CONTENT.chance}. mcd compare resamples patients for intervals.`].map(
+        [...none, ...found, ...few, `${CONTENT.chance}. mcd compare resamples patients for intervals.`].map(
           (one) => h("li", {}, one),
         ),
       ),

@@ -296,14 +296,16 @@ def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) ->
             "Patients are not known, or were not used: images of one woman count as independent, "
             "so z is too high and q too low where there are several."
         )
-    if not judged:
+    if not any(one.labelled for one in manifest.summary):
+        found.append("No neuron has a label: none responds differently to different images.")
+    elif not judged:
         found.append(
             "Significance was not computed for this run: some concept always fits a neuron best, and its "
             "labels were not tested."
         )
-    more = manifest.more_draws()
-    if more:
-        found.append(f"{more[:1].upper()}{more[1:]}.")
+    said, command = manifest.more_draws()
+    if said:
+        found.append(f"{said[:1].upper()}{said[1:]}{f': {command}' if command else ''}.")
     found += [
         "The scale of scores depends on scorer, dissector and layer. Between layers, models or scorers compare z or "
         "shares of neurons, never scores.",

@@ -114,7 +114,8 @@ def _finding(facts: Facts) -> str:
     silent = sum(one.silent for one in facts.layers)
     rest = f" {silent} have no label at all (dead, constant or unscored)." if silent else ""
     if not facts.judged:
-        return f"{facts.named} of {facts.neurons} neurons have a label; labels were not tested.{rest}"
+        tested = "; labels were not tested" if facts.named else ""
+        return f"{facts.named} of {facts.neurons} neurons have a label{tested}.{rest}"
     kept = share(facts.named, facts.neurons)
     foreign = sum(one.foreign for one in facts.layers)
     about = f"; {foreign} of these labels are not mammographic" if foreign else ""

@@ -76,7 +76,7 @@ def row(
     for _ in range(2):
         cache = Counted(folder, limit)
         reader = Reader(phantoms, cache=cache)
-        reader.expect(samples, {"displayed"}, masked=False, processes=1)
+        cache.expect([reader.key(sample, "displayed", False) for sample in samples], 1)
         for sample in samples:
             reader.image(sample, "displayed")
     return f"{share:.0%}", cache.hits / len(samples), min(1.0, share)

@@ -18,7 +18,7 @@ from tests.extraction import keyed
 from tests.extraction.keyed import SOURCE, changed, keys_of, parts
 
 import mcd
-from mcd.extraction import keys
+from mcd.extraction import keys, machine
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
@@ -196,9 +196,9 @@ def test_another_processor_finds_nothing_in_a_store_that_machines_share(
         (tmp_path / "cpuinfo").write_text("\n".join(cores))
         return keys.arithmetic(torch.device("cpu"))
 
-    monkeypatch.setattr(keys, "_CPUS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(machine, "_CPUS", tmp_path / "cpuinfo")
     assert found(1, 2000.0) == found(1, 3000.0) != found(2, 2000.0)
-    monkeypatch.setattr(keys, "_CPUS", tmp_path / "nowhere")
+    monkeypatch.setattr(machine, "_CPUS", tmp_path / "nowhere")
     assert keys.arithmetic(torch.device("cpu"))
 
 

@@ -17,8 +17,9 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from mcd.api.dataset import Sample
 from mcd.api.image import Levels, Preprocessing
 from mcd.errors import ImageError, MCDError, passes_through, said_by, worker_killed, worker_lost
-from mcd.extraction.image_statistics import image_statistics
-from mcd.extraction.reading import LITTLE_RANGE, Reader, own
+from mcd.extraction.cached_files import Input
+from mcd.extraction.inputs import STATISTICS, Inputs
+from mcd.extraction.reading import LITTLE_RANGE, Reader
 from mcd.extraction.workers import PREFETCHED, fitting
 from mcd.host.importing import ImportedFiles
 
@@ -79,65 +80,34 @@ class Batch:
 @dataclass(frozen=True)
 class _Decoded:
     row: int
-    inputs: Mapping[str, Levels]
-    masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    inputs: Mapping[str, Input]
     error: str = ""
     problem: str = ""
-    little_range: bool = False
-    statistics: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
-
-    def _tensors(self) -> Iterator[torch.Tensor]:
-        yield from (one.values for one in self.inputs.values())
-        yield from self.masks.values()
-        yield self.statistics
 
     @property
     def bytes(self) -> int:
         """What it takes in shared memory."""
-        return sum(one.nbytes for one in self._tensors())
+        tensors = [one for each in self.inputs.values() for one in (each.levels.values, each.mask) if one is not None]
+        return sum(one.nbytes for one in tensors)
 
 
 class _Decoder(TorchDataset[_Decoded]):
     """What the workers run: decode one sample, check it, prepare it once per distinct preprocessing."""
 
-    def __init__(
-        self,
-        reader: Reader,
-        samples: Sequence[Sample],
-        preprocessings: Mapping[str, Preprocessing],
-        masked: Set[str],
-        with_masks: bool,
-        statistics: str,
-    ) -> None:
+    def __init__(self, inputs: Inputs, samples: Sequence[Sample]) -> None:
         self._files = ImportedFiles()  # pickled first: the others may be of classes of a user's file
-        self._reader, self._samples, self._preprocessings = reader, samples, preprocessings
-        self._masked, self._with_masks, self._statistics = masked, with_masks or bool(masked), statistics
+        self._inputs, self._samples = inputs, samples
 
     def most_bytes(self) -> int | None:
         """Return how many bytes an image takes at most, in three channels of float32 and with its mask."""
-        sizes = [(one.height, one.width) for one in self._preprocessings.values()]
+        sizes = [(one.height, one.width) for one in self._inputs.preprocessings.values()]
         return sum(16 * (height or 0) * (width or 0) for height, width in sizes) if all(map(all, sizes)) else None
 
     def __getitem__(self, row: int) -> _Decoded:
         # An error crosses the process boundary as text: the loader would otherwise re-raise it as a RuntimeError
         # whose message is a worker's traceback.
         try:
-            values = {key: self._reader.values(one) for key, one in self._preprocessings.items()}
-            images = {
-                kind: self._reader.image(self._samples[row], kind, masked=self._with_masks)
-                for kind in sorted({*values.values(), *filter(None, [self._statistics])})
-            }
-            prepared = {key: one.levels(own(images[values[key]], one)) for key, one in self._preprocessings.items()}
-            masks = {
-                key: _in_few_bits(one.prepare_mask(own(images[values[key]], one)))
-                for key, one in self._preprocessings.items()
-                if key in self._masked
-            }
-            little = any(one.range_used < LITTLE_RANGE for one in images.values())
-            decoded = _Decoded(row, prepared, masks, "", self._reader.problem, little)
-            if not self._statistics:
-                return decoded
-            return replace(decoded, statistics=torch.from_numpy(image_statistics(images[self._statistics])))
+            return _Decoded(row, self._inputs.read(self._samples[row]), problem=self._inputs.reader.problem)
         except MCDError as error:
             return _Decoded(row, {}, error=error.message)
         except BaseException as error:  # a recipe of a plugin may raise anything
@@ -149,9 +119,10 @@ class _Decoder(TorchDataset[_Decoded]):
 def _collate(decoded: Sequence[_Decoded]) -> Batch:
     good = [one for one in decoded if not one.error]
     failed = tuple((one.row, one.error) for one in decoded if one.error)
-    tensors, ranges = {}, {}
+    tensors, ranges, masks = {}, {}, {}
     for key in good[0].inputs if good else ():
-        parts, black_and_white = _alike([one.inputs[key] for one in good])
+        kept = [one.inputs[key] for one in good]
+        parts, black_and_white = _alike([one.levels for one in kept])
         channels = max(part.shape[0] for part in parts)  # grey and colour may meet in one batch
         parts = [part.expand(channels, -1, -1) for part in parts]
         if len({part.shape for part in parts}) > 1:
@@ -160,10 +131,11 @@ def _collate(decoded: Sequence[_Decoded]) -> Batch:
         tensors[key] = torch.stack(parts)
         if black_and_white:
             ranges[key] = torch.tensor(black_and_white, dtype=torch.float32)
-    masks = {key: _stacked([one.masks[key] for one in good]) for key in (good[0].masks if good else ())}
+        if known := [one.mask for one in kept if one.mask is not None]:
+            masks[key] = _stacked(known)
     problem = next((one.problem for one in good if one.problem), "")
-    little = sum(one.little_range for one in good)
-    statistics = torch.stack([one.statistics for one in good]) if good else torch.zeros(0, 0)
+    little = sum(any(each.range_used < LITTLE_RANGE for each in one.inputs.values()) for one in good)
+    statistics = tensors.pop(STATISTICS).flatten(1) if STATISTICS in tensors else torch.zeros(len(good), 0)
     batch = Batch(tuple(one.row for one in good), tensors, failed, masks, problem, little, statistics, ranges)
     if get_worker_info() is not None:
         batch.share()
@@ -177,12 +149,6 @@ def _alike(levels: Sequence[Levels]) -> tuple[list[torch.Tensor], list[tuple[flo
         return [one.numbers() for one in levels], []
     kind = max((one.values.dtype for one in levels), key=lambda one: one.itemsize)
     return [one.values.to(kind) for one in levels], known
-
-
-def _in_few_bits(mask: torch.Tensor) -> torch.Tensor:
-    """Return a mask that is 0 or 1 everywhere in 8 bits, any other as it is."""
-    few = mask.to(torch.uint8)
-    return few if torch.equal(few.to(mask.dtype), mask) else mask
 
 
 def _stacked(masks: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -228,12 +194,12 @@ def batches(
     ImageError
         When images that must share a batch differ in size.
     """
-    decoder = _Decoder(reader, samples, preprocessings, masked, with_masks, statistics)
+    inputs = Inputs(reader, preprocessings, masked=masked, with_masks=with_masks, statistics=statistics)
+    decoder = _Decoder(inputs, samples)
     workers, said = fitting(workers, sum(map(len, rows)), lambda enough: _largest(decoder, rows, enough))
     if said:
         say(said)
-    kinds = {reader.values(one) for one in preprocessings.values()} | ({statistics} if statistics else set())
-    reader.expect(samples, kinds, masked=with_masks or bool(masked), processes=workers)
+    inputs.expect(samples, workers)
     loader = DataLoader(
         decoder,
         batch_sampler=[list(group) for group in rows],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 import secrets
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -14,6 +12,7 @@ from mcd.api.image import Preprocessing
 from mcd.api.model import Target
 from mcd.extraction.columns import Column
 from mcd.extraction.image_statistics import image_statistics
+from mcd.extraction.machine import processor
 from mcd.extraction.normalising import NormalisingPass
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
@@ -140,23 +139,7 @@ def arithmetic(device: torch.device) -> str:
     """Return a digest of what of this machine decides the last bits of a forward pass: its processor, its threads."""
     if device.type == "cuda":
         return digest("cuda", torch.cuda.get_device_name(device), str(torch.version.cuda))
-    kind = (device.type, platform.machine(), torch.backends.cpu.get_cpu_capability())
-    return digest(*kind, *_processor(), str(torch.get_num_threads()))
-
-
-_DECIDING = frozenset(("vendor_id", "cpu family", "model", "CPU implementer", "CPU part"))
-
-
-_CPUS = Path("/proc/cpuinfo")
-
-
-def _processor() -> list[str]:
-    """Return which processor this is: libraries have code of their own for many."""
-    try:
-        lines = _CPUS.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
-    except OSError:
-        return [platform.processor()]
-    return [line for line in lines if line.partition(":")[0].strip() in _DECIDING]
+    return digest(device.type, *processor(), str(torch.get_num_threads()))
 
 
 def found_again(probe: ProbeSet, reader: Reader, *models: Identity) -> bool:

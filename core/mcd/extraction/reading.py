@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
-from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from mcd.api.base import digest
@@ -21,8 +18,6 @@ __all__ = ["LITTLE_RANGE", "Reader", "little_range_warning", "own", "read_checke
 
 LITTLE_RANGE = 0.1
 """An image that uses less of the range from black to white than this is worth a remark."""
-_ESTIMATED_FROM = 3
-"""Images: how much room a cache needs."""
 
 
 @dataclass(frozen=True)
@@ -75,48 +70,21 @@ class Reader:
         mcd.errors.ImageError
             When it cannot be decoded, is blank or otherwise of no use.
         """
-        if self.cache is None or not self._keeps(sample):
+        if self.cache is None or not self.keeps(sample):
             return self._made(sample, values, masked=masked)
-        key = self._key(sample, values, masked)
+        key = self.key(sample, values, masked)
         found = self.cache.get(key)
         if found is None:
             found = self._made(sample, values, masked=masked)
             self.cache.put(key, found)
         return found
 
-    def expect(self, samples: Sequence[Sample], kinds: Set[str], *, masked: bool, processes: int) -> None:
-        """Tell the cache which images a pass reads, in these ``values``, and in how many processes."""
-        if self.cache is not None:
-            kept = [one for one in samples if self._keeps(one)]
-            self.cache.expect((self._key(one, kind, masked) for one in kept for kind in kinds), processes)
-
-    def cache_warning(self, samples: Sequence[Sample], kinds: Set[str], *, masked: bool) -> str:
-        """Return the remark about a cache that cannot hold all images of a pass; empty where it can.
-
-        How much they take is estimated from a few of them.
-        """
-        kept = [one for one in samples if self._keeps(one)]
-        if self.cache is None or not kept:
-            return ""
-        count = min(_ESTIMATED_FROM, len(kept))
-        few = [kept[at * len(kept) // count] for at in range(count)]
-        sizes: list[int] = []
-        for sample in few:
-            with contextlib.suppress(ImageError):  # the pass says so
-                sizes.append(sum(self.cache.size(self.image(sample, kind, masked=masked)) for kind in kinds))
-        needed, limit = sum(sizes) / max(1, len(sizes)) * len(kept), self.cache.limit_bytes
-        if needed <= limit:
-            return ""
-        return (
-            f"the cache needs about {needed / 1e9:,.3g} GB for all {len(kept):,} images, and its limit is "
-            f"{limit / 1e9:,.3g} GB: about {limit / needed:.0%} of them are kept. --cache-size "
-            f"{math.ceil(needed / 0.9e9)} would keep all"
-        )
-
-    def _keeps(self, sample: Sample) -> bool:
+    def keeps(self, sample: Sample) -> bool:
+        """Say whether an image can be kept: where it and all that decides how it is read can be identified."""
         return bool(sample.digest) and not self.identity.unknown
 
-    def _key(self, sample: Sample, values: str, masked: bool) -> str:
+    def key(self, sample: Sample, values: str, masked: bool) -> str:
+        """Return the key of an image in the cache."""
         return digest(self.fingerprint(), sample.digest, values, str(masked))
 
     def _made(self, sample: Sample, values: str, *, masked: bool) -> Image:

@@ -18,6 +18,7 @@ from mcd.events import Event, StageAdvanced, StageFinished, StageStarted, Warned
 from mcd.extraction.columns import Column, gather
 from mcd.extraction.decoding import Batch, batches
 from mcd.extraction.feeding import Coming, Feeder, late
+from mcd.extraction.inputs import Inputs
 from mcd.extraction.jobs import IMAGES, DissectorJob, ImageJob, Job, TargetJob
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
@@ -142,9 +143,9 @@ class Sweep:
             self.normalise(fresh)
 
     def _say_cache(self) -> None:
-        kinds = {self.reader.values(one) for one in self._preprocessings()}
-        kinds |= {self.images.values} if self.images else set()
-        if said := self.reader.cache_warning(self.probe.samples, kinds, masked=self.masked):
+        recipes, values = self._recipes(), self.images.values if self.images else ""
+        inputs = Inputs(self.reader, recipes, masked=self._masked(), with_masks=self.masked, statistics=values)
+        if said := inputs.warning(self.probe.samples):
             self.emit(Warned(said))
 
     def _masked(self) -> set[str]:
@@ -204,7 +205,7 @@ class Sweep:
         return batches(
             self.reader,
             self.probe.samples,
-            {recipe.fingerprint(): recipe for recipe in self._preprocessings()},
+            self._recipes(),
             [rows for _, group in shards for rows in group],
             masked=self._masked(),
             with_masks=self.masked,
@@ -244,9 +245,9 @@ class Sweep:
                 return
             yield batch
 
-    def _preprocessings(self) -> list[Preprocessing]:
+    def _recipes(self) -> dict[str, Preprocessing]:
         models = [job.dissector.preprocessing for job in self.dissectors]
-        return models + [job.target.preprocessing for job in self.targets]
+        return {one.fingerprint(): one for one in models + [job.target.preprocessing for job in self.targets]}
 
     def _launched(self, batch: Batch, feeder: Feeder) -> tuple[Batch, Coming]:
         """Return a batch with what the models make of it, which may still be on its way: nothing where it is empty."""

@@ -130,7 +130,7 @@ def dissect(
     tf32, autotune
         What an NVIDIA GPU may trade for speed: digits of products of float32 numbers, and the same last bits each time.
     cache, cache_size
-        A folder that keeps decoded images, and the most that it may hold, in GB.
+        A folder that keeps decoded images and what models read of them, and the most that it may hold, in GB.
     store
         A folder that keeps activations, embeddings and texts for other runs, or ``"off"``; by default that of the
         variable ``MCD_STORE``, or one of this user.

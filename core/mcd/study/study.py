@@ -200,7 +200,9 @@ class Study(pydantic.BaseModel):
     )
     batch_size: int = Field(default=16, ge=1, le=4096, description="images per forward pass")
     cache: Path | None = Field(
-        default=None, description="the folder that keeps decoded images, so that a second study decodes nothing"
+        default=None,
+        description="the folder that keeps decoded images and what models read of them, so that a second study decodes "
+        "nothing",
     )
     cache_size: int = Field(default=50, ge=1, le=1_000_000, description="the largest size of the cache, in GB")
     store: Path | None = Field(

@@ -82,7 +82,7 @@ def labelled(
     )
     probe = Probe(CONCEPTS, cosines.unit_images, functional.normalize(drawn.texts, dim=1), lambda: table, None)
     made = scorer(scorer.Options.model_validate(given)).for_probe(probe)
-    made.explain = _Quiet()  # type: ignore[method-assign]  # takes longer than all the rest
+    made.explain = _Quiet()  # type: ignore[method-assign, assignment]  # takes longer than all the rest
     calibration = Calibration.model_validate({"most_draws": 4000, **settings})
     labeller = Labeller(made, cosines, CONCEPTS, calibration, list(drawn.patients), 1, rungs=rungs)
     (found,) = labeller.scored({"layer": lambda: drawn.activations})
@@ -157,7 +157,7 @@ def beyond_nuisances(seed: int, name: str, unit: str) -> Mapping[str, float]:
     """Return the share of units that reach the second rung, by what they follow."""
     torch.set_num_threads(1)
     made = confounded(np.random.default_rng([seed, 13]))
-    facts = {fact: list(values) for fact, values in made.drawn.facts.items()}
+    facts: dict[str, Sequence[str]] = {fact: list(values) for fact, values in made.drawn.facts.items()}
     held = nuisances_of(facts, made.statistics, ("mean", "spread"))
     assert isinstance(held, Nuisances), held
     data = RungData(lambda: held)
@@ -289,7 +289,8 @@ def rungs_table(seeds: int, each: Callable[..., Iterator[Mapping[str, float]]]) 
             if one != "concept":
                 lines.append(at_most(f"rung 2, {name} by {unit}: followers of {one}", 0.05, float(mean[one])))
     for name in ("pearson", "soft-wpmi"):
-        random, third, planted, kept = np.mean(list(each(partial(beyond_untrained, name=name), range(seeds))), axis=0)
+        found: list[object] = list(each(partial(beyond_untrained, name=name), range(seeds)))
+        random, third, planted, kept = np.array(found, dtype=np.float64).mean(axis=0)
         untrained.append((name, float(random), float(third), float(planted), float(kept)))
         lines.append(at_most(f"rung 3, {name}: units of a random network", 0.05, float(third)))
     title = f"Rungs: {seeds} seeds; share of units that reach a rung, by what they follow"
@@ -323,12 +324,12 @@ def measure(settings: Settings) -> Report:
     small = settings.slice
     seeds, few = (10, 2) if small else (settings.seeds, max(3, settings.seeds // 20))
     names = ["soft-wpmi", "embedding", "pearson", "iou"] if small else list(settings.scorers or scorers())
-    wide = ((0.1,), (0.5,), ("null",)) if small else WIDE
+    shares, ratios, priors = ((0.1,), (0.5,), ("null",)) if small else WIDE
     with ProcessPoolExecutor(settings.processes, get_context("spawn")) as pool:
         each = partial(pool.map, chunksize=max(1, seeds // 20)) if settings.processes > 1 else map
         parts: Mapping[str, Callable[[], Part]] = {
             "noise": lambda: noise_table(seeds, names, each),
-            "plants": lambda: plants_table(few, *wide, each),
+            "plants": lambda: plants_table(few, shares, ratios, priors, each),
             "others": lambda: others(few, each),
             "rungs": lambda: rungs_table(few, each),
         }

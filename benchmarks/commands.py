@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import mcd
@@ -38,9 +39,9 @@ def measure(settings: Settings) -> Report:
     """Return a row for each command."""
     rows: list[tuple[str, Cell]] = []
     for command in (["--help"], ["plugins", "list"]):
-        times = [seconds(lambda c=command: run(c), time.perf_counter) for _ in range(settings.rounds)]
+        times = [seconds(partial(run, command), time.perf_counter) for _ in range(settings.rounds)]
         rows.append((f"`mcd {' '.join(command)}`, s", statistics.median(times)))
-    rows.append(("`mcd demo`, s", seconds(lambda: run(["demo"]), time.perf_counter) if settings.demo else None))
+    rows.append(("`mcd demo`, s", seconds(partial(run, ["demo"]), time.perf_counter) if settings.demo else None))
     images = PhantomDataset(PhantomDataset.Options(patients=(settings.phantoms + 3) // 4))
     samples = [one for one in images.scan() if isinstance(one, mcd.Sample)][: settings.phantoms]
     spent = seconds(lambda: [images.read(one) for one in samples])

@@ -151,8 +151,8 @@ def compare_readers(images: list[Pixels], title: str) -> Report:
             one = each(dataset, decode, cache)
             if cache.problem:
                 raise OSError(f"the cache: {cache.problem}")
-            rates = [1 / one.plain, 1 / one.read, one.plain / one.read, 1 / one.filling, 1 / one.cached]
-            rows.append((what, *rates, one.plain / one.cached, one.read / one.cached))
+            plain, read, filled, cached = (1 / spent for spent in (one.plain, one.read, one.filling, one.cached))
+            rows.append((what, plain, read, read / plain, filled, cached, cached / plain, cached / read))
         dataset = formats["DICOM native"][0]
         made = Reader(dataset, MammoClipPreprocessing(values="displayed"), ImageCache(folder / "made", 10**12))
         samples = chosen(dataset)

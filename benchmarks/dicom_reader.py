@@ -18,11 +18,18 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.pixels import apply_voi_lut
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
+from pydicom.pixels.processing import apply_voi_lut
+from pydicom.uid import (
+    DigitalMammographyXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+    generate_uid,
+)
 
 from benchmarks.report import Line, Report, Table
-from benchmarks.timing import in_turn, ratio, with_helper
+from benchmarks.timing import Work, in_turn, ratio, with_helper
 from mcd_plugins.dicom.reading import DicomOptions, displayed
 
 _SYNTAXES = {
@@ -49,7 +56,7 @@ def written(path: Path, pixels: NDArray[np.uint16], function: str) -> FileDatase
     """Save an image natively and return it."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2"
+    meta.MediaStorageSOPClassUID = DigitalMammographyXRayImageStorageForPresentation
     meta.MediaStorageSOPInstanceUID = generate_uid()
     file = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     file.SOPClassUID, file.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
@@ -93,10 +100,10 @@ def measure(settings: Settings) -> Report:
             if syntax != ExplicitVRLittleEndian:
                 file.compress(syntax)
                 file.save_as(path)
-            works = {"mcd": partial(displayed, path, options), "pydicom": partial(plain, path)}
+            works: dict[str, Work] = {"mcd": partial(displayed, path, options), "pydicom": partial(plain, path)}
             times = in_turn(works, settings.rounds, with_helper)
-            medians = [statistics.median(one) for one in times.values()]
-            rows.append((name, path.stat().st_size / 1e6, *medians, ratio(times["mcd"], times["pydicom"])))
+            ours, theirs = (statistics.median(one) for one in times.values())
+            rows.append((name, path.stat().st_size / 1e6, ours, theirs, ratio(times["mcd"], times["pydicom"])))
     title = f"{settings.rows}×{settings.columns}, {settings.function}"
     lines = [Line(f"DICOM {name}, s an image", ours, "pydicom", theirs, one) for name, _, ours, theirs, one in rows]
     return Report([Table(title, ("syntax", "MB", "mcd", "pydicom", "ratio"), rows)], lines)

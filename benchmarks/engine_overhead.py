@@ -23,6 +23,7 @@ from mcd.extraction.columns import Column
 from mcd.extraction.decoding import Batch
 from mcd.extraction.jobs import IMAGES, DissectorJob, TargetJob
 from mcd.extraction.probe import ProbeSet
+from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
 from mcd.extraction.sweep import Sweep, shard_rows
 from mcd.networks.pooling import Pooling
@@ -115,7 +116,7 @@ def row(
             reader = DissectorJob(dissector, [_column(folder, IMAGES, 128)])
             names = tuple(str(row) for row in range(images))
             probe = ProbeSet(tuple(mcd.Sample(name, name) for name in names), names)
-            sweep = Sweep([job], [reader], Prepared(), probe, device, "fp32", size, 0, "stop", lambda _: None)
+            sweep = Sweep([job], [reader], Reader(Prepared()), probe, device, "fp32", size, 0, "stop", lambda _: None)
             sweep.compute([(number, shards[number]) for number in range(len(shards))], iter(decoded))
 
     def bare() -> None:

@@ -91,6 +91,7 @@ def measure(settings: Settings) -> Report:
             inside.append((table["low"] <= truth) & (truth <= table["high"]))
         found[patients] = pd.concat(inside, axis=1).mean(axis=1)
     covered = pd.DataFrame(found).unstack("labels").drop(columns="random", level="labels")
-    columns = ["measure", *(f"{patients} patients: {labels}" for patients, labels in covered.columns)]
-    rows = [(str(name), *map(float, row)) for name, row in zip(covered.index, covered.to_numpy(), strict=True)]
+    columns = ["measure", *(f"{one[0]} patients: {one[1]}" for one in covered.columns)]
+    values: list[list[float]] = covered.to_numpy().tolist()
+    rows: list[tuple[str | float, ...]] = [(str(name), *row) for name, row in zip(covered.index, values, strict=True)]
     return Report([Table(f"{settings.sets} sets", columns, rows)])

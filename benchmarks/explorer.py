@@ -33,7 +33,8 @@ def made_up(neurons: int, images: int, labels: int, top: int = 6, concepts: int 
     widths = [neurons // 39] * 38
     widths.append(neurons - sum(widths))
     z = np.sort(rng.gamma(3, 1.2, (neurons, labels)), axis=1)[:, ::-1]
-    level = [round(float(one), 3) for one in np.linspace(0, 1, 101)]
+    level: list[Json] = [round(float(one), 3) for one in np.linspace(0, 1, 101)]
+    nulls: list[Json] = [{"level": level, "z": np.sort(rng.gamma(4, 0.6, 101)).tolist()} for _ in range(4)]
     verdict = rng.integers(0, len(VERDICTS), neurons)
     run: dict[str, Json] = {
         "letter": "",
@@ -62,7 +63,7 @@ def made_up(neurons: int, images: int, labels: int, top: int = 6, concepts: int 
         "p_any": packed(rng.random(neurons)),
         "critical": packed(np.full(neurons, 3.5)),
         "explanations": [],
-        "nulls": [{"level": level, "z": sorted(float(one) for one in rng.gamma(4, 0.6, 101))} for _ in range(4)],
+        "nulls": nulls,
         "null": packed(rng.integers(1, 5, neurons)),
         "responses": {
             "bins": 24,

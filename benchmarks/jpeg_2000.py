@@ -56,7 +56,7 @@ def measure(settings: Settings) -> Report:
     phantoms = PhantomDataset(PhantomDataset.Options(patients=1))
     deep = mammogram(phantoms.read(chosen(phantoms)[0]).pixels.astype(np.uint8), settings.rows, settings.columns, 0)
     flat = (deep >> 4).astype(np.uint8)
-    kinds = {
+    kinds: dict[str, tuple[NDArray[np.uint8] | NDArray[np.uint16], int, bytes]] = {
         "lossless, 12 bits": (deep, 12, encode_array(deep, bits_stored=12)),
         "lossy 1:20, 12 bits": (deep, 12, encode_array(deep, bits_stored=12, compression_ratios=[20])),
         "lossless, 8 bits": (flat, 8, encode_array(flat, bits_stored=8)),

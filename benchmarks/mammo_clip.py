@@ -41,13 +41,12 @@ from mcd_plugins.phantom.dataset import PhantomDataset
 
 Precision = Literal["fp32", "bf16"]
 BATCH = 4
-CONCEPTS = tuple(f"concept {at}" for at in range(763))
 BLOCKS = "blocks.*.*"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Numbers of pictures (few, many), their size, rounds, threads, and images of the scorer (top k)."""
+    """Numbers of pictures (few, many), their size, rounds, threads, images of the scorer (top k), and concepts."""
 
     few: int = 4
     many: int = 12
@@ -56,9 +55,15 @@ class Settings:
     rounds: int = 1
     threads: int = 2
     top_k: int = 4
+    concepts: int = 763
+
+    @property
+    def terms(self) -> list[str]:
+        """Names of the concepts."""
+        return [f"concept {at}" for at in range(self.concepts)]
 
 
-TOY = Settings(few=2, many=4, rows=64, columns=48, threads=1, top_k=2)
+TOY = Settings(few=2, many=4, rows=64, columns=48, threads=1, top_k=2, concepts=10)
 
 
 class B2(mcd.Dissector):
@@ -69,10 +74,10 @@ class B2(mcd.Dissector):
     def __init__(self, tower: nn.Module, recipe: mcd.Preprocessing) -> None:
         super().__init__()
         self.image_tower, self.preprocessing = tower, recipe
-        self.module = nn.ModuleDict({"tower": tower, "head": nn.Linear(1408, 512)})
+        self.module = nn.Sequential(tower, nn.Linear(1408, 512))
 
     def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
-        embedded: torch.Tensor = self.module["head"](self.module["tower"](batch))
+        embedded: torch.Tensor = self.module(batch)
         return embedded
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
@@ -110,9 +115,8 @@ def released(dissector: B2, texts: torch.Tensor, paths: Sequence[Path], folder: 
     tower = dissector.image_tower
     assert tower is not None
     recorded: dict[str, list[torch.Tensor]] = {}
-    layers = [
-        f"blocks.{at}.{one}" for at, stage in enumerate(tower.get_submodule("blocks")) for one in range(len(stage))
-    ]
+    stages = [len(list(stage.children())) for stage in tower.get_submodule("blocks").children()]
+    layers = [f"blocks.{at}.{one}" for at, count in enumerate(stages) for one in range(count)]
 
     def keep(layer: str, module: nn.Module, given: object, output: torch.Tensor) -> None:
         recorded.setdefault(layer, []).append(output.mean(dim=(2, 3)))
@@ -142,7 +146,7 @@ def engine(dissector: B2, tower: nn.Module, paths: Sequence[Path], settings: Set
             dissector=dissector,
             dataset=ImageFolder(ImageFolder.Options(path=paths[0].parent)),
             limit=len(paths),
-            concepts=list(CONCEPTS),
+            concepts=settings.terms,
             scorer={"plugin": "soft-wpmi", "options": {"top_k": settings.top_k}},
             calibration={"draws": 0},
             device="cpu",
@@ -160,8 +164,7 @@ def warm(dissector: B2, paths: Sequence[Path], settings: Settings) -> None:
     tower = dissector.image_tower
     assert tower is not None
     small = B2(tower, MammoClipPreprocessing(height=64, width=48))
-    for precision in ("fp32", "bf16"):
-        engine(small, tower, paths[: settings.top_k], settings, precision)
+    engine(small, tower, paths[: settings.top_k], settings, "bf16")
 
 
 Both = tuple[float, float]
@@ -182,7 +185,7 @@ def measure(settings: Settings) -> Report:
     recipe = MammoClipPreprocessing(height=settings.rows, width=settings.columns)
     dissector, other = B2(tower, recipe), copy.deepcopy(tower)
     next(other.parameters()).data *= 1.0001  # another network: nothing is shared
-    texts = dissector.encode_texts(CONCEPTS)
+    texts = dissector.encode_texts(settings.terms)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "pictures").mkdir()

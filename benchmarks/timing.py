@@ -7,6 +7,9 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mcd.plugins import isolated
 
 Work = Callable[[], object]
@@ -25,9 +28,14 @@ def with_children() -> float:
     return sum(os.times()[:4])
 
 
+def _of_helper() -> float:
+    clock: Callable[[], NDArray[np.float64]] = time.process_time  # type: ignore[assignment]  # what returns is an array
+    return float(isolated(clock).item())
+
+
 def with_helper() -> float:
     """Return the processor seconds of this process and of the helper that decodes for it."""
-    return time.process_time() + float(isolated(time.process_time).item())
+    return time.process_time() + _of_helper()
 
 
 def in_turn(works: Mapping[str, Work], rounds: int, clock: Clock = time.process_time) -> Mapping[str, Sequence[float]]:

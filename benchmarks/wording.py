@@ -37,7 +37,7 @@ def with_synonyms(host: PluginHost, folder: Path) -> Path:
     """Write the phantoms' words with the synonyms that birads gives them, where it has them."""
     import yaml
 
-    names = {}
+    names: dict[str, list[str]] = {}
     for one in load_concepts(host, "birads").concepts:
         every = (one.term, *one.synonyms)
         names |= {name: [other for other in every if other != name] for name in every}

@@ -17,6 +17,7 @@ from mcd.runs.revived import StoredScores
 from mcd.scoring.activations import Activations, as_activations
 from mcd.scoring.calibration.judging import Judged, carried
 from mcd.scoring.calibration.resamples import Resamples
+from mcd.scoring.kept_nulls import KeptNulls
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.scores import evidence, layer_scores
 from mcd.scoring.similarity import Similarity
@@ -50,13 +51,20 @@ class Examined:
 class Examiner:
     """Labels a stored run again, which gives the nulls that its labels were held against.
 
+    Parameters
+    ----------
+    stored
+        The run.
+    nulls
+        What was drawn for it and for others.
+
     Raises
     ------
     StoreError
         When the run was shared without what this needs.
     """
 
-    def __init__(self, stored: StoredScores) -> None:
+    def __init__(self, stored: StoredScores, nulls: KeptNulls) -> None:
         study, material = stored.study, stored.material()
         self.dissection = stored.dissection
         self.similarity: Similarity = material.similarity
@@ -71,6 +79,7 @@ class Examiner:
             self.dissection.patients,
             study.labels_per_neuron,
             self.dissection.image_ids,
+            nulls=nulls,
         )
         self.scorer: Scorer = self._labeller.scorer  # with what breaks ties
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pandas as pd
+import torch
 
 from mcd.api.scorer import Scorer
 from mcd.comparison.alignment import check_same_rows, depths
@@ -14,9 +16,14 @@ from mcd.comparison.heading import has_probe_map
 from mcd.comparison.layers import AlignedLayer
 from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes, significant_labels
 from mcd.comparison.represented import represented
+from mcd.events import Warned
+from mcd.extraction.shared_store import OFF
+from mcd.extraction.sharing import shared_store
 from mcd.runs.dissection import Dissection
 from mcd.runs.revived import StoredScores
+from mcd.runs.stored_nulls import kept_nulls
 from mcd.scoring.calibration.resamples import Resamples
+from mcd.scoring.kept_nulls import KeptNulls
 
 __all__ = ["LoadedRun", "load_runs"]
 
@@ -122,11 +129,11 @@ def load_runs(
         check_same_rows(whole)
         drawn = Resamples.draw(whole[0].patients, resamples, seed) if resamples else None
         notes += [] if resamples else ["no intervals were asked for"]
-    found = []
+    found, nulls = [], _nulls(stored)
     for one, name, labels in zip(stored, names, outcomes, strict=True):
         run = LoadedRun(name, one.dissection, one.scorer, vocabulary, labels)
         if has_probe_map(one.dissection):
-            run, reason = _examined(run, Examiner(one), drawn)
+            run, reason = _examined(run, Examiner(one, nulls), drawn)
         else:
             reason = f"{name} was shared without its folder private, which also holds the findings of the probe set"
         notes += [f"no intervals: {reason}"] if reason else []
@@ -134,6 +141,13 @@ def load_runs(
     if drawn is not None and drawn.unit == "image" and _has_intervals(found):
         notes.append("intervals are over images, since patients are not known: over patients they would be wider")
     return found, list(dict.fromkeys(notes))
+
+
+def _nulls(stored: Sequence[StoredScores]) -> KeptNulls:
+    """Return the nulls that runs share, with those of this user's store unless a run was made without one."""
+    off = any(str(one.study.store) == OFF for one in stored)
+    shared, emit = shared_store(Path(OFF) if off else None, torch.device("cpu")), stored[0].dissection.host.emit
+    return kept_nulls(shared, lambda said: emit(Warned(said)))
 
 
 def _examined(run: LoadedRun, examiner: Examiner, drawn: Resamples | None) -> tuple[LoadedRun, str]:

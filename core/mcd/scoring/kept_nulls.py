@@ -13,8 +13,8 @@ from mcd.scoring.calibration.null import Drawn
 __all__ = ["KeptNulls", "NullStore"]
 
 KeptT = TypeVar("KeptT", Drawn, torch.Tensor)
-_MOST_BYTES = 2**26
-"""64 MiB: nulls of 763 concepts and 4,000 draws take 38 kB each, the evidence of random rankings takes 3 MB."""
+_MOST_BYTES = 2**25
+"""32 MiB: nulls of 763 concepts and 4,000 draws take 38 kB each, the evidence of random rankings takes 3 MB."""
 
 
 class NullStore(Protocol):
@@ -54,7 +54,7 @@ class KeptNulls:
     store
         Where those of other runs are looked for and these are left; None for nowhere.
     most_bytes
-        The least recently used go beyond it.
+        Of nulls, and as much of the evidence of random rankings; the least recently used go beyond it.
     """
 
     def __init__(self, store: NullStore | None = None, most_bytes: int = _MOST_BYTES) -> None:

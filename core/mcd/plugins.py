@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from mcd.networks.hub import repository as hub_repository
     from mcd.networks.hub import revision as hub_revision
     from mcd.networks.patterns import match_layers
+    from mcd.networks.unfilled import unfilled
     from mcd.options import (
         ChannelMean,
         ChannelStd,
@@ -176,6 +177,7 @@ _HOME = {
     "sight_of": "mcd.runs.thumbnails",
     "split_rows": "mcd.study.labels",
     "thumbnails": "mcd.runs.thumbnails",
+    "unfilled": "mcd.networks.unfilled",
     "unguarded": "mcd.study.csv_cells",
     "validate_options": "mcd.options",
     "with_plugin_files": "mcd.cli.hosted",
@@ -272,6 +274,7 @@ __all__ = [
     "sight_of",
     "split_rows",
     "thumbnails",
+    "unfilled",
     "unguarded",
     "validate_options",
     "with_plugin_files",

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from mcd.errors import CheckpointError
-from mcd.plugins import averaged_beside, find_state_dict, fit_state_dict, read_checkpoint
+from mcd.plugins import averaged_beside, find_state_dict, fit_state_dict, read_checkpoint, unfilled
 from mcd_plugins.mammo_clip.tower import HEAD, Network, empty_tower, fill_tower, network_of
 
 __all__ = ["MammoClipNetwork", "Opened", "Pooling", "Projection", "build", "built_text", "open_checkpoint", "pooled"]
@@ -192,8 +192,7 @@ def built_text(state: Mapping[str, torch.Tensor], path: Path) -> nn.Module:
             max_position_embeddings=len(own["embeddings.position_embeddings.weight"]),
             type_vocab_size=len(own["embeddings.token_type_embeddings.weight"]),
         )
-        with torch.random.fork_rng(devices=[]):
-            model: nn.Module = BertModel(config, add_pooling_layer=False)
+        model: nn.Module = unfilled(lambda: BertModel(config, add_pooling_layer=False))
     except (KeyError, ValueError, IndexError, TypeError, ZeroDivisionError) as error:
         raise CheckpointError(
             f"the text model in {path} is no BERT: {error}",

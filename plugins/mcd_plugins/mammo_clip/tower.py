@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
 from mcd.errors import CheckpointError
-from mcd.plugins import fit_state_dict
+from mcd.plugins import fit_state_dict, unfilled
 from mcd_plugins.timm.keys import looks_ported, renamed
 
 __all__ = ["HEAD", "NETWORKS", "Network", "aliases", "empty_tower", "fill_tower", "network_of"]
@@ -59,19 +60,21 @@ class StaticallyPadded(nn.Conv2d):
 
 
 def empty_tower(network: Network, classes: int = 0) -> nn.Module:
-    """Return the network without its weights.
+    """Return the network, to be given its weights: it has none yet.
 
     With no classes its output is the pooled vector, ``(B, 1408)`` for B2 and ``(B, 2048)`` for B5.
     """
-    with torch.random.fork_rng(devices=[]):
-        tower = timm.create_model(f"tf_efficientnet_{network}", num_classes=classes)
+    return unfilled(partial(_built, network, classes)).eval()
+
+
+def _built(network: Network, classes: int) -> nn.Module:
+    tower: nn.Module = timm.create_model(f"tf_efficientnet_{network}", num_classes=classes)
     size = _NOMINAL[network]
     for name, child in list(tower.named_modules()):  # in the order of the forward pass
         if isinstance(child, Conv2dSame):  # timm uses it exactly where the stride is 2
             tower.set_submodule(name, StaticallyPadded(child, size))
             size = -(-size // 2)
-    found: nn.Module = tower.eval()
-    return found
+    return tower
 
 
 def network_of(state: Mapping[str, torch.Tensor], path: Path) -> Network:

@@ -16,7 +16,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError, passes_through, said_by
-from mcd.plugins import MayFetch, Seed, Side, hub_quiet, hub_revision, load_weights, offline
+from mcd.plugins import MayFetch, Seed, Side, hub_quiet, hub_revision, load_weights, offline, unfilled
 from mcd_plugins.timm.filters import filtered
 from mcd_plugins.timm.keys import looks_ported, renamed
 
@@ -109,7 +109,7 @@ class TimmLoader(mcd.ModelLoader):
         try:
             with hub_quiet(), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(own.seed)
-                return self._created()
+                return self._created() if self.options.checkpoint is None else unfilled(self._created)
         except CheckpointError:
             raise
         except BaseException as error:  # timm and the hub's clients raise whatever they come upon

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +14,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError, nearest, passes_through, said_by
-from mcd.plugins import MayFetch, Seed, Side, crop_fraction, load_weights, offline, prefix_tokens
+from mcd.plugins import MayFetch, Seed, Side, crop_fraction, load_weights, offline, prefix_tokens, unfilled
 
 __all__ = ["TorchvisionLoader"]
 
@@ -101,7 +103,8 @@ class TorchvisionLoader(mcd.ModelLoader):
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(own.seed)
-                network: nn.Module = models.get_model(own.name, weights=weights, **settings)
+                build: Callable[[], nn.Module] = partial(models.get_model, own.name, weights=weights, **settings)
+                network = build() if own.checkpoint is None else unfilled(build)
         except BaseException as error:  # a download raises whatever it comes upon
             if passes_through(error):
                 raise

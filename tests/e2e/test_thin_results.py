@@ -17,6 +17,8 @@ from mcd.components import Kind
 from mcd.errors import UsageError
 from mcd.figures import Drawn, draw, figure_bytes
 from mcd.host import PluginHost
+from mcd.runs.rescore import rescore
+from mcd.study.study import Choice
 
 Pair = tuple[mcd.Dissection, mcd.Dissection]
 Mcd = Callable[..., Outcome]
@@ -96,6 +98,27 @@ def test_a_comparison_with_nothing_to_tell_is_one_sentence(pair: Pair, capfd: py
     )
     assert " ".join(text.split("\n\n")[1].split()) == sentence
     assert len(text.strip().split("\n\n")) == 2
+
+
+def test_two_scorers_of_the_same_neurons_are_compared(
+    pair: Pair, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one = pair[1]
+    other = rescore(one, scorer=Choice(plugin="cosine-cubed"), output=tmp_path / "other")
+    capfd.readouterr()
+    print_comparison(mcd.compare([one, other]))
+    text = capfd.readouterr().out
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+    if not any(layer.labelled for layer in one.manifest.summary):
+        assert text.endswith("There is nothing to compare: no neuron is labelled by both.\n")
+    (path,) = mcd.report([one, other], reporters="markdown", output=tmp_path / "both")
+    assert not re.search(r"\bnan\b", path.read_text(), re.IGNORECASE)
+
+
+def test_a_neuron_that_responds_to_all_images_alike_has_no_top_images(tmp_path: Path) -> None:
+    data = mcd.figures.collect(dissected("all dead", tmp_path, controls=False)[:1])
+    with pytest.raises(UsageError, match="neuron 1 of 2 has no top images"):
+        mcd.figures.top_images(data, [("2", 1)])
 
 
 REPORTERS = """

@@ -293,6 +293,12 @@ def _validity(one: AgreementOf, letters: Mapping[str, str]) -> None:
     say(f"Below: agreement over the {len(one.validity)} concepts that both have and that can be assessed.")
 
 
+def _correlation(row: Row) -> str:
+    """Return a mean correlation; a dash where there is none, as of a single concept."""
+    value = float(str(row["correlation"]))
+    return "–" if pd.isna(value) else f"{value:.2f}"
+
+
 def _agreement(one: AgreementOf, letters: Mapping[str, str]) -> None:
     found = one.agreement
     first, second = letters[one.a], letters[one.b]
@@ -314,7 +320,7 @@ def _agreement(one: AgreementOf, letters: Mapping[str, str]) -> None:
                 str(row["neurons"]),
                 f"{row['same']:.1%}",
                 f"{row['overlap']:.1%}",
-                f"{row['correlation']:.2f}",
+                _correlation(row),
             ]
             for row in _records(found.by(column))
         ]

@@ -65,10 +65,11 @@ def top_images(
     DataError
         When the images may not be copied, no longer exist, or have changed.
     UsageError
-        When there is no such neuron, or none to choose.
+        When there is no such neuron, or none to choose; or one is asked for that responds to all images alike.
     """
     name, dissection = data.one(run)
     shown = list(neurons) or _outstanding(name, dissection, layers)
+    _check_responding(dissection, shown)
     dataset = data_set_of(dissection)
     if not dataset.images_may_be_copied and not copy_images:
         raise DataError(f"images of {name} may not be copied: {_reason(dataset)}", _hint(dataset))
@@ -103,6 +104,14 @@ def top_images(
         else "",
         f"Do not pass this figure on: it holds copies of images, and {warned}" if warned else "",
     )
+
+
+def _check_responding(dissection: Dissection, neurons: Sequence[Neuron]) -> None:
+    status = dissection.labels.drop_duplicates(["layer", "neuron"]).set_index(["layer", "neuron"])["status"]
+    for neuron in neurons:
+        if status.get(neuron) in ("dead", "constant"):
+            layer, number = neuron
+            raise UsageError(f"neuron {number} of {layer} has no top images: its activation is the same for all")
 
 
 def _reason(dataset: Dataset) -> str:

@@ -106,6 +106,7 @@ def _null_of(dissection: Dissection, layer: str) -> Values:
 
 
 def _boxes(axes: Axes, at: float, values: Values, colour: str, dot: str) -> None:
+    values = values[np.isfinite(values)]  # a draw in which no concept has a value is infinitely low
     if not len(values):
         return
     low, quarter, middle, most, high = np.quantile(values, _QUANTILES).tolist()

@@ -281,7 +281,7 @@ def _agreements(runs: Sequence[_Run], found: mcd.Comparison) -> list[Table]:
             str(row["neurons"]),
             f"{row['same']:.0%}",
             f"{row['overlap']:.0%}",
-            f"{row['correlation']:.2f}",
+            "–" if pd.isna(row["correlation"]) else f"{row['correlation']:.2f}",
         ]
         for one in found.agreements
         for row in one.agreement.by("layer").to_dict("records")

@@ -38,9 +38,9 @@ def parser(names: Sequence[str]) -> argparse.ArgumentParser:
     found.add_argument("--render", action="store_true", help="render README.md from what is stored, measure nothing")
     if len(names) == 1:
         settings = module(names[0]).Settings
-        hints = get_type_hints(settings)
+        hints, group = get_type_hints(settings), found.add_argument_group("options of this benchmark", settings.__doc__)
         for one in dataclasses.fields(settings):
-            add(found.add_argument_group("options of this benchmark"), one, hints[one.name])
+            add(group, one, hints[one.name])
     return found
 
 

@@ -77,6 +77,9 @@ def test_options_of_a_benchmark_change_its_settings(capsys: pytest.CaptureFixtur
     assert "1 sets of 50 images:" in shown
     assert "`python -m benchmarks stability_coverage --images 50`" in shown
     assert page.README.read_bytes() == before
+    with pytest.raises(SystemExit, match="0"):
+        main(["stability_coverage", "--help"])
+    assert "options of this benchmark:\n  Images, and sets of them." in capsys.readouterr().out
     assert main(["nothing"]) == 2
     assert "there is no benchmark 'nothing'" in capsys.readouterr().err
 

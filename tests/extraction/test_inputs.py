@@ -153,6 +153,13 @@ def test_a_warm_pass_decodes_nothing_and_another_model_decodes_nothing_either(tm
     assert data.decoded == 24  # which is of other values
 
 
+def test_an_input_with_its_mask_is_another_than_one_without(tmp_path: Path) -> None:
+    for masked in ([SMALL], [SMALL, AS_IT_IS]):
+        cache = ImageCache(tmp_path, ROOMY)
+        plain = one_pass(Drawn(8), None, [SMALL, AS_IT_IS], masked=masked)
+        assert one_pass(Drawn(8), cache, [SMALL, AS_IT_IS], masked=masked) == plain
+
+
 _UNKNOWN = (0 for _ in range(10**6))
 
 

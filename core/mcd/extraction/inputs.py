@@ -103,6 +103,7 @@ class Inputs:
         cache, kept = self.reader.cache, [one for one in samples if self.reader.keeps(one)]
         if cache is None or not kept:
             return ""
+        self.expect(samples, 1)  # what is kept of them already must not make room for the few
         count = min(_ESTIMATED_FROM, len(kept))
         read, decoded = [], []
         for sample in (kept[at * len(kept) // count] for at in range(count)):

@@ -193,7 +193,8 @@ def test_a_run_is_scored_with_texts_that_another_has_embedded_and_loads_nothing_
     bench.study("off", store="off")
     assert bench.asked("score", "off", *score, "scored-off") == {"grey loaded": 1, "texts of grey": 4}
     assert bench.asked("score", "first", *score, "scored", "--store", "off") == {"grey loaded": 1, "texts of grey": 4}
-    bench.study("third", concepts="b.txt")
+    third = bench.study("third", concepts="b.txt")
+    assert third == {"texts of grey": 4}  # a run without a store leaves nothing in one, scored anew neither
     assert bench.asked("score", "second", *score, "scored-second") == {}
     assert bench.asked("score", "off", *score, "again", "--store", "off") == {}  # the run has them itself
     bench.study("fourth", models=[{"plugin": "first", "layers": ["two"]}])

@@ -193,6 +193,8 @@ class Scorer(Configured, abc.ABC):
             P, ``(images, concepts)`` float32, finite: the cosine of image and concept, rows as in A; or what is
             annotated, see `takes_annotations`. Others are given the same tensor: not to be written to.
 
+        Both are on one device, where a scorer computes; scores may be returned on any.
+
         A pair whose score is undefined is NaN; it never becomes a label.
         """
 
@@ -271,7 +273,9 @@ class TopKScorer(Scorer):
         evidence = self._evidence_of(ranked, similarity)
         order = None if self.ties is None else self.ties.order
         by_chance = partial(random_rankings, len(similarity), self.top_k, order=order)
-        return self.scores(evidence, self.context(evidence, lambda: self._evidence_of(by_chance(), similarity)))
+        return self.scores(
+            evidence, self.context(evidence, lambda: self._evidence_of(by_chance().to(ranked.device), similarity))
+        )
 
     def _evidence_of(self, ranked: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the evidence of rankings, shown no images but theirs where these are few."""

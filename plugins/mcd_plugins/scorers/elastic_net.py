@@ -62,7 +62,7 @@ def solve(gram: torch.Tensor, target: torch.Tensor, net: ElasticNet) -> torch.Te
         r, correlations of columns and variables, ``(columns, variables)`` float64.
     """
     weights = torch.zeros_like(target)
-    left = torch.arange(len(target))
+    left = torch.arange(len(target), device=target.device)
     sets = _Sets(target.new_zeros(len(target), 0, dtype=torch.int64), target.new_zeros(len(target), 0), target[:, :0])
     for _ in range(_ROUNDS):
         rest = target - sets.explained(gram)
@@ -129,7 +129,7 @@ class _Sets:
         sign, size = self.sign.clone(), self.size.clone()
         local = gram[self.place[:, :, None], self.place[:, None, :]].double()
         wanted = target.gather(1, self.place)
-        left = torch.arange(len(size))
+        left = torch.arange(len(size), device=size.device)
         while len(left):
             mine, before = sign[left], size[left]
             best = _solved(local[left], wanted[left], mine, net.of(left))

@@ -86,5 +86,5 @@ class Embedding(mcd.TopKScorer):
             )
         mean = functional.embedding_bag(ranked.T.contiguous(), similarity, mode="mean")
         # Less the middle, what is left of a random mean is short: scaled to length 1, it would seem informative.
-        away = functional.normalize(mean, dim=1) if self._middle is None else mean - self._middle
-        return (away @ self._texts.T).clamp(*self.score_range)  # rounding may pass 1
+        away = functional.normalize(mean, dim=1) if self._middle is None else mean - self._middle.to(mean.device)
+        return (away @ self._texts.T.to(away.device)).clamp(*self.score_range)  # rounding may pass 1

@@ -134,7 +134,7 @@ class PartialCorrelation(mcd.Scorer):
 
         Source: Freedman & Lane 1983, Journal of Business & Economic Statistics 1(4).
         """
-        return activations if self._basis is None else residual(activations, self._basis)
+        return activations if self._basis is None else residual(activations, self._basis.to(activations.device))
 
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``."""
@@ -143,7 +143,7 @@ class PartialCorrelation(mcd.Scorer):
             raise mcd.errors.UsageError(
                 f"{self.name} needs the facts of a probe set", "call scorer.for_probe(probe) first"
             )
-        basis = self._basis
+        basis = self._basis.to(activations.device)
         right = made_of(similarity, ("residual", basis), lambda: standardised(residual(similarity, basis)))
         return products(standardised(residual(activations, basis)), right).clamp(-1, 1)  # rounding may pass 1
 

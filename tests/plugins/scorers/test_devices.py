@@ -1,0 +1,51 @@
+"""Scorers compute where the tensors are that they are given: on a GPU, too."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from importlib import import_module
+
+import pytest
+import torch
+from tests.elsewhere import Device, Elsewhere
+from tests.plugins.scorers.conftest import ProbeMaker
+
+import mcd
+from mcd_plugins.scorers import mcd_register_scorers
+
+KEEPS_ITS_OWN = "contrastive"
+"""Keeps the neighbours of images where the probe set's embeddings are."""
+
+NAMES = [one.name for one in mcd_register_scorers() if one.name != KEEPS_ITS_OWN]
+
+
+def scorer(name: str, probe: mcd.Probe) -> mcd.Scorer:
+    (target,) = (one.target for one in mcd_register_scorers() if one.name == name)
+    module, _, which = target.partition(":")
+    cls = getattr(import_module(module), which)
+    made: mcd.Scorer = cls(cls.Options()).for_probe(probe)
+    return made
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_scorer_computes_where_its_tensors_are(name: str, probe_of: ProbeMaker) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images, texts = torch.randn(120, 16, generator=generator), torch.randn(5, 16, generator=generator)
+    activations = torch.randn(120, 7, generator=generator)
+    views = {"view": ["CC", "MLO"] * 60, "patient": [str(row // 2) for row in range(120)]}
+    probe = probe_of(images, texts, views)
+    given = probe.embeddings if scorer(name, probe).needs == "embeddings" else probe.embeddings @ probe.texts.T
+    expected = scorer(name, probe).score(activations, given)
+    # its threads compute in this mode, in which their tensors are to be made
+    mode = torch.inference_mode() if name == "rank-reorder" else nullcontext()
+    with mode, Device():
+        found = scorer(name, probe).score(Elsewhere(activations), Elsewhere(given))
+    assert isinstance(found, Elsewhere)
+    torch.testing.assert_close(found.held, expected, rtol=0, atol=0, equal_nan=True)
+
+
+def test_tensors_of_two_devices_are_refused_here_as_on_a_gpu() -> None:
+    with Device(), pytest.raises(RuntimeError, match="two devices"):
+        Elsewhere(torch.ones(3)) + torch.ones(3)
+    with pytest.raises((RuntimeError, TypeError)):
+        Elsewhere(torch.ones(3)).numpy()

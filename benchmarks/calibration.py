@@ -27,9 +27,10 @@ from mcd.api.probe import FACTS, Probe
 from mcd.api.scorer import Scorer
 from mcd.host import PluginHost
 from mcd.scoring.calibration.nuisances import Nuisances, nuisances_of
-from mcd.scoring.labelling import Labeller, Scored
+from mcd.scoring.labelling import Labeller
 from mcd.scoring.ladder import RungData
 from mcd.scoring.rungs import IMAGE, NUISANCE, UNTRAINED
+from mcd.scoring.scored import Scored
 from mcd.scoring.similarity import Cosines
 from mcd.study.calibration import Calibration
 from mcd.study.preparer import Preparer

@@ -12,8 +12,9 @@ from mcd.comparison.outcomes import NOTHING
 from mcd.comparison.resampling import Resampler
 from mcd.scoring.calibration.fdr import QValues
 from mcd.scoring.calibration.resamples import SHARE, Resamples, interval
-from mcd.scoring.labelling import Labeller, Scored
+from mcd.scoring.labelling import Labeller
 from mcd.scoring.renaming import Ordered
+from mcd.scoring.scored import Scored
 from mcd.scoring.similarity import Matrix
 from mcd.study.calibration import Calibration
 from mcd_plugins.scorers.cosine_cubed import CosineCubed

@@ -29,6 +29,18 @@ def test_what_is_written_is_read_in_order(tmp_path: Path) -> None:
     torch.testing.assert_close(store.read("a", 2), torch.cat([tensors(2)["a"], tensors(1)["a"]]))
 
 
+def test_some_rows_and_columns_are_read_from_every_shard(tmp_path: Path) -> None:
+    store, values = shards(tmp_path), torch.arange(15.0).view(5, 3)
+    for number, rows in enumerate(([0, 1], [4, 7], [8])):
+        store.write(number, {"a": values[2 * number : 2 * number + len(rows)], "b": torch.ones(len(rows), 2)}, rows, [])
+    rows, columns = torch.tensor([4, 0, 3, 3]), torch.tensor([2, 0])
+    assert torch.equal(store.read("a", 3, rows=rows), values[rows])
+    assert torch.equal(store.read("a", 3, columns=columns), values[:, columns])
+    assert torch.equal(store.read("a", 3, rows, columns), values[rows][:, columns])
+    store.write(1, {"a": values[:2] + 1, "b": torch.ones(2, 2)}, [4, 7], [])  # what was read before is forgotten
+    assert torch.equal(store.read("a", 3, rows=torch.tensor([2])), values[:1] + 1)
+
+
 def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
     for name in ("x", "y"):
         shards(tmp_path / name).write(0, tensors(2), [0, 1], [(2, "why")])

@@ -87,6 +87,23 @@ def test_only_images_of_the_other_half_name_and_only_held_out_ones_are_judged() 
     assert (found.test(Held(spoiled), np.arange(40), first) <= 0.05).mean() <= 0.15
 
 
+def test_concepts_of_which_nothing_is_annotated_need_no_column() -> None:
+    a, p, annotated = made()
+    annotated[:, 1] = float("nan")
+    found = held_out(p, annotated)
+    kept = [at for at in range(annotated.shape[1]) if at != 1]
+    place = np.full(annotated.shape[1], -1)
+    place[kept] = np.arange(len(kept))
+    few = HeldOut(found.rows, annotated[:, kept], found.units, found.naming, found.seed, columns=place)
+    assert np.array_equal(few.assessable, found.assessable)
+    for concept in range(annotated.shape[1]):
+        first = torch.full((40,), concept, dtype=torch.int64)
+        one, other = (held.test(Held(a), np.arange(40), first) for held in (few, found))
+        assert np.array_equal(one, other, equal_nan=True)
+    nothing = HeldOut(found.rows, annotated[:, :0], found.units, found.naming, 0, columns=np.full(4, -1))
+    assert nothing.problem == "the data set annotates no concept of the vocabulary"
+
+
 def test_images_in_another_order_give_the_same_p() -> None:
     a, _, annotated = made()
     patients = np.repeat([f"p{number}" for number in range(PATIENTS)], 4)

@@ -12,7 +12,8 @@ import torch
 import mcd
 from mcd.api.concepts import Concept
 from mcd.api.ranking import Ties, ascending, ordered_top_k
-from mcd.scoring.labelling import Labeller, Scored
+from mcd.scoring.labelling import Labeller
+from mcd.scoring.scored import Scored
 from mcd.scoring.similarity import Matrix
 from mcd.study.calibration import Calibration
 from mcd_plugins.scorers.cosine_cubed import CosineCubed

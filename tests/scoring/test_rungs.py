@@ -9,9 +9,10 @@ import torch
 import mcd
 from mcd.errors import ConfigError
 from mcd.scoring.calibration.nuisances import Nuisances, nuisances_of
-from mcd.scoring.labelling import Labeller, Scored
+from mcd.scoring.labelling import Labeller
 from mcd.scoring.ladder import RungData
 from mcd.scoring.rungs import IMAGE, NUISANCE, RIGHT, UNTRAINED, climbed
+from mcd.scoring.scored import Scored
 from mcd.scoring.similarity import Matrix
 from mcd.study.calibration import Calibration
 from mcd_plugins.scorers.auroc import AUROC

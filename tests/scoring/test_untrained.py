@@ -7,10 +7,11 @@ import pytest
 import torch
 
 import mcd
-from mcd.scoring.labelling import Labeller, Scored
+from mcd.scoring.labelling import Labeller
 from mcd.scoring.ladder import RungData
 from mcd.scoring.results import LayerSummary
 from mcd.scoring.rungs import IMAGE, UNTRAINED
+from mcd.scoring.scored import Scored
 from mcd.scoring.similarity import Matrix
 from mcd.scoring.untrained import UntrainedNetworks
 from mcd.study.calibration import Calibration

@@ -18,7 +18,8 @@ from mcd.scoring.activations import Activations, as_activations
 from mcd.scoring.calibration.judging import Judged, carried
 from mcd.scoring.calibration.resamples import Resamples
 from mcd.scoring.kept_nulls import KeptNulls
-from mcd.scoring.labelling import Labeller, Scored
+from mcd.scoring.labelling import Labeller
+from mcd.scoring.scored import Scored
 from mcd.scoring.scores import evidence, layer_scores
 from mcd.scoring.similarity import Similarity
 
@@ -134,8 +135,9 @@ class Examiner:
         """
         layer = as_activations(activations)
         if isinstance(self.scorer, TopKScorer):
-            tops = [self.scorer.top_images(group, self.scorer.top_k) for group in layer.groups()]
-            found = evidence(self.scorer, torch.cat(tops, dim=1), self.similarity)
+            scorer = self.scorer
+            tops = layer.each(lambda group: scorer.top_images(group, scorer.top_k))
+            found = evidence(scorer, torch.cat(tops, dim=1), self.similarity)
         else:
             found = layer_scores(self.scorer, layer, self.similarity)
         return found if self.scorer.higher_is_better else -found

@@ -93,10 +93,11 @@ def parse_probe_map(data: bytes) -> list[dict[str, str]]:
     missing = [name for name in _COLUMNS if name not in (table.fieldnames or ())]
     if missing:
         raise ValueError(f"it has no column {', '.join(missing)}")
+    same: dict[str, str] = {}  # most cells are those of other images too
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
             raise ValueError(f"row {number} has more cells or fewer than there are columns")
-        row.update({name: unguarded(cell) for name, cell in row.items()})
+        row.update({name: same.setdefault(cell, cell) for name, cell in ((n, unguarded(c)) for n, c in row.items())})
         if row["labels"] and not isinstance(_json_of(row["labels"]), dict):
             raise ValueError(f"row {number}: labels are no JSON object")
     ids = [row["id"] for row in rows if not row["left_out"]]

@@ -79,14 +79,9 @@ def rotated(activations: Activations, ties: Ties, seed: int) -> Activations:
     These are multiplied by a random orthogonal matrix, all alike likely; of a wide layer `_WIDEST` of them at a time,
     drawn at random. Which neuron stands where does not matter.
     """
-    states: list[str] = []
-    digests = []
-    for group in activations.groups():
-        own = neuron_states(group)
-        digests.append(ties.digests(group[:, [at for at, state in enumerate(own) if state == "live"]]))
-        states += own
-    live = np.flatnonzero(np.array(states) == "live")
-    order = live[np.argsort(np.concatenate(digests), kind="stable")]
+    responding = activations.each(lambda group: np.array(neuron_states(group)) == "live")
+    live = np.flatnonzero(np.concatenate(responding))
+    order = live[np.argsort(np.concatenate(activations.of(live).each(ties.digests)), kind="stable")]
     rng = np.random.default_rng([seed, len(order)])
     order = rng.permutation(order)
     directions = [

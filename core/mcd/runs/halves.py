@@ -6,19 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mcd.api.concepts import Concept
 from mcd.api.scorer import Scorer
 from mcd.errors import DataError
 from mcd.runs.material import Material, bound
 from mcd.runs.recorded import Recorded
-from mcd.scoring.calibration.permutation import PermutationUnits
+from mcd.scoring.calibration.permutation import PermutationUnits, Rows
 from mcd.scoring.labelling import Labeller
 from mcd.study.calibration import Calibration
-from mcd.study.vocabularies.coverage import ABSENT, PRESENT, presence
+from mcd.study.vocabularies.coverage import ABSENT, PRESENT, UNKNOWN, presence
 from mcd.study.wording import Wording
 
-__all__ = ["annotated_of", "naming_half", "scorer_for", "units_of"]
+__all__ = ["annotated_of", "columns_annotated", "naming_half", "scorer_for", "units_of"]
 
 _NAMING = Calibration(draws=0)
 """Names without significance."""
@@ -39,7 +40,27 @@ def annotated_of(recorded: Recorded, material: Material, concepts: Sequence[Conc
     """Return what is annotated of the images of a run, ``(images, concepts)`` float32: 1, 0, NaN where not known."""
     if len(material.annotations):
         return material.similarity.whole()  # they name the neurons
-    known = torch.from_numpy(presence(recorded.samples, concepts))
+    return _as_floats(presence(recorded.samples, concepts))
+
+
+def columns_annotated(
+    recorded: Recorded, material: Material, concepts: Sequence[Concept]
+) -> tuple[torch.Tensor, Rows | None]:
+    """Return the same of the concepts that anything is said of, and for each concept its column; -1 where none is.
+
+    There are few such concepts, and a column for each of the others would take more memory than embeddings do.
+    """
+    if len(material.annotations):
+        return annotated_of(recorded, material, concepts), None
+    known = presence(recorded.samples, concepts)
+    said = np.flatnonzero((known != UNKNOWN).any(axis=0))
+    place = np.full(len(concepts), -1, dtype=np.int64)
+    place[said] = np.arange(len(said))
+    return _as_floats(known[:, said]), place
+
+
+def _as_floats(states: NDArray[np.int8]) -> torch.Tensor:
+    known = torch.from_numpy(states)
     found = torch.full(known.shape, float("nan"))
     found[known == PRESENT], found[known == ABSENT] = 1, 0
     return found

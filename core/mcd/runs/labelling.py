@@ -10,7 +10,7 @@ import torch
 from mcd.api.concepts import Concept
 from mcd.api.scorer import Scorer
 from mcd.extraction.image_statistics import NAMES
-from mcd.runs.halves import annotated_of, naming_half, units_of
+from mcd.runs.halves import columns_annotated, naming_half, units_of
 from mcd.runs.material import Material, bound
 from mcd.runs.recorded import Recorded
 from mcd.scoring.activations import Activations
@@ -102,10 +102,10 @@ def _held_out(
     statistics: torch.Tensor | None,
 ) -> HeldOut | str:
     """Return the half of a run's patients that names nothing, or why labels cannot be held against annotations."""
-    annotated = annotated_of(recorded, material, concepts)
+    annotated, columns = columns_annotated(recorded, material, concepts)
 
     def named_by(rows: Sequence[int]) -> Naming:
         return naming_half(recorded, material, scorer, concepts, wording, rows).first
 
     caution = "" if any(recorded.patients) else _BY_IMAGE
-    return halved(units_of(recorded, statistics), annotated, seed, named_by, caution)
+    return halved(units_of(recorded, statistics), annotated, seed, named_by, caution, columns)

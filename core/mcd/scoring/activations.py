@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from mcd.scoring.similarity import FLOATS
 
 __all__ = ["Activations", "Held", "Read", "as_activations", "fits", "split"]
 
+FoundT = TypeVar("FoundT")
 Numbers = Sequence[int] | NDArray[np.int64] | torch.Tensor
 """Row numbers, or numbers of neurons."""
 
@@ -70,8 +72,11 @@ class Activations(abc.ABC):
         """Return what a function makes of A, given any of its columns, the others having no part in it."""
 
     @abc.abstractmethod
-    def groups(self) -> Iterator[torch.Tensor]:
-        """Yield A by neighbouring neurons, ``(images, some)``: not to be written to. One group where A is held."""
+    def each(self, found: Callable[[torch.Tensor], FoundT]) -> list[FoundT]:
+        """Return what a function finds in neighbouring neurons, given ``(images, some)``, not to be written to.
+
+        In all of them at once where A is held; else only one group of them is held at a time.
+        """
 
     @abc.abstractmethod
     def held(self) -> Held:
@@ -112,9 +117,9 @@ class Held(Activations):
         """Return what a function makes of it."""
         return Held(change(self.values))
 
-    def groups(self) -> Iterator[torch.Tensor]:
-        """Yield it."""
-        yield self.values
+    def each(self, found: Callable[[torch.Tensor], FoundT]) -> list[FoundT]:
+        """Return what a function finds in it."""
+        return [found(self.values)]
 
     def held(self) -> Held:
         """Return itself."""
@@ -169,11 +174,10 @@ class Read(Activations):
 
         return Read(self.images, self.neurons, read)
 
-    def groups(self) -> Iterator[torch.Tensor]:
-        """Yield groups of as many neurons as `FLOATS` holds: a width that the number of images alone decides."""
+    def each(self, found: Callable[[torch.Tensor], FoundT]) -> list[FoundT]:
+        """Return what a function finds in each group of as many neurons as `FLOATS` holds."""
         every = torch.arange(self.neurons)
-        for some in split(self.images, self.neurons):
-            yield self.columns(every[some])
+        return [found(self.columns(every[some])) for some in split(self.images, self.neurons)]
 
     def held(self) -> Held:
         """Read all of it."""

@@ -20,8 +20,9 @@ from mcd.host import PluginHost
 from mcd.networks.process import process_state_kept
 from mcd.options import problem_line
 from mcd.scoring.array_rungs import check_rows, columns_of, rung_data
-from mcd.scoring.labelling import Labeller, Scored
+from mcd.scoring.labelling import Labeller
 from mcd.scoring.rungs import COLUMNS as RUNG_COLUMNS
+from mcd.scoring.scored import Scored
 from mcd.scoring.similarity import Matrix
 from mcd.scoring.tables import label_table, p_methods
 from mcd.study.adapters import FunctionScorer

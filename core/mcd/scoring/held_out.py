@@ -31,12 +31,13 @@ def halved(
     seed: int,
     named_by: Callable[[Sequence[int]], Naming],
     caution: str = "",
+    columns: Rows | None = None,
 ) -> HeldOut | str:
     """Hold half of the patients out, or return why the other half cannot name neurons.
 
     Parameters
     ----------
-    units, annotated, seed, caution
+    units, annotated, seed, caution, columns
         See `HeldOut`.
     named_by
         Returns what names neurons by the images of these row numbers; it raises an `MCDError` where they cannot.
@@ -46,7 +47,7 @@ def halved(
         naming = named_by(np.flatnonzero(~held_out).tolist())
     except MCDError as error:
         return f"half of the images cannot name neurons: {error.message}"
-    return HeldOut(held_out, annotated, units, naming, seed, caution)
+    return HeldOut(held_out, annotated, units, naming, seed, caution, columns)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class HeldOut:
     rows
         ``(images,)``: which images are of held-out patients.
     annotated
-        ``(images, concepts)`` float32: 1 present, 0 absent, NaN not known.
+        ``(images, columns)`` float32: 1 present, 0 absent, NaN not known.
     units
         What is held out together, and permuted: patients; where they are not known images, equal ones together.
     naming
@@ -68,6 +69,8 @@ class HeldOut:
         Of the draws.
     caution
         What is to be said of the split; mostly nothing: an empty text.
+    columns
+        ``(concepts,)``: which column each concept has, -1 where it has none; by default the concepts are the columns.
     """
 
     rows: NDArray[np.bool_]
@@ -76,6 +79,7 @@ class HeldOut:
     naming: Naming
     seed: int
     caution: str = ""
+    columns: Rows | None = None
 
     @cached_property
     def assessable(self) -> NDArray[np.bool_]:
@@ -84,14 +88,16 @@ class HeldOut:
         state = self.annotated[torch.from_numpy(self.rows)].numpy()
         with_it, without = (PermutationUnits.renumbered(unit).having(state == value) for value in (1, 0))
         found: NDArray[np.bool_] = (with_it >= FEWEST_PATIENTS) & (without >= FEWEST_PATIENTS)
-        return found
+        if self.columns is None:
+            return found
+        return np.append(found, False)[self.columns]  # -1 is the last
 
     @property
     def problem(self) -> str:
         """Why nothing can be assessed, or an empty text."""
         if self.assessable.any():
             return ""
-        if bool(self.annotated.isnan().all()):
+        if not self.annotated.shape[1] or bool(self.annotated.isnan().all()):
             return "the data set annotates no concept of the vocabulary"
         return f"no annotated concept has {FEWEST_PATIENTS} held-out patients with it and as many without"
 
@@ -115,9 +121,9 @@ class HeldOut:
             some = agreed[at]
             columns, concepts = activations.columns(chosen[some]), first.numpy()[some]
             for concept in np.unique(concepts).tolist():
-                rows = held_out[~self.annotated[torch.from_numpy(held_out), concept].isnan().numpy()]
+                said = self.annotated[:, concept if self.columns is None else int(self.columns[concept])]
+                rows = held_out[~said[torch.from_numpy(held_out)].isnan().numpy()]
                 own = PermutationUnits.renumbered(self.units.patient[rows])
                 values = columns[:, torch.from_numpy(concepts == concept)][torch.from_numpy(rows)]
-                present = self.annotated[torch.from_numpy(rows), concept]
-                p[some[concepts == concept]] = agreement(values, present, own, self.seed).p
+                p[some[concepts == concept]] = agreement(values, said[torch.from_numpy(rows)], own, self.seed).p
         return p

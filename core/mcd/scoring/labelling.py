@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from itertools import islice
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -18,32 +18,19 @@ from mcd.events import Clock, LayerScored
 from mcd.scoring.activations import Activations, as_activations, fits, split
 from mcd.scoring.calibration.conditional import partialled_out
 from mcd.scoring.calibration.dependence import DependenceTest, drawn
-from mcd.scoring.calibration.fdr import QValues
-from mcd.scoring.calibration.judging import Judged, judge
+from mcd.scoring.calibration.judging import judge
 from mcd.scoring.calibration.null import NullDistribution, StratumNull
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
-from mcd.scoring.calibration.thresholds import local_threshold, reaches
 from mcd.scoring.kept_nulls import KeptNulls
 from mcd.scoring.ladder import Ladder, RungData
-from mcd.scoring.learned import FirstLabels, learned
 from mcd.scoring.nulls import Nulls
-from mcd.scoring.results import LayerSummary, Results
-from mcd.scoring.rungs import Rungs
-from mcd.scoring.scores import LayerScores, Live, all_scores, best, evidence, layer_scores, live_neurons, whole_layer
+from mcd.scoring.results import Results
+from mcd.scoring.scored import Scored, Tables
+from mcd.scoring.scores import Live, all_scores, best, evidence, layer_scores, live_neurons, whole_layer
 from mcd.scoring.similarity import Similarity
-from mcd.scoring.tables import (
-    EXPLANATION_COLUMNS,
-    NEURON_COLUMNS,
-    NULL_COLUMNS,
-    explanation_table,
-    label_table,
-    neuron_table,
-    null_table,
-)
-from mcd.scoring.untrained import Beside
 from mcd.study.calibration import Calibration
 
-__all__ = ["Labeller", "Scored", "Source", "no_patients"]
+__all__ = ["Labeller", "Source", "no_patients"]
 
 Source = Callable[[], torch.Tensor | Activations]
 """Returns A of a layer, ``(images, neurons)`` float32."""
@@ -65,43 +52,6 @@ def no_patients() -> UsageError:
         "say --exchangeable image, which makes q too small where a patient has several images, or use a data set that "
         "names patients",
     )
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One layer: scores of all its neurons, and significance of those that are live.
-
-    Parameters
-    ----------
-    layer
-        Its name.
-    scores
-        Of all its neurons.
-    live
-        Numbers of those that respond; ``order`` and ``judged`` are of these alone.
-    order
-        ``(live neurons, labels)``: their best concepts, best first.
-    stratum
-        Null stratum of each live neuron, ``(live neurons,)``.
-    judged
-        Significance; None where it was not computed.
-    rungs
-        How far the first labels got; None where that was not computed.
-    beside
-        The layer beside networks that have not been trained; None where there are none.
-    explanations
-        Explanations of neurons by several concepts together.
-    """
-
-    layer: str
-    scores: LayerScores
-    live: tuple[int, ...]
-    order: torch.Tensor
-    stratum: Rows
-    judged: Judged | None
-    rungs: Rungs | None = None
-    beside: Beside | None = None
-    explanations: Sequence[Explanation] = ()
 
 
 class Labeller:
@@ -180,7 +130,7 @@ class Labeller:
         sources
             For each layer what returns its activations; only one is held at a time, or a group of its neurons.
         """
-        made = _Tables(target, self.concepts, self.unit, self.calibration, self.scorer.higher_is_better)
+        made = Tables(target, self.concepts, self.unit, self.calibration, self.scorer.higher_is_better)
         if self.caution:
             clock.warn(self.caution)
         with clock.stage("score", len(sources), "layers") as advanced:
@@ -224,13 +174,18 @@ class Labeller:
         live = self._live(found, activations)
         del activations
         scores, test = self._measured(found, live)
-        explained: list[Explanation] = []
-        start = 0
-        for group in live.groups() if type(self.scorer).explain is not Scorer.explain else ():
-            said = self.scorer.explain(group, self.similarity.whole)
-            explained += [replace(one, neuron=found.live[start + one.neuron]) for one in said]
-            start += group.shape[1]
+        explained = self._explained(found, live)
         return replace(self._judged(layer, found, scores, test, live), explanations=explained)
+
+    def _explained(self, found: Live, live: Activations) -> list[Explanation]:
+        if type(self.scorer).explain is Scorer.explain:
+            return []
+        numbers = iter(found.live)
+        explained = []
+        for said, count in live.each(lambda some: (self.scorer.explain(some, self.similarity.whole), some.shape[1])):
+            group = list(islice(numbers, count))
+            explained += [replace(one, neuron=group[one.neuron]) for one in said]
+        return explained
 
     def _live(self, found: Live, activations: Activations) -> Activations:
         """Return A of the live units of a layer; held where the scorer compares them."""
@@ -273,8 +228,11 @@ class Labeller:
         permuted = live.made(self.scorer.permuted)
         if self.units.blocks:
             top = max(2, round(_CLUSTERED * live.images))
-            tops = [self.units.null_stratum(self.scorer.top_images(some, top).numpy()) for some in permuted.groups()]
-            stratum = np.concatenate(tops)
+
+            def clustered(some: torch.Tensor) -> Rows:
+                return self.units.null_stratum(self.scorer.top_images(some, top).numpy())
+
+            stratum = np.concatenate(permuted.each(clustered))
         strata = self._nulls.of_columns(permuted, stratum) if self.calibration.draws else {}
 
         def statistic(columns: torch.Tensor) -> torch.Tensor:
@@ -329,82 +287,3 @@ class Labeller:
         nothing = torch.full((len(found.live), self.similarity.concepts), float("nan"))
         order = torch.zeros(len(found.live), min(self.count, self.similarity.concepts), dtype=torch.int64)
         return Scored(layer, whole_layer(nothing, found), found.live, order, np.zeros(len(found.live), np.int64), None)
-
-
-def _summary(found: Scored, unit: str, level: float, *, higher_is_better: bool) -> LayerSummary:
-    status = found.scores.status
-    labelled = sum(state in ("labelled", "tied") for state in status)
-    judged = found.judged
-    return LayerSummary(
-        layer=found.layer,
-        neurons=len(status),
-        labelled=labelled,
-        above_mean_score=_published(found, higher_is_better=higher_is_better),
-        significant=judged.significant if judged else None,
-        non_null=round(judged.non_null, 4) if judged else None,
-        draws=judged.draws if judged else None,
-        decided=judged.decided if judged else None,
-        permutation_unit=unit if judged else None,
-        rungs=found.rungs.counts(level) if found.rungs else {},
-        untrained=found.beside.networks if found.beside else None,
-        untrained_reached=found.beside.reached if found.beside else None,
-        p_untrained=found.beside.p_layer if found.beside else None,
-    )
-
-
-def _published(found: Scored, *, higher_is_better: bool) -> int:
-    """Return how many neurons pass the mean-score threshold of the paper."""
-    if not found.live:
-        return 0
-    first = found.scores.scores[list(found.live)].gather(1, found.order[:, :1])[:, 0].numpy()
-    return int(reaches(first, local_threshold(first), higher_is_better=higher_is_better).sum())
-
-
-@dataclass
-class _Tables:
-    """Gathers the tables of a run, a layer at a time."""
-
-    target: str
-    concepts: Sequence[Concept]
-    unit: str
-    calibration: Calibration
-    higher_is_better: bool
-    labels: list[pd.DataFrame] = field(default_factory=list)
-    neurons: list[pd.DataFrame] = field(default_factory=list)
-    nulls: list[pd.DataFrame] = field(default_factory=list)
-    explanations: list[pd.DataFrame] = field(default_factory=list)
-    firsts: list[FirstLabels] = field(default_factory=list)
-    summary: list[LayerSummary] = field(default_factory=list)
-
-    def add(self, found: Scored) -> LayerSummary:
-        judged = found.judged
-        self.labels.append(
-            label_table(
-                self.target, found.layer, found.scores, self.concepts, found.order, found.live, judged, found.rungs
-            )
-        )
-        if judged is not None:
-            self.neurons.append(neuron_table(found.layer, found.live, found.stratum, judged))
-            self.nulls.append(null_table(found.layer, found.stratum, judged))
-        if judged is not None and found.rungs is not None:
-            first, significant = found.order[:, 0].numpy(), judged.q[:, 0] <= self.calibration.q
-            self.firsts.append(FirstLabels(first, found.rungs.p, significant))
-        if found.explanations:
-            q = QValues.of(np.array([one.p for one in found.explanations]), self.calibration.correction)
-            self.explanations.append(explanation_table(found.layer, found.explanations, self.concepts, q))
-        self.summary.append(_summary(found, self.unit, self.calibration.q, higher_is_better=self.higher_is_better))
-        return self.summary[-1]
-
-    def results(self) -> Results:
-        return Results(
-            _joined(self.labels, ()),
-            self.summary,
-            _joined(self.neurons, NEURON_COLUMNS),
-            _joined(self.nulls, NULL_COLUMNS),
-            _joined(self.explanations, EXPLANATION_COLUMNS),
-            learned(self.firsts, self.concepts, self.calibration),
-        )
-
-
-def _joined(tables: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(columns))

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -108,14 +109,10 @@ def live_neurons(scorer: Scorer, activations: Activations) -> Live:
     """
     states: list[str] = []
     ranked, tied = [], []
-    for group in activations.groups():
-        own = neuron_states(group)
-        live = [at for at, state in enumerate(own) if state == "live"]
-        if isinstance(scorer, TopKScorer) and live:
-            top, edge = _top(scorer, group if len(live) == len(own) else group[:, live])
-            ranked.append(top)
-            tied += [len(states) + live[at] for at in edge]
+    for own, top, edge in activations.each(partial(_told_apart, scorer)):
+        tied += [len(states) + at for at in edge]
         states += own
+        ranked += [] if top is None else [top]
     numbers = tuple(index for index, state in enumerate(states) if state == "live")
     reason = scorer.layer_problem(len(numbers)) if numbers else "no neuron responds differently to different images"
     words = dict.fromkeys(numbers, "unscored" if reason else "labelled")
@@ -124,13 +121,18 @@ def live_neurons(scorer: Scorer, activations: Activations) -> Live:
     return Live(status, numbers, torch.cat(ranked, dim=1) if ranked and not reason else None, reason)
 
 
-def _top(scorer: TopKScorer, responding: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
-    """Return the top images of neurons, ``(top_k, neurons)``, and the numbers of those that are tied."""
+def _told_apart(scorer: Scorer, group: torch.Tensor) -> tuple[list[str], torch.Tensor | None, list[int]]:
+    """Return of some neurons the states, the top images ``(top_k, live neurons)``, and the numbers of those tied."""
+    states = neuron_states(group)
+    live = [at for at, state in enumerate(states) if state == "live"]
+    if not isinstance(scorer, TopKScorer) or not live:
+        return states, None, []
+    responding = group if len(live) == len(states) else group[:, live]
     top = scorer.top_images(responding, scorer.top_k + 1)
     if len(top) <= scorer.top_k:
-        return top, []
+        return states, top, []
     edge = responding.gather(0, top[-2:])
-    return top[: scorer.top_k], (edge[0] == edge[1]).nonzero().flatten().tolist()
+    return states, top[: scorer.top_k], [live[at] for at in (edge[0] == edge[1]).nonzero().flatten().tolist()]
 
 
 def evidence(scorer: TopKScorer, ranked: torch.Tensor, similarity: Similarity) -> torch.Tensor:
@@ -181,7 +183,7 @@ def layer_scores(scorer: Scorer, activations: Activations, similarity: Similarit
     """Return what `all_scores` returns of a layer; a group of neurons at a time, unless they depend on each other."""
     if scorer.depends_on == "layer":
         return all_scores(scorer, activations.held().values, similarity)
-    return torch.cat([all_scores(scorer, group, similarity) for group in activations.groups()])
+    return torch.cat(activations.each(lambda group: all_scores(scorer, group, similarity)))
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from mcd.api.scorer import Scorer
 from mcd.scoring.activations import Held
 from mcd.scoring.calibration.null import NullDistribution, PermutedColumns, Rankings, StratumNull, discoveries
 from mcd.scoring.calibration.permutation import PermutationUnits
-from mcd.scoring.labelling import Labeller, Scored
+from mcd.scoring.labelling import Labeller
+from mcd.scoring.scored import Scored
 from mcd.scoring.similarity import Matrix
 from mcd.scoring.tables import label_table
 from mcd.study.adapters import FunctionScorer

@@ -333,7 +333,7 @@ class PermutedColumns:
 
     def __init__(self, units: PermutationUnits, activations: Activations, ties: Ties, null_seed: int) -> None:
         self._units, self._activations = units, activations
-        digests = np.concatenate([ties.digests(group) for group in activations.groups()])
+        digests = np.concatenate(activations.each(ties.digests))
         self._order = np.argsort(digests, kind="stable")  # by content: it does not matter where a neuron stands
         self.key = digests[self._order].tobytes()
         self._seed = _seed(self.key, null_seed)

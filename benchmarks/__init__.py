@@ -37,6 +37,7 @@ CHAPTERS: Mapping[str, Sequence[str]] = {
     "Scoring": (
         "scorers",
         "scale",
+        "memory",
     ),
     "Commands and pages": (
         "commands",
@@ -52,5 +53,5 @@ CHAPTERS: Mapping[str, Sequence[str]] = {
 }
 """The benchmarks, by chapter of README.md."""
 
-LONG = ("breast", *CHAPTERS["How right"])
+LONG = ("breast", "memory", *CHAPTERS["How right"])
 """What runs only when it is named: they measure how right numbers are, not how fast they come."""

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mcd.scoring.similarity import FLOATS
-
 __all__ = ["Activations", "Held", "Read", "as_activations", "fits", "split"]
+
+FLOATS = 2**26
+"""Activations that are held at once: 256 MiB."""
 
 FoundT = TypeVar("FoundT")
 Numbers = Sequence[int] | NDArray[np.int64] | torch.Tensor

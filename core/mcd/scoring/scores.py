@@ -176,6 +176,7 @@ def all_scores(scorer: Scorer, activations: torch.Tensor, similarity: Similarity
         with _lent(scorer, part):
             scores = scorer.score(activations, part)
         found[:, where] = _checked(scorer, scores, neurons, part.shape[1])
+        del part  # before the next piece is made
     return found
 
 

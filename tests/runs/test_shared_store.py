@@ -309,13 +309,18 @@ def test_a_run_that_adds_to_the_store_ends_with_it_below_its_limit_and_says_so(
         dissect(tmp_path / "fourth")
 
 
-def test_a_comparison_takes_the_nulls_of_its_runs_from_the_store(tmp_path: Path, own_store: Path) -> None:
+def test_new_labels_and_comparisons_take_the_nulls_of_runs_from_the_store(tmp_path: Path, own_store: Path) -> None:
     first = dissect(tmp_path / "first")
+    stored = {one.path: one.path.read_bytes() for one in SharedStore(own_store).files() if one.kind == "nulls"}
+    assert stored
     counted()  # what a class counts is part of it: the second run has the same dissector
     runs = [first, dissect(tmp_path / "second", seed=2)]
-    kept_before = {one.path: one.path.read_bytes() for one in SharedStore(own_store).files() if one.kind == "nulls"}
-    assert kept_before
-    for path in kept_before:
-        path.write_bytes(b"damaged")
-    mcd.compare(runs, resamples=0)
-    assert {path: path.read_bytes() for path in kept_before} == kept_before  # found damaged, drawn and kept again
+    uses = (
+        lambda: mcd.score(first, labels_per_neuron=1, progress=False),
+        lambda: mcd.compare(runs, resamples=0),
+    )
+    for use in uses:
+        for path in stored:
+            path.write_bytes(b"damaged")
+        use()
+        assert {path: path.read_bytes() for path in stored} == stored  # found damaged, drawn and kept again

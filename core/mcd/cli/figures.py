@@ -115,6 +115,7 @@ def figures(
     for note in data.comparison.notes:
         say(f"note: {note}", err=True)
     written, failed = [], []
+    left_out: dict[str, list[str]] = {}
     with outputs(output) as fresh:
         for one in draw(data, wanted, only):
             content: bytes | Refused = (
@@ -129,7 +130,9 @@ def figures(
                 failed.append(content.reason)
             else:
                 hint = f" ({content.reason.hint})" if content.reason.hint else ""
-                say(f"not drawn: {content.name}: {content.reason.message}{hint}")
+                left_out.setdefault(f"{content.reason.message}{hint}", []).append(content.name)
+    for reason, names in left_out.items():
+        say(f"not drawn: {', '.join(names)}: {reason}")
     for name in written:
         echo(f"written: {output / name}")
     if failed:

@@ -85,6 +85,11 @@ def chosen(table: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
 
 LABELLED = "has a label"
 SIGNIFICANT = "has a significant first label"
+_WHY = {
+    LABELLED: "neurons that respond to all images alike have none; status in labels.csv says it of each",
+    SIGNIFICANT: "--only null shows how far they are from it; more images detect smaller effects",
+}
+"""Hints where no neuron has it."""
 
 
 def check_any(counts: Iterable[int], runs: Sequence[str], what: str = SIGNIFICANT) -> None:
@@ -105,7 +110,7 @@ def check_any(counts: Iterable[int], runs: Sequence[str], what: str = SIGNIFICAN
         When no neuron has it.
     """
     if not any(counts):
-        raise UsageError(f"nothing to show: no neuron of {' or '.join(runs)} {what}")
+        raise UsageError(f"nothing to show: no neuron of {' or '.join(runs)} {what}", _WHY.get(what, _WHY[SIGNIFICANT]))
 
 
 def evenly(layers: Sequence[str], count: int) -> list[str]:

@@ -111,7 +111,10 @@ def _check_responding(dissection: Dissection, neurons: Sequence[Neuron]) -> None
     for neuron in neurons:
         if status.get(neuron) in ("dead", "constant"):
             layer, number = neuron
-            raise UsageError(f"neuron {number} of {layer} has no top images: its activation is the same for all")
+            raise UsageError(
+                f"neuron {number} of {layer} has no top images: its activation is the same for all",
+                "choose another: --neuron LAYER:NUMBER",
+            )
 
 
 def _reason(dataset: Dataset) -> str:

@@ -30,6 +30,7 @@ import sys
 import traceback
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 __all__ = [
     "AmbiguousNameError",
@@ -331,6 +332,26 @@ def said_by(error: BaseException, *, whole: bool = False, named: bool = True) ->
     text = " ".join(lines if whole else lines[:1])
     text = printable(text if text and not named else f"{type(error).__name__}: {text}".removesuffix(": "))
     return text if whole or len(text) <= _LONGEST else text[:_LONGEST].rstrip() + " …"
+
+
+def place_of(error: BaseException) -> str:
+    """Return which line of code that is not mcd's raised an error, as ``" (net.py, line 12)"``, or an empty text.
+
+    Of the last function of the file in which that code was entered: deeper ones are mostly of libraries.
+    """
+    frames = [
+        one
+        for one in traceback.extract_tb(error.__traceback__)
+        if Path(one.filename).is_absolute()  # not <string>, not <frozen importlib>
+        and Path(__file__).parent not in Path(one.filename).parents
+        and "mcd_plugins" not in Path(one.filename).parts
+    ]
+    own = [one for one in frames if not _LIBRARY.search(one.filename)] or frames
+    entered = [one for one in own if one.filename == own[0].filename]
+    return f" ({printable(Path(entered[-1].filename).name)}, line {entered[-1].lineno})" if entered else ""
+
+
+_LIBRARY = re.compile(r"site-packages|dist-packages|lib/python3\.\d+/")
 
 
 def traceback_of(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from tests.command_line import Outcome
 from torch import nn
 
 import mcd
-from mcd.errors import DataError, MCDError, UsageError
+from mcd.errors import DataError, MCDError, PluginError, UsageError
 from mcd.networks.checkpoints import load_weights
 from mcd.networks.running import at_work
 from mcd.networks.trial import trial_pass
@@ -140,7 +140,7 @@ def test_a_network_that_cannot_be_run_is_refused_in_one_sentence(
 )
 def test_whatever_forward_raises_is_one_sentence_that_names_the_part(error: BaseException) -> None:
     network = Failing(error)
-    with pytest.raises(DataError, match=r"net cannot take an input of 3×32×32.*block \(Raising\)") as caught:
+    with pytest.raises(PluginError, match=r"net cannot take an input of 3×32×32.*block \(Raising\)") as caught:
         trial_pass(mcd.Target("net", network, RECIPE))
     assert PREPROCESSING not in caught.value.hint
     assert caught.value.__cause__ is not None
@@ -241,7 +241,7 @@ def test_the_command_line_says_it_in_one_sentence_too(tmp_path: Path, mcd_comman
         ("function", "not an nn.Module"),
     ):
         outcome = mcd_command("layers", "--model-plugin", f"module:{file}:{name}", *sizes)
-        assert outcome.code in (2, 4)
+        assert outcome.code == (3 if name == "Bad" else 2)
         assert said in outcome.err
         assert "Traceback" not in outcome.err
         assert outcome.err.count("error:") == 1

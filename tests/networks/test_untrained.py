@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 import mcd
-from mcd.errors import UsageError
+from mcd.errors import PluginError, UsageError
 from mcd.networks.untrained import collecting, reinitialised, tracking
 from mcd.study.objects import as_model, host_for
 from mcd.study.preparer import Preparer
@@ -170,7 +170,7 @@ def test_code_of_the_network_that_fails_is_one_sentence() -> None:
 
     module = nn.Sequential(Broken(2, 2))
     module[0].made = True
-    with pytest.raises(UsageError, match=r"cannot be re-initialised: 0 \(Broken\), it called sys.exit"):
+    with pytest.raises(PluginError, match=r"cannot be re-initialised: 0 \(Broken\), it called sys.exit"):
         reinitialised(mcd.Target("net", module), 0)
 
 

@@ -22,6 +22,7 @@ from mcd.errors import (
     lacks_memory,
     lacks_space,
     out_of_space,
+    place_of,
     said_by,
     traceback_of,
     worker_lost,
@@ -67,7 +68,9 @@ class _Commands(click.Group):
             return None
         from mcd.components import Kind
 
-        return _flagged(ctx.ensure_object(State).host.load(Kind.COMMAND, name))
+        state = ctx.ensure_object(State)
+        state.command = str(state.host.find(Kind.COMMAND, name))
+        return _flagged(state.host.load(Kind.COMMAND, name))
 
     def _plugin_summaries(self, ctx: click.Context) -> dict[str, str]:
         from mcd.components import Kind
@@ -144,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except (Exception, SystemExit) as error:  # click raises no SystemExit here: somebody else's code did
             if state.debug or "--debug" in sys.argv:
                 _say(traceback_of(error))
-            code = _exit_code(_ours(error), output.refused, interrupted=bool(interrupted))
+            code = _exit_code(_ours(error, state.command), output.refused, interrupted=bool(interrupted))
         except KeyboardInterrupt as error:
             code = _exit_code(error, None, interrupted=True)
     sys.exit(code if isinstance(code, int) else 0)
@@ -174,8 +177,11 @@ def _exit_code(error: BaseException, refused: OSError | None, *, interrupted: bo
     return error.exit_code
 
 
-def _ours(error: BaseException) -> BaseException:
-    """Return the message about an exception that nobody handled, or about code that ended the program."""
+def _ours(error: BaseException, command: str) -> BaseException:
+    """Return the message about an exception that nobody handled, or about code that ended the program.
+
+    ``command`` is that of a plugin that runs, if one does.
+    """
     if isinstance(error, SystemExit):
         return PluginError(f"code that is not mcd's ended the program: {said_by(error)}", "see which with: --debug")
     if not isinstance(error, MCDError) and (lost := worker_lost(error)):
@@ -185,6 +191,8 @@ def _ours(error: BaseException) -> BaseException:
         return MCDError("this machine has too little memory for it", hint)
     if not isinstance(error, MCDError) and lacks_space(error):
         return out_of_space()
+    if command and not isinstance(error, MCDError | click.ClickException | click.Abort | OSError):
+        return PluginError(f"{command} failed: {said_by(error)}{place_of(error)}", "see the traceback with: --debug")
     return error
 
 

@@ -32,11 +32,14 @@ class State:
         Whether an error shows its traceback.
     offline
         Whether nothing may be fetched.
+    command
+        Which command of a plugin runs, as messages name it; empty for mcd's own.
     """
 
     def __init__(self) -> None:
         self.plugin_files: list[Path] = []
         self.debug = self.offline = False
+        self.command = ""
 
     @cached_property
     def host(self) -> PluginHost:

@@ -16,7 +16,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from mcd.api.dataset import Sample
 from mcd.api.image import Levels, Preprocessing
-from mcd.errors import ImageError, MCDError, passes_through, said_by, worker_killed, worker_lost
+from mcd.errors import ImageError, MCDError, passes_through, place_of, said_by, worker_killed, worker_lost
 from mcd.extraction.cached_files import Input
 from mcd.extraction.inputs import STATISTICS, Inputs
 from mcd.extraction.reading import LITTLE_RANGE, Reader
@@ -113,7 +113,7 @@ class _Decoder(TorchDataset[_Decoded]):
         except BaseException as error:  # a recipe of a plugin may raise anything
             if passes_through(error):
                 raise
-            return _Decoded(row, {}, error=said_by(error))
+            return _Decoded(row, {}, error=f"{said_by(error)}{place_of(error)}")
 
 
 def _collate(decoded: Sequence[_Decoded]) -> Batch:

@@ -13,6 +13,7 @@ from mcd.extraction.boxes import BoxFit
 from mcd.extraction.breast import find_breast
 from mcd.extraction.examining import examine_each
 from mcd.extraction.parallel import in_processes
+from mcd.extraction.probe import remarks_of
 from mcd.extraction.reading import LITTLE_RANGE
 
 __all__ = ["COUNTED", "Finding", "Inspection", "inspect"]
@@ -156,7 +157,7 @@ def inspect(
         foreign=tuple(_foreign(usable)),
         whole=tuple(whole),
         little_range=tuple(little),
-        remarks=(*dataset.remarks(), *boxes.remarks()),
+        remarks=(*remarks_of(dataset), *boxes.remarks()),
     )
 
 

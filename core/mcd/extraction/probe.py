@@ -9,7 +9,7 @@ from functools import cached_property
 
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
-from mcd.errors import DataError
+from mcd.errors import DataError, PluginError
 from mcd.events import Clock
 from mcd.extraction.boxes import BoxFit
 from mcd.extraction.examining import examination, examine_each
@@ -18,7 +18,7 @@ from mcd.networks.foreign import calling
 from mcd.study.privacy import public_id, salt
 from mcd.study.selection import Selection
 
-__all__ = ["ProbeSet", "count_images", "examined", "probe_set"]
+__all__ = ["ProbeSet", "count_images", "examined", "probe_set", "remarks_of"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,11 @@ def examined(
             probe = probe_set(dataset, chosen, listed, advanced, on_error=on_error, keep_identifiers=keep_identifiers)
     for said in how.remarks():
         clock.warn(said)
-    for remark in [*dataset.remarks(), *probe.remarks, *remarks_on([one for one in listed if isinstance(one, Sample)])]:
+    for remark in [
+        *remarks_of(dataset),
+        *probe.remarks,
+        *remarks_on([one for one in listed if isinstance(one, Sample)]),
+    ]:
         clock.warn(remark)
     if probe.unreadable:
         clock.warn(f"{len(probe.unreadable)} images cannot be used and are left out; the probe map says which and why")
@@ -103,6 +107,12 @@ def examined(
     return probe
 
 
+def remarks_of(dataset: Dataset) -> list[str]:
+    """Return what a data set has to say of its images, after they were listed."""
+    with calling("the data set cannot say what could not be mapped", kind=PluginError):
+        return dataset.remarks()
+
+
 def count_images(dataset: Dataset) -> int:
     """Return how many images a data set says to have; one that has none, a missing folder, is an error already here.
 
@@ -111,13 +121,13 @@ def count_images(dataset: Dataset) -> int:
     DataError
         When it cannot say so.
     """
-    with calling("the images of the data set cannot be counted", kind=DataError):
+    with calling("the images of the data set cannot be counted", kind=PluginError):
         return len(dataset)
 
 
 def _listed(dataset: Dataset, advanced: Callable[[int], None]) -> list[Sample | Unreadable]:
     listed = []
-    with calling("the images of the data set cannot be listed", kind=DataError):
+    with calling("the images of the data set cannot be listed", kind=PluginError):
         for found in dataset.scan():
             listed.append(found)
             advanced(1)
@@ -153,7 +163,7 @@ def probe_set(
     boxes = BoxFit()
     results = examine_each(dataset, chosen)
     for sample in chosen:
-        with calling(f"{sample.source or sample.id} cannot be examined", kind=DataError):
+        with calling(f"{sample.source or sample.id} cannot be examined", kind=PluginError):
             found = next(results)
         if isinstance(found, Sample):
             samples.append(boxes.fitted(found))

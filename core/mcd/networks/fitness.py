@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from mcd.api.model import Target
-from mcd.errors import DataError, UsageError, with_article
+from mcd.errors import DataError, MCDError, UsageError, with_article
 from mcd.networks.foreign import ForeignCodeError
 
 __all__ = ["check_network", "check_values", "explained", "no_network"]
@@ -136,7 +136,7 @@ _OF_SHAPE = re.compile(
 _OF_DTYPE = re.compile(r"scalar type|dtype|should be the same|c10::|Half|BFloat16|Double")
 
 
-def explained(target: Target, example: torch.Tensor, error: ForeignCodeError) -> DataError:
+def explained(target: Target, example: torch.Tensor, error: ForeignCodeError) -> MCDError:
     """Return the error for a target whose forward() raised on its input, with the hint that goes with it.
 
     Parameters
@@ -156,4 +156,6 @@ def explained(target: Target, example: torch.Tensor, error: ForeignCodeError) ->
         hint = "give its preprocessing: height, width, channels, mean, std"
     else:
         hint = f"its forward() must take a batch of images: try network.eval()(torch.rand{tuple(example.shape)})"
-    return DataError(f"{target.name} cannot take an input of {shape} (channels×rows×columns): {error.reason}", hint)
+        fits = False
+    message = f"{target.name} cannot take an input of {shape} (channels×rows×columns): {error.reason}"
+    return DataError(message, hint) if fits else ForeignCodeError(message, hint)

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from mcd.errors import (
     MCDError,
+    PluginError,
+    PluginLoadError,
     UsageError,
     lacks_memory,
     lacks_space,
     out_of_space,
     passes_through,
+    place_of,
     said_by,
     worker_lost,
 )
@@ -21,16 +24,18 @@ if TYPE_CHECKING:  # plugins are called before torch is needed, and importing it
     import torch
     from torch import nn
 
-__all__ = ["ForeignCodeError", "calling", "enough_memory"]
+    from mcd.api.scorer import Scorer
+
+__all__ = ["ForeignCodeError", "calling", "calling_scorer", "enough_memory"]
 
 
-class ForeignCodeError(UsageError):
+class ForeignCodeError(PluginError):
     """Something that code which is not mcd's raised; the exception itself is its ``__cause__``.
 
     Attributes
     ----------
     reason
-        The part of the network that raised it, and its message.
+        The part of the network that raised it, its message, file and line.
     """
 
     reason = ""
@@ -40,7 +45,7 @@ class ForeignCodeError(UsageError):
 def calling(
     what: str, hint: str = "", *, network: nn.Module | None = None, kind: type[MCDError] = ForeignCodeError
 ) -> Iterator[None]:
-    """Turn whatever is raised inside into an error that says what failed and why.
+    """Turn whatever is raised inside into an error that says what failed, why, and in which line of whose file.
 
     What mcd raises on purpose passes, as do an interrupt and a lack of memory, see `enough_memory`.
 
@@ -72,10 +77,17 @@ def calling(
         if passes_through(error):
             raise
         where = _failing_part(error, network) if network is not None else ""
-        made = kind(f"{what}: {where}{said_by(error)}", hint)
+        reason = f"{where}{said_by(error)}{place_of(error)}"
+        made = kind(f"{what}: {reason}", hint)
         if isinstance(made, ForeignCodeError):
-            made.reason = f"{where}{said_by(error)}"
+            made.reason = reason
         raise made from error
+
+
+def calling_scorer(scorer: Scorer) -> contextlib.AbstractContextManager[None]:
+    """Turn whatever a scorer raises into an error that names it; see `calling`."""
+    hint = "correct its file, or choose another scorer; for the traceback: --debug"
+    return calling(f"scorer {scorer.name} failed", hint, kind=PluginLoadError)
 
 
 @contextlib.contextmanager

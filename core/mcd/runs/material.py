@@ -16,6 +16,7 @@ from mcd.api.probe import FACTS, Probe
 from mcd.api.scorer import Scorer
 from mcd.errors import UsageError, printable
 from mcd.extraction.texts import TextEncoder
+from mcd.networks.foreign import calling_scorer
 from mcd.runs.annotations import AnnotationReader
 from mcd.runs.recorded import Recorded
 from mcd.scoring.similarity import Cosines, Matrix, Part, Pooled, Similarity
@@ -106,7 +107,8 @@ def bound(scorer: Scorer, material: Material, wording: Wording) -> Scorer:
             f"a reference prompt would be subtracted twice: by {scorer.name} and by the study",
             "give --reference-prompt or --scorer-arg reference=TEXT, not both",
         )
-    return scorer.for_probe(material.probe)
+    with calling_scorer(scorer):
+        return scorer.for_probe(material.probe)
 
 
 def facts_of(recorded: Recorded) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from mcd.extraction.reading import Reader, little_range_warning
 from mcd.extraction.sharing import damaged_warning, kept_small, not_kept_warning, shared_store
 from mcd.extraction.sweep import Sweep
 from mcd.extraction.texts import KnownTexts, TextEncoder, sentences, warn_of_long
+from mcd.networks.foreign import calling_scorer
 from mcd.networks.process import process_state_kept
 from mcd.networks.recording import check_pooling
 from mcd.networks.running import pick_device
@@ -97,7 +98,8 @@ class _Run:
             trials = {key: self._trial(target, probe.samples[0]) for key, target in targets.items()}
         self._say_masks(probe)
         for one in prepared.dissectors:
-            one.scorer.check(len(probe.samples))
+            with calling_scorer(one.scorer):
+                one.scorer.check(len(probe.samples))
         before = len(self.clock.warnings)
         annotating = [self._read_annotations(one, probe) for one in prepared.dissectors]
         self.prepared = prepared = replace(prepared, dissectors=annotating)

@@ -15,6 +15,7 @@ from mcd.api.ranking import Ties
 from mcd.api.scorer import Explanation, Scorer, TopKScorer
 from mcd.errors import UsageError
 from mcd.events import Clock, LayerScored
+from mcd.networks.foreign import calling_scorer
 from mcd.scoring.activations import Activations, as_activations, fits, split
 from mcd.scoring.calibration.conditional import partialled_out
 from mcd.scoring.calibration.dependence import DependenceTest, drawn
@@ -182,9 +183,11 @@ class Labeller:
             return []
         numbers = iter(found.live)
         explained = []
-        for said, count in live.each(lambda some: (self.scorer.explain(some, self.similarity.whole), some.shape[1])):
-            group = list(islice(numbers, count))
-            explained += [replace(one, neuron=group[one.neuron]) for one in said]
+        with calling_scorer(self.scorer):
+            each = live.each(lambda some: (self.scorer.explain(some, self.similarity.whole), some.shape[1]))
+            for said, count in each:
+                group = list(islice(numbers, count))
+                explained += [replace(one, neuron=group[one.neuron]) for one in said]
         return explained
 
     def _live(self, found: Live, activations: Activations) -> Activations:
@@ -212,7 +215,8 @@ class Labeller:
         scorer = self.scorer
         assert isinstance(scorer, TopKScorer)
         measured = evidence(scorer, top, self.similarity)
-        scores = scorer.scores(measured, scorer.context(measured, lambda: self._nulls.unconditional))
+        with calling_scorer(scorer):
+            scores = scorer.scores(measured, scorer.context(measured, lambda: self._nulls.unconditional))
         ranked = top.numpy()
         stratum = self.units.null_stratum(ranked)
         strata = self._nulls.of_rankings(ranked, stratum) if self.calibration.draws else {}
@@ -225,7 +229,8 @@ class Labeller:
     def _whole(self, live: Activations) -> tuple[torch.Tensor, DependenceTest]:
         scores = layer_scores(self.scorer, live, self.similarity)
         stratum = np.zeros(live.neurons, dtype=np.int64)
-        permuted = live.made(self.scorer.permuted)
+        with calling_scorer(self.scorer):
+            permuted = live.made(self.scorer.permuted)
         if self.units.blocks:
             top = max(2, round(_CLUSTERED * live.images))
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mcd.api.scorer import Scorer, TopKScorer
+from mcd.networks.foreign import calling_scorer
 from mcd.scoring.calibration.permutation import Rows
 from mcd.scoring.scores import all_scores, best, evidence, neuron_states, null_evidence
 from mcd.scoring.similarity import FLOATS, Matrix, Similarity
@@ -41,7 +42,8 @@ class Renaming:
 
         def ranked(weights: Rows) -> tuple[torch.Tensor, torch.Tensor]:
             measured = evidence(scorer, order.top(weights), self._similarity)
-            scores = scorer.scores(measured, scorer.context(measured, self._unconditional))
+            with calling_scorer(scorer):
+                scores = scorer.scores(measured, scorer.context(measured, self._unconditional))
             higher = scorer.higher_is_better
             return best(scores, 1, higher_is_better=higher), measured if higher else -measured
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 
 from mcd.api.ranking import random_rankings, rows_in
 from mcd.api.scorer import Scorer, TopKScorer
-from mcd.errors import DataError, MCDError, PluginLoadError, passes_through, said_by
+from mcd.errors import DataError, PluginLoadError
+from mcd.networks.foreign import calling_scorer
 from mcd.scoring.activations import Activations, as_activations
 from mcd.scoring.similarity import FLOATS, Similarity
 
@@ -114,7 +113,10 @@ def live_neurons(scorer: Scorer, activations: Activations) -> Live:
         states += own
         ranked += [] if top is None else [top]
     numbers = tuple(index for index, state in enumerate(states) if state == "live")
-    reason = scorer.layer_problem(len(numbers)) if numbers else "no neuron responds differently to different images"
+    reason = "no neuron responds differently to different images"
+    if numbers:
+        with calling_scorer(scorer):
+            reason = scorer.layer_problem(len(numbers))
     words = dict.fromkeys(numbers, "unscored" if reason else "labelled")
     words |= {} if reason else dict.fromkeys(tied, "tied")
     status = tuple(words.get(index, state) for index, state in enumerate(states))
@@ -191,17 +193,8 @@ def layer_scores(scorer: Scorer, activations: Activations, similarity: Similarit
 def _lent(scorer: Scorer, similarity: torch.Tensor) -> Iterator[torch.Tensor]:
     """Lend a scorer P, which others are given too: it must come back as it was. What the scorer raises is one line."""
     before = _state(similarity)
-    try:
+    with calling_scorer(scorer):
         yield similarity
-    except MCDError:
-        raise
-    except BaseException as error:  # a plugin's own code
-        if passes_through(error):
-            raise
-        raise PluginLoadError(
-            f"scorer {scorer.name} failed{_place(error)}: {said_by(error)}",
-            "correct its file, or choose another scorer; for the traceback: --debug",
-        ) from error
     if _state(similarity) != before:
         raise PluginLoadError(
             f"scorer {scorer.name} writes to the similarity that it is given", "let it work on a copy"
@@ -213,17 +206,6 @@ def _state(similarity: torch.Tensor) -> tuple[int, bytes]:
     counted = 0 if similarity.is_inference() else similarity._version
     rows, columns = (max(1, size // some) for size, some in zip(similarity.shape, (64, 8), strict=True))
     return counted, similarity[::rows, ::columns].contiguous().numpy().tobytes()
-
-
-def _place(error: BaseException) -> str:
-    """Return which line of a user's own file raised an error, as ``" (my_scorer.py, line 3)"``, or an empty text."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = Path(__file__).parent.parent  # all of mcd
-    own = [one for one in frames if "site-packages" not in one.filename and ours not in Path(one.filename).parents]
-    if not own:
-        return ""
-    last = [one for one in own if one.filename == own[0].filename][-1]
-    return f" ({Path(last.filename).name}, line {last.lineno})"
 
 
 def _checked(scorer: Scorer, found: object, neurons: int, concepts: int) -> torch.Tensor:
@@ -272,7 +254,8 @@ def score_layer(scorer: Scorer, activations: torch.Tensor | Activations, similar
         return whole_layer(torch.full((len(found.live), similarity.concepts), float("nan")), found)
     if isinstance(scorer, TopKScorer) and found.ranked is not None:
         measured = evidence(scorer, found.ranked, similarity)
-        scores = scorer.scores(measured, scorer.context(measured, lambda: null_evidence(scorer, similarity)))
+        with calling_scorer(scorer):
+            scores = scorer.scores(measured, scorer.context(measured, lambda: null_evidence(scorer, similarity)))
         return whole_layer(_checked(scorer, scores, len(found.live), similarity.concepts), found)
     return whole_layer(layer_scores(scorer, layer.of(found.live), similarity), found)
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import traceback
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TypeVar
 
 import pydantic
 
 from mcd.api.base import Configured
-from mcd.errors import MCDError, passes_through, said_by, with_article
+from mcd.errors import MCDError, passes_through, place_of, said_by, with_article
 from mcd.options import in_words
 
-__all__ = ["ContractError", "called", "created", "kind_of", "place_of", "require", "same_settings_same_fingerprint"]
+__all__ = ["ContractError", "called", "created", "kind_of", "require", "same_settings_same_fingerprint"]
 
 ComponentT = TypeVar("ComponentT", bound=Configured)
 
@@ -53,14 +51,6 @@ def called(what: str) -> Iterator[None]:
             raise
         hint = error.hint if isinstance(error, MCDError) and error.hint else "correct the code; the cause is above"
         raise ContractError(f"{what} raised {said_by(error)}{place_of(error)}", hint) from error
-
-
-def place_of(error: BaseException) -> str:
-    """Return which line of code that is not mcd's raised an error, as ``" (net.py, line 12)"``, or an empty text."""
-    ours = Path(__file__).parent.parent
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if ours not in Path(one.filename).parents]
-    own = [one for one in frames if "site-packages" not in one.filename] or frames
-    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 def created(component: object, base: type[ComponentT]) -> ComponentT:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcd.api.reporter import Reporter
-from mcd.errors import UsageError, passes_through, said_by
-from mcd.testing.contract import ContractError, called, created, kind_of, place_of, require
+from mcd.errors import UsageError, passes_through, place_of, said_by
+from mcd.testing.contract import ContractError, called, created, kind_of, require
 
 if TYPE_CHECKING:
     from mcd.runs.dissection import Dissection

@@ -42,8 +42,8 @@ WRITES = {
 }
 """Commands, and a file that they would write, or must not be among."""
 
-WRITE_NOTHING = {"layers", "plugins", "runs", "store"}
-"""They print; ``plugins new`` refuses a folder that is not empty, ``store`` removes what is the store's."""
+WRITE_NOTHING = {"install", "layers", "plugins", "runs", "store", "uninstall"}
+"""They print or call pip; ``plugins new`` refuses a folder that is not empty, ``store`` removes what is the store's."""
 
 
 def test_every_command_is_tried_or_writes_nothing() -> None:

@@ -69,6 +69,7 @@ PROBE = (
     "store",
     "keep_identifiers",
     "device",
+    "scoring_device",
     "precision",
     "tf32",
     "autotune",

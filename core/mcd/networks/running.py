@@ -21,6 +21,7 @@ __all__ = [
     "Precision",
     "at_work",
     "autocast",
+    "kind_of",
     "pick_device",
     "prepare",
     "reproducible",
@@ -47,6 +48,13 @@ def pick_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise UsageError(f"device '{name}' cannot be used: {reason}", "use --device auto or --device cpu") from None
     return device
+
+
+def kind_of(device: torch.device) -> tuple[str, ...]:
+    """Return what of a device decides last bits, besides the processor's own: nothing of the CPU, else its model."""
+    if device.type == "cpu":
+        return ()
+    return device.type, torch.cuda.get_device_name(device) if device.type == "cuda" else ""
 
 
 @contextlib.contextmanager

@@ -64,6 +64,7 @@ def dissect(
     maps: int = 0,
     labels_per_neuron: int = 10,
     device: str = "auto",
+    scoring_device: str = "cpu",
     precision: Literal["fp32", "bf16", "fp16"] = "fp32",
     tf32: bool = False,
     autotune: bool = False,
@@ -127,6 +128,8 @@ def dissect(
         How many concepts a neuron keeps, best first.
     device, precision, batch_size, workers
         Where and how the models run; by default on the GPU if there is one.
+    scoring_device
+        Where labels are scored and their nulls drawn.
     tf32, autotune
         What an NVIDIA GPU may trade for speed: digits of products of float32 numbers, and the same last bits each time.
     cache, cache_size
@@ -192,6 +195,7 @@ def dissect(
         calibration=dict(calibration) if isinstance(calibration, Mapping) else calibration,
         prompts=dict(prompts) if isinstance(prompts, Mapping) else prompts,
         device=device,
+        scoring_device=scoring_device,
         precision=precision,
         tf32=tf32,
         autotune=autotune,

@@ -20,6 +20,7 @@ from mcd.extraction.probe_map import PROBE_MAP, write_probe_map
 from mcd.extraction.reading import Reader
 from mcd.extraction.target_pass import TargetPass
 from mcd.extraction.texts import KnownTexts, TextEncoder
+from mcd.networks.running import pick_device
 from mcd.runs.annotations import AnnotationReader
 from mcd.runs.controls import controlled, tautology
 from mcd.runs.dissection import Dissection
@@ -142,6 +143,7 @@ class Finisher:
         study, own = self.prepared.study, self.prepared.dissectors[run.planned.dissector]
         concepts, encoder = own.concepts, self._reader(run, clock)
         material = gather(recorded, concepts, study.prompts, encoder)
+        material.similarity.device = pick_device(study.scoring_device)
         labeller = labeller_of(
             recorded,
             material,

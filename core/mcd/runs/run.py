@@ -76,6 +76,7 @@ class _Run:
         self.prepared, self.clock = prepared, clock
         self.study = prepared.study
         self.device = pick_device(self.study.device)
+        pick_device(self.study.scoring_device)  # a wrong name is an error now, not after the sweep
         self.models = Models(prepared)
         cache, size = prepared.study.cache, prepared.study.cache_size * 10**9
         self.shared = shared_store(self.study.store, self.device)

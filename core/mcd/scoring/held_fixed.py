@@ -41,7 +41,7 @@ class _Residual(Similarity):
 
     def __init__(self, base: Similarity, nuisances: Nuisances) -> None:
         self._base, self._nuisances = base, nuisances
-        self.images, self.concepts = base.images, base.concepts
+        self.images, self.concepts, self.device = base.images, base.concepts, base.device
 
     @cached_property
     def kept(self) -> torch.Tensor | None:

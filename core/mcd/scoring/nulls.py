@@ -13,6 +13,7 @@ from mcd.api.base import digest
 from mcd.api.ranking import Ties
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.networks.identity import Identity, identity_of
+from mcd.networks.running import kind_of
 from mcd.scoring.activations import Activations
 from mcd.scoring.calibration.null import PermutedColumns, Rankings, StratumNull
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
@@ -83,6 +84,7 @@ class Nulls:
             identity_of(Nulls, StratumNull, Rankings, PermutedColumns, PermutationUnits, evidence, all_scores).key,
             self._of_scorer,
             identity_of(*self._similarity.content).key,
+            *kind_of(self._similarity.device),
             self._ties.keys.tobytes(),
             units.patient.tobytes(),
             units.order.tobytes(),

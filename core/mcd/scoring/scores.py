@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 
+from mcd.api.kept import lasting, made_of
 from mcd.api.ranking import random_rankings, rows_in
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.errors import DataError, PluginLoadError
-from mcd.networks.foreign import calling_scorer
+from mcd.networks.foreign import calling_scorer, enough_memory
 from mcd.scoring.activations import Activations, as_activations
 from mcd.scoring.similarity import FLOATS, Similarity
 
@@ -146,9 +147,10 @@ def evidence(scorer: TopKScorer, ranked: torch.Tensor, similarity: Similarity) -
     step = max(1, FLOATS // max(1, len(ranked) * similarity.concepts))
     parts = []
     for group in torch.split(ranked, step, dim=1):
-        places, seen = _shown(scorer, group, similarity)
-        with _lent(scorer, seen):
-            found = scorer.evidence(places, seen)
+        with _memory(similarity):
+            places, seen = (_there(one, similarity.device) for one in _shown(scorer, group, similarity))
+            with _lent(scorer, seen):
+                found = scorer.evidence(places, seen)
         parts.append(_checked(scorer, found, group.shape[1], similarity.concepts))
     return torch.cat(parts) if parts else torch.empty(0, similarity.concepts)
 
@@ -168,18 +170,37 @@ def all_scores(scorer: Scorer, activations: torch.Tensor, similarity: Similarity
 
     Concepts are taken in groups where the scorer says that they do not depend on each other.
     """
+    neurons, device = activations.shape[1], similarity.device
+    with _memory(similarity):
+        activations = activations.to(device)
+        if scorer.depends_on != "pair":
+            with _lent(scorer, _there(similarity.whole(), device)) as whole:
+                scores = scorer.score(activations, whole)
+            return _checked(scorer, scores, neurons, similarity.concepts)
+        return _by_pieces(scorer, activations, similarity)
+
+
+def _by_pieces(scorer: Scorer, activations: torch.Tensor, similarity: Similarity) -> torch.Tensor:
     neurons = activations.shape[1]
-    if scorer.depends_on != "pair":
-        with _lent(scorer, similarity.whole()) as whole:
-            scores = scorer.score(activations, whole)
-        return _checked(scorer, scores, neurons, similarity.concepts)
     found = torch.empty(neurons, similarity.concepts)
-    for where, part in similarity.pieces():
+    for where, held in similarity.pieces():
+        part = _there(held, similarity.device)
         with _lent(scorer, part):
             scores = scorer.score(activations, part)
         found[:, where] = _checked(scorer, scores, neurons, part.shape[1])
-        del part  # before the next piece is made
+        del part, held  # before the next piece is made
     return found
+
+
+def _there(similarity: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return P on a device: the copy of one that is held is held too, and what scorers make of it."""
+    if similarity.device == device:
+        return similarity
+    return made_of(similarity, ("on", str(device)), lambda: lasting(similarity.to(device)))
+
+
+def _memory(similarity: Similarity) -> AbstractContextManager[None]:
+    return enough_memory(similarity.device, "score on the CPU: --scoring-device cpu", "the scores")
 
 
 def layer_scores(scorer: Scorer, activations: Activations, similarity: Similarity) -> torch.Tensor:
@@ -205,7 +226,7 @@ def _state(similarity: torch.Tensor) -> tuple[int, bytes]:
     """Return by what a write to P shows: torch's count, and of some values the bytes, since numpy counts nothing."""
     counted = 0 if similarity.is_inference() else similarity._version
     rows, columns = (max(1, size // some) for size, some in zip(similarity.shape, (64, 8), strict=True))
-    return counted, similarity[::rows, ::columns].contiguous().numpy().tobytes()
+    return counted, similarity[::rows, ::columns].contiguous().cpu().numpy().tobytes()
 
 
 def _checked(scorer: Scorer, found: object, neurons: int, concepts: int) -> torch.Tensor:

@@ -34,10 +34,13 @@ class Similarity(abc.ABC):
     ----------
     images, concepts
         How many there are.
+    device
+        Where scorers compute with it: pieces of P and of A are copied there, and results come back.
     """
 
     images: int
     concepts: int
+    device: torch.device = torch.device("cpu")
 
     @property
     def content(self) -> tuple[object, ...]:
@@ -129,7 +132,7 @@ class Part(Similarity):
 
     def __init__(self, base: Similarity, rows: torch.Tensor) -> None:
         self._base, self._rows = base, rows
-        self.images, self.concepts = len(rows), base.concepts
+        self.images, self.concepts, self.device = len(rows), base.concepts, base.device
 
     @property
     def content(self) -> tuple[object, ...]:

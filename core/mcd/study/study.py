@@ -185,6 +185,11 @@ class Study(pydantic.BaseModel):
         default=10, ge=1, le=100_000, description="how many concepts a neuron keeps, best first"
     )
     device: str = Field(default="auto", description="where the models run: auto, cpu, cuda, cuda:1, mps")
+    scoring_device: str = Field(
+        default="cpu",
+        description="where labels are scored and their nulls drawn: cpu, auto, cuda, cuda:1, mps; another than cpu may "
+        "give other last bits",
+    )
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32", description="numbers of the forward passes; bf16 and fp16 use autocast"
     )

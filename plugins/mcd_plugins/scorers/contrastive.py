@@ -88,6 +88,7 @@ class Contrastive(mcd.Scorer):
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``."""
         refuse_unpaired(activations, similarity)
+        activations, similarity = activations.cpu(), similarity.cpu()  # where the neighbours are
         self.check(len(activations))
         if self._neighbours is None:
             raise mcd.errors.UsageError(

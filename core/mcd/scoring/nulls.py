@@ -141,7 +141,7 @@ class Nulls:
         """
         alone, neurons = self._scorer.depends_on != "layer", permuted.neurons
         # As many at once as the layer has neurons: a scorer that compares neurons then sees a layer like it.
-        at_once = max(1, min(_GROUP, FLOATS // 2 // max(1, self._similarity.images))) if alone else neurons
+        at_once = max(1, min(_GROUP, FLOATS // 4 // max(1, self._similarity.images))) if alone else neurons
         found: dict[int, StratumNull] = {}
         for number in np.unique(stratum).tolist():
             mine = permuted if (stratum == number).all() else permuted.of(np.flatnonzero(stratum == number))

@@ -181,3 +181,22 @@ def test_next_steps_can_be_copied_and_are_left_out_on_request(tmp_path: Path, mc
     assert quiet.out.splitlines() == [f"run folder: {folder}"]
     with_page = mcd_command("dissect", *study, "-o", folder, "--reporter", "html")
     assert f"next: open '{folder / 'report' / 'explorer.html'}'" in with_page.out
+
+
+def test_next_steps_know_what_a_scorer_in_a_file_needs(
+    tmp_path: Path, mcd_command: Mcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a scorer.py").write_text("def score(a, p):\n    return a.T @ p\n")
+    (tmp_path / "a plugin.py").write_text("")
+    study = ("--model-plugin", "phantom-mammo", "--layers", "head", "--dissector", "phantom-clip", "--dataset")
+    study += ("phantom:25", "--limit", "8", "--concepts", "phantom", "--draws", "50", "--workers", "0")
+    files = ("--plugin-file", tmp_path / "a plugin.py", "--scorer", f"{tmp_path / 'a scorer.py'}:score")
+    done = mcd_command("dissect", *study, *files, "-o", tmp_path / "run")
+    assert done.code == 0, done.err
+    steps = re.findall(r"^ +(mcd .+)$", done.out[done.out.index("next:") :], re.MULTILINE)
+    assert len(steps) == 2
+    for one in steps:
+        command = shlex.split(one)
+        assert command[command.index("--plugin-file") + 1] == str(tmp_path / "a plugin.py")
+        assert "if you trust this run" not in mcd_command(*command[1:]).err

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from mcd.cli.paths import PATH
 from mcd.cli.settings import study_settings
 from mcd.cli.study_flags import DEFAULT_REPORTER, study_flags
 from mcd.cli.terminal import echo, echo_lines
+
+if TYPE_CHECKING:
+    from mcd.study.study import Study
 
 __all__ = ["dissect", "run_study"]
 
@@ -143,12 +147,27 @@ def _execute(
     for dissection in found:
         echo(f"run folder: {dissection.folder}")
     if not quiet:
-        for lead, line in zip_longest(["next:"], _next_steps([one.folder for one in found]), fillvalue="     "):
+        steps = _next_steps([one.folder for one in found], _needed(state, study))
+        for lead, line in zip_longest(["next:"], steps, fillvalue="     "):
             echo(f"{lead} {line}")
 
 
-def _next_steps(folders: Sequence[Path]) -> list[str]:
-    """Return commands for what can be done with runs; where a reporter wrote a page, how to open it."""
+def _needed(state: State, study: Study) -> str:
+    """Return the flags without which no command can score a run again: its plugin files, and trust in its scorer."""
+    import shlex
+
+    from mcd.components import Kind
+    from mcd.study.reach import reaches
+
+    files = "".join(f" --plugin-file {shlex.quote(str(one))}" for one in state.plugin_files)
+    return files + (" --trust" if any(reaches(state.host, Kind.SCORER, study.scorer)) else "")
+
+
+def _next_steps(folders: Sequence[Path], needed: str) -> list[str]:
+    """Return commands for what can be done with runs; where a reporter wrote a page, how to open it.
+
+    ``needed`` are flags that those which score again are given.
+    """
     import shlex
 
     runs = " ".join(shlex.quote(str(one)) for one in folders)
@@ -158,6 +177,6 @@ def _next_steps(folders: Sequence[Path]) -> list[str]:
     return [
         *(f"open {shlex.quote(str(page))}" for page in pages),
         *([] if pages else [f"mcd report {runs}{beside}"]),
-        f"mcd compare {runs}" if several else f"mcd evaluate {runs}",
-        f"mcd figures {runs} -o figures",
+        f"mcd compare {runs}{needed}" if several else f"mcd evaluate {runs}{needed}",
+        f"mcd figures {runs}{needed} -o figures",
     ]

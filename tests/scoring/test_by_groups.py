@@ -14,7 +14,8 @@ import torch
 import mcd
 from mcd.api.concepts import Concept
 from mcd.api.scorer import Scorer
-from mcd.scoring.activations import Read
+from mcd.errors import PluginLoadError
+from mcd.scoring.activations import Read, split
 from mcd.scoring.calibration.nuisances import nuisances_of
 from mcd.scoring.labelling import Labeller
 from mcd.scoring.ladder import RungData
@@ -186,3 +187,21 @@ def test_a_run_with_controls_rungs_and_maps_reads_groups_too(tmp_path: Path, mon
     assert groups[0] == whole[0]  # top images are the same, whatever the groups
     for (_, one), (_, other) in zip(groups[1:], whole[1:], strict=True):
         pd.testing.assert_frame_equal(*(pd.read_csv(BytesIO(data)) for data in (one, other)), rtol=1e-3, atol=1e-4)
+
+
+def test_what_a_scorer_raises_of_a_group_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Cosine):
+        def permuted(self, activations: torch.Tensor) -> torch.Tensor:
+            raise IndexError("no such row")
+
+    monkeypatch.setattr("mcd.scoring.activations.FLOATS", BUDGET)
+    a, p = (torch.from_numpy(one) for one in arrays())
+    concepts = [Concept(f"c{at}", "", "") for at in range(WORDS)]
+    labeller = Labeller(Broken(), Matrix(p), concepts, Calibration(draws=20, most_draws=20), [""] * IMAGES, 1)
+    with pytest.raises(PluginLoadError, match="scorer cosine failed: IndexError: no such row"):
+        list(labeller.scored({"layer": lambda: a}))
+
+
+def test_more_images_than_are_held_are_read_a_neuron_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcd.scoring.activations.FLOATS", 7)
+    assert split(8, 3) == split(4, 3, copies=2) == [slice(0, 1), slice(1, 2), slice(2, 3)]

@@ -94,6 +94,7 @@ def test_too_little_memory_there_is_one_message() -> None:
         def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
-    with pytest.raises(UsageError, match="has too little memory for the scores") as caught:
-        score_layer(Greedy(), A, _matrix(torch.device("cpu")))
-    assert "--scoring-device cpu" in caught.value.hint
+    for device, advised in ((THERE, True), (torch.device("cpu"), False)):
+        with Device(), pytest.raises(UsageError, match="has too little memory for the scores") as caught:
+            score_layer(Greedy(), A, _matrix(device))
+        assert ("--scoring-device cpu" in caught.value.hint) == advised

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -18,6 +19,7 @@ from mcd.scoring.kept_nulls import KeptNulls
 from mcd.scoring.labelling import Labeller, Scored
 from mcd.scoring.similarity import Cosines, Part, Similarity
 from mcd.study.calibration import Calibration
+from mcd_plugins.scorers.contrastive import Contrastive
 from mcd_plugins.scorers.pearson import Pearson
 from mcd_plugins.scorers.soft_wpmi import SoftWPMI
 
@@ -175,3 +177,14 @@ def test_a_scorer_that_cannot_be_identified_shares_nothing(tmp_path: Path) -> No
     vars(scorer)["generator"] = numbers()
     labelled(kept_nulls(store, print), scorer=scorer)
     assert list(store.files()) == []
+
+
+def test_what_decides_a_null_of_look_alikes_is_the_same_each_time() -> None:
+    unit = torch.nn.functional.normalize(torch.rand(IMAGES, 8, generator=torch.Generator().manual_seed(3)))
+    probe = mcd.Probe(CONCEPTS, unit, unit[:3], pd.DataFrame, None)
+    nulls, found = KeptNulls(), []
+    for size in (40, 200):
+        torch.full((IMAGES, size), 7)  # what memory holds before plays no part
+        labelled(nulls, scorer=Contrastive(Contrastive.Options(top_k=5)).for_probe(probe))
+        found.append(len(nulls._drawn._kept))
+    assert found == [1, 1]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
     import torch
@@ -14,9 +15,26 @@ MadeT = TypeVar("MadeT")
 _MADE = "_mcd_made"
 
 
+class _Made:
+    """What is made of one tensor: a copy of it, which has the same attributes, may be written to and has nothing."""
+
+    def __init__(self, owner: torch.Tensor) -> None:
+        self._owner = weakref.ref(owner)
+        self.kept: dict[Hashable, object] = {}
+
+    @classmethod
+    def of(cls, similarity: torch.Tensor) -> _Made | None:
+        found = vars(similarity).get(_MADE)
+        return found if isinstance(found, cls) and found._owner() is similarity else None
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
+
+
 def lasting(similarity: torch.Tensor) -> torch.Tensor:
     """Return P, of which is known from now on that nobody writes to it: what is made of it may be kept with it."""
-    vars(similarity).setdefault(_MADE, {})
+    if _Made.of(similarity) is None:
+        vars(similarity)[_MADE] = _Made(similarity)
     return similarity
 
 
@@ -31,7 +49,7 @@ def made_of(similarity: torch.Tensor, key: Hashable, make: Callable[[], MadeT]) 
     similarity
         P, as `mcd.Scorer.score` is given it.
     key
-        With P, what decides the result: a name, and all settings that take part.
+        With P and the module that ``make`` is of, what decides the result: a name, and all settings that take part.
     make
         Makes it. Others are given the same: not to be written to.
 
@@ -41,10 +59,9 @@ def made_of(similarity: torch.Tensor, key: Hashable, make: Callable[[], MadeT]) 
     >>> made_of(torch.ones(3, 2), "mean", lambda: torch.ones(3, 2).mean(dim=0))
     tensor([1., 1.])
     """
-    made = vars(similarity).get(_MADE)
+    made, own = _Made.of(similarity), (make.__module__, key)
     if made is None:
         return make()
-    if key not in made:
-        made[key] = make()
-    found: MadeT = made[key]
-    return found
+    if own not in made.kept:
+        made.kept[own] = make()
+    return cast("MadeT", made.kept[own])

@@ -36,7 +36,7 @@ def split(images: int, neurons: int, copies: int = 1) -> list[slice]:
     copies
         How many copies are made of activations at once.
     """
-    width = neurons if fits(images, neurons) else FLOATS // copies // images
+    width = neurons if fits(images, neurons) else max(1, FLOATS // copies // images)
     return [slice(at, min(at + width, neurons)) for at in range(0, max(1, neurons), max(1, width))]
 
 

@@ -229,8 +229,7 @@ class Labeller:
     def _whole(self, live: Activations) -> tuple[torch.Tensor, DependenceTest]:
         scores = layer_scores(self.scorer, live, self.similarity)
         stratum = np.zeros(live.neurons, dtype=np.int64)
-        with calling_scorer(self.scorer):
-            permuted = live.made(self.scorer.permuted)
+        permuted = live.made(self._permuted)
         if self.units.blocks:
             top = max(2, round(_CLUSTERED * live.images))
 
@@ -244,6 +243,10 @@ class Labeller:
             return all_scores(self.scorer, columns, self.similarity)
 
         return scores, self._test(scores, stratum, strata, live, statistic)
+
+    def _permuted(self, activations: torch.Tensor) -> torch.Tensor:
+        with calling_scorer(self.scorer):
+            return self.scorer.permuted(activations)
 
     def _test(
         self,

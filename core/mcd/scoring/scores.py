@@ -200,7 +200,9 @@ def _there(similarity: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def _memory(similarity: Similarity) -> AbstractContextManager[None]:
-    return enough_memory(similarity.device, "score on the CPU: --scoring-device cpu", "the scores")
+    here = similarity.device.type == "cpu"
+    hint = "score fewer images, or fewer concepts" if here else "score on the CPU: --scoring-device cpu"
+    return enough_memory(similarity.device, hint, "the scores")
 
 
 def layer_scores(scorer: Scorer, activations: Activations, similarity: Similarity) -> torch.Tensor:

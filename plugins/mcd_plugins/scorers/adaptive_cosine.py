@@ -101,7 +101,7 @@ class AdaptiveCosine(mcd.Scorer):
                 f"{self.name} with a reference prompt needs a dissector to read it",
                 "call scorer.for_probe(probe) first",
             )
-        return self._reference
+        return self._reference.to(similarity.device)
 
     def _representative(self, activations: torch.Tensor) -> torch.Tensor:
         """Return 1 for a neuron's representative images, 0 for the others, ``(images, neurons)`` float32."""

@@ -117,7 +117,8 @@ class _Neighbours:
 
     def __init__(self, embeddings: torch.Tensor) -> None:
         self._embeddings = embeddings
-        self._near = torch.empty(len(embeddings), min(_NEAR, len(embeddings) - 1), dtype=torch.int64)
+        # Filled: what a scorer holds decides under which key its nulls are stored.
+        self._near = torch.zeros(len(embeddings), min(_NEAR, len(embeddings) - 1), dtype=torch.int64)
         self._known = torch.zeros(len(embeddings), dtype=torch.bool)
 
     def nearest(self, images: torch.Tensor, allowed: torch.Tensor, ordered: TopImages) -> torch.Tensor:

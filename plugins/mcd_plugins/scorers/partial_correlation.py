@@ -144,7 +144,8 @@ class PartialCorrelation(mcd.Scorer):
                 f"{self.name} needs the facts of a probe set", "call scorer.for_probe(probe) first"
             )
         basis = self._basis.to(activations.device)
-        right = made_of(similarity, ("residual", basis), lambda: standardised(residual(similarity, basis)))
+        # By the tensor that the scorer keeps: a copy for a device is another one each time.
+        right = made_of(similarity, ("residual", self._basis), lambda: standardised(residual(similarity, basis)))
         return products(standardised(residual(activations, basis)), right).clamp(-1, 1)  # rounding may pass 1
 
 

@@ -129,7 +129,7 @@ class Sparse(mcd.Scorer):
 
     def _fitted(self, activations: torch.Tensor, similarity: torch.Tensor, *, kept: bool = True) -> _Fitted:
         concepts, own = (torch.nan_to_num(standardised(columns)) for columns in (similarity, activations))
-        gram = self._gram.of(similarity, concepts) if kept else products(concepts, concepts)
+        gram = self._gram.of(concepts) if kept else products(concepts, concepts)
         target = products(own, concepts).double()
         ratio = self.options.l1_ratio
         strongest = (target.abs() if self.options.signed else target).amax(dim=1).clamp_min_(0)
@@ -165,9 +165,11 @@ class _Gram:
     def __init__(self) -> None:
         self._kept: tuple[torch.Tensor, torch.Tensor] | None = None
 
-    def of(self, similarity: torch.Tensor, standard: torch.Tensor) -> torch.Tensor:
-        if self._kept is None or not torch.equal(self._kept[0], similarity):
-            self._kept = similarity, products(standard, standard)
+    def of(self, standard: torch.Tensor) -> torch.Tensor:
+        """Return them of concepts that are standardised: a tensor that nobody else has, P may be written to."""
+        known = self._kept is not None and self._kept[0].device == standard.device
+        if self._kept is None or not known or not torch.equal(self._kept[0], standard):
+            self._kept = standard, products(standard, standard)
         return self._kept[1]
 
 

@@ -11,7 +11,11 @@ from tests.elsewhere import Device, Elsewhere
 from tests.plugins.scorers.conftest import ProbeMaker
 
 import mcd
+from mcd.api.kept import lasting
 from mcd_plugins.scorers import mcd_register_scorers
+from mcd_plugins.scorers.adaptive_cosine import AdaptiveCosine
+from mcd_plugins.scorers.partial_correlation import PartialCorrelation, residual
+from mcd_plugins.scorers.sparse import Sparse
 
 ON_THE_CPU = "contrastive"
 """Keeps the neighbours of images where the probe set's embeddings are, and computes there."""
@@ -43,6 +47,47 @@ def test_a_scorer_computes_where_its_tensors_are(name: str, probe_of: ProbeMaker
     assert isinstance(found, Elsewhere) == (name != ON_THE_CPU)
     back = found.held if isinstance(found, Elsewhere) else found
     torch.testing.assert_close(back, expected, rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_reference_prompt_is_subtracted_there(probe_of: ProbeMaker) -> None:
+    generator = torch.Generator().manual_seed(1)
+    images, texts = torch.randn(40, 8, generator=generator), torch.randn(3, 8, generator=generator)
+    activations, given = torch.randn(40, 4, generator=generator), torch.rand(40, 3, generator=generator)
+    probe = probe_of(images, texts, encoded={"a mammogram": [1.0] * 8})
+    own = AdaptiveCosine(AdaptiveCosine.Options(reference="a mammogram")).for_probe(probe)
+    expected = own.score(activations, given)
+    with Device():
+        found = own.score(Elsewhere(activations), Elsewhere(given))
+    assert isinstance(found, Elsewhere)
+    assert torch.equal(found.held, expected)
+
+
+def test_what_is_kept_of_p_there_does_not_grow_with_the_draws(
+    probe_of: ProbeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = probe_of(torch.rand(40, 8), torch.rand(3, 8), {"view": ["CC", "MLO"] * 20})
+    own, made = PartialCorrelation().for_probe(probe), []
+
+    def counted(columns: torch.Tensor, explained: torch.Tensor) -> torch.Tensor:
+        made.append(columns.shape[1])
+        return residual(columns, explained)
+
+    monkeypatch.setattr("mcd_plugins.scorers.partial_correlation.residual", counted)
+    with Device():
+        held = lasting(Elsewhere(torch.rand(40, 3)))
+        for _ in range(3):
+            own.score(Elsewhere(torch.rand(40, 5)), held)
+    assert made.count(3) == 1  # of P
+
+
+def test_a_scorer_goes_on_on_another_device() -> None:
+    generator = torch.Generator().manual_seed(2)
+    activations, given = torch.rand(60, 4, generator=generator), torch.rand(60, 5, generator=generator)
+    own = Sparse()
+    with Device():
+        found = own.score(Elsewhere(activations), Elsewhere(given))
+        assert isinstance(found, Elsewhere)
+        assert torch.equal(found.held, own.score(activations, given))
 
 
 def test_tensors_of_two_devices_are_refused_here_as_on_a_gpu() -> None:

@@ -85,3 +85,10 @@ def test_the_fingerprint_covers_every_setting() -> None:
 def test_an_image_no_model_can_use_is_refused(pixels: np.ndarray, message: str) -> None:
     with pytest.raises(ImageError, match=message):
         Image(pixels, 255.0).check()
+
+
+@pytest.mark.parametrize(("dtype", "maximum"), [(np.uint8, 255.0), (np.float32, 1.0)])
+def test_three_equal_values_fill_a_grey_image_as_one_does(dtype: type, maximum: float) -> None:
+    image = Image(np.eye(8, dtype=dtype), maximum)
+    one, three = (Preprocessing(height=8, width=12, fill=(0.2,) * many) for many in (1, 3))
+    assert torch.equal(three.prepare(image), one.prepare(image))

@@ -226,13 +226,14 @@ class Preprocessing(Settings):
             black, span = low, max(float(np.float32(high) - np.float32(low)), float(np.finfo(np.float32).tiny))
         else:
             black, span = 0.0, float(image.maximum)
-        fill = self._exact_fill(pixels, black, span)
-        exact = fill is not None
+        levels = self._exact_fill(pixels, black, span)
+        exact = levels is not None
         if not exact:
             pixels = Levels(pixels, black, span).numbers()
-        if len(set(self.fill)) > 1 and len(pixels) == 1:
-            pixels = pixels.expand(len(self.fill), -1, -1)  # the padding is coloured
-        pixels = self._resized(pixels, self.fill if fill is None else fill).contiguous()
+        fill = self.fill if levels is None else levels
+        if len(pixels) == 1 and len(set(fill)) > 1:
+            pixels = pixels.expand(len(fill), -1, -1)  # the padding is coloured
+        pixels = self._resized(pixels, fill[:1] if len(pixels) == 1 else fill).contiguous()
         return Levels(pixels, black, span) if exact else Levels(pixels)
 
     def _exact_fill(self, pixels: torch.Tensor, black: float, span: float) -> tuple[int, ...] | None:

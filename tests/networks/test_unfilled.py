@@ -103,6 +103,49 @@ def test_where_more_is_drawn_than_weights_nothing_is_left_out(way: str) -> None:
     assert same(network, ordinary)
 
 
+class Deriving(nn.Module):
+    """Makes something of the values of its weights, in some way."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        weight = self.layer.weight.detach()
+        by: dict[str, Callable[[], torch.Tensor]] = {
+            "copy": lambda: weight.clone(),
+            "copied into": lambda: torch.zeros(4, 4).copy_(weight),
+            "indices": lambda: weight.argmax(dim=1),
+            "number": lambda: torch.tensor(weight[0, 0].item()),
+            "array": lambda: torch.tensor(np.asarray(weight).sum()),
+            "decomposition": lambda: torch.linalg.svd(weight)[1],
+            "condition": lambda: torch.tensor(int(bool((weight > 0).any()))),
+        }
+        self.register_buffer("derived", by[way](), persistent=False)
+
+
+@pytest.mark.parametrize("way", ["copy", "copied into", "indices", "number", "array", "decomposition", "condition"])
+def test_what_is_made_of_drawn_weights_is_as_it_would_have_been(way: str) -> None:
+    ordinary = seeded(partial(Deriving, way))
+    network = seeded(lambda: unfilled(partial(Deriving, way)))
+    assert same(network, ordinary)
+
+
+class Hiding(nn.Module):
+    """Leaves a parameter out of its state dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.register_state_dict_post_hook(_without_bias)
+
+
+def _without_bias(module: nn.Module, state: dict[str, torch.Tensor], prefix: str, metadata: object) -> None:
+    del state[f"{prefix}layer.bias"]
+
+
+def test_parameters_that_no_state_dict_holds_have_their_values() -> None:
+    assert same(seeded(lambda: unfilled(Hiding)), seeded(Hiding))
+
+
 def test_parameters_beside_the_network_have_their_values() -> None:
     ordinary, network = seeded(Keeping), seeded(lambda: unfilled(Keeping))
     assert isinstance(ordinary, Keeping)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -25,8 +26,20 @@ _DRAWING = frozenset(("normal_", "uniform_", "rand", "randn", "randint", "randpe
 """Functions by which networks commonly draw other numbers."""
 
 
+_VALUES = frozenset(
+    (
+        *("item", "tolist", "numpy", "equal", "allclose", "is_nonzero", "__array__", "__contains__"),
+        *("__bool__", "__complex__", "__float__", "__index__", "__int__"),
+    )
+)
+"""Functions that return what tensors hold as something else than tensors."""
+
+_SHAPES = frozenset(("empty_like", "zeros_like", "ones_like", "full_like", "new_tensor"))
+"""Functions that go by the shape or type of a tensor, not by what it holds, beside ``new_…``."""
+
+
 class _DrawnError(BaseException):
-    """Something but a parameter is drawn; not caught by what catches every `Exception`."""
+    """Something but a parameter is drawn, or made of one; not caught by what catches every `Exception`."""
 
 
 def unfilled(build: Callable[[], Network]) -> Network:
@@ -34,8 +47,9 @@ def unfilled(build: Callable[[], Network]) -> Network:
 
     Drawing takes most of the time in which a large network is built. Only parameters are left without values, which
     `mcd.plugins.load_weights` and `mcd.plugins.fit_state_dict` find in the file or refuse it; buffers have those that
-    they would have. Where ``build`` draws numbers for anything else, or keeps parameters beside the network's, it is
-    called again and nothing is left out. Random states are left as they were.
+    they would have. Where ``build`` draws numbers for anything else, makes anything of the values of parameters, or
+    keeps parameters beside those of the network's state dict, it is called again and nothing is left out. Random states
+    are left as they were.
 
     Parameters
     ----------
@@ -63,10 +77,11 @@ class _Unfilled(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self._parameters: WeakValueDictionary[int, nn.Parameter] = WeakValueDictionary()
+        self._memory: WeakValueDictionary[int, nn.Parameter] = WeakValueDictionary()
 
     def beside(self, network: nn.Module) -> bool:
-        """Say whether there are such parameters still that are none of a network's."""
-        own = {id(one) for one in network.parameters()}
+        """Say whether there are such parameters still that are none of a network's state dict."""
+        own = {id(one) for one in network.state_dict(keep_vars=True).values()}
         if own.issuperset(self._parameters):
             return False
         gc.collect()
@@ -85,13 +100,51 @@ class _Unfilled(TorchFunctionMode):
         if not isinstance(first, nn.Parameter):
             if getattr(func, "__name__", "") in _DRAWING:
                 raise _DrawnError
-            return func(*args, **kwargs)
+            return self._called(func, args, kwargs)
         if not first.is_floating_point() or not _fills(func):
-            return func(*args, **kwargs)
+            return self._called(func, args, kwargs)
         if id(first) not in self._parameters:
             self._parameters[id(first)] = first
+            if memory := _memory_of(first):
+                self._memory[memory] = first
             first.detach().fill_(torch.nan)
         return first
+
+    def _called(self, func: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+        """Return what a function of torch does, unless that is made of values that were left out."""
+        name = getattr(func, "__name__", "")
+        free = name in _SHAPES or name.startswith("new_") or not self._left_out((*args, *kwargs.values()))
+        free = free or sys._getframe(2).f_globals.get("__name__") == nn.init.__name__  # it draws anew what is too large
+        if not free and name in _VALUES:
+            raise _DrawnError
+        try:
+            found = func(*args, **kwargs)
+        except Exception:  # whatever it is, perhaps because of what was left out
+            if free:
+                raise
+            raise _DrawnError from None
+        if not free and not all(_memory_of(one) in self._memory for one in _tensors((found,))):
+            raise _DrawnError
+        return found
+
+    def _left_out(self, values: Sequence[object]) -> bool:
+        return any(_memory_of(one) in self._memory for one in _tensors(values))
+
+
+def _tensors(values: Sequence[object]) -> Iterator[torch.Tensor]:
+    for one in values:
+        if isinstance(one, torch.Tensor):
+            yield one
+        elif isinstance(one, list | tuple):
+            yield from _tensors(one)
+
+
+def _memory_of(tensor: torch.Tensor) -> int:
+    """Return where the values of a tensor lie, also those of a view; 0 where it has none."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, ValueError):  # sparse, or a parameter whose shape is not known yet
+        return 0
 
 
 def _fills(func: Callable[..., object]) -> bool:

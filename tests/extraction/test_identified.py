@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from mcd.networks.identity import identity_of
+import mcd
+from mcd.networks.identity import attributes_of, identity_of
 from mcd.study.adapters import FunctionScorer
 
 
@@ -116,3 +117,32 @@ def test_a_function_scorer_is_known_by_all_that_it_computes(name: str) -> None:
     one, other = (FunctionScorer(found).fingerprint() for found in two(name))
     assert one != other
     assert [FunctionScorer(found).fingerprint() for found in two(name)] == [one, other]
+
+
+class SlottedNet(nn.Module):
+    __slots__ = ("factor",)
+    factor: float
+
+
+class SlottedScorer(mcd.Scorer):
+    __slots__ = ("factor",)
+    name = "slotted"
+    factor: float
+
+    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
+        return activations.T @ similarity
+
+    def fingerprint(self) -> str:
+        return "it says too little"
+
+
+@pytest.mark.parametrize("made", [SlottedNet, SlottedScorer])
+def test_what_is_held_in_slots_counts(made: type[SlottedNet] | type[SlottedScorer]) -> None:
+    def key(factor: float | None) -> str:
+        one = made()
+        if factor is not None:
+            one.factor = factor
+        return identity_of(one, attributes_of(one)).key
+
+    assert key(1.0) == key(1.0)
+    assert len({key(None), key(1.0), key(2.0)}) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
@@ -23,7 +24,7 @@ from mcd.api.image import Preprocessing
 from mcd.networks.code import PROVENANCE, Walker
 from mcd.networks.distributions import installed_version
 
-__all__ = ["Identity", "identity_of"]
+__all__ = ["Identity", "attributes_of", "identity_of"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,17 @@ def identity_of(*parts: object) -> Identity:
         content = secrets.token_hex(32)
     versions = (part for item in sorted(walker.versions.items()) for part in item)
     return Identity(content, digest(content, *versions), walker.unknown[0] if walker.unknown else "")
+
+
+def attributes_of(value: object) -> dict[str, object]:
+    """Return what an object holds, in ``__slots__`` of its classes too."""
+    found = dict(vars(value))
+    for cls in type(value).__mro__:
+        for name, one in vars(cls).items():
+            if isinstance(one, types.MemberDescriptorType):
+                with contextlib.suppress(AttributeError):  # it was never set
+                    found[name] = one.__get__(value)
+    return found
 
 
 def _name(value: object) -> str:
@@ -110,7 +122,7 @@ class _Walker(Walker):
         return digest("tensor", str(tensor.dtype), str(tuple(tensor.shape)), total.digest())
 
     def _network(self, module: nn.Module, where: str) -> str:
-        own = vars(module)
+        own, held = vars(module), attributes_of(module)
         parts = [self.read(type(module), where)]
         for kind in ("_parameters", "_buffers", "_modules"):
             for name, value in own[kind].items():
@@ -119,8 +131,8 @@ class _Walker(Walker):
             for number, hook in own[hooks].items():
                 parts += (hooks, str(number in own[with_kwargs]), self.read(hook, f"a hook of {where}"))
         noted = PROVENANCE | ({"meta"} if isinstance(module, torch.fx.GraphModule) else set())
-        for name in sorted(own.keys() - _KEPT_BY_TORCH - noted):
-            parts += (name, self.read(own[name], f"{where}.{name}"))
+        for name in sorted(held.keys() - _KEPT_BY_TORCH - noted):
+            parts += (name, self.read(held[name], f"{where}.{name}"))
         return digest("network", *parts)
 
     def _graph(self, graph: torch.fx.Graph, where: str) -> str:
@@ -164,7 +176,7 @@ class _Walker(Walker):
             parts.append(one.fingerprint())
         if isinstance(one, Dissector):
             parts.append(self.read(one.module, f"{where}.module"))
-        for name, value in sorted(vars(one).items()):
+        for name, value in sorted(attributes_of(one).items()):
             if name in _PARTS or isinstance(getattr(type(one), name, None), functools.cached_property):
                 continue  # said above, or made of the rest when it is first asked for
             if _says_all(one):

@@ -12,7 +12,7 @@ import torch
 from mcd.api.base import digest
 from mcd.api.ranking import Ties
 from mcd.api.scorer import Scorer, TopKScorer
-from mcd.networks.identity import Identity, identity_of
+from mcd.networks.identity import Identity, attributes_of, identity_of
 from mcd.networks.running import kind_of
 from mcd.scoring.activations import Activations
 from mcd.scoring.calibration.null import PermutedColumns, Rankings, StratumNull
@@ -159,7 +159,7 @@ class Nulls:
 
 def _identity(scorer: Scorer) -> Identity:
     """Return what decides the numbers of a scorer and of all that it holds, ties left out."""
-    held = {name: value for name, value in vars(scorer).items() if name not in ("ties", "options")}
+    held = {name: value for name, value in attributes_of(scorer).items() if name not in ("ties", "options")}
     bare = copy.copy(scorer)
     bare.ties = None
     return identity_of(bare, held)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import multiprocessing
 import os
 import signal
 import sys
@@ -14,7 +16,7 @@ from typing import Generic, TypeVar, cast
 from mcd.errors import worker_killed
 from mcd.host.importing import ImportedFiles
 
-__all__ = ["Pool", "cores", "in_processes", "memory"]
+__all__ = ["Pool", "cores", "in_processes", "memory", "startable"]
 
 SharedT = TypeVar("SharedT")
 ItemT = TypeVar("ItemT")
@@ -33,7 +35,7 @@ def in_processes(
     shared
         Sent to each worker once.
     workers
-        How many processes; None takes one a core, 0 works in this one.
+        How many processes; None takes one a core, 0 works in this one, as where none can be started.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def in_processes(
         When a worker is killed. What ``function`` raises is raised here.
     """
     work = list(items)
-    count = min(len(work), cores()) if workers is None else workers
+    count = startable(min(len(work), cores()) if workers is None else workers)
     if count == 0:
         for item in work:
             yield item, function(shared, item)
@@ -55,6 +57,20 @@ def in_processes(
         raise worker_killed() from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def startable(wanted: int) -> int:
+    """Return so many processes, or 0 where processes cannot have locks in common: some containers have no /dev/shm."""
+    return wanted if wanted and _has_locks() else 0
+
+
+@functools.cache
+def _has_locks() -> bool:
+    try:
+        multiprocessing.Lock()
+    except (OSError, ImportError):
+        return False
+    return True
 
 
 def cores() -> int:
@@ -86,13 +102,13 @@ class Pool(Generic[SharedT, ItemT, ResultT]):
     function, shared
         As in `in_processes`; the function takes a list of items and returns as many results.
     size
-        How many processes at most.
+        How many processes at most; 0 where none can be started.
     """
 
     def __init__(
         self, function: Callable[[SharedT, Sequence[ItemT]], Sequence[ResultT]], shared: SharedT, size: int
     ) -> None:
-        self.size, self._begun = size, (ImportedFiles(), function, shared)
+        self.size, self._begun = startable(size), (ImportedFiles(), function, shared)
         self._pool: ProcessPoolExecutor | None = None
 
     @property

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from mcd.extraction.parallel import cores, memory
+from mcd.extraction.parallel import cores, memory, startable
 from mcd.options import MOST_WORKERS
 
 __all__ = ["PREFETCHED", "default_workers", "fitting", "free_shared_memory"]
@@ -50,7 +50,7 @@ def fitting(
     Parameters
     ----------
     asked
-        What the user asked for, which is kept; None chooses.
+        What the user asked for, which is kept where processes can be started; None chooses.
     images
         How many are decoded.
     batch_bytes
@@ -59,7 +59,10 @@ def fitting(
     free
         Returns the bytes of shared memory that are free, or None where they are not known.
     """
-    count = default_workers(images) if asked is None else asked
+    wanted = default_workers(images) if asked is None else asked
+    count = startable(wanted)
+    if count < wanted:
+        return count, "processes cannot be started here (is there no /dev/shm?): images are decoded in this process"
     room = free() if count else None
     if room is None:
         return count, ""

@@ -22,6 +22,7 @@ prompts: {templates: ["a photo of {concept}"], synonyms: max, reference: a mammo
 calibration: {q: 0.2, correction: storey, exchangeable: image, draws: 50, most_draws: 60, null_seed: 5}
 labels_per_neuron: 3
 device: cpu
+scoring_device: auto
 reporters: []
 """
 
@@ -73,7 +74,7 @@ def merged(before: object, change: object) -> object:
 def test_scoring_anew_changes_what_a_flag_names_and_nothing_else(
     run: Path, tmp_path: Path, mcd_command: Callable[..., Outcome], flags: tuple[str, ...], changed: dict[str, object]
 ) -> None:
-    before = settings(run)
+    before = settings(run) | {"scoring_device": "cpu"}  # where runs are scored anew, whatever they say
     done = mcd_command("score", run, "-o", tmp_path / "scored", *flags, cwd=run.parent)
     assert done.code == 0, done.err
     after = settings(tmp_path / "scored")

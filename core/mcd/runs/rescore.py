@@ -55,6 +55,8 @@ __all__ = ["rescore"]
 
 _LONGEST_NAME = 100
 """Characters of scorer and concepts in the name of a folder."""
+_HERE = "cpu"
+"""Where a stored run is scored anew, wherever its own labels were scored."""
 
 
 def rescore(
@@ -117,6 +119,7 @@ def rescore(
             "prompts": wording,
             "controls": False,
             "untrained": study.untrained if (calibration or study.calibration).draws else 0,
+            "scoring_device": _HERE,
         }
     )
     fingerprints = {
@@ -221,7 +224,7 @@ def _plain(preparer: Preparer, own: Study, scored: Study) -> Study:
             scorer = resolved(preparer.host, Kind.SCORER, Choice(plugin=scored.scorer.plugin))
     if [one.plugin for one in scored.concepts] != [one.plugin for one in own.concepts]:
         concepts = tuple(Choice(plugin=one.plugin) for one in scored.concepts)
-    return own.model_copy(update={"scorer": scorer, "concepts": concepts, "controls": False})
+    return own.model_copy(update={"scorer": scorer, "concepts": concepts, "controls": False, "scoring_device": _HERE})
 
 
 def _check_ours(folder: Path, store: Path, scored: Study, host: PluginHost, inputs: Inputs) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from tests.conftest import Outcome
 from tests.signing import signed
 
@@ -20,6 +21,8 @@ from mcd.comparison.changes import MAY_BE_CHANCE, chance_rule, may_be_chance
 from mcd.errors import DataError, UsageError
 from mcd.runs.dissection import load
 from mcd.runs.rescore import rescore
+from mcd.scoring.calibration.null import Drawn
+from mcd.scoring.kept_nulls import KeptNulls
 from mcd.scoring.rungs import RUNGS
 from mcd.study.calibration import Calibration
 
@@ -324,3 +327,28 @@ def test_console_and_figure_go_by_one_rule_for_what_may_be_chance(runs: Path, co
     assert len(coloured) == int((~may_be_chance(drawn)).sum())
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["gained", "lost", MAY_BE_CHANCE]
+
+
+class Gathered:
+    """A store that finds nothing, and gathers what it is given."""
+
+    def __init__(self, kept: list[torch.Tensor]) -> None:
+        self.kept = kept
+
+    def find(self, key: str) -> Drawn | None:
+        return None
+
+    def put(self, key: str, drawn: Drawn) -> None:
+        self.kept.append(torch.cat([drawn.mean, drawn.sd, torch.from_numpy(drawn.highest)]))
+
+
+def test_defaults_that_a_caller_has_set_in_torch_reach_no_null(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[torch.Tensor] = []
+    monkeypatch.setattr("mcd.comparison.loaded.kept_nulls", lambda shared, say: KeptNulls(Gathered(kept)))
+    pair = [load(runs / name) for name in ("phantom-mammo", "tuned")]
+    compare(pair, ComparisonSettings(resamples=0))
+    expected, kept[:] = list(kept), []
+    with torch.autocast("cpu"):
+        compare(pair, ComparisonSettings(resamples=0))
+    assert expected
+    assert all(torch.equal(one, other) for one, other in zip(kept, expected, strict=True))

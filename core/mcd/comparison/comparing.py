@@ -24,6 +24,7 @@ from mcd.comparison.layers import (
 from mcd.comparison.loaded import LoadedRun, load_runs
 from mcd.comparison.validity import shared_concepts, validity
 from mcd.errors import UsageError
+from mcd.networks.process import process_state_kept
 from mcd.runs.dissection import Dissection
 from mcd.runs.revived import StoredScores
 from mcd.scoring.calibration.thresholds import MeanScoreThreshold
@@ -167,6 +168,7 @@ class Comparison:
         return {name: table for name, table in found.items() if len(table)}
 
 
+@process_state_kept()  # the nulls that it draws are kept for other runs
 def compare(runs: Sequence[Dissection], settings: ComparisonSettings | None = None) -> Comparison:
     """Lay runs side by side.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -200,9 +200,9 @@ def _there(similarity: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def _memory(similarity: Similarity) -> AbstractContextManager[None]:
-    here = similarity.device.type == "cpu"
-    hint = "score fewer images, or fewer concepts" if here else "score on the CPU: --scoring-device cpu"
-    return enough_memory(similarity.device, hint, "the scores")
+    if similarity.device.type == "cpu":
+        return nullcontext()
+    return enough_memory(similarity.device, "score on the CPU: --scoring-device cpu", "the scores")
 
 
 def layer_scores(scorer: Scorer, activations: Activations, similarity: Similarity) -> torch.Tensor:

@@ -190,6 +190,7 @@ def compare(runs: Sequence[Dissection], settings: ComparisonSettings | None = No
     return _Models(runs, settings).comparison()
 
 
+@process_state_kept()
 def describe(runs: Sequence[Dissection], settings: ComparisonSettings | None = None) -> Comparison:
     """Return the tables of one run, or of several side by side.
 

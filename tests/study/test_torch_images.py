@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from torch.utils.data import Dataset as TorchDataset
 
 import mcd
-from mcd.errors import ConfigError, DataError, ImageError, MCDError, UsageError
+from mcd.errors import ConfigError, DataError, ImageError, MCDError, PluginError, UsageError
 from mcd.extraction.probe import count_images
 from mcd.host import PluginHost
 from mcd.study.objects import as_concepts, as_dataset
@@ -228,7 +228,7 @@ def test_a_length_that_raises_is_one_sentence() -> None:
         def __len__(self) -> int:
             raise RuntimeError("the database is closed")
 
-    with pytest.raises(DataError, match="cannot be counted: RuntimeError: the database is closed"):
+    with pytest.raises(PluginError, match="cannot be counted: RuntimeError: the database is closed"):
         count_images(TorchImages(Closed([EIGHT])))  # type: ignore[arg-type]  # as above
 
 

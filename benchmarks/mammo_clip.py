@@ -84,6 +84,16 @@ class B2(mcd.Dissector):
         return torch.randn(len(texts), 512, generator=torch.Generator().manual_seed(1))
 
 
+def drawn_tower() -> nn.Module:
+    """Return the tower of B2 with weights as its modules draw them."""
+    tower = empty_tower("b2")
+    torch.manual_seed(0)
+    for part in tower.modules():
+        if isinstance(part, nn.Conv2d | nn.BatchNorm2d):
+            part.reset_parameters()
+    return tower
+
+
 def pictures(folder: Path, settings: Settings) -> list[Path]:
     """Write phantoms as the released pipeline reads them: PNG of one size, 8 bits."""
     phantoms = PhantomDataset(PhantomDataset.Options(patients=(settings.many + 3) // 4))
@@ -181,7 +191,7 @@ def measure(settings: Settings) -> Report:
     """Return the pipelines, the parts of the difference, and decoding."""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
-    tower = empty_tower("b2")
+    tower = drawn_tower()
     recipe = MammoClipPreprocessing(height=settings.rows, width=settings.columns)
     dissector, other = B2(tower, recipe), copy.deepcopy(tower)
     next(other.parameters()).data *= 1.0001  # another network: nothing is shared

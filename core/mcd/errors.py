@@ -32,6 +32,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from mcd.lazy import HEAVY
+
 __all__ = [
     "AmbiguousNameError",
     "CheckpointError",
@@ -337,7 +339,8 @@ def said_by(error: BaseException, *, whole: bool = False, named: bool = True) ->
 def place_of(error: BaseException) -> str:
     """Return which line of code that is not mcd's raised an error, as ``" (net.py, line 12)"``, or an empty text.
 
-    Of the last function of the file in which that code was entered: deeper ones are mostly of libraries.
+    Of the last function of the file in which that code was entered: deeper ones are mostly of libraries. Nothing is
+    said where only libraries such as torch stand between.
     """
     frames = [
         one
@@ -346,7 +349,8 @@ def place_of(error: BaseException) -> str:
         and Path(__file__).parent not in Path(one.filename).parents
         and "mcd_plugins" not in Path(one.filename).parts
     ]
-    own = [one for one in frames if not _LIBRARY.search(one.filename)] or frames
+    own = [one for one in frames if not _LIBRARY.search(one.filename)]
+    own = own or [one for one in frames if not any(f"packages/{name}/" in one.filename for name in HEAVY)]
     entered = [one for one in own if one.filename == own[0].filename]
     return f" ({printable(Path(entered[-1].filename).name)}, line {entered[-1].lineno})" if entered else ""
 

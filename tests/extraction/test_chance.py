@@ -13,7 +13,7 @@ from tests.extraction.drawn_networks import RECIPE, Words, dissect, images
 from torch import nn
 
 import mcd
-from mcd.errors import UsageError
+from mcd.errors import PluginError, UsageError
 from mcd.networks.given import generator_states
 from mcd.networks.process import random_states
 from mcd.networks.trial import trial_pass
@@ -55,7 +55,7 @@ def test_outputs_that_depend_on_chance_or_on_the_batch_are_refused(network: nn.M
 
 def test_a_network_that_needs_several_images_at_once_is_refused_for_that_reason() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 6), nn.BatchNorm1d(6, track_running_stats=False))
-    with pytest.raises(UsageError, match="takes two images at once, but not one alone"):
+    with pytest.raises(PluginError, match="takes two images at once, but not one alone"):
         trial_pass(mcd.Target("net", network, RECIPE))
 
 

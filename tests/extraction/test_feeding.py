@@ -12,7 +12,7 @@ from tests.extraction.drawn_networks import RECIPE, Words
 from torch import nn
 
 import mcd
-from mcd.errors import DataError, ImageError, UsageError
+from mcd.errors import DataError, ImageError, PluginError, UsageError
 from mcd.events import Clock, Event, StageAdvanced
 from mcd.extraction.columns import Column
 from mcd.extraction.feeding import Feeder, late
@@ -129,7 +129,7 @@ def lack_memory(batch: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "expected"), [(interrupt, KeyboardInterrupt), (fail, UsageError), (lack_memory, UsageError)]
+    ("before", "expected"), [(interrupt, KeyboardInterrupt), (fail, PluginError), (lack_memory, UsageError)]
 )
 @pytest.mark.parametrize("deferred", [False, True])
 def test_what_was_computed_before_a_failure_is_kept(

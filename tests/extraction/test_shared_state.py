@@ -12,7 +12,7 @@ from tests.extraction.drawn_networks import RECIPE, Words, dissect, images, in_p
 from torch import nn
 
 import mcd
-from mcd.errors import UsageError
+from mcd.errors import PluginError, UsageError
 from mcd.extraction.decoding import batches
 from mcd.extraction.reading import Reader
 from mcd.networks.layers import Layer, Layout, inspect_layers
@@ -270,7 +270,7 @@ def test_a_network_comes_back_as_it_was_given_however_the_run_ends(error: BaseEx
             found = dissect(network, ["body"]).activations("body")
             assert found.dtype == torch.float32
         else:
-            kind = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else UsageError
+            kind = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else PluginError
             with pytest.raises(kind) as caught:
                 dissect(network, ["body"])
             assert isinstance(error, KeyboardInterrupt) or "net failed on the 8 images from" in str(caught.value)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from torch.utils.data import Dataset as TorchDataset
 
 import mcd
-from mcd.errors import ConfigError, DataError, ImageError, MCDError, PluginError, UsageError
+from mcd.errors import ConfigError, ImageError, MCDError, PluginError, UsageError
 from mcd.extraction.probe import count_images
 from mcd.host import PluginHost
 from mcd.study.objects import as_concepts, as_dataset

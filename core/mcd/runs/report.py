@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcd.api.reporter import Reporter
-from mcd.errors import MCDError, PluginError, UsageError, together
+from mcd.errors import MCDError, PluginError, StoreError, UsageError, together
 from mcd.files import check_folder, expanded
 from mcd.host import PluginHost
 from mcd.networks.foreign import calling
@@ -113,6 +113,8 @@ class Reports:
         try:
             with outputs(folder) as fresh, calling(failed, hint, kind=PluginError):
                 paths = reporter.report(runs[0], fresh) if len(runs) == 1 else reporter.report_several(runs, fresh)
+        except StoreError:
+            raise  # a full disk, a folder that may not be written: the others would meet it too
         except MCDError as error:
             self.failed.append(error)
         else:

@@ -52,6 +52,10 @@ class Tally:
             self.faults.append(f"input {number}: {outcome}: {reason}")
 
 
+_OWN = {"HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg", "MCD_STORE": "off", "MCD_DIGESTS": "off"}
+"""What readers are run with: nothing of this user is read, and nothing is kept for this user."""
+
+
 def main() -> int:
     """Run the command; 1 where there is a fault."""
     own = _arguments()
@@ -122,7 +126,7 @@ def _process(name: str, seed: int, first: int, last: int, place: Path, keep: Pat
         worker = subprocess.Popen(
             [sys.executable, "-m", "tests.hostile.worker", *given],
             cwd=ROOT,
-            env=os.environ | threads | {"PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg"},
+            env=os.environ | threads | _OWN | {"PYTHONPATH": paths},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,

@@ -219,7 +219,7 @@ _OUT_OF_MEMORY = re.compile(r"out of memory|allocate memory|bad_alloc|_ALLOC_FAI
 
 
 _WORKER_LOST = re.compile(r"DataLoader worker \(pid|unable to allocate shared memory")
-"""What torch says of a process that decodes."""
+"""torch's message about a worker process that was killed."""
 _OUT_OF_SPACE = re.compile(
     r"no space left|not enough (?:free |disk )*space|dis[ck] (?:is )?full|quota exceeded"
     r"|PytorchStreamWriter failed writing|inline_container\S+ \. unexpected pos|requested and \d+ written",

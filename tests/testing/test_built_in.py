@@ -41,5 +41,5 @@ def test_what_is_built_in_passes_the_kit(kind: Kind, name: str) -> None:
         try:
             found()
         except ValidationError:
-            return  # it needs a setting: its own tests give it to the kit
+            return  # it needs a setting: a file, a folder, or the name of a network
     _CHECKS[kind](found)  # type: ignore[operator]  # what an author may write

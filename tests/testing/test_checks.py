@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from pydantic import Field
+from tests.testing.refusing import refused
 from torch import nn
 
 import mcd
 from mcd.testing import (
-    ContractError,
     check_command,
     check_concepts,
     check_dataset,
@@ -24,16 +24,8 @@ from mcd.testing import (
     check_observer,
     check_preprocessing,
     check_reporter,
-    check_scorer,
 )
 from mcd.testing.material import TinyDissector, TinyImages, tiny_target
-
-
-def _refused(check: Callable[[object], None], component: object) -> str:
-    with pytest.raises(ContractError) as caught:
-        check(component)
-    assert caught.value.hint
-    return str(caught.value)
 
 
 class _Loader(mcd.ModelLoader):
@@ -84,8 +76,8 @@ def _dropping() -> object:
         (lambda: dataclasses.replace(tiny_target(), outputs=("mass",)), "names 1 outputs and the network gives 784"),
     ],
 )
-def test_a_model_loader_that_breaks_its_contract_is_refused(load: Callable[[], object], said: str) -> None:
-    assert said in _refused(check_model_loader, _loading(load))
+def test_a_model_loader_that_breaks_its_contract_isrefused(load: Callable[[], object], said: str) -> None:
+    assert said in refused(check_model_loader, _loading(load))
 
 
 def test_a_model_loader_that_keeps_it_passes() -> None:
@@ -93,7 +85,7 @@ def test_a_model_loader_that_keeps_it_passes() -> None:
     check_model_loader(_Loader())
 
 
-def test_a_setting_without_description_and_one_without_default_are_refused() -> None:
+def test_a_setting_without_description_and_one_without_default_arerefused() -> None:
     class Bare(_Loader):
         class Options(mcd.Options):
             width: int = 3
@@ -102,15 +94,15 @@ def test_a_setting_without_description_and_one_without_default_are_refused() -> 
         class Options(mcd.Options):
             width: int = Field(description="channels")
 
-    assert "setting width of" in _refused(check_model_loader, Bare)
-    assert "width: Field required" in _refused(check_model_loader, Needed)
+    assert "setting width of" in refused(check_model_loader, Bare)
+    assert "width: Field required" in refused(check_model_loader, Needed)
     check_model_loader(Needed(Needed.Options(width=3)))
 
 
-def test_what_is_of_another_kind_is_refused() -> None:
-    assert "is no mcd.ModelLoader" in _refused(check_model_loader, TinyImages)
-    assert "is no mcd.Dataset" in _refused(check_dataset, _Loader)
-    assert "is no mcd.Preprocessing" in _refused(check_preprocessing, _Loader)
+def test_what_is_of_another_kind_isrefused() -> None:
+    assert "is no mcd.ModelLoader" in refused(check_model_loader, TinyImages)
+    assert "is no mcd.Dataset" in refused(check_dataset, _Loader)
+    assert "is no mcd.Preprocessing" in refused(check_preprocessing, _Loader)
 
 
 class _Nameless(TinyDissector):
@@ -181,8 +173,8 @@ class _IdleTower(TinyDissector):
         (_IdleTower, "runs its image_tower 0 times a batch"),
     ],
 )
-def test_a_dissector_that_breaks_its_contract_is_refused(dissector: type[TinyDissector], said: str) -> None:
-    assert said in _refused(check_dissector, dissector)
+def test_a_dissector_that_breaks_its_contract_isrefused(dissector: type[TinyDissector], said: str) -> None:
+    assert said in refused(check_dissector, dissector)
 
 
 def test_a_dissector_that_keeps_it_passes() -> None:
@@ -266,8 +258,8 @@ class _Foggy(TinyImages):
         (_Foggy, "is no bool array of"),
     ],
 )
-def test_a_data_set_that_breaks_its_contract_is_refused(dataset: type[mcd.Dataset], said: str) -> None:
-    assert said in _refused(check_dataset, dataset).replace("an ndarray", "a ndarray")
+def test_a_data_set_that_breaks_its_contract_isrefused(dataset: type[mcd.Dataset], said: str) -> None:
+    assert said in refused(check_dataset, dataset).replace("an ndarray", "a ndarray")
 
 
 def test_a_data_set_that_keeps_it_passes() -> None:
@@ -316,115 +308,20 @@ class _PictureOfPixels(mcd.Preprocessing):
         (_PictureOfPixels, "picture() returned a"),
     ],
 )
-def test_a_recipe_that_breaks_its_contract_is_refused(recipe: type[mcd.Preprocessing], said: str) -> None:
-    assert said in _refused(check_preprocessing, recipe)
+def test_a_recipe_that_breaks_its_contract_isrefused(recipe: type[mcd.Preprocessing], said: str) -> None:
+    assert said in refused(check_preprocessing, recipe)
 
 
 def test_a_recipe_that_keeps_it_passes() -> None:
     check_preprocessing(mcd.Preprocessing(height=16, width=16, channels=3, mean=(0.5,), std=(0.2,)))
 
 
-class _Product(mcd.Scorer):
-    name = "product"
-    depends_on = "pair"
-
-    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        return activations.T @ (similarity - similarity.mean(dim=0))
-
-
-class _Noisy(_Product):
-    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        return super().score(activations, similarity) + torch.rand(1)
-
-
-class _OfConcepts(_Product):
-    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        return super().score(activations, similarity).softmax(dim=1)
-
-
-class _OfTheLayer(_Product):
-    depends_on = "neuron"
-
-    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        return super().score(activations, similarity).softmax(dim=0)
-
-
-class _OfRows(_Product):
-    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        return super().score(activations[:40], similarity[:40])
-
-
-class _Backwards(_Product):
-    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        return -super().score(activations, similarity)
-
-
-class _OutOfRange(_Product):
-    score_range = (-0.01, 0.01)
-
-
-class _Writes(_Product):
-    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        similarity -= similarity.mean(dim=0)
-        return activations.T @ similarity
-
-
-class _Turned(_Product):
-    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        return super().score(activations, similarity).T
-
-
-class _Annotated(_Product):
-    takes_annotations = True
-
-
-class _FillsIn(_Product):
-    takes_annotations = True
-
-    def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        return super().score(activations, similarity.nan_to_num())
-
-
-@pytest.mark.parametrize(
-    ("scorer", "said"),
-    [
-        (_Noisy, "other scores the second time"),
-        (_OfConcepts, 'depends_on = "pair", and its scores change with the other concepts'),
-        (_OfTheLayer, 'depends_on = "neuron", and its scores change with the other neurons'),
-        (_OfRows, "depends on the order of the images"),
-        (_Backwards, "a worse score than"),
-        (_OutOfRange, "outside score_range"),
-        (_Writes, "writes to what it is given"),
-        (_Turned, "returned 9×12, not 12×9"),
-        (_Annotated, "declares takes_annotations, and scores none"),
-        (_FillsIn, "lets images count of which a concept is not known"),
-        (lambda a, p: 3, "returned an int, not a tensor"),
-        (lambda a, p: a @ p, "raised RuntimeError"),
-    ],
-)
-def test_a_scorer_that_breaks_its_contract_is_refused(scorer: type[mcd.Scorer], said: str) -> None:
-    assert said in _refused(check_scorer, scorer)
-
-
-def test_a_scorer_that_keeps_it_passes() -> None:
-    check_scorer(_Product)
-
-
-def test_what_a_function_could_declare_is_said() -> None:
-    def product(activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
-        return activations.T @ (similarity - similarity.mean(dim=0))
-
-    with pytest.warns(UserWarning, match=r'product could declare @mcd.depends_on\("pair"\)'):
-        check_scorer(product)
-    check_scorer(mcd.depends_on("pair")(product))  # warnings are errors here
-
-
 def test_a_concept_set_is_checked(tmp_path: Path) -> None:
     words = tmp_path / "words.yaml"
     words.write_text("name: acme\nbroad_categories: {findings: {masses: [mass]}}\n")
-    assert "words.yaml says no licence" in _refused(check_concepts, words)
+    assert "words.yaml says no licence" in refused(check_concepts, words)
     words.write_text("name: [")
-    assert "cannot be read" in _refused(check_concepts, words)
+    assert "cannot be read" in refused(check_concepts, words)
 
 
 def test_a_command_says_what_it_and_its_options_do() -> None:
@@ -437,15 +334,15 @@ def test_a_command_says_what_it_and_its_options_do() -> None:
     def mute() -> None:
         pass
 
-    assert "option --speed of acme has no help" in _refused(check_command, acme)
-    assert "mute has no help" in _refused(check_command, mute)
+    assert "option --speed of acme has no help" in refused(check_command, acme)
+    assert "mute has no help" in refused(check_command, mute)
 
 
 def test_an_observer_takes_every_event() -> None:
     def observer(event: mcd.events.Event) -> None:
         getattr(event, "stage")  # noqa: B009 -- what an author does
 
-    assert "the observer, given RunStarted, raised AttributeError" in _refused(check_observer, observer)
+    assert "the observer, given RunStarted, raised AttributeError" in refused(check_observer, observer)
     check_observer(lambda event: None)
 
 
@@ -475,10 +372,10 @@ class _Sorts(_Lists):
         return super().report(dissection, folder)
 
 
-def test_a_reporter_that_breaks_its_contract_is_refused(tiny_dissection: mcd.Dissection) -> None:
+def test_a_reporter_that_breaks_its_contract_isrefused(tiny_dissection: mcd.Dissection) -> None:
     def check(reporter: object) -> None:
         check_reporter(reporter, tiny_dissection)  # type: ignore[arg-type]  # what an author may write
 
-    assert "wrote neurons.txt and does not return it" in _refused(check, _Forgets)
-    assert "writes other bytes the second time" in _refused(check, _Timed)
+    assert "wrote neurons.txt and does not return it" in refused(check, _Forgets)
+    assert "writes other bytes the second time" in refused(check, _Timed)
     check(_Lists)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pydantic
 
+from mcd.api.dataset import CLOSED
 from mcd.errors import DataError, nearest
 from mcd.options import Seed, Settings
 from mcd.study.labels import any_row
@@ -24,12 +25,6 @@ MOST_IMAGES = 1_000_000_000
 
 _IDENTIFYING = ("id", "patient", "exam")
 _VALUES_SHOWN = 12
-_CLOSED: Mapping[str, tuple[str, ...]] = {
-    "laterality": ("L", "R"),
-    "density": ("a", "b", "c", "d"),
-    "assessment": ("0", "1", "2", "3", "4", "4a", "4b", "4c", "5", "6"),
-}
-"""Fields with few values, whatever the data set: what else they are compared with is a mistake."""
 
 
 class Selection(Settings):
@@ -137,7 +132,7 @@ def _own_word(word: str, samples: Sequence[Sample]) -> tuple[str, str]:
 
 def _check_text(asked: Field, text: str, samples: Sequence[Sample]) -> None:
     """Refuse a text that a field never has, if it is another spelling of one that it has."""
-    closed = _CLOSED.get(asked.name, ())
+    closed = CLOSED.get(asked.name, ())
     if closed and text not in closed:
         close = [one for one in closed if text and text.lower() in (one.lower(), f"bi-rads {one}", f"density {one}")]
         close = close or [one for one in closed if text[:1].upper() == one and text.lower() in ("left", "right")]

@@ -10,19 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mcd.api.dataset import Dataset, Sample, Unreadable
+from mcd.api.dataset import CLOSED, VIEWS, Dataset, Sample, Unreadable
 from mcd.api.image import Image
 from mcd.testing.contract import ContractError, called, created, kind_of, require, same_settings_same_fingerprint
 
 __all__ = ["check_dataset"]
-
-_WORDS = {
-    "view": ("", "CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM", "FB", "SIO", "ISO"),
-    "laterality": ("", "L", "R"),
-    "density": ("", "a", "b", "c", "d"),
-    "assessment": ("", "0", "1", "2", "3", "4", "4a", "4b", "4c", "5", "6"),
-}
-"""What all data sets say, whatever their own tables call it; see `mcd.Sample`."""
 
 
 def check_dataset(dataset: Dataset | type[Dataset], *, images: int = 6) -> None:
@@ -99,12 +91,12 @@ def _scanned(name: str, made: Dataset) -> list[Sample | Unreadable]:
 
 
 def _check_words(name: str, sample: Sample) -> None:
-    for field, known in _WORDS.items():
+    for field, known in {"view": VIEWS, **CLOSED}.items():
         value = getattr(sample, field)
         require(
-            value in known,
+            value in ("", *known),
             f"{field} of image {sample.id} of {name} is {value!r}",
-            f"map it to one of {', '.join(filter(None, known))}, or leave it empty: not known",
+            f"map it to one of {', '.join(known)}, or leave it empty: not known",
         )
     odd = {key: value for key, value in sample.findings.items() if not isinstance(value, bool | np.bool_)}
     require(

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mcd.api.concepts import Concept
-from mcd.api.dataset import Sample
+from mcd.api.dataset import CLOSED, Sample
 from mcd.study.vocabularies.folding import folded
 
 __all__ = ["ABSENT", "PRESENT", "UNKNOWN", "coverage", "presence"]
@@ -30,7 +30,6 @@ _VIEWS: Mapping[str, tuple[str, ...]] = {
     "ISO": ("ISO view", "inferolateral-superomedial oblique view"),
 }
 _SIDES = {"L": "left", "R": "right"}
-_ASSESSMENTS = ("0", "1", "2", "3", "4", "4a", "4b", "4c", "5", "6")
 _IMPLANT = ("implant", "breast implant", "augmented breast")
 
 
@@ -114,6 +113,6 @@ def _views(sample: Sample) -> Iterator[tuple[str, bool]]:
 
 def _assessments(assessment: str) -> Iterator[tuple[str, bool]]:
     """Yield the BI-RADS categories; of 4 it is not known whether it is 4A, 4B or 4C."""
-    for one in _ASSESSMENTS:
+    for one in CLOSED["assessment"]:
         if assessment and not (assessment == "4" and one.startswith("4") and one != "4"):
             yield f"BI-RADS {one}", assessment == one or (one == "4" and assessment.startswith("4"))

@@ -20,15 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Box", "CompositeDataset", "Dataset", "Sample", "Unreadable", "examine_file", "file_digest"]
 
 
-VIEWS = ("CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM", "FB", "SIO", "ISO")
-CLOSED: Mapping[str, tuple[str, ...]] = {
-    "laterality": ("L", "R"),
-    "density": ("a", "b", "c", "d"),
-    "assessment": ("0", "1", "2", "3", "4", "4a", "4b", "4c", "5", "6"),
-}
-"""Fields of a sample with few values, in the words that all data sets share; so are `VIEWS`."""
-
-
 @dataclass(frozen=True)
 class Box:
     """A finding's bounding box in pixels of the decoded image; x1 and y1 are exclusive."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pydantic
 
-from mcd.api.dataset import CLOSED
+from mcd.api.closed import CLOSED
 from mcd.errors import DataError, nearest
 from mcd.options import Seed, Settings
 from mcd.study.labels import any_row

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mcd.api.dataset import CLOSED, VIEWS, Dataset, Sample, Unreadable
+from mcd.api.closed import CLOSED, VIEWS
+from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.api.image import Image
 from mcd.testing.contract import ContractError, called, created, kind_of, require, same_settings_same_fingerprint
 

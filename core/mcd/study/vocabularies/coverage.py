@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mcd.api.closed import CLOSED
 from mcd.api.concepts import Concept
-from mcd.api.dataset import CLOSED, Sample
+from mcd.api.dataset import Sample
 from mcd.study.vocabularies.folding import folded
 
 __all__ = ["ABSENT", "PRESENT", "UNKNOWN", "coverage", "presence"]

@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from mcd.runs.revived import StoredScores, concepts_of
     from mcd.runs.thumbnails import data_set_of, same_samples, sight_of, thumbnails
     from mcd.scoring.calibration.permutation import PermutationUnits
+    from mcd.scoring.ordering import above_chance, by_evidence
     from mcd.scoring.rungs import COLUMNS as RUNG_COLUMNS
     from mcd.scoring.rungs import RUNGS
     from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT, VERDICTS
@@ -126,7 +127,9 @@ _HOME = {
     "PluginHost": "mcd.host",
     "Schema": "mcd.api.schema",
     "StoredScores": "mcd.runs.revived",
+    "above_chance": "mcd.scoring.ordering",
     "averaged_beside": "mcd.networks.checkpoints",
+    "by_evidence": "mcd.scoring.ordering",
     "calling": "mcd.networks.foreign",
     "chance_rule": "mcd.comparison.changes",
     "check_finite": "mcd.networks.checkpoints",
@@ -221,7 +224,9 @@ __all__ = [
     "Side",
     "StoredScores",
     "Terminal",
+    "above_chance",
     "averaged_beside",
+    "by_evidence",
     "calling",
     "chance_rule",
     "check_finite",

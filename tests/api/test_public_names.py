@@ -27,7 +27,8 @@ _FOR_PLUGINS = """
     AGAINST BASELINES Evaluation FIRST_LABELS MEASURES
     RUNGS RUNG_COLUMNS check_writable Terminal echo echo_lines outputs csv_bytes csv_text unguarded
     FEW_IMAGES Limits Manifest Maps NOT_SIGNIFICANT PATH NameOrPath PathBelowRoot
-    PictureHeader PictureOptions PluginHost SIGNIFICANT Schema StoredScores VERDICTS averaged_beside calling chance_rule
+    PictureHeader PictureOptions PluginHost SIGNIFICANT Schema StoredScores VERDICTS above_chance
+    averaged_beside by_evidence calling chance_rule
     check_finite check_picture image_statistics
     concepts_of crop_fraction data_set_of digest each_file examine_each examine_file file_digest files_below
     find_breast find_state_dict

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mcd.api.concepts import Concept
 from mcd.errors import UsageError
 from mcd.runs.dissection import Dissection
+from mcd.scoring.ordering import above_chance
 
 __all__ = [
     "NOTHING",
@@ -164,7 +165,4 @@ def significance(dissection: Dissection) -> float:
 
 def significant_labels(dissection: Dissection) -> pd.DataFrame:
     """Return the kept labels of a run that are significant, of neurons whose first label is."""
-    labels = dissection.labels
-    kept = labels[labels["q"] <= significance(dissection)]
-    first = pd.MultiIndex.from_frame(kept.loc[kept["rank"] == 1, ["layer", "neuron"]])
-    return kept[pd.MultiIndex.from_frame(kept[["layer", "neuron"]]).isin(first)]
+    return dissection.labels[above_chance(dissection.labels, significance(dissection))]

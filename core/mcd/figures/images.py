@@ -18,6 +18,7 @@ from mcd.figures.data import FigureData
 from mcd.figures.drawing import FAINT, MUTED, SMALL, WIDTH, canvas, finish, styled
 from mcd.runs.dissection import Dissection
 from mcd.runs.thumbnails import data_set_of, same_samples, thumbnails
+from mcd.scoring.ordering import by_evidence
 from mcd.scoring.verdicts import SIGNIFICANT
 
 __all__ = ["top_images"]
@@ -126,7 +127,7 @@ def _hint(dataset: Dataset) -> str:
 
 
 def _outstanding(name: str, dissection: Dissection, patterns: Sequence[str]) -> list[Neuron]:
-    """Return of some layers the neuron whose first label has the highest z."""
+    """Return of some layers the neuron with the strongest evidence for its first label."""
     labels = dissection.labels
     first = labels[(labels["rank"] == 1) & labels["verdict"].isin(SIGNIFICANT)]
     there = [layer for layer in picked(dissection.layers, patterns) if (first["layer"] == layer).any()]
@@ -136,8 +137,7 @@ def _outstanding(name: str, dissection: Dissection, patterns: Sequence[str]) -> 
         )
     found = []
     for layer in evenly(there, _ROWS):
-        rows = first[first["layer"] == layer].sort_values(["z", "neuron"], ascending=[False, True], kind="stable")
-        found.append((layer, int(rows["neuron"].iloc[0])))
+        found.append((layer, int(by_evidence(first[first["layer"] == layer])["neuron"].iloc[0])))
     return found
 
 
@@ -154,7 +154,7 @@ def _said(axes: Axes, dissection: Dissection, layer: str, number: int) -> None:
     labels = dissection.labels
     rows = labels[(labels["layer"] == layer) & (labels["neuron"] == number)]
     status = rows["status"].iloc[0]
-    rows = rows[rows["rank"].notna()].sort_values("rank").head(_LABELS)
+    rows = by_evidence(rows[rows["rank"].notna()]).head(_LABELS)
     lines = [
         f"{concept}\n   z {z:.1f}, q {q:.2g}"
         for concept, z, q in zip(rows["concept"].tolist(), rows["z"].tolist(), rows["q"].tolist(), strict=True)

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import mcd
-from mcd.plugins import SIGNIFICANT, Manifest, Terminal
+from mcd.plugins import SIGNIFICANT, Manifest, Terminal, by_evidence
 from mcd_plugins.reporters.controls import Controls, controls_of
 from mcd_plugins.reporters.evaluations import evaluated
 from mcd_plugins.reporters.summaries import share
@@ -31,7 +31,7 @@ class ConsoleReporter(mcd.Reporter):
             default=3, ge=1, le=10_000, description="concepts shown a layer, most frequent first"
         )
         neurons: int = pydantic.Field(
-            default=3, ge=0, le=10_000, description="neurons shown a layer, highest score first"
+            default=3, ge=0, le=10_000, description="neurons shown a layer, lowest q first, then highest z"
         )
 
     options: Options
@@ -95,10 +95,8 @@ class ConsoleReporter(mcd.Reporter):
             table.add_column("z", justify="right")
             table.add_column("q", justify="right")
         best = dissection.labels[dissection.labels["rank"] == 1]
-        by = "z" if judged else "score"
         for _, rows in best.groupby("layer", sort=False):
-            top = rows.sort_values(by, ascending=False, kind="stable").head(self.options.neurons)
-            for row in top.itertuples():
+            for row in by_evidence(rows).head(self.options.neurons).itertuples():
                 chance = [f"{row.z:.1f}", f"{row.q:.2g}"] if judged else []
                 table.add_row(
                     escape(str(row.layer)),

@@ -40,7 +40,7 @@ const concepts = {
         for (let at = run.first[neuron]; at < run.first[neuron + 1]; at += 1) {
           const one = found[run.concept[at]].runs[number];
           one.kept += 1;
-          if (at === run.first[neuron]) {
+          if (at === run.best(neuron)) {
             one.first += 1;
             if (run.named(neuron)) one.named += 1;
           }

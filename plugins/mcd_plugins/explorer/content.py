@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import StoreError
-from mcd.plugins import RUNG_COLUMNS, ordered_top_k
+from mcd.plugins import RUNG_COLUMNS, above_chance, by_evidence, ordered_top_k
 from mcd_plugins.explorer.packing import Json, Names, packed, rounded
 from mcd_plugins.reporters.absent import left_out
 
@@ -58,48 +58,50 @@ class Neurons:
         return found
 
 
-def neurons_of(dissection: mcd.Dissection, concepts: Names) -> dict[str, Json]:
-    """Return the neurons of a run with their labels and nulls.
+def neurons_of(dissection: mcd.Dissection, concepts: Names, rate: float) -> dict[str, Json]:
+    """Return the neurons of a run with their labels, those with the strongest evidence first, and their nulls.
 
     Parameters
     ----------
     concepts
         Names that all runs of a page share: term, category, broad category.
+    rate
+        The false discovery rate of the run.
     """
     neurons = Neurons.of(dissection)
-    where = neurons.places(dissection.labels)
-    rank = dissection.labels["rank"].astype("Float64").fillna(0).to_numpy(np.float64)
-    order = np.lexsort((rank, where))
-    table, where = dissection.labels.iloc[order], where[order]
-    first = np.unique(where, return_index=True)[1]
-    kept = rank[order] > 0
-    labels = table[kept]
-    statuses, verdicts = Names(), Names()
-    status, verdict = np.zeros(neurons.count, dtype=np.int64), np.zeros(neurons.count, dtype=np.int64)
-    status[where[first]] = [statuses.number(one) for one in table["status"].iloc[first]]
-    verdict[where[first]] = [verdicts.number(one) for one in table["verdict"].iloc[first]]
-    rungs = Names()
-    rungs.number("")
-    rung = np.zeros(neurons.count, dtype=np.int64)
-    known = "rung" in table  # not in runs of before
-    rung[where[first]] = [rungs.number(str(one)) for one in table["rung"].iloc[first]] if known else 0
+    table = by_evidence(dissection.labels, ("layer", "neuron"))
+    where = neurons.places(table)
+    order = np.argsort(where, kind="stable")
+    table, where = table.iloc[order], where[order]
+    kept = table["rank"].notna().to_numpy(np.bool_)
+    labels, above = table[kept], above_chance(table, rate).to_numpy(np.bool_)
     named = zip(labels["concept"], labels["category"], labels["broad_category"], strict=True)
     numbers = np.fromiter((concepts.number(*map(str, one)) for one in named), dtype=np.int64, count=len(labels))
     return {
         "layers": [{"name": one.name, "neurons": one.neurons} for one in dissection.manifest.layers],
-        "statuses": statuses.column(),
-        "verdicts": verdicts.column(),
-        "rungs": rungs.column(),
-        "rung": packed(rung),
-        "climbed": _climbed(table.iloc[first], where[first], neurons.count),
-        "status": packed(status),
-        "verdict": packed(verdict),
+        **_words(table, where, neurons.count),
         "labels": packed(np.bincount(where[kept], minlength=neurons.count)),
+        "above": packed(np.bincount(where[above], minlength=neurons.count)),
+        "rank": packed(labels["rank"].to_numpy(np.int64)),
         "concept": packed(numbers),
         **{name: packed(labels[name].to_numpy(np.float64)) for name in ("score", "z", "p", "q")},
         **_chance(dissection, neurons),
         "explanations": _explanations(dissection, neurons),
     }
+
+
+def _words(table: pd.DataFrame, where: Numbers, count: int) -> dict[str, Json]:
+    """Return status and verdict of each neuron, and how far its first label gets, each word once."""
+    each = np.unique(where, return_index=True)[1]
+    first = np.flatnonzero((table["rank"] == 1).to_numpy(np.bool_, na_value=False))
+    columns: dict[str, Json] = {}
+    for name, words, rows in (("status", "statuses", each), ("verdict", "verdicts", each), ("rung", "rungs", first)):
+        known = Names()
+        numbers = np.full(count, known.number(""))
+        if name in table:  # the rung is not in runs of before
+            numbers[where[rows]] = [known.number(str(one)) for one in table[name].iloc[rows]]
+        columns |= {name: packed(numbers), words: known.column()}
+    return {**columns, "climbed": _climbed(table.iloc[first], where[first], count)}
 
 
 def _climbed(first: pd.DataFrame, where: Numbers, count: int) -> Json:

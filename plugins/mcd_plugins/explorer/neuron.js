@@ -2,8 +2,9 @@
 // The page of one neuron: its concepts, the null, its activations, its top images.
 
 const neuronPage = {
+  // Those with the strongest evidence first.
   labels(run, neuron) {
-    return Array.from({ length: run.labels[neuron] }, (_, rank) => run.first[neuron] + rank);
+    return Array.from({ length: run.labels[neuron] }, (_, place) => run.first[neuron] + place);
   },
 
   chance(run, neuron) {
@@ -18,7 +19,7 @@ const neuronPage = {
     const bars = null_ ? density(null_) : [];
     const tallest = Math.max(...bars.map((one) => one.height), 1e-9);
     const critical = run.critical[neuron];
-    const best = shown[0];
+    const best = Number.isFinite(run.z[run.best(neuron)]) ? run.best(neuron) : shown[0];
     const beyond = null_
       ? `; 95 % of the null lies below ${decimal(quantile(null_, 0.95), 1)}`
       : "";
@@ -102,13 +103,16 @@ const neuronPage = {
     const labels = this.labels(run, neuron);
     if (!labels.length)
       return h("p", {}, `It has no concepts: ${MEANING[run.verdictOf(neuron)] ?? run.verdictOf(neuron)}.`);
+    const above = labels.filter((at) => run.isAbove(neuron, at));
+    const rest = labels.slice(above.length);
+    const order = run.judged ? "lowest q first, then highest z, then score" : "best score first";
     return h(
       "div",
       { class: "scroll", role: "region", tabindex: "0", "aria-label": "Concepts of this neuron" },
       h(
         "table",
-        {},
-        h("caption", { class: "hidden" }, "Concepts of this neuron, best first"),
+        { class: "concepts" },
+        h("caption", {}, `Concepts of this neuron: ${order}`),
         h(
           "thead",
           {},
@@ -126,35 +130,51 @@ const neuronPage = {
             ].map(([title, kind]) => h("th", { scope: "col", class: kind ?? null }, title)),
           ),
         ),
+        run.judged
+          ? [
+              this.part(run, above, `${above.length ? "Above chance" : "None is above chance"} (significant at q ≤ ${significant(run.rate)})`, ""),
+              rest.length ? this.part(run, rest, this.chanceOf(run, neuron, rest), "below") : "",
+            ]
+          : h("tbody", {}, labels.map((at) => this.concept(run, at, null))),
+      ),
+    );
+  },
+
+  // What stands above the concepts that are not above chance: q may be low there where the first concept is not significant.
+  chanceOf(run, neuron, rest) {
+    const low = !run.named(neuron) && rest.some((at) => run.q[at] <= run.rate);
+    return `May be chance${low ? ": a low q counts only where the concept of rank 1 is significant" : ""}`;
+  },
+
+  // Concepts on one side of the line, under a heading that spans the table.
+  part(run, labels, title, kind) {
+    return h(
+      "tbody",
+      { class: kind || null },
+      h("tr", { class: "part" }, h("th", { scope: "rowgroup", colspan: "7" }, title)),
+      labels.map((at) => this.concept(run, at, kind ? "faint" : null)),
+    );
+  },
+
+  concept(run, at, kind) {
+    return h(
+      "tr",
+      { class: kind },
+      h("td", { class: "number" }, String(run.rank[at])),
+      h(
+        "th",
+        { scope: "row" },
         h(
-          "tbody",
-          {},
-          labels.map((at, rank) =>
-            h(
-              "tr",
-              { class: run.judged && !(run.named(neuron) && run.q[at] <= run.rate) ? "faint" : null },
-              h("td", { class: "number" }, String(rank + 1)),
-              h(
-                "th",
-                { scope: "row" },
-                h(
-                  "a",
-                  {
-                    href: `#neurons?${new URLSearchParams({ text: run.term(at) })}`,
-                    title: "All neurons with this concept",
-                  },
-                  run.term(at),
-                ),
-              ),
-              h("td", { class: "wide" }, run.category(at)),
-              h("td", { class: "number wide" }, significant(run.score[at])),
-              h("td", { class: "number" }, decimal(run.z[at], 1)),
-              h("td", { class: "number wide" }, significant(run.p[at], 2)),
-              h("td", { class: "number" }, significant(run.q[at], 2)),
-            ),
-          ),
+          "a",
+          { href: `#neurons?${new URLSearchParams({ text: run.term(at) })}`, title: "All neurons with this concept" },
+          run.term(at),
         ),
       ),
+      h("td", { class: "wide" }, run.category(at)),
+      h("td", { class: "number wide" }, significant(run.score[at])),
+      h("td", { class: "number" }, decimal(run.z[at], 1)),
+      h("td", { class: "number wide" }, significant(run.p[at], 2)),
+      h("td", { class: "number" }, significant(run.q[at], 2)),
     );
   },
 

@@ -7,7 +7,7 @@ const BLANK = { run: "", layer: "", broad: "", category: "", text: "", first: ""
 const neurons = {
   filter: { ...BLANK },
 
-  // One row a neuron that fits, with the best ranked of its labels that fits.
+  // One row a neuron that fits, with the one of its labels that fits and has the strongest evidence.
   found() {
     const { filter } = this;
     const text = matching(filter.text);
@@ -25,9 +25,9 @@ const neurons = {
       if (filter.run && run.number !== Number(filter.run)) continue;
       for (let neuron = 0; neuron < run.count; neuron += 1) {
         if (!this.suits(run, neuron)) continue;
-        const start = run.first[neuron];
-        const end =
-          filter.first || !(asked || filter.q) ? Math.min(start + 1, run.first[neuron + 1]) : run.first[neuron + 1];
+        const only = filter.first || !(asked || filter.q); // the first concept alone
+        const start = only ? Math.max(run.best(neuron), 0) : run.first[neuron];
+        const end = only ? start + Number(run.best(neuron) >= 0) : run.first[neuron + 1];
         let label = -1;
         for (let at = start; at < end && label < 0; at += 1) {
           if (fits[run.concept[at]] && (limit === Infinity || run.q[at] <= limit)) label = at;
@@ -35,7 +35,13 @@ const neurons = {
         if (label >= 0 || !(asked || filter.q)) rows.push({ run, neuron, label });
       }
     }
-    return rows;
+    return rows.sort((one, other) => this.evidence(one, other));
+  },
+
+  // The strongest evidence first, as content.py orders the concepts of a neuron: lowest q, then highest z.
+  evidence(one, other) {
+    const [a, b] = [one, other].map(({ run, label: at }) => (at < 0 ? [2, 0] : [run.q[at], -run.z[at]]));
+    return a[0] - b[0] || a[1] - b[1] || 0;
   },
 
   suits(run, neuron) {
@@ -107,8 +113,8 @@ const neurons = {
         title: "Rank",
         number: true,
         help: "1 is the best concept",
-        value: ({ run, neuron, label: at }) => (at < 0 ? NaN : at - run.first[neuron] + 1),
-        cell: ({ run, neuron, label: at }) => (at < 0 ? "–" : String(at - run.first[neuron] + 1)),
+        value: ({ run, label: at }) => (at < 0 ? NaN : run.rank[at]),
+        cell: ({ run, label: at }) => (at < 0 ? "–" : String(run.rank[at])),
       },
       {
         name: "category",
@@ -199,7 +205,7 @@ const neurons = {
         run.place(neuron),
         run.statuses[run.status[neuron]],
         run.verdicts[run.verdict[neuron]],
-        at < 0 ? null : at - run.first[neuron] + 1,
+        at < 0 ? null : run.rank[at],
         run.term(at),
         run.category(at),
         run.broad(at),
@@ -292,7 +298,7 @@ const neurons = {
       "Clear filters",
     );
     const judged = RUNS.some((run) => run.judged);
-    this.table = new Table("Neurons", this.columns(), judged ? { sort: "z" } : { sort: "layer", descending: false });
+    this.table = new Table("Neurons", this.columns(), judged ? { sort: "q", descending: false } : { sort: "layer", descending: false });
     section.replaceChildren(
       h("h1", { id: "neurons-title", tabindex: "-1" }, "Neurons"),
       h(
@@ -317,7 +323,7 @@ const neurons = {
       h(
         "p",
         { class: "hint" },
-        "A search covers all concepts of a neuron and shows the best ranked match; " +
+        "A search covers all concepts of a neuron and shows the match with the strongest evidence; " +
           "q is computed within each layer.",
       ),
     );

@@ -85,7 +85,7 @@ class HtmlReporter(mcd.Reporter):
                     "judged": said.judged,
                     "rate": said.q,
                     "n": said.images,
-                    **neurons_of(one, concepts),
+                    **neurons_of(one, concepts, said.q),
                     "learned": learned_of(one, concepts),
                     "evaluation": judged_of(said.evaluation, Neurons.of(one)),
                     "responses": columns or None,

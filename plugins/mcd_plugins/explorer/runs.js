@@ -23,6 +23,8 @@ class Run {
   /** @type {Column} */ rung;
   /** @type {[string, Column][]} */ climbed;
   /** @type {Column} */ labels;
+  /** @type {Column} */ rank;
+  /** @type {Column} */ above;
   /** @type {Column} */ concept;
   /** @type {Evaluation} */ evaluation;
 
@@ -34,6 +36,8 @@ class Run {
       "verdict",
       "rung",
       "labels",
+      "above",
+      "rank",
       "concept",
       "score",
       "z",
@@ -49,8 +53,10 @@ class Run {
     this.learned = new Map(content.learned.map(([concept, rung, q]) => [concept, { rung, q }]));
     this.evaluation = new Evaluation(content.evaluation);
     this.rate = Math.fround(content.rate); // columns are of this precision: what equals q must not exceed it
+    // Labels stand with the strongest evidence first; the first concept of a neuron is the one of rank 1, by score.
     this.first = starts(this.labels);
     this.count = this.labels.length;
+    this.leading = Int32Array.from(this.labels, (_, neuron) => this.labelOfRank(neuron, 1));
     this.offsets = starts(this.layers.map((one) => one.neurons));
     this.layerOf = new Uint16Array(this.count);
     this.layers.forEach((_, layer) => this.layerOf.fill(layer, this.offsets[layer], this.offsets[layer + 1]));
@@ -102,9 +108,19 @@ class Run {
     return label < 0 ? "" : CONCEPTS.broad_category[this.concept[label]];
   }
 
+  labelOfRank(neuron, rank) {
+    for (let at = this.first[neuron]; at < this.first[neuron + 1]; at += 1) if (this.rank[at] === rank) return at;
+    return -1;
+  }
+
   // The first label of a neuron, -1 where it has none.
   best(neuron) {
-    return this.labels[neuron] ? this.first[neuron] : -1;
+    return this.leading[neuron];
+  }
+
+  // Whether a label of a neuron is above chance: these stand first.
+  isAbove(neuron, label) {
+    return label - this.first[neuron] < this.above[neuron];
   }
 
   // The highest rung of significance that the first label passes; empty where none.

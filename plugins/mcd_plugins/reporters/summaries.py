@@ -10,6 +10,7 @@ from itertools import islice
 import pandas as pd
 
 import mcd
+from mcd.plugins import by_evidence
 from mcd_plugins.reporters.controls import Controls
 from mcd_plugins.reporters.evaluation_tables import evaluation_tables
 from mcd_plugins.reporters.facts import Facts, counted, facts_of, first_labels
@@ -237,7 +238,7 @@ def controls_table(runs: Mapping[str, Controls | None]) -> Table | None:
 
 
 def clearest_table(runs: Mapping[str, tuple[Facts, pd.DataFrame]], count: int) -> Table:
-    """Return the neurons of each layer with the highest z of the first label, for each run.
+    """Return the neurons of each layer with the strongest evidence for their first label, for each run.
 
     Parameters
     ----------
@@ -249,9 +250,8 @@ def clearest_table(runs: Mapping[str, tuple[Facts, pd.DataFrame]], count: int) -
     judged = any(facts.judged for facts, _ in runs.values())
     rows = []
     for name, (facts, first) in runs.items():
-        by = "z" if facts.judged else "score"
         for layer in facts.layers:
-            own = first[first["layer"] == layer.name].sort_values(by, ascending=False, kind="stable").head(count)
+            own = by_evidence(first[first["layer"] == layer.name]).head(count)
             for one in own.to_dict("records"):
                 chance = [f"{one['z']:.1f}", f"{one['q']:.2g}"] if facts.judged else ["", ""] if judged else []
                 rows.append(
@@ -273,8 +273,8 @@ def clearest_table(runs: Mapping[str, tuple[Facts, pd.DataFrame]], count: int) -
         rows,
         words=(*run, "layer", "concept", "category"),
         wide="concept",
-        note=f"At most {count} of each layer, highest {'z' if judged else 'score'} first. They are the clearest, not "
-        "typical ones. Scores may be compared within a layer only.",
+        note=f"At most {count} of each layer, {'lowest q, then highest z' if judged else 'highest score'} first. They "
+        "are the clearest, not typical ones. Scores may be compared within a layer only.",
     )
 
 

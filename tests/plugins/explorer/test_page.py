@@ -13,6 +13,7 @@ from tests.plugins.explorer.conftest import HOSTILE, Parsed, column, hostile_run
 
 import mcd
 from mcd.errors import UsageError
+from mcd.plugins import SIGNIFICANT
 from mcd_plugins.explorer.content import histograms
 from mcd_plugins.reporters.controls import controls_of
 from mcd_plugins.reporters.files import CsvReporter
@@ -53,7 +54,12 @@ def test_the_policy_lets_only_its_own_script_and_style_run(phantom: mcd.Dissecti
 
 def test_every_label_of_the_run_is_in_the_page(phantom: mcd.Dissection, tmp_path: Path) -> None:
     content = Parsed(page_of(phantom, tmp_path)).content
-    run, labels = content["runs"][0], phantom.labels[phantom.labels["rank"].notna()]
+    run = content["runs"][0]
+    labels = phantom.labels[phantom.labels["rank"].notna()].copy()
+    place = labels.groupby(["layer", "neuron"], sort=False).ngroup()  # the page lists the strongest evidence first
+    labels = labels.assign(place=place, less=-labels["z"]).sort_values(["place", "q", "less", "rank"])
+    assert column(run["rank"]).tolist() == labels["rank"].tolist()
+    assert column(run["above"]).sum() == (labels["verdict"].isin(SIGNIFICANT) & (labels["q"] <= 0.05)).sum()
     terms = [content["concepts"]["term"][at] for at in column(run["concept"])]
     assert terms == labels["concept"].tolist()
     for name in ("score", "z", "p", "q"):

@@ -1,12 +1,56 @@
-"""A package laid out as an installer leaves it."""
+"""A package laid out as an installer leaves it, and an environment that packages can be installed into."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
+import sysconfig
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["lay_out"]
+from tests.command_line import Outcome
+
+__all__ = ["Environment", "lay_out"]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment on top of that of the tests: it has all that is installed there, and what is added.
+
+    Attributes
+    ----------
+    python
+        Its interpreter.
+    site
+        Where packages are installed into it.
+    """
+
+    python: Path
+    site: Path
+
+    @classmethod
+    def made(cls, folder: Path) -> Environment:
+        """Make one in a folder; nothing is fetched."""
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        python = folder / "bin" / "python"
+        asked = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+        site = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
+        beneath = sysconfig.get_path("purelib")  # what the tests run with, pip among it, and what that links to
+        (site / "beneath.pth").write_text(f"import site; site.addsitedir({beneath!r})\n")
+        return cls(python, site)
+
+    def mcd(self, *words: object, cwd: Path | None = None) -> Outcome:
+        """Run ``mcd`` in it."""
+        return self.run("mcd", *words, cwd=cwd)
+
+    def run(self, module: str, *words: object, cwd: Path | None = None) -> Outcome:
+        """Run a module in it, as ``python -m`` does."""
+        command = [self.python, "-m", module, *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=dict(os.environ))
+        return Outcome(done.returncode, done.stdout, done.stderr)
 
 
 def lay_out(package: Path, site: Path) -> Path:

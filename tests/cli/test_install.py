@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import sysconfig
 import zipfile
 from collections.abc import Callable
 from dataclasses import fields
@@ -13,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.command_line import ROOT, Outcome
+from tests.installed import Environment
 
 from mcd.cli.catalogue import Known, catalogue
 from mcd.cli.new_plugin import Scaffolds
@@ -39,17 +36,7 @@ def _wheel(folder: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_package_is_installed_found_and_removed_again(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "own"], check=True)
-    python = tmp_path / "own" / "bin" / "python"
-    asked = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    site = Path(subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.strip())
-    (site / "beside.pth").write_text(sysconfig.get_path("purelib"))  # what the tests run with, pip among it
-
-    def mcd(*words: object) -> Outcome:
-        command = [python, "-m", "mcd", *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
-        return Outcome(done.returncode, done.stdout, done.stderr)
-
+    mcd = Environment.made(tmp_path / "own").mcd
     done = mcd("install", "--offline", _wheel(tmp_path))
     assert done.code == 0, done.err
     assert "plugin 'acme-tiny' (acme-tiny 1.0)" in done.out

@@ -5,6 +5,7 @@ python tools/commands_reference.py > docs/reference/commands.md
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import click
@@ -46,8 +47,12 @@ def _shared(option: click.Parameter) -> bool:
 
 def _option(option: click.Option, context: click.Context) -> str:
     name, text = option.get_help_record(context) or ("", "")
-    cells = [f"`{name}`", " ".join(text.split())]
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return f"| `{name.replace('|', chr(92) + '|')}` | {_plain(' '.join(text.split()))} |"
+
+
+def _plain(text: str) -> str:
+    """Return a text in which Markdown finds no table, emphasis or link."""
+    return re.sub(r"([\[\]*|])", r"\\\1", text)
 
 
 def _section(words: str, command: click.Command) -> Iterator[str]:
@@ -55,11 +60,7 @@ def _section(words: str, command: click.Command) -> Iterator[str]:
     yield f"## `{' '.join([words, *command.collect_usage_pieces(context)])}`\n"
     for one in (command.help or "").strip().split("\n\n"):
         lines = one.strip().removeprefix("\b").strip("\n")
-        yield (
-            f"```\n{lines}\n```\n"
-            if one.lstrip().startswith("\b")
-            else " ".join(one.split()).replace("|", "\\|") + "\n"
-        )
+        yield (f"```\n{lines}\n```\n" if one.lstrip().startswith("\b") else _plain(" ".join(one.split())) + "\n")
     own = [one for one in command.params if isinstance(one, click.Option) and not one.hidden and not _shared(one)]
     if own:
         yield from ("| option | |", "|---|---|")

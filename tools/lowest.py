@@ -1,7 +1,8 @@
 """Print the lowest versions that ``pyproject.toml`` allows, as constraints for pip.
 
-``python tools/lowest.py > lowest.txt && pip install -c lowest.txt .`` installs them. What only tests and checks need
-(the extra ``test``) is not constrained: linters and type checkers of old versions say other things.
+``python tools/lowest.py > lowest.txt && pip install -c lowest.txt .`` installs them. What only tests, checks
+and the site need (the extras ``test`` and ``docs``) is not constrained: linters and type checkers of old versions say
+other things.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-_NOT_CONSTRAINED = "test"
+_NOT_CONSTRAINED = ("docs", "test")
 
 
 def lowest(project: str) -> list[str]:
@@ -36,7 +37,7 @@ def _requirements(project: dict[str, object]) -> Iterator[Requirement]:
     own, extras = project.get("dependencies", []), project.get("optional-dependencies", {})
     assert isinstance(own, list)
     assert isinstance(extras, dict)
-    groups = [own, *(lines for name, lines in extras.items() if name != _NOT_CONSTRAINED)]
+    groups = [own, *(lines for name, lines in extras.items() if name not in _NOT_CONSTRAINED)]
     found = (Requirement(line) for lines in groups for line in lines)
     return (one for one in found if one.name != project["name"])  # an extra that is made of other extras
 

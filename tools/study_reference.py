@@ -5,6 +5,7 @@ python tools/study_reference.py > docs/reference/study.md
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 
 from mcd.cli.study_flags import FILE_ONLY, flag_names
@@ -49,7 +50,8 @@ def page() -> str:
 
 
 def _row(leaf: Leaf) -> str:
-    cells = [f"`{_key(leaf)}`", _takes(leaf), _default(leaf), _flag(leaf), _keyword(leaf), leaf.description]
+    text = re.sub(r"([\[\]*])", r"\\\1", leaf.description)  # in which Markdown finds no emphasis and no link
+    cells = [f"`{_key(leaf)}`", _takes(leaf), _default(leaf), _flag(leaf), _keyword(leaf), text]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

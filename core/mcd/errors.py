@@ -196,6 +196,8 @@ def printable(text: str, *, lines: bool = False) -> str:
     lines
         Whether line breaks stay: of texts that are made of several lines, not of names.
 
+    Examples
+    --------
     >>> printable("a\x1b[31mb\nc")
     'a\\u001b[31mb\\u000ac'
     """
@@ -320,6 +322,8 @@ def said_by(error: BaseException, *, whole: bool = False, named: bool = True) ->
         Whether the kind of exception stands before it, which says something of code that the user wrote; else only
         where there is nothing else.
 
+    Examples
+    --------
     >>> said_by(ValueError("no such thing\nTry weights_only=False."))
     'ValueError: no such thing'
     """

@@ -35,6 +35,8 @@ def lazily(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
         Public name → the module it comes from, ``module:name`` where it has another name there. The package itself
         stands for its module of that name.
 
+    Examples
+    --------
     >>> get = lazily("mcd", {"digest": "mcd.api.base"})
     >>> get("digest").__name__
     'digest'

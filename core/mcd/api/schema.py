@@ -48,6 +48,8 @@ class Schema:
     remedy
         What to do about a document that is not read.
 
+    Examples
+    --------
     >>> str(Schema("study"))
     'mcd.study/1'
     """

@@ -185,6 +185,9 @@ class Scorer(Configured, abc.ABC):
     def score(self, activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """Return the scores ``(neurons, concepts)``, float32.
 
+        A pair whose score is undefined is NaN; it never becomes a label. Both arrays are on one device, where a scorer
+        computes; scores may be returned on any.
+
         Parameters
         ----------
         activations
@@ -192,10 +195,6 @@ class Scorer(Configured, abc.ABC):
         similarity
             P, ``(images, concepts)`` float32, finite: the cosine of image and concept, rows as in A; or what is
             annotated, see `takes_annotations`. Others are given the same tensor: not to be written to.
-
-        Both are on one device, where a scorer computes; scores may be returned on any.
-
-        A pair whose score is undefined is NaN; it never becomes a label.
         """
 
     def explain(self, activations: torch.Tensor, similarity: Callable[[], torch.Tensor]) -> Sequence[Explanation]:

@@ -140,7 +140,7 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def draw(data: FigureData, wanted: Wanted | None = None, only: Sequence[str] = ()) -> Iterator[Drawn | Refused]:
-    """Yield every figure that applies, and why others do not.
+    """Yield every figure that applies, and why others do not. One that fails does not end the others.
 
     Parameters
     ----------
@@ -148,8 +148,6 @@ def draw(data: FigureData, wanted: Wanted | None = None, only: Sequence[str] = (
         What they show.
     only
         Names of those wanted, see `FIGURES`; all by default.
-
-    One that fails does not end the others.
 
     Raises
     ------

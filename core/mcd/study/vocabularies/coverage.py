@@ -15,7 +15,11 @@ from mcd.study.vocabularies.folding import folded
 
 __all__ = ["ABSENT", "PRESENT", "UNKNOWN", "coverage", "presence"]
 
-PRESENT, ABSENT, UNKNOWN = 1, 0, -1
+PRESENT = 1
+"""The data set says that the image shows the concept."""
+ABSENT = 0
+"""The data set says that the image does not show the concept."""
+UNKNOWN = -1
 """State of a concept in the labels of an image."""
 
 _VIEWS: Mapping[str, tuple[str, ...]] = {

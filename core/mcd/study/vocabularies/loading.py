@@ -101,6 +101,8 @@ def split_references(reference: str, base: Path | None = None) -> list[str]:
     ConfigError
         When there is nothing between two of them.
 
+    Examples
+    --------
     >>> split_references("birads,words.txt,from-list:mass,cyst")
     ['birads', 'words.txt', 'from-list:mass,cyst']
     """

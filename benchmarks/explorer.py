@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, sync_playwright
 from benchmarks.report import Cell, Report, Table
 from mcd.scoring.rungs import RUNGS
 from mcd.scoring.verdicts import SIGNIFICANT, VERDICTS
+from mcd_plugins.explorer.colours import palette_of
 from mcd_plugins.explorer.packing import Json, packed
 from mcd_plugins.explorer.page import page
 from mcd_plugins.reporters.facts import Facts, LayerRow
@@ -204,7 +205,7 @@ TOY = Settings(neurons=100, images=12, labels=2, rounds=1)
 def measure(settings: Settings) -> Report:
     """Return the medians of several rounds."""
     facts, content = made_up(settings.neurons, settings.images, settings.labels)
-    text = page([facts], content, [thumbnails(settings.images)])
+    text = page([facts], palette_of([], [facts]), content, [thumbnails(settings.images)])
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "explorer.html"
         path.write_text(text, encoding="utf-8")

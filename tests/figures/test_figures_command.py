@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,14 @@ import PIL.Image
 import pytest
 import torch
 from tests.conftest import Outcome
+from tests.figures.colours import in_figure, on_page
 
 import mcd
 from mcd.comparison import ComparisonSettings, compare
 from mcd.errors import DataError, UsageError
 from mcd.figures import Drawn, FigureData, Wanted, collect, draw, top_images
+from mcd.runs.rescore import rescore
+from mcd.study.study import Choice
 
 STUDY = """
 models:
@@ -30,6 +33,7 @@ scorer: {plugin: soft-wpmi, options: {top_k: 30}}
 calibration: {most_draws: 1000}
 device: cpu
 """
+PHANTOM = Choice(plugin="phantom")
 
 
 def product(activations: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
@@ -108,6 +112,22 @@ def test_only_some_in_another_format(runs: Path, tmp_path: Path, mcd_command: Ca
     unknown = mcd_command("figures", runs / "phantom-mammo", "-o", tmp_path, "--only", "dept")
     assert "did you mean 'depth'?" in unknown.err
     assert "--neuron LAYER:NUMBER" in mcd_command("figures", *both, "-o", tmp_path, "--neuron", "head").err
+
+
+def test_a_figure_and_a_page_of_the_same_runs_have_the_same_colours_whatever_they_show(
+    runs: Path, tmp_path: Path
+) -> None:
+    def agreed(dissections: Sequence[mcd.Dissection], page: Path) -> dict[str, tuple[str, bool]]:
+        drawn = in_figure(dissections)
+        assert {name: (colour, bool(over)) for name, (colour, over) in on_page(dissections, page).items()} == drawn
+        return drawn
+
+    whole = [mcd.load(runs / name) for name in ("phantom-general", "phantom-mammo")]
+    both = agreed(whole, tmp_path / "both")
+    assert both["Technical confounders"][1]  # is not mammographic
+    fewer = [rescore(one, concepts=[PHANTOM], output=tmp_path / one.manifest.target) for one in whole]
+    found = agreed(fewer, tmp_path / "fewer")
+    assert found.items() == {name: one for name, one in both.items() if name != "Technical confounders"}.items()
 
 
 def test_a_run_of_python_objects_is_told_what_figures_need(tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:

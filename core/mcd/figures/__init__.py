@@ -24,16 +24,20 @@ if TYPE_CHECKING:
     from mcd.figures.lines import depth
     from mcd.figures.matrix import coverage
     from mcd.figures.nulls import controls, null
+    from mcd.figures.palette import HUES, CategoryColour, category_colours
     from mcd.figures.shares import categories, significant
 
 _HOME = {
+    "CategoryColour": "mcd.figures.palette",
     "Drawn": "mcd.figures.catalogue",
     "FIGURES": "mcd.figures.catalogue",
     "FigureData": "mcd.figures.data",
+    "HUES": "mcd.figures.palette",
     "Refused": "mcd.figures.catalogue",
     "Wanted": "mcd.figures.catalogue",
     "significant": "mcd.figures.shares",
     "categories": "mcd.figures.shares",
+    "category_colours": "mcd.figures.palette",
     "controls": "mcd.figures.nulls",
     "coverage": "mcd.figures.matrix",
     "depth": "mcd.figures.lines",
@@ -49,11 +53,14 @@ _HOME = {
 
 __all__ = [
     "FIGURES",
+    "HUES",
+    "CategoryColour",
     "Drawn",
     "FigureData",
     "Refused",
     "Wanted",
     "categories",
+    "category_colours",
     "collect",
     "controls",
     "coverage",

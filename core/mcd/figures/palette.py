@@ -1,69 +1,134 @@
-"""Colours of categories: those of the published figure 4C, in distinguishable shades."""
+"""Colours of broad categories: by name, so that they are the same in every figure and on every page."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-import matplotlib as mpl
+__all__ = ["HUES", "CategoryColour", "Pattern", "category_colours"]
 
-from mcd.figures.drawing import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
+Pattern = Literal["", "dots", "bars", "rings", "stripes", "crosses"]
 
-__all__ = ["colours_of"]
+HUES: dict[str, tuple[str, str]] = {
+    "teal": ("#2e806f", "#8cfef0"),
+    "brown": ("#512b04", "#b49877"),
+    "ochre": ("#ae7701", "#feca38"),
+    "purple": ("#984493", "#8e6a9a"),
+    "indigo": ("#352670", "#cbb8fd"),
+    "blue": ("#0183e8", "#248aee"),
+    "rust": ("#a2420d", "#d5531d"),
+    "green": ("#104d39", "#3c7e66"),
+    "olive": ("#809562", "#d7f1b0"),
+    "pink": ("#f54f9b", "#fc86b2"),
+}
+"""On a light page and on a dark one.
 
-_BROWN = "#7A4A1E"
-_GREY = "#B8B8B8"
-_FOREIGN = "////"
+The hues are those of Okabe & Ito (Color universal design, 2008) and of Tol's muted scheme (Colour schemes,
+SRON/EPS/TN/09-002, 2021), assigned as in figure 4C of the paper. The lightness is chosen so that each has a contrast
+of at least 3:1 with the page (WCAG 2.2, 1.4.11), and any two differ by a CIEDE2000 of at least 12 in normal vision,
+protanopia, deuteranopia and tritanopia (Machado et al. 2009); the smallest difference of Okabe & Ito's is 11.
+"""
 
-_PUBLISHED = (
-    ("anatomy", _BROWN),
-    ("location", ORANGE),
-    ("finding", PURPLE),
-    ("interpretation", BLUE),
-    ("action", VERMILLION),
-    ("environmental", GREEN),
-    ("miscellaneous", _GREY),
-)
-"""What the broad categories of the published set are called, in part, and brown, orange, violet, blue, red, green and
-grey as they are in figure 4C."""
+_DECLARED = {
+    "acquisition and quality": "teal",
+    "anatomy and composition": "brown",
+    "location": "ochre",
+    "findings and characterisation": "purple",
+    "comparison with priors": "indigo",
+    "interpretation": "blue",
+    "action or follow-up": "rust",
+    "everyday words": "green",
+    "technical confounders": "olive",
+}
+"""The broad categories of the built-in concept sets."""
 
-_FREE = (YELLOW, SKY, BLUE, ORANGE, GREEN, PURPLE, VERMILLION, _BROWN)
+_PUBLISHED = {
+    "breast anatomy or structure": "brown",
+    "breast locations": "ochre",
+    "findings and characterizations": "purple",
+    "interpretations": "blue",
+    "action or follow up": "rust",
+    "environmental and natural": "green",
+    "miscellaneous": "pink",
+}
+"""Those of the published set, as near as possible to their colours in figure 4C."""
+
+_OWN: tuple[Pattern, ...] = ("", "dots", "bars", "rings")
+_FOREIGN: tuple[Pattern, ...] = ("stripes", "crosses")
+"""Patterns in turn, of categories that are mammographic and of those that are not."""
 
 
-def colours_of(
-    names: Sequence[str], counterparts: Mapping[str, str], foreign: Collection[str] = ()
-) -> dict[str, tuple[str, str]]:
-    """Return colour and hatch of each category.
+@dataclass(frozen=True)
+class CategoryColour:
+    """How a broad category is drawn.
 
     Parameters
     ----------
-    counterparts
-        Category → the one of the published set that it stands for. Of several that stand for one, all but the first
-        are lighter. A category without one goes by its own name, where that is like a published one; others take
-        colours that are left.
-    foreign
-        Categories that are not mammographic: these are hatched.
+    hue
+        Its name in the palette.
+    light, dark
+        ``#rrggbb`` on a light page, as in figures, and on a dark one.
+    pattern
+        Drawn over the colour; empty for none. ``stripes`` and ``crosses`` are of categories that are not mammographic.
     """
-    found: dict[str, str] = {}
-    for name in names:
-        colour = _published(counterparts.get(name, name))
-        while colour and colour in found.values():
-            colour = _lighter(colour)
-        if name == "others":
-            colour = _GREY
-        if colour:
-            found[name] = colour
-    free = (colour for colour in _FREE if colour not in found.values())
-    for name in names:
-        if name not in found:
-            found[name] = next(free, _GREY)
-    return {name: (found[name], _FOREIGN if name in foreign else "") for name in names}
+
+    hue: str
+    light: str
+    dark: str
+    pattern: Pattern = ""
 
 
-def _published(name: str) -> str:
-    low = name.lower()
-    return next((colour for part, colour in _PUBLISHED if part in low), "")
+def category_colours(
+    names: Iterable[str], counterparts: Mapping[str, str] | None = None, foreign: Collection[str] = ()
+) -> dict[str, CategoryColour]:
+    """Return the colour of each broad category of a vocabulary.
+
+    Those of the built-in and of the published concept set have colours of their own. Any other takes one by a digest of
+    its name; where another of the vocabulary has it, the next that is free. Beyond ten categories, colours come again
+    with a pattern over them.
+
+    Parameters
+    ----------
+    names
+        All broad categories of the vocabulary, in any order, also those that nothing is labelled with: the colour of
+        one then does not depend on which others are shown.
+    counterparts
+        Category → the one of the published set that it stands for, as the concept set says.
+    foreign
+        Categories that are not mammographic: these have a pattern.
+    """
+    said = counterparts or {}
+    every = sorted(set(names))
+    wanted: dict[str, list[str]] = {}  # hues in the order in which a category may have them; who chooses first, first
+    for known in (_DECLARED, _PUBLISHED):
+        wanted |= {name: [known[_plain(name)]] for name in every if _plain(name) in known and name not in wanted}
+    stands = {name: _PUBLISHED.get(_plain(said.get(name, "")), "") for name in every}
+    wanted |= {name: [hue] for name, hue in stands.items() if hue and name not in wanted}
+    wanted |= {name: _by_digest(name) for name in every if name not in wanted}
+    taken: set[tuple[str, Pattern]] = set()
+    found: dict[str, CategoryColour] = {}
+    for name, hues in wanted.items():
+        hue, pattern = _free(hues, _FOREIGN if name in foreign else _OWN, taken)
+        taken.add((hue, pattern))
+        found[name] = CategoryColour(hue, *HUES[hue], pattern)
+    return {name: found[name] for name in every}
 
 
-def _lighter(colour: str) -> str:
-    red, green, blue = mpl.colors.to_rgb(colour)
-    return mpl.colors.to_hex((0.5 + 0.5 * red, 0.5 + 0.5 * green, 0.5 + 0.5 * blue))
+def _by_digest(name: str) -> list[str]:
+    return sorted(HUES, key=lambda hue: hashlib.sha256(f"{hue}\0{name}".encode()).digest())
+
+
+def _free(
+    hues: Sequence[str], patterns: Sequence[Pattern], taken: Collection[tuple[str, Pattern]]
+) -> tuple[str, Pattern]:
+    """Return a hue that nothing has, or one with a pattern that is free; where all are taken, the first."""
+    slots = [(hue, pattern) for pattern in patterns for hue in hues]
+    free = [slot for slot in slots if slot not in taken] or slots
+    used = {hue for hue, _ in taken}
+    return next((slot for slot in free if slot[0] not in used), free[0])
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").casefold().split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -32,7 +33,7 @@ from mcd.figures.axes import (
 from mcd.figures.data import FigureData
 from mcd.figures.drawing import FAINT, INK, LETTER, MUTED, RUNS, SMALL, WIDTH, canvas, finish, key, light, styled, tidy
 from mcd.figures.lines import interval_note
-from mcd.figures.palette import colours_of
+from mcd.figures.palette import CategoryColour, Pattern, category_colours
 
 __all__ = ["categories", "significant"]
 
@@ -157,13 +158,13 @@ def categories(
     data: FigureData,
     layers: Sequence[str] = (),
     level: Literal["broad_category", "category"] = "broad_category",
-    top: int = 6,
+    top: int = 10,
 ) -> Figure:
     """Return the categories of significant first labels, layer by layer; figure 4C of the paper.
 
     Bars are shares of all neurons of the layer; numbers within are neurons, and beside each bar how many of how many
-    are significant. Colours are those of the published figure, in distinguishable shades; categories
-    that are not mammographic are hatched.
+    are significant. The colour of a broad category is that of `category_colours`, the same in every figure and on
+    pages; categories take colours of the same palette, figure by figure. Those that are not mammographic are hatched.
 
     Parameters
     ----------
@@ -183,7 +184,7 @@ def categories(
     table = table[table["level"] == level]
     check_any(table["neurons"].tolist(), runs_of(table))
     shown, rest = _most(table, top)
-    colours = colours_of(shown, data.counterparts if level == "broad_category" else {}, _foreign(data, level))
+    colours = _colours(data, level, shown)
     runs = runs_of(table)
     longest = max(len(layers_of(table, run)) for run in runs)
     figure, panels = canvas(1.6 + longest * 0.18, 1, len(runs))
@@ -197,7 +198,7 @@ def categories(
         if at and same_layers(table):
             axes.tick_params(axis="y", labelleft=False)
     panels[0].set_ylabel(NEURONS)
-    key(figure, [_key(name, *colours[name]) for name in shown], 3)
+    key(figure, [_key(name, colours[name]) for name in shown], 3)
     note = f"{rest} more categories together as others" if rest else ""
     title = f"{'Broad categories' if level == 'broad_category' else 'Categories'} of significant first labels"
     return finish(
@@ -210,8 +211,42 @@ def categories(
 
 
 _OTHERS = "others"
-_Fill = tuple[str, str]
-"""Colour and hatch."""
+_HATCHES: dict[Pattern, str] = {
+    "": "",
+    "dots": "....",
+    "bars": "----",
+    "rings": "ooo",
+    "stripes": "////",
+    "crosses": "xxxx",
+}
+
+
+@dataclass(frozen=True)
+class _Fill:
+    """How bars of a category are filled."""
+
+    colour: str
+    hatch: str = ""
+    edge: str = "white"
+
+    @classmethod
+    def of(cls, found: CategoryColour) -> _Fill:
+        return cls(found.light, _HATCHES[found.pattern])
+
+
+_REST = _Fill("white", "....", MUTED)
+"""Of others: they are no category, and have no colour."""
+
+
+def _colours(data: FigureData, level: str, shown: Sequence[str]) -> dict[str, _Fill]:
+    """Return the fill of each name that is shown; of a broad category whatever else is."""
+    foreign = _foreign(data, level)
+    if level == "broad_category":
+        table = data.comparison.categories
+        found = category_colours(table.loc[table["level"] == level, "name"], data.counterparts, foreign)
+    else:
+        found = category_colours([name for name in shown if name != _OTHERS], foreign=foreign)
+    return {name: _Fill.of(found[name]) if name in found else _REST for name in shown}
 
 
 def _most(table: pd.DataFrame, top: int) -> tuple[list[str], int]:
@@ -232,8 +267,8 @@ def _foreign(data: FigureData, level: str) -> set[str]:
     return set(table.loc[table["level"] == level, "name"]) - own
 
 
-def _key(name: str, colour: str, hatch: str) -> Patch:
-    return Patch(facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0, label=name)
+def _key(name: str, fill: _Fill) -> Patch:
+    return Patch(facecolor=fill.colour, hatch=fill.hatch, edgecolor=fill.edge, linewidth=0, label=name)
 
 
 def _stacks(
@@ -252,15 +287,15 @@ def _stacks(
     left = np.zeros(len(names))
     for name in shown:
         share = wide[("share", name)].loc[names].to_numpy(float)
-        colour, hatch = colours[name]
+        fill = colours[name]
         axes.barh(
             range(len(names)),
             share,
             0.8,
             left=left,
-            color=colour,
-            hatch=hatch,
-            edgecolor="white",
+            color=fill.colour,
+            hatch=fill.hatch,
+            edgecolor=fill.edge,
             linewidth=0.5,
             label=name,
         )
@@ -273,9 +308,9 @@ def _stacks(
                     ha="center",
                     va="center",
                     fontsize=SMALL,
-                    color=INK if light(colour) else "white",
+                    color=INK if light(fill.colour) else "white",
                 )
-                text.set_bbox({"facecolor": colour, "edgecolor": "none", "pad": 0.6} if hatch else None)
+                text.set_bbox({"facecolor": fill.colour, "edgecolor": "none", "pad": 0.6} if fill.hatch else None)
         left += share
     for at, (count, neurons) in enumerate(zip(totals["significant"].tolist(), totals["neurons"].tolist(), strict=True)):
         beside(axes, f"{count} of {neurons}", at)

@@ -11,6 +11,7 @@ from importlib.resources import files
 import jinja2
 
 from mcd.plugins import BASELINES, FEW_IMAGES, Schema
+from mcd_plugins.explorer.colours import Palette
 from mcd_plugins.explorer.packing import Json
 from mcd_plugins.reporters.evaluation_tables import differences_table, side_tables
 from mcd_plugins.reporters.facts import Facts, said_of, side_by_side
@@ -36,28 +37,27 @@ _SCRIPTS = (
 )
 """Parts of the script, in the order in which they are needed."""
 
-_COLOURS = 6
-"""How many broad categories have a colour of their own; others share one."""
 
-
-def page(facts: Sequence[Facts], content: Mapping[str, Json], pictures: Sequence[Json]) -> str:
+def page(facts: Sequence[Facts], palette: Palette, content: Mapping[str, Json], pictures: Sequence[Json]) -> str:
     """Return the page.
 
     Parameters
     ----------
     facts
         Of each run, in words.
+    palette
+        Colours of broad categories.
     content, pictures
         What the script works on, and the small copies of images, which it reads only when the first is shown.
     """
-    style = _source("style.css")
+    style = _source("style.css") + palette.style
     parts = "\n".join(_source(f"{name}.js") for name in _SCRIPTS)
     script = f'"use strict";\n(() => {{\n{parts}}})();\n'
-    categories = _categories(facts)
     return _template().render(
         facts=facts,
-        categories=categories,
-        colour={name: min(number, _COLOURS) for number, name in enumerate(categories)},
+        categories=_labelled(facts, palette),
+        fill=palette.categories,
+        patterns=palette.patterns,
         few=FEW_IMAGES,
         conditions=side_by_side(facts),
         cautions=_shared(facts, [one.cautions for one in facts]),
@@ -91,13 +91,10 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _categories(facts: Sequence[Facts]) -> list[str]:
-    """Return all broad categories, those of most neurons first: the order of their colours."""
-    counts: dict[str, int] = {}
-    for row in (row for one in facts for row in one.layers):
-        for name, count in row.parts.items():
-            counts[name] = counts.get(name, 0) + count
-    return sorted(counts, key=lambda name: (-counts[name], name))
+def _labelled(facts: Sequence[Facts], palette: Palette) -> list[str]:
+    """Return the broad categories of some label, in the order of the vocabulary."""
+    there = {name for one in facts for row in one.layers for name in row.parts}
+    return [name for name in palette.categories if name in there]
 
 
 def _shared(facts: Sequence[Facts], said: Sequence[Sequence[str]]) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ import pydantic
 
 import mcd
 from mcd.plugins import RUNGS, SIGNIFICANT, VERDICTS, chance_rule, write_atomically
+from mcd_plugins.explorer.colours import palette_of
 from mcd_plugins.explorer.content import Neurons, learned_of, neurons_of, responses_of
 from mcd_plugins.explorer.images import Gallery, Thumbnails
 from mcd_plugins.explorer.judged import judged_of
@@ -110,5 +111,5 @@ class HtmlReporter(mcd.Reporter):
             ],
         }
         path = folder / _FILE
-        write_atomically(path, page(facts, content, pictures).encode())
+        write_atomically(path, page(facts, palette_of(dissections, facts), content, pictures).encode())
         return [path]

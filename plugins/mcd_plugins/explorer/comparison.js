@@ -45,6 +45,7 @@ const comparison = {
           {
             name: `n${side}`,
             title: `${run.letter}: neurons`,
+            term: "neurons",
             number: true,
             narrow: false,
             value: (row) => row.sides[side]?.neurons,
@@ -53,6 +54,7 @@ const comparison = {
           {
             name: `named${side}`,
             title: `${run.letter}: ${word}`,
+            term: word,
             number: true,
             value: (row) => (row.sides[side] ? row.sides[side].named / row.sides[side].neurons : NaN),
             cell: (row) =>
@@ -63,6 +65,7 @@ const comparison = {
           {
             name: `mammo${side}`,
             title: `${run.letter}: of them mammographic`,
+            term: "mammographic",
             number: true,
             narrow: false,
             value: (row) => (row.sides[side] ? row.sides[side].mammographic / row.sides[side].neurons : NaN),
@@ -76,7 +79,6 @@ const comparison = {
           name: "difference",
           title: "Difference",
           number: true,
-          help: "Of the shares, in percentage points: second less first",
           value: (row) => this.points(row.sides),
           cell: (row) => this.signed(this.points(row.sides)),
         },
@@ -110,17 +112,17 @@ const comparison = {
     const side = (at) => ({
       name: `named${at}`,
       title: `${RUNS[at].letter}: neurons`,
+      term: "significant",
       number: true,
-      help: "Neurons whose first concept it is, significant",
       value: (row) => row.runs[at].named,
       cell: (row) => `${count(row.runs[at].named)} (${decimal((100 * row.runs[at].named) / RUNS[at].count, 1)}%)`,
     });
     const kept = (at) => ({
       name: `kept${at}`,
       title: `${RUNS[at].letter}: kept`,
+      term: "kept",
       number: true,
       narrow: false,
-      help: "Neurons that keep it at any rank",
       value: (row) => row.runs[at].kept,
       cell: (row) => count(row.runs[at].kept),
     });
@@ -133,7 +135,6 @@ const comparison = {
           name: "difference",
           title: "Difference",
           number: true,
-          help: "Of the shares, in percentage points: second less first",
           value: (row) => Math.abs(row.difference),
           cell: (row) => this.signed(row.difference, 1),
         },

@@ -69,7 +69,8 @@ function choice(id, options, chosen, changed) {
 
 // A sorted table shown a page at a time: however many rows there are, the browser lays out one page.
 class Table {
-  // columns: {name, title, number, narrow, value(row) to sort by, cell(row) to show}
+  // columns: {name, title, term that explains it where that is not the title, number, narrow, value(row) to sort by,
+  // cell(row) to show}
   constructor(caption, columns, { sort, descending = true, perPage = 50 }) {
     this.columns = columns;
     this.perPage = perPage;
@@ -129,7 +130,7 @@ class Table {
     this.page = 0;
     this.order();
     this.draw();
-    this.head.querySelector('[aria-sort="ascending"] button, [aria-sort="descending"] button')?.focus();
+    this.head.querySelector('[aria-sort="ascending"] .sort, [aria-sort="descending"] .sort')?.focus();
   }
 
   shown() {
@@ -148,10 +149,10 @@ class Table {
           "th",
           { scope: "col", class: kind(column), "aria-sort": sorted || null },
           h(
-            "button",
-            { type: "button", title: column.help ?? null, onclick: () => this.sortBy(column) },
-            column.title,
-            mark,
+            "span",
+            { class: "head" },
+            h("button", { type: "button", class: "sort", onclick: () => this.sortBy(column) }, column.title, mark),
+            about(column.term ?? column.title),
           ),
         );
       }),

@@ -62,13 +62,13 @@ class Evaluation {
           h(
             "tr",
             {},
-            h("th", { scope: "col", rowspan: "2" }, "Measure"),
-            judges.map((one) => h("th", { scope: "colgroup", colspan: "2", class: "number" }, `against ${one}`)),
+            h("th", { scope: "col", rowspan: "2" }, term("Measure")),
+            judges.map((one) => h("th", { scope: "colgroup", colspan: "2", class: "number" }, term(`against ${one}`))),
           ),
           h(
             "tr",
             {},
-            judges.map(() => ["First", "Runner-up"].map((one) => h("th", { scope: "col", class: "number" }, one))),
+            judges.map(() => ["First", "Runner-up"].map((one) => h("th", { scope: "col", class: "number" }, term(one)))),
           ),
         ),
         h(
@@ -78,7 +78,7 @@ class Evaluation {
             h(
               "tr",
               {},
-              h("th", { scope: "row" }, name),
+              h("th", { scope: "row" }, term(name)),
               judges.map((one) => [0, 1].map((which) => number(at(one, name)?.[2][which]))),
             ),
           ),
@@ -125,19 +125,19 @@ class Evaluation {
     if (!Number.isFinite(clarity[neuron])) return null;
     const similar = nearest[neuron] ? run.offsets[run.layerOf[neuron]] + nearest[neuron] - 1 : -1;
     const pairs = [
-      ["Clarity", "How alike the images are that it responds to most", decimal(clarity[neuron])],
-      ["Polysemanticity", "How far apart two groups of these images lie", decimal(polysemanticity[neuron])],
-      ["Redundancy", "How alike the images of the most similar neuron of the layer are", decimal(redundancy[neuron])],
+      ["Clarity", decimal(clarity[neuron])],
+      ["Polysemanticity", decimal(polysemanticity[neuron])],
+      ["Redundancy", decimal(redundancy[neuron])],
     ];
     return h(
       "dl",
       { class: "rungs" },
-      pairs.map(([name, meaning, value]) => h("div", {}, h("dt", { title: meaning }, name), h("dd", {}, value))),
+      pairs.map(([name, value]) => h("div", {}, h("dt", {}, term(name)), h("dd", {}, value))),
       similar >= 0
         ? h(
             "div",
             {},
-            h("dt", {}, "Most similar"),
+            h("dt", {}, term("Most similar")),
             h("dd", {}, h("a", { href: run.address(similar) }, `neuron ${run.place(similar)}`)),
           )
         : "",

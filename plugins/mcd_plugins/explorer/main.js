@@ -7,6 +7,7 @@ const VIEWS = {
   neuron: (path) => neuronPage.open(path),
   concepts: () => concepts.open(),
   ...(SEVERAL ? { compare: () => comparison.open() } : {}),
+  glossary: (key) => explanations.open(key),
 };
 const TITLE = document.title;
 
@@ -14,7 +15,7 @@ function route(moved) {
   const [, name, rest] = /^#([a-z]+)(?:[/?](.*))?$/.exec(location.hash) ?? [];
   const view = name in VIEWS ? name : "overview";
   document.title = `${VIEWS[view](rest ?? "")} – ${TITLE}`;
-  for (const one of ["overview", "neurons", "neuron", "concepts", "compare"])
+  for (const one of ["overview", "neurons", "neuron", "concepts", "compare", "glossary"])
     document.getElementById(one).hidden = one !== view;
   for (const link of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-view]"))) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
@@ -45,6 +46,7 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   document.getElementById("main").focus();
 });
+explanations.listen();
 window.addEventListener("hashchange", () => route(true));
 // The small copies of images stand behind this script: a neuron's page waits for them, the rest does not.
 if (location.hash.startsWith("#neuron/")) document.addEventListener("DOMContentLoaded", () => route(false));

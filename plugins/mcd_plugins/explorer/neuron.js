@@ -92,7 +92,7 @@ const neuronPage = {
         h(
           "div",
           { class: q <= run.rate ? "passed" : "faint" },
-          h("dt", { title: CONTENT.rungs[rung] }, rung),
+          h("dt", {}, term(rung)),
           h("dd", {}, Number.isFinite(q) ? `q = ${significant(q, 2)}` : "not testable"),
         ),
       ),
@@ -102,7 +102,7 @@ const neuronPage = {
   concepts(run, neuron) {
     const labels = this.labels(run, neuron);
     if (!labels.length)
-      return h("p", {}, `It has no concepts: ${MEANING[run.verdictOf(neuron)] ?? run.verdictOf(neuron)}.`);
+      return h("p", {}, `It has no concepts: ${meaning(run.verdictOf(neuron)) || run.verdictOf(neuron)}.`);
     const above = labels.filter((at) => run.isAbove(neuron, at));
     const rest = labels.slice(above.length);
     const order = run.judged ? "lowest q first, then highest z, then score" : "best score first";
@@ -127,7 +127,7 @@ const neuronPage = {
               ["z", "number"],
               ["p", "number wide"],
               ["q", "number"],
-            ].map(([title, kind]) => h("th", { scope: "col", class: kind ?? null }, title)),
+            ].map(([title, kind]) => h("th", { scope: "col", class: kind ?? null }, term(title))),
           ),
         ),
         run.judged
@@ -307,7 +307,7 @@ const neuronPage = {
       ? h(
           "section",
           {},
-          h("h2", {}, "Explanation by several concepts"),
+          h("h2", {}, term("Explanation", "Explanation by several concepts")),
           h(
             "ul",
             {},
@@ -375,18 +375,18 @@ const neuronPage = {
         best >= 0 ? h("strong", {}, run.term(best)) : "No concept",
         " ",
         verdict(run, neuron),
-        run.statuses[run.status[neuron]] === "tied" ? ` Tied: ${MEANING.tied}.` : "",
+        run.statuses[run.status[neuron]] === "tied" ? ` Tied: ${meaning("tied")}.` : "",
       ),
       h(
         "div",
         { class: "columns" },
-        h("section", {}, h("h2", {}, "Against the null"), this.chance(run, neuron)),
-        h("section", {}, h("h2", {}, "Activations"), this.activations(run, neuron)),
+        h("section", {}, h("h2", {}, term("Against the null")), this.chance(run, neuron)),
+        h("section", {}, h("h2", {}, term("Activations")), this.activations(run, neuron)),
       ),
       h("section", {}, h("h2", {}, "Concepts"), this.climbed(run, neuron), this.concepts(run, neuron)),
       this.explained(run, neuron),
       run.evaluation.section(run, neuron),
-      h("section", {}, h("h2", {}, "Top images"), this.images(run, neuron)),
+      h("section", {}, h("h2", {}, term("Top images")), this.images(run, neuron)),
     );
     return `${run.layer(neuron)} ${place}`;
   },

@@ -12,6 +12,7 @@ import jinja2
 
 from mcd.plugins import BASELINES, FEW_IMAGES, Schema
 from mcd_plugins.explorer.colours import Palette
+from mcd_plugins.explorer.glossary import entry_of, glossary, headings
 from mcd_plugins.explorer.packing import Json
 from mcd_plugins.reporters.evaluation_tables import differences_table, side_tables
 from mcd_plugins.reporters.facts import Facts, said_of, side_by_side
@@ -23,6 +24,7 @@ SCHEMA = Schema("explorer")
 
 _SCRIPTS = (
     "columns",
+    "terms",
     "elements",
     "evaluation",
     "runs",
@@ -50,9 +52,10 @@ def page(facts: Sequence[Facts], palette: Palette, content: Mapping[str, Json], 
     content, pictures
         What the script works on, and the small copies of images, which it reads only when the first is shown.
     """
-    style = _source("style.css") + palette.style
+    style = _source("extras.css") + _source("style.css") + palette.style
     parts = "\n".join(_source(f"{name}.js") for name in _SCRIPTS)
     script = f'"use strict";\n(() => {{\n{parts}}})();\n'
+    glossed = {heading: entry.key for heading, entry in headings().items()}
     return _template().render(
         facts=facts,
         categories=_labelled(facts, palette),
@@ -69,7 +72,7 @@ def page(facts: Sequence[Facts], palette: Palette, content: Mapping[str, Json], 
         script=script,
         policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'",
-        content={"schema": str(SCHEMA), **content, "few": FEW_IMAGES},
+        content={"schema": str(SCHEMA), **content, "few": FEW_IMAGES, "glossary": glossed},
         pictures=list(pictures),
     )
 
@@ -79,8 +82,9 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.globals |= {"explained": entry_of, "glossary": glossary()}
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
-    return environment.from_string(_source("evaluation.html.j2") + _source("page.html.j2"))
+    return environment.from_string("".join(map(_source, ("glossary.html.j2", "evaluation.html.j2", "page.html.j2"))))
 
 
 def _source(name: str) -> str:

@@ -50,6 +50,7 @@ Object.assign(
         {
           name: `c${side}`,
           title: `${run.letter}: concept`,
+          term: "first concept",
           value: ({ neuron }) => run.term(run.best(neuron)),
           cell: ({ neuron }) =>
             h(
@@ -61,6 +62,7 @@ Object.assign(
         {
           name: `z${side}`,
           title: `${run.letter}: z`,
+          term: "z",
           number: true,
           narrow: false,
           value: ({ neuron }) => (run.best(neuron) < 0 ? NaN : run.z[run.best(neuron)]),

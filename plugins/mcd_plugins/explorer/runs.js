@@ -153,18 +153,9 @@ function matching(text) {
   });
 }
 
-const MEANING = {
-  ...CONTENT.verdicts,
-  dead: "it never responds",
-  constant: "its activation is the same for every image",
-  unscored: "it has no defined score",
-  tied: "its label was decided between images with equal activation by seeded chance",
-  "not computed": "significance was not computed for this run",
-};
-
 function verdict(run, neuron) {
   const word = run.verdictOf(neuron);
-  return h("span", { class: `verdict v-${word.replaceAll(" ", "-")}`, title: MEANING[word] ?? null }, word);
+  return term(word, word, `verdict v-${word.replaceAll(" ", "-")}`);
 }
 
 function conceptOptions(id) {

@@ -32,6 +32,7 @@ WRITES = {
     "evaluate": (("evaluate", "RUN", "--draws", "0", "-o", "OUT"), "summary.csv"),
     "figures": (("figures", "RUN", "--only", "depth", "--bootstrap", "0", "-o", "OUT"), "depth.png"),
     "preprocess": (("preprocess", "IMAGES", "OUT", "--dataset", "images", "--recipe", "mammo-clip"), "a.png"),
+    "reproduce": (("reproduce", "--only", "mammo-clip-dissect/blocks", "-o", "OUT"), "reproduced.md"),
     "report": (("report", "RUN", "--reporter", "json", "-o", "OUT"), "labels.json"),
     "run": (("run", "STUDY", "-o", "OUT"), "notes.txt"),
     "score": (("score", "RUN", "-o", "OUT"), "labels.csv"),
@@ -47,7 +48,7 @@ WRITE_NOTHING = {"install", "layers", "plugins", "runs", "store", "uninstall"}
 
 
 def test_every_command_is_tried_or_writes_nothing() -> None:
-    assert {*WRITES, *WRITE_NOTHING} == {*_COMMANDS, "bench", "demo"}
+    assert {*WRITES, *WRITE_NOTHING} == {*_COMMANDS, "bench", "demo", "reproduce"}
 
 
 @pytest.fixture(scope="module")

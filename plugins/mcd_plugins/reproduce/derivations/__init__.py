@@ -1,0 +1,1 @@
+"""How the numbers of the ledger are derived: one module a paper."""

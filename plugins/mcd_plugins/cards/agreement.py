@@ -58,7 +58,9 @@ def _beyond(observed: float, expected: float) -> float:
 
 
 def kappa(choices: Codes, categories: int) -> float:
-    """Return Cohen's kappa of two readers, Fleiss' of more, from choices ``(readers, cards)``."""
+    """Return Cohen's kappa of two readers, Fleiss' of more, from choices ``(readers, cards)``; NaN of one card."""
+    if choices.shape[1] < 2:
+        return float("nan")
     if len(choices) == 2:
         return cohen_kappa(choices[0], choices[1], categories)
     counts = (choices[:, :, None] == np.arange(categories)).sum(axis=0)

@@ -22,7 +22,7 @@ def cards() -> None:
     """Blinded neuron cards for a reader study.
 
     \b
-    mcd report RUN --reporter cards              # cards, a blank answer sheet, a key
+    mcd report RUN --reporter cards        # cards to answer in a browser, a key
     mcd cards score RUN/report/cards-key anna.csv ben.csv
     """
 
@@ -39,11 +39,13 @@ def cards() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with every answer.")
 def score(key: Path, answers: tuple[Path, ...], seed: int, as_json: bool) -> None:
-    """Score the answers of one reader, or of several: a sheet each, called after the reader.
+    """Score the answers of one reader, or of several: a sheet each.
 
-    KEY is the folder cards-key, or the key.json in it. Printed are the share of cards for which a reader chose the
-    neuron's label, with its 95 % interval and the chance of doing as well by guessing, for significant labels and for
-    controls; how far readers agree beyond chance; and how sure they were.
+    KEY is the folder cards-key, or the key.json in it. Sheets are those that the page of cards saves, or copies of
+    answers.csv; a reader whom the sheet does not name is called after the file. Printed are the share of cards for
+    which a reader chose the neuron's label, with its 95 % interval and the chance of doing as well by guessing, for
+    significant labels and for controls; how far readers agree beyond chance; how sure they were; and how many cards
+    they described before they saw the choices.
     """
     import json
 
@@ -85,6 +87,7 @@ def _print(found: Score) -> None:
     if found.agreement:
         _agreement(found, RESAMPLES)
     _confidence(found)
+    _free_text(found)
     echo()
     for caution in key.cautions:
         say(f"note: {caution}")
@@ -100,16 +103,37 @@ def _correct(found: Score) -> None:
     rows = []
     for one in found.correct:
         who, p = "" if one.reader == seen else one.reader, "" if one.p != one.p else f"{one.p:.2g}"
-        correct = f"{one.correct:.4g} of {one.cards}"
-        rows.append([who, one.group, correct, f"{one.share:.0%}", _bounds(one.low, one.high, ".0%"), p])
+        correct = f"{one.correct:.4g} of {one.answered:.4g}"
+        share = "–" if one.share != one.share else f"{one.share:.0%}"
+        rows.append([who, one.group, correct, share, _bounds(one.low, one.high, ".0%"), p])
         seen = one.reader
     print_table(("reader", "cards", "correct", "share", "95 % interval", "p"), rows, right=("correct", "share", "p"))
     say("interval: Clopper–Pearson, of a mean by drawing cards anew; p: exact binomial, one-sided, against guessing")
+    _abstained(found)
     if any(one.group == "control" for one in found.correct):
         say(
             "control: neurons whose label is not significant. What readers get right there they get from the choices "
             "or from chance: compare with it, not with guessing alone."
         )
+
+
+def _abstained(found: Score) -> None:
+    """Say who did not choose a concept on some cards, and what that does to the numbers."""
+    for reader in found.readers:
+        one = [row for row in found.correct if row.reader == reader.name][-1]  # the last group is all cards
+        cannot = one.cards - round(one.answered)
+        if not one.answered:
+            say(f"{reader.name} could not say on any of {_cards(one.cards)}: there is no share of correct choices")
+        elif cannot or one.none_of_these:
+            say(
+                f"{reader.name}: 'none of these' on {one.none_of_these:g} of {_cards(one.cards)}, which counts as not "
+                f"the label; 'cannot say' on {cannot}, which counts as no answer. Guessing on the others is right in "
+                f"{one.chance:.0%} of the answers"
+            )
+
+
+def _cards(number: int) -> str:
+    return f"{number} card{'' if number == 1 else 's'}"
 
 
 def _agreement(found: Score, resamples: int) -> None:
@@ -125,10 +149,14 @@ def _agreement(found: Score, resamples: int) -> None:
         for one in found.agreement
     ]
     print_table(("cards", "n", "same choice", "kappa", "95 % interval"), rows, right=("n", "same choice", "kappa"))
-    say(f"interval: cards drawn anew {resamples} times")
+    say(f"interval: cards drawn anew {resamples} times; 'none of these' and 'cannot say' are choices here")
+    if any(one.kappa != one.kappa for one in found.agreement):
+        say("not defined: there is one card, or all readers gave the same answer to every card")
 
 
 def _confidence(found: Score) -> None:
+    if all(one.correct != one.correct and one.wrong != one.wrong for one in found.confidence):
+        return
     echo("\nMean confidence, 1 (a guess) to 5 (certain)\n")
     rows = [
         [
@@ -142,3 +170,18 @@ def _confidence(found: Score) -> None:
     ]
     header = ("reader", "correct", "wrong", "significant", "control")
     print_table(header, rows, right=header[1:])
+
+
+def _free_text(found: Score) -> None:
+    echo("\nCards described in own words\n")
+    rows = [[one.reader, *map(str, (one.before, one.after, one.unknown, one.empty))] for one in found.free_text]
+    header = ("reader", "before choices", "after choices", "not recorded", "not described")
+    print_table(header, rows, right=header[1:])
+    late = [one.reader for one in found.free_text if one.after]
+    if late:
+        say(
+            f"{len(late)} of {len(found.readers)} readers described cards after they had seen the choices "
+            f"({', '.join(late)}): these texts are not blind"
+        )
+    if any(one.unknown for one in found.free_text):
+        say("not recorded: sheets on paper, and sheets of mcd 0.1, do not say when a text was written")

@@ -84,6 +84,7 @@ class Key(_Record):
     """A set of cards.
 
     ``name`` is a digest of all else: it stands on cards and answer sheets, so that answers are scored by their own key.
+    It begins with a letter that no number has, for spreadsheets rewrite what reads as one: 1234e5678901.
     ``conditions`` holds the conditions of the run: name and text.
     """
 
@@ -101,7 +102,7 @@ class Key(_Record):
     ) -> Key:
         """Return the key of cards, with its name."""
         found = cls(seed=seed, choices=choices, conditions=conditions, cautions=tuple(cautions), cards=tuple(cards))
-        return found.model_copy(update={"name": digest(found.model_dump_json())[:12]})
+        return found.model_copy(update={"name": f"c{digest(found.model_dump_json())[:11]}"})
 
     def write(self, folder: Path) -> list[Path]:
         """Write the key as JSON, and as a table, into a folder that only its owner may read.

@@ -13,7 +13,7 @@ import mcd
 from mcd.errors import DataError, StoreError, UsageError
 from mcd.plugins import Seed, data_set_of, echo, same_samples, thumbnails, write_atomically
 from mcd_plugins.cards.key import Card, Key
-from mcd_plugins.cards.page import page, sheet
+from mcd_plugins.cards.page import choices_page, page, sheet
 from mcd_plugins.cards.sampling import Design, drawn
 from mcd_plugins.reporters.facts import facts_of
 from mcd_plugins.reporters.vocabulary import vocabulary_of
@@ -24,14 +24,16 @@ __all__ = ["CardsReporter"]
 class CardsReporter(mcd.Reporter):
     """Write blinded neuron cards for a reader study: images without labels, an answer sheet, and a key kept apart.
 
-    ``cards/`` is for readers: ``cards.html``, one file to print or to open, and ``answers.csv``, to be filled in.
-    ``cards-key/`` is for whoever runs the study. ``mcd cards score`` counts how often readers chose the neuron's label.
+    ``cards/`` is for readers: ``cards.html``, a form that asks for own words before it shows choices and saves the
+    answer sheet, and ``answers.csv``, the blank sheet. Readers on paper print ``cards.html`` and get
+    ``cards-choices/choices.html`` when they have described all cards. ``cards-key/`` is for whoever runs the study.
+    ``mcd cards score`` counts how often readers chose the neuron's label.
     """
 
     class Options(mcd.Options):
         """Settings of the cards."""
 
-        count: int = pydantic.Field(default=20, ge=2, le=1000, description="cards, controls among them")
+        count: int = pydantic.Field(default=20, ge=1, le=1000, description="cards, controls among them")
         controls: float = pydantic.Field(
             default=0.25, ge=0, lt=1, description="share of cards with neurons whose label is not significant"
         )
@@ -42,7 +44,9 @@ class CardsReporter(mcd.Reporter):
         low: int = pydantic.Field(default=0, ge=0, le=50, description="weakly activating images beside them")
         choices: int = pydantic.Field(default=5, ge=2, le=12, description="concepts a reader chooses from")
         seed: Seed = pydantic.Field(default=0, description="decides neurons, choices and all orders")
-        size: int = pydantic.Field(default=400, ge=64, le=2048, description="longer side of an image in pixels")
+        size: int = pydantic.Field(
+            default=800, ge=64, le=4096, description="longer side of an image in pixels: what zoom shows"
+        )
         copy_images: bool = pydantic.Field(
             default=False, description="copy images that may show patients: only if your readers may see them"
         )
@@ -55,7 +59,7 @@ class CardsReporter(mcd.Reporter):
     options: Options
 
     def report(self, dissection: mcd.Dissection, folder: Path) -> list[Path]:
-        """Write the cards, the answer sheet and the key.
+        """Write the cards, the answer sheet, the choices and the key.
 
         Raises
         ------
@@ -93,7 +97,7 @@ class CardsReporter(mcd.Reporter):
             raise DataError(f"{missing} images of the cards cannot be read any more", "make the run again")
         if texts:
             echo(f"note: {_without(len(texts), len(samples))}", err=True)
-        return _write(folder, key, page(key, pictures, _notice(dataset)), sheet(key))
+        return _write(folder, key, page(key, pictures, _notice(dataset)))
 
     def _may_copy(self, dataset: mcd.Dataset) -> None:
         if not dataset.images_may_be_copied and not self.options.copy_images:
@@ -130,14 +134,19 @@ def _notice(dataset: mcd.Dataset) -> str:
     return "" if dataset.images_may_be_copied else "These cards may show patients: pass them on only if you may."
 
 
-def _write(folder: Path, key: Key, cards: str, blank: str) -> list[Path]:
-    readers, apart = folder / "cards", folder / "cards-key"
-    answers = readers / "answers.csv"
+def _write(folder: Path, key: Key, cards: str) -> list[Path]:
+    apart = folder / "cards-key"
+    written = {
+        folder / "cards" / "cards.html": cards,
+        folder / "cards" / "answers.csv": sheet(key),
+        folder / "cards-choices" / "choices.html": choices_page(key),
+    }
     try:
-        readers.mkdir(parents=True, exist_ok=True)
+        for path in written:
+            path.parent.mkdir(parents=True, exist_ok=True)
         apart.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot write into {folder}: {error.strerror}", "choose another --output") from None
-    write_atomically(readers / "cards.html", cards.encode())
-    write_atomically(answers, blank.encode())
-    return [readers / "cards.html", answers, *key.write(apart)]
+    for path, text in written.items():
+        write_atomically(path, text.encode())
+    return [*written, *key.write(apart)]

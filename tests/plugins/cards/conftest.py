@@ -29,6 +29,10 @@ class Written:
         return (self.folder / "cards" / "cards.html").read_text(encoding="utf-8")
 
     @property
+    def choices(self) -> str:
+        return (self.folder / "cards-choices" / "choices.html").read_text(encoding="utf-8")
+
+    @property
     def sheet(self) -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO((self.folder / "cards" / "answers.csv").read_text(encoding="utf-8"))))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import csv
+import html
 import io
+import json
 import re
 import stat
 from collections import Counter
@@ -23,7 +25,8 @@ from mcd.errors import UsageError
 from mcd.runs.thumbnails import thumbnails
 from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT
 from mcd_plugins.cards.choices import offered
-from mcd_plugins.cards.key import Card
+from mcd_plugins.cards.key import Card, Key
+from mcd_plugins.cards.page import choices_page, page, sheet
 from mcd_plugins.cards.sampling import Design, drawn
 from mcd_plugins.phantom.dataset import PhantomDataset
 from mcd_plugins.reporters.vocabulary import vocabulary_of
@@ -39,9 +42,18 @@ def without_images(page: str) -> str:
     return re.sub(r"base64,[^\"]+", "", page)
 
 
-def shown_before_choices(page: str, name: str) -> str:
-    """Return what a reader sees before the choices; the name of the set, a digest of the key, is left out."""
-    return page.replace(name, "").partition('<section class="choices"')[0]
+def packed_choices(page: str) -> list[list[str]]:
+    return json.loads(base64.b64decode(re.search(r'"choices": ?"([^"]+)"', page)[1]))
+
+
+def without_choices(page: str, name: str) -> str:
+    """Return the page without the choices in it; the name of the set, a digest of the key, is left out too."""
+    return re.sub(r'("choices": ?)"[^"]+"', r"\1", page.replace(name, ""))
+
+
+def without_script(page: str) -> str:
+    """Return the page without the script, which is the same in every page."""
+    return re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
 
 
 def many_cards(run: mcd.Dissection, sets: int = 60, unseen: int = 0) -> list[list[Card]]:
@@ -72,9 +84,8 @@ def test_the_key_says_what_the_run_says(phantom: mcd.Dissection, written: Writte
         assert card.label == row["concept"]
         assert (row["verdict"] in SIGNIFICANT) == (card.group == "significant")
         assert (row["verdict"] in NOT_SIGNIFICANT) == (card.group == "control")
-    for row, card in zip(written.sheet, written.key.cards, strict=True):
-        assert row[card.answer] == card.label
-        assert tuple(row[letter] for letter in "abcde") == card.options
+    assert packed_choices(written.page) == [list(card.options) for card in written.key.cards]
+    assert [int(row["card"]) for row in written.sheet] == [card.number for card in written.key.cards]
     table = list(csv.DictReader(io.StringIO((written.folder / "cards-key" / "key.csv").read_text())))
     assert [(one["layer"], int(one["neuron"]), one["answer"]) for one in table] == [
         (card.layer, card.neuron, card.answer) for card in written.key.cards
@@ -82,9 +93,10 @@ def test_the_key_says_what_the_run_says(phantom: mcd.Dissection, written: Writte
 
 
 def test_nothing_that_readers_get_names_neurons_images_or_verdicts(phantom: mcd.Dissection, written: Written) -> None:
-    page, sheet = without_images(written.page), (written.folder / "cards" / "answers.csv").read_text()
+    page, sheet = without_script(without_images(written.page)), (written.folder / "cards" / "answers.csv").read_text()
+    choices = written.choices
     assert {path.name for path in (written.folder / "cards").iterdir()} == {"cards.html", "answers.csv"}
-    for text in (page, sheet):
+    for text in (page, sheet, choices):
         for word in (
             "stages",
             "phantom-mammo",
@@ -97,8 +109,10 @@ def test_nothing_that_readers_get_names_neurons_images_or_verdicts(phantom: mcd.
             *(one["patient"] for one in phantom.probe_map),
         ):
             assert word not in text
-    before = shown_before_choices(page, written.key.name)
-    assert not any(card.label in before for card in written.key.cards)
+    for option in {option for card in written.key.cards for option in card.options}:
+        assert option not in page  # packed: whoever searches the page finds none
+        assert option not in sheet
+        assert html.escape(option) in choices
     for images in images_of(written.page):
         for data in images:
             opened = Image.open(io.BytesIO(data))
@@ -114,8 +128,63 @@ def test_cards_look_the_same_whatever_the_labels_are(phantom: mcd.Dissection, wr
     renamed = mcd.Dissection(phantom.folder, phantom.manifest, replace(phantom.results, labels=labels))
     again = cards_of(renamed, tmp_path, low=2)
     assert [card.label for card in again.key.cards] == [other[card.label] for card in written.key.cards]
-    mine, theirs = (shown_before_choices(one.page, one.key.name) for one in (written, again))
+    mine, theirs = (without_choices(one.page, one.key.name) for one in (written, again))
     assert mine == theirs
+
+
+def test_readers_get_nothing_that_depends_on_what_they_are_to_find_out(
+    phantom: mcd.Dissection, written: Written
+) -> None:
+    """With another label right on every card, and every other fact of the neurons changed, all bytes are the same."""
+    key = written.key
+
+    def other(card: Card) -> Card:
+        answer = "b" if card.answer == "a" else "a"
+        changed = {
+            "layer": "elsewhere",
+            "neuron": 7,
+            "group": "control" if card.group == "significant" else "significant",
+            "verdict": "changed",
+            "category": "changed",
+            "broad_category": "changed",
+            "z": -1.0,
+            "q": 1.0,
+            "answer": answer,
+            "label": card.options["ab".index(answer)],
+        }
+        return card.model_copy(update=changed)
+
+    cards = tuple(other(one) for one in key.cards)
+    changed = key.model_copy(update={"cards": cards, "seed": 99, "cautions": ("changed",)})
+    ids = list(dict.fromkeys(name for one in key.cards for name in (*one.images, *one.low)))
+    pictures = thumbnails(phantom, ids, 64)
+    assert page(key, pictures, "") == written.page
+    assert page(changed, pictures, "") == written.page
+    assert choices_page(changed) == written.choices
+    assert sheet(changed) == (written.folder / "cards" / "answers.csv").read_text(encoding="utf-8")
+
+
+def test_cards_are_alike_but_for_their_images_and_number(written: Written) -> None:
+    """As many images, choices and elements on each, in the same order: none stands out."""
+    shapes = {
+        re.sub(r"base64,[^\"]+|(?<=[Cc]ard[ -])\d+", "", section).partition("</section>")[0]
+        for section in written.page.split('<section class="card"')[1:]
+    }
+    assert len(shapes) == 1
+    assert {len(one) for one in packed_choices(written.page)} == {5}
+
+
+def test_the_blank_sheet_has_no_choices_and_an_empty_cell_for_everything_to_fill_in(written: Written) -> None:
+    columns = ["set", "card", "free_text", "choice", "confidence", "reader", "free_text_written", "schema"]
+    assert list(written.sheet[0]) == columns
+    assert {row[name] for row in written.sheet for name in columns[2:-1]} == {""}
+    assert {row["schema"] for row in written.sheet} == {"mcd.answers/2"}
+
+
+def test_no_spreadsheet_takes_the_name_of_a_set_for_a_number(phantom: mcd.Dissection, written: Written) -> None:
+    names = {Key.of(seed, 5, {}, (), written.key.cards).name for seed in range(50)}
+    assert len(names) == 50
+    assert all(re.fullmatch("c[0-9a-f]{11}", name) for name in names)
 
 
 def named(run: mcd.Dissection, shares: dict[str, float]) -> mcd.Dissection:
@@ -272,13 +341,16 @@ def test_hostile_concepts_are_text_on_page_and_sheet(tmp_path: Path) -> None:
     loud = mcd.Dissection(run.folder, run.manifest, replace(run.results, labels=labels), trust=True)
     made = cards_of(loud, tmp_path / "cards", copy_images=True, count=6, controls=0, choices=4, images=2)
     page = Parsed(made.folder / "cards" / "cards.html")
-    assert not page.inside["script"]
-    assert {name for name, _ in page.elements} & {"script", "b"} == set()
+    choices = Parsed(made.folder / "cards-choices" / "choices.html")
+    assert len(page.inside["script"]) == 2
+    assert [name for name, _ in page.elements].count("script") == 2  # the study and the form
+    assert not choices.inside["script"]
+    assert "script" not in {name for name, _ in choices.elements}
     assert all(set(attributes) <= {"src", "alt"} for name, attributes in page.elements if name == "img")
-    assert all(one in page.text for one in HOSTILE)
-    assert "Jane" not in without_images(made.page)
-    assert "'=1+1" in {cell for row in made.sheet for cell in row.values()}
-    assert not any(cell.startswith("=") for row in made.sheet for cell in row.values())
+    assert not any(name == "img" for name, _ in choices.elements)
+    assert all(one in choices.text for one in HOSTILE)
+    assert {one for options in packed_choices(made.page) for one in options} == set(HOSTILE)
+    assert "Jane" not in without_images(made.page) + choices.text
 
 
 def test_answers_are_never_written_over(phantom: mcd.Dissection, tmp_path: Path) -> None:

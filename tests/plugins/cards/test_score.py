@@ -14,6 +14,7 @@ from tests.conftest import Outcome
 from tests.plugins.cards.conftest import Written, cards_of
 
 import mcd
+from mcd.study.csv_cells import guarded
 
 Run = Callable[..., Outcome]
 
@@ -102,7 +103,10 @@ def spoiled(sheet: Path, change: Callable[[list[list[str]]], object]) -> Path:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda rows: rows[3].__setitem__(3, "f"), "line 6, card 3: choice 'f' is none of a, b, c, d, e"),
+        (
+            lambda rows: rows[3].__setitem__(3, "f"),
+            "line 6, card 3: choice 'f' is none of a, b, c, d, e, 'none of these'",
+        ),
         (lambda rows: rows[1].__setitem__(3, ""), "line 2, card 1: no choice"),
         (lambda rows: rows[2].__setitem__(4, "6"), "line 4, card 2: confidence '6' is none of 1 to 5"),
         (lambda rows: rows[1].__setitem__(4, " "), "line 2, card 1: no confidence (1 to 5)"),
@@ -183,7 +187,13 @@ def test_cards_come_from_the_command_line(mcd_command: Run, phantom: mcd.Dissect
     assert done.code == 0, done.err
     assert done.out.splitlines() == [
         f"written: {tmp_path / name}"
-        for name in ("cards/cards.html", "cards/answers.csv", "cards-key/key.json", "cards-key/key.csv")
+        for name in (
+            "cards/cards.html",
+            "cards/answers.csv",
+            "cards-choices/choices.html",
+            "cards-key/key.json",
+            "cards-key/key.csv",
+        )
     ]
     several = mcd_command("report", phantom.folder, phantom.folder, "--reporter", "cards", "-o", tmp_path / "b")
     assert several.code == 2
@@ -204,3 +214,148 @@ def test_a_key_of_version_0_1_gives_the_same_score(mcd_command: Run, study: Writ
     path.write_text(json.dumps(key))
     then = mcd_command("cards", "score", path, sheet, "--json")
     assert (then.code, then.out) == (now.code, now.out) == (0, now.out)
+
+
+OLD = ("set", "card", "free_text", "choice", "confidence", "a", "b", "c", "d", "e")
+
+
+def sheet_of(study: Written, name: str, **columns: object) -> Path:
+    """Write a sheet in which every card has these cells; a function is given the card."""
+    path = study.folder / name
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(study.sheet[0]))
+        table.writeheader()
+        for row, card in zip(study.sheet, study.key.cards, strict=True):
+            cells = {name: one(card) if callable(one) else one for name, one in columns.items()}
+            table.writerow({**row, "confidence": "3", **cells})
+    return path
+
+
+def test_a_sheet_of_version_0_1_gives_the_same_score(mcd_command: Run, study: Written) -> None:
+    now = study.answers("anna.csv", missed(study, 3))
+    with now.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    old = study.folder / "old" / "anna.csv"
+    old.parent.mkdir()
+    with old.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, OLD, extrasaction="ignore")
+        table.writeheader()
+        table.writerows({**row, **dict.fromkeys("abcde", "x")} for row in rows)
+    scores = [mcd_command("cards", "score", study.folder / "cards-key", one) for one in (now, old)]
+    assert scores[0].code == 0, scores[0].err
+    assert scores[0].out == scores[1].out
+    assert "not recorded" in scores[0].out
+
+
+def test_none_of_these_is_not_the_label_and_cannot_say_is_no_answer(mcd_command: Run, study: Written) -> None:
+    """Of 15 significant cards: 9 right, 2 wrong, 3 none of these, 1 cannot say: 9 of 14, 11 of them concepts."""
+    numbers = [card.number for card in study.key.cards if card.group == "significant"]
+    given = dict(zip(numbers, [*["None of These"] * 3, "cannot say", "wrong", "wrong"], strict=False))
+    given = {number: wrong_letter(study, number) if one == "wrong" else one for number, one in given.items()}
+    sheet = sheet_of(study, "anna.csv", choice=lambda card: given.get(card.number, card.answer))
+    found = json.loads(mcd_command("cards", "score", study.folder / "cards-key", sheet, "--json").out)
+    one = found["correct"][0]
+    assert (one["cards"], one["answered"], one["none_of_these"], one["correct"]) == (15, 14, 3, 9)
+    assert one["share"] == pytest.approx(9 / 14)
+    assert one["chance"] == pytest.approx(11 / 5 / 14)
+    assert one["p"] == pytest.approx(binom.sf(8, 11, 0.2))
+    choices = [card["answers"][0]["choice"] for card in found["cards"] if card["number"] in numbers[:4]]
+    assert choices == ["none of these"] * 3 + ["cannot say"]
+    said = " ".join(mcd_command("cards", "score", study.folder / "cards-key", sheet).out.split())
+    assert "anna: 'none of these' on 3 of 20 cards, which counts as not the label; 'cannot say' on 1" in said
+
+
+def test_who_saw_the_choices_before_describing_is_said(mcd_command: Run, study: Written) -> None:
+    written = {1: "after choices", 2: "after choices", 3: ""}
+    when = {
+        "anna": lambda card: "before choices",
+        "ben": lambda card: written.get(card.number, "before choices"),
+    }
+    sheets = [
+        sheet_of(
+            study,
+            f"{number}.csv",
+            choice=lambda card: card.answer,
+            reader=name,
+            free_text=lambda card: "" if card.number == 20 else "words",
+            free_text_written=one,
+        )
+        for number, (name, one) in enumerate(when.items())
+    ]
+    found = json.loads(mcd_command("cards", "score", study.folder / "cards-key", *sheets, "--json").out)
+    assert found["free_text"] == [
+        {"reader": "anna", "before": 19, "after": 0, "unknown": 0, "empty": 1},
+        {"reader": "ben", "before": 16, "after": 2, "unknown": 1, "empty": 1},
+    ]
+    said = " ".join(mcd_command("cards", "score", study.folder / "cards-key", *sheets).out.split())
+    assert "1 of 2 readers described cards after they had seen the choices (ben): these texts are not blind" in said
+    again = sheet_of(study, "again.csv", choice="a", reader="anna")
+    twice = mcd_command("cards", "score", study.folder / "cards-key", sheets[0], again)
+    assert twice.code == 2
+    assert "answers of reader 'anna' are given twice: 0.csv, again.csv" in twice.err
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_tiny_study_gives_sentences(mcd_command: Run, phantom: mcd.Dissection, tmp_path: Path, count: int) -> None:
+    study = cards_of(phantom, tmp_path, count=count, controls=0, images=2)
+    silent = [sheet_of(study, f"{name}.csv", choice="cannot say", confidence="") for name in ("anna", "ben")]
+    certain = sheet_of(study, "carl.csv", choice=lambda card: card.answer)
+    for sheets in (silent[:1], silent, [certain], [certain, *silent]):
+        done = mcd_command("cards", "score", study.folder / "cards-key", *sheets)
+        assert done.code == 0, done.err
+        assert "nan" not in done.out.lower()
+        assert max(map(len, done.out.splitlines())) <= 80
+        if sheets[0] in silent:
+            cards = "1 card" if count == 1 else "2 cards"
+            said = f"anna could not say on any of {cards}: there is no share of correct choices"
+            assert said in " ".join(done.out.split())
+        if len(sheets) > 1 and count == 1:
+            assert "not defined: there is one card" in done.out
+        json.loads(mcd_command("cards", "score", study.folder / "cards-key", *sheets, "--json").out)
+
+
+def cell(name: str, value: str) -> Callable[[list[list[str]]], object]:
+    return lambda rows: rows[1].__setitem__(rows[0].index(name), value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (cell("schema", "mcd.answers/3"), "line 2: it was made by a newer mcd: mcd.answers/3"),
+        (cell("schema", "x" * 5000), "line 2: its schema is not mcd.answers/2"),
+        (cell("free_text_written", "later"), "line 2, card 1: free_text_written is 'later', and can be"),
+        (cell("free_text", "x" * 140_000), "line 2: a cell has over 131,072 characters"),
+        (cell("reader", "someone"), " has answers of several readers: else, someone"),
+        (lambda rows: rows[0].append("choice"), "line 1: several columns choice"),
+        (lambda rows: rows.clear(), "line 1: no column set, card, free_text, choice, confidence"),
+    ],
+    ids=lambda one: one[:40] if isinstance(one, str) else "",
+)
+def test_a_hostile_sheet_is_one_clear_message(
+    mcd_command: Run, study: Written, change: Callable[[list[list[str]]], object], said: str
+) -> None:
+    sheet = spoiled(sheet_of(study, "anna.csv", choice="a", reader="else"), change)
+    done = mcd_command("cards", "score", study.folder / "cards-key", sheet)
+    assert done.code == 4
+    assert said in done.err
+    assert len(done.err) < 1000
+    assert done.err.count("error:") == 1
+
+
+def test_free_text_is_kept_to_the_letter_and_harms_nobody(mcd_command: Run, study: Written) -> None:
+    """Also in a sheet with tabs, other columns and another order, as spreadsheets leave it."""
+    texts = ["=1+1", '"quoted"', "two\nlines\n=3", "🩻 Verkalkung; rund", "-0.5", "\x1b[31mred", "'=1"]
+    sheet = sheet_of(
+        study, "anna.csv", choice="a", reader="\x1b[31mAnna\x07", free_text=lambda card: texts[card.number % len(texts)]
+    )
+    with sheet.open(newline="", encoding="utf-8") as file:
+        rows = [{name: guarded(one) for name, one in row.items()} for row in csv.DictReader(file)]
+    with sheet.open("w", newline="", encoding="utf-8-sig") as file:
+        table = csv.DictWriter(file, [*reversed(rows[0]), "note"], delimiter="\t")
+        table.writeheader()
+        table.writerows({**row, "note": "mine"} for row in reversed(rows))
+    found = json.loads(mcd_command("cards", "score", study.folder / "cards-key", sheet, "--json").out)
+    assert [one["answers"][0]["free_text"] for one in found["cards"]] == [
+        texts[card.number % len(texts)] for card in study.key.cards
+    ]
+    assert "\x1b" not in mcd_command("cards", "score", study.folder / "cards-key", sheet).out

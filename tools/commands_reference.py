@@ -12,6 +12,7 @@ import click
 
 from mcd.cli import cli
 from mcd.cli.everywhere import State, with_flags_of_all
+from mcd.cli.groups import grouped
 
 __all__ = ["commands", "page"]
 
@@ -62,9 +63,12 @@ def _section(words: str, command: click.Command) -> Iterator[str]:
         lines = one.strip().removeprefix("\b").strip("\n")
         yield (f"```\n{lines}\n```\n" if one.lstrip().startswith("\b") else _plain(" ".join(one.split())) + "\n")
     own = [one for one in command.params if isinstance(one, click.Option) and not one.hidden and not _shared(one)]
-    if own:
+    sections = list(grouped(own))
+    for heading, options in sections:
+        if len(sections) > 1:
+            yield f"**{heading}**\n"
         yield from ("| option | |", "|---|---|")
-        yield from (_option(one, context) for one in own)
+        yield from (_option(one, context) for one in options)
         yield ""
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mcd.api.ranking import ordered_top_k
     from mcd.api.schema import Schema, read_record
     from mcd.cli.consoles import Terminal
+    from mcd.cli.groups import option_group
     from mcd.cli.hosted import with_plugin_files
     from mcd.cli.numbers import SEED
     from mcd.cli.paths import PATH
@@ -160,6 +161,7 @@ _HOME = {
     "made_of": "mcd.api.kept",
     "match_layers": "mcd.networks.patterns",
     "offline": "mcd.networks.hub",
+    "option_group": "mcd.cli.groups",
     "ordered_top_k": "mcd.api.ranking",
     "outputs": "mcd.study.outputs",
     "parse_pairs": "mcd.options",
@@ -259,6 +261,7 @@ __all__ = [
     "made_of",
     "match_layers",
     "offline",
+    "option_group",
     "ordered_top_k",
     "outputs",
     "parse_pairs",

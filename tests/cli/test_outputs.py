@@ -43,7 +43,7 @@ WRITES = {
 }
 """Commands, and a file that they would write, or must not be among."""
 
-WRITE_NOTHING = {"install", "layers", "plugins", "runs", "store", "uninstall"}
+WRITE_NOTHING = {"completion", "install", "layers", "plugins", "runs", "store", "uninstall"}
 """They print or call pip; ``plugins new`` refuses a folder that is not empty, ``store`` removes what is the store's."""
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 
 import click
+from click.shell_completion import CompletionItem
 
 from mcd.cli.everywhere import State, add_named_files, with_flags_of_all
 from mcd.cli.streams import noted_interrupts, watched_output
@@ -30,26 +32,48 @@ from mcd.errors import (
 
 __all__ = ["State", "main"]
 
-_COMMANDS = {
-    "compare": ("mcd.cli.compare:compare", "Compare runs: models, dissectors or scorers."),
-    "concepts": ("mcd.cli.concepts:concepts", "List, show, check or import concept sets."),
-    "data": ("mcd.cli.data:data", "Inspect a folder of images before a run."),
-    "dissect": ("mcd.cli.dissect:dissect", "Dissect a model: label its neurons with concepts."),
-    "embed": ("mcd.cli.embed:embed", "Write the embeddings of images or texts: vectors, no labels."),
-    "evaluate": ("mcd.cli.evaluate:evaluate", "Evaluate the labels of a stored run: how right are they?"),
-    "figures": ("mcd.cli.figures:figures", "Draw figures of stored runs: layers, changes, coverage, chance, images."),
-    "install": ("mcd.cli.install:install", "Install plugins, with pip."),
-    "layers": ("mcd.cli.layers:layers", "List the layers of a model."),
-    "plugins": ("mcd.cli.plugins:plugins", "List plugins, or show the settings of one."),
-    "preprocess": ("mcd.cli.preprocess:preprocess", "Write images as a recipe makes them, once and for all."),
-    "report": ("mcd.cli.report:report", "Report on stored runs: a page to explore, tables."),
-    "run": ("mcd.cli.dissect:run_study", "Run a study file (YAML)."),
-    "runs": ("mcd.cli.runs:runs", "Verify stored runs: every file against its digest."),
-    "score": ("mcd.cli.score:score", "Score a stored run anew: other scorer, other concepts, no images."),
-    "store": ("mcd.cli.store:store", "List, prune or verify what runs have computed and share."),
-    "uninstall": ("mcd.cli.install:uninstall", "Remove plugins, with pip."),
-    "zero-shot": ("mcd.cli.zero_shot:zero_shot", "Score images by pairs of prompts: 'no mass' against 'mass'."),
+_GROUPS = {
+    "Run a study": {
+        "layers": ("mcd.cli.layers:layers", "List the layers of a model."),
+        "dissect": ("mcd.cli.dissect:dissect", "Dissect a model: label its neurons with concepts."),
+        "run": ("mcd.cli.dissect:run_study", "Run a study file (YAML)."),
+        "score": ("mcd.cli.score:score", "Score a stored run anew: other scorer, other concepts, no images."),
+    },
+    "Read it": {
+        "report": ("mcd.cli.report:report", "Report on stored runs: a page to explore, tables."),
+        "figures": (
+            "mcd.cli.figures:figures",
+            "Draw figures of stored runs: layers, changes, coverage, chance, images.",
+        ),
+        "compare": ("mcd.cli.compare:compare", "Compare runs: models, dissectors or scorers."),
+        "evaluate": ("mcd.cli.evaluate:evaluate", "Evaluate the labels of a stored run: how right are they?"),
+        "runs": ("mcd.cli.runs:runs", "Verify stored runs: every file against its digest."),
+    },
+    "Data": {
+        "data": ("mcd.cli.data:data", "Inspect a folder of images before a run."),
+        "preprocess": ("mcd.cli.preprocess:preprocess", "Write images as a recipe makes them, once and for all."),
+        "embed": ("mcd.cli.embed:embed", "Write the embeddings of images or texts: vectors, no labels."),
+        "zero-shot": ("mcd.cli.zero_shot:zero_shot", "Score images by pairs of prompts: 'no mass' against 'mass'."),
+        "store": ("mcd.cli.store:store", "List, prune or verify what runs have computed and share."),
+    },
+    "Vocabularies": {
+        "concepts": ("mcd.cli.concepts:concepts", "List, show, check or import concept sets."),
+    },
+    "Plugins and shell": {
+        "plugins": ("mcd.cli.plugins:plugins", "List plugins, or show the settings of one."),
+        "install": ("mcd.cli.install:install", "Install plugins, with pip."),
+        "uninstall": ("mcd.cli.install:uninstall", "Remove plugins, with pip."),
+        "completion": (
+            "mcd.cli.completion:completion",
+            "Print what makes a shell complete mcd, names of components too.",
+        ),
+    },
 }
+"""Commands by what they are for: where each is, and its line in ``mcd --help``."""
+
+_COMMANDS = {name: found for group in _GROUPS.values() for name, found in group.items()}
+
+_OF_PLUGINS = "Of plugins"
 
 
 class _Commands(click.Group):
@@ -89,10 +113,21 @@ class _Commands(click.Group):
             raise UnknownNameError(f"no command named '{args[0]}'", nearest(args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         summaries = {name: summary for name, (_, summary) in _COMMANDS.items()} | self._plugin_summaries(ctx)
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(summaries.items()))
+        named = [CompletionItem(one, help=summaries[one]) for one in summaries if one.startswith(incomplete)]
+        return named or click.Command.shell_complete(self, ctx, incomplete)  # its options
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups = {
+            heading: {name: summary for name, (_, summary) in commands.items()} for heading, commands in _GROUPS.items()
+        }
+        if others := self._plugin_summaries(ctx):
+            groups[_OF_PLUGINS] = dict(sorted(others.items()))
+        width = max(len(name) for commands in groups.values() for name in commands)
+        for heading, commands in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), summary) for name, summary in commands.items()])
 
 
 def _flagged(found: object) -> click.Command | None:
@@ -135,6 +170,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; the only place where errors become text and exit codes."""
     state = State()
     printing_anything()
+    if "_MCD_COMPLETE" in os.environ:
+        from mcd.cli.completion import answer
+
+        answer(_cli, state)
+        return
     with watched_output() as output, noted_interrupts() as interrupted:
         try:
             code = _cli.main(

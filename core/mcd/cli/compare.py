@@ -9,8 +9,10 @@ import click
 
 from mcd.cli.everywhere import State
 from mcd.cli.flags import bootstrap_flag, seed_flag, trust_flag
+from mcd.cli.groups import GENERAL, option_group
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.terminal import echo, echo_lines
+from mcd.study.groups import Group
 
 if TYPE_CHECKING:
     from mcd.comparison import Comparison
@@ -20,45 +22,58 @@ __all__ = ["compare"]
 
 @click.command()
 @click.argument("runs", nargs=-1, type=RUN_FOLDER, metavar="RUN RUN…")
-@click.option(
-    "--align",
-    type=click.Choice(["auto", "name", "depth"]),
-    default="auto",
-    show_default=True,
-    help="How layers are aligned; auto is by name where one run has all names of the other, else by depth.",
+@option_group(
+    "Layers and neurons",
+    click.option(
+        "--align",
+        type=click.Choice(["auto", "name", "depth"]),
+        default="auto",
+        show_default=True,
+        help="How layers are aligned; auto is by name where one run has all names of the other, else by depth.",
+    ),
+    click.option(
+        "--map",
+        "pairs",
+        multiple=True,
+        metavar="LAYER=LAYER",
+        help="A layer of the first run and the one of the others it is compared with; repeat it.",
+    ),
+    click.option(
+        "--match",
+        type=click.Choice(["identity", "hungarian"]),
+        default="identity",
+        show_default=True,
+        help="How neurons of equally wide layers are paired: by number, or so that paired neurons respond most alike.",
+    ),
 )
-@click.option(
-    "--map",
-    "pairs",
-    multiple=True,
-    metavar="LAYER=LAYER",
-    help="A layer of the first run and the one of the others it is compared with; repeat it.",
+@option_group(
+    Group.SCORING.value,
+    click.option(
+        "--threshold",
+        type=click.Choice(["local", "global"]),
+        help="Also apply the mean-score threshold of the paper: at least the layer's mean score, of their own run "
+        "or the higher one. It is no test of significance.",
+    ),
+    bootstrap_flag,
+    seed_flag,
+    click.option(
+        "--top",
+        type=click.IntRange(1, 10_000),
+        default=10,
+        show_default=True,
+        metavar="N",
+        help="How many concepts of a neuron the overlap of two dissectors or scorers looks at.",
+    ),
 )
-@click.option(
-    "--match",
-    type=click.Choice(["identity", "hungarian"]),
-    default="identity",
-    show_default=True,
-    help="How neurons of equally wide layers are paired: by number, or so that paired neurons respond most alike.",
+@option_group(
+    Group.OUTPUT.value,
+    click.option("--output", "-o", type=PATH, metavar="DIR", help="Write every table there as CSV."),
+    click.option("--json", "as_json", is_flag=True, help="Print everything as JSON."),
 )
-@click.option(
-    "--threshold",
-    type=click.Choice(["local", "global"]),
-    help="Also apply the mean-score threshold of the paper: at least the layer's mean score, of their own run "
-    "or the higher one. It is no test of significance.",
+@option_group(
+    GENERAL,
+    trust_flag,
 )
-@bootstrap_flag
-@seed_flag
-@click.option(
-    "--top",
-    type=click.IntRange(1, 10_000),
-    default=10,
-    show_default=True,
-    help="How many concepts of a neuron the overlap of two dissectors or scorers looks at.",
-)
-@click.option("--output", "-o", type=PATH, metavar="DIR", help="Write every table there as CSV.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@trust_flag
 @click.pass_context
 def compare(
     ctx: click.Context,

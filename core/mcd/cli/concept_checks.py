@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcd.cli.candidates import CONCEPTS, components, settings
 from mcd.cli.numbers import number
 from mcd.cli.settings import dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
 from mcd.cli.terminal import echo, echo_lines
+from mcd.components import Kind
 from mcd.options import Bounds
 from mcd.study.vocabularies.findings import TITLES
 
@@ -34,12 +36,26 @@ _MOST = 20
 
 
 @click.command()
-@click.argument("reference", metavar="NAME|FILE[,…]")
+@click.argument("reference", metavar="NAME|FILE[,…]", shell_complete=CONCEPTS)
 @click.option("--concepts-arg", multiple=True, metavar="KEY=VALUE", help="A setting of the set. Repeatable.")
-@click.option("--dissector", metavar="NAME[:VALUE]", help="Also check tokens and embeddings of this dissector.")
-@click.option("--dissector-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
 @click.option(
-    "--scorer", metavar="NAME", help="Whose temperature says what alike concepts cost each other.  [default: soft-wpmi]"
+    "--dissector",
+    metavar="NAME[:VALUE]",
+    shell_complete=components(Kind.DISSECTOR),
+    help="Also check tokens and embeddings of this dissector.",
+)
+@click.option(
+    "--dissector-arg",
+    multiple=True,
+    shell_complete=settings(Kind.DISSECTOR, "--dissector"),
+    metavar="KEY=VALUE",
+    help="A setting of it. Repeatable.",
+)
+@click.option(
+    "--scorer",
+    metavar="NAME",
+    shell_complete=components(Kind.SCORER),
+    help="Whose temperature says what alike concepts cost each other.  [default: soft-wpmi]",
 )
 @click.option("--scorer-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
 @click.option(
@@ -207,8 +223,10 @@ def _say(text: str, indent: str = "") -> None:
 
 
 @click.command()
-@click.argument("reference", metavar="NAME|FILE[,…]")
-@click.option("--dataset", required=True, metavar="NAME[:VALUE]", help="The probe set.")
+@click.argument("reference", metavar="NAME|FILE[,…]", shell_complete=CONCEPTS)
+@click.option(
+    "--dataset", required=True, metavar="NAME[:VALUE]", shell_complete=components(Kind.DATASET), help="The probe set."
+)
 @click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
 @study_flags(*SELECTION)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every concept.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcd.cli.candidates import CONCEPTS
 from mcd.cli.concept_checks import coverage, lint
 from mcd.cli.paths import PATH
 from mcd.cli.terminal import echo, echo_lines
@@ -95,7 +96,7 @@ def _described(host: PluginHost, offer: Offer) -> dict[str, str | int | None]:
 
 
 @concepts.command()
-@click.argument("reference", metavar="NAME|FILE[,…]")
+@click.argument("reference", metavar="NAME|FILE[,…]", shell_complete=CONCEPTS)
 @click.option("--concepts-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every concept with prompts and synonyms.")
 @click.pass_obj

@@ -11,32 +11,35 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli.everywhere import State
+from mcd.cli.groups import option_group
 from mcd.cli.paths import PATH
 from mcd.cli.settings import study_settings
 from mcd.cli.study_flags import DEFAULT_REPORTER, study_flags
 from mcd.cli.terminal import echo, echo_lines
+from mcd.study.groups import Group
 
 if TYPE_CHECKING:
     from mcd.study.study import Study
 
 __all__ = ["dissect", "run_study"]
 
-_OUTPUT = click.option(
-    "--output",
-    "-o",
-    type=PATH,
-    metavar="DIR",
-    help="The run folder; an interrupted run in it continues.  [default: runs/NAME]",
+_ENDS = option_group(
+    Group.OUTPUT.value,
+    click.option(
+        "--output",
+        "-o",
+        type=PATH,
+        metavar="DIR",
+        help="The run folder; an interrupted run in it continues.  [default: runs/NAME]",
+    ),
+    click.option("--dry-run", is_flag=True, help="Print the resolved study and stop."),
+    click.option("--quiet", "-q", is_flag=True, help="Leave out the summary and the next steps."),
 )
-_QUIET = click.option("--quiet", "-q", is_flag=True, help="Leave out the summary and the next steps.")
-_DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the resolved study and stop.")
 
 
 @click.command()
 @study_flags()
-@_OUTPUT
-@_DRY_RUN
-@_QUIET
+@_ENDS
 @click.pass_context
 def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, quiet: bool, **_flags: object) -> None:
     """Dissect a model: label its neurons with concepts.
@@ -52,10 +55,10 @@ def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, quiet: bo
 @click.command(name="run")
 @click.argument("study", type=PATH, required=False)
 @study_flags()
-@_OUTPUT
-@_DRY_RUN
-@_QUIET
-@click.option("--schema", is_flag=True, help="Print the JSON schema of study files and stop.")
+@_ENDS
+@option_group(
+    Group.OUTPUT.value, click.option("--schema", is_flag=True, help="Print the JSON schema of study files and stop.")
+)
 @click.pass_context
 def run_study(
     ctx: click.Context,

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcd.cli.candidates import components
 from mcd.cli.everywhere import State
+from mcd.cli.groups import option_group
 from mcd.cli.paths import PATH
 from mcd.cli.settings import dataset_choice
 from mcd.cli.study_flags import PROBE, study_flags
 from mcd.cli.terminal import echo
+from mcd.components import Kind
+from mcd.study.groups import Group
 
 if TYPE_CHECKING:
     from mcd.api.dataset import Dataset
@@ -23,17 +27,28 @@ __all__ = ["asked_dataset", "embed", "embedder_and_dataset"]
 
 @click.command()
 @study_flags(*PROBE, single=True)
-@click.option("--text", "given", multiple=True, metavar="TEXT", help="A text to embed. Repeatable.")
-@click.option("--texts", "file", type=PATH, metavar="FILE", help="Texts to embed, one a line.")
-@click.option("--concepts", metavar="NAME|FILE", help="A concept set, whose prompts are embedded.")
-@click.option("--raw", is_flag=True, help="Leave the vectors as they are.  [default: scaled to length 1]")
-@click.option(
-    "--output",
-    "-o",
-    required=True,
-    type=PATH,
-    metavar="FILE.safetensors",
-    help="Where the vectors go; an interrupted run continues.",
+@option_group(
+    "Texts",
+    click.option("--text", "given", multiple=True, metavar="TEXT", help="A text to embed. Repeatable."),
+    click.option("--texts", "file", type=PATH, metavar="FILE", help="Texts to embed, one a line."),
+    click.option(
+        "--concepts",
+        metavar="NAME|FILE",
+        shell_complete=components(Kind.CONCEPTS, or_file=True),
+        help="A concept set, whose prompts are embedded.",
+    ),
+)
+@option_group(
+    Group.OUTPUT.value,
+    click.option("--raw", is_flag=True, help="Leave the vectors as they are.  [default: scaled to length 1]"),
+    click.option(
+        "--output",
+        "-o",
+        required=True,
+        type=PATH,
+        metavar="FILE.safetensors",
+        help="Where the vectors go; an interrupted run continues.",
+    ),
 )
 @click.pass_context
 def embed(
@@ -49,8 +64,10 @@ def embed(
     """Write the embeddings of images, texts or both.
 
     \b
-    mcd embed --dissector mammo-clip:FILE.tar --dataset images:DIR -o vectors.safetensors
-    mcd embed --dissector mammo-clip:FILE.tar --text 'no mass' --text mass -o words.safetensors
+    mcd embed --dissector mammo-clip:FILE.tar --dataset images:DIR \\
+        -o vectors.safetensors
+    mcd embed --dissector mammo-clip:FILE.tar --text 'no mass' --text mass \\
+        -o words.safetensors
 
     The file holds the tensors "images" and "texts", one row each; its metadata says what each row is.
     """

@@ -8,11 +8,13 @@ import click
 
 from mcd.cli.everywhere import State
 from mcd.cli.flags import seed_flag, trust_flag
+from mcd.cli.groups import GENERAL, option_group
 from mcd.cli.numbers import RESAMPLES
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.terminal import echo
 from mcd.errors import UsageError
 from mcd.options import validate_options
+from mcd.study.groups import Group
 
 __all__ = ["evaluate"]
 
@@ -22,45 +24,59 @@ _AGAINST = ("annotations", "held-out", "other-dissector", "truth")
 
 @click.command()
 @click.argument("run", type=RUN_FOLDER, metavar="RUN")
-@click.option(
-    "--against",
-    multiple=True,
-    type=click.Choice(_AGAINST),
-    help="What labels are judged against: the data set's annotations, the run's own similarities of held-out images, "
-    "those of --other, or the truth where every image has it. Repeatable.  [default: annotations, or held-out where "
-    "these can judge nothing; and truth]",
+@option_group(
+    "Labels",
+    click.option(
+        "--against",
+        multiple=True,
+        type=click.Choice(_AGAINST),
+        help="What labels are judged against: the data set's annotations, the run's own similarities of held-out "
+        "images, those of --other, or the truth where every image has it. Repeatable.  [default: annotations, or "
+        "held-out where these can judge nothing; and truth]",
+    ),
+    click.option("--other", type=RUN_FOLDER, metavar="RUN", help="A run of the same images by another dissector."),
+    click.option(
+        "--draws",
+        type=RESAMPLES,
+        default=100,
+        show_default=True,
+        metavar="N",
+        help="Resamples of the patients, for intervals and stability; 0 leaves both out.",
+    ),
+    seed_flag,
 )
-@click.option("--other", type=RUN_FOLDER, metavar="RUN", help="A run of the same images by another dissector.")
-@click.option(
-    "--draws",
-    type=RESAMPLES,
-    default=100,
-    show_default=True,
-    metavar="N",
-    help="Resamples of the patients, for intervals and stability; 0 leaves both out.",
+@option_group(
+    "Ablation",
+    click.option(
+        "--faithfulness",
+        is_flag=True,
+        help="Also run the target on the held-out images, with the neurons that share a name ablated, and with random "
+        "groups of neurons like them.",
+    ),
+    click.option(
+        "--ablate", type=click.Choice(["mean", "zero"]), help="What an ablated unit becomes.  [default: mean]"
+    ),
+    click.option("--groups", type=_COUNT, metavar="N", help="Ablate the N largest groups.  [default: 10]"),
+    click.option("--least", type=_COUNT, metavar="N", help="Neurons that a group has at least.  [default: 3]"),
+    click.option("--random-groups", type=_DRAWN, metavar="N", help="Random groups beside each.  [default: 20]"),
+    click.option(
+        "--outcome",
+        multiple=True,
+        metavar="OUTPUT=CONCEPT",
+        help="Which output of the network, by number or name, is to be which annotated concept. Repeatable.  [default: "
+        "outputs that have the name of one]",
+    ),
+    click.option("--device", metavar="NAME", help="Where the target runs.  [default: as in the run]"),
 )
-@seed_flag
-@click.option(
-    "--faithfulness",
-    is_flag=True,
-    help="Also run the target on the held-out images, with the neurons that share a name ablated, and with random "
-    "groups of neurons like them.",
+@option_group(
+    Group.OUTPUT.value,
+    click.option("--layers", "by_layer", is_flag=True, help="Print every layer too."),
+    click.option("--output", "-o", type=PATH, metavar="DIR", help="Where the tables go.  [default: RUN/evaluation]"),
 )
-@click.option("--ablate", type=click.Choice(["mean", "zero"]), help="What an ablated unit becomes.  [default: mean]")
-@click.option("--groups", type=_COUNT, metavar="N", help="Ablate the N largest groups.  [default: 10]")
-@click.option("--least", type=_COUNT, metavar="N", help="Neurons that a group has at least.  [default: 3]")
-@click.option("--random-groups", type=_DRAWN, metavar="N", help="Random groups beside each.  [default: 20]")
-@click.option(
-    "--outcome",
-    multiple=True,
-    metavar="OUTPUT=CONCEPT",
-    help="Which output of the network, by number or name, is to be which annotated concept. Repeatable.  [default: "
-    "outputs that have the name of one]",
+@option_group(
+    GENERAL,
+    trust_flag,
 )
-@click.option("--device", metavar="NAME", help="Where the target runs.  [default: as in the run]")
-@click.option("--layers", "by_layer", is_flag=True, help="Print every layer too.")
-@click.option("--output", "-o", type=PATH, metavar="DIR", help="Where the tables go.  [default: RUN/evaluation]")
-@trust_flag
 @click.pass_context
 def evaluate(
     ctx: click.Context,
@@ -85,7 +101,7 @@ def evaluate(
 
     \b
     mcd evaluate runs/x
-    mcd evaluate runs/x --against held-out --against other-dissector --other runs/y
+    mcd evaluate runs/x --against other-dissector --other runs/y
     mcd evaluate runs/x --faithfulness --outcome 0=mass
 
     Half of the patients names the neurons anew, the other half judges these labels, beside the second concept of each

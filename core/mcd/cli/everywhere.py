@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcd.cli.groups import in_general, in_groups
 from mcd.cli.paths import PATH
 
 if TYPE_CHECKING:
@@ -68,19 +68,23 @@ def _set_offline(ctx: click.Context, _parameter: click.Parameter, offline: bool)
 
 
 def _flag(name: str, callback: Callable[..., None], text: str) -> click.Option:
-    return click.Option([name], is_flag=True, is_eager=True, expose_value=False, callback=callback, help=text)
+    return in_general(
+        click.Option([name], is_flag=True, is_eager=True, expose_value=False, callback=callback, help=text)
+    )
 
 
 _FLAGS = (
-    click.Option(
-        [_FILE],
-        multiple=True,
-        type=PATH,
-        metavar="FILE.py",
-        is_eager=True,
-        expose_value=False,
-        callback=_add_files,
-        help="Load a local plugin file. Repeatable.",
+    in_general(
+        click.Option(
+            [_FILE],
+            multiple=True,
+            type=PATH,
+            metavar="FILE.py",
+            is_eager=True,
+            expose_value=False,
+            callback=_add_files,
+            help="Load a local plugin file. Repeatable.",
+        )
     ),
     _flag("--offline", _set_offline, "Fetch nothing: what would be downloaded is an error."),
     _flag("--debug", _set_debug, "Show the traceback of an error."),
@@ -92,7 +96,7 @@ def with_flags_of_all(command: click.Command) -> click.Command:
 
     People write them before the command's name and after it. One that a plugin's command has itself stays as it is.
     """
-    made = copy.copy(command)
+    made = in_groups(command)
     taken = {name for one in command.params for name in one.opts}
     made.params = [*command.params, *(one for one in _FLAGS if taken.isdisjoint(one.opts))]
     if isinstance(made, click.Group):

@@ -9,55 +9,90 @@ import click
 
 from mcd.cli.everywhere import State
 from mcd.cli.flags import bootstrap_flag, seed_flag, trust_flag
+from mcd.cli.groups import GENERAL, option_group
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.terminal import echo
+from mcd.study.groups import Group
 
 __all__ = ["figures"]
 
 
+_NAMES = (
+    "depth",
+    "scores",
+    "emergence",
+    "significant",
+    "categories",
+    "specialisation",
+    "coverage",
+    "null",
+    "rungs",
+    "controls",
+    "evaluation",
+    "top-images",
+)
+"""Of all figures; their catalogue imports matplotlib."""
+
+
+def _figures(_ctx: click.Context, _parameter: click.Parameter, text: str) -> list[str]:
+    return [one for one in _NAMES if one.startswith(text)]
+
+
 @click.command()
 @click.argument("runs", nargs=-1, type=RUN_FOLDER, metavar="RUN [RUN…]")
-@click.option("--output", "-o", type=PATH, metavar="DIR", required=True, help="Where they go.")
-@click.option(
-    "--only",
-    multiple=True,
-    metavar="NAME",
-    help="Which: depth, scores, emergence, significant, categories, specialisation, coverage, null, rungs, controls, "
-    "evaluation, top-images. Repeatable.  [default: all that apply]",
+@option_group(
+    "Figures",
+    click.option(
+        "--only",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=_figures,
+        help=f"Which: {', '.join(_NAMES)}. Repeatable.  [default: all that apply]",
+    ),
+    click.option("--layers", multiple=True, metavar="PATTERN", help="Which layers are shown. Repeatable."),
+    click.option(
+        "--neuron", "neurons", multiple=True, metavar="LAYER:NUMBER", help="Whose top images are shown. Repeatable."
+    ),
+    click.option(
+        "--copy-images",
+        is_flag=True,
+        help="Show top images though the data set does not say that they may be copied: only if you may.",
+    ),
 )
-@click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["png", "svg", "pdf"]),
-    default="png",
-    show_default=True,
-    help="Pixels, or what stays sharp at any size.",
+@option_group(
+    Group.SCORING.value,
+    click.option(
+        "--threshold",
+        type=click.Choice(["local", "global"]),
+        help="Count neurons by the mean-score threshold of the paper instead of q, and draw mean scores. It is not a "
+        "test of significance.",
+    ),
+    click.option(
+        "--match",
+        type=click.Choice(["identity", "hungarian"]),
+        default="identity",
+        show_default=True,
+        help="How neurons of equally wide layers are paired, as in mcd compare.",
+    ),
+    bootstrap_flag,
+    seed_flag,
 )
-@click.option("--layers", multiple=True, metavar="PATTERN", help="Which layers are shown. Repeatable.")
-@click.option(
-    "--neuron", "neurons", multiple=True, metavar="LAYER:NUMBER", help="Whose top images are shown. Repeatable."
+@option_group(
+    Group.OUTPUT.value,
+    click.option("--output", "-o", type=PATH, metavar="DIR", required=True, help="Where they go."),
+    click.option(
+        "--format",
+        "kind",
+        type=click.Choice(["png", "svg", "pdf"]),
+        default="png",
+        show_default=True,
+        help="Pixels, or what stays sharp at any size.",
+    ),
 )
-@click.option(
-    "--copy-images",
-    is_flag=True,
-    help="Show top images though the data set does not say that they may be copied: only if you may.",
+@option_group(
+    GENERAL,
+    trust_flag,
 )
-@click.option(
-    "--threshold",
-    type=click.Choice(["local", "global"]),
-    help="Count neurons by the mean-score threshold of the paper instead of q, and draw mean scores. It is not a "
-    "test of significance.",
-)
-@click.option(
-    "--match",
-    type=click.Choice(["identity", "hungarian"]),
-    default="identity",
-    show_default=True,
-    help="How neurons of equally wide layers are paired, as in mcd compare.",
-)
-@bootstrap_flag
-@seed_flag
-@trust_flag
 @click.pass_context
 def figures(
     ctx: click.Context,

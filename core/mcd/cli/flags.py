@@ -13,7 +13,7 @@ trust_flag = click.option(
     "--trust",
     is_flag=True,
     help="Run, read and fetch what the study of a stored run names outside of its folder: code, images, vocabularies, "
-    "weights. Only for runs that are yours, or of people you trust.",
+    "weights. Only for runs of people you trust.",
 )
 """The flag of every command that reads stored runs."""
 
@@ -25,5 +25,7 @@ bootstrap_flag = click.option(
     metavar="N",
     help="How often patients are drawn anew for intervals; 0 leaves them out.",
 )
-seed_flag = click.option("--seed", type=SEED, default=0, show_default=True, help="Decides which are drawn.")
+seed_flag = click.option(
+    "--seed", type=SEED, default=0, show_default=True, metavar="N", help="Decides which are drawn."
+)
 """With ``bootstrap_flag``, of commands whose intervals are by resampling."""

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcd.cli.candidates import components
 from mcd.cli.everywhere import State
 from mcd.cli.settings import dataset_choice
 from mcd.cli.study_flags import MODEL, study_flags
 from mcd.cli.terminal import echo, echo_lines
+from mcd.components import Kind
 
 if TYPE_CHECKING:
     from mcd.api.image import Image
@@ -32,6 +34,7 @@ __all__ = ["layers"]
     default="phantom:1",
     show_default=True,
     metavar="NAME[:VALUE]",
+    shell_complete=components(Kind.DATASET),
     help="With --check: where the image comes from; the first one is taken.",
 )
 @study_flags("models.pooling")

@@ -38,5 +38,5 @@ class _RunFolder(_Path):
         return path
 
 
-RUN_FOLDER = _RunFolder(path_type=Path)
+RUN_FOLDER = _RunFolder(path_type=Path, file_okay=False)
 """The type of every argument that is the folder of a stored run."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from mcd.cli.candidates import any_component, any_plugin
 from mcd.cli.catalogue import search
 from mcd.cli.new_plugin import new
 from mcd.cli.terminal import echo, echo_lines
@@ -132,7 +133,7 @@ def _record_data(record: PluginRecord) -> dict[str, object]:
 
 
 @plugins.command()
-@click.argument("words", nargs=-1, metavar="[KIND] NAME")
+@click.argument("words", nargs=-1, metavar="[KIND] NAME", shell_complete=any_component)
 @click.pass_obj
 def show(state: HasHost, words: tuple[str, ...]) -> None:
     """Show a component: where it comes from, what it needs, and its settings.
@@ -211,7 +212,7 @@ def _show_settings(offer: Offer, target: object) -> None:
 
 
 @plugins.command()
-@click.argument("name", required=False, metavar="[NAME]")
+@click.argument("name", required=False, metavar="[NAME]", shell_complete=any_plugin)
 @click.option("--no-import", is_flag=True, help="NAME is the folder of a package: read its text, import nothing.")
 @click.pass_context
 def check(context: click.Context, name: str | None, no_import: bool) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
+from mcd.cli.candidates import components, settings
 from mcd.cli.everywhere import State
 from mcd.cli.paths import PATH
 from mcd.cli.settings import chosen_selection, dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
 from mcd.cli.terminal import echo
+from mcd.components import Kind
 from mcd.options import MOST_WORKERS
 
 __all__ = ["preprocess"]
@@ -20,16 +22,35 @@ __all__ = ["preprocess"]
 @click.command()
 @click.argument("folder", metavar="DIR", type=PATH)
 @click.argument("output", metavar="OUT", type=PATH)
-@click.option("--recipe", required=True, metavar="NAME", help="The preprocessing, such as mammo-clip.")
-@click.option("--recipe-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
+@click.option(
+    "--recipe",
+    required=True,
+    metavar="NAME",
+    shell_complete=components(Kind.PREPROCESSING),
+    help="The preprocessing, such as mammo-clip.",
+)
+@click.option(
+    "--recipe-arg",
+    multiple=True,
+    shell_complete=settings(Kind.PREPROCESSING, "--recipe"),
+    metavar="KEY=VALUE",
+    help="A setting of it. Repeatable.",
+)
 @click.option(
     "--dataset",
     default="dicom",
     show_default=True,
     metavar="NAME",
+    shell_complete=components(Kind.DATASET),
     help="How DIR is read: dicom, or images for PNG, JPEG and TIFF.",
 )
-@click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
+@click.option(
+    "--dataset-arg",
+    multiple=True,
+    shell_complete=settings(Kind.DATASET, "--dataset"),
+    metavar="KEY=VALUE",
+    help="A setting of it. Repeatable.",
+)
 @study_flags(*SELECTION)
 @click.option(
     "--names",
@@ -38,7 +59,7 @@ __all__ = ["preprocess"]
     show_default=True,
     help="Keep each image's path below DIR, or name it by its id, which identifies no patient.",
 )
-@click.option("--workers", type=click.IntRange(0, MOST_WORKERS), help="Processes.  [default: one a core]")
+@click.option("--workers", type=click.IntRange(0, MOST_WORKERS), metavar="N", help="Processes.  [default: one a core]")
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import click
 
+from mcd.cli.candidates import components, settings
 from mcd.cli.everywhere import State
 from mcd.cli.flags import trust_flag
+from mcd.cli.groups import GENERAL, option_group
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.settings import named, with_arguments
 from mcd.cli.terminal import echo
+from mcd.components import Kind
+from mcd.study.groups import Group
 
 __all__ = ["report"]
 
@@ -19,22 +23,35 @@ _DEFAULT = "html"
 
 @click.command()
 @click.argument("runs", nargs=-1, type=RUN_FOLDER, metavar="RUN [RUN…]")
-@click.option(
-    "--reporter",
-    "reporters",
-    multiple=True,
-    metavar="NAME[:VALUE]",
-    help=f"What to write. Repeatable.  [default: {_DEFAULT}]",
+@option_group(
+    Group.OUTPUT.value,
+    click.option(
+        "--reporter",
+        "reporters",
+        multiple=True,
+        metavar="NAME[:VALUE]",
+        shell_complete=components(Kind.REPORTER),
+        help=f"What to write. Repeatable.  [default: {_DEFAULT}]",
+    ),
+    click.option(
+        "--reporter-arg",
+        multiple=True,
+        shell_complete=settings(Kind.REPORTER, "--reporter"),
+        metavar="[NAME.]KEY=VALUE",
+        help="A setting of it. Repeatable.",
+    ),
+    click.option(
+        "--output",
+        "-o",
+        type=PATH,
+        metavar="DIR",
+        help="Where it goes; needed for several runs.  [default: RUN/report]",
+    ),
 )
-@click.option("--reporter-arg", multiple=True, metavar="[NAME.]KEY=VALUE", help="A setting of it. Repeatable.")
-@click.option(
-    "--output",
-    "-o",
-    type=PATH,
-    metavar="DIR",
-    help="Where it goes; needed for several runs.  [default: RUN/report]",
+@option_group(
+    GENERAL,
+    trust_flag,
 )
-@trust_flag
 @click.pass_context
 def report(
     ctx: click.Context,

@@ -8,10 +8,12 @@ import click
 
 from mcd.cli.everywhere import State
 from mcd.cli.flags import trust_flag
+from mcd.cli.groups import GENERAL, option_group
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.settings import given_settings, group_settings, named, overruled, with_arguments
 from mcd.cli.study_flags import SCORING, study_flags
 from mcd.cli.terminal import echo
+from mcd.study.groups import Group
 
 __all__ = ["score"]
 
@@ -20,23 +22,32 @@ __all__ = ["score"]
 @click.argument("run", type=RUN_FOLDER, metavar="RUN")
 @study_flags(*SCORING, defaults=False)
 @study_flags("reporters")
-@click.option(
-    "--output",
-    "-o",
-    type=PATH,
-    metavar="DIR",
-    help="Where the new labels go.  [default: RUN/scored/SCORER-CONCEPTS, with a digest of settings that are "
-    "neither the run's nor defaults]",
+@option_group(
+    Group.SPEED.value,
+    click.option("--device", default="auto", show_default=True, help="Where new concepts are encoded."),
+    click.option(
+        "--store",
+        type=PATH,
+        metavar="DIR",
+        help="The folder that keeps embedded texts for other runs, or off.  [default: that of the variable MCD_STORE, "
+        "or one of this user; off where the run had none]",
+    ),
 )
-@click.option("--device", default="auto", show_default=True, help="Where new concepts are encoded.")
-@click.option(
-    "--store",
-    type=PATH,
-    metavar="DIR",
-    help="The folder that keeps embedded texts for other runs, or off.  [default: that of the variable MCD_STORE, or "
-    "one of this user; off where the run had none]",
+@option_group(
+    Group.OUTPUT.value,
+    click.option(
+        "--output",
+        "-o",
+        type=PATH,
+        metavar="DIR",
+        help="Where the new labels go.  [default: RUN/scored/SCORER-CONCEPTS, with a digest of settings that are "
+        "neither the run's nor defaults]",
+    ),
 )
-@trust_flag
+@option_group(
+    GENERAL,
+    trust_flag,
+)
 @click.pass_context
 def score(
     ctx: click.Context,

@@ -8,8 +8,11 @@ from typing import TypeVar
 
 import click
 
+from mcd.cli.candidates import CONCEPTS, Callback, components, settings
+from mcd.cli.groups import UNGROUPED, GroupedOption
 from mcd.cli.numbers import number, whole_number
 from mcd.cli.paths import PATH
+from mcd.components import Kind
 from mcd.study.leaves import Leaf, leaves
 
 __all__ = [
@@ -39,6 +42,17 @@ _NAMES = {
 
 _COMPONENTS = {"models": "model", "dissectors": "dissector", "reporters": "reporter"}
 """What a flag calls one component of a list; of other lists it is the same word."""
+
+_KINDS = {
+    "models": Kind.MODEL,
+    "dissectors": Kind.DISSECTOR,
+    "dataset": Kind.DATASET,
+    "recipe": Kind.PREPROCESSING,
+    "concepts": Kind.CONCEPTS,
+    "scorer": Kind.SCORER,
+    "reporters": Kind.REPORTER,
+}
+"""Of the components that a setting names, for shells to complete."""
 
 _METAVARS = {
     "concepts.plugin": "NAME|FILE[,…]",
@@ -80,11 +94,12 @@ PROBE = (
 SCORING = ("concepts", "prompts", "scorer", "calibration", "labels_per_neuron")
 
 
-class StudyFlag(click.Option):
+class StudyFlag(GroupedOption):
     """A flag that sets one setting of a study, its ``leaf``."""
 
     def __init__(self, declarations: Sequence[str], *, leaf: Leaf, single: bool = False, defaults: bool = True) -> None:
         self.leaf = leaf
+        self.heading = leaf.group.value if leaf.group is not None else UNGROUPED
         several = leaf.path[-1] == "options" or (leaf.repeated and not single)
         default = DEFAULT_REPORTER if leaf.key == "reporters.plugin" else leaf.default
         known = defaults and default not in (None, (), {})
@@ -96,6 +111,7 @@ class StudyFlag(click.Option):
             show_default=known and default != "" and leaf.kind is not bool,
             metavar=_metavar(leaf, single=single),
             help=_help(leaf, repeatable=several),
+            shell_complete=_completed(leaf),
         )
 
 
@@ -122,6 +138,17 @@ def _type(leaf: Leaf) -> click.ParamType[object]:
     if leaf.kind is float:
         return number(leaf.bounds)
     return click.STRING
+
+
+def _completed(leaf: Leaf) -> Callback | None:
+    kind = _KINDS.get(leaf.path[0])
+    if kind is None:
+        return None
+    if leaf.path[-1] == "options":
+        return settings(kind, flag_names(f"{leaf.path[0]}.plugin")[-1])
+    if leaf.path[-1] != "plugin":
+        return None
+    return CONCEPTS if kind is Kind.CONCEPTS else components(kind, or_file=kind is Kind.SCORER)
 
 
 def _metavar(leaf: Leaf, *, single: bool) -> str | None:

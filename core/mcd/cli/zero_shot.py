@@ -7,11 +7,13 @@ from pathlib import Path
 import click
 
 from mcd.cli.embed import asked_dataset, embedder_and_dataset
+from mcd.cli.groups import option_group
 from mcd.cli.numbers import number as number_in
 from mcd.cli.paths import PATH
 from mcd.cli.study_flags import PROBE, study_flags
 from mcd.cli.terminal import echo
 from mcd.options import Bounds
+from mcd.study.groups import Group
 
 __all__ = ["zero_shot"]
 
@@ -21,37 +23,44 @@ _CHANCE = 0.05
 
 @click.command(name="zero-shot")
 @study_flags(*PROBE, single=True)
-@click.option(
-    "--pair",
-    "pairs",
-    nargs=2,
-    multiple=True,
-    required=True,
-    metavar="NEGATIVE POSITIVE",
-    help="Two prompts, such as 'no mass' mass. Repeatable.",
+@option_group(
+    "Texts",
+    click.option(
+        "--pair",
+        "pairs",
+        nargs=2,
+        multiple=True,
+        required=True,
+        metavar="NEGATIVE POSITIVE",
+        help="Two prompts, such as 'no mass' mass. Repeatable.",
+    ),
+    click.option(
+        "--finding",
+        "findings",
+        multiple=True,
+        metavar="NAME",
+        help="What the data set calls it ('*mass': any mass), for an AUROC; one a pair, in order.",
+    ),
+    click.option(
+        "--scale",
+        type=number_in(Bounds(0, 1e6, low_open=True)),
+        default=1.0,
+        show_default=True,
+        metavar="X",
+        help="Cosines are multiplied by it before the softmax.",
+    ),
 )
-@click.option(
-    "--finding",
-    "findings",
-    multiple=True,
-    metavar="NAME",
-    help="What the data set calls it ('*mass': any mass), for an AUROC; one a pair, in order.",
-)
-@click.option(
-    "--scale",
-    type=number_in(Bounds(0, 1e6, low_open=True)),
-    default=1.0,
-    show_default=True,
-    help="Cosines are multiplied by it before the softmax.",
-)
-@click.option(
-    "--output",
-    "-o",
-    type=PATH,
-    default=Path("zero-shot.csv"),
-    show_default=True,
-    metavar="FILE.csv",
-    help="Where the scores go.",
+@option_group(
+    Group.OUTPUT.value,
+    click.option(
+        "--output",
+        "-o",
+        type=PATH,
+        default=Path("zero-shot.csv"),
+        show_default=True,
+        metavar="FILE.csv",
+        help="Where the scores go.",
+    ),
 )
 @click.pass_context
 def zero_shot(
@@ -67,7 +76,7 @@ def zero_shot(
 
     \b
     mcd zero-shot --dissector mammo-clip:FILE.tar --dataset images:DIR \\
-        --pair 'no mass' mass --pair 'no suspicious calcification' 'suspicious calcification'
+        --pair 'no mass' mass --pair 'no calcification' calcification
 
     The order of images is what counts: a probability of 0.5 is no threshold.
     """

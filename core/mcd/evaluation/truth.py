@@ -56,7 +56,7 @@ def recovered(
     seed
         Of the permutations.
     """
-    ranks, there = rankdata(activations, axis=0).T, shows.astype(np.float64)
+    ranks, there = rankdata(np.asarray(activations, np.float64), axis=0).T, shows.astype(np.float64)
     mean, sd = _moments(ranks, there, units, seed)
     count = there.sum(axis=0)
     scale = 1 / count + 1 / (len(shows) - count)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mcd.options import Bounds, bounds_of
+from mcd.study.groups import Group
 from mcd.study.study import Choice, Study
 
 __all__ = ["Leaf", "components", "leaves"]
@@ -28,11 +29,14 @@ class Leaf:
         Its declaration.
     owner
         The declaration of the component that it is a setting of; None where it belongs to none.
+    group
+        What it is about; None where that is the format of study files.
     """
 
     path: tuple[str, ...]
     info: FieldInfo
     owner: FieldInfo | None = None
+    group: Group | None = None
 
     @property
     def key(self) -> str:
@@ -86,12 +90,13 @@ class Leaf:
 def leaves() -> Iterator[Leaf]:
     """Yield every setting of a study, in the order of their declaration."""
     for name, info in Study.model_fields.items():
-        group = next((one for one in map(_model, _members(info.annotation)) if one is not None), None)
-        if group is None:
-            yield Leaf((info.alias or name,), info)
+        about = next((one for one in info.metadata if isinstance(one, Group)), None)
+        parts = next((one for one in map(_model, _members(info.annotation)) if one is not None), None)
+        if parts is None:
+            yield Leaf((info.alias or name,), info, group=about)
             continue
-        owner = info if issubclass(group, Choice) else None
-        yield from (Leaf((name, part), inner, owner) for part, inner in group.model_fields.items())
+        owner = info if issubclass(parts, Choice) else None
+        yield from (Leaf((name, part), inner, owner, about) for part, inner in parts.model_fields.items())
 
 
 def components(info: FieldInfo) -> list[Choice]:

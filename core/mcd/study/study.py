@@ -15,6 +15,7 @@ from mcd.networks.pooling import Pooling
 from mcd.networks.tuning import Tuning
 from mcd.options import MOST_WORKERS, Seed
 from mcd.study.calibration import Calibration
+from mcd.study.groups import Group
 from mcd.study.selection import MOST_IMAGES, Selection
 from mcd.study.wording import Wording
 
@@ -128,109 +129,121 @@ class Study(pydantic.BaseModel):
     schema_: Annotated[Literal["mcd.study/1"], pydantic.BeforeValidator(SCHEMA.checked)] = Field(
         default="mcd.study/1", alias="schema", description="version of this format"
     )
-    models: ModelChoices = Field(
+    models: Annotated[ModelChoices, Group.MODEL] = Field(
         min_length=1, description="the model under study, such as timm:resnet50; a file may name several"
     )
-    dissectors: DissectorChoices = Field(
+    dissectors: Annotated[DissectorChoices, Group.DISSECTOR] = Field(
         min_length=1,
         description="the image–text model that gives concepts meaning, or annotations, the data set's own labels; each "
         "of several makes its own run folder",
     )
-    dataset: Choice = Field(description="the probe set, such as images:DIR or dicom:DIR")
-    where: str | None = Field(
+    dataset: Annotated[Choice, Group.IMAGES] = Field(description="the probe set, such as images:DIR or dicom:DIR")
+    where: Annotated[str | None, Group.IMAGES] = Field(
         default=None, description='which of its images are used, such as: split == "test" and view == "MLO"'
     )
-    limit: int | None = Field(default=None, ge=1, le=MOST_IMAGES, description="use at most so many images")
-    per_patient: int | None = Field(
+    limit: Annotated[int | None, Group.IMAGES] = Field(
+        default=None, ge=1, le=MOST_IMAGES, description="use at most so many images"
+    )
+    per_patient: Annotated[int | None, Group.IMAGES] = Field(
         default=None, ge=1, le=MOST_IMAGES, description="use at most so many images of a patient"
     )
-    seed: Seed | None = Field(
+    seed: Annotated[Seed | None, Group.IMAGES] = Field(
         default=None, description="draw the images at random with this seed; by default the first ones are used"
     )
-    recipe: Choice | None = Field(
+    recipe: Annotated[Choice | None, Group.IMAGES] = Field(
         default=None, description="preprocessing of every image before each model's own, such as dicom-standard"
     )
-    concepts: Choices = Field(
+    concepts: Annotated[Choices, Group.CONCEPTS] = Field(
         default=(DEFAULT_CONCEPTS,),
         description="the concept set, by name or file; several are joined. A dissector of annotations for which none "
         "is named uses what is annotated",
     )
-    prompts: Wording = Field(default=Wording(), description="how concepts are written as prompts for the dissectors")
-    scorer: Choice = Field(
+    prompts: Annotated[Wording, Group.CONCEPTS] = Field(
+        default=Wording(), description="how concepts are written as prompts for the dissectors"
+    )
+    scorer: Annotated[Choice, Group.SCORING] = Field(
         default=DEFAULT_SCORER,
         description="how neurons and concepts are scored; a function (A, P) -> S of a file serves too. A dissector of "
         "annotations for which none is named uses auroc",
     )
-    reporters: Choices = Field(default=(), description="what is written into report/ besides the labels, or printed")
-    calibration: Calibration = Field(default=Calibration(), description="how significance is computed")
-    controls: bool = Field(
+    reporters: Annotated[Choices, Group.OUTPUT] = Field(
+        default=(), description="what is written into report/ besides the labels, or printed"
+    )
+    calibration: Annotated[Calibration, Group.SCORING] = Field(
+        default=Calibration(), description="how significance is computed"
+    )
+    controls: Annotated[bool, Group.SCORING] = Field(
         default=False,
         description="also label random weights, shuffled rows, a random rotation, a random dissector and shuffled "
         "names: controls",
     )
-    untrained: int = Field(
+    untrained: Annotated[int, Group.SCORING] = Field(
         default=0,
         ge=0,
         le=100,
         description="also run so many networks of the same architecture, 10 or more, with weights drawn anew, and test "
         "labels against those of their neurons: q_untrained",
     )
-    maps: int = Field(
+    maps: Annotated[int, Group.OUTPUT] = Field(
         default=0,
         ge=0,
         le=100,
         description="keep small maps of where each neuron responds in so many of its top images",
     )
-    labels_per_neuron: int = Field(
+    labels_per_neuron: Annotated[int, Group.SCORING] = Field(
         default=10, ge=1, le=100_000, description="how many concepts a neuron keeps, best first"
     )
-    device: str = Field(default="auto", description="where the models run: auto, cpu, cuda, cuda:1, mps")
-    scoring_device: str = Field(
+    device: Annotated[str, Group.SPEED] = Field(
+        default="auto", description="where the models run: auto, cpu, cuda, cuda:1, mps"
+    )
+    scoring_device: Annotated[str, Group.SPEED] = Field(
         default="cpu",
         description="where labels are scored and their nulls drawn: cpu, auto, cuda, cuda:1, mps; another than cpu may "
         "give other last bits",
     )
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
+    precision: Annotated[Literal["fp32", "bf16", "fp16"], Group.SPEED] = Field(
         default="fp32", description="numbers of the forward passes; bf16 and fp16 use autocast"
     )
-    tf32: bool = Field(
+    tf32: Annotated[bool, Group.SPEED] = Field(
         default=False,
         description="multiply float32 numbers with 10 bits of mantissa instead of 23: faster, with other digits; on "
         "NVIDIA GPUs only",
     )
-    autotune: bool = Field(
+    autotune: Annotated[bool, Group.SPEED] = Field(
         default=False,
         description="let cuDNN choose algorithms by their speed: the same run may give other last bits another time; "
         "on NVIDIA GPUs only",
     )
-    batch_size: int = Field(default=16, ge=1, le=4096, description="images per forward pass")
-    cache: Path | None = Field(
+    batch_size: Annotated[int, Group.SPEED] = Field(default=16, ge=1, le=4096, description="images per forward pass")
+    cache: Annotated[Path | None, Group.SPEED] = Field(
         default=None,
         description="the folder that keeps decoded images and what models read of them, so that a second study decodes "
         "nothing",
     )
-    cache_size: int = Field(default=50, ge=1, le=1_000_000, description="the largest size of the cache, in GB")
-    store: Path | None = Field(
+    cache_size: Annotated[int, Group.SPEED] = Field(
+        default=50, ge=1, le=1_000_000, description="the largest size of the cache, in GB"
+    )
+    store: Annotated[Path | None, Group.SPEED] = Field(
         default=None,
         description="the folder that keeps activations, embeddings and texts for other runs, or off; by default that "
         "of the variable MCD_STORE, or one of this user",
     )
-    keep_identifiers: bool = Field(
+    keep_identifiers: Annotated[bool, Group.OUTPUT] = Field(
         default=False, description="show the data set's own image ids, and whole paths in the manifest"
     )
-    workers: int | None = Field(
+    workers: Annotated[int | None, Group.SPEED] = Field(
         default=None,
         ge=0,
         le=MOST_WORKERS,
         description="decoding processes; by default about as many as there are cores, and as memory and shared memory "
         "allow",
     )
-    verify: bool = Field(
+    verify: Annotated[bool, Group.IMAGES] = Field(
         default=False,
         description="read and hash every image file anew, even where it has not changed since an earlier run, and say "
         "how many differ",
     )
-    on_error: Literal["stop", "skip"] = Field(
+    on_error: Annotated[Literal["stop", "skip"], Group.IMAGES] = Field(
         default="stop", description="images that cannot be used: refuse the run, or leave them out"
     )
 

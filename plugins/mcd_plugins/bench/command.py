@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 import mcd
-from mcd.plugins import PATH, SEED, check_writable, echo, echo_lines, parse_pairs, say, with_plugin_files
+from mcd.plugins import PATH, SEED, check_writable, echo, echo_lines, option_group, parse_pairs, say, with_plugin_files
 
 if TYPE_CHECKING:
     from mcd_plugins.bench.contract import Method
@@ -42,70 +42,84 @@ _SORTS = ("precision", "recall", "fdr", "calibration", "name", "cluster")
 
 
 @click.command()
-@click.option(
-    "--data",
-    metavar="RUN|DIR|NAME:VALUE",
-    help="Plant into a network on your images: a run folder, a folder of images, or a data set with its value. "
-    "[default: phantoms]",
+@option_group(
+    "Planted into",
+    click.option(
+        "--data",
+        metavar="RUN|DIR|NAME:VALUE",
+        help="Plant into a network on your images: a run folder, a folder of images, or a data set with its value. "
+        "[default: phantoms]",
+    ),
+    click.option(
+        "--layer",
+        metavar="NAME",
+        help="Of the network with --data.  [default: the last one of the run; of images, layer4 of resnet50]",
+    ),
+    click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of the data set. Repeatable."),
+    click.option(
+        "--model",
+        metavar="NAME[:VALUE]",
+        help="The network, where --data are images.  [default: timm:resnet50, trained]",
+    ),
+    click.option("--model-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
+    click.option(
+        "--dissector",
+        metavar="NAME[:VALUE]",
+        help="The image–text model, where --data are images.  [default: open-clip:ViT-B-16, openai]",
+    ),
+    click.option("--dissector-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
+    click.option("--concepts", metavar="NAME|FILE", help="The vocabulary, where --data are images.  [default: birads]"),
+    click.option(
+        "--untrained",
+        type=click.IntRange(0, 100),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Networks with random weights beside it, where --data are images; 10 or more.",
+    ),
 )
-@click.option(
-    "--layer",
-    metavar="NAME",
-    help="Of the network with --data.  [default: the last one of the run; of images, layer4 of resnet50]",
+@option_group(
+    "Methods",
+    click.option("--method", "wanted", multiple=True, metavar="NAME", help="Try this method only. Repeatable."),
+    click.option(
+        "--scorer",
+        "scorers",
+        multiple=True,
+        metavar="FILE.py:FUNCTION",
+        help="Also try a scorer of yours, as it is and with the null of mcd. Its code runs. Repeatable.",
+    ),
+    click.option(
+        "--sort",
+        type=click.Choice(_SORTS),
+        default="precision",
+        show_default=True,
+        help="Which measure puts the methods in order.",
+    ),
 )
-@click.option(
-    "--model",
-    metavar="NAME[:VALUE]",
-    help="The network, where --data are images.  [default: timm:resnet50, trained]",
+@option_group(
+    "Size",
+    click.option("--size", type=click.Choice(_SIZES), default="default", show_default=True, help="How much is drawn."),
+    click.option(
+        "--repeats",
+        type=click.IntRange(1, 1000),
+        metavar="N",
+        help="How often units are planted anew.  [default: 5; toy: 2]",
+    ),
+    click.option(
+        "--seed", type=SEED, default=0, show_default=True, metavar="N", help="Decides what is drawn and planted."
+    ),
 )
-@click.option("--model-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
-@click.option(
-    "--dissector",
-    metavar="NAME[:VALUE]",
-    help="The image–text model, where --data are images.  [default: open-clip:ViT-B-16, openai]",
-)
-@click.option("--dissector-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
-@click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of the data set. Repeatable.")
-@click.option("--concepts", metavar="NAME|FILE", help="The vocabulary, where --data are images.  [default: birads]")
-@click.option(
-    "--untrained",
-    type=click.IntRange(0, 100),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Networks with random weights beside it, where --data are images; 10 or more.",
-)
-@click.option("--method", "wanted", multiple=True, metavar="NAME", help="Try this method only. Repeatable.")
-@click.option(
-    "--scorer",
-    "scorers",
-    multiple=True,
-    metavar="FILE.py:FUNCTION",
-    help="Also try a scorer of yours, as it is and with the null of mcd. Its code runs. Repeatable.",
-)
-@click.option("--size", type=click.Choice(_SIZES), default="default", show_default=True, help="How much is drawn.")
-@click.option(
-    "--repeats",
-    type=click.IntRange(1, 1000),
-    metavar="N",
-    help="How often units are planted anew.  [default: 5; toy: 2]",
-)
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Decides what is drawn and planted.")
-@click.option(
-    "--sort",
-    type=click.Choice(_SORTS),
-    default="precision",
-    show_default=True,
-    help="Which measure puts the methods in order.",
-)
-@click.option(
-    "--output",
-    "-o",
-    type=PATH,
-    default=Path("mcd-bench"),
-    show_default=True,
-    metavar="DIR",
-    help="Where bench.html, bench.csv, bench.tex and bench.json go.",
+@option_group(
+    "Output",
+    click.option(
+        "--output",
+        "-o",
+        type=PATH,
+        default=Path("mcd-bench"),
+        show_default=True,
+        metavar="DIR",
+        help="Where bench.html, bench.csv, bench.tex and bench.json go.",
+    ),
 )
 @with_plugin_files
 def bench(
@@ -130,10 +144,10 @@ def bench(
     """Try labelling methods on units of which it is known what they follow, for they were planted.
 
     \b
-    mcd bench                                   # minutes, on phantoms
-    mcd bench --scorer mine.py:score            # a row for a scorer of yours
-    mcd bench --data runs/x --layer layer4      # into the layer of a run
-    mcd bench --data DIR                        # resnet50 on your images, fetched once
+    mcd bench                               # minutes, on phantoms
+    mcd bench --scorer mine.py:score        # a row for a scorer of yours
+    mcd bench --data runs/x --layer layer4  # into the layer of a run
+    mcd bench --data DIR                    # resnet50, fetched, on your images
     """
     from mcd_plugins.bench.report import Report
     from mcd_plugins.bench.running import SIZES, cases_of, one_thread, outcomes

@@ -67,7 +67,7 @@ def agreement(activations: torch.Tensor, present: torch.Tensor, units: Permutati
     units
         The permutation units of these images.
     """
-    ranks = torch.from_numpy(rankdata(activations.numpy(), axis=0))
+    ranks = torch.from_numpy(rankdata(activations.double().numpy(), axis=0))  # scipy 1.18 keeps float32
     auroc = _areas(ranks, present[:, None])[:, 0]
     p = _p(ranks, present, units, FIRST_DRAWS, seed)
     left = np.flatnonzero(p < FUTILE)

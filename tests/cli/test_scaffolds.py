@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.command_line import Outcome
 from tests.installed import Environment
+from tests.readmes import commands
 
 from mcd.cli.new_plugin import Scaffolds
 
@@ -43,14 +44,6 @@ def _fill_in(package: Path) -> None:
         assert text.count(before) == 1, before
         text = text.replace(before, after)
     path.write_text(text, encoding="utf-8")
-
-
-def _commands(package: Path) -> Iterator[list[str]]:
-    """Yield the ``mcd`` commands of a README, as small as does, without the word ``mcd``."""
-    (block,) = re.findall(r"```\n(.*?)```", _readme(package), re.DOTALL)
-    for line in block.replace("\\\n", " ").splitlines():
-        if line.startswith("mcd "):
-            yield [_SMALLER.get(word, word) for word in shlex.split(line)[1:]]
 
 
 def _promises(package: Path) -> list[tuple[str, str]]:
@@ -96,7 +89,7 @@ def test_the_commands_of_its_readme_run_and_show_what_it_promises(
     mcd_command: Command, environment: Environment, packages: dict[str, Path], tmp_path: Path, kind: str
 ) -> None:
     package, said = packages[kind], ""
-    for words in _commands(package):
+    for words in commands(package / "README.md", _SMALLER):
         done = mcd_command(*words, cwd=tmp_path, PYTHONPATH=str(environment.site))
         assert done.code == 0, done.err
         said += done.out + done.err

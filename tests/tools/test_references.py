@@ -12,7 +12,14 @@ from tests.command_line import ROOT
 _REFERENCE = ROOT / "docs" / "reference"
 
 
-@pytest.mark.parametrize(("tool", "page"), [("contracts.py", "contracts.md"), ("commands_reference.py", "commands.md")])
+@pytest.mark.parametrize(
+    ("tool", "page"),
+    [
+        ("contracts.py", "contracts.md"),
+        ("commands_reference.py", "commands.md"),
+        ("catalogue.py", "catalogue.md"),
+    ],
+)
 def test_the_page_is_what_its_tool_prints(tool: str, page: str) -> None:
     command = [sys.executable, str(ROOT / "tools" / tool)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8")

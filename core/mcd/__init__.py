@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mcd.api.probe import Probe
     from mcd.api.reporter import Reporter
     from mcd.api.scorer import Explanation, Scorer, TopKScorer, depends_on
-    from mcd.comparison.comparing import Comparison, ComparisonSettings
+    from mcd.comparison.compared import Comparison, ComparisonSettings
     from mcd.comparison.stored import compare
     from mcd.components import Component
     from mcd.evaluation.evaluating import evaluate
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from mcd.networks.editing import Edit
     from mcd.options import Options
     from mcd.runs.dissect import dissect
-    from mcd.runs.dissection import Dissection, load
+    from mcd.runs.dissection import Dissection
     from mcd.runs.embed import embed
     from mcd.runs.evaluated import Evaluation
+    from mcd.runs.loading import load
     from mcd.runs.report import report
     from mcd.runs.run_study import run_study as run
     from mcd.runs.run_target import Passed, run_target
@@ -48,8 +49,8 @@ _HOME = {
     "AnnotationDissector": "mcd.api.dissector",
     "Box": "mcd.api.dataset",
     "CompositeDataset": "mcd.api.dataset",
-    "Comparison": "mcd.comparison.comparing",
-    "ComparisonSettings": "mcd.comparison.comparing",
+    "Comparison": "mcd.comparison.compared",
+    "ComparisonSettings": "mcd.comparison.compared",
     "Component": "mcd.components",
     "Concept": "mcd.api.concepts",
     "ConceptSet": "mcd.api.concepts",
@@ -84,7 +85,7 @@ _HOME = {
     "figures": "mcd",
     "hookimpl": "mcd.hookspecs",
     "label": "mcd.scoring.arrays",
-    "load": "mcd.runs.dissection",
+    "load": "mcd.runs.loading",
     "plugins": "mcd",
     "report": "mcd.runs.report",
     "run": "mcd.runs.run_study:run_study",

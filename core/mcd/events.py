@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from mcd.errors import MCDError
+
 __all__ = [
     "Clock",
     "Event",
@@ -106,6 +108,19 @@ class Clock:
         yield lambda count: self.emit(StageAdvanced(name, count))
         self.seconds[name] = time.perf_counter() - start
         self.emit(StageFinished(name, self.seconds[name]))
+
+    @contextlib.contextmanager
+    def run(self, title: str) -> Iterator[None]:
+        """Open a run; observers hear when it ends early. The caller says when it ends well."""
+        self.emit(RunStarted(title))
+        try:
+            yield
+        except MCDError as error:
+            self.emit(RunFailed(error.summary))
+            raise
+        except BaseException as error:  # an interrupt ends it too
+            self.emit(RunFailed(type(error).__name__))
+            raise
 
     def warn(self, message: str) -> None:
         """Say and keep something that a reader of the results should know."""

@@ -19,7 +19,7 @@ from mcd.cli.compare_text import print_comparison
 from mcd.comparison import Comparison, ComparisonSettings, compare, describe
 from mcd.comparison.changes import MAY_BE_CHANCE, chance_rule, may_be_chance
 from mcd.errors import DataError, UsageError
-from mcd.runs.dissection import load
+from mcd.runs.loading import load
 from mcd.runs.rescore import rescore
 from mcd.scoring.calibration.null import Drawn
 from mcd.scoring.kept_nulls import KeptNulls

@@ -84,13 +84,14 @@ def test_what_is_asked_for_wrongly_is_said_before_anything_runs(
 def test_a_run_that_cannot_be_run_again_says_what_to_do_and_is_evaluated(tmp_path: Path) -> None:
     net, settings = Plain(), {"draws": 100, "most_draws": 100, "right": False, "nuisances": False}
     run = dissect(model=net, scorer="pearson", calibration=settings, output=tmp_path / "run")
-    found = mcd.evaluate(run, draws=0, faithfulness=True, progress=False)
+    stored = mcd.load(run.folder)
+    found = mcd.evaluate(stored, draws=0, faithfulness=True, progress=False)
     assert len(found.summary)
     assert found.faithfulness.empty
     (problem,) = [one for one in found.problems if "faithfulness" in one]
     assert problem == (
         f"faithfulness is not tested: the target of {run.folder} was given in Python; it has no name "
-        "(give it again: model=…)"
+        "(give it again: mcd.load(RUN, model=…))"
     )
     given = {"random": 3, "least": 2, "to": "zero"}
     found = mcd.evaluate(run, draws=0, faithfulness=given, model=net, dataset=Patches(), device="cpu", progress=False)

@@ -14,7 +14,7 @@ import pytest
 import mcd
 from mcd.api.concepts import Concept
 from mcd.comparison.changes import Pairing, changes
-from mcd.comparison.comparing import Comparison
+from mcd.comparison.compared import Comparison
 from mcd.comparison.heading import Heading
 from mcd.comparison.layers import AlignedLayer, category_table, joined, layer_table, threshold_table
 from mcd.comparison.outcomes import NOTHING, Outcome, Vocabulary

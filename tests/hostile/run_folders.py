@@ -21,7 +21,7 @@ from tests.hostile.watching import Canary
 import mcd
 from mcd.errors import MCDError
 from mcd.host import PluginHost
-from mcd.runs.dissection import opened
+from mcd.runs.loading import opened
 from mcd.runs.report import write_report
 from mcd.runs.rescore import rescore
 from mcd.runs.verifying import verify

@@ -127,10 +127,11 @@ def test_what_was_given_in_python_is_given_again_and_must_be_the_same() -> None:
         assert torch.equal(again.activations[layer], found.activations(layer))
     assert not net.conv._forward_hooks
     assert all(one.requires_grad for one in net.parameters())
+    stored = mcd.load(found.folder)
     with pytest.raises(UsageError, match=r"target of .* was given in Python"):
-        passed(found)
+        passed(stored)
     with pytest.raises(UsageError, match=r"data set of .* was given in Python"):
-        passed(found, model=net)
+        passed(stored, model=net)
     other = Plain()
     nn.init.zeros_(other.head.weight)
     with pytest.raises(DataError, match="has other weights, settings or code"):

@@ -18,6 +18,7 @@ from pydantic_core import InitErrorDetails
 from mcd.api.base import Configured, digest
 from mcd.api.concept_entries import AsWritten, BroadCategories, ConceptEntry, Name, clean, foreign, key, repeated
 from mcd.api.schema import Schema
+from mcd.api.shown import concept_set_html
 from mcd.documents import SUFFIXES, Document, read_document, read_text, validate_document
 from mcd.errors import ConfigError
 from mcd.files import expanded
@@ -106,6 +107,12 @@ class ConceptSet(pydantic.BaseModel):
 
     def _problems(self) -> list[InitErrorDetails]:
         return [*repeated(self.broad_categories), *foreign(self.counterparts, self.broad_categories)]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {len(self.concepts)} concepts>"
+
+    def _repr_html_(self) -> str:
+        return concept_set_html(self)
 
     @cached_property
     def concepts(self) -> tuple[Concept, ...]:

@@ -110,7 +110,7 @@ def compare(
     from mcd.comparison.changes import Matching
     from mcd.comparison.stored import write_comparison
     from mcd.files import check_folder
-    from mcd.runs.dissection import opened
+    from mcd.runs.loading import opened
     from mcd.scoring.calibration.thresholds import MeanScoreThreshold
 
     settings = ComparisonSettings(

@@ -10,7 +10,7 @@ import pandas as pd
 from mcd.cli.tables import print_table, say
 from mcd.cli.terminal import echo
 from mcd.comparison.changes import KINDS, MAY_BE_CHANCE, Changes, chance_rule, may_be_chance
-from mcd.comparison.comparing import AgreementOf, Comparison
+from mcd.comparison.compared import AgreementOf, Comparison
 from mcd.comparison.layers import ALL
 from mcd.comparison.represented import ANSWERS
 from mcd.scoring.rungs import RUNGS

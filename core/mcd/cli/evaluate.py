@@ -112,8 +112,8 @@ def evaluate(
     from mcd.evaluation.ablating import Ablating
     from mcd.evaluation.evaluating import evaluated
     from mcd.evaluation.faithfulness import Ablation
-    from mcd.runs.dissection import opened
     from mcd.runs.evaluated import EVALUATION, Evaluation
+    from mcd.runs.loading import opened
     from mcd.runs.runnable import How
 
     host = ctx.ensure_object(State).host

@@ -130,7 +130,7 @@ def figures(
     from mcd.figures.catalogue import attempted, check_names
     from mcd.figures.drawing import Format
     from mcd.files import check_folder
-    from mcd.runs.dissection import opened
+    from mcd.runs.loading import opened
     from mcd.scoring.calibration.thresholds import MeanScoreThreshold
     from mcd.study.outputs import outputs
 

@@ -68,7 +68,8 @@ def score(
     What no flag names stays as it was in the run. A scorer or concept set that is named starts from its own defaults.
     """
     from mcd.options import parse_pairs, validate_options
-    from mcd.runs.dissection import load, read_study
+    from mcd.runs.dissection import read_study
+    from mcd.runs.loading import load
     from mcd.runs.report import write_reports
     from mcd.runs.rescore import rescore
     from mcd.study.calibration import Calibration

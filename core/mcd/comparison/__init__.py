@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from mcd.comparison.agreement import Agreement
     from mcd.comparison.alignment import align, check_comparable
     from mcd.comparison.changes import KINDS, Changes, pair_neurons
-    from mcd.comparison.comparing import AgreementOf, Comparison, ComparisonSettings, compare, describe
+    from mcd.comparison.compared import AgreementOf, Comparison, ComparisonSettings
+    from mcd.comparison.comparing import compare, describe
     from mcd.comparison.heading import FEW_IMAGES, Heading, notes_of
     from mcd.comparison.layers import ALL, category_table, difference_table, emergence, layer_table, threshold_table
     from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes
@@ -26,15 +27,15 @@ _HOME = {
     "ALL": "mcd.comparison.layers",
     "ANSWERS": "mcd.comparison.represented",
     "Agreement": "mcd.comparison.agreement",
-    "AgreementOf": "mcd.comparison.comparing",
+    "AgreementOf": "mcd.comparison.compared",
     "Changes": "mcd.comparison.changes",
-    "Comparison": "mcd.comparison.comparing",
+    "Comparison": "mcd.comparison.compared",
     "FEW_IMAGES": "mcd.comparison.heading",
     "Heading": "mcd.comparison.heading",
     "KINDS": "mcd.comparison.changes",
     "Outcome": "mcd.comparison.outcomes",
     "Resamples": "mcd.scoring.calibration.resamples",
-    "ComparisonSettings": "mcd.comparison.comparing",
+    "ComparisonSettings": "mcd.comparison.compared",
     "Vocabulary": "mcd.comparison.outcomes",
     "align": "mcd.comparison.alignment",
     "category_table": "mcd.comparison.layers",

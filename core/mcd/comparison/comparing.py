@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
-from mcd.comparison.agreement import Agreement, agreement, check_same_neurons
-from mcd.comparison.alignment import Alignment, align, check_comparable
+from mcd.comparison.agreement import agreement, check_same_neurons
+from mcd.comparison.alignment import align, check_comparable
 from mcd.comparison.changes import Changes, Matching, Pairing, changes, pair_neurons
-from mcd.comparison.heading import Heading, heading_of, names_of, notes_of
+from mcd.comparison.compared import AgreementOf, Comparison, ComparisonSettings
+from mcd.comparison.heading import has_probe_map, heading_of, names_of, notes_of
 from mcd.comparison.layers import (
-    ALL,
     AlignedLayer,
     category_table,
     difference_table,
-    emergence,
     joined,
     layer_table,
     threshold_table,
@@ -29,143 +28,7 @@ from mcd.runs.dissection import Dissection
 from mcd.runs.revived import StoredScores
 from mcd.scoring.calibration.thresholds import MeanScoreThreshold
 
-__all__ = ["ALIKE", "AgreementOf", "Comparison", "ComparisonSettings", "compare", "describe"]
-
-
-@dataclass(frozen=True)
-class ComparisonSettings:
-    """How runs are compared.
-
-    Parameters
-    ----------
-    align
-        How layers are aligned; see `align`.
-    match
-        How neurons of layers of the same width are paired; see `pair_neurons`.
-    threshold
-        Whether to apply the mean-score threshold of the paper as well, and which;
-        see `mcd.scoring.calibration.thresholds`.
-    resamples, seed
-        How many probe sets are drawn for intervals, 0 for no intervals; and what decides them.
-    top
-        How many concepts of a neuron an agreement looks at.
-    """
-
-    align: Alignment | Mapping[str, str] = "auto"
-    match: Matching = "identity"
-    threshold: MeanScoreThreshold | None = None
-    resamples: int = 200
-    seed: int = 0
-    top: int = 10
-
-
-@dataclass(frozen=True)
-class AgreementOf:
-    """How far two runs of the same neurons agree.
-
-    Parameters
-    ----------
-    a, b
-        Names of the runs.
-    agreement
-        See `Agreement`.
-    validity
-        Where one of them is of annotations and the other of an image–text model, how far that can be trusted by
-        concept; see `mcd.comparison.validity.COLUMNS`. The agreement is then over the concepts that both have.
-    """
-
-    a: str
-    b: str
-    agreement: Agreement
-    validity: pd.DataFrame = field(default_factory=pd.DataFrame)
-
-    def table(self, part: str) -> pd.DataFrame:
-        """Return one of its tables: ``neurons`` (those that differ most first), ``layers``, ``moves``, ``validity``."""
-        found = self.agreement
-        if part == "validity":
-            table = self.validity
-        elif part == "neurons":
-            table = found.neurons.sort_values(["same", "overlap", "correlation"], kind="stable")
-        else:
-            table = found.by("layer") if part == "layers" else found.moves()
-        return table.assign(a=self.a, b=self.b)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What runs say side by side. The first run is the reference.
-
-    Parameters
-    ----------
-    heading
-        What went in, the same for all runs, and a row for each run.
-    run_notes, own_notes
-        What a reader must know of single runs, and of the comparison; `notes` is both.
-    agreements
-        For runs of the same neurons, each pair of them. The tables below are then empty.
-    layers, categories
-        See `layer_table` and `category_table`: of all dissected layers, and of all compared ones together, ``(all)``.
-        ``place`` is empty for a layer that is compared with none.
-    differences
-        See `difference_table`: every other run against the reference.
-    thresholds
-        See `threshold_table`; without rows where it was not asked for.
-    changes
-        For each other run whose layers are as wide as those of the reference.
-    concepts
-        See `represented`.
-    carriers
-        How many neurons of each layer respond to each concept; see `LoadedRun.carriers`.
-    """
-
-    heading: Heading
-    run_notes: tuple[str, ...]
-    own_notes: tuple[str, ...] = ()
-    agreements: tuple[AgreementOf, ...] = ()
-    layers: pd.DataFrame = field(default_factory=pd.DataFrame)
-    categories: pd.DataFrame = field(default_factory=pd.DataFrame)
-    differences: pd.DataFrame = field(default_factory=pd.DataFrame)
-    thresholds: pd.DataFrame = field(default_factory=pd.DataFrame)
-    changes: tuple[Changes, ...] = ()
-    concepts: pd.DataFrame = field(default_factory=pd.DataFrame)
-    carriers: pd.DataFrame = field(default_factory=pd.DataFrame)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What may not be compared, and what the runs do not allow."""
-        return self.run_notes + self.own_notes
-
-    @property
-    def nothing(self) -> str:
-        """Why there is nothing to compare, as a sentence; empty where some neuron has a significant first label."""
-        whole = self.layers[self.layers["layer"] == ALL] if len(self.layers) else self.layers
-        if not len(whole) or whole["significant"].any():
-            return ""
-        counts = " or ".join(f"{row['run']} (0 of {row['neurons']})" for row in whole.to_dict("records"))
-        return f"There is nothing to compare: no neuron of {counts} has a significant first label."
-
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """Return every table that has rows, by name; those of several pairs of runs under each other."""
-        found = {
-            "runs": self.heading.runs,
-            "layers": self.layers,
-            "categories": self.categories,
-            "differences": self.differences,
-            "thresholds": self.thresholds,
-            "concepts": self.concepts,
-            "carriers": self.carriers,
-        }
-        for part in ("neurons", "layers", "categories", "concepts"):
-            parts = [getattr(one, part).assign(run=one.run) for one in self.changes]
-            found[f"changes_{part}"] = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-        if len(self.layers):
-            found["emergence"] = emergence(self.layers, self.categories)
-        for part in ("neurons", "layers", "moves"):
-            parts = [one.table(part) for one in self.agreements]
-            found[f"agreement_{part}"] = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-        judged = [one.table("validity") for one in self.agreements if len(one.validity)]
-        found["validity"] = pd.concat(judged, ignore_index=True) if judged else pd.DataFrame()
-        return {name: table for name, table in found.items() if len(table)}
+__all__ = ["ALIKE", "compare", "describe"]
 
 
 @process_state_kept()  # the nulls that it draws are kept for other runs
@@ -185,9 +48,8 @@ def compare(runs: Sequence[Dissection], settings: ComparisonSettings | None = No
     settings = settings or ComparisonSettings()
     if len(runs) < 2:
         raise UsageError("at least two runs are needed to compare", "mcd compare RUN RUN")
-    if _same_neurons(runs):
-        return _agreements(runs, settings)
-    return _Models(runs, settings).comparison()
+    found = _agreements(runs, settings) if _same_neurons(runs) else _Models(runs, settings).comparison()
+    return replace(found, runs=tuple(runs), settings=settings)
 
 
 @process_state_kept()
@@ -240,7 +102,7 @@ def _agreements(runs: Sequence[Dissection], settings: ComparisonSettings) -> Com
     notes: tuple[str, ...] = ()
     if settings.threshold is not None:
         notes = ("the mean-score threshold is not applied: it compares models, and these are runs of the same neurons",)
-    heading = heading_of(runs, names, [one.scorer for one in stored])
+    heading = heading_of(runs, names, [one.reading for one in stored])
     return Comparison(heading, tuple(notes_of(runs, names)), notes, tuple(found))
 
 
@@ -266,7 +128,7 @@ def _judged(
 def _described(dissections: Sequence[Dissection], settings: ComparisonSettings) -> Comparison:
     if settings.threshold == "global" and len({one.manifest.fingerprints["scorer"] for one in dissections}) > 1:
         raise UsageError("a global threshold over scores of different scorers is not defined", "--threshold local")
-    stored = [StoredScores(one) for one in dissections]
+    stored = [StoredScores(one, scored=False) for one in dissections]
     runs, notes = load_runs(stored, names_of(dissections), settings.resamples, settings.seed)
     each = [[run.aligned(layer, layer) for layer in run.outcomes] for run in runs]
     thresholds = _thresholds_of_each(runs, each, settings.threshold)
@@ -283,10 +145,10 @@ def _thresholds_of_each(
         return pd.DataFrame()
     if threshold == "global":
         places = [list(group) for group in zip(*each, strict=True)]
-        return threshold_table(places, runs[0].vocabulary, threshold, higher_is_better=runs[0].scorer.higher_is_better)
+        return threshold_table(places, runs[0].vocabulary, threshold, higher_is_better=runs[0].reading.higher_is_better)
     tables = [
         threshold_table(
-            [[one] for one in aligned], run.vocabulary, threshold, higher_is_better=run.scorer.higher_is_better
+            [[one] for one in aligned], run.vocabulary, threshold, higher_is_better=run.reading.higher_is_better
         )
         for run, aligned in zip(runs, each, strict=True)
     ]
@@ -296,10 +158,10 @@ def _thresholds_of_each(
 def _of_each(runs: Sequence[LoadedRun], aligned: Sequence[AlignedLayer], notes: Sequence[str]) -> Comparison:
     """Return the remarks about each run by itself."""
     dissections, names = [run.dissection for run in runs], [run.name for run in runs]
-    vocabulary, scorers = runs[0].vocabulary, [run.scorer for run in runs]
-    comparable = all(one.comparable_across_layers for one in scorers)
+    vocabulary, readings = runs[0].vocabulary, [run.reading for run in runs]
+    comparable = all(one.comparable for one in readings)
     return Comparison(
-        heading=heading_of(dissections, names, scorers),
+        heading=heading_of(dissections, names, readings),
         run_notes=tuple(notes_of(dissections, names)),
         own_notes=tuple(notes),
         layers=layer_table(aligned, vocabulary, scores_comparable=comparable),
@@ -314,7 +176,7 @@ class _Models:
 
     def __init__(self, dissections: Sequence[Dissection], settings: ComparisonSettings) -> None:
         self.settings = settings
-        stored = [StoredScores(one) for one in dissections]
+        stored = [StoredScores(one, scored=False) for one in dissections]
         first, *others = dissections
         self.pairs = [align(first.layers, other.layers, settings.align) for other in others]
         self.runs, self.notes = load_runs(stored, names_of(dissections), settings.resamples, settings.seed)
@@ -356,7 +218,7 @@ class _Models:
                 group = places.setdefault(one.reference, [self.runs[0].aligned(one.reference, one.reference)])
                 group.append(run.aligned(one.other, one.reference))
         ordered = [places[layer] for layer in self.runs[0].outcomes if layer in places]
-        higher = self.runs[0].scorer.higher_is_better
+        higher = self.runs[0].reading.higher_is_better
         return threshold_table(ordered, self.vocabulary, self.settings.threshold, higher_is_better=higher)
 
     def _changes(self, run: LoadedRun, mine: Sequence[AlignedLayer], theirs: Sequence[AlignedLayer]) -> list[Changes]:
@@ -382,7 +244,7 @@ class _Models:
         return pair_neurons(one, run.dissection.activations(theirs.outcome.layer), self.settings.match)
 
     def _whole(self, run: LoadedRun) -> bool:
-        return self.runs[0].examiner is not None and run.examiner is not None
+        return has_probe_map(self.runs[0].dissection) and has_probe_map(run.dissection)
 
 
 ALIKE = 0.3

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mcd.api.scorer import Scorer, TopKScorer
 from mcd.comparison.outcomes import significance
 from mcd.extraction.probe_map import PROBE_MAP
 from mcd.runs.dissection import Dissection
+from mcd.runs.manifest import ScoreRecord
 
 __all__ = ["FEW_IMAGES", "Heading", "has_probe_map", "heading_of", "names_of", "notes_of"]
 
@@ -63,12 +63,12 @@ def has_probe_map(dissection: Dissection) -> bool:
     return (dissection.store_folder / PROBE_MAP).exists()
 
 
-def heading_of(runs: Sequence[Dissection], names: Sequence[str], scorers: Sequence[Scorer]) -> Heading:
-    """Return the heading of a comparison."""
-    return Heading(pd.DataFrame([_row(*one) for one in zip(runs, names, scorers, strict=True)]))
+def heading_of(runs: Sequence[Dissection], names: Sequence[str], readings: Sequence[ScoreRecord]) -> Heading:
+    """Return the heading of a comparison, given how the scores of each run are to be read."""
+    return Heading(pd.DataFrame([_row(*one) for one in zip(runs, names, readings, strict=True)]))
 
 
-def _row(run: Dissection, name: str, scorer: Scorer) -> dict[str, object]:
+def _row(run: Dissection, name: str, scores: ScoreRecord) -> dict[str, object]:
     record = run.manifest
     dataset, calibration = record.study.get("dataset"), record.study.get("calibration")
     judged = [one for one in record.summary if one.draws]
@@ -81,14 +81,14 @@ def _row(run: Dissection, name: str, scorer: Scorer) -> dict[str, object]:
         "probe_set": str(dataset.get("plugin", "")) if isinstance(dataset, dict) else "",
         "images": record.images,
         "patients": _people(run),
-        "top_k": scorer.top_k if isinstance(scorer, TopKScorer) else -1,
-        "null": scorer.null,
+        "top_k": -1 if scores.top_k is None else scores.top_k,
+        "null": scores.null,
         "permutation_unit": judged[0].permutation_unit if judged else "",
         "draws": min((one.draws or 0 for one in judged), default=0 if labelled else -1),
         "layer_draws": record.draws_said,
         "q": significance(run),
         "correction": str(calibration.get("correction", "")) if isinstance(calibration, dict) else "",
-        "comparable": scorer.comparable_across_layers,
+        "comparable": scores.comparable,
         "layers": len(record.layers),
         "neurons": sum(layer.neurons for layer in record.layers),
     }

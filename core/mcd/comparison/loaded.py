@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from mcd.api.scorer import Scorer
 from mcd.comparison.alignment import check_same_rows, depths
 from mcd.comparison.examine import Examined, Examiner
 from mcd.comparison.heading import has_probe_map
@@ -20,6 +19,7 @@ from mcd.events import Warned
 from mcd.extraction.shared_store import OFF
 from mcd.extraction.sharing import shared_store
 from mcd.runs.dissection import Dissection
+from mcd.runs.manifest import ScoreRecord
 from mcd.runs.revived import StoredScores
 from mcd.runs.stored_nulls import kept_nulls
 from mcd.scoring.calibration.resamples import Resamples
@@ -36,17 +36,18 @@ class LoadedRun:
     ----------
     name
         Its name in the comparison.
-    dissection, scorer, vocabulary
-        The run, its scorer and its concepts.
+    dissection, reading, vocabulary
+        The run, how its scores are to be read, and its concepts.
     outcomes
         First labels by layer, as stored.
     examiner, examined
-        The run resampled, layer by layer; None and empty where it was shared without its folder private.
+        The run resampled, layer by layer; None and empty where it was shared without its folder private, or its
+        scorer was given in Python and is not at hand.
     """
 
     name: str
     dissection: Dissection
-    scorer: Scorer
+    reading: ScoreRecord
     vocabulary: Vocabulary
     outcomes: Mapping[str, Outcome]
     examiner: Examiner | None = None
@@ -76,7 +77,7 @@ class LoadedRun:
         """Return how many neurons of each layer have each concept as a significant one, first label or not.
 
         Columns: ``run``, ``layer``, ``concept``, ``carriers``; without concepts that are significant for no neuron
-        of a layer. For a run shared without its folder private only kept labels are counted.
+        of a layer. Where the run cannot be scored again only kept labels are counted.
         """
         if self.examiner is None:
             counted = (
@@ -131,8 +132,13 @@ def load_runs(
         notes += [] if resamples else ["no intervals were asked for"]
     found, nulls = [], _nulls(stored)
     for one, name, labels in zip(stored, names, outcomes, strict=True):
-        run = LoadedRun(name, one.dissection, one.scorer, vocabulary, labels)
-        if has_probe_map(one.dissection):
+        run = LoadedRun(name, one.dissection, one.reading, vocabulary, labels)
+        if one.without:
+            reason = (
+                f"the scorer of {name} was given in Python and is not at hand; with it: mcd.load(RUN, scorer=…). "
+                "Carriers are counted among kept labels"
+            )
+        elif has_probe_map(one.dissection):
             run, reason = _examined(run, Examiner(one, nulls), drawn)
         else:
             reason = f"{name} was shared without its folder private, which also holds the findings of the probe set"
@@ -154,7 +160,7 @@ def _examined(run: LoadedRun, examiner: Examiner, drawn: Resamples | None) -> tu
     """Return a run resampled, and the reason where it was not."""
     unable = examiner.unresampled(drawn) if drawn is not None else ""
     again = {one.layer: one for one in examiner.layers(run.outcomes, None if unable else drawn)}
-    reason = f"{run.scorer.name} cannot be resampled, {unable}" if unable else ""
+    reason = f"{examiner.scorer.name} cannot be resampled, {unable}" if unable else ""
     return replace(run, examiner=examiner, examined=again), reason
 
 

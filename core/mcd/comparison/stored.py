@@ -7,10 +7,11 @@ from pathlib import Path
 
 from mcd.comparison.alignment import Alignment
 from mcd.comparison.changes import Matching
-from mcd.comparison.comparing import Comparison, ComparisonSettings
+from mcd.comparison.compared import Comparison, ComparisonSettings
 from mcd.comparison.comparing import compare as compare_dissections
 from mcd.files import check_folder, expanded, write_atomically
-from mcd.runs.dissection import Dissection, opened
+from mcd.runs.dissection import Dissection
+from mcd.runs.loading import opened
 from mcd.scoring.calibration.thresholds import MeanScoreThreshold
 from mcd.study.csv_cells import csv_bytes
 from mcd.study.objects import host_for

@@ -24,8 +24,9 @@ from mcd.events import Clock
 from mcd.files import expanded
 from mcd.networks.process import process_state_kept
 from mcd.options import validate_options
-from mcd.runs.dissection import Dissection, opened
+from mcd.runs.dissection import Dissection
 from mcd.runs.evaluated import EVALUATION, Evaluation, EvaluationRecord, labels_digest
+from mcd.runs.loading import opened
 from mcd.runs.revived import StoredScores
 from mcd.runs.runnable import How
 from mcd.study.objects import Component, as_dataset, as_model, host_for

@@ -15,7 +15,7 @@ from mcd.lazy import lazily
 
 if TYPE_CHECKING:
     from mcd.figures.agreement import evaluation
-    from mcd.figures.catalogue import FIGURES, Drawn, Refused, Wanted, draw
+    from mcd.figures.catalogue import FIGURES, Drawn, Refused, Wanted, check_names, draw, figure
     from mcd.figures.change import specialisation
     from mcd.figures.data import FigureData, collect
     from mcd.figures.drawing import figure_bytes
@@ -38,11 +38,13 @@ _HOME = {
     "significant": "mcd.figures.shares",
     "categories": "mcd.figures.shares",
     "category_colours": "mcd.figures.palette",
+    "check_names": "mcd.figures.catalogue",
     "controls": "mcd.figures.nulls",
     "coverage": "mcd.figures.matrix",
     "depth": "mcd.figures.lines",
     "draw": "mcd.figures.catalogue",
     "evaluation": "mcd.figures.agreement",
+    "figure": "mcd.figures.catalogue",
     "figure_bytes": "mcd.figures.drawing",
     "null": "mcd.figures.nulls",
     "collect": "mcd.figures.data",
@@ -61,12 +63,14 @@ __all__ = [
     "Wanted",
     "categories",
     "category_colours",
+    "check_names",
     "collect",
     "controls",
     "coverage",
     "depth",
     "draw",
     "evaluation",
+    "figure",
     "figure_bytes",
     "null",
     "rungs",

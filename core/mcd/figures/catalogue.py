@@ -21,7 +21,7 @@ from mcd.figures.nulls import controls, null
 from mcd.figures.shares import categories, significant
 from mcd.networks.foreign import calling
 
-__all__ = ["FIGURES", "Drawn", "Refused", "Wanted", "attempted", "check_names", "draw"]
+__all__ = ["FIGURES", "Drawn", "Refused", "Wanted", "attempted", "check_names", "draw", "figure"]
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,35 @@ def draw(data: FigureData, wanted: Wanted | None = None, only: Sequence[str] = (
         for run, suffix in _runs(data, kind):
             called = f"{name}{suffix}"
             yield attempted(called, lambda: Drawn(called, kind.draw(data, run, wanted)))  # noqa: B023 -- called here
+
+
+def figure(data: FigureData, name: str, wanted: Wanted | None = None, run: str | None = None) -> Figure:
+    """Return one figure by its name.
+
+    Parameters
+    ----------
+    wanted
+        What it shows.
+    run
+        Of which run, where there is one for each; by default the first that it can be drawn of.
+
+    Raises
+    ------
+    UnknownNameError
+        When no figure or no run has such a name, or a pattern picks no layer.
+    UsageError
+        When it needs a comparison of several runs, or would show nothing.
+    """
+    check_names([name])
+    kind = _KINDS[name]
+    if kind.each == "other run" and len(data.runs) < 2:
+        raise UsageError(
+            f"figure {name} needs a comparison: it shows {kind.summary}",
+            f'found.compare(other).figure("{name}"), or mcd figures RUN RUN',
+        )
+    chosen = data.name(run) if run is not None else _runs(data, kind)[0][0]
+    with calling(f"figure {name} failed", "--debug shows where", kind=MCDError):
+        return kind.draw(data, chosen, wanted or Wanted())
 
 
 T = TypeVar("T")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mcd.comparison.comparing import Comparison, ComparisonSettings, describe
+from mcd.comparison.compared import Comparison, ComparisonSettings
+from mcd.comparison.comparing import describe
 from mcd.errors import UnknownNameError, nearest
 from mcd.runs.dissection import Dissection
-from mcd.runs.revived import StoredScores
+from mcd.runs.revived import concepts_of
 
 __all__ = ["FigureData", "collect"]
 
@@ -30,6 +31,15 @@ class FigureData:
     runs: Mapping[str, Dissection]
     comparison: Comparison
     counterparts: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, dissections: Sequence[Dissection], comparison: Comparison) -> FigureData:
+        """Return what figures of runs are drawn from, given their comparison."""
+        return cls(
+            runs=dict(zip(comparison.heading.runs["run"].tolist(), dissections, strict=True)),
+            comparison=comparison,
+            counterparts=concepts_of(dissections[0]).counterparts,
+        )
 
     def name(self, run: str | None = None) -> str:
         """Return the name of a run; of the first one when none is asked for.
@@ -67,9 +77,4 @@ def collect(dissections: Sequence[Dissection], settings: ComparisonSettings | No
     DataError
         When a run's labels are not what its settings give now.
     """
-    comparison = describe(dissections, settings)
-    return FigureData(
-        runs=dict(zip(comparison.heading.runs["run"].tolist(), dissections, strict=True)),
-        comparison=comparison,
-        counterparts=StoredScores(dissections[0]).concepts.counterparts,
-    )
+    return FigureData.of(dissections, describe(dissections, settings))

@@ -110,6 +110,14 @@ LETTER = 0.56 * SMALL / 72
 P = ParamSpec("P")
 
 
+class Inline(Figure):
+    """A figure that a notebook shows as it would be saved, whether or not pyplot has been imported."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, float]]:
+        width, height = self.get_size_inches()
+        return figure_bytes(self), {"width": round(96 * width), "height": round(96 * height)}
+
+
 def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
     """Have a function draw in our style, whatever style the session is set to."""
 
@@ -132,7 +140,7 @@ def canvas(
     heights: Sequence[float] | None = None,
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure and its axes, row by row; sizes in inches, of columns and rows as ratios."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Inline(figsize=(width, height), layout="constrained")
     found = figure.subplots(rows, columns, squeeze=False, sharey=sharey, width_ratios=ratios, height_ratios=heights)
     return figure, [axes for axes in np.asarray(found).ravel().tolist() if isinstance(axes, Axes)]
 

@@ -5,32 +5,42 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 import pandas as pd
 
 from mcd.api.schema import read_record
-from mcd.errors import DataError, StoreError, UsageError
+from mcd.errors import StoreError, UsageError
 from mcd.extraction.map_store import FILE as MAPS
 from mcd.extraction.probe_map import PRIVATE, _write_private, copy_private, read_private
-from mcd.files import MANIFEST, check_run_folder, check_tree, expanded
-from mcd.runs.checking import check_manifest, check_tables, check_terms, most_rows
+from mcd.files import MANIFEST, check_tree, expanded
 from mcd.runs.evaluated import Evaluation, labels_digest
+from mcd.runs.given import Given
 from mcd.runs.manifest import Manifest
 from mcd.runs.recorded import UNTRAINED, Recorded
+from mcd.runs.shown import ReportPath, TopImages, dissection_html, top_images_of
 from mcd.runs.vocabulary import kept_concepts, write_concepts
 from mcd.scoring.results import Results
-from mcd.study.digests import CheckedFiles, damaged
+from mcd.study.digests import damaged
 from mcd.study.study import SCHEMA, Study
 
 if TYPE_CHECKING:
-    from mcd.host import PluginHost
+    import PIL.Image
+    from matplotlib.figure import Figure
 
-__all__ = ["SCORED", "Dissection", "finished_manifest", "load", "opened", "read_study", "store_of", "write_study"]
+    from mcd.comparison.alignment import Alignment
+    from mcd.comparison.changes import Matching
+    from mcd.comparison.compared import Comparison
+    from mcd.figures.data import FigureData
+    from mcd.host import PluginHost
+    from mcd.runs.thumbnails import ProbeImages
+    from mcd.scoring.calibration.thresholds import MeanScoreThreshold
+
+__all__ = ["SCORED", "Dissection", "read_study", "store_of", "write_study"]
 
 
 STUDY = f"{PRIVATE}/study.json"
@@ -60,7 +70,11 @@ class Dissection(Recorded):
         The run folder.
     trust
         Whether what its study names is run, read and fetched; see `mcd.load`.
+    given
+        Parts that it was given in Python, as far as they are at hand.
     """
+
+    _made_from: Dissection | None = None
 
     def __init__(
         self,
@@ -71,10 +85,11 @@ class Dissection(Recorded):
         *,
         trust: bool = False,
         beside: Sequence[Path] = (),
+        given: Given = Given(),  # noqa: B008 -- it is frozen
     ) -> None:
         super().__init__(folder / manifest.store.folder, manifest.store, manifest.layers, manifest.images)
         self.folder, self.manifest, self.results = folder, manifest, results
-        self.trust, self._beside = trust, tuple(beside)
+        self.trust, self._beside, self.given = trust, tuple(beside), given
         if host is not None:
             self.host = host
 
@@ -94,7 +109,30 @@ class Dissection(Recorded):
 
     def trusted(self) -> Dissection:
         """Return the same run, trusted: see ``trust`` of `mcd.load`."""
-        return Dissection(self.folder, self.manifest, self.results, self.__dict__.get("host"), trust=True)
+        return self._again(trust=True, given=self.given)
+
+    def with_given(self, given: Given) -> Dissection:
+        """Return the same run with parts at hand as objects; `mcd.load` makes sure that they are its own."""
+        return self._again(trust=self.trust, given=given)
+
+    def _again(self, *, trust: bool, given: Given) -> Dissection:
+        host = self.__dict__.get("host")
+        made = Dissection(self.folder, self.manifest, self.results, host, trust=trust, beside=self._beside, given=given)
+        made._made_from = self  # whose folder may go with it
+        return made
+
+    @cached_property
+    def probe_images(self) -> ProbeImages:
+        """Its data set, and the samples by the ids that outputs show: once checked to be what it saw.
+
+        Raises
+        ------
+        mcd.errors.MCDError
+            When they cannot be found again, or have changed.
+        """
+        from mcd.runs.thumbnails import ProbeImages
+
+        return ProbeImages.of(self)
 
     @cached_property
     def store_folder(self) -> Path:
@@ -117,13 +155,24 @@ class Dissection(Recorded):
         """
         return Evaluation.read(self.folder, labels_digest(self.folder, self.manifest), self.manifest)
 
-    def top_images(self, layer: str, neuron: int, count: int = 5) -> pd.DataFrame:
+    @overload
+    def top_images(self, layer: str, neuron: int, count: int = 5, *, show: Literal[False] = False) -> pd.DataFrame: ...
+    @overload
+    def top_images(self, layer: str, neuron: int, count: int = 5, *, show: Literal[True]) -> TopImages: ...
+    def top_images(self, layer: str, neuron: int, count: int = 5, *, show: bool = False) -> pd.DataFrame | TopImages:
         """Return the images a neuron responds to most: rank, image id, activation, source.
+
+        Parameters
+        ----------
+        show
+            Return them as a notebook shows them, in a row: without those into which text is burned.
 
         Raises
         ------
         UsageError
             When the layer has no such neuron.
+        DataError
+            When they are to be shown and cannot be found again.
         """
         activations = self.activations(layer)
         if not 0 <= neuron < activations.shape[1]:
@@ -134,7 +183,7 @@ class Dissection(Recorded):
         column = activations[:, neuron]
         order = column.sort(descending=True, stable=True).indices[:count].tolist()
         sources = {entry["id"]: entry["source"] for entry in self.probe_map}
-        return pd.DataFrame(
+        found = pd.DataFrame(
             {
                 "rank": range(1, len(order) + 1),
                 "image": [self.image_ids[row] for row in order],
@@ -142,6 +191,121 @@ class Dissection(Recorded):
                 "source": [sources.get(self.image_ids[row], "") for row in order],
             }
         )
+        return top_images_of(self, layer, neuron, found) if show else found
+
+    def image(self, image: str) -> PIL.Image.Image:
+        """Return an image of the probe set by its id, as it is displayed: 8 bit grey or colour.
+
+        Raises
+        ------
+        UnknownNameError
+            When no image has such an id.
+        DataError
+            When it cannot be found again or has changed, or text is burned into it.
+        """
+        return self.probe_images.picture(image)
+
+    def figure(
+        self,
+        name: str,
+        *,
+        layers: Sequence[str] = (),
+        neurons: Sequence[tuple[str, int]] = (),
+        copy_images: bool = False,
+        threshold: MeanScoreThreshold | None = None,
+    ) -> Figure:
+        """Return one of the figures of the run by its name, as ``mcd figures`` draws it; a notebook shows it.
+
+        Parameters
+        ----------
+        name
+            One of ``mcd.figures.FIGURES``.
+        layers, neurons, copy_images
+            What it shows; see `mcd.figures.Wanted`.
+        threshold
+            Count neurons by the mean-score threshold of the paper; see `mcd.ComparisonSettings`.
+
+        Raises
+        ------
+        UsageError
+            When no figure has such a name, it needs a comparison, or would show nothing.
+        """
+        import mcd  # the public face, which stands above: imported when it is called
+
+        mcd.figures.check_names([name])
+        if threshold not in self._drawn_from:
+            self._drawn_from[threshold] = mcd.figures.collect([self], mcd.ComparisonSettings(threshold=threshold))
+        wanted = mcd.figures.Wanted(tuple(layers), tuple(neurons), copy_images)
+        return mcd.figures.figure(self._drawn_from[threshold], name, wanted)
+
+    @cached_property
+    def _drawn_from(self) -> dict[MeanScoreThreshold | None, FigureData]:
+        """What figures are drawn from, by threshold: it takes longer than drawing."""
+        return {}
+
+    def report(self, reporter: str | Mapping[str, object] = "html", *, output: str | Path | None = None) -> ReportPath:
+        """Report on the run by one reporter; see `mcd.report`.
+
+        Returns
+        -------
+        pathlib.Path
+            Of its first file, which a notebook shows as a link; of the folder where it writes none.
+        """
+        import mcd
+
+        written = mcd.report(self, reporters=reporter, output=output)
+        return ReportPath(written[0] if written else output or self.folder)
+
+    def compare(
+        self,
+        *others: Dissection | str | Path,
+        align: Alignment | Mapping[str, str] = "auto",
+        match: Matching = "identity",
+        threshold: MeanScoreThreshold | None = None,
+        resamples: int = 200,
+        seed: int = 0,
+        output: str | Path | None = None,
+    ) -> Comparison:
+        """Compare the run with others, to which it is the reference; see `mcd.compare`."""
+        import mcd
+
+        return mcd.compare(
+            [self, *others],
+            align=align,
+            match=match,
+            threshold=threshold,
+            resamples=resamples,
+            seed=seed,
+            output=output,
+            trust=self.trust,
+        )
+
+    def evaluate(
+        self,
+        against: str | Sequence[str] | None = None,
+        *,
+        other: Dissection | str | Path | None = None,
+        draws: int = 100,
+        seed: int = 0,
+        faithfulness: bool | Mapping[str, object] = False,
+        output: str | Path | None = None,
+    ) -> Evaluation:
+        """Evaluate the labels of the run; see `mcd.evaluate`."""
+        import mcd
+
+        return mcd.evaluate(
+            self,
+            against=against,
+            other=other,
+            draws=draws,
+            seed=seed,
+            faithfulness=faithfulness,
+            output=output,
+            trust=self.trust,
+        )
+
+    def _repr_html_(self) -> str:
+        return dissection_html(self)
 
     def save(self, folder: str | Path) -> Path:
         """Copy all but reports, evaluation, controls and scorings into a new run folder, which `mcd.load` reads.
@@ -229,72 +393,3 @@ def read_study(folder: Path, manifest: Manifest, *, checked: bool = True) -> Stu
     if checked and not own:
         raise damaged(path)
     return found
-
-
-def finished_manifest(folder: Path) -> Manifest:
-    """Return the manifest of a run that has finished.
-
-    Raises
-    ------
-    StoreError
-        When the folder holds no run, or its manifest cannot be read.
-    DataError
-        When the run has not finished.
-    """
-    manifest = Manifest.read(folder)
-    if manifest.status != "finished":
-        raise DataError(f"the run in {folder} is not finished ({manifest.status})", "run the same command again")
-    check_manifest(folder, manifest)
-    return manifest
-
-
-def load(
-    folder: str | Path, host: PluginHost | None = None, *, trust: bool = False, beside: Sequence[str | Path] = ()
-) -> Dissection:
-    """Open a finished run folder.
-
-    A run folder is data: what its study names outside of it, code, files and what must be fetched, is neither run nor
-    read, and what needs it says so. Nor are links followed that lead out of it.
-
-    Parameters
-    ----------
-    folder
-        The run folder.
-    host
-        The plugins that its parts are found again with, by default all that are installed. Of a local plugin file:
-        ``mcd.host.PluginHost.discover([Path("my_plugin.py")], os.environ)``.
-    trust
-        Run, read and fetch what the study of the run names: only of runs that are yours, or of people you trust.
-    beside
-        Other run folders that are read too: a scoring may refer to one of them for its activations.
-
-    Raises
-    ------
-    StoreError
-        When the folder holds no run, or its labels cannot be read.
-    DataError
-        When the run has not finished.
-    """
-    folder = expanded(folder)
-    check_run_folder(folder)
-    check_tree(folder, links=trust)
-    manifest = finished_manifest(folder)
-    results = Results.read(CheckedFiles(folder, manifest.digests or {}), most_rows(manifest))
-    check_tables(folder, manifest, results)
-    kept = kept_concepts(folder, manifest)
-    if kept is not None:
-        check_terms(folder, results, kept.concepts)
-    return Dissection(folder, manifest, results, host, trust=trust, beside=[expanded(one) for one in beside])
-
-
-def opened(
-    runs: Sequence[Dissection | str | Path], host: PluginHost | None, *, trust: bool = False
-) -> list[Dissection]:
-    """Return dissections: those given, and those of run folders; see `load`. Each may refer to any of the others."""
-    beside = [one.folder if isinstance(one, Dissection) else one for one in runs]
-    return [
-        (one.trusted() if trust else one)
-        if isinstance(one, Dissection)
-        else load(one, host, trust=trust, beside=beside)
-        for one in runs
-    ]

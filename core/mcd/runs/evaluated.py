@@ -18,6 +18,7 @@ from mcd.files import digest_of, read_regular, write_atomically
 from mcd.options import Record
 from mcd.runs.checking import table_problem
 from mcd.runs.manifest import Digests, Manifest
+from mcd.runs.shown import evaluation_html
 from mcd.scoring.results import LABELS, read_table
 from mcd.study.csv_cells import csv_bytes
 from mcd.study.digests import CheckedFiles
@@ -153,6 +154,9 @@ class Evaluation:
     def __repr__(self) -> str:
         judged = ", ".join(self.record.against) or "nothing"
         return f"<Evaluation against {judged}: {self.record.held_out_images} held-out images>"
+
+    def _repr_html_(self) -> str:
+        return evaluation_html(self)
 
     @property
     def problems(self) -> list[str]:

@@ -24,6 +24,7 @@ from mcd.networks.running import pick_device
 from mcd.runs.annotations import AnnotationReader
 from mcd.runs.controls import controlled, tautology
 from mcd.runs.dissection import Dissection
+from mcd.runs.given import Given
 from mcd.runs.labelling import labeller_of
 from mcd.runs.material import gather
 from mcd.runs.opening import OpenRun
@@ -33,6 +34,7 @@ from mcd.runs.stored_nulls import kept_nulls
 from mcd.runs.vocabulary import write_concepts
 from mcd.scoring.kept_nulls import KeptNulls
 from mcd.scoring.results import Results
+from mcd.study.study import Choice
 
 __all__ = ["Finisher", "several"]
 
@@ -129,7 +131,24 @@ class Finisher:
         manifest.warnings = list(dict.fromkeys([*self.clock.warnings, *clock.warnings]))
         manifest.status = "finished"
         manifest.write(run.folder)
-        return Dissection(run.folder, manifest, results, self.prepared.host, trust=True)
+        given = self._given(run)
+        return Dissection(run.folder, manifest, results, self.prepared.host, trust=True, given=given)
+
+    def _given(self, run: OpenRun) -> Given:
+        """Return the parts of a run that have no name to find them again by."""
+        prepared, planned = self.prepared, run.planned
+        study, own = prepared.study_of(planned), prepared.dissectors[planned.dissector]
+
+        def nameless(choice: Choice) -> bool:
+            return choice.plugin == "object"
+
+        return Given(
+            model=prepared.targets[planned.model].target if nameless(study.models[0]) else None,
+            dissector=own.dissector if nameless(study.dissectors[0]) else None,
+            dataset=prepared.dataset if nameless(study.dataset) else None,
+            scorer=own.scorer if nameless(study.scorer) else None,
+            made=True,
+        )
 
     def _say_lost(self, failed: dict[int, str]) -> None:
         """Warn of images that could not be decoded: once, since all models of a sweep miss the same ones."""

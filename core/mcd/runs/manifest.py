@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from mcd.api.schema import Schema, read_record
+from mcd.api.scorer import Scorer, TopKScorer
 from mcd.errors import StoreError
 from mcd.extraction.store import layer_key
 from mcd.files import MANIFEST, check_run_folder, digest_of, read_regular, write_atomically
@@ -26,7 +27,17 @@ from mcd.study.calibration import Calibration
 from mcd.study.digests import damaged
 from mcd.version import versions
 
-__all__ = ["Inputs", "LayerRecord", "Manifest", "StoreRecord", "closing", "earlier_digests", "machine", "superseded"]
+__all__ = [
+    "Inputs",
+    "LayerRecord",
+    "Manifest",
+    "ScoreRecord",
+    "StoreRecord",
+    "closing",
+    "earlier_digests",
+    "machine",
+    "superseded",
+]
 
 SCHEMA = Schema("manifest", 2, {1: renamed_summary}, remedy="run it again into another --output")
 """That of the whole run folder: manifest, tables and shards."""
@@ -106,13 +117,40 @@ class StoreRecord(Record):
         return not self.embeddings
 
 
+class ScoreRecord(Record):
+    """How the scores of a run are to be read, whether or not its scorer can be found again.
+
+    ``top_k`` is how many images a neuron is seen through, None where the scorer looks at all; ``comparable`` says
+    whether scores may be compared across layers and targets.
+    """
+
+    top_k: int | None = pydantic.Field(default=None, ge=1, le=_MOST)
+    comparable: bool = False
+    higher_is_better: bool = True
+
+    @classmethod
+    def of(cls, scorer: Scorer) -> ScoreRecord:
+        """Return what a scorer declares."""
+        return cls(
+            top_k=scorer.top_k if isinstance(scorer, TopKScorer) else None,
+            comparable=scorer.comparable_across_layers,
+            higher_is_better=scorer.higher_is_better,
+        )
+
+    @property
+    def null(self) -> str:
+        """The null that they are compared with; see `mcd.Scorer.null`."""
+        return "permutation" if self.top_k is None else "top-k"
+
+
 class Manifest(Record):
     """The record of one dissection, ``manifest.json`` of a run folder.
 
     ``rungs`` names the rungs above the first that were asked for, each with the reason where it is not available.
     ``digests`` are the SHA-256 of the tables, None where an older version wrote it; ``checksum`` is that of the
     record without ``seconds``. They detect accidents: whoever changes a file on purpose can change them too.
-    ``label_warnings`` are those of ``warnings`` that concern the scorer and the words; scoring anew replaces them.
+    ``scores`` is None where an older version wrote it. ``label_warnings`` are those of ``warnings`` that concern the
+    scorer and the words; scoring anew replaces them.
     """
 
     schema_: Literal["mcd.manifest/2"] = pydantic.Field(default="mcd.manifest/2", alias="schema")
@@ -120,6 +158,7 @@ class Manifest(Record):
     target: str
     dissector: str
     scorer: str
+    scores: ScoreRecord | None = None
     control: str = ""
     study: dict[str, pydantic.JsonValue]
     plugins: dict[str, str] = pydantic.Field(default_factory=dict)

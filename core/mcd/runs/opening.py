@@ -32,7 +32,16 @@ from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissec
 from mcd.networks.identity import Identity, identity_of
 from mcd.networks.trial import Trial
 from mcd.networks.untrained import Untrained, untrained
-from mcd.runs.manifest import Inputs, LayerRecord, Manifest, StoreRecord, earlier_digests, machine, superseded
+from mcd.runs.manifest import (
+    Inputs,
+    LayerRecord,
+    Manifest,
+    ScoreRecord,
+    StoreRecord,
+    earlier_digests,
+    machine,
+    superseded,
+)
 from mcd.runs.plan import PlannedRun
 from mcd.runs.prepared import Prepared, PreparedTarget
 from mcd.runs.recorded import UNTRAINED
@@ -359,6 +368,7 @@ class Opener:
             target=target.name,
             dissector=dissector.name,
             scorer=own.scorer.name,
+            scores=ScoreRecord.of(own.scorer),
             control=planned.control,
             study=recorded(prepared.host, prepared.study_of(planned), public_labels=prepared.dataset.ids_are_public),
             plugins=dict(sorted(prepared.plugins.items())),

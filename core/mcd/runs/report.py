@@ -11,7 +11,8 @@ from mcd.errors import MCDError, PluginError, StoreError, UsageError, together
 from mcd.files import check_folder, expanded
 from mcd.host import PluginHost
 from mcd.networks.foreign import calling
-from mcd.runs.dissection import Dissection, opened
+from mcd.runs.dissection import Dissection
+from mcd.runs.loading import opened
 from mcd.study.objects import as_choices, host_for
 from mcd.study.outputs import outputs
 from mcd.study.preparer import Preparer

@@ -17,7 +17,7 @@ from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
 from mcd.errors import DataError, MCDError, UsageError
-from mcd.events import Clock, RunFinished, RunStarted, Warned
+from mcd.events import Clock, RunFinished, Warned
 from mcd.extraction.probe_map import PRIVATE
 from mcd.extraction.shared_store import OFF
 from mcd.extraction.sharing import kept_small, shared_store
@@ -29,8 +29,9 @@ from mcd.networks.running import pick_device
 from mcd.runs.annotations import AnnotationReader, named_by
 from mcd.runs.dissection import SCORED, Dissection, read_study, write_study
 from mcd.runs.folder import check_objects, differences, other_objects
+from mcd.runs.given import not_at_hand, own_dissector, own_scorer
 from mcd.runs.labelling import labeller_of
-from mcd.runs.manifest import Inputs, Manifest, closing
+from mcd.runs.manifest import Inputs, Manifest, ScoreRecord, closing
 from mcd.runs.material import gather
 from mcd.runs.revived import concepts_of, found_again
 from mcd.runs.stored_nulls import kept_nulls
@@ -135,62 +136,66 @@ def rescore(
     )
     _check_ours(folder, store, scored, host, inputs)
     clear_leftovers(store / "embeddings")  # new concepts are kept in the run
-    host.emit(RunStarted(f"{dissection.manifest.target} scored anew with {made.name} on {concept_set.name}"))
-
-    texts = _shared_texts(study, shared, device)
-    encoder = _reader(dissection, preparer, study.dissectors[0], device, texts)
-    material = gather(dissection, concept_set, wording, encoder)
     clock = Clock(host.emit)
-    count = scored.labels_per_neuron
-    labeller = labeller_of(
-        dissection,
-        material,
-        made,
-        concept_set.concepts,
-        wording,
-        scored.calibration,
-        count,
-        _untrained(dissection, study),
-        kept_nulls(texts.shared, lambda said: host.emit(Warned(said))),
-    )
-    remarks = [labeller.scorer.caution, wording.idle(concept_set.concepts)]
-    if len(material.annotations):
-        remarks += named_by(material.annotations, dissection.manifest.dissector)
-    if study.controls:
-        remarks.append("the controls of the run are not scored anew")
-    for remark in filter(None, remarks):
-        clock.warn(remark)
-    results = labeller.label(dissection.manifest.target, dissection.sources(), clock)
-    results = replace(results, annotations=material.annotations)
-    manifest = _manifest(dissection, folder, store)
-    manifest.study = recorded(host, scored, before=(study, manifest.study))
-    manifest.scorer, manifest.summary, manifest.rungs = made.name, list(results.summary), labeller.ladder.problems
-    manifest.fingerprints |= fingerprints
-    manifest.store.texts = encoder.keys
-    if manifest.store.digests is not None:
-        manifest.store.digests |= encoder.used
-    manifest.plugins = dict(sorted((manifest.plugins | preparer.plugins).items()))
-    of_images = [said for said in manifest.warnings if said not in manifest.label_warnings]
-    manifest.seconds, manifest.label_warnings = clock.seconds, clock.warnings
-    manifest.warnings = list(dict.fromkeys([*of_images, *clock.warnings]))
-    manifest.digests = None
-    clear_leftovers(folder, deep=True)
-    write_study(folder, scored)
-    with closing({folder: manifest}):
-        manifest.digests = {**results.write(folder), **write_concepts(folder, concept_set)}
-        manifest.status = "finished"
-        manifest.write(folder)
-    if said := kept_small(texts.shared):
-        host.emit(Warned(said))
+    with clock.run(f"{dissection.manifest.target} scored anew with {made.name} on {concept_set.name}"):
+        texts = _shared_texts(study, shared, device)
+        encoder = _reader(dissection, preparer, study.dissectors[0], device, texts)
+        material = gather(dissection, concept_set, wording, encoder)
+        count = scored.labels_per_neuron
+        labeller = labeller_of(
+            dissection,
+            material,
+            made,
+            concept_set.concepts,
+            wording,
+            scored.calibration,
+            count,
+            _untrained(dissection, study),
+            kept_nulls(texts.shared, lambda said: host.emit(Warned(said))),
+        )
+        remarks = [labeller.scorer.caution, wording.idle(concept_set.concepts)]
+        if len(material.annotations):
+            remarks += named_by(material.annotations, dissection.manifest.dissector)
+        if study.controls:
+            remarks.append("the controls of the run are not scored anew")
+        for remark in filter(None, remarks):
+            clock.warn(remark)
+        results = labeller.label(dissection.manifest.target, dissection.sources(), clock)
+        results = replace(results, annotations=material.annotations)
+        manifest = _manifest(dissection, folder, store)
+        manifest.study = recorded(host, scored, before=(study, manifest.study))
+        manifest.scorer, manifest.summary, manifest.rungs = made.name, list(results.summary), labeller.ladder.problems
+        manifest.scores = ScoreRecord.of(made)
+        manifest.fingerprints |= fingerprints
+        manifest.store.texts = encoder.keys
+        if manifest.store.digests is not None:
+            manifest.store.digests |= encoder.used
+        manifest.plugins = dict(sorted((manifest.plugins | preparer.plugins).items()))
+        of_images = [said for said in manifest.warnings if said not in manifest.label_warnings]
+        manifest.seconds, manifest.label_warnings = clock.seconds, clock.warnings
+        manifest.warnings = list(dict.fromkeys([*of_images, *clock.warnings]))
+        manifest.digests = None
+        clear_leftovers(folder, deep=True)
+        write_study(folder, scored)
+        with closing({folder: manifest}):
+            manifest.digests = {**results.write(folder), **write_concepts(folder, concept_set)}
+            manifest.status = "finished"
+            manifest.write(folder)
+        if said := kept_small(texts.shared):
+            host.emit(Warned(said))
     host.emit(RunFinished(str(folder), time.perf_counter() - start))
-    return Dissection(folder, manifest, results, host, trust=dissection.trust, beside=[store])
+    given = replace(dissection.given, scorer=made if scorer_choice.plugin == "object" else None)
+    return Dissection(folder, manifest, results, host, trust=dissection.trust, beside=[store], given=given)
 
 
 def _own_scorer(
     dissection: Dissection, preparer: Preparer, own: Choice, options: Mapping[str, object]
 ) -> tuple[Scorer, Choice]:
     if own.plugin == "object":
-        raise UsageError("the run's scorer was given in Python; it has no name", "give --scorer NAME")
+        given = dissection.given.scorer
+        if given is None:
+            raise not_at_hand(dissection, "scorer", "scorer", "or name another one: --scorer NAME")
+        return own_scorer(dissection, given), own
     choice = Choice.model_validate({"plugin": own.plugin, "options": {**own.options, **options}})
     with found_again(dissection, Kind.SCORER, [own], preparer):
         return preparer.scorer(choice)
@@ -312,14 +317,11 @@ def _same_dissector(preparer: Preparer, choice: DissectorChoice, dissection: Dis
         raise DataError(
             f"{dissection.folder} is a control: its dissector knows no new concepts", "score the run itself"
         )
+    if dissection.given.dissector is not None:
+        given = own_dissector(dissection, dissection.given.dissector)
+        return given, identity_of(given).key
     if choice.plugin == "object":
-        raise DataError("the run's dissector was a Python object; new concepts cannot be encoded", "run mcd.dissect")
+        raise not_at_hand(dissection, "dissector", "dissector", "new concepts are encoded by it")
     with found_again(dissection, Kind.DISSECTOR, [choice], preparer):
         dissector, _ = preparer.dissector(choice)
-    found = identity_of(dissector)
-    if found.content != dissection.manifest.fingerprints["dissector"]:
-        why = found.unknown or "it has other weights, settings or code"
-        raise DataError(
-            f"it cannot be said that dissector '{choice.plugin}' is that of the run: {why}", "run mcd dissect again"
-        )
-    return dissector, found.key
+    return own_dissector(dissection, dissector), identity_of(dissector).key

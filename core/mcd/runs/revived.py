@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from typing import Never
 
 import torch
@@ -18,6 +19,8 @@ from mcd.networks.hub import cache_only
 from mcd.runs.annotations import AnnotationReader
 from mcd.runs.checking import check_terms
 from mcd.runs.dissection import Dissection, read_study
+from mcd.runs.given import not_at_hand, own_scorer
+from mcd.runs.manifest import ScoreRecord
 from mcd.runs.material import Material, bound, gather
 from mcd.runs.vocabulary import kept_concepts
 from mcd.scoring.scores import score_layer
@@ -31,27 +34,57 @@ __all__ = ["StoredScores", "concepts_of", "found_again"]
 class StoredScores:
     """The scores of a stored run by its own scorer and concepts.
 
+    Parameters
+    ----------
+    dissection
+        The run.
+    scored
+        Whether scores are needed: a run whose scorer is not at hand can still be described.
+
     Raises
     ------
-    UsageError
-        When the scorer was a Python object, which a name cannot bring back, or its plugin is missing.
-    DataError
-        When the concepts are no longer those of the run, or the scorer is code that the user has not asked for.
+    UsageError, DataError
+        As `scorer`; and when the concepts are no longer those of the run.
     """
 
-    def __init__(self, dissection: Dissection) -> None:
+    def __init__(self, dissection: Dissection, *, scored: bool = True) -> None:
         self.dissection = dissection
         self.study = study = read_study(dissection.folder, dissection.manifest)
-        if study.scorer.plugin == "object":
-            raise UsageError(
-                f"the scorer of {dissection.folder} was given in Python; it has no name",
-                "figures, comparisons and evaluations find it again by name: use a plugin or FILE.py:FUNCTION; "
-                "mcd report needs no names",
-            )
         self.wording = study.prompts
-        with found_again(dissection, Kind.SCORER, [study.scorer]) as preparer:
-            self.scorer: Scorer = preparer.scorer(study.scorer)[0]
+        if scored or not self.without:
+            _ = self.scorer  # what keeps it from being found again is said before anything is computed
         self.concepts: ConceptSet = concepts_of(dissection)
+
+    @property
+    def without(self) -> bool:
+        """Whether the run can be described, but not scored: its scorer was given in Python and is not at hand."""
+        nameless = self.study.scorer.plugin == "object" and self.dissection.given.scorer is None
+        return nameless and self.dissection.manifest.scores is not None
+
+    @property
+    def reading(self) -> ScoreRecord:
+        """How the scores are to be read."""
+        kept = self.dissection.manifest.scores
+        return kept if self.without and kept is not None else ScoreRecord.of(self.scorer)
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The scorer of the run.
+
+        Raises
+        ------
+        UsageError
+            When it was given in Python and is not at hand, or its plugin is missing.
+        DataError
+            When it is code that the user has not asked for, or an object that is another one.
+        """
+        given, choice = self.dissection.given.scorer, self.study.scorer
+        if given is not None:
+            return own_scorer(self.dissection, given)
+        if choice.plugin == "object":
+            raise not_at_hand(self.dissection, "scorer", "scorer", "a function of a file has one: FILE.py:FUNCTION")
+        with found_again(self.dissection, Kind.SCORER, [choice]) as preparer:
+            return preparer.scorer(choice)[0]
 
     def material(self) -> Material:
         """Return P and what else its scorer is given."""

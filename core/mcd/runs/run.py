@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from mcd.api.dataset import Sample
 from mcd.api.dissector import AnnotationDissector
-from mcd.errors import ImageError, MCDError, UsageError
-from mcd.events import Clock, RunFailed, RunFinished, RunStarted, Warned
+from mcd.errors import ImageError, UsageError
+from mcd.events import Clock, RunFinished, Warned
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.jobs import DissectorJob, ImageJob, TargetJob
 from mcd.extraction.keys import not_reused
@@ -52,19 +52,13 @@ def run(prepared: Prepared) -> list[Dissection]:
     """
     start, emit = time.perf_counter(), prepared.host.emit
     names = " and ".join(target.target.name for target in prepared.targets)
-    emit(RunStarted(f"{names} dissected by {' and '.join(one.dissector.name for one in prepared.dissectors)}"))
-    try:
-        this = _Run(prepared, Clock(emit))
+    clock = Clock(emit)
+    with clock.run(f"{names} dissected by {' and '.join(one.dissector.name for one in prepared.dissectors)}"):
+        this = _Run(prepared, clock)
         with process_state_kept(this.device):  # workers are seeded from it
             dissections = this.dissections()
         this.keep_store_small()
         write_reports(dissections, prepared.reporters)
-    except MCDError as error:
-        emit(RunFailed(error.summary))
-        raise
-    except BaseException as error:  # an interrupt ends it too
-        emit(RunFailed(type(error).__name__))
-        raise
     emit(RunFinished(str(dissections[0].folder), time.perf_counter() - start))
     return dissections
 

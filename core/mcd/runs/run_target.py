@@ -21,8 +21,10 @@ from mcd.networks.pooling import Pooling
 from mcd.networks.process import process_state_kept
 from mcd.networks.recording import check_pooling
 from mcd.networks.running import Precision
-from mcd.runs.dissection import Dissection, opened
+from mcd.runs.dissection import Dissection
+from mcd.runs.loading import opened
 from mcd.runs.runnable import How, Runnable, of_run, runnable
+from mcd.runs.shown import passed_html
 from mcd.study.objects import Component, as_choice, as_dataset, as_model, as_patterns, host_for
 from mcd.study.preparer import Preparer
 from mcd.study.selection import Selection
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Passed", "passed", "run_target"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Passed:
     """What a target gave for images.
 
@@ -58,6 +60,12 @@ class Passed:
     gradients: Mapping[str, torch.Tensor] = field(default_factory=dict)
     logits: torch.Tensor | None = None
     problem: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Passed: {len(self.image_ids)} images, layers {', '.join(self.activations) or 'none'}>"
+
+    def _repr_html_(self) -> str:
+        return passed_html(self)
 
     @property
     def outputs(self) -> torch.Tensor:

@@ -7,23 +7,21 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from mcd.api.dataset import Dataset
 from mcd.api.model import Target
 from mcd.components import Kind
-from mcd.errors import DataError, UnknownNameError, UsageError, nearest
+from mcd.errors import DataError, UnknownNameError, nearest
 from mcd.events import Clock
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.probe import ProbeSet, count_images, examined
 from mcd.extraction.reading import Reader
 from mcd.extraction.target_pass import TargetPass
-from mcd.networks.controls import RANDOM_WEIGHTS, with_random_weights
-from mcd.networks.identity import identity_of
 from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
 from mcd.networks.running import Precision, pick_device
 from mcd.networks.selecting import select_layers
 from mcd.networks.trial import takes_known_input, trial_pass
 from mcd.runs.dissection import Dissection, read_study
+from mcd.runs.given import not_at_hand, own_target
 from mcd.runs.revived import found_again
 from mcd.runs.thumbnails import data_set_of, same_samples, says_the_same
 from mcd.study.preparer import DatasetLike, Preparer
@@ -123,7 +121,7 @@ def of_run(
     """
     study = read_study(run.store_folder, run.manifest)  # a scoring made anew has none of its own
     target = _target(run, study, model)
-    images = _dataset(run, study, dataset)
+    images = data_set_of(run) if dataset is None else Preparer(run.host).dataset(dataset)[0]
     with found_again(run, Kind.PREPROCESSING, [study.recipe] if study.recipe else []) as preparer:
         recipe, _ = preparer.recipe(study.recipe)
     for name, own in (("target", target.preprocessing), ("recipe", recipe)):
@@ -200,27 +198,13 @@ def _tried(through: TargetPass, pooling: Pooling, rows: Sequence[int]) -> Runnab
 
 def _target(run: Dissection, study: Study, model: ModelChoice | Target | nn.Module | None) -> Target:
     choice = study.models[0]
+    if model is None:
+        model = run.given.model
     if model is None and choice.plugin == "object":
-        raise UsageError(f"the target of {run.folder} was given in Python; it has no name", "give it again: model=…")
+        raise not_at_hand(run, "target", "model")
     if model is None:
         with found_again(run, Kind.MODEL, [choice]) as preparer:
             target, _ = preparer.target(choice)
     else:
         target, _ = Preparer(run.host).target(model)
-    if run.manifest.control == RANDOM_WEIGHTS:
-        target = with_random_weights(target, study.calibration.null_seed)
-    found = identity_of(target.module)
-    if found.content != run.manifest.fingerprints["target"]:
-        why = found.unknown or "it has other weights, settings or code"
-        raise DataError(f"it cannot be said that {target.name} is the target of {run.folder}: {why}", _AGAIN)
-    return target
-
-
-def _dataset(run: Dissection, study: Study, dataset: DatasetLike | None) -> Dataset:
-    if dataset is not None:
-        return Preparer(run.host).dataset(dataset)[0]
-    if study.dataset.plugin == "object":
-        raise UsageError(
-            f"the data set of {run.folder} was given in Python; it has no name", "give it again: dataset=…"
-        )
-    return data_set_of(run)
+    return own_target(run, target)

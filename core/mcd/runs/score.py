@@ -12,7 +12,8 @@ from mcd.api.scorer import Scorer
 from mcd.files import expanded
 from mcd.networks.process import process_state_kept
 from mcd.options import validate_options
-from mcd.runs.dissection import Dissection, opened, read_study
+from mcd.runs.dissection import Dissection, read_study
+from mcd.runs.loading import opened
 from mcd.runs.rescore import rescore
 from mcd.study.calibration import Calibration
 from mcd.study.objects import Component, Concepts, as_scorer, host_for

@@ -18,16 +18,17 @@ from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample
 from mcd.api.image import Image, Preprocessing
 from mcd.components import Kind
-from mcd.errors import DataError, ImageError
+from mcd.errors import DataError, ImageError, UnknownNameError, nearest, said_by
 from mcd.extraction.examining import examination, examine_each
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.parallel import in_processes
 from mcd.extraction.reading import read_checked
 from mcd.runs.dissection import Dissection, read_study
+from mcd.runs.given import not_at_hand
 from mcd.runs.revived import found_again
 from mcd.study.study import Study
 
-__all__ = ["Sight", "data_set_of", "same_samples", "says_the_same", "sight_of", "thumbnails"]
+__all__ = ["ProbeImages", "Sight", "data_set_of", "same_samples", "says_the_same", "sight_of", "thumbnails"]
 
 _QUALITY = 70
 _AT_ONCE = 256
@@ -61,6 +62,47 @@ class Sight:
         return Image(pixels.contiguous().numpy(), 1.0)
 
 
+@dataclass(frozen=True)
+class ProbeImages:
+    """The images of a run, checked to be what it saw: its data set, and its samples by the ids that outputs show."""
+
+    dataset: Dataset
+    samples: Mapping[str, Sample]
+
+    @classmethod
+    def of(cls, dissection: Dissection) -> ProbeImages:
+        """Find them; raises as `data_set_of` and `same_samples`."""
+        _ = dissection.probe_map  # without it nobody can say which images they are
+        dataset = data_set_of(dissection)
+        return cls(dataset, same_samples(dissection, dataset))
+
+    def picture(self, name: str) -> PIL.Image.Image:
+        """Return an image as it is displayed, 8 bit grey or colour, as large as it is.
+
+        Raises
+        ------
+        UnknownNameError
+            When no image has such an id.
+        DataError
+            When text is burned into it, or it cannot be read any more.
+        """
+        if name not in self.samples:
+            raise UnknownNameError(f"no image of the run has the id '{name}'", nearest(name, self.samples))
+        sample = self.samples[name]
+        if sample.burned_in:
+            raise DataError(
+                f"image {name} is not shown: by its header text is burned into its pixels, which may name the patient",
+                "its file is in the probe map of the run: private/probe_map.csv",
+            )
+        try:
+            image = read_checked(self.dataset, sample, "displayed")
+        except (ImageError, OSError, ValueError) as error:
+            raise DataError(
+                f"image {name} cannot be read any more: {said_by(error)}", "put it back as it was"
+            ) from None
+        return PIL.Image.fromarray(_reduced(image, max(image.pixels.shape)))
+
+
 def sight_of(dissection: Dissection) -> Sight:
     """Return what the target of a run with maps saw its images through, made anew by the run's own study.
 
@@ -82,7 +124,9 @@ def sight_of(dissection: Dissection) -> Sight:
     own = Preprocessing()
     with contextlib.suppress(pydantic.ValidationError):  # settings that only a class of its own has
         own = Preprocessing.model_validate(dissection.manifest.preprocessing.get("target"))
-    if own.fingerprint() != wanted and study.models[0].plugin != "object":
+    if own.fingerprint() != wanted and dissection.given.model is not None:
+        own = dissection.given.model.preprocessing
+    elif own.fingerprint() != wanted and study.models[0].plugin != "object":
         with found_again(dissection, Kind.MODEL, study.models[:1]) as preparer:
             own = preparer.target(study.models[0])[0].preprocessing
     if own.fingerprint() != wanted:
@@ -102,19 +146,21 @@ def says_the_same(record: object, recipe: Preprocessing) -> bool:
 
 
 def data_set_of(dissection: Dissection) -> Dataset:
-    """Return the data set of a stored run, made anew by the run's own study. No image is touched.
+    """Return the data set of a stored run: the one that is at hand, or made anew by the run's own study.
+
+    No image is touched.
 
     Raises
     ------
     mcd.errors.MCDError
-        When it was given as a Python object, its plugin is missing, or the run is not trusted and its images are files.
+        When it was given in Python and is not given again, its plugin is missing, or the run is not trusted and its
+        images are files.
     """
+    if dissection.given.dataset is not None:
+        return dissection.given.dataset
     study = _study_of(dissection)
     if study.dataset.plugin == "object":
-        raise DataError(
-            "the run's data set was a Python object: its images cannot be found again",
-            "make the run from a data set by name, or leave images out",
-        )
+        raise not_at_hand(dissection, "data set", "dataset")
     with found_again(dissection, Kind.DATASET, [study.dataset]) as preparer:
         return preparer.dataset(study.dataset)[0]
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from mcd.errors import DamagedError, DataError
 from mcd.extraction.probe_map import PRIVATE, PROBE_MAP
 from mcd.files import MANIFEST, check_tree
-from mcd.runs.dissection import Dissection, finished_manifest, load, read_study, store_of
+from mcd.runs.dissection import Dissection, read_study, store_of
 from mcd.runs.evaluated import EVALUATION, digests_of
+from mcd.runs.loading import finished_manifest, load
 from mcd.study.digests import CheckedFiles, Sums
 
 __all__ = ["Verified", "verify"]

@@ -8,9 +8,10 @@ from mcd import Component, hookimpl
 
 if TYPE_CHECKING:
     from mcd.events import Event
+    from mcd_plugins.console.notebook import NotebookProgress
     from mcd_plugins.console.progress import Progress
 
-_open: list[Progress] = []
+_open: list[Progress | NotebookProgress] = []
 """The display of the current run, if any: hooks are functions, and a display lives between their calls."""
 
 
@@ -24,10 +25,11 @@ def mcd_register_reporters() -> list[Component]:
 def mcd_on_event(event: Event) -> None:
     """Show progress."""
     from mcd.events import RunFailed, RunFinished, RunStarted, Warned
+    from mcd_plugins.console.notebook import NotebookProgress, in_notebook
     from mcd_plugins.console.progress import Progress
 
     if isinstance(event, RunStarted):
-        _open[:] = [Progress()]
+        _open[:] = [NotebookProgress() if in_notebook() else Progress()]
     showing = _open or ([Progress()] if isinstance(event, Warned) else [])  # a note needs no run around it
     for progress in showing:
         progress.show(event)

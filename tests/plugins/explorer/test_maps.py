@@ -97,7 +97,9 @@ def test_what_cannot_be_made_again_is_said_and_no_map_is_laid_over_anything_else
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = mcd.Target("net", net().module, Own(height=60, width=90))
-    found = run_of(target, tmp_path / "run")
+    made = run_of(target, tmp_path / "run")
+    assert sight_of(made).own == target.preprocessing  # which is still at hand
+    found = mcd.load(made.folder)
     with pytest.raises(DataError, match="cannot be made again"):
         sight_of(found)
     shown = Parsed(page_of(found, tmp_path)).content["runs"][0]["maps"]

@@ -1,0 +1,106 @@
+"""Python objects that a run was made with: its own still, or given again, and never another in their place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mcd.api.dataset import Dataset
+from mcd.api.dissector import AnyDissector
+from mcd.api.model import Target
+from mcd.api.scorer import Scorer
+from mcd.errors import DataError, UsageError
+from mcd.networks.controls import RANDOM_WEIGHTS, with_random_weights
+from mcd.networks.identity import identity_of
+from mcd.study.calibration import Calibration
+
+if TYPE_CHECKING:
+    from mcd.runs.dissection import Dissection
+
+__all__ = ["Given", "not_at_hand", "own_dissector", "own_scorer", "own_target"]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Parts of a run that are at hand as objects, whether or not a name would bring them back.
+
+    Parameters
+    ----------
+    model, dissector, dataset, scorer
+        None where it is not.
+    made
+        Whether the run was made with these very objects, in this process. Where what one computes cannot be identified,
+        that says that it is the same.
+    """
+
+    model: Target | None = None
+    dissector: AnyDissector | None = None
+    dataset: Dataset | None = None
+    scorer: Scorer | None = None
+    made: bool = False
+
+
+def not_at_hand(run: Dissection, what: str, keyword: str, otherwise: str = "") -> UsageError:
+    """Return the error about a part that was given in Python and is needed again.
+
+    Parameters
+    ----------
+    what, keyword
+        What the part is called, in words and by `mcd.load`.
+    otherwise
+        What else helps.
+    """
+    again = f"give it again: mcd.load(RUN, {keyword}=…)"
+    return UsageError(
+        f"the {what} of {run.folder} was given in Python; it has no name",
+        f"{again}; {otherwise}" if otherwise else again,
+    )
+
+
+def own_scorer(run: Dissection, scorer: Scorer) -> Scorer:
+    """Return a scorer, having made sure that it is that of a run.
+
+    Raises
+    ------
+    DataError
+        When it is another one, or that cannot be said.
+    """
+    anew = "label anew with this one: mcd.score(RUN, scorer=…)"
+    _same(run, "scorer", scorer.name, scorer, anew)
+    return scorer
+
+
+def own_dissector(run: Dissection, dissector: AnyDissector) -> AnyDissector:
+    """Return a dissector, having made sure that it is that of a run; raises as `own_scorer`."""
+    _same(run, "dissector", dissector.name, dissector, _AGAIN)
+    return dissector
+
+
+def own_target(run: Dissection, target: Target) -> Target:
+    """Return the target of a run, given what it was made from: a control of random weights draws its own.
+
+    Raises
+    ------
+    DataError
+        When it is another one, or that cannot be said.
+    """
+    if run.manifest.control == RANDOM_WEIGHTS:
+        settings = run.manifest.study.get("calibration")
+        seed = settings.get("null_seed") if isinstance(settings, dict) else None
+        target = with_random_weights(target, seed if isinstance(seed, int) else Calibration().null_seed)
+    _same(run, "target", target.name, target.module, _AGAIN)
+    return target
+
+
+_AGAIN = "make the run again with this version"
+
+
+def _same(run: Dissection, what: str, name: str, value: object, remedy: str) -> None:
+    found = identity_of(value)
+    if found.content == run.manifest.fingerprints[what] or (found.unknown and run.given.made and what != "target"):
+        return  # a network may have been trained on since; it alone is asked again
+    if found.unknown:
+        said = f"it cannot be said that {name} is the {what} of {run.folder}: {found.unknown}"
+    else:
+        said = f"{name} is not the {what} of {run.folder}: it has other weights, settings or code"
+    raise DataError(said, f"give that one, or {remedy}")

@@ -19,9 +19,11 @@ import PIL.Image
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.report import Cell, Report, Table
+from mcd.comparison.represented import ANSWERS
 from mcd.scoring.rungs import RUNGS
 from mcd.scoring.verdicts import SIGNIFICANT, VERDICTS
 from mcd_plugins.explorer.colours import palette_of
+from mcd_plugins.explorer.first_screen import FirstScreen
 from mcd_plugins.explorer.packing import Json, packed
 from mcd_plugins.explorer.page import page
 from mcd_plugins.reporters.facts import Facts, LayerRow
@@ -38,6 +40,7 @@ def made_up(neurons: int, images: int, labels: int, top: int = 6, concepts: int 
     nulls: list[Json] = [{"level": level, "z": np.sort(rng.gamma(4, 0.6, 101)).tolist()} for _ in range(4)]
     verdict = rng.integers(0, len(VERDICTS), neurons)
     run: dict[str, Json] = {
+        "represented": {"missing": "", "rows": []},
         "letter": "",
         "apart": "",
         "target": "made up",
@@ -104,6 +107,7 @@ def made_up(neurons: int, images: int, labels: int, top: int = 6, concepts: int 
         "rungs": {**RUNGS},
         "significant": list(SIGNIFICANT),
         "between": [],
+        "answers": list(ANSWERS),
     }
     rows = [
         LayerRow(f"blocks.{at}", width, width // 2, 0.8, width // 5, width // 9, 0, dict.fromkeys(BROAD, width // 8))
@@ -205,7 +209,9 @@ TOY = Settings(neurons=100, images=12, labels=2, rounds=1)
 def measure(settings: Settings) -> Report:
     """Return the medians of several rounds."""
     facts, content = made_up(settings.neurons, settings.images, settings.labels)
-    text = page([facts], palette_of([], [facts]), content, [thumbnails(settings.images)])
+    text = page(
+        [facts], palette_of([], [facts]), FirstScreen([], [], [], None, {}), content, [thumbnails(settings.images)]
+    )
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "explorer.html"
         path.write_text(text, encoding="utf-8")

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from mcd.cli.paths import PATH
     from mcd.cli.tables import print_table, say
     from mcd.cli.terminal import echo, echo_lines
-    from mcd.comparison.changes import chance_rule
+    from mcd.comparison.changes import KINDS as CHANGES
+    from mcd.comparison.changes import MAY_BE_CHANCE, chance_rule
     from mcd.comparison.heading import FEW_IMAGES
+    from mcd.comparison.represented import ANSWERS
     from mcd.extraction.breast import Breast, find_breast
     from mcd.extraction.examining import each_file, examine_each
     from mcd.extraction.image_statistics import image_statistics
@@ -92,11 +94,14 @@ if TYPE_CHECKING:
 _HOME = {
     "ABSENT": "mcd.study.vocabularies.coverage",
     "AGAINST": "mcd.runs.evaluated",
+    "ANSWERS": "mcd.comparison.represented",
     "BASELINES": "mcd.runs.evaluated",
+    "CHANGES": "mcd.comparison.changes:KINDS",
     "CONTROLS": "mcd.runs.controls",
     "Evaluation": "mcd.runs.evaluated",
     "FEW_IMAGES": "mcd.comparison.heading",
     "FIRST_LABELS": "mcd.runs.evaluated:FIRST",
+    "MAY_BE_CHANCE": "mcd.comparison.changes",
     "MEASURES": "mcd.runs.evaluated",
     "NOT_SIGNIFICANT": "mcd.scoring.verdicts",
     "PATH": "mcd.cli.paths",
@@ -192,10 +197,13 @@ _HOME = {
 __all__ = [
     "ABSENT",
     "AGAINST",
+    "ANSWERS",
     "BASELINES",
+    "CHANGES",
     "CONTROLS",
     "FEW_IMAGES",
     "FIRST_LABELS",
+    "MAY_BE_CHANCE",
     "MEASURES",
     "NOT_SIGNIFICANT",
     "PATH",

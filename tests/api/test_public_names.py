@@ -24,7 +24,7 @@ _FACE = """
 _FOR_PLUGINS = """
     ABSENT PRESENT presence split_rows
     Breast CONTROLS CodeReference MayFetch ChannelMean ChannelStd PermutationUnits Resamples SEED Seed Side
-    AGAINST BASELINES Evaluation FIRST_LABELS MEASURES
+    AGAINST ANSWERS BASELINES CHANGES Evaluation FIRST_LABELS MAY_BE_CHANCE MEASURES
     RUNGS RUNG_COLUMNS check_writable Terminal echo echo_lines outputs csv_bytes csv_text unguarded
     FEW_IMAGES Limits Manifest Maps NOT_SIGNIFICANT PATH NameOrPath PathBelowRoot
     PictureHeader PictureOptions PluginHost SIGNIFICANT Schema StoredScores VERDICTS above_chance

@@ -16,7 +16,7 @@ import mcd
 from mcd.plugins import SIGNIFICANT, Manifest, Terminal, by_evidence
 from mcd_plugins.reporters.controls import Controls, controls_of
 from mcd_plugins.reporters.evaluations import evaluated
-from mcd_plugins.reporters.summaries import share
+from mcd_plugins.reporters.words import share
 
 __all__ = ["ConsoleReporter"]
 

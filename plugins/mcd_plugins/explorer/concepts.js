@@ -1,5 +1,16 @@
 // @ts-check
-// The list of concepts: how many neurons carry each, and where.
+// The list of concepts: how many neurons carry each, and where; which no neuron carries, and why.
+
+// What is known of a concept in a run: its answer, images and patients that show it, and the reason.
+/** @typedef {[number, number | null, number | null, number | null, string]} Answered */
+/** @type {Map<number, Answered>[]} */
+const REPRESENTED = RUNS.map((run) => new Map(run.represented.rows.map(([concept, ...rest]) => [concept, rest])));
+const CARRIED = CONTENT.answers[0];
+const answerOf = (run, concept) => CONTENT.answers[REPRESENTED[run].get(concept)?.[0]] ?? "";
+const shows = (run, concept, wanted) => {
+  const answer = answerOf(run, concept);
+  return wanted === "missing" ? answer !== "" && answer !== CARRIED : answer === wanted;
+};
 
 // The columns that tables of concepts begin with.
 function conceptColumns() {
@@ -28,8 +39,9 @@ function conceptColumns() {
 
 const concepts = {
   text: "",
+  answer: "",
 
-  // For each concept that some neuron keeps, its counts in each run.
+  // For each concept that some neuron keeps, or that the vocabulary has besides, its counts in each run.
   all: later(() => {
     const found = CONCEPTS.term.map((_, concept) => ({
       concept,
@@ -113,15 +125,54 @@ const concepts = {
         },
       ].filter(Boolean);
     });
+    const plain = each.map((one) => ({ ...one, when: () => !this.answer || this.answer === CARRIED }));
+    return [...conceptColumns(), ...plain, ...this.answers()];
+  },
+
+  // Columns of what is missing: how many images show a concept that no neuron carries, and why none does.
+  answers() {
+    const known = RUNS.map((_, run) => run).filter((run) => REPRESENTED[run].size);
+    if (!known.length) return [];
+    const answered = (row) => known.map((run) => [run, REPRESENTED[run].get(row.concept)]);
+    const most = (row, at) => Math.max(...answered(row).map(([, one]) => one?.[at] ?? NaN));
+    const images = (name, title, at) => ({
+      name,
+      title,
+      number: true,
+      narrow: false,
+      when: () => !SEVERAL || this.answer,
+      help: `${title} that show it, by their annotations`,
+      value: (row) => most(row, at),
+      cell: (row) => (Number.isFinite(most(row, at)) ? count(most(row, at)) : "–"),
+    });
     return [
-      ...conceptColumns(),
-      ...each,
+      images("images", "Images", 1),
+      images("patients", "Patients", 2),
+      {
+        name: "answer",
+        title: "Represented",
+        help: "Whether some neuron carries it, or why none does",
+        when: () => !SEVERAL || this.answer,
+        value: (row) => known.map((run) => answerOf(run, row.concept)).join(" "),
+        cell: (row) =>
+          answered(row)
+            .filter(([, one]) => one)
+            .map(([run, one]) => {
+              const answer = CONTENT.answers[one[0]];
+              const lead = SEVERAL ? `${RUNS[run].letter}: ${answer}` : answer;
+              if (answer === CARRIED) return h("div", { class: "faint" }, lead);
+              return h("div", { class: "why" }, h("strong", {}, lead), h("small", {}, one[4]));
+            }),
+      },
     ];
   },
 
   update() {
     const fits = matching(this.text);
-    const rows = this.all().filter((row) => fits[row.concept]);
+    const asked = this.answer;
+    const rows = this.all().filter(
+      (row) => fits[row.concept] && (!asked || RUNS.some((_, run) => shows(run, row.concept, asked))),
+    );
     this.counted.textContent = `${count(rows.length)} of ${plural(CONCEPTS.term.length, "concept")}`;
     this.table.show(rows);
   },
@@ -132,7 +183,9 @@ const concepts = {
       "category",
       "broad_category",
       ...RUNS.flatMap((run) =>
-        ["significant", "first", "kept", "highest_z", "rung"].map((one) => (SEVERAL ? `${run.letter}_${one}` : one)),
+        ["significant", "first", "kept", "highest_z", "rung", "represented", "images", "patients", "why"].map((one) =>
+          SEVERAL ? `${run.letter}_${one}` : one,
+        ),
       ),
     ];
     download(
@@ -148,12 +201,38 @@ const concepts = {
           one.kept,
           one.best < 0 ? null : RUNS[number].z[one.best],
           RUNS[number].learned.get(row.concept)?.rung ?? "",
+          answerOf(number, row.concept),
+          ...(REPRESENTED[number].get(row.concept) ?? [null, null, null, null, ""]).filter((_, at) => at !== 0 && at !== 3),
         ]),
       ]),
     );
   },
 
-  open() {
+  // Which concepts may be asked for: by whether some neuron carries them, as far as that is known.
+  choices() {
+    const there = new Set(REPRESENTED.flatMap((one) => [...one.values()].map(([answer]) => CONTENT.answers[answer])));
+    const words = CONTENT.answers.filter((one) => there.has(one));
+    return [["", "all"], ["missing", "carried by no neuron"], ...words.map((one) => [one, one])];
+  },
+
+  // What concepts are sorted by: those of most neurons first, what is missing by the images that show it.
+  order() {
+    return this.answer && this.answers().length ? "images" : "named0";
+  },
+
+  // Why there is nothing to show, in a sentence.
+  empty() {
+    const reasons = [...new Set(RUNS.map((run) => run.represented.missing).filter(Boolean))];
+    if (!CONCEPTS.term.length) return "No neuron has a label, so that there is no concept to list: see Overview.";
+    if (this.answer && reasons.length) return `Which concepts no neuron carries is not known: ${reasons.join("; ")}.`;
+    if (this.answer === "missing") return "Nothing is missing: some neuron carries every concept.";
+    return "No concept fits: clear the search, or choose all.";
+  },
+
+  open(query) {
+    const asked = new URLSearchParams(query);
+    this.text = asked.get("text") ?? this.text;
+    this.answer = asked.get("answer") ?? "";
     const text = h("input", {
       id: "c-text",
       type: "search",
@@ -168,7 +247,13 @@ const concepts = {
       },
     });
     this.counted = h("p", { class: "counted", role: "status", "aria-live": "polite" });
-    this.table = new Table("Concepts", this.columns(), { sort: "named0" });
+    this.table = new Table("Concepts", this.columns(), { sort: this.order(), empty: () => this.empty() });
+    const answer = choice("c-answer", this.choices(), this.answer, (value) => {
+      this.answer = value;
+      this.table.sort = this.order();
+      this.table.descending = true;
+      this.update();
+    });
     document.getElementById("concepts").replaceChildren(
       h("h1", { id: "concepts-title", tabindex: "-1" }, "Concepts"),
       h(
@@ -180,6 +265,7 @@ const concepts = {
           onsubmit: (event) => event.preventDefault(),
         },
         labelled("Concept", text, "grow"),
+        labelled("Represented", answer),
         conceptOptions("known-c"),
       ),
       h(
@@ -192,8 +278,9 @@ const concepts = {
       h(
         "p",
         { class: "hint" },
-        "Only concepts that some neuron keeps are listed. That a concept is missing, or that it is significant for no neuron, " +
-          "may also mean that it was not detectable in the probe set.",
+        "Under-represented: images show it, a neuron that separates them would have been significant, and none is. Could " +
+          "not be shown: no image shows it, or no neuron could have been significant with these images and this " +
+          "dissector. Not known: the data set does not annotate it.",
       ),
     );
     this.update();

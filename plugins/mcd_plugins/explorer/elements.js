@@ -70,10 +70,11 @@ function choice(id, options, chosen, changed) {
 // A sorted table shown a page at a time: however many rows there are, the browser lays out one page.
 class Table {
   // columns: {name, title, term that explains it where that is not the title, number, narrow, value(row) to sort by,
-  // cell(row) to show}
-  constructor(caption, columns, { sort, descending = true, perPage = 50 }) {
+  // cell(row) to show}; empty says why there are no rows
+  constructor(caption, columns, { sort, descending = true, perPage = 50, empty = () => "Nothing to show." }) {
     this.columns = columns;
     this.perPage = perPage;
+    this.empty = empty;
     this.sort = sort;
     this.descending = descending;
     this.page = 0;
@@ -95,7 +96,8 @@ class Table {
       this.where,
       this.after,
     );
-    this.element = h("div", {}, this.region, this.pager);
+    this.nothing = h("p", { class: "nothing", hidden: true });
+    this.element = h("div", {}, this.region, this.nothing, this.pager);
   }
 
   turn(by) {
@@ -176,9 +178,11 @@ class Table {
     );
     this.where.textContent = this.rows.length
       ? `${count(start + 1)}–${count(start + visible.length)} of ${count(this.rows.length)}`
-      : "nothing to show";
+      : "";
     this.before.disabled = this.page === 0;
     this.after.disabled = start + this.perPage >= this.rows.length;
-    this.pager.hidden = this.rows.length <= this.perPage && this.rows.length > 0;
+    this.pager.hidden = this.rows.length <= this.perPage;
+    this.nothing.textContent = this.rows.length ? "" : this.empty();
+    this.nothing.hidden = this.rows.length > 0;
   }
 }

@@ -5,7 +5,7 @@ const VIEWS = {
   overview: () => "Overview",
   neurons: (query) => neurons.open(query),
   neuron: (path) => neuronPage.open(path),
-  concepts: () => concepts.open(),
+  concepts: (query) => concepts.open(query),
   ...(SEVERAL ? { compare: () => comparison.open() } : {}),
   glossary: (key) => explanations.open(key),
 };
@@ -41,6 +41,11 @@ for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelec
     download(button.dataset.download, head, rows);
   });
 }
+
+for (const link of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-more]"))) link.hidden = false;
+window.addEventListener("beforeprint", () => {
+  for (const one of document.querySelectorAll(".first details")) one.setAttribute("open", "");
+});
 
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();

@@ -271,6 +271,17 @@ const neurons = {
     ].filter(Boolean);
   },
 
+  // Why no neuron is listed, in a sentence.
+  empty() {
+    const { verdict, text } = this.filter;
+    if (verdict && verdict !== "not significant" && !RUNS.some((run) => run.significant.some(Boolean)))
+      return RUNS.some((run) => run.judged)
+        ? "No neuron is significant: take more images (mcd dissect … --limit), or more draws (mcd score RUN --most-draws)."
+        : "Significance was not computed: mcd score RUN --draws 1000.";
+    if (text) return "No neuron keeps such a concept: Concepts says whether the images show it.";
+    return "No neuron fits all filters: clear them.";
+  },
+
   open(query) {
     this.filter = {
       ...BLANK,
@@ -292,7 +303,11 @@ const neurons = {
       "Clear filters",
     );
     const judged = RUNS.some((run) => run.judged);
-    this.table = new Table("Neurons", this.columns(), judged ? { sort: "q", descending: false } : { sort: "layer", descending: false });
+    this.table = new Table("Neurons", this.columns(), {
+      sort: judged ? "q" : "layer",
+      descending: false,
+      empty: () => this.empty(),
+    });
     section.replaceChildren(
       h("h1", { id: "neurons-title", tabindex: "-1" }, "Neurons"),
       h(

@@ -7,15 +7,19 @@ import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from types import MappingProxyType
 
 import jinja2
 
 from mcd.plugins import BASELINES, FEW_IMAGES, Schema
 from mcd_plugins.explorer.colours import Palette
+from mcd_plugins.explorer.first_screen import FirstScreen
 from mcd_plugins.explorer.glossary import entry_of, glossary, headings
 from mcd_plugins.explorer.packing import Json
+from mcd_plugins.reporters.answers import LEARNED, MISSING
 from mcd_plugins.reporters.evaluation_tables import differences_table, side_tables
-from mcd_plugins.reporters.facts import Facts, said_of, side_by_side
+from mcd_plugins.reporters.facts import Facts, side_by_side
+from mcd_plugins.reporters.side_answers import DIFFER
 
 __all__ = ["SCHEMA", "page"]
 
@@ -39,8 +43,19 @@ _SCRIPTS = (
 )
 """Parts of the script, in the order in which they are needed."""
 
+_LINKS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        LEARNED: ("#neurons?verdict=any", "Show these neurons"),
+        MISSING: ("#concepts?answer=missing", "Show all, and why"),
+        DIFFER: ("#compare", "Compare"),
+    }
+)
+"""For answers the view that has the whole list: its address, and what the link says."""
 
-def page(facts: Sequence[Facts], palette: Palette, content: Mapping[str, Json], pictures: Sequence[Json]) -> str:
+
+def page(
+    facts: Sequence[Facts], palette: Palette, start: FirstScreen, content: Mapping[str, Json], pictures: Sequence[Json]
+) -> str:
     """Return the page.
 
     Parameters
@@ -49,6 +64,8 @@ def page(facts: Sequence[Facts], palette: Palette, content: Mapping[str, Json], 
         Of each run, in words.
     palette
         Colours of broad categories.
+    start
+        What the page begins with.
     content, pictures
         What the script works on, and the small copies of images, which it reads only when the first is shown.
     """
@@ -63,11 +80,12 @@ def page(facts: Sequence[Facts], palette: Palette, content: Mapping[str, Json], 
         patterns=palette.patterns,
         few=FEW_IMAGES,
         conditions=side_by_side(facts),
-        cautions=_shared(facts, [one.cautions for one in facts]),
+        answers=start.answers,
+        cautions=start.cautions,
+        links=_LINKS,
         baselines=BASELINES,
         differences=differences_table,
         side_tables=lambda found: side_tables({"": found}),
-        notes=_shared(facts, [one.notes for one in facts]),
         style=style,
         script=script,
         policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
@@ -99,8 +117,3 @@ def _labelled(facts: Sequence[Facts], palette: Palette) -> list[str]:
     """Return the broad categories of some label, in the order of the vocabulary."""
     there = {name for one in facts for row in one.layers for name in row.parts}
     return [name for name in palette.categories if name in there]
-
-
-def _shared(facts: Sequence[Facts], said: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
-    """Return what is said, that of some runs before that of all."""
-    return sorted(said_of(facts, said), key=lambda one: one[0] == "")

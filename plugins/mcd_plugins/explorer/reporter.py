@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
 import pydantic
 
 import mcd
-from mcd.plugins import RUNGS, SIGNIFICANT, VERDICTS, chance_rule, write_atomically
+from mcd.plugins import ANSWERS, RUNGS, SIGNIFICANT, VERDICTS, Resamples, chance_rule, write_atomically
 from mcd_plugins.explorer.colours import palette_of
 from mcd_plugins.explorer.content import Neurons, learned_of, neurons_of, responses_of
+from mcd_plugins.explorer.first_screen import first_screen, represented_rows
 from mcd_plugins.explorer.images import Gallery, Thumbnails
 from mcd_plugins.explorer.judged import judged_of
 from mcd_plugins.explorer.packing import Json, Names
 from mcd_plugins.explorer.page import page
-from mcd_plugins.reporters.facts import between, facts_of, letters_of, told_apart
+from mcd_plugins.reporters.facts import facts_of, letters_of, told_apart
 
 __all__ = ["HtmlReporter"]
 
@@ -43,6 +43,9 @@ class HtmlReporter(mcd.Reporter):
             "true always, false never",
         )
         images: int = pydantic.Field(default=6, ge=0, le=50, description="top images shown a neuron")
+        bootstrap: Resamples = pydantic.Field(
+            default=200, description="several runs: probe sets drawn for intervals, 0 for no intervals"
+        )
         size: int = pydantic.Field(default=128, ge=16, le=1024, description="longer side of a thumbnail in pixels")
 
         @pydantic.field_validator("thumbnails", mode="before")
@@ -94,6 +97,9 @@ class HtmlReporter(mcd.Reporter):
                     "maps": None,
                 }
             )
+        start = first_screen(dissections, facts, self.options.bootstrap)
+        for run, answered in zip(runs, start.represented, strict=True):
+            run["represented"] = represented_rows(answered, concepts)
         probes, pictures, maps = gallery.content()
         for number, found in maps.items():
             runs[number]["maps"] = found
@@ -105,11 +111,10 @@ class HtmlReporter(mcd.Reporter):
             "rungs": {**RUNGS},
             "significant": list(SIGNIFICANT),
             "chance": chance_rule(intervals=False),
-            "between": [
-                [a, b, list(between(dissections[a], dissections[b]))]
-                for a, b in combinations(range(len(dissections)), 2)
-            ],
+            "answers": list(ANSWERS),
+            "between": [[a, b, list(said)] for (a, b), said in start.between.items()],
         }
         path = folder / _FILE
-        write_atomically(path, page(facts, palette_of(dissections, facts), content, pictures).encode())
+        text = page(facts, palette_of(dissections, facts), start, content, pictures)
+        write_atomically(path, text.encode())
         return [path]

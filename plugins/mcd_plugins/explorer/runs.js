@@ -27,6 +27,7 @@ class Run {
   /** @type {Column} */ above;
   /** @type {Column} */ concept;
   /** @type {Evaluation} */ evaluation;
+  /** @type {{ missing: string, rows: [number, number, number | null, number | null, number | null, string][] }} */ represented;
 
   constructor(content, number) {
     Object.assign(this, content);

@@ -29,13 +29,13 @@ from mcd_plugins.reporters.summaries import (
     clearest_table,
     controls_table,
     frequent,
-    share,
     versions_of,
 )
 from mcd_plugins.reporters.tables import Table
 from mcd_plugins.reporters.vocabulary import vocabulary_of
+from mcd_plugins.reporters.words import share
 
-__all__ = ["compared"]
+__all__ = ["compared", "comparison_of"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def compared(dissections: Sequence[mcd.Dissection], settings: SummarySettings, r
         When there are more runs than letters to call them by.
     """
     letters = letters_of(dissections)
-    found, notes = _comparison(dissections, resamples)
+    found, notes = comparison_of(dissections, resamples)
     names = list(found.heading.runs["run"]) if found else [""] * len(dissections)
     runs = [
         _Run(facts, first_labels(one, facts.judged), name)
@@ -89,8 +89,14 @@ def compared(dissections: Sequence[mcd.Dissection], settings: SummarySettings, r
     )
 
 
-def _comparison(dissections: Sequence[mcd.Dissection], resamples: int) -> tuple[mcd.Comparison | None, Sequence[str]]:
-    """Return the comparison, where runs allow one, and what it adds to the summary of each run."""
+def comparison_of(dissections: Sequence[mcd.Dissection], resamples: int) -> tuple[mcd.Comparison | None, Sequence[str]]:
+    """Return the comparison, where runs allow one, and what it adds to what is said of each run.
+
+    Parameters
+    ----------
+    resamples
+        How many probe sets are drawn for intervals; 0 for none.
+    """
     try:
         found = mcd.compare(dissections, resamples=resamples)
     except MCDError as error:  # its message may name folders: it goes to the terminal, not into the summary

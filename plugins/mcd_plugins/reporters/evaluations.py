@@ -12,6 +12,7 @@ import pandas as pd
 import mcd
 from mcd.errors import StoreError, printable
 from mcd.plugins import AGAINST, BASELINES, FIRST_LABELS, MEASURES, Evaluation, echo
+from mcd_plugins.reporters.words import amount
 
 __all__ = ["Evaluated", "Judged", "LayerImages", "LayerStability", "MeasureRow", "Value", "evaluated", "known_first"]
 
@@ -86,6 +87,9 @@ class Judged:
         The name of each, and its measures by name.
     finding
         What came out, in a sentence or two.
+    verdict
+        The same in one clause, without intervals: it goes on after *first labels*. Empty where no label could be
+        judged.
     """
 
     against: str
@@ -94,6 +98,7 @@ class Judged:
     rows: Sequence[MeasureRow]
     layers: Sequence[tuple[str, Mapping[str, MeasureRow]]]
     finding: str
+    verdict: str = ""
 
     @property
     def word(self) -> str:
@@ -237,14 +242,15 @@ def _judged(found: Evaluation, against: str, layers: Sequence[str]) -> Judged:
     record = found.record
     patients = record.held_out_patients
     count, unit = (record.held_out_images, "image") if patients is None else (patients, "patient")
-    held_out = f"{count:,} held-out {unit}{'' if count == 1 else 's'}"
+    held_out = f"{_OF.get(against, f'{against} of')} {amount(count, f'held-out {unit}')}"
     return Judged(
         against=against,
         meaning=AGAINST.get(against, ""),
         kinds=kinds,
         rows=rows,
         layers=[(layer, {row.name: row for row in _rows(each[layer])}) for layer in layers if layer in each],
-        finding=_finding(f"Held against {_OF.get(against, f'{against} of')} {held_out}", rows, record.labelled),
+        finding=_finding(f"Held against {held_out}", rows, record.labelled),
+        verdict=_verdict(held_out, rows),
     )
 
 
@@ -269,13 +275,43 @@ def _rows(table: pd.DataFrame) -> list[MeasureRow]:
     ]
 
 
+def _leading(rows: Sequence[MeasureRow]) -> MeasureRow | None:
+    """Return the measure that sentences are about; None where none is known."""
+    known = [row for row in rows if row.values.get(FIRST_LABELS, Value()).known]
+    names = [MEASURES[one] for one in _LEADING]
+    return next((one for name in names for one in known if one.name == name), known[0] if known else None)
+
+
+def _beside_random(gain: Value) -> str:
+    """Return how first labels do beside random ones, by the interval of their difference; empty where there is none."""
+    if not (gain.known and gain.bounded):
+        return ""
+    return (
+        "agree better than" if gain.low > 0 else "agree less than" if gain.high < 0 else "cannot be distinguished from"
+    )
+
+
+_RANDOM = "random labels of the same category"
+
+
+def _verdict(held_out: str, rows: Sequence[MeasureRow]) -> str:
+    """Return what one measure says, in one clause."""
+    row = _leading(rows)
+    if row is None:
+        return ""
+    first, random = row.values[FIRST_LABELS], row.values.get("random", Value())
+    if not random.known:
+        return f"have {row.name} {first.text()} against {held_out}"
+    how = _beside_random(row.differences.get("random", Value())) or "stand beside"
+    without = ", without an interval" if how == "stand beside" else ""
+    return f"{how} {_RANDOM} against {held_out} ({row.name} {first.text()}, random {random.text()}{without})"
+
+
 def _finding(held: str, rows: Sequence[MeasureRow], labelled: int) -> str:
     """Return what one measure says; ``labelled`` is how many neurons have a label, 0 where that was not kept."""
-    known = [row for row in rows if row.values.get(FIRST_LABELS, Value()).known]
-    if not known:
+    row = _leading(rows)
+    if row is None:
         return f"{held}: no label could be judged."
-    names = [MEASURES[one] for one in _LEADING]
-    row = next((one for name in names for one in known if one.name == name), known[0])
     first, random = row.values[FIRST_LABELS], row.values.get("random", Value())
     rest = f" {first.neurons} of {labelled} labels could be judged." if first.neurons < labelled else ""
     if not random.known:
@@ -284,15 +320,8 @@ def _finding(held: str, rows: Sequence[MeasureRow], labelled: int) -> str:
     said = f"{row.name} {first.whole()} against {random.text()}"
     if gain.known:
         said += f", difference where both are known {gain.whole('+')}"
-    other = "random labels of the same category"
-    if not (gain.known and gain.bounded):
-        said = f"{held}, first labels and {other}: {said}; there is no interval."
-    elif gain.low > 0:
-        said = f"{held}, first labels agree better than {other}: {said}."
-    elif gain.high < 0:
-        said = f"{held}, first labels agree less than {other}: {said}."
-    else:
-        said = f"{held}, first labels cannot be distinguished from {other}: {said}."
+    how = _beside_random(gain)
+    said = f"{held}, first labels {how or 'and'} {_RANDOM}: {said}{'' if how else '; there is no interval'}."
     level = [kind for kind, one in row.differences.items() if kind != "random" and one.bounded and one.low <= 0]
     return said + (f" Not shown to be better, by this measure, than: {', '.join(level)}." if level else "") + rest
 

@@ -17,6 +17,7 @@ from mcd_plugins.reporters.controls import Controls, controls_of
 from mcd_plugins.reporters.evaluations import Evaluated, evaluated
 
 __all__ = [
+    "LIMITS",
     "Facts",
     "LayerRow",
     "between",
@@ -306,15 +307,18 @@ def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) ->
     said, command = manifest.more_draws()
     if said:
         found.append(f"{said[:1].upper()}{said[1:]}{f': {command}' if command else ''}.")
-    found += [
-        "The scale of scores depends on scorer, dissector and layer. Between layers, models or scorers compare z or "
-        "shares of neurons, never scores.",
-        "q is computed within each layer. A claim about the model needs the q of learned.csv, over all layers.",
-        "Layers differ in width: read shares together with counts.",
-        "A label describes what the dissector recognises in the top images of a neuron, not that the neuron needs "
-        "it, or that the dissector is right.",
-    ]
-    return found
+    return [*found, *LIMITS]
+
+
+LIMITS = (
+    "The scale of scores depends on scorer, dissector and layer. Between layers, models or scorers compare z or "
+    "shares of neurons, never scores.",
+    "q is computed within each layer. A claim about the model needs the q of learned.csv, over all layers.",
+    "Layers differ in width: read shares together with counts.",
+    "A label describes what the dissector recognises in the top images of a neuron, not that the neuron needs "
+    "it, or that the dissector is right.",
+)
+"""The last of the cautions: what no run allows."""
 
 
 def first_labels(dissection: mcd.Dissection, judged: bool) -> pd.DataFrame:

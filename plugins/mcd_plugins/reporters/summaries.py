@@ -16,6 +16,7 @@ from mcd_plugins.reporters.evaluation_tables import evaluation_tables
 from mcd_plugins.reporters.facts import Facts, counted, facts_of, first_labels
 from mcd_plugins.reporters.tables import Table
 from mcd_plugins.reporters.vocabulary import vocabulary_of
+from mcd_plugins.reporters.words import share
 
 __all__ = [
     "Summary",
@@ -24,7 +25,6 @@ __all__ = [
     "clearest_table",
     "controls_table",
     "frequent",
-    "share",
     "summarised",
     "versions_of",
 ]
@@ -68,11 +68,6 @@ class Summary:
     cautions: Sequence[str]
     warnings: Sequence[str]
     versions: Sequence[str]
-
-
-def share(part: int, whole: int) -> str:
-    """Return a share in per cent, a dash where there is nothing to share."""
-    return f"{part / whole:.0%}" if whole else "–"
 
 
 def frequent(concepts: pd.Series[str], count: int) -> str:

@@ -21,11 +21,11 @@ HOSTILE = ("</script><script>window.broken=1</script>", "<img src=x onerror=brok
 
 
 def phantom_run(output: Path, **settings: object) -> mcd.Dissection:
-    options: dict[str, object] = {"layers": ["stages.*", "head"], "concepts": "phantom", **settings}
+    usual = {"layers": ["stages.*", "head"], "concepts": "phantom", "dissector": "phantom-clip"}
+    options: dict[str, object] = {**usual, **settings}
     return mcd.dissect(
         "phantom-mammo",
         dataset={"plugin": "phantom", "options": {"patients": 25}},
-        dissector="phantom-clip",
         output=output,
         progress=False,
         workers=0,

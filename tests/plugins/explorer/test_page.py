@@ -187,10 +187,12 @@ def test_controls_stand_beside_the_run_that_they_are_of(controlled: mcd.Dissecti
     assert "shuffled rows each neuron's images are permuted" in text
 
 
-def test_a_run_without_controls_or_significance_shows_none(phantom: mcd.Dissection, tmp_path: Path) -> None:
-    assert "Negative controls" not in Parsed(page_of(phantom, tmp_path)).text
+def test_a_run_without_controls_or_significance_says_how_to_run_them(phantom: mcd.Dissection, tmp_path: Path) -> None:
     empty = phantom_run(tmp_path / "run", layers="head", calibration={"draws": 0})
-    assert "Negative controls" not in Parsed(page_of(empty, tmp_path)).text
+    for run in (phantom, empty):
+        page = Parsed(page_of(run, tmp_path))
+        assert "Type: mcd dissect … --controls" in page.text
+        assert "each neuron's images are permuted" not in page.text
 
 
 def test_the_mean_score_threshold_is_named_as_no_test(phantom: mcd.Dissection, tmp_path: Path) -> None:

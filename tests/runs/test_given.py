@@ -160,6 +160,17 @@ def test_a_network_that_was_trained_on_is_another_one(tmp_path: Path) -> None:
         mcd.run_target(found, progress=False)
 
 
+def test_a_run_that_is_trusted_says_nothing_of_the_runs_beside_it(run: mcd.Dissection, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def mine(A, P):\n    return A.T @ P\n")
+    theirs = mcd.score(
+        run, scorer=f"{tmp_path / 'mine.py'}:mine", output=run.folder / "scored" / "theirs", progress=False
+    )
+    assert run.trust
+    with pytest.raises(DataError, match="made with what lies outside of it"):
+        run.compare(theirs.folder)
+    assert run.compare(theirs.folder, trust=True).agreements
+
+
 def test_figures_have_names(run: mcd.Dissection) -> None:
     with pytest.raises(UnknownNameError, match="no figure is called 'dept'") as caught:
         run.figure("dept")

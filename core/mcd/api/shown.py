@@ -71,7 +71,7 @@ def table(
         for row in rows[:most]
     )
     more = f'<div style="opacity:.75">… and {len(rows) - most} more</div>' if len(rows) > most else ""
-    style = "border-collapse:collapse;margin:.4em 0;border:0;color:inherit"
+    style = "border-collapse:collapse;margin:.4em 0;border:0;color:inherit;font-size:inherit"
     return f'<table style="{style}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}'
 
 
@@ -94,9 +94,9 @@ def concept_set_html(found: ConceptSet) -> str:
     """Return what a concept set is, a row for each category with some of its terms, and how it is used."""
     rows = []
     for broad, categories in found.broad_categories.items():
-        for category, entries in categories.items():
+        for at, (category, entries) in enumerate(categories.items()):
             some = ", ".join(one.term for one in entries[:_TERMS]) + (" …" if len(entries) > _TERMS else "")
-            rows.append((broad, category, len(entries), some))
+            rows.append(("" if at else broad, category, len(entries), some))
     count = len(found.concepts)
     return page(
         headline(
@@ -105,6 +105,6 @@ def concept_set_html(found: ConceptSet) -> str:
             found.licence,
             found.description.partition("\n")[0],
         ),
-        table(["broad category", "category", "concepts", "such as"], rows, words=1),
+        table(["broad category", "category", "concepts", "such as"], rows, left=2, words=1),
         code("Go on:", ".concepts", "mcd.dissect(…, concepts=…)"),
     )

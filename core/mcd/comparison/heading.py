@@ -8,14 +8,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mcd.comparison.outcomes import significance
-from mcd.extraction.probe_map import PROBE_MAP
 from mcd.runs.dissection import Dissection
+from mcd.runs.limits import FEW_IMAGES, has_probe_map, limits_of
 from mcd.runs.manifest import ScoreRecord
 
 __all__ = ["FEW_IMAGES", "Heading", "has_probe_map", "heading_of", "names_of", "notes_of"]
-
-FEW_IMAGES = 100
-"""Below so many images only large effects are detectable."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +53,6 @@ def _null(run: pd.Series) -> str:
     if run["draws"] <= 0:
         return "no neuron has a label" if run["draws"] else "significance was not computed"
     return f"null: {run['null']}, {run['permutation_unit']}s permuted, {run['layer_draws']}"
-
-
-def has_probe_map(dissection: Dissection) -> bool:
-    """Say whether a run still has its folder private, which ties rows to images and people."""
-    return (dissection.store_folder / PROBE_MAP).exists()
 
 
 def heading_of(runs: Sequence[Dissection], names: Sequence[str], readings: Sequence[ScoreRecord]) -> Heading:
@@ -117,11 +109,7 @@ def names_of(runs: Sequence[Dissection]) -> tuple[str, ...]:
 
 def notes_of(runs: Sequence[Dissection], names: Sequence[str]) -> Iterator[str]:
     """Yield what the runs do not allow."""
-    images = runs[0].manifest.images
-    if images < FEW_IMAGES:
-        yield (f"{images} images are few: only large effects are detectable (at least {FEW_IMAGES} are advised)")
-    if has_probe_map(runs[0]) and not any(runs[0].patients):
-        yield "patients are not known: images of one woman count as independent, which makes q too small"
+    yield from limits_of(runs[0])
     for run, name in zip(runs, names, strict=True):
         said, command = run.manifest.more_draws()
         if said:

@@ -265,8 +265,9 @@ class Dissection(Recorded):
         resamples: int = 200,
         seed: int = 0,
         output: str | Path | None = None,
+        trust: bool = False,
     ) -> Comparison:
-        """Compare the run with others, to which it is the reference; see `mcd.compare`."""
+        """Compare the run with others, to which it is the reference; see `mcd.compare`, also for ``trust`` in them."""
         import mcd
 
         return mcd.compare(
@@ -277,7 +278,7 @@ class Dissection(Recorded):
             resamples=resamples,
             seed=seed,
             output=output,
-            trust=self.trust,
+            trust=trust,
         )
 
     def evaluate(
@@ -289,8 +290,9 @@ class Dissection(Recorded):
         seed: int = 0,
         faithfulness: bool | Mapping[str, object] = False,
         output: str | Path | None = None,
+        trust: bool = False,
     ) -> Evaluation:
-        """Evaluate the labels of the run; see `mcd.evaluate`."""
+        """Evaluate the labels of the run; see `mcd.evaluate`, also for ``trust``."""
         import mcd
 
         return mcd.evaluate(
@@ -301,7 +303,7 @@ class Dissection(Recorded):
             seed=seed,
             faithfulness=faithfulness,
             output=output,
-            trust=self.trust,
+            trust=trust,
         )
 
     def _repr_html_(self) -> str:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from mcd.api.shown import bullets, cautions, code, headline, page, say, table, text
-from mcd.errors import StoreError
+from mcd.errors import MCDError, StoreError
+from mcd.runs.limits import limits_of
 from mcd.runs.vocabulary import kept_concepts
 from mcd.scoring.verdicts import SIGNIFICANT
 
@@ -39,7 +40,7 @@ class ReportPath(_PathHere):
         near = Path(self).absolute().is_relative_to(Path.cwd())
         place = Path(self).absolute().relative_to(Path.cwd()) if near else Path(self).absolute()
         target = place.as_posix() if near else place.as_uri()
-        link = f'<a href="{text(target)}" target="_blank">{text(self.name)}</a>'
+        link = f'<a href="{text(target)}" target="_blank" style="color:inherit">{text(self.name)}</a>'
         return page(f'<div>{link} <span style="opacity:.75">in {text(place.parent)}</span></div>')
 
 
@@ -130,6 +131,8 @@ def dissection_html(run: Dissection) -> str:
     kept = _concepts(run)
     lost = ", ".join(f"{count} {why}" for why, count in record.left_out.items())
     more, command = record.more_draws()
+    if command:  # the same in Python
+        more += f": mcd.score(found, calibration={{'most_draws': {command.split()[-1]}}})"
     names = ["layer", "neurons", "significant" if _judged(run) else "labelled", "responds to (neurons)"]
     return page(
         headline(
@@ -139,7 +142,7 @@ def dissection_html(run: Dissection) -> str:
             f"scorer {record.scorer}",
             f"control: {record.control}" if record.control else "",
         ),
-        cautions([*record.warnings, f"{more}: {command}" if command else more]),
+        cautions([*_limits(run), *record.warnings, more]),
         say(verdict(run)),
         table(names, _layers(run), words=1),
         code("Go on:", *_next(run)),
@@ -152,6 +155,14 @@ def _concepts(run: Dissection) -> ConceptSet | None:
         return kept_concepts(run.folder, run.manifest)
     except StoreError:
         return None
+
+
+def _limits(run: Dissection) -> list[str]:
+    """Return what its images do not allow; nothing where they are not there any more."""
+    try:
+        return list(limits_of(run))
+    except MCDError:
+        return []
 
 
 def _judged(run: Dissection) -> bool:
@@ -193,7 +204,8 @@ def _next(run: Dissection) -> list[str]:
         first = first[first["verdict"].isin(SIGNIFICANT)]
     best = first.sort_values("z" if _judged(run) else "score", ascending=False, kind="stable").head(1)
     shown = [f'.top_images("{row.layer}", {row.neuron}, show=True)' for row in best.itertuples()]
-    return [".labels", '.figure("depth")', *shown, ".evaluate()", ".report()"]
+    figure = '.figure("depth")' if shown else '.figure("null")'  # which shows how far they are from it
+    return [".labels", figure, *shown, ".evaluate()", ".report()"]
 
 
 def evaluation_html(found: Evaluation) -> str:

@@ -8,6 +8,7 @@ import time
 from typing import Protocol, cast
 
 from mcd import events
+from mcd_plugins.console.starving import starved
 
 __all__ = ["NotebookProgress", "in_notebook"]
 
@@ -61,6 +62,11 @@ class NotebookProgress:
                 self._done += count
                 if time.monotonic() - self._drawn >= _EVERY:
                     self._draw()
+            case events.StageFinished(stage, seconds, waited) if starved(seconds, waited):
+                self._notes.append(
+                    f"{stage}: the models waited {waited:.1f} s of {seconds:.1f} s for images; less with more workers, "
+                    "or in later runs with cache=DIR"
+                )
             case events.Warned(message):
                 self._notes.append(message)
             case events.RunFinished(_, seconds):

@@ -8,11 +8,9 @@ import rich.progress
 
 from mcd import events
 from mcd.plugins import Terminal
+from mcd_plugins.console.starving import EVERY, starved
 
 __all__ = ["Progress"]
-
-_EVERY = 10.0
-"""Seconds between two lines of a log; a shorter wait for images is not worth advice."""
 
 
 class Progress:
@@ -74,20 +72,20 @@ class Progress:
             line = self._log[stage]
             line.done += count
             now = time.monotonic()
-            if now - line.printed >= _EVERY:
+            if now - line.printed >= EVERY:
                 line.printed = now
                 left = (now - line.started) / max(1, line.done - line.before) * (line.total - line.done)
                 self._console.print(f"{stage}: {line.done} of {line.total}, {left:.0f} s left", markup=False)
 
     def _finished(self, event: events.StageFinished) -> None:
         stage, waited = event.stage, f"the models waited {event.waited:.1f} s for images"
-        starved = event.waited > max(_EVERY, event.seconds / 3)
+        advised = starved(event.seconds, event.waited)
         if stage in self._log:
             said = f"{stage}: {self._log[stage].total} in {event.seconds:.1f} s"
             self._console.print(said + (f"; {waited}" if event.waited else ""), markup=False)
-        elif starved:
+        elif advised:
             self._console.print(f"{stage}: {waited} of {event.seconds:.1f} s", markup=False)
-        if starved:
+        if advised:
             self._console.print("  less with more --workers, or in later runs with --cache DIR", markup=False)
 
 

@@ -59,6 +59,8 @@ def made_up(neurons: int, images: int, labels: int, top: int = 6, concepts: int 
         "status": packed(np.zeros(neurons, dtype=np.int64)),
         "verdict": packed(verdict),
         "labels": packed(np.full(neurons, labels)),
+        "above": packed(np.full(neurons, labels // 2)),
+        "rank": packed(np.tile(np.arange(1, labels + 1), neurons)),
         "concept": packed(rng.integers(0, concepts, neurons * labels)),
         "score": packed(rng.normal(size=neurons * labels)),
         "z": packed(z.ravel()),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.browser.conftest import Opened
+from tests.browser.test_first_screen import ALONE, TOGETHER, first_screen
 from tests.plugins.explorer.conftest import page_of
 from tests.thin import SHAPES, dissected
 
@@ -28,3 +29,10 @@ def test_every_view_of_it_is_shown(shape: str, browser: object, opened: Callable
     significant = sum(one.significant or 0 for run in pair for one in run.manifest.summary)
     named = significant or any(one.draws is None and one.labelled for one in pair[0].manifest.summary)
     assert ("There is nothing to compare" in texts["compare"]) == (not named)
+    first_screen(page, TOGETHER)
+    alone = opened(page_of(pair[0], tmp_path / "one"))
+    first_screen(alone, ALONE)
+    for link in alone.at().locator(".answer a").all():
+        link.click()
+        assert alone.page.locator("main tbody tr:visible").count() > 0, "a link leads to what there is"
+        alone.page.go_back()

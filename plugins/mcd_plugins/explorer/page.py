@@ -19,6 +19,7 @@ from mcd_plugins.explorer.packing import Json
 from mcd_plugins.reporters.answers import LEARNED, MISSING
 from mcd_plugins.reporters.evaluation_tables import differences_table, side_tables
 from mcd_plugins.reporters.facts import Facts, side_by_side
+from mcd_plugins.reporters.represented import CARRIED
 from mcd_plugins.reporters.side_answers import DIFFER
 
 __all__ = ["SCHEMA", "page"]
@@ -82,7 +83,7 @@ def page(
         conditions=side_by_side(facts),
         answers=start.answers,
         cautions=start.cautions,
-        links=_LINKS,
+        links=_links(facts, start),
         baselines=BASELINES,
         differences=differences_table,
         side_tables=lambda found: side_tables({"": found}),
@@ -117,3 +118,12 @@ def _labelled(facts: Sequence[Facts], palette: Palette) -> list[str]:
     """Return the broad categories of some label, in the order of the vocabulary."""
     there = {name for one in facts for row in one.layers for name in row.parts}
     return [name for name in palette.categories if name in there]
+
+
+def _links(facts: Sequence[Facts], start: FirstScreen) -> dict[str, tuple[str, str]]:
+    """Return the links of those answers whose view has something to show."""
+    empty = {
+        LEARNED: not any(one.judged and one.named for one in facts),
+        MISSING: not any(len(one.table) > one.count(CARRIED) for one in start.represented),
+    }
+    return {question: link for question, link in _LINKS.items() if not empty.get(question)}

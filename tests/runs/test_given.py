@@ -199,5 +199,7 @@ def test_what_cannot_be_identified_is_the_same_while_it_is_at_hand(tmp_path: Pat
 
     found = made(tmp_path / "run", unknown)
     assert len(found.evaluate("held-out", draws=0).summary)
+    anew = mcd.score(mcd.load(found.folder), scorer=unknown, output=tmp_path / "anew", progress=False)
+    assert len(anew.evaluate("held-out", draws=0).summary)
     with pytest.raises(MCDError, match="it cannot be said that unknown is the scorer of"):
         mcd.load(found.folder, scorer=cast("Callable[..., torch.Tensor]", unknown))

@@ -184,7 +184,7 @@ def rescore(
         if said := kept_small(texts.shared):
             host.emit(Warned(said))
     host.emit(RunFinished(str(folder), time.perf_counter() - start))
-    given = replace(dissection.given, scorer=made if scorer_choice.plugin == "object" else None)
+    given = replace(dissection.given, scorer=made if scorer_choice.plugin == "object" else None, made=True)
     return Dissection(folder, manifest, results, host, trust=dissection.trust, beside=[store], given=given)
 
 

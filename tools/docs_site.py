@@ -23,7 +23,7 @@ API = ("mcd", "mcd.plugins", "mcd.errors", "mcd.events", "mcd.figures", "mcd.tes
 """Public modules, each with a page."""
 PAGES = ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/**/*.md", "plugins/**/*.md")
 """Where Markdown stands that people read."""
-_SECTIONS = {"how-to": "How-to", "reference": "Reference", "explanation": "Explanation"}
+_SECTIONS = {"tutorials": "Tutorials", "how-to": "How-to", "reference": "Reference", "explanation": "Explanation"}
 _COMMENT = re.compile(r"^ *<!--.*?-->\n?", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)\s]*)?\)")
 

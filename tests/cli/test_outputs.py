@@ -31,6 +31,7 @@ WRITES = {
     "embed": (("embed", "--dissector", "phantom-clip", "--text", "mass", "-o", "OUT/v.safetensors"), "v.safetensors"),
     "evaluate": (("evaluate", "RUN", "--draws", "0", "-o", "OUT"), "summary.csv"),
     "figures": (("figures", "RUN", "--only", "depth", "--bootstrap", "0", "-o", "OUT"), "depth.png"),
+    "phantoms": (("phantoms", "OUT", "--patients", "1"), "labels.csv"),
     "preprocess": (("preprocess", "IMAGES", "OUT", "--dataset", "images", "--recipe", "mammo-clip"), "a.png"),
     "reproduce": (("reproduce", "--only", "mammo-clip-dissect/blocks", "-o", "OUT"), "reproduced.md"),
     "report": (("report", "RUN", "--reporter", "json", "-o", "OUT"), "labels.json"),
@@ -48,7 +49,7 @@ WRITE_NOTHING = {"completion", "install", "layers", "plugins", "runs", "store", 
 
 
 def test_every_command_is_tried_or_writes_nothing() -> None:
-    assert {*WRITES, *WRITE_NOTHING} == {*_COMMANDS, "bench", "demo", "reproduce"}
+    assert {*WRITES, *WRITE_NOTHING} == {*_COMMANDS, "bench", "demo", "phantoms", "reproduce"}
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,8 @@ def mcd_register_models() -> list[Component]:
 
 @hookimpl
 def mcd_register_commands() -> list[Component]:
-    """Offer the demo."""
+    """Offer the demo, and phantoms as files."""
     return [
-        Component("demo", "mcd_plugins.phantom.demo:demo", "A small study on phantom mammograms: seconds, no network.")
+        Component("demo", "mcd_plugins.phantom.demo:demo", "A small study on phantom mammograms: seconds, no network."),
+        Component("phantoms", "mcd_plugins.phantom.export:phantoms", "Write synthetic mammograms as files, to try on."),
     ]

@@ -1,0 +1,146 @@
+"""Pages as tests read them: their blocks, and the comments before blocks that only tests see.
+
+``<!-- test: needs-data -->`` before a block: what it needs cannot be had here; counted.
+``<!-- test: elsewhere, WHERE -->``: another test or step of CI runs it.
+``<!-- test: file NAME -->``: the block is the file NAME, for the commands after it.
+``<!-- test: output -->``: the block is what the command before it prints; digits may differ, … stands for anything.
+``<!-- test: exit N -->``: the last command of the block ends with this exit code.
+``<!-- test: setup`` … ``-->``: commands that are run and not shown; Python with ``setup python``.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.command_line import ROOT
+
+__all__ = ["COMMANDS", "NOT_FOLLOWED", "PAGES", "Block", "blocks_of", "commands_of", "counts"]
+
+COMMANDS = ("sh", "console")
+_SNIPPETS = ("json", "python", "toml", "yaml")
+_GENERATED = {Path("docs/reference/commands.md")}
+"""Examples of ``--help``, which the command line's own tests try."""
+_OWN_TESTS = "examples/acme_*/*.md"
+"""Each is followed by tests of its own, in an environment of its own."""
+NOT_FOLLOWED = (
+    {
+        Path("docs") / name
+        for name in (
+            "explanation/planted-truth.md",
+            "how-to/choose-a-dissector.md",
+            "how-to/evaluate-labels.md",
+            "how-to/make-figures.md",
+            "how-to/read-the-report.md",
+            "how-to/run-a-reader-study.md",
+            "how-to/use-annotations.md",
+            "how-to/use-mammo-clip.md",
+            "how-to/write-a-plugin.md",
+            "how-to/work-in-a-notebook.md",
+            "reference/concept-sets.md",
+            "reference/outputs.md",
+            "reference/recipes.md",
+            "reference/reporters.md",
+            "reference/where.md",
+        )
+    }
+    | {path.relative_to(ROOT) for path in (ROOT / "docs" / "reference" / "data-sets").glob("*.md")}
+    | {Path("examples/paper/README.md")}
+)
+"""Pages that nobody follows yet: their commands stand for others (…), or need files that the page does not make. The
+list only becomes shorter; a new page is followed."""
+PAGES = sorted(
+    path.relative_to(ROOT)
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/**/*.md", "plugins/**/*.md")
+    for path in ROOT.glob(pattern)
+    if "```" in path.read_text(encoding="utf-8")
+    and path.relative_to(ROOT) not in _GENERATED
+    and not path.match(_OWN_TESTS)
+)
+_BLOCK = re.compile(
+    r"^<!-- test: setup(?P<python> python)?\n(?P<setup>.*?)^-->"
+    r"|(?:^[ ]*<!-- test: (?P<mark>[^\n]+?) -->\n)?^(?P<indent>[ ]*)```(?P<language>\S*)[^\n]*\n(?P<text>.*?)^[ ]*```",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block, or hidden commands (``setup``)."""
+
+    line: int
+    language: str
+    text: str
+    mark: str = ""
+    hidden: bool = False
+
+    @property
+    def counted(self) -> int:
+        """How many commands or snippets a reader sees in it."""
+        if self.hidden or self.mark == "output":
+            return 0
+        if self.language in COMMANDS:
+            return len(list(commands_of(self.text)))
+        return int(self.language in _SNIPPETS)
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """Return the blocks of a page in their order."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = []
+    for match in _BLOCK.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        if match["setup"] is not None:
+            found.append(Block(line, "python" if match["python"] else "sh", match["setup"], hidden=True))
+        else:
+            inside = re.sub(rf"^{match['indent']}", "", match["text"], flags=re.MULTILINE)
+            found.append(Block(line, match["language"], inside, match["mark"] or ""))
+    return found
+
+
+def commands_of(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each command of a block, and what the block says that it prints: all lines after one that begins with $."""
+    lines = re.sub(r"\\\n\s*", "", text).splitlines()
+    shown = any(line.startswith("$ ") for line in lines)
+    command, printed = "", []
+    for line in lines:
+        if shown and not line.startswith("$ "):
+            printed.append(line)
+            continue
+        if command:
+            yield command, "\n".join(printed)
+        command, printed = _stripped(line.removeprefix("$ ")), []
+    if command:
+        yield command, "\n".join(printed)
+
+
+def _stripped(line: str) -> str:
+    """Return a line without its comment."""
+    lexer = shlex.shlex(line, posix=False, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    words = []
+    for word in lexer:
+        if word.startswith("#"):
+            break
+        words.append(word)
+    return " ".join(words)
+
+
+def counts() -> tuple[int, int, int]:
+    """Return how many commands and snippets are on pages that are followed, need data there, and are on other pages."""
+    followed = [block for page in PAGES if page not in NOT_FOLLOWED for block in blocks_of(page)]
+    needing = sum(block.counted for block in followed if block.mark == "needs-data")
+    others = sum(block.counted for page in PAGES if page in NOT_FOLLOWED for block in blocks_of(page))
+    return sum(block.counted for block in followed), needing, others
+
+
+if __name__ == "__main__":
+    of_followed, need_data, of_others = counts()
+    sys.stdout.write(
+        f"commands and snippets of pages that tests follow: {of_followed}; of these marked needs-data: {need_data}\n"
+    )
+    sys.stdout.write(f"on pages that tests do not follow yet: {of_others}\n")

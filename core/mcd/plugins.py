@@ -17,7 +17,7 @@ from mcd.lazy import lazily
 if TYPE_CHECKING:
     from mcd.api.base import digest
     from mcd.api.dataset import examine_file, file_digest
-    from mcd.api.geometry import crop_fraction
+    from mcd.api.geometry import Part, crop_fraction
     from mcd.api.kept import made_of
     from mcd.api.listing import files_below, said_beside, samples_of
     from mcd.api.model import prefix_tokens
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from mcd.runs.evaluated import FIRST as FIRST_LABELS
     from mcd.runs.manifest import Manifest
     from mcd.runs.revived import StoredScores, concepts_of
-    from mcd.runs.thumbnails import data_set_of, same_samples, sight_of, thumbnails
+    from mcd.runs.thumbnails import Copy, copies, data_set_of, same_samples, sight_of, thumbnails
     from mcd.scoring.calibration.permutation import PermutationUnits
     from mcd.scoring.ordering import above_chance, by_evidence
     from mcd.scoring.rungs import COLUMNS as RUNG_COLUMNS
@@ -116,6 +116,7 @@ _HOME = {
     "VERDICTS": "mcd.scoring.verdicts",
     "Breast": "mcd.extraction.breast",
     "CodeReference": "mcd.options",
+    "Copy": "mcd.runs.thumbnails",
     "PermutationUnits": "mcd.scoring.calibration.permutation",
     "Limits": "mcd.study.isolation",
     "Manifest": "mcd.runs.manifest",
@@ -127,6 +128,7 @@ _HOME = {
     "Seed": "mcd.options",
     "Side": "mcd.options",
     "NameOrPath": "mcd.options",
+    "Part": "mcd.api.geometry",
     "PathBelowRoot": "mcd.options",
     "PictureHeader": "mcd.study.picture_header",
     "PictureOptions": "mcd.study.pictures",
@@ -145,6 +147,7 @@ _HOME = {
     "csv_bytes": "mcd.study.csv_cells",
     "csv_text": "mcd.study.csv_cells",
     "data_set_of": "mcd.runs.thumbnails",
+    "copies": "mcd.runs.thumbnails",
     "crop_fraction": "mcd.api.geometry",
     "digest": "mcd.api.base",
     "each_file": "mcd.extraction.examining",
@@ -217,12 +220,14 @@ __all__ = [
     "ChannelMean",
     "ChannelStd",
     "CodeReference",
+    "Copy",
     "Evaluation",
     "Limits",
     "Manifest",
     "Maps",
     "MayFetch",
     "NameOrPath",
+    "Part",
     "PathBelowRoot",
     "PermutationUnits",
     "PictureHeader",
@@ -243,6 +248,7 @@ __all__ = [
     "check_picture",
     "check_writable",
     "concepts_of",
+    "copies",
     "crop_fraction",
     "csv_bytes",
     "csv_text",

@@ -23,14 +23,14 @@ _FACE = """
 """
 _FOR_PLUGINS = """
     ABSENT PRESENT presence split_rows
-    Breast CONTROLS CodeReference MayFetch ChannelMean ChannelStd PermutationUnits Resamples SEED Seed Side
+    Breast CONTROLS CodeReference Copy MayFetch ChannelMean ChannelStd PermutationUnits Resamples SEED Seed Side
     AGAINST ANSWERS BASELINES CHANGES Evaluation FIRST_LABELS MAY_BE_CHANCE MEASURES
     RUNGS RUNG_COLUMNS check_writable Terminal echo echo_lines outputs csv_bytes csv_text unguarded
-    FEW_IMAGES Limits Manifest Maps NOT_SIGNIFICANT PATH NameOrPath PathBelowRoot
+    FEW_IMAGES Limits Manifest Maps NOT_SIGNIFICANT PATH NameOrPath Part PathBelowRoot
     PictureHeader PictureOptions PluginHost SIGNIFICANT Schema StoredScores VERDICTS above_chance
     averaged_beside by_evidence calling chance_rule
     check_finite check_picture image_statistics
-    concepts_of crop_fraction data_set_of digest each_file examine_each examine_file file_digest files_below
+    concepts_of copies crop_fraction data_set_of digest each_file examine_each examine_file file_digest files_below
     find_breast find_state_dict
     fit_state_dict hub_cache_only hub_quiet hub_repository hub_revision import_function isolated load_weights
     made_of match_layers offline option_group ordered_top_k parse_pairs picture_of prefix_tokens print_table

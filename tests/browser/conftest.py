@@ -70,7 +70,8 @@ class Opened:
 
     def _asked(self, request: object) -> None:
         address = str(getattr(request, "url", ""))
-        if address.partition("#")[0] != self.path.as_uri() and not address.startswith(("data:", "blob:")):
+        beside = f"{self.path.parent.as_uri()}/explorer-images/"
+        if address.partition("#")[0] != self.path.as_uri() and not address.startswith(("data:", "blob:", beside)):
             self.wrong.append(address)
 
     def at(self, view: str = "") -> Page:

@@ -3,11 +3,56 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Centring", "crop_fraction", "offset", "resized", "seen_through"]
+__all__ = ["Centring", "Part", "crop_fraction", "offset", "resized", "seen_through"]
 
 Centring = Literal["even", "down"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of an image that a picture of it shows, in pixels of the image.
+
+    Parameters
+    ----------
+    left, top, width, height
+        It reaches beyond the image where the picture is padded.
+    mirrored
+        Whether the picture shows it the other way round, left and right exchanged.
+
+    Examples
+    --------
+    >>> Part(10, 0, 40, 80, mirrored=True).within((40, 20), Part(0, 0, 5, 40))
+    Part(left=40.0, top=0.0, width=10.0, height=80.0, mirrored=True)
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    mirrored: bool = False
+
+    def within(self, shape: tuple[int, int], part: Part) -> Part:
+        """Return in pixels of the image what a part of the picture is.
+
+        Parameters
+        ----------
+        shape
+            Rows and columns of the picture.
+        part
+            In pixels of the picture.
+        """
+        across, down = self.width / shape[1], self.height / shape[0]
+        before = shape[1] - part.left - part.width if self.mirrored else part.left
+        return Part(
+            self.left + before * across,
+            self.top + part.top * down,
+            part.width * across,
+            part.height * down,
+            self.mirrored != part.mirrored,
+        )
 
 
 def crop_fraction(kept: int, side: int) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import pydantic
 
 from mcd.api.base import digest, identity
-from mcd.api.geometry import Centring, offset, resized, seen_through
+from mcd.api.geometry import Centring, Part, offset, resized, seen_through
 from mcd.errors import ImageError
 from mcd.options import ChannelMean, ChannelStd, Settings, Side
 
@@ -204,6 +204,38 @@ class Preprocessing(Settings):
         """
         return image
 
+    def part(self, image: Image) -> Part | None:
+        """Return which part of an image `prepare` shows; None where a step of one's own decides it, and does not say.
+
+        A subclass whose `picture` cuts, mirrors or resizes overrides `picture_part`; one that overrides another step,
+        this.
+
+        Raises
+        ------
+        ImageError
+            When an image is not fit for a step.
+        """
+        own = type(self)
+        base = Preprocessing
+        if own.prepare is not base.prepare or own._resized is not base._resized or own._centred is not base._centred:
+            return None
+        cut = self.picture_part(image)
+        shape = image.pixels.shape if own.picture is base.picture else self.picture(image).pixels.shape
+        return None if cut is None else cut.within((shape[0], shape[1]), self._placed(shape[0], shape[1]))
+
+    def picture_part(self, image: Image) -> Part | None:
+        """Return which part of an image `picture` shows; None where `picture` is overridden and this is not."""
+        rows, columns = image.pixels.shape[:2]
+        return Part(0, 0, columns, rows) if type(self).picture is Preprocessing.picture else None
+
+    def _placed(self, rows: int, columns: int) -> Part:
+        """Return which part of a picture `_resized` shows."""
+        height, width = self.height or rows, self.width or columns
+        target = self._target(rows, columns)
+        down, across = rows / target[0], columns / target[1]
+        top, left = offset(target[0], height, self.centring), offset(target[1], width, self.centring)
+        return Part(left * across, top * down, width * across, height * down)
+
     def prepare(self, image: Image) -> torch.Tensor:
         """Return the image as float32 ``(1 or 3, height, width)`` in 0…1. Runs in a worker process."""
         return self._prepared(image).numbers()
@@ -255,12 +287,16 @@ class Preprocessing(Settings):
     def _resampled_to(self, pixels: torch.Tensor) -> tuple[int, int] | None:
         """Return the rows and columns that ``(C, H, W)`` is resampled to, None where it is not."""
         size = int(pixels.shape[1]), int(pixels.shape[2])
-        seen = (
-            seen_through(self.height or size[0], self.crop_fraction),
-            seen_through(self.width or size[1], self.crop_fraction),
-        )
-        target = size if size == seen else resized(size, seen, self.resize)
+        target = self._target(*size)
         return None if target == size else target
+
+    def _target(self, rows: int, columns: int) -> tuple[int, int]:
+        """Return the rows and columns that a picture is resampled to."""
+        seen = (
+            seen_through(self.height or rows, self.crop_fraction),
+            seen_through(self.width or columns, self.crop_fraction),
+        )
+        return (rows, columns) if (rows, columns) == seen else resized((rows, columns), seen, self.resize)
 
     def prepare_mask(self, image: Image) -> torch.Tensor:
         """Return the breast mask of an image as its `prepare` shows it: float32 ``(1, height, width)`` in 0…1.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample
+from mcd.api.geometry import Part
 from mcd.api.image import Image, Preprocessing
 from mcd.components import Kind
 from mcd.errors import DataError, ImageError, UnknownNameError, nearest, said_by
@@ -28,9 +29,22 @@ from mcd.runs.given import not_at_hand
 from mcd.runs.revived import found_again
 from mcd.study.study import Study
 
-__all__ = ["ProbeImages", "Sight", "data_set_of", "same_samples", "says_the_same", "sight_of", "thumbnails"]
+__all__ = [
+    "Copy",
+    "ProbeImages",
+    "Sight",
+    "copies",
+    "data_set_of",
+    "same_samples",
+    "says_the_same",
+    "sight_of",
+    "thumbnails",
+]
 
-_QUALITY = 70
+_QUALITY, _FULL_QUALITY = 70, 90
+"""Of WebP: of small copies, and of those at full resolution."""
+_LARGEST = 16_383
+"""Pixels that a side of WebP can have."""
 _AT_ONCE = 256
 """Images between two looks at how many bytes there are."""
 _FEW = 32
@@ -48,6 +62,22 @@ class Sight:
     def values(self) -> str:
         """What of a DICOM file it starts from."""
         return (self.recipe or self.own).values
+
+    def part(self, image: Image) -> Part | None:
+        """Return which part of an image was seen; None where a step does not say.
+
+        Raises
+        ------
+        ImageError
+            When the image is not fit for a step.
+        """
+        if self.recipe is None:
+            return self.own.part(image)
+        picture, cut = self.recipe.picture(image), self.recipe.picture_part(image)
+        seen = self.own.part(picture)
+        if cut is None or seen is None:
+            return None
+        return cut.within((picture.pixels.shape[0], picture.pixels.shape[1]), seen)
 
     def of(self, image: Image) -> Image:
         """Return what was seen, before channels are repeated and normalised.
@@ -145,6 +175,25 @@ def says_the_same(record: object, recipe: Preprocessing) -> bool:
         return False
 
 
+@dataclass(frozen=True)
+class Copy:
+    """A copy of an image.
+
+    Parameters
+    ----------
+    content
+        A file, as WebP.
+    shape
+        Rows and columns of the image that it is a copy of.
+    part
+        What of that image it shows; None where that is not known.
+    """
+
+    content: bytes
+    shape: tuple[int, int]
+    part: Part | None
+
+
 def data_set_of(dissection: Dissection) -> Dataset:
     """Return the data set of a stored run: the one that is at hand, or made anew by the run's own study.
 
@@ -182,6 +231,24 @@ def thumbnails(
 ) -> Mapping[str, bytes]:
     """Return small copies of images of a run, as WebP: id → file.
 
+    `copies` says more of each, and takes the same arguments.
+    """
+    found = copies(dissection, ids, size, dataset=dataset, at_most=at_most, samples=samples, sight=sight)
+    return {name: one.content for name, one in found.items()}
+
+
+def copies(
+    dissection: Dissection,
+    ids: Sequence[str],
+    size: int | None,
+    *,
+    dataset: Dataset | None = None,
+    at_most: int | None = None,
+    samples: Mapping[str, Sample] | None = None,
+    sight: Sight | None = None,
+) -> Mapping[str, Copy]:
+    """Return copies of images of a run: id → copy.
+
     They are grey or coloured, 8 bit, and show what a workstation would, whatever a model saw; or what one did.
 
     Parameters
@@ -189,7 +256,7 @@ def thumbnails(
     ids
         Which, as in `Dissection.image_ids`, those that matter most first.
     size
-        Length of the longer side in pixels.
+        Length of the longer side in pixels; None is that of the image.
     dataset
         The run's, when it was made before (`data_set_of`).
     at_most
@@ -213,17 +280,18 @@ def thumbnails(
     dataset = data_set_of(dissection) if dataset is None else dataset
     samples = same_samples(dissection, dataset) if samples is None else samples
     waiting = iter([(name, samples[name]) for name in ids if not samples[name].burned_in])
-    found: dict[str, bytes] = {}
+    found: dict[str, Copy] = {}
     total = 0
-    while work := list(islice(waiting, _AT_ONCE)):
+    while work := list(islice(waiting, _AT_ONCE if size else _FEW)):
         workers = 0 if len(work) < _FEW else None
-        made = {item[0]: small for item, small in in_processes(_small, (dataset, size, sight), work, workers)}
+        made = {item[0]: copy for item, copy in in_processes(_copy, (dataset, size, sight), work, workers)}
         for name, _ in work:  # in their order: which come first is not for the processes to say
             if at_most is not None and total >= at_most:
                 return found
-            if made[name]:
-                found[name] = made[name]
-                total += len(made[name])
+            copy = made[name]
+            if copy is not None:
+                found[name] = copy
+                total += len(copy.content)
     return found
 
 
@@ -257,18 +325,21 @@ def same_samples(dissection: Dissection, dataset: Dataset) -> dict[str, Sample]:
     return samples
 
 
-def _small(shared: tuple[Dataset, int, Sight | None], item: tuple[str, Sample]) -> bytes:
+def _copy(shared: tuple[Dataset, int | None, Sight | None], item: tuple[str, Sample]) -> Copy | None:
     dataset, size, sight = shared
     try:
         image = read_checked(dataset, item[1], sight.values if sight else "displayed")
-        return _webp(sight.of(image) if sight else image, size)
+        rows, columns = image.pixels.shape[:2]
+        part = sight.part(image) if sight else Part(0, 0, columns, rows)
+        return Copy(_webp(sight.of(image) if sight else image, size), (rows, columns), part)
     except (ImageError, OSError, ValueError, MemoryError):
-        return b""
+        return None
 
 
-def _webp(image: Image, size: int) -> bytes:
+def _webp(image: Image, size: int | None) -> bytes:
     out = io.BytesIO()
-    PIL.Image.fromarray(_reduced(image, size)).save(out, "WEBP", quality=_QUALITY, method=4)
+    quality = _QUALITY if size else _FULL_QUALITY
+    PIL.Image.fromarray(_reduced(image, size or _LARGEST)).save(out, "WEBP", quality=quality, method=4)
     return out.getvalue()
 
 

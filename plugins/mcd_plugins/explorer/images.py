@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import MCDError, StoreError
-from mcd.plugins import data_set_of, digest, echo, same_samples, sight_of, thumbnails
-from mcd_plugins.explorer.maps import Shown, maps_of, sizes_of
+from mcd.plugins import Copy, copies, data_set_of, digest, echo, same_samples, sight_of
+from mcd_plugins.explorer.maps import Shown, maps_of, parts_of, sizes_of
+from mcd_plugins.explorer.originals import Source
 from mcd_plugins.explorer.packing import Json, Names, packed
 from mcd_plugins.reporters.absent import left_out
 
@@ -127,7 +128,7 @@ class Gallery:
         strongest = mapped.rows[:, : known.shape[1]].T[known.T]
         wanted = [run.image_ids[row] for row in dict.fromkeys(strongest.tolist())]
         try:
-            found = thumbnails(
+            found = copies(
                 run,
                 wanted,
                 self._thumbnails.size,
@@ -142,9 +143,11 @@ class Gallery:
                 "note": "Where in an image it responds is not shown: what the network saw of it could not be made "
                 "again when this page was made."
             }
-        copies = [found.get(str(one), b"") for one in probe.shown.column()]
-        pictures.append([base64.b64encode(one).decode("ascii") for one in copies])
-        return {**mapped.maps.content, "pictures": len(pictures) - 1, "sizes": packed(sizes_of(copies)), "note": ""}
+        made = [found.get(str(one)) for one in probe.shown.column()]
+        pictures.append(_encoded(made))
+        sizes = packed(sizes_of([one.content if one else b"" for one in made]))
+        parts = packed(parts_of([one.part if one else None for one in made]))
+        return {**mapped.maps.content, "pictures": len(pictures) - 1, "sizes": sizes, "parts": parts, "note": ""}
 
     def content(self) -> tuple[list[Json], list[Json], dict[int, Json]]:
         """Return what is known about the images of each probe set; pictures, ``""`` where there is none; maps by run.
@@ -155,13 +158,22 @@ class Gallery:
         pictures: list[Json] = []
         for probe in self._probes.values():
             ids = [str(one) for one in probe.shown.column()]
-            copies, note = self._copies(probe, ids)
+            found, note = self._copies(probe, ids)
             known = {entry["id"]: entry for entry in probe.dissection.probe_map}
-            described.append({**_metadata([known[one] for one in ids]), "note": note})
-            pictures.append([base64.b64encode(copies.get(one, b"")).decode("ascii") for one in ids])
+            made = [found.get(one) for one in ids]
+            shapes = np.array([one.shape if one else (0, 0) for one in made], dtype=np.int64).reshape(-1, 2)
+            described.append({**_metadata([known[one] for one in ids]), "shapes": packed(shapes), "note": note})
+            pictures.append(_encoded(made))
         return described, pictures, {run: self._laid_over(one, pictures) for run, one in self._mapped.items()}
 
-    def _copies(self, probe: _Probe, ids: Sequence[str]) -> tuple[dict[str, bytes], str]:
+    def sources(self) -> list[Source | None]:
+        """Return where the images of each probe set are; None where they may not be shown. Call `content` before."""
+        return [
+            probe.found and Source(probe.dissection, key, [str(one) for one in probe.shown.column()], *probe.found)
+            for key, probe in self._probes.items()
+        ]
+
+    def _copies(self, probe: _Probe, ids: Sequence[str]) -> tuple[Mapping[str, Copy], str]:
         """Return the small copies, and what a reader must know about them."""
         if self._thumbnails.wanted == "false":
             return {}, "Images are named by their ids only: this page was made without thumbnails."
@@ -172,7 +184,7 @@ class Gallery:
             if dataset.against_copies:
                 echo(f"note: the page holds copies of images, but {dataset.against_copies}", err=True)
             samples = same_samples(probe.dissection, dataset)
-            found = thumbnails(
+            found = copies(
                 probe.dissection, ids, self._thumbnails.size, dataset=dataset, samples=samples, at_most=self._room()
             )
             probe.found = dataset, samples
@@ -180,7 +192,11 @@ class Gallery:
             echo(f"note: no thumbnails: {error.message}", err=True)
             return {}, "The images could not be found again, or have changed, when this page was made."
         texts = sum(samples[one].burned_in for one in ids)
-        return dict(found), _copied(dataset, len(found), len(ids) - texts, texts)
+        return found, _copied(dataset, len(found), len(ids) - texts, texts)
+
+
+def _encoded(made: Sequence[Copy | None]) -> list[Json]:
+    return [base64.b64encode(one.content).decode("ascii") if one else "" for one in made]
 
 
 def _not_copied(dataset: mcd.Dataset) -> str:

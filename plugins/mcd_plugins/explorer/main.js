@@ -52,7 +52,10 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   document.getElementById("main").focus();
 });
 explanations.listen();
-window.addEventListener("hashchange", () => route(true));
+window.addEventListener("hashchange", () => {
+  viewer.close();
+  route(true);
+});
 // The small copies of images stand behind this script: a neuron's page waits for them, the rest does not.
 if (location.hash.startsWith("#neuron/")) document.addEventListener("DOMContentLoaded", () => route(false));
 else route(false);

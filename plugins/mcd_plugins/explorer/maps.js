@@ -31,7 +31,10 @@ const maps = {
     const cells = rows * columns;
     const values = open.values.subarray(at * cells, (at + 1) * cells);
     const [width, height] = [run.maps.open[2 * image], run.maps.open[2 * image + 1]];
-    return { rows, columns, values, low: open.low[at], high: open.high[at], picture, width, height };
+    run.maps.placed ??= unpacked(run.maps.parts);
+    const place = run.maps.placed.subarray(4 * image, 4 * image + 4); // of what the network saw, in the image
+    const part = Number.isFinite(place[0]) ? place : null;
+    return { rows, columns, values, low: open.low[at], high: open.high[at], picture, width, height, part };
   },
 
   // In words, where the highest cell lies.

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import StoreError
-from mcd.plugins import Maps
+from mcd.plugins import Maps, Part
 from mcd_plugins.explorer.packing import Json, packed
 from mcd_plugins.reporters.absent import left_out
 
-__all__ = ["Shown", "maps_of", "sizes_of"]
+__all__ = ["Shown", "maps_of", "parts_of", "sizes_of"]
 
 
 @dataclass(frozen=True)
@@ -89,3 +89,15 @@ def sizes_of(pictures: Sequence[bytes]) -> NDArray[np.int64]:
     """Return width and height of each picture, ``(pictures, 2)``; 0 where there is none."""
     found = [PIL.Image.open(io.BytesIO(one)).size if one else (0, 0) for one in pictures]
     return np.array(found, dtype=np.int64).reshape(-1, 2)
+
+
+def parts_of(parts: Sequence[Part | None]) -> NDArray[np.float64]:
+    """Return what of each image the network saw, ``(images, 4)``: left, top, width, height in pixels of the image.
+
+    The width is negative where it saw the image mirrored; all are NaN where it is not known.
+    """
+    found = [
+        (one.left, one.top, -one.width if one.mirrored else one.width, one.height) if one else (np.nan,) * 4
+        for one in parts
+    ]
+    return np.array(found, dtype=np.float64).reshape(-1, 4)

@@ -235,7 +235,8 @@ const neuronPage = {
       );
     const { top, activation } = run.response();
     const probe = CONTENT.probes[run.shown.probe];
-    const copies = pictures()[run.shown.probe];
+    const shots = Array.from({ length: top }, (_, rank) => this.shot(run, neuron, rank, run.image()[neuron * top + rank]));
+    const shown = shots.filter((shot) => shot.copy);
     return h(
       "div",
       {},
@@ -243,36 +244,44 @@ const neuronPage = {
       h(
         "ol",
         { class: "images" },
-        Array.from({ length: top }, (_, rank) => {
-          const image = run.image()[neuron * top + rank];
-          const map = copies[image] ? maps.of(run, neuron, rank, image) : null;
-          return h("li", {}, this.image(probe, image, copies[image], activation[neuron * top + rank], rank + 1, map));
-        }),
+        shots.map((shot, rank) =>
+          h("li", {}, this.image(shot, activation[neuron * top + rank], rank + 1, () => viewer.opener(shown, shown.indexOf(shot), shot.picture))),
+        ),
       ),
-      h("p", { class: "hint" }, maps.note(run, neuron)),
+      h("p", { class: "hint" }, shown.length ? "Press an image to enlarge it. " : "", maps.note(run, neuron)),
     );
   },
 
-  image(probe, image, copy, activation, rank, map) {
-    const recorded = (name) => probe[name].names[this.coded(probe, name)[image]];
-    const findings = probe.findings.of[image].map((one) => probe.findings.names[one]);
-    const facts = [
-      recorded("laterality"),
-      recorded("view"),
-      recorded("density") && `density ${recorded("density")}`,
-      recorded("assessment") && `BI-RADS ${recorded("assessment")}`,
-      recorded("implant") === "yes" && "implant",
-    ].filter(Boolean);
+  // A top image as the viewer takes it, with its small copy where there is one.
+  shot(run, neuron, rank, image) {
+    const probe = CONTENT.probes[run.shown.probe];
+    const copy = pictures()[run.shown.probe][image];
+    const alt = `Image ${probe.ids[image]}, ${this.recorded(probe, image).join(", ") || "no metadata"}`;
     const picture = copy
-      ? h("img", {
-          src: `data:image/webp;base64,${copy}`,
-          alt: `Image ${probe.ids[image]}, ${facts.join(", ") || "no metadata"}`,
-        })
+      ? h("img", { src: `data:image/webp;base64,${copy}`, alt })
       : h("div", { class: "blank" }, "not copied");
+    const map = copy ? maps.of(run, neuron, rank, image) : null;
+    return { id: probe.ids[image], probe, image, copy, alt, picture, map };
+  },
+
+  recorded(probe, image) {
+    const of = (name) => probe[name].names[this.coded(probe, name)[image]];
+    return [
+      of("laterality"),
+      of("view"),
+      of("density") && `density ${of("density")}`,
+      of("assessment") && `BI-RADS ${of("assessment")}`,
+      of("implant") === "yes" && "implant",
+    ].filter(Boolean);
+  },
+
+  image({ probe, image, copy, picture, map }, activation, rank, opener) {
+    const findings = probe.findings.of[image].map((one) => probe.findings.names[one]);
+    const facts = this.recorded(probe, image);
     return h(
       "figure",
       { class: "image" },
-      picture,
+      copy ? opener() : picture,
       map ? maps.toggle(map, picture, probe.ids[image], rank) : "",
       h(
         "figcaption",

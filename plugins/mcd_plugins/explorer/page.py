@@ -15,6 +15,7 @@ from mcd.plugins import BASELINES, FEW_IMAGES, Schema
 from mcd_plugins.explorer.colours import Palette
 from mcd_plugins.explorer.first_screen import FirstScreen
 from mcd_plugins.explorer.glossary import entry_of, glossary, headings
+from mcd_plugins.explorer.originals import FOLDER
 from mcd_plugins.explorer.packing import Json
 from mcd_plugins.reporters.answers import LEARNED, MISSING
 from mcd_plugins.reporters.evaluation_tables import differences_table, side_tables
@@ -35,6 +36,7 @@ _SCRIPTS = (
     "runs",
     "plots",
     "maps",
+    "viewer",
     "neurons",
     "neuron",
     "concepts",
@@ -55,7 +57,12 @@ _LINKS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 
 def page(
-    facts: Sequence[Facts], palette: Palette, start: FirstScreen, content: Mapping[str, Json], pictures: Sequence[Json]
+    facts: Sequence[Facts],
+    palette: Palette,
+    start: FirstScreen,
+    content: Mapping[str, Json],
+    pictures: Sequence[Json],
+    originals: Sequence[Sequence[str]] = (),
 ) -> str:
     """Return the page.
 
@@ -69,8 +76,10 @@ def page(
         What the page begins with.
     content, pictures
         What the script works on, and the small copies of images, which it reads only when the first is shown.
+    originals
+        Of each probe set its images at full resolution, see `originals_of`; read when the first is enlarged.
     """
-    style = _source("extras.css") + _source("style.css") + palette.style
+    style = "".join(map(_source, ("extras.css", "style.css", "viewer.css"))) + palette.style
     parts = "\n".join(_source(f"{name}.js") for name in _SCRIPTS)
     script = f'"use strict";\n(() => {{\n{parts}}})();\n'
     glossed = {heading: entry.key for heading, entry in headings().items()}
@@ -89,11 +98,18 @@ def page(
         side_tables=lambda found: side_tables({"": found}),
         style=style,
         script=script,
-        policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'",
+        policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        f"img-src {_images(originals)}; base-uri 'none'; form-action 'none'",
         content={"schema": str(SCHEMA), **content, "few": FEW_IMAGES, "glossary": glossed},
         pictures=list(pictures),
+        originals=[list(one) for one in originals],
     )
+
+
+def _images(originals: Sequence[Sequence[str]]) -> str:
+    """Return where images may come from: the page, and where some lie beside it also its folder."""
+    beside = any(name.startswith(f"{FOLDER}/") for one in originals for name in one)
+    return "data: 'self' file:" if beside else "data:"
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from mcd_plugins.explorer.content import Neurons, learned_of, neurons_of, respon
 from mcd_plugins.explorer.first_screen import first_screen, represented_rows
 from mcd_plugins.explorer.images import Gallery, Thumbnails
 from mcd_plugins.explorer.judged import judged_of
+from mcd_plugins.explorer.originals import FOLDER, Full, originals_of
 from mcd_plugins.explorer.packing import Json, Names
 from mcd_plugins.explorer.page import page
 from mcd_plugins.reporters.facts import facts_of, letters_of, told_apart
@@ -47,11 +48,28 @@ class HtmlReporter(mcd.Reporter):
             default=200, description="several runs: probe sets drawn for intervals, 0 for no intervals"
         )
         size: int = pydantic.Field(default=128, ge=16, le=1024, description="longer side of a thumbnail in pixels")
+        full: Literal["page", "folder", "off"] = pydantic.Field(
+            default="page",
+            description="top images at full resolution, to enlarge them: page holds as many as have room, the "
+            f"strongest of each neuron first; folder writes the others into {FOLDER}/ beside it; off holds none. Only "
+            "where thumbnails are",
+        )
+        megabytes: int = pydantic.Field(
+            default=24, ge=1, le=1000, description="size that images at full resolution may bring the page to, in MB"
+        )
+        folder_megabytes: int = pydantic.Field(
+            default=500, ge=1, le=100_000, description=f"size of {FOLDER}/ at most, in MB"
+        )
 
         @pydantic.field_validator("thumbnails", mode="before")
         @classmethod
         def _as_word(cls, value: object) -> object:
             return str(value).lower() if isinstance(value, bool) else value
+
+        @pydantic.field_validator("full", mode="before")
+        @classmethod
+        def _off(cls, value: object) -> object:
+            return "off" if value is False else value
 
     options: Options
 
@@ -114,7 +132,11 @@ class HtmlReporter(mcd.Reporter):
             "answers": list(ANSWERS),
             "between": [[a, b, list(said)] for (a, b), said in start.between.items()],
         }
+        palette, asked = palette_of(dissections, facts), self.options
+        content["full"] = asked.full
+        used = len(page(facts, palette, start, content, pictures).encode())
+        full = Full(asked.full, asked.megabytes, asked.folder_megabytes)
+        originals, beside = originals_of(gallery.sources(), full, used, folder)
         path = folder / _FILE
-        text = page(facts, palette_of(dissections, facts), start, content, pictures)
-        write_atomically(path, text.encode())
-        return [path]
+        write_atomically(path, page(facts, palette, start, content, pictures, originals).encode())
+        return [path, *beside]

@@ -135,6 +135,7 @@ class Run {
   }
 }
 
+CONTENT.probes.forEach((probe, number) => Object.assign(probe, { number }));
 const RUNS = CONTENT.runs.map((one, number) => new Run(one, number));
 const SEVERAL = RUNS.length > 1;
 const RUNG_NAMES = Object.keys(CONTENT.rungs);

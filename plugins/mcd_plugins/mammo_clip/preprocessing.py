@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import ImageError
-from mcd.plugins import ChannelMean, ChannelStd, Side
+from mcd.plugins import ChannelMean, ChannelStd, Part, Side
 
 __all__ = ["MammoClipPreprocessing", "breast"]
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 
 class MammoClipPreprocessing(mcd.Preprocessing):
@@ -53,17 +54,9 @@ class MammoClipPreprocessing(mcd.Preprocessing):
 
     def picture(self, image: mcd.Image) -> mcd.Image:
         """Return the image as the published PNGs are; one of their size and depth is returned as it is."""
-        rows, columns = image.pixels.shape[:2]
-        size = (self.height or rows, self.width or columns)
-        if self.height and self.width and (rows, columns) == size and (image.maximum == 255 or not self.eight_bit):
+        if self._is_result(image):
             return image
-        pixels, white, mask = _grey(image.pixels), image.maximum, image.mask
-        if image.negative and not self.monochrome1:
-            pixels = _as_before(white - pixels, pixels)
-        inner = self._inside_border(pixels.shape[0], pixels.shape[1])
-        pixels, mask = pixels[inner], None if mask is None else mask[inner]
-        if self.eight_bit:
-            pixels, white = _eight_bit(pixels), 255.0
+        pixels, white, mask = self._levelled(image)
         if self.crop:
             cut_rows, cut_columns = breast(pixels, self.crop_threshold * white / 255)
             pixels = _as_before(pixels[cut_rows][:, cut_columns], pixels)
@@ -72,6 +65,38 @@ class MammoClipPreprocessing(mcd.Preprocessing):
             pixels = self._sized(pixels, white)
             mask = None if mask is None else self._sized(mask.astype(np.float32), 1.0) >= 0.5
         return mcd.Image(pixels, white, image.negative, mask)
+
+    def picture_part(self, image: mcd.Image) -> Part | None:
+        """Return the part of an image that is cut out; None where it is several pieces put together."""
+        if self._is_result(image):
+            return Part(0, 0, image.pixels.shape[1], image.pixels.shape[0])
+        pixels, white, _ = self._levelled(image)
+        rows, columns = (np.arange(side) for side in pixels.shape)
+        if self.crop:
+            rows, columns = breast(pixels, self.crop_threshold * white / 255)
+        if (np.diff(rows) != 1).any() or (np.diff(columns) != 1).any():
+            return None
+        shape = len(rows), len(columns)
+        cut = Part(self.border + int(columns[0]), self.border + int(rows[0]), shape[1], shape[0])
+        squashed = self.resize == "squash" and self.interpolation == "area"
+        return cut if squashed or not (self.height or self.width) else cut.within(shape, self._placed(*shape))
+
+    def _levelled(self, image: mcd.Image) -> tuple[Pixels, float, Mask | None]:
+        """Return one channel without its border, the right way round, with its white and mask."""
+        pixels, white, mask = _grey(image.pixels), image.maximum, image.mask
+        if image.negative and not self.monochrome1:
+            pixels = _as_before(white - pixels, pixels)
+        inner = self._inside_border(pixels.shape[0], pixels.shape[1])
+        pixels, mask = pixels[inner], None if mask is None else mask[inner]
+        if self.eight_bit:
+            pixels, white = _eight_bit(pixels), 255.0
+        return pixels, white, mask
+
+    def _is_result(self, image: mcd.Image) -> bool:
+        """Say whether an image has the size and depth of a result, and is taken for one."""
+        rows, columns = image.pixels.shape[:2]
+        same = (rows, columns) == (self.height or rows, self.width or columns)
+        return bool(self.height and self.width) and same and (image.maximum == 255 or not self.eight_bit)
 
     def _inside_border(self, rows: int, columns: int) -> tuple[slice, slice]:
         if min(rows, columns) - 2 * self.border < 2:

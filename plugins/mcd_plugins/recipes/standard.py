@@ -9,7 +9,7 @@ import pydantic
 from numpy.typing import NDArray
 
 import mcd
-from mcd.plugins import Breast, Side, digest, find_breast
+from mcd.plugins import Breast, Part, Side, digest, find_breast
 
 __all__ = ["DicomStandard"]
 
@@ -62,8 +62,17 @@ class DicomStandard(mcd.Preprocessing):
         remark = f"kept whole: {breast.reason}" if breast.reason else ""
         return mcd.Image(pixels, image.maximum, image.negative, mask, remark)
 
+    def picture_part(self, image: mcd.Image) -> Part:
+        """Return the part of an image that is cut out, and whether it is mirrored."""
+        breast = find_breast(image.pixels, image.maximum, self.margin)
+        top, left, bottom, right = self._box(breast)
+        return Part(left, top, right - left, bottom - top, self.flip not in ("none", breast.side))
+
+    def _box(self, breast: Breast) -> tuple[int, int, int, int]:
+        return breast.box if self.crop else (0, 0, *breast.mask.shape)
+
     def _cut(self, image: mcd.Image, breast: Breast) -> tuple[Pixels, Mask]:
-        top, left, bottom, right = breast.box if self.crop else (0, 0, *breast.mask.shape)
+        top, left, bottom, right = self._box(breast)
         pixels, found = image.pixels[top:bottom, left:right], breast.mask[top:bottom, left:right]
         mask = found if image.mask is None else image.mask[top:bottom, left:right]
         if self.outside == "black":

@@ -108,7 +108,7 @@ def test_histograms_count_every_image_once() -> None:
 
 def test_names_from_files_are_text_and_nothing_else(hostile: mcd.Dissection, tmp_path: Path) -> None:
     parsed = Parsed(page_of(hostile, tmp_path, thumbnails="true"))
-    assert [tag for tag, _ in parsed.elements].count("script") == 3
+    assert [tag for tag, _ in parsed.elements].count("script") == 4
     assert [tag for tag, _ in parsed.elements].count("img") == 0
     assert "<img src=x onerror=broken=1>" in parsed.text  # the layer, as text
     assert set(parsed.content["concepts"]["term"]) == set(HOSTILE)
@@ -132,7 +132,17 @@ def test_patients_of_the_phantom_are_counted_never_named(phantom: mcd.Dissection
     parsed = Parsed(page_of(phantom, tmp_path))
     assert "25 patients" in parsed.text
     metadata = parsed.content["probes"][0]
-    assert set(metadata) == {"ids", "view", "laterality", "density", "assessment", "implant", "findings", "note"}
+    assert set(metadata) == {
+        "ids",
+        "view",
+        "laterality",
+        "density",
+        "assessment",
+        "implant",
+        "findings",
+        "note",
+        "shapes",
+    }
     entry = next(one for one in phantom.probe_map if one["id"] == metadata["ids"][0])
     for name in ("view", "laterality", "density"):
         assert metadata[name]["names"][column(metadata[name]["of"])[0]] == entry[name]

@@ -336,32 +336,6 @@ def test_concepts_say_how_many_neurons_carry_them(opened: Open, single: Path, ph
     np.testing.assert_allclose(float(row["highest_z"]), labels["z"].max(), rtol=1e-5)
 
 
-def test_two_runs_are_compared_by_layer_concept_and_neuron(opened: Open, double: Path, phantom: mcd.Dissection) -> None:
-    page = opened(double).at("compare")
-    layers = saved(page, "Download layers as CSV")
-    assert [int(row["A_named"]) for row in layers] == [one.significant for one in phantom.manifest.summary]
-    assert [row["layer"] for row in layers] == phantom.layers
-    page.get_by_label("Which neurons see").fill("implant")
-    (concept,) = saved(page, "Download concepts as CSV")
-    assert concept["concept"] == "breast implant"
-    page.get_by_label("Which neurons see").fill("")
-    page.get_by_label("Change", exact=True).select_option("same concept in both")
-    rows = saved(page, "Download neurons as CSV")
-    assert rows
-    assert all(
-        row["A_concept"] == row["B_concept"] and {row["A_verdict"], row["B_verdict"]} <= set(SIGNIFICANT)
-        for row in rows
-    )
-    page.get_by_label("Change", exact=True).select_option("only in the second")
-    assert all(
-        row["A_verdict"] not in SIGNIFICANT and row["B_verdict"] in SIGNIFICANT
-        for row in saved(page, "Download neurons as CSV")
-    )
-    page.get_by_label("Second", exact=True).select_option(index=0)  # a run with itself
-    page.get_by_label("Change", exact=True).select_option("another concept")
-    assert saved(page, "Download neurons as CSV") == []
-
-
 def test_a_search_goes_over_both_runs(opened: Open, double: Path, phantom: mcd.Dissection) -> None:
     page = opened(double).at("neurons?text=biopsy+clip")
     rows = saved(page, "Download as CSV")

@@ -208,18 +208,20 @@ def difference_table(
     """Return what another run has more, or less, of than the reference, layer by layer.
 
     Both were resampled alike, so what the two have in common by the choice of patients drops out. Columns: ``run``,
-    ``place``, ``layer`` of the other, ``level`` (layer, broad_category, category), ``name``, ``reference``, ``other``,
-    ``difference`` with its interval, ``reference_neurons``, ``other_neurons``: how many neurons the shares are of.
+    ``place``, ``layer`` of the other, ``level`` (layer, broad_category, category; for all layers together concept too),
+    ``name``, ``reference``, ``other``, ``difference`` with its interval, ``reference_neurons``, ``other_neurons``: how
+    many neurons the shares are of.
     """
     rows: list[dict[str, object]] = []
     for mine, theirs in zip(reference, other, strict=True):
-        estimates = [_measures(one.outcome.concept, one.outcome.z[None], vocabulary) for one in (mine, theirs)]
+        levels = LEVELS if mine.outcome.layer == ALL else LEVELS[:2]
+        estimates = [_measures(one.outcome.concept, one.outcome.z[None], vocabulary, levels) for one in (mine, theirs)]
         resampled, factor = None, 1.0
         if mine.replicated is not None and theirs.replicated is not None:
-            again = [_measures(one.concept, one.z, vocabulary) for one in (mine.replicated, theirs.replicated)]
+            again = [_measures(one.concept, one.z, vocabulary, levels) for one in (mine.replicated, theirs.replicated)]
             resampled = again[1] - again[0]
             factor = theirs.replicated.factor
-        for at, (level, name) in enumerate(_measured(vocabulary)):
+        for at, (level, name) in enumerate(_measured(vocabulary, levels)):
             before, after = float(estimates[0][0, at]), float(estimates[1][0, at])
             row: dict[str, object] = {
                 "run": theirs.run,
@@ -237,18 +239,18 @@ def difference_table(
     return pd.DataFrame(rows)
 
 
-def _measured(vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
+def _measured(vocabulary: Vocabulary, levels: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield level and name of every column of `_measures`."""
     yield from (("layer", name) for name in ("mean z", "significant", "mammographic", "not mammographic"))
-    for level in LEVELS[:2]:
+    for level in levels:
         yield from ((level, name) for name in vocabulary.names(level))
 
 
-def _measures(codes: Codes, z: Values, vocabulary: Vocabulary) -> Values:
+def _measures(codes: Codes, z: Values, vocabulary: Vocabulary, levels: Sequence[str]) -> Values:
     counts = vocabulary.counts(codes)
     neurons = max(1, codes.shape[1])
     parts = [_mean_z(z)[:, None], _shares(codes, vocabulary)]
-    parts += [vocabulary.summed(counts, level) / neurons for level in LEVELS[:2]]
+    parts += [vocabulary.summed(counts, level) / neurons for level in levels]
     return np.concatenate(parts, axis=1)
 
 

@@ -4,235 +4,174 @@
 const comparison = {
   chosen: [0, 1],
   filter: { text: "", layer: "", change: "" },
+  measure: "significant",
+  level: "concept",
 
   get runs() {
     return this.chosen.map((one) => RUNS[one]);
   },
 
-  // The layers of two runs by name; where no name is shared, those of the first, then those of the second.
-  layers() {
+  // By what was measured; where runs have no differences, the significant neurons of layers of the same name.
+  layerRows() {
     const [a, b] = this.runs;
+    const known = differences.rows(b, "layer").filter((row) => row.name === this.measure);
+    if (known.length) return known.map((row, at) => ({ ...row, at }));
     const names = [...new Set([...a.layers, ...b.layers].map((one) => one.name))];
-    return names.map((name) => ({
-      name,
-      sides: [a, b].map((run) =>
-        this.side(
-          run,
-          run.layers.findIndex((one) => one.name === name),
-        ),
-      ),
-    }));
+    return names.map((name, at) => {
+      const sides = [a, b].map((run) => this.side(run, run.layers.findIndex((one) => one.name === name)));
+      return { ...differences.counted(name, sides.map((one) => one.named), sides.map((one) => one.neurons)), name: "significant", at };
+    });
   },
 
   side(run, layer) {
-    if (layer < 0) return null;
-    const found = { neurons: run.layers[layer].neurons, named: 0, mammographic: 0 };
-    for (let at = run.offsets[layer]; at < run.offsets[layer + 1]; at += 1) {
-      if (!run.named(at)) continue;
-      found.named += 1;
-      if (run.verdicts[run.verdict[at]] !== "not mammographic") found.mammographic += 1;
-    }
+    const found = { neurons: layer < 0 ? 0 : run.layers[layer].neurons, named: 0 };
+    for (let at = run.offsets[layer]; at < run.offsets[layer + 1]; at += 1) found.named += Number(run.named(at));
     return found;
   },
 
-  layerTable() {
-    const word = this.runs.every((run) => run.judged) ? "significant" : "labelled";
-    const table = new Table(
-      "Layers side by side",
-      [
-        { name: "name", title: "Layer", heads: true, value: (row) => row.at, cell: (row) => row.name },
-        ...this.runs.flatMap((run, side) => [
-          {
-            name: `n${side}`,
-            title: `${run.letter}: neurons`,
-            term: "neurons",
-            number: true,
-            narrow: false,
-            value: (row) => row.sides[side]?.neurons,
-            cell: (row) => (row.sides[side] ? count(row.sides[side].neurons) : "–"),
-          },
-          {
-            name: `named${side}`,
-            title: `${run.letter}: ${word}`,
-            term: word,
-            number: true,
-            value: (row) => (row.sides[side] ? row.sides[side].named / row.sides[side].neurons : NaN),
-            cell: (row) =>
-              row.sides[side]
-                ? `${count(row.sides[side].named)} (${share(row.sides[side].named, row.sides[side].neurons)})`
-                : "–",
-          },
-          {
-            name: `mammo${side}`,
-            title: `${run.letter}: of them mammographic`,
-            term: "mammographic",
-            number: true,
-            narrow: false,
-            value: (row) => (row.sides[side] ? row.sides[side].mammographic / row.sides[side].neurons : NaN),
-            cell: (row) =>
-              row.sides[side]
-                ? `${count(row.sides[side].mammographic)} (${share(row.sides[side].mammographic, row.sides[side].neurons)})`
-                : "–",
-          },
-        ]),
-        {
-          name: "difference",
-          title: "Difference",
-          number: true,
-          value: (row) => this.points(row.sides),
-          cell: (row) => this.signed(this.points(row.sides)),
-        },
-      ],
-      { sort: "name", descending: false },
-    );
-    table.show(this.layers().map((row, at) => ({ ...row, at })));
-    this.layersShown = table;
-    return table.element;
-  },
-
-  points([a, b]) {
-    return a && b ? 100 * (b.named / b.neurons - a.named / a.neurons) : NaN;
-  },
-
-  signed(value, digits = 0) {
-    return Number.isFinite(value) ? `${value > 0 ? "+" : ""}${decimal(value, digits)}` : "–";
-  },
-
   conceptRows() {
+    const [a, b] = this.runs;
     const fits = matching(this.filter.text);
-    const [a, b] = this.chosen;
-    const share_ = (row, at) => (100 * row.runs[at].named) / RUNS[at].count;
+    const known = differences.rows(b, this.level);
+    if (known.length) {
+      const named = new Set(CONCEPTS.term.filter((_, at) => fits[at]));
+      const asked = this.filter.text.trim();
+      return known.filter((row) => !asked || (this.level === "concept" ? named.has(row.name) : row.name.includes(asked)));
+    }
     return concepts
       .all()
-      .filter((row) => fits[row.concept] && (row.runs[a].kept || row.runs[b].kept))
-      .map((row) => ({ ...row, difference: share_(row, b) - share_(row, a) }));
+      .filter((row) => fits[row.concept] && this.chosen.some((at) => row.runs[at].kept))
+      .map((row) =>
+        differences.counted(
+          CONCEPTS.term[row.concept],
+          this.chosen.map((at) => row.runs[at].named),
+          [a.count, b.count],
+        ),
+      );
+  },
+
+  layerTable() {
+    const { z } = MEASURES[this.measure];
+    const first = { name: "name", title: "Layer", heads: true, value: (row) => row.at, cell: (row) => row.place };
+    this.layersShown = new Table("Layers side by side", differences.columns(this.runs, [first], z), { sort: "difference" });
+    this.layersShown.show(this.layerRows());
+    return this.layersShown.element;
   },
 
   conceptTable() {
-    const side = (at) => ({
-      name: `named${at}`,
-      title: `${RUNS[at].letter}: neurons`,
-      term: "significant",
-      number: true,
-      value: (row) => row.runs[at].named,
-      cell: (row) => `${count(row.runs[at].named)} (${decimal((100 * row.runs[at].named) / RUNS[at].count, 1)}%)`,
+    const link = (name) => h("a", { href: `#neurons?${new URLSearchParams({ [this.level === "concept" ? "text" : this.level.split("_")[0]]: name })}` }, name);
+    const first = {
+      name: "name",
+      title: { concept: "Concept", category: "Category", broad_category: "Broad category" }[this.level],
+      heads: true,
+      value: (row) => row.name,
+      cell: (row) => link(row.name),
+    };
+    this.conceptsShown = new Table("Concepts side by side", differences.columns(this.runs, [first], false), {
+      sort: "difference",
+      perPage: 15,
     });
-    const kept = (at) => ({
-      name: `kept${at}`,
-      title: `${RUNS[at].letter}: kept`,
-      term: "kept",
-      number: true,
-      narrow: false,
-      value: (row) => row.runs[at].kept,
-      cell: (row) => count(row.runs[at].kept),
-    });
-    this.conceptsShown = new Table(
-      "Concepts side by side",
-      [
-        ...conceptColumns(),
-        ...this.chosen.flatMap((at) => [side(at), kept(at)]),
-        {
-          name: "difference",
-          title: "Difference",
-          number: true,
-          value: (row) => Math.abs(row.difference),
-          cell: (row) => this.signed(row.difference, 1),
-        },
-      ],
-      { sort: "difference", perPage: 15 },
-    );
     return this.conceptsShown.element;
   },
 
   update() {
-    this.conceptsShown.show(this.conceptRows());
-    this.counted.textContent = plural(this.conceptsShown.rows.length, "concept");
+    const rows = this.conceptRows();
+    this.conceptsShown.show(rows);
+    this.conceptsSaid.textContent = differences.headline(rows, this.runs, `the share of neurons by ${LEVELS[this.level]}`);
+    this.counted.textContent = `${count(rows.length)} ${this.level === "concept" ? "concepts" : "categories"}`;
     if (!this.neuronsShown) return;
     this.neuronsShown.show(this.neuronRows());
     this.counted.textContent += `, ${plural(this.neuronsShown.rows.length, "neuron")}`;
   },
 
-  saveLayers() {
-    const header = [
-      "layer",
-      ...this.runs.flatMap((run) => ["neurons", "named", "mammographic"].map((one) => `${run.letter}_${one}`)),
-    ];
-    download(
-      "compared-layers",
-      header,
-      this.layersShown.rows.map((row) => [
-        row.name,
-        ...row.sides.flatMap((one) => [one?.neurons, one?.named, one?.mammographic]),
-      ]),
-    );
-  },
-
-  saveConcepts() {
-    const header = [
-      "concept",
-      "category",
-      "broad_category",
-      ...this.runs.flatMap((run) => [`${run.letter}_named`, `${run.letter}_kept`]),
-      "difference_points",
-    ];
-    download(
-      "compared-concepts",
-      header,
-      this.conceptsShown.rows.map((row) => [
-        CONCEPTS.term[row.concept],
-        CONCEPTS.category[row.concept],
-        CONCEPTS.broad_category[row.concept],
-        ...this.chosen.flatMap((at) => [row.runs[at].named, row.runs[at].kept]),
-        row.difference,
-      ]),
-    );
-  },
-
   cautions() {
-    const [low, high] = [...this.chosen].sort((x, y) => x - y);
+    const [low, high] = this.chosen;
     const found = CONTENT.between.find(([a, b]) => a === low && b === high)?.[2] ?? [];
     const [a, b] = this.runs;
-    const none = this.layers().every(({ sides }) => sides.every((one) => !one?.named))
+    const none = this.runs.every((run) => !run.verdict.some((_, at) => run.named(at)))
       ? [`There is nothing to compare: no neuron of ${a.letter} or ${b.letter} has a significant first label.`]
       : [];
     const few = this.runs
       .filter((run) => run.n < CONTENT.few)
       .map((run) => `${run.letter} has only ${run.n} images: differences of a few neurons are noise.`);
+    const { unit, notes = [], missing } = differences.table;
+    const bounded = unit
+      ? `In brackets: 95 % intervals over ${unit === "patients" ? unit : `${unit}, since patients are not known`}. ${CONTENT.chance.with}.`
+      : `${CONTENT.chance.without}.`;
     return h(
       "div",
-      { class: found.length || few.length ? "callout" : null },
+      { class: found.length || few.length || missing ? "callout" : null },
       h(
         "ul",
         { class: "cautions" },
-        [...none, ...found, ...few, `${CONTENT.chance}. mcd compare resamples patients for intervals.`].map(
-          (one) => h("li", {}, one),
-        ),
+        [...none, ...found, ...few, ...(missing ? [missing] : notes), bounded].map((one) => h("li", {}, one)),
       ),
     );
   },
 
+  // The first run is what others are compared with, as for mcd compare.
   pick() {
-    const options = RUNS.map((run) => [String(run.number), run.name]);
-    return ["First", "Second"].map((title, side) =>
+    const options = RUNS.slice(1).map((run) => [String(run.number), run.name]);
+    return [
+      h("p", { class: "reference" }, "Compared with ", h("strong", {}, RUNS[0].name), ", the first run."),
       labelled(
-        title,
-        choice(`r-${side}`, options, String(this.chosen[side]), (value) => {
-          this.chosen[side] = Number(value);
+        "Second",
+        choice("r-1", options, String(this.chosen[1]), (value) => {
+          this.chosen[1] = Number(value);
           this.open();
-          document.getElementById(`r-${side}`).focus();
+          document.getElementById("r-1").focus();
         }),
         "run-choice",
       ),
-    );
+    ];
   },
 
   button(text, save) {
-    return h("button", { type: "button", class: "plain", onclick: save }, text);
+    return h("p", {}, h("button", { type: "button", class: "plain", onclick: save }, text));
   },
 
-  open() {
-    this.neuronsShown = null;
-    this.counted = h("p", { class: "counted", role: "status", "aria-live": "polite" });
+  // A choice that draws the view anew.
+  drawn(id, title, options, chosen, change) {
+    const again = (value) => {
+      change(value);
+      this.open();
+      document.getElementById(id).focus();
+    };
+    return labelled(title, choice(id, options, chosen, again));
+  },
+
+  layerSection() {
+    const measured = !differences.table.missing;
+    const { word, z } = MEASURES[this.measure];
+    const table = this.layerTable();
+    const what = z ? "mean z of first concepts" : `the share of ${word} neurons by layer`;
+    return h(
+      "section",
+      {},
+      h("h2", {}, "Layers"),
+      measured &&
+        this.drawn("r-measure", "Measure", Object.keys(MEASURES).map((one) => [one, one]), this.measure, (value) => {
+          this.measure = value;
+        }),
+      h("p", { class: "headline" }, differences.headline(this.layersShown.rows, this.runs, what, z)),
+      table,
+      this.button("Download layers as CSV", () => differences.save("compared-layers", this.layersShown, this.runs, "layer")),
+    );
+  },
+
+  conceptSection() {
+    this.conceptsSaid = h("p", { class: "headline", role: "status" });
+    return h(
+      "section",
+      {},
+      h("h2", {}, "Concepts"),
+      this.conceptsSaid,
+      this.conceptTable(),
+      this.button("Download concepts as CSV", () => differences.save("compared-concepts", this.conceptsShown, this.runs, this.level)),
+    );
+  },
+
+  search() {
     const text = h("input", {
       id: "r-text",
       type: "search",
@@ -245,46 +184,34 @@ const comparison = {
         this.update();
       },
     });
-    document.getElementById("compare").replaceChildren(
-      h("h1", { id: "compare-title", tabindex: "-1" }, "Compare"),
-      h("div", { class: "filters" }, this.pick()),
-      this.cautions(),
-      h(
-        "section",
-        {},
-        h("h2", {}, "Layers"),
-        this.layerTable(),
-        h(
-          "p",
-          {},
-          this.button("Download layers as CSV", () => this.saveLayers()),
-        ),
-      ),
-      h(
-        "form",
-        {
-          class: "filters",
-          role: "search",
-          "aria-label": "Search both runs",
-          onsubmit: (event) => event.preventDefault(),
-        },
-        labelled("Which neurons see …", text, "grow"),
-        conceptOptions("known-r"),
-        this.counted,
-      ),
-      h(
-        "section",
-        {},
-        h("h2", {}, "Concepts"),
-        this.conceptTable(),
-        h(
-          "p",
-          {},
-          this.button("Download concepts as CSV", () => this.saveConcepts()),
-        ),
-      ),
-      this.neuronSection(),
+    return h(
+      "form",
+      { class: "filters", role: "search", "aria-label": "Search both runs", onsubmit: (event) => event.preventDefault() },
+      labelled("Which neurons see …", text, "grow"),
+      conceptOptions("known-r"),
+      !differences.table.missing &&
+        this.drawn("r-level", "Level", Object.entries(LEVELS), this.level, (value) => {
+          this.level = value;
+        }),
+      this.counted,
     );
+  },
+
+  open() {
+    this.neuronsShown = null;
+    this.counted = h("p", { class: "counted", role: "status", "aria-live": "polite" });
+    if (differences.table.missing) [this.measure, this.level] = ["significant", "concept"];
+    document
+      .getElementById("compare")
+      .replaceChildren(
+        h("h1", { id: "compare-title", tabindex: "-1" }, "Compare"),
+        h("div", { class: "filters" }, this.pick()),
+        this.cautions(),
+        this.layerSection(),
+        this.search(),
+        this.conceptSection(),
+        this.neuronSection(),
+      );
     this.update();
     return "Compare";
   },

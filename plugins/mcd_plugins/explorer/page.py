@@ -40,6 +40,7 @@ _SCRIPTS = (
     "neurons",
     "neuron",
     "concepts",
+    "differences",
     "comparison",
     "pairs",
     "main",

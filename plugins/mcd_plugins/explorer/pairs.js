@@ -1,13 +1,9 @@
 // @ts-check
 // Two runs neuron by neuron, where they have the same layers.
 
-const CHANGES = {
-  same: "same concept in both",
-  other: "another concept",
-  gained: "only in the second",
-  lost: "only in the first",
-  neither: "in neither",
-};
+const CHANGES = CONTENT.changes; // as mcd compare calls them
+const [KEPT, SAME_CATEGORY, REPURPOSED, GAINED, LOST, NEITHER] = CHANGES;
+const DECIDES = [GAINED, LOST, REPURPOSED, SAME_CATEGORY, KEPT, NEITHER]; // what changed stands first
 
 Object.assign(
   comparison,
@@ -20,9 +16,11 @@ Object.assign(
     change(neuron) {
       const [a, b] = this.runs;
       const [mine, theirs] = [a.named(neuron), b.named(neuron)];
-      if (!mine && !theirs) return "neither";
-      if (!mine || !theirs) return mine ? "lost" : "gained";
-      return a.term(a.best(neuron)) === b.term(b.best(neuron)) ? "same" : "other";
+      if (!mine && !theirs) return NEITHER;
+      if (!mine || !theirs) return mine ? LOST : GAINED;
+      const [one, other] = [a.best(neuron), b.best(neuron)];
+      if (a.term(one) === b.term(other)) return KEPT;
+      return a.category(one) === b.category(other) ? SAME_CATEGORY : REPURPOSED;
     },
 
     neuronRows() {
@@ -36,7 +34,13 @@ Object.assign(
         const kind = this.change(neuron);
         if ((!change || change === kind) && (has(a, neuron) || has(b, neuron))) rows.push({ neuron, kind });
       }
-      return rows;
+      return rows.sort((one, other) => this.strongest(other.neuron) - this.strongest(one.neuron));
+    },
+
+    // The highest z of a neuron's first concept in the two runs.
+    strongest(neuron) {
+      const z = this.runs.map((run) => (run.best(neuron) < 0 ? NaN : run.z[run.best(neuron)])).filter(Number.isFinite);
+      return z.length ? Math.max(...z) : -1e9;
     },
 
     holds(run, neuron, fits) {
@@ -87,9 +91,9 @@ Object.assign(
             cell: ({ neuron }) => String(a.place(neuron)),
           },
           ...sides,
-          { name: "change", title: "Change", value: (row) => CHANGES[row.kind], cell: (row) => CHANGES[row.kind] },
+          { name: "change", title: "Change", value: (row) => DECIDES.indexOf(row.kind), cell: (row) => row.kind },
         ],
-        { sort: "layer", descending: false, perPage: 15 },
+        { sort: "change", descending: false, perPage: 15 },
       );
       return this.neuronsShown.element;
     },
@@ -116,8 +120,29 @@ Object.assign(
               run.verdicts[run.verdict[neuron]],
             ];
           }),
-          CHANGES[kind],
+          kind,
         ]),
+      );
+    },
+
+    // How many neurons changed in each way, with intervals where mcd compare gives them.
+    changesSaid() {
+      const known = (differences.table.changes ?? []).filter(([run]) => run === this.chosen[1]);
+      const counted = () => {
+        const kinds = Array.from({ length: this.runs[0].count }, (_, neuron) => this.change(neuron));
+        return CHANGES.map((kind) => [0, kind, kinds.filter((one) => one === kind).length, null, null, kinds.length]);
+      };
+      return h(
+        "ul",
+        { class: "changes" },
+        (known.length ? known : counted()).map(([, kind, number, low, high, of]) =>
+          h(
+            "li",
+            {},
+            `${kind}: ${count(number)} of ${count(of)} neurons`,
+            low === null ? "" : h("small", {}, ` (${count(Math.round(low))} to ${count(Math.round(high))})`),
+          ),
+        ),
       );
     },
 
@@ -133,11 +158,12 @@ Object.assign(
         "section",
         {},
         h("h2", {}, "Neuron by neuron"),
+        this.changesSaid(),
         h(
           "p",
           { class: "hint" },
           "Matched by layer and number. This is meaningful where one model was fine-tuned from the other, " +
-            "or where the target is the same.",
+            "or where the target is the same. z of one neuron has no interval.",
         ),
         h(
           "div",
@@ -153,15 +179,11 @@ Object.assign(
           ),
           labelled(
             "Change",
-            choice("r-change", [["", "any"], ...Object.entries(CHANGES)], this.filter.change, set("change")),
+            choice("r-change", [["", "any"], ...CHANGES.map((one) => [one, one])], this.filter.change, set("change")),
           ),
         ),
         this.neuronTable(),
-        h(
-          "p",
-          {},
-          this.button("Download neurons as CSV", () => this.saveNeurons()),
-        ),
+        this.button("Download neurons as CSV", () => this.saveNeurons()),
       );
     },
   }),

@@ -10,8 +10,9 @@ from typing import Literal
 import pydantic
 
 import mcd
-from mcd.plugins import ANSWERS, RUNGS, SIGNIFICANT, VERDICTS, Resamples, chance_rule, write_atomically
+from mcd.plugins import ANSWERS, CHANGES, RUNGS, SIGNIFICANT, VERDICTS, Resamples, chance_rule, write_atomically
 from mcd_plugins.explorer.colours import palette_of
+from mcd_plugins.explorer.compared import compared_of
 from mcd_plugins.explorer.content import Neurons, learned_of, neurons_of, responses_of
 from mcd_plugins.explorer.first_screen import first_screen, represented_rows
 from mcd_plugins.explorer.images import Gallery, Thumbnails
@@ -128,7 +129,9 @@ class HtmlReporter(mcd.Reporter):
             "verdicts": {**VERDICTS},
             "rungs": {**RUNGS},
             "significant": list(SIGNIFICANT),
-            "chance": chance_rule(intervals=False),
+            "chance": {"with": chance_rule(intervals=True), "without": chance_rule(intervals=False)},
+            "changes": list(CHANGES),
+            "compared": compared_of(start.comparison) if len(dissections) > 1 else None,
             "answers": list(ANSWERS),
             "between": [[a, b, list(said)] for (a, b), said in start.between.items()],
         }

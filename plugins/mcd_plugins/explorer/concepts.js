@@ -141,7 +141,7 @@ const concepts = {
       number: true,
       narrow: false,
       when: () => !SEVERAL || this.answer,
-      help: `${title} that show it, by their annotations`,
+      term: `${name} with the concept`,
       value: (row) => most(row, at),
       cell: (row) => (Number.isFinite(most(row, at)) ? count(most(row, at)) : "–"),
     });
@@ -151,7 +151,6 @@ const concepts = {
       {
         name: "answer",
         title: "Represented",
-        help: "Whether some neuron carries it, or why none does",
         when: () => !SEVERAL || this.answer,
         value: (row) => known.map((run) => answerOf(run, row.concept)).join(" "),
         cell: (row) =>

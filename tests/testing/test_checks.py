@@ -177,8 +177,14 @@ def test_a_dissector_that_breaks_its_contract_isrefused(dissector: type[TinyDiss
     assert said in refused(check_dissector, dissector)
 
 
+class _HashesWhatItLoads(TinyDissector):
+    def fingerprint(self) -> str:
+        return str(self.module.weight.sum().item())
+
+
 def test_a_dissector_that_keeps_it_passes() -> None:
     check_dissector(TinyDissector)
+    check_dissector(_HashesWhatItLoads)  # the engine takes fingerprints of loaded dissectors
 
 
 class _ReadsArray(TinyImages):

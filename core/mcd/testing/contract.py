@@ -96,11 +96,19 @@ def _made(kind: type[ComponentT], name: str) -> ComponentT:
         ) from error
 
 
-def same_settings_same_fingerprint(component: Configured) -> None:
-    """Refuse a component whose fingerprint is not a text that follows from its settings."""
+def same_settings_same_fingerprint(component: Configured, other: Configured | None = None) -> None:
+    """Refuse a component whose fingerprint is not a text that follows from its settings.
+
+    Parameters
+    ----------
+    other
+        Another one with the same settings, loaded where the engine takes fingerprints of loaded ones; by default a
+        new one.
+    """
     name = type(component).__qualname__
     with called(f"{name}.fingerprint()"):
-        first, second = component.fingerprint(), type(component)(component.options).fingerprint()
+        first = component.fingerprint()
+        second = (type(component)(component.options) if other is None else other).fingerprint()
     require(isinstance(first, str) and first, f"{name}.fingerprint() is no text", "return mcd.plugins.digest(…)")
     require(
         first == second,

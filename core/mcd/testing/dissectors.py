@@ -43,10 +43,12 @@ def check_dissector(dissector: Dissector | AnnotationDissector | type[Dissector 
         return
     made = created(dissector, Dissector)
     name = type(made).__qualname__
-    same_settings_same_fingerprint(made)
+    again = type(made)(made.options)
     with called(f"{name}.load()"):
         made.load()
+        again.load()
     _check_attributes(name, made)
+    same_settings_same_fingerprint(made, again)
     with called(f"{name}.encode_images()"):
         memory_format = dissector_format(made, _CPU)
     with at_work(made.module, _CPU, memory_format), torch.inference_mode():
@@ -142,9 +144,11 @@ def _check_long(name: str, made: Dissector) -> None:
 
 def _check_annotations(made: AnnotationDissector) -> None:
     name = type(made).__qualname__
-    same_settings_same_fingerprint(made)
+    again = type(made)(made.options)
     with called(f"{name}.load()"):
         made.load()
+        again.load()
+    same_settings_same_fingerprint(made, again)
     label: object = getattr(made, "name", None)
     require(isinstance(label, str) and label, f"{name} has no name", "set name in the class or in load()")
     some = samples()

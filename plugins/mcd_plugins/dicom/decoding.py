@@ -52,7 +52,6 @@ DECODERS = (
     "pydicom",
     "pyjpegls",
     "pylibjpeg",
-    "pylibjpeg-libjpeg",
     "pylibjpeg-openjpeg",
     "pylibjpeg-rle",
     "python-gdcm",

@@ -12,6 +12,7 @@ from tests.plugins.cohorts.conftest import Scanned, write_dicom, write_picture, 
 
 import mcd
 from mcd.errors import DataError
+from mcd.testing import check_dataset
 from mcd_plugins.cohorts.cbis import CbisDdsm
 
 Rows = list[dict[str, object]]
@@ -389,3 +390,7 @@ def test_another_encoding_is_told_with_file_row_and_column(tables: Path) -> None
     (tables / CALC_TEST).write_bytes(text.encode("cp1252"))
     with pytest.raises(DataError, match=f"{CALC_TEST}, row 4, column 'calc type': it is not utf-8"):
         told(tables)
+
+
+def test_it_passes_the_kit(root: Path) -> None:
+    check_dataset(cbis(root))

@@ -11,6 +11,7 @@ from tests.plugins.cohorts.conftest import Scanned, write_picture
 
 import mcd
 from mcd.errors import DataError
+from mcd.testing import check_dataset
 from mcd_plugins.cohorts.cesm import CddCesm
 
 TABLE = "Radiology manual annotations.xlsx"
@@ -308,3 +309,7 @@ def test_a_margin_that_is_denied_leaves_the_others(tmp_path: Path, scanned: Call
     (found,) = scanned(sheets(tmp_path, "mass_description", rows)).values()
     present = {concept for concept, there in found.findings.items() if there}
     assert present == {"mass", "oval shape", "spiculated margin", "equal-density mass"}
+
+
+def test_it_passes_the_kit(tmp_path: Path) -> None:
+    check_dataset(released(tmp_path, ROWS))

@@ -13,6 +13,7 @@ from tests.plugins.cohorts.conftest import Scanned, write_dicom, write_table
 
 import mcd
 from mcd.errors import DataError
+from mcd.testing import check_dataset
 from mcd_plugins.cohorts.cmmd import Cmmd
 
 TABLE = "CMMD_clinicaldata_revision.xlsx"
@@ -167,3 +168,7 @@ def test_without_images_or_workbook_the_folder_to_give_is_said(release: Path) ->
         list(cmmd(release, images="pictures").scan())
     with pytest.raises(DataError, match=r"there is no table .*other\.xlsx"):
         list(cmmd(release, table="other.xlsx").scan())
+
+
+def test_it_passes_the_kit(release: Path) -> None:
+    check_dataset(cmmd(release))

@@ -10,6 +10,7 @@ from tests.plugins.cohorts.conftest import Scanned, write_dicom, write_table
 
 import mcd
 from mcd.errors import DataError
+from mcd.testing import check_dataset
 from mcd_plugins.cohorts.csaw import CsawCc
 
 TABLE = "CSAW-CC_breast_cancer_screening_data.csv"
@@ -173,3 +174,7 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     write_dicom(tmp_path / "copy" / str(ROWS[0]["anon_filename"]))
     with pytest.raises(DataError, match="two files have one name"):
         list(data.scan())
+
+
+def test_it_passes_the_kit(tmp_path: Path) -> None:
+    check_dataset(released(tmp_path, ROWS))

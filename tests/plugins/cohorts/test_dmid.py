@@ -14,6 +14,7 @@ from tests.plugins.cohorts.conftest import Scanned, pixels, write_dicom, write_p
 
 import mcd
 from mcd.errors import DataError
+from mcd.testing import check_dataset
 from mcd_plugins.cohorts.dmid import Dmid
 
 INFO = """\
@@ -190,3 +191,8 @@ def test_the_real_images_come_with_the_published_counts(
     assert len({one.digest for one in found.values()}) == 510 - 4  # four pairs are the same image
     image = data.read(found["IMG001"])
     assert image.pixels.shape == (512, 512)
+
+
+def test_it_passes_the_kit(release: Path) -> None:
+    check_dataset(dmid(release))
+    check_dataset(dmid(release, images="dicom"))

@@ -21,6 +21,7 @@ from tests.plugins.cohorts.embed_tables import (
 
 import mcd
 from mcd.errors import DataError
+from mcd.testing import check_dataset
 
 Scan = Callable[[mcd.Dataset], Scanned]
 
@@ -234,3 +235,10 @@ def test_swapped_corners_of_a_region_are_put_in_order(tmp_path: Path) -> None:
     assert [(box.x0, box.y0, box.x1, box.y1) for box in one.boxes] == [(5, 10, 25, 30)]
     assert one.facts["boxes"] == "64×48"
     assert any("1 boxes have swapped corners" in remark for remark in data.remarks())
+
+
+def test_it_passes_the_kit(tables: Path) -> None:
+    for one in metadata():
+        path = str(one["anon_dicom_path"])
+        write_dicom(tables / "images" / path[path.index("cohort_1") :], Manufacturer="HOLOGIC, Inc.")
+    check_dataset(embed(tables))

@@ -11,6 +11,7 @@ from tests.plugins.cohorts.conftest import Scanned, write_dicom
 
 import mcd
 from mcd.errors import DataError
+from mcd.testing import check_dataset
 from mcd_plugins.cohorts.inbreast import InBreast
 
 Scan = Callable[[mcd.Dataset], Scanned]
@@ -233,3 +234,7 @@ def test_broken_contours_are_named(content: bytes, message: str, root: Path) -> 
     (root / "AllXML" / "53582540.xml").write_bytes(content)
     with pytest.raises(DataError, match=rf"53582540.xml,? {message}"):
         len(inbreast(root))
+
+
+def test_it_passes_the_kit(root: Path) -> None:
+    check_dataset(inbreast(root))

@@ -12,6 +12,7 @@ from tests.plugins.cohorts.conftest import Scanned, write_picture
 
 import mcd
 from mcd.errors import DataError
+from mcd.testing import check_dataset
 from mcd_plugins.cohorts.mias import Mias
 
 INFO = """
@@ -164,3 +165,7 @@ def test_films_are_found_again_in_a_worker(release: Path) -> None:
     again = pickle.loads(pickle.dumps(data))
     assert list(again.scan()) == samples
     np.testing.assert_array_equal(again.read(samples[0]).pixels, data.read(samples[0]).pixels)
+
+
+def test_it_passes_the_kit(release: Path) -> None:
+    check_dataset(mias(release))

@@ -11,6 +11,7 @@ from tests.plugins.cohorts.conftest import Scanned, pixels, write_dicom, write_p
 
 import mcd
 from mcd.errors import DataError
+from mcd.testing import check_dataset
 from mcd_plugins.cohorts.rsna import RsnaBcd
 
 Rows = list[dict[str, object]]
@@ -223,3 +224,7 @@ def test_another_encoding_is_told_with_file_row_and_column(tables: Path) -> None
     (tables / "train.csv").write_bytes(text.encode("latin-1"))
     with pytest.raises(DataError, match=r"train.csv, row 3, column 'view': it is not utf-8"):
         len(rsna(tables))
+
+
+def test_it_passes_the_kit(root: Path) -> None:
+    check_dataset(rsna(root))

@@ -14,6 +14,7 @@ from tests.plugins.cohorts.vindr_tables import ALL, BREAST, FINDINGS, breasts, f
 
 import mcd
 from mcd.errors import DataError
+from mcd.testing import check_dataset
 from mcd_plugins.cohorts.vindr import VinDrMammo
 
 Scan = Callable[[mcd.Dataset], Scanned]
@@ -239,3 +240,7 @@ def test_swapped_corners_are_put_in_order_and_boxes_outside_are_counted(tables: 
         f"{FINDINGS}: 2 boxes have swapped corners, which are put in order (first row 2)",
         f"{FINDINGS}: 1 boxes lie outside their image or have no area and are left out (first row 4)",
     ]
+
+
+def test_it_passes_the_kit(root: Path) -> None:
+    check_dataset(vindr(root))

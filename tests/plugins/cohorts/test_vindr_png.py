@@ -11,6 +11,7 @@ from tests.plugins.cohorts.vindr_tables import ALL, Rows, breasts, findings, md5
 
 import mcd
 from mcd.errors import DataError
+from mcd.testing import check_dataset
 from mcd_plugins.cohorts.vindr import VinDrPng
 
 Scan = Callable[[mcd.Dataset], Scanned]
@@ -103,3 +104,7 @@ def test_a_table_of_pngs_without_findings_is_refused(png_root: Path) -> None:
     write_table(png_root / "vindr_detection_v1_folds.csv", [{name: row[name] for name in few} for row in png_rows()])
     with pytest.raises(DataError, match=r"vindr_detection_v1_folds.csv, row 1: there is no column of findings"):
         len(png(png_root))
+
+
+def test_it_passes_the_kit(png_root: Path) -> None:
+    check_dataset(png(png_root))

@@ -20,6 +20,7 @@ from mcd.errors import CheckpointError, UsageError
 from mcd.networks.layers import inspect_layers
 from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
+from mcd.testing import check_model_loader
 from mcd_plugins.exported.loader import ExportLoader
 
 
@@ -188,3 +189,7 @@ def test_no_pickle_in_it_runs(program: Path, tmp_path: Path) -> None:
         load(rewritten(program, tmp_path / "object.pt2", lambda _, data: data, "data/constants/custom_obj_0"))
     assert not mark.exists()
     assert load(rewritten(program, tmp_path / "same.pt2", lambda _, data: data)).name == "same"
+
+
+def test_it_passes_the_kit(program: Path) -> None:
+    check_model_loader(ExportLoader(ExportLoader.Options(program=program)))

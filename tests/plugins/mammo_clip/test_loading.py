@@ -11,6 +11,7 @@ import torch
 from tests.plugins.mammo_clip.conftest import classifier_state, released, saved_classifier
 
 from mcd.errors import CheckpointError, UsageError
+from mcd.testing import check_dissector, check_model_loader
 from mcd_plugins.mammo_clip.dissector import MammoClip
 from mcd_plugins.mammo_clip.loader import ImageNetTower, MammoClipClassifier, MammoClipTower
 from mcd_plugins.mammo_clip.network import build, open_checkpoint
@@ -163,3 +164,18 @@ def test_tensors_of_no_shape_where_some_is_needed_are_refused(b2_state: State, t
     state = {**classifier_state(b2_state, 1), "classifier.classification_head.weight": torch.tensor(1.0)}
     with pytest.raises(CheckpointError, match="has no classifier"):
         MammoClipClassifier(MammoClipClassifier.Options(checkpoint=saved_classifier(state, tmp_path / "c.pth"))).load()
+
+
+@pytest.mark.slow
+def test_models_and_dissectors_pass_the_kit(b2: Path, b2_state: State, tmp_path: Path) -> None:
+    """At a size that takes seconds; the weights are those of a B2."""
+    size = {"preprocessing": {"height": 96, "width": 64}}
+    classifier = saved_classifier(classifier_state(b2_state, 3), tmp_path / "fine-tuned.pth")
+    check_model_loader(MammoClipTower(MammoClipTower.Options.model_validate({"checkpoint": b2, **size})))
+    options = {"checkpoint": classifier, **size}
+    check_model_loader(MammoClipClassifier(MammoClipClassifier.Options.model_validate(options)))
+    check_dissector(MammoClip(MammoClip.Options.model_validate({"checkpoint": b2, **size})))
+    port = {name.removeprefix("image_encoder."): one for name, one in b2_state.items() if name.startswith("image_e")}
+    torch.save({**port, "_fc.weight": torch.zeros(1000, 1408), "_fc.bias": torch.zeros(1000)}, tmp_path / "port.pth")
+    options = {"network": "b2", "checkpoint": tmp_path / "port.pth", **size}
+    check_model_loader(ImageNetTower(ImageNetTower.Options.model_validate(options)))

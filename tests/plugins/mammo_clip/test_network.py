@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mcd.errors import CheckpointError
+from mcd.testing import check_dissector
 from mcd_plugins.mammo_clip.dissector import MammoClip, RandomHeads
 from mcd_plugins.mammo_clip.network import Opened, Pooling, build, pooled
 from mcd_plugins.mammo_clip.tokenizer import LENGTH, Tokenizer, find_vocabulary
@@ -110,16 +111,22 @@ def test_another_models_vocabulary_is_refused(b2: Path, tmp_path: Path) -> None:
         dissector(b2, tokenizer=str(tmp_path))
 
 
-def test_random_heads_are_seeded_named_and_come_with_a_caution(b2: Path, b2_state: State, tmp_path: Path) -> None:
+@pytest.fixture
+def never_aligned(b2: Path, b2_state: State, tmp_path: Path) -> dict[str, object]:
+    """Settings of random heads upon an image tower and a text tower that lie in two files."""
     prefix = "text_encoder.text_encoder."
     bert = {f"bert.{name.removeprefix(prefix)}": one for name, one in b2_state.items() if name.startswith(prefix)}
     torch.save({**bert, "cls.predictions.bias": torch.zeros(3)}, tmp_path / "bert.bin")
     tower = {name.removeprefix("image_encoder."): one for name, one in b2_state.items() if name.startswith("image_e")}
     torch.save({**tower, "_fc.weight": torch.zeros(1000, 1408), "_fc.bias": torch.zeros(1000)}, tmp_path / "b2.pth")
 
+    files = {"checkpoint": tmp_path / "b2.pth", "text": tmp_path / "bert.bin"}
+    return {**files, "network": "b2", "tokenizer": str(b2.parent)}
+
+
+def test_random_heads_are_seeded_named_and_come_with_a_caution(never_aligned: dict[str, object]) -> None:
     def made(seed: int) -> RandomHeads:
-        options = {"checkpoint": tmp_path / "b2.pth", "text": tmp_path / "bert.bin", "network": "b2", "seed": seed}
-        dissector = RandomHeads(RandomHeads.Options.model_validate({**options, "tokenizer": str(b2.parent)}))
+        dissector = RandomHeads(RandomHeads.Options.model_validate({**never_aligned, "seed": seed}))
         dissector.load()
         return dissector
 
@@ -130,3 +137,9 @@ def test_random_heads_are_seeded_named_and_come_with_a_caution(b2: Path, b2_stat
     assert first.shape == (1, 512)
     assert "chance by construction" in made(0).caution
     assert "random heads (seed 0)" in made(0).name
+
+
+@pytest.mark.slow
+def test_random_heads_pass_the_kit(never_aligned: dict[str, object]) -> None:
+    size = {"preprocessing": {"height": 96, "width": 64}}
+    check_dissector(RandomHeads(RandomHeads.Options.model_validate({**never_aligned, **size})))

@@ -20,6 +20,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 import mcd
 from mcd.errors import CheckpointError, UnknownNameError, UsageError
 from mcd.options import validate_options
+from mcd.testing import check_dissector, check_model_loader
 from mcd_plugins.open_clip.building import recipe
 from mcd_plugins.open_clip.dissector import OpenClip
 from mcd_plugins.open_clip.loader import OpenClipTower
@@ -222,3 +223,8 @@ def test_a_run_with_its_own_tower_as_target(folder: Path, tmp_path: Path, mcd_co
     words = mcd_command("embed", "--dissector", f"open-clip:{folder}", "--texts", tmp_path / "words.txt", "-o", out)
     assert words.code == 0, words.err
     assert "1 texts are longer than" in " ".join(words.err.split())
+
+
+def test_model_and_dissector_pass_the_kit(folder: Path) -> None:
+    check_dissector(OpenClip(OpenClip.Options(name=str(folder))))
+    check_model_loader(OpenClipTower(OpenClipTower.Options(name=str(folder))))

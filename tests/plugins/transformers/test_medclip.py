@@ -20,6 +20,7 @@ import mcd
 from mcd.errors import CheckpointError
 from mcd.networks.layers import inspect_layers
 from mcd.options import validate_options
+from mcd.testing import check_dissector, check_model_loader
 from mcd_plugins.transformers.medclip import MedClip, MedClipTower
 
 State = dict[str, torch.Tensor]
@@ -202,3 +203,8 @@ def test_a_run_by_its_name(
     assert found.manifest.dissector == "MedCLIP Swin"
     assert found.manifest.fingerprints["target"]
     assert found.labels["neuron"].nunique() == 16
+
+
+def test_model_and_dissector_pass_the_kit(released: tuple[Released, Path]) -> None:
+    check_dissector(MedClip(MedClip.Options(checkpoint=released[1])))
+    check_model_loader(MedClipTower(MedClipTower.Options(checkpoint=released[1])))

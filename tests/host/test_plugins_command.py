@@ -252,6 +252,18 @@ def test_check_of_one_plugin_leaves_the_others_alone(acme: World) -> None:
     assert (code, output) == (0, "plugin 'acme' (acme-dist 1.0) is not checked: disabled by MCD_DISABLE_PLUGINS\n")
 
 
+def test_check_notes_what_users_will_stumble_over(acme: World) -> None:
+    options = "    class Options(mcd.Options):\n        width: int = 3\n"
+    acme.module("toy_bare_net", f"import mcd\nclass Loader(mcd.ModelLoader):\n{options}    def load(self): ...\n")
+    hook = "@hookimpl\ndef mcd_register_models():\n    return [Component('acme-net', 'toy_bare_net:Loader')]"
+    acme.install("bare-dist", "bare", "toy_bare", hook)
+    code, output = run(acme, "check", "bare")
+    assert code == 0
+    said = " ".join(output.split())
+    assert "plugin 'acme' (acme-dist 1.0) offers a model of this name too: users type bare/acme-net" in said
+    assert 'note: setting width has no description: write Field(…, description="…")' in said
+
+
 def test_listing_needs_nothing_heavy(acme: World) -> None:
     acme.module(
         "toy_listing",

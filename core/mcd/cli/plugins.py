@@ -279,8 +279,12 @@ def _check_plugin(host: PluginHost, record: PluginRecord) -> bool:
         for component in components:
             what = f"{kind.label} {component.name}"
             try:
-                _load(host, kind, f"{record.name}/{component.name}")
+                found = _load(host, kind, f"{record.name}/{component.name}")
                 echo(f"  ok      {what}")
+                for remark in _remarks(host, record, kind, component.name, found):
+                    echo_lines(
+                        textwrap.fill(f"note: {remark}", _width(), initial_indent=" " * 10, subsequent_indent=" " * 10)
+                    )
             except MissingDependencyError as error:
                 echo(f"  missing {what}: {error.hint}")
             except PluginLoadError as error:
@@ -291,13 +295,32 @@ def _check_plugin(host: PluginHost, record: PluginRecord) -> bool:
     return sound
 
 
-def _load(host: PluginHost, kind: Kind, name: str) -> None:
-    """Import a component; a concept set that is a file is read, too."""
+def _remarks(host: PluginHost, record: PluginRecord, kind: Kind, name: str, found: object) -> list[str]:
+    """Return what is in order, and that users of a component will stumble over."""
+    from mcd.api.base import Configured
+    from mcd.api.image import Preprocessing
+    from mcd.options import Options
+
+    remarks = []
+    others = [offer for offer in host.offers(kind) if offer.component.name == name and offer.plugin != record.name]
+    if others:
+        remarks.append(f"{others[0].record} offers a {kind.label} of this name too: users type {record.name}/{name}")
+    settings = found.Options if isinstance(found, type) and issubclass(found, Configured) else found
+    if isinstance(settings, type) and issubclass(settings, Options | Preprocessing):
+        bare = [field for field, info in settings.model_fields.items() if not info.description]
+        if bare:
+            remarks.append(f'setting {", ".join(bare)} has no description: write Field(…, description="…")')
+    return remarks
+
+
+def _load(host: PluginHost, kind: Kind, name: str) -> object:
+    """Import a component and return it; a concept set that is a file is read, too."""
     found = host.load(kind, name)
     if kind is Kind.CONCEPTS and not isinstance(found, type):
         from mcd.study.vocabularies.loading import load_concepts
 
         load_concepts(host, name)
+    return found
 
 
 def _echo_traceback(error: BaseException | None) -> None:

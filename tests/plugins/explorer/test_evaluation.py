@@ -85,7 +85,7 @@ def test_names_in_an_evaluation_are_text_and_nothing_else(copy: mcd.Dissection, 
     odd = drawn_faithfulness(copy, "<script>", "<img src=x>")
     parsed = Parsed(page_of(with_evaluation(copy, replace(drawn, record=noted, faithfulness=odd)), tmp_path / "page"))
     tags = [tag for tag, _ in parsed.elements]
-    assert tags.count("script") == 3
+    assert tags.count("script") == 4
     assert not {"img", "b"} & set(tags)
     assert tags.count("section") == sum(tag == "section" for tag, _ in Parsed(page_of(copy, tmp_path)).elements)
     found = parsed.content["runs"][0]["evaluation"]

@@ -113,11 +113,11 @@ def test_concepts_that_no_neuron_carries_are_listed_with_the_reason(
     assert rows.count() == len(missing)
     assert {one.inner_text() for one in page.locator("#concepts tbody th").all()} == set(missing["concept"])
     under = found[found["answer"] == "under-represented"]
-    page.get_by_label("Represented").select_option("under-represented")
+    page.get_by_role("combobox", name="Represented").select_option("under-represented")
     assert rows.count() == len(under)
     for text, images in zip(rows.all_inner_texts(), sorted(under["positives"], reverse=True), strict=True):
         assert f"\t{images}\t" in text
         assert "would be significant in" in text
-    page.get_by_label("Concept", exact=True).fill("no such concept")
+    page.get_by_role("combobox", name="Concept", exact=True).fill("no such concept")
     assert rows.count() == 0
     assert "No concept fits" in page.locator("#concepts").inner_text()

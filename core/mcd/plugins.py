@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from mcd.study.csv_cells import csv_bytes, csv_text, unguarded
     from mcd.study.isolation import Limits, isolated
     from mcd.study.labels import split_rows
+    from mcd.study.latex import latex_text, one_line
     from mcd.study.outputs import check_writable, outputs
     from mcd.study.picture_header import PictureHeader
     from mcd.study.pictures import PictureOptions, check_picture, picture_of, read_header, read_picture
@@ -145,6 +146,8 @@ _HOME = {
     "check_writable": "mcd.study.outputs",
     "concepts_of": "mcd.runs.revived",
     "csv_bytes": "mcd.study.csv_cells",
+    "latex_text": "mcd.study.latex",
+    "one_line": "mcd.study.latex",
     "csv_text": "mcd.study.csv_cells",
     "data_set_of": "mcd.runs.thumbnails",
     "copies": "mcd.runs.thumbnails",
@@ -271,10 +274,12 @@ __all__ = [
     "image_statistics",
     "import_function",
     "isolated",
+    "latex_text",
     "load_weights",
     "made_of",
     "match_layers",
     "offline",
+    "one_line",
     "option_group",
     "ordered_top_k",
     "outputs",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Outcome
+from tests.latex import amiss
 from tests.thin import SHAPES, dissected
 
 import mcd
@@ -75,6 +76,7 @@ def test_every_reporter_writes_about_it(pair: Pair, tmp_path: Path, capfd: pytes
     assert max(len(line) for line in said.out.splitlines() if line.strip() not in commands) <= 80
     for text in (said.out, *(path.read_text() for path in tmp_path.rglob("*.[mt][de]*"))):
         assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+    assert amiss(*(path.read_text() for path in tmp_path.rglob("*.tex"))) == []
 
 
 def test_a_comparison_with_nothing_to_tell_is_one_sentence(pair: Pair, capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,11 +10,11 @@ from math import isnan
 import pandas as pd
 
 import mcd
-from mcd.plugins import csv_bytes
+from mcd.plugins import csv_bytes, one_line
 from mcd_plugins.bench.contract import CONFOUNDED, DEAD, FOLLOWING, NOISE
 from mcd_plugins.bench.ranking import ALL, COLUMNS, Outcome, Row
-from mcd_plugins.reporters.base import one_line
-from mcd_plugins.reporters.latex import escaped
+from mcd_plugins.reporters.latex_tables import floats
+from mcd_plugins.reporters.tables import Table
 
 __all__ = ["BENCH_VERSION", "MEASURES", "PLANT_HEADS", "Report", "shown", "table"]
 
@@ -184,26 +184,16 @@ class Report:
     def latex(self) -> bytes:
         """Return the first table for a paper; the preamble needs booktabs."""
         best = {measure: {name for name, place in self.ranks(measure).items() if place == 1} for measure in MEASURES}
-        heads = " & ".join(["Method", *(escaped(head) for head in MEASURES.values())])
-        lines = [
-            f"% {one_line(self.citation)}. Needs \\usepackage{{booktabs}}.",
-            "\\begin{table}",
-            "\\centering",
-            "\\small\\setlength{\\tabcolsep}{4pt}",  # it fits the width of an article
-            f"\\caption{{{escaped(self._caption())}}}",
-            "\\label{tab:mcd-bench}",
-            f"\\begin{{tabular}}{{l{'r' * len(MEASURES)}}}",
-            "\\toprule",
-            f"{heads} \\\\",
-            "\\midrule",
-        ]
-        for name, *cells in self.measures():
-            bold = [
-                f"\\textbf{{{escaped(cell)}}}" if name in best[measure] else escaped(cell)
-                for measure, cell in zip(MEASURES, cells, strict=True)
-            ]
-            lines.append(f"{escaped(name)} & {' & '.join(bold)} \\\\")
-        return ("\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]) + "\n").encode()
+        rows = self.measures()
+        bold = {
+            (at, column)
+            for at, row in enumerate(rows)
+            for column, measure in enumerate(MEASURES, 1)
+            if row[0] in best[measure]
+        }
+        whole = Table("bench", "Labelling methods on planted units", ("Method", *MEASURES.values()), rows, ("Method",))
+        head = f"% {one_line(self.citation)}. Needs \\usepackage{{booktabs}}."
+        return ("\n".join([head, *floats(whole, self._caption(), bold)]) + "\n").encode()
 
     def _caption(self) -> str:
         return (

@@ -14,12 +14,7 @@ from mcd.plugins import Resamples, write_atomically
 from mcd_plugins.reporters.comparisons import compared
 from mcd_plugins.reporters.summaries import Summary, SummarySettings, summarised
 
-__all__ = ["SummaryReporter", "one_line"]
-
-
-def one_line(text: str) -> str:
-    """Return a text without line breaks and characters that do not print."""
-    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
+__all__ = ["SummaryReporter"]
 
 
 class SummaryReporter(mcd.Reporter):

@@ -151,7 +151,6 @@ def _layers(runs: Sequence[_Run], found: mcd.Comparison | None, settings: Summar
         ),
         rows,
         words=("layer", "run", "most frequent concepts"),
-        wide="most frequent concepts",
         note="Share: of all neurons of the layer"
         + (", with its 95 % interval." if intervals else ".")
         + (" Mammographic: share of the significant labels." if judged else ""),

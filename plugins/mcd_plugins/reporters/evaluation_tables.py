@@ -56,7 +56,6 @@ def _judged(against: str, runs: Runs) -> list[Table]:
         + "Means over neurons; in brackets 95 % intervals over held-out patients. First: concepts that the other half "
         "of the patients names first."
         + "".join(f" {kind[:1].upper()}{kind[1:]}: {BASELINES[kind]}." for kind in kinds if kind in BASELINES),
-        dense=True,
     )
     compared = [kind for kind in BASELINES if any(kind in one.compared for _, one in found)]
     if not compared:
@@ -72,7 +71,6 @@ def _judged(against: str, runs: Runs) -> list[Table]:
         words=(*_run(runs), "measure"),
         note="Mean differences over neurons that have both, in brackets 95 % intervals over held-out patients; "
         "untrained: the difference of the two means. An interval that holds 0 shows no difference.",
-        dense=True,
     )
     return [values, differences]
 
@@ -160,7 +158,7 @@ def _faithfulness(runs: Runs) -> list[Table]:
     )
     note += f" {left:,} more rows are in evaluation/faithfulness.csv of the run." if left else ""
     header = (*words, "neurons", "named", "random", "p", "q")
-    return [Table("faithfulness", "Faithfulness", header, rows, words, "concept", note=note, dense=True)]
+    return [Table("faithfulness", "Faithfulness", header, rows, words, note=note)]
 
 
 def _clearest(table: pd.DataFrame) -> pd.DataFrame:

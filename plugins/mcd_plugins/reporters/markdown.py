@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from mcd_plugins.reporters.base import SummaryReporter, one_line
+from mcd.plugins import one_line
+from mcd_plugins.reporters.base import SummaryReporter
 from mcd_plugins.reporters.summaries import Summary
 from mcd_plugins.reporters.tables import Table
 

@@ -143,7 +143,6 @@ def _layers(facts: Facts, first: pd.DataFrame, settings: SummarySettings) -> Tab
         ("layer", "neurons", named, "share", *(("mammographic",) if facts.judged else ()), "most frequent concepts"),
         rows,
         words=("layer", "most frequent concepts"),
-        wide="most frequent concepts",
         note="Share: of all neurons of the layer. In brackets: neurons whose first label it is."
         + (" Mammographic: share of the significant labels." if facts.judged else ""),
     )
@@ -162,7 +161,6 @@ def _rungs(facts: Facts) -> Table:
         ("rung", "neurons", "share", "meaning"),
         rows,
         words=("rung", "meaning"),
-        wide="meaning",
         note="All layers together. Each rung includes those below it and has a false discovery rate of its own.",
     )
 
@@ -267,7 +265,6 @@ def clearest_table(runs: Mapping[str, tuple[Facts, pd.DataFrame]], count: int) -
         (*run, "layer", "neuron", "concept", "category", "score", *(("z", "q") if judged else ())),
         rows,
         words=(*run, "layer", "concept", "category"),
-        wide="concept",
         note=f"At most {count} of each layer, {'lowest q, then highest z' if judged else 'highest score'} first. They "
         "are the clearest, not typical ones. Scores may be compared within a layer only.",
     )

@@ -22,12 +22,8 @@ class Table:
         Its cells.
     words
         Columns that hold words and stand to the left; others hold numbers.
-    wide
-        The column whose cells may be long; empty where there is none.
     note
         What a reader must know about it.
-    dense
-        Whether its cells hold numbers with intervals, which need room.
     """
 
     name: str
@@ -35,6 +31,4 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     words: Collection[str] = ()
-    wide: str = ""
     note: str = ""
-    dense: bool = False

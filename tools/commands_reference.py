@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import click
 
 from mcd.cli import cli
-from mcd.cli.everywhere import State, with_flags_of_all
+from mcd.cli.everywhere import with_flags_of_all
 from mcd.cli.groups import grouped
+from mcd.cli.state import State
 
 __all__ = ["commands", "page"]
 

@@ -26,7 +26,6 @@ __all__ = [
     "TEMPORARY",
     "check_folder",
     "check_name",
-    "check_run_folder",
     "check_tree",
     "digest_of",
     "expanded",
@@ -111,18 +110,6 @@ def check_folder(path: Path, flag: str = "--output") -> None:
             if not one.is_dir():
                 raise UsageError(f"{one} is a file", f"choose another {flag}")
             return
-
-
-def check_run_folder(folder: Path) -> None:
-    """Make sure that a folder is that of a run.
-
-    Raises
-    ------
-    StoreError
-        When it has no manifest.
-    """
-    if not os.path.exists(folder / MANIFEST):  # noqa: PTH110 -- Path.exists raises for a name that is too long
-        raise StoreError(f"{folder} is not a run folder: it has no {MANIFEST}", "give the --output of a run")
 
 
 def check_tree(folder: Path, *, links: bool) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.command_line import Outcome
 
 from mcd.cli import cli
-from mcd.cli.everywhere import State
+from mcd.cli.state import State
 
 Command = Callable[..., Outcome]
 

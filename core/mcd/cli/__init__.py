@@ -15,7 +15,8 @@ from collections.abc import Sequence
 import click
 from click.shell_completion import CompletionItem
 
-from mcd.cli.everywhere import State, add_named_files, with_flags_of_all
+from mcd.cli.everywhere import add_named_files, with_flags_of_all
+from mcd.cli.state import State
 from mcd.cli.streams import noted_interrupts, watched_output
 from mcd.cli.terminal import echo, echo_lines, printing_anything
 from mcd.errors import (
@@ -169,6 +170,7 @@ _cli = with_flags_of_all(cli)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; the only place where errors become text and exit codes."""
     state = State()
+    state.arguments = list(arguments) if arguments is not None else sys.argv[1:]
     printing_anything()
     if "_MCD_COMPLETE" in os.environ:
         from mcd.cli.completion import answer

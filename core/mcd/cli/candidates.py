@@ -98,7 +98,7 @@ def _after(text: str, item: CompletionItem) -> CompletionItem:
 
 
 def _host(ctx: click.Context) -> PluginHost:
-    from mcd.cli.everywhere import State
+    from mcd.cli.state import State
 
     return ctx.ensure_object(State).host
 

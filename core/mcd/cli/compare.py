@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.cli.everywhere import State
 from mcd.cli.flags import bootstrap_flag, seed_flag, trust_flag
 from mcd.cli.groups import GENERAL, option_group
 from mcd.cli.paths import PATH, RUN_FOLDER
+from mcd.cli.state import State
 from mcd.cli.terminal import echo, echo_lines
 from mcd.study.groups import Group
 

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.cli.everywhere import State
 from mcd.cli.groups import option_group
 from mcd.cli.paths import PATH
 from mcd.cli.settings import study_settings
+from mcd.cli.state import State
 from mcd.cli.study_flags import DEFAULT_REPORTER, study_flags
 from mcd.cli.terminal import echo, echo_lines
 from mcd.study.groups import Group
 
 if TYPE_CHECKING:
+    from mcd.errors import UsageError
     from mcd.study.study import Study
 
 __all__ = ["dissect", "run_study"]
@@ -82,6 +83,8 @@ def run_study(
         return
     if study is None:
         raise UsageError("no study file given", "mcd run STUDY.yaml")
+    if study.is_dir():
+        raise _folder_for_study(study)
     from mcd.components import Kind
     from mcd.study.check import explicit
     from mcd.study.located import study_file
@@ -94,6 +97,22 @@ def run_study(
         explicit(state.host, Kind.DATASET, Choice.model_validate(first))
     settings = study_settings(ctx, study_file(state.host, study))
     _execute(state, settings, output or Path("runs") / study.stem, dry_run=dry_run, quiet=quiet)
+
+
+def _folder_for_study(folder: Path) -> UsageError:
+    """Return what is wrong with a folder in the place of a study file, and what may be meant."""
+    import shlex
+
+    from mcd.errors import UsageError
+    from mcd.files import MANIFEST
+
+    written = shlex.quote(str(folder))
+    if (folder / MANIFEST).exists():
+        again = f"its labels by another scorer or vocabulary: mcd score {written}\na page of it: mcd report {written}"
+        return UsageError(f"{folder} is a run folder, not a study file", again)
+    studies = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+    hint = "\n".join(f"mcd run {shlex.quote(str(one))}" for one in studies[:6]) or "mcd run STUDY.yaml"
+    return UsageError(f"{folder} is a folder, not a study file", hint)
 
 
 def _execute(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli.candidates import components
-from mcd.cli.everywhere import State
 from mcd.cli.groups import option_group
 from mcd.cli.paths import PATH
 from mcd.cli.settings import dataset_choice
+from mcd.cli.state import State
 from mcd.cli.study_flags import PROBE, study_flags
 from mcd.cli.terminal import echo
 from mcd.components import Kind

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from mcd.cli.everywhere import State
 from mcd.cli.flags import seed_flag, trust_flag
 from mcd.cli.groups import GENERAL, option_group
 from mcd.cli.numbers import RESAMPLES
 from mcd.cli.paths import PATH, RUN_FOLDER
+from mcd.cli.state import State
 from mcd.cli.terminal import echo
 from mcd.errors import UsageError
 from mcd.options import validate_options

@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
-from mcd.cli.everywhere import State
+from mcd.cli.state import State
 
 __all__ = ["with_plugin_files"]
 

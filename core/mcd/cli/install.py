@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from mcd.cli.everywhere import State
+from mcd.cli.state import State
 from mcd.cli.terminal import echo
 from mcd.errors import PluginError, UsageError
 from mcd.host import PluginHost, PluginRecord, normalise

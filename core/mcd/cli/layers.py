@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli.candidates import components
-from mcd.cli.everywhere import State
 from mcd.cli.settings import dataset_choice
+from mcd.cli.state import State
 from mcd.cli.study_flags import MODEL, study_flags
 from mcd.cli.terminal import echo, echo_lines
 from mcd.components import Kind

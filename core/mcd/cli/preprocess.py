@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from mcd.cli.candidates import components, settings
-from mcd.cli.everywhere import State
 from mcd.cli.paths import PATH
 from mcd.cli.settings import chosen_selection, dataset_choice
+from mcd.cli.state import State
 from mcd.cli.study_flags import SELECTION, study_flags
 from mcd.cli.terminal import echo
 from mcd.components import Kind

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from mcd.cli.candidates import components, settings
-from mcd.cli.everywhere import State
 from mcd.cli.flags import trust_flag
 from mcd.cli.groups import GENERAL, option_group
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.settings import named, with_arguments
+from mcd.cli.state import State
 from mcd.cli.terminal import echo
 from mcd.components import Kind
 from mcd.study.groups import Group

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from mcd.cli.everywhere import State
 from mcd.cli.flags import trust_flag
 from mcd.cli.groups import GENERAL, option_group
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.settings import given_settings, group_settings, named, overruled, with_arguments
+from mcd.cli.state import State
 from mcd.cli.study_flags import SCORING, study_flags
 from mcd.cli.terminal import echo
 from mcd.study.groups import Group

@@ -12,6 +12,7 @@ from mcd.errors import AmbiguousNameError, PluginLoadError, UnknownNameError, ne
 from mcd.events import Event, Warned
 from mcd.files import expanded
 from mcd.host.importing import where_in
+from mcd.host.mistaken import meant, which_path
 from mcd.host.records import Offer, PluginRecord
 from mcd.host.registration import Observer, Registered, register
 from mcd.host.sources import PluginFilter, file_source, installed_sources, normalise
@@ -122,7 +123,8 @@ class PluginHost:
                 f"{len(hits)} plugins offer a {kind.label} named '{name}'",
                 f"say which one: {' or '.join(offer.qualified for offer in hits)}",
             )
-        raise UnknownNameError(f"no {kind.label} named '{name}'", self._instead(kind, name))
+        what = f": {found}" if (found := which_path(name)) else ""
+        raise UnknownNameError(f"no {kind.label} named '{name}'{what}", self._instead(kind, name))
 
     def load(self, kind: Kind, name: str) -> object:
         """Import the component with a name: a class, a ``click.Command``, or a concept set's file.
@@ -160,6 +162,8 @@ class PluginHost:
         """Return the hint for an unknown name: what is near, what there is, and what did not load."""
         plugin = name.rpartition("/")[0]
         offers = self.offers(kind)
+        if flags := meant(kind, name):
+            return flags
         lines = [nearest(name, [offer.qualified if plugin else offer.component.name for offer in offers])]
         for other in Kind:
             if other is not kind and any(name in (o.component.name, o.qualified) for o in self.offers(other)):

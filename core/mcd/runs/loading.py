@@ -14,9 +14,10 @@ from mcd.api.dissector import AnnotationDissector, Dissector
 from mcd.api.model import Target
 from mcd.api.scorer import Scorer
 from mcd.errors import DataError
-from mcd.files import check_run_folder, check_tree, expanded
+from mcd.files import check_tree, expanded
 from mcd.runs.checking import check_manifest, check_tables, check_terms, most_rows
 from mcd.runs.dissection import Dissection
+from mcd.runs.finding import check_run_folder
 from mcd.runs.given import Given, own_dissector, own_scorer, own_target
 from mcd.runs.manifest import Manifest
 from mcd.runs.vocabulary import kept_concepts

@@ -18,9 +18,10 @@ from mcd.api.schema import Schema, read_record
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.errors import StoreError
 from mcd.extraction.store import layer_key
-from mcd.files import MANIFEST, check_run_folder, digest_of, read_regular, write_atomically
+from mcd.files import MANIFEST, digest_of, read_regular, write_atomically
 from mcd.networks.layers import Layout
 from mcd.options import Record
+from mcd.runs.finding import check_run_folder
 from mcd.scoring.older import renamed_summary
 from mcd.scoring.results import LayerSummary, draws_said, more_draws
 from mcd.study.calibration import Calibration

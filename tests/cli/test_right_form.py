@@ -1,0 +1,121 @@
+"""A file or folder in the place of a name, and a folder of runs in that of a run: the message says what to type."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.command_line import Outcome
+
+import mcd
+from mcd.errors import StoreError
+
+Command = Callable[..., Outcome]
+MODEL = "--model phantom-mammo --layers head"
+REST = "--dissector phantom-clip --dataset phantom:2"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with what people have: images, weights, tables, code, runs."""
+    folder: Path = tmp_path_factory.mktemp("made")
+    for name in ("pngs/a.png", "dicoms/1.dcm", "numbered/0001", "FILE.pth", "b5-model-best-epoch-7.tar", "table.csv"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    (folder / "scorer.py").write_text("def by_mean(A, P):\n    return (A.T @ P) / len(A)\n")
+    mcd.dissect(
+        "phantom-mammo",
+        layers="head",
+        dissector="phantom-clip",
+        dataset="phantom:2",
+        concepts="phantom",
+        calibration={"draws": 0},
+        device="cpu",
+        workers=0,
+        progress=False,
+        output=folder / "runs" / "a",
+        scorer={"plugin": "cosine", "options": {}},
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        (f"dissect {MODEL} --dissector phantom-clip --dataset pngs", "--dataset images:pngs"),
+        (f"dissect {MODEL} --dissector phantom-clip --dataset dicoms", "--dataset dicom:dicoms"),
+        (f"dissect {MODEL} --dissector phantom-clip --dataset numbered", "--dataset dicom:numbered"),
+        (f"dissect {MODEL} --dissector phantom-clip --dataset table.csv", "--dataset csv:table.csv"),
+        (f"dissect {MODEL} --dissector phantom-clip --dataset pngs/a.png", "--dataset images:pngs"),
+        (f"layers {MODEL} --check --dataset pngs", "--dataset images:pngs"),
+        ("embed --dissector phantom-clip --dataset pngs -o x.safetensors", "--dataset images:pngs"),
+        (f"dissect --model FILE.pth --layers x {REST}", "--model-plugin timm:NAME --model-arg checkpoint=FILE.pth"),
+        (f"dissect --model missing.safetensors --layers x {REST}", "checkpoint=missing.safetensors"),
+        (
+            f"dissect --model b5-model-best-epoch-7.tar --layers x {REST}",
+            "--model-plugin mammo-clip:b5-model-best-epoch-7.tar",
+        ),
+        ("layers --model scorer.py", "--model-plugin module:scorer.py:by_mean"),
+        (f"dissect {MODEL} --dissector x.tar --dataset phantom:2", "--dissector mammo-clip:x.tar"),
+        (f"dissect {MODEL} {REST} --scorer scorer.py", "--scorer scorer.py:by_mean"),
+        ("score runs/a --scorer scorer.py", "--scorer scorer.py:by_mean"),
+        (f"dissect {MODEL} {REST} --recipe recipe.yaml", "--recipe dicom-standard --recipe-arg KEY=VALUE"),
+        ("report runs/a --reporter page.html", "--reporter html"),
+        ("report runs", "mcd report runs/a"),
+        ("figures runs -o x", "mcd figures runs/a -o x"),
+        ("figures runs/a/labels.csv -o x", "mcd figures runs/a -o x"),
+        ("score runs --scorer cosine", "mcd score runs/a --scorer cosine"),
+        ("evaluate runs/a/labels.csv --draws 0", "mcd evaluate runs/a --draws 0"),
+        ("runs verify runs/a/manifest.json", "mcd runs verify runs/a"),
+        ("run runs/a", "mcd score runs/a"),
+    ],
+)
+def test_the_right_form_is_said(line: str, hint: str, made: Path, mcd_command: Command) -> None:
+    done = mcd_command(*line.split(), cwd=made)
+    assert done.code in (2, 4), done.err
+    message, _, shown = done.err.partition("\n  hint: ")
+    assert message.startswith("error: ")
+    assert "\n" not in message
+    assert hint in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (f"dissect {MODEL} {REST} --scorer scorer.py --dry-run", 0),
+        ("runs verify runs", 0),
+        ("score runs/a/labels.csv --scorer cosine-cubed --draws 0", 0),
+    ],
+)
+def test_the_hint_works_when_it_is_typed(line: str, code: int, made: Path, mcd_command: Command) -> None:
+    shown = mcd_command(*line.split(), cwd=made).err.partition("hint: ")[2].splitlines()[0]
+    if shown.startswith("--"):
+        flag = shown.split()[0]
+        at = line.split().index(flag)
+        words = [*line.split()[:at], *shlex.split(shown), *line.split()[at + 2 :]]
+    else:
+        words = shlex.split(shown)[1:]
+    done = mcd_command(*words, cwd=made)
+    assert done.code == code, done.err
+
+
+def test_several_runs_are_named_and_reported_side_by_side(tmp_path: Path, mcd_command: Command) -> None:
+    for name in ("a", "my run"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "manifest.json").write_text(json.dumps({}))
+    done = mcd_command("report", "runs", cwd=tmp_path)
+    assert done.err == (
+        "error: runs is not a run folder, but holds 2 runs\n  hint: mcd report runs/a 'runs/my run' -o runs/report\n"
+    )
+    assert "mcd compare runs/a 'runs/my run'" in mcd_command("compare", "runs", cwd=tmp_path).err
+
+
+def test_python_names_the_runs_too(made: Path) -> None:
+    with pytest.raises(StoreError, match="holds 1 run") as caught:
+        mcd.load(made / "runs")
+    assert str(made / "runs" / "a") in str(caught.value.hint)
+    with pytest.raises(StoreError, match="is in the run folder"):
+        mcd.load(made / "runs" / "a" / "manifest.json")

@@ -64,7 +64,7 @@ TOY = Settings(patients=8, scorer="pearson", wordings=1)
 
 def measure(settings: Settings) -> Report:
     """Return a row for each wording."""
-    host = PluginHost.discover([], {**os.environ, "MCD_DISABLE_PLUGINS": "console"})
+    host = PluginHost.discover([], {**os.environ, "MCD_DISABLE_PLUGINS": "progress"})
     rows: list[tuple[str, int, int, float, float]] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

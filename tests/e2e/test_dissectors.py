@@ -140,7 +140,7 @@ def test_every_model_with_every_dissector_reads_each_image_once(
         return original(self, sample)
 
     monkeypatch.setattr(PhantomDataset, "read", counted)
-    host = PluginHost.discover([plugin], {"MCD_DISABLE_PLUGINS": "console"})
+    host = PluginHost.discover([plugin], {"MCD_DISABLE_PLUGINS": "progress"})
     study = Study.model_validate(
         {
             "models": [{"plugin": "phantom-mammo", "layers": "stages.3", "name": name} for name in ("a", "b")],

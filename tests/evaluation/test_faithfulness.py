@@ -55,7 +55,7 @@ class Planted(nn.Module):
 
 def ready(module: nn.Module, outputs: tuple[str, ...] = ()) -> Runnable:
     made = runnable(
-        Preparer(PluginHost.discover([], {**os.environ, "MCD_DISABLE_PLUGINS": "console"})),
+        Preparer(PluginHost.discover([], {**os.environ, "MCD_DISABLE_PLUGINS": "progress"})),
         mcd.Target("planted", module, outputs=outputs),
         Patches(IMAGES),
         How(device="cpu", batch_size=20, workers=0),

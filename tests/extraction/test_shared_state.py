@@ -94,7 +94,7 @@ def test_a_target_that_changes_its_input_changes_nobody_elses(tmp_path) -> None:
             "workers": 0,
         }
     )
-    preparer = Preparer(PluginHost.discover([], {"MCD_DISABLE_PLUGINS": "console"}))
+    preparer = Preparer(PluginHost.discover([], {"MCD_DISABLE_PLUGINS": "progress"}))
     targets = [mcd.Target("a", greedy, RECIPE), mcd.Target("b", plain, RECIPE), mcd.Target("c", greedy, RECIPE)]
     prepared = Prepared(
         preparer.host,

@@ -183,7 +183,7 @@ def test_a_model_and_a_data_set_need_no_run() -> None:
 def test_many_edits_in_one_pass_are_those_of_a_pass_each() -> None:
     net, patches = Net(), Patches()
     one = runnable(
-        Preparer(PluginHost.discover([], {**os.environ, "MCD_DISABLE_PLUGINS": "console"})),
+        Preparer(PluginHost.discover([], {**os.environ, "MCD_DISABLE_PLUGINS": "progress"})),
         net,
         patches,
         How(device="cpu", batch_size=8, workers=0),

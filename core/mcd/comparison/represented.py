@@ -56,7 +56,8 @@ def detectable(
 
     Neurons are simulated: ``μ · (the concept is present) + normal noise``, with ``AUROC = Φ(μ / √2)``, image by image.
     The dissector's own similarities decide what such a neuron looks like, so a concept that the dissector does not
-    separate is not detectable however many images show it.
+    separate is not detectable however many images show it; nor is any where the draws are too few for a neuron to be
+    significant at all.
 
     Parameters
     ----------
@@ -78,7 +79,10 @@ def detectable(
         stratum = int(np.bincount(layer.judged.stratum).argmax())
         null = layer.judged.null
         z = ((measured - null.mean[stratum, concept]) / null.sd[stratum, concept]).reshape(len(AUROCS), _DRAWS)
-        needed = layer.judged.another[layer.judged.stratum == stratum][0]
+        of = int(np.flatnonzero(layer.judged.stratum == stratum)[0])
+        if not layer.judged.reached[of]:
+            continue
+        needed = layer.judged.another[of]
         power = (z > float(needed)).float().mean(dim=1).tolist()
         enough = [auroc for auroc, share in zip(AUROCS, power, strict=True) if share >= _POWER]
         if enough and not enough[0] >= best.auroc:  # NaN is never passed

@@ -57,7 +57,7 @@ def host_for(plugin_files: Sequence[str | Path], *, progress: bool = True) -> Pl
     """
     environment = dict(os.environ)
     if not progress:
-        environment["MCD_DISABLE_PLUGINS"] = f"{environment.get('MCD_DISABLE_PLUGINS', '')},console"
+        environment["MCD_DISABLE_PLUGINS"] = f"{environment.get('MCD_DISABLE_PLUGINS', '')},progress"
     return PluginHost.discover([_plugin_file(one) for one in _one_by_one(plugin_files, str | Path)], environment)
 
 

@@ -66,7 +66,7 @@ def test_a_study_of_five_models_costs_five_forward_passes_an_image(b2: Path, b2_
     dissector.load()
     assert dissector.image_tower is not None
     images: list[int] = []
-    host = PluginHost.discover([], {"MCD_DISABLE_PLUGINS": "console"})
+    host = PluginHost.discover([], {"MCD_DISABLE_PLUGINS": "progress"})
     study = Study.model_validate(
         {
             "models": ["object"] * 5,

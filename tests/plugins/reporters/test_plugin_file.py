@@ -143,7 +143,7 @@ def test_figures_and_cards_show_its_images(
 
 def test_the_same_from_python(ours: tuple[Path, list[Path]]) -> None:
     plugin, runs = ours
-    host = PluginHost.discover([plugin], {"MCD_DISABLE_PLUGINS": "console"})
+    host = PluginHost.discover([plugin], {"MCD_DISABLE_PLUGINS": "progress"})
     found = mcd.compare([mcd.load(run, host) for run in runs], resamples=0)
     assert len(found.differences)
     assert len(mcd.compare([mcd.load(run) for run in runs], resamples=0).differences)

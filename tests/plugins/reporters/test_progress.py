@@ -45,3 +45,19 @@ def test_a_run_records_how_long_models_waited() -> None:
     )
     seconds = found.manifest.seconds
     assert 0 < seconds["wait for images"] < seconds["sweep"]
+
+
+def test_the_summary_is_there_where_bars_are_not_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    mcd.dissect(
+        "phantom-mammo",
+        layers="stages.0",
+        dissector="phantom-clip",
+        dataset="phantom",
+        scorer="cosine",
+        limit=8,
+        reporters="console",
+        progress=False,
+    )
+    said = capsys.readouterr()
+    assert "phantom-mammo dissected by phantom-clip on 8 images" in said.out
+    assert "sweep" not in said.err

@@ -51,6 +51,8 @@ class Judged:
     another
         The z that one more neuron like each would have to exceed, ``(neurons,)``: for neurons that are made up or
         resampled, never for those of the layer. Where the draws do not reach as far, all of them must be exceeded.
+    reached
+        Whether the draws reach as far, ``(neurons,)`` bool: no neuron can be significant where they do not.
     null, stratum
         The null distribution, and the null stratum of each neuron, ``(neurons,)``.
     """
@@ -68,6 +70,7 @@ class Judged:
     decided: bool
     critical: Values
     another: Values
+    reached: NDArray[np.bool_]
     null: NullDistribution
     stratum: Rows
 
@@ -104,6 +107,7 @@ def judge(test: DependenceTest, order: torch.Tensor, concepts: Sequence[Concept]
     p_any = null.p(any_concept, stratum)[:, 0]
     undecided = ~significant & found.most & ~by_tail[:, 0]
     several = _several(test, null, everything, order[:, 0], significant, critical, concepts)
+    needed = null.critical(family.threshold(settings.q, 1))
     return Judged(
         z=values,
         p=p,
@@ -117,7 +121,8 @@ def judge(test: DependenceTest, order: torch.Tensor, concepts: Sequence[Concept]
         non_null=1 - null_share(p_any),
         decided=not (open_still & ~by_tail[:, 0]).any(),
         critical=critical,
-        another=_another(null, family.threshold(settings.q, 1))[stratum],
+        another=_another(null, needed)[stratum],
+        reached=(needed < np.inf)[stratum],
         null=null,
         stratum=stratum,
     )
@@ -143,9 +148,8 @@ def carried(judged: Judged, z: torch.Tensor, first: torch.Tensor, rate: float) -
     return significant & found.scatter(1, first[:, None], value=True)  # the first is, however z was rounded
 
 
-def _another(null: NullDistribution, threshold: float) -> Values:
+def _another(null: NullDistribution, needed: Values) -> Values:
     highest = [one[-1] if len(one) else -np.inf for one in null.highest]  # empty: no such neuron
-    needed = null.critical(threshold)
     return np.where(np.isinf(needed), highest, needed)
 
 

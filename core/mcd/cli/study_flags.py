@@ -83,7 +83,6 @@ PROBE = (
     "store",
     "keep_identifiers",
     "device",
-    "scoring_device",
     "precision",
     "tf32",
     "autotune",

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.report import Cell, Report, Table
 from mcd.comparison.represented import ANSWERS
+from mcd.plugins import CHANGES
 from mcd.scoring.rungs import RUNGS
 from mcd.scoring.verdicts import SIGNIFICANT, VERDICTS
 from mcd_plugins.explorer.colours import palette_of
@@ -110,6 +111,9 @@ def made_up(neurons: int, images: int, labels: int, top: int = 6, concepts: int 
         "significant": list(SIGNIFICANT),
         "between": [],
         "answers": list(ANSWERS),
+        "changes": list(CHANGES),
+        "compared": None,
+        "full": "off",
     }
     rows = [
         LayerRow(f"blocks.{at}", width, width // 2, 0.8, width // 5, width // 9, 0, dict.fromkeys(BROAD, width // 8))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,23 @@ from mcd.evaluation.splitting import Split
 from mcd.runs.revived import StoredScores
 
 FEW = {"draws": 0}
+WORDS = [
+    "mass",
+    "cyst",
+    "skin",
+    "nipple",
+    "calcifications",
+    "asymmetry",
+    "distortion",
+    "implant",
+    "scar",
+    "duct",
+    "muscle",
+    "marker",
+    "letter",
+    "film",
+    "fat",
+]
 
 
 def pictures(folder: Path, count: int, *, backwards: bool = False, seed: int = 0, finding: str = "mass") -> str:
@@ -74,6 +91,7 @@ def dissected(
     backwards: bool = False,
     seed: int = 0,
     finding: str = "mass",
+    concepts: Sequence[str] = WORDS[:3],
 ) -> mcd.Dissection:
     """Dissect a layer with pictures of no known patient."""
     table = pictures(folder, images, backwards=backwards, seed=seed, finding=finding)
@@ -81,7 +99,7 @@ def dissected(
         model,
         layers="head",
         dissector=dissector,
-        concepts=["mass", "cyst", "skin"],
+        concepts=list(concepts),
         scorer=None if dissector == "annotations" else "cosine",
         dataset={"plugin": table, "options": {"findings": [finding]}},
         calibration={"draws": draws, "most_draws": max(1, draws)},
@@ -177,14 +195,16 @@ def test_the_order_of_images_plays_no_part(tmp_path: Path) -> None:
     )
     pd.testing.assert_frame_equal(one.summary, other.summary, atol=1e-4)
     pd.testing.assert_frame_equal(one.stability, other.stability)
-    pd.testing.assert_frame_equal(one.geometry, other.geometry, atol=1e-4)
+    # which of nearly equal neurons is the nearest hangs on last bits, and these on an image's place in its batch
+    geometry = [found.geometry.drop(columns="nearest") for found in (one, other)]
+    pd.testing.assert_frame_equal(*geometry, atol=1e-4)
 
 
 def test_labels_that_nothing_annotates_are_not_judged_and_it_is_said(tmp_path: Path) -> None:
-    labels = dissected(tmp_path / "first", 40).labels
-    unused = {*labels["concept"]} - {*labels.loc[labels["rank"] == 1, "concept"]}
-    assert unused  # of three words, what is annotated must name no neuron, on whatever processor
-    found = mcd.evaluate(dissected(tmp_path / "second", 40, finding=min(unused)), draws=0)
+    labels = dissected(tmp_path / "first", 40, concepts=WORDS).labels
+    assert labels["neuron"].nunique() < len(WORDS)  # so one word names no neuron, on whatever processor
+    unused = {*WORDS} - {*labels.loc[labels["rank"] == 1, "concept"]}
+    found = mcd.evaluate(dissected(tmp_path / "second", 40, finding=min(unused), concepts=WORDS), draws=0)
     assert not len(found.summary)
     assert "no label by half of the patients is a concept that can be judged against annotations" in found.problems
 

@@ -33,23 +33,23 @@ def package(world: World, distribution: str, lines: str, **files: str) -> Path:
 def test_its_sets_are_on_offer_and_nothing_is_imported(world: World) -> None:
     folder = package(
         world,
-        "acme-words",
-        "reading-room = acme_words:words.yaml\nshort = acme_words:few.yaml",
+        "acme-lists",
+        "reading-room = acme_lists:words.yaml\nshort = acme_lists:few.yaml",
         words=WORDS.format(name="long"),
         few="name: few\nincludes: [words.yaml]\n",
     )
     (folder / "__init__.py").write_text("raise SystemExit('imported')\n")
     host = world.discover()
-    assert world.offered(host, Kind.CONCEPTS) == ["acme-words/reading-room", "acme-words/short"]
+    assert world.offered(host, Kind.CONCEPTS) == ["acme-lists/reading-room", "acme-lists/short"]
     assert load_concepts(host, "reading-room").name == "long"
-    assert [one.term for one in load_concepts(host, "acme-words/short").concepts] == ["mass"]
-    assert "acme_words" not in sys.modules
-    record = world.record(host, "acme-words")
-    assert (record.state, record.distribution, record.version, record.notes) == ("loaded", "acme-words", "1.0", ())
+    assert [one.term for one in load_concepts(host, "acme-lists/short").concepts] == ["mass"]
+    assert "acme_lists" not in sys.modules
+    record = world.record(host, "acme-lists")
+    assert (record.state, record.distribution, record.version, record.notes) == ("loaded", "acme-lists", "1.0", ())
 
 
 def test_a_folder_below_the_package_serves(world: World) -> None:
-    folder = package(world, "acme-words", "deep = acme_words.data:words.yaml")
+    folder = package(world, "acme-lists", "deep = acme_lists.data:words.yaml")
     (folder / "data").mkdir()
     (folder / "data" / "words.yaml").write_text(WORDS.format(name="deep"))
     assert load_concepts(world.discover(), "deep").name == "deep"
@@ -59,18 +59,18 @@ def test_a_folder_below_the_package_serves(world: World) -> None:
     ("line", "reason"),
     [
         (
-            "words = acme_words",
-            "entry point 'words' of group mcd.concept_sets: 'acme_words' is not 'package:file.yaml'",
+            "words = acme_lists",
+            "entry point 'words' of group mcd.concept_sets: 'acme_lists' is not 'package:file.yaml'",
         ),
-        ("words = acme_words:Words", "'acme_words:Words' is not 'package:file.yaml'"),
-        ("My_Words = acme_words:words.yaml", "component name 'My_Words': use lower-case words joined by hyphens"),
+        ("words = acme_lists:Words", "'acme_lists:Words' is not 'package:file.yaml'"),
+        ("My_Words = acme_lists:words.yaml", "component name 'My_Words': use lower-case words joined by hyphens"),
     ],
 )
 def test_what_is_declared_wrongly_is_broken_with_its_reason(world: World, line: str, reason: str) -> None:
-    package(world, "acme-words", line)
+    package(world, "acme-lists", line)
     package(world, "other-words", "fine = other_words:words.yaml", words=WORDS.format(name="fine"))
     host = world.discover()
-    record = world.record(host, "acme-words")
+    record = world.record(host, "acme-lists")
     assert (record.state, record.phase) == ("broken", "mcd_register_concept_sets")
     assert reason in record.reason
     assert load_concepts(host, "fine").name == "fine"
@@ -79,22 +79,22 @@ def test_what_is_declared_wrongly_is_broken_with_its_reason(world: World, line: 
 def test_a_file_that_is_not_there_or_not_valid_is_the_packages_fault(world: World) -> None:
     package(
         world,
-        "acme-words",
-        "gone = acme_words:gone.yaml\nwrong = acme_words:wrong.yaml\naway = nowhere:w.yaml",
+        "acme-lists",
+        "gone = acme_lists:gone.yaml\nwrong = acme_lists:wrong.yaml\naway = nowhere:w.yaml",
         wrong="name: x\nbroad_categories: {A: {B: [mass, Mass]}}\n",
     )
     host = world.discover()
     for name, said in (("gone", "there is no file"), ("wrong", "'Mass' is given twice"), ("away", "nowhere")):
         with pytest.raises(PluginLoadError, match=said) as caught:
             load_concepts(host, name)
-        assert "plugin 'acme-words' (acme-words 1.0)" in caught.value.message
+        assert "plugin 'acme-lists' (acme-lists 1.0)" in caught.value.message
 
 
 def test_plugins_check_reads_the_files(world: World) -> None:
     package(
         world,
-        "acme-words",
-        "wrong = acme_words:wrong.yaml\nfine = acme_words:fine.yaml",
+        "acme-lists",
+        "wrong = acme_lists:wrong.yaml\nfine = acme_lists:fine.yaml",
         wrong="name: x\nbroad_categories: {A: {B: [mass, Mass]}}\n",
         fine=WORDS.format(name="fine"),
     )
@@ -102,7 +102,7 @@ def test_plugins_check_reads_the_files(world: World) -> None:
     class State:
         host = world.discover()
 
-    done = CliRunner().invoke(plugins, ["check", "acme-words"], obj=State())
+    done = CliRunner().invoke(plugins, ["check", "acme-lists"], obj=State())
     assert done.exit_code == 3
     assert "  ok      concept set fine" in done.output
     assert "wrong.yaml:2: setting 'broad_categories.A.B.1.term': 'Mass' is given twice" in done.output
@@ -110,19 +110,19 @@ def test_plugins_check_reads_the_files(world: World) -> None:
 
 
 def test_two_packages_with_one_name_are_an_error_naming_both(world: World) -> None:
-    package(world, "acme-words", "words = acme_words:words.yaml", words=WORDS.format(name="one"))
+    package(world, "acme-lists", "words = acme_lists:words.yaml", words=WORDS.format(name="one"))
     package(world, "beta-words", "words = beta_words:words.yaml", words=WORDS.format(name="two"))
     host = world.discover()
     with pytest.raises(AmbiguousNameError) as caught:
         load_concepts(host, "words")
-    assert caught.value.hint == "say which one: acme-words/words or beta-words/words"
+    assert caught.value.hint == "say which one: acme-lists/words or beta-words/words"
     assert load_concepts(host, "beta-words/words").name == "two"
 
 
 def test_the_environment_leaves_it_out_by_name(world: World) -> None:
-    package(world, "acme-words", "words = acme_words:words.yaml", words=WORDS.format(name="one"))
-    host = world.discover(MCD_DISABLE_PLUGINS="acme-words")
-    assert world.record(host, "acme-words").state == "disabled"
+    package(world, "acme-lists", "words = acme_lists:words.yaml", words=WORDS.format(name="one"))
+    host = world.discover(MCD_DISABLE_PLUGINS="acme-lists")
+    assert world.record(host, "acme-lists").state == "disabled"
     assert world.offered(host, Kind.CONCEPTS) == []
 
 

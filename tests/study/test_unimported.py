@@ -78,9 +78,9 @@ def test_what_is_wrong_is_named_with_its_place(
 
 def test_words_that_cannot_be_read_are_found(mcd_command: Command, tmp_path: Path) -> None:
     scaffolds = Scaffolds()
-    scaffolds.write(scaffolds.answers("concept-set", "acme-words"), tmp_path)
-    (tmp_path / "acme-words" / "acme_words" / "words.yaml").write_text("name: [")
-    done = mcd_command("plugins", "check", "--no-import", tmp_path / "acme-words")
+    scaffolds.write(scaffolds.answers("concept-set", "acme-lists"), tmp_path)
+    (tmp_path / "acme-lists" / "acme_lists" / "words.yaml").write_text("name: [")
+    done = mcd_command("plugins", "check", "--no-import", tmp_path / "acme-lists")
     assert done.code == 3
     assert "words.yaml" in done.out
 

@@ -11,6 +11,8 @@ import click
 from click.shell_completion import CompletionItem, ShellComplete, split_arg_string
 
 from mcd.cli.candidates import files
+from mcd.cli.terminal import echo_lines
+from mcd.errors import printable
 
 __all__ = ["VARIABLE", "answer", "completion"]
 
@@ -81,7 +83,7 @@ def completion(shell: str) -> None:
 
     A new shell has it. Plugins that are installed later are completed at once.
     """
-    click.echo(_SCRIPTS[shell], nl=False)
+    echo_lines(_SCRIPTS[shell])
 
 
 class _Line(ShellComplete):
@@ -118,7 +120,7 @@ class _Line(ShellComplete):
 
     def format_completion(self, item: CompletionItem) -> str:
         """Return the line that a script reads: the word, and for shells that show it what it is."""
-        return f"{item.value}\t{item.help}" if item.help else str(item.value)
+        return f"{item.value}\t{printable(item.help)}" if item.help else str(item.value)
 
 
 def answer(command: click.Command, state: object) -> None:
@@ -127,7 +129,7 @@ def answer(command: click.Command, state: object) -> None:
         line = _Line(command, {"obj": state}, "mcd", VARIABLE)
         shell = os.environ[VARIABLE]
         for one in line.items():
-            if "\n" in one.value:
+            if not one.value.isprintable():  # it would steer the terminal, or end the line
                 continue
             if shell == "bash":  # replaces only what stands behind the last : or =
                 breaks = [at.end() for at in re.finditer("[:=]", line.typed)]

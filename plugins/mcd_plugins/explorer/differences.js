@@ -92,7 +92,7 @@ const differences = {
   // The sentence above a table: the largest difference that its interval supports.
   headline(rows, runs, what, z = false) {
     if (!rows.some((row) => Number.isFinite(row.difference[1])))
-      return "There are no intervals: every difference may be chance.";
+      return `${CONTENT.chance.without}.`;
     const [best] = rows.filter((row) => this.supported(row)).sort((a, b) => this.evidence(b) - this.evidence(a));
     if (!best) return `No difference in ${what} is supported by its 95 % interval: each may be chance.`;
     const [a, b] = best.sides.map((one) => this.said(this.text([one[0], NaN, NaN], z)));

@@ -24,7 +24,9 @@ _COLUMNS = ("path", "patient", "laterality", "view", "density", *_FINDINGS)
 @click.command()
 @click.argument("output", metavar="DIR", type=PATH)
 @click.option("--patients", type=click.IntRange(1, 100_000), default=30, show_default=True, help="Four images each.")
-@click.option("--format", "format_", type=click.Choice(get_args(Format)), default="png", show_default=True)
+@click.option(
+    "--format", "format_", type=click.Choice(get_args(Format)), default="png", show_default=True, help="Of the files."
+)
 @click.option("--seed", type=SEED, default=7, show_default=True, metavar="N", help="Decides which patients.")
 def phantoms(output: Path, patients: int, format_: Format, seed: int) -> None:
     r"""Write synthetic mammograms into DIR, with a table of what each shows.

@@ -55,15 +55,10 @@ _ELSEWHERE = {
     "dataset cohorts/mias": f"{_COHORTS}/test_mias.py",
     "dataset cohorts/rsna-bcd": f"{_COHORTS}/test_rsna.py",
     "dataset cohorts/vindr-mammo": f"{_COHORTS}/test_vindr.py",
+    "dataset datasets/combine": "tests/plugins/datasets/test_combine.py",
     "dataset cohorts/vindr-png": f"{_COHORTS}/test_vindr_png.py",
 }
 """Whose weights or folders another file of tests makes, which calls the check."""
-
-
-_NOT_CHECKED = {
-    "dataset datasets/combine": "the engine makes its parts and hands them over, which no check does",
-}
-"""Which built-ins no check is given, and why; their own tests hold them."""
 
 
 def _pictures(folder: Path) -> Path:
@@ -128,7 +123,7 @@ def _called(kind: Kind, name: str) -> str:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [one for one in _offers() if _called(*one) not in {**_ELSEWHERE, **_NOT_CHECKED}],
+    [one for one in _offers() if _called(*one) not in _ELSEWHERE],
     ids=lambda one: getattr(one, "label", one),
 )
 def test_what_is_built_in_passes_the_kit(
@@ -146,7 +141,7 @@ def test_what_is_built_in_passes_the_kit(
 
 def test_what_is_checked_elsewhere_is_checked_there() -> None:
     offered = {_called(kind, name): kind for kind, name in _offers()}
-    assert {*_ELSEWHERE, *_NOT_CHECKED} <= set(offered)
+    assert set(_ELSEWHERE) <= set(offered)
     for called, file in _ELSEWHERE.items():
         check = _CHECKS[offered[called]].__name__
         assert f"{check}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file} does not call {check} for {called}"

@@ -10,6 +10,7 @@ import pytest
 from tests.plugins.cohorts.conftest import write_picture, write_table
 
 import mcd
+from mcd import testing
 from mcd.errors import ConfigError, DataError, PluginLoadError
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.reading import Reader
@@ -46,6 +47,10 @@ def table(tmp_path: Path) -> CsvTable:
     rows = [{"path": f"pictures/{seed}.png", "patient": "7-00000", "mass": seed % 2} for seed in range(4)]
     write_table(tmp_path / "labels.csv", rows)
     return CsvTable(CsvTable.Options.model_validate({"table": tmp_path / "labels.csv", "findings": "mass"}))
+
+
+def test_it_passes_the_kit(pictures: ImageFolder, table: CsvTable) -> None:
+    testing.check_dataset(combined(["phantom", "images:pictures", "csv:labels.csv"], [phantoms(1), pictures, table]))
 
 
 def test_samples_of_all_parts_come_in_order_under_names_of_their_own(pictures: ImageFolder, table: CsvTable) -> None:

@@ -56,8 +56,9 @@ def report(
     >>> import mcd
     >>> mcd.report("runs/x", reporters=["html", "csv:published"])  # doctest: +SKIP
     """
-    host = host_for(plugin_files)
     each = [runs] if isinstance(runs, Dissection | str | Path) else list(runs)
+    made = next((one for one in each if isinstance(one, Dissection)), None)  # whose plugin files may offer the reporter
+    host = made.host if made is not None and not plugin_files else host_for(plugin_files)
     found = write_report(host, each, as_choices(reporters), None if output is None else expanded(output), trust=trust)
     found.check()
     return found.written

@@ -147,3 +147,37 @@ def test_the_same_from_python(ours: tuple[Path, list[Path]]) -> None:
     found = mcd.compare([mcd.load(run, host) for run in runs], resamples=0)
     assert len(found.differences)
     assert len(mcd.compare([mcd.load(run) for run in runs], resamples=0).differences)
+
+
+REPORTER = '''
+import mcd
+
+
+class OurLines(mcd.Reporter):
+    """A line about a run."""
+
+    def report(self, dissection, folder):
+        path = folder / "line.txt"
+        path.write_text(f"{len(dissection.labels)} rows")
+        return [path]
+
+
+@mcd.hookimpl
+def mcd_register_reporters():
+    return [mcd.Component("our-lines", f"{__name__}:OurLines", "Ours")]
+'''
+
+
+def test_a_run_is_reported_by_the_reporter_of_its_plugin_file(tmp_path: Path) -> None:
+    (tmp_path / "lines.py").write_text(REPORTER)
+    found = mcd.dissect(
+        "phantom-mammo",
+        layers="stages.0",
+        dissector="phantom-clip",
+        dataset="phantom:2",
+        scorer="cosine",
+        calibration={"draws": 0},
+        plugin_files=[tmp_path / "lines.py"],
+        progress=False,
+    )
+    assert found.report("our-lines").read_text() == f"{len(found.labels)} rows"

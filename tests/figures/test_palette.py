@@ -40,7 +40,7 @@ TO_XYZ = np.array(
 )
 LEAST = 12.0
 """CIEDE2000 between any two; those of Okabe & Ito differ by 11 at least."""
-STYLE = Path(mcd.__file__).parents[2] / "plugins" / "mcd_plugins" / "explorer" / "style.css"
+STYLE = Path(__file__).parents[2] / "plugins" / "mcd_plugins" / "explorer" / "style.css"
 
 
 def linear(colour: str) -> Values:

@@ -92,6 +92,7 @@ class Reader:
 
     def _python(self, block: Block) -> None:
         with contextlib.chdir(self.folder), _path(self.folder):
+            # the project's own pages, as their readers run them; names live on from block to block of a page
             exec(compile(block.text, f"block of line {block.line}", "exec", dont_inherit=True), self._names)
 
     def _yaml(self, block: Block) -> None:

@@ -1,4 +1,4 @@
-"""Colours of broad categories: told apart by everybody, and the same wherever a category is drawn."""
+"""Colours of broad categories: distinct in colour-blind vision too, the same wherever a category is drawn."""
 
 from __future__ import annotations
 

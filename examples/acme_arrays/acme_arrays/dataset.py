@@ -47,7 +47,7 @@ class ArraysDataset(mcd.Dataset):
         return len(self._rows)
 
     def scan(self) -> Iterator[mcd.Sample]:
-        """Yield what the table says of each image."""
+        """Yield the samples of the table, with their labels."""
         for number, row in enumerate(self._rows, start=2):
             try:
                 findings = {name: _FINDINGS[cell] for name, cell in row.items() if cell and name not in ("id", *_FACTS)}

@@ -22,6 +22,8 @@ __all__ = ["demo"]
 
 _MODELS = ("phantom-general", "phantom-mammo", "phantom-calc")
 _SHOWN = 3
+_RESAMPLES = 100
+"""Probe sets drawn for intervals, on the terminal and on the page; a study has 200."""
 
 
 @click.command()
@@ -52,12 +54,13 @@ def demo(plugin_files: Sequence[Path], output: Path, patients: int) -> None:
     echo(f"\nThree networks, {mammo.manifest.images} drawn mammograms of {patients} patients.")
     echo("Everything is synthetic; it says nothing about patients.\n")
     _print_models(found)
-    data = mcd.figures.collect([mammo, general, calc], mcd.ComparisonSettings(resamples=100))
+    data = mcd.figures.collect([mammo, general, calc], mcd.ComparisonSettings(resamples=_RESAMPLES))
     _print_trained(data.comparison)
     _print_tuned(data.comparison)
     _print_represented(data.comparison)
     folder = output / "report"
-    written = mcd.report(found, output=folder, plugin_files=plugin_files)
+    page = {"plugin": "html", "options": {"bootstrap": _RESAMPLES}}
+    written = mcd.report(found, reporters=page, output=folder, plugin_files=plugin_files)
     with outputs(folder) as fresh:
         written += [folder / path.name for path in _drawn(data, fresh)]
     for path in written:

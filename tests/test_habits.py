@@ -43,7 +43,7 @@ def test_what_checks_the_scripts_is_pinned() -> None:
 
 def test_the_version_stands_in_one_place_and_heads_the_changelog() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["project"]["dynamic"] == ["version"]
+    assert project["project"]["dynamic"] == ["readme", "version"]
     assert project["tool"]["hatch"]["version"]["path"] == "core/mcd/version.py"
     heads = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert heads[0] == re.sub(r"\.dev\d+$", "", mcd.__version__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -30,6 +31,11 @@ def problems(wheel: Path) -> list[str]:
         if path.is_file() and path.suffix != ".pyc"
     }
     found += [f"left out: {name}" for name in sorted(sources - set(sizes))]
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        description = archive.read(metadata).decode()
+    nowhere = re.findall(r"\]\((?!https?://|#)[^)]*\)", description)
+    found += [f"a link of the description leads nowhere: {link}" for link in nowhere]
     weights = sum(size for name, size in sizes.items() if name.startswith(WEIGHTS))
     if weights > WEIGHTS_LIMIT:
         found.append(f"the phantoms' weights have {weights:,} bytes, over {WEIGHTS_LIMIT:,}")

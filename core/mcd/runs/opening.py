@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from mcd.api.base import digest
-from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
+from mcd.api.dissector import AnyDissector, Dissector
 from mcd.extraction.columns import Column
 from mcd.extraction.image_statistics import STATISTICS
 from mcd.extraction.jobs import IMAGES, DissectorJob, ImageJob, TargetJob
@@ -19,7 +19,6 @@ from mcd.extraction.keys import (
     embedding_key,
     found_again,
     image_key,
-    not_reused,
     statistics_key,
     untrained_key,
 )
@@ -28,10 +27,9 @@ from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.shared_store import SharedStore
 from mcd.extraction.store import Shards, layer_key
-from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissector, with_random_weights
 from mcd.networks.identity import Identity, identity_of
 from mcd.networks.trial import Trial
-from mcd.networks.untrained import Untrained, untrained
+from mcd.networks.untrained import Untrained
 from mcd.runs.manifest import (
     Inputs,
     LayerRecord,
@@ -42,92 +40,13 @@ from mcd.runs.manifest import (
     machine,
     superseded,
 )
+from mcd.runs.models import Key, Models
 from mcd.runs.plan import PlannedRun
-from mcd.runs.prepared import Prepared, PreparedTarget
+from mcd.runs.prepared import Prepared
 from mcd.runs.recorded import UNTRAINED
 from mcd.study.recording import recorded
 
-__all__ = ["Models", "OpenRun", "Opener", "inputs_of"]
-
-_Key = tuple[int, bool]
-"""Number in the study, and whether its random counterpart is meant."""
-
-
-class Models:
-    """The targets and dissectors that the runs of a plan need, random counterparts included, each made once.
-
-    Attributes
-    ----------
-    targets, dissectors
-        In the order of the study; random counterparts come last.
-    networks
-        What decides the numbers of each target.
-    readers
-        What decides the numbers of each dissector.
-    untrained
-        For each target of the study its networks that have not been trained.
-    """
-
-    def __init__(self, prepared: Prepared) -> None:
-        self.targets: dict[_Key, PreparedTarget] = {}
-        self.dissectors: dict[_Key, AnyDissector] = {}
-        seed = prepared.study.calibration.null_seed
-        for run in prepared.plan:
-            if (key := self._target(run)) not in self.targets:
-                self.targets[key] = _target(prepared.targets[run.model], seed, random=key[1])
-            if (key := self._dissector(run)) not in self.dissectors:
-                self.dissectors[key] = _dissector(prepared.dissectors[run.dissector].dissector, seed, random=key[1])
-        count = prepared.study.untrained
-        self.untrained = {
-            model: untrained(prepared.targets[model].target, count, seed)
-            for model in sorted({run.model for run in prepared.plan.runs} if count else ())
-        }
-        # before anything runs: a network may keep what it has computed
-        self.networks = {key: identity_of(one.target.module) for key, one in self.targets.items()}
-        self.readers = {key: identity_of(one) for key, one in self.dissectors.items()}
-        self._towers = {
-            key: identity_of(one.image_tower).content
-            for key, one in self.image_text.items()
-            if one.image_tower is not None
-        }
-
-    def untrained_of(self, run: PlannedRun) -> Untrained:
-        """Return the networks that a run is compared with; none where none were asked for, as for controls."""
-        return Untrained() if run.control else self.untrained.get(run.model, Untrained())
-
-    @property
-    def image_text(self) -> dict[_Key, Dissector]:
-        """Those of the dissectors that look at images; the others read annotations."""
-        return {key: one for key, one in self.dissectors.items() if isinstance(one, Dissector)}
-
-    @staticmethod
-    def _target(run: PlannedRun) -> _Key:
-        return run.model, run.control == RANDOM_WEIGHTS
-
-    @staticmethod
-    def _dissector(run: PlannedRun) -> _Key:
-        return run.dissector, run.control == RANDOM_DISSECTOR
-
-    def keys(self, run: PlannedRun) -> tuple[_Key, _Key]:
-        """Return where the target and the dissector of a run are found."""
-        return self._target(run), self._dissector(run)
-
-    def tower_of(self, key: _Key) -> Dissector | None:
-        """Return the dissector whose image tower is the target, if one is."""
-        target = self.targets[key].target
-        seen = identity_of(target.preprocessing).content
-        for number, tower in self._towers.items():
-            dissector = self.image_text[number]
-            same = dissector.image_tower is target.module or tower == self.networks[key].content
-            if same and identity_of(dissector.preprocessing).content == seen:
-                return dissector
-        return None
-
-    def not_reused(self) -> list[str]:
-        """Return of which models nothing stored will be used again, and why, a sentence each."""
-        named = [(one.target.name, self.networks[key]) for key, one in self.targets.items()]
-        named += [(one.name, self.readers[key]) for key, one in self.dissectors.items()]
-        return [said for name, one in named if (said := not_reused(name, one))]
+__all__ = ["OpenRun", "Opener", "inputs_of"]
 
 
 def inputs_of(prepared: Prepared, models: Models, probe: ProbeSet, run: PlannedRun) -> Inputs:
@@ -146,18 +65,6 @@ def inputs_of(prepared: Prepared, models: Models, probe: ProbeSet, run: PlannedR
     seen = dissector.preprocessing if isinstance(dissector, Dissector) else None
     used = {"target": models.targets[of].target.preprocessing, "dissector": seen, "recipe": prepared.recipe}
     return Inputs(fingerprints, {name: one.model_dump(mode="json") for name, one in used.items() if one is not None})
-
-
-def _target(prepared: PreparedTarget, seed: int, *, random: bool) -> PreparedTarget:
-    if not random:
-        return prepared
-    return PreparedTarget(with_random_weights(prepared.target, seed), prepared.layers, prepared.pooling)
-
-
-def _dissector(one: AnyDissector, seed: int, *, random: bool) -> AnyDissector:
-    if not random or isinstance(one, AnnotationDissector):
-        return one
-    return RandomDissector(one.name, one.preprocessing, seed)
 
 
 @dataclass(frozen=True)
@@ -246,8 +153,8 @@ class Opener:
     reader: Reader
     probe: ProbeSet
     device: torch.device
-    trials: Mapping[_Key, Trial]
-    widths: Mapping[_Key, int]
+    trials: Mapping[Key, Trial]
+    widths: Mapping[Key, int]
     shared: SharedStore | None = None
 
     def open(self) -> tuple[list[OpenRun], list[TargetJob], list[DissectorJob], ImageJob]:
@@ -283,7 +190,7 @@ class Opener:
         targets = [*jobs.values(), *(job for several in untrained.values() for job in several)]
         return runs, targets, list(readers.values()), images
 
-    def _job(self, key: _Key) -> TargetJob:
+    def _job(self, key: Key) -> TargetJob:
         one = self.models.targets[key]
         remedy = "the control cannot be run with this target: leave out --controls" if key[1] else ""
         trial = self.trials[key]
@@ -292,7 +199,7 @@ class Opener:
         columns = self._layers("activations", self._activation_key(key), key)
         return TargetJob(one.target, trial.layers, one.pooling, columns, shared, remedy, trial.memory_format)
 
-    def _untrained_jobs(self, key: _Key) -> list[TargetJob]:
+    def _untrained_jobs(self, key: Key) -> list[TargetJob]:
         if key[1]:
             return []
         one, trial = self.models.targets[key], self.trials[key]
@@ -318,20 +225,20 @@ class Opener:
         how = self.device, study.precision, study.batch_size, study.tuning
         return image_key(self.probe, self.reader, *how, masked=masked)
 
-    def _activation_key(self, key: _Key) -> str:
+    def _activation_key(self, key: Key) -> str:
         one, names = self.models.targets[key], (layer.name for layer in self.trials[key].layers)
         return activation_key(self._images, self.models.networks[key], one.target, one.pooling, digest(*names))
 
-    def _untrained_key(self, key: _Key, number: int) -> str:
+    def _untrained_key(self, key: Key, number: int) -> str:
         return untrained_key(self._activation_key(key), self.prepared.study.calibration.null_seed, number)
 
-    def _layers(self, kind: str, activations: str, key: _Key) -> list[Column]:
+    def _layers(self, kind: str, activations: str, key: Key) -> list[Column]:
         target = self.models.targets[key].target
         models = (self.models.networks[key], identity_of(target.preprocessing))
         keys = [(layer, layer_key(activations, layer.name, layer.layout)) for layer in self.trials[key].layers]
         return [self._column(kind, one, layer.name, layer.neurons, *models) for layer, one in keys]
 
-    def _embedded(self, key: _Key) -> Column:
+    def _embedded(self, key: Key) -> Column:
         preprocessing, identity = self.models.image_text[key].preprocessing, self.models.readers[key]
         named = embedding_key(self._images, identity, preprocessing)
         return self._column("embeddings", named, IMAGES, self.widths[key], identity, identity_of(preprocessing))

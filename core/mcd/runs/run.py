@@ -31,7 +31,8 @@ from mcd.runs.dissection import Dissection
 from mcd.runs.finishing import Finisher, several
 from mcd.runs.folder import check_room, open_folder, start_folder
 from mcd.runs.manifest import closing
-from mcd.runs.opening import Models, Opener, inputs_of
+from mcd.runs.models import Models
+from mcd.runs.opening import Opener, inputs_of
 from mcd.runs.prepared import Prepared, PreparedDissector, PreparedTarget
 from mcd.runs.report import write_reports
 from mcd.scoring.labelling import no_patients

@@ -52,6 +52,11 @@ class Component:
         metadata, without importing them.
     extra
         The extra of ``mammo-clip-dissect`` that installs them, if any.
+    files
+        Names of the files that it reads, or as a reporter writes, as shell patterns: who gives such a file in the place
+        of a name is answered with what to type. ``"*.csv"`` is the value behind its name, ``NAME:FILE``;
+        ``"*/*.dcm"`` lies in the folder that is, at any depth; ``"*.py:FUNCTION"`` defines it; ``"checkpoint=*.pth"``
+        is that setting. ``*.`` stands for names without a suffix. Case does not count.
 
     Examples
     --------
@@ -64,12 +69,15 @@ class Component:
     summary: str = ""
     requires: tuple[str, ...] = ()
     extra: str | None = None
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"component name {self.name!r}: use lower-case words joined by hyphens")
         if isinstance(self.requires, str):
             raise ValueError(f"component {self.name!r}: requires is text; write requires=({self.requires!r},)")
+        if isinstance(self.files, str):
+            raise ValueError(f"component {self.name!r}: files is text; write files=({self.files!r},)")
         if not isinstance(self.target, str):
             raise ValueError(f"component {self.name!r}: target is text, 'package.module:Attribute', imported when used")
         module, _, attribute = self.target.partition(":")

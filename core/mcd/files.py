@@ -12,6 +12,7 @@ import secrets
 import stat
 import sys
 from pathlib import Path
+from typing import Literal
 
 from mcd.errors import StoreError, UsageError
 
@@ -29,6 +30,7 @@ __all__ = [
     "check_tree",
     "digest_of",
     "expanded",
+    "kind_of",
     "link",
     "linked_or_copied",
     "lock",
@@ -68,6 +70,17 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
+
+
+def kind_of(path: Path) -> Literal["file", "folder", ""]:
+    """Return what lies at a path; empty where nothing does, or can.
+
+    `Path.is_file` and its like raise for a name that is too long.
+    """
+    try:
+        return "folder" if stat.S_ISDIR(path.stat().st_mode) else "file"
+    except (OSError, ValueError):
+        return ""
 
 
 def user_cache(name: str) -> Path | None:

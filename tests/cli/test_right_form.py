@@ -102,6 +102,59 @@ def test_the_hint_works_when_it_is_typed(line: str, code: int, made: Path, mcd_c
     assert done.code == code, done.err
 
 
+PLUGIN = """\
+import mcd
+
+
+@mcd.hookimpl
+def mcd_register_datasets():
+    return [mcd.Component("acme-arrays", "acme:Arrays", files=("*/*.NPY", "*.npz"))]
+
+
+@mcd.hookimpl
+def mcd_register_models():
+    return [
+        mcd.Component("acme-net", "acme:Net", "A network of ACME", files=("weights=*.onnx",)),
+        mcd.Component("acme-other", "acme:Net", files=("*.onnx", "weights=*-tiny.onnx")),
+    ]
+
+
+class Arrays(mcd.Dataset):
+    pass
+
+
+class Net(mcd.ModelLoader):
+    class Options(mcd.Options):
+        variant: str
+        weights: str = ""
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        (f"dissect {MODEL} --dissector phantom-clip --dataset mixed", "--dataset acme-arrays:mixed\n"),
+        (f"dissect {MODEL} --dissector phantom-clip --dataset mixed/one.npy", "--dataset acme-arrays:mixed\n"),
+        (f"dissect {MODEL} --dissector phantom-clip --dataset 'my x.npz'", "--dataset acme-arrays:'my x.npz'\n"),
+        (
+            "layers --model x.onnx",
+            "A network of ACME: --model-plugin acme-net:VARIANT --model-arg weights=x.onnx\n"
+            "        acme/acme-other: --model-plugin acme-other:x.onnx\n",
+        ),
+        ("layers --model x-tiny.onnx", "--model-plugin acme-other:VARIANT --model-arg weights=x-tiny.onnx\n"),
+    ],
+)
+def test_a_plugin_says_itself_which_files_are_its_own(
+    line: str, hint: str, tmp_path: Path, mcd_command: Command
+) -> None:
+    (tmp_path / "acme.py").write_text(PLUGIN)
+    for name in ("mixed/deep/one.npy", "mixed/two.npy", "mixed/photo.png", "mixed/readme.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    done = mcd_command(*shlex.split(line), "--plugin-file", "acme.py", cwd=tmp_path)
+    assert done.err.partition("hint: ")[2] == hint
+
+
 def test_several_runs_are_named_and_reported_side_by_side(tmp_path: Path, mcd_command: Command) -> None:
     for name in ("a", "my run"):
         (tmp_path / "runs" / name).mkdir(parents=True)

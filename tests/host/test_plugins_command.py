@@ -123,6 +123,7 @@ def test_list_as_json(acme: World) -> None:
         "summary": "ACME's mammography backbone",
         "target": "toy_acme_net:Loader",
         "requires": ["pluggy>=1"],
+        "files": [],
         "missing": [],
     }
     assert (found["boom"]["state"], found["boom"]["phase"]) == ("broken", "import")

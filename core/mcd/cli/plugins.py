@@ -33,16 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plugins"]
 
-_FLAGS = {
-    Kind.MODEL: ("--model-plugin", "--model-arg"),
-    Kind.DISSECTOR: ("--dissector", "--dissector-arg"),
-    Kind.DATASET: ("--dataset", "--dataset-arg"),
-    Kind.PREPROCESSING: ("mcd preprocess DIR OUT --recipe", "--recipe-arg"),
-    Kind.SCORER: ("--scorer", "--scorer-arg"),
-    Kind.REPORTER: ("--reporter", "--reporter-arg"),
-    Kind.CONCEPTS: ("--concepts", "--concepts-arg"),
-}
-
 
 class HasHost(Protocol):
     """What these commands expect of ``ctx.obj``."""
@@ -125,6 +115,7 @@ def _record_data(record: PluginRecord) -> dict[str, object]:
                 "summary": offer.component.summary,
                 "target": offer.component.target,
                 "requires": list(offer.component.requires),
+                "files": list(offer.component.files),
                 "missing": list(offer.missing()),
             }
             for offer in offers
@@ -152,6 +143,8 @@ def show(state: HasHost, words: tuple[str, ...]) -> None:
     echo(f"  target  {component.target}")
     for text in component.requires:
         echo(f"  needs   {text} ({'not installed' if text in missing else 'installed'})")
+    if component.files:
+        echo(f"  files   {' '.join(component.files)}")
     try:
         _show_settings(offer, host.load(offer.kind, offer.qualified))
     except MissingDependencyError as error:
@@ -189,6 +182,7 @@ def _found_anywhere(host: PluginHost, name: str) -> Offer:
 def _show_settings(offer: Offer, target: object) -> None:
     from mcd.api.base import Configured
     from mcd.api.image import Preprocessing
+    from mcd.host.mistaken import FLAGS
     from mcd.options import describe_options
 
     primary = None
@@ -205,7 +199,7 @@ def _show_settings(offer: Offer, target: object) -> None:
         echo("It has no settings.")
         return
     _table(("setting", "type", "default", "description"), rows)
-    flag, argument = _FLAGS[offer.kind]
+    flag, argument = FLAGS[offer.kind]
     echo(f"\nset with: {flag} {offer.component.name} {argument} SETTING=VALUE")
     if primary is not None:
         echo(f"or, for {primary}, in short: {flag} {offer.component.name}:VALUE")

@@ -162,7 +162,7 @@ class PluginHost:
         """Return the hint for an unknown name: what is near, what there is, and what did not load."""
         plugin = name.rpartition("/")[0]
         offers = self.offers(kind)
-        if flags := meant(kind, name):
+        if flags := meant(kind, name, offers):
             return flags
         lines = [nearest(name, [offer.qualified if plugin else offer.component.name for offer in offers])]
         for other in Kind:

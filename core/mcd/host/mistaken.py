@@ -4,38 +4,47 @@ from __future__ import annotations
 
 import ast
 import os
-import re
 import shlex
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 
 from mcd.components import Kind
-from mcd.files import expanded, read_regular
+from mcd.files import expanded, kind_of, read_regular
+from mcd.host.records import Offer
+from mcd.host.settings_text import declared_settings
 
-__all__ = ["meant", "which_path"]
+__all__ = ["FLAGS", "meant", "which_path"]
 
-_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
-_DICOM = frozenset({".dcm", ".dicom", ".dic"})
-_WEIGHTS = frozenset({".pth", ".pt", ".ckpt", ".safetensors", ".tar", ".bin", ".th"})
-_MAMMO_CLIP = re.compile(r"b[25]-model-best|mammo[-_]?clip", re.IGNORECASE)
-_REPORTS = {".html": "html", ".md": "markdown", ".tex": "latex", ".csv": "csv", ".json": "json", ".parquet": "parquet"}
+FLAGS = {
+    Kind.MODEL: ("--model-plugin", "--model-arg"),
+    Kind.DISSECTOR: ("--dissector", "--dissector-arg"),
+    Kind.DATASET: ("--dataset", "--dataset-arg"),
+    Kind.PREPROCESSING: ("--recipe", "--recipe-arg"),
+    Kind.SCORER: ("--scorer", "--scorer-arg"),
+    Kind.REPORTER: ("--reporter", "--reporter-arg"),
+    Kind.CONCEPTS: ("--concepts", "--concepts-arg"),
+}
+"""The flag that names a component of a kind, and the one that sets what it is made with."""
+
 _MOST_FILES = 1000
 """Files of a folder that are seen before it is decided what it holds."""
 
 
 def which_path(name: str) -> str:
     """Say what a name is that is a path; an empty text where it looks like none."""
-    path = expanded(name)
-    if os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises for a name that is too long
-        return "it is a folder"
-    if os.path.isfile(path):  # noqa: PTH113 -- as above
-        return "it is a file"
-    return ""
+    found = kind_of(expanded(name))
+    return f"it is a {found}" if found else ""
 
 
-def meant(kind: Kind, name: str) -> str:
-    """Return the flags that somebody means; an empty text where nothing suggests any.
+def meant(kind: Kind, name: str, offers: Sequence[Offer]) -> str:
+    """Return the flags that somebody means, a line each; an empty text where nothing suggests any.
+
+    Components say themselves which files are theirs (`mcd.Component.files`). Of those that claim a path the ones are
+    returned that claim it by more than a suffix, if there are any; of a folder the one that claims most of its files.
 
     Parameters
     ----------
@@ -43,47 +52,87 @@ def meant(kind: Kind, name: str) -> str:
         Of the component that was asked for.
     name
         What was given as its name: a path, or a text that ends like one.
+    offers
+        The components of that kind.
     """
-    path, found = expanded(name), which_path(name)
-    if not found and not path.suffix:
+    path = expanded(name)
+    if kind not in FLAGS or not (kind_of(path) or path.suffix):
         return ""
-    written, is_folder = shlex.quote(name), found == "it is a folder"
-    if kind is Kind.DATASET:
-        return _dataset(path, is_folder=is_folder)
-    if kind is Kind.MODEL:
-        return _model(path, written, is_folder=is_folder)
-    if kind is Kind.DISSECTOR:
-        return _dissector(path, written, is_folder=is_folder)
+    flag, setting = FLAGS[kind]
     if kind is Kind.SCORER and path.suffix == ".py":
-        return " or ".join(f"--scorer {written}:{one}" for one in _functions(path) or ["FUNCTION"])
-    if kind is Kind.PREPROCESSING:
-        return "a recipe is a name with settings: --recipe dicom-standard --recipe-arg KEY=VALUE"
-    if kind is Kind.REPORTER and path.suffix in _REPORTS:
-        return f"--reporter {_REPORTS[path.suffix]}"
-    return ""
+        return " or ".join(f"{flag} {one}" for one in _functions(path))
+    if kind is Kind.PREPROCESSING:  # whatever the path is: recipes read no files
+        return "\n".join(f"{flag} {one.component.name} {setting} KEY=VALUE" for one in offers)
+    found = _closest([claim for claim in _claims(offers) if claim.takes_file(path)])
+    if kind_of(path) == "folder":
+        found = _of_folder(path, [claim for claim in _claims(offers) if claim.is_of_folder])
+    shown = {claim.offer.qualified: claim.written(path) for claim in found}
+    if len(shown) == 1:
+        return next(iter(shown.values()))
+    about = {one.qualified: one.component.summary for one in offers}
+    return "\n".join(f"{about[one] or one}: {flags}" for one, flags in shown.items())
 
 
-def _dataset(path: Path, *, is_folder: bool) -> str:
-    suffix = path.suffix.lower()
-    if is_folder:
-        return f"--dataset {_holds(path)}:{shlex.quote(str(path))}"
-    if suffix in {".csv", ".xlsx"}:
-        return f"--dataset csv:{shlex.quote(str(path))}"
-    if suffix in _PICTURES | _DICOM:
-        return f"--dataset {'dicom' if suffix in _DICOM else 'images'}:{shlex.quote(str(path.parent))}"
-    return ""
+@dataclass(frozen=True)
+class _Claim:
+    """One of the patterns in which a component says which files are its own; see `mcd.Component.files`."""
+
+    offer: Offer
+    folder: str
+    pattern: str
+    function: str
+    setting: str
+
+    @classmethod
+    def of(cls, offer: Offer, text: str) -> _Claim:
+        before, equals, rest = text.rpartition("=")
+        rest, _, function = rest.partition(":")
+        folder, slash, pattern = rest.rpartition("/")
+        return cls(offer, folder + slash, pattern.lower(), function, before if equals else "")
+
+    @property
+    def is_of_folder(self) -> bool:
+        return bool(self.folder)
+
+    @property
+    def is_specific(self) -> bool:
+        """Whether it says more of a name than its suffix."""
+        return self.pattern.partition(".")[0] != "*"
+
+    def takes_file(self, path: Path) -> bool:
+        name = path.name.lower() if path.suffix else f"{path.name.lower()}."
+        return fnmatchcase(name, self.pattern)
+
+    def written(self, path: Path) -> str:
+        """Return the flags that give the component a path."""
+        flag, setting = FLAGS[self.offer.kind]
+        name = self.offer.component.name
+        if self.offer.kind is Kind.REPORTER:  # it writes such a file, below --output
+            return f"{flag} {name}"
+        if self.function:
+            return " or ".join(f"{flag} {name}:{one}" for one in _functions(path, self.function))
+        if self.setting:
+            first = next(iter(declared_settings(self.offer)), None)
+            value = first.name.upper() if first is not None else "VALUE"
+            return f"{flag} {name}:{value} {setting} {self.setting}={shlex.quote(str(path))}"
+        inside = self.is_of_folder and kind_of(path) != "folder"
+        return f"{flag} {name}:{shlex.quote(str(path.parent if inside else path))}"
 
 
-def _holds(folder: Path) -> str:
-    """Return the data set that reads most files of a folder: ``dicom`` or ``images``."""
-    counts = {"images": 0, "dicom": 0}
-    for path in islice(_files(folder), _MOST_FILES):
-        suffix = path.suffix.lower()
-        if suffix in _PICTURES:
-            counts["images"] += 1
-        elif suffix in _DICOM or not suffix or suffix[1:].isdigit():  # many archives name DICOM files by numbers
-            counts["dicom"] += 1
-    return max(counts, key=lambda one: counts[one])
+def _claims(offers: Sequence[Offer]) -> Iterator[_Claim]:
+    return (_Claim.of(offer, text) for offer in offers for text in offer.component.files)
+
+
+def _closest(claims: Sequence[_Claim]) -> Sequence[_Claim]:
+    return [one for one in claims if one.is_specific] or claims
+
+
+def _of_folder(folder: Path, claims: Sequence[_Claim]) -> Sequence[_Claim]:
+    """Return the claim of the component to which most files of a folder belong; none where no file is anybody's."""
+    hits = [claim for path in islice(_files(folder), _MOST_FILES) for claim in claims if claim.takes_file(path)]
+    counts = Counter(claim.offer.qualified for claim in _closest(hits))
+    most = max(counts.values(), default=0)
+    return [claim for claim in dict.fromkeys(_closest(hits)) if counts[claim.offer.qualified] == most]
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -91,39 +140,11 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
 
 
-def _model(path: Path, written: str, *, is_folder: bool) -> str:
-    suffix = path.suffix.lower()
-    if is_folder:
-        return f"--model-plugin transformers:{written}, for a model that transformers saved there"
-    if suffix == ".py":
-        return " or ".join(f"--model-plugin module:{written}:{one}" for one in _functions(path) or ["FUNCTION"])
-    if suffix == ".pt2":
-        return f"--model-plugin torch-export:{written}"
-    if suffix in _WEIGHTS and _MAMMO_CLIP.search(path.name):
-        return f"--model-plugin mammo-clip:{written}"
-    if suffix in _WEIGHTS:
-        return (
-            f"--model-plugin timm:NAME --model-arg checkpoint={written}, with the architecture as NAME\n"
-            f"a checkpoint of Mammo-CLIP: --model-plugin mammo-clip:{written}"
-        )
-    return ""
-
-
-def _dissector(path: Path, written: str, *, is_folder: bool) -> str:
-    suffix = path.suffix.lower()
-    if is_folder:
-        return f"--dissector transformers-clip:{written}"
-    if suffix == ".tar" or (suffix in _WEIGHTS and _MAMMO_CLIP.search(path.name)):
-        return f"--dissector mammo-clip:{written}"
-    if suffix in _WEIGHTS:
-        return f"--dissector open-clip:NAME --dissector-arg checkpoint={written}, with the architecture as NAME"
-    return ""
-
-
-def _functions(path: Path) -> list[str]:
-    """Return the functions that a file of Python defines for others."""
+def _functions(path: Path, otherwise: str = "FUNCTION") -> Iterable[str]:
+    """Return how the functions are written that a file of Python defines for others; the form alone without any."""
     try:
         body = ast.parse(read_regular(path)).body
-    except Exception:  # no such file, no Python: the form alone is said
-        return []
-    return [one.name for one in body if isinstance(one, ast.FunctionDef) and not one.name.startswith("_")][:3]
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):  # no such file, no Python, or nested deeply
+        body = []
+    names = [one.name for one in body if isinstance(one, ast.FunctionDef) and not one.name.startswith("_")][:3]
+    return [f"{shlex.quote(str(path))}:{one}" for one in names or [otherwise]]

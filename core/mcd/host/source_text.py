@@ -182,7 +182,7 @@ def _texts(body: Sequence[ast.stmt]) -> dict[str, str]:
     return found
 
 
-_FIELDS = ("name", "target", "summary", "requires", "extra")
+_FIELDS = ("name", "target", "summary", "requires", "extra", "files")
 
 
 def _components(function: Function, texts: Mapping[str, str]) -> Iterator[tuple[int, Component | str]]:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from mcd.errors import StoreError
-from mcd.files import MANIFEST
+from mcd.files import MANIFEST, kind_of
 
 __all__ = ["check_run_folder", "run_of", "runs_below"]
 
@@ -44,14 +44,14 @@ def check_run_folder(folder: Path, again: Again | None = None) -> None:
     if found:
         count = f"{len(found)}{' or more' if len(found) == _MOST else ''} run{'s' if len(found) > 1 else ''}"
         raise StoreError(f"{folder} is not a run folder, but holds {count}", hint(found))
-    if os.path.isfile(folder):  # noqa: PTH113 -- Path.is_file raises for a name that is too long
+    if kind_of(folder) == "file":
         raise StoreError(f"{folder} is a file, not a run folder", "give the --output of a run")
     raise StoreError(f"{folder} is not a run folder: it has no {MANIFEST}", "give the --output of a run")
 
 
 def run_of(path: Path) -> Path | None:
     """Return the run folder that a file or folder lies in; None where it lies in none, or is not there."""
-    if not os.path.exists(path):  # noqa: PTH110 -- as above
+    if not kind_of(path):
         return None
     return next((one for one in islice(path.parents, _DEEPEST) if _is_run(one)), None)
 
@@ -73,4 +73,4 @@ def runs_below(folder: Path) -> list[Path]:
 
 
 def _is_run(folder: Path) -> bool:
-    return os.path.exists(folder / MANIFEST)  # noqa: PTH110 -- as above
+    return kind_of(folder / MANIFEST) == "file"

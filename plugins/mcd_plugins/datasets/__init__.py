@@ -9,8 +9,13 @@ _HOME = "mcd_plugins.datasets"
 def mcd_register_datasets() -> list[Component]:
     """Offer the data sets."""
     return [
-        Component("images", f"{_HOME}.images:ImageFolder", "A folder of PNG, JPEG, TIFF or BMP files"),
-        Component("csv", f"{_HOME}.csv_table:CsvTable", "Images and labels that a table names"),
+        Component(
+            "images",
+            f"{_HOME}.images:ImageFolder",
+            "A folder of PNG, JPEG, TIFF or BMP files",
+            files=("*/*.png", "*/*.jpg", "*/*.jpeg", "*/*.tif", "*/*.tiff", "*/*.bmp", "*/*.pgm"),
+        ),
+        Component("csv", f"{_HOME}.csv_table:CsvTable", "Images and labels that a table names", files=("*.csv",)),
         Component("imagenet-subset", f"{_HOME}.imagenet:ImageNetSubset", "Natural images from a text list"),
         Component("combine", f"{_HOME}.combine:Combined", "Several data sets as one, each with its share"),
     ]

@@ -13,5 +13,6 @@ def mcd_register_datasets() -> list[Component]:
             "A folder of DICOM files at full bit depth",
             requires=("pydicom>=3.0.2",),
             extra="dicom",
+            files=("*/*.dcm", "*/*.dicom", "*/*.dic", "*/*.", "*/*.[0-9]*"),  # many archives leave suffixes out
         )
     ]

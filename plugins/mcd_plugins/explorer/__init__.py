@@ -12,5 +12,6 @@ def mcd_register_reporters() -> list[Component]:
             "mcd_plugins.explorer.reporter:HtmlReporter",
             "A page to explore one run, or several",
             requires=("jinja2",),
+            files=("*.html",),
         ),
     ]

@@ -6,4 +6,5 @@ from mcd import Component, hookimpl
 @hookimpl
 def mcd_register_models() -> list[Component]:
     """Offer the loader."""
-    return [Component("module", "mcd_plugins.modules.loader:ModuleLoader", "A function that returns an nn.Module")]
+    home = "mcd_plugins.modules.loader:ModuleLoader"
+    return [Component("module", home, "A function that returns an nn.Module", files=("*.py:FUNCTION",))]

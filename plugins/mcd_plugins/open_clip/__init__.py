@@ -3,6 +3,7 @@
 from mcd import Component, hookimpl
 
 _NEEDS = ("open_clip_torch",)
+_WEIGHTS = tuple(f"checkpoint=*.{suffix}" for suffix in ("safetensors", "pth", "pt", "ckpt", "bin", "th"))
 
 
 @hookimpl
@@ -20,5 +21,6 @@ def mcd_register_dissectors() -> list[Component]:
             "mcd_plugins.open_clip.dissector:OpenClip",
             "Any CLIP that open_clip knows, by name or folder",
             _NEEDS,
+            files=_WEIGHTS,
         )
     ]

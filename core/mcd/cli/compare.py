@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.cli.flags import bootstrap_flag, seed_flag, trust_flag
+from mcd.cli.flags import bootstrap_flag, match_flag, output_flag, seed_flag, trust_flag
 from mcd.cli.groups import GENERAL, option_group
-from mcd.cli.paths import PATH, RUN_FOLDER
+from mcd.cli.paths import RUN_FOLDER
 from mcd.cli.state import State
 from mcd.cli.terminal import echo, echo_lines
 from mcd.study.groups import Group
@@ -38,13 +38,7 @@ __all__ = ["compare"]
         metavar="LAYER=LAYER",
         help="A layer of the first run and the one of the others it is compared with; repeat it.",
     ),
-    click.option(
-        "--match",
-        type=click.Choice(["identity", "hungarian"]),
-        default="identity",
-        show_default=True,
-        help="How neurons of equally wide layers are paired: by number, or so that paired neurons respond most alike.",
-    ),
+    match_flag,
 )
 @option_group(
     Group.SCORING.value,
@@ -67,7 +61,7 @@ __all__ = ["compare"]
 )
 @option_group(
     Group.OUTPUT.value,
-    click.option("--output", "-o", type=PATH, metavar="DIR", help="Write every table there as CSV."),
+    output_flag("Write every table there as CSV."),
     click.option("--json", "as_json", is_flag=True, help="Print everything as JSON."),
 )
 @option_group(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli.candidates import CONCEPTS, components, settings
+from mcd.cli.flags import dataset_arg_flag
 from mcd.cli.numbers import number
 from mcd.cli.settings import dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
@@ -227,7 +228,7 @@ def _say(text: str, indent: str = "") -> None:
 @click.option(
     "--dataset", required=True, metavar="NAME[:VALUE]", shell_complete=components(Kind.DATASET), help="The probe set."
 )
-@click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable.")
+@dataset_arg_flag
 @study_flags(*SELECTION)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every concept.")
 @click.pass_context

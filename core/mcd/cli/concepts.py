@@ -12,6 +12,7 @@ import click
 
 from mcd.cli.candidates import CONCEPTS
 from mcd.cli.concept_checks import coverage, lint
+from mcd.cli.flags import output_flag
 from mcd.cli.paths import PATH
 from mcd.cli.terminal import echo, echo_lines
 from mcd.components import Kind
@@ -179,14 +180,7 @@ def schema() -> None:
 
 @concepts.command("import")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=PATH)
-@click.option(
-    "--output",
-    "-o",
-    required=True,
-    metavar="OUT.yaml",
-    type=PATH,
-    help="Where the concept set goes.",
-)
+@output_flag("Where the concept set goes.", metavar="OUT.yaml", required=True)
 @click.option("--name", help="What tables call the set.  [default: as the file is called]")
 @click.option("--licence", default="", metavar="SPDX", help="Licence of the terms, such as CC-BY-4.0.")
 @click.option("--language", default="en", show_default=True, help="Language of the terms.")

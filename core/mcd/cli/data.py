@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.cli.candidates import components, settings
+from mcd.cli.flags import dataset_arg_flag, folder_dataset_flag, workers_flag
 from mcd.cli.paths import PATH
 from mcd.cli.settings import chosen_selection, dataset_choice
 from mcd.cli.state import State
 from mcd.cli.study_flags import SELECTION, study_flags
 from mcd.cli.terminal import echo
-from mcd.components import Kind
-from mcd.options import MOST_WORKERS
 
 if TYPE_CHECKING:
     from mcd.extraction.inspection import Inspection
@@ -35,27 +33,12 @@ def data() -> None:
 
 @data.command()
 @click.argument("folder", metavar="DIR", type=PATH)
-@click.option(
-    "--dataset",
-    default="dicom",
-    show_default=True,
-    metavar="NAME",
-    shell_complete=components(Kind.DATASET),
-    help="How DIR is read: dicom, images for PNG, JPEG and TIFF, or the name of a data set.",
-)
-@click.option(
-    "--dataset-arg",
-    multiple=True,
-    shell_complete=settings(Kind.DATASET, "--dataset"),
-    metavar="KEY=VALUE",
-    help="A setting of it. Repeatable.",
-)
+@folder_dataset_flag
+@dataset_arg_flag
 @study_flags(*SELECTION)
 @click.option("--json", "output", type=PATH, metavar="FILE.json", help="Write all of it there.")
 @click.option("--keep-identifiers", is_flag=True, help="Name images in FILE.json as the data set does.")
-@click.option(
-    "--workers", type=click.IntRange(0, MOST_WORKERS), metavar="N", help="Decoding processes.  [default: one a core]"
-)
+@workers_flag
 @click.pass_context
 def check(
     ctx: click.Context,

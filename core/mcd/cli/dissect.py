@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcd.cli.flags import output_flag
 from mcd.cli.groups import option_group
 from mcd.cli.paths import PATH
 from mcd.cli.settings import study_settings
@@ -26,13 +27,7 @@ __all__ = ["dissect", "run_study"]
 
 _ENDS = option_group(
     Group.OUTPUT.value,
-    click.option(
-        "--output",
-        "-o",
-        type=PATH,
-        metavar="DIR",
-        help="The run folder; an interrupted run in it continues.  [default: runs/NAME]",
-    ),
+    output_flag("The run folder; an interrupted run in it continues.  [default: runs/NAME]"),
     click.option("--dry-run", is_flag=True, help="Print the resolved study and stop."),
     click.option("--quiet", "-q", is_flag=True, help="Leave out the summary and the next steps."),
 )

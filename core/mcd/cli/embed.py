@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli.candidates import components
+from mcd.cli.flags import output_flag
 from mcd.cli.groups import option_group
 from mcd.cli.paths import PATH
 from mcd.cli.settings import dataset_choice
@@ -41,14 +42,7 @@ __all__ = ["asked_dataset", "embed", "embedder_and_dataset"]
 @option_group(
     Group.OUTPUT.value,
     click.option("--raw", is_flag=True, help="Leave the vectors as they are.  [default: scaled to length 1]"),
-    click.option(
-        "--output",
-        "-o",
-        required=True,
-        type=PATH,
-        metavar="FILE.safetensors",
-        help="Where the vectors go; an interrupted run continues.",
-    ),
+    output_flag("Where the vectors go; an interrupted run continues.", metavar="FILE.safetensors", required=True),
 )
 @click.pass_context
 def embed(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from mcd.cli.flags import seed_flag, trust_flag
+from mcd.cli.flags import output_flag, seed_flag, trust_flag
 from mcd.cli.groups import GENERAL, option_group
 from mcd.cli.numbers import RESAMPLES
-from mcd.cli.paths import PATH, RUN_FOLDER
+from mcd.cli.paths import RUN_FOLDER
 from mcd.cli.state import State
 from mcd.cli.terminal import echo
 from mcd.errors import UsageError
@@ -71,7 +71,7 @@ _AGAINST = ("annotations", "held-out", "other-dissector", "truth")
 @option_group(
     Group.OUTPUT.value,
     click.option("--layers", "by_layer", is_flag=True, help="Print every layer too."),
-    click.option("--output", "-o", type=PATH, metavar="DIR", help="Where the tables go.  [default: RUN/evaluation]"),
+    output_flag("Where the tables go.  [default: RUN/evaluation]"),
 )
 @option_group(
     GENERAL,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from mcd.cli.flags import bootstrap_flag, seed_flag, trust_flag
+from mcd.cli.flags import bootstrap_flag, match_flag, output_flag, seed_flag, trust_flag
 from mcd.cli.groups import GENERAL, option_group
-from mcd.cli.paths import PATH, RUN_FOLDER
+from mcd.cli.paths import RUN_FOLDER
 from mcd.cli.state import State
 from mcd.cli.terminal import echo
 from mcd.study.groups import Group
@@ -67,19 +67,13 @@ def _figures(_ctx: click.Context, _parameter: click.Parameter, text: str) -> lis
         help="Count neurons by the mean-score threshold of the paper instead of q, and draw mean scores. It is not a "
         "test of significance.",
     ),
-    click.option(
-        "--match",
-        type=click.Choice(["identity", "hungarian"]),
-        default="identity",
-        show_default=True,
-        help="How neurons of equally wide layers are paired, as in mcd compare.",
-    ),
+    match_flag,
     bootstrap_flag,
     seed_flag,
 )
 @option_group(
     Group.OUTPUT.value,
-    click.option("--output", "-o", type=PATH, metavar="DIR", required=True, help="Where they go."),
+    output_flag("Where they go.", required=True),
     click.option(
         "--format",
         "kind",

@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
 import click
 
+from mcd.cli.candidates import components, settings
 from mcd.cli.numbers import RESAMPLES, SEED
+from mcd.cli.paths import PATH
+from mcd.components import Kind
+from mcd.options import MOST_WORKERS
 
-__all__ = ["bootstrap_flag", "seed_flag", "trust_flag"]
+__all__ = [
+    "bootstrap_flag",
+    "dataset_arg_flag",
+    "folder_dataset_flag",
+    "match_flag",
+    "output_flag",
+    "seed_flag",
+    "trust_flag",
+    "workers_flag",
+]
+
+Decorated = TypeVar("Decorated", bound=Callable[..., object])
+
+
+def output_flag(
+    text: str, *, metavar: str = "DIR", default: Path | None = None, required: bool = False
+) -> Callable[[Decorated], Decorated]:
+    """Return ``--output``, ``-o``: the file or folder that a command writes, as its help says."""
+    return click.option(
+        "--output",
+        "-o",
+        type=PATH,
+        metavar=metavar,
+        default=default,
+        show_default=default is not None,
+        required=required,
+        help=text,
+    )
 
 
 trust_flag = click.option(
@@ -29,3 +64,32 @@ seed_flag = click.option(
     "--seed", type=SEED, default=0, show_default=True, metavar="N", help="Decides which are drawn."
 )
 """With ``bootstrap_flag``, of commands whose intervals are by resampling."""
+
+match_flag = click.option(
+    "--match",
+    type=click.Choice(["identity", "hungarian"]),
+    default="identity",
+    show_default=True,
+    help="How neurons of equally wide layers are paired: by number, or so that paired neurons respond most alike.",
+)
+
+folder_dataset_flag = click.option(
+    "--dataset",
+    default="dicom",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=components(Kind.DATASET),
+    help="How DIR is read: dicom, images for PNG, JPEG and TIFF, or the name of a data set.",
+)
+"""Of commands that take the folder of a data set as an argument."""
+
+dataset_arg_flag = click.option(
+    "--dataset-arg",
+    multiple=True,
+    shell_complete=settings(Kind.DATASET, "--dataset"),
+    metavar="KEY=VALUE",
+    help="A setting of it. Repeatable.",
+)
+workers_flag = click.option(
+    "--workers", type=click.IntRange(0, MOST_WORKERS), metavar="N", help="Decoding processes.  [default: one a core]"
+)

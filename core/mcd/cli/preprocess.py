@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from mcd.cli.candidates import components, settings
+from mcd.cli.flags import dataset_arg_flag, folder_dataset_flag, workers_flag
 from mcd.cli.paths import PATH
 from mcd.cli.settings import chosen_selection, dataset_choice
 from mcd.cli.state import State
 from mcd.cli.study_flags import SELECTION, study_flags
 from mcd.cli.terminal import echo
 from mcd.components import Kind
-from mcd.options import MOST_WORKERS
 
 __all__ = ["preprocess"]
 
@@ -36,21 +36,8 @@ __all__ = ["preprocess"]
     metavar="KEY=VALUE",
     help="A setting of it. Repeatable.",
 )
-@click.option(
-    "--dataset",
-    default="dicom",
-    show_default=True,
-    metavar="NAME",
-    shell_complete=components(Kind.DATASET),
-    help="How DIR is read: dicom, or images for PNG, JPEG and TIFF.",
-)
-@click.option(
-    "--dataset-arg",
-    multiple=True,
-    shell_complete=settings(Kind.DATASET, "--dataset"),
-    metavar="KEY=VALUE",
-    help="A setting of it. Repeatable.",
-)
+@folder_dataset_flag
+@dataset_arg_flag
 @study_flags(*SELECTION)
 @click.option(
     "--names",
@@ -59,7 +46,7 @@ __all__ = ["preprocess"]
     show_default=True,
     help="Keep each image's path below DIR, or name it by its id, which identifies no patient.",
 )
-@click.option("--workers", type=click.IntRange(0, MOST_WORKERS), metavar="N", help="Processes.  [default: one a core]")
+@workers_flag
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from mcd.cli.candidates import components, settings
-from mcd.cli.flags import trust_flag
+from mcd.cli.flags import output_flag, trust_flag
 from mcd.cli.groups import GENERAL, option_group
-from mcd.cli.paths import PATH, RUN_FOLDER
+from mcd.cli.paths import RUN_FOLDER
 from mcd.cli.settings import named, with_arguments
 from mcd.cli.state import State
 from mcd.cli.terminal import echo
@@ -40,13 +40,7 @@ _DEFAULT = "html"
         metavar="[NAME.]KEY=VALUE",
         help="A setting of it. Repeatable.",
     ),
-    click.option(
-        "--output",
-        "-o",
-        type=PATH,
-        metavar="DIR",
-        help="Where it goes; needed for several runs.  [default: RUN/report]",
-    ),
+    output_flag("Where it goes; needed for several runs.  [default: RUN/report]"),
 )
 @option_group(
     GENERAL,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mcd.cli.flags import trust_flag
+from mcd.cli.flags import output_flag, trust_flag
 from mcd.cli.groups import GENERAL, option_group
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.settings import given_settings, group_settings, named, overruled, with_arguments
@@ -35,13 +35,9 @@ __all__ = ["score"]
 )
 @option_group(
     Group.OUTPUT.value,
-    click.option(
-        "--output",
-        "-o",
-        type=PATH,
-        metavar="DIR",
-        help="Where the new labels go.  [default: RUN/scored/SCORER-CONCEPTS, with a digest of settings that are "
-        "neither the run's nor defaults]",
+    output_flag(
+        "Where the new labels go.  [default: RUN/scored/SCORER-CONCEPTS, with a digest of settings that are neither "
+        "the run's nor defaults]"
     ),
 )
 @option_group(

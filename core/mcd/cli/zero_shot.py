@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from mcd.cli.embed import asked_dataset, embedder_and_dataset
+from mcd.cli.flags import output_flag
 from mcd.cli.groups import option_group
 from mcd.cli.numbers import number as number_in
-from mcd.cli.paths import PATH
 from mcd.cli.study_flags import PROBE, study_flags
 from mcd.cli.terminal import echo
 from mcd.options import Bounds
@@ -52,15 +52,7 @@ _CHANCE = 0.05
 )
 @option_group(
     Group.OUTPUT.value,
-    click.option(
-        "--output",
-        "-o",
-        type=PATH,
-        default=Path("zero-shot.csv"),
-        show_default=True,
-        metavar="FILE.csv",
-        help="Where the scores go.",
-    ),
+    output_flag("Where the scores go.", metavar="FILE.csv", default=Path("zero-shot.csv")),
 )
 @click.pass_context
 def zero_shot(

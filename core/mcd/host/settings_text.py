@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mcd.components import Kind
 from mcd.host.records import Offer
+from mcd.host.source_text import imported_module
 
 __all__ = ["Declared", "declared_settings"]
 
@@ -89,19 +90,13 @@ class _Home:
                 return _Class(self, node)
             if isinstance(node, ast.ImportFrom) and depth:
                 alias = next((one for one in node.names if (one.asname or one.name) == name), None)
-                other = _file(self._absolute(node)) if alias is not None else None
+                module = imported_module(node, self.name, self.path)
+                other = _file(module) if alias is not None else None
                 if alias is not None and other is not None and other != self.path:
-                    found = _Home(self._absolute(node), other).named(alias.name, depth - 1)
+                    found = _Home(module, other).named(alias.name, depth - 1)
                     if found is not None:
                         return found
         return None
-
-    def _absolute(self, node: ast.ImportFrom) -> str:
-        if not node.level:
-            return node.module or ""
-        package = self.name.split(".")
-        keep = len(package) - node.level + (self.path.name == "__init__.py")
-        return ".".join([*package[: max(0, keep)], *([node.module] if node.module else [])])
 
     def inside(self, name: str, depth: int) -> _Class | None:
         """Return the settings of a class: those it declares, or those of the first class above it that does."""

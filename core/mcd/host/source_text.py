@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mcd.components import Component
 
-__all__ = ["Hook", "Module", "Package", "UnreadableModuleError"]
+__all__ = ["Hook", "Module", "Package", "UnreadableModuleError", "imported_module"]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -69,16 +69,9 @@ class Module:
             if isinstance(node, ast.Import):
                 yield from ((one.name, node.lineno) for one in node.names)
             elif isinstance(node, ast.ImportFrom):
-                base = self._absolute(node)
+                base = imported_module(node, self.name, self.path)
                 yield base, node.lineno
                 yield from ((f"{base}.{one.name}", node.lineno) for one in node.names)  # which may be modules
-
-    def _absolute(self, node: ast.ImportFrom) -> str:
-        if not node.level:
-            return node.module or ""
-        package = self.name.split(".")
-        keep = len(package) - node.level + (self.path.name == "__init__.py")
-        return ".".join([*package[: max(0, keep)], *([node.module] if node.module else [])])
 
     def names(self) -> list[str]:
         """Return what the module defines or imports at its top, under the names that it gives them."""
@@ -147,6 +140,21 @@ class Package:
         """Return a data file of a package; None where there is none."""
         places = (root.joinpath(*package.split("."), name) for root in self._roots)
         return next((one for one in places if one.is_file()), None)
+
+
+def imported_module(node: ast.ImportFrom, name: str, path: Path) -> str:
+    """Return the dotted name of the module that a statement ``from … import`` of another one means.
+
+    Parameters
+    ----------
+    name, path
+        Of the module in which it stands.
+    """
+    if not node.level:
+        return node.module or ""
+    package = name.split(".")
+    keep = len(package) - node.level + (path.name == "__init__.py")
+    return ".".join([*package[: max(0, keep)], *([node.module] if node.module else [])])
 
 
 def _running(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:

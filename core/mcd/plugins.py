@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from mcd.cli.terminal import echo, echo_lines
     from mcd.comparison.changes import KINDS as CHANGES
     from mcd.comparison.changes import MAY_BE_CHANCE, chance_rule
-    from mcd.comparison.heading import FEW_IMAGES
     from mcd.comparison.represented import ANSWERS
     from mcd.extraction.breast import Breast, find_breast
     from mcd.extraction.examining import each_file, examine_each
@@ -75,6 +74,7 @@ if TYPE_CHECKING:
     from mcd.runs.controls import CONTROLS
     from mcd.runs.evaluated import AGAINST, BASELINES, MEASURES, Evaluation
     from mcd.runs.evaluated import FIRST as FIRST_LABELS
+    from mcd.runs.limits import FEW_IMAGES
     from mcd.runs.manifest import Manifest
     from mcd.runs.revived import StoredScores, concepts_of
     from mcd.runs.thumbnails import Copy, copies, data_set_of, same_samples, sight_of, thumbnails
@@ -100,7 +100,7 @@ _HOME = {
     "CHANGES": "mcd.comparison.changes:KINDS",
     "CONTROLS": "mcd.runs.controls",
     "Evaluation": "mcd.runs.evaluated",
-    "FEW_IMAGES": "mcd.comparison.heading",
+    "FEW_IMAGES": "mcd.runs.limits",
     "FIRST_LABELS": "mcd.runs.evaluated:FIRST",
     "MAY_BE_CHANCE": "mcd.comparison.changes",
     "MEASURES": "mcd.runs.evaluated",

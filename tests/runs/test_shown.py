@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from tests.runs.test_dissect import dissect
 from tests.runs.test_given import Plain
 
 import mcd
+from mcd.runs.shown import ReportPath
 
 _VOID = {"br", "img"}
 
@@ -141,6 +143,17 @@ def test_a_report_is_a_link_and_a_path(run: mcd.Dissection, tmp_path: Path, monk
     assert written.is_file()
     assert 'href="shown/summary.md"' in written._repr_html_()
     assert read(written) == "summary.md in shown"
+
+
+@pytest.mark.parametrize("name", ["50% of a#1?", "javascript:alert(1)"])
+def test_the_link_of_a_report_leads_to_its_file_whatever_its_folder_is_called(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = re.search('href="([^"]*)"', ReportPath(name, "index.html")._repr_html_())
+    assert found is not None
+    assert urlsplit(found[1])[:2] == ("", "")
+    assert unquote(urlsplit(found[1]).path) == f"{name}/index.html"
 
 
 def test_images_that_may_not_leave_are_said_to_be_copies(run: mcd.Dissection) -> None:

@@ -16,7 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from mcd.cli.everywhere import add_named_files, with_flags_of_all
-from mcd.cli.state import State
+from mcd.cli.state import COMPLETE, State
 from mcd.cli.streams import noted_interrupts, watched_output
 from mcd.cli.terminal import echo, echo_lines, printing_anything
 from mcd.errors import (
@@ -172,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     state = State()
     state.arguments = list(arguments) if arguments is not None else sys.argv[1:]
     printing_anything()
-    if "_MCD_COMPLETE" in os.environ:
+    if COMPLETE in os.environ:
         from mcd.cli.completion import answer
 
         answer(_cli, state)

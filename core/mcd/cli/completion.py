@@ -11,13 +11,11 @@ import click
 from click.shell_completion import CompletionItem, ShellComplete, split_arg_string
 
 from mcd.cli.candidates import files
+from mcd.cli.state import COMPLETE
 from mcd.cli.terminal import echo_lines
 from mcd.errors import printable
 
-__all__ = ["VARIABLE", "answer", "completion"]
-
-VARIABLE = "_MCD_COMPLETE"
-"""Set by the scripts: which shell asks."""
+__all__ = ["answer", "completion"]
 
 _BASH = """\
 _mcd_completion() {
@@ -126,8 +124,8 @@ class _Line(ShellComplete):
 def answer(command: click.Command, state: object) -> None:
     """Print what a shell may complete, one a line; nothing where the line makes no sense, whatever the reason."""
     with contextlib.suppress(Exception):  # a shell has no place for messages
-        line = _Line(command, {"obj": state}, "mcd", VARIABLE)
-        shell = os.environ[VARIABLE]
+        line = _Line(command, {"obj": state}, "mcd", COMPLETE)
+        shell = os.environ[COMPLETE]
         for one in line.items():
             if not one.value.isprintable():  # it would steer the terminal, or end the line
                 continue

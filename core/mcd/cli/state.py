@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["State"]
+__all__ = ["COMPLETE", "State"]
+
+COMPLETE = "_MCD_COMPLETE"
+"""The variable that the scripts of ``mcd completion`` set: which shell asks what may stand at its cursor."""
 
 
 class State:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mcd.comparison.changes import KINDS, Changes, pair_neurons
     from mcd.comparison.compared import AgreementOf, Comparison, ComparisonSettings
     from mcd.comparison.comparing import compare, describe
-    from mcd.comparison.heading import FEW_IMAGES, Heading, notes_of
+    from mcd.comparison.heading import Heading, notes_of
     from mcd.comparison.layers import ALL, category_table, difference_table, emergence, layer_table, threshold_table
     from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes
     from mcd.comparison.represented import ANSWERS, represented
@@ -30,7 +30,6 @@ _HOME = {
     "AgreementOf": "mcd.comparison.compared",
     "Changes": "mcd.comparison.changes",
     "Comparison": "mcd.comparison.compared",
-    "FEW_IMAGES": "mcd.comparison.heading",
     "Heading": "mcd.comparison.heading",
     "KINDS": "mcd.comparison.changes",
     "Outcome": "mcd.comparison.outcomes",
@@ -56,7 +55,6 @@ _HOME = {
 __all__ = [
     "ALL",
     "ANSWERS",
-    "FEW_IMAGES",
     "KINDS",
     "Agreement",
     "AgreementOf",

@@ -11,7 +11,7 @@ from mcd.comparison.agreement import agreement, check_same_neurons
 from mcd.comparison.alignment import align, check_comparable
 from mcd.comparison.changes import Changes, Matching, Pairing, changes, pair_neurons
 from mcd.comparison.compared import AgreementOf, Comparison, ComparisonSettings
-from mcd.comparison.heading import has_probe_map, heading_of, names_of, notes_of
+from mcd.comparison.heading import heading_of, names_of, notes_of
 from mcd.comparison.layers import (
     AlignedLayer,
     category_table,
@@ -25,6 +25,7 @@ from mcd.comparison.validity import shared_concepts, validity
 from mcd.errors import UsageError
 from mcd.networks.process import process_state_kept
 from mcd.runs.dissection import Dissection
+from mcd.runs.limits import has_probe_map
 from mcd.runs.revived import StoredScores
 from mcd.scoring.calibration.thresholds import MeanScoreThreshold
 

@@ -9,10 +9,10 @@ import pandas as pd
 
 from mcd.comparison.outcomes import significance
 from mcd.runs.dissection import Dissection
-from mcd.runs.limits import FEW_IMAGES, has_probe_map, limits_of
+from mcd.runs.limits import has_probe_map, limits_of
 from mcd.runs.manifest import ScoreRecord
 
-__all__ = ["FEW_IMAGES", "Heading", "has_probe_map", "heading_of", "names_of", "notes_of"]
+__all__ = ["Heading", "heading_of", "names_of", "notes_of"]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import torch
 
 from mcd.comparison.alignment import check_same_rows, depths
 from mcd.comparison.examine import Examined, Examiner
-from mcd.comparison.heading import has_probe_map
 from mcd.comparison.layers import AlignedLayer
 from mcd.comparison.outcomes import Outcome, Vocabulary, read_outcomes, significant_labels
 from mcd.comparison.represented import represented
@@ -19,6 +18,7 @@ from mcd.events import Warned
 from mcd.extraction.shared_store import OFF
 from mcd.extraction.sharing import shared_store
 from mcd.runs.dissection import Dissection
+from mcd.runs.limits import has_probe_map
 from mcd.runs.manifest import ScoreRecord
 from mcd.runs.revived import StoredScores
 from mcd.runs.stored_nulls import kept_nulls

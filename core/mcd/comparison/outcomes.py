@@ -158,9 +158,7 @@ def _outcome(layer: str, rows: pd.DataFrame, number: dict[str, int], rate: float
 
 def significance(dissection: Dissection) -> float:
     """Return the false discovery rate (q) of a run's significant labels."""
-    settings = dissection.manifest.study.get("calibration")
-    rate = settings.get("q") if isinstance(settings, dict) else None
-    return float(rate) if isinstance(rate, int | float) else 0.05
+    return dissection.manifest.q
 
 
 def significant_labels(dissection: Dissection) -> pd.DataFrame:

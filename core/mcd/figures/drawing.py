@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 
-from mcd.comparison.heading import FEW_IMAGES, Heading
+from mcd.comparison.heading import Heading
+from mcd.runs.limits import FEW_IMAGES
 
 __all__ = [
     "BLUE",

@@ -85,11 +85,11 @@ class Dissection(Recorded):
         *,
         trust: bool = False,
         beside: Sequence[Path] = (),
-        given: Given = Given(),  # noqa: B008 -- it is frozen
+        given: Given | None = None,
     ) -> None:
         super().__init__(folder / manifest.store.folder, manifest.store, manifest.layers, manifest.images)
         self.folder, self.manifest, self.results = folder, manifest, results
-        self.trust, self._beside, self.given = trust, tuple(beside), given
+        self.trust, self._beside, self.given = trust, tuple(beside), given or Given()
         if host is not None:
             self.host = host
 

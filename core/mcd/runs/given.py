@@ -12,7 +12,6 @@ from mcd.api.scorer import Scorer
 from mcd.errors import DataError, UsageError
 from mcd.networks.controls import RANDOM_WEIGHTS, with_random_weights
 from mcd.networks.identity import identity_of
-from mcd.study.calibration import Calibration
 
 if TYPE_CHECKING:
     from mcd.runs.dissection import Dissection
@@ -85,9 +84,7 @@ def own_target(run: Dissection, target: Target) -> Target:
         When it is another one, or that cannot be said.
     """
     if run.manifest.control == RANDOM_WEIGHTS:
-        settings = run.manifest.study.get("calibration")
-        seed = settings.get("null_seed") if isinstance(settings, dict) else None
-        target = with_random_weights(target, seed if isinstance(seed, int) else Calibration().null_seed)
+        target = with_random_weights(target, run.manifest.null_seed)
     _same(run, "target", target.name, target.module, _AGAIN)
     return target
 

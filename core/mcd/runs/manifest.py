@@ -192,9 +192,25 @@ class Manifest(Record):
 
     def more_draws(self, run: str = "RUN") -> tuple[str, str]:
         """Return which layers need more draws, and the command for it; see `mcd.scoring.results.more_draws`."""
-        calibration = self.study.get("calibration")
-        most = calibration.get("most_draws") if isinstance(calibration, dict) else None
+        most = self._calibration("most_draws")
         return more_draws(self.summary, most if isinstance(most, int) else Calibration().most_draws, run)
+
+    @property
+    def q(self) -> float:
+        """The false discovery rate of significant labels."""
+        rate = self._calibration("q")
+        return float(rate) if isinstance(rate, int | float) else Calibration().q
+
+    @property
+    def null_seed(self) -> int:
+        """The seed of the draws of nulls, and of random counterparts."""
+        seed = self._calibration("null_seed")
+        return seed if isinstance(seed, int) else Calibration().null_seed
+
+    def _calibration(self, name: str) -> pydantic.JsonValue:
+        """Return a setting of significance; None where an older version recorded none."""
+        calibration = self.study.get("calibration")
+        return calibration.get(name) if isinstance(calibration, dict) else None
 
     def shard_keys(self) -> set[str]:
         """Return every key under which the run has shards."""

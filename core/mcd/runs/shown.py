@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from mcd.api.shown import bullets, cautions, code, headline, page, say, table, t
 from mcd.errors import MCDError, StoreError
 from mcd.runs.limits import limits_of
 from mcd.runs.vocabulary import kept_concepts
+from mcd.scoring.ordering import by_evidence
 from mcd.scoring.verdicts import SIGNIFICANT
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class ReportPath(_PathHere):
     def _repr_html_(self) -> str:
         near = Path(self).absolute().is_relative_to(Path.cwd())
         place = Path(self).absolute().relative_to(Path.cwd()) if near else Path(self).absolute()
-        target = place.as_posix() if near else place.as_uri()
+        target = quote(place.as_posix()) if near else place.as_uri()  # a name may hold # or %, or begin like a scheme
         link = f'<a href="{text(target)}" target="_blank" style="color:inherit">{text(self.name)}</a>'
         return page(f'<div>{link} <span style="opacity:.75">in {text(place.parent)}</span></div>')
 
@@ -173,8 +175,7 @@ def verdict(run: Dissection) -> str:
     """Return in a sentence how many neurons have a significant label; empty where that was not computed."""
     judged = [one for one in run.manifest.summary if one.significant is not None]
     neurons, significant = sum(one.neurons for one in judged), sum(one.significant or 0 for one in judged)
-    settings = run.manifest.study.get("calibration")
-    q = settings.get("q", 0.05) if isinstance(settings, dict) else 0.05
+    q = run.manifest.q
     if not judged:
         return "Significance was not computed: first labels may be chance."
     if not significant:
@@ -202,8 +203,7 @@ def _next(run: Dissection) -> list[str]:
     first = run.labels[run.labels["rank"] == 1]
     if _judged(run):
         first = first[first["verdict"].isin(SIGNIFICANT)]
-    best = first.sort_values("z" if _judged(run) else "score", ascending=False, kind="stable").head(1)
-    shown = [f'.top_images("{row.layer}", {row.neuron}, show=True)' for row in best.itertuples()]
+    shown = [f'.top_images("{row.layer}", {row.neuron}, show=True)' for row in by_evidence(first).head(1).itertuples()]
     figure = '.figure("depth")' if shown else '.figure("null")'  # which shows how far they are from it
     return [".labels", figure, *shown, ".evaluate()", ".report()"]
 

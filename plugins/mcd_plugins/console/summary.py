@@ -148,13 +148,11 @@ def _significance(manifest: Manifest) -> list[str]:
     judged = [one for one in manifest.summary if one.significant is not None]
     if not judged:
         return []
-    calibration = manifest.study.get("calibration")
-    q = calibration.get("q", 0.05) if isinstance(calibration, dict) else 0.05
     neurons, significant = sum(one.neurons for one in judged), sum(one.significant or 0 for one in judged)
     share = sum((one.non_null or 0) * one.neurons for one in judged) / max(1, neurons)
     published = sum(one.above_mean_score or 0 for one in judged)
     return [
-        f"{significant} of {neurons} neurons have a significant label (q ≤ {q}); "
+        f"{significant} of {neurons} neurons have a significant label (q ≤ {manifest.q}); "
         f"estimated non-null fraction {100 * share:.0f} %.",
         *_rungs(manifest),
         f"Null: {judged[0].permutation_unit}s permuted, {manifest.draws_said}.",

@@ -215,7 +215,7 @@ const neurons = {
     const set = (name) => (value) => this.set(name, value);
     const any = ["", "any"];
     const same = (names) => [any, ...[...new Set(names)].filter(Boolean).map((one) => [one, one])];
-    const sorted = (names) => same([...names].sort((a, b) => a.localeCompare(b, "en")));
+    const sorted = (names) => same([...names].sort(alphabet.compare));
     const text = h("input", {
       id: "f-text",
       type: "search",

@@ -32,6 +32,8 @@ _SCRIPTS = (
     "columns",
     "terms",
     "elements",
+    "filters",
+    "table",
     "evaluation",
     "runs",
     "plots",

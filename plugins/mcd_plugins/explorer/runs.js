@@ -164,6 +164,6 @@ function conceptOptions(id) {
   return h(
     "datalist",
     { id },
-    [...new Set(CONCEPTS.term)].sort((a, b) => a.localeCompare(b, "en")).map((one) => h("option", { value: one })),
+    [...new Set(CONCEPTS.term)].sort(alphabet.compare).map((one) => h("option", { value: one })),
   );
 }

@@ -48,10 +48,10 @@ def side_by_side(tuned: list[mcd.Dissection], tmp_path_factory: pytest.TempPathF
     return page_of(tuned, tmp_path_factory.mktemp("page"), bootstrap=50)
 
 
-def same(rows: list[dict[str, str]], table: pd.DataFrame, key: str) -> None:
+def same(rows: list[dict[str, str]], table: pd.DataFrame, key: str, value: str = "share") -> None:
     """Check that rows that were saved are those of a table of differences, intervals too."""
     known = table.set_index(key).loc[[row[key] for row in rows]]
-    for column, name in (("A_share", "reference"), ("B_share", "other"), ("difference", "difference")):
+    for column, name in ((f"A_{value}", "reference"), (f"B_{value}", "other"), ("difference", "difference")):
         np.testing.assert_allclose([float(row[column]) for row in rows], known[name], atol=1e-5)
     for side in ("low", "high"):
         np.testing.assert_allclose(
@@ -81,14 +81,15 @@ def test_layers_and_concepts_have_the_numbers_of_mcd_compare_and_what_decides_fi
     for rows in (layers, concepts):
         assert decided(rows) == sorted(decided(rows))
     page.get_by_label("Measure", exact=True).select_option("mean z")
-    same(
-        saved(page, "Download layers as CSV"),
-        table[(table["level"] == "layer") & (table["name"] == "mean z")],
-        "layer",
-    )
+    layers = saved(page, "Download layers as CSV")
+    same(layers, table[(table["level"] == "layer") & (table["name"] == "mean z")], "layer", "mean_z")
+    assert {row["measure"] for row in layers} == {"mean z"}
     page.get_by_label("Level", exact=True).select_option("broad category")
     broad = table[(table["place"] == "(all)") & (table["level"] == "broad_category")]
     same(saved(page, "Download concepts as CSV"), broad.rename(columns={"name": "broad_category"}), "broad_category")
+    first = broad.loc[(broad["reference"] > 0) | (broad["other"] > 0), "name"].iloc[0]
+    page.get_by_label("Which neurons see").fill(f" {first.upper()} ")  # categories are searched as concepts are
+    assert first in [row["broad_category"] for row in saved(page, "Download concepts as CSV")]
 
 
 def test_the_headline_says_the_largest_difference_that_its_interval_supports(

@@ -31,16 +31,12 @@ const comparison = {
 
   conceptRows() {
     const [a, b] = this.runs;
-    const fits = matching(this.filter.text);
+    const holds = holding(this.filter.text);
     const known = differences.rows(b, this.level);
-    if (known.length) {
-      const named = new Set(CONCEPTS.term.filter((_, at) => fits[at]));
-      const asked = this.filter.text.trim();
-      return known.filter((row) => !asked || (this.level === "concept" ? named.has(row.name) : row.name.includes(asked)));
-    }
+    if (known.length) return known.filter((row) => holds(row.name));
     return concepts
       .all()
-      .filter((row) => fits[row.concept] && this.chosen.some((at) => row.runs[at].kept))
+      .filter((row) => holds(CONCEPTS.term[row.concept]) && this.chosen.some((at) => row.runs[at].kept))
       .map((row) =>
         differences.counted(
           CONCEPTS.term[row.concept],
@@ -51,7 +47,7 @@ const comparison = {
   },
 
   layerTable() {
-    const { z } = MEASURES[this.measure];
+    const z = this.measure === MEAN_Z;
     const first = { name: "name", title: "Layer", heads: true, value: (row) => row.at, cell: (row) => row.place };
     this.layersShown = new Table("Layers side by side", differences.columns(this.runs, [first], z), { sort: "difference" });
     this.layersShown.show(this.layerRows());
@@ -121,7 +117,7 @@ const comparison = {
           this.open();
           document.getElementById("r-1").focus();
         }),
-        "run-choice",
+        { kind: "run-choice", term: "run" },
       ),
     ];
   },
@@ -130,32 +126,32 @@ const comparison = {
     return h("p", {}, h("button", { type: "button", class: "plain", onclick: save }, text));
   },
 
-  // A choice that draws the view anew.
+  // A choice that draws the view anew; what is chosen is explained beside it.
   drawn(id, title, options, chosen, change) {
     const again = (value) => {
       change(value);
       this.open();
       document.getElementById(id).focus();
     };
-    return labelled(title, choice(id, options, chosen, again));
+    return labelled(title, choice(id, options, chosen, again), { term: options.find(([one]) => one === chosen)[1] });
   },
 
   layerSection() {
     const measured = !differences.table.missing;
-    const { word, z } = MEASURES[this.measure];
+    const z = this.measure === MEAN_Z;
     const table = this.layerTable();
-    const what = z ? "mean z of first concepts" : `the share of ${word} neurons by layer`;
+    const what = z ? "mean z of first concepts" : `the share of ${this.measure} neurons by layer`;
     return h(
       "section",
       {},
       h("h2", {}, "Layers"),
       measured &&
-        this.drawn("r-measure", "Measure", Object.keys(MEASURES).map((one) => [one, one]), this.measure, (value) => {
+        this.drawn("r-measure", "Measure", MEASURES.map((one) => [one, one]), this.measure, (value) => {
           this.measure = value;
         }),
       h("p", { class: "headline" }, differences.headline(this.layersShown.rows, this.runs, what, z)),
       table,
-      this.button("Download layers as CSV", () => differences.save("compared-layers", this.layersShown, this.runs, "layer")),
+      this.button("Download layers as CSV", () => differences.save("layers", this.layersShown, this.runs, "layer", this.measure)),
     );
   },
 
@@ -167,7 +163,7 @@ const comparison = {
       h("h2", {}, "Concepts"),
       this.conceptsSaid,
       this.conceptTable(),
-      this.button("Download concepts as CSV", () => differences.save("compared-concepts", this.conceptsShown, this.runs, this.level)),
+      this.button("Download concepts as CSV", () => differences.save("concepts", this.conceptsShown, this.runs, this.level)),
     );
   },
 
@@ -187,7 +183,7 @@ const comparison = {
     return h(
       "form",
       { class: "filters", role: "search", "aria-label": "Search both runs", onsubmit: (event) => event.preventDefault() },
-      labelled("Which neurons see …", text, "grow"),
+      labelled("Which neurons see …", text, { kind: "grow" }),
       conceptOptions("known-r"),
       !differences.table.missing &&
         this.drawn("r-level", "Level", Object.entries(LEVELS), this.level, (value) => {

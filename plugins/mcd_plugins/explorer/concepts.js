@@ -263,7 +263,7 @@ const concepts = {
           "aria-label": "Search concepts",
           onsubmit: (event) => event.preventDefault(),
         },
-        labelled("Concept", text, "grow"),
+        labelled("Concept", text, { kind: "grow" }),
         labelled("Represented", answer),
         conceptOptions("known-c"),
       ),

@@ -1,12 +1,8 @@
 // @ts-check
 // Differences of two runs with their intervals, as mcd compare gives them; without intervals where it gives none.
 
-const MEASURES = {
-  significant: { word: "significant", z: false },
-  mammographic: { word: "mammographic", z: false },
-  "not mammographic": { word: "not mammographic", z: false },
-  "mean z": { word: "mean z", z: true },
-};
+const MEAN_Z = "mean z"; // all other measures are shares
+const MEASURES = ["significant", "mammographic", "not mammographic", MEAN_Z];
 const LEVELS = { concept: "concept", category: "category", broad_category: "broad category" };
 
 const differences = {
@@ -97,18 +93,21 @@ const differences = {
     if (!best) return `No difference in ${what} is supported by its 95 % interval: each may be chance.`;
     const [a, b] = best.sides.map((one) => this.said(this.text([one[0], NaN, NaN], z)));
     return (
-      `The largest difference in ${what} that its 95 % interval supports is ${best.name in MEASURES ? best.place : best.name}: ${a} in ` +
+      `The largest difference in ${what} that its 95 % interval supports is ${MEASURES.includes(best.name) ? best.place : best.name}: ${a} in ` +
       `${runs[0].letter}, ${b} in ${runs[1].letter}, ${this.said(this.text(best.difference, z, true))}.`
     );
   },
 
-  save(name, table, runs, key) {
+  // What was measured is a column of the file, and its values are named for it.
+  save(what, table, runs, key, measure = "significant") {
     const three = (title) => [title, `${title}_low`, `${title}_high`];
+    const value = measure === MEAN_Z ? "mean_z" : "share";
     download(
-      name,
-      [key, ...runs.flatMap((run) => [...three(`${run.letter}_share`), `${run.letter}_of`]), ...three("difference")],
+      `compared-${what}`,
+      [key, "measure", ...runs.flatMap((run) => [...three(`${run.letter}_${value}`), `${run.letter}_of`]), ...three("difference")],
       table.rows.map((row) => [
         key === "layer" ? row.place : row.name,
+        measure,
         ...row.sides.flatMap((one, side) => [...one, row.of[side]]),
         ...row.difference,
       ]),

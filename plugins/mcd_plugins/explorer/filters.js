@@ -1,9 +1,11 @@
 // @ts-check
 // Controls that a view is filtered with.
 
-// A labelled control. Its id ties label and control together.
-function labelled(label, control, extra = "") {
-  return h("div", { class: `field ${extra}`.trim() }, h("label", { for: control.id }, label), control);
+// A labelled control. Its id ties label and control together; what the label means is explained beside it, by the term
+// where the label is not one itself.
+function labelled(label, control, { kind = "", term = label } = {}) {
+  const named = h("span", { class: "head" }, h("label", { for: control.id }, label), about(term));
+  return h("div", { class: `field ${kind}`.trim() }, named, control);
 }
 
 function choice(id, options, chosen, changed) {

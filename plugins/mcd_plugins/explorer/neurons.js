@@ -40,7 +40,8 @@ const neurons = {
 
   // The strongest evidence first, as content.py orders the concepts of a neuron: lowest q, then highest z.
   evidence(one, other) {
-    const [a, b] = [one, other].map(({ run, label: at }) => (at < 0 ? [2, 0] : [run.q[at], -run.z[at]]));
+    const last = (value) => (Number.isNaN(value) ? Infinity : value); // what is not known, of a run that was not tested
+    const [a, b] = [one, other].map(({ run, label: at }) => (at < 0 ? [NaN, NaN] : [run.q[at], -run.z[at]]).map(last));
     return a[0] - b[0] || a[1] - b[1] || 0;
   },
 
@@ -234,12 +235,12 @@ const neurons = {
     });
     const verdicts = RUNS.flatMap((run) => run.verdicts).filter(Boolean);
     return [
-      labelled("Which neurons see …", text, "grow"),
+      labelled("Which neurons see …", text, { kind: "grow" }),
       SEVERAL &&
         labelled(
           "Run",
           choice("f-run", [["", "all"], ...RUNS.map((run) => [String(run.number), run.name])], filter.run, set("run")),
-          "run-choice",
+          { kind: "run-choice" },
         ),
       labelled(
         "Layer",
@@ -267,7 +268,7 @@ const neurons = {
         ),
       labelled("Status", choice("f-status", sorted(RUNS.flatMap((run) => run.statuses)), filter.status, set("status"))),
       labelled("q at most", choice("f-q", [any, ...AT_MOST.map((one) => [one, one])], filter.q, set("q"))),
-      h("div", { class: "field check" }, first, h("label", { for: "f-first" }, "first concept only")),
+      h("div", { class: "field check" }, first, h("label", { for: "f-first" }, "first concept only"), about("first concept")),
     ].filter(Boolean);
   },
 

@@ -142,17 +142,23 @@ const RUNG_NAMES = Object.keys(CONTENT.rungs);
 const RESAMPLED = RUNS.some((run) => run.evaluation.stability);
 const CLIMBED = RUNS.some((run) => run.climbed.length);
 
-// Concepts whose words hold every word that was typed; a plural finds its singular.
-function matching(text) {
+// Whether a name holds every word that was typed; a plural finds its singular.
+function holding(text) {
   const words = text
     .toLowerCase()
     .split(/\s+/)
     .filter(Boolean)
     .map((one) => (one.length > 3 ? one.replace(/s$/, "") : one));
-  return Uint8Array.from(CONCEPTS.term, (term) => {
-    const known = term.toLowerCase();
-    return words.every((word) => known.includes(word)) ? 1 : 0;
-  });
+  return (name) => {
+    const known = name.toLowerCase();
+    return words.every((word) => known.includes(word));
+  };
+}
+
+// Which concepts hold every word that was typed.
+function matching(text) {
+  const holds = holding(text);
+  return Uint8Array.from(CONCEPTS.term, (term) => Number(holds(term)));
 }
 
 function verdict(run, neuron) {

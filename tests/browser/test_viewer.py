@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,6 +169,24 @@ def test_what_lies_beside_the_page_is_shown_and_its_absence_is_said(
         page.get_by_role("button", name=f"Enlarge image {number}").click()
         assert page.locator("#viewer img").evaluate(SHOWN) == [192, 320]
         page.keyboard.press("Escape")
+    shutil.rmtree(path.parent / "explorer-images")  # the page alone was passed on
+    alone = opened(path)
+    page = alone.at("neuron/0/1/10")
+    said = []
+    for number in range(1, 7):
+        page.get_by_role("button", name=f"Enlarge image {number}").click()
+        expect(page.locator("#viewer .resolution")).to_contain_text("pixels")
+        assert page.locator("#viewer img").evaluate(SHOWN) in ([192, 320], [77, 128])
+        said.append(page.locator("#viewer .resolution").inner_text())
+        page.keyboard.press("Escape")
+    lost = [one for one in said if not one.startswith("Full resolution")]
+    assert lost
+    assert set(lost) == {
+        "A copy of 77 × 128 pixels; the image has 192 × 320. "
+        "It is in the folder explorer-images, which is not beside this page."
+    }
+    assert set(alone.wrong) == {"Failed to load resource: net::ERR_FILE_NOT_FOUND"}  # what Chromium says of a file
+    alone.wrong.clear()
     off = opened(page_of(mapped, tmp_path / "off", full="off")).at("neuron/0/0/7")
     off.get_by_role("button", name="Enlarge image 1").click()
     expect(off.locator("#viewer .resolution")).to_contain_text("A copy of 77 × 128 pixels; the image has 192 × 320.")

@@ -217,7 +217,7 @@ def measure(settings: Settings) -> Report:
     facts, content = made_up(settings.neurons, settings.images, settings.labels)
     text = page(
         [facts], palette_of([], [facts]), FirstScreen([], [], [], None, {}), content, [thumbnails(settings.images)]
-    )
+    ).whole()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "explorer.html"
         path.write_text(text, encoding="utf-8")

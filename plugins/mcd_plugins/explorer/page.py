@@ -6,6 +6,7 @@ import base64
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -23,7 +24,7 @@ from mcd_plugins.reporters.facts import Facts, side_by_side
 from mcd_plugins.reporters.represented import CARRIED
 from mcd_plugins.reporters.side_answers import DIFFER
 
-__all__ = ["SCHEMA", "page"]
+__all__ = ["SCHEMA", "Page", "page"]
 
 SCHEMA = Schema("explorer")
 """The format of the data in the page, the elements ``content`` and ``pictures``. Only its own script reads them."""
@@ -59,14 +60,51 @@ _LINKS: Mapping[str, tuple[str, str]] = MappingProxyType(
 """For answers the view that has the whole list: its address, and what the link says."""
 
 
+@dataclass(frozen=True)
+class Page:
+    """The page but for its images at full resolution, which get the room that it leaves.
+
+    Parameters
+    ----------
+    title, style, script, body
+        Its parts; ``body`` is HTML.
+    """
+
+    title: str
+    style: str
+    script: str
+    body: str
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has without these images."""
+        return len(self.whole().encode())
+
+    def whole(self, originals: Sequence[Sequence[str]] = ()) -> str:
+        """Return the page.
+
+        Parameters
+        ----------
+        originals
+            Of each probe set its images at full resolution, see `originals_of`; read when the first is enlarged.
+        """
+        return _template("frame.html.j2").render(
+            title=self.title,
+            style=self.style,
+            policy=f"default-src 'none'; script-src {_hash(self.script)}; style-src {_hash(self.style)}; "
+            f"img-src {_images(originals)}; base-uri 'none'; form-action 'none'",
+            body=self.body,
+            originals=[list(one) for one in originals],
+        )
+
+
 def page(
     facts: Sequence[Facts],
     palette: Palette,
     start: FirstScreen,
     content: Mapping[str, Json],
     pictures: Sequence[Json],
-    originals: Sequence[Sequence[str]] = (),
-) -> str:
+) -> Page:
     """Return the page.
 
     Parameters
@@ -79,14 +117,12 @@ def page(
         What the page begins with.
     content, pictures
         What the script works on, and the small copies of images, which it reads only when the first is shown.
-    originals
-        Of each probe set its images at full resolution, see `originals_of`; read when the first is enlarged.
     """
     style = "".join(map(_source, ("extras.css", "style.css", "viewer.css"))) + palette.style
     parts = "\n".join(_source(f"{name}.js") for name in _SCRIPTS)
     script = f'"use strict";\n(() => {{\n{parts}}})();\n'
     glossed = {heading: entry.key for heading, entry in headings().items()}
-    return _template().render(
+    body = _template("glossary.html.j2", "evaluation.html.j2", "page.html.j2").render(
         facts=facts,
         categories=_labelled(facts, palette),
         fill=palette.categories,
@@ -99,14 +135,12 @@ def page(
         baselines=BASELINES,
         differences=differences_table,
         side_tables=lambda found: side_tables({"": found}),
-        style=style,
         script=script,
-        policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
-        f"img-src {_images(originals)}; base-uri 'none'; form-action 'none'",
         content={"schema": str(SCHEMA), **content, "few": FEW_IMAGES, "glossary": glossed},
         pictures=list(pictures),
-        originals=[list(one) for one in originals],
     )
+    targets = ", ".join(dict.fromkeys(one.target for one in facts))
+    return Page(f"{targets} – Mammo-CLIP Dissect", style, script, body)
 
 
 def _images(originals: Sequence[Sequence[str]]) -> str:
@@ -116,13 +150,13 @@ def _images(originals: Sequence[Sequence[str]]) -> str:
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def _template(*names: str) -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals |= {"explained": entry_of, "glossary": glossary()}
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
-    return environment.from_string("".join(map(_source, ("glossary.html.j2", "evaluation.html.j2", "page.html.j2"))))
+    return environment.from_string("".join(map(_source, names)))
 
 
 def _source(name: str) -> str:

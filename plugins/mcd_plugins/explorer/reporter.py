@@ -137,9 +137,9 @@ class HtmlReporter(mcd.Reporter):
         }
         palette, asked = palette_of(dissections, facts), self.options
         content["full"] = asked.full
-        used = len(page(facts, palette, start, content, pictures).encode())
+        made = page(facts, palette, start, content, pictures)
         full = Full(asked.full, asked.megabytes, asked.folder_megabytes)
-        originals, beside = originals_of(gallery.sources(), full, used, folder)
+        originals, beside = originals_of(gallery.sources(), full, made.size, folder)
         path = folder / _FILE
-        write_atomically(path, page(facts, palette, start, content, pictures, originals).encode())
+        write_atomically(path, made.whole(originals).encode())
         return [path, *beside]

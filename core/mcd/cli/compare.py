@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcd.cli.flags import bootstrap_flag, match_flag, output_flag, seed_flag, trust_flag
-from mcd.cli.groups import GENERAL, option_group
+from mcd.cli.groups import option_group
 from mcd.cli.paths import RUN_FOLDER
 from mcd.cli.state import State
 from mcd.cli.terminal import echo, echo_lines
@@ -64,10 +64,7 @@ __all__ = ["compare"]
     output_flag("Write every table there as CSV."),
     click.option("--json", "as_json", is_flag=True, help="Print everything as JSON."),
 )
-@option_group(
-    GENERAL,
-    trust_flag,
-)
+@trust_flag
 @click.pass_context
 def compare(
     ctx: click.Context,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mcd.cli.flags import output_flag, seed_flag, trust_flag
-from mcd.cli.groups import GENERAL, option_group
+from mcd.cli.groups import option_group
 from mcd.cli.numbers import RESAMPLES
 from mcd.cli.paths import RUN_FOLDER
 from mcd.cli.state import State
@@ -73,10 +73,7 @@ _AGAINST = ("annotations", "held-out", "other-dissector", "truth")
     click.option("--layers", "by_layer", is_flag=True, help="Print every layer too."),
     output_flag("Where the tables go.  [default: RUN/evaluation]"),
 )
-@option_group(
-    GENERAL,
-    trust_flag,
-)
+@trust_flag
 @click.pass_context
 def evaluate(
     ctx: click.Context,

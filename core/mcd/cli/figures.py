@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from mcd.cli.flags import bootstrap_flag, match_flag, output_flag, seed_flag, trust_flag
-from mcd.cli.groups import GENERAL, option_group
+from mcd.cli.groups import option_group
 from mcd.cli.paths import RUN_FOLDER
 from mcd.cli.state import State
 from mcd.cli.terminal import echo
@@ -83,10 +83,7 @@ def _figures(_ctx: click.Context, _parameter: click.Parameter, text: str) -> lis
         help="Pixels, or what stays sharp at any size.",
     ),
 )
-@option_group(
-    GENERAL,
-    trust_flag,
-)
+@trust_flag
 @click.pass_context
 def figures(
     ctx: click.Context,

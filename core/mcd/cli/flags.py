@@ -9,6 +9,7 @@ from typing import TypeVar
 import click
 
 from mcd.cli.candidates import components, settings
+from mcd.cli.groups import GENERAL, option_group
 from mcd.cli.numbers import RESAMPLES, SEED
 from mcd.cli.paths import PATH
 from mcd.components import Kind
@@ -44,11 +45,14 @@ def output_flag(
     )
 
 
-trust_flag = click.option(
-    "--trust",
-    is_flag=True,
-    help="Run, read and fetch what the study of a stored run names outside of its folder: code, images, vocabularies, "
-    "weights. Only for runs of people you trust.",
+trust_flag = option_group(
+    GENERAL,
+    click.option(
+        "--trust",
+        is_flag=True,
+        help="Run, read and fetch what the study of a stored run names outside of its folder: code, images, "
+        "vocabularies, weights. Only for runs of people you trust.",
+    ),
 )
 """The flag of every command that reads stored runs."""
 

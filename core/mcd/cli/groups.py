@@ -107,10 +107,15 @@ def _heading(option: click.Parameter) -> str:
 
 
 def grouped(options: list[click.Option]) -> Iterator[tuple[str, list[click.Option]]]:
-    """Yield options by the heading of their group; headings of a command's own stand before those of a study."""
+    """Yield options by the heading of their group; headings of a command's own stand before those of a study.
+
+    All are under one heading where no group was declared but what every command takes.
+    """
     found: dict[str, list[click.Option]] = {}
     for one in options:
         found.setdefault(_heading(one), []).append(one)
+    if options and found.keys() <= {UNGROUPED, GENERAL}:
+        found = {UNGROUPED: options}
     yield from sorted(found.items(), key=lambda each: _place(each[0]))
 
 
@@ -127,7 +132,7 @@ class _InGroups(click.Command):
         """Write a section for each group; one section where none was declared."""
         shown = [one for one in self.get_params(ctx) if isinstance(one, click.Option) and not one.hidden]
         sections = list(grouped(shown))
-        if {heading for heading, _ in sections} <= {UNGROUPED, GENERAL}:
+        if len(sections) == 1 and sections[0][0] == UNGROUPED:
             super().format_options(ctx, formatter)
             return
         for heading, options in sections:

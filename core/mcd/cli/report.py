@@ -8,7 +8,7 @@ import click
 
 from mcd.cli.candidates import components, settings
 from mcd.cli.flags import output_flag, trust_flag
-from mcd.cli.groups import GENERAL, option_group
+from mcd.cli.groups import option_group
 from mcd.cli.paths import RUN_FOLDER
 from mcd.cli.settings import named, with_arguments
 from mcd.cli.state import State
@@ -42,10 +42,7 @@ _DEFAULT = "html"
     ),
     output_flag("Where it goes; needed for several runs.  [default: RUN/report]"),
 )
-@option_group(
-    GENERAL,
-    trust_flag,
-)
+@trust_flag
 @click.pass_context
 def report(
     ctx: click.Context,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mcd.cli.flags import output_flag, trust_flag
-from mcd.cli.groups import GENERAL, option_group
+from mcd.cli.groups import option_group
 from mcd.cli.paths import PATH, RUN_FOLDER
 from mcd.cli.settings import given_settings, group_settings, named, overruled, with_arguments
 from mcd.cli.state import State
@@ -40,10 +40,7 @@ __all__ = ["score"]
         "the run's nor defaults]"
     ),
 )
-@option_group(
-    GENERAL,
-    trust_flag,
-)
+@trust_flag
 @click.pass_context
 def score(
     ctx: click.Context,

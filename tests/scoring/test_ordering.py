@@ -35,6 +35,7 @@ def test_q_decides_then_z_then_the_place_by_score() -> None:
 def test_the_neurons_of_a_layer_without_significance_stand_by_score() -> None:
     first = table([(number, "", np.nan, np.nan, score, 1) for number, score in enumerate((0.2, 0.9, 0.5))])
     assert by_evidence(first)["neuron"].tolist() == [1, 2, 0]
+    assert by_evidence(first, higher_is_better=False)["neuron"].tolist() == [0, 2, 1]
 
 
 def test_a_low_q_is_above_chance_only_where_the_first_concept_is_significant() -> None:

@@ -157,7 +157,7 @@ def _thresholds_of_each(
 
 
 def _of_each(runs: Sequence[LoadedRun], aligned: Sequence[AlignedLayer], notes: Sequence[str]) -> Comparison:
-    """Return the remarks about each run by itself."""
+    """Return the tables that each run has by itself."""
     dissections, names = [run.dissection for run in runs], [run.name for run in runs]
     vocabulary, readings = runs[0].vocabulary, [run.reading for run in runs]
     comparable = all(one.comparable for one in readings)

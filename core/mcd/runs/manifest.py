@@ -196,6 +196,11 @@ class Manifest(Record):
         return more_draws(self.summary, most if isinstance(most, int) else Calibration().most_draws, run)
 
     @property
+    def higher_is_better(self) -> bool:
+        """Whether high scores are good; taken to be so where an older version wrote the record."""
+        return self.scores is None or self.scores.higher_is_better
+
+    @property
     def q(self) -> float:
         """The false discovery rate of significant labels."""
         rate = self._calibration("q")

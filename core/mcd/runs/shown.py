@@ -203,7 +203,8 @@ def _next(run: Dissection) -> list[str]:
     first = run.labels[run.labels["rank"] == 1]
     if _judged(run):
         first = first[first["verdict"].isin(SIGNIFICANT)]
-    shown = [f'.top_images("{row.layer}", {row.neuron}, show=True)' for row in by_evidence(first).head(1).itertuples()]
+    best = by_evidence(first, higher_is_better=run.manifest.higher_is_better).head(1)
+    shown = [f'.top_images("{row.layer}", {row.neuron}, show=True)' for row in best.itertuples()]
     figure = '.figure("depth")' if shown else '.figure("null")'  # which shows how far they are from it
     return [".labels", figure, *shown, ".evaluate()", ".report()"]
 

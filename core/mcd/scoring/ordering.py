@@ -27,8 +27,8 @@ def above_chance(labels: pd.DataFrame, rate: float) -> pd.Series[bool]:
     return (labels["q"] <= rate) & labels["verdict"].isin(SIGNIFICANT)
 
 
-def by_evidence(labels: pd.DataFrame, within: Sequence[str] = ()) -> pd.DataFrame:
-    """Return rows of a label table, those with the strongest evidence first: lowest q, then highest z, then score.
+def by_evidence(labels: pd.DataFrame, within: Sequence[str] = (), *, higher_is_better: bool = True) -> pd.DataFrame:
+    """Return rows of a label table, those with the strongest evidence first: lowest q, then highest z, then best score.
 
     ``rank`` stays what it is, the place by score, and stands in for the score among the concepts of a neuron: it knows
     whether high scores are good, and decides between equals. Rows without a label, which have no rank, come last.
@@ -40,6 +40,8 @@ def by_evidence(labels: pd.DataFrame, within: Sequence[str] = ()) -> pd.DataFram
     within
         Columns of which equal values stay together, in the order in which they come: ``("layer", "neuron")`` for the
         concepts of each neuron, ``("layer",)`` for the neurons of each layer.
+    higher_is_better
+        Whether high scores are good, as the manifest of the run says; only between neurons it counts.
     """
     keys = pd.DataFrame(
         {
@@ -47,7 +49,7 @@ def by_evidence(labels: pd.DataFrame, within: Sequence[str] = ()) -> pd.DataFram
             "q": labels["q"],
             "z": -labels["z"],
             "rank": labels["rank"].astype("Float64"),
-            "score": -labels["score"],
+            "score": -labels["score"] if higher_is_better else labels["score"],
         }
     ).reset_index(drop=True)
     return labels.iloc[keys.sort_values([str(one) for one in keys], kind="stable").index.to_numpy()]

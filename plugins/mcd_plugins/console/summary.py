@@ -96,7 +96,8 @@ class ConsoleReporter(mcd.Reporter):
             table.add_column("q", justify="right")
         best = dissection.labels[dissection.labels["rank"] == 1]
         for _, rows in best.groupby("layer", sort=False):
-            for row in by_evidence(rows).head(self.options.neurons).itertuples():
+            own = by_evidence(rows, higher_is_better=dissection.manifest.higher_is_better)
+            for row in own.head(self.options.neurons).itertuples():
                 chance = [f"{row.z:.1f}", f"{row.q:.2g}"] if judged else []
                 table.add_row(
                     escape(str(row.layer)),

@@ -78,6 +78,7 @@ class Facts:
     layers: Sequence[LayerRow]
     provenance: Sequence[tuple[str, str]]
     apart: str = ""
+    higher_is_better: bool = True
     controls: Controls | None = None
     rungs: Sequence[tuple[str, int | None, str]] = ()
     evaluation: Evaluated = field(default_factory=Evaluated)
@@ -100,14 +101,13 @@ def facts_of(dissection: mcd.Dissection, letter: str = "") -> Facts:
     judged = any(one.significant is not None for one in manifest.summary)
     rows = _layers(dissection, judged)
     patients = _patients(dissection)
-    calibration = _at(manifest.study, "calibration")
     return Facts(
         letter=letter,
         target=manifest.target,
         dissector=manifest.dissector,
         scorer=manifest.scorer,
         judged=judged,
-        q=float(str(calibration.get("q", 0.05))),
+        q=manifest.q,
         images=manifest.images,
         patients=patients,
         neurons=sum(one.neurons for one in rows),
@@ -118,6 +118,7 @@ def facts_of(dissection: mcd.Dissection, letter: str = "") -> Facts:
         layers=rows,
         provenance=[(name, value[:16]) for name, value in manifest.fingerprints.items()]
         + [(name, manifest.versions[name]) for name in ("mcd", "torch") if name in manifest.versions],
+        higher_is_better=manifest.higher_is_better,
         controls=controls_of(dissection.results.controls) if judged else None,
         rungs=_rungs(manifest, rows),
         evaluation=evaluated(dissection),

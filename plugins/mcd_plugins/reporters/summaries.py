@@ -244,8 +244,8 @@ def clearest_table(runs: Mapping[str, tuple[Facts, pd.DataFrame]], count: int) -
     rows = []
     for name, (facts, first) in runs.items():
         for layer in facts.layers:
-            own = by_evidence(first[first["layer"] == layer.name]).head(count)
-            for one in own.to_dict("records"):
+            own = by_evidence(first[first["layer"] == layer.name], higher_is_better=facts.higher_is_better)
+            for one in own.head(count).to_dict("records"):
                 chance = [f"{one['z']:.1f}", f"{one['q']:.2g}"] if facts.judged else ["", ""] if judged else []
                 rows.append(
                     [

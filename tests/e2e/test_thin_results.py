@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Outcome
+from tests.figures.test_captions import faults
 from tests.latex import amiss
 from tests.thin import SHAPES, dissected
 
@@ -16,7 +17,7 @@ import mcd
 from mcd.cli.compare_text import print_comparison
 from mcd.components import Kind
 from mcd.errors import UsageError
-from mcd.figures import Drawn, draw, figure_bytes
+from mcd.figures import Drawn, caption, draw, figure_bytes
 from mcd.host import PluginHost
 from mcd.runs.rescore import rescore
 from mcd.study.study import Choice
@@ -51,6 +52,7 @@ def test_every_figure_is_drawn_or_says_in_words_why_not(pair: Pair) -> None:
         reasons = {}
         for one in draw(data):
             if isinstance(one, Drawn):
+                assert faults(caption(one.figure)) == [], one.name
                 assert len(runs) == 1 or figure_bytes(one.figure, dpi=20)  # what shows one alone is drawn there too
             else:
                 assert not one.failed, one.reason

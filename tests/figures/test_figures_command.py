@@ -18,7 +18,7 @@ from tests.figures.colours import in_figure, on_page
 import mcd
 from mcd.comparison import ComparisonSettings, compare
 from mcd.errors import DataError, UsageError
-from mcd.figures import Drawn, FigureData, Wanted, collect, draw, top_images
+from mcd.figures import Caption, Drawn, FigureData, Wanted, collect, draw, top_images
 from mcd.runs.rescore import rescore
 from mcd.study.study import Choice
 
@@ -112,6 +112,18 @@ def test_only_some_in_another_format(runs: Path, tmp_path: Path, mcd_command: Ca
     unknown = mcd_command("figures", runs / "phantom-mammo", "-o", tmp_path, "--only", "dept")
     assert "did you mean 'depth'?" in unknown.err
     assert "--neuron LAYER:NUMBER" in mcd_command("figures", *both, "-o", tmp_path, "--neuron", "head").err
+
+
+def test_files_beside_the_picture(runs: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
+    done = mcd_command(
+        "figures", runs / "phantom-mammo", "-o", tmp_path, "--only", "depth", "--bootstrap", 0, "--captions"
+    )
+    assert done.code == 0, done.err
+    assert {one.name for one in tmp_path.glob("[!.]*")} == {"depth.png", "depth.txt", "depth.tex"}
+    title, text = (tmp_path / "depth.txt").read_text().strip().split("\n\n")
+    picture = PIL.Image.open(tmp_path / "depth.png")
+    assert (picture.info["Title"], picture.info["Description"]) == (title, text)
+    assert (tmp_path / "depth.tex").read_text() == Caption(title, text).latex()
 
 
 def test_a_figure_and_a_page_of_the_same_runs_have_the_same_colours_whatever_they_show(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,10 @@ from mcd.cli.paths import RUN_FOLDER
 from mcd.cli.state import State
 from mcd.cli.terminal import echo
 from mcd.study.groups import Group
+
+if TYPE_CHECKING:
+    from mcd.figures import Drawn
+    from mcd.figures.drawing import Format
 
 __all__ = ["figures"]
 
@@ -82,6 +87,11 @@ def _figures(_ctx: click.Context, _parameter: click.Parameter, text: str) -> lis
         show_default=True,
         help="Pixels, or what stays sharp at any size.",
     ),
+    click.option(
+        "--captions",
+        is_flag=True,
+        help="Leave title and caption out of the pictures, and write them beside: NAME.txt, and for LaTeX NAME.tex.",
+    ),
 )
 @trust_flag
 @click.pass_context
@@ -92,6 +102,7 @@ def figures(
     output: Path,
     only: tuple[str, ...],
     kind: str,
+    captions: bool,
     layers: tuple[str, ...],
     neurons: tuple[str, ...],
     copy_images: bool,
@@ -106,6 +117,7 @@ def figures(
     \b
     mcd figures runs/x -o figures
     mcd figures runs/general runs/mammo -o figures --format pdf
+    mcd figures runs/x -o figures --format pdf --captions
     mcd figures runs/x -o figures --only top-images --neuron stages.3:17
 
     Writes all that apply, and says which do not and why. The first run is the reference. One that fails does not end
@@ -117,9 +129,8 @@ def figures(
     from mcd.comparison import ComparisonSettings
     from mcd.comparison.changes import Matching
     from mcd.errors import UsageError, together
-    from mcd.figures import Refused, Wanted, collect, draw, figure_bytes
+    from mcd.figures import Refused, Wanted, collect, draw
     from mcd.figures.catalogue import attempted, check_names
-    from mcd.figures.drawing import Format
     from mcd.files import check_folder
     from mcd.runs.loading import opened
     from mcd.scoring.calibration.thresholds import MeanScoreThreshold
@@ -140,18 +151,20 @@ def figures(
     data = collect(opened(runs, host, trust=trust), settings)
     for note in data.comparison.notes:
         say(f"note: {note}", err=True)
-    written, failed = [], []
+    written: list[str] = []
+    failed = []
     left_out: dict[str, list[str]] = {}
     with outputs(output) as fresh:
         for one in draw(data, wanted, only):
-            content: bytes | Refused = (
+            content: dict[str, bytes] | Refused = (
                 one
                 if isinstance(one, Refused)
-                else attempted(one.name, partial(figure_bytes, one.figure, cast("Format", kind)))
+                else attempted(one.name, partial(_files, one, cast("Format", kind), captions=captions))
             )
             if not isinstance(content, Refused):
-                written.append(f"{one.name}.{kind}")
-                (fresh / written[-1]).write_bytes(content)
+                written += content
+                for name, made in content.items():
+                    (fresh / name).write_bytes(made)
             elif only or content.failed:
                 failed.append(content.reason)
             else:
@@ -163,6 +176,17 @@ def figures(
         echo(f"written: {output / name}")
     if failed:
         raise together(failed)
+
+
+def _files(drawn: Drawn, kind: Format, *, captions: bool) -> dict[str, bytes]:
+    """Return the files of a figure by name: one, or three where title and caption stand beside it."""
+    from mcd.figures import caption, figure_bytes
+
+    files = {f"{drawn.name}.{kind}": figure_bytes(drawn.figure, kind, words=not captions)}
+    if captions:
+        said = caption(drawn.figure)
+        files |= {f"{drawn.name}.txt": said.plain().encode(), f"{drawn.name}.tex": said.latex().encode()}
+    return files
 
 
 def _neuron(text: str) -> tuple[str, int]:

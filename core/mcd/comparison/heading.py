@@ -12,7 +12,7 @@ from mcd.runs.dissection import Dissection
 from mcd.runs.limits import has_probe_map, limits_of
 from mcd.runs.manifest import ScoreRecord
 
-__all__ = ["Heading", "heading_of", "names_of", "notes_of"]
+__all__ = ["Heading", "counted", "heading_of", "names_of", "notes_of"]
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,24 @@ class Heading:
     def lines(self) -> list[str]:
         """Return it as sentences, with what may not be compared; what is the same for all runs is said once."""
         one = self.runs.iloc[0]
-        people = "patients are not known" if one["patients"] < 0 else f"{one['patients']} patients"
-        said = [f"probe set {one['probe_set']}: {one['images']} images, {people}"]
+        people = "patients are not known" if one["patients"] < 0 else counted(int(one["patients"]), "patient")
+        said = [f"probe set {one['probe_set']}: {counted(int(one['images']), 'image')}, {people}"]
         seen: dict[str, None] = {}
         alike = len(set(self.runs["layer_draws"])) == 1
         for _, run in self.runs.iterrows():
-            k = "all images" if run["top_k"] < 0 else f"top {run['top_k']} images"
+            k = "all images" if run["top_k"] < 0 else f"top {counted(int(run['top_k']), 'image')}"
             seen[f"dissector {run['dissector']}, scorer {run['scorer']} ({k})"] = None
-            seen[_null(run) if alike else f"{run['run']}: {_null(run)}"] = None
+            seen[_null(run) if alike else f"run {run['run']}: {_null(run)}"] = None
             if run["draws"] > 0:
                 seen[f"significant: q = {run['q']:g} ({run['correction']})"] = None
         if not self.runs["comparable"].all():
             seen["scores may not be compared across layers or models; z and shares of significant neurons may"] = None
         return said + list(seen)
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number with what it counts, one or several."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _null(run: pd.Series) -> str:

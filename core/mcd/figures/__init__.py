@@ -15,6 +15,7 @@ from mcd.lazy import lazily
 
 if TYPE_CHECKING:
     from mcd.figures.agreement import evaluation
+    from mcd.figures.captions import Caption, caption
     from mcd.figures.catalogue import FIGURES, Drawn, Refused, Wanted, check_names, draw, figure
     from mcd.figures.change import specialisation
     from mcd.figures.data import FigureData, collect
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mcd.figures.shares import categories, significant
 
 _HOME = {
+    "Caption": "mcd.figures.captions",
     "CategoryColour": "mcd.figures.palette",
     "Drawn": "mcd.figures.catalogue",
     "FIGURES": "mcd.figures.catalogue",
@@ -36,6 +38,7 @@ _HOME = {
     "Refused": "mcd.figures.catalogue",
     "Wanted": "mcd.figures.catalogue",
     "significant": "mcd.figures.shares",
+    "caption": "mcd.figures.captions",
     "categories": "mcd.figures.shares",
     "category_colours": "mcd.figures.palette",
     "check_names": "mcd.figures.catalogue",
@@ -56,11 +59,13 @@ _HOME = {
 __all__ = [
     "FIGURES",
     "HUES",
+    "Caption",
     "CategoryColour",
     "Drawn",
     "FigureData",
     "Refused",
     "Wanted",
+    "caption",
     "categories",
     "category_colours",
     "check_names",

@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from mcd.comparison.heading import counted
 from mcd.errors import UnknownNameError, UsageError, nearest
+from mcd.figures.captions import sentence
 from mcd.figures.data import FigureData
 from mcd.figures.drawing import BLUE, FAINT, GREEN, MUTED, ORANGE, SKY, VERMILLION, canvas, finish, key, styled, tidy
 from mcd.runs.evaluated import AGAINST, BASELINES, FIRST, MEASURES, Evaluation
@@ -160,10 +162,10 @@ def _mark(kind: str) -> Line2D:
 def _notes(found: Evaluation, table: pd.DataFrame, kinds: Sequence[str]) -> list[str]:
     patients = found.record.held_out_patients
     units = "patients" if patients is not None else "images"
-    held = f"{found.record.held_out_images if patients is None else patients} held-out {units}"
+    held = counted(found.record.held_out_images if patients is None else patients, f"held-out {units[:-1]}")
     bounded = table["low"].notna().any()
     said = [
         f"Means over neurons on {held}" + (f"; lines: 95 % intervals over {units}" if bounded else ", no intervals")
     ]
     said += [f"{kind[:1].upper()}{kind[1:]}: {BASELINES[kind]}" for kind in kinds if kind in BASELINES]
-    return [*said, *(f"{one[:1].upper()}{one[1:]}".rstrip(".") for one in found.problems)]
+    return [*said, *map(sentence, found.problems)]

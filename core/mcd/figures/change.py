@@ -80,7 +80,7 @@ def specialisation(data: FigureData, run: str | None = None, top: int = 16) -> F
         f"What {found.run} gains and loses over {reference}",
         data.comparison.heading,
         f"Numbers are neurons with a significant first label, of {pairs} that are compared one by one",
-        f"The {len(table)} categories that change most; {left} more left out" if left else "",
+        f"Shown are the {len(table)} that change most of {len(table) + left} categories" if left else "",
         *_warnings(found),
         f"In brackets the change with its 95 % interval. {chance_rule(intervals=True)}"
         if table["low"].notna().any()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import io
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Literal, ParamSpec
 
 import matplotlib as mpl
@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 
-from mcd.comparison.heading import Heading
+from mcd.comparison.heading import Heading, counted
+from mcd.figures.captions import Captioned, made_caption, wrapped
 from mcd.runs.limits import FEW_IMAGES
 
 __all__ = [
@@ -55,6 +56,7 @@ WIDTH = 7.0
 """Inches: two columns of most journals."""
 SMALL = 7.0
 """Points: no letter is smaller."""
+_TITLE = 9.0
 
 Format = Literal["png", "svg", "pdf"]
 
@@ -79,7 +81,7 @@ _RC: dict[str, object] = {
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
     "legend.fontsize": SMALL,
-    "figure.titlesize": 9.0,
+    "figure.titlesize": _TITLE,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": MUTED,
@@ -111,7 +113,7 @@ LETTER = 0.56 * SMALL / 72
 P = ParamSpec("P")
 
 
-class Inline(Figure):
+class Inline(Captioned):
     """A figure that a notebook shows as it would be saved, whether or not pyplot has been imported."""
 
     def _repr_png_(self) -> tuple[bytes, dict[str, float]]:
@@ -164,7 +166,7 @@ def _cautions(heading: Heading) -> list[str]:
     images = int(heading.runs["images"].min())
     found = []
     if images < FEW_IMAGES:
-        found.append(f"Only {images} images: large effects alone can be seen")
+        found.append(f"Only {counted(images, 'image')}: large effects alone can be seen")
     if (heading.runs["patients"] < 0).any():
         found.append("Patients are not known: images of one woman count as independent")
     return found
@@ -179,8 +181,8 @@ def key(figure: Figure, handles: Sequence[Artist], columns: int = 4) -> None:
     made.set_gid(f"{-(-len(handles) // columns)} lines")
 
 
-def _place(legend: Legend, width: float, height: float) -> None:
-    legend.set_bbox_to_anchor((0.1 / width, 1 - 0.3 / height))
+def _place(legend: Legend, width: float, height: float, title: float = 0.3) -> None:
+    legend.set_bbox_to_anchor((0.1 / width, 1 - title / height))
 
 
 _LEAST = 1.5
@@ -201,45 +203,60 @@ def finish(figure: Figure, title: str, heading: Heading, *notes: str) -> Figure:
     notes
         Remarks about this figure in particular, whole sentences without their full stop.
     """
+    assert isinstance(figure, Captioned)
     width, height = figure.get_size_inches()
-    letters = int((width - 0.2) / (0.93 * LETTER))
-    said = [
-        *(note for note in notes if note),
-        *(line[0].upper() + line[1:] for line in heading.lines()),
-        *_cautions(heading),
-    ]
-    whole = ". ".join(said).replace(" = ", "\u00a0=\u00a0") + "."
-    caption = textwrap.fill(whole, letters, break_on_hyphens=False)
-    lines = caption.count("\n") + 1
-    foot = lines * SMALL * 1.3 / 72 + 0.12
-    head = 0.28 + sum(_height(one) for one in figure.legends)
-    height = max(height, foot + _LEAST + head)
-    figure.set_size_inches(width, height)
-    for one in figure.legends:
-        _place(one, width, height)
-    engine = figure.get_layout_engine()
-    assert isinstance(engine, ConstrainedLayoutEngine)
-    engine.set(rect=(0, foot / height, 1, 1 - (foot + head) / height), wspace=0.03)
+    lines = [line[0].upper() + line[1:] for line in heading.lines()]
+    figure.caption = made_caption(title, [*(note for note in notes if note), *lines, *_cautions(heading)])
+    above = wrapped(figure.caption.title, width - 0.2, _TITLE, "bold")
+    below = wrapped(figure.caption.text.replace(" = ", "\u00a0=\u00a0"), width - 0.2, SMALL)
+    figure.title_inches = 0.28 + above.count("\n") * _TITLE * 1.2 / 72
+    figure.text_inches = (below.count("\n") + 1) * SMALL * 1.3 / 72 + 0.12
+    figure.text(0, 0, above, ha="left", va="top", fontsize=_TITLE, fontweight="bold", gid="title", in_layout=False)
     figure.text(
-        0.1 / width, 1 - 0.08 / height, title, ha="left", va="top", fontsize=9.0, fontweight="bold", in_layout=False
-    )
-    figure.text(
-        0.1 / width,
-        0.06 / height,
-        caption,
-        ha="left",
-        va="bottom",
-        fontsize=SMALL,
-        color=MUTED,
-        linespacing=1.3,
-        gid="caption",
-        in_layout=False,
-    )
-    figure.set_label(title)
+        *(0, 0, below), ha="left", va="bottom", fontsize=SMALL, color=MUTED, linespacing=1.3, gid="caption"
+    ).set_in_layout(False)
+    around = figure.title_inches + figure.text_inches
+    _arrange(figure, max(height - around, _LEAST + sum(map(_height, figure.legends))), words=True)
+    figure.set_label(figure.caption.title)
     return figure
 
 
-def figure_bytes(figure: Figure, kind: Format = "png", dpi: int = 200) -> bytes:
+_BARE = 0.06
+"""Inches that stay free above and below a picture without words."""
+
+
+def _arrange(figure: Captioned, inches: float, *, words: bool) -> None:
+    """Give what is drawn, with its keys, so many inches of height; title and caption have theirs, or are left out."""
+    head, foot = (figure.title_inches, figure.text_inches) if words else (_BARE, _BARE)
+    width, height = figure.get_size_inches()[0], head + inches + foot
+    figure.set_size_inches(width, height)
+    for one in figure.legends:
+        _place(one, width, height, head + 0.02)
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    room = inches - sum(map(_height, figure.legends))
+    engine.set(rect=(0, foot / height, 1, room / height), wspace=0.03)
+    for text in figure.texts:
+        if text.get_gid() in ("title", "caption"):
+            text.set_visible(words)
+            text.set_position((0.1 / width, 1 - 0.08 / height if text.get_gid() == "title" else 0.06 / height))
+
+
+@contextmanager
+def _without_words(figure: Figure) -> Iterator[None]:
+    """Leave title and caption out of a figure for a while."""
+    if not isinstance(figure, Captioned) or figure.caption is None:
+        yield
+        return
+    inches = figure.get_size_inches()[1] - figure.title_inches - figure.text_inches
+    _arrange(figure, inches, words=False)
+    try:
+        yield
+    finally:
+        _arrange(figure, inches, words=True)
+
+
+def figure_bytes(figure: Figure, kind: Format = "png", dpi: int = 200, *, words: bool = True) -> bytes:
     """Return a figure as a file; the same figure gives the same bytes.
 
     Parameters
@@ -248,15 +265,18 @@ def figure_bytes(figure: Figure, kind: Format = "png", dpi: int = 200) -> bytes:
         ``png``, or one of the two that stay sharp at any size: ``svg``, ``pdf``.
     dpi
         Dots an inch of a PNG, and of images within the others.
+    words
+        Whether title and caption are in the picture: without them it is as much lower, and `caption` returns them.
+        Both are in the metadata of the file all the same.
     """
-    title = str(figure.get_label())
-    captions = [text.get_text().replace("\n", " ") for text in figure.texts if text.get_gid() == "caption"]
+    said = figure.caption if isinstance(figure, Captioned) else None
+    title, text = (said.title, said.text) if said else (str(figure.get_label()), "")
     metadata: dict[Format, dict[str, str | None]] = {
-        "png": {"Software": None, "Title": title, "Description": " ".join(captions)},
-        "svg": {"Date": None, "Title": title, "Description": " ".join(captions)},
-        "pdf": {"CreationDate": None, "Title": title, "Subject": " ".join(captions)},
+        "png": {"Software": None, "Title": title, "Description": text},
+        "svg": {"Date": None, "Title": title, "Description": text},
+        "pdf": {"CreationDate": None, "Title": title, "Subject": text},
     }
     out = io.BytesIO()
-    with style.context(_RC, after_reset=True):
+    with style.context(_RC, after_reset=True), nullcontext() if words else _without_words(figure):
         figure.savefig(out, format=kind, dpi=dpi, metadata=metadata[kind])
     return out.getvalue()

@@ -47,7 +47,7 @@ _MEASURES: dict[Measure, _Drawn] = {
         "mean_z",
         "mean z of first labels",
         "Mean z of first labels, over depth",
-        "z: deviations from what neurons that respond to nothing reach",
+        "Values of z are deviations from what neurons that respond to nothing reach",
     ),
     "share": _Drawn("share", "significant neurons", "Neurons with a significant first label, over depth"),
     "concepts": _Drawn(
@@ -173,6 +173,6 @@ def interval_note(data: FigureData, table: pd.DataFrame, column: str) -> str:
     if f"{column}_low" not in table:
         return ""
     if table[f"{column}_low"].isna().all():
-        return "No intervals"
+        return "Intervals were not computed"
     unit = "images" if (data.comparison.heading.runs["patients"] < 0).any() else "patients"
-    return f"95 % intervals over {unit}"
+    return f"Shown are 95 % intervals over {unit}"

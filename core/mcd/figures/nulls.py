@@ -185,7 +185,7 @@ def controls(data: FigureData, run: str | None = None, layers: Sequence[str] = (
     key(figure, handles, 3)
     return finish(
         figure,
-        f"{name} beside its controls",
+        f"Run {name} beside its controls",
         data.comparison.heading,
         "Shares are of all neurons of the layer; numbers in the key are significant neurons, of all layers shown",
         "Labels as frequent in a control as in the run are not evidence about the model",

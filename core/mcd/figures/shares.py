@@ -199,7 +199,7 @@ def categories(
             axes.tick_params(axis="y", labelleft=False)
     panels[0].set_ylabel(NEURONS)
     key(figure, [_key(name, colours[name]) for name in shown], 3)
-    note = f"{rest} more categories together as others" if rest else ""
+    note = f"The key's others are {rest} more {'category' if rest == 1 else 'categories'}" if rest else ""
     title = f"{'Broad categories' if level == 'broad_category' else 'Categories'} of significant first labels"
     return finish(
         figure,

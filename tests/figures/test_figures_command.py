@@ -121,8 +121,8 @@ def test_files_beside_the_picture(runs: Path, tmp_path: Path, mcd_command: Calla
     assert done.code == 0, done.err
     assert {one.name for one in tmp_path.glob("[!.]*")} == {"depth.png", "depth.txt", "depth.tex"}
     title, text = (tmp_path / "depth.txt").read_text().strip().split("\n\n")
-    picture = PIL.Image.open(tmp_path / "depth.png")
-    assert (picture.info["Title"], picture.info["Description"]) == (title, text)
+    with PIL.Image.open(tmp_path / "depth.png") as picture:
+        assert (picture.info["Title"], picture.info["Description"]) == (title, text)
     assert (tmp_path / "depth.tex").read_text() == Caption(title, text).latex()
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.captions import faults
 from tests.conftest import Outcome
-from tests.figures.test_captions import faults
 from tests.latex import amiss
 from tests.thin import SHAPES, dissected
 

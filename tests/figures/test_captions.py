@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-import re
 
 import PIL.Image
 import pytest
 from matplotlib.figure import Figure
+from tests.captions import faults
 from tests.figures.conftest import data_of, outcomes_of
 
 import mcd
 from mcd.errors import UsageError
-from mcd.figures import Caption, FigureData, caption, figure_bytes
+from mcd.figures import FigureData, caption, figure_bytes
 from mcd.figures.captions import sentence, wrapped
 from mcd.plugins import latex_text
 
@@ -20,16 +20,6 @@ from mcd.plugins import latex_text
 @pytest.fixture(scope="module")
 def data() -> FigureData:
     return data_of([outcomes_of("phantom-mammo_50%", {"a": 6, "b": 5}, 1)])
-
-
-def faults(said: Caption) -> list[str]:
-    """Return what is wrong with a caption."""
-    sentences = [one for one in re.split(r"(?<=\.) (?=[^a-z])", said.text) if one]
-    return [
-        *(one for one in sentences if not re.match(r"[A-Z].*\.$", one)),
-        *re.findall(r"\bnan\b|\bNone\b|(?<![\d.])1 (?:images|patients|categories)\b|\.\.", f"{said.title} {said.text}"),
-        *([said.title] if not re.match(r"[A-Z].*[^.]$", said.title) else []),
-    ]
 
 
 def test_no_line_leaves_the_figure_at_any_resolution(data: FigureData) -> None:

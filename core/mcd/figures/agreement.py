@@ -161,11 +161,11 @@ def _mark(kind: str) -> Line2D:
 
 def _notes(found: Evaluation, table: pd.DataFrame, kinds: Sequence[str]) -> list[str]:
     patients = found.record.held_out_patients
-    units = "patients" if patients is not None else "images"
-    held = counted(found.record.held_out_images if patients is None else patients, f"held-out {units[:-1]}")
+    unit = "image" if patients is None else "patient"
+    held = counted(found.record.held_out_images if patients is None else patients, f"held-out {unit}")
     bounded = table["low"].notna().any()
     said = [
-        f"Means over neurons on {held}" + (f"; lines: 95 % intervals over {units}" if bounded else ", no intervals")
+        f"Means over neurons on {held}" + (f"; lines: 95 % intervals over {unit}s" if bounded else ", no intervals")
     ]
     said += [f"{kind[:1].upper()}{kind[1:]}: {BASELINES[kind]}" for kind in kinds if kind in BASELINES]
     return [*said, *map(sentence, found.problems)]

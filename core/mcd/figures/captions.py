@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from mcd.errors import UsageError
@@ -75,32 +78,53 @@ def sentence(text: str) -> str:
 _DPI = (72, 100, 110, 150, 200, 300)
 """Letters are set on whole dots, so a line has another width at each."""
 
+Inches = npt.NDArray[np.float64]
+
+
+@functools.lru_cache(maxsize=4096)
+def _inches(text: str, size: float, weight: str) -> Inches:
+    """Return how wide a text is at each of the resolutions."""
+    drawn = [sheet.text(0, 0, text, fontsize=size, fontweight=weight) for sheet in _sheets()]
+    widths = np.asarray([one.get_window_extent().width for one in drawn]) / _DPI
+    for one in drawn:
+        one.remove()
+    return widths
+
+
+@functools.cache
+def _sheets() -> list[Figure]:
+    """Return a figure for each of the resolutions, to measure on."""
+    return [Figure(figsize=(0.1, 0.1), dpi=dpi) for dpi in _DPI]
+
 
 def wrapped(text: str, inches: float, size: float, weight: str = "normal") -> str:
-    """Return a text in lines of at most so many inches, as they are drawn at usual resolutions."""
-    drawn = [(Figure(dpi=dpi).text(0, 0, "", fontsize=size, fontweight=weight), dpi) for dpi in _DPI]
+    """Return a text in lines of at most so many inches, as they are drawn at usual resolutions.
 
-    @functools.cache
-    def width(line: str) -> float:
-        for one, _ in drawn:
-            one.set_text(line)
-        return max(float(one.get_window_extent().width) / dpi for one, dpi in drawn)
+    Words are measured once in a process and added up: figures share most of theirs.
+    """
 
-    lines = [""]
+    def wide(piece: str) -> Inches:
+        return _inches(piece, size, weight)
+
+    space = wide("x x") - wide("xx")
+    lines: list[list[str]] = [[]]
+    filled = np.zeros(len(_DPI))
     for word in text.split(" "):
-        for part in _parts(word, lambda piece: width(piece) <= inches):
-            longer = f"{lines[-1]} {part}" if lines[-1] else part
-            if width(longer) <= inches:
-                lines[-1] = longer
-            else:
-                lines.append(part)
-    return "\n".join(lines)
+        for part in _parts(word, lambda piece: float(wide(piece).max()), inches):
+            longer = filled + space + wide(part) if lines[-1] else wide(part)
+            if lines[-1] and longer.max() > inches:
+                lines.append([])
+                longer = wide(part)
+            lines[-1].append(part)
+            filled = longer
+    return "\n".join(map(" ".join, lines))
 
 
-def _parts(word: str, fits: Callable[[str], bool]) -> Iterator[str]:
+def _parts(word: str, wide: Callable[[str], float], inches: float) -> Iterator[str]:
     """Yield a word whole, or in pieces where it is longer than a line."""
-    while len(word) > 1 and not fits(word):
-        end = max((at for at in range(1, len(word)) if fits(word[:at])), default=1)
-        yield word[:end]
-        word = word[end:]
-    yield word
+    if len(word) < 2 or wide(word) <= inches:
+        yield word
+        return
+    end = max(1, bisect.bisect_right(range(1, len(word)), inches, key=lambda at: wide(word[:at])))
+    yield word[:end]
+    yield from _parts(word[end:], wide, inches)

@@ -74,10 +74,12 @@ class Component:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"component name {self.name!r}: use lower-case words joined by hyphens")
-        if isinstance(self.requires, str):
-            raise ValueError(f"component {self.name!r}: requires is text; write requires=({self.requires!r},)")
-        if isinstance(self.files, str):
-            raise ValueError(f"component {self.name!r}: files is text; write files=({self.files!r},)")
+        for field in ("requires", "files"):
+            if isinstance(given := getattr(self, field), str):
+                raise ValueError(f"component {self.name!r}: {field} is text; write {field}=({given!r},)")
+        for one in self.files:
+            if not isinstance(one, str):
+                raise ValueError(f"component {self.name!r}: files holds {one!r}, which is no text")
         if not isinstance(self.target, str):
             raise ValueError(f"component {self.name!r}: target is text, 'package.module:Attribute', imported when used")
         module, _, attribute = self.target.partition(":")

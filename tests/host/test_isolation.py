@@ -76,6 +76,16 @@ BROKEN = {
         "mcd_register_models",
         "'net': requires is text; write requires=('timm',)",
     ),
+    "files as text": (
+        OFFER + "return [Component('net', 'a:b', files='*.csv')]",
+        "mcd_register_models",
+        "ValueError: component 'net': files is text; write files=('*.csv',)",
+    ),
+    "files that are no texts": (
+        OFFER + "return [Component('net', 'a:b', files=(1,))]",
+        "mcd_register_models",
+        "ValueError: component 'net': files holds 1, which is no text",
+    ),
     "bad requirement": (
         OFFER + "return [Component('net', 'a:b', requires=('timm>>1',))]",
         "mcd_register_models",

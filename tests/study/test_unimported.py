@@ -53,6 +53,7 @@ def test_the_examples_are_in_order(mcd_command: Command, name: str) -> None:
         (_INIT, '"acme-net"', '"Acme Net"', "use lower-case words joined by hyphens"),
         (_INIT, "in one line", 'in one line", requires=("torch>=>2",), extra="', "requires 'torch>=>2'"),
         (_INIT, "in one line", 'in one line", requires="torch", extra="', "requires is text"),
+        (_INIT, "in one line", 'in one line", files="*.csv", extra="', "files is text"),
         (_INIT, "def ", "def def ", "is no Python"),
         (_NET, "    def load(", "    def loads(", "it does not define load"),
         (_NET, "(mcd.ModelLoader)", "", "it is no subclass of mcd.ModelLoader"),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 from mcd.components import Component
 
@@ -202,14 +203,17 @@ def _components(function: Function, texts: Mapping[str, str]) -> Iterator[tuple[
         if not isinstance(values.get("name"), str) or not isinstance(values.get("target"), str):
             continue  # made by code: only an import shows it
         try:
-            requires = values.get("requires")
-            if isinstance(requires, str):
-                yield node.lineno, f"component {values['name']!r}: requires is text; write requires=({requires!r},)"
-                continue
-            wanted = tuple(map(str, requires)) if isinstance(requires, tuple | list) else ()
-            yield node.lineno, Component(str(values["name"]), str(values["target"]), requires=wanted)
+            requires, files = _several(values.get("requires")), _several(values.get("files"))
+            yield node.lineno, Component(str(values["name"]), str(values["target"]), requires=requires, files=files)
         except ValueError as error:
             yield node.lineno, str(error)
+
+
+def _several(value: object) -> tuple[str, ...]:
+    if isinstance(value, tuple | list):
+        return tuple(map(str, value))
+    # a record refuses a text, and says how it is written
+    return cast("tuple[str, ...]", value) if isinstance(value, str) else ()
 
 
 def _value(node: ast.expr, texts: Mapping[str, str]) -> object:

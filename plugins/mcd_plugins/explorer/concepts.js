@@ -224,7 +224,7 @@ const concepts = {
     const reasons = [...new Set(RUNS.map((run) => run.represented.missing).filter(Boolean))];
     if (!CONCEPTS.term.length) return "No neuron has a label, so that there is no concept to list: see Overview.";
     if (this.answer && reasons.length) return `Which concepts no neuron carries is not known: ${reasons.join("; ")}.`;
-    if (this.answer === "missing") return "Nothing is missing: some neuron carries every concept.";
+    if (this.answer === "missing") return "Nothing is missing: neurons carry every concept.";
     return "No concept fits: clear the search, or choose all.";
   },
 

@@ -225,13 +225,13 @@ const neuronPage = {
   images(run, neuron) {
     const status = run.statuses[run.status[neuron]];
     if (status === "dead" || status === "constant")
-      return h("p", { class: "hint" }, "It has no top images: its activation is the same for all.");
+      return h("p", { class: "hint" }, "It has no top images: its activation is the same for all images.");
     if (!run.response || !run.image)
       return h(
         "p",
         { class: "hint" },
-        "No top images: they were not requested, or the run folder lacked what they are found by " +
-          "(its activations, or its folder private) when this page was made.",
+        "No top images: none were requested, or the run folder lacked its activations or its folder private when this " +
+          "page was made.",
       );
     const { top, activation } = run.response();
     const probe = CONTENT.probes[run.shown.probe];

@@ -14,7 +14,7 @@ from mcd_plugins.reporters.facts import Facts, counted
 from mcd_plugins.reporters.represented import CARRIED, HIDDEN, UNDER, UNKNOWN, Represented
 from mcd_plugins.reporters.words import amount, by_chance, listed, share, verb
 
-__all__ = ["LEARNED", "MISSING", "TRUST", "Answer", "Check", "answers_of", "lacking", "not_shown", "unchecked"]
+__all__ = ["LEARNED", "MISSING", "TRUST", "Answer", "Check", "answers_of", "reaching", "unchecked"]
 
 LEARNED, MISSING, TRUST = "What has it learned?", "What is missing?", "Can I trust it?"
 _SIGNIFICANCE = "mcd score RUN --draws 1000"
@@ -134,7 +134,7 @@ def _where(facts: Facts) -> list[str]:
     ]
 
 
-def lacking(found: Represented, most: int = 2) -> str:
+def _lacking(found: Represented, most: int = 2) -> str:
     """Return the concepts that no neuron carries although images show them, those of most images first, with counts."""
     rows = found.of(UNDER).to_dict("records")
     named = [f"{row['concept']} ({_images(int(row['positives']), int(row['patients']))})" for row in rows[:most]]
@@ -154,18 +154,19 @@ def _missing(found: Represented) -> list[str]:
     concepts = amount(total, "mammographic concept")
     carried, under = found.count(CARRIED), found.count(UNDER)
     if under:
-        return [f"No neuron carries {under:,} of {concepts} that the images show: {lacking(found)}.", *not_shown(found)]
+        shown = f"although images show {verb(under, 'them', 'it')}: {_lacking(found)}"
+        return [f"No neuron carries {under:,} of {concepts}, {shown}.", *_not_shown(found)]
     if carried:
-        return [f"Nothing that could be detected: neurons carry {carried:,} of {concepts}.", *not_shown(found)]
+        return [f"Nothing that could be detected: neurons carry {carried:,} of {concepts}.", *_not_shown(found)]
     if found.count(UNKNOWN) == total:
         return [
             f"Not known: no neuron carries any of {concepts}, and the data set annotates none.",
             "Without annotations, what no neuron carries cannot be distinguished from what no image shows.",
         ]
-    return [f"Not known: no neuron carries any of {concepts}.", *not_shown(found, "Of these")]
+    return [f"Not known: no neuron carries any of {concepts}.", *_not_shown(found, "Of these")]
 
 
-def not_shown(found: Represented, lead: str = "Besides") -> list[str]:
+def _not_shown(found: Represented, lead: str = "Besides") -> list[str]:
     """Return how many concepts could not be shown, and of how many nothing is known, as one sentence or none."""
     hidden = found.of(HIDDEN)
     absent = int((hidden["positives"] <= 0).sum()) if len(hidden) else 0
@@ -186,7 +187,12 @@ _HELD: Mapping[str, tuple[str, str]] = MappingProxyType(
         "right": ("agree with annotations of other patients", "agrees with annotations of other patients"),
     }
 )
-"""What a sentence says of labels that reach a rung."""
+"""For rungs whose name is not said of a label by *is*."""
+
+
+def reaching(rung: str) -> tuple[str, str]:
+    """Return what labels that reach a rung do, as the verb of a sentence: of several labels, and of one."""
+    return _HELD.get(rung, (f"are {rung}", f"is {rung}"))
 
 
 def _trust(facts: Facts, manifest: Manifest) -> list[str]:
@@ -208,7 +214,7 @@ def _climbed(facts: Facts, manifest: Manifest) -> str:
     for rung, reached, _ in facts.rungs[1:]:
         if reached is None:
             continue
-        several, one = _HELD.get(rung, (f"are {rung}", f"is {rung}"))
+        several, one = reaching(rung)
         testable = sum(layer.rungs[rung].testable for layer in manifest.summary if rung in layer.rungs)
         of = f" of {testable:,} testable" if testable < facts.named else ""
         held.append(f"{reached or 'none'}{of} {verb(reached or 1, several, one)}")

@@ -1,4 +1,4 @@
-"""Question 3 of a run: which concepts no neuron carries although the images show them, and which could not be shown."""
+"""Which concepts no neuron carries although images show them, and which none could be shown to carry."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 import mcd
 from mcd.plugins import CHANGES, MAY_BE_CHANCE, Manifest
-from mcd_plugins.reporters.answers import MISSING, TRUST, Answer, Check, unchecked
+from mcd_plugins.reporters.answers import MISSING, TRUST, Answer, Check, reaching, unchecked
 from mcd_plugins.reporters.facts import Facts
 from mcd_plugins.reporters.represented import CARRIED, HIDDEN, UNDER, Represented
 from mcd_plugins.reporters.words import amount, listed, share, verb
@@ -155,8 +155,8 @@ def _kinds(before: str, after: str, table: pd.DataFrame, correlation: float) -> 
     alike = "" if math.isnan(correlation) else f" (median correlation {correlation:.2f})".replace("-", "−")
     pairs = amount(int(rows["pairs"].iloc[0]), "paired neuron")
     return (
-        f"From {before} to {after}, of {pairs}{alike}, {kept + category:,} kept their concept or category, {gained:,} "
-        f"gained one, {lost:,} lost theirs and {moved:,} {verb(moved, 'were', 'was')} re-purposed."
+        f"From {before} to {after}, of {pairs}{alike}, {kept + category:,} kept the concept or its category, "
+        f"{gained:,} gained a concept, {lost:,} lost one and {moved:,} {verb(moved, 'were', 'was')} re-purposed."
     )
 
 
@@ -169,20 +169,21 @@ def _missing(facts: Sequence[Facts], represented: Sequence[Represented]) -> list
     under = [_lacking(one.letter, found) for one, found in known if found.count(UNDER)]
     said = []
     if under:
-        said.append(f"No neuron carries what the images show: {'; '.join(under)}.")
+        said.append(f"Images show concepts that no neuron carries: {'; '.join(under)}.")
     elif any(found.count(CARRIED) for _, found in known):
-        said.append("Every concept that could be detected is carried by some neuron.")
+        carried = [f"{one.letter} {found.count(CARRIED):,} of {len(found.table):,}" for one, found in known]
+        said.append(f"Nothing that could be detected; concepts that neurons carry: {', '.join(carried)}.")
     else:
         said.append("Not known: no concept could be detected.")
     hidden = [f"{one.letter} {found.count(HIDDEN):,}" for one, found in known if found.count(HIDDEN)]
     said += [f"Could not be shown: {', '.join(hidden)}."] if hidden else []
-    said += [f"Not known of {listed(unknown, len(unknown))}."] if unknown else []
+    said += [f"Not known for {listed(unknown, len(unknown))}."] if unknown else []
     return said
 
 
 def _lacking(letter: str, found: Represented) -> str:
     names = [str(one) for one in found.of(UNDER)["concept"]]
-    return f"{letter} {len(names):,} of {amount(len(found.table), 'concept')} ({listed(names, 1)})"
+    return f"{letter} {len(names):,} of {len(found.table):,} ({listed(names, 1)})"
 
 
 def _trust(facts: Sequence[Facts]) -> list[str]:
@@ -206,7 +207,7 @@ def _climbed(facts: Sequence[Facts]) -> str:
         return "Labels are significant, at the lowest rung: no higher one was tested or is available."
     counts = [(one, {rung: count for rung, count, _ in one.rungs}.get(rungs[0])) for one in facts]
     each = [f"{one.letter} {count:,} of {one.named:,}" for one, count in counts if count is not None]
-    return f"Significant labels {rungs[0]}: {', '.join(each)}."
+    return f"Significant labels that {reaching(rungs[0])[0]}: {', '.join(each)}."
 
 
 def _open(facts: Sequence[Facts], manifests: Sequence[Manifest]) -> list[Check]:

@@ -112,9 +112,27 @@ def test_concepts_that_images_show_are_not_mixed_up_with_those_that_none_could_s
     said = facts(layers, judged=True)
     text = answers_of(said, record(layers, judged=True), first_labels(1), found)[1].text
     assert text == (
-        "No neuron carries 3 of 7 mammographic concepts that the images show: concept 1 (9 images of 1 patient), "
+        "No neuron carries 3 of 7 mammographic concepts, although images show them: concept 1 (9 images of 1 patient), "
         "concept 2 (7 images of 1 patient) and 1 more. Besides, 1 could not be detected with these images and this "
         "dissector, 1 is in no image and nothing is known of 1 that is not annotated."
+    )
+
+
+def test_runs_side_by_side_say_what_is_missing_in_each_and_how_far_labels_get() -> None:
+    layers = [(4, 2)]
+    both = [facts(layers, judged=True, letter=letter) for letter in "AB"]
+    each = [represented([UNDER, UNDER, CARRIED], [4, 9, 5]), represented([UNDER, CARRIED, HIDDEN], [4, 9, 0])]
+    _, _, missing, trust = side_answers_of(both, [record(layers, judged=True)] * 2, each, None)
+    assert missing.text == (
+        "Images show concepts that no neuron carries: A 2 of 3 (concept 1 and 1 more); B 1 of 3 (concept 0). "
+        "Could not be shown: B 1."
+    )
+    assert trust.sentences[0] == "Significant labels that hold beyond nuisances: A 1 of 2, B 1 of 2."
+    each = [represented([CARRIED, HIDDEN], [4, 0]), Represented(missing="no neuron has a label")]
+    _, _, missing, _ = side_answers_of(both, [record(layers, judged=True)] * 2, each, None)
+    assert missing.text == (
+        "Nothing that could be detected; concepts that neurons carry: A 1 of 2. Could not be shown: A 1. "
+        "Not known for B."
     )
 
 

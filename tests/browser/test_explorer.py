@@ -322,6 +322,11 @@ def test_a_neuron_that_is_not_there_is_said(opened: Open, single: Path) -> None:
         assert "There is no such neuron" in opened(single).at(address).locator("#neuron").inner_text()
 
 
+def test_an_address_of_no_view_shows_the_overview(opened: Open, single: Path) -> None:
+    for view in ("nowhere", "constructor"):
+        expect(opened(single).at(view).get_by_role("heading", level=1)).to_be_visible()
+
+
 def test_concepts_say_how_many_neurons_carry_them(opened: Open, single: Path, phantom: mcd.Dissection) -> None:
     page = opened(single).at("concepts")
     page.get_by_label("Concept", exact=True).fill("left breast")

@@ -13,7 +13,7 @@ const TITLE = document.title;
 
 function route(moved) {
   const [, name, rest] = /^#([a-z]+)(?:[/?](.*))?$/.exec(location.hash) ?? [];
-  const view = name in VIEWS ? name : "overview";
+  const view = Object.hasOwn(VIEWS, name ?? "") ? name : "overview";
   document.title = `${VIEWS[view](rest ?? "")} – ${TITLE}`;
   for (const one of ["overview", "neurons", "neuron", "concepts", "compare", "glossary"])
     document.getElementById(one).hidden = one !== view;

@@ -286,7 +286,7 @@ const neurons = {
   open(query) {
     this.filter = {
       ...BLANK,
-      ...Object.fromEntries([...new URLSearchParams(query)].filter(([name]) => name in BLANK)),
+      ...Object.fromEntries([...new URLSearchParams(query)].filter(([name]) => Object.hasOwn(BLANK, name))),
     };
     if (!SEVERAL) this.filter.run = "";
     const section = document.getElementById("neurons");

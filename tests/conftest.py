@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 import hypothesis
@@ -38,10 +40,19 @@ def no_store_of_this_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield
 
 
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders for the stores of tests, numbered here: pytest lists all that there are for each that it numbers."""
+    beneath = tmp_path_factory.mktemp("stores")
+    return (beneath / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_store(stores: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store of the test's own: what it finds there it has put there."""
-    folder = tmp_path_factory.mktemp("store") / "own"
+    parent = next(stores)
+    parent.mkdir()
+    folder = parent / "own"
     monkeypatch.setenv("MCD_STORE", str(folder))
     return folder
 
@@ -70,6 +81,13 @@ def mcd_process() -> Callable[..., Outcome]:
     return in_process
 
 
+def pytest_collection_finish() -> None:
+    """Leave what collecting has made out of garbage collections: it stays, and is looked through again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Count what only the nightly run has time for among the slow tests."""
     for item in items:
@@ -80,6 +98,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests did not run because something that they need is not on this machine."""
     skipped = terminalreporter.stats.get("skipped", [])
-    count = sum(isinstance(one.longrepr, tuple) and ABSENT in str(one.longrepr[2]) for one in skipped)
-    if count:
-        terminalreporter.write_line(f"skipped because what they need is not on this machine: {count}")
+    skips = sum(isinstance(one.longrepr, tuple) and ABSENT in str(one.longrepr[2]) for one in skipped)
+    if skips:
+        terminalreporter.write_line(f"skipped because what they need is not on this machine: {skips}")

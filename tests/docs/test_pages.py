@@ -23,6 +23,9 @@ MOST_NEED_DATA = 0.10
 MOST_NOT_FOLLOWED = 30
 """Pages; lower it with each that leaves `NOT_FOLLOWED`."""
 
+_SMALLER = {"patients: 50": "patients: 25"}
+"""Words of the files of pages, and what does in a test: 100 images, the fewest for the default scorer."""
+
 _STUDY = {"schema", "models", "dissectors", "dataset"}
 
 
@@ -45,7 +48,10 @@ class Reader:
         elif block.mark.startswith("file "):
             file = self.folder / block.mark.removeprefix("file ")
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(block.text, encoding="utf-8")
+            text = block.text
+            for said, done in _SMALLER.items():
+                text = text.replace(said, done)
+            file.write_text(text, encoding="utf-8")
         elif block.language in COMMANDS:
             self._type(block)
         elif block.language in _SNIPPETS:

@@ -15,9 +15,9 @@ from torch import nn
 
 from mcd.errors import CheckpointError
 from mcd.plugins import fit_state_dict, unfilled
-from mcd_plugins.timm.keys import looks_ported, renamed
+from mcd_plugins.timm.keys import looks_ported, ported, renamed
 
-__all__ = ["HEAD", "NETWORKS", "Network", "aliases", "empty_tower", "fill_tower", "network_of"]
+__all__ = ["HEAD", "NETWORKS", "Network", "aliases", "empty_tower", "fill_tower", "network_of", "released_names"]
 
 Network = Literal["b2", "b5"]
 NETWORKS: tuple[Network, ...] = ("b2", "b5")
@@ -113,6 +113,11 @@ def timm_names(tower: nn.Module, names: Iterable[str]) -> Mapping[str, str]:
     """Return timm's name for each of the released networks'; timm's own stay."""
     names = list(names)
     return renamed(names, _stages(tower)) if looks_ported(names) else {name: name for name in names}
+
+
+def released_names(tower: nn.Module) -> dict[str, str]:
+    """Return the name that each tensor of a tower has in the released checkpoints."""
+    return {name: f"{_PREFIX}{theirs}" for name, theirs in ported(tower.state_dict(), _stages(tower)).items()}
 
 
 def aliases(tower: nn.Module) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["looks_ported", "renamed"]
+__all__ = ["looks_ported", "ported", "renamed"]
 
 _BLOCK = re.compile(r"_blocks\.(\d+)\.(.+)")
 _PLAIN = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
@@ -34,6 +34,24 @@ def renamed(names: Iterable[str], blocks_per_stage: Sequence[int]) -> Mapping[st
     places = [(stage, at) for stage, count in enumerate(blocks_per_stage) for at in range(count)]
     expanded = {found[1] for name in names if (found := _BLOCK.match(name)) and found[2].startswith("_expand_conv")}
     return {name: _one(name, places, expanded) for name in names}
+
+
+def ported(names: Iterable[str], blocks_per_stage: Sequence[int]) -> Mapping[str, str]:
+    """Return the port's name for each of timm's: the inverse of `renamed`."""
+    names = list(names)
+    places = [(stage, at) for stage, count in enumerate(blocks_per_stage) for at in range(count)]
+    plain = {ours: theirs for theirs, ours in _PLAIN.items()}
+    found = {
+        name: f"{plain[head]}.{tail}" for name in names for head, _, tail in [name.partition(".")] if head in plain
+    }
+    for number, (stage, at) in enumerate(places):
+        block = f"blocks.{stage}.{at}."
+        inside = [name.removeprefix(block) for name in names if name.startswith(block)]
+        expanded = any(one.startswith("conv_pwl.") for one in inside)
+        parts = {ours: theirs for theirs, ours in (_COMMON | (_EXPANDED if expanded else _NOT_EXPANDED)).items()}
+        for part, _, tail in (one.rpartition(".") for one in inside):
+            found[f"{block}{part}.{tail}"] = f"_blocks.{number}.{parts[part]}.{tail}"
+    return found
 
 
 def _one(name: str, places: Sequence[tuple[int, int]], expanded: set[str]) -> str:

@@ -6,7 +6,6 @@ checkpoint (splitmix64 seeded with its crc32), and so is the image; the released
 
 from __future__ import annotations
 
-import re
 import zlib
 from functools import cache
 
@@ -15,20 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mcd_plugins.mammo_clip.tower import Network, aliases, empty_tower
+from mcd_plugins.mammo_clip.tower import Network, aliases, empty_tower, released_names
 
 __all__ = ["blocks", "length_of_means", "length_of_vector", "neurons"]
-
-_EXPANDED = {
-    "conv_pw": "_expand_conv",
-    "bn1": "_bn0",
-    "conv_dw": "_depthwise_conv",
-    "bn2": "_bn1",
-    "conv_pwl": "_project_conv",
-    "bn3": "_bn2",
-}
-_PLAIN = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
-_SQUEEZE = {"se.conv_reduce": "_se_reduce", "se.conv_expand": "_se_expand"}
 
 
 def blocks(network: Network) -> int:
@@ -69,22 +57,9 @@ def _blocks(tower: nn.Module) -> dict[str, nn.Module]:
 
 def _filled(network: Network) -> nn.Module:
     tower = empty_tower(network)
-    tower.load_state_dict(
-        {name: _tensor(_released(tower, name), tensor) for name, tensor in tower.state_dict().items()}
-    )
+    released = released_names(tower)
+    tower.load_state_dict({name: _tensor(released[name], tensor) for name, tensor in tower.state_dict().items()})
     return tower
-
-
-def _released(tower: nn.Module, name: str) -> str:
-    """Return the name of a tensor in the released checkpoint."""
-    places = {place: name for name, place in aliases(tower).items() if name.startswith("image_encoder.")}
-    block = re.match(r"blocks\.\d+\.\d+", name)
-    if block is None:
-        module, _, last = name.rpartition(".")
-        return f"{places[module]}.{last}"
-    rest, _, last = name.removeprefix(f"{block[0]}.").rpartition(".")
-    expanded = hasattr(tower.get_submodule(block[0]), "conv_pwl")
-    return f"{places[block[0]]}.{({**_SQUEEZE, **(_EXPANDED if expanded else _PLAIN)})[rest]}.{last}"
 
 
 def _uniform(key: str, count: int) -> NDArray[np.float64]:

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 Open = Callable[..., Opened]
 PHONE = {"width": 390, "height": 844}
+COUNT_WRITES = """() => {
+  const put = Storage.prototype.setItem;
+  window.writes = 0;
+  Storage.prototype.setItem = function (name, value) {
+    if (name.includes("/answers/")) window.writes += 1;
+    put.call(this, name, value);
+  };
+}"""
 WORDS = ["=1+1", 'rund, "weiß" 🩻\n=2', "-", "nothing"]
 
 
@@ -202,6 +210,7 @@ def test_words_that_are_written_after_choices_were_seen_are_recorded_as_such(tab
     enter(other)  # the same reader in another tab
     other.get_by_role("button", name="Go on as anna").click()
     other.get_by_role("button", name="Change card 1").click()
+    other.evaluate(COUNT_WRITES)
     page.bring_to_front()
     page.get_by_role("button", name="Lock my words").click()
     expect(other.locator("textarea")).to_have_count(0)  # locked there too
@@ -209,6 +218,8 @@ def test_words_that_are_written_after_choices_were_seen_are_recorded_as_such(tab
         page.get_by_label("Cannot say").check()
         page.locator("button.go").click()
     assert {row["free_text_written"] for row in rows(saved(page))} == {"before choices"}
+    expect(other.locator(".bar")).to_contain_text("4 of 4 cards answered")
+    assert other.evaluate("writes") == 0  # what it follows is not written back over later answers
     page.get_by_role("button", name="Remove my answers").click()
     page.get_by_role("button", name="Really remove").click()
     page.locator("#file").set_input_files(early)  # back to before the choices, as it were

@@ -116,7 +116,7 @@ class Study {
         "div",
         { class: "buttons" },
         press("I am somebody else", () => this.start()),
-        press(`Go on as ${known.reader}`, () => this.begin(known), "go"),
+        press(`Go on as ${known.reader}`, () => this.begin(this.kept.answers(reader, this.count) ?? known), "go"),
       ),
     );
   }
@@ -136,18 +136,18 @@ class Study {
       }
       const locked = cards.some((one) => one.choice || one.written);
       this.begin({ reader: who, locked, cards });
+      this.keep();
     } catch (error) {
       file.value = "";
       this.problem(error instanceof TypeError ? "This file is not UTF-8: save it as CSV UTF-8." : error.message, "file");
     }
   }
 
+  // What is kept already is not written again: another window may be further by then.
   begin(answers) {
     this.answers = answers;
     const { cards, locked } = answers;
     if (locked) this.kept.sees(answers.reader);
-    // nothing is written over what another window keeps just now
-    if (cards.some((one) => one.words || one.choice)) this.keep();
     const next = cards.findIndex((one) => (locked ? !this.answered(one) : !one.words.trim()));
     if (next < 0) this.end();
     else this.card(next);

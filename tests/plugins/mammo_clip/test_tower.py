@@ -12,7 +12,7 @@ import torch
 
 from mcd.networks.layers import inspect_layers
 from mcd.networks.selecting import select_layers
-from mcd_plugins.mammo_clip.tower import Network, aliases, empty_tower, fill_tower
+from mcd_plugins.mammo_clip.tower import Network, aliases, empty_tower, fill_tower, released_names, timm_names
 
 NEURONS = {"b2": (23, 2824), "b5": (39, 6992)}
 
@@ -38,6 +38,18 @@ def test_every_block_and_the_pooled_vector_are_those_of_the_released_network(
         wanted = means[starts[number] : starts[number + 1]]
         assert np.abs(block - wanted).max() <= 1e-4 * np.abs(wanted).max(), f"block {number}"
     np.testing.assert_allclose(pooled, vector, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", ["b2", "b5"])
+def test_each_tensor_has_one_released_name_which_leads_back_to_it(
+    network: Network, filled: Callable[..., dict[str, torch.Tensor]]
+) -> None:
+    tower = empty_tower(network)
+    released = released_names(tower)
+    assert set(released) == set(tower.state_dict())
+    back = timm_names(tower, [name.removeprefix("image_encoder.") for name in released.values()])
+    assert list(back.values()) == list(released)
+    assert set(released.values()) <= set(filled(network))
 
 
 def test_layers_go_by_the_published_names_and_by_timms() -> None:

@@ -67,7 +67,7 @@ def whole(mcd_command: Callable[..., Outcome], tmp_path_factory: pytest.TempPath
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGKILL, marks=pytest.mark.nightly), signal.SIGINT])
 def test_killed_in_the_sweep_and_in_scoring_it_ends_with_the_same_bytes(
     how: signal.Signals,
     whole: Path,

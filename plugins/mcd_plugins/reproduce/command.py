@@ -63,7 +63,7 @@ def reproduce(
     book = ledger()
     rows = _chosen(book, only)
     if listed:
-        _list(rows, as_json)
+        _list(book, rows, as_json)
         return
     data = Data(folders, book.files)
     rows, left = _with_data(rows, data)
@@ -71,7 +71,7 @@ def reproduce(
         check_writable(output / PAGE)
     derived = _derived(rows, data, as_json)
     if as_json:
-        echo_lines(json.dumps([_record(one) for one in derived], indent=2, ensure_ascii=False))
+        echo_lines(json.dumps([_record(book, one) for one in derived], indent=2, ensure_ascii=False))
     else:
         _print(derived, left)
     if output is not None:
@@ -154,9 +154,9 @@ def _derived(rows: Sequence[Row], data: Data, quiet: bool) -> list[Derived]:
     return found
 
 
-def _list(rows: Sequence[Row], as_json: bool) -> None:
+def _list(book: Ledger, rows: Sequence[Row], as_json: bool) -> None:
     if as_json:
-        echo_lines(json.dumps([_listed(row) for row in rows], indent=2, ensure_ascii=False))
+        echo_lines(json.dumps([_listed(book, row) for row in rows], indent=2, ensure_ascii=False))
         return
     print_table(
         ["row", "source", "published", "needs"],
@@ -165,11 +165,9 @@ def _list(rows: Sequence[Row], as_json: bool) -> None:
     )
 
 
-def _listed(row: Row) -> dict[str, object]:
-    from mcd_plugins.reproduce.ledger import ledger
-
-    paper = ledger().papers[row.paper]
-    files = [{"file": name, **ledger().files[name].model_dump()} for name in row.data]
+def _listed(book: Ledger, row: Row) -> dict[str, object]:
+    paper = book.papers[row.paper]
+    files = [{"file": name, **book.files[name].model_dump()} for name in row.data]
     return {
         "id": row.id,
         "source": row.source,
@@ -183,9 +181,9 @@ def _listed(row: Row) -> dict[str, object]:
     }
 
 
-def _record(one: Derived) -> dict[str, object]:
+def _record(book: Ledger, one: Derived) -> dict[str, object]:
     found = {"ours": one.ours, "as_published": one.as_published, "verdict": one.verdict, "reason": one.reason}
-    return {**_listed(one.row), **found, "recorded": one.row.verdict}
+    return {**_listed(book, one.row), **found, "recorded": one.row.verdict}
 
 
 def _print(derived: Sequence[Derived], left: Sequence[Row]) -> None:

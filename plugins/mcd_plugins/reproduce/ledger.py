@@ -128,6 +128,16 @@ class Ledger(_Record):
     files: Mapping[str, File]
     rows: tuple[Row, ...]
 
+    @pydantic.model_validator(mode="after")
+    def _ids_are_unique_and_sources_known(self) -> Ledger:
+        ids = [row.id for row in self.rows]
+        if twice := sorted({one for one in ids if ids.count(one) > 1}):
+            raise ValueError(f"several rows are called {', '.join(twice)}")
+        for row in self.rows:
+            if unknown := {row.paper} - set(self.papers) | set(row.data) - set(self.files):
+                raise ValueError(f"{row.id}: {', '.join(sorted(unknown))} is neither a paper nor a file of the ledger")
+        return self
+
 
 @cache
 def ledger() -> Ledger:

@@ -53,7 +53,8 @@ def _table(rows: Sequence[Derived]) -> Iterator[str]:
         row = one.row
         number = f"{row.value:g}" + (f" ± {row.tolerance:g}" if row.tolerance else "")
         cells = [row.place, row.quantity, row.source, number, shown(one.ours), f"**{one.verdict}**"]
-        yield f"| {' | '.join(cells)} |"
+        inside = " | ".join(cell.replace("|", r"\|") for cell in cells)
+        yield f"| {inside} |"
 
 
 def _faults(rows: Sequence[Derived]) -> Iterator[str]:

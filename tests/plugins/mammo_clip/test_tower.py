@@ -17,8 +17,14 @@ from mcd_plugins.mammo_clip.tower import Network, aliases, empty_tower, fill_tow
 NEURONS = {"b2": (23, 2824), "b5": (39, 6992)}
 
 
-@pytest.mark.parametrize("size", ["304x184", "237x141", pytest.param("1520x912", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("network", ["b2", "b5"])
+@pytest.mark.parametrize(
+    ("network", "size"),
+    [
+        *((network, size) for network in ("b2", "b5") for size in ("304x184", "237x141")),
+        pytest.param("b2", "1520x912", marks=pytest.mark.slow),
+        pytest.param("b5", "1520x912", marks=pytest.mark.nightly),
+    ],
+)
 def test_every_block_and_the_pooled_vector_are_those_of_the_released_network(
     network: Network, size: str, golden: Path, fill: ModuleType, filled: Callable[..., dict[str, torch.Tensor]]
 ) -> None:

@@ -7,10 +7,20 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
-import pydicom
 import pytest
-from tests.plugins.cohorts.conftest import Scanned, pixels, write_dicom, write_table
-from tests.plugins.cohorts.vindr_tables import ALL, BREAST, FINDINGS, breasts, finding, findings, md5, named
+from tests.plugins.cohorts.conftest import Scanned, pixels, write_table
+from tests.plugins.cohorts.vindr_tables import (
+    ALL,
+    BREAST,
+    FINDINGS,
+    breasts,
+    finding,
+    findings,
+    md5,
+    named,
+    released,
+    tables_of,
+)
 
 import mcd
 from mcd.errors import DataError
@@ -20,33 +30,16 @@ from mcd_plugins.cohorts.vindr import VinDrMammo
 Scan = Callable[[mcd.Dataset], Scanned]
 
 
-def vindr_dicom(path: Path, seed: int) -> None:
-    """Write a file as the release holds them: hexadecimal UIDs, no SOP class, no patient, 1.2.3.4 as media class."""
-    write_dicom(path, seed=seed, Manufacturer="SIEMENS", WindowCenter=1800, WindowWidth=1000)
-    with pydicom.config.disable_value_validation():
-        dataset = pydicom.dcmread(path)
-        del dataset.SOPClassUID
-        dataset.SOPInstanceUID = dataset.SeriesInstanceUID = md5(path.name)
-        dataset.file_meta.MediaStorageSOPClassUID = dataset.file_meta.ImplementationClassUID = "1.2.3.4"
-        dataset.save_as(path, enforce_file_format=False)
-
-
 @pytest.fixture
 def tables(tmp_path: Path) -> Path:
     """A release without images."""
-    write_table(tmp_path / BREAST, breasts())
-    write_table(tmp_path / FINDINGS, findings(breasts()))
-    names = "SOP Instance UID,Series Instance UID,SOP Instance UID,Patient's Age,Window Center & Width Explanation"
-    (tmp_path / "metadata.csv").write_text(names + "\n", encoding="utf-8")
-    return tmp_path
+    return tables_of(tmp_path)
 
 
 @pytest.fixture
-def root(tables: Path) -> Path:
+def root(tmp_path: Path) -> Path:
     """A whole release."""
-    for seed, one in enumerate(breasts()):
-        vindr_dicom(tables / "images" / str(one["study_id"]) / f"{one['image_id']}.dicom", seed)
-    return tables
+    return released(tmp_path)
 
 
 def vindr(root: Path, **options: object) -> VinDrMammo:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.plugins.cohorts.conftest import Scanned, write_picture, write_table
-from tests.plugins.cohorts.vindr_tables import ALL, Rows, breasts, findings, md5, named
+from tests.plugins.cohorts.conftest import Scanned, write_table
+from tests.plugins.cohorts.vindr_tables import ALL, md5, named, png_rows, released_as_png
 
 import mcd
 from mcd.errors import DataError
@@ -17,26 +17,9 @@ from mcd_plugins.cohorts.vindr import VinDrPng
 Scan = Callable[[mcd.Dataset], Scanned]
 
 
-def png_rows() -> Rows:
-    """Return the rows of Mammo-CLIP's table: those of findings, with other names, fold, and a column a finding."""
-    table = []
-    for row in findings(breasts()):
-        named = {"patient_id": row["study_id"], "image_id": f"{row['image_id']}.png", "view": row["view_position"]}
-        kept = {name: value for name, value in row.items() if name not in ("study_id", "view_position", "image_id")}
-        marks = {
-            name: int(name.replace("_", " ") in str(row["finding_categories"]))
-            for name in ("Mass", "Suspicious_Calcification", "Skin_Thickening")
-        }
-        table.append(named | kept | {"fold": 0.0} | marks)
-    return table
-
-
 @pytest.fixture
 def png_root(tmp_path: Path) -> Path:
-    write_table(tmp_path / "vindr_detection_v1_folds.csv", png_rows())
-    for seed, one in enumerate(breasts()):
-        write_picture(tmp_path / "images_png" / str(one["study_id"]) / f"{one['image_id']}.png", seed=seed)
-    return tmp_path
+    return released_as_png(tmp_path)
 
 
 def png(root: Path, **options: object) -> VinDrPng:

@@ -1,10 +1,12 @@
-"""Tables as ``vindr-mammo`` and ``vindr-png`` have them."""
+"""The releases that ``vindr-mammo`` and ``vindr-png`` read, in miniature."""
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
-from tests.plugins.cohorts.conftest import Scanned
+import pydicom
+from tests.plugins.cohorts.conftest import Scanned, write_dicom, write_picture, write_table
 
 import mcd
 
@@ -85,3 +87,52 @@ def findings(images: Rows) -> Rows:
 
 def named(found: Scanned, study: str, image: str) -> mcd.Sample:
     return found[md5(study + image)]
+
+
+def tables_of(root: Path) -> Path:
+    """Write a release without images."""
+    write_table(root / BREAST, breasts())
+    write_table(root / FINDINGS, findings(breasts()))
+    names = "SOP Instance UID,Series Instance UID,SOP Instance UID,Patient's Age,Window Center & Width Explanation"
+    (root / "metadata.csv").write_text(names + "\n", encoding="utf-8")
+    return root
+
+
+def vindr_dicom(path: Path, seed: int) -> None:
+    """Write a file as the release holds them: hexadecimal UIDs, no SOP class, no patient, 1.2.3.4 as media class."""
+    write_dicom(path, seed=seed, Manufacturer="SIEMENS", WindowCenter=1800, WindowWidth=1000)
+    with pydicom.config.disable_value_validation():
+        dataset = pydicom.dcmread(path)
+        del dataset.SOPClassUID
+        dataset.SOPInstanceUID = dataset.SeriesInstanceUID = md5(path.name)
+        dataset.file_meta.MediaStorageSOPClassUID = dataset.file_meta.ImplementationClassUID = "1.2.3.4"
+        dataset.save_as(path, enforce_file_format=False)
+
+
+def released(root: Path) -> Path:
+    """Write a whole release."""
+    for seed, one in enumerate(breasts()):
+        vindr_dicom(root / "images" / str(one["study_id"]) / f"{one['image_id']}.dicom", seed)
+    return tables_of(root)
+
+
+def png_rows() -> Rows:
+    """Return the rows of Mammo-CLIP's table: those of findings, with other names, fold, and a column a finding."""
+    table = []
+    for row in findings(breasts()):
+        named = {"patient_id": row["study_id"], "image_id": f"{row['image_id']}.png", "view": row["view_position"]}
+        kept = {name: value for name, value in row.items() if name not in ("study_id", "view_position", "image_id")}
+        marks = {
+            name: int(name.replace("_", " ") in str(row["finding_categories"]))
+            for name in ("Mass", "Suspicious_Calcification", "Skin_Thickening")
+        }
+        table.append(named | kept | {"fold": 0.0} | marks)
+    return table
+
+
+def released_as_png(root: Path) -> Path:
+    """Write Mammo-CLIP's copy of it."""
+    write_table(root / "vindr_detection_v1_folds.csv", png_rows())
+    for seed, one in enumerate(breasts()):
+        write_picture(root / "images_png" / str(one["study_id"]) / f"{one['image_id']}.png", seed=seed)
+    return root

@@ -27,35 +27,32 @@ _GENERATED = {Path("docs/reference/commands.md")}
 """Examples of ``--help``, which the command line's own tests try."""
 _OWN_TESTS = "examples/acme_*/*.md"
 """Each is followed by tests of its own, in an environment of its own."""
-NOT_FOLLOWED = (
-    {
-        Path("docs") / name
-        for name in (
-            "explanation/planted-truth.md",
-            "how-to/choose-a-dissector.md",
-            "how-to/evaluate-labels.md",
-            "how-to/make-figures.md",
-            "how-to/read-the-report.md",
-            "how-to/run-a-reader-study.md",
-            "how-to/use-annotations.md",
-            "how-to/use-mammo-clip.md",
-            "how-to/write-a-plugin.md",
-            "how-to/work-in-a-notebook.md",
-            "reference/reporters.md",
-            "reference/data-sets/cbis-ddsm.md",
-            "reference/data-sets/cdd-cesm.md",
-            "reference/data-sets/cmmd.md",
-            "reference/data-sets/combine.md",
-            "reference/data-sets/csaw-cc.md",
-            "reference/data-sets/dmid.md",
-            "reference/data-sets/embed.md",
-            "reference/data-sets/inbreast.md",
-            "reference/data-sets/mias.md",
-            "reference/data-sets/rsna.md",
-        )
-    }
-    | {Path("examples/paper/README.md")}
-)
+NOT_FOLLOWED = {
+    Path("docs") / name
+    for name in (
+        "explanation/planted-truth.md",
+        "how-to/choose-a-dissector.md",
+        "how-to/evaluate-labels.md",
+        "how-to/make-figures.md",
+        "how-to/read-the-report.md",
+        "how-to/run-a-reader-study.md",
+        "how-to/use-annotations.md",
+        "how-to/use-mammo-clip.md",
+        "how-to/write-a-plugin.md",
+        "how-to/work-in-a-notebook.md",
+        "reference/reporters.md",
+        "reference/data-sets/cbis-ddsm.md",
+        "reference/data-sets/cdd-cesm.md",
+        "reference/data-sets/cmmd.md",
+        "reference/data-sets/combine.md",
+        "reference/data-sets/csaw-cc.md",
+        "reference/data-sets/dmid.md",
+        "reference/data-sets/embed.md",
+        "reference/data-sets/inbreast.md",
+        "reference/data-sets/mias.md",
+        "reference/data-sets/rsna.md",
+    )
+} | {Path("examples/paper/README.md")}
 """Pages that nobody follows yet: their commands stand for others (…), or need files that the page does not make. The
 list only becomes shorter; a new page is followed."""
 PAGES = sorted(

@@ -30,7 +30,6 @@ _OWN_TESTS = "examples/acme_*/*.md"
 NOT_FOLLOWED = {
     Path("docs") / name
     for name in (
-        "explanation/planted-truth.md",
         "how-to/choose-a-dissector.md",
         "how-to/evaluate-labels.md",
         "how-to/make-figures.md",
@@ -39,7 +38,6 @@ NOT_FOLLOWED = {
         "how-to/use-annotations.md",
         "how-to/use-mammo-clip.md",
         "how-to/write-a-plugin.md",
-        "how-to/work-in-a-notebook.md",
         "reference/reporters.md",
         "reference/data-sets/cbis-ddsm.md",
         "reference/data-sets/cdd-cesm.md",

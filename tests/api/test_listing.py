@@ -81,14 +81,14 @@ def test_a_folder_of_broken_links_only_is_refused_by_name(tmp_path: Path, mcd_co
 
 
 def test_cohorts_find_files_behind_links(tmp_path: Path) -> None:
-    from tests.plugins.cohorts.test_csaw import ROWS, released
+    from tests.plugins.cohorts.csaw_tables import released
 
-    data = released(tmp_path / "store", ROWS)
+    released(tmp_path / "store")
     root = tmp_path / "root"
     root.mkdir()
     for path in (tmp_path / "store").iterdir():
         (root / path.name).symlink_to(path)
-    linked = CsawCc(data.options.model_copy(update={"root": root}))
+    linked = CsawCc(CsawCc.Options(root=root))
     found = [linked.examine(one) for one in linked.scan() if isinstance(one, mcd.Sample)]
     assert found
     assert all(isinstance(one, mcd.Sample) for one in found)

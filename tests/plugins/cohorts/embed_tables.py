@@ -1,10 +1,10 @@
-"""Tables as the data set ``embed`` has them, and its samples."""
+"""The release that ``embed`` reads, in miniature, and its samples."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.plugins.cohorts.conftest import write_table
+from tests.plugins.cohorts.conftest import write_dicom, write_table
 
 import mcd
 from mcd_plugins.cohorts.embed import Embed
@@ -95,6 +95,14 @@ def write(root: Path, rows: Rows, findings: Rows) -> Path:
     write_table(root / "tables" / METADATA, rows)
     write_table(root / "tables" / CLINICAL, findings)
     return root
+
+
+def released(root: Path) -> Path:
+    """Write a whole release."""
+    for one in metadata():
+        path = str(one["anon_dicom_path"])
+        write_dicom(root / "images" / path[path.index("cohort_1") :], Manufacturer="HOLOGIC, Inc.")
+    return write(root, metadata(), clinical())
 
 
 def embed(root: Path, **options: object) -> Embed:

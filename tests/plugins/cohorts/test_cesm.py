@@ -7,6 +7,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from tests.plugins.cohorts.cesm_tables import LOW, PATHOLOGY, ROWS, TABLE, released, row
 from tests.plugins.cohorts.conftest import Scanned, write_picture
 
 import mcd
@@ -14,64 +15,13 @@ from mcd.errors import DataError
 from mcd.testing import check_dataset
 from mcd_plugins.cohorts.cesm import CddCesm
 
-TABLE = "Radiology manual annotations.xlsx"
-PATHOLOGY = "Pathology Classification/ Follow up"
-LOW, SUBTRACTED = "Low energy images of CDD-CESM", "Subtracted images of CDD-CESM"
-
-
-def row(name: str, **cells: object) -> dict[str, object]:
-    patient, side, kind, view = name.strip().split("_")
-    plain: dict[str, object] = {
-        "Image_name": name,
-        "Patient_ID": int(patient[1:]),
-        "Side": side,
-        "Type": {"DM": "DM", "CM": "CESM"}[kind],
-        "View": view,
-        "Age": 50,
-        "Breast density (ACR)": "C",
-        "BIRADS": "1",
-        "Findings": None,
-        "Tags": None,
-        "Machine": 1,
-        PATHOLOGY: "Normal",
-    }
-    return plain | cells
-
-
-ROWS = [
-    row("P1_L_DM_CC "),
-    row("P1_R_DM_MLO", BIRADS="4$5", Findings="Mass$Suspicious calcification", **{PATHOLOGY: "Malignant"}),
-    row("P1_R_DM_MLO", BIRADS="3", Findings="a benign looking thing", **{PATHOLOGY: "Benign"}),
-    row("P1_R_CM_MLO", BIRADS="5", Findings="Mass enhancement", **{PATHOLOGY: "Malignant"}),
-    row("P2_L_DM_CC", BIRADS="2", Findings="asymmetries", Tags="skin thickening", **{PATHOLOGY: "Benign"}),
-    row("P3_L_DM_CC", BIRADS="1", **{"Breast density (ACR)": None}),
-]
-
-
-def released(root: Path, rows: list[dict[str, object]], *, sheet: str = "all") -> CddCesm:
-    book = openpyxl.Workbook()
-    first = book.active
-    assert first is not None
-    first.title = "low energy"
-    page = book.create_sheet(sheet)
-    page.append(list(rows[0]))
-    for one in rows:
-        page.append(list(one.values()))
-    root.mkdir(exist_ok=True)
-    book.save(root / TABLE)
-    for seed, name in enumerate(dict.fromkeys(str(one["Image_name"]).strip() for one in rows)):
-        blank = " " if seed % 2 else ""
-        write_picture(root / (SUBTRACTED if "_CM_" in name else LOW) / f"{name}{blank}.jpg", seed=seed)
-    (root / SUBTRACTED).mkdir(exist_ok=True)
-    return cesm(root)
-
 
 def cesm(root: Path, **options: object) -> CddCesm:
     return CddCesm(CddCesm.Options.model_validate({"root": root, **options}))
 
 
 def test_rows_of_one_image_are_one_sample(tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]) -> None:
-    data = released(tmp_path, ROWS)
+    data = cesm(released(tmp_path, ROWS))
     found = scanned(data)
     assert list(found) == ["P1_L_DM_CC", "P1_R_DM_MLO", "P2_L_DM_CC", "P3_L_DM_CC"]
     one = found["P1_R_DM_MLO"]
@@ -92,7 +42,7 @@ def test_only_a_normal_breast_of_birads_1_is_without_findings(
     tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]
 ) -> None:
     rows = [*ROWS, row("P4_L_DM_CC", BIRADS="2")]
-    found = scanned(released(tmp_path, rows))
+    found = scanned(cesm(released(tmp_path, rows)))
     assert found["P1_L_DM_CC"].findings == dict.fromkeys(
         ["mass", "calcifications", "architectural distortion", "asymmetry", "breast cancer"], False
     )
@@ -106,7 +56,7 @@ def test_subtracted_images_come_only_when_asked_for(tmp_path: Path, scanned: Cal
 
 
 def test_free_text_without_counterpart_is_remarked_once(tmp_path: Path) -> None:
-    data = released(tmp_path, ROWS)
+    data = cesm(released(tmp_path, ROWS))
     list(data.scan())
     (told,) = [remark for remark in data.remarks() if "'Findings'" in remark]
     assert "1 phrases such as 'a benign looking thing'" in told
@@ -128,7 +78,7 @@ def test_free_text_without_counterpart_is_remarked_once(tmp_path: Path) -> None:
 def test_what_is_wrong_is_told_with_file_row_and_column(
     tmp_path: Path, rows: list[dict[str, object]], said: str
 ) -> None:
-    data = released(tmp_path, rows)
+    data = cesm(released(tmp_path, rows))
     with pytest.raises(DataError) as caught:
         list(data.scan())
     assert TABLE in caught.value.message
@@ -137,7 +87,7 @@ def test_what_is_wrong_is_told_with_file_row_and_column(
 
 def test_unknown_codes_are_kept_and_remarked(tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]) -> None:
     cells = {"Breast density (ACR)": "E", "BIRADS": "7$2", PATHOLOGY: "Unclear"}
-    data = released(tmp_path, [row("P1_L_DM_CC", **cells)])
+    data = cesm(released(tmp_path, [row("P1_L_DM_CC", **cells)]))
     (found,) = scanned(data).values()
     assert (found.density, found.assessment, dict(found.findings)) == ("", "2", {})
     remarks = "\n".join(data.remarks())
@@ -145,7 +95,7 @@ def test_unknown_codes_are_kept_and_remarked(tmp_path: Path, scanned: Callable[[
 
 
 def test_files_and_rows_that_miss_each_other_are_said(tmp_path: Path) -> None:
-    data = released(tmp_path, ROWS)
+    data = cesm(released(tmp_path, ROWS))
     write_picture(tmp_path / LOW / "P9_L_DM_CC.jpg")
     (tmp_path / LOW / "P1_L_DM_CC.jpg").unlink()
     samples = [one for one in data.scan() if isinstance(one, mcd.Sample)]
@@ -159,7 +109,7 @@ def test_files_and_rows_that_miss_each_other_are_said(tmp_path: Path) -> None:
 
 
 def test_a_missing_sheet_or_folder_is_said(tmp_path: Path) -> None:
-    data = released(tmp_path, ROWS, sheet="everything")
+    data = cesm(released(tmp_path, ROWS, sheet="everything"))
     with pytest.raises(DataError, match="no sheet 'all'"):
         list(data.scan())
     released(tmp_path, ROWS)
@@ -201,7 +151,7 @@ def test_every_sheet_of_todays_release_says_where_to_look(
 
 
 def sheets(root: Path, name: str, rows: list[dict[str, object]]) -> CddCesm:
-    data = released(root, [row("P1_L_DM_CC", BIRADS="2", **{PATHOLOGY: "Benign"})])
+    data = cesm(released(root, [row("P1_L_DM_CC", BIRADS="2", **{PATHOLOGY: "Benign"})]))
     book = openpyxl.load_workbook(root / TABLE)
     page = book.create_sheet(name)
     page.append([f"{column} " for column in rows[0]])
@@ -290,7 +240,7 @@ def test_words_are_understood_in_their_spellings_and_what_is_denied_or_open_is_n
 ) -> None:
     cells = {"BIRADS": "2", PATHOLOGY: "Benign"}
     rows = [row(f"P{at}_L_DM_CC", Findings=text, **cells) for at, text in enumerate(PHRASES)]
-    found = scanned(released(tmp_path, rows))
+    found = scanned(cesm(released(tmp_path, rows)))
     present = [{name for name, there in one.findings.items() if there} for one in found.values()]
     assert dict(zip(PHRASES, present, strict=True)) == PHRASES
 
@@ -312,4 +262,4 @@ def test_a_margin_that_is_denied_leaves_the_others(tmp_path: Path, scanned: Call
 
 
 def test_it_passes_the_kit(tmp_path: Path) -> None:
-    check_dataset(released(tmp_path, ROWS))
+    check_dataset(cesm(released(tmp_path, ROWS)))

@@ -5,76 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import openpyxl
-import pydicom
 import pytest
-from pydicom.sequence import Sequence
-from tests.plugins.cohorts.conftest import Scanned, write_dicom, write_table
+from tests.plugins.cohorts.cmmd_tables import ROWS, TABLE, released, write_book, write_image
+from tests.plugins.cohorts.conftest import Scanned, write_table
 
 import mcd
 from mcd.errors import DataError
 from mcd.testing import check_dataset
 from mcd_plugins.cohorts.cmmd import Cmmd
 
-TABLE = "CMMD_clinicaldata_revision.xlsx"
-CODES = {"CC": "399162004", "MLO": "399368009"}
-ROWS: list[dict[str, object]] = [
-    {
-        "ID1": "D1-0001",
-        "LeftRight": "R",
-        "Age": 44,
-        "number": 2,
-        "abnormality": "calcification",
-        "classification": "Benign",
-        "subtype": None,
-    },
-    {
-        "ID1": "D2-0002",
-        "LeftRight": "L",
-        "Age": 51,
-        "number": 4,
-        "abnormality": "both",
-        "classification": "Malignant",
-        "subtype": "Luminal A",
-    },
-]
-
-
-def write_book(path: Path, rows: list[dict[str, object]]) -> None:
-    book = openpyxl.Workbook()
-    sheet = book.active
-    assert sheet is not None
-    sheet.append(list(rows[0]))
-    for row in rows:
-        sheet.append(list(row.values()))
-    book.save(path)
-
-
-def write_image(path: Path, side: str | None, view: str, seed: int = 0) -> None:
-    code = pydicom.Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = CODES[view], "SCT", "view"
-    write_dicom(
-        path,
-        seed=seed,
-        ImageLaterality=side,
-        ViewCodeSequence=Sequence([code]),
-        WindowCenter=2048,
-        WindowWidth=4096,
-        VOILUTFunction="SIGMOID",
-        PresentationLUTShape="IDENTITY",
-    )
-
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
-    write_book(tmp_path / TABLE, ROWS)
-    first = tmp_path / "CMMD" / "D1-0001" / "07-18-2010-NA-NA-79377" / "1.000000-NA-70244"
-    write_image(first / "1-1.dcm", "R", "MLO", 1)
-    write_image(first / "1-2.dcm", "R", "CC", 2)
-    second = tmp_path / "CMMD" / "D2-0002" / "07-18-2011-NA-NA-11111" / "1.000000-NA-22222"
-    write_image(second / "1-1.dcm", "R", "CC", 3)  # the name tells neither side nor view
-    write_image(second / "1-2.dcm", "L", "CC", 4)
-    return tmp_path
+    return released(tmp_path)
 
 
 def cmmd(root: Path, **options: object) -> Cmmd:

@@ -7,61 +7,12 @@ from pathlib import Path
 
 import pytest
 from tests.plugins.cohorts.conftest import Scanned, write_dicom, write_table
+from tests.plugins.cohorts.csaw_tables import ROWS, TABLE, released
 
 import mcd
 from mcd.errors import DataError
 from mcd.testing import check_dataset
 from mcd_plugins.cohorts.csaw import CsawCc
-
-TABLE = "CSAW-CC_breast_cancer_screening_data.csv"
-
-
-def row(patient: str, side: str, view: str, number: object = 1, **cells: object) -> dict[str, object]:
-    name = f"{patient}_20990909_{side[0]}_{view}_{number}.dcm"
-    plain: dict[str, object] = {
-        "anon_patientid": patient,
-        "exam_year": 2012,
-        "x_case": 0,
-        "x_cancer_laterality": "",
-        "x_type": "",
-        "x_lymphnode_met": "",
-        "x_age": 1,
-        "rad_timing": "",
-        "rad_r1": 0,
-        "rad_r2": 0,
-        "rad_recall": "",
-        "rad_recall_type_right": "",
-        "rad_recall_type_left": "",
-        "imagelaterality": side,
-        "viewposition": view,
-        "anon_filename": name,
-        "libra_breastarea": 100.5,
-        "libra_densearea": 20.1,
-        "libra_percentdensity": 20.0,
-    }
-    return plain | cells
-
-
-CASE = {"x_case": 1, "x_cancer_laterality": "Left", "x_type": 1}
-ROWS = [
-    row("00001", "Left", "CC"),
-    row("00001", "Right", "MLO"),
-    row("00002", "Left", "CC", exam_year=2010, rad_timing=3, **CASE),
-    row("00002", "Right", "CC", exam_year=2010, rad_timing=3, **CASE),
-    row("00002", "Left", "CC", 2, rad_timing=1, rad_recall=1, **CASE),
-    row("00002", "Right", "CC", 2, rad_timing=1, rad_recall=1, **CASE),
-    row("00003", "Left", "MLO", rad_timing=2, **CASE),
-    row("00004", "Left", "MLO", rad_timing=1, **(CASE | {"x_cancer_laterality": ""})),
-]
-
-
-def released(root: Path, rows: list[dict[str, object]]) -> CsawCc:
-    write_table(root / TABLE, rows)
-    for seed, one in enumerate(rows):
-        write_dicom(root / "images" / str(one["anon_patientid"]) / str(one["anon_filename"]), seed=seed)
-    (root / "anon_annotations_nonhidden").mkdir()
-    (root / "anon_annotations_nonhidden" / "00002_20990909_L_CC_2_mask.png").write_bytes(b"not read")
-    return csaw(root)
 
 
 def csaw(root: Path, **options: object) -> CsawCc:
@@ -71,7 +22,7 @@ def csaw(root: Path, **options: object) -> CsawCc:
 def test_only_the_exam_and_breast_in_which_cancer_was_found_show_it(
     tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]
 ) -> None:
-    found = list(scanned(released(tmp_path, ROWS)).values())
+    found = list(scanned(csaw(released(tmp_path, ROWS))).values())
     assert [dict(one.findings) for one in found] == [
         {"breast cancer": False},
         {"breast cancer": False},  # a control
@@ -85,7 +36,7 @@ def test_only_the_exam_and_breast_in_which_cancer_was_found_show_it(
 
 
 def test_rows_become_samples(tmp_path: Path, scanned: Callable[[mcd.Dataset], Scanned]) -> None:
-    found = scanned(released(tmp_path, ROWS))
+    found = scanned(csaw(released(tmp_path, ROWS)))
     assert list(found) == [str(one["anon_filename"]).removesuffix(".dcm") for one in ROWS]
     one = found["00002_20990909_L_CC_2"]
     assert (one.patient, one.laterality, one.view, one.split, one.density, one.assessment) == (
@@ -104,7 +55,7 @@ def test_rows_become_samples(tmp_path: Path, scanned: Callable[[mcd.Dataset], Sc
 
 
 def test_file_names_may_stand_without_ending_and_the_older_table_serves(tmp_path: Path) -> None:
-    data = released(tmp_path, ROWS[:1])
+    data = csaw(released(tmp_path, ROWS[:1]))
     write_table(tmp_path / TABLE, [{**ROWS[0], "anon_filename": str(ROWS[0]["anon_filename"]).removesuffix(".dcm")}])
     (tmp_path / TABLE).rename(tmp_path / "anon_dataset_nonhidden_211125.csv")
     (sample,) = data.scan()
@@ -114,7 +65,7 @@ def test_file_names_may_stand_without_ending_and_the_older_table_serves(tmp_path
 
 def test_a_file_name_that_contradicts_its_row_leaves_the_side_unknown(tmp_path: Path) -> None:
     wrong = {**ROWS[4], "imagelaterality": "Right"}
-    data = released(tmp_path, [wrong, {**ROWS[0], "viewposition": "MLO"}])
+    data = csaw(released(tmp_path, [wrong, {**ROWS[0], "viewposition": "MLO"}]))
     side, view = data.scan()
     assert isinstance(side, mcd.Sample)
     assert isinstance(view, mcd.Sample)
@@ -138,7 +89,7 @@ def test_a_file_name_that_contradicts_its_row_leaves_the_side_unknown(tmp_path: 
     ],
 )
 def test_what_is_wrong_is_told_with_file_row_and_column(tmp_path: Path, cells: dict[str, object], said: str) -> None:
-    data = released(tmp_path, [ROWS[0] | cells, ROWS[1]])
+    data = csaw(released(tmp_path, [ROWS[0] | cells, ROWS[1]]))
     with pytest.raises(DataError) as caught:
         list(data.scan())
     assert TABLE in caught.value.message
@@ -146,7 +97,7 @@ def test_what_is_wrong_is_told_with_file_row_and_column(tmp_path: Path, cells: d
 
 
 def test_a_missing_column_table_or_encoding_is_told(tmp_path: Path) -> None:
-    data = released(tmp_path, [{key: value for key, value in ROWS[0].items() if key != "rad_timing"}])
+    data = csaw(released(tmp_path, [{key: value for key, value in ROWS[0].items() if key != "rad_timing"}]))
     with pytest.raises(DataError, match="row 1: there is no column 'rad_timing'"):
         list(data.scan())
     write_table(tmp_path / TABLE, ROWS[:1])
@@ -159,7 +110,7 @@ def test_a_missing_column_table_or_encoding_is_told(tmp_path: Path) -> None:
 
 
 def test_an_unknown_side_of_the_cancer_is_remarked_and_a_missing_file_reported(tmp_path: Path) -> None:
-    data = released(tmp_path, [ROWS[4] | {"x_cancer_laterality": "Bilateral"}, ROWS[0]])
+    data = csaw(released(tmp_path, [ROWS[4] | {"x_cancer_laterality": "Bilateral"}, ROWS[0]]))
     (tmp_path / "images" / "00001" / str(ROWS[0]["anon_filename"])).unlink()
     first, second = (data.examine(one) for one in data.scan() if isinstance(one, mcd.Sample))
     assert isinstance(first, mcd.Sample)
@@ -170,11 +121,11 @@ def test_an_unknown_side_of_the_cancer_is_remarked_and_a_missing_file_reported(t
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
-    data = released(tmp_path, ROWS[:1])
+    data = csaw(released(tmp_path, ROWS[:1]))
     write_dicom(tmp_path / "copy" / str(ROWS[0]["anon_filename"]))
     with pytest.raises(DataError, match="two files have one name"):
         list(data.scan())
 
 
 def test_it_passes_the_kit(tmp_path: Path) -> None:
-    check_dataset(released(tmp_path, ROWS))
+    check_dataset(csaw(released(tmp_path, ROWS)))

@@ -6,25 +6,15 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import openpyxl
-import PIL.Image
 import pytest
-from tests.plugins.cohorts.conftest import Scanned, pixels, write_dicom, write_picture, write_table
+from tests.plugins.cohorts.conftest import Scanned, write_picture, write_table
+from tests.plugins.cohorts.dmid_tables import INFO, released
 
 import mcd
 from mcd.errors import DataError
 from mcd.testing import check_dataset
 from mcd_plugins.cohorts.dmid import Dmid
-
-INFO = """\
-IMG001\tMLOLT\tG\tCALC + MISC\tM\t20\t30\t5
-IMG001  MLOLT  G  CIRC  B  40  60  8
-IMG002  MLORT  F  NORM
-IMG003  CCRT   -  CLAC  B  10  12  3
-IMG004  CCLRT  D  SPIC  N  10  35561  3
-IMG005  CCLT   D  ARCH  M  10  12  -
-"""
 
 
 def dmid(root: Path, **options: object) -> Dmid:
@@ -37,15 +27,7 @@ def named(data: mcd.Dataset) -> Scanned:
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
-    (tmp_path / "Info.txt").write_text(INFO)
-    folder = tmp_path / "TIFF Images" / "TIFF Images"
-    folder.mkdir(parents=True)
-    for number in range(1, 6):
-        grey = (pixels(number) >> 4).astype(np.uint8)
-        colours = np.stack([grey, grey, grey, np.full_like(grey, 255)], axis=2)  # the files hold four channels
-        PIL.Image.fromarray(colours).save(folder / f"IMG{number:03d}.tif")
-        write_dicom(tmp_path / "DICOM Images" / "DICOM Images" / f"IMG{number:03d}.dcm", seed=number)
-    return tmp_path
+    return released(tmp_path)
 
 
 def test_rows_of_one_image_are_one_sample(release: Path, scanned: Callable[[mcd.Dataset], Scanned]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.plugins.cohorts.conftest import Scanned, write_dicom, write_table
+from tests.plugins.cohorts.conftest import Scanned, write_table
 from tests.plugins.cohorts.embed_tables import (
     CLINICAL,
     METADATA,
@@ -15,6 +15,7 @@ from tests.plugins.cohorts.embed_tables import (
     embed,
     image,
     metadata,
+    released,
     samples,
     write,
 )
@@ -31,11 +32,8 @@ def tables(tmp_path: Path) -> Path:
     return write(tmp_path, metadata(), clinical())
 
 
-def test_each_file_is_one_sample_however_many_findings_its_breast_has(tables: Path, scanned: Scan) -> None:
-    for one in metadata():
-        path = str(one["anon_dicom_path"])
-        write_dicom(tables / "images" / path[path.index("cohort_1") :], Manufacturer="HOLOGIC, Inc.")
-    data = embed(tables)
+def test_each_file_is_one_sample_however_many_findings_its_breast_has(tmp_path: Path, scanned: Scan) -> None:
+    data = embed(released(tmp_path))
     found = scanned(data)
     assert len(found) == len(data) == 9
     one = found["cohort_1/66685715/1.2.100/1.3.100/1.2.826.100.LCC.1.dcm"]
@@ -237,8 +235,5 @@ def test_swapped_corners_of_a_region_are_put_in_order(tmp_path: Path) -> None:
     assert any("1 boxes have swapped corners" in remark for remark in data.remarks())
 
 
-def test_it_passes_the_kit(tables: Path) -> None:
-    for one in metadata():
-        path = str(one["anon_dicom_path"])
-        write_dicom(tables / "images" / path[path.index("cohort_1") :], Manufacturer="HOLOGIC, Inc.")
-    check_dataset(embed(tables))
+def test_it_passes_the_kit(tmp_path: Path) -> None:
+    check_dataset(embed(released(tmp_path)))

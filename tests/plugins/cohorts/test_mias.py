@@ -8,40 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.plugins.cohorts.conftest import Scanned, write_picture
+from tests.plugins.cohorts.conftest import Scanned
+from tests.plugins.cohorts.mias_tables import INFO, released
 
 import mcd
 from mcd.errors import DataError
 from mcd.testing import check_dataset
 from mcd_plugins.cohorts.mias import Mias
 
-INFO = """
-INFORMATION:
-
-This file lists the films in the MIAS database and provides
-appropriate details as follows:
-
-1st column: MIAS database reference number.
-
-REFNUM BG CLASS SEVERITY X Y RADIUS
-mdb001 G CIRC B 535 425 197
-mdb002 G NORM
-mdb003 F CALC B 477 133 30
-mdb003 F SPIC M 500 1020 26
-mdb004 D NORM\x20
-mdb005 D CALC M *NOTE 3*
-mdb006 F CIRC B
-
-That is all.
-"""
-
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
-    (tmp_path / "Info.txt").write_text(INFO)
-    for number in range(1, 7):
-        write_picture(tmp_path / f"mdb{number:03d}.pgm", seed=number)
-    return tmp_path
+    return released(tmp_path)
 
 
 def mias(root: Path, **options: object) -> Mias:

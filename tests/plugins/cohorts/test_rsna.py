@@ -8,43 +8,14 @@ from pathlib import Path
 import pytest
 from pydicom.uid import JPEG2000Lossless
 from tests.plugins.cohorts.conftest import Scanned, pixels, write_dicom, write_picture, write_table
+from tests.plugins.cohorts.rsna_tables import released, rows
 
 import mcd
 from mcd.errors import DataError
 from mcd.testing import check_dataset
 from mcd_plugins.cohorts.rsna import RsnaBcd
 
-Rows = list[dict[str, object]]
 Scan = Callable[[mcd.Dataset], Scanned]
-
-
-def rows() -> Rows:
-    """Two patients of two sites: the second site has no BI-RADS and no density, and its implants are per image."""
-    columns = (
-        "site_id",
-        "patient_id",
-        "image_id",
-        "laterality",
-        "view",
-        "age",
-        "cancer",
-        "biopsy",
-        "invasive",
-        "BIRADS",
-        "implant",
-        "density",
-        "machine_id",
-        "difficult_negative_case",
-    )
-    values = [
-        (1, 10006, 462822612, "L", "CC", 61.0, 0, 0, 0, "", 0, "A", 49, False),
-        (1, 10006, 1459541791, "L", "MLO", 61.0, 0, 0, 0, "2.0", 0, "A", 49, False),
-        (1, 10006, 1864590858, "R", "MLO", 61.0, 1, 1, 1, "0.0", 0, "A", 49, True),
-        (1, 10006, 1874946579, "R", "MLO", 61.0, 1, 1, 1, "0.0", 0, "A", 49, True),
-        (2, 10130, 388811999, "L", "AT", "", 0, 0, 0, "", 1, "", 48, False),
-        (2, 10130, 613462606, "R", "CC", "", 0, 0, 0, "", 0, "", 48, False),
-    ]
-    return [dict(zip(columns, one, strict=True)) for one in values]
 
 
 @pytest.fixture
@@ -54,17 +25,8 @@ def tables(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def root(tables: Path) -> Path:
-    """A release: one image has two windows, one the sigmoid function, one is a negative."""
-    special: list[dict[str, object]] = [
-        {"WindowCenter": [1800, 1500], "WindowWidth": [1000, 700]},
-        {"VOILUTFunction": "SIGMOID", "WindowCenter": 1800, "WindowWidth": 1000},
-        {"PhotometricInterpretation": "MONOCHROME1", "WindowCenter": 1800, "WindowWidth": 1000},
-    ]
-    for seed, one in enumerate(rows()):
-        elements = special[seed] if seed < len(special) else {}
-        write_dicom(tables / "train_images" / str(one["patient_id"]) / f"{one['image_id']}.dcm", seed=seed, **elements)
-    return tables
+def root(tmp_path: Path) -> Path:
+    return released(tmp_path)
 
 
 def rsna(root: Path, **options: object) -> RsnaBcd:

@@ -24,10 +24,10 @@ from mcd.plugins import CHANGES
 from mcd.scoring.rungs import RUNGS
 from mcd.scoring.verdicts import SIGNIFICANT, VERDICTS
 from mcd_plugins.explorer.colours import palette_of
-from mcd_plugins.explorer.first_screen import FirstScreen
 from mcd_plugins.explorer.packing import Json, packed
 from mcd_plugins.explorer.page import page
 from mcd_plugins.reporters.facts import Facts, LayerRow
+from mcd_plugins.reporters.first_screen import FirstScreen
 
 BROAD = ("Findings and characterisation", "Anatomy and composition", "Acquisition and quality", "Everyday things")
 

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from mcd.runs.manifest import Manifest
     from mcd.runs.revived import StoredScores, concepts_of
     from mcd.runs.thumbnails import Copy, copies, data_set_of, same_samples, sight_of, thumbnails
+    from mcd.runs.verdict import above_chance_said
     from mcd.scoring.calibration.permutation import PermutationUnits
     from mcd.scoring.ordering import above_chance, by_evidence
     from mcd.scoring.rungs import COLUMNS as RUNG_COLUMNS
@@ -137,6 +138,7 @@ _HOME = {
     "Schema": "mcd.api.schema",
     "StoredScores": "mcd.runs.revived",
     "above_chance": "mcd.scoring.ordering",
+    "above_chance_said": "mcd.runs.verdict",
     "averaged_beside": "mcd.networks.checkpoints",
     "by_evidence": "mcd.scoring.ordering",
     "calling": "mcd.networks.foreign",
@@ -243,6 +245,7 @@ __all__ = [
     "StoredScores",
     "Terminal",
     "above_chance",
+    "above_chance_said",
     "averaged_beside",
     "by_evidence",
     "calling",

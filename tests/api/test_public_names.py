@@ -27,7 +27,7 @@ _FOR_PLUGINS = """
     AGAINST ANSWERS BASELINES CHANGES Evaluation FIRST_LABELS MAY_BE_CHANCE MEASURES
     RUNGS RUNG_COLUMNS check_writable Terminal echo echo_lines outputs csv_bytes csv_text unguarded
     FEW_IMAGES Limits Manifest Maps NOT_SIGNIFICANT PATH NameOrPath Part PathBelowRoot
-    PictureHeader PictureOptions PluginHost SIGNIFICANT Schema StoredScores VERDICTS above_chance
+    PictureHeader PictureOptions PluginHost SIGNIFICANT Schema StoredScores VERDICTS above_chance above_chance_said
     averaged_beside by_evidence calling chance_rule
     check_finite check_picture image_statistics
     concepts_of copies crop_fraction data_set_of digest each_file examine_each examine_file file_digest files_below

@@ -66,7 +66,10 @@ def test_a_dissection_says_what_was_dissected_by_what_on_what(run: mcd.Dissectio
     said = read(run)
     assert said.startswith("Plain dissected by brightness 40 images · 4 concepts of words · scorer pearson")
     counts = [one.significant or 0 for one in run.manifest.summary]
-    assert f"{sum(counts)} of 9 neurons have a significant label (q ≤ 0.05)." in said
+    assert (
+        f"{sum(counts)} of 9 neurons ({sum(counts) / 9:.0%}) carry a concept above chance; chance explains fewer than 1"
+        in said
+    )
     for one in run.manifest.summary:
         assert f"{one.layer} {one.neurons} {one.significant}" in said
     assert '.figure("depth")' in said
@@ -77,7 +80,7 @@ def test_what_to_beware_of_comes_before_numbers(run: mcd.Dissection) -> None:
     record = run.manifest.model_copy(update={"warnings": ["the images are of one vendor"]})
     said = read(mcd.Dissection(run.folder, record, run.results))
     beware = ("40 images are few", "patients are not known", "the images are of one vendor")
-    places = [said.index(one) for one in (*beware, "neurons have a significant label")]
+    places = [said.index(one) for one in (*beware, "a concept above chance")]
     assert places == sorted(places)
 
 
@@ -85,13 +88,13 @@ def test_where_nothing_is_significant_it_says_so() -> None:
     found = dissect(scorer="pearson", dataset=[torch.rand(1, 12, 12) for _ in range(24)], calibration={"q": 0.0001})
     assert not any(one.significant for one in found.manifest.summary)
     said = read(found)
-    assert "None of 9 neurons has a significant label (q ≤ 0.0001): the concepts that come first may be chance." in said
+    assert "Nothing above chance: none of 9 neurons has a significant concept (q ≤ 0.0001)." in said
     assert '.figure("null")' in said
 
 
 def test_without_significance_it_shows_labels_and_says_so() -> None:
     said = read(dissect(calibration={"draws": 0}))
-    assert "Significance was not computed: first labels may be chance." in said
+    assert "have a label, but no label was tested against chance" in said
     assert "labelled" in said
 
 

@@ -141,7 +141,7 @@ def test_reports_say_how_layers_compare(made: Path, tmp_path: Path, capsys: pyte
     said = " ".join(out.split())
     assert "Untrained: 10 networks of the same architecture with weights drawn anew." in said
     assert "beside" in said
-    assert "are beyond untrained" in said
+    assert "exceed" in said
     assert max(len(line) for line in out.splitlines() if str(found.folder) not in line) <= 80  # commands are not cut
     assert (
         f"{summary.beside_untrained}: 1" in dict(facts_of(found).conditions)["First labels beside untrained networks"]

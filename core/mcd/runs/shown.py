@@ -14,6 +14,7 @@ import pandas as pd
 from mcd.api.shown import bullets, cautions, code, headline, page, say, table, text
 from mcd.errors import MCDError, StoreError
 from mcd.runs.limits import limits_of
+from mcd.runs.verdict import above_chance_said
 from mcd.runs.vocabulary import kept_concepts
 from mcd.scoring.ordering import by_evidence
 from mcd.scoring.verdicts import SIGNIFICANT
@@ -145,7 +146,7 @@ def dissection_html(run: Dissection) -> str:
             f"control: {record.control}" if record.control else "",
         ),
         cautions([*_limits(run), *record.warnings, more]),
-        say(verdict(run)),
+        say(_verdict(run)),
         table(names, _layers(run), words=1),
         code("Go on:", *_next(run)),
     )
@@ -171,19 +172,15 @@ def _judged(run: Dissection) -> bool:
     return bool(run.labels["verdict"].ne("").any())
 
 
-def verdict(run: Dissection) -> str:
-    """Return in a sentence how many neurons have a significant label; empty where that was not computed."""
-    judged = [one for one in run.manifest.summary if one.significant is not None]
-    neurons, significant = sum(one.neurons for one in judged), sum(one.significant or 0 for one in judged)
-    q = run.manifest.q
-    if not judged:
-        return "Significance was not computed: first labels may be chance."
-    if not significant:
-        return (
-            f"None of {neurons} neurons has a significant label (q ≤ {q}): the concepts that come first may be chance. "
-            "More images, or a concept set closer to what they show, may tell more."
-        )
-    return f"{significant} of {neurons} neurons have a significant label (q ≤ {q})."
+def _verdict(run: Dissection) -> str:
+    """Return how many neurons carry a concept above chance."""
+    layers = run.manifest.summary
+    judged = any(one.significant is not None for one in layers)
+    labelled = sum(one.labelled for one in layers)
+    named = sum(one.significant or 0 for one in layers) if judged else labelled
+    neurons = sum(one.neurons for one in layers)
+    said = above_chance_said(named=named, neurons=neurons, labelled=labelled > 0, judged=judged, q=run.manifest.q)
+    return " ".join(said)
 
 
 def _layers(run: Dissection) -> list[Sequence[object]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +13,10 @@ from rich.table import Table
 
 import mcd
 from mcd.plugins import SIGNIFICANT, Manifest, Terminal, by_evidence
-from mcd_plugins.reporters.controls import Controls, controls_of
-from mcd_plugins.reporters.evaluations import evaluated
+from mcd_plugins.console.ending import end
+from mcd_plugins.reporters.controls import Controls
+from mcd_plugins.reporters.facts import facts_of
+from mcd_plugins.reporters.first_screen import first_screen
 from mcd_plugins.reporters.words import share
 
 __all__ = ["ConsoleReporter"]
@@ -47,17 +48,15 @@ class ConsoleReporter(mcd.Reporter):
             f"\n[bold]{escape(manifest.target)}[/] dissected by [bold]{escape(manifest.dissector)}[/] "
             f"on {images}, scored with {escape(manifest.scorer)}\n"
         )
+        facts = facts_of(dissection)
         console.print(self._layers(dissection))
         if self.options.neurons and (dissection.labels["rank"] == 1).any():
             console.print(self._neurons(dissection))
-        controls = controls_of(dissection.results.controls)
-        if controls is not None:
-            console.print(_controls(controls))
-        for line in _significance(manifest):
+        if facts.controls is not None:
+            console.print(_controls(facts.controls))
+        for line in [*_rungs(manifest), *_estimates(manifest), *_remarks(dissection.labels), *facts.evaluation.known]:
             console.print(line, markup=False)
-        _more_draws(dissection, console)
-        for line in [*_remarks(dissection.labels), *evaluated(dissection).findings]:
-            console.print(line, markup=False)
+        end(console, first_screen([dissection], [facts], resamples=0), dissection.folder)
         return []
 
     def _layers(self, dissection: mcd.Dissection) -> Table:
@@ -127,48 +126,26 @@ def _controls(controls: Controls) -> Table:
 
 
 def _rungs(manifest: Manifest) -> list[str]:
-    """Return the line on how far the significant labels get, above the first rung."""
-    lines = []
-    named = sum(one.significant or 0 for one in manifest.summary)
-    for rung, problem in manifest.rungs.items():
-        counts = [one.rungs[rung] for one in manifest.summary if rung in one.rungs]
-        significant, testable = sum(one.significant for one in counts), sum(one.testable for one in counts)
-        part = f" ({testable} can be tested)" if testable < named else ""
-        if problem:
-            lines.append(f"Not available: {rung} ({problem}).")
-        elif named:
-            lines.append(f"Of these, {significant} are {rung}{part}.")
+    """Return which rungs are not available, and what untrained networks are."""
+    lines = [f"Not available: {rung} ({problem})." for rung, problem in manifest.rungs.items() if problem]
     networks = max((one.untrained or 0 for one in manifest.summary), default=0)
     if networks:
         lines.append(f"Untrained: {networks} networks of the same architecture with weights drawn anew.")
     return lines
 
 
-def _significance(manifest: Manifest) -> list[str]:
-    """Return the lines on significance: counts, the null, what may be compared."""
+def _estimates(manifest: Manifest) -> list[str]:
+    """Return what is estimated of all neurons, and what the threshold of the paper keeps."""
     judged = [one for one in manifest.summary if one.significant is not None]
     if not judged:
         return []
-    neurons, significant = sum(one.neurons for one in judged), sum(one.significant or 0 for one in judged)
+    neurons = sum(one.neurons for one in judged)
     share = sum((one.non_null or 0) * one.neurons for one in judged) / max(1, neurons)
     published = sum(one.above_mean_score or 0 for one in judged)
     return [
-        f"{significant} of {neurons} neurons have a significant label (q ≤ {manifest.q}); "
-        f"estimated non-null fraction {100 * share:.0f} %.",
-        *_rungs(manifest),
-        f"Null: {judged[0].permutation_unit}s permuted, {manifest.draws_said}.",
-        "Compare z between layers and models, not scores.",
+        f"Estimated non-null fraction: {100 * share:.0f} %.",
         f"The mean-score threshold of the paper keeps {published} neurons; it is not a test of significance.",
     ]
-
-
-def _more_draws(dissection: mcd.Dissection, console: Terminal) -> None:
-    """Name the layers for which the draws were not enough, with a command that can be copied."""
-    said, command = dissection.manifest.more_draws(shlex.quote(str(dissection.folder)))
-    if said:
-        console.print(f"{said[:1].upper()}{said[1:]}{':' if command else '.'}", markup=False)
-    if command:
-        console.print(f"  {command}", markup=False, soft_wrap=True)
 
 
 def _remarks(labels: pd.DataFrame) -> list[str]:

@@ -14,13 +14,13 @@ import jinja2
 
 from mcd.plugins import BASELINES, FEW_IMAGES, Schema
 from mcd_plugins.explorer.colours import Palette
-from mcd_plugins.explorer.first_screen import FirstScreen
 from mcd_plugins.explorer.glossary import entry_of, glossary, headings
 from mcd_plugins.explorer.originals import FOLDER
 from mcd_plugins.explorer.packing import Json
 from mcd_plugins.reporters.answers import LEARNED, MISSING
 from mcd_plugins.reporters.evaluation_tables import differences_table, side_tables
 from mcd_plugins.reporters.facts import Facts, side_by_side
+from mcd_plugins.reporters.first_screen import FirstScreen
 from mcd_plugins.reporters.represented import CARRIED
 from mcd_plugins.reporters.side_answers import DIFFER
 

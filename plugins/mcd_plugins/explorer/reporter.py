@@ -14,13 +14,14 @@ from mcd.plugins import ANSWERS, CHANGES, RUNGS, SIGNIFICANT, VERDICTS, Resample
 from mcd_plugins.explorer.colours import palette_of
 from mcd_plugins.explorer.compared import compared_of
 from mcd_plugins.explorer.content import Neurons, learned_of, neurons_of, responses_of
-from mcd_plugins.explorer.first_screen import first_screen, represented_rows
 from mcd_plugins.explorer.images import Gallery, Thumbnails
 from mcd_plugins.explorer.judged import judged_of
 from mcd_plugins.explorer.originals import FOLDER, Full, originals_of
 from mcd_plugins.explorer.packing import Json, Names
 from mcd_plugins.explorer.page import page
+from mcd_plugins.explorer.represented_rows import represented_rows
 from mcd_plugins.reporters.facts import facts_of, letters_of, told_apart
+from mcd_plugins.reporters.first_screen import first_screen
 
 __all__ = ["HtmlReporter"]
 

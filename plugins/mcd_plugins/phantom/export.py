@@ -29,7 +29,7 @@ _COLUMNS = ("path", "patient", "laterality", "view", "density", *_FINDINGS)
 )
 @click.option("--seed", type=SEED, default=7, show_default=True, metavar="N", help="Decides which patients.")
 def phantoms(output: Path, patients: int, format_: Format, seed: int) -> None:
-    r"""Write synthetic mammograms into DIR, with a table of what each shows.
+    """Write synthetic mammograms into DIR, with a table of what each shows.
 
     \b
     mcd phantoms pngs

@@ -8,11 +8,11 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from mcd.plugins import RUNGS, Manifest
+from mcd.plugins import RUNGS, Manifest, above_chance_said
 from mcd_plugins.reporters.controls import Controls
 from mcd_plugins.reporters.facts import Facts, counted
 from mcd_plugins.reporters.represented import CARRIED, HIDDEN, UNDER, UNKNOWN, Represented
-from mcd_plugins.reporters.words import amount, by_chance, listed, share, verb
+from mcd_plugins.reporters.words import amount, listed, share, verb
 
 __all__ = ["LEARNED", "MISSING", "TRUST", "Answer", "Check", "answers_of", "reaching", "unchecked"]
 
@@ -72,26 +72,15 @@ def answers_of(facts: Facts, manifest: Manifest, first: pd.DataFrame, found: Rep
 
 
 def _learned(facts: Facts, manifest: Manifest, first: pd.DataFrame) -> list[str]:
-    neurons = amount(facts.neurons, "neuron")
-    if not any(one.labelled for one in manifest.summary):
-        return [
-            f"Nothing: none of {neurons} responds differently to different images.",
-            "Weights that were not loaded look like this, and layers behind a constant; mcd layers lists others.",
-        ]
-    if not facts.judged:
-        return [
-            f"Not known: {facts.named:,} of {neurons} have a label, but no label was tested against chance, and some "
-            "concept always fits a neuron best."
-        ]
+    labelled = any(one.labelled for one in manifest.summary)
+    said = above_chance_said(
+        named=facts.named, neurons=facts.neurons, labelled=labelled, judged=facts.judged, q=facts.q
+    )
+    if not (labelled and facts.judged):
+        return said
     if not facts.named:
-        nothing = f"Nothing above chance: none of {neurons} has a significant concept (q ≤ {facts.q:g})."
-        return [nothing, *_perhaps(manifest)]
-    return [
-        f"{facts.named:,} of {neurons} ({share(facts.named, facts.neurons)}) {verb(facts.named, 'carry', 'carries')} a "
-        f"concept above chance; chance explains {by_chance(facts.q, facts.named)} of these (q ≤ {facts.q:g}).",
-        _frequent(facts, first),
-        *_where(facts),
-    ]
+        return [*said, *_perhaps(manifest)]
+    return [*said, _frequent(facts, first), *_where(facts)]
 
 
 def _perhaps(manifest: Manifest) -> list[str]:

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import pandas as pd
 
 import mcd
-from mcd.errors import MCDError
-from mcd.plugins import chance_rule, echo
+from mcd.plugins import chance_rule
 from mcd_plugins.reporters.evaluation_tables import evaluation_tables
 from mcd_plugins.reporters.facts import (
     Facts,
     LayerRow,
-    between,
     facts_of,
     first_labels,
     letters_of,
     said_of,
     side_by_side,
 )
+from mcd_plugins.reporters.first_screen import first_screen
 from mcd_plugins.reporters.summaries import (
     Summary,
     SummarySettings,
     broad_sizes,
     clearest_table,
     controls_table,
+    evaluation_cautions,
     frequent,
+    lettered,
     versions_of,
 )
 from mcd_plugins.reporters.tables import Table
 from mcd_plugins.reporters.vocabulary import vocabulary_of
 from mcd_plugins.reporters.words import share
 
-__all__ = ["compared", "comparison_of"]
+__all__ = ["compared"]
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,13 @@ def compared(dissections: Sequence[mcd.Dissection], settings: SummarySettings, r
         When there are more runs than letters to call them by.
     """
     letters = letters_of(dissections)
-    found, notes = comparison_of(dissections, resamples)
+    facts = [facts_of(one, letter) for one, letter in zip(dissections, letters, strict=True)]
+    start = first_screen(dissections, facts, resamples)
+    found = start.comparison
     names = list(found.heading.runs["run"]) if found else [""] * len(dissections)
     runs = [
-        _Run(facts, first_labels(one, facts.judged), name)
-        for one, letter, name in zip(dissections, letters, names, strict=True)
-        for facts in [facts_of(one, letter)]
+        _Run(said, first_labels(one, said.judged), name)
+        for one, said, name in zip(dissections, facts, names, strict=True)
     ]
     tables = [_layers(runs, found, settings), _categories(runs, broad_sizes(vocabulary_of(dissections[0])))]
     if found is not None:
@@ -80,49 +81,13 @@ def compared(dissections: Sequence[mcd.Dissection], settings: SummarySettings, r
     return Summary(
         title=f"{len(runs)} runs side by side",
         runs=[run.facts.letter for run in runs],
-        findings=[*(_finding(run) for run in runs), *_shared(runs, [run.facts.evaluation.findings for run in runs])],
-        conditions=side_by_side([run.facts for run in runs]),
+        answers=start.answers,
+        findings=lettered(said_of(facts, [one.evaluation.known for one in facts])),
+        conditions=side_by_side(facts),
         tables=tables,
-        cautions=_cautions(dissections, runs, notes),
-        warnings=_shared(runs, [[*run.facts.notes, *run.facts.evaluation.warnings] for run in runs]),
-        versions=versions_of(dissections, [run.facts for run in runs]),
+        cautions=lettered([*start.cautions, *evaluation_cautions(facts)]),
+        versions=versions_of(dissections, facts),
     )
-
-
-def comparison_of(dissections: Sequence[mcd.Dissection], resamples: int) -> tuple[mcd.Comparison | None, Sequence[str]]:
-    """Return the comparison, where runs allow one, and what it adds to what is said of each run.
-
-    Parameters
-    ----------
-    resamples
-        How many probe sets are drawn for intervals; 0 for none.
-    """
-    try:
-        found = mcd.compare(dissections, resamples=resamples)
-    except MCDError as error:  # its message may name folders: it goes to the terminal, not into the summary
-        echo(f"note: no differences: {error.message}", err=True)
-        return None, ["Differences were not computed: the runs are not comparable, or not complete."]
-    return found, [f"{note[:1].upper()}{note[1:]}." for note in found.own_notes]  # those of runs are among the cautions
-
-
-def _finding(run: _Run) -> str:
-    facts = run.facts
-    which = f"significant at q ≤ {facts.q:g}" if facts.judged else "with a label, significant or not"
-    return f"{facts.title}, dissected by {facts.dissector}: {facts.named} of {facts.neurons} neurons {which}."
-
-
-def _cautions(dissections: Sequence[mcd.Dissection], runs: Sequence[_Run], notes: Sequence[str]) -> list[str]:
-    said = [
-        f"{runs[a].facts.letter} and {runs[b].facts.letter}: {reason}"
-        for a, b in combinations(range(len(runs)), 2)
-        for reason in between(dissections[a], dissections[b])
-    ]
-    return [*said, *notes, *_shared(runs, [[*run.facts.cautions, *run.facts.evaluation.notes] for run in runs])]
-
-
-def _shared(runs: Sequence[_Run], said: Sequence[Sequence[str]]) -> list[str]:
-    found = said_of([run.facts for run in runs], said)
-    return [f"{letters}: {sentence}" if letters else sentence for letters, sentence in found]
 
 
 def _layers(runs: Sequence[_Run], found: mcd.Comparison | None, settings: SummarySettings) -> Table:

@@ -174,6 +174,11 @@ class Evaluated:
         return [*(one.finding for one in self.judged), *filter(None, [come_back])]
 
     @property
+    def known(self) -> list[str]:
+        """What came out; nothing where nobody evaluated, which answers say with the command."""
+        return [] if self.missing == _NONE else self.findings
+
+    @property
     def warnings(self) -> list[str]:
         """What could not be evaluated, as warnings of the whole report say it."""
         return [f"Evaluation: {one}" for one in self.problems]

@@ -25,7 +25,8 @@ class LatexReporter(SummaryReporter):
     def lines(self, summary: Summary) -> Iterator[str]:
         """Yield the lines of the tables."""
         yield f"% {one_line(summary.title)}. Needs \\usepackage{{booktabs}}."
-        for one in (*summary.findings, *summary.cautions, *summary.warnings, "; ".join(summary.versions)):
+        answers = [f"{one.question} {one.text}" for one in summary.answers]
+        for one in (*summary.cautions, *answers, *summary.findings, "; ".join(summary.versions)):
             yield f"% {one_line(one)}"
         said = basis(summary)
         for table in summary.tables:

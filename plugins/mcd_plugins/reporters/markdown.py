@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mcd.plugins import one_line
+from mcd_plugins.reporters.answers import Answer
 from mcd_plugins.reporters.base import SummaryReporter
 from mcd_plugins.reporters.summaries import Summary
 from mcd_plugins.reporters.tables import Table
@@ -24,16 +25,21 @@ class MarkdownReporter(SummaryReporter):
     def lines(self, summary: Summary) -> Iterator[str]:
         """Yield the lines of the summary."""
         yield f"# {escaped(summary.title)}"
+        first, others = summary.cautions[:1], summary.cautions[1:]
+        for one in first:
+            yield from ["", f"**Caution:** {escaped(one)}"]
+        for answer in summary.answers:
+            yield from _answer(answer)
         for one in summary.findings:
             yield from ["", escaped(one)]
+        if others:
+            yield from ["", "## What may not be concluded", "", *(f"- {escaped(one)}" for one in others)]
+        yield from ["", "## What it rests on"]
         yield from ["", *_basis(summary)]
         for table in summary.tables:
             yield from ["", f"## {escaped(table.title)}", "", *_table(table)]
             if table.note:
                 yield from ["", escaped(table.note)]
-        for title, said in (("What this does not say", summary.cautions), ("Warnings", summary.warnings)):
-            if said:
-                yield from ["", f"## {title}", "", *(f"- {escaped(one)}" for one in said)]
         yield from ["", "## Made with", "", escaped("; ".join(summary.versions) + ".")]
 
 
@@ -56,6 +62,12 @@ def escaped(text: str) -> str:
     held = _LINKS.sub(lambda found: f"\\{found[0]}", held)
     held = _LISTS.sub(lambda found: f"\\{found[1]}" if found[1] else f"{found[2]}\\", held)
     return held.replace("\0", _NO_WIDTH)
+
+
+def _answer(answer: Answer) -> Iterator[str]:
+    yield from ["", f"## {escaped(answer.question)}", "", escaped(" ".join(answer.sentences))]
+    if answer.checks:
+        yield from ["", "Not checked:", "", *(f"- {escaped(one.what)}: `{one.command}`" for one in answer.checks)]
 
 
 def _basis(summary: Summary) -> Iterator[str]:

@@ -11,9 +11,11 @@ import pandas as pd
 
 import mcd
 from mcd.plugins import by_evidence
+from mcd_plugins.reporters.answers import Answer
 from mcd_plugins.reporters.controls import Controls
 from mcd_plugins.reporters.evaluation_tables import evaluation_tables
-from mcd_plugins.reporters.facts import Facts, counted, facts_of, first_labels
+from mcd_plugins.reporters.facts import Facts, counted, facts_of, first_labels, said_of
+from mcd_plugins.reporters.first_screen import first_screen
 from mcd_plugins.reporters.tables import Table
 from mcd_plugins.reporters.vocabulary import vocabulary_of
 from mcd_plugins.reporters.words import share
@@ -24,7 +26,9 @@ __all__ = [
     "broad_sizes",
     "clearest_table",
     "controls_table",
+    "evaluation_cautions",
     "frequent",
+    "lettered",
     "summarised",
     "versions_of",
 ]
@@ -48,25 +52,27 @@ class Summary:
         What it is about.
     runs
         What the runs are called: one empty text where there is one.
+    answers
+        What came out, as the page answers it.
     findings
-        What came out, a sentence each.
+        How right labels are, a sentence each; empty without an evaluation.
     conditions
         What it rests on: a name, and the value of each run.
     tables
         In the order in which they are read.
-    cautions, warnings
-        What may not be concluded; what was said while the runs were made.
+    cautions
+        What a reader must know first, and what may not be concluded: the page's, and those of the evaluation.
     versions
         Of software, and digests of what went in.
     """
 
     title: str
     runs: Sequence[str]
+    answers: Sequence[Answer]
     findings: Sequence[str]
     conditions: Sequence[tuple[str, Sequence[str]]]
     tables: Sequence[Table]
     cautions: Sequence[str]
-    warnings: Sequence[str]
     versions: Sequence[str]
 
 
@@ -94,28 +100,27 @@ def summarised(dissection: mcd.Dissection, settings: SummarySettings) -> Summary
     tables += evaluation_tables({"": facts.evaluation})
     if settings.neurons:
         tables.append(clearest_table({"": (facts, first)}, settings.neurons))
+    start = first_screen([dissection], [facts], resamples=0)
     return Summary(
         title=f"{facts.target} dissected by {facts.dissector}",
         runs=[""],
-        findings=[_finding(facts), *facts.evaluation.findings],
+        answers=start.answers,
+        findings=facts.evaluation.known,
         conditions=[(name, [value]) for name, value in facts.conditions if value],
         tables=tables,
-        cautions=[*facts.cautions, *facts.evaluation.notes],
-        warnings=list(dict.fromkeys([*facts.notes, *facts.evaluation.warnings])),
+        cautions=lettered([*start.cautions, *evaluation_cautions([facts])]),
         versions=versions_of([dissection], [facts]),
     )
 
 
-def _finding(facts: Facts) -> str:
-    silent = sum(one.silent for one in facts.layers)
-    rest = f" {silent} have no label at all (dead, constant or unscored)." if silent else ""
-    if not facts.judged:
-        tested = "; labels were not tested" if facts.named else ""
-        return f"{facts.named} of {facts.neurons} neurons have a label{tested}.{rest}"
-    kept = share(facts.named, facts.neurons)
-    foreign = sum(one.foreign for one in facts.layers)
-    about = f"; {foreign} of these labels are not mammographic" if foreign else ""
-    return f"{facts.named} of {facts.neurons} neurons ({kept}) have a significant label (q ≤ {facts.q:g}){about}.{rest}"
+def evaluation_cautions(facts: Sequence[Facts]) -> list[tuple[str, str]]:
+    """Return what a reader must know of evaluations, with the letters of the runs where those are not all."""
+    return said_of(facts, [[*one.evaluation.notes, *one.evaluation.warnings] for one in facts])
+
+
+def lettered(said: Sequence[tuple[str, str]]) -> list[str]:
+    """Return sentences, each after the letters of the runs that it is about."""
+    return [f"{letters}: {sentence}" if letters else sentence for letters, sentence in said]
 
 
 def _layers(facts: Facts, first: pd.DataFrame, settings: SummarySettings) -> Table:

@@ -77,9 +77,9 @@ def test_stability_and_images_are_counted_layer_by_layer(judged: mcd.Dissection,
 
 def test_a_run_that_was_not_evaluated_says_what_to_type(phantom: mcd.Dissection, tmp_path: Path) -> None:
     page = Rendered(written(phantom, tmp_path))
-    assert NONE in page.text
+    assert "held-out patients: mcd evaluate RUN" in page.text
     assert not any("valuat" in heading for heading in page.tables)
-    assert f"% {NONE}" in written(phantom, tmp_path, LatexReporter)
+    assert "held-out patients (mcd evaluate RUN)" in written(phantom, tmp_path, LatexReporter)
 
 
 @pytest.mark.parametrize("wrong", ["other labels", "a flipped bit", "no record"])
@@ -210,7 +210,7 @@ def test_several_runs_stand_side_by_side_measure_by_measure(
         ["A", "AUPRC"],
     ]
     assert set(page.table("Evaluation against held-out")["run"]) == {"A"}
-    assert f"C: {NONE}" in page.text
+    assert "held-out patients: mcd evaluate RUN" in page.text  # of C
     assert set(page.table("Stability of labels")["run"]) == {"A", "B"}
 
 

@@ -70,5 +70,5 @@ def test_plurals_are_right(patients: str) -> None:
     from mcd_plugins.reporters.summaries import Summary
 
     conditions = [("Probe set", ["phantom"]), ("Images (n)", ["1"]), ("Patients", [patients])]
-    said = basis(Summary("t", [""], [], conditions, [], [], [], []))
+    said = basis(Summary("t", [""], [], [], conditions, [], [], []))
     assert said == f"Probe set phantom, n = 1 image, {'1 patient' if patients == '1' else 'patients not known'}."

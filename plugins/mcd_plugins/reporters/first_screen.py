@@ -1,4 +1,7 @@
-"""What the page begins with: cautions, the answers to its questions, and which concepts are missing."""
+"""What every report begins with: cautions, the answers to its questions, and which concepts are missing.
+
+The page, the summaries and the terminal say the same sentences: these.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
-
 import mcd
-from mcd.plugins import ANSWERS
-from mcd_plugins.explorer.packing import Json, Names, rounded
+from mcd.errors import MCDError
+from mcd.plugins import echo
 from mcd_plugins.reporters.answers import Answer, answers_of
 from mcd_plugins.reporters.cautions import cautions_of
-from mcd_plugins.reporters.comparisons import comparison_of
 from mcd_plugins.reporters.facts import Facts, between, first_labels
 from mcd_plugins.reporters.represented import Represented, represented_of
 from mcd_plugins.reporters.side_answers import side_answers_of
 
-__all__ = ["FirstScreen", "first_screen", "represented_rows"]
+__all__ = ["FirstScreen", "first_screen"]
 
 
 @dataclass(frozen=True)
 class FirstScreen:
-    """What the page begins with.
+    """What a report begins with.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class FirstScreen:
 
 
 def first_screen(dissections: Sequence[mcd.Dissection], facts: Sequence[Facts], resamples: int) -> FirstScreen:
-    """Return what the page begins with.
+    """Return what a report begins with.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def first_screen(dissections: Sequence[mcd.Dissection], facts: Sequence[Facts], 
         (found,) = represented_of(dissections)
         answers = answers_of(said, run.manifest, first_labels(run, said.judged), found)
         return FirstScreen(answers, cautions_of(facts), [found], None, {})
-    comparison, notes = comparison_of(dissections, resamples)
+    comparison, notes = _comparison_of(dissections, resamples)
     each = represented_of(dissections, comparison)
     pairs = {(a, b): between(dissections[a], dissections[b]) for a, b in combinations(range(len(dissections)), 2)}
     reasons = [f"{facts[a].letter} and {facts[b].letter}: {said}" for (a, b), each_ in pairs.items() for said in each_]
@@ -65,22 +65,19 @@ def first_screen(dissections: Sequence[mcd.Dissection], facts: Sequence[Facts], 
     return FirstScreen(answers, cautions_of(facts, [*reasons, *notes]), each, comparison, pairs)
 
 
-def represented_rows(found: Represented, concepts: Names) -> Json:
-    """Return the answer for each concept of a run: number, answer, images, patients, AUROC that is detectable, why.
+def _comparison_of(
+    dissections: Sequence[mcd.Dissection], resamples: int
+) -> tuple[mcd.Comparison | None, Sequence[str]]:
+    """Return the comparison, where runs allow one, and what it adds to what is said of each run.
 
-    Images and patients are null where they are not known. Where nothing is known, the reason is all there is.
+    Parameters
+    ----------
+    resamples
+        How many probe sets are drawn for intervals; 0 for none.
     """
-    table = found.table
-    if not len(table):
-        return {"missing": found.missing, "rows": []}
-    named = zip(table["concept"], table["category"], table["broad_category"], strict=True)
-    rows = zip(
-        [concepts.number(*map(str, one)) for one in named],
-        [ANSWERS.index(one) for one in table["answer"]],
-        [int(one) if one >= 0 else None for one in table["positives"]],
-        [int(one) if one >= 0 else None for one in table["patients"]],
-        rounded(table["detectable_auroc"].to_numpy(np.float64), 3),
-        table["why"].astype(str),
-        strict=True,
-    )
-    return {"missing": "", "rows": [list(one) for one in rows]}
+    try:
+        found = mcd.compare(dissections, resamples=resamples)
+    except MCDError as error:  # its message may name folders: it goes to the terminal, not into the summary
+        echo(f"note: no differences: {error.message}", err=True)
+        return None, ["Differences were not computed: the runs are not comparable, or not complete."]
+    return found, [f"{note[:1].upper()}{note[1:]}." for note in found.own_notes]  # those of runs are among the cautions

@@ -112,12 +112,19 @@ class Reader:
     def _json(self, block: Block) -> None:
         json.loads(block.text)
 
+    def _latex(self, block: Block) -> None:
+        included = re.findall(r"\\(?:includegraphics|input)(?:\[[^\]]*\])?\{([^}]+)\}", block.text)
+        assert included
+        for name in included:
+            assert (self.folder / name).is_file(), f"{name} was not made"
+
     def _toml(self, block: Block) -> None:
         tomllib.loads(block.text)
 
 
 _SNIPPETS: dict[str, Callable[[Reader, Block], None]] = {
     "json": Reader._json,
+    "latex": Reader._latex,
     "python": Reader._python,
     "toml": Reader._toml,
     "yaml": Reader._yaml,

@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from mcd.study.picture_header import PictureHeader
     from mcd.study.pictures import PictureOptions, check_picture, picture_of, read_header, read_picture
     from mcd.study.vocabularies.coverage import ABSENT, PRESENT, presence
+    from mcd.study.vocabularies.importing import import_files as import_concepts
 
 _HOME = {
     "ABSENT": "mcd.study.vocabularies.coverage",
@@ -168,6 +169,7 @@ _HOME = {
     "hub_repository": "mcd.networks.hub:repository",
     "hub_revision": "mcd.networks.hub:revision",
     "image_statistics": "mcd.extraction.image_statistics",
+    "import_concepts": "mcd.study.vocabularies.importing:import_files",
     "import_function": "mcd.host.importing",
     "isolated": "mcd.study.isolation",
     "load_weights": "mcd.networks.checkpoints",
@@ -275,6 +277,7 @@ __all__ = [
     "hub_repository",
     "hub_revision",
     "image_statistics",
+    "import_concepts",
     "import_function",
     "isolated",
     "latex_text",

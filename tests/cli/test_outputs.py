@@ -31,6 +31,7 @@ WRITES = {
     "embed": (("embed", "--dissector", "phantom-clip", "--text", "mass", "-o", "OUT/v.safetensors"), "v.safetensors"),
     "evaluate": (("evaluate", "RUN", "--draws", "0", "-o", "OUT"), "summary.csv"),
     "figures": (("figures", "RUN", "--only", "depth", "--bootstrap", "0", "-o", "OUT"), "depth.png"),
+    "paper": (("paper", "PAPER", "-o", "OUT"), "paper.md"),
     "phantoms": (("phantoms", "OUT", "--patients", "1"), "labels.csv"),
     "preprocess": (("preprocess", "IMAGES", "OUT", "--dataset", "images", "--recipe", "mammo-clip"), "a.png"),
     "reproduce": (("reproduce", "--only", "mammo-clip-dissect/blocks", "-o", "OUT"), "reproduced.md"),
@@ -49,7 +50,7 @@ WRITE_NOTHING = {"completion", "install", "layers", "plugins", "runs", "store", 
 
 
 def test_every_command_is_tried_or_writes_nothing() -> None:
-    assert {*WRITES, *WRITE_NOTHING} == {*_COMMANDS, "bench", "demo", "phantoms", "reproduce"}
+    assert {*WRITES, *WRITE_NOTHING} == {*_COMMANDS, "bench", "demo", "paper", "phantoms", "reproduce"}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     (folder / "images").mkdir()
     pixels = np.random.default_rng(0).integers(0, 255, (64, 48), dtype=np.uint8)
     PIL.Image.fromarray(pixels).save(folder / "images" / "a.png")
-    files = {"STUDY": folder / "study.yaml", "WORDS": folder / "words.txt", "IMAGES": folder / "images"}
+    papers = folder / "paper"
+    papers.mkdir()
+    for name in ("b5-model-best-epoch-7.tar", "vocab.txt", "vindr_detection_v1_folds.csv"):
+        (papers / name).write_text("refused before it is read")
+    files = {
+        "PAPER": papers,
+        "STUDY": folder / "study.yaml",
+        "WORDS": folder / "words.txt",
+        "IMAGES": folder / "images",
+    }
     return {"RUN": run.folder, "SCORED": scored.folder, **files}
 
 

@@ -253,6 +253,11 @@ def test_what_cannot_be_identified_is_never_found_again_and_says_why(tmp_path: P
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_compiled_functions_of_an_installed_package_are_identified() -> None:
+    assert not identity_of(torch._C._nn.gelu).unknown  # the activation of every BERT; its module has no file
+    assert identity_of(torch._C._nn.gelu) == identity_of(torch._C._nn.gelu) != identity_of(torch._C._nn.silu)
+
+
 NET = """
 import torch
 from torch import nn

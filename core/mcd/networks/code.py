@@ -211,7 +211,7 @@ class Walker:
         return None
 
     def _named(self, module: str, name: str, where: str) -> str:
-        origin = origin_of(module) if module else None
+        origin = _compiled_origin(module)
         if origin is None:
             return self.unidentified(where, f"is compiled code that belongs to no installed distribution ({name})")
         return digest("name", self.note(origin), module, name)
@@ -363,6 +363,15 @@ def _is_global(value: type | types.FunctionType) -> bool:
         if isinstance(found, staticmethod | classmethod):
             found = found.__func__
     return found is value
+
+
+def _compiled_origin(module: str) -> Origin | None:
+    """Return where compiled code comes from. A module that another makes inside itself has no file: torch._C._nn."""
+    while module and module in sys.modules and not hasattr(sys.modules[module], "__path__"):
+        if getattr(sys.modules[module], "__file__", None) or module in sys.builtin_module_names:
+            break
+        module = module.rpartition(".")[0]
+    return origin_of(module) if module else None
 
 
 def _is_fixed(module: str) -> bool:

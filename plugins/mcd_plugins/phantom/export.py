@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import mcd
 from mcd.plugins import PATH, SEED, echo, outputs
 
-__all__ = ["phantoms"]
+__all__ = ["phantoms", "write_dicom"]
 
 Format = Literal["png", "dicom"]
 _FINDINGS = ("mass", "calcifications", "architectural distortion", "asymmetry", "skin thickening", "biopsy clip")
@@ -46,7 +46,7 @@ def phantoms(output: Path, patients: int, format_: Format, seed: int) -> None:
         rows = []
         for sample in samples:
             name = f"{sample.id}.{'dcm' if format_ == 'dicom' else 'png'}"
-            write = _write_dicom if format_ == "dicom" else _write_png
+            write = write_dicom if format_ == "dicom" else _write_png
             write(fresh / name, drawn.read(sample).pixels.astype(np.uint8), sample)
             rows.append(_row(name, sample))
         with (fresh / "labels.csv").open("w", newline="", encoding="utf-8") as file:
@@ -67,7 +67,7 @@ def _write_png(path: Path, pixels: NDArray[np.uint8], sample: mcd.Sample) -> Non
     Image.fromarray(pixels).save(path)
 
 
-def _write_dicom(path: Path, pixels: NDArray[np.uint8], sample: mcd.Sample) -> None:
+def write_dicom(path: Path, pixels: NDArray[np.uint8], sample: mcd.Sample) -> None:
     """Write a mammogram for presentation, 8 bits, uncompressed; its identifiers follow from the sample's digest."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian

@@ -146,13 +146,15 @@ def test_changes_of_neurons_are_counted_as_mcd_compare_counts_them(
     assert saved(page, "Download concepts as CSV") == []
 
 
-def test_runs_without_intervals_say_so(opened: Open, double: Path, axe: str, phantom: mcd.Dissection) -> None:
+def test_runs_without_differences_show_shares_and_say_so(opened: Open, double: Path, axe: str, phantom: mcd.Dissection) -> None:
     page = opened(double).at("compare")
     rows = saved(page, "Download layers as CSV")
     shares = {one.layer: one.significant / one.neurons for one in phantom.manifest.summary}
     for row in rows:
         assert float(row["A_share"]) == pytest.approx(shares[row["layer"]], abs=1e-4)
-    expect(page.locator("#compare .headline").first).to_contain_text("No intervals: every difference may be chance.")
+    expect(page.locator("#compare .headline").first).to_contain_text("Shares only: these runs have no differences")
+    assert not any("ifference" in one for one in page.locator("#compare th").all_inner_texts())
+    assert "false" not in page.locator("#compare").inner_text().splitlines()
     page.set_viewport_size({"width": 390, "height": 844})
     page.evaluate(axe)
     assert page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"] == []

@@ -36,7 +36,7 @@ const comparison = {
     if (known.length) return known.filter((row) => holds(row.name));
     return concepts
       .all()
-      .filter((row) => holds(CONCEPTS.term[row.concept]) && this.chosen.some((at) => row.runs[at].kept))
+      .filter((row) => holds(CONCEPTS.term[row.concept]) && this.chosen.some((at) => row.runs[at].named))
       .map((row) =>
         differences.counted(
           CONCEPTS.term[row.concept],
@@ -66,6 +66,7 @@ const comparison = {
     this.conceptsShown = new Table("Concepts side by side", differences.columns(this.runs, [first], false), {
       sort: "difference",
       perPage: 15,
+      empty: () => (this.filter.text ? "No such concept labels a neuron of these runs: clear the search." : "No neuron of these runs has a significant first label."),
     });
     return this.conceptsShown.element;
   },
@@ -74,7 +75,7 @@ const comparison = {
     const rows = this.conceptRows();
     this.conceptsShown.show(rows);
     this.conceptsSaid.textContent = differences.headline(rows, this.runs, `the share of neurons by ${LEVELS[this.level]}`);
-    this.counted.textContent = `${count(rows.length)} ${this.level === "concept" ? "concepts" : "categories"}`;
+    this.counted.textContent = this.level === "concept" ? plural(rows.length, "concept") : `${count(rows.length)} ${rows.length === 1 ? "category" : "categories"}`;
     if (!this.neuronsShown) return;
     this.neuronsShown.show(this.neuronRows());
     this.counted.textContent += `, ${plural(this.neuronsShown.rows.length, "neuron")}`;
@@ -100,7 +101,7 @@ const comparison = {
       h(
         "ul",
         { class: "cautions" },
-        [...none, ...found, ...few, ...(missing ? [missing] : notes), bounded].map((one) => h("li", {}, one)),
+        [...none, ...found, ...few, ...(missing ? [missing] : [...notes, bounded])].map((one) => h("li", {}, one)),
       ),
     );
   },

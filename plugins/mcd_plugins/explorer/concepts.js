@@ -67,7 +67,7 @@ const concepts = {
   columns() {
     const judged = RUNS.some((run) => run.judged);
     const each = RUNS.flatMap((run, number) => {
-      const of = (title) => (SEVERAL ? `${run.letter}: ${title}` : title);
+      const of = (title) => (SEVERAL ? `${run.letter}: ${title}` : `${title[0].toUpperCase()}${title.slice(1)}`);
       return [
         {
           name: `named${number}`,

@@ -72,6 +72,7 @@ const differences = {
         number: true,
         value: (row) => this.evidence(row),
         cell: (row) => this.text(row.difference, z, true),
+        when: () => !this.table.missing,
       },
       side(0),
       side(1),
@@ -81,12 +82,14 @@ const differences = {
         narrow: false,
         value: (row) => Number(this.supported(row)),
         cell: (row) => (Number.isFinite(row.difference[1]) ? (this.supported(row) ? "yes" : "no, may be chance") : "no interval"),
+        when: () => !this.table.missing,
       },
     ];
   },
 
   // The sentence above a table: the largest difference that its interval supports.
   headline(rows, runs, what, z = false) {
+    if (this.table.missing) return "Shares only: these runs have no differences that could be supported.";
     if (!rows.some((row) => Number.isFinite(row.difference[1])))
       return `${CONTENT.chance.without}.`;
     const [best] = rows.filter((row) => this.supported(row)).sort((a, b) => this.evidence(b) - this.evidence(a));

@@ -189,10 +189,18 @@ class Gallery:
             )
             probe.found = dataset, samples
         except MCDError as error:  # its message may name files: it goes to the terminal, not into the page
-            echo(f"note: no thumbnails: {error.message}", err=True)
-            return {}, "The images could not be found again, or have changed, when this page was made."
+            advice = f"; {error.hint.splitlines()[0]}" if error.hint else ""
+            echo(f"note: no thumbnails: {error.message}{advice}", err=True)
+            return {}, _UNREAD if probe.dissection.trust else _UNTRUSTED
         texts = sum(samples[one].burned_in for one in ids)
         return found, _copied(dataset, len(found), len(ids) - texts, texts)
+
+
+_UNREAD = "The images could not be found again, or have changed, when this page was made."
+_UNTRUSTED = (
+    "Images are named by their ids only: this run would read files outside of its folder. If you trust it, and may "
+    "copy its images: mcd report RUN --trust --reporter-arg thumbnails=true"
+)
 
 
 def _encoded(made: Sequence[Copy | None]) -> list[Json]:
@@ -201,7 +209,10 @@ def _encoded(made: Sequence[Copy | None]) -> list[Json]:
 
 def _not_copied(dataset: mcd.Dataset) -> str:
     reason = dataset.against_copies or "they may show patients"
-    return f"Images are named by their ids only and not copied into this page: {reason}."
+    return (
+        f"Images are named by their ids only and not copied into this page: {reason}. If you may copy them: "
+        "mcd report RUN --reporter-arg thumbnails=true"
+    )
 
 
 def _copied(dataset: mcd.Dataset, found: int, wanted: int, texts: int) -> str:

@@ -116,7 +116,7 @@ const maps = {
 
   // What is to be known of the maps of a neuron's images.
   note(run, neuron) {
-    if (!run.maps) return "Where in an image a neuron responds is not shown: this run keeps no maps of it (--maps).";
+    if (!run.maps) return "Where in an image a neuron responds is not shown: this run keeps no maps of it (mcd dissect … --maps 12 does).";
     if (run.maps.note) return run.maps.note;
     if (!this.layer(run, neuron)) return "Where in an image it responds is not shown: this layer has no maps.";
     return (

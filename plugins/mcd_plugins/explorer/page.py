@@ -23,6 +23,7 @@ from mcd_plugins.reporters.facts import Facts, side_by_side
 from mcd_plugins.reporters.first_screen import FirstScreen
 from mcd_plugins.reporters.represented import CARRIED
 from mcd_plugins.reporters.side_answers import DIFFER
+from mcd_plugins.reporters.words import share
 
 __all__ = ["SCHEMA", "Page", "page"]
 
@@ -154,7 +155,7 @@ def _template(*names: str) -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"explained": entry_of, "glossary": glossary()}
+    environment.globals |= {"explained": entry_of, "glossary": glossary(), "share": share}
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
     return environment.from_string("".join(map(_source, names)))
 

@@ -19,11 +19,12 @@ def represented_rows(found: Represented, concepts: Names) -> Json:
     table = found.table
     if not len(table):
         return {"missing": found.missing, "rows": []}
+    annotated = table["positives"] + table["negatives"]
     named = zip(table["concept"], table["category"], table["broad_category"], strict=True)
     rows = zip(
         [concepts.number(*map(str, one)) for one in named],
         [ANSWERS.index(one) for one in table["answer"]],
-        [int(one) if one >= 0 else None for one in table["positives"]],
+        [int(one) if some > 0 else None for one, some in zip(table["positives"], annotated, strict=True)],
         [int(one) if one >= 0 else None for one in table["patients"]],
         rounded(table["detectable_auroc"].to_numpy(np.float64), 3),
         table["why"].astype(str),

@@ -146,7 +146,9 @@ def test_changes_of_neurons_are_counted_as_mcd_compare_counts_them(
     assert saved(page, "Download concepts as CSV") == []
 
 
-def test_runs_without_differences_show_shares_and_say_so(opened: Open, double: Path, axe: str, phantom: mcd.Dissection) -> None:
+def test_runs_without_differences_show_shares_and_say_so(
+    opened: Open, double: Path, axe: str, phantom: mcd.Dissection
+) -> None:
     page = opened(double).at("compare")
     rows = saved(page, "Download layers as CSV")
     shares = {one.layer: one.significant / one.neurons for one in phantom.manifest.summary}

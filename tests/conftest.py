@@ -89,10 +89,12 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Count what only the nightly run has time for among the slow tests."""
+    """Count what only the nightly run has time for among the slow tests; files that have slow ones come first."""
     for item in items:
         if item.get_closest_marker("nightly"):
             item.add_marker("slow")
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)  # at the end no process waits for another one's long file
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

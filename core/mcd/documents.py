@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TypeVar, get_args
@@ -145,9 +146,14 @@ def read_document(path: Path | Traversable) -> Document:
     return _read_yaml(str(path), text)
 
 
+@lru_cache(maxsize=16)  # a study reads its vocabulary more than once, and parsing takes most of starting
+def _composed(text: str) -> yaml.Node | None:
+    return yaml.compose(text, Loader=_Loader)
+
+
 def _read_yaml(source: str, text: str) -> Document:
     try:
-        root = yaml.compose(text, Loader=_Loader)
+        root = _composed(text)
         if root is None or root.tag == _TAG + "null":
             raise ConfigError(f"{source} is empty", "correct the file, or give another")
         if not isinstance(root, yaml.MappingNode):

@@ -72,6 +72,12 @@ def environment(packages: dict[str, Path], tmp_path_factory: pytest.TempPathFact
     return made
 
 
+@pytest.fixture(scope="module")
+def one_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of all scaffolds: most dissect the same network on the same phantoms."""
+    return tmp_path_factory.mktemp("scaffolds") / "store"
+
+
 def _assert_tests_pass(environment: Environment, packages: dict[str, Path]) -> None:
     tests = [package / "tests" for package in packages.values()]
     plugins = [f"-pno:{name}" for name in ("cacheprovider", "xdist")] + ["-pmcd.testing.fixtures"]
@@ -86,8 +92,15 @@ def test_their_own_tests_pass(environment: Environment, packages: dict[str, Path
 
 @pytest.mark.parametrize("kind", _SCAFFOLDS.kinds)
 def test_the_commands_of_its_readme_run_and_show_what_it_promises(
-    mcd_command: Command, environment: Environment, packages: dict[str, Path], tmp_path: Path, kind: str
+    mcd_command: Command,
+    environment: Environment,
+    packages: dict[str, Path],
+    one_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
 ) -> None:
+    monkeypatch.setenv("MCD_STORE", str(one_store))
     package, said = packages[kind], ""
     for words in commands(package / "README.md", _SMALLER):
         done = mcd_command(*words, cwd=tmp_path, PYTHONPATH=str(environment.site))

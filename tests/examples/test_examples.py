@@ -44,9 +44,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made.site
 
 
+@pytest.fixture(scope="module")
+def one_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of all examples: most dissect the same network on the same phantoms."""
+    return tmp_path_factory.mktemp("examples") / "store"
+
+
 @pytest.fixture
-def written(mcd_command: Command, site: Path, tmp_path: Path) -> Callable[..., str]:
+def written(
+    mcd_command: Command, site: Path, one_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
     """Return what runs the commands of a README in the test's folder and returns what they show."""
+
+    monkeypatch.setenv("MCD_STORE", str(one_store))
 
     def run(name: str, **environment: str) -> str:
         said = ""

@@ -112,7 +112,6 @@ def test_no_record_of_a_run_folder_is() -> None:
 ARGUMENTS = (3, "nothing", [3], {"a": 3}, {"plugin": 3}, {"plugin": "x", "options": 3}, object(), b"x", torch.zeros(2))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(inspect.signature(mcd.dissect).parameters) - {"output", "progress"}))
 def test_no_argument_is(name: str, tmp_path: Path) -> None:
     given = {"model": "phantom-mammo", "layers": "head", "dissector": "phantom-clip", "dataset": "phantom:3"}
@@ -135,9 +134,10 @@ def content(folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_no_hostile_file_is(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("numbers", [range(8), pytest.param(range(8, 40), marks=pytest.mark.nightly)], ids=str)
+def test_no_hostile_file_is(name: str, numbers: range, tmp_path: Path) -> None:
     inputs = family(name)(tmp_path, Canary(tmp_path / "canary"))
-    for number in range(40):
+    for number in numbers:
         place = tmp_path / str(number)
         place.mkdir()
         path = inputs.write(Random(f"class names/{name}/{number}"), place)

@@ -103,7 +103,8 @@ def examined(
             "which they could be known"
         )
     if probe.repeats:
-        clock.warn(f"{probe.repeats} images repeat the bytes of another one; each still counts by itself")
+        repeat = "image repeats" if probe.repeats == 1 else "images repeat"
+        clock.warn(f"{probe.repeats} {repeat} the bytes of another one; each still counts by itself")
     return probe
 
 

@@ -69,6 +69,17 @@ def phantoms_are_drawn_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def images_are_read_in_this_process() -> Iterator[None]:
+    """Start processes for images only where a test says how many: all cores run tests, and know the phantoms drawn."""
+    from mcd.extraction import parallel, workers
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "default_workers", lambda images: 0)
+        patch.setattr(parallel, "cores", lambda: 0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def mcd_command() -> Callable[..., Outcome]:
     """Run ``mcd`` as a process would, but in this one: importing torch takes longer than most commands."""

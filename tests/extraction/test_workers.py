@@ -13,6 +13,7 @@ import torch
 
 import mcd
 from mcd.errors import DataError, worker_lost
+from mcd.extraction import workers
 from mcd.extraction.decoding import Batch, batches
 from mcd.extraction.parallel import _limits, cores, memory
 from mcd.extraction.reading import Reader
@@ -38,8 +39,9 @@ def test_a_container_has_its_own_limits(tmp_path: Path) -> None:
     assert _limits("memory.max", tmp_path) == _limits("absent", tmp_path) == []
 
 
-def test_a_chosen_number_of_workers_is_lowered_to_what_shared_memory_holds() -> None:
-    few = default_workers(1000)
+def test_a_chosen_number_of_workers_is_lowered_to_what_shared_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = 3
+    monkeypatch.setattr(workers, "default_workers", lambda images: few)
     needed = (2 * few + 1) * 10 * MB
     assert fitting(None, 1000, lambda enough: 10 * MB, room(needed)) == (few, "")
     count, said = fitting(None, 1000, lambda enough: 10 * MB, room(needed - 1))

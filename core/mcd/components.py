@@ -55,8 +55,9 @@ class Component:
     files
         Names of the files that it reads, or as a reporter writes, as shell patterns: who gives such a file in the place
         of a name is answered with what to type. ``"*.csv"`` is the value behind its name, ``NAME:FILE``;
-        ``"*/*.dcm"`` lies in the folder that is, at any depth; ``"*.py:FUNCTION"`` defines it; ``"checkpoint=*.pth"``
-        is that setting. ``*.`` stands for names without a suffix. Case does not count.
+        ``"*/*.dcm"`` lies in the folder that is, at any depth; ``"*/tables/labels.csv"`` lies in its folder
+        ``tables``; ``"*.py:FUNCTION"`` defines it; ``"checkpoint=*.pth"`` is that setting. ``*.`` stands for names
+        without a suffix. Case does not count.
 
     Examples
     --------

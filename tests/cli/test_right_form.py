@@ -9,6 +9,18 @@ from pathlib import Path
 
 import pytest
 from tests.command_line import Outcome
+from tests.plugins.cohorts import (
+    cbis_tables,
+    cesm_tables,
+    cmmd_tables,
+    csaw_tables,
+    dmid_tables,
+    embed_tables,
+    inbreast_tables,
+    mias_tables,
+    rsna_tables,
+    vindr_tables,
+)
 
 import mcd
 from mcd.errors import StoreError
@@ -22,7 +34,8 @@ REST = "--dissector phantom-clip --dataset phantom:2"
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with what people have: images, weights, tables, code, runs."""
     folder: Path = tmp_path_factory.mktemp("made")
-    for name in ("pngs/a.png", "dicoms/1.dcm", "numbered/0001", "FILE.pth", "b5-model-best-epoch-7.tar", "table.csv"):
+    files = ("FILE.pth", "b5-model-best-epoch-7.tar", "medclip-vit/pytorch_model.bin", "table.csv", "list.txt")
+    for name in ("pngs/a.png", "dicoms/1.dcm", "numbered/0001", *files):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).touch()
     (folder / "scorer.py").write_text("def by_mean(A, P):\n    return (A.T @ P) / len(A)\n")
@@ -58,6 +71,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"dissect --model b5-model-best-epoch-7.tar --layers x {REST}",
             "--model-plugin mammo-clip:b5-model-best-epoch-7.tar",
         ),
+        (f"dissect --model medclip-vit --layers x {REST}", "--model-plugin medclip:medclip-vit"),
+        (
+            "embed --dissector medclip-vit/pytorch_model.bin --text mass -o x.safetensors",
+            "--dissector medclip:medclip-vit",
+        ),
+        (f"dissect {MODEL} --dissector phantom-clip --dataset list.txt", "--dataset imagenet-subset:list.txt"),
         ("layers --model scorer.py", "--model-plugin module:scorer.py:by_mean"),
         (f"dissect {MODEL} --dissector x.tar --dataset phantom:2", "--dissector mammo-clip:x.tar"),
         (f"dissect {MODEL} {REST} --scorer scorer.py", "--scorer scorer.py:by_mean"),
@@ -100,6 +119,47 @@ def test_the_hint_works_when_it_is_typed(line: str, code: int, made: Path, mcd_c
         words = shlex.split(shown)[1:]
     done = mcd_command(*words, cwd=made)
     assert done.code == code, done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("cbis-ddsm", cbis_tables.released),
+        ("cdd-cesm", cesm_tables.released),
+        ("cmmd", cmmd_tables.released),
+        ("csaw-cc", csaw_tables.released),
+        ("dmid", dmid_tables.released),
+        ("embed", embed_tables.released),
+        ("inbreast", inbreast_tables.released),
+        ("mias", mias_tables.released),
+        ("rsna-bcd", rsna_tables.released),
+        ("vindr-mammo", vindr_tables.released),
+        ("vindr-png", vindr_tables.released_as_png),
+    ],
+)
+@pytest.mark.parametrize("given", [".", "public", "public/2026"])
+def test_a_public_data_set_is_known_by_its_files(
+    name: str, write: Callable[[Path], Path], given: str, tmp_path: Path, mcd_command: Command
+) -> None:
+    write(tmp_path / "public" / "2026")
+    done = mcd_command("embed", "--dissector", "phantom-clip", "--dataset", given, "-o", "x.safetensors", cwd=tmp_path)
+    assert done.err.partition("hint: ")[2] == f"--dataset {name}:public/2026\n"
+
+
+def test_a_file_deep_in_a_release_names_the_folder_of_the_release(tmp_path: Path, mcd_command: Command) -> None:
+    folder = embed_tables.released(tmp_path / "data set") / "tables"
+    line = f"embed --dissector phantom-clip -o x.safetensors --dataset {embed_tables.CLINICAL}"
+    assert mcd_command(*line.split(), cwd=folder).err.endswith("hint: --dataset embed:..\n")
+
+
+def test_tables_are_seen_before_the_many_images_of_a_release(tmp_path: Path, mcd_command: Command) -> None:
+    (tmp_path / "a" / "images" / "1").mkdir(parents=True)
+    for number in range(1001):
+        (tmp_path / "a" / "images" / "1" / f"{number}.dcm").touch()
+    (tmp_path / "a" / "tables").mkdir()
+    (tmp_path / "a" / "tables" / embed_tables.CLINICAL).touch()
+    done = mcd_command("embed", "--dissector", "phantom-clip", "--dataset", "a", "-o", "x.safetensors", cwd=tmp_path)
+    assert "--dataset embed:a\n" in done.err
 
 
 PLUGIN = """\

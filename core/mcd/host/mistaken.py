@@ -63,10 +63,11 @@ def meant(kind: Kind, name: str, offers: Sequence[Offer]) -> str:
         return " or ".join(f"{flag} {one}" for one in _functions(path))
     if kind is Kind.PREPROCESSING:  # whatever the path is: recipes read no files
         return "\n".join(f"{flag} {one.component.name} {setting} KEY=VALUE" for one in offers)
-    found = _closest([claim for claim in _claims(offers) if claim.takes_file(path)])
+    claims = list(_claims(offers))
+    found = [(claim, path) for claim in _closest([one for one in claims if one.takes(_names(path))])]
     if kind_of(path) == "folder":
-        found = _of_folder(path, [claim for claim in _claims(offers) if claim.is_of_folder])
-    shown = {claim.offer.qualified: claim.written(path) for claim in found}
+        found = _of_folder(path, [one for one in claims if one.is_of_folder])
+    shown = {claim.offer.qualified: claim.written(where) for claim, where in found}
     if len(shown) == 1:
         return next(iter(shown.values()))
     about = {one.qualified: one.component.summary for one in offers}
@@ -78,8 +79,8 @@ class _Claim:
     """One of the patterns in which a component says which files are its own; see `mcd.Component.files`."""
 
     offer: Offer
-    folder: str
-    pattern: str
+    patterns: tuple[str, ...]
+    """Of the file's name and of the folders above it, the uppermost first: that one is the component's value."""
     function: str
     setting: str
 
@@ -87,21 +88,21 @@ class _Claim:
     def of(cls, offer: Offer, text: str) -> _Claim:
         before, equals, rest = text.rpartition("=")
         rest, _, function = rest.partition(":")
-        folder, slash, pattern = rest.rpartition("/")
-        return cls(offer, folder + slash, pattern.lower(), function, before if equals else "")
+        return cls(offer, tuple(rest.lower().split("/")), function, before if equals else "")
 
     @property
     def is_of_folder(self) -> bool:
-        return bool(self.folder)
+        return len(self.patterns) > 1
 
     @property
     def is_specific(self) -> bool:
-        """Whether it says more of a name than its suffix."""
-        return self.pattern.partition(".")[0] != "*"
+        """Whether it says more of a path than a suffix."""
+        return any(one.partition(".")[0] != "*" for one in self.patterns)
 
-    def takes_file(self, path: Path) -> bool:
-        name = path.name.lower() if path.suffix else f"{path.name.lower()}."
-        return fnmatchcase(name, self.pattern)
+    def takes(self, names: Sequence[str]) -> bool:
+        """Return whether it claims a file of these `_names`."""
+        last = names[-len(self.patterns) :]
+        return len(last) == len(self.patterns) and all(map(fnmatchcase, last, self.patterns))
 
     def written(self, path: Path) -> str:
         """Return the flags that give the component a path."""
@@ -116,7 +117,11 @@ class _Claim:
             value = first.name.upper() if first is not None else "VALUE"
             return f"{flag} {name}:{value} {setting} {self.setting}={shlex.quote(str(path))}"
         inside = self.is_of_folder and kind_of(path) != "folder"
-        return f"{flag} {name}:{shlex.quote(str(path.parent if inside else path))}"
+        return f"{flag} {name}:{shlex.quote(str(self._folder_of(path) if inside else path))}"
+
+    def _folder_of(self, path: Path) -> str | Path:
+        folder = path.absolute().parents[len(self.patterns) - 2]
+        return folder if path.is_absolute() else os.path.relpath(folder)
 
 
 def _claims(offers: Sequence[Offer]) -> Iterator[_Claim]:
@@ -127,17 +132,36 @@ def _closest(claims: Sequence[_Claim]) -> Sequence[_Claim]:
     return [one for one in claims if one.is_specific] or claims
 
 
-def _of_folder(folder: Path, claims: Sequence[_Claim]) -> Sequence[_Claim]:
-    """Return the claim of the component to which most files of a folder belong; none where no file is anybody's."""
-    hits = [claim for path in islice(_files(folder), _MOST_FILES) for claim in claims if claim.takes_file(path)]
-    counts = Counter(claim.offer.qualified for claim in _closest(hits))
+def _of_folder(folder: Path, claims: Sequence[_Claim]) -> list[tuple[_Claim, Path]]:
+    """Return the claims of the component to which most files of a folder belong, and what they claim.
+
+    That is the folder, or where a claim says more of a path than a suffix, the first such file.
+    """
+    files = {path: _names(path) for path in islice(_files(folder), _MOST_FILES)}
+    seen = [(claim, path) for path, names in files.items() for claim in claims if claim.takes(names)]
+    hits = _closest([claim for claim, _ in seen])
+    counts = Counter(claim.offer.qualified for claim in hits)
     most = max(counts.values(), default=0)
-    return [claim for claim in dict.fromkeys(_closest(hits)) if counts[claim.offer.qualified] == most]
+    first = dict(reversed(seen))
+    best = [claim for claim in dict.fromkeys(hits) if counts[claim.offer.qualified] == most]
+    return [(claim, first[claim] if claim.is_specific else folder) for claim in best]
+
+
+def _names(path: Path) -> Sequence[str]:
+    """Return the names of a file and of all folders above it, the file last, as claims compare them."""
+    *folders, name = path.absolute().parts
+    return [one.lower() for one in (*folders, name if path.suffix else f"{name}.")]
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for where, _, names in os.walk(folder):
-        yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
+    """Yield files, first those of the folder and of the folders in it: data sets have their tables there."""
+    for is_near in (True, False):
+        for where, folders, names in os.walk(folder):
+            level = len(Path(where).relative_to(folder).parts)
+            if (level < 2) is is_near:
+                yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
+            if is_near and level == 1:
+                folders.clear()
 
 
 def _functions(path: Path, otherwise: str = "FUNCTION") -> Iterable[str]:

@@ -16,7 +16,9 @@ def mcd_register_datasets() -> list[Component]:
             files=("*/*.png", "*/*.jpg", "*/*.jpeg", "*/*.tif", "*/*.tiff", "*/*.bmp", "*/*.pgm"),
         ),
         Component("csv", f"{_HOME}.csv_table:CsvTable", "Images and labels that a table names", files=("*.csv",)),
-        Component("imagenet-subset", f"{_HOME}.imagenet:ImageNetSubset", "Natural images from a text list"),
+        Component(
+            "imagenet-subset", f"{_HOME}.imagenet:ImageNetSubset", "Natural images from a text list", files=("*.txt",)
+        ),
         Component("combine", f"{_HOME}.combine:Combined", "Several data sets as one, each with its share"),
     ]
 

@@ -2,6 +2,7 @@
 
 ``<!-- test: needs-data -->`` before a block: what it needs cannot be had here; counted.
 ``<!-- test: elsewhere, WHERE -->``: another test or step of CI runs it.
+``<!-- test: nightly -->``: it takes long, and only the nightly run follows it.
 ``<!-- test: file NAME -->``: the block is the file NAME, for the commands after it.
 ``<!-- test: output -->``: the block is what the command before it prints; digits may differ, … stands for anything.
 ``<!-- test: exit N -->``: the last command of the block ends with this exit code.
@@ -27,15 +28,7 @@ _GENERATED = {Path("docs/reference/commands.md")}
 """Examples of ``--help``, which the command line's own tests try."""
 _OWN_TESTS = "examples/acme_*/*.md"
 """Each is followed by tests of its own, in an environment of its own."""
-NOT_FOLLOWED = {
-    Path("docs") / name
-    for name in (
-        "how-to/choose-a-dissector.md",
-        "how-to/use-annotations.md",
-        "how-to/use-mammo-clip.md",
-        "how-to/write-a-plugin.md",
-    )
-}
+NOT_FOLLOWED = {Path("docs") / name for name in ("how-to/write-a-plugin.md",)}
 """Pages that nobody follows yet: their commands stand for others (…), or need files that the page does not make. The
 list only becomes shorter; a new page is followed."""
 PAGES = sorted(

@@ -32,8 +32,8 @@ _STUDY = {"schema", "models", "dissectors", "dataset"}
 class Reader:
     """Somebody who types what a page says, in a folder of its own."""
 
-    def __init__(self, folder: Path, mcd: Callable[..., Outcome]) -> None:
-        self.folder, self._mcd = folder, mcd
+    def __init__(self, folder: Path, mcd: Callable[..., Outcome], *, nightly: bool = False) -> None:
+        self.folder, self._mcd, self._nightly = folder, mcd, nightly
         self.printed = ""
         self._names: dict[str, object] = {"__name__": "__main__"}
 
@@ -41,7 +41,7 @@ class Reader:
         """Do what a block says."""
         if block.mark.startswith("elsewhere, "):
             return
-        if block.mark == "needs-data":
+        if block.mark == "needs-data" or (block.mark == "nightly" and not self._nightly):
             return
         if block.mark == "output":
             assert agrees(self.printed, block.text), self.printed
@@ -159,6 +159,14 @@ def _path(folder: Path) -> Iterator[None]:
                 del sys.modules[name]
 
 
+def _followed() -> Iterator[object]:
+    for page in PAGES:
+        if page not in NOT_FOLLOWED:
+            yield pytest.param(page, id=str(page))
+            if any(block.mark == "nightly" for block in blocks_of(page)):
+                yield pytest.param(page, id=f"{page}, all of it", marks=pytest.mark.nightly)
+
+
 @pytest.fixture(scope="module")
 def one_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of all pages: most dissect the same networks on the same phantoms."""
@@ -167,16 +175,17 @@ def one_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in NOT_FOLLOWED], ids=str)
+@pytest.mark.parametrize("page", _followed())
 def test_what_a_page_says_works(
     page: Path,
     tmp_path: Path,
     one_store: Path,
     mcd_command: Callable[..., Outcome],
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.setenv("MCD_STORE", str(one_store))
-    reader = Reader(tmp_path, mcd_command)
+    reader = Reader(tmp_path, mcd_command, nightly=request.node.get_closest_marker("nightly") is not None)
     for block in blocks_of(page):
         try:
             reader.follow(block)

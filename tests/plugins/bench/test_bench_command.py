@@ -17,6 +17,7 @@ import PIL.Image
 import pytest
 import torch
 from tests.conftest import Outcome
+from tests.latex import amiss
 
 import mcd
 from mcd_plugins.bench.methods import published
@@ -82,6 +83,7 @@ def test_the_files_say_the_same_as_what_is_printed(done: tuple[Outcome, Path]) -
     assert tex.count("\\\\\n") == 1 + len(pooled)
     assert "\\toprule" in tex
     assert BENCH_VERSION in tex
+    assert amiss(tex) == []
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from math import isnan, nan
 
 import numpy as np
 import pytest
+from tests.latex import amiss
 from tests.plugins.bench.materials import material
 
 from mcd_plugins.bench.contract import Case, Decision, Method
@@ -16,6 +17,7 @@ from mcd_plugins.bench.plants import Planted, Truth
 from mcd_plugins.bench.ranking import ALL, Outcome, Row, rows_of, tally
 from mcd_plugins.bench.report import Report
 
+LONG = "a method of many words, with the_network's layers.11.mlp/activation_fn as what it explains, and no break" * 2
 SINGLE = Truth("single", frozenset({0}), frozenset({0, 1}), 1.0)
 TWO = Truth("two", frozenset({2, 3}), frozenset({2, 3}), 0.5)
 NOISE, DEAD, CONFOUNDED = Truth("noise"), Truth("dead"), Truth("confounded", snr=2.0)
@@ -137,6 +139,9 @@ def test_names_of_a_received_run_are_no_commands(rows: tuple[Row, ...]) -> None:
     report = Report(hostile, "similarity", {"repeats": 1}, (Outcome(method("mine"), rows),))
     tex = report.latex().decode()
     assert [line for line in tex.splitlines() if "input{" in line and not line.startswith("%")] == []
+    wide = [replace(one, method=LONG) for one in rows]
+    full = Report(LONG, "similarity", {"repeats": 1}, (*report.outcomes, Outcome(method(LONG), tuple(wide))))
+    assert amiss(tex, full.latex().decode()) == []
     html = page(report).decode()
     assert "<script" not in html
     assert "&lt;script&gt;" in html

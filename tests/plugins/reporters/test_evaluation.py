@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from tests.conftest import Outcome
 from tests.evaluations import drawn_evaluation, drawn_faithfulness, judged_copy, with_evaluation
+from tests.latex import amiss
 from tests.plugins.reporters.test_summaries import Rendered, written
 
 import mcd
@@ -109,6 +110,18 @@ def test_an_evaluation_that_cannot_be_read_is_said_and_the_rest_is_reported(
     for path in (tmp_path / "out").rglob("*"):  # no report names a folder
         assert path.is_dir() or str(tmp_path) not in path.read_text(encoding="utf-8"), path
     assert not (tmp_path / "out" / "evaluation.csv").exists()
+
+
+def test_tables_of_an_evaluation_fit_a_page_with_and_without_numbers(
+    copy: mcd.Dissection, judged: mcd.Dissection, tmp_path: Path
+) -> None:
+    full = replace(drawn_evaluation(copy), faithfulness=drawn_faithfulness(copy, "mass" * 40, "out/put_" * 9))
+    texts = [written(with_evaluation(copy, full), tmp_path / "full", LatexReporter)]
+    nothing = drawn_evaluation(copy, ["annotations"], known=False, patients=None)
+    texts.append(written(with_evaluation(copy, nothing), tmp_path / "nothing", LatexReporter))
+    texts.append(written([judged, mcd.load(copy.folder)], tmp_path / "several", LatexReporter, bootstrap=0))
+    assert all("tab:mcd-evaluation" in one for one in texts)
+    assert amiss(*texts) == []
 
 
 def test_where_no_label_could_be_judged_no_number_is_made_up(copy: mcd.Dissection, tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from mcd.networks.hub import repository as hub_repository
     from mcd.networks.hub import revision as hub_revision
     from mcd.networks.patterns import match_layers
+    from mcd.networks.trial import example_input
     from mcd.networks.unfilled import unfilled
     from mcd.options import (
         ChannelMean,
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from mcd.runs.limits import FEW_IMAGES
     from mcd.runs.manifest import Manifest
     from mcd.runs.revived import StoredScores, concepts_of
+    from mcd.runs.target_images import TargetImages, load_target, target_images
     from mcd.runs.thumbnails import Copy, copies, data_set_of, same_samples, sight_of, thumbnails
     from mcd.runs.verdict import above_chance_said
     from mcd.scoring.calibration.permutation import PermutationUnits
@@ -138,6 +140,7 @@ _HOME = {
     "PluginHost": "mcd.host",
     "Schema": "mcd.api.schema",
     "StoredScores": "mcd.runs.revived",
+    "TargetImages": "mcd.runs.target_images",
     "above_chance": "mcd.scoring.ordering",
     "above_chance_said": "mcd.runs.verdict",
     "averaged_beside": "mcd.networks.checkpoints",
@@ -157,6 +160,7 @@ _HOME = {
     "crop_fraction": "mcd.api.geometry",
     "digest": "mcd.api.base",
     "each_file": "mcd.extraction.examining",
+    "example_input": "mcd.networks.trial",
     "examine_each": "mcd.extraction.examining",
     "examine_file": "mcd.api.dataset",
     "file_digest": "mcd.api.dataset",
@@ -172,6 +176,7 @@ _HOME = {
     "import_concepts": "mcd.study.vocabularies.importing:import_files",
     "import_function": "mcd.host.importing",
     "isolated": "mcd.study.isolation",
+    "load_target": "mcd.runs.target_images",
     "load_weights": "mcd.networks.checkpoints",
     "made_of": "mcd.api.kept",
     "match_layers": "mcd.networks.patterns",
@@ -196,6 +201,7 @@ _HOME = {
     "select_weights": "mcd.networks.checkpoints",
     "sight_of": "mcd.runs.thumbnails",
     "split_rows": "mcd.study.labels",
+    "target_images": "mcd.runs.target_images",
     "thumbnails": "mcd.runs.thumbnails",
     "unfilled": "mcd.networks.unfilled",
     "unguarded": "mcd.study.csv_cells",
@@ -245,6 +251,7 @@ __all__ = [
     "Seed",
     "Side",
     "StoredScores",
+    "TargetImages",
     "Terminal",
     "above_chance",
     "above_chance_said",
@@ -267,6 +274,7 @@ __all__ = [
     "echo_lines",
     "examine_each",
     "examine_file",
+    "example_input",
     "file_digest",
     "files_below",
     "find_breast",
@@ -281,6 +289,7 @@ __all__ = [
     "import_function",
     "isolated",
     "latex_text",
+    "load_target",
     "load_weights",
     "made_of",
     "match_layers",
@@ -306,6 +315,7 @@ __all__ = [
     "select_weights",
     "sight_of",
     "split_rows",
+    "target_images",
     "thumbnails",
     "unfilled",
     "unguarded",

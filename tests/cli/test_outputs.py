@@ -32,6 +32,10 @@ WRITES = {
     "evaluate": (("evaluate", "RUN", "--draws", "0", "-o", "OUT"), "summary.csv"),
     "figures": (("figures", "RUN", "--only", "depth", "--bootstrap", "0", "-o", "OUT"), "depth.png"),
     "paper": (("paper", "PAPER", "-o", "OUT"), "paper.md"),
+    "finetune": (
+        ("finetune", "--model", "phantom-mammo", "--dataset", "phantom:3", "--task", "mass", "-o", "OUT"),
+        "notes.txt",
+    ),
     "phantoms": (("phantoms", "OUT", "--patients", "1"), "labels.csv"),
     "preprocess": (("preprocess", "IMAGES", "OUT", "--dataset", "images", "--recipe", "mammo-clip"), "a.png"),
     "reproduce": (("reproduce", "--only", "mammo-clip-dissect/blocks", "-o", "OUT"), "reproduced.md"),
@@ -50,7 +54,7 @@ WRITE_NOTHING = {"completion", "install", "layers", "plugins", "runs", "store", 
 
 
 def test_every_command_is_tried_or_writes_nothing() -> None:
-    assert {*WRITES, *WRITE_NOTHING} == {*_COMMANDS, "bench", "demo", "paper", "phantoms", "reproduce"}
+    assert {*WRITES, *WRITE_NOTHING} == {*_COMMANDS, "bench", "demo", "finetune", "paper", "phantoms", "reproduce"}
 
 
 @pytest.fixture(scope="module")

@@ -143,6 +143,9 @@ class Dataset(Configured, abc.ABC):
     against_copies
         What the terms of the data set say against passing its images on, as a part of a sentence; empty where they
         allow it, or are not known.
+    licence
+        Under what terms images and labels are given, in a few words; empty where that is not known. The card of a model
+        that is trained on them says it.
     decoders
         Distributions that turn the bytes of its images into pixels, such as ``("pillow",)``: the versions of those
         installed are part of every key under which numbers made of the images are stored.
@@ -152,6 +155,7 @@ class Dataset(Configured, abc.ABC):
     has_masks: bool = False
     images_may_be_copied: bool = False
     against_copies: str = ""
+    licence: str = ""
     decoders: ClassVar[tuple[str, ...]] = ()
 
     @abc.abstractmethod

@@ -63,6 +63,9 @@ class Target:
     outputs
         What its outputs are called, in order, as the findings of a classifier. One that has the name of an annotated
         concept is taken to be that finding.
+    licence
+        Under what terms the weights are given, in a few words; empty where that is not known. The card of a model that
+        is trained from them says it.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Target:
     caution: str = ""
     untrained: Callable[[int], nn.Module] | None = None
     outputs: tuple[str, ...] = ()
+    licence: str = ""
 
     def first_tokens(self) -> int | None:
         """Return how many class and register tokens come first, or None where that is unknown."""

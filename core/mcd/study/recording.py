@@ -22,7 +22,7 @@ from mcd.study.study import Choice, Study
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["recorded"]
+__all__ = ["recorded", "recorded_component"]
 
 Json = pydantic.JsonValue
 
@@ -74,6 +74,13 @@ def recorded(
         known = own.settings()
         shown |= {name: seen[name] for name in settings if name in seen and known.get(name) == settings[name]}
     return shown
+
+
+def recorded_component(host: PluginHost, kind: Kind, choice: Choice) -> dict[str, Json]:
+    """Return a component by itself, as `recorded` shows it."""
+    found = _component(host, kind, choice, choice.model_dump(mode="json"))
+    assert isinstance(found, dict)
+    return found
 
 
 def _component(host: PluginHost, kind: Kind, choice: Choice, dumped: Json) -> Json:

@@ -136,6 +136,7 @@ class CbisDdsm(Cohort):
     """
 
     collection = "cbis-ddsm"
+    licence = "CC BY 3.0"
 
     class Options(CohortOptions):
         """Settings of CBIS-DDSM."""

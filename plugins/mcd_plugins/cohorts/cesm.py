@@ -64,6 +64,7 @@ class CddCesm(Cohort):
     """
 
     collection = "cdd-cesm"
+    licence = "CC BY 4.0 according to TCIA"
 
     class Options(CohortOptions):
         """Settings of the data set."""

@@ -38,6 +38,7 @@ class Cmmd(Cohort):
     """
 
     collection = "cmmd"
+    licence = "CC BY 4.0 according to TCIA"
 
     class Options(CohortOptions):
         """Settings of the data set."""

@@ -59,6 +59,7 @@ class CsawCc(Cohort):
 
     collection = "csaw-cc"
     against_copies = "CSAW-CC is given for research and not to be passed on"
+    licence = "on request from the Swedish National Data Service, for research; not to be passed on"
 
     class Options(CohortOptions):
         """Settings of the data set."""

@@ -42,6 +42,7 @@ class Dmid(Cohort):
     """
 
     collection = "dmid"
+    licence = "CC BY 4.0 according to the authors"
 
     class Options(CohortOptions):
         """Settings of the data set."""

@@ -78,6 +78,9 @@ class Embed(Cohort):
 
     collection = "embed"
     against_copies = "EMBED's agreement forbids passing on its images and what is derived from them"
+    licence = (
+        "EMBED's agreement: research and teaching without commerce; models, weights and embeddings may not be released"
+    )
 
     class Options(CohortOptions):
         """Settings of EMBED."""

@@ -61,6 +61,7 @@ class InBreast(Cohort):
 
     collection = "inbreast"
     against_copies = "INbreast is given for research and not to be passed on"
+    licence = "on request, for research; not to be passed on"
 
     class Options(CohortOptions):
         """Settings of INbreast."""

@@ -44,6 +44,7 @@ class Mias(Cohort):
 
     collection = "mias"
     against_copies = "MIAS's agreement forbids passing its images on"
+    licence = "MIAS's agreement: research only; not to be passed on"
 
     class Options(CohortOptions):
         """Settings of the data set."""

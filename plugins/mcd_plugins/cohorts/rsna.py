@@ -45,6 +45,7 @@ class RsnaBcd(Cohort):
 
     collection = "rsna-bcd"
     against_copies = "the rules of the RSNA competition forbid passing its images on"
+    licence = "the rules of the competition on Kaggle: no commerce; not to be passed on"
 
     class Options(CohortOptions):
         """Settings of the data set."""

@@ -71,6 +71,7 @@ class VinDrMammo(Cohort):
     options: VinDrOptions
     collection = "vindr-mammo"
     against_copies = "PhysioNet's licence of VinDr-Mammo forbids passing its images on"
+    licence = "PhysioNet Credentialed Health Data Licence 1.5.0"
 
     class Options(VinDrOptions):
         """Settings of the data set."""
@@ -124,6 +125,7 @@ class VinDrPng(Cohort):
 
     collection = "vindr-mammo"
     against_copies = "PhysioNet's licence of VinDr-Mammo forbids passing its images on"
+    licence = "PhysioNet Credentialed Health Data Licence 1.5.0"
 
     class Options(VinDrOptions):
         """Settings of the data set."""

@@ -18,6 +18,9 @@ from mcd_plugins.mammo_clip.tower import HEAD, Network, aliases, empty_tower, fi
 
 __all__ = ["ImageNetTower", "MammoClipClassifier", "MammoClipTower", "Recipe", "imagenet_tower", "recipe"]
 
+LICENCE = "CC BY-NC-SA 4.0"
+"""Of the released checkpoints; what is fine-tuned from them is a derivative."""
+
 
 def recipe(changes: Mapping[str, object]) -> MammoClipPreprocessing:
     """Return the published preprocessing with changes."""
@@ -56,7 +59,8 @@ class MammoClipTower(mcd.ModelLoader):
         tower = empty_tower(opened.network)
         fill_tower(tower, opened.state, opened.path)
         name = f"Mammo-CLIP {opened.network.upper()} tower"
-        return mcd.Target(name, tower, recipe(self.options.preprocessing), aliases(tower), caution=opened.caution)
+        kept = recipe(self.options.preprocessing)
+        return mcd.Target(name, tower, kept, aliases(tower), caution=opened.caution, licence=LICENCE)
 
 
 class MammoClipClassifier(mcd.ModelLoader):
@@ -90,7 +94,8 @@ class MammoClipClassifier(mcd.ModelLoader):
         classes = "1 class" if len(head) == 1 else f"{len(head)} classes"
         name = f"Mammo-CLIP {network.upper()} classifier, {classes}"
         caution = averaged_beside(content, state)
-        return mcd.Target(name, tower, recipe(self.options.preprocessing), aliases(tower), caution=caution)
+        kept = recipe(self.options.preprocessing)
+        return mcd.Target(name, tower, kept, aliases(tower), caution=caution, licence=LICENCE)
 
 
 class ImageNetTower(mcd.ModelLoader):

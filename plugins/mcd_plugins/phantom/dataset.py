@@ -42,6 +42,7 @@ class PhantomDataset(mcd.Dataset):
     ids_are_public = True
     has_masks = True
     images_may_be_copied = True
+    licence = "Apache-2.0"
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mcd
 from mcd_plugins.phantom.network import CALCIFICATIONS, EVERYDAY, FINDINGS, PhantomClipNetwork, PhantomMammoNetwork
-from mcd_plugins.phantom.shipped import PREPROCESSING, loaded
+from mcd_plugins.phantom.shipped import LICENCE, PREPROCESSING, loaded
 
 __all__ = ["PhantomCalc", "PhantomClipTower", "PhantomGeneral", "PhantomMammo"]
 
@@ -15,7 +15,7 @@ class PhantomMammo(mcd.ModelLoader):
     def load(self) -> mcd.Target:
         """Return the target."""
         network = loaded(PhantomMammoNetwork(), "phantom_mammo.safetensors")
-        return mcd.Target("phantom-mammo", network, PREPROCESSING, outputs=FINDINGS)
+        return mcd.Target("phantom-mammo", network, PREPROCESSING, outputs=FINDINGS, licence=LICENCE)
 
 
 class PhantomGeneral(mcd.ModelLoader):
@@ -24,7 +24,7 @@ class PhantomGeneral(mcd.ModelLoader):
     def load(self) -> mcd.Target:
         """Return the target."""
         network = loaded(PhantomMammoNetwork(len(EVERYDAY)), "phantom_general.safetensors")
-        return mcd.Target("phantom-general", network, PREPROCESSING, outputs=EVERYDAY)
+        return mcd.Target("phantom-general", network, PREPROCESSING, outputs=EVERYDAY, licence=LICENCE)
 
 
 class PhantomCalc(mcd.ModelLoader):
@@ -33,7 +33,7 @@ class PhantomCalc(mcd.ModelLoader):
     def load(self) -> mcd.Target:
         """Return the target."""
         network = loaded(PhantomMammoNetwork(len(CALCIFICATIONS)), "phantom_calc.safetensors")
-        return mcd.Target("phantom-calc", network, PREPROCESSING, outputs=CALCIFICATIONS)
+        return mcd.Target("phantom-calc", network, PREPROCESSING, outputs=CALCIFICATIONS, licence=LICENCE)
 
 
 class PhantomClipTower(mcd.ModelLoader):
@@ -42,4 +42,4 @@ class PhantomClipTower(mcd.ModelLoader):
     def load(self) -> mcd.Target:
         """Return the target."""
         network = loaded(PhantomClipNetwork(), "phantom_clip.safetensors")
-        return mcd.Target("phantom-clip tower", network.image_tower, PREPROCESSING)
+        return mcd.Target("phantom-clip tower", network.image_tower, PREPROCESSING, licence=LICENCE)

@@ -12,8 +12,9 @@ from mcd.plugins import load_weights
 from mcd_plugins.phantom.factors import HEIGHT, WIDTH
 from mcd_plugins.phantom.network import MEAN, STD
 
-__all__ = ["PREPROCESSING", "loaded"]
+__all__ = ["LICENCE", "PREPROCESSING", "loaded"]
 
+LICENCE = "Apache-2.0"
 PREPROCESSING = mcd.Preprocessing(height=HEIGHT, width=WIDTH, channels=1, mean=(MEAN,), std=(STD,))
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)

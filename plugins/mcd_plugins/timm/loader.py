@@ -94,6 +94,7 @@ class TimmLoader(mcd.ModelLoader):
             revision=_revision(own.name) if own.pretrained else "",
             caution=caution,
             untrained=self._untrained,
+            licence=_licence(own.name) if own.pretrained else "",
         )
 
     def _untrained(self, seed: int) -> nn.Module:
@@ -182,6 +183,12 @@ def _revision(name: str) -> str:
     """Return the commit of the hub that weights came from; else the name of their file, which holds their hash."""
     where, file, _ = _home(name)
     return hub_revision(where) if where else file
+
+
+def _licence(name: str) -> str:
+    """Return the licence of a model's weights as timm records it; empty where it does not."""
+    config = timm.models.get_pretrained_cfg(name)
+    return str(config.license or "") if config is not None else ""
 
 
 def _refuse_download(name: str) -> None:

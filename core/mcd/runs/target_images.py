@@ -1,0 +1,305 @@
+"""A target and the images of a data set with all that is known of them, ready to be read out or trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pydantic
+import torch
+from torch import nn
+
+from mcd.api.base import digest
+from mcd.api.dataset import Dataset, Sample
+from mcd.api.model import Target
+from mcd.components import Kind
+from mcd.errors import ImageError
+from mcd.extraction.cache import ImageCache
+from mcd.extraction.columns import Column
+from mcd.extraction.decoding import batches
+from mcd.extraction.jobs import TargetJob
+from mcd.extraction.keys import activation_key, found_again, image_key
+from mcd.extraction.reading import Reader
+from mcd.extraction.shared_store import SharedStore
+from mcd.extraction.sharing import kept_small, shared_store
+from mcd.extraction.store import Shards, layer_key
+from mcd.extraction.sweep import Sweep
+from mcd.extraction.target_pass import TargetPass
+from mcd.files import expanded
+from mcd.host import PluginHost
+from mcd.networks.identity import identity_of
+from mcd.networks.layers import Layer
+from mcd.networks.pooling import Pooling
+from mcd.networks.process import process_state_kept
+from mcd.networks.running import Precision
+from mcd.networks.trial import example_input, trial_pass
+from mcd.runs.runnable import How, runnable
+from mcd.study.check import explicit
+from mcd.study.objects import Component, as_choice, as_dataset, as_model, host_for
+from mcd.study.outputs import scratch_folder
+from mcd.study.preparer import Preparer
+from mcd.study.privacy import hidden, names_people
+from mcd.study.recording import recorded_component
+from mcd.study.selection import Selection
+from mcd.study.study import Choice, ModelChoice
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset as TorchDataset
+
+__all__ = ["TargetImages", "load_target", "target_images"]
+
+
+@process_state_kept()  # networks that plugins build draw their first weights
+def load_target(model: Component | Target | nn.Module, *, plugin_files: Sequence[str | Path] = ()) -> Target:
+    """Return a target by name, as ``mcd dissect --model`` takes it.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When there is none of that name, a setting does not fit, or its weights cannot be read.
+    """
+    target, _ = Preparer(host_for(plugin_files, progress=False)).target(as_model(model))
+    return target
+
+
+@process_state_kept()
+def target_images(
+    model: Component | Target | nn.Module,
+    dataset: Component | Dataset | TorchDataset[object],
+    *,
+    where: str | None = None,
+    limit: int | None = None,
+    per_patient: int | None = None,
+    recipe: str | Mapping[str, object] | None = None,
+    cache: str | Path | None = None,
+    cache_size: int = 50,
+    store: str | Path | None = None,
+    keep_identifiers: bool = False,
+    device: str = "auto",
+    precision: Precision = "fp32",
+    batch_size: int = 16,
+    workers: int | None = None,
+    on_error: str = "stop",
+    progress: bool = True,
+    plugin_files: Sequence[str | Path] = (),
+) -> TargetImages:
+    """Return a target and the chosen images of a data set, each image checked.
+
+    Parameters
+    ----------
+    model, dataset
+        As in `mcd.dissect`: names, or objects.
+    where, limit, per_patient, recipe, cache, cache_size, store, keep_identifiers, device, precision, batch_size
+        As in `mcd.dissect`.
+    workers, progress, plugin_files
+        As in `mcd.dissect`.
+    on_error
+        ``stop`` refuses images that cannot be used, ``skip`` leaves them out.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When anything asked for does not exist or does not fit.
+    """
+    host = host_for(plugin_files, progress=progress)
+    selection = Selection(where=where, limit=limit, per_patient=per_patient)
+    chosen_model, chosen_images = as_model(model), as_dataset(dataset)
+    if isinstance(chosen_images, Choice):
+        chosen_images = explicit(host, Kind.DATASET, chosen_images)  # a missing folder is said before weights are read
+    if isinstance(chosen_model, ModelChoice):
+        chosen_model = explicit(host, Kind.MODEL, chosen_model)
+    made = runnable(
+        Preparer(host),
+        chosen_model,
+        chosen_images,
+        How(device, precision, batch_size, workers, on_error),
+        selection=selection,
+        recipe=None if recipe is None else as_choice(recipe, Choice),
+        keep_identifiers=keep_identifiers,
+        pooling=Pooling("avg"),
+    )
+    reader = made.through.reader
+    if cache is not None:
+        reader = Reader(reader.dataset, reader.recipe, ImageCache(expanded(cache), cache_size * 10**9))
+    through = replace(made.through, reader=reader, on_error="stop")  # what cannot be used is left out already
+    return TargetImages(
+        through,
+        made.layers,
+        shared_store(None if store is None else expanded(store), through.device),
+        host,
+        _shown(host, Kind.MODEL, chosen_model, through.target.name),
+        {
+            **_shown(host, Kind.DATASET, chosen_images, type(through.reader.dataset).__name__),
+            **_selected(selection, through.reader.dataset, keep_identifiers=keep_identifiers),
+        },
+        chosen_model if isinstance(chosen_model, ModelChoice) else None,
+    )
+
+
+def _shown(host: PluginHost, kind: Kind, chosen: object, name: str) -> dict[str, pydantic.JsonValue]:
+    """Return a component as records show it: without folders, and of a data set without what may name people."""
+    if not isinstance(chosen, Choice):
+        return {"plugin": "object", "options": {"class": name}}
+    return recorded_component(host, kind, Choice(plugin=chosen.plugin, options=chosen.options))
+
+
+def _selected(selection: Selection, images: Dataset, *, keep_identifiers: bool) -> dict[str, pydantic.JsonValue]:
+    """Return which images were chosen, as records show it: a condition on patients is hidden."""
+    found: dict[str, pydantic.JsonValue] = selection.model_dump(mode="json", exclude_none=True)
+    where = selection.where
+    if where is not None and not keep_identifiers and names_people(where, public_labels=images.ids_are_public):
+        found["where"] = hidden(where)
+    return found
+
+
+@dataclass(frozen=True)
+class TargetImages:
+    """A target and its images.
+
+    Parameters
+    ----------
+    through
+        How the images go through the target.
+    layers
+        All layers of the target.
+    shared
+        The store that runs share; None for none.
+    host
+        The plugins.
+    model, dataset
+        The target and the data set as records show them: no folder of this machine, nothing that may name a person.
+    choice
+        The model's loader with all of its settings; None where it was given as an object.
+    """
+
+    through: TargetPass
+    layers: Sequence[Layer]
+    shared: SharedStore | None
+    host: PluginHost
+    model: Mapping[str, pydantic.JsonValue]
+    dataset: Mapping[str, pydantic.JsonValue]
+    choice: ModelChoice | None
+
+    @property
+    def target(self) -> Target:
+        """The target."""
+        return self.through.target
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The images, with all that is known of them."""
+        return self.through.probe.samples
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """What outputs call the images."""
+        return self.through.probe.ids
+
+    @property
+    def images(self) -> Dataset:
+        """The data set."""
+        return self.through.reader.dataset
+
+    @property
+    def device(self) -> torch.device:
+        """Where the target runs."""
+        return self.through.device
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The one that the target takes: channels-last where it can."""
+        return self.through.memory_format
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the bytes of the images, in order, and of how they are read."""
+        return digest(self.through.probe.fingerprint, self.through.reader.identity.content)
+
+    @property
+    def network(self) -> str:
+        """Digest of weights and structure of the target, and of its preprocessing."""
+        target = self.target
+        return digest(identity_of(target.module).content, identity_of(target.preprocessing).content)
+
+    def example(self) -> torch.Tensor:
+        """Return a batch of two, ``(2, C, H, W)``, as the target takes it: noise and blocks, or the first image."""
+        first, recipe = self.samples[0], self.target.preprocessing
+        known = recipe.height and recipe.width and recipe.channels
+        reader = self.through.reader
+        return example_input(self.target, None if known else reader.image(first, reader.values(recipe)))
+
+    def outputs(self, module: nn.Module, layer: str) -> torch.Tensor:
+        """Return what a layer of a network gives for all images, averaged over positions: ``(images, neurons)``.
+
+        What the shared store has is not computed. Float32, on the CPU.
+
+        Parameters
+        ----------
+        module
+            A network that takes what the target takes: the target's own, or one with other weights or another head.
+        layer
+            Its name in the network.
+
+        Raises
+        ------
+        mcd.errors.MCDError
+            When an image cannot be decoded, or the network does not take it.
+        """
+        target, through = replace(self.target, module=module), self.through
+        known = self.target.preprocessing
+        sized = known.height and known.width and known.channels
+        reader = through.reader
+        trial = trial_pass(target, None if sized else reader.image(self.samples[0], reader.values(known)))
+        (picked,) = (one for one in trial.layers if one.name == layer)
+        images = image_key(through.probe, reader, through.device, through.precision, through.batch_size, through.tuning)
+        network, pooling = identity_of(module), Pooling("avg")
+        key = layer_key(activation_key(images, network, target, pooling, digest(layer)), layer, picked.layout)
+        again = found_again(through.probe, reader, network, identity_of(known))
+        entry = self.shared.entry("activations", key) if self.shared is not None and again else None
+        with scratch_folder() as folder:
+            store = Shards(folder / "activations", key, {layer: picked.neurons})
+            column = Column(layer, picked.neurons, key, [store], entry)
+            job = TargetJob(target, [picked], pooling, [column], memory_format=trial.memory_format)
+            found = store.read(layer, self._sweep(job).run())
+        kept_small(self.shared)
+        return found
+
+    def _sweep(self, job: TargetJob) -> Sweep:
+        through = self.through
+        return Sweep(
+            targets=[job],
+            dissectors=[],
+            reader=through.reader,
+            probe=through.probe,
+            device=through.device,
+            precision=through.precision,
+            batch_size=through.batch_size,
+            workers=through.workers,
+            on_error=through.on_error,
+            emit=self.host.emit,
+            tuning=through.tuning,
+        )
+
+    def inputs(
+        self, groups: Sequence[Sequence[int]], device: torch.device
+    ) -> Iterator[tuple[tuple[int, ...], torch.Tensor]]:
+        """Yield for each group of rows its images as the target takes them, ``(B, C, H, W)`` on the device, and rows.
+
+        Raises
+        ------
+        mcd.errors.ImageError
+            When one cannot be decoded.
+        """
+        recipe, through = self.target.preprocessing, self.through
+        known = {recipe.fingerprint(): recipe}
+        pin = device.type == "cuda"
+        for batch in batches(through.reader, self.samples, known, groups, workers=through.workers, pin=pin):
+            if batch.failed:
+                row, reason = batch.failed[0]
+                raise ImageError(
+                    f"{self.samples[row].source or self.samples[row].id}: {reason}",
+                    "leave it out of the data set: training needs all of its images",
+                )
+            yield batch.rows, batch.input(recipe, device).contiguous(memory_format=self.memory_format)

@@ -8,7 +8,7 @@ _HEAD = """# Plugins
 
 What is known to the project besides what is built in (`mcd plugins list`). Made by `python tools/catalogue.py` from
 `core/mcd/cli/catalogue.yaml`, which `mcd plugins search WORD` reads too. Being listed is no review: installing a
-package runs its code. [How to list yours](../how-to/write-a-plugin.md#6-let-others-find-it).
+package runs its code. [How to list yours](../how-to/write-a-plugin.md#let-others-find-it).
 
 | plugin | offers | what it is | install | licence | maintained by |
 | --- | --- | --- | --- | --- | --- |

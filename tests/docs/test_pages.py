@@ -17,11 +17,9 @@ import pytest
 import yaml
 from tests.command_line import ROOT
 from tests.conftest import Outcome
-from tests.docs.pages import COMMANDS, NOT_FOLLOWED, PAGES, Block, blocks_of, commands_of, counts
+from tests.docs.pages import COMMANDS, PAGES, Block, blocks_of, commands_of, counts
 
 MOST_NEED_DATA = 0.10
-MOST_NOT_FOLLOWED = 30
-"""Pages; lower it with each that leaves `NOT_FOLLOWED`."""
 
 _SMALLER = {"patients: 50": "patients: 25"}
 """Words of the files of pages, and what does in a test: 100 images, the fewest for the default scorer."""
@@ -103,8 +101,8 @@ class Reader:
 
     def _yaml(self, block: Block) -> None:
         settings = yaml.safe_load(block.text)
-        assert isinstance(settings, dict)
-        if _STUDY & set(settings) > {"models"}:
+        assert isinstance(settings, dict | list)
+        if isinstance(settings, dict) and _STUDY & set(settings) > {"models"}:
             (self.folder / "of-the-page.yaml").write_text(block.text, encoding="utf-8")
             done = self._mcd("run", "of-the-page.yaml", "--dry-run", cwd=self.folder)
             assert done.code == 0, done.err
@@ -161,10 +159,9 @@ def _path(folder: Path) -> Iterator[None]:
 
 def _followed() -> Iterator[object]:
     for page in PAGES:
-        if page not in NOT_FOLLOWED:
-            yield pytest.param(page, id=str(page))
-            if any(block.mark == "nightly" for block in blocks_of(page)):
-                yield pytest.param(page, id=f"{page}, all of it", marks=pytest.mark.nightly)
+        yield pytest.param(page, id=str(page))
+        if any(block.mark == "nightly" for block in blocks_of(page)):
+            yield pytest.param(page, id=f"{page}, all of it", marks=pytest.mark.nightly)
 
 
 @pytest.fixture(scope="module")
@@ -194,13 +191,9 @@ def test_what_a_page_says_works(
 
 
 def test_few_commands_need_data_that_cannot_be_had() -> None:
-    total, needing, _ = counts()
-    assert total > 80
+    total, needing = counts()
+    assert total > 200
     assert needing <= MOST_NEED_DATA * total
-
-
-def test_fewer_and_fewer_pages_are_followed_by_nobody() -> None:
-    assert len(NOT_FOLLOWED) <= MOST_NOT_FOLLOWED
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ WRITES = {
         ("finetune", "--model", "phantom-mammo", "--dataset", "phantom:3", "--task", "mass", "-o", "OUT"),
         "notes.txt",
     ),
+    "import": (("import", "LABELS", "--layer", "head", "-o", "OUT"), "labels.csv"),
     "phantoms": (("phantoms", "OUT", "--patients", "1"), "labels.csv"),
     "preprocess": (("preprocess", "IMAGES", "OUT", "--dataset", "images", "--recipe", "mammo-clip"), "a.png"),
     "reproduce": (("reproduce", "--only", "mammo-clip-dissect/blocks", "-o", "OUT"), "reproduced.md"),
@@ -78,6 +79,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     scored = mcd.score(run, scorer="cosine", device="cpu", progress=False)
     (folder / "study.yaml").write_text(STUDY)
     (folder / "words.txt").write_text("mass\ncyst\n")
+    (folder / "others.csv").write_text("unit,description\n0,mass\n")
     (folder / "images").mkdir()
     pixels = np.random.default_rng(0).integers(0, 255, (64, 48), dtype=np.uint8)
     PIL.Image.fromarray(pixels).save(folder / "images" / "a.png")
@@ -90,6 +92,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "STUDY": folder / "study.yaml",
         "WORDS": folder / "words.txt",
         "IMAGES": folder / "images",
+        "LABELS": folder / "others.csv",
     }
     return {"RUN": run.folder, "SCORED": scored.folder, **files}
 

@@ -39,6 +39,7 @@ _GROUPS = {
         "dissect": ("mcd.cli.dissect:dissect", "Dissect a model: label its neurons with concepts."),
         "run": ("mcd.cli.dissect:run_study", "Run a study file (YAML)."),
         "score": ("mcd.cli.score:score", "Score a stored run anew: other scorer, other concepts, no images."),
+        "import": ("mcd.cli.importing:import_results", "Import labels of other tools as run folders of tables."),
     },
     "Read it": {
         "report": ("mcd.cli.report:report", "Report on stored runs: a page to explore, tables."),

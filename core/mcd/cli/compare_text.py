@@ -313,7 +313,8 @@ def _agreement(one: AgreementOf, letters: Mapping[str, str]) -> None:
     header = ("neurons", "same", f"first {found.top}", "ranks")
     say(f"same: same first concept; first {found.top}: overlap of the first concepts; ranks: correlation")
     echo()
-    for column, title in (("layer", "layer"), ("category_a", f"category by {first}")):
+    categories = [("category_a", f"category by {first}")] if found.neurons["category_a"].any() else []
+    for column, title in (("layer", "layer"), *categories):
         rows = [
             [
                 str(row[column]),

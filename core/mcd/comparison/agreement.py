@@ -13,7 +13,22 @@ from mcd.comparison.alignment import differences
 from mcd.errors import UsageError
 from mcd.runs.dissection import Dissection
 
-__all__ = ["Agreement", "agreement", "check_same_neurons", "rank_correlation"]
+__all__ = ["COLUMNS", "Agreement", "agreement", "check_same_neurons", "rank_correlation"]
+
+COLUMNS = (
+    "layer",
+    "neuron",
+    "concept_a",
+    "concept_b",
+    "category_a",
+    "category_b",
+    "broad_category_a",
+    "broad_category_b",
+    "same",
+    "overlap",
+    "correlation",
+)
+"""Columns of `Agreement.neurons`."""
 
 
 @dataclass(frozen=True)
@@ -92,21 +107,8 @@ def agreement(
         both = (in_a & in_b).nonzero().flatten()
         if len(both):
             tables.append(_layer(layer, both, a[both], b[both], concepts, top))
-    columns = [
-        "layer",
-        "neuron",
-        "concept_a",
-        "concept_b",
-        "category_a",
-        "category_b",
-        "broad_category_a",
-        "broad_category_b",
-        "same",
-        "overlap",
-        "correlation",
-    ]
-    joined = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
-    return Agreement(joined[columns], only_a, only_b, top)
+    joined = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+    return Agreement(joined[list(COLUMNS)], only_a, only_b, top)
 
 
 def _layer(

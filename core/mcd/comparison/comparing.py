@@ -21,6 +21,7 @@ from mcd.comparison.layers import (
     threshold_table,
 )
 from mcd.comparison.loaded import LoadedRun, load_runs
+from mcd.comparison.of_tables import compare_tables, describe_tables, imported
 from mcd.comparison.validity import shared_concepts, validity
 from mcd.errors import UsageError
 from mcd.networks.process import process_state_kept
@@ -38,6 +39,7 @@ def compare(runs: Sequence[Dissection], settings: ComparisonSettings | None = No
 
     Runs of the same neurons (by other dissectors or scorers) are asked how far they agree; runs of other models what
     each has more of, the change of each neuron where layers are equally wide, and which concepts no neuron represents.
+    Where one was imported, how far labels agree, as far as tables say: see `compare_tables`.
 
     Raises
     ------
@@ -49,7 +51,11 @@ def compare(runs: Sequence[Dissection], settings: ComparisonSettings | None = No
     settings = settings or ComparisonSettings()
     if len(runs) < 2:
         raise UsageError("at least two runs are needed to compare", "mcd compare RUN RUN")
-    found = _agreements(runs, settings) if _same_neurons(runs) else _Models(runs, settings).comparison()
+    _refuse_twice(runs)
+    if imported(runs):
+        found = compare_tables(runs, settings)
+    else:
+        found = _agreements(runs, settings) if _same_neurons(runs) else _Models(runs, settings).comparison()
     return replace(found, runs=tuple(runs), settings=settings)
 
 
@@ -70,15 +76,21 @@ def describe(runs: Sequence[Dissection], settings: ComparisonSettings | None = N
     settings = settings or ComparisonSettings()
     if not runs:
         raise UsageError("no run given", "give run folders: mcd compare RUN RUN")
+    _refuse_twice(runs)
+    if imported(runs):
+        return describe_tables(runs, settings)
     return _described(runs, settings) if _same_neurons(runs) else _Models(runs, settings).comparison()
 
 
-def _same_neurons(runs: Sequence[Dissection]) -> bool:
-    """Say whether runs are of the same neurons, having made sure that they may be laid side by side."""
+def _refuse_twice(runs: Sequence[Dissection]) -> None:
     folders = [one.folder.resolve() for one in runs]
     twice = next((one.folder for at, one in enumerate(runs) if folders[at] in folders[:at]), None)
     if twice is not None:
         raise UsageError(f"{twice} is given twice", "give each run once")
+
+
+def _same_neurons(runs: Sequence[Dissection]) -> bool:
+    """Say whether runs are of the same neurons, having made sure that they may be laid side by side."""
     same = len({one.manifest.fingerprints["target"] for one in runs}) == 1
     for other in runs[1:]:
         (check_same_neurons if same else check_comparable)(runs[0], other)

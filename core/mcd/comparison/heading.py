@@ -10,7 +10,7 @@ import pandas as pd
 from mcd.comparison.outcomes import significance
 from mcd.runs.dissection import Dissection
 from mcd.runs.limits import has_probe_map, limits_of
-from mcd.runs.manifest import ScoreRecord
+from mcd.runs.manifest import NO_SCORES, NOT_STATED, ScoreRecord
 
 __all__ = ["Heading", "counted", "heading_of", "names_of", "notes_of"]
 
@@ -22,31 +22,44 @@ class Heading:
     Parameters
     ----------
     runs
-        A row for each run: ``run``, ``target``, ``dissector``, ``scorer``, ``probe_set``, ``images``, ``patients`` (-1
-        where they are not known), ``top_k`` (-1 where the scorer looks at all images), ``null``, ``permutation_unit``,
-        ``draws`` (the fewest of a layer; -1 where no neuron has a label), ``layer_draws`` (in words), ``q``,
-        ``correction``, ``comparable`` (whether its scores may be compared across layers and models), ``layers``,
-        ``neurons``.
+        A row for each run: ``run``, ``target``, ``dissector``, ``scorer``, ``probe_set``, ``images`` (0 where labels
+        were imported), ``patients`` (-1 where they are not known), ``top_k`` (-1 where the scorer looks at all images),
+        ``null``, ``permutation_unit``, ``draws`` (the fewest of a layer; -1 where no neuron has a label),
+        ``layer_draws`` (in words), ``q``, ``correction``, ``comparable`` (whether its scores may be compared across
+        layers and models), ``layers``, ``neurons``.
     """
 
     runs: pd.DataFrame
 
     def lines(self) -> list[str]:
         """Return it as sentences, with what may not be compared; what is the same for all runs is said once."""
-        one = self.runs.iloc[0]
-        people = "patients are not known" if one["patients"] < 0 else counted(int(one["patients"]), "patient")
-        said = [f"probe set {one['probe_set']}: {counted(int(one['images']), 'image')}, {people}"]
+        known = self.runs[self.runs["images"] > 0]
+        said = [_probe_set(known.iloc[0])] if len(known) else []
         seen: dict[str, None] = {}
         alike = len(set(self.runs["layer_draws"])) == 1
         for _, run in self.runs.iterrows():
+            if not run["images"]:
+                seen[_imported(run)] = None
+                continue
             k = "all images" if run["top_k"] < 0 else f"top {counted(int(run['top_k']), 'image')}"
             seen[f"dissector {run['dissector']}, scorer {run['scorer']} ({k})"] = None
             seen[_null(run) if alike else f"run {run['run']}: {_null(run)}"] = None
             if run["draws"] > 0:
                 seen[f"significant: q = {run['q']:g} ({run['correction']})"] = None
         if not self.runs["comparable"].all():
-            seen["scores may not be compared across layers or models; z and shares of significant neurons may"] = None
+            more = "; z and shares of significant neurons may" if len(known) else ""
+            seen[f"scores may not be compared across layers or models{more}"] = None
         return said + list(seen)
+
+
+def _probe_set(run: pd.Series) -> str:
+    people = "patients are not known" if run["patients"] < 0 else counted(int(run["patients"]), "patient")
+    return f"probe set {run['probe_set']}: {counted(int(run['images']), 'image')}, {people}"
+
+
+def _imported(run: pd.Series) -> str:
+    scores = "no scores" if run["scorer"] == NO_SCORES else f"scores: {run['scorer']}"
+    return f"labels by {run['dissector']}, imported ({scores}); probe set, images and significance are not known"
 
 
 def counted(count: int, what: str) -> str:
@@ -100,12 +113,13 @@ def names_of(runs: Sequence[Dissection]) -> tuple[str, ...]:
     """Return what the runs are called: by what they differ in; a single one by its target."""
     records = [run.manifest for run in runs]
     candidates = (
-        [one.target for one in records],
+        [one.target if one.target != NOT_STATED else one.dissector for one in records],
         [one.dissector for one in records],
         [f"{one.dissector} with {one.scorer}" for one in records],
         [f"{one.target} in {run.folder.name}" for one, run in zip(records, runs, strict=True)],
     )
-    same = len(runs) > 1 and len({one.fingerprints["target"] for one in records}) == 1
+    targets = {one.fingerprints.get("target") for one in records}
+    same = len(runs) > 1 and len(targets) == 1 and None not in targets
     for names in candidates[1 if same else 0 :]:
         if len(set(names)) == len(names):
             return tuple(names)
@@ -114,7 +128,10 @@ def names_of(runs: Sequence[Dissection]) -> tuple[str, ...]:
 
 def notes_of(runs: Sequence[Dissection], names: Sequence[str]) -> Iterator[str]:
     """Yield what the runs do not allow."""
-    yield from limits_of(runs[0])
+    for run, name in zip(runs, names, strict=True):
+        if run.manifest.imported is not None:
+            yield from (f"{name}: {said}" for said in run.manifest.warnings)
+    yield from limits_of(next((one for one in runs if one.manifest.imported is None), runs[0]))
     for run, name in zip(runs, names, strict=True):
         said, command = run.manifest.more_draws()
         if said:

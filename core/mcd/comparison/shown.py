@@ -18,15 +18,16 @@ def comparison_html(found: Comparison) -> str:
     """Return what is compared, what to beware of, how the runs differ or agree, and how to go on."""
     names = found.heading.runs["run"].tolist()
     agree = bool(found.agreements)
+    of_tables = (found.heading.runs["images"] == 0).any()  # figures rest on more than tables
     figure = '.figure("coverage")' if agree else '.figure("significant")'
     return page(
         headline(
             " and ".join(map(str, names)) + (": how far they agree" if agree else ": side by side"),
-            *(one for one in found.heading.lines() if one.startswith(("probe set", "dissector"))),
+            *(one for one in found.heading.lines() if one.startswith(("probe set", "dissector", "labels by"))),
         ),
         cautions([found.nothing, *found.notes]),
         *(_agreement(found) if agree else _layers(found)),
-        code("Go on:", ".tables()", figure),
+        code("Go on:", ".tables()", *([] if of_tables else [figure])),
     )
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "DEPTH",
     "LABELLED",
     "NEURONS",
+    "NOT_JUDGED",
     "SIGNIFICANT",
     "UPRIGHT",
     "Below",
@@ -83,6 +84,7 @@ def chosen(table: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
     return each[each["layer"].isin(picked(layers_of(each), patterns))]
 
 
+NOT_JUDGED = "All first labels are drawn, significant or not: they were imported, and some label always comes first"
 LABELLED = "has a label"
 SIGNIFICANT = "has a significant first label"
 _WHY = {

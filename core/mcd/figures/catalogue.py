@@ -14,6 +14,7 @@ from mcd.figures.agreement import evaluation
 from mcd.figures.change import specialisation
 from mcd.figures.data import FigureData
 from mcd.figures.images import Neuron, top_images
+from mcd.figures.imported import check_drawable
 from mcd.figures.ladder import rungs
 from mcd.figures.lines import depth
 from mcd.figures.matrix import coverage
@@ -161,7 +162,7 @@ def draw(data: FigureData, wanted: Wanted | None = None, only: Sequence[str] = (
             continue
         for run, suffix in _runs(data, kind):
             called = f"{name}{suffix}"
-            yield attempted(called, lambda: Drawn(called, kind.draw(data, run, wanted)))  # noqa: B023 -- called here
+            yield attempted(called, lambda: Drawn(called, _drawn(data, name, run, wanted)))  # noqa: B023 -- called here
 
 
 def figure(data: FigureData, name: str, wanted: Wanted | None = None, run: str | None = None) -> Figure:
@@ -190,7 +191,12 @@ def figure(data: FigureData, name: str, wanted: Wanted | None = None, run: str |
         )
     chosen = data.name(run) if run is not None else _runs(data, kind)[0][0]
     with calling(f"figure {name} failed", "--debug shows where", kind=MCDError):
-        return kind.draw(data, chosen, wanted or Wanted())
+        return _drawn(data, name, chosen, wanted or Wanted())
+
+
+def _drawn(data: FigureData, name: str, run: str, wanted: Wanted) -> Figure:
+    check_drawable(data, name)
+    return _KINDS[name].draw(data, run, wanted)
 
 
 T = TypeVar("T")

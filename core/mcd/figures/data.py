@@ -32,6 +32,11 @@ class FigureData:
     comparison: Comparison
     counterparts: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def judged(self) -> bool:
+        """Whether it is known which labels are significant; not of imported ones: then all first labels are drawn."""
+        return all(one.manifest.imported is None for one in self.runs.values())
+
     @classmethod
     def of(cls, dissections: Sequence[Dissection], comparison: Comparison) -> FigureData:
         """Return what figures of runs are drawn from, given their comparison."""

@@ -15,6 +15,7 @@ from mcd.errors import UsageError
 from mcd.figures.axes import (
     DEPTH,
     LABELLED,
+    NOT_JUDGED,
     SIGNIFICANT,
     Below,
     check_any,
@@ -109,6 +110,8 @@ def depth(data: FigureData, measure: Measure = "z", layers: Sequence[str] = ()) 
     key(figure, axes.get_legend_handles_labels()[0])
     runs = data.comparison.heading.runs["scorer"].iloc[0]
     note = _NOT_COMPARABLE.format(runs) if measure == "score" and _incomparable(data) else drawn.note
+    if not data.judged and measure == "concepts":
+        note = f"{NOT_JUDGED}; a wider layer has room for more"
     return finish(figure, drawn.title, data.comparison.heading, note, interval_note(data, table, drawn.column))
 
 

@@ -16,7 +16,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from mcd.errors import UsageError
 from mcd.figures.axes import (
+    LABELLED,
     NEURONS,
+    NOT_JUDGED,
     SIGNIFICANT,
     beside,
     check_any,
@@ -182,7 +184,7 @@ def categories(
     """
     table = chosen(data.comparison.categories, layers)
     table = table[table["level"] == level]
-    check_any(table["neurons"].tolist(), runs_of(table))
+    check_any(table["neurons"].tolist(), runs_of(table), SIGNIFICANT if data.judged else LABELLED)
     shown, rest = _most(table, top)
     colours = _colours(data, level, shown)
     runs = runs_of(table)
@@ -200,12 +202,14 @@ def categories(
     panels[0].set_ylabel(NEURONS)
     key(figure, [_key(name, colours[name]) for name in shown], 3)
     note = f"The key's others are {rest} more {'category' if rest == 1 else 'categories'}" if rest else ""
-    title = f"{'Broad categories' if level == 'broad_category' else 'Categories'} of significant first labels"
+    named = "significant first labels" if data.judged else "first labels"
+    title = f"{'Broad categories' if level == 'broad_category' else 'Categories'} of {named}"
     return finish(
         figure,
         title,
         data.comparison.heading,
         note,
+        "" if data.judged else NOT_JUDGED,
         "Numbers are neurons; a category without one is too small for it",
     )
 

@@ -79,7 +79,7 @@ _EVALUATION: Mapping[str, Mapping[str, Kind]] = {
 }
 """The same of the tables of an evaluation, which lie in a folder of their own."""
 
-_MOST_ROWS = 20_000_000
+MOST_ROWS = 20_000_000
 _LEVELS = 200
 """Rows of a null, of which a neuron has one, and more."""
 
@@ -116,9 +116,12 @@ def check_manifest(folder: Path, manifest: Manifest) -> None:
 def _contradiction(manifest: Manifest) -> str:
     names = [one.name for one in manifest.layers]
     summaries = [one.layer for one in manifest.summary]
-    missing = [name for name in _FINGERPRINTS if name not in manifest.fingerprints]
+    needed = _FINGERPRINTS if manifest.imported is None else ("concepts",)
+    missing = [name for name in needed if name not in manifest.fingerprints]
     if missing:
         return f"it has no fingerprint of the {missing[0]}"
+    if (manifest.imported is not None) != manifest.store.empty:
+        return "it was imported and stores activations, or neither"
     if not names or len(set(names)) < len(names):
         return "a layer stands there twice" if names else "it has no layers"
     if len(set(summaries)) < len(summaries) or not set(summaries) <= set(names):
@@ -148,7 +151,7 @@ def most_rows(manifest: Manifest) -> int:
     """Return how many rows a table of a run may have: those of all its labels, or of its nulls, at most."""
     kept = manifest.study.get("labels_per_neuron")
     neurons = sum(one.neurons for one in manifest.layers)
-    return min(_MOST_ROWS, neurons * max(kept if isinstance(kept, int) else 0, _LEVELS))
+    return min(MOST_ROWS, neurons * max(kept if isinstance(kept, int) else 0, _LEVELS))
 
 
 def check_tables(folder: Path, manifest: Manifest, results: Results) -> None:
@@ -163,7 +166,9 @@ def check_tables(folder: Path, manifest: Manifest, results: Results) -> None:
     for name in _COLUMNS:
         table: pd.DataFrame = getattr(results, name)
         if len(table) or name == "labels":
-            problem = table_problem(name, table, neurons) or (_of_labels(table, neurons) if name == "labels" else "")
+            problem = table_problem(name, table, neurons)
+            if name == "labels":
+                problem = problem or _of_labels(table, neurons, scored=manifest.imported is None)
             if problem:
                 raise StoreError(f"{folder / name}.parquet is damaged: {problem}", _AGAIN)
 
@@ -233,8 +238,8 @@ def _numbers(column: pd.Series) -> pd.Series[float]:
     return column.astype("float64")
 
 
-def _of_labels(table: pd.DataFrame, neurons: Mapping[str, int]) -> str:
-    """Return what is wrong with a label table whose columns are in order."""
+def _of_labels(table: pd.DataFrame, neurons: Mapping[str, int], *, scored: bool) -> str:
+    """Return what is wrong with a label table whose columns are in order; imported labels may have no score."""
     count = table.drop_duplicates(["layer", "neuron"])["layer"].value_counts()
     short = [layer for layer, expected in neurons.items() if count.get(layer, 0) != expected]
     if short:
@@ -247,7 +252,7 @@ def _of_labels(table: pd.DataFrame, neurons: Mapping[str, int]) -> str:
     if not _ranks_follow(table, labelled):
         return "the ranks of a neuron do not follow each other"
     first = table[labelled]
-    if (first["concept"] == "").any() or first["score"].isna().any():
+    if (first["concept"] == "").any() or (scored and first["score"].isna().any()):
         return "a label has no concept, or no score"
     tested = first["q"].notna()
     halves = tested.groupby(first["layer"]).nunique() > 1

@@ -20,7 +20,7 @@ from mcd.extraction.probe_map import PRIVATE, _write_private, copy_private, read
 from mcd.files import MANIFEST, check_tree, expanded
 from mcd.runs.evaluated import Evaluation, labels_digest
 from mcd.runs.given import Given
-from mcd.runs.manifest import Manifest
+from mcd.runs.manifest import Manifest, tables_only
 from mcd.runs.recorded import UNTRAINED, Recorded
 from mcd.runs.shown import ReportPath, TopImages, dissection_html, top_images_of
 from mcd.runs.vocabulary import kept_concepts, write_concepts
@@ -97,7 +97,7 @@ class Dissection(Recorded):
         neurons = sum(layer.neurons for layer in self.manifest.layers)
         return (
             f"<Dissection of {self.manifest.target} by {self.manifest.dissector}: {len(self.layers)} layers, "
-            f"{neurons} neurons, {self.manifest.images} images>"
+            f"{neurons} neurons, {'imported' if self.manifest.imported else f'{self.manifest.images} images'}>"
         )
 
     @cached_property
@@ -325,10 +325,11 @@ class Dissection(Recorded):
             statistics = ["statistics"] if self.manifest.store.statistics else []  # older runs have none
             embeddings = [] if self.manifest.store.annotations else ["embeddings"]
             untrained = [UNTRAINED] if self.manifest.store.untrained else []
-            for name in ("activations", *embeddings, *statistics, *untrained):
-                shutil.copytree(self.store_folder / name, folder / name)
-            copy_private(self.store_folder / PRIVATE, folder / PRIVATE)
-            write_study(folder, read_study(self.folder, self.manifest))  # that of a scoring is not that of its run
+            if self.manifest.imported is None:
+                for name in ("activations", *embeddings, *statistics, *untrained):
+                    shutil.copytree(self.store_folder / name, folder / name)
+                copy_private(self.store_folder / PRIVATE, folder / PRIVATE)
+                write_study(folder, read_study(self.folder, self.manifest))  # that of a scoring is not that of its run
             if self.manifest.store.maps:
                 shutil.copyfile(self.store_folder / MAPS, folder / MAPS)
         except OSError as error:
@@ -384,6 +385,8 @@ def read_study(folder: Path, manifest: Manifest, *, checked: bool = True) -> Stu
     StoreError
         When it is damaged, or of a version that is not read.
     """
+    if manifest.imported is not None:
+        raise tables_only(folder)
     path = folder / STUDY
     try:
         data, own = read_private(folder, STUDY)

@@ -24,7 +24,7 @@ def has_probe_map(dissection: Dissection) -> bool:
 def limits_of(dissection: Dissection) -> Iterator[str]:
     """Yield what a reader must know of the images of a run, a sentence each."""
     images = dissection.manifest.images
-    if images < FEW_IMAGES:
+    if 0 < images < FEW_IMAGES:  # none are known of an imported run
         yield f"{images} images are few: only large effects are detectable (at least {FEW_IMAGES} are advised)"
     if has_probe_map(dissection) and not any(dissection.patients):
         yield "patients are not known: images of one woman count as independent, which makes q too small"

@@ -19,7 +19,7 @@ from mcd.runs.checking import check_manifest, check_tables, check_terms, most_ro
 from mcd.runs.dissection import Dissection
 from mcd.runs.finding import check_run_folder
 from mcd.runs.given import Given, own_dissector, own_scorer, own_target
-from mcd.runs.manifest import Manifest
+from mcd.runs.manifest import Manifest, tables_only
 from mcd.runs.vocabulary import kept_concepts
 from mcd.scoring.results import Results
 from mcd.study.digests import CheckedFiles
@@ -118,6 +118,8 @@ def _with(
     scorer: Component | Scorer | Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None,
 ) -> Dissection:
     """Return a run with parts that are given again, each the one that it was made with."""
+    if run.manifest.imported is not None:
+        raise tables_only(run.folder)
     preparer = Preparer(run.host)
     parts = Given(
         model=None if model is None else preparer.target(as_model(model))[0],

@@ -29,6 +29,10 @@ from mcd.study.digests import damaged
 from mcd.version import versions
 
 __all__ = [
+    "NOT_STATED",
+    "NO_SCORES",
+    "Imported",
+    "ImportedFile",
     "Inputs",
     "LayerRecord",
     "Manifest",
@@ -38,6 +42,7 @@ __all__ = [
     "earlier_digests",
     "machine",
     "superseded",
+    "tables_only",
 ]
 
 SCHEMA = Schema("manifest", 2, {1: renamed_summary}, remedy="run it again into another --output")
@@ -115,7 +120,41 @@ class StoreRecord(Record):
     @property
     def annotations(self) -> bool:
         """Whether the dissector of the run reads annotations."""
-        return not self.embeddings
+        return bool(self.activations) and not self.embeddings
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is stored: labels were imported."""
+        return not self.activations
+
+
+class ImportedFile(Record):
+    """A file that labels were imported from: its SHA-256, the format it was read in, and how many rows it has."""
+
+    sha256: str
+    format: str
+    rows: int = pydantic.Field(ge=1, le=_MOST)
+
+
+class Imported(Record):
+    """Where labels come from that another tool made.
+
+    ``tool`` made them, ``score`` is what it calls its scores, empty where there are none. ``concepts`` is the concept
+    set that labels were looked up in, empty where the set of the run is made of the labels; ``renamed`` has the labels
+    that it calls otherwise.
+    """
+
+    tool: str
+    score: str = ""
+    files: list[ImportedFile] = pydantic.Field(min_length=1)
+    concepts: str = ""
+    renamed: dict[str, str] = pydantic.Field(default_factory=dict)
+
+
+NO_SCORES = "none"
+"""The scorer of imported labels without scores."""
+NOT_STATED = "not stated"
+"""The target or tool of imported labels that nobody named."""
 
 
 class ScoreRecord(Record):
@@ -151,7 +190,8 @@ class Manifest(Record):
     ``digests`` are the SHA-256 of the tables, None where an older version wrote it; ``checksum`` is that of the
     record without ``seconds``. They detect accidents: whoever changes a file on purpose can change them too.
     ``scores`` is None where an older version wrote it. ``label_warnings`` are those of ``warnings`` that concern the
-    scorer and the words; scoring anew replaces them.
+    scorer and the words; scoring anew replaces them. ``imported`` is None where mcd made the labels: of imported ones
+    the folder has tables, and nothing that they were made of.
     """
 
     schema_: Literal["mcd.manifest/2"] = pydantic.Field(default="mcd.manifest/2", alias="schema")
@@ -178,6 +218,7 @@ class Manifest(Record):
     label_warnings: list[str] = pydantic.Field(default_factory=list)
     seconds: dict[str, float] = pydantic.Field(default_factory=dict)
     digests: Digests | None = None
+    imported: Imported | None = None
     checksum: str = ""
 
     @property
@@ -289,6 +330,14 @@ def closing(open_runs: Mapping[Path, Manifest]) -> Iterator[None]:
             with contextlib.suppress(StoreError):  # the error on its way out matters more
                 manifest.write(folder)
         raise
+
+
+def tables_only(folder: Path) -> StoreError:
+    """Return the error about what an imported run does not have."""
+    return StoreError(
+        f"the labels of {folder} were imported: it has tables, and no images, activations, embeddings or settings",
+        "for what needs them, label the model with mcd: mcd dissect --help",
+    )
 
 
 def machine(device: str) -> dict[str, str]:

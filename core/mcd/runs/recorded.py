@@ -19,7 +19,7 @@ from mcd.extraction.map_store import FILE as MAPS
 from mcd.extraction.map_store import Maps, MapStore
 from mcd.extraction.probe_map import PRIVATE, PROBE_MAP, parse_probe_map, read_private
 from mcd.extraction.store import Shards
-from mcd.runs.manifest import LayerRecord, StoreRecord
+from mcd.runs.manifest import LayerRecord, StoreRecord, tables_only
 from mcd.scoring.activations import Activations, Held, Read, fits
 from mcd.study.digests import CheckedFiles, damaged
 
@@ -68,12 +68,24 @@ class Recorded:
         """Names of the dissected layers, in module order."""
         return [layer.name for layer in self._layer_records]
 
+    def _check_stored(self) -> None:
+        """Refuse what an imported run does not have.
+
+        Raises
+        ------
+        StoreError
+            Saying that it has tables only.
+        """
+        if self._store.empty:
+            raise tables_only(self._given_folder)
+
     @cached_property
     def _files(self) -> CheckedFiles:
         return CheckedFiles(self.store_folder, self._store.digests or {})
 
     def _shards(self, kind: str, activations: str, layer: str) -> Shards:
         """Return where the activations of a layer lie; in runs of older versions, those of all layers together."""
+        self._check_stored()
         own = next(one for one in self._layer_records if one.name == layer)
         kept = [own] if self._store.layered else self._layer_records
         widths = {one.name: one.neurons for one in kept}
@@ -187,8 +199,9 @@ class Recorded:
         Raises
         ------
         DataError
-            When the dissector reads annotations.
+            When the dissector reads annotations, or the run was imported.
         """
+        self._check_stored()
         if self._store.annotations:
             raise DataError(
                 "the dissector of the run reads annotations: there are no embeddings of images",
@@ -251,6 +264,7 @@ class Recorded:
     @cached_property
     def probe_map(self) -> list[dict[str, str]]:
         """What is known about each image (id, source, patient, view …). It stays on this machine."""
+        self._check_stored()
         path = self.store_folder / PROBE_MAP
         try:
             data, own = read_private(self.store_folder, PROBE_MAP)

@@ -140,7 +140,7 @@ def dissection_html(run: Dissection) -> str:
     return page(
         headline(
             f"{record.target} dissected by {record.dissector}",
-            f"{record.images} images" + (f" ({lost})" if lost else ""),
+            f"{record.images} images" + (f" ({lost})" if lost else "") if record.imported is None else "imported",
             f"{len(kept.concepts)} concepts of {kept.name}" if kept else "",
             f"scorer {record.scorer}",
             f"control: {record.control}" if record.control else "",
@@ -173,7 +173,9 @@ def _judged(run: Dissection) -> bool:
 
 
 def _verdict(run: Dissection) -> str:
-    """Return how many neurons carry a concept above chance."""
+    """Return how many neurons carry a concept above chance, as far as that is known."""
+    if run.manifest.imported is not None:
+        return "The labels were imported: images, activations, p and q are not known. First labels may be chance."
     layers = run.manifest.summary
     judged = any(one.significant is not None for one in layers)
     labelled = sum(one.labelled for one in layers)
@@ -197,6 +199,8 @@ def _layers(run: Dissection) -> list[Sequence[object]]:
 
 
 def _next(run: Dissection) -> list[str]:
+    if run.manifest.imported is not None:
+        return [".labels", '.figure("emergence")', ".report()"]
     first = run.labels[run.labels["rank"] == 1]
     if _judged(run):
         first = first[first["verdict"].isin(SIGNIFICANT)]

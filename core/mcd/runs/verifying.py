@@ -107,9 +107,10 @@ def _problems(folder: Path, *, trust: bool) -> Iterator[str]:
     """Yield what commands would refuse: tables, shards and ids that do not belong together."""
     try:
         run = load(folder, trust=trust)
-        read_study(folder, run.manifest)
         _ = run.evaluation
-        _read(run)
+        if run.manifest.imported is None:
+            read_study(folder, run.manifest)
+            _read(run)
     except DataError as error:
         yield error.message
 

@@ -41,7 +41,7 @@ class ConsoleReporter(mcd.Reporter):
         """Print the summary; no file is written."""
         console = Terminal(highlight=False)
         manifest = dissection.manifest
-        images = f"{manifest.images} images"
+        images = f"{manifest.images} images" if manifest.imported is None else "images that are not known"
         if manifest.left_out:
             images += " (" + ", ".join(f"{count} {why}" for why, count in manifest.left_out.items()) + ")"
         console.print(
@@ -137,6 +137,8 @@ def _rungs(manifest: Manifest) -> list[str]:
 def _estimates(manifest: Manifest) -> list[str]:
     """Return what is estimated of all neurons, and what the threshold of the paper keeps."""
     judged = [one for one in manifest.summary if one.significant is not None]
+    if manifest.imported is not None:
+        return ["The labels were imported: images, activations, p and q are not known. Labels may be chance."]
     if not judged:
         return []
     neurons = sum(one.neurons for one in judged)

@@ -215,6 +215,8 @@ def _climbed(facts: Facts, manifest: Manifest) -> str:
 
 def _evidence(facts: Facts, manifest: Manifest) -> str:
     """Return what it rests on: images, patients, draws, controls."""
+    if facts.images is None:
+        return "On which images it rests is not known: the labels were imported."
     images = amount(facts.images, "image")
     people = "patients not known" if facts.patients is None else amount(facts.patients, "patient")
     return f"It rests on {images}, {people}{_draws(manifest)}{_beside(facts.controls)}."
@@ -252,6 +254,8 @@ _CLIMB: Mapping[str, tuple[str, str, str]] = MappingProxyType(
 def unchecked(facts: Facts, manifest: Manifest) -> list[Check]:
     """Return what was not checked of a run, one entry a command."""
     if not any(one.labelled for one in manifest.summary):
+        return []
+    if manifest.imported is not None:  # nothing of them can be checked
         return []
     if not facts.judged:
         return [Check("significance", _SIGNIFICANCE)]

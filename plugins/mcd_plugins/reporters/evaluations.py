@@ -195,6 +195,8 @@ def evaluated(dissection: mcd.Dissection) -> Evaluated:
         echo(f"note: left out: the evaluation: {error.message}", err=True)
         hint = error.hint[:1].upper() + error.hint[1:]
         return Evaluated(missing=f"No evaluation can be shown: {_without(error.message, dissection)}. {hint}")
+    if found is None and dissection.manifest.imported is not None:
+        return Evaluated(missing="No evaluation: the labels were imported, without what they were made of.")
     if found is None:
         return Evaluated()
     layers = dissection.layers

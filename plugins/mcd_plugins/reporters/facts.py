@@ -68,7 +68,7 @@ class Facts:
     scorer: str
     judged: bool
     q: float
-    images: int
+    images: int | None
     patients: int | None
     neurons: int
     named: int
@@ -108,7 +108,7 @@ def facts_of(dissection: mcd.Dissection, letter: str = "") -> Facts:
         scorer=manifest.scorer,
         judged=judged,
         q=manifest.q,
-        images=manifest.images,
+        images=None if manifest.imported is not None else manifest.images,
         patients=patients,
         neurons=sum(one.neurons for one in rows),
         named=sum(one.named for one in rows),
@@ -116,7 +116,8 @@ def facts_of(dissection: mcd.Dissection, letter: str = "") -> Facts:
         cautions=list(_cautions(dissection, judged, patients)),
         notes=manifest.warnings,
         layers=rows,
-        provenance=[(name, value[:16]) for name, value in manifest.fingerprints.items()]
+        provenance=_files(manifest)
+        + [(name, value[:16]) for name, value in manifest.fingerprints.items()]
         + [(name, manifest.versions[name]) for name in ("mcd", "torch") if name in manifest.versions],
         higher_is_better=manifest.higher_is_better,
         controls=controls_of(dissection.results.controls) if judged else None,
@@ -214,6 +215,8 @@ def _conditions(dissection: mcd.Dissection, judged: bool, patients: int | None) 
     settings = ", ".join(f"{name} {value}" for name, value in options.items() if isinstance(value, int | float | str))
     concepts = study.get("concepts")
     images = f"{manifest.images:,}" + "".join(f", {count} {why}" for why, count in manifest.left_out.items())
+    if manifest.imported is not None:
+        return _imported_conditions(manifest)
     return [
         ("Target", manifest.target),
         ("Pooling", _pooling(study)),
@@ -229,6 +232,29 @@ def _conditions(dissection: mcd.Dissection, judged: bool, patients: int | None) 
         ("First labels beside untrained networks", _beside(manifest)),
         ("False discovery rate (q)", str(_at(study, "calibration").get("q", "")) if judged else "not computed"),
     ]
+
+
+def _files(manifest: Manifest) -> list[tuple[str, str]]:
+    """Return the files that labels were imported from, as pages show them: format and rows, digest."""
+    files = manifest.imported.files if manifest.imported is not None else ()
+    return [(f"{one.format}, {one.rows:,} rows", one.sha256[:16]) for one in files]
+
+
+def _imported_conditions(manifest: Manifest) -> list[tuple[str, str]]:
+    """Return the same of labels that another tool made: of most nothing is known."""
+    record = manifest.imported
+    assert record is not None
+    known = {
+        "Target": manifest.target,
+        "Dissector": manifest.dissector,
+        "Concept set": record.concepts or "made of the labels",
+        "Scorer": manifest.scorer,
+    }
+    unknown = dict.fromkeys(
+        ("Probe set", "Images (n)", "Patients", "Top images (k)", "Null", "False discovery rate (q)"), "not known"
+    )
+    empty = dict.fromkeys(("Pooling", "Concepts kept a neuron", "First labels beside untrained networks"), "")
+    return list({**known, **unknown, **empty}.items())
 
 
 _LISTED = 6
@@ -276,6 +302,8 @@ def _null(dissection: mcd.Dissection) -> str:
 
 
 def _patients(dissection: mcd.Dissection) -> int | None:
+    if dissection.manifest.imported is not None:
+        return None
     try:
         known = {one for one in dissection.patients if one}
     except StoreError as error:
@@ -287,6 +315,8 @@ def _patients(dissection: mcd.Dissection) -> int | None:
 def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) -> list[str]:
     manifest = dissection.manifest
     found = []
+    if manifest.imported is not None:
+        return [IMPORTED.format(manifest.dissector), *(one for one in LIMITS if one != _OF_Q)]
     if manifest.images < FEW_IMAGES:
         found.append(
             f"Only {manifest.images} images: the smallest detectable effect is large, and a concept that is "
@@ -311,10 +341,15 @@ def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) ->
     return [*found, *LIMITS]
 
 
+IMPORTED = (
+    "The labels were imported, as {} made them: images, activations, p and q are not known, and some concept always "
+    "fits a neuron best."
+)
+_OF_Q = "q is computed within each layer. A claim about the model needs the q of learned.csv, over all layers."
 LIMITS = (
     "The scale of scores depends on scorer, dissector and layer. Between layers, models or scorers compare z or "
     "shares of neurons, never scores.",
-    "q is computed within each layer. A claim about the model needs the q of learned.csv, over all layers.",
+    _OF_Q,
     "Layers differ in width: read shares together with counts.",
     "A label describes what the dissector recognises in the top images of a neuron, not that the neuron needs "
     "it, or that the dissector is right.",
@@ -375,6 +410,8 @@ _COMPARED = (
 
 def between(a: mcd.Dissection, b: mcd.Dissection) -> list[str]:
     """Return why two runs may not be compared, a sentence each."""
+    if a.manifest.imported is not None or b.manifest.imported is not None:
+        return ["Labels were imported: they are compared by their words, and neurons by their number."]
     mine, theirs = a.manifest.fingerprints, b.manifest.fingerprints
     differing = [name for name, _ in _COMPARED if mine.get(name) != theirs.get(name)]
     if "concepts" in differing and "prompts" in differing:

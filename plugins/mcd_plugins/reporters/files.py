@@ -20,9 +20,14 @@ __all__ = ["CsvReporter", "JsonReporter", "ParquetReporter"]
 
 
 def top_image_ids(dissection: mcd.Dissection, count: int) -> dict[tuple[str, int], list[str]]:
-    """Return the ids of the most activating images of every neuron, best first, ties by order of images."""
-    ids = np.array(dissection.image_ids, dtype=object)
+    """Return the ids of the most activating images of every neuron, best first, ties by order of images.
+
+    Of imported labels they are not known: there are none.
+    """
     found: dict[tuple[str, int], list[str]] = {}
+    if dissection.manifest.imported is not None:
+        return {(one.name, neuron): [] for one in dissection.manifest.layers for neuron in range(one.neurons)}
+    ids = np.array(dissection.image_ids, dtype=object)
     for layer in dissection.layers:
         ranked = ordered_top_k(dissection.activations(layer), count).T.numpy()
         found |= {(layer, neuron): ids[rows].tolist() for neuron, rows in enumerate(ranked)}
@@ -71,7 +76,9 @@ class CsvReporter(mcd.Reporter):
                 "layer": layer,
                 "unit": neuron,
                 "description": json.dumps(labels["concept"].tolist(), ensure_ascii=False),
-                "similarity": json.dumps([round(float(score), 6) for score in labels["score"]]),
+                "similarity": json.dumps(
+                    [None if math.isnan(score) else round(float(score), 6) for score in labels["score"]]
+                ),
                 "images": json.dumps(images[layer, neuron]),
             }
             for layer, neuron, labels, _ in _neurons(dissection)
@@ -100,7 +107,7 @@ class JsonReporter(mcd.Reporter):
         for layer, neuron, labels, status in _neurons(dissection):
             found = labels[["concept", "category", "broad_category"]].to_dict("records")
             for one, score in zip(found, labels["score"], strict=True):
-                one["score"] = round(float(score), 6)
+                one["score"] = None if math.isnan(score) else round(float(score), 6)
             layers[layer].append({"neuron": neuron, "status": status, "labels": found, "images": images[layer, neuron]})
         manifest = dissection.manifest
         head: dict[str, object] = {
@@ -109,7 +116,10 @@ class JsonReporter(mcd.Reporter):
             "scorer": manifest.scorer,
         }
         path = folder / "labels.json"
-        head |= {"images": manifest.images, "evaluation": _evaluation(evaluated(dissection))}
+        if manifest.imported is not None:
+            head["imported"] = manifest.imported.model_dump(mode="json")
+        images_known = manifest.images if manifest.imported is None else None
+        head |= {"images": images_known, "evaluation": _evaluation(evaluated(dissection))}
         text = json.dumps({**head, "layers": layers}, indent=1, ensure_ascii=False)
         path.write_text(text + "\n", encoding="utf-8")
         return [path]

@@ -65,6 +65,8 @@ def represented_of(dissections: Sequence[mcd.Dissection], found: mcd.Comparison 
 def _alone(dissection: mcd.Dissection) -> Represented:
     if not any(one.labelled for one in dissection.manifest.summary):
         return Represented(missing="no neuron has a label")
+    if dissection.manifest.imported is not None:
+        return Represented(missing="the labels were imported, and which are significant is not known")
     if all(one.significant is None for one in dissection.manifest.summary):
         return Represented(missing="significance was not computed")
     try:

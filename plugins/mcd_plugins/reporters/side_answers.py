@@ -192,7 +192,12 @@ def _trust(facts: Sequence[Facts]) -> list[str]:
     first = facts[0]
     people = "patients not known" if first.patients is None else amount(first.patients, "patient")
     same = len({(one.images, one.patients) for one in facts}) == 1
-    images = f"{amount(first.images, 'image')}, {people}" if same else "different images"
+    unknown = [one.letter for one in facts if one.images is None]
+    images = "different images"
+    if unknown:
+        images = f"images that are not known of {listed(unknown, len(unknown))}, whose labels were imported"
+    elif same and first.images is not None:
+        images = f"{amount(first.images, 'image')}, {people}"
     return [_climbed(facts), f"They rest on {images}{evaluated}."]
 
 

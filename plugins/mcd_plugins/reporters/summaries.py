@@ -283,6 +283,9 @@ def versions_of(dissections: Sequence[mcd.Dissection], facts: Sequence[Facts]) -
             if value != "not installed":
                 found[f"{name} {value}"] = None
         lead = f"{said.letter}: " if said.letter else ""
+        if one.manifest.imported is not None:
+            for file in one.manifest.imported.files:
+                found[f"{lead}labels imported from sha256:{file.sha256[:12]} ({file.format}, {file.rows} rows)"] = None
         for name, value in one.manifest.fingerprints.items():
             found[f"{lead if name == 'target' else ''}{name} sha256:{value[:12]}"] = None
     return list(found)

@@ -1,4 +1,4 @@
-"""Completion in shells: what they are answered, by a process that imports nothing heavy, and what bash makes of it."""
+"""Completion in shells: answered by a process that imports nothing heavy, and what shells make of the answer."""
 
 from __future__ import annotations
 
@@ -132,3 +132,44 @@ def test_bash_completes_by_the_script(
     )
     done = subprocess.run(["bash", "-c", script + calling], capture_output=True, text=True, cwd=folder, check=False)
     assert done.stdout.splitlines() == reply, done.stderr
+
+
+_SHOWN_BY_ZSH = """\
+compdef() { :; }
+compadd() {
+    local -a all
+    while (( $# )); do
+        case $1 in -l) ;; -d|-S) shift ;; -a) shift; all=(${(P)1}) ;; esac
+        shift
+    done
+    print -l -- $all
+}
+"""  # what the script asks zsh to offer; zsh itself quotes it
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("mcd ev", ["evaluate"]),
+        ("mcd dissect --dataset=images:pn", ["--dataset=images:pn.pth", "--dataset=images:pngs/"]),
+        ("mcd dissect --dataset images:my", ["images:my own/"]),
+        ("mcd dissect --model timm:resnet18 --model-arg check", ["checkpoint="]),
+    ],
+)
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_zsh_and_fish_offer_by_their_script(
+    shell: str, line: str, offered: list[str], folder: Path, mcd_command: Callable[..., Outcome]
+) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    (folder / "my own").mkdir(exist_ok=True)
+    script = mcd_command("completion", shell).out
+    if shell == "fish":
+        calling = f"function mcd; {sys.executable} -m mcd; end\n{script}\ncomplete --do-complete '{line}'"
+        command = ["fish", "--no-config", "-c", calling]
+    else:
+        words = line.split()
+        calling = f"{_SHOWN_BY_ZSH}mcd() {{ {sys.executable} -m mcd }}\n{script}\nwords=({line})\n"
+        command = ["zsh", "-f", "-c", f"{calling}CURRENT={len(words)}; _mcd_completion"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    assert [one.partition("\t")[0] for one in done.stdout.splitlines()] == offered, done.stderr

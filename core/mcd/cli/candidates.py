@@ -153,7 +153,8 @@ def _pairs(host: PluginHost, kind: Kind, name: str, text: str) -> Completed:
     key, equals, value = text.partition("=")
     found = _settings(host, kind, name)
     if not equals:
-        return [_item(f"{one.name}=", one.annotation) for one in found if one.name.startswith(key.replace("-", "_"))]
+        begun = [one for one in found if one.name.startswith(key.replace("-", "_"))]
+        return [_item(f"{one.name}=", one.description or one.annotation) for one in begun]
     wanted = key.replace("-", "_")
     return [_after(f"{key}=", each) for one in found if one.name == wanted for each in _values(one, value)]
 

@@ -35,11 +35,14 @@ class Declared:
         The text of its type.
     required
         Whether it has no default.
+    description
+        What it does; empty where the text does not say it in one string.
     """
 
     name: str
     annotation: str
     required: bool
+    description: str = ""
 
     @property
     def may_be_path(self) -> bool:
@@ -140,7 +143,13 @@ def _fields(found: _Class, depth: int) -> Iterator[Declared]:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             name, kind = node.target.id, ast.unparse(node.annotation)
             if not name.startswith("_") and not kind.startswith("ClassVar"):
-                yield Declared(name, kind, _is_required(node.value))
+                yield Declared(name, kind, _is_required(node.value), _described(node.value))
+
+
+def _described(value: ast.expr | None) -> str:
+    given = value.keywords if isinstance(value, ast.Call) else []
+    said = next((one.value for one in given if one.arg == "description"), None)
+    return str(said.value) if isinstance(said, ast.Constant) else ""
 
 
 def _is_required(value: ast.expr | None) -> bool:

@@ -241,8 +241,8 @@ def _short(tag: str) -> str:
     return "!!" + tag.removeprefix(_TAG) if tag.startswith(_TAG) else tag
 
 
-def validate_document(document: Document, model: type[ModelT]) -> ModelT:
-    """Return the document as an instance of a model.
+def validate_document(document: Document, model: type[ModelT], listing: str = "mcd dissect --help") -> ModelT:
+    """Return the document as an instance of a model; ``listing`` is the command that lists its settings.
 
     Where the model wants text, a YAML number or boolean is what the user wrote: ``version: 0.10`` is "0.10".
 
@@ -261,7 +261,7 @@ def validate_document(document: Document, model: type[ModelT]) -> ModelT:
         known = len(as_written)
         as_written.update(_wanted_as_text(document, problems))
         if len(as_written) == known:
-            raise _invalid(document, model, problems)
+            raise _invalid(document, model, problems, f"see the settings with: {listing}")
         data = _Builder(document.source, as_written).mapping(document.root)
 
 
@@ -273,16 +273,14 @@ def _wanted_as_text(document: Document, problems: Sequence[ErrorDetails]) -> Ite
                 yield id(node)
 
 
-def _invalid(document: Document, model: type[pydantic.BaseModel], problems: Sequence[ErrorDetails]) -> ConfigError:
+def _invalid(
+    document: Document, model: type[pydantic.BaseModel], problems: Sequence[ErrorDetails], advice: str
+) -> ConfigError:
     ordered = sorted(causes(problems), key=lambda problem: document.line(problem["loc"]))
     lines = [f"{document._at(problem['loc'])}: {_sentence(problem, model)}" for problem in ordered]
     if len(lines) == 1:
-        return ConfigError(lines[0], "correct that line; see the settings with: mcd dissect --help")
-    return ConfigError(
-        f"{document.source} has {len(lines)} problems:",
-        "correct the file; see the settings with: mcd dissect --help",
-        lines=lines,
-    )
+        return ConfigError(lines[0], f"correct that line; {advice}")
+    return ConfigError(f"{document.source} has {len(lines)} problems:", f"correct the file; {advice}", lines=lines)
 
 
 def _sentence(problem: ErrorDetails, model: type[pydantic.BaseModel]) -> str:

@@ -19,12 +19,15 @@ from tests.command_line import ROOT
 from tests.conftest import Outcome
 from tests.docs.pages import COMMANDS, PAGES, Block, blocks_of, commands_of, counts
 
+from mcd.study.study import Study
+
 MOST_NEED_DATA = 0.10
 
 _SMALLER = {"patients: 50": "patients: 25"}
 """Words of the files of pages, and what does in a test: 100 images, the fewest for the default scorer."""
 
-_STUDY = {"schema", "models", "dissectors", "dataset"}
+_STUDY = {"models": {"plugin": "phantom-general", "layers": "head"}, "dissectors": "phantom-clip", "dataset": "phantom"}
+"""What a page that shows some settings of a study leaves out."""
 
 
 class Reader:
@@ -102,8 +105,9 @@ class Reader:
     def _yaml(self, block: Block) -> None:
         settings = yaml.safe_load(block.text)
         assert isinstance(settings, dict | list)
-        if isinstance(settings, dict) and _STUDY & set(settings) > {"models"}:
-            (self.folder / "of-the-page.yaml").write_text(block.text, encoding="utf-8")
+        names = {field.alias or name for name, field in Study.model_fields.items()}
+        if isinstance(settings, dict) and names & set(settings):
+            (self.folder / "of-the-page.yaml").write_text(yaml.safe_dump(_STUDY | settings), encoding="utf-8")
             done = self._mcd("run", "of-the-page.yaml", "--dry-run", cwd=self.folder)
             assert done.code == 0, done.err
 

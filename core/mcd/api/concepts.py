@@ -263,7 +263,7 @@ class ConceptFile(ConceptSet):
 def _whole(file: Path | Traversable, within: tuple[str, ...]) -> ConceptSet:
     """Return the set of a file, with all it includes; ``within`` names the files that include it."""
     document = read_document(file)
-    written = validate_document(document, ConceptFile)
+    written = validate_document(document, ConceptFile, "mcd concepts schema")
     own = ConceptSet.model_construct(**{name: getattr(written, name) for name in ConceptSet.model_fields})
     if not written.includes:
         return own

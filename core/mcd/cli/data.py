@@ -102,7 +102,8 @@ def _print(found: Inspection) -> None:
     patients, lacking = found.patients
     of = f" of {patients} patient{'s' if patients != 1 else ''}" if patients else ""
     unsaid = f"; {lacking} have no patient" if lacking and patients else ""
-    echo(f"{len(found.samples)} images{of} can be used{unsaid}")
+    images = f"{len(found.samples)} image{'s' if len(found.samples) != 1 else ''}"
+    echo(f"{images}{of} can be used{unsaid}")
     for title, lines in _problems(found).items():
         if lines:
             echo(f"\n{title}: {len(lines)}")

@@ -22,10 +22,11 @@ from mcd.api.base import digest
 from mcd.extraction.columns import Column
 from mcd.extraction.decoding import Batch
 from mcd.extraction.jobs import IMAGES, DissectorJob, TargetJob
+from mcd.extraction.parts import shard_rows
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.store import Shards
-from mcd.extraction.sweep import Sweep, shard_rows
+from mcd.extraction.sweep import Sweep
 from mcd.networks.pooling import Pooling
 from mcd.networks.running import at_work
 from mcd.networks.selecting import select_layers

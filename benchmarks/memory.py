@@ -22,10 +22,10 @@ import mcd
 from benchmarks.report import Cell, Line, Report, Table
 from mcd.events import Clock
 from mcd.extraction.jobs import IMAGES
+from mcd.extraction.parts import shard_rows
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.probe_map import PROBE_MAP, write_probe_map
 from mcd.extraction.store import Shards, layer_key
-from mcd.extraction.sweep import shard_rows
 from mcd.extraction.texts import TextEncoder
 from mcd.runs.labelling import labeller_of
 from mcd.runs.manifest import LayerRecord, StoreRecord

@@ -14,6 +14,7 @@ import mcd
 from mcd.cli import _COMMANDS
 
 SMALL = ("--model-plugin", "phantom-mammo", "--layers", "head", "--dissector", "phantom-clip", "--dataset", "phantom:3")
+FEW = ("--scorer-arg", "top_k=3", "--draws", 20, "--most-draws", 20)
 STUDY = """
 models: [{plugin: phantom-mammo, layers: head}, {plugin: phantom-general, layers: head}]
 dissectors: phantom-clip
@@ -37,6 +38,7 @@ WRITES = {
         "notes.txt",
     ),
     "import": (("import", "LABELS", "--layer", "head", "-o", "OUT"), "labels.csv"),
+    "merge": (("merge", "PART", "-o", "OUT"), "labels.csv"),
     "phantoms": (("phantoms", "OUT", "--patients", "1"), "labels.csv"),
     "preprocess": (("preprocess", "IMAGES", "OUT", "--dataset", "images", "--recipe", "mammo-clip"), "a.png"),
     "reproduce": (("reproduce", "--only", "mammo-clip-dissect/blocks", "-o", "OUT"), "reproduced.md"),
@@ -59,8 +61,8 @@ def test_every_command_is_tried_or_writes_nothing() -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return what commands read: a run, the same scored anew, a study, words, images."""
+def made(tmp_path_factory: pytest.TempPathFactory, mcd_command: Callable[..., Outcome]) -> dict[str, Path]:
+    """Return what commands read: a run, a part of one, the run scored anew, a study, words, images."""
     folder = tmp_path_factory.mktemp("made")
     scorer = {"plugin": "soft-wpmi", "options": {"top_k": 3}}
     run = mcd.dissect(
@@ -76,6 +78,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         output=folder / "run",
         progress=False,
     )
+    part = folder / "part"
+    done = mcd_command("dissect", *SMALL, "--device", "cpu", "--workers", 0, *FEW, "--part", "1/1", "-o", part)
+    assert done.code == 0, done.err
     scored = mcd.score(run, scorer="cosine", device="cpu", progress=False)
     (folder / "study.yaml").write_text(STUDY)
     (folder / "words.txt").write_text("mass\ncyst\n")
@@ -94,7 +99,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "IMAGES": folder / "images",
         "LABELS": folder / "others.csv",
     }
-    return {"RUN": run.folder, "SCORED": scored.folder, **files}
+    return {"RUN": run.folder, "PART": part, "SCORED": scored.folder, **files}
 
 
 def filled(arguments: tuple[str, ...], made: dict[str, Path], output: Path) -> list[str]:

@@ -14,7 +14,7 @@ from mcd.extraction import keys
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
-from mcd.extraction.store import layer_key
+from mcd.extraction.store import layer_key, whole_key
 from mcd.networks.identity import identity_of
 from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
@@ -139,13 +139,16 @@ def keys_of(**one: Any) -> dict[str, str]:
     """Return the keys that a run makes of its ingredients."""
     reader = Reader(one["dataset"], one["recipe"])
     network, dissector = identity_of(one["target"].module), identity_of(one["dissector"])
-    images = keys.image_key(one["probe"], reader, one["device"], one["precision"], one["batch_size"])
+    images = keys.image_key(reader, one["device"], one["precision"], one["batch_size"])
     network_key = keys.activation_key(images, network, one["target"], one["pooling"])
     (activations,) = [layer_key(network_key, layer.name, layer.layout) for layer in one["layers"]]
+    embeddings = keys.embedding_key(images, dissector, one["dissector"].preprocessing)
+    shown = one["probe"].images(one["batch_size"])
+    activations, embeddings = whole_key(activations, shown), whole_key(embeddings, shown)
     return {
         "image": reader.fingerprint(),
         "activations": activations,
-        "embeddings": keys.embedding_key(images, dissector, one["dissector"].preprocessing),
+        "embeddings": embeddings,
         "texts": dissector.key,
         "maps": MapStore.key_of(activations, one["maps"]),
     }

@@ -13,7 +13,7 @@ from tests.plugins.cohorts.conftest import write_picture
 from mcd import Sample
 from mcd.api.dataset import Box
 from mcd.events import Clock, Event, Warned
-from mcd.extraction.boxes import BoxFit
+from mcd.extraction.boxes import BoxFit, box_remarks
 from mcd.extraction.probe import examined
 from mcd.study.selection import Selection
 from mcd_plugins.cohorts.mias import Mias
@@ -24,7 +24,7 @@ Command = Callable[..., Outcome]
 def fitted(rows: int, columns: int, *boxes: Box, meant: str = "") -> tuple[tuple[Box, ...], str]:
     facts = {"rows": str(rows), "columns": str(columns)} | ({"boxes": meant} if meant else {})
     fit = BoxFit()
-    return fit.fitted(Sample("1", boxes=boxes, facts=facts)).boxes, " ".join(fit.remarks())
+    return fit.fitted(Sample("1", boxes=boxes, facts=facts)).boxes, " ".join(box_remarks(fit.counts))
 
 
 BOX = Box("mass", 100, 200, 300, 600)
@@ -74,7 +74,7 @@ def test_boxes_given_as_a_list_are_as_good() -> None:
     fit = BoxFit()
     facts = {"rows": "1000", "columns": "800"}
     assert fit.fitted(Sample("1", boxes=[BOX], facts=facts)).boxes == (BOX,)  # type: ignore[arg-type]  # a plugin's
-    assert not fit.remarks()
+    assert not box_remarks(fit.counts)
 
 
 @pytest.fixture

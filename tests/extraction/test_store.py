@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mcd.errors import StoreError
+from mcd.extraction.parts import shard_rows
 from mcd.extraction.store import Shards
-from mcd.extraction.sweep import shard_rows
 from mcd.files import write_atomically
 
 

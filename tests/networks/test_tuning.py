@@ -56,10 +56,10 @@ def test_keys_hold_what_is_on_and_counts() -> None:
     reader = Reader(one["dataset"], one["recipe"])
 
     def key(device: torch.device, tuning: Tuning) -> str:
-        return image_key(one["probe"], reader, device, "fp32", 16, tuning)
+        return image_key(reader, device, "fp32", 16, tuning)
 
-    assert key(CPU, BOTH) == key(CPU, UNTUNED) == image_key(one["probe"], reader, CPU, "fp32", 16)
-    assert key(GPU, UNTUNED) == image_key(one["probe"], reader, GPU, "fp32", 16)
+    assert key(CPU, BOTH) == key(CPU, UNTUNED) == image_key(reader, CPU, "fp32", 16)
+    assert key(GPU, UNTUNED) == image_key(reader, GPU, "fp32", 16)
     assert len({key(GPU, Tuning(tf32, autotune)) for tf32 in (False, True) for autotune in (False, True)}) == 4
 
 

@@ -15,6 +15,7 @@ from torch.utils.data import TensorDataset
 
 import mcd
 from mcd.errors import MCDError, StoreError, UsageError
+from mcd.extraction.jobs import IMAGES
 from mcd.extraction.store import Shards
 from mcd.runs.rescore import rescore
 from mcd.scoring.verdicts import VERDICTS
@@ -150,22 +151,32 @@ def test_a_folder_that_is_not_read_says_why_and_what_to_do(
         assert caught.value.hint.startswith(hint)
 
 
+def older_shards(folder: Path, key: str, tensors: dict[str, torch.Tensor]) -> None:
+    """Write a shard as versions did whose keys held all images."""
+    widths = {name: tensor.shape[1] for name, tensor in tensors.items()}
+    Shards(folder, key, widths).write(0, tensors, range(len(next(iter(tensors.values())))), [])
+
+
 def test_a_folder_that_keeps_the_layers_together_is_read(tmp_path: Path) -> None:
     found = dissect(tmp_path / "run", layers=["stages.3", "head"])
     activations = {layer: found.activations(layer) for layer in found.layers}
-    kept, key = found.folder / "activations", found.manifest.store.activations
-    shutil.rmtree(kept)
-    widths = {layer: tensor.shape[1] for layer, tensor in activations.items()}
-    Shards(kept, key, widths).write(0, activations, range(len(found.image_ids)), [])
+    store, statistics = found.manifest.store, found.image_statistics()
+    assert statistics is not None
+    images = {"embeddings": (store.embeddings, found.image_embeddings()), "statistics": (store.statistics, statistics)}
+    shutil.rmtree(found.folder / "activations")
+    older_shards(found.folder / "activations", store.activations, activations)
+    for kind, (own, tensor) in images.items():
+        shutil.rmtree(found.folder / kind / store.whole(own)[:16])
+        older_shards(found.folder / kind, own, {IMAGES: tensor})
     without_digests(found.folder)
-    edited(found.folder / "manifest.json", lambda one: one["store"].pop("layered"))
+    edited(found.folder / "manifest.json", lambda one: (one["store"].pop("layered"), one["store"].pop("images")))
     older = mcd.load(found.folder)
     for layer, tensor in activations.items():
         torch.testing.assert_close(older.activations(layer), tensor, rtol=0, atol=0)
     assert older.image_ids == found.image_ids
     assert len(mcd.score(older, labels_per_neuron=2, progress=False).labels) > 0
     again = dissect(tmp_path / "run", layers=["stages.3", "head"])  # as this version keeps them
-    assert not (kept / key[:16]).exists()
+    assert not (found.folder / "activations" / store.activations[:16]).exists()
     assert torch.equal(again.activations("head"), activations["head"])
 
 

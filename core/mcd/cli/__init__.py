@@ -38,6 +38,7 @@ _GROUPS = {
         "layers": ("mcd.cli.layers:layers", "List the layers of a model."),
         "dissect": ("mcd.cli.dissect:dissect", "Dissect a model: label its neurons with concepts."),
         "run": ("mcd.cli.dissect:run_study", "Run a study file (YAML)."),
+        "merge": ("mcd.cli.merge:merge", "Join the parts of a run that several processes computed, and label it."),
         "score": ("mcd.cli.score:score", "Score a stored run anew: other scorer, other concepts, no images."),
         "import": ("mcd.cli.importing:import_results", "Import labels of other tools as run folders of tables."),
     },

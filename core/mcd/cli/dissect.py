@@ -21,6 +21,7 @@ from mcd.study.groups import Group
 
 if TYPE_CHECKING:
     from mcd.errors import UsageError
+    from mcd.extraction.parts import Part
     from mcd.study.study import Study
 
 __all__ = ["dissect", "run_study"]
@@ -28,6 +29,11 @@ __all__ = ["dissect", "run_study"]
 _ENDS = option_group(
     Group.OUTPUT.value,
     output_flag("The run folder; an interrupted run in it continues.  [default: runs/NAME]"),
+    click.option(
+        "--part",
+        metavar="N/OF",
+        help="Compute one part of the run, such as 3/16, without labels; mcd merge joins the parts.",
+    ),
     click.option("--dry-run", is_flag=True, help="Print the resolved study and stop."),
     click.option("--quiet", "-q", is_flag=True, help="Leave out the summary and the next steps."),
 )
@@ -37,7 +43,9 @@ _ENDS = option_group(
 @study_flags()
 @_ENDS
 @click.pass_context
-def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, quiet: bool, **_flags: object) -> None:
+def dissect(
+    ctx: click.Context, /, output: Path | None, part: str | None, dry_run: bool, quiet: bool, **_flags: object
+) -> None:
     """Dissect a model: label its neurons with concepts.
 
     \b
@@ -45,7 +53,7 @@ def dissect(ctx: click.Context, /, output: Path | None, dry_run: bool, quiet: bo
         --dataset images:DIR --dissector phantom-clip --concepts birads -o runs/x
     """
     settings = study_settings(ctx, {})
-    _execute(ctx.ensure_object(State), settings, output, dry_run=dry_run, quiet=quiet)
+    _execute(ctx.ensure_object(State), settings, output, part, dry_run=dry_run, quiet=quiet)
 
 
 @click.command(name="run")
@@ -61,6 +69,7 @@ def run_study(
     /,
     study: Path | None,
     output: Path | None,
+    part: str | None,
     dry_run: bool,
     quiet: bool,
     schema: bool,
@@ -91,7 +100,7 @@ def run_study(
     if first is not None:
         explicit(state.host, Kind.DATASET, Choice.model_validate(first))
     settings = study_settings(ctx, study_file(state.host, study))
-    _execute(state, settings, output or Path("runs") / study.stem, dry_run=dry_run, quiet=quiet)
+    _execute(state, settings, output, part, dry_run=dry_run, quiet=quiet, named=Path("runs") / study.stem)
 
 
 def _folder_for_study(folder: Path) -> UsageError:
@@ -114,49 +123,42 @@ def _execute(
     state: State,
     settings: dict[str, object],
     output: Path | None,
+    written: str | None,
     *,
     dry_run: bool,
     quiet: bool,
+    named: Path | None = None,
 ) -> None:
     from mcd.cli.tables import say
+    from mcd.extraction.parts import Part
     from mcd.files import check_folder
-    from mcd.runs.plan import default_output, names_before_loading, plan_of
+    from mcd.runs.plan import default_output
     from mcd.study.check import checked_study
     from mcd.study.reach import code_lines
 
     if output is not None:
         check_folder(output)
+    part = None if written is None else Part.parse(written)
     study = checked_study(state.host, settings)
-    folder = output or default_output(study)
+    folder = output or part_folder(named or default_output(study), part)
     code = code_lines(state.host, study)
     if dry_run:
-        import yaml
-
-        from mcd.api.dissector import AnnotationDissector
-        from mcd.study.equipment import unnamed
-        from mcd.study.preparer import Preparer
-        from mcd.study.privacy import hidden, names_people
-
-        names = names_before_loading(study.models), names_before_loading(study.dissectors)
-        kinds = [Preparer(state.host).dissector_class(one) for one in study.dissectors]
-        plan = plan_of(study, folder, *names, [issubclass(one, AnnotationDissector) for one in kinds])
-        used = unnamed(study, dict(zip(names[1], kinds, strict=True)))
-        for line in ["What this study does:", *plan.lines(), *used, *code]:
-            echo(f"# {line}")
-        shown = study.settings()
-        if study.where is not None and names_people(study.where):
-            echo("# where: not shown, since it may identify people; the study file, or --where, has it")
-            shown["where"] = hidden(study.where)
-        echo_lines(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True))
+        _print_plan(state, study, folder, code)
         return
     for line in code:
         say(f"note: {line}", err=True)
     from mcd.runs.prepared import prepare
-    from mcd.runs.run import run
+    from mcd.runs.run import run, run_part
     from mcd.study.preparer import Preparer
     from mcd.study.study import Choice
 
-    prepared = prepare(state.host, study, folder)
+    prepared = prepare(state.host, study, folder, part)
+    if part is not None:
+        run_part(prepared)
+        echo(f"part {part}: {folder}")
+        if not quiet:
+            echo("next: the other parts, then mcd merge PART… -o RUN")
+        return
     if "reporters" not in settings and not quiet:  # a person at a terminal sees a summary; the study does not record it
         console = Preparer(state.host).reporters([Choice(plugin=DEFAULT_REPORTER)])
         prepared = replace(prepared, reporters=console)
@@ -167,6 +169,33 @@ def _execute(
         steps = _next_steps([one.folder for one in found], _needed(state, study))
         for lead, line in zip_longest(["next:"], steps, fillvalue="     "):
             echo(f"{lead} {line}")
+
+
+def part_folder(folder: Path, part: Part | None) -> Path:
+    """Return where a run goes that was given no folder: a part beside the folder that the parts are merged in."""
+    return folder if part is None else folder.with_name(f"{folder.name}.parts") / f"{part.number}-of-{part.of}"
+
+
+def _print_plan(state: State, study: Study, folder: Path, code: Sequence[str]) -> None:
+    import yaml
+
+    from mcd.api.dissector import AnnotationDissector
+    from mcd.runs.plan import names_before_loading, plan_of
+    from mcd.study.equipment import unnamed
+    from mcd.study.preparer import Preparer
+    from mcd.study.privacy import hidden, names_people
+
+    names = names_before_loading(study.models), names_before_loading(study.dissectors)
+    kinds = [Preparer(state.host).dissector_class(one) for one in study.dissectors]
+    plan = plan_of(study, folder, *names, [issubclass(one, AnnotationDissector) for one in kinds])
+    used = unnamed(study, dict(zip(names[1], kinds, strict=True)))
+    for line in ["What this study does:", *plan.lines(), *used, *code]:
+        echo(f"# {line}")
+    shown = study.settings()
+    if study.where is not None and names_people(study.where):
+        echo("# where: not shown, since it may identify people; the study file, or --where, has it")
+        shown["where"] = hidden(study.where)
+    echo_lines(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True))
 
 
 def _needed(state: State, study: Study) -> str:

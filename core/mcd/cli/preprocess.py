@@ -101,7 +101,7 @@ def preprocess(
     try:
         probe = examined(images, chosen_selection(ctx.params), clock, on_error=on_error, workers=workers)
         where_to = places(probe, folder, output, by_id=names == "id")
-        work = dict(zip(where_to, probe.samples, strict=True))
+        work = dict(zip(where_to, probe.shown, strict=True))
         with clock.stage("preprocess", len(work), "images") as advanced:
             outcome = write_pictures(
                 images, settings, work, workers=workers, stop=on_error == "stop", advanced=advanced
@@ -113,12 +113,12 @@ def preprocess(
         raise
     host.emit(RunFinished(str(output), time.perf_counter() - start))
     for source, reason in [
-        *((bad.source, bad.reason) for bad in probe.unreadable),
+        *((bad.source, bad.reason) for bad in probe.left_out),
         *((sample.source, reason) for sample, reason in outcome.failed),
     ]:
         echo(f"left out: {source}: {reason}")
     for remark, of in outcome.remarks.items():
         echo(f"{remark}: {len(of)} images, first {of[0].source}")
     kept = f", {outcome.kept} were there" if outcome.kept else ""
-    left = len(probe.unreadable) + len(outcome.failed)
+    left = len(probe.left_out) + len(outcome.failed)
     echo(f"{output}: {outcome.written} written{kept}" + (f", {left} left out" if left else ""))

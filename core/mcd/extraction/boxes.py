@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 from mcd.api.dataset import Box, Sample
 
-__all__ = ["BoxFit"]
+__all__ = ["BoxFit", "box_remarks"]
 
 Size = tuple[int, int]
 
@@ -51,16 +52,22 @@ class BoxFit:
             self._counts["outside"] += any(_leaves(box, file) for box in boxes)
         return replace(sample, boxes=tuple(boxes))
 
-    def remarks(self) -> list[str]:
-        """Return the counts as sentences; no sentence about what is as it should be."""
-        said = {
-            "scaled": "are copies of another size than the data set says: their boxes are scaled to the files",
-            "left out": "are copies of another shape than the data set says, cut or squashed: their boxes are left out",
-            "outside": "have boxes that leave the image; boxes do not fit copies that were resized or cut",
-            "swapped": "have boxes whose corners are swapped: they are put in order",
-            "empty": "have boxes without area: they are left out",
-        }
-        return [f"{self._counts[name]} images {text}" for name, text in said.items() if self._counts[name]]
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was wrong, and with the boxes of how many images."""
+        return {what: count for what, count in self._counts.items() if count}
+
+
+def box_remarks(counts: Mapping[str, int]) -> list[str]:
+    """Return the counts of `BoxFit` as sentences; no sentence about what is as it should be."""
+    said = {
+        "scaled": "are copies of another size than the data set says: their boxes are scaled to the files",
+        "left out": "are copies of another shape than the data set says, cut or squashed: their boxes are left out",
+        "outside": "have boxes that leave the image; boxes do not fit copies that were resized or cut",
+        "swapped": "have boxes whose corners are swapped: they are put in order",
+        "empty": "have boxes without area: they are left out",
+    }
+    return [f"{counts[name]} images {text}" for name, text in said.items() if counts.get(name)]
 
 
 def _size(text: str) -> Size | None:

@@ -26,7 +26,7 @@ class Column:
     width
         Its second axis.
     key
-        Digest of what decides it.
+        Digest of what decides it, besides the images.
     stores
         Where the shards go, all under one key.
     entry
@@ -43,6 +43,10 @@ class Column:
         """Say whether every place has a shard."""
         return all(store.whole(number) for store in self.stores)
 
+    def complete(self, count: int) -> bool:
+        """Say whether every place has the first ``count`` shards."""
+        return all(store.whole(number) for store in self.stores for number in store.numbers(count))
+
     def at_hand(self, number: int) -> bool:
         """Say whether a shard need not be computed, as far as can be said without reading the shared store."""
         stored = self.entry is not None and self.entry.find(number) is not None
@@ -53,7 +57,7 @@ class Column:
         return [
             store.place(number)
             for store in self.stores
-            for number in range(count)
+            for number in store.numbers(count)
             if store.exists(number) and not store.whole(number)
         ]
 
@@ -67,13 +71,13 @@ class Column:
         """
         for store in self.stores:
             for other in self.stores:
-                lacking = [] if other is store else [one for one in range(count) if not store.whole(one)]
+                lacking = [] if other is store else [one for one in store.numbers(count) if not store.whole(one)]
                 files = {one: other.file_of(one) for one in lacking if other.whole(one)}
                 store.take_over(files, sound=True)
         if self.entry is None or not self.stores:
             return
         first, *others = self.stores
-        lacking = [one for one in range(count) if not first.whole(one)]
+        lacking = [one for one in first.numbers(count) if not first.whole(one)]
         found = {one: file for one in lacking if (file := self.entry.find(one)) is not None}
         if not found:
             return
@@ -121,7 +125,7 @@ def gather(columns: Sequence[Column], count: int, emit: Callable[[Event], None])
     damaged = [(column, place) for column in columns for place in column.damaged(count)]
     for column in columns:
         column.gather(count)
-    again = [place for column, place in damaged if not all(map(column.whole, range(count)))]
+    again = [place for column, place in damaged if not column.complete(count)]
     if again:
         more = f" and {len(again) - 1} others" if len(again) > 1 else ""
         emit(Warned(f"stored shards are damaged and are computed again: {again[0]}{more}"))

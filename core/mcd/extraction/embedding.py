@@ -27,7 +27,7 @@ from mcd.extraction.probe_map import PRIVATE, write_probe_map
 from mcd.extraction.reading import Reader, little_range_warning
 from mcd.extraction.shared_store import SharedStore
 from mcd.extraction.sharing import damaged_warning, kept_small, not_kept_warning
-from mcd.extraction.store import Shards
+from mcd.extraction.store import Shards, whole_key
 from mcd.extraction.sweep import Sweep
 from mcd.extraction.texts import KnownTexts, TextEncoder, warn_of_long
 from mcd.files import check_name
@@ -147,8 +147,9 @@ class Embedder:
             workers=self.workers,
         )
         width = self.texts(["mammogram"]).shape[1]
-        column = self._column(probe, reader, width)
-        self._kept = store = Shards(_parts(output), column.key, {IMAGES: width})
+        images = probe.images(self.batch_size)
+        column = self._column(probe, reader, images, width)
+        self._kept = store = Shards(_parts(output), column.key, {IMAGES: width}, images=images)
         column.stores.append(store)
         store.clear()
         sweep = Sweep(
@@ -191,13 +192,14 @@ class Embedder:
         if said := kept_small(self._shared):
             self.emit(Warned(said))
 
-    def _column(self, probe: ProbeSet, reader: Reader, width: int) -> Column:
+    def _column(self, probe: ProbeSet, reader: Reader, images: Sequence[str], width: int) -> Column:
         """Return where the embeddings go, and where they may be found: under the same key as those of a run."""
-        images = image_key(probe, reader, self.device, self.precision, self.batch_size, self.tuning)
+        how = image_key(reader, self.device, self.precision, self.batch_size, self.tuning)
         seen = self.dissector.preprocessing
-        key = embedding_key(images, self.identity, seen)
+        key = embedding_key(how, self.identity, seen)
         known = self._shared is not None and found_again(probe, reader, self.identity, identity_of(seen))
-        return Column(IMAGES, width, key, [], self._shared.entry("embeddings", key) if self._shared and known else None)
+        entry = self._shared.entry("embeddings", whole_key(key, images)) if self._shared and known else None
+        return Column(IMAGES, width, key, [], entry)
 
 
 def write_vectors(

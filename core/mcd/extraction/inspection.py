@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.errors import MCDError
-from mcd.extraction.boxes import BoxFit
+from mcd.extraction.boxes import BoxFit, box_remarks
 from mcd.extraction.breast import find_breast
 from mcd.extraction.examining import examine_each
 from mcd.extraction.parallel import in_processes
@@ -157,7 +157,7 @@ def inspect(
         foreign=tuple(_foreign(usable)),
         whole=tuple(whole),
         little_range=tuple(little),
-        remarks=(*remarks_of(dataset), *boxes.remarks()),
+        remarks=(*remarks_of(dataset), *box_remarks(boxes.counts)),
     )
 
 

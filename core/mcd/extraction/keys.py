@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 import torch
 from torch import nn
 
@@ -14,9 +12,10 @@ from mcd.extraction.columns import Column
 from mcd.extraction.image_statistics import image_statistics
 from mcd.extraction.machine import processor
 from mcd.extraction.normalising import NormalisingPass
+from mcd.extraction.parts import shard_rows
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
-from mcd.extraction.sweep import Sweep, shard_rows
+from mcd.extraction.sweep import Sweep
 from mcd.networks.identity import Identity, identity_of
 from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder
@@ -39,7 +38,7 @@ __all__ = [
     "untrained_key",
 ]
 
-STAGE_VERSION = "sweep/2"
+STAGE_VERSION = "sweep/3"
 """Raised when the sweep's numbers change, so that shards of older versions are not read."""
 STATISTICS_VERSION = "statistics/2"
 """As `STAGE_VERSION`, of the statistics of the images."""
@@ -49,7 +48,6 @@ TEXTS_VERSION = "texts/1"
 
 
 def image_key(
-    probe: ProbeSet,
     reader: Reader,
     device: torch.device,
     precision: str,
@@ -58,8 +56,9 @@ def image_key(
     *,
     masked: bool = False,
 ) -> str:
-    """Return the digest of what decides every number of a sweep besides the models; at random where that is not known.
+    """Return the digest of what decides every number of a sweep besides the models and the bytes of the images.
 
+    Which images they are is in the key of each shard, for its own; see `mcd.extraction.store.Shards`.
     ``masked`` says whether images are read with their breast masks, which a recipe may go by.
     """
     return digest(
@@ -67,7 +66,6 @@ def image_key(
         __version__,
         torch.__version__,
         identity_of(Sweep, Column, Recorder, shard_rows).key,
-        secrets.token_hex(32) if probe.unidentified else probe.fingerprint,
         reader.fingerprint(),
         precision,
         device.type,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["processor"]
+__all__ = ["deciding", "processor"]
 
 _CPUS = Path("/proc/cpuinfo")
 
@@ -17,6 +17,15 @@ _DECIDING = frozenset(("vendor_id", "cpu family", "model", "CPU implementer", "C
 def processor() -> tuple[str, ...]:
     """Return which processor this is: libraries have code of their own for many."""
     return (platform.machine(), torch.backends.cpu.get_cpu_capability(), *_described())
+
+
+def deciding(device: torch.device) -> dict[str, str]:
+    """Return what is recorded of the machine because it decides last bits: instruction set, threads, the GPU if any."""
+    found = {
+        "instruction set": torch.backends.cpu.get_cpu_capability(),
+        "threads": str(torch.get_num_threads()),
+    }
+    return found | ({"GPU": torch.cuda.get_device_name(device)} if device.type == "cuda" else {})
 
 
 def _described() -> list[str]:

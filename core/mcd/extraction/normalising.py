@@ -71,7 +71,7 @@ class NormalisingPass:
         if not jobs:
             return failed
         with (
-            clock.stage("estimate normalisations", len(self.probe.samples), "images") as advanced,
+            clock.stage("estimate normalisations", len(self.probe.rows), "images") as advanced,
             ExitStack() as stack,
         ):
             stack.enter_context(reproducible(self.device, self.tuning))
@@ -98,8 +98,8 @@ class NormalisingPass:
             module.cpu()
 
     def _decoded(self, jobs: Sequence[TargetJob]) -> Iterator[Batch]:
-        images, size = len(self.probe.samples), max(2, self.batch_size)
-        rows = [list(range(at, min(at + size, images))) for at in range(0, images, size)]
+        shown, size = self.probe.rows, max(2, self.batch_size)
+        rows = [list(shown[at : at + size]) for at in range(0, len(shown), size)]
         if len(rows) > 1 and len(rows[-1]) == 1:
             rows[-2:] = [rows[-2] + rows[-1]]
         return batches(

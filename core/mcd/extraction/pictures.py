@@ -55,8 +55,8 @@ def places(probe: ProbeSet, folder: Path, output: Path, *, by_id: bool) -> list[
         When two images would have one name.
     """
     found: dict[Path, Sample] = {}
-    for name_shown, sample in zip(probe.ids, probe.samples, strict=True):
-        name = Path(f"{name_shown}.png") if by_id else _relative(sample, folder).with_suffix(".png")
+    for row, sample in zip(probe.rows, probe.shown, strict=True):
+        name = Path(f"{probe.ids[row]}.png") if by_id else _relative(sample, folder).with_suffix(".png")
         if name in found:
             raise UsageError(
                 f"{found[name].source} and {sample.source} would both become {name}", "name them by id: --names id"

@@ -2,61 +2,150 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.errors import DataError, PluginError
 from mcd.events import Clock
-from mcd.extraction.boxes import BoxFit
+from mcd.extraction.boxes import BoxFit, box_remarks
 from mcd.extraction.examining import examination, examine_each
+from mcd.extraction.parts import Part, shard_rows, shard_size
 from mcd.extraction.remarks import remarks_on
 from mcd.networks.foreign import calling
 from mcd.study.privacy import public_id, salt
 from mcd.study.selection import Selection
 
-__all__ = ["ProbeSet", "count_images", "examined", "probe_set", "remarks_of"]
+__all__ = ["ProbeRemarks", "ProbeSet", "count_images", "examined", "examined_part", "probe_set", "remarks_of"]
+
+
+@dataclass(frozen=True)
+class ProbeRemarks:
+    """What a reader must know of a probe set, as counts and sentences: those of parts make those of the whole.
+
+    Parameters
+    ----------
+    heard
+        What examining the files, and the data set, have to say.
+    boxes
+        What had to be done to the boxes of findings; see `mcd.extraction.boxes.BoxFit`.
+    listed
+        What is to be said of all images that the data set lists.
+    unreadable
+        How many images cannot be used.
+    unidentified
+        Of how many images the data set gives no digest: whether their bytes have changed cannot be known.
+    repeats
+        How many images have the same bytes as an earlier one.
+    """
+
+    heard: tuple[str, ...] = ()
+    boxes: Mapping[str, int] = field(default_factory=dict)
+    listed: tuple[str, ...] = ()
+    unreadable: int = 0
+    unidentified: int = 0
+    repeats: int = 0
+
+    def sentences(self) -> list[str]:
+        """Return them as sentences; no sentence about what is as it should be."""
+        found = [*self.heard, *box_remarks(self.boxes), *self.listed]
+        if self.unreadable:
+            found.append(f"{self.unreadable} images cannot be used and are left out; the probe map says which and why")
+        if self.unidentified:
+            found.append(
+                f"nothing that is stored will be used again: the data set gives {self.unidentified} images no digest "
+                "by which they could be known"
+            )
+        if self.repeats:
+            repeat = "image repeats" if self.repeats == 1 else "images repeat"
+            found.append(f"{self.repeats} {repeat} the bytes of another one; each still counts by itself")
+        return found
 
 
 @dataclass(frozen=True)
 class ProbeSet:
-    """The samples that will be shown, and those left out with the reason.
+    """The images that were chosen, and which of them will be shown.
+
+    The number of a row says which of the chosen images it is, whether or not others can be used.
 
     Parameters
     ----------
     samples
-        In order.
+        All that were chosen, in order. Those of ``refused``, and of other parts, are as the data set listed them.
     ids
         What outputs call them, in the same order.
     unreadable
-        What is left out.
-    remarks
+        What the data set itself could not list.
+    refused
+        By row those that cannot be used, with the reason.
+    part
+        The rows that this process shows; None for all.
+    boxes
         What had to be done to the boxes of findings.
     """
 
     samples: tuple[Sample, ...]
     ids: tuple[str, ...]
     unreadable: tuple[Unreadable, ...] = ()
-    remarks: tuple[str, ...] = ()
+    refused: Mapping[int, Unreadable] = field(default_factory=dict)
+    part: range | None = None
+    boxes: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def own(self) -> range:
+        """The rows of this process: those of its part, or all."""
+        return range(len(self.samples)) if self.part is None else self.part
+
+    @cached_property
+    def rows(self) -> tuple[int, ...]:
+        """The rows that are shown."""
+        return tuple(row for row in self.own if row not in self.refused)
+
+    @cached_property
+    def shown(self) -> tuple[Sample, ...]:
+        """The samples that are shown, in order."""
+        return tuple(self.samples[row] for row in self.rows)
+
+    def usable(self) -> ProbeSet:
+        """Return the probe set of those that are shown, as if no others had been chosen."""
+        return ProbeSet(self.shown, tuple(self.ids[row] for row in self.rows))
+
+    @property
+    def left_out(self) -> tuple[Unreadable, ...]:
+        """All that cannot be used."""
+        return (*self.unreadable, *self.refused.values())
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of the bytes of all images, in order."""
-        return digest(*(sample.digest for sample in self.samples))
-
-    @property
-    def repeats(self) -> int:
-        """How many images have the same bytes as an earlier one."""
-        known = [sample.digest for sample in self.samples if sample.digest]
-        return len(known) - len(set(known))
+        """Digest of the bytes of all images that are shown, in order."""
+        return digest(*(sample.digest for sample in self.shown))
 
     @cached_property
     def unidentified(self) -> int:
         """Of how many images the data set gives no digest: whether their bytes have changed cannot be known."""
-        return sum(not sample.digest for sample in self.samples)
+        return sum(not sample.digest for sample in self.shown)
+
+    def shards(self, batch_size: int) -> dict[int, list[list[int]]]:
+        """Return the batches of each shard that this process computes, by the numbers of the shards."""
+        size = shard_size(len(self.samples), batch_size)
+        every = shard_rows(len(self.samples), batch_size, self.refused.keys())
+        return {number: every[number] for number in range(self.own.start // size, -(-self.own.stop // size))}
+
+    def images(self, batch_size: int) -> tuple[str, ...]:
+        """Return for each of these shards a digest of its images: where they stand, and the bytes of each.
+
+        It is drawn at random where the bytes of one are not known.
+        """
+        size = shard_size(len(self.samples), batch_size)
+        starts = range(self.own.start, self.own.stop, size)
+        return tuple(digest(str(at), *map(self._bytes_of, range(at, min(at + size, self.own.stop)))) for at in starts)
+
+    def _bytes_of(self, row: int) -> str:
+        return "" if row in self.refused else self.samples[row].digest or secrets.token_hex(32)
 
 
 def examined(
@@ -81,31 +170,68 @@ def examined(
     DataError
         As `probe_set`.
     """
+    found, remarks = examined_part(
+        dataset,
+        selection,
+        clock,
+        on_error=on_error,
+        keep_identifiers=keep_identifiers,
+        workers=workers,
+        verify=verify,
+    )
+    for said in remarks.sentences():
+        clock.warn(said)
+    return found
+
+
+def examined_part(
+    dataset: Dataset,
+    selection: Selection,
+    clock: Clock,
+    *,
+    on_error: str,
+    keep_identifiers: bool,
+    workers: int | None,
+    verify: bool,
+    part: Part | None = None,
+    batch_size: int = 1,
+) -> tuple[ProbeSet, ProbeRemarks]:
+    """Choose among the images of a data set and check those of a part of the run, of which nothing is said yet.
+
+    What is chosen, its order and its ids are those of the whole run: listing tells them. The other images are not
+    opened, but for the headers that listing reads.
+
+    Parameters
+    ----------
+    part, batch_size
+        Which part, of a run with batches of so many images; None checks all that are chosen.
+
+    Raises
+    ------
+    UsageError
+        When there are more parts than shards.
+    DataError
+        As `probe_set`.
+    """
     with examination(workers=workers, verify=verify) as how:
         with clock.stage("list images", count_images(dataset), "images") as advanced:
             listed = _listed(dataset, advanced)
         chosen = selection.choose([one for one in listed if isinstance(one, Sample)])
-        with clock.stage("validate images", len(chosen), "images") as advanced:
-            probe = probe_set(dataset, chosen, listed, advanced, on_error=on_error, keep_identifiers=keep_identifiers)
-    for said in how.remarks():
-        clock.warn(said)
-    for remark in [
-        *remarks_of(dataset),
-        *probe.remarks,
-        *remarks_on([one for one in listed if isinstance(one, Sample)]),
-    ]:
-        clock.warn(remark)
-    if probe.unreadable:
-        clock.warn(f"{len(probe.unreadable)} images cannot be used and are left out; the probe map says which and why")
-    if probe.unidentified:
-        clock.warn(
-            f"nothing that is stored will be used again: the data set gives {probe.unidentified} images no digest by "
-            "which they could be known"
-        )
-    if probe.repeats:
-        repeat = "image repeats" if probe.repeats == 1 else "images repeat"
-        clock.warn(f"{probe.repeats} {repeat} the bytes of another one; each still counts by itself")
-    return probe
+        own = None if part is None else part.rows(len(chosen), batch_size)
+        with clock.stage("validate images", len(chosen if own is None else own), "images") as advanced:
+            probe = probe_set(
+                dataset, chosen, listed, advanced, on_error=on_error, keep_identifiers=keep_identifiers, part=own
+            )
+    digests = [one.digest for one in probe.shown if one.digest]
+    remarks = ProbeRemarks(
+        heard=(*how.remarks(), *remarks_of(dataset)),
+        boxes=probe.boxes,
+        listed=tuple(remarks_on([one for one in listed if isinstance(one, Sample)])),
+        unreadable=len(probe.left_out),
+        unidentified=probe.unidentified,
+        repeats=len(digests) - len(set(digests)),
+    )
+    return probe, remarks
 
 
 def remarks_of(dataset: Dataset) -> list[str]:
@@ -151,38 +277,47 @@ def probe_set(
     *,
     on_error: str,
     keep_identifiers: bool = False,
+    part: range | None = None,
 ) -> ProbeSet:
     """Return the chosen images of a data set, each checked before anything is computed.
+
+    Parameters
+    ----------
+    part
+        Rows of the chosen images that are checked, where this process shows no others.
 
     Raises
     ------
     DataError
-        When images are unreadable and ``on_error`` is ``"stop"``, or when none is left.
+        When images are unreadable and ``on_error`` is ``"stop"``, or when none is left of all.
     """
-    samples: list[Sample] = []
-    unreadable = [one for one in listed if isinstance(one, Unreadable)]
+    samples = list(chosen)
+    unreadable = tuple(one for one in listed if isinstance(one, Unreadable))
+    refused: dict[int, Unreadable] = {}
     boxes = BoxFit()
-    results = examine_each(dataset, chosen)
-    for sample in chosen:
+    own = range(len(samples)) if part is None else part
+    results = examine_each(dataset, samples[own.start : own.stop])
+    for row in own:
+        sample = samples[row]
         with calling(f"{sample.source or sample.id} cannot be examined", kind=PluginError):
             found = next(results)
         if isinstance(found, Sample):
-            samples.append(boxes.fitted(found))
+            samples[row] = boxes.fitted(found)
         else:
-            unreadable.append(found)
+            refused[row] = found
         advanced(1)
     next(results, None)  # it may still have to put away what it found
-    broken = [one for one in unreadable if not one.passed_over]
+    broken = [one for one in (*unreadable, *refused.values()) if not one.passed_over]
     if broken and on_error == "stop":
         raise DataError(
-            f"{len(broken)} of {len(samples) + len(unreadable)} images cannot be used:",
+            f"{len(broken)} of {len(own) + len(unreadable)} images cannot be used:",
             "remove them, or leave them out with --on-error skip",
             _named(broken),
         )
-    if not samples:
+    if part is None and len(refused) == len(samples):
         raise DataError("the probe set holds no image that can be read", "see why with: mcd data check DIR")
-    ids = _ids(dataset, samples, keep_identifiers)
-    return ProbeSet(tuple(samples), ids, tuple(unreadable), tuple(boxes.remarks()))
+    ids = _ids(dataset, chosen, keep_identifiers)
+    return ProbeSet(tuple(samples), ids, unreadable, refused, part, boxes.counts)
 
 
 def _ids(dataset: Dataset, samples: Sequence[Sample], keep_identifiers: bool) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mcd.extraction.probe import ProbeSet
@@ -14,7 +14,15 @@ from mcd.study.csv_cells import csv_text, unguarded
 from mcd.study.digests import Sums
 from mcd.study.outputs import write_output
 
-__all__ = ["PRIVATE", "PROBE_MAP", "copy_private", "parse_probe_map", "read_private", "write_probe_map"]
+__all__ = [
+    "PRIVATE",
+    "PROBE_MAP",
+    "copy_private",
+    "join_probe_maps",
+    "parse_probe_map",
+    "read_private",
+    "write_probe_map",
+]
 
 _KNOWN = (
     "source",
@@ -47,12 +55,15 @@ def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str], *, o
     ``own`` says that it lies in a folder of mcd's own, where what is there may be replaced.
 
     Columns: ``id`` as outputs show it, ``own_id`` the data set's, what else `mcd.Sample` knows, and why an image is
-    left out. ``findings`` and ``absent`` are joined by ``|``; ``boxes`` and ``labels`` are JSON.
+    left out. ``findings`` and ``absent`` are joined by ``|``; ``boxes`` and ``labels`` are JSON. Images that cannot be
+    used have no ``id``, those that the data set could not list no ``own_id`` either and come last: in parts of a run,
+    at the end of the last one, so that the maps of all parts make that of the whole.
     """
     rows: list[Mapping[str, object]] = []
-    for row, (name, one) in enumerate(zip(probe.ids, probe.samples, strict=True)):
+    for row in probe.own:
+        one, refused = probe.samples[row], probe.refused.get(row)
         cells = {
-            "id": name,
+            "id": "" if refused else probe.ids[row],
             "own_id": one.id,
             **{field: getattr(one, field) for field in _KNOWN},
             "implant": "" if one.implant is None else "yes" if one.implant else "no",
@@ -60,10 +71,10 @@ def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str], *, o
             "absent": "|".join(name for name, present in one.findings.items() if not present),
             "boxes": json.dumps([vars(box) for box in one.boxes]) if one.boxes else "",
             "labels": json.dumps(dict(one.labels), ensure_ascii=False) if one.labels else "",
-            "left_out": failed.get(row, ""),
+            "left_out": refused.reason if refused else failed.get(row, ""),
         }
         rows.append(cells)
-    for bad in probe.unreadable:
+    for bad in probe.unreadable if probe.own.stop == len(probe.samples) else ():
         rows.append({"source": bad.source, "left_out": bad.reason})
     text = csv_text([_COLUMNS, *([_cell(row.get(name)) for name in _COLUMNS] for row in rows)])
     data = text.encode("utf-8", _BYTES)
@@ -71,6 +82,19 @@ def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str], *, o
         _write_private(path, data)
     else:
         write_output(path, data, mode=0o600)
+
+
+def join_probe_maps(path: Path, parts: Sequence[bytes]) -> None:
+    """Write the probe map of a run from those of its parts, in order: the bytes that `write_probe_map` gives it.
+
+    Raises
+    ------
+    ValueError
+        When one is damaged; see `parse_probe_map`.
+    """
+    rows = (row for data in parts for row in parse_probe_map(data))
+    text = csv_text([_COLUMNS, *([row[name] for name in _COLUMNS] for row in rows)])
+    _write_private(path, text.encode("utf-8", _BYTES))
 
 
 def _cell(value: object) -> str:

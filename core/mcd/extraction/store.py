@@ -28,7 +28,7 @@ from mcd.options import Record
 from mcd.study.digests import SUMS, CheckedFiles, Sums
 from mcd.study.outputs import clear_leftovers
 
-__all__ = ["Shards", "layer_key"]
+__all__ = ["Shards", "layer_key", "whole_key"]
 
 _KEY = re.compile(r"[0-9a-z]{16,}")
 _SHARD = re.compile(r"\d{5,}\.safetensors")
@@ -49,6 +49,19 @@ def layer_key(activations: str, layer: str, layout: str | None) -> str:
     return digest(activations, layer, layout or "flat")
 
 
+def whole_key(key: str, images: Sequence[str]) -> str:
+    """Return the key of all shards together; that of older versions, which knows all images, as it is.
+
+    Parameters
+    ----------
+    key
+        Of what decides the numbers besides the images.
+    images
+        A digest of the images of each shard; see `mcd.extraction.probe.ProbeSet.images`.
+    """
+    return digest(key, *images) if images and key else key
+
+
 class _Header(Record):
     """The metadata of a shard: its key, the rows of the probe set that it holds, and those that failed.
 
@@ -64,23 +77,56 @@ class _Header(Record):
 class Shards:
     """The shards of one kind under one key, ``FOLDER/KEY/00000.safetensors`` and so on.
 
+    The folder is called after the key of all of them. Each shard has a key of its own too, made of its own images: so
+    the same shard comes out of a run in one process, and of a part of it that knows of no other images.
+
     Parameters
     ----------
     folder
         ``activations`` or ``embeddings`` of a run folder.
     key
-        Digest of everything that decides the content.
+        Digest of everything that decides the content, besides the images.
     tensors
         Names and widths of the tensors in each shard; each is float32 ``(rows, width)``.
     files
         The files of the run folder with the digests of its manifest, which shards are held against when they are read.
+    images
+        A digest of the images of each shard. Older versions, which have none, put all images into ``key``.
+    first
+        The number of the first shard: another than 0 in a part of a run.
+
+    Attributes
+    ----------
+    key
+        Of all shards together.
     """
 
-    def __init__(self, folder: Path, key: str, tensors: Mapping[str, int], files: CheckedFiles | None = None) -> None:
-        self.key, self.tensors, self.path = key, dict(tensors), folder / key[:16]
+    def __init__(
+        self,
+        folder: Path,
+        key: str,
+        tensors: Mapping[str, int],
+        files: CheckedFiles | None = None,
+        *,
+        images: Sequence[str] = (),
+        first: int = 0,
+    ) -> None:
+        self._of_numbers, self._images, self._first = key, tuple(images), first
+        self.key, self.tensors = whole_key(key, images), dict(tensors)
+        self.path = folder / self.key[:16]
         self._sums, self._files = Sums(self.path, _write), files or CheckedFiles(folder.parent, {})
         self._whole: set[int] = set()
         self._parts: dict[int, tuple[list[int], list[tuple[int, str]]]] = {}
+
+    def numbers(self, count: int) -> range:
+        """Return the numbers of the first ``count`` shards."""
+        return range(self._first, self._first + count)
+
+    def _key(self, number: int) -> str:
+        if not self._images:
+            return self._of_numbers
+        at = number - self._first
+        return digest(self._of_numbers, self._images[at]) if 0 <= at < len(self._images) else ""
 
     @staticmethod
     def _name(number: int) -> str:
@@ -106,7 +152,11 @@ class Shards:
         little_range: int = 0,
     ) -> None:
         """Write one shard: its tensors, the rows of the probe set they stand for, and the rows that failed."""
-        said: dict[str, object] = {"key": self.key, "rows": list(rows), "failed": [list(one) for one in failed]}
+        said: dict[str, object] = {
+            "key": self._key(number),
+            "rows": list(rows),
+            "failed": [list(one) for one in failed],
+        }
         # One metadata entry: safetensors writes several in no fixed order, and equal runs must give equal bytes.
         header = json.dumps(said | ({"little_range": little_range} if little_range else {}))
         ordered = {name: tensors[name].contiguous() for name in self.tensors}
@@ -158,6 +208,19 @@ class Shards:
                 lost.append(number)
         return lost
 
+    def copy(self, number: int, other: Shards) -> None:
+        """Write a shard of another key, computed elsewhere, as ours: the same numbers of the same rows.
+
+        Raises
+        ------
+        StoreError
+            When it is missing or damaged.
+        """
+        with other._open(number) as file:
+            header = other._header(file, number)
+            tensors = {name: file.get_tensor(name) for name in self.tensors}
+        self.write(number, tensors, header.rows, header.failed, header.little_range)
+
     def flush(self, count: int) -> None:
         """Wait until the first ``count`` shards are on the disk.
 
@@ -166,7 +229,7 @@ class Shards:
         StoreError
             When the disk refuses them.
         """
-        for path in (*map(self._file, range(count)), self._sums.path):
+        for path in (*map(self._file, self.numbers(count)), self._sums.path):
             try:
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())
@@ -194,7 +257,7 @@ class Shards:
 
     def digests(self, count: int) -> dict[str, str]:
         """Return the digests of the first ``count`` shards, by their paths in the run folder."""
-        return {self.place(number): self._digests[self._name(number)] for number in range(count)}
+        return {self.place(number): self._digests[self._name(number)] for number in self.numbers(count)}
 
     def part(self, number: int) -> tuple[list[int], list[tuple[int, str]]]:
         """Return the rows that one shard holds, in order, and those that failed with the reason.
@@ -213,7 +276,7 @@ class Shards:
     def little_range(self, count: int) -> int:
         """Return how many images of the first ``count`` shards use little of the range from black to white."""
         total = 0
-        for number in range(count):
+        for number in self.numbers(count):
             with self._open(number) as file:
                 total += self._header(file, number).little_range
         return total
@@ -228,7 +291,7 @@ class Shards:
         """
         rows: list[int] = []
         failed: list[tuple[int, str]] = []
-        for number in range(count):
+        for number in self.numbers(count):
             found, without = self.part(number)
             if rows and found and found[0] <= rows[-1]:
                 raise StoreError(f"{self._file(number)} is damaged: its images are those of another shard", AGAIN)
@@ -251,13 +314,13 @@ class Shards:
         StoreError
             When a shard is missing or damaged, or holds NaN or infinity.
         """
-        kept = [len(self.part(number)[0]) for number in range(count)]
-        wanted = torch.arange(sum(kept)) if rows is None else rows
+        kept = {number: len(self.part(number)[0]) for number in self.numbers(count)}
+        wanted = torch.arange(sum(kept.values())) if rows is None else rows
         ascending, place = torch.sort(wanted)
         width = self.tensors[name] if columns is None else len(columns)
         found = torch.empty(len(wanted), width, dtype=torch.float32)  # whatever the caller's default is
         start, at = 0, 0
-        for number, images in enumerate(kept):
+        for number, images in kept.items():
             last = int(torch.searchsorted(ascending, start + images))
             if last > at:
                 with self._open(number) as file:
@@ -288,7 +351,7 @@ class Shards:
         found = {name: (one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}
         expected = {name: ("F32", (len(header.rows), width)) for name, width in self.tensors.items()}
         ascending = all(one < other for one, other in zip(header.rows, header.rows[1:], strict=False))
-        if header.key != self.key or found != expected or not ascending:
+        if header.key != self._key(number) or found != expected or not ascending:
             raise StoreError(f"the stored shard {self._file(number)} is damaged, or of another run", AGAIN)
         return header
 

@@ -30,24 +30,10 @@ from mcd.networks.running import Precision, at_work, autocast
 from mcd.networks.trial import dissector_format
 from mcd.networks.tuning import UNTUNED, Tuning
 
-__all__ = ["Sweep", "shard_rows"]
+__all__ = ["Sweep"]
 
 _WATCHED = 16
 """For so many batches a model that draws random numbers is run twice."""
-
-
-def shard_rows(images: int, batch_size: int) -> list[list[list[int]]]:
-    """Return, for every shard, its batches as lists of rows.
-
-    A shard holds at least 64 images and only whole batches: what a batch holds must not depend on where a
-    run was interrupted, or the last bits of its numbers would. There are at most 256 shards: each layer has its own.
-    """
-    per_shard = -(-max(64, batch_size, -(-images // 256)) // batch_size) * batch_size
-    return [
-        [list(range(at, min(at + batch_size, stop))) for at in range(start, stop, batch_size)]
-        for start in range(0, images, per_shard)
-        for stop in [min(start + per_shard, images)]
-    ]
 
 
 @dataclass
@@ -110,9 +96,9 @@ class Sweep:
 
     def run(self) -> int:
         """Compute what is not stored yet; return the number of shards."""
-        shards = shard_rows(len(self.probe.samples), self.batch_size)
+        shards = self.probe.shards(self.batch_size)
         missing = self.missing()
-        total = len(self.probe.samples)
+        total = len(self.probe.rows)
         left = sum(len(rows) for number in missing for rows in shards[number])
         self._normalise(frozenset().union(*missing.values()))
         self.emit(StageStarted("sweep", total, "images", done=total - left))
@@ -125,7 +111,7 @@ class Sweep:
         for lacking, numbers in groups.items():
             self._compute_part(lacking, [(number, shards[number]) for number in numbers])
         every = frozenset(id(column) for column in self._columns())
-        apart = [number for number in range(len(shards)) if missing.get(number) != every and self._apart(number)]
+        apart = [number for number in shards if missing.get(number) != every and self._apart(number)]
         if apart:  # an image failed in one pass and not in another
             self._normalise(every)
             self._compute_part(every, [(number, shards[number]) for number in apart])
@@ -145,7 +131,7 @@ class Sweep:
     def _say_cache(self) -> None:
         recipes, values = self._recipes(), self.images.values if self.images else ""
         inputs = Inputs(self.reader, recipes, masked=self._masked(), with_masks=self.masked, statistics=values)
-        if said := inputs.warning(self.probe.samples):
+        if said := inputs.warning(self.probe.shown):
             self.emit(Warned(said))
 
     def _masked(self) -> set[str]:
@@ -159,13 +145,12 @@ class Sweep:
         StoreError
             When what is stored elsewhere cannot be written here.
         """
-        count = len(shard_rows(len(self.probe.samples), self.batch_size))
+        shards = self.probe.shards(self.batch_size)
         if not self._gathered:
-            gather(self._columns(), count, self.emit)
+            gather(self._columns(), len(shards), self.emit)
             self._gathered = True
         lacking = {
-            number: frozenset(id(column) for column in self._columns() if not column.whole(number))
-            for number in range(count)
+            number: frozenset(id(column) for column in self._columns() if not column.whole(number)) for number in shards
         }
         return {number: columns for number, columns in lacking.items() if columns}
 

@@ -129,12 +129,14 @@ class TargetPass:
         """
         size, recipe = self.batch_size, self.target.preprocessing
         if rows is None:
-            rows, as_swept = range(len(self.probe.samples)), True
+            rows, as_swept = self.probe.rows, True
         if recipe.height and recipe.width and not as_swept:
             return [list(rows[at : at + size]) for at in range(0, len(rows), size)]
+        swept = [group for shard in self.probe.shards(size).values() for group in shard]
+        number = {row: at for at, group in enumerate(swept) for row in group}
         groups: dict[int, list[int]] = {}
         for row in rows:
-            groups.setdefault(row // size, []).append(row)  # a shard holds whole batches
+            groups.setdefault(number[row], []).append(row)
         return list(groups.values())
 
     def forward(

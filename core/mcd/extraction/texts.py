@@ -23,10 +23,11 @@ from mcd.networks.texts import averaged, encode
 from mcd.study.digests import CheckedFiles, Sums
 from mcd.study.wording import Wording
 
-__all__ = ["ConceptTexts", "KnownTexts", "TextEncoder", "sentences", "warn_of_long"]
+__all__ = ["EMBEDDINGS", "ConceptTexts", "KnownTexts", "TextEncoder", "sentences", "warn_of_long"]
 
 
-_PLACE = "embeddings"
+EMBEDDINGS = "embeddings"
+"""The folder of a run in which embedded texts lie."""
 _LARGEST = 2**32
 """Bytes of the largest file of embedded texts."""
 
@@ -133,7 +134,7 @@ class TextEncoder:
         self.used: dict[str, str] = {}
         self._folder, self._dissector, self._device = folder, dissector, device
         self._digests, self._damaged, self._others = digests, damaged, others or KnownTexts()
-        self._sums = Sums(folder / _PLACE)
+        self._sums = Sums(folder / EMBEDDINGS)
 
     def texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Return the embeddings of texts, ``(texts, D)`` float32, not normalised."""
@@ -156,11 +157,11 @@ class TextEncoder:
     def _kept(self, texts: Sequence[str], key: str, data: bytes) -> torch.Tensor:
         name = _name(key, texts)
         self._sums.add(name, digest_of(data))
-        write_atomically(self._folder / _PLACE / name, data)
+        write_atomically(self._folder / EMBEDDINGS / name, data)
         entry = self._others.entry(key, texts)
         if entry is not None:
-            entry.put(0, self._folder / _PLACE / name, digest_of(data))
-        self.used[f"{_PLACE}/{name}"] = digest_of(data)
+            entry.put(0, self._folder / EMBEDDINGS / name, digest_of(data))
+        self.used[f"{EMBEDDINGS}/{name}"] = digest_of(data)
         if key not in self.keys:
             self.keys.append(key)
         found: torch.Tensor = load(data)["texts"]
@@ -168,8 +169,8 @@ class TextEncoder:
 
     def _stored(self, name: str) -> torch.Tensor | None:
         """Return stored embeddings; None where there are none, or they are to be made again."""
-        place = f"{_PLACE}/{name}"
-        beside = {f"{_PLACE}/{one}": digest for one, digest in self._sums.read().items()}
+        place = f"{EMBEDDINGS}/{name}"
+        beside = {f"{EMBEDDINGS}/{one}": digest for one, digest in self._sums.read().items()}
         try:
             data = CheckedFiles(self._folder, {**beside, **self._digests}).read(place, _LARGEST)
             found: torch.Tensor = load(data)["texts"]

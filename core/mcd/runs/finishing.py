@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -19,24 +21,24 @@ from mcd.extraction.probe import ProbeSet
 from mcd.extraction.probe_map import PROBE_MAP, write_probe_map
 from mcd.extraction.reading import Reader
 from mcd.extraction.target_pass import TargetPass
-from mcd.extraction.texts import KnownTexts, TextEncoder
-from mcd.networks.running import pick_device
+from mcd.extraction.texts import EMBEDDINGS, KnownTexts, TextEncoder
 from mcd.runs.annotations import AnnotationReader
-from mcd.runs.controls import controlled, tautology
 from mcd.runs.dissection import Dissection
 from mcd.runs.given import Given
-from mcd.runs.labelling import labeller_of
-from mcd.runs.material import gather
+from mcd.runs.labelling import labelled
 from mcd.runs.opening import OpenRun
+from mcd.runs.parts import Said, part_record, write_images
 from mcd.runs.prepared import Prepared
 from mcd.runs.recorded import Recorded
 from mcd.runs.stored_nulls import kept_nulls
 from mcd.runs.vocabulary import write_concepts
 from mcd.scoring.kept_nulls import KeptNulls
 from mcd.scoring.results import Results
+from mcd.scoring.rungs import UNTRAINED
+from mcd.study.digests import Sums
 from mcd.study.study import Choice
 
-__all__ = ["Finisher", "several"]
+__all__ = ["Finisher", "not_decoded", "several"]
 
 
 def several(images: int) -> None:
@@ -49,6 +51,11 @@ def several(images: int) -> None:
     """
     if images == 1:
         raise DataError("one image cannot tell neurons apart", "give a probe set of more images")
+
+
+def not_decoded(images: int) -> str:
+    """Return the warning about images that turned out in the sweep to be unreadable."""
+    return f"{images} images could not be decoded and are left out; the probe map says which and why"
 
 
 @dataclass
@@ -65,8 +72,8 @@ class Finisher:
         How many there are.
     texts
         What the run has encoded so far, and the store that runs share.
-    of_words
-        What was said of the concepts and their wording.
+    said
+        What was said so far.
     """
 
     prepared: Prepared
@@ -76,7 +83,7 @@ class Finisher:
     clock: Clock
     shards: int
     texts: KnownTexts
-    of_words: Sequence[str] = ()
+    said: Said
     nulls: KeptNulls = field(init=False)
     _maps: dict[str, MapStore] = field(default_factory=dict, init=False)
     _failed: dict[int, str] = field(default_factory=dict, init=False)
@@ -93,7 +100,26 @@ class Finisher:
             found.append(self._finish(of[planned], labels))
         return found
 
-    def _finish(self, run: OpenRun, controls: Mapping[str, pd.DataFrame]) -> Dissection:
+    def parts(self, runs: Sequence[OpenRun]) -> list[Path]:
+        """Return the folders of the runs proper, each finished as a part without labels, as its controls are."""
+        assert self.prepared.part is not None
+        for place, run in enumerate(runs):
+            self._stored(run)
+            own = self.prepared.dissectors[run.planned.dissector]
+            manifest, texts = run.manifest, Sums(run.folder / EMBEDDINGS).read()
+            manifest.part = part_record(self.prepared.part, place, self.probe, self.said)
+            write_images(run.folder, self.probe)
+            manifest.store.digests = {
+                **{place: one for shards in run.stores for place, one in shards.digests(self.shards).items()},
+                **{f"{EMBEDDINGS}/{name}": one for name, one in texts.items()},
+            }
+            manifest.digests = write_concepts(run.folder, own.concepts)
+            manifest.rungs = {UNTRAINED: run.without} if run.without else {}
+            self._close(run, Clock(self.clock.emit), "partial")
+        return [planned.folder for planned in self.prepared.plan.runs]
+
+    def _stored(self, run: OpenRun) -> list[int]:
+        """Note what is stored of a run, and write its probe map; return the rows that it holds."""
         manifest, probe = run.manifest, self.probe
         rows, failed = run.layers[0].rows(self.shards)
         if any(rows != one.rows(self.shards)[0] for one in run.stores):
@@ -102,19 +128,23 @@ class Finisher:
                 "remove the run folder, and make the run again",
             )
         self._say_lost(dict(failed))
-        several(len(rows))
-        own = self.prepared.dissectors[run.planned.dissector]
-        own.scorer.check(len(rows))
         write_probe_map(run.folder / PROBE_MAP, probe, dict(failed))
         manifest.store.shards = self.shards
         manifest.images = len(rows)
-        if probe.unreadable or failed:
-            manifest.left_out = {"unreadable": len(probe.unreadable), "not decoded": len(failed)}
+        if probe.left_out or failed:
+            manifest.left_out = {"unreadable": len(probe.left_out), "not decoded": len(failed)}
+        return rows
+
+    def _finish(self, run: OpenRun, controls: Mapping[str, pd.DataFrame]) -> Dissection:
+        manifest, rows = run.manifest, self._stored(run)
+        several(len(rows))
+        own = self.prepared.dissectors[run.planned.dissector]
+        own.scorer.check(len(rows))
         recorded = Recorded(run.folder, manifest.store, manifest.layers, len(rows))
         clock = Clock(self.clock.emit)  # a warning about one run is not in the manifests of the others
         results = self._label(run, recorded, controls, clock)
         manifest.summary = list(results.summary)
-        manifest.label_warnings = [*self.of_words, *clock.warnings]  # the maps have not warned yet
+        manifest.label_warnings = [*self.said.of("words"), *clock.warnings]  # the maps have not warned yet
         kept = self._keep_maps(run, recorded, rows, clock)
         manifest.store.maps = kept.key if kept else ""
         manifest.store.digests = {
@@ -124,15 +154,19 @@ class Finisher:
         }
         manifest.store.ids = digest(*recorded.image_ids)
         manifest.digests = {**results.write(run.folder), **write_concepts(run.folder, own.concepts)}
+        self._close(run, clock, "finished")
+        given = self._given(run)
+        return Dissection(run.folder, manifest, results, self.prepared.host, trust=True, given=given)
+
+    def _close(self, run: OpenRun, clock: Clock, status: Literal["finished", "partial"]) -> None:
+        manifest = run.manifest
         for one in run.stores:
             one.flush(self.shards)
         run.forget()
         manifest.seconds = self.clock.seconds | clock.seconds
         manifest.warnings = list(dict.fromkeys([*self.clock.warnings, *clock.warnings]))
-        manifest.status = "finished"
+        manifest.status = status
         manifest.write(run.folder)
-        given = self._given(run)
-        return Dissection(run.folder, manifest, results, self.prepared.host, trust=True, given=given)
 
     def _given(self, run: OpenRun) -> Given:
         """Return the parts of a run that have no name to find them again by."""
@@ -153,41 +187,23 @@ class Finisher:
     def _say_lost(self, failed: dict[int, str]) -> None:
         """Warn of images that could not be decoded: once, since all models of a sweep miss the same ones."""
         if failed and not self._failed:
-            self.clock.warn(
-                f"{len(failed)} images could not be decoded and are left out; the probe map says which and why"
-            )
+            self.clock.warn(not_decoded(len(failed)))
         self._failed |= failed
 
     def _label(self, run: OpenRun, recorded: Recorded, controls: Mapping[str, pd.DataFrame], clock: Clock) -> Results:
-        study, own = self.prepared.study, self.prepared.dissectors[run.planned.dissector]
-        concepts, encoder = own.concepts, self._reader(run, clock)
-        material = gather(recorded, concepts, study.prompts, encoder)
-        material.similarity.device = pick_device(study.scoring_device)
-        labeller = labeller_of(
+        own = self.prepared.dissectors[run.planned.dissector]
+        return labelled(
             recorded,
-            material,
+            run.manifest,
+            self.prepared.study,
+            own.concepts,
             own.scorer,
-            concepts.concepts,
-            study.prompts,
-            study.calibration,
-            study.labels_per_neuron,
-            (run.without or recorded.untrained_by_neurons) if run.untrained or run.without else None,
-            self.nulls,
+            self._reader(run, clock),
+            controls,
+            clock,
+            untrained=(run.without or recorded.untrained_by_neurons) if run.untrained or run.without else None,
+            nulls=self.nulls,
         )
-        if labeller.scorer.caution:
-            clock.warn(labeller.scorer.caution)
-        run.manifest.rungs = labeller.ladder.problems
-        run.manifest.store.digests = encoder.used
-        results = labeller.label(run.manifest.target, recorded.sources(), clock)
-        results = replace(results, annotations=material.annotations)
-        if not controls:
-            return results
-        if tautology(concepts.concepts):
-            clock.warn(tautology(concepts.concepts))
-        with clock.stage("score controls", 1, "controls") as advanced:
-            table = controlled(results.labels, labeller, recorded, controls)
-            advanced(1)
-        return replace(results, controls=table)
 
     def _reader(self, run: OpenRun, clock: Clock) -> TextEncoder | AnnotationReader:
         """Return what reads the concepts of a run; annotations are read anew: what is said of the images may change."""

@@ -11,8 +11,9 @@ from mcd.errors import StoreError, UsageError
 from mcd.events import Event, Warned
 from mcd.extraction.jobs import Job
 from mcd.extraction.maps import map_bytes
+from mcd.extraction.parts import Part
+from mcd.extraction.probe import ProbeSet
 from mcd.extraction.probe_map import PRIVATE
-from mcd.extraction.sweep import shard_rows
 from mcd.files import MANIFEST, check_folder, size_text
 from mcd.runs.dissection import read_study, write_study
 from mcd.runs.manifest import Inputs, Manifest
@@ -39,7 +40,7 @@ _FREE_TO_CHANGE = ("controls", "reporters", "workers", "verify", "cache", "cache
 """Settings that change no label of a run, but what is said besides: it continues although they changed."""
 
 
-def open_folder(folder: Path, study: Study, host: PluginHost) -> None:
+def open_folder(folder: Path, study: Study, host: PluginHost, part: Part | None = None) -> None:
     """Make the run folder, or make sure that it holds the same run.
 
     What the record of an older version does not have was at its default.
@@ -63,6 +64,10 @@ def open_folder(folder: Path, study: Study, host: PluginHost) -> None:
         manifest = Manifest.read(folder, checked=False)
         if manifest.store.folder != ".":
             raise UsageError(f"{folder} holds labels of a run that was scored anew", "choose another --output")
+        held = manifest.part.part if manifest.part else None
+        if held != part:
+            what = f"part {held} of a run" if held else "a run, no part of one"
+            raise UsageError(f"{folder} holds {what}", "each part has a folder of its own: choose another --output")
         differing = differences(with_defaults(host, read_study(folder, manifest, checked=False)), study)
         if differing:
             raise UsageError(
@@ -148,7 +153,7 @@ def differences(before: Study, now: Study) -> list[str]:
     return [key for key in sorted(set(one) - set(_FREE_TO_CHANGE)) if one[key] != other[key]]
 
 
-def check_room(runs: Sequence[OpenRun], jobs: Sequence[Job], images: int, study: Study) -> None:
+def check_room(runs: Sequence[OpenRun], jobs: Sequence[Job], probe: ProbeSet, study: Study) -> None:
     """Refuse a study whose shards and maps would not fit on the disk. What is stored already needs no room.
 
     Raises
@@ -156,10 +161,10 @@ def check_room(runs: Sequence[OpenRun], jobs: Sequence[Job], images: int, study:
     StoreError
         Saying how much is needed and how much is free.
     """
-    needed = _missing_bytes(jobs, images, study.batch_size)
+    needed = _missing_bytes(jobs, probe, study.batch_size)
     for run in runs:
         if study.maps and not run.planned.control and not run.maps(study.maps).whole():
-            needed += map_bytes(run.job.layers, min(study.maps, images))
+            needed += map_bytes(run.job.layers, min(study.maps, len(probe.rows)))
     folder = runs[0].folder
     free = shutil.disk_usage(folder).free
     if needed > free:
@@ -170,16 +175,16 @@ def check_room(runs: Sequence[OpenRun], jobs: Sequence[Job], images: int, study:
         )
 
 
-def _missing_bytes(jobs: Sequence[Job], images: int, batch_size: int) -> int:
+def _missing_bytes(jobs: Sequence[Job], probe: ProbeSet, batch_size: int) -> int:
     """Return how much a sweep would add to the disk: float32 shards that are stored nowhere yet.
 
     What goes to several places counts once, for one file has several names there.
     """
-    rows = [sum(map(len, group)) for group in shard_rows(images, batch_size)]
+    rows = {number: sum(map(len, group)) for number, group in probe.shards(batch_size).items()}
     return sum(
         4 * count * column.width
         for job in jobs
         for column in job.columns
-        for number, count in enumerate(rows)
+        for number, count in rows.items()
         if not column.at_hand(number)
     )

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
+import pandas as pd
 import torch
 
-from mcd.api.concepts import Concept
+from mcd.api.concepts import Concept, ConceptSet
 from mcd.api.scorer import Scorer
+from mcd.events import Clock
 from mcd.extraction.image_statistics import NAMES
+from mcd.extraction.texts import TextEncoder
+from mcd.networks.running import pick_device
+from mcd.runs.annotations import AnnotationReader
+from mcd.runs.controls import controlled, tautology
 from mcd.runs.halves import columns_annotated, naming_half, units_of
-from mcd.runs.material import Material, bound
+from mcd.runs.manifest import Manifest
+from mcd.runs.material import Material, bound, gather
 from mcd.runs.recorded import Recorded
 from mcd.scoring.activations import Activations
 from mcd.scoring.calibration.nuisances import Nuisances, nuisances_of
@@ -19,10 +27,15 @@ from mcd.scoring.held_out import HeldOut, Naming, halved
 from mcd.scoring.kept_nulls import KeptNulls
 from mcd.scoring.labelling import Labeller
 from mcd.scoring.ladder import RungData
+from mcd.scoring.results import Results
 from mcd.study.calibration import Calibration
+from mcd.study.study import Study
 from mcd.study.wording import Wording
 
-__all__ = ["labeller_of"]
+__all__ = ["labelled", "labeller_of"]
+
+Untrained = Callable[[str], Iterable[Activations]] | str | None
+"""See `mcd.scoring.ladder.RungData`."""
 
 _CELL = ("view", "laterality", "vendor")
 """Facts that are held fixed with all their interactions: how an image was taken."""
@@ -41,7 +54,7 @@ def labeller_of(
     wording: Wording,
     calibration: Calibration,
     count: int,
-    untrained: Callable[[str], Iterable[Activations]] | str | None = None,
+    untrained: Untrained = None,
     nulls: KeptNulls | None = None,
 ) -> Labeller:
     """Return what labels the neurons of a run.
@@ -80,6 +93,66 @@ def labeller_of(
         ),
         nulls,
     )
+
+
+def labelled(
+    recorded: Recorded,
+    manifest: Manifest,
+    study: Study,
+    concepts: ConceptSet,
+    scorer: Scorer,
+    encoder: TextEncoder | AnnotationReader,
+    controls: Mapping[str, pd.DataFrame],
+    clock: Clock,
+    *,
+    untrained: Untrained,
+    nulls: KeptNulls,
+) -> Results:
+    """Return the labels of a run whose shards are stored, and note in its manifest what they were made of.
+
+    Parameters
+    ----------
+    study
+        Of the run.
+    encoder
+        Reads the concepts.
+    controls
+        The label table of each control that is a run of its own.
+    untrained, nulls
+        As in `labeller_of`.
+
+    Raises
+    ------
+    UsageError, DataError
+        See `mcd.runs.material.bound`.
+    """
+    material = gather(recorded, concepts, study.prompts, encoder)
+    material.similarity.device = pick_device(study.scoring_device)
+    labeller = labeller_of(
+        recorded,
+        material,
+        scorer,
+        concepts.concepts,
+        study.prompts,
+        study.calibration,
+        study.labels_per_neuron,
+        untrained,
+        nulls,
+    )
+    if labeller.scorer.caution:
+        clock.warn(labeller.scorer.caution)
+    manifest.rungs = labeller.ladder.problems
+    manifest.store.digests = encoder.used
+    results = labeller.label(manifest.target, recorded.sources(), clock)
+    results = replace(results, annotations=material.annotations)
+    if not controls:
+        return results
+    if tautology(concepts.concepts):
+        clock.warn(tautology(concepts.concepts))
+    with clock.stage("score controls", 1, "controls") as advanced:
+        table = controlled(results.labels, labeller, recorded, controls)
+        advanced(1)
+    return replace(results, controls=table)
 
 
 def _nuisances(material: Material, statistics: torch.Tensor | None) -> Nuisances | str:

@@ -35,18 +35,28 @@ if TYPE_CHECKING:
 __all__ = ["finished_manifest", "load", "opened"]
 
 
-def finished_manifest(folder: Path) -> Manifest:
+def finished_manifest(folder: Path, *, parts: bool = False) -> Manifest:
     """Return the manifest of a run that has finished.
+
+    Parameters
+    ----------
+    parts
+        Whether a part of a run will do.
 
     Raises
     ------
     StoreError
         When the folder holds no run, or its manifest cannot be read.
     DataError
-        When the run has not finished.
+        When the run has not finished, or is a part of one.
     """
     manifest = Manifest.read(folder)
-    if manifest.status != "finished":
+    if manifest.part is not None and not parts:
+        raise DataError(
+            f"{folder} is part {manifest.part.part} of a run, and has no labels: all parts together make them",
+            "mcd merge PART… -o RUN",
+        )
+    if manifest.status != ("partial" if manifest.part else "finished"):
         raise DataError(f"the run in {folder} is not finished ({manifest.status})", "run the same command again")
     check_manifest(folder, manifest)
     return manifest

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
+import torch
 
 from mcd.api.schema import Schema, read_record
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.errors import StoreError
-from mcd.extraction.store import layer_key
+from mcd.extraction.machine import deciding
+from mcd.extraction.parts import Part
+from mcd.extraction.store import layer_key, whole_key
 from mcd.files import MANIFEST, digest_of, read_regular, write_atomically
 from mcd.networks.layers import Layout
 from mcd.options import Record
@@ -36,6 +39,7 @@ __all__ = [
     "Inputs",
     "LayerRecord",
     "Manifest",
+    "PartRecord",
     "ScoreRecord",
     "StoreRecord",
     "closing",
@@ -92,6 +96,8 @@ class StoreRecord(Record):
     ``layered`` says that each layer has shards under a key of its own, made of that of the activations
     (`mcd.extraction.store.layer_key`); older versions kept all layers together.
     ``embeddings`` is empty where the dissector reads annotations, ``statistics`` where an older version wrote none.
+    Keys hold all that decides the numbers but the images: ``images`` has a digest of those of each shard, none where an
+    older version put all of them into the keys. ``first`` is the number of the first shard, 0 but in a part of a run.
     ``untrained`` are the keys of the activations of networks that have not been trained, one each.
     ``texts`` are the keys of the embedded texts, or of the annotations; ``maps`` is empty where none are kept.
     ``digests`` are the SHA-256 of shards, embedded texts and maps by their paths in the folder, None where an older
@@ -106,6 +112,8 @@ class StoreRecord(Record):
     embedding_width: int = pydantic.Field(ge=0, le=_MOST)
     statistics: Key = ""
     untrained: list[Key] = pydantic.Field(default_factory=list, max_length=100)
+    images: list[Key] = pydantic.Field(default_factory=list, max_length=10_000)
+    first: int = pydantic.Field(default=0, ge=0, le=_MOST)
     shards: int = pydantic.Field(default=0, ge=0, le=_MOST)
     texts: list[str] = pydantic.Field(default_factory=list)
     maps: Key = ""
@@ -116,6 +124,10 @@ class StoreRecord(Record):
     def key_of(self, activations: str, layer: LayerRecord) -> str:
         """Return under which key the shards of a layer lie; ``activations`` is the key of its network's."""
         return layer_key(activations, layer.name, layer.layout) if self.layered else activations
+
+    def whole(self, key: str) -> str:
+        """Return the key of all shards together, after which their folder is called; ``key`` is one of the record's."""
+        return whole_key(key, self.images)
 
     @property
     def annotations(self) -> bool:
@@ -157,6 +169,40 @@ NOT_STATED = "not stated"
 """The target or tool of imported labels that nobody named."""
 
 
+class PartRecord(Record):
+    """Which part of a run a folder holds, and what a part knows of the whole.
+
+    Parameters
+    ----------
+    number, of
+        Which part it is, from 1, and how many there are.
+    place
+        Which of the runs of the plan it is of.
+    images
+        How many images were chosen, of all parts.
+    ids
+        Digest of their ids, in order.
+    said
+        What the part has to say by where a run of one process says it: ``first``, ``heard`` and ``listed`` of the
+        images, ``next``, of the ``words``, of the ``sweep``.
+    boxes
+        What had to be done to the boxes of findings, of how many of its images.
+    """
+
+    number: int = pydantic.Field(ge=1, le=_MOST)
+    of: int = pydantic.Field(ge=1, le=_MOST)
+    place: int = pydantic.Field(ge=0, le=_MOST)
+    images: int = pydantic.Field(ge=1, le=_MOST)
+    ids: str
+    said: dict[str, list[str]]
+    boxes: dict[str, pydantic.NonNegativeInt]
+
+    @property
+    def part(self) -> Part:
+        """Which part it is."""
+        return Part(self.number, self.of)
+
+
 class ScoreRecord(Record):
     """How the scores of a run are to be read, whether or not its scorer can be found again.
 
@@ -190,12 +236,13 @@ class Manifest(Record):
     ``digests`` are the SHA-256 of the tables, None where an older version wrote it; ``checksum`` is that of the
     record without ``seconds``. They detect accidents: whoever changes a file on purpose can change them too.
     ``scores`` is None where an older version wrote it. ``label_warnings`` are those of ``warnings`` that concern the
-    scorer and the words; scoring anew replaces them. ``imported`` is None where mcd made the labels: of imported ones
-    the folder has tables, and nothing that they were made of.
+    scorer and the words; scoring anew replaces them. ``part`` says which part of a run this is, None where it is all
+    of it. ``imported`` is None where mcd made the labels: of imported ones the folder has tables, and nothing that they
+    were made of.
     """
 
     schema_: Literal["mcd.manifest/2"] = pydantic.Field(default="mcd.manifest/2", alias="schema")
-    status: Literal["running", "finished", "interrupted", "failed"] = "running"
+    status: Literal["running", "finished", "interrupted", "failed", "partial"] = "running"
     target: str
     dissector: str
     scorer: str
@@ -213,6 +260,7 @@ class Manifest(Record):
     images: int = pydantic.Field(default=0, ge=0, le=_MOST)
     rungs: dict[str, str] = pydantic.Field(default_factory=dict)
     summary: list[LayerSummary] = pydantic.Field(default_factory=list)
+    part: PartRecord | None = None
     left_out: dict[str, pydantic.NonNegativeInt] = pydantic.Field(default_factory=dict)
     warnings: list[str] = pydantic.Field(default_factory=list)
     label_warnings: list[str] = pydantic.Field(default_factory=list)
@@ -262,7 +310,8 @@ class Manifest(Record):
         """Return every key under which the run has shards."""
         store = self.store
         recorded = (store.activations, *store.untrained)
-        return {store.embeddings, store.statistics, *(store.key_of(one, at) for one in recorded for at in self.layers)}
+        keys = (store.embeddings, store.statistics, *(store.key_of(one, at) for one in recorded for at in self.layers))
+        return {store.whole(one) for one in keys}
 
     def write(self, folder: Path) -> None:
         """Write the manifest into a run folder."""
@@ -324,7 +373,7 @@ def closing(open_runs: Mapping[Path, Manifest]) -> Iterator[None]:
         yield
     except BaseException as error:  # an interrupt is recorded too
         for folder, manifest in open_runs.items():
-            if manifest.status == "finished":
+            if manifest.status in ("finished", "partial"):
                 continue
             manifest.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             with contextlib.suppress(StoreError):  # the error on its way out matters more
@@ -340,9 +389,10 @@ def tables_only(folder: Path) -> StoreError:
     )
 
 
-def machine(device: str) -> dict[str, str]:
+def machine(device: torch.device) -> dict[str, str]:
     """Return what of the machine decides bits and speed; no host name, no user."""
-    return {"device": device, "platform": platform.platform(), "cpus": str(os.cpu_count())}
+    found = {"device": str(device), "platform": platform.platform(), "cpus": str(os.cpu_count())}
+    return found | deciding(device)
 
 
 def earlier_digests(folder: Path) -> Mapping[str, str]:

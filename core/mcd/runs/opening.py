@@ -26,7 +26,7 @@ from mcd.extraction.map_store import MapStore
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.extraction.shared_store import SharedStore
-from mcd.extraction.store import Shards, layer_key
+from mcd.extraction.store import Shards, layer_key, whole_key
 from mcd.networks.identity import Identity, identity_of
 from mcd.networks.trial import Trial
 from mcd.networks.untrained import Untrained
@@ -167,12 +167,13 @@ class Opener:
         runs = []
         for planned in self.prepared.plan:
             of, by = models.keys(planned)
-            layers = _placed(planned.folder / "activations", jobs[of].columns)
-            embeddings = _placed(planned.folder / "embeddings", readers[by].columns)[0] if by in readers else None
-            (statistics,) = _placed(planned.folder / "statistics", images.columns)
+            layers = self._placed(planned.folder / "activations", jobs[of].columns)
+            embedded = readers[by].columns if by in readers else []
+            embeddings = next(iter(self._placed(planned.folder / "embeddings", embedded)), None)
+            (statistics,) = self._placed(planned.folder / "statistics", images.columns)
             others = [] if planned.control else untrained[of]
             columns = [column for job in others for column in job.columns]
-            manifest = self._manifest(planned, jobs[of], embeddings, statistics, len(others))
+            manifest = self._manifest(planned, jobs[of], next(iter(embedded), None), images.columns[0], len(others))
             made = OpenRun(
                 planned=planned,
                 job=jobs[of],
@@ -181,7 +182,7 @@ class Opener:
                 layers=layers,
                 embeddings=embeddings,
                 statistics=statistics,
-                untrained=_placed(planned.folder / UNTRAINED, columns),
+                untrained=self._placed(planned.folder / UNTRAINED, columns),
                 without=models.untrained_of(planned).problem,
                 manifest=manifest,
                 earlier=earlier_digests(planned.folder),
@@ -220,14 +221,23 @@ class Opener:
         ]
 
     @cached_property
-    def _images(self) -> str:
+    def images(self) -> tuple[str, ...]:
+        """A digest of the images of each shard; see `mcd.extraction.probe.ProbeSet.images`."""
+        return self.probe.images(self.prepared.study.batch_size)
+
+    @cached_property
+    def _first(self) -> int:
+        return min(self.probe.shards(self.prepared.study.batch_size))
+
+    @cached_property
+    def _how(self) -> str:
         study, masked = self.prepared.study, any(one.pooling.masked for one in self.prepared.targets)
         how = self.device, study.precision, study.batch_size, study.tuning
-        return image_key(self.probe, self.reader, *how, masked=masked)
+        return image_key(self.reader, *how, masked=masked)
 
     def _activation_key(self, key: Key) -> str:
         one, names = self.models.targets[key], (layer.name for layer in self.trials[key].layers)
-        return activation_key(self._images, self.models.networks[key], one.target, one.pooling, digest(*names))
+        return activation_key(self._how, self.models.networks[key], one.target, one.pooling, digest(*names))
 
     def _untrained_key(self, key: Key, number: int) -> str:
         return untrained_key(self._activation_key(key), self.prepared.study.calibration.null_seed, number)
@@ -240,7 +250,7 @@ class Opener:
 
     def _embedded(self, key: Key) -> Column:
         preprocessing, identity = self.models.image_text[key].preprocessing, self.models.readers[key]
-        named = embedding_key(self._images, identity, preprocessing)
+        named = embedding_key(self._how, identity, preprocessing)
         return self._column("embeddings", named, IMAGES, self.widths[key], identity, identity_of(preprocessing))
 
     def _statistics(self) -> ImageJob:
@@ -248,20 +258,20 @@ class Opener:
         targets = [one.target.preprocessing for one in self.models.targets.values()]
         seen = [*targets, *(one.preprocessing for one in self.models.image_text.values())]
         values = min(self.reader.values(one) for one in seen)
-        named = statistics_key(self._images, values)
+        named = statistics_key(self._how, values)
         return ImageJob(values, [self._column("statistics", named, IMAGES, STATISTICS)])
 
     def _column(self, kind: str, key: str, name: str, width: int, *models: Identity) -> Column:
         known = self.shared is not None and found_again(self.probe, self.reader, *models)
-        entry = self.shared.entry(kind, key) if self.shared is not None and known else None
+        entry = self.shared.entry(kind, whole_key(key, self.images)) if self.shared is not None and known else None
         return Column(name, width, key, [], entry)
 
     def _manifest(
         self,
         planned: PlannedRun,
         job: TargetJob,
-        embeddings: Shards | None,
-        statistics: Shards,
+        embeddings: Column | None,
+        statistics: Column,
         untrained: int,
     ) -> Manifest:
         prepared, (of, by) = self.prepared, self.models.keys(planned)
@@ -279,7 +289,7 @@ class Opener:
             control=planned.control,
             study=recorded(prepared.host, prepared.study_of(planned), public_labels=prepared.dataset.ids_are_public),
             plugins=dict(sorted(prepared.plugins.items())),
-            machine=machine(str(self.device)),
+            machine=machine(self.device),
             fingerprints=inputs.fingerprints,
             revisions={name: one for name, one in revisions.items() if one},
             preprocessing=inputs.preprocessing,
@@ -291,8 +301,10 @@ class Opener:
                 activations=self._activation_key(of),
                 layered=True,
                 embeddings=embeddings.key if embeddings else "",
-                embedding_width=embeddings.tensors[IMAGES] if embeddings else 0,
+                embedding_width=embeddings.width if embeddings else 0,
                 statistics=statistics.key,
+                images=list(self.images),
+                first=self._first,
                 untrained=[self._untrained_key(of, number) for number in range(untrained)],
                 texts=[self.models.readers[by].key],
             ),
@@ -300,10 +312,11 @@ class Opener:
         made.store.superseded = superseded(planned.folder, made.shard_keys())
         return made
 
-
-def _placed(folder: Path, columns: Sequence[Column]) -> tuple[Shards, ...]:
-    """Let the shards of columns go into a folder of a run too; return where they lie in it."""
-    found = tuple(Shards(folder, column.key, {column.name: column.width}) for column in columns)
-    for column, shards in zip(columns, found, strict=True):
-        column.stores.append(shards)
-    return found
+    def _placed(self, folder: Path, columns: Sequence[Column]) -> tuple[Shards, ...]:
+        """Let the shards of columns go into a folder of a run too; return where they lie in it."""
+        found = []
+        for column in columns:
+            widths = {column.name: column.width}
+            found.append(Shards(folder, column.key, widths, images=self.images, first=self._first))
+            column.stores.append(found[-1])
+        return tuple(found)

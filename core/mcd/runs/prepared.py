@@ -14,6 +14,7 @@ from mcd.api.image import Preprocessing
 from mcd.api.model import Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
+from mcd.extraction.parts import Part
 from mcd.extraction.probe import count_images
 from mcd.files import check_folder
 from mcd.networks.pooling import Pooling
@@ -64,7 +65,7 @@ class Prepared:
     ``host`` are the plugins that it was created with, and the observers of the run. ``targets`` and ``dissectors`` are
     those of the study, in its order; ``plan`` says which of them meet, and where. ``study`` is what manifests record:
     each its own target's and dissector's part of it (`study_of`), and of ``paths``, the texts in it that are paths,
-    only what identifies no person.
+    only what identifies no person. ``part`` is the part of the run that this process computes, None for all of it.
     """
 
     host: PluginHost
@@ -76,6 +77,7 @@ class Prepared:
     reporters: Sequence[Reporter] = ()
     plugins: dict[str, str] = field(default_factory=dict)
     recipe: Preprocessing | None = None
+    part: Part | None = None
 
     def study_of(self, run: PlannedRun) -> Study:
         """Return the part of the study that one run is; a control has that of its run, but for untrained networks."""
@@ -86,7 +88,7 @@ class Prepared:
         return self.study.only(run.model, run.dissector).model_copy(update=chosen)
 
 
-def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
+def prepare(host: PluginHost, study: Study, output: Path, part: Part | None = None) -> Prepared:
     """Create every component of a study, and the plan of its runs.
 
     Raises
@@ -127,4 +129,5 @@ def prepare(host: PluginHost, study: Study, output: Path) -> Prepared:
         reporters=reporters,
         plugins=preparer.plugins,
         recipe=recipe,
+        part=part,
     )

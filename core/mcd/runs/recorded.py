@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +23,7 @@ from mcd.runs.manifest import LayerRecord, StoreRecord, tables_only
 from mcd.scoring.activations import Activations, Held, Read, fits
 from mcd.study.digests import CheckedFiles, damaged
 
-__all__ = ["UNTRAINED", "Recorded"]
+__all__ = ["UNTRAINED", "Recorded", "sample_of"]
 
 _Rows = TypeVar("_Rows", torch.Tensor, list[int])
 
@@ -89,7 +89,10 @@ class Recorded:
         own = next(one for one in self._layer_records if one.name == layer)
         kept = [own] if self._store.layered else self._layer_records
         widths = {one.name: one.neurons for one in kept}
-        return Shards(self.store_folder / kind, self._store.key_of(activations, own), widths, self._files)
+        return self._placed(kind, self._store.key_of(activations, own), widths)
+
+    def _placed(self, kind: str, key: str, widths: Mapping[str, int]) -> Shards:
+        return Shards(self.store_folder / kind, key, widths, self._files, images=self._store.images)
 
     def _stored(self, shards: Shards, layer: str) -> Activations:
         """Return A of a layer from its shards, of as many images as the run has: read now, or in groups if large."""
@@ -109,7 +112,7 @@ class Recorded:
 
     def _embedding_shards(self) -> Shards:
         widths = {IMAGES: self._store.embedding_width}
-        return Shards(self.store_folder / "embeddings", self._store.embeddings, widths, self._files)
+        return self._placed("embeddings", self._store.embeddings, widths)
 
     def _check_layer(self, layer: str) -> None:
         if layer not in self.layers:
@@ -216,7 +219,7 @@ class Recorded:
         """
         if not self._store.statistics:
             return None
-        shards = Shards(self.store_folder / "statistics", self._store.statistics, {IMAGES: STATISTICS}, self._files)
+        shards = self._placed("statistics", self._store.statistics, {IMAGES: STATISTICS})
         return self._whole(shards.read(IMAGES, self._store.shards))
 
     @cached_property
@@ -257,7 +260,7 @@ class Recorded:
             When the probe map is missing or damaged.
         """
         try:
-            return [_sample(entry) for entry in self.probe_map if not entry["left_out"]]
+            return [sample_of(entry) for entry in self.probe_map if not entry["left_out"]]
         except (TypeError, ValueError) as error:
             raise StoreError(f"{self.store_folder / PROBE_MAP} is damaged: {error}", _AGAIN) from None
 
@@ -286,7 +289,8 @@ def _other_images(folder: Path) -> StoreError:
     return StoreError(f"{folder}: activations and embeddings hold different images", _AGAIN)
 
 
-def _sample(entry: dict[str, str]) -> Sample:
+def sample_of(entry: dict[str, str]) -> Sample:
+    """Return what a row of a probe map says of an image; raises what its cells raise."""
     return Sample(
         id=entry["own_id"],
         source=entry["source"],

@@ -52,7 +52,7 @@ from mcd.study.wording import Wording
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["rescore"]
+__all__ = ["rescore", "same_dissector", "shared_texts", "untrained_of"]
 
 _LONGEST_NAME = 100
 """Characters of scorer and concepts in the name of a folder."""
@@ -138,7 +138,7 @@ def rescore(
     clear_leftovers(store / "embeddings")  # new concepts are kept in the run
     clock = Clock(host.emit)
     with clock.run(f"{dissection.manifest.target} scored anew with {made.name} on {concept_set.name}"):
-        texts = _shared_texts(study, shared, device)
+        texts = shared_texts(study, shared, device)
         encoder = _reader(dissection, preparer, study.dissectors[0], device, texts)
         material = gather(dissection, concept_set, wording, encoder)
         count = scored.labels_per_neuron
@@ -150,7 +150,7 @@ def rescore(
             wording,
             scored.calibration,
             count,
-            _untrained(dissection, study),
+            untrained_of(dissection, study),
             kept_nulls(texts.shared, lambda said: host.emit(Warned(said))),
         )
         remarks = [labeller.scorer.caution, wording.idle(concept_set.concepts)]
@@ -201,7 +201,7 @@ def _own_scorer(
         return preparer.scorer(choice)
 
 
-def _untrained(dissection: Dissection, study: Study) -> Callable[[str], Iterator[Activations]] | str | None:
+def untrained_of(dissection: Dissection, study: Study) -> Callable[[str], Iterator[Activations]] | str | None:
     """Return what the run kept of untrained networks, or why it kept nothing, where they were asked for."""
     if dissection.manifest.store.untrained:
         return dissection.untrained_by_neurons
@@ -283,7 +283,7 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def _shared_texts(study: Study, asked: Path | None, device: str) -> KnownTexts:
+def shared_texts(study: Study, asked: Path | None, device: str) -> KnownTexts:
     """Return the embedded texts that lie outside of the run; of its own setting only ``off`` counts, not a path."""
     off = asked is None and str(study.store) == OFF
     return KnownTexts(shared_store(Path(OFF) if off else asked, pick_device(device)))
@@ -296,12 +296,12 @@ def _reader(
     record, store = dissection.manifest.store, dissection.store_folder
 
     def image_text() -> tuple[Dissector, str]:
-        found, key = _same_dissector(preparer, choice, dissection)
+        found, key = same_dissector(preparer, choice, dissection)
         assert isinstance(found, Dissector)  # it is that of the run
         return found, key
 
     def annotations() -> tuple[AnnotationDissector, str]:
-        found, key = _same_dissector(preparer, choice, dissection)
+        found, key = same_dissector(preparer, choice, dissection)
         assert isinstance(found, AnnotationDissector)
         return found, key
 
@@ -311,7 +311,7 @@ def _reader(
     return TextEncoder(store, record.texts, image_text, pick_device(device), digests=digests, others=texts)
 
 
-def _same_dissector(preparer: Preparer, choice: DissectorChoice, dissection: Dissection) -> tuple[AnyDissector, str]:
+def same_dissector(preparer: Preparer, choice: DissectorChoice, dissection: Dissection) -> tuple[AnyDissector, str]:
     """Make the run's dissector again to encode new concepts, and make sure that it is the same; return its key too."""
     if dissection.manifest.control == RANDOM_DISSECTOR:
         raise DataError(

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
 
 from mcd.api.dataset import Sample
 from mcd.api.dissector import AnnotationDissector
-from mcd.errors import ImageError, UsageError
+from mcd.errors import DataError, ImageError, UsageError
 from mcd.events import Clock, RunFinished, Warned
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.jobs import DissectorJob, ImageJob, TargetJob
 from mcd.extraction.keys import not_reused
 from mcd.extraction.normalising import NormalisingPass
-from mcd.extraction.probe import ProbeSet, examined
+from mcd.extraction.probe import ProbeSet, examined_part
 from mcd.extraction.reading import Reader, little_range_warning
 from mcd.extraction.sharing import damaged_warning, kept_small, not_kept_warning, shared_store
 from mcd.extraction.sweep import Sweep
@@ -32,13 +34,16 @@ from mcd.runs.finishing import Finisher, several
 from mcd.runs.folder import check_room, open_folder, start_folder
 from mcd.runs.manifest import closing
 from mcd.runs.models import Models
-from mcd.runs.opening import Opener, inputs_of
+from mcd.runs.opening import Opener, OpenRun, inputs_of
+from mcd.runs.parts import Said, check_divisible, part_record
 from mcd.runs.prepared import Prepared, PreparedDissector, PreparedTarget
 from mcd.runs.report import write_reports
 from mcd.scoring.labelling import no_patients
 from mcd.scoring.rungs import UNTRAINED as BEYOND_UNTRAINED
 
-__all__ = ["run"]
+__all__ = ["run", "run_part"]
+
+Made = TypeVar("Made")
 
 
 def run(prepared: Prepared) -> list[Dissection]:
@@ -52,16 +57,54 @@ def run(prepared: Prepared) -> list[Dissection]:
         When something does not fit; all that can be seen beforehand is said before anything is computed.
     """
     start, emit = time.perf_counter(), prepared.host.emit
-    names = " and ".join(target.target.name for target in prepared.targets)
     clock = Clock(emit)
-    with clock.run(f"{names} dissected by {' and '.join(one.dissector.name for one in prepared.dissectors)}"):
+    with clock.run(_title(prepared)):
         this = _Run(prepared, clock)
         with process_state_kept(this.device):  # workers are seeded from it
-            dissections = this.dissections()
+            dissections = this.made(Finisher.all)
         this.keep_store_small()
         write_reports(dissections, prepared.reporters)
     emit(RunFinished(str(dissections[0].folder), time.perf_counter() - start))
     return dissections
+
+
+def run_part(prepared: Prepared) -> list[Path]:
+    """Compute a part of a study: its shards for each target and dissector, without labels; `merge` makes these.
+
+    Only its own images are decoded. What is already stored in the folders is used.
+
+    Returns
+    -------
+    list of Path
+        The folders of the runs proper, which are parts.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        As `run`; and when the run has something that only all images tell.
+    """
+    start, clock = time.perf_counter(), Clock(prepared.host.emit)
+    with clock.run(f"part {prepared.part} of {_title(prepared)}"):
+        this = _Run(prepared, clock)
+        with process_state_kept(this.device):
+            folders = this.made(Finisher.parts)
+        this.keep_store_small()
+    clock.emit(RunFinished(str(folders[0]), time.perf_counter() - start))
+    return folders
+
+
+def _title(prepared: Prepared) -> str:
+    names = " and ".join(target.target.name for target in prepared.targets)
+    return f"{names} dissected by {' and '.join(one.dissector.name for one in prepared.dissectors)}"
+
+
+def _first(probe: ProbeSet) -> Sample:
+    if not probe.shown:
+        raise DataError(
+            "the part holds no image that can be read, and its target takes what only an image shows",
+            "divide the run into fewer parts",
+        )
+    return probe.shown[0]
 
 
 class _Run:
@@ -79,38 +122,44 @@ class _Run:
         self.texts = KnownTexts(self.shared, unidentified)
         self.reader = Reader(prepared.dataset, prepared.recipe, ImageCache(cache, size) if cache is not None else None)
 
-    def dissections(self) -> list[Dissection]:
-        prepared, targets = self.prepared, self.models.targets
-        for said in self._cautions():
-            self.clock.warn(said)
+    def made(self, finish: Callable[[Finisher, Sequence[OpenRun]], list[Made]]) -> list[Made]:
+        """Return what is made of the runs once their shards are stored."""
+        prepared, targets, said = self.prepared, self.models.targets, Said(self.clock)
+        for caution in self._cautions():
+            self.clock.warn(caution)
+        if prepared.part is not None:
+            check_divisible(prepared.study, self.models, self.reader.identity)
         for planned in prepared.plan:
-            open_folder(planned.folder, prepared.study_of(planned), prepared.host)
+            open_folder(planned.folder, prepared.study_of(planned), prepared.host, prepared.part)
         # A wrong layer name is an error at once, unless it takes an image to know what the target takes.
         if all(takes_known_input(target.target) for target in targets.values()):
             trials = {key: self._trial(target) for key, target in targets.items()}
-            probe = self._probe()
+            probe = self._probe(said)
         else:
-            probe = self._probe()
-            trials = {key: self._trial(target, probe.samples[0]) for key, target in targets.items()}
+            probe = self._probe(said)
+            trials = {key: self._trial(target, probe) for key, target in targets.items()}
         self._say_masks(probe)
         for one in prepared.dissectors:
             with calling_scorer(one.scorer):
-                one.scorer.check(len(probe.samples))
-        before = len(self.clock.warnings)
+                one.scorer.check(len(probe.samples) - len(probe.refused))
+        said.begin("words")
         annotating = [self._read_annotations(one, probe) for one in prepared.dissectors]
         self.prepared = prepared = replace(prepared, dissectors=annotating)
         self._start(probe)
         widths = {key: self._read_concepts(key) for key in self.models.image_text}
-        of_words = self.clock.warnings[before:]
+        said.begin("sweep")
         opener = Opener(prepared, self.models, self.reader, probe, self.device, trials, widths, self.shared)
         runs, jobs, readers, images = opener.open()
-        check_room(runs, [*jobs, *readers, images], len(probe.samples), self.study)
+        check_room(runs, [*jobs, *readers, images], probe, self.study)
         for stored in (stored for one in runs for stored in one.stores):
             stored.clear()
+        if prepared.part is not None:  # from the beginning: a part that is killed is known for one
+            for place, opened in enumerate(runs):
+                opened.manifest.part = part_record(prepared.part, place, probe, said)
         with closing({one.folder: one.manifest for one in runs}):
-            shards = self._sweep(jobs, readers, images, probe)
-            finisher = Finisher(prepared, self.reader, probe, self.device, self.clock, shards, self.texts, of_words)
-            return finisher.all(runs)
+            shards = self._sweep(jobs, readers, images, probe, said)
+            known = self.reader, probe, self.device, self.clock
+            return finish(Finisher(prepared, *known, shards, self.texts, said), runs)
 
     def _cautions(self) -> Iterator[str]:
         """Yield what is to be said before anything is computed."""
@@ -129,14 +178,14 @@ class _Run:
             inputs = inputs_of(self.prepared, self.models, probe, planned)
             start_folder(planned.folder, self.prepared.study_of(planned), inputs, self.clock.emit)
 
-    def _trial(self, target: PreparedTarget, sample: Sample | None = None) -> Trial:
+    def _trial(self, target: PreparedTarget, probe: ProbeSet | None = None) -> Trial:
         if target.pooling.masked and not self.prepared.dataset.has_masks:
             raise UsageError(
                 f"pooling '{target.pooling}' needs breast masks, which this data set does not have",
                 "use a pooling without masks",
             )
         recipe = target.target.preprocessing
-        image = self.reader.image(sample, self.reader.values(recipe)) if sample is not None else None
+        image = self.reader.image(_first(probe), self.reader.values(recipe)) if probe is not None else None
         found = trial_pass(target.target, image if not takes_known_input(target.target) else None)
         chosen = select_layers(target.layers, found.layers, target.target.name, target.target.aliases)
         for layer in chosen:
@@ -149,9 +198,9 @@ class _Run:
             self.clock.warn(f"{target.target.name}: {several[0]}{more}; mcd layers lists the others")
         return replace(found, layers=chosen)
 
-    def _probe(self) -> ProbeSet:
-        study = self.study
-        probe = examined(
+    def _probe(self, said: Said) -> ProbeSet:
+        study, part = self.study, self.prepared.part
+        probe, remarks = examined_part(
             self.prepared.dataset,
             study.selection,
             self.clock,
@@ -159,17 +208,20 @@ class _Run:
             keep_identifiers=study.keep_identifiers,
             workers=study.workers,
             verify=study.verify,
+            part=part,
+            batch_size=study.batch_size,
         )
-        several(len(probe.samples))
-        if study.calibration.exchangeable == "patient" and not any(one.patient for one in probe.samples):
+        said.examined(remarks)
+        several(len(probe.samples) - len(probe.refused))
+        if part is None and study.calibration.exchangeable == "patient" and not any(one.patient for one in probe.shown):
             raise no_patients()
         return probe
 
     def _say_masks(self, probe: ProbeSet) -> None:
         """Warn where masked pooling has no masks of the data set to go by; its first image decides."""
-        dataset, first = self.prepared.dataset, probe.samples[0]
-        if not any(target.pooling.masked for target in self.prepared.targets):
+        if not any(target.pooling.masked for target in self.prepared.targets) or not probe.rows:
             return
+        dataset, first = self.prepared.dataset, _first(probe)
         with contextlib.suppress(ImageError):  # the sweep says so
             if dataset.mask(first, dataset.read(first)) is None:
                 self.clock.warn("the data set brings no breast masks: where the breast is was found in the pixels")
@@ -196,10 +248,13 @@ class _Run:
 
     def _read_annotations(self, one: PreparedDissector, probe: ProbeSet) -> PreparedDissector:
         """Return a dissector with the concepts that it labels with, having said which of them can be assessed."""
-        dissector, samples = one.dissector, as_recorded(probe.samples)
+        samples = as_recorded(probe.shown if self.prepared.part is None else probe.samples)
+        dissector = one.dissector
         if not isinstance(dissector, AnnotationDissector):
             return one
         concepts = one.equipment.concepts or own_concepts(dissector, samples)
+        if self.prepared.part is not None:  # what is annotated of all images, those who join the parts know
+            return replace(one, equipment=replace(one.equipment, concepts=concepts))
         found = annotated(dissector, samples, concepts.concepts)
         table = found.table(concepts.concepts, [sample.patient for sample in samples])
         for said in named_by(table, dissector.name):
@@ -207,7 +262,7 @@ class _Run:
         return replace(one, equipment=replace(one.equipment, concepts=concepts))
 
     def _sweep(
-        self, jobs: Sequence[TargetJob], readers: Sequence[DissectorJob], images: ImageJob, probe: ProbeSet
+        self, jobs: Sequence[TargetJob], readers: Sequence[DissectorJob], images: ImageJob, probe: ProbeSet, said: Said
     ) -> int:
         start = time.perf_counter()
         sweep = Sweep(
@@ -226,13 +281,14 @@ class _Run:
             tuning=self.study.tuning,
         )
         sweep.missing()
-        if said := damaged_warning(self.shared):
-            self.clock.warn(said)
+        if warning := damaged_warning(self.shared):
+            self.clock.warn(warning)
         shards = sweep.run()
+        if warning := not_kept_warning(self.shared):
+            self.clock.warn(warning)
+        said.begin("counted")
         if sweep.little_range:
             self.clock.warn(little_range_warning(sweep.little_range))
-        if said := not_kept_warning(self.shared):
-            self.clock.warn(said)
         self.clock.seconds["sweep"] = time.perf_counter() - start
         self.clock.seconds["wait for images"] = sweep.waited
         return shards

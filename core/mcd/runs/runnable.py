@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
+from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.api.model import Target
 from mcd.components import Kind
 from mcd.errors import DataError, UnknownNameError, nearest
@@ -127,14 +128,14 @@ def of_run(
     for name, own in (("target", target.preprocessing), ("recipe", recipe)):
         if own is not None and not says_the_same(run.manifest.preprocessing.get(name), own):
             raise DataError(f"the preprocessing of the {name} of {run.folder} is no longer what it was", _AGAIN)
-    samples = same_samples(run, images)
+    probe = _probe_of(run, images)
     lost = {entry["id"] for entry in run.probe_map if entry["left_out"]}
-    rows = [row for row, name in enumerate(samples) if name not in lost]
+    rows = [row for row in probe.rows if probe.ids[row] not in lost]
     cache = ImageCache(study.cache, study.cache_size * 10**9) if study.cache is not None and run.trust else None
     through = TargetPass(
         target,
         Reader(images, recipe, cache),
-        ProbeSet(tuple(samples.values()), tuple(samples)),
+        probe,
         pick_device(how.device or study.device),
         how.precision or study.precision,
         how.batch_size or study.batch_size,
@@ -181,7 +182,21 @@ def runnable(
         how.workers,
         how.on_error,
     )
-    return _tried(through, pooling, range(len(probe.samples)))
+    return _tried(through, pooling, probe.rows)
+
+
+def _probe_of(run: Dissection, images: Dataset) -> ProbeSet:
+    """Return the probe set of a stored run: those of its images that could be used are read to see that they are it."""
+    samples = same_samples(run, images)
+    chosen = [entry for entry in run.probe_map if entry["id"] or entry["own_id"]]
+    refused = {
+        row: Unreadable(one["source"], one["left_out"]) for row, one in enumerate(chosen) if one["id"] not in samples
+    }
+    return ProbeSet(
+        tuple(samples.get(one["id"]) or Sample(one["own_id"]) for one in chosen),
+        tuple(one["id"] for one in chosen),
+        refused=refused,
+    )
 
 
 _AGAIN = "make the run again with this version"
@@ -189,7 +204,7 @@ _AGAIN = "make the run again with this version"
 
 def _tried(through: TargetPass, pooling: Pooling, rows: Sequence[int]) -> Runnable:
     """Return a target with its layers, which a trial pass shows, in the memory format that it takes."""
-    target, reader, first = through.target, through.reader, through.probe.samples[0]
+    target, reader, first = through.target, through.reader, through.probe.shown[0]
     known = takes_known_input(target)
     image = None if known else reader.image(first, reader.values(target.preprocessing))
     trial = trial_pass(target, image)

@@ -24,7 +24,7 @@ from mcd.extraction.keys import activation_key, found_again, image_key
 from mcd.extraction.reading import Reader
 from mcd.extraction.shared_store import SharedStore
 from mcd.extraction.sharing import kept_small, shared_store
-from mcd.extraction.store import Shards, layer_key
+from mcd.extraction.store import Shards, layer_key, whole_key
 from mcd.extraction.sweep import Sweep
 from mcd.extraction.target_pass import TargetPass
 from mcd.files import expanded
@@ -123,7 +123,8 @@ def target_images(
     reader = made.through.reader
     if cache is not None:
         reader = Reader(reader.dataset, reader.recipe, ImageCache(expanded(cache), cache_size * 10**9))
-    through = replace(made.through, reader=reader, on_error="stop")  # what cannot be used is left out already
+    probe = made.through.probe.usable()
+    through = replace(made.through, reader=reader, probe=probe, on_error="stop")  # what cannot be used is left out
     return TargetImages(
         through,
         made.layers,
@@ -253,13 +254,15 @@ class TargetImages:
         reader = through.reader
         trial = trial_pass(target, None if sized else reader.image(self.samples[0], reader.values(known)))
         (picked,) = (one for one in trial.layers if one.name == layer)
-        images = image_key(through.probe, reader, through.device, through.precision, through.batch_size, through.tuning)
+        how = image_key(reader, through.device, through.precision, through.batch_size, through.tuning)
+        images = through.probe.images(through.batch_size)
         network, pooling = identity_of(module), Pooling("avg")
-        key = layer_key(activation_key(images, network, target, pooling, digest(layer)), layer, picked.layout)
+        key = layer_key(activation_key(how, network, target, pooling, digest(layer)), layer, picked.layout)
         again = found_again(through.probe, reader, network, identity_of(known))
-        entry = self.shared.entry("activations", key) if self.shared is not None and again else None
+        shared = self.shared if again else None
+        entry = shared.entry("activations", whole_key(key, images)) if shared is not None else None
         with scratch_folder() as folder:
-            store = Shards(folder / "activations", key, {layer: picked.neurons})
+            store = Shards(folder / "activations", key, {layer: picked.neurons}, images=images)
             column = Column(layer, picked.neurons, key, [store], entry)
             job = TargetJob(target, [picked], pooling, [column], memory_format=trial.memory_format)
             found = store.read(layer, self._sweep(job).run())

@@ -53,7 +53,7 @@ class Verified:
 
 
 def verify(folder: Path, *, trust: bool = False) -> list[Verified]:
-    """Verify a finished run with its evaluation, then its controls and scorings.
+    """Verify a finished run, or a part of one, with its evaluation, then its controls and scorings.
 
     ``trust`` is that of `mcd.load`: a scoring may refer to another folder.
 
@@ -69,7 +69,7 @@ def verify(folder: Path, *, trust: bool = False) -> list[Verified]:
 
 def _verified(folder: Path, *, trust: bool) -> Verified:
     try:
-        record = finished_manifest(folder)
+        record = finished_manifest(folder, parts=True)
     except DamagedError:
         return Verified(folder, {MANIFEST: "differs"}, (), complete=True)
     store = record.store.folder
@@ -84,7 +84,8 @@ def _verified(folder: Path, *, trust: bool) -> Verified:
     evaluation = _states(CheckedFiles(folder / EVALUATION, digests_of(folder / EVALUATION)))
     files |= {f"{EVALUATION}/{name}": state for name, state in evaluation.items()}
     sound = all(state == SOUND for state in files.values())
-    problems = tuple(_problems(folder, trust=trust)) if sound else ()
+    # digests say all of a part: what it holds is read when the parts are merged
+    problems = tuple(_problems(folder, trust=trust)) if sound and record.part is None else ()
     return Verified(folder, files, problems, record.digests is not None)
 
 

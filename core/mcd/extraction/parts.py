@@ -1,0 +1,102 @@
+"""How the images of a run are divided: into shards of whole batches, and those into parts for several processes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from mcd.errors import UsageError
+
+__all__ = ["Part", "shard_rows", "shard_size"]
+
+_FEWEST, _MOST_SHARDS = 64, 256
+"""Images of a shard, and shards of a run."""
+
+_WRITTEN = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
+
+
+def shard_size(images: int, batch_size: int) -> int:
+    """Return how many rows a shard of a run over so many images has; the last one may have fewer."""
+    return -(-max(_FEWEST, batch_size, -(-images // _MOST_SHARDS)) // batch_size) * batch_size
+
+
+def shard_rows(images: int, batch_size: int, refused: Collection[int] = ()) -> list[list[list[int]]]:
+    """Return, for every shard, its batches as lists of rows.
+
+    A shard holds at least 64 images and only whole batches: what a batch holds must not depend on where a
+    run was interrupted, or the last bits of its numbers would. There are at most 256 shards: each layer has its own.
+
+    Which rows a shard has follows from the number of images alone, its batches from those of them that can be used: so
+    a part of a run needs to know of no other part's images whether they can.
+
+    Parameters
+    ----------
+    images
+        How many were chosen.
+    refused
+        Rows of those that cannot be used: no batch has them.
+    """
+    size = shard_size(images, batch_size)
+    usable = (
+        [row for row in range(start, min(start + size, images)) if row not in refused]
+        for start in range(0, images, size)
+    )
+    return [[rows[at : at + batch_size] for at in range(0, len(rows), batch_size)] for rows in usable]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the shards of a run, one after another: what one process of several computes.
+
+    Parameters
+    ----------
+    number, of
+        Which part it is, from 1, and how many there are.
+    """
+
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Return the part that a text such as ``3/16`` means.
+
+        Raises
+        ------
+        UsageError
+            When it means none.
+        """
+        found = _WRITTEN.fullmatch(text.strip())
+        number, of = (int(found[1]), int(found[2])) if found else (0, 0)
+        if not 1 <= number <= of:
+            raise UsageError(f"--part {text[:40]!r} is no part of a run", "write its number and how many: --part 3/16")
+        return cls(number, of)
+
+    def shards(self, count: int) -> range:
+        """Return which of ``count`` shards are its own: parts differ by one shard at most."""
+        return range((self.number - 1) * count // self.of, self.number * count // self.of)
+
+    def rows(self, images: int, batch_size: int) -> range:
+        """Return which of the chosen images are its own.
+
+        Raises
+        ------
+        UsageError
+            When there are more parts than shards.
+        """
+        size = shard_size(images, batch_size)
+        count = -(-images // size)
+        if self.of > count:
+            shards = "1 shard" if count == 1 else f"{count} shards"
+            raise UsageError(
+                f"{images} images make {shards} of {size} images, too few for {self.of} parts: some would be empty",
+                f"divide the run into {count} parts at most, the same number for every part"
+                if count > 1
+                else "leave out --part: one process makes this run",
+            )
+        own = self.shards(count)
+        return range(own.start * size, min(own.stop * size, images))

@@ -1,0 +1,269 @@
+"""Parts of a run: joined, they are to a bit what one process makes; what does not fit is refused by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.command_line import Outcome
+from tests.runs.tiny import tree, written
+
+import mcd
+from mcd.errors import DataError
+from mcd.files import MANIFEST
+from mcd.runs.verifying import verify
+
+Command = Callable[..., Outcome]
+
+SHARDS = 6
+"""333 images in shards of 64; the last one has 13 images in batches of 8 and 5."""
+
+
+class Made:
+    """Folders of one module: the plugin file, the study, what one process makes of it, and parts that were computed."""
+
+    def __init__(self, folder: Path, command: Command) -> None:
+        self.folder, self.command = folder, command
+        self.plugin, self.study = written(folder)
+
+    def run(self, output: Path, *flags: object, **environment: str) -> Outcome:
+        given = "--plugin-file", self.plugin, "-o", output, "-q", "--store", "off", *flags
+        return self.command("run", self.study, *given, **environment)
+
+    def one(self, output: Path, *flags: object, **environment: str) -> Outcome:
+        """Compute the run of the first network by the small dissector alone, without controls."""
+        given = "--plugin-file", self.plugin, "-o", output, "-q", "--batch-size", 8, "--workers", 0, "--draws", 20
+        own = "--model-plugin", "first", "--layers", "two", "--dissector", "tiny", "--dataset", "tiny-images"
+        more = "--store", "off", "--most-draws", 20, "--on-error", "skip", "--device", "cpu"
+        return self.command("dissect", *given, *own, *more, *flags, **environment)
+
+    def part(self, number: int, of: int) -> Path:
+        """Return the folder of a part of the run of `one`, computed when it is first asked for."""
+        place = self.folder / f"{number}-of-{of}"
+        if not place.exists():
+            done = self.one(place, "--part", f"{number}/{of}")
+            assert done.code == 0, done.err
+        return place
+
+    def merge(self, output: Path, *parts: object) -> Outcome:
+        return self.command("merge", "--plugin-file", self.plugin, *parts, "-o", output, "--reporter", "json")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, mcd_command: Command) -> Made:
+    return Made(tmp_path_factory.mktemp("parts"), mcd_command)
+
+
+@pytest.fixture(scope="module")
+def whole(made: Made) -> Path:
+    """The study in one process."""
+    folder = made.folder / "whole"
+    done = made.run(folder)
+    assert done.code == 0, done.err
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(made: Made) -> Path:
+    """The run of `Made.one` in one process."""
+    folder = made.folder / "alone"
+    done = made.one(folder)
+    assert done.code == 0, done.err
+    return folder
+
+
+def manifests(folder: Path) -> dict[str, object]:
+    """Return the manifests below a folder without times and machine."""
+    found = {path.relative_to(folder).as_posix(): json.loads(path.read_text()) for path in folder.rglob(MANIFEST)}
+    for one in found.values():
+        del one["seconds"], one["machine"], one["checksum"]
+    return found
+
+
+def reports(names: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: data for name, data in names.items() if "report/" not in name}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "of", [2, 5, pytest.param(1, marks=pytest.mark.nightly), pytest.param(3, marks=pytest.mark.nightly)]
+)
+def test_merged_parts_of_a_study_are_to_a_bit_what_one_process_makes(
+    of: int, made: Made, whole: Path, tmp_path: Path
+) -> None:
+    parts = [tmp_path / str(number) for number in range(1, of + 1)]
+    for number, part in enumerate(parts, start=1):
+        done = made.run(part, "--part", f"{number}/{of}")
+        assert done.code == 0, done.err
+        assert not list(part.rglob("labels.*"))
+    done = made.merge(tmp_path / "merged", *reversed(parts))
+    assert done.code == 0, done.err
+    assert len(list(whole.rglob("*.safetensors"))) > 8 * SHARDS
+    assert reports(tree(tmp_path / "merged")) == tree(whole)
+    assert manifests(tmp_path / "merged") == manifests(whole)
+    assert all(one.sound for one in verify(tmp_path / "merged" / "first" / "tiny"))
+
+
+@pytest.mark.parametrize("of", [1, 3])
+def test_merged_parts_of_a_run_are_to_a_bit_what_one_process_makes(
+    of: int, made: Made, alone: Path, tmp_path: Path
+) -> None:
+    done = made.merge(tmp_path / "merged", *(made.part(number, of) for number in range(1, of + 1)))
+    assert done.code == 0, done.err
+    assert reports(tree(tmp_path / "merged")) == tree(alone)
+    assert manifests(tmp_path / "merged") == manifests(alone)
+    said = manifests(alone)[MANIFEST]
+    assert isinstance(said, dict)
+    assert said["left_out"] == {"unreadable": 5, "not decoded": 3}
+    assert "2 images repeat the bytes of another one; each still counts by itself" in said["warnings"]
+
+
+def test_a_part_examines_and_decodes_its_own_images_only(made: Made, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    done = made.one(tmp_path / "part", "--part", "2/3", MCD_TEST_NOTES=str(notes))
+    assert done.code == 0, done.err
+    touched = {int(line.split()[1]) for line in notes.read_text().splitlines()}
+    assert touched == set(range(128, 256))
+    rows = json.loads((tmp_path / "part" / MANIFEST).read_text())["store"]
+    assert (rows["first"], rows["shards"]) == (2, 2)
+
+
+def test_a_merged_run_goes_on_as_that_of_one_process_does(
+    made: Made, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged, notes = tmp_path / "merged", tmp_path / "notes"
+    assert made.merge(merged, made.part(1, 2), made.part(2, 2)).code == 0
+    shutil.copytree(alone, tmp_path / "alone")
+    for folder in (merged, tmp_path / "alone"):
+        notes.unlink(missing_ok=True)
+        done = made.one(folder, "--maps", 1, MCD_TEST_NOTES=str(notes))
+        assert done.code == 0, done.err
+        assert notes.read_text().count("decoded") < 25  # those of the maps
+    assert (merged / "maps.safetensors").is_file()
+    assert reports(tree(merged)) == tree(tmp_path / "alone")
+
+
+def test_a_part_that_ends_early_goes_on_where_it_was(made: Made, tmp_path: Path) -> None:
+    folder, notes, flags = tmp_path / "part", tmp_path / "notes", ("--part", "1/2")
+    stopped = made.one(folder, *flags, "--on-error", "stop", "--dataset-arg", "broken=false", MCD_TEST_BROKEN="130")
+    assert stopped.code == 4
+    refused = made.merge(tmp_path / "merged", folder, made.part(2, 2))
+    assert refused.code == 4
+    assert f"part 1/2 in {folder} is not finished (failed)" in refused.err
+    notes.touch()
+    again = made.one(folder, *flags, "--on-error", "stop", "--dataset-arg", "broken=false", MCD_TEST_NOTES=str(notes))
+    assert again.code == 0, again.err
+    decoded = {int(line.split()[1]) for line in notes.read_text().splitlines() if line.startswith("decoded")}
+    assert decoded == set(range(128, 192))
+    fresh = tmp_path / "fresh"
+    assert made.one(fresh, *flags, "--on-error", "stop", "--dataset-arg", "broken=false").code == 0
+    assert tree(fresh) == tree(folder)
+
+
+def test_parts_that_make_no_run_are_refused_by_name(made: Made, alone: Path, tmp_path: Path) -> None:
+    one, two = made.part(1, 3), made.part(2, 3)
+
+    def refused(*parts: Path) -> str:
+        done = made.merge(tmp_path / "merged", *parts)
+        assert done.code == 4, done.err
+        assert not (tmp_path / "merged").exists()
+        return " ".join(done.err.split())
+
+    assert "1 of 3 parts is missing: 3/3" in refused(one, two)
+    copy = Path(shutil.copytree(one, tmp_path / "copy"))
+    assert f"{one} and {copy} are both part 1/3" in refused(one, two, copy)
+    assert f"{alone} holds no part of a run" in refused(one, alone)
+    said = "divide the run at other images: 3 parts, batches of 8, 2 parts, batches of 8"
+    assert said in refused(one, made.part(2, 2))
+    for name, flags in {
+        "concepts, prompts": ("--concepts", "technical"),
+        "labels_per_neuron": ("--labels", 3),
+        "limit, the images that are chosen, or their order": ("--limit", 332),
+        "models, layers": ("--layers", "one"),
+        "3 parts, batches of 8, 3 parts, batches of 96": ("--batch-size", 96),
+    }.items():
+        other = tmp_path / "other"
+        done = made.one(other, "--part", "3/3", *flags)
+        assert done.code == 0, done.err
+        assert name in refused(one, two, other), name
+        shutil.rmtree(other)
+
+
+def test_what_cannot_be_divided_is_said_before_anything_is_computed(made: Made, tmp_path: Path) -> None:
+    for said, flags in {
+        "333 images make 6 shards of 64 images, too few for 7 parts": ("--part", "1/7"),
+        "--part '4/3' is no part of a run": ("--part", "4/3"),
+        "maps are kept of the strongest images of all parts": ("--part", "1/3", "--maps", 2),
+    }.items():
+        done = made.one(tmp_path / "part", *flags)
+        assert done.code == 2
+        assert said in " ".join(done.err.split())
+        assert not list(tmp_path.rglob("*.safetensors"))
+    held = made.one(made.part(1, 3), "--part", "2/3")
+    assert held.code == 2
+    assert "holds part 1/3 of a run" in held.err
+    assert "holds part 1/3 of a run" in made.one(made.part(1, 3)).err
+
+
+@pytest.mark.parametrize("command", ["report", "score", "compare", "figures", "evaluate"])
+def test_commands_say_that_a_part_is_one_and_what_to_type(command: str, made: Made, tmp_path: Path) -> None:
+    part = made.part(1, 3)
+    more = [made.part(2, 3)] if command == "compare" else []
+    done = made.command(command, part, *more, "-o", tmp_path / "out", "--plugin-file", made.plugin)
+    assert done.code == 4
+    assert "is part 1/3 of a run, and has no labels" in " ".join(done.err.split())
+    assert "mcd merge PART… -o RUN" in done.err
+    with pytest.raises(DataError, match="is part 1/3 of a run"):
+        mcd.load(part)
+
+
+def test_a_part_is_verified(made: Made, tmp_path: Path) -> None:
+    part = Path(shutil.copytree(made.part(1, 3), tmp_path / "part"))
+    (found,) = verify(part)
+    assert found.sound
+    shard = next(part.glob("activations/*/00001.safetensors"))
+    shard.write_bytes(shard.read_bytes()[:-4] + b"abcd")
+    assert not verify(part)[0].sound
+    done = made.merge(tmp_path / "merged", part, made.part(2, 3), made.part(3, 3))
+    assert done.code == 4
+    assert str(shard) in "".join(done.err.split("\n"))
+
+
+def test_what_was_computed_differently_is_refused_or_merged_and_said(made: Made, tmp_path: Path) -> None:
+    one, two, flags = made.part(1, 2), tmp_path / "two", ("--part", "2/2", "--precision", "bf16")
+    done = made.one(two, *flags, MCD_SALT="another salt of the same run")
+    assert done.code == 0, done.err
+    refused = made.merge(tmp_path / "merged", one, two)
+    said = "precision (fp32 in part 1, bf16 in part 2); salt"
+    assert refused.code == 2
+    assert said in " ".join(refused.err.split())
+    assert not (tmp_path / "merged").exists()
+    done = made.merge(tmp_path / "merged", one, two, "--allow-different")
+    assert done.code == 0, done.err
+    found = mcd.load(tmp_path / "merged")
+    assert said in found.manifest.warnings[0]
+    assert len(found.image_ids) == found.manifest.images == 325
+    assert all(each.sound for each in verify(tmp_path / "merged"))
+
+
+def test_a_scorer_of_a_file_runs_only_where_it_is_named(made: Made, tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text("def products(A, P):\n    return A.T @ P\n")
+    own = f"{file}:products"
+    parts = [tmp_path / str(number) for number in (1, 2)]
+    for number, part in enumerate(parts, start=1):
+        done = made.one(part, "--part", f"{number}/2", "--scorer", own)
+        assert done.code == 0, done.err
+    refused = made.merge(tmp_path / "merged", *parts)
+    assert refused.code == 4
+    assert "which is run only when it is named" in " ".join(refused.err.split())
+    done = made.merge(tmp_path / "merged", *parts, "--scorer", own)
+    assert done.code == 0, done.err
+    assert mcd.load(tmp_path / "merged").manifest.scorer == "products"
+    file.write_text("def products(A, P):\n    return A.T @ P + 1\n")
+    other = made.merge(tmp_path / "other", *parts, "--scorer", own)
+    assert other.code == 4
+    assert "is not the scorer of" in " ".join(other.err.split())

@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from mcd.scoring.verdicts import NOT_SIGNIFICANT, SIGNIFICANT, VERDICTS
     from mcd.study.csv_cells import csv_bytes, csv_text, unguarded
     from mcd.study.isolation import Limits, isolated
+    from mcd.study.label_files import read_labels
     from mcd.study.labels import split_rows
     from mcd.study.latex import latex_text, one_line
     from mcd.study.outputs import check_writable, outputs
@@ -191,6 +192,7 @@ _HOME = {
     "print_table": "mcd.cli.tables",
     "read_checkpoint": "mcd.networks.checkpoints",
     "read_header": "mcd.study.pictures",
+    "read_labels": "mcd.study.label_files",
     "read_picture": "mcd.study.pictures",
     "read_record": "mcd.api.schema",
     "read_state_dict": "mcd.networks.checkpoints",
@@ -305,6 +307,7 @@ __all__ = [
     "print_table",
     "read_checkpoint",
     "read_header",
+    "read_labels",
     "read_picture",
     "read_record",
     "read_state_dict",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
+from mcd.errors import MCDError
 from mcd_plugins.reproduce.ledger import Data, Row, Verdict
 
 __all__ = ["Derived", "derive", "verdict_of"]
@@ -114,7 +115,7 @@ def _computed(row: Row, name: str, contents: Mapping[str, bytes]) -> float:
     derivation: Derivation = getattr(found, function)
     try:
         number = float(derivation(*contents.values(), **row.settings))
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, MCDError, TypeError, ValueError) as error:
         if not contents:
             raise
         names = ", ".join(contents)

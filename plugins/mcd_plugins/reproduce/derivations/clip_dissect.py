@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from mcd_plugins.reproduce.derivations.tables import column, layer_of, table
+import pandas as pd
+
+from mcd.plugins import read_labels
 
 __all__ = ["distinct_labels", "share_above_the_mean"]
 
 
 def distinct_labels(content: bytes, layer: str) -> int:
     """Return how many different labels the neurons of a layer have."""
-    return int(layer_of(table(content), layer)["description"].nunique())
+    return int(_layer(content, layer)["concept"].nunique())
 
 
 def share_above_the_mean(content: bytes, layer: str) -> float:
@@ -17,5 +19,20 @@ def share_above_the_mean(content: bytes, layer: str) -> float:
 
     Mammo-CLIP Dissect (arXiv 2509.21102) keeps these.
     """
-    scores = column(layer_of(table(content), layer), "similarity")
+    scores = _layer(content, layer)["score"]
     return float((scores >= scores.mean()).mean())
+
+
+def _layer(content: bytes, layer: str) -> pd.DataFrame:
+    """Return the labels of a layer.
+
+    Raises
+    ------
+    ValueError
+        When it has none.
+    """
+    labels = read_labels(content).labels
+    rows = labels[labels["layer"] == layer]
+    if rows.empty:
+        raise ValueError(f"no row is of the layer {layer}")
+    return rows

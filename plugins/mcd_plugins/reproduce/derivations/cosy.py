@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from mcd_plugins.reproduce.derivations.tables import column, table
+from mcd.plugins import read_labels
 
 __all__ = ["agreement", "distinct_labels", "mean_auroc"]
 
 
-def distinct_labels(content: bytes, field: str) -> int:
+def distinct_labels(content: bytes) -> int:
     """Return how many different labels there are."""
-    return int(table(content)[field].nunique())
+    return int(read_labels(content).labels["concept"].nunique())
 
 
 def mean_auroc(content: bytes) -> float:
     """Return the mean AUROC that INVERT states for its own labels, on the images that chose them."""
-    return float(column(table(content), "metric").mean())
+    return float(read_labels(content).numbers("metric").mean())
 
 
 def agreement(clip_dissect: bytes, invert: bytes) -> float:
@@ -25,7 +25,7 @@ def agreement(clip_dissect: bytes, invert: bytes) -> float:
     ValueError
         When the two are of different numbers of neurons.
     """
-    first, second = table(clip_dissect)["description"], table(invert)["concept"]
+    first, second = (read_labels(one).labels["concept"] for one in (clip_dissect, invert))
     if len(first) != len(second) or not len(first):
         raise ValueError(f"{len(first)} and {len(second)} neurons")
     pairs = zip(first, second, strict=True)

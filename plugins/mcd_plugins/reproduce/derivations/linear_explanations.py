@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from mcd_plugins.reproduce.derivations.tables import column, table
+from mcd.plugins import read_labels
 
 __all__ = ["mean_ablation", "mean_correlation"]
 
 
 def mean_correlation(content: bytes) -> float:
     """Return the mean over neurons of the correlation between activation and simulation."""
-    return float(column(table(content), "sim correlation").mean())
+    return float(read_labels(content).numbers("sim correlation").mean())
 
 
 def mean_ablation(content: bytes) -> float:
     """Return the mean over neurons of the ablation score, with the simulation scaled at its best."""
-    return float(column(table(content), "sim ablation(optim)").mean())
+    return float(read_labels(content).numbers("sim ablation(optim)").mean())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 
-from mcd_plugins.reproduce.derivations.tables import table
+import pandas as pd
 
 __all__ = ["auroc_with", "shared_latents"]
 
@@ -33,7 +34,7 @@ def shared_latents(content: bytes, weights: str, strongest: int) -> float:
     ValueError
         When one of the two has fewer.
     """
-    found = table(content)
+    found = pd.read_csv(io.BytesIO(content), keep_default_na=False)
     found = found[(found["weights"] == weights) & (found["rank"] < strongest)]
     first, second = (set(found.loc[found["class"] == one, "latent"]) for one in (_MASS, _CALCIFICATION))
     if min(len(first), len(second)) < strongest:

@@ -130,7 +130,10 @@ def test_figures_of_labels_alone_are_drawn_and_say_so(run: Path, tmp_path: Path,
     done = mcd_command("figures", run, "--captions", "-o", tmp_path / "out")
     assert done.code == 0, done.err
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["emergence.png"]
-    assert "significant or not: they were imported" in (tmp_path / "out" / "emergence.txt").read_text()
+    caption = (tmp_path / "out" / "emergence.txt").read_text()
+    assert "significant or not: they were imported" in caption
+    assert "0 images" not in caption
+    assert "Patients" not in caption
     assert "have no categories" in " ".join(done.out.split())
 
 

@@ -163,11 +163,14 @@ def light(colour: str) -> bool:
 
 
 def _cautions(heading: Heading) -> list[str]:
-    images = int(heading.runs["images"].min())
+    runs = heading.runs[heading.runs["images"] > 0]  # of imported labels no images are known
+    if not len(runs):
+        return []
+    images = int(runs["images"].min())
     found = []
     if images < FEW_IMAGES:
         found.append(f"Only {counted(images, 'image')}: large effects alone can be seen")
-    if (heading.runs["patients"] < 0).any():
+    if (runs["patients"] < 0).any():
         found.append("Patients are not known: images of one woman count as independent")
     return found
 

@@ -96,7 +96,7 @@ class HtmlReporter(mcd.Reporter):
         runs: list[dict[str, Json]] = []
         for one, said in zip(dissections, facts, strict=True):
             columns, rows = responses_of(one, self.options.images)
-            if not columns:
+            if not columns and one.manifest.imported is None:  # of imported labels its cautions say so
                 facts[len(runs)] = replace(said, notes=[*said.notes, _WITHOUT])
             shown = gallery.add(one, rows) if columns and self.options.images else {}
             if shown:

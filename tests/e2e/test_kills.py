@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
 }
 
 
-KILLED, FULL = ("dissect", "cache", "score", "evaluate"), ("dissect", "report", "preprocess", "store")
+KILLED, FULL = ("dissect", "evaluate"), ("report", "store")
 """What continuous integration kills here and there, and gives a full disk; the nightly run tries all everywhere."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 
@@ -16,6 +17,8 @@ from mcd_plugins.reporters.words import amount
 __all__ = ["CARRIED", "HIDDEN", "UNDER", "UNKNOWN", "Represented", "represented_of"]
 
 CARRIED, UNDER, HIDDEN, UNKNOWN = ANSWERS
+_KNOWN: WeakKeyDictionary[mcd.Dissection, Represented] = WeakKeyDictionary()
+"""All reporters of a run say it, and it takes as long as scoring the run."""
 _FAILED = "it could not be computed from this run, and mcd report says why"
 
 
@@ -63,6 +66,13 @@ def represented_of(dissections: Sequence[mcd.Dissection], found: mcd.Comparison 
 
 
 def _alone(dissection: mcd.Dissection) -> Represented:
+    found = _KNOWN.get(dissection)
+    if found is None:
+        found = _KNOWN[dissection] = _computed(dissection)
+    return found
+
+
+def _computed(dissection: mcd.Dissection) -> Represented:
     if not any(one.labelled for one in dissection.manifest.summary):
         return Represented(missing="no neuron has a label")
     if dissection.manifest.imported is not None:

@@ -71,10 +71,10 @@ def test_a_study_of_five_models_costs_five_forward_passes_an_image(b2: Path, b2_
         {
             "models": ["object"] * 5,
             "dissectors": "object",
-            "dataset": "phantom:5",
+            "dataset": "phantom:2",
             "concepts": "phantom",
             "device": "cpu",
-            "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 5}},
+            "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 2}},
             "batch_size": 8,
             "workers": 0,
         }
@@ -95,7 +95,7 @@ def test_a_study_of_five_models_costs_five_forward_passes_an_image(b2: Path, b2_
     found = run(prepared)
     trials = [2, 1] * (len(targets) + 1)  # of each target, then of the dissector: a batch of two, and one image alone
     assert images[: len(trials)] == trials
-    assert sum(images[len(trials) :]) == 5 * 20
+    assert sum(images[len(trials) :]) == 5 * 8
     shared = found[0].activations("blocks.6.1")
     assert found[4].activations("blocks.6.1").shape == shared.shape
     assert not torch.allclose(found[4].activations("blocks.6.1"), shared)
@@ -112,13 +112,15 @@ def test_dissect_with_the_tower_as_target_works_from_the_path_alone(
         f"mammo-clip:{b2}",
         "--model-arg",
         arg,
-        *flags(b2, "phantom:5"),
+        *flags(b2),
         "--layers",
         "image_encoder._blocks[{0..22}]",
         "--concepts",
         "phantom",
+        "--draws",
+        100,
         "--scorer-arg",
-        "top_k=5",
+        "top_k=2",
         "-o",
         tmp_path / "run",
         **OFFLINE,
@@ -155,7 +157,7 @@ def test_zero_shot_scores_each_image_by_each_pair(b2: Path, tmp_path: Path, mcd_
     out = tmp_path / "scores.csv"
     done = mcd_command(
         "zero-shot",
-        *flags(b2, "phantom:10"),
+        *flags(b2, "phantom:5"),
         "--pair",
         "no mass",
         "mass",
@@ -174,7 +176,7 @@ def test_zero_shot_scores_each_image_by_each_pair(b2: Path, tmp_path: Path, mcd_
     assert "AUROC" in done.out
     with out.open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 80
+    assert len(rows) == 40
     for row in rows:
         low, high = float(row["cosine_negative"]), float(row["cosine_positive"])
         assert float(row["probability"]) == pytest.approx(1 / (1 + np.exp(low - high)), abs=1e-6)
@@ -277,11 +279,14 @@ def test_preprocess_overwrites_nothing_that_is_not_its_own(dicoms: Path, tmp_pat
 def test_a_run_on_dicoms_and_one_on_their_pngs_show_the_model_the_same(
     dicoms: Path, tmp_path: Path, b2: Path, mcd_command: Command
 ) -> None:
-    assert mcd_command("preprocess", dicoms, tmp_path / "pngs", "--recipe", "mammo-clip").code == 0
+    size = {"height": 380, "width": 228}
+    sized = ("--recipe-arg", "height=380", "--recipe-arg", "width=228")
+    assert mcd_command("preprocess", dicoms, tmp_path / "pngs", "--recipe", "mammo-clip", *sized).code == 0
     found = []
     for name in (f"dicom:{dicoms}", f"images:{tmp_path / 'pngs'}"):
         out = tmp_path / f"{name[:5]}.safetensors"
-        done = mcd_command("embed", "--dissector", f"mammo-clip:{b2}", "--dataset", name, "-o", out, **OFFLINE)
+        model = ("--dissector", f"mammo-clip:{b2}", "--dissector-arg", f"preprocessing={json.dumps(size)}")
+        done = mcd_command("embed", *model, "--dataset", name, "-o", out, **OFFLINE)
         assert done.code == 0, done.err
         with safetensors.safe_open(out, framework="pt") as file:
             found.append(file.get_tensor("images"))

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 import mcd
 
-__all__ = ["SHAPES", "Shape", "dissected"]
+__all__ = ["EVERY", "SHAPES", "Shape", "dissected"]
 
 _NETWORKS = """
 import torch
@@ -96,6 +98,10 @@ SHAPES: dict[str, Shape] = {
     "one concept": Shape(settings={"concepts": "one.txt"}),
     "no significance": Shape(calibration={"draws": 0}),
 }
+
+_AT_NIGHT = ("few draws", "one layer", "a dead layer")
+"""Much like others: no discovery, one neuron, all dead."""
+EVERY = [pytest.param(name, marks=pytest.mark.nightly) if name in _AT_NIGHT else name for name in SHAPES]
 
 
 def dissected(name: str, folder: Path, **settings: object) -> tuple[mcd.Dissection, mcd.Dissection]:

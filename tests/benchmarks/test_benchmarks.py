@@ -30,6 +30,8 @@ def threads() -> Iterator[None]:
 
 
 EVERY = [name for names in CHAPTERS.values() for name in names]
+SECONDS = ("breast", "intervals", "isolation", "mammo_clip")
+"""Those that take seconds at any size: for the nightly run."""
 FOLDER = Path(page.__file__).parent
 
 
@@ -44,7 +46,9 @@ def names_of(table: Table) -> list[Cell]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.nightly) if name in SECONDS else name for name in EVERY]
+)
 def test_a_benchmark_gives_the_tables_of_its_results(name: str) -> None:
     if name == "explorer" and not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
         absent("there is no Chromium: apt-get install chromium")

@@ -29,8 +29,15 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", 1280),
+        pytest.param("dark", 400, marks=pytest.mark.slow),
+        pytest.param("light", 400, marks=pytest.mark.nightly),
+        pytest.param("dark", 1280, marks=pytest.mark.nightly),
+    ],
+)
 def test_the_page_is_accessible(opened: Open, bench: Path, axe: str, scheme: str, width: int) -> None:
     tab = opened(bench, color_scheme=scheme)
     tab.page.set_viewport_size({"width": width, "height": 900})

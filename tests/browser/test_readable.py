@@ -18,8 +18,15 @@ Open = Callable[..., Opened]
 VIEWS = ("overview", "neurons", "neuron/0/2/63", "concepts", "compare")
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("width", [1280, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", 1280),
+        pytest.param("dark", 400, marks=pytest.mark.slow),
+        pytest.param("light", 400, marks=pytest.mark.nightly),
+        pytest.param("dark", 1280, marks=pytest.mark.nightly),
+    ],
+)
 def test_every_view_is_accessible(opened: Open, double: Path, axe: str, scheme: str, width: int) -> None:
     tab = opened(double, color_scheme=scheme)
     tab.page.set_viewport_size({"width": width, "height": 900})

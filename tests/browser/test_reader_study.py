@@ -305,7 +305,7 @@ def fits(page: Page, axe: str, where: str) -> None:
     assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == [], where
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.nightly)])
 def test_every_step_fits_a_phone_and_is_accessible(opened: Open, study: Written, axe: str, scheme: str) -> None:
     tab = opened(study.folder / "cards" / "cards.html", color_scheme=scheme)
     tab.page.set_viewport_size(PHONE)

@@ -10,14 +10,14 @@ import pytest
 from tests.browser.conftest import Opened
 from tests.browser.test_first_screen import ALONE, TOGETHER, first_screen
 from tests.plugins.explorer.conftest import page_of
-from tests.thin import SHAPES, dissected
+from tests.thin import EVERY, dissected
 
 from mcd.comparison.changes import chance_rule
 
 VIEWS = ("", "neurons", "neurons?q=0.05&verdict=any", "neurons?text=zzz", "concepts", "compare", "neuron/0/0/0")
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", EVERY)
 def test_every_view_of_it_is_shown(shape: str, browser: object, opened: Callable[..., Opened], tmp_path: Path) -> None:
     pair = dissected(shape, tmp_path)
     page = opened(page_of(list(pair), tmp_path / "both"))  # which makes sure that no script fails

@@ -11,7 +11,7 @@ import pytest
 from tests.captions import faults
 from tests.conftest import Outcome
 from tests.latex import amiss
-from tests.thin import SHAPES, dissected
+from tests.thin import EVERY, dissected
 
 import mcd
 from mcd.cli.compare_text import print_comparison
@@ -27,7 +27,7 @@ Mcd = Callable[..., Outcome]
 SETTINGS = mcd.ComparisonSettings(resamples=10, threshold="local")
 
 
-@pytest.fixture(scope="module", params=SHAPES)
+@pytest.fixture(scope="module", params=EVERY)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """Two runs of one shape."""
     return dissected(request.param, tmp_path_factory.mktemp("thin"))

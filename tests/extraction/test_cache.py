@@ -290,7 +290,7 @@ def test_what_killed_processes_left_is_removed_but_not_what_is_being_written(tmp
 def hammer(folder: Path, seed: int, limit: int) -> str:
     cache = ImageCache(folder, limit)
     rng = np.random.default_rng(seed)
-    for _ in range(1500):
+    for _ in range(500):
         number = int(rng.integers(100))
         found = cache.get(key(number))
         if found is None:

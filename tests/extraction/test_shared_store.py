@@ -198,7 +198,13 @@ def begin(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [(1, 1), (1, 2)], ids=["equal numbers", "other last bits"])
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        pytest.param((1, 1), id="equal numbers", marks=pytest.mark.nightly),
+        pytest.param((1, 2), id="other last bits"),
+    ],
+)
 def test_two_processes_write_one_entry_while_a_third_prunes(
     store: SharedStore, tmp_path: Path, seeds: tuple[int, int]
 ) -> None:

@@ -207,8 +207,18 @@ def guessed_by_frequency(cards: list[Card], *, most: bool) -> float:
     return float(np.mean(found))
 
 
-@pytest.mark.parametrize("unseen", [0, 400])  # concepts that no neuron has: of a large vocabulary, nearly all
-@pytest.mark.parametrize("shares", [{}, {"mass": 0.7}, {"left breast": 0.4, "mass": 0.3, "view marker": 0.2}], ids=str)
+@pytest.mark.parametrize(
+    ("unseen", "shares"),  # concepts that no neuron has: of a large vocabulary, nearly all
+    [
+        (0, {}),
+        (400, {"left breast": 0.4, "mass": 0.3, "view marker": 0.2}),
+        pytest.param(0, {"mass": 0.7}, marks=pytest.mark.nightly),
+        pytest.param(400, {"mass": 0.7}, marks=pytest.mark.nightly),
+        pytest.param(400, {}, marks=pytest.mark.nightly),
+        pytest.param(0, {"left breast": 0.4, "mass": 0.3, "view marker": 0.2}, marks=pytest.mark.nightly),
+    ],
+    ids=str,
+)
 def test_neither_place_nor_frequency_of_a_choice_tells_the_label(
     phantom: mcd.Dissection, unseen: int, shares: dict[str, float]
 ) -> None:

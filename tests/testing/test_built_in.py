@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,13 @@ def _listing(folder: Path) -> dict[str, object]:
     return {"list": folder / "list.txt", "root": folder / "pictures"}
 
 
+def _trained(_folder: Path) -> dict[str, object]:
+    weights = files("mcd_plugins.phantom") / "weights" / "phantom_mammo.safetensors"
+    return {"checkpoint": str(weights), "base": "phantom-mammo"}
+
+
 _MATERIAL: dict[str, Callable[[Path], dict[str, object]]] = {
+    "model finetune/finetuned": _trained,
     "model modules/module": _module,
     "model timm/timm": lambda _: {"name": "resnet10t"},
     "model torchvision/torchvision": lambda _: {"name": "squeezenet1_1"},

@@ -157,11 +157,12 @@ def _lines(card: Mapping[str, Json]) -> Iterator[str]:
     assert isinstance(load, list)
     classes = card["classes"]
     assert isinstance(classes, list)
-    yield f"Classes: {', '.join(map(str, classes))}{' (ordered)' if card['ordinal'] else ''}. To dissect it:"
+    yield f"Classes: {', '.join(map(str, classes))}{' (ordered)' if card['ordinal'] else ''}."
     yield ""
-    yield "```"
-    yield f"mcd dissect {shlex.join(map(str, load))} …"
-    yield "```"
+    if load:
+        yield from ("To dissect it:", "", "```", f"mcd dissect {shlex.join(map(str, load))} …", "```")
+    else:
+        yield "Its tensors have the names of the network that was given as an object."
     yield from ("", "## Licences", "")
     yield from (f"- {name}: {value}" for name, value in _items(card, "licences"))
     yield from ("", "Whether the trained weights may be passed on follows from both.")

@@ -251,7 +251,7 @@ def _print(done: Finetuned) -> None:
     assert isinstance(data, dict)
     if data["left out"]:
         say(f"left out: {data['left out']}")
-    load = done.card["load"]
+    load = done.card["load"]  # a command names its model: there is a loader
     assert isinstance(load, list)
     flags = shlex.join(str(one).replace("model.safetensors", str(done.folder / "model.safetensors")) for one in load)
     echo_lines(f"to dissect it: mcd dissect {flags}")

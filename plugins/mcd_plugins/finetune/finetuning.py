@@ -17,7 +17,7 @@ from mcd.plugins import csv_text, target_images, validate_options, write_atomica
 from mcd_plugins.finetune.asked import CARD, Asked, Recipe, check_folder, json_bytes, main_process, read_json
 from mcd_plugins.finetune.card import MODEL, Fitted, card_of, page_of
 from mcd_plugins.finetune.formats import Format, format_of
-from mcd_plugins.finetune.heads import new_head, trainable, with_head
+from mcd_plugins.finetune.heads import features_in, new_head, trainable, with_head
 from mcd_plugins.finetune.measures import probabilities
 from mcd_plugins.finetune.probing import probe
 from mcd_plugins.finetune.splits import check_enough, check_shares, drawn, published
@@ -182,7 +182,7 @@ def _trained(
     from mcd_plugins.finetune.training import HISTORY, train
 
     with torch.no_grad():
-        features = asked.network.train(False)(asked.images.example()).shape[1]
+        features = features_in(asked.network.train(False)(asked.images.example())).shape[1]
     asked.network.set_submodule(asked.head, new_head(features, asked.task.outputs, asked.recipe.seed))
     logits, done = train(asked, form, record, checkpoints=checkpoints, devices=devices, quiet=quiet)
     return Fitted((logits.double() + asked.shift).numpy(), done.history, HISTORY, done.best)

@@ -27,7 +27,7 @@ class Format:
     Parameters
     ----------
     loader
-        The model loader that takes the file.
+        The model loader that takes the file; empty where the model was given as an object.
     setting
         Which of its settings is the file; its primary one where ``value`` is empty.
     value
@@ -45,7 +45,9 @@ class Format:
     renamed: Mapping[str, str] = field(default_factory=dict)
 
     def flags(self, file: str) -> list[str]:
-        """Return the flags of ``mcd dissect`` that load a file."""
+        """Return the flags of ``mcd dissect`` that load a file; none where the model was given as an object."""
+        if not self.loader:
+            return []
         found = ["--model-plugin", f"{self.loader}:{self.value or file}"]
         pairs = {**({self.setting: file} if self.value else {}), **self.options}
         for name, value in pairs.items():
@@ -95,8 +97,7 @@ def format_of(images: TargetImages, network: nn.Module, task: Task) -> Format:
         kept = {one: value for one, value in kept.items() if defaults.get(one) != value}
         kept["num_classes"] = task.outputs
         return Format("timm", value=str(options["name"]), options=kept)
-    base: dict[str, Json] = {"base": _base(images.model)} if choice is not None else {}
-    return Format("finetuned", options=base)
+    return Format("finetuned", options={"base": _base(images.model)}) if choice is not None else Format("")
 
 
 _OF_WEIGHTS = ("checkpoint", "pretrained", "prefix", "ema", "seed")

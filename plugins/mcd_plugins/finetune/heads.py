@@ -14,7 +14,7 @@ from torch import nn
 from mcd.errors import UsageError
 from mcd.plugins import unfilled
 
-__all__ = ["Headed", "blocks_of", "head_name", "new_head", "trainable", "with_head"]
+__all__ = ["Headed", "blocks_of", "features_in", "head_name", "new_head", "trainable", "with_head"]
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList)
 
@@ -32,23 +32,32 @@ class Headed(nn.Module):
         return found
 
 
+_POOLED = ("pooler_output", "image_embeds", "logits", "last_hidden_state")
+"""Entries of records that stand for an image, in order of preference: what transformers calls them."""
+_PLACES = {3: (1,), 4: (2, 3)}
+"""Axes of positions: of tokens ``(B, T, D)``, of maps ``(B, C, H, W)``."""
+
+
 def features_in(output: object) -> torch.Tensor:
-    """Return the one vector an image, ``(B, D)``, that a network returns.
+    """Return the one vector an image, ``(B, D)``, that a network's output stands for; maps and tokens are averaged.
 
     Raises
     ------
     UsageError
-        When it returns nothing of the kind.
+        When it stands for nothing of the kind.
     """
-    if isinstance(output, torch.Tensor) and output.ndim == 2:
-        return output
-    for name in ("pooler_output", "image_embeds", "logits"):  # records of transformers
-        found = getattr(output, name, None)
-        if isinstance(found, torch.Tensor) and found.ndim == 2:
-            return found
-    shape = f" of shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else ""
+    entries = output if isinstance(output, Mapping) else getattr(output, "__dict__", {})
+    named = (entries.get(name) for name in _POOLED)
+    found = output if isinstance(output, torch.Tensor) else next((one for one in named if one is not None), None)
+    if isinstance(output, tuple | list) and output:
+        found = output[0]
+    if isinstance(found, torch.Tensor) and found.ndim in _PLACES:
+        return found.mean(dim=_PLACES[found.ndim])
+    if isinstance(found, torch.Tensor) and found.ndim == 2:
+        return found
+    shape = f" of shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else ""
     raise UsageError(
-        f"the network returns {type(output).__name__}{shape}: not one vector an image, which a head could take",
+        f"the network returns {type(output).__name__}{shape}: no vector, map or tokens that a head could take",
         "take a network with a pooled output, such as timm:NAME with --model-arg num_classes=0",
     )
 

@@ -20,7 +20,7 @@ from mcd.errors import MissingDependencyError, UsageError
 from mcd.plugins import digest, say, write_atomically
 from mcd_plugins.finetune.asked import Asked, main_process
 from mcd_plugins.finetune.formats import Format
-from mcd_plugins.finetune.heads import trainable
+from mcd_plugins.finetune.heads import features_in, trainable
 from mcd_plugins.finetune.measures import primary, probabilities
 from mcd_plugins.finetune.probing import class_weights, loss_of
 
@@ -97,7 +97,14 @@ def train(
     """
     from lightning_fabric import Fabric
 
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    size, rows = asked.recipe.batch_size, len(asked.parts.rows("training"))
+    if devices > 1 and (size % devices or rows < size):
+        raise UsageError(
+            f"{devices} devices cannot share batches of {size} of {rows} images",
+            f"take a --batch-size that is a multiple of {devices}, of fewer images than there are to train on",
+        )
+    for name in ("lightning.fabric", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # what it says is about itself
     device, recipe = asked.images.device, asked.recipe
     numbers = [device.index or 0] if device.type == "cuda" and devices == 1 else devices
     fabric = Fabric(
@@ -169,10 +176,12 @@ class _Training:
             for part in self._optimizer.param_groups:
                 part["lr"] = rate
             self._optimizer.zero_grad()
-            loss = loss_of(asked.task, self._module(images), self._labels[list(rows)], self._weights)
+            logits = features_in(self._module(images))
+            loss = loss_of(asked.task, logits, self._labels[list(rows)], self._weights)
             fabric.backward(loss)
             self._optimizer.step()
             total, step = total + float(loss.detach()), step + 1
+        total = float(self._together(torch.tensor(total))) / fabric.world_size
         self._judge(number, total / len(groups), rate)
 
     def _batches(self, number: int) -> list[Rows]:
@@ -204,23 +213,27 @@ class _Training:
             say(f"{said_of} AUROC {measure:.3f}{' (best so far)' if done.best == number else ''}", err=True)
 
     def _outputs(self, rows: Rows) -> torch.Tensor:
-        """Return the outputs ``(images, outputs)`` float32 of some images on the CPU, NaN for the others."""
+        """Return the outputs ``(images, outputs)`` float32 of some images on the CPU, 0 for the others."""
         fabric, network = self._fabric, self._network
         network.train(False)
         if fabric.world_size > 1:
             for buffer in network.buffers():
                 buffer.copy_(fabric.broadcast(buffer))
-        size, found = self._asked.recipe.batch_size, torch.full((len(self._labels), self._asked.task.outputs), math.nan)
+        size, found = self._asked.recipe.batch_size, torch.zeros(len(self._labels), self._asked.task.outputs)
         own = rows[fabric.global_rank :: fabric.world_size].tolist()
         groups = [own[at : at + size] for at in range(0, len(own), size)]
         with torch.no_grad(), fabric.autocast():
             for some, images in self._asked.images.inputs(groups, fabric.device):
-                found[list(some)] = network(images).float().cpu()
+                found[list(some)] = features_in(network(images)).float().cpu()
         if fabric.world_size > 1:
-            every = fabric.all_gather(found)
-            assert isinstance(every, torch.Tensor)
-            found = every.cpu().nan_to_num(-math.inf).amax(dim=0)
+            return self._together(found)
         return found
+
+    def _together(self, own: torch.Tensor) -> torch.Tensor:
+        """Return the sum of what each process has, on the CPU."""
+        found = self._fabric.all_reduce(own.to(self._fabric.device), reduce_op="sum")
+        assert isinstance(found, torch.Tensor)
+        return found.cpu()
 
     def _keep(self, path: Path) -> None:
         """Keep all that the next pass needs; where asked for, the weights as a checkpoint too."""

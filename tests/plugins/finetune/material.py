@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +22,8 @@ def sample(at: int, **known: object) -> mcd.Sample:
 class Drawn(mcd.Dataset):
     """Noise, two images a patient; those of every second patient have a bright square: a mass.
 
-    Where the file ``stop`` exists, reading more than ``after`` images is interrupted, as by Ctrl-C.
+    Where the file ``stop`` exists, reading more than ``after`` images is interrupted, as by Ctrl-C; where it says
+    ``kill``, the process is killed.
     """
 
     class Options(mcd.Options):
@@ -52,6 +55,8 @@ class Drawn(mcd.Dataset):
     def read(self, sample: mcd.Sample) -> mcd.Image:
         self._read += 1
         if self._read > self.options.after and self.options.stop.exists():
+            if self.options.stop.read_text() == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
             raise KeyboardInterrupt
         at = int(sample.id[1:])
         pixels = np.random.default_rng(at).integers(0, 120, (32, 32), dtype=np.uint8)

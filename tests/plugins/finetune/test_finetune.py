@@ -174,7 +174,7 @@ def test_training_all_weights_learns_and_timm_loads_the_result(whole: Finetuned,
 def test_an_interrupted_training_continues_and_ends_in_the_same_bytes(
     whole: Finetuned, stop: Path, tmp_path: Path
 ) -> None:
-    stop.touch()
+    stop.touch()  # as by Ctrl-C
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "out", stop)
     stop.unlink()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
+from mcd.cli.importing import import_results
 from mcd.errors import DataError, UsageError
 from mcd.study.label_files import FORMATS, read_labels
 
@@ -91,6 +93,12 @@ def test_what_is_no_label_table_is_one_message(name: str) -> None:
         _ = read_labels(data).labels
     assert said in error.value.message
     assert error.value.hint
+
+
+def test_the_command_offers_every_format() -> None:
+    (option,) = [one for one in import_results.params if one.name == "name"]
+    assert isinstance(option.type, click.Choice)
+    assert list(option.type.choices) == list(FORMATS)
 
 
 def test_columns_of_several_formats_need_a_format() -> None:

@@ -266,7 +266,7 @@ def _said(
         if named < count:
             yield f"layer {layer}: of neurons 0 to {count - 1}, {count - named} are in no row; it may be wider"
     if repeats:
-        yield f"left out, since their neuron has the same concept already: {repeats} labels"
+        yield f"labels that are left out, since their neuron has the same concept already: {repeats}"
     if found.strangers:
         yield f"not in the concept set, of {len(found.term)} labels: {len(found.strangers)} ({_few(found.strangers)})"
     if found.ambiguous:

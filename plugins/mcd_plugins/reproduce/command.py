@@ -140,7 +140,8 @@ def _left(left: Sequence[Row]) -> Iterator[str]:
         yield f"of the ledger, for want of files of other people (--data DIR): {len(files)}."
     if lacking := [row for row in left if not row.computable]:
         how = "python -m pip install 'mammo-clip-dissect[reproduce]'"
-        yield f"of the ledger, for want of {lacking[0].requires} ({how}): {len(lacking)}."
+        wanting = " and ".join(sorted({str(row.requires) for row in lacking}))
+        yield f"of the ledger, for want of {wanting} ({how}): {len(lacking)}."
 
 
 def _derived(rows: Sequence[Row], data: Data, quiet: bool) -> list[Derived]:

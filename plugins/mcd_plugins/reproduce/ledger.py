@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -143,7 +143,30 @@ class Ledger(_Record):
 def ledger() -> Ledger:
     """Return the ledger that comes with mcd."""
     text = files("mcd_plugins.reproduce").joinpath("ledger.yaml").read_text(encoding="utf-8")
-    return Ledger.model_validate(yaml.safe_load(text))
+    written: dict[str, list[_Written]] = yaml.safe_load(text)
+    return Ledger.model_validate({**written, "rows": [row for one in written["rows"] for row in _rows_of(one)]})
+
+
+_Written = dict[str, pydantic.JsonValue]
+
+
+def _rows_of(series: _Written) -> Iterator[_Written]:
+    """Yield the rows of a series: what stands beside ``rows`` holds for each that does not say otherwise.
+
+    Settings are joined, name by name. A row of its own is a series of one.
+    """
+    shared = {name: value for name, value in series.items() if name != "rows"}
+    rows = series.get("rows", [{}])
+    assert isinstance(rows, list)
+    for own in rows:
+        assert isinstance(own, dict)
+        yield {**shared, **own, "settings": {**_settings(shared), **_settings(own)}}
+
+
+def _settings(written: _Written) -> _Written:
+    found = written.get("settings", {})
+    assert isinstance(found, dict)
+    return found
 
 
 @dataclass(frozen=True)

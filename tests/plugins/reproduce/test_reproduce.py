@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.command_line import Outcome
 
+from mcd_plugins.reproduce.command import _left
 from mcd_plugins.reproduce.deriving import derive, verdict_of
-from mcd_plugins.reproduce.ledger import Data, Row, ledger
+from mcd_plugins.reproduce.ledger import Data, Row, _rows_of, ledger
 from mcd_plugins.reproduce.page import page
 
 Run = Callable[..., Outcome]
@@ -121,6 +122,26 @@ def test_wrong_input_is_said(
 def row(**changes: object) -> Row:
     fields = {"id": "x", "source": "ours", "paper": "cosy", "place": "", "quantity": "", "value": 0.0, "tolerance": 0.0}
     return Row.model_validate({**fields, "derivation": "noise.mean_score", "verdict": "matches", **changes})
+
+
+def test_everything_that_is_not_installed_is_named() -> None:
+    rows = [row(requires="no-such-one"), row(requires="no-such-other"), row(requires="no-such-one")]
+    (said,) = _left(rows)
+    assert "for want of no-such-one and no-such-other (" in said
+    assert said.endswith(": 3.")
+
+
+def test_a_series_of_rows_shares_what_stands_beside_them() -> None:
+    series = {
+        "tolerance": 1,
+        "settings": {"a": 1},
+        "rows": [{"id": "x"}, {"id": "y", "tolerance": 2, "settings": {"b": 2}}],
+    }
+    assert list(_rows_of(series)) == [
+        {"id": "x", "tolerance": 1, "settings": {"a": 1}},
+        {"id": "y", "tolerance": 2, "settings": {"a": 1, "b": 2}},
+    ]
+    assert list(_rows_of({"id": "z"})) == [{"id": "z", "settings": {}}]
 
 
 @given(value=NUMBERS, tolerance=st.floats(0, 10), ours=NUMBERS, fault=st.none() | NUMBERS)

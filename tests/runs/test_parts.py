@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -245,6 +247,9 @@ def test_what_was_computed_differently_is_refused_or_merged_and_said(made: Made,
     assert done.code == 0, done.err
     found = mcd.load(tmp_path / "merged")
     assert said in found.manifest.warnings[0]
+    said_by = made.command("report", tmp_path / "merged", "--reporter", "markdown", "-o", tmp_path / "report")
+    assert said_by.code == 0, said_by.err
+    assert "precision (fp32 in part 1, bf16 in part 2)" in (tmp_path / "report" / "report.md").read_text()
     assert len(found.image_ids) == found.manifest.images == 325
     assert all(each.sound for each in verify(tmp_path / "merged"))
 
@@ -267,3 +272,66 @@ def test_a_scorer_of_a_file_runs_only_where_it_is_named(made: Made, tmp_path: Pa
     other = made.merge(tmp_path / "other", *parts, "--scorer", own)
     assert other.code == 4
     assert "is not the scorer of" in " ".join(other.err.split())
+
+
+SBATCH = """#!/bin/sh
+# In the place of SLURM's: runs what is submitted, an array job task by task, and notes how.
+echo "$@" >> {log}
+for script in "$@"; do :; done
+array=$(sed -n 's/^#SBATCH --array=1-//p' "$script")
+export SLURM_ARRAY_TASK_ID SLURM_CPUS_PER_TASK=1
+for SLURM_ARRAY_TASK_ID in $(seq 1 "${{array:-1}}"); do sh "$script" >> {log}.out 2>&1; done
+echo "4242;cluster"
+"""
+
+
+@pytest.mark.slow
+def test_the_scripts_for_a_cluster_submit_parts_and_a_merge_that_ends_in_the_same_bytes(
+    made: Made, tmp_path: Path, mcd_command: Command
+) -> None:
+    study, stub, log = tmp_path / "a study.yaml", tmp_path / "bin" / "sbatch", tmp_path / "log"
+    study.write_text(made.study.read_text().replace("controls: true", "controls: false"))
+    stub.parent.mkdir()
+    stub.write_text(SBATCH.format(log=log))
+    stub.chmod(0o755)
+    flags = study, "--plugin-file", made.plugin, "--store", "off", "--no-tf32"
+    done = mcd_command("run", *flags, "-o", "a run", "--emit", "slurm", "--parts", 2, cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "sh 'a run.parts/submit.sh'" in done.out
+    path = f"{stub.parent}{os.pathsep}{os.environ['PATH']}"
+    ran = subprocess.run(
+        ["sh", "a run.parts/submit.sh", "--partition=gpu", "--gres=gpu:1"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = log.with_suffix(".out").read_text() if log.with_suffix(".out").exists() else ""
+    assert ran.returncode == 0, ran.stderr + said
+    assert log.read_text().splitlines() == [
+        "--parsable --partition=gpu --gres=gpu:1 a run.parts/part.sh",
+        "--dependency=afterok:4242 a run.parts/merge.sh",
+    ]
+    done = mcd_command("run", *flags, "-o", "whole", "-q", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert reports(tree(tmp_path / "a run")) == reports(tree(tmp_path / "whole"))
+
+
+def test_scripts_are_asked_for_with_their_parts(made: Made, tmp_path: Path, mcd_command: Command) -> None:
+    given = "run", made.study, "--plugin-file", made.plugin, "-o", tmp_path / "run"
+    for flags, said in {
+        ("--emit", "slurm"): "--emit and --parts belong together",
+        ("--parts", "4"): "--emit and --parts belong together",
+        ("--emit", "slurm", "--parts", "4", "--part", "1/4"): "--part computes one part",
+        ("--emit", "slurm", "--parts", "257"): "257 is not in the range 1<=x<=256",
+    }.items():
+        done = mcd_command(*given, *flags)
+        assert done.code == 2
+        assert said in " ".join(done.err.split())
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "run.parts").mkdir()
+    (tmp_path / "run.parts" / "merge.sh").write_text("mine")
+    done = mcd_command(*given, "--emit", "slurm", "--parts", 4)
+    assert done.code == 2
+    assert "merge.sh is in the way" in " ".join(done.err.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
@@ -17,6 +18,7 @@ from mcd.cli.settings import study_settings
 from mcd.cli.state import State
 from mcd.cli.study_flags import DEFAULT_REPORTER, study_flags
 from mcd.cli.terminal import echo, echo_lines
+from mcd.extraction.parts import MOST_PARTS
 from mcd.study.groups import Group
 
 if TYPE_CHECKING:
@@ -61,7 +63,14 @@ def dissect(
 @study_flags()
 @_ENDS
 @option_group(
-    Group.OUTPUT.value, click.option("--schema", is_flag=True, help="Print the JSON schema of study files and stop.")
+    Group.OUTPUT.value,
+    click.option("--schema", is_flag=True, help="Print the JSON schema of study files and stop."),
+    click.option(
+        "--emit",
+        type=click.Choice(["slurm"]),
+        help="Write scripts that submit --parts of the study to a SLURM cluster, and merge them; run nothing.",
+    ),
+    click.option("--parts", type=click.IntRange(1, MOST_PARTS), metavar="N", help="With --emit: into how many parts."),
 )
 @click.pass_context
 def run_study(
@@ -73,6 +82,8 @@ def run_study(
     dry_run: bool,
     quiet: bool,
     schema: bool,
+    emit: str | None,
+    parts: int | None,
     **_flags: object,
 ) -> None:
     """Run a study file (YAML). Flags overrule it."""
@@ -100,13 +111,33 @@ def run_study(
     if first is not None:
         explicit(state.host, Kind.DATASET, Choice.model_validate(first))
     settings = study_settings(ctx, study_file(state.host, study))
+    if emit or parts:
+        if part:
+            raise UsageError("--part computes one part, --emit writes scripts for all", "give one of them")
+        _emit(ctx, study, settings, output or Path("runs") / study.stem, emit, parts)
+        return
     _execute(state, settings, output, part, dry_run=dry_run, quiet=quiet, named=Path("runs") / study.stem)
+
+
+def _emit(
+    ctx: click.Context, path: Path, settings: dict[str, object], output: Path, emit: str | None, parts: int | None
+) -> None:
+    """Write the scripts that compute a study in parts elsewhere."""
+    from mcd.cli.slurm import emit_slurm
+    from mcd.errors import UsageError
+    from mcd.files import check_folder
+    from mcd.study.check import checked_study
+
+    if not (emit and parts):
+        raise UsageError("--emit and --parts belong together", "mcd run STUDY.yaml --emit slurm --parts 16")
+    check_folder(output)
+    study = checked_study(ctx.ensure_object(State).host, settings)
+    submit = emit_slurm(ctx, path, study, output, parts)
+    echo(f"submit the {parts} parts and their merge: sh {shlex.quote(str(submit))}")
 
 
 def _folder_for_study(folder: Path) -> UsageError:
     """Return what is wrong with a folder in the place of a study file, and what may be meant."""
-    import shlex
-
     from mcd.errors import UsageError
     from mcd.files import MANIFEST
 
@@ -200,8 +231,6 @@ def _print_plan(state: State, study: Study, folder: Path, code: Sequence[str]) -
 
 def _needed(state: State, study: Study) -> str:
     """Return the flags without which no command can score a run again: its plugin files, and trust in its scorer."""
-    import shlex
-
     from mcd.components import Kind
     from mcd.study.reach import reaches
 
@@ -214,8 +243,6 @@ def _next_steps(folders: Sequence[Path], needed: str) -> list[str]:
 
     ``needed`` are flags that those which score again are given.
     """
-    import shlex
-
     runs = " ".join(shlex.quote(str(one)) for one in folders)
     pages = [path for one in folders for path in sorted((one / "report").glob("*.html"))]
     several = len(folders) > 1

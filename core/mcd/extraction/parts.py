@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 from mcd.errors import UsageError
 
-__all__ = ["Part", "shard_rows", "shard_size"]
+__all__ = ["MOST_PARTS", "Part", "shard_rows", "shard_size"]
 
-_FEWEST, _MOST_SHARDS = 64, 256
-"""Images of a shard, and shards of a run."""
+_FEWEST, MOST_PARTS = 64, 256
+"""Images of a shard, at least, and shards of a run, at most: so many parts can it have."""
 
 _WRITTEN = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
 
 def shard_size(images: int, batch_size: int) -> int:
     """Return how many rows a shard of a run over so many images has; the last one may have fewer."""
-    return -(-max(_FEWEST, batch_size, -(-images // _MOST_SHARDS)) // batch_size) * batch_size
+    return -(-max(_FEWEST, batch_size, -(-images // MOST_PARTS)) // batch_size) * batch_size
 
 
 def shard_rows(images: int, batch_size: int, refused: Collection[int] = ()) -> list[list[list[int]]]:

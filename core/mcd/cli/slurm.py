@@ -1,0 +1,119 @@
+"""``mcd run STUDY --emit slurm``: scripts that submit the parts of a study to a cluster, and what merges them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from mcd.cli.state import State
+from mcd.study.outputs import outputs
+from mcd.study.privacy import salt
+from mcd.study.study import Study
+
+__all__ = ["emit_slurm"]
+
+_OWN = frozenset({"study", "output", "part", "parts", "emit", "quiet", "dry_run", "schema"})
+"""Parameters that the scripts set themselves, or that say what is done here."""
+
+_CPUS = 8
+
+_PART = """#!/bin/sh
+#SBATCH --job-name={name}
+#SBATCH --array=1-{parts}
+#SBATCH --cpus-per-task={cpus}
+#SBATCH --output={logs}/%a.log
+# Part N of the run; the same command again continues one that ended early.
+set -eu
+cd {here}
+export OMP_NUM_THREADS="${{SLURM_CPUS_PER_TASK:-{cpus}}}"  # parts with other numbers of threads are not merged
+exec {command} --part "$SLURM_ARRAY_TASK_ID/{parts}" --output {places}/"$SLURM_ARRAY_TASK_ID-of-{parts}" --quiet
+"""
+
+_MERGE = """#!/bin/sh
+#SBATCH --job-name={name}-merge
+#SBATCH --cpus-per-task={cpus}
+#SBATCH --output={logs}/merge.log
+# Joins the parts and labels; needs no GPU and no images.
+set -eu
+cd {here}
+export OMP_NUM_THREADS="${{SLURM_CPUS_PER_TASK:-{cpus}}}"
+exec {command} {places}/*-of-{parts} --output {output}
+"""
+
+_SUBMIT = """#!/bin/sh
+# Submits the parts, and the merge once all of them have ended well. What stands behind this script's name goes to
+# sbatch for the parts: sh submit.sh --partition=gpu --gres=gpu:1 --mem=32G --time=4:00:00
+set -eu
+cd {here}
+job=$(sbatch --parsable "$@" {places}/part.sh)
+sbatch --dependency="afterok:${{job%%;*}}" {places}/merge.sh
+"""
+
+
+def emit_slurm(ctx: click.Context, path: Path, study: Study, output: Path, parts: int) -> Path:
+    """Write the scripts of a study into ``OUTPUT.parts``; return the one that submits the others.
+
+    Parameters
+    ----------
+    ctx
+        Of ``mcd run``: what stands on its command line stands in the scripts.
+    path, study
+        The study file, and what it resolves to.
+    output
+        The folder that the parts are merged in.
+    parts
+        How many.
+
+    Raises
+    ------
+    UsageError
+        When something is in the way that mcd did not write.
+    """
+    if not study.keep_identifiers:
+        salt()  # it is made on first use: several machines must not each make one
+    state = ctx.ensure_object(State)
+    places = output.with_name(f"{output.name}.parts")
+    mcd = [sys.executable, "-m", "mcd", *(["--offline"] if state.offline else [])]
+    files = [word for one in state.plugin_files for word in ("--plugin-file", str(one))]
+    texts = {
+        "name": shlex.quote(f"mcd-{output.name}"),
+        "parts": str(parts),
+        "cpus": str(_CPUS),
+        "here": shlex.quote(str(Path.cwd())),
+        "logs": shlex.quote(str(Path.cwd() / places)),
+        "places": shlex.quote(str(places)),
+        "output": shlex.quote(str(output)),
+    }
+    run = shlex.join([*mcd, "run", str(path), *files, *_given(ctx)])
+    merge = shlex.join([*mcd, "merge", *files, *_of_merge(study)])
+    with outputs(places) as folder:
+        for name, text, command in (("part", _PART, run), ("merge", _MERGE, merge), ("submit", _SUBMIT, "")):
+            (folder / f"{name}.sh").write_text(text.format(**texts, command=command), encoding="utf-8")
+    return places / "submit.sh"
+
+
+def _given(ctx: click.Context) -> Iterator[str]:
+    """Yield the flags that stand on the command line, as words."""
+    for one in ctx.command.params:
+        name = one.name or ""
+        if name in _OWN or name not in ctx.params or ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        value: object = ctx.params[name]
+        if isinstance(value, bool) and isinstance(one, click.Option):
+            yield one.opts[0] if value else one.secondary_opts[0]
+            continue
+        for each in value if isinstance(value, tuple) else (value,):
+            yield from (one.opts[0], str(each))
+
+
+def _of_merge(study: Study) -> Sequence[str]:
+    """Return what the merge is told besides the parts: code that labels, which this command line has named."""
+    from mcd.study.resolve import names_function
+
+    reporters = [word for one in study.reporters for word in ("--reporter", one.plugin)]
+    return [*(["--scorer", study.scorer.plugin] if names_function(study.scorer.plugin) else []), *reporters]

@@ -273,6 +273,14 @@ def test_where_a_neuron_responds_is_laid_over_what_the_network_saw(
     assert toggles.nth(0).get_attribute("aria-pressed") == "false"
     overlay = page.locator("#neuron svg.seen")
     assert overlay.count() == 1
+    described = page.locator("img:visible, [role=img]:visible").evaluate_all(
+        "all => all.map((one) => one.alt ?? one.getAttribute('aria-label'))"
+    )
+    assert len(described) == 5 + 2 + 1  # top images, plots, the map in the place of one
+    assert all(re.fullmatch(r"(The|Image) .{20,}\.", one) for one in described), described
+    assert any(
+        one.endswith("is number 3 of the images that neuron 7 of stages.3 responds to most.") for one in described
+    )
     values = maps.values[7, 1]
     fills = overlay.locator(".map rect").evaluate_all("cells => cells.map((one) => one.getAttribute('fill'))")
     at = values.flatten().tolist()

@@ -80,7 +80,7 @@ class TopImages:
 
     def _repr_html_(self) -> str:
         rows = zip(self.table["image"].tolist(), self.table["activation"].tolist(), strict=True)
-        each = "".join(self._image(*row) for row in rows)
+        each = "".join(self._image(rank, *row) for rank, row in enumerate(rows, 1))
         title = f"Neuron {self.neuron} of {self.layer}"
         return page(
             headline(f"{title}: {self.label}" if self.label else title, "images that it responds to most"),
@@ -88,11 +88,13 @@ class TopImages:
             cautions([self.caution]),
         )
 
-    def _image(self, name: str, activation: float) -> str:
+    def _image(self, rank: int, name: str, activation: float) -> str:
         size = f"max-width:{_THUMBNAIL}px;max-height:{_THUMBNAIL}px"
         if name in self.thumbnails:
             data = base64.b64encode(self.thumbnails[name]).decode("ascii")
-            shown = f'<img alt="image {text(name)}" style="{size}" src="data:image/webp;base64,{data}">'
+            neuron = f"neuron {self.neuron} of {self.layer}"
+            said = text(f"Image {name} is number {rank} of the images that {neuron} responds to most.")
+            shown = f'<img alt="{said}" style="{size}" src="data:image/webp;base64,{data}">'
         else:
             shown = (
                 f'<div style="{size};opacity:.75">{text(self.lacking.get(name, "it cannot be read any more"))}</div>'

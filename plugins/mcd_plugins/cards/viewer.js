@@ -97,7 +97,7 @@ class Viewer {
   describe() {
     const { image, scale } = this;
     const size = `${image.naturalWidth} × ${image.naturalHeight} stored pixels`;
-    this.note.textContent = `${image.alt}. ${size}, shown at ${Math.round(100 * scale)} %`;
+    this.note.textContent = `${image.alt} ${size}, shown at ${Math.round(100 * scale)} %`;
   }
 
   wheel(event) {

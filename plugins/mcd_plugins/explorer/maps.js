@@ -53,7 +53,7 @@ const maps = {
         class: "seen",
         viewBox: `0 0 ${width} ${height}`,
         role: "img",
-        "aria-label": `Where the neuron responds in what the network saw of image ${id}: ${this.peak(map)}`,
+        "aria-label": `The map over what the network saw of image ${id} shows where the neuron responds: ${this.peak(map)}.`,
       },
       s("image", { href: `data:image/webp;base64,${picture}`, width, height, preserveAspectRatio: "none" }),
       s(

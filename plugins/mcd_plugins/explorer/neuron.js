@@ -194,7 +194,7 @@ const neuronPage = {
       "figure",
       {},
       plot(
-        "Histogram of activations",
+        "a histogram of activations",
         `${plural(total, "image")} between ${significant(from)} and ${significant(to)}, at most ${tallest} in one bar`,
         [...mine].map((one, bin) =>
           s(
@@ -256,7 +256,10 @@ const neuronPage = {
   shot(run, neuron, rank, image) {
     const probe = CONTENT.probes[run.shown.probe];
     const copy = pictures()[run.shown.probe][image];
-    const alt = `Image ${probe.ids[image]}, ${this.recorded(probe, image).join(", ") || "no metadata"}`;
+    const recorded = this.recorded(probe, image).join(", ");
+    const alt =
+      `Image ${probe.ids[image]}${recorded && ` (${recorded})`} is number ${rank + 1} of the images that ` +
+      `neuron ${run.place(neuron)} of ${run.layer(neuron)} responds to most.`;
     const picture = copy
       ? h("img", { src: `data:image/webp;base64,${copy}`, alt })
       : h("div", { class: "blank" }, "not copied");

@@ -44,7 +44,7 @@ function plot(title, description, ...parts) {
       class: "plot",
       viewBox: `0 0 ${WIDTH} ${PLOT.top + PLOT.height + 46}`,
       role: "img",
-      "aria-label": `${title}. ${description}`,
+      "aria-label": `The plot shows ${title}: ${description}.`,
     },
     parts,
   );

@@ -141,7 +141,7 @@ const viewer = {
         viewBox: `0 0 ${width} ${height}`,
         preserveAspectRatio: "none",
         role: "img",
-        "aria-label": `Where the neuron responds in image ${id}: ${maps.peak(map)} of what the network saw`,
+        "aria-label": `The map over image ${id} shows where the neuron responds: ${maps.peak(map)} of what the network saw.`,
       },
       cells,
     );

@@ -161,7 +161,7 @@ def test_the_link_of_a_report_leads_to_its_file_whatever_its_folder_is_called(
 
 def test_images_that_may_not_leave_are_said_to_be_copies(run: mcd.Dissection) -> None:
     shown = run.top_images("conv", 0, 2, show=True)
-    pictures = replace(shown, thumbnails={one: b"" for one in shown.table["image"]})._repr_html_()
+    pictures = replace(shown, thumbnails=dict.fromkeys(shown.table["image"], b""))._repr_html_()
     assert "is number 2 of the images that neuron 0 of conv responds to most." in pictures
     said = read(replace(shown, thumbnails={}))
     assert "This notebook holds copies of images, and they may show patients" in said

@@ -108,6 +108,11 @@ def double(phantom: mcd.Dissection, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
+def mapped_page(mapped: mcd.Dissection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return page_of(mapped, tmp_path_factory.mktemp("mapped"))
+
+
+@pytest.fixture(scope="session")
 def axe() -> str:
     """Return the source of axe-core, from the folder that AXE_CORE names or a node_modules that npm knows."""
     places = [Path(os.environ["AXE_CORE"])] if os.environ.get("AXE_CORE") else []

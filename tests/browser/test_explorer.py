@@ -260,9 +260,9 @@ def test_a_neuron_shows_chance_activations_and_its_top_images(
 
 
 def test_where_a_neuron_responds_is_laid_over_what_the_network_saw(
-    opened: Open, mapped: mcd.Dissection, axe: str, tmp_path: Path
+    opened: Open, mapped: mcd.Dissection, mapped_page: Path, axe: str
 ) -> None:
-    page = opened(page_of(mapped, tmp_path)).at("neuron/0/0/7")
+    page = opened(mapped_page).at("neuron/0/0/7")
     toggles = page.get_by_role("button", name="Show where")
     assert toggles.count() == 3  # of six images
     maps = mapped.maps("stages.3")
@@ -297,7 +297,7 @@ def test_where_a_neuron_responds_is_laid_over_what_the_network_saw(
     page.keyboard.press("Enter")
     assert overlay.count() == 0
     assert page.locator("#neuron .image img").count() == 6
-    head = opened(page_of(mapped, tmp_path)).at("neuron/0/1/0")
+    head = opened(mapped_page).at("neuron/0/1/0")
     expect(head.locator("#neuron")).to_contain_text("this layer has no maps")
     assert head.get_by_role("button", name="Show where").count() == 0
 

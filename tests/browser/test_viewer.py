@@ -92,10 +92,8 @@ def test_an_image_is_enlarged_to_its_pixels_with_the_map_where_the_neuron_respon
             page.get_by_role("button", name="Zoom in").click()
 
 
-def test_the_enlarged_image_is_used_by_keyboard_and_gives_the_focus_back(
-    opened: Open, mapped: mcd.Dissection, tmp_path: Path
-) -> None:
-    page = opened(page_of(mapped, tmp_path)).at("neuron/0/0/7")
+def test_the_enlarged_image_is_used_by_keyboard_and_gives_the_focus_back(opened: Open, mapped_page: Path) -> None:
+    page = opened(mapped_page).at("neuron/0/0/7")
     opener = page.get_by_role("button", name="Enlarge image 1")
     opener.focus()
     page.keyboard.press("Enter")
@@ -127,9 +125,9 @@ def test_the_enlarged_image_is_used_by_keyboard_and_gives_the_focus_back(
     expect(opener).to_be_focused()
 
 
-def test_the_dialog_fits_a_phone(opened: Open, mapped: mcd.Dissection, axe: str, tmp_path: Path) -> None:
+def test_the_dialog_fits_a_phone(opened: Open, mapped_page: Path, axe: str) -> None:
     for scheme in ("light", "dark"):
-        page = opened(page_of(mapped, tmp_path), scheme).at("neuron/0/0/7")
+        page = opened(mapped_page, scheme).at("neuron/0/0/7")
         page.set_viewport_size({"width": 390, "height": 844})
         page.get_by_role("button", name="Enlarge image 1").click()
         expect(page.locator("#viewer .resolution")).to_contain_text("Full resolution")
@@ -138,8 +136,8 @@ def test_the_dialog_fits_a_phone(opened: Open, mapped: mcd.Dissection, axe: str,
         assert page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"] == []
 
 
-def test_two_fingers_zoom(opened: Open, mapped: mcd.Dissection, tmp_path: Path) -> None:
-    page = opened(page_of(mapped, tmp_path)).at("neuron/0/0/7")
+def test_two_fingers_zoom(opened: Open, mapped_page: Path) -> None:
+    page = opened(mapped_page).at("neuron/0/0/7")
     page.get_by_role("button", name="Enlarge image 1").click()
     image = page.locator("#viewer img")
     before = box(image)

@@ -145,7 +145,7 @@ def test_no_hostile_file_is(name: str, numbers: range, tmp_path: Path) -> None:
         assert not (found := shown_classes(said)) or not shown_classes(said, content(place)), (found, said)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # the same folders are read in test_run_folders.py
 def test_no_edited_run_folder_is(tmp_path: Path) -> None:
     run = made(tmp_path / "run")
     without_digests(run)

@@ -60,7 +60,7 @@ class Parts:
 
 
 def patients_of(samples: Sequence[mcd.Sample]) -> tuple[Patient, ...]:
-    """Return the patient of each image.
+    """Return the patient of each image; patients who share an image, to the byte, count as one, the first of them.
 
     Raises
     ------
@@ -73,7 +73,19 @@ def patients_of(samples: Sequence[mcd.Sample]) -> tuple[Patient, ...]:
             f"{lacking} of {len(samples)} images do not say whose they are: a split by patient cannot be made",
             "name the column of patients (csv: --dataset-arg patient=COLUMN), or --where 'patient != unknown'",
         )
-    return tuple((one.collection, one.patient) for one in samples)
+    same: dict[Patient, Patient] = {}
+
+    def first(one: Patient) -> Patient:
+        while same.get(one, one) != one:
+            one = same[one]
+        return one
+
+    of_image: dict[str, Patient] = {}
+    for sample in samples:
+        own = first((sample.collection, sample.patient))
+        other = first(of_image.setdefault(sample.digest, own)) if sample.digest else own
+        same[max(own, other)] = min(own, other)
+    return tuple(first((one.collection, one.patient)) for one in samples)
 
 
 def drawn(samples: Sequence[mcd.Sample], task: Task, shares: tuple[float, float, float], seed: int) -> Parts:
@@ -173,7 +185,8 @@ def _refuse_shared(part: Sequence[str], patients: Sequence[Patient], column: str
     shared = [sorted(one, key=PARTS.index) for one in found.values() if len(one) > 1]
     if shared:
         raise DataError(
-            f"column '{column}' puts {len(shared)} patients into two parts, such as {' and '.join(shared[0])}",
+            f"column '{column}' puts {len(shared)} patients, or images of equal bytes, into two parts, such as "
+            f"{' and '.join(shared[0])}",
             "draw the parts by patient: leave --split out",
         )
 

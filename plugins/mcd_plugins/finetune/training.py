@@ -182,6 +182,11 @@ class _Training:
             self._optimizer.step()
             total, step = total + float(loss.detach()), step + 1
         total = float(self._together(torch.tensor(total))) / fabric.world_size
+        if not math.isfinite(total):
+            raise UsageError(
+                f"the loss of pass {number} is no number: training has diverged",
+                "take a lower --learning-rate or --precision fp32, and another --output",
+            )
         self._judge(number, total / len(groups), rate)
 
     def _batches(self, number: int) -> list[Rows]:

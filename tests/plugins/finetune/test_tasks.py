@@ -11,7 +11,7 @@ from tests.plugins.finetune.material import sample
 import mcd
 from mcd.errors import DataError, MCDError, UnknownNameError, UsageError
 from mcd_plugins.finetune.probing import class_weights, correction
-from mcd_plugins.finetune.splits import PARTS, check_enough, check_shares, drawn, published
+from mcd_plugins.finetune.splits import PARTS, check_enough, check_shares, drawn, patients_of, published
 from mcd_plugins.finetune.tasks import UNKNOWN, task_of
 
 SHARES = (0.7, 0.15, 0.15)
@@ -129,6 +129,14 @@ def test_no_patient_is_in_two_parts_and_the_order_of_images_does_not_matter(
     assert turned.digest == parts.digest
 
 
+def test_patients_who_share_an_image_are_in_one_part() -> None:
+    digests = ["a", "b", "b", "c", "c", "a", "d", "e"]  # chained: the patients 0, 1 and 2, and 3 by itself
+    owners = ["p0", "p0", "p1", "p1", "p2", "p2", "p3", "p3"]
+    samples = [sample(at, digest=one, patient=who) for at, (one, who) in enumerate(zip(digests, owners, strict=True))]
+    assert patients_of(samples) == (("", "p0"),) * 6 + (("", "p3"),) * 2
+    assert patients_of(samples[::-1]) == (("", "p3"),) * 2 + (("", "p0"),) * 6
+
+
 def test_parts_have_the_shares_that_are_asked_for_and_depend_on_the_seed() -> None:
     samples = [sample(at, labels={"it": str(int(at % 10 == 0))}) for at in range(400)]
     task = task_of("it", samples)
@@ -161,7 +169,7 @@ def test_a_published_split_is_used_and_its_validation_part_is_not_its_test_part(
         (
             said(["training"] * 4 + ["test"] * 2, ["a", "b", "c", "d", "d", "e"]),
             "split",
-            "puts 1 patients into two parts",
+            "puts 1 patients, or images of equal bytes, into two parts",
         ),
         (said(["training"] * 4 + ["holdout"] * 2), "split", "says 'holdout', which is neither training"),
         (said(["training"] * 4 + [""] * 2), "split", "says '', which is neither training"),

@@ -158,6 +158,34 @@ def test_labels_are_compared_where_neurons_can_be_paired(run: Path, tmp_path: Pa
     assert "neurons are matched by their activations" in done.err
 
 
+def test_no_run_is_made_in_an_imported_one(run: Path, mcd_command: Run) -> None:
+    made = (
+        "--model-plugin",
+        "phantom-mammo",
+        "--layers",
+        "head",
+        "--dissector",
+        "phantom-clip",
+        "--dataset",
+        "phantom:1",
+    )
+    done = mcd_command("dissect", *made, "-o", run)
+    assert done.code == 2
+    assert "holds labels that were imported" in done.err
+
+
+def test_files_of_several_layers_become_one_run(tmp_path: Path, mcd_command: Run) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("neuron,concept,concept_id,metric\n0,mass,n1,0.9\n")
+    files = ("import", "a.csv", "b.csv")
+    assert mcd_command(*files, "--layer", "x", "--layer", "y", "-o", "run", cwd=tmp_path).code == 0
+    assert mcd.load(tmp_path / "run").layers == ["x", "y"]
+    done = mcd_command(*files, "--layer", "x", "--layer", "x", "-o", "other", cwd=tmp_path)
+    assert (done.code, "layer x is in another of the files too" in done.err) == (4, True)
+    done = mcd_command(*files, "--layer", "x", "-o", "other", cwd=tmp_path)
+    assert (done.code, "give --layer once for each file" in done.err) == (2, True)
+
+
 def test_a_folder_and_a_missing_layer_are_refused(tmp_path: Path, mcd_command: Run) -> None:
     done = mcd_command("import", tmp_path, "-o", tmp_path / "run")
     assert done.code == 4

@@ -108,7 +108,7 @@ def by_other(
     DataError
         When it has none of the held-out images, or none of the concepts.
     """
-    if other.manifest.fingerprints["dissector"] == run.manifest.fingerprints["dissector"]:
+    if other.manifest.fingerprints.get("dissector") == run.manifest.fingerprints["dissector"]:
         raise UsageError(
             f"{other.folder} has the dissector of {run.folder}, {run.manifest.dissector}",
             "give a run by another dissector: --other RUN",

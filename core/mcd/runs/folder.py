@@ -62,6 +62,8 @@ def open_folder(folder: Path, study: Study, host: PluginHost, part: Part | None 
         ) from None
     if (folder / MANIFEST).exists():
         manifest = Manifest.read(folder, checked=False)
+        if manifest.imported is not None:
+            raise UsageError(f"{folder} holds labels that were imported", "choose another --output")
         if manifest.store.folder != ".":
             raise UsageError(f"{folder} holds labels of a run that was scored anew", "choose another --output")
         held = manifest.part.part if manifest.part else None

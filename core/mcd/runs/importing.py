@@ -87,12 +87,12 @@ def import_labels(
         )
     first = read[0]
     labels, widths = _joined(files, read, layers)
-    found = matched(_different(labels), tool or first.format.tool or "labels", concepts)
+    found = matched(_different(labels), printable(tool or first.format.tool or "labels"), concepts)
     table, repeats = _renamed(labels, found.term)
-    who = tool or first.format.tool or NOT_STATED
+    who = printable(tool or first.format.tool or NOT_STATED)
     manifest = Manifest(
         status="finished",
-        target=target or NOT_STATED,
+        target=printable(target or NOT_STATED),
         dissector=who,
         scorer=first.format.score or NO_SCORES,
         scores=ScoreRecord(),

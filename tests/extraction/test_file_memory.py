@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -141,7 +142,8 @@ def fill(memory: Path, start: int) -> str:
 
 def test_two_processes_share_one_memory(memory: Path) -> None:
     assert dict(in_processes(fill, memory, range(2), workers=2)) == {0: "", 1: ""}
-    assert FileMemory(memory).recall(KEYS) == [key.hex().encode() for key in KEYS]
+    with closing(FileMemory(memory)) as one:
+        assert one.recall(KEYS) == [key.hex().encode() for key in KEYS]
 
 
 def test_what_is_long_unused_goes_and_what_is_used_stays(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,3 +188,11 @@ def test_a_pattern_that_would_take_long_is_refused() -> None:
         with pytest.raises(ConfigError, match=r"stars|characters"):
             match_layers([pattern], names)
     assert match_layers(["**." * 200 + "*b"], names) == names
+
+
+def test_nested_braces_count_what_they_stand_for_once() -> None:
+    ranges = [f"{letter}{{0..9}}" for letter in "abcdef"]
+    assert len(expand_braces("{" + ",".join(ranges) + "}")) == 60
+    assert sorted(expand_braces("{{1..3},{2,b}}")) == ["1", "2", "2", "3", "b"]
+    assert expand_braces("{{1..2}}") == ["{1}", "{2}"]  # braces around one thing stand for themselves
+    assert expand_braces("{a,{b") == ["{a,{b"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from types import MappingProxyType
 
 from mcd.errors import ConfigError, UnknownNameError, nearest
@@ -17,7 +18,6 @@ _MOST = 10_000
 _LONGEST = 10_000
 _MOST_STARS = 32
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
-_BRACES = re.compile(r"\{([^{}]*,[^{}]*|-?\d+\.\.-?\d+)\}")
 _INDEX = re.compile(r"\[(-?\d+)\]")
 _ANY_DEPTH = "**"
 
@@ -39,23 +39,41 @@ def expand_braces(pattern: str) -> list[str]:
     waiting = [pattern]
     while waiting:
         one = waiting.pop()
-        found = _BRACES.search(one)
-        if not found:
+        found = _first_group(one)
+        if found is None:
             expanded.append(one)
             continue
-        alternatives = _alternatives(found[1])
+        start, end, alternatives = found
         if alternatives is None or len(expanded) + len(waiting) + len(alternatives) > _MOST:
             raise ConfigError(f"layer pattern {pattern!r} stands for more than {_MOST:,} names", "use * instead")
-        head, tail = one[: found.start()], one[found.end() :]
-        waiting += [head + part + tail for part in reversed(alternatives)]
+        waiting += [one[:start] + part + one[end:] for part in reversed(alternatives)]
     return expanded
 
 
-def _alternatives(braces: str) -> list[str] | None:
-    """Return what stands in braces, or None for a range that is too long."""
-    ends = _RANGE.fullmatch(braces)
-    if ends is None:
-        return braces.split(",")
+def _first_group(text: str) -> tuple[int, int, list[str] | None] | None:
+    """Return where the first braces that stand for something begin and end, and what they stand for.
+
+    Of nested ones the outer come first, so that each name is written once. None for a range that is too long; braces
+    without a comma or a range, and those that are not closed, stand for themselves.
+    """
+    opened: list[list[int]] = []  # of each that is not closed yet: where it begins, and its commas
+    found: tuple[int, int, list[str] | None] | None = None
+    for at, character in enumerate(text):
+        if character == "{":
+            opened.append([at])
+        elif character == "," and opened:
+            opened[-1].append(at)
+        elif character == "}" and opened:
+            marks = [*opened.pop(), at]
+            ends = _RANGE.fullmatch(text, marks[0] + 1, at)
+            if (len(marks) > 2 or ends) and (found is None or marks[0] < found[0]):
+                parts = [text[one + 1 : other] for one, other in pairwise(marks)]
+                found = marks[0], at + 1, _range(ends) if ends else parts
+    return found
+
+
+def _range(ends: re.Match[str]) -> list[str] | None:
+    """Return the numbers of a range, or None where it is too long."""
     start, stop = int(ends[1]), int(ends[2])
     if abs(stop - start) >= _MOST:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from mcd_plugins.mammo_clip.tower import HEAD, empty_tower, released_names
 
 Run = Callable[..., Outcome]
 PHANTOMS = ("--model", "phantom-mammo", "--dataset", "phantom:50", "--workers", "0", "--device", "cpu")
+TASK = ("--task", "calcification", "--balance", "weighted")
 TINY = {"plugin": "timm", "options": {"name": "test_efficientnet", "input_size": [32, 32], "in_chans": 1}}
 SHORT = {"epochs": 4, "batch_size": 4, "learning_rate": 3e-3}
 
@@ -64,7 +66,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def probed(mcd_command: Run, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Finetuned:
     folder = tmp_path_factory.mktemp("probed") / "out"
-    done = mcd_command("finetune", *PHANTOMS, "--store", store, "--task", "calcification", "-o", folder, "--json")
+    done = mcd_command("finetune", *PHANTOMS, "--store", store, *TASK, "-o", folder, "--json")
     assert done.code == 0, done.err
     return Finetuned(folder, json.loads(done.out))
 
@@ -96,7 +98,7 @@ def test_a_second_probe_runs_no_image_and_gives_the_same_bytes(
     probed: Finetuned, mcd_command: Run, store: Path, tmp_path: Path
 ) -> None:
     kept = {path: path.stat().st_mtime_ns for path in store.rglob("*.safetensors")}
-    done = mcd_command("finetune", *PHANTOMS, "--store", store, "--task", "calcification", "-o", tmp_path / "out")
+    done = mcd_command("finetune", *PHANTOMS, "--store", store, *TASK, "-o", tmp_path / "out")
     assert done.code == 0, done.err
     assert "to dissect it: mcd dissect --model-plugin finetuned:" in done.out
     for path in probed.folder.iterdir():
@@ -146,6 +148,15 @@ def test_a_folder_of_another_fine_tuning_or_of_something_else_is_refused(
     assert done.code == 2
     assert "notes.txt" in done.err
     assert before == {path.name: path.read_bytes() for path in probed.folder.iterdir()}
+
+
+def test_a_trainer_that_is_missing_is_said_with_the_command(
+    mcd_command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    done = mcd_command("finetune", *PHANTOMS, "--task", "mass", "--train", "all", "-o", tmp_path / "out")
+    assert done.code == 3
+    assert "pip install 'mammo-clip-dissect[finetune]'" in done.err
 
 
 @pytest.fixture(scope="module")
@@ -218,8 +229,9 @@ def test_checkpoints_are_dissected_over_training(whole: Finetuned, stop: Path) -
     assert not found[0]["score"].equals(found[1]["score"])
 
 
-def test_only_the_last_blocks_are_trained(stop: Path, tmp_path: Path) -> None:
-    done = trained(tmp_path / "out", stop, recipe={"train": "blocks:1", **SHORT, "epochs": 1}, checkpoints=False)
+def test_only_the_last_blocks_are_trained_in_mixed_precision_too(stop: Path, tmp_path: Path) -> None:
+    recipe = {"train": "blocks:1", **SHORT, "epochs": 1, "precision": "bf16"}
+    done = trained(tmp_path / "out", stop, recipe=recipe, checkpoints=False)
     before = mcd.plugins.load_target(TINY).module.state_dict()
     after = load_file(done.folder / "model.safetensors")
     changed = {name for name, one in after.items() if one.shape != before[name].shape or not one.equal(before[name])}

@@ -43,8 +43,8 @@ def test_fine_tuning_phantom_mammo_finds_calcifications(mcd_command: Run, tmp_pa
 
 @pytest.mark.nightly
 def test_fine_tuning_phantom_mammo_reaches_what_phantom_calc_publishes(mcd_command: Run, tmp_path: Path) -> None:
-    images = ("--dataset", "phantom:800", "--dataset-arg", "seed=1", "--cache", tmp_path / "cache")
-    how = ("--train", "all", "--epochs", "4", "--learning-rate", "1e-3", "--batch-size", "32", "--patience", "4")
+    images = ("--dataset", "phantom:1000", "--dataset-arg", "seed=1", "--cache", tmp_path / "cache")
+    how = ("--train", "all", "--epochs", "4", "--learning-rate", "2e-3", "--batch-size", "32", "--patience", "4")
     done = mcd_command(*CALCIFICATION, *images, *how, "-o", tmp_path / "out", "--json")
     assert done.code == 0, done.err
     reached = json.loads(done.out)["measures"]["test"]["AUROC"]["value"]

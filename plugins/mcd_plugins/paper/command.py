@@ -11,9 +11,21 @@ import click
 
 import mcd
 from mcd.errors import UsageError
-from mcd.plugins import PATH, check_writable, echo, echo_lines, outputs, print_table, say, with_plugin_files
+from mcd.plugins import (
+    PATH,
+    check_writable,
+    csv_bytes,
+    echo,
+    echo_lines,
+    outputs,
+    print_table,
+    say,
+    with_plugin_files,
+    write_atomically,
+)
 
 if TYPE_CHECKING:
+    from mcd_plugins.paper.answering import Studied
     from mcd_plugins.paper.inventory import Found
     from mcd_plugins.paper.studies import Planned
 
@@ -63,6 +75,7 @@ def paper(
     mcd paper DIR -o OUT
     mcd paper --stand-in DIR                    # 180 MB, to try without the files
     """
+    from mcd_plugins.paper.answering import studied
     from mcd_plugins.paper.inventory import look
     from mcd_plugins.paper.studies import check, plan, read_settings
 
@@ -81,10 +94,11 @@ def paper(
     check(found)
     for name in FILES:
         check_writable(output / name)
+    studies = []
     for planned in plan(found, chosen, output):
         runs = _run(planned, output, plugin_files)
-        for run in runs:
-            echo(f"written: {run.folder}")
+        studies.append(studied(planned.probe_set, planned.names, runs, chosen.resamples))
+    _write(found, studies, chosen.note, output)
 
 
 FILES = ("paper.md", "claims.csv", "claims.json")
@@ -149,3 +163,42 @@ def _run(planned: Planned, output: Path, plugin_files: Sequence[Path]) -> list[m
         folder /= planned.names[0]
     say(f"{planned.probe_set}: {', '.join(planned.names)}", err=True)
     return mcd.run(planned.study, output=folder, plugin_files=plugin_files)
+
+
+def _write(found: Mapping[str, Found], studies: Sequence[Studied], note: str, output: Path) -> None:
+    """Write tables, figures and the report, and say in short what it says."""
+    from mcd_plugins.paper.answering import drawings
+    from mcd_plugins.paper.page import as_csv, as_json, page
+
+    drawn = {}
+    with outputs(output) as fresh:
+        for study in studies:
+            drawn[study.probe_set] = list(drawings(study))
+            for name, data in study.comparisons():
+                for called, table in data.comparison.tables().items():
+                    _put(fresh / study.probe_set / name / f"{called}.csv", csv_bytes(table))
+            for one in drawn[study.probe_set]:
+                if one.content:
+                    _put(fresh / study.probe_set / "figures" / f"{one.name}.png", one.content)
+        for name, content in zip(
+            FILES, (page(found, studies, drawn, note), as_csv(studies), as_json(studies)), strict=True
+        ):
+            _put(fresh / name, content)
+    for study in studies:
+        _print(study)
+    for name in FILES:
+        echo(f"written: {output / name}")
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content)
+
+
+def _print(study: Studied) -> None:
+    echo(f"\n{study.probe_set}\n")
+    print_table(
+        ["claim", "of", "answer", "rung", "by mean score"],
+        [[one.claim.id, one.run or "–", one.answer, one.rung or "–", one.by_threshold] for one in study.answers],
+    )
+    echo()

@@ -184,7 +184,7 @@ def _for_network(item: Item, network: str) -> Item:
 def _files(folder: Path) -> list[str]:
     """Return the paths of files below a folder, not far down, in a fixed order; hidden ones are left out."""
     found = []
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, followlinks=True):  # no loop is longer than the depth
         below = Path(place).relative_to(folder)
         folders[:] = sorted(one for one in folders if not one.startswith(".")) if len(below.parts) < _DEPTH else []
         found += [(below / one).as_posix() for one in names if not one.startswith(".")]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from transformers import BertConfig, BertModel
 import mcd
 from mcd.plugins import write_atomically
 from mcd_plugins.mammo_clip.preprocessing import MammoClipPreprocessing
+from mcd_plugins.mammo_clip.tokenizer import Tokenizer
 from mcd_plugins.mammo_clip.tower import HEAD, empty_tower, released_names
 from mcd_plugins.phantom.dataset import PhantomDataset
 from mcd_plugins.phantom.export import write_dicom
@@ -25,10 +27,16 @@ __all__ = ["SETTINGS", "write_stand_in"]
 
 SETTINGS = "settings.yaml"
 _SIZE = {"height": 96, "width": 64}
-_PATIENTS, _TRAINING = 12, 2
+_PATIENTS, _TRAINING = 24, 2
 """Exams, and how many of them are of the training split."""
-_TEXT_WIDTH, _COMMON = 64, 32
+_TEXT_WIDTH, _COMMON = 64, 16
 _CLASSES: Mapping[str, int] = {"density": 4, "mass": 1, "calcification": 1, "birads": 5}
+
+
+def _shows(finding: str, sample: mcd.Sample) -> bool:
+    return bool(sample.findings[finding])
+
+
 _VINDR: Mapping[str, str] = {
     "mass": "Mass",
     "calcifications": "Suspicious Calcification",
@@ -36,6 +44,17 @@ _VINDR: Mapping[str, str] = {
     "asymmetry": "Asymmetry",
     "skin thickening": "Skin Thickening",
 }
+_TEXTS: Mapping[str, Callable[[mcd.Sample], bool]] = {
+    **{ours: partial(_shows, ours) for ours in _VINDR},
+    "suspicious calcifications": partial(_shows, "calcifications"),
+    "the breast is almost entirely fatty": lambda one: one.density == "a",
+    "scattered areas of fibroglandular density": lambda one: one.density == "b",
+    "the breast is heterogeneously dense": lambda one: one.density == "c",
+    "the breast is extremely dense": lambda one: one.density == "d",
+    "left breast": lambda one: one.laterality == "L",
+    "right breast": lambda one: one.laterality == "R",
+}
+"""Prompts that the stand-in's dissector understands, and of which images they are true."""
 _GAIN = 0.5
 """Variance of a weight by its number of inputs. With 2, as usual, random gates magnify last bits layer after layer."""
 _SPREAD = 0.2
@@ -45,7 +64,7 @@ State = dict[str, torch.Tensor]
 
 
 def write_stand_in(folder: Path, seed: int = 0) -> None:
-    """Write everything that ``mcd paper`` needs for its six set-ups: 150 MB.
+    """Write everything that ``mcd paper`` needs for its six set-ups: 180 MB.
 
     The weights are drawn, then each batch norm is set to what it sees of phantoms, so that neurons respond. The heads
     of the classifiers are fitted by least squares. The vocabulary is letters. What comes out says nothing about
@@ -58,22 +77,23 @@ def write_stand_in(folder: Path, seed: int = 0) -> None:
     batch = recipe.finalize(torch.stack([recipe.prepare(one) for one in images]))
     _write_vindr(folder / "vindr-mammo", samples, images)
     mammo, general = (_calibrated(_drawn(empty_tower("b2"), seed + at), batch) for at in (0, 1))
-    state = _released(mammo)
-    _save(
-        folder / "b2-model-best-epoch-10.tar", {"model": state | _text_and_heads(seed), "config": _CONFIG, "epoch": 10}
-    )
+    with torch.no_grad():
+        pooled = mammo(batch)
     write_atomically(folder / "vocab.txt", "".join(f"{one}\n" for one in _vocabulary()).encode())
+    state = _released(mammo) | _text_and_heads(folder / "vocab.txt", pooled, samples, seed)
+    _save(folder / "b2-model-best-epoch-10.tar", {"model": state, "config": _CONFIG, "epoch": 10})
     safetensors.torch.save_file(general.state_dict(), folder / "imagenet-b2.safetensors")
     for at, (task, classes) in enumerate(_CLASSES.items()):
         tuned = _released(_tuned(mammo, batch, seed + 10 + at))
-        head = _head(mammo, batch, _wanted(task, classes, samples))
+        head = _head(pooled, _wanted(task, classes, samples))
         _save(folder / f"{task}.pth", {"model": tuned | head, "predictions": np.zeros((len(samples), 1)), "epoch": 29})
     settings = {
+        "note": "A stand-in: its weights are drawn and its images are phantoms. It says nothing about Mammo-CLIP.",
         "preprocessing": _SIZE,
-        "resamples": 50,
+        "resamples": 20,
         "study": {
-            "concepts": ["birads-core", "everyday"],
-            "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 8}},
+            "concepts": ["birads-core", "technical"],
+            "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 12}},
             "calibration": {"draws": 100, "most_draws": 400},
             "labels_per_neuron": 3,
             "workers": 0,
@@ -151,7 +171,15 @@ def _released(tower: nn.Module) -> State:
     return {names[name]: tensor.clone() for name, tensor in tower.state_dict().items()}
 
 
-def _text_and_heads(seed: int) -> State:
+@torch.no_grad()
+def _text_and_heads(vocabulary: Path, pooled: torch.Tensor, samples: Sequence[mcd.Sample], seed: int) -> State:
+    """Return a drawn text model, and heads under which some texts are near the images that show what they say.
+
+    Parameters
+    ----------
+    pooled
+        ``(images, 1408)``: what the tower makes of the images.
+    """
     generator = torch.Generator().manual_seed(seed)
     config = BertConfig(
         vocab_size=len(_vocabulary()),
@@ -162,13 +190,40 @@ def _text_and_heads(seed: int) -> State:
         max_position_embeddings=256,
     )
     with torch.random.fork_rng(devices=[]):
-        text = BertModel(config)
-    shapes = {f"text_encoder.text_encoder.{name}": one for name, one in text.state_dict().items()}
-    state = {name: torch.randn(one.shape, generator=generator) * 0.5 for name, one in shapes.items()}
-    for part, width in (("image", 1408), ("text", _TEXT_WIDTH)):
-        state[f"{part}_projection.projection.weight"] = torch.randn(_COMMON, width, generator=generator) / width**0.5
-        state[f"{part}_projection.projection.bias"] = torch.zeros(_COMMON)
-    return state | {"logit_scale": torch.tensor(2.659)}
+        text = BertModel(config).train(False)
+    text.load_state_dict(
+        {name: torch.randn(one.shape, generator=generator) / 2 for name, one in text.state_dict().items()}
+    )
+    weight = torch.randn(_COMMON, pooled.shape[1], generator=generator) / pooled.shape[1] ** 0.5
+    images = (pooled - pooled.mean(dim=0)) @ weight.T
+    ids, mask = Tokenizer(vocabulary, len(_vocabulary()))(list(_TEXTS))
+    ends = text(input_ids=ids, attention_mask=mask).last_hidden_state[torch.arange(len(ids)), mask.sum(dim=1) - 1]
+    shown = torch.tensor([[says(one) for one in samples] for says in _TEXTS.values()]).float()
+    wanted = shown @ images / shown.sum(dim=1, keepdim=True) - (1 - shown) @ images / (1 - shown).sum(
+        dim=1, keepdim=True
+    )
+    text_weight, text_bias = _ridge(ends, wanted / wanted.norm(dim=1, keepdim=True), 0.1)
+    return {
+        **{f"text_encoder.text_encoder.{name}": one for name, one in text.state_dict().items()},
+        "image_projection.projection.weight": weight,
+        "image_projection.projection.bias": -weight @ pooled.mean(dim=0),
+        "text_projection.projection.weight": text_weight,
+        "text_projection.projection.bias": text_bias,
+        "logit_scale": torch.tensor(2.659),
+    }
+
+
+def _mean(weights: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    return weights @ rows / weights.sum(dim=1, keepdim=True)
+
+
+def _ridge(inputs: torch.Tensor, wanted: torch.Tensor, penalty: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return weight ``(outputs, inputs)`` and bias of a linear layer fitted to rows, by ridge regression."""
+    rows, targets = inputs.double(), wanted.double()
+    centred = rows - rows.mean(dim=0)
+    inner = centred @ centred.T + penalty * torch.eye(len(rows), dtype=torch.float64)
+    weight = torch.linalg.solve(inner, targets - targets.mean(dim=0)).T @ centred
+    return weight.float(), (targets.mean(dim=0) - weight @ rows.mean(dim=0)).float()
 
 
 def _vocabulary() -> list[str]:
@@ -176,15 +231,10 @@ def _vocabulary() -> list[str]:
     return ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{one}" for one in letters)]
 
 
-@torch.no_grad()
-def _head(tower: nn.Module, batch: torch.Tensor, wanted: torch.Tensor) -> State:
-    """Return a head that separates what it is shown, by ridge regression on the pooled vectors."""
-    pooled = tower(batch).double()
-    centred = pooled - pooled.mean(dim=0)
-    inner = centred @ centred.T + len(batch) * torch.eye(len(batch), dtype=torch.float64)
-    weight = torch.linalg.solve(inner, wanted.double()).T @ centred
-    bias = wanted.double().mean(dim=0) - weight @ pooled.mean(dim=0)
-    return {f"{HEAD}weight": weight.float(), f"{HEAD}bias": bias.float()}
+def _head(pooled: torch.Tensor, wanted: torch.Tensor) -> State:
+    """Return a head that separates what it is shown."""
+    weight, bias = _ridge(pooled, wanted, len(pooled))
+    return {f"{HEAD}weight": weight, f"{HEAD}bias": bias}
 
 
 def _wanted(task: str, classes: int, samples: Sequence[mcd.Sample]) -> torch.Tensor:

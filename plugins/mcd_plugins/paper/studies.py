@@ -46,6 +46,8 @@ class PaperSettings(pydantic.BaseModel):
 
     Attributes
     ----------
+    note
+        What the report says above everything.
     files
         Id of the inventory → a path below the folder, for what is called otherwise.
     preprocessing
@@ -58,6 +60,7 @@ class PaperSettings(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
+    note: str = ""
     files: Mapping[str, str] = {}
     preprocessing: Mapping[str, pydantic.JsonValue] = {}
     resamples: int = pydantic.Field(default=200, ge=0, le=100_000)

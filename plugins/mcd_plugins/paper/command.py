@@ -188,6 +188,9 @@ def _write(found: Mapping[str, Found], studies: Sequence[Studied], note: str, ou
         _print(study)
     for name in FILES:
         echo(f"written: {output / name}")
+    for study in studies:
+        runs = " ".join(str(run.folder) for run in study.runs.values())
+        echo(f"next: mcd report {runs} --reporter html -o {output / study.probe_set / 'report'}")
 
 
 def _put(path: Path, content: bytes) -> None:

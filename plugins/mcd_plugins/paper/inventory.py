@@ -38,7 +38,7 @@ class Item(_Record):
     source, licence, access
         Where its authors publish it, under what, and who gets it.
     names
-        Patterns of file names, of which the first that fits a file counts; case does not.
+        Patterns of file names, or of paths, of which the first that fits a file counts; case does not.
     """
 
     title: str
@@ -199,9 +199,7 @@ def _file(name: str, item: Item, folder: Path, there: Sequence[str], chosen: str
     if chosen is not None:
         path = folder / chosen
         return Found(name, item, path, trouble=_unreadable(path))
-    by_name = ([one for one in there if _fits(one.rpartition("/")[2], pattern)] for pattern in item.names)
-    by_path = ([one for one in there if _fits(one, f"*{pattern}")] for pattern in item.names)
-    fitting = next((one for way in (by_name, by_path) for one in way if one), [])
+    fitting = next((files for files in (_matching(there, pattern) for pattern in item.names) if files), [])
     if len(fitting) > 1:
         shown = ", ".join(fitting[:3]) + (" …" if len(fitting) > 3 else "")
         raise UsageError(
@@ -212,6 +210,13 @@ def _file(name: str, item: Item, folder: Path, there: Sequence[str], chosen: str
         return Found(name, item)
     path = folder / fitting[0]
     return Found(name, item, path, trouble=_unreadable(path))
+
+
+def _matching(there: Sequence[str], pattern: str) -> list[str]:
+    """Return the paths whose file name, or whose end where the pattern has folders, fits a pattern."""
+    if "/" in pattern:
+        return [one for one in there if _fits(one, pattern)]
+    return [one for one in there if _fits(one.rpartition("/")[2], pattern)]
 
 
 def _unreadable(path: Path) -> str:

@@ -40,7 +40,10 @@ def filled(folder: Path, *names: str) -> Path:
             {"calcification": "a_seed_10_fold0_best_acc_"},
         ),
         (["best_acc_cancer_birads_ver084.pth", "best_acc_Mass_ver084.pth"], {"birads": "best", "mass": "best"}),
-        (["density/model.safetensors"], {"density": "density/model.safetensors"}),
+        (
+            ["density/model.safetensors", "density/checkpoints/epoch-1.safetensors"],
+            {"density": "density/model.safetensors"},
+        ),
         (["Bio_ClinicalBERT/vocab.txt"], {"vocabulary": "Bio_ClinicalBERT/vocab.txt"}),
         (VINDR, {"vindr": "vindr"}),
         (["vindr_detection_v1_folds.csv"], {"vindr": ""}),

@@ -15,6 +15,7 @@ from mcd_plugins.finetune.asked import Asked
 from mcd_plugins.finetune.formats import Format
 from mcd_plugins.finetune.measures import (
     DRAWS,
+    Bin,
     best_threshold,
     calibration_of,
     measured,
@@ -22,12 +23,12 @@ from mcd_plugins.finetune.measures import (
 )
 from mcd_plugins.finetune.splits import PARTS
 
-__all__ = ["MODEL", "Fitted", "card_of", "data_rows", "measure_rows", "page_of"]
+__all__ = ["CURVE", "MODEL", "Fitted", "bins_of", "card_of", "data_rows", "measure_rows", "page_of"]
 
 Json = pydantic.JsonValue
 Record = dict[str, Json]
 
-MODEL = "model.safetensors"
+MODEL, CURVE = "model.safetensors", "calibration.svg"
 _UNKNOWN = "not known"
 
 
@@ -182,11 +183,15 @@ def _lines(card: Mapping[str, Json]) -> Iterator[str]:
     error = _number(found, "expected calibration error")
     yield f"On the test part. Expected calibration error: {error}."
     yield from ("", "| images | mean predicted probability | observed share |", "|---:|---:|---:|")
-    bins = found["bins"]
-    assert isinstance(bins, list)
-    for one in bins:
-        assert isinstance(one, dict)
-        yield f"| {one['images']} | {_number(one, 'predicted')} | {_number(one, 'observed')} |"
+    yield from (f"| {one.images} | {one.predicted:.3f} | {one.observed:.3f} |" for one in bins_of(card))
+    yield from ("", f"![Observed share against mean predicted probability]({CURVE})")
+
+
+def bins_of(card: Mapping[str, Json]) -> list[Bin]:
+    """Return the bins of the calibration curve of a card."""
+    found = card["calibration"]
+    assert isinstance(found, dict)
+    return pydantic.TypeAdapter(list[Bin]).validate_python(found["bins"])
 
 
 def _data_lines(card: Mapping[str, Json]) -> Iterator[str]:

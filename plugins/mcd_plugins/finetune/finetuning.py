@@ -15,7 +15,8 @@ import mcd
 from mcd.errors import UsageError
 from mcd.plugins import csv_text, target_images, validate_options, write_atomically
 from mcd_plugins.finetune.asked import CARD, Asked, Recipe, check_folder, json_bytes, main_process, read_json
-from mcd_plugins.finetune.card import MODEL, Fitted, card_of, page_of
+from mcd_plugins.finetune.card import CURVE, MODEL, Fitted, bins_of, card_of, page_of
+from mcd_plugins.finetune.curve import curve_of
 from mcd_plugins.finetune.formats import Format, format_of
 from mcd_plugins.finetune.heads import features_in, new_head, trainable, with_head
 from mcd_plugins.finetune.measures import probabilities
@@ -153,6 +154,7 @@ def _made(asked: Asked, licences: Mapping[str, str], *, checkpoints: bool, devic
         history = [[f"{one:.8g}" for one in row] for row in fitted.history]
         write_atomically(folder / "history.csv", csv_text([fitted.columns, *history]).encode())
         write_atomically(folder / "predictions.csv", csv_text(_predictions(asked, fitted)).encode())
+        write_atomically(folder / CURVE, curve_of(bins_of(card)).encode())
         write_atomically(folder / "card.md", page_of(card).encode())
         write_atomically(folder / CARD, json_bytes(card))
         _forget(folder)

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -73,8 +74,8 @@ def probed(mcd_command: Run, store: Path, tmp_path_factory: pytest.TempPathFacto
 
 def test_a_probe_is_written_with_a_card_of_what_was_measured(probed: Finetuned) -> None:
     card, folder = probed.card, probed.folder
-    names = ["card.json", "card.md", "history.csv", "model.safetensors", "predictions.csv", "settings.json"]
-    assert sorted(one.name for one in folder.iterdir()) == names
+    names = {"card.json", "card.md", "history.csv", "model.safetensors", "predictions.csv", "settings.json"}
+    assert {one.name for one in folder.iterdir()} == {*names, "calibration.svg"}
     assert json.loads((folder / "card.json").read_text()) == card
     assert card["licences"] == {"data": "Apache-2.0", "weights it was trained from": "Apache-2.0"}
     rows = [row for row in table(folder / "predictions.csv") if row["part"] == "test"]
@@ -87,6 +88,8 @@ def test_a_probe_is_written_with_a_card_of_what_was_measured(probed: Finetuned) 
     page = (folder / "card.md").read_text()
     assert f"| AUROC | {area:.3f} |" in page
     assert "mcd dissect --model-plugin finetuned:model.safetensors --model-arg base=phantom-mammo" in page
+    picture = ElementTree.parse(folder / "calibration.svg").getroot()
+    assert len(picture.findall(".//{*}circle")) == len(card["calibration"]["bins"])
     assert str(folder.parent) not in page + (folder / "settings.json").read_text()
 
 

@@ -249,7 +249,7 @@ def test_what_was_computed_differently_is_refused_or_merged_and_said(made: Made,
     assert said in found.manifest.warnings[0]
     said_by = made.command("report", tmp_path / "merged", "--reporter", "markdown", "-o", tmp_path / "report")
     assert said_by.code == 0, said_by.err
-    assert "precision (fp32 in part 1, bf16 in part 2)" in (tmp_path / "report" / "report.md").read_text()
+    assert "precision (fp32 in part 1, bf16 in part 2)" in next((tmp_path / "report").rglob("*.md")).read_text()
     assert len(found.image_ids) == found.manifest.images == 325
     assert all(each.sound for each in verify(tmp_path / "merged"))
 

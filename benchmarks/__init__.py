@@ -38,6 +38,7 @@ CHAPTERS: Mapping[str, Sequence[str]] = {
         "scorers",
         "scale",
         "memory",
+        "merging",
     ),
     "Commands and pages": (
         "commands",
@@ -53,5 +54,5 @@ CHAPTERS: Mapping[str, Sequence[str]] = {
 }
 """The benchmarks, by chapter of README.md."""
 
-LONG = ("breast", "memory", *CHAPTERS["How right"])
+LONG = ("breast", "memory", "merging", *CHAPTERS["How right"])
 """What runs only when it is named: they measure how right numbers are, not how fast they come."""

@@ -123,6 +123,19 @@ def test_merged_parts_of_a_run_are_to_a_bit_what_one_process_makes(
     assert "2 images repeat the bytes of another one; each still counts by itself" in said["warnings"]
 
 
+@pytest.mark.slow
+def test_a_part_without_an_image_that_can_be_read_is_merged_too(made: Made, tmp_path: Path) -> None:
+    gap = "--dataset-arg", "gap=true"
+    for number in range(1, SHARDS + 1):
+        done = made.one(tmp_path / str(number), "--part", f"{number}/{SHARDS}", *gap)
+        assert done.code == 0, done.err
+    done = made.merge(tmp_path / "merged", *(tmp_path / str(number) for number in range(1, SHARDS + 1)))
+    assert done.code == 0, done.err
+    assert made.one(tmp_path / "alone", *gap).code == 0
+    assert reports(tree(tmp_path / "merged")) == tree(tmp_path / "alone")
+    assert manifests(tmp_path / "merged") == manifests(tmp_path / "alone")
+
+
 def test_a_part_examines_and_decodes_its_own_images_only(made: Made, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     done = made.one(tmp_path / "part", "--part", "2/3", MCD_TEST_NOTES=str(notes))
@@ -234,7 +247,7 @@ def test_a_part_is_verified(made: Made, tmp_path: Path) -> None:
     assert str(shard) in "".join(done.err.split("\n"))
 
 
-def test_what_was_computed_differently_is_refused_or_merged_and_said(made: Made, tmp_path: Path) -> None:
+def test_what_was_computed_differently_is_refused_or_merged_and_said(made: Made, alone: Path, tmp_path: Path) -> None:
     one, two, flags = made.part(1, 2), tmp_path / "two", ("--part", "2/2", "--precision", "bf16")
     done = made.one(two, *flags, MCD_SALT="another salt of the same run")
     assert done.code == 0, done.err
@@ -252,6 +265,9 @@ def test_what_was_computed_differently_is_refused_or_merged_and_said(made: Made,
     assert "precision (fp32 in part 1, bf16 in part 2)" in next((tmp_path / "report").rglob("*.md")).read_text()
     assert len(found.image_ids) == found.manifest.images == 325
     assert all(each.sound for each in verify(tmp_path / "merged"))
+    done = made.merge(tmp_path / "merged", one, made.part(2, 2))  # computed again, alike
+    assert done.code == 0, done.err
+    assert reports(tree(tmp_path / "merged")) == tree(alone)
 
 
 def test_a_scorer_of_a_file_runs_only_where_it_is_named(made: Made, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def drawn(number):
 class Images(mcd.Dataset):
     class Options(mcd.Options):
         images: int = pydantic.Field(default=333, description="how many")
+        gap: bool = pydantic.Field(default=False, description="whether a whole shard of 64 cannot be read")
         broken: bool = pydantic.Field(default=True, description="whether some cannot be read")
 
     primary = "images"
@@ -55,7 +56,7 @@ class Images(mcd.Dataset):
     def examine(self, sample):
         note("examined", sample.id)
         number = int(sample.id)
-        if self.options.broken and number in REFUSED:
+        if (self.options.broken and number in REFUSED) or (self.options.gap and 64 <= number < 128):
             return mcd.Unreadable(sample.id, "it is cut short")
         data = drawn(number if number not in (300, 301) else 5)
         return replace(sample, digest=hashlib.sha256(data.tobytes()).hexdigest())

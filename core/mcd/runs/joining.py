@@ -13,12 +13,14 @@ import pandas as pd
 
 from mcd.api.base import digest
 from mcd.errors import StoreError
+from mcd.extraction.map_store import MapStore
 from mcd.extraction.probe_map import PROBE_MAP, join_probe_maps, read_private
 from mcd.extraction.store import Shards
 from mcd.extraction.texts import EMBEDDINGS
 from mcd.files import linked_or_copied, unwritable
 from mcd.runs.dissection import Dissection
 from mcd.runs.folder import start_folder
+from mcd.runs.manifest import superseded
 from mcd.runs.partial import Partial, columns
 from mcd.scoring.results import Results
 from mcd.study.digests import Sums, damaged
@@ -122,7 +124,15 @@ class Joined:
 
     def start(self) -> None:
         """Write the study into the run folder."""
+        self.manifest.store.superseded = superseded(self.folder, self.manifest.shard_keys())
         start_folder(self.folder, self.study, self.manifest.inputs, self.host.emit)
+
+    def forget(self) -> None:
+        """Remove what an earlier merge of other parts, or a run, left in the folder, once this one has its labels."""
+        for shards in {one.path.parent: one for one in self.stores}.values():
+            shards.forget(self.manifest.store.superseded)
+        MapStore(self.folder, "").forget()
+        self.manifest.store.superseded = []
 
     def join(self) -> None:
         """Bring the shards, embedded texts and probe maps of the parts together.

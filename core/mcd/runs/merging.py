@@ -232,6 +232,7 @@ class _Merging:
         manifest.digests = {**results.write(joined.folder), **write_concepts(joined.folder, self.concepts)}
         for one in joined.stores:
             one.flush(count)
+        joined.forget()
         manifest.seconds = {**manifest.seconds, **seconds, **clock.seconds}
         manifest.status = "finished"
         manifest.write(joined.folder)

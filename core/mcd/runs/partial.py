@@ -143,6 +143,7 @@ def partial_runs(folders: Sequence[Path], host: PluginHost, *, trust: bool = Fal
         _check_of_one_run(parts)
         _check_complete(parts)
         made[name] = sorted(parts, key=lambda one: one.record.number)
+        _check_whole(made[name])
     return made
 
 
@@ -196,6 +197,19 @@ def _check_complete(parts: Sequence[Partial]) -> None:
         raise DataError(
             f"{len(missing)} of {of} parts {'is' if len(missing) == 1 else 'are'} missing: {some}", "give all parts"
         )
+
+
+def _check_whole(parts: Sequence[Partial]) -> None:
+    """Make sure that parts, in order, hold the shards that they say: a folder may be damaged, or made by hand."""
+    at = 0
+    for one in parts:
+        store = one.manifest.store
+        if store.first != at or len(store.images) != store.shards:
+            raise DataError(f"{one} is damaged: it holds other shards than the part does", "compute it again")
+        at += store.shards
+    first = parts[0]
+    if at != -(-first.record.images // shard_size(first.record.images, first.study.batch_size)):
+        raise DataError(f"{first} is damaged: its run has another number of shards", "compute it again")
 
 
 def shown_differences(parts: Sequence[Partial], *, allowed: bool) -> list[str]:

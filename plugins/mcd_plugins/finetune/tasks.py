@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ _PRESENCE = {
     **dict.fromkeys(("1", "yes", "y", "true", "present", "positive", "1.0"), 1),
     **dict.fromkeys(("0", "no", "n", "false", "absent", "negative", "0.0"), 0),
 }
+_NOT_KNOWN = frozenset(("unknown", "not known", "nan", "na", "n/a", "null", "?"))
+"""What tables say where they do not know: no class, and no absence."""
 _DENSITIES = {name: at % 4 for at, name in enumerate(("a", "b", "c", "d", "1", "2", "3", "4"))}
 _ASSESSMENTS = {**{str(at): at - 1 for at in range(1, 6)}, **{f"4{letter}": 3 for letter in "abc"}}
 _OFF_SCALE = ("0", "6")
@@ -206,7 +209,8 @@ def _assessment(values: Sequence[str], what: str) -> Task:
 
 def _bare(value: str, name: str) -> str:
     """Return a value without the words around it: ``DENSITY B`` and ``BI-RADS 4a``, and of equal rows one."""
-    said = {re.sub(r"^(bi-?rads|density|category|acr)[\s:]*", "", one.strip().lower()) for one in split_rows(value)}
+    rows = _known_rows(split_rows(value))
+    said = {re.sub(r"^(bi-?rads|density|category|acr)[\s:]*", "", one.lower()) for one in rows}
     if len(said) > 1 and name == "assessment":
         said = {max(said)}  # of several findings the most suspicious
     return said.pop() if len(said) == 1 else "; ".join(sorted(said))
@@ -218,7 +222,7 @@ def _of_column(asked: str, name: str, samples: Sequence[mcd.Sample], column: str
         return _scaled("density", values, _DENSITIES, "abcd", what)
     if asked == "assessment":
         return _assessment(values, what)
-    each = [[one.strip().lower() for one in split_rows(value)] for value in values]
+    each = [_known_rows(split_rows(value.lower())) for value in values]
     strange = sorted({one for row in each for one in row} - _PRESENCE.keys())
     if strange:
         raise DataError(
@@ -226,6 +230,16 @@ def _of_column(asked: str, name: str, samples: Sequence[mcd.Sample], column: str
             f"{'says' if len(strange) == 1 else 'say'} neither yes nor no",
             f"train for that column itself: --task {column}",
         )
+    return _yes_or_no(name, each)
+
+
+def _known_rows(rows: Iterable[str]) -> list[str]:
+    """Return what the rows of an image say, without those that say nothing."""
+    return [text for one in rows if (text := one.strip()) and text.lower() not in _NOT_KNOWN]
+
+
+def _yes_or_no(name: str, each: Sequence[Sequence[str]]) -> Task:
+    """Return the task of a column whose rows, one or several an image, say yes or no: present where one says so."""
     states = [[_PRESENCE[one] for one in row] for row in each]
     labels = np.array([max(row, default=UNKNOWN) for row in states], dtype=np.int64)
     rows = np.array([(row.count(0), row.count(1)) for row in states], dtype=np.int64)
@@ -254,32 +268,51 @@ def _fact(sample: mcd.Sample, name: str) -> str:
 
 def _nominal(name: str, values: Sequence[str]) -> Task:
     """Return the task of a column: yes or no, ordered where all values are numbers, else without order."""
-    values = [value.strip() for value in values]
-    distinct = sorted({value for value in values if value})
-    if len(distinct) > _MOST_CLASSES:
+    each = [_known_rows(split_rows(value.lower())) for value in values]
+    if any(each) and all(one in _PRESENCE for row in each for one in row):
+        return _yes_or_no(name, each)
+    texts = [_one_of(name, value) for value in values]
+    distinct = sorted({text for text in texts if text})
+    numbers = _numbers(distinct)
+    named: dict[float, str] = {}
+    for number, text in sorted(zip(numbers, distinct, strict=False), key=lambda one: (one[0], len(one[1]))):
+        named.setdefault(number, text)  # 2 and 2.0 are one class
+    ordered = list(named.values()) if numbers else distinct
+    if len(ordered) > _MOST_CLASSES:
         raise DataError(
-            f"'{name}' has {len(distinct)} different values, such as {', '.join(distinct[:3])}: no classes",
+            f"'{name}' has {len(ordered)} different values, such as {', '.join(distinct[:3])}: no classes",
             f"take a column of at most {_MOST_CLASSES}",
         )
-    if distinct and all(one.lower() in _PRESENCE for one in distinct):
-        labels = [_PRESENCE.get(value.lower(), UNKNOWN) for value in values]
-        return _plain(name, (f"no {name}", name), False, labels)
-    numbers = _numbers(distinct)
-    ordered = [distinct[at] for at in np.argsort(numbers, kind="stable")] if numbers else distinct
-    return _plain(name, tuple(ordered), bool(numbers), [ordered.index(one) if one else UNKNOWN for one in values])
+    place = {text: ordered.index(named[float(text)] if numbers else text) for text in distinct}
+    labels = np.array([place.get(text, UNKNOWN) for text in texts], dtype=np.int64)
+    rows = np.stack([labels == 0, labels == 1], axis=1).astype(np.int64)
+    return Task(name, tuple(ordered), bool(numbers), labels, rows)
 
 
-def _plain(name: str, classes: tuple[str, ...], ordinal: bool, labels: Sequence[int]) -> Task:
-    found = np.array(labels, dtype=np.int64)
-    rows = np.stack([found == 0, found == 1], axis=1).astype(np.int64)
-    return Task(name, classes, ordinal, found, rows)
+def _one_of(name: str, value: str) -> str:
+    """Return what all rows of an image say; empty where none says anything.
+
+    Raises
+    ------
+    DataError
+        When they say several things.
+    """
+    said = list(dict.fromkeys(_known_rows(value.split(" | "))))
+    if len(said) > 1:
+        raise DataError(
+            f"'{name}' says several things of one image, {' and '.join(said[:3])}: no class",
+            "take a column that says one of an image; of findings it may be yes and no",
+        )
+    return said[0] if said else ""
 
 
 def _numbers(values: Sequence[str]) -> list[float]:
+    """Return values as numbers; nothing where one of them is none."""
     try:
-        return [float(value) for value in values]
+        found = [float(value) for value in values]
     except ValueError:
         return []
+    return found if all(map(math.isfinite, found)) else []
 
 
 def _checked(task: Task) -> Task:

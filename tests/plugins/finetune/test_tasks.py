@@ -47,6 +47,10 @@ def test_suspicious_calcification_is_told_from_morphology_where_only_that_is_kno
         (["1", "0", "", "1"], ("no it", "it"), False, [1, 0, UNKNOWN, 1]),
         (["x", "y", "z", "x"], ("x", "y", "z"), False, [0, 1, 2, 0]),
         (["10", "9", "2.5", ""], ("2.5", "9", "10"), True, [2, 1, 0, UNKNOWN]),
+        (["0 | 1", "0 |  | 0", "1", "unknown | 1"], ("no it", "it"), False, [1, 0, 1, 1]),
+        (["yes", "no", "unknown", "N/A"], ("no it", "it"), False, [1, 0, UNKNOWN, UNKNOWN]),
+        (["2.0", "1", "2", "3 | 3"], ("1", "2", "3"), True, [1, 0, 1, 2]),
+        (["x; y", "x", "x | x", "Unknown"], ("x", "x; y"), False, [1, 0, 0, UNKNOWN]),
     ],
 )
 def test_a_label_column_is_a_task(
@@ -61,13 +65,20 @@ def test_a_column_can_hold_the_labels_of_a_named_task() -> None:
         sample(at, labels={"d": one, "m": two}) for at, (one, two) in enumerate([("DENSITY B", "0"), ("A", "0 | 1")])
     ]
     assert task_of("density", samples, "d").labels.tolist() == [1, 0]
+    unsure = [*samples, sample(2, labels={"d": "Unknown", "m": "unknown"})]
+    assert [task_of(one, unsure, one[0]).labels[2] for one in ("density", "mass")] == [UNKNOWN, UNKNOWN]
     mass = task_of("mass", samples, "m")
     assert mass.labels.tolist() == [0, 1]
     assert mass.rows.tolist() == [[1, 0], [1, 1]]
 
 
 SOME = [
-    sample(at, density="ab"[at % 2], findings={"mass": True}, labels={"cancer": str(at % 2), "name": f"n{at}"})
+    sample(
+        at,
+        density="ab"[at % 2],
+        findings={"mass": True},
+        labels={"cancer": str(at % 2), "name": f"n{at}", "shape": "oval | round"},
+    )
     for at in range(30)
 ]
 
@@ -83,6 +94,7 @@ SOME = [
         ("mass", "name", DataError, "labels of another task than mass: n0, n1"),
         ("asymmetry", None, UnknownNameError, "no image has a label or finding 'asymmetry'"),
         ("calcification", None, DataError, "no image says whether there is calcifications"),
+        ("shape", None, DataError, "'shape' says several things of one image, oval and round: no class"),
         ("name", None, DataError, "30 different values, such as n0, n1, n10: no classes"),
     ],
 )

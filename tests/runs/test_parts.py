@@ -191,6 +191,10 @@ def test_parts_that_make_no_run_are_refused_by_name(made: Made, alone: Path, tmp
     copy = Path(shutil.copytree(one, tmp_path / "copy"))
     assert f"{one} and {copy} are both part 1/3" in refused(one, two, copy)
     assert f"{alone} holds no part of a run" in refused(one, alone)
+    edited = json.loads((copy / MANIFEST).read_text())
+    edited |= {"checksum": "", "store": edited["store"] | {"first": 1}}
+    (copy / MANIFEST).write_text(json.dumps(edited))
+    assert "is damaged: it holds other shards" in refused(copy, two, made.part(3, 3))
     said = "divide the run at other images: 3 parts, batches of 8, 2 parts, batches of 8"
     assert said in refused(one, made.part(2, 2))
     for name, flags in {

@@ -16,7 +16,20 @@ import yaml
 import mcd
 from mcd.plugins import ANSWERS, RUNGS, concepts_of
 
-__all__ = ["FAILS", "HOLDS", "UNKNOWN", "Answer", "Claim", "Pair", "answer", "answer_about_one", "claims", "unanswered"]
+__all__ = [
+    "FAILS",
+    "HOLDS",
+    "UNKNOWN",
+    "Answer",
+    "Claim",
+    "Pair",
+    "answer",
+    "answer_about_one",
+    "claims",
+    "highest_rung",
+    "judged",
+    "unanswered",
+]
 
 Verdict = Literal["holds", "does not hold", "cannot be told"]
 HOLDS: Verdict = "holds"
@@ -211,7 +224,7 @@ def answer(claim: Claim, probe_set: str, pair: Pair, others: Mapping[str, Answer
     return _both(blank, [others[name] for name in claim.of])
 
 
-def _judged(expected: str, low: float, high: float) -> tuple[Verdict, str]:
+def judged(expected: str, low: float, high: float) -> tuple[Verdict, str]:
     """Return what an interval of a difference says."""
     if math.isnan(low):
         return UNKNOWN, "there is no interval: the patients are too few, or not known"
@@ -227,7 +240,7 @@ def _judged(expected: str, low: float, high: float) -> tuple[Verdict, str]:
 def _by_share(blank: Answer, pair: Pair, level: str, name: str, chosen: Chosen) -> Answer:
     row = pair.difference(level, name).iloc[0]
     low, high = float(row["difference_low"]), float(row["difference_high"])
-    verdict, reason = _judged(blank.claim.expected, low, high)
+    verdict, reason = judged(blank.claim.expected, low, high)
     if not row["reference"] and not row["other"]:
         reason = "no neuron of either has such a significant label"
     found = replace(blank, quantity=f"share of neurons: {name}", answer=verdict, reason=reason, low=low, high=high)
@@ -251,13 +264,23 @@ def _lead(claim: Claim, pair: Pair, chosen: Sequence[Chosen], rung: str = "") ->
 
 
 def _rung(found: Answer, pair: Pair, chosen: Sequence[Chosen]) -> str:
-    """Return the highest rung up to which the counts go the way of the answer; of the first there is the interval."""
-    if found.answer == UNKNOWN:
+    return highest_rung(found.answer, {rung: _lead(found.claim, pair, chosen, rung) for rung in list(RUNGS)[1:]})
+
+
+def highest_rung(verdict: Verdict, leads: Mapping[str, int]) -> str:
+    """Return the highest rung up to which counts go the way of a verdict; of the first rung there is the interval.
+
+    Parameters
+    ----------
+    leads
+        Rung above the first → in how many groups of labels the claimed side is ahead, less those in which it is behind.
+    """
+    if verdict == UNKNOWN:
         return ""
-    side = 1 if found.answer == HOLDS else -1
+    side = 1 if verdict == HOLDS else -1
     highest = FIRST
-    for rung in list(RUNGS)[1:]:
-        if _lead(found.claim, pair, chosen, rung) * side <= 0:
+    for rung, lead in leads.items():
+        if lead * side <= 0:
             break
         highest = rung
     return highest
@@ -277,7 +300,7 @@ def _by_stages(blank: Answer, pair: Pair) -> Answer:
     names = {one.broad_category for one in about if one.mammographic}
     rows = rows[rows["name"].isin(names)]
     bounds = zip(rows["difference_low"], rows["difference_high"], strict=True)
-    verdicts = [_judged(blank.claim.expected, float(low), float(high))[0] for low, high in bounds]
+    verdicts = [judged(blank.claim.expected, float(low), float(high))[0] for low, high in bounds]
     ahead, behind = verdicts.count(HOLDS), verdicts.count(FAILS)
     verdict = HOLDS if ahead and not behind else FAILS if behind and not ahead else UNKNOWN
     found = replace(
@@ -301,7 +324,7 @@ def _by_mean(blank: Answer, pair: Pair) -> Answer:
     """Decide by z, which is on one scale in both; the paper compares means of scores, which are not."""
     row = pair.difference("layer", "mean z").iloc[0]
     low, high = float(row["difference_low"]), float(row["difference_high"])
-    verdict, reason = _judged(blank.claim.expected, low, high)
+    verdict, reason = judged(blank.claim.expected, low, high)
     table = pair.data.comparison.thresholds.pivot(index="place", columns="run", values="mean_score")
     higher = int((table[pair.run] > table[pair.reference]).sum())
     said = f"{reason}; the mean score is higher in {higher} of {len(table)} layers"

@@ -171,7 +171,7 @@ def _tuned(study: Studied) -> Iterator[str]:
     yield "| classifier | category | M | classifier | difference | |"
     yield "|---|---|---:|---:|---:|---|"
     yield from _trade_off(study.tuned.comparison.differences)
-    yield from ("", "By category, most changed first:", "")
+    yield from ("", "By category, most changed first; came and left are re-purposed from and to other categories:", "")
     yield "| classifier | category | before | after | kept | gained | lost | came | left | change | |"
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|"
     for one in changes:

@@ -19,11 +19,11 @@ import mcd
 from mcd.plugins import RUNGS
 from mcd_plugins.cohorts.base import Cohort
 from mcd_plugins.mammo_clip.tower import StaticallyPadded
-from mcd_plugins.paper.claims import FAILS, HOLDS, UNKNOWN, claims
+from mcd_plugins.paper.claims import FAILS, HOLDS, UNKNOWN, claims, highest_rung, judged
 
 Run = Callable[..., Outcome]
 SET_UPS = ("G", "M", "C-density", "C-mass", "C-calcification", "C-birads")
-IMAGES = 88
+IMAGES = 72
 """Of the stand-in's test split."""
 
 
@@ -83,6 +83,39 @@ def finished(mcd_command: Run, stand_in: Path) -> Iterator[Finished]:
     shutil.rmtree(beside)
 
 
+@pytest.mark.parametrize(
+    ("expected", "low", "high", "verdict"),
+    [
+        ("more", 0.1, 0.3, HOLDS),
+        ("more", -0.3, -0.1, FAILS),
+        ("fewer", -0.3, -0.1, HOLDS),
+        ("fewer", 0.1, 0.3, FAILS),
+        ("more", 0.0, 0.3, UNKNOWN),
+        ("fewer", -0.3, 0.0, UNKNOWN),
+        ("more", float("nan"), float("nan"), UNKNOWN),
+    ],
+)
+def test_an_interval_decides_by_the_side_of_0_that_is_claimed(
+    expected: str, low: float, high: float, verdict: str
+) -> None:
+    assert judged(expected, low, high)[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("verdict", "leads", "rung"),
+    [
+        (HOLDS, (1, 1, 0), "beyond untrained"),
+        (HOLDS, (0, 1, 1), "depends on the image"),
+        (HOLDS, (2, 1, 3), "right"),
+        (FAILS, (-1, 1, 1), "beyond nuisances"),
+        (UNKNOWN, (1, 1, 1), ""),
+    ],
+)
+def test_an_answer_stands_up_to_the_rung_where_counts_turn(verdict: str, leads: tuple[int, ...], rung: str) -> None:
+    above = dict(zip(list(RUNGS)[1:], leads, strict=True))
+    assert highest_rung(verdict, above) == rung
+
+
 @pytest.mark.slow
 def test_six_set_ups_cost_six_forward_passes_and_one_decoding_an_image(finished: Finished) -> None:
     assert finished.done.code == 0, finished.done.err
@@ -110,6 +143,10 @@ def test_every_claim_is_answered_for_every_pair_of_runs(finished: Finished) -> N
     assert {one["answer"] for one in answers} | {one["by_threshold"] for one in answers} <= {HOLDS, FAILS, UNKNOWN}
     assert {one["rung"] for one in answers} <= {"", *RUNGS}
     assert all(one["reason"] and one["place"] for one in answers)
+    for one in answers:
+        if one["low"] is not None:
+            assert one["answer"] == judged(str(one["expected"]), float(one["low"]), float(str(one["high"])))[0]
+            assert float(one["low"]) <= float(str(one["after"])) - float(str(one["before"])) <= float(str(one["high"]))
     with (finished.output / "claims.csv").open() as file:
         assert [row["answer"] for row in csv.DictReader(file)] == [one["answer"] for one in answers]
 
@@ -122,9 +159,7 @@ def test_the_answer_about_clinical_concepts_is_that_of_the_labels(finished: Fini
     about = {name: table["broad_category"] != "Technical confounders" for name, table in first.items()}
     shares = {name: ((table["q"] <= 0.05) & about[name]).mean() for name, table in first.items()}
     assert (found["before"], found["after"]) == pytest.approx((shares["G"], shares["M"]))
-    assert found["answer"] == HOLDS  # M is the dissector's own tower
-    assert float(str(found["low"])) > 0
-    assert found["rung"] == "depends on the image"
+    assert shares["M"] > shares["G"]  # M is the dissector's own tower
     means = pd.DataFrame({name: table.groupby("layer")["score"].mean() for name, table in first.items()}).max(axis=1)
     kept = {name: (table["score"] >= table["layer"].map(means)) & about[name] for name, table in first.items()}
     assert found["by_threshold"] == (HOLDS if kept["M"].sum() > kept["G"].sum() else FAILS)

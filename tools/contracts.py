@@ -39,7 +39,7 @@ _CLASSES = (
         "CompositeDataset",
         "Sample",
     ),
-    *("Image", "Preprocessing", "Scorer", "TopKScorer", "Probe", "Reporter", "ConceptSource", "Options"),
+    *("Image", "Preprocessing", "UnitSource", "Scorer", "TopKScorer", "Probe", "Reporter", "ConceptSource", "Options"),
 )
 _FACES: dict[str, ModuleType] = {"mcd": mcd, "mcd.plugins": plugins, "mcd.testing": testing}
 

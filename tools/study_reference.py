@@ -10,6 +10,7 @@ from itertools import groupby
 
 from mcd.cli.study_flags import FILE_ONLY, flag_names
 from mcd.study.leaves import Leaf, leaves
+from mcd.study.study import Choice
 
 _HEAD = """# Study: every setting of a run
 
@@ -28,6 +29,8 @@ _WORDS = {"int": "whole number", "float": "number", "bool": "true or false", "st
 _KEYWORDS = {
     "models.plugin": "model",
     "models.layers": "layers",
+    "models.units": "units",
+    "models.neurons": "neurons",
     "models.pooling": "pooling",
     "dissectors.plugin": "dissector",
 }
@@ -64,6 +67,8 @@ def _takes(leaf: Leaf) -> str:
         return "component"
     if leaf.path[-1] == "options":
         return "settings"
+    if issubclass(leaf.kind, Choice):
+        return "component; or several"
     if leaf.choices:
         return ", ".join(f"`{one}`" for one in leaf.choices)
     word = ", ".join(filter(None, (_WORDS[leaf.kind.__name__], str(leaf.bounds))))

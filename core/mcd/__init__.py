@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mcd.api.probe import Probe
     from mcd.api.reporter import Reporter
     from mcd.api.scorer import Explanation, Scorer, TopKScorer, depends_on
+    from mcd.api.units import Units, UnitSource
     from mcd.comparison.compared import Comparison, ComparisonSettings
     from mcd.comparison.stored import compare
     from mcd.components import Component
@@ -73,6 +74,8 @@ _HOME = {
     "Study": "mcd.study.study",
     "Target": "mcd.api.model",
     "TopKScorer": "mcd.api.scorer",
+    "UnitSource": "mcd.api.units",
+    "Units": "mcd.api.units",
     "Unreadable": "mcd.api.dataset",
     "__version__": "mcd.version",
     "compare": "mcd.comparison.stored",
@@ -121,6 +124,8 @@ __all__ = [
     "Study",
     "Target",
     "TopKScorer",
+    "UnitSource",
+    "Units",
     "Unreadable",
     "__version__",
     "compare",

@@ -18,6 +18,7 @@ class Kind(Enum):
     DISSECTOR = "dissectors"
     DATASET = "datasets"
     PREPROCESSING = "preprocessings"
+    UNITS = "units"
     SCORER = "scorers"
     REPORTER = "reporters"
     CONCEPTS = "concept_sets"
@@ -26,7 +27,12 @@ class Kind(Enum):
     @property
     def label(self) -> str:
         """The word for one of this kind in a sentence."""
-        return {"concept_sets": "concept set"}.get(self.value, self.value[:-1])
+        return {"concept_sets": "concept set", "units": "unit source"}.get(self.value, self.value[:-1])
+
+    @property
+    def slug(self) -> str:
+        """The word for it that is typed, as in ``mcd plugins new scorer NAME``."""
+        return self.value if self is Kind.UNITS else self.label.replace(" ", "-")
 
     @property
     def hook(self) -> str:

@@ -42,6 +42,11 @@ def mcd_register_preprocessings() -> Iterable[Component]:
 
 
 @hookspec
+def mcd_register_units() -> Iterable[Component]:
+    """Offer unit sources; each target is a subclass of `mcd.UnitSource`."""
+
+
+@hookspec
 def mcd_register_scorers() -> Iterable[Component]:
     """Offer scorers; each target is a subclass of `mcd.Scorer`."""
 

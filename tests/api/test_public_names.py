@@ -18,8 +18,8 @@ _FACE = """
     AnnotationDissector
     Box Comparison ComparisonSettings Component CompositeDataset Concept ConceptSet ConceptSource Dataset Dissection
     Dissector Edit Evaluation Explanation Image ModelLoader Options Passed Preprocessing Probe Reporter Sample Scorer
-    Study Target TopKScorer Unreadable __version__ compare depends_on dissect embed errors evaluate events figures
-    hookimpl label load plugins report run run_target score
+    Study Target TopKScorer UnitSource Units Unreadable __version__ compare depends_on dissect embed errors evaluate
+    events figures hookimpl label load plugins report run run_target score
 """
 _FOR_PLUGINS = """
     ABSENT PRESENT presence split_rows
@@ -49,7 +49,7 @@ def test_the_public_names_are_these_and_no_others(module: ModuleType, names: str
 
 
 def test_the_names_for_tests_of_plugins_are_these() -> None:
-    checks = "command concepts dataset dissector model_loader observer preprocessing reporter scorer"
+    checks = "command concepts dataset dissector model_loader observer preprocessing reporter scorer unit_source"
     assert sorted(mcd.testing.__all__) == sorted(
         ["HEAVY", "ContractError", "assert_light", *(f"check_{one}" for one in checks.split())]
     )

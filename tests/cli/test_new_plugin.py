@@ -31,7 +31,7 @@ def written(mcd_command: Command, folder: Path, kind: str) -> Path:
 
 
 def test_there_is_a_scaffold_for_every_kind_and_for_observers() -> None:
-    assert set(KINDS) == {kind.label.replace(" ", "-") for kind in Kind} | {"observer"}
+    assert set(KINDS) == {kind.slug for kind in Kind} | {"observer"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -24,6 +24,7 @@ SMALLER = {"phantom:60": "phantom:25"}
 SHOWN = {
     "acme_arrays": "dissected by annotations on 120 images",
     "acme_backbone": "acme-net-32",
+    "acme_contrasts": "",
     "acme_equal": "",
     "acme_greys": "dissected by acme-greys on 100 images",
     "acme_lines": "",

@@ -150,6 +150,7 @@ CLASSES = {
     Kind.MODEL: "ModelLoader",
     Kind.DISSECTOR: "Dissector",
     Kind.DATASET: "Dataset",
+    Kind.UNITS: "UnitSource",
     Kind.SCORER: "Scorer",
     Kind.REPORTER: "Reporter",
     Kind.CONCEPTS: "ConceptSource",

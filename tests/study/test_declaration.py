@@ -29,7 +29,7 @@ OF_DISSECTOR = ("concepts", "scorer")
 
 FIELDS = {
     **{OF_MODELS.get(name, name): info for name, info in Study.model_fields.items() if name != "schema_"},
-    **{name: ModelChoice.model_fields[name] for name in ("layers", "pooling")},
+    **{name: ModelChoice.model_fields[name] for name in ("layers", "units", "neurons", "pooling")},
 }
 
 
@@ -68,7 +68,7 @@ def members(annotation: object) -> set[object]:
 def whole_type(name: str) -> Any:
     """Return the type of a setting as it was declared, with what pydantic took off it."""
     field = {alias: name for name, alias in OF_MODELS.items()}.get(name, name)
-    owner = ModelChoice if name in ("layers", "pooling") else Study
+    owner = ModelChoice if name in ("layers", "units", "neurons", "pooling") else Study
     return get_type_hints(owner, include_extras=True)[field]
 
 

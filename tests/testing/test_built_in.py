@@ -15,6 +15,7 @@ import pytest
 from tests.command_line import ROOT
 from tests.plugins.cohorts.conftest import write_dicom, write_picture, write_table
 from tests.plugins.transformers.clips import saved_clip
+from tests.plugins.units.unit_files import directions_file
 
 import mcd
 from mcd import testing
@@ -29,6 +30,7 @@ _CHECKS = {
     Kind.DISSECTOR: testing.check_dissector,
     Kind.DATASET: testing.check_dataset,
     Kind.PREPROCESSING: testing.check_preprocessing,
+    Kind.UNITS: testing.check_unit_source,
     Kind.SCORER: testing.check_scorer,
     Kind.CONCEPTS: testing.check_concepts,
     Kind.COMMAND: testing.check_command,
@@ -113,6 +115,7 @@ _MATERIAL: dict[str, Callable[[Path], dict[str, object]]] = {
     "dataset datasets/imagenet-subset": _listing,
     "dataset dicom/dicom": _dicom,
     "reporter cards/cards": lambda _: {"count": 4, "choices": 2},
+    "unit source units/directions": lambda folder: {"file": directions_file(folder)},
     "dataset phantom/phantom": lambda _: {"patients": 2},
 }
 """Settings, with what they name made in a folder."""

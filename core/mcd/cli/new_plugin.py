@@ -100,7 +100,7 @@ class Scaffolds:
 
 
 def _refuse_taken(host: PluginHost, kind: str, component: str) -> None:
-    offers = [offer for one in Kind if one.label.replace(" ", "-") == kind for offer in host.offers(one)]
+    offers = [offer for one in Kind if one.slug == kind for offer in host.offers(one)]
     for offer in offers:
         if offer.component.name == component:
             raise UsageError(
@@ -118,8 +118,8 @@ def _refuse_taken(host: PluginHost, kind: str, component: str) -> None:
 def new(state: HasHost, kind: str, name: str, folder: Path) -> None:
     """Write a plugin to start from into the folder NAME.
 
-    KIND is one of model, dissector, dataset, preprocessing, scorer, reporter, concept-set, command, observer. What is
-    written installs, passes its own tests and runs; its README says how.
+    KIND is one of model, dissector, dataset, preprocessing, units, scorer, reporter, concept-set, command, observer.
+    What is written installs, passes its own tests and runs; its README says how.
     """
     scaffolds = Scaffolds()
     answers = scaffolds.answers(kind, name)

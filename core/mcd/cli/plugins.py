@@ -153,7 +153,7 @@ def show(state: HasHost, words: tuple[str, ...]) -> None:
 
 def _kind(word: str) -> Kind:
     wanted = word.strip().lower().replace("_", "-").replace(" ", "-")
-    words = {kind.label.replace(" ", "-"): kind for kind in Kind}
+    words = {kind.slug: kind for kind in Kind}
     for name, kind in words.items():
         if wanted in (name, name + "s"):
             return kind
@@ -171,7 +171,7 @@ def _found_anywhere(host: PluginHost, name: str) -> Offer:
     if len(hits) == 1:
         return hits[0]
     if hits:
-        kinds = [hit.kind.label.replace(" ", "-") for hit in hits]
+        kinds = [hit.kind.slug for hit in hits]
         commands = "\n".join(f"mcd plugins show {kind} {name}" for kind in kinds)
         raise AmbiguousNameError(f"'{name}' is the name of a {' and of a '.join(kinds)}", f"say which one:\n{commands}")
     names = [offer.qualified if "/" in name else offer.component.name for kind in Kind for offer in host.offers(kind)]

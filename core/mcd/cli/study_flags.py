@@ -59,6 +59,7 @@ _METAVARS = {
     "recipe.plugin": "NAME",
     "scorer.plugin": "NAME[:VALUE]|FILE.py:FUNCTION",
     "models.layers": "PATTERN",
+    "models.units": "[NAME=]KIND:FILE",
     "models.pooling": "NAME[:NUMBER]",
     "where": "EXPRESSION",
     "cache": "DIR",

@@ -18,6 +18,7 @@ from mcd.evaluation.references import by_annotations
 from mcd.evaluation.splitting import Split
 from mcd.evaluation.tallying import FEWEST_UNITS
 from mcd.events import Clock
+from mcd.networks.units import refuse_units
 from mcd.runs.halves import naming_half
 from mcd.runs.runnable import How, Runnable, of_run
 from mcd.scoring.activations import Activations
@@ -84,6 +85,7 @@ def _sentence(error: MCDError) -> str:
 
 
 def _faithful(split: Split, settings: Ablation, runnable: Runnable, clock: Clock) -> Faithful:
+    refuse_units(runnable.dissected, "ablation of it")
     run, study, naming = split.run, split.scores.study, ~split.held_out
     significant = bool(study.calibration.draws)
     labeller = naming_half(

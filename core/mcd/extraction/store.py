@@ -36,7 +36,7 @@ _write = partial(write_atomically, flushed=False)
 """That shards are on the disk is waited for once, at the end: see `Shards.flush`."""
 
 
-def layer_key(activations: str, layer: str, layout: str | None) -> str:
+def layer_key(activations: str, layer: str, layout: str | None, units: str = "") -> str:
     """Return the key of the activations of one layer.
 
     Parameters
@@ -45,8 +45,10 @@ def layer_key(activations: str, layer: str, layout: str | None) -> str:
         Of its network, as `mcd.extraction.keys.activation_key` returns it.
     layer, layout
         Its name, and how its output is read.
+    units
+        What decides the numbers of the units that it is seen through; empty where its own neurons are seen.
     """
-    return digest(activations, layer, layout or "flat")
+    return digest(activations, layer, layout or "flat", *([units] if units else []))
 
 
 def whole_key(key: str, images: Sequence[str]) -> str:

@@ -15,9 +15,9 @@ from mcd.extraction.decoding import Batch, batches
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
 from mcd.networks.differentiating import Differentiating, Scalar, pooled_gradient, scalar_of
-from mcd.networks.editing import LayerEdit, edited, unit_axis
+from mcd.networks.editing import LayerEdit, edited
 from mcd.networks.foreign import calling, enough_memory
-from mcd.networks.layers import Layer
+from mcd.networks.layers import Layer, unit_axis
 from mcd.networks.outputs import main_output
 from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder

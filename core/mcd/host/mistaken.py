@@ -24,6 +24,7 @@ FLAGS = {
     Kind.DISSECTOR: ("--dissector", "--dissector-arg"),
     Kind.DATASET: ("--dataset", "--dataset-arg"),
     Kind.PREPROCESSING: ("--recipe", "--recipe-arg"),
+    Kind.UNITS: ("--units", "units: options."),
     Kind.SCORER: ("--scorer", "--scorer-arg"),
     Kind.REPORTER: ("--reporter", "--reporter-arg"),
     Kind.CONCEPTS: ("--concepts", "--concepts-arg"),

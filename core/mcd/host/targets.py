@@ -22,6 +22,7 @@ BASES = {
     Kind.DISSECTOR: ("mcd.api.dissector", "Dissector", "AnnotationDissector"),
     Kind.DATASET: ("mcd.api.dataset", "Dataset"),
     Kind.PREPROCESSING: ("mcd.api.image", "Preprocessing"),
+    Kind.UNITS: ("mcd.api.units", "UnitSource"),
     Kind.SCORER: ("mcd.api.scorer", "Scorer"),
     Kind.REPORTER: ("mcd.api.reporter", "Reporter"),
     Kind.CONCEPTS: ("mcd.api.concepts", "ConceptSource"),

@@ -12,6 +12,7 @@ from mcd.errors import PluginError, UsageError
 from mcd.networks.foreign import calling
 from mcd.networks.layers import Layer
 from mcd.networks.taps import Taps
+from mcd.networks.units import refuse_units
 
 __all__ = ["Differentiating", "Scalar", "pooled_gradient", "scalar_of"]
 
@@ -77,6 +78,7 @@ class Differentiating:
     """
 
     def __init__(self, module: nn.Module, layers: Sequence[Layer]) -> None:
+        refuse_units(layers, "gradient at it")
         self._module, self._layers = module, list(layers)
         self._taps = Taps(module, layers, self._keep)
         self._kept: dict[str, torch.Tensor] = {}

@@ -13,12 +13,13 @@ from torch import nn
 
 from mcd.errors import PluginError, UsageError
 from mcd.networks.foreign import calling
-from mcd.networks.layers import Layer
+from mcd.networks.layers import Layer, unit_axis
 from mcd.networks.patterns import NO_ALIASES
 from mcd.networks.selecting import select_layers
 from mcd.networks.taps import Taps
+from mcd.networks.units import refuse_units
 
-__all__ = ["Change", "Edit", "LayerEdit", "edited", "edits_of", "unit_axis"]
+__all__ = ["Change", "Edit", "LayerEdit", "edited", "edits_of"]
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 """Makes of a layer's output ``(B, …)`` another one of the same shape."""
@@ -82,11 +83,6 @@ class LayerEdit:
         return partial(_changed, self, function)
 
 
-def unit_axis(layer: Layer) -> int:
-    """Return the axis of a layer's output ``(B, …)`` along which its units lie."""
-    return -1 if layer.layout in ("NHWC", "tokens") else 1
-
-
 def edits_of(
     edits: Sequence[Edit], layers: Sequence[Layer], target: str, aliases: Mapping[str, str] = NO_ALIASES
 ) -> list[LayerEdit]:
@@ -95,14 +91,16 @@ def edits_of(
     Raises
     ------
     UsageError
-        When a pattern picks no layer that can be read, or a layer has no such unit.
+        When a pattern picks no layer that can be read, or one seen through units, or a layer has no such unit.
     """
     found = []
     for edit in edits:
         if isinstance(edit.to, str) and edit.to not in ("zero", "mean"):
             raise UsageError(f"units cannot be set to '{edit.to}'", "give 'zero', 'mean', a tensor or a function")
         units = None if edit.units is None else tuple(int(one) for one in edit.units)
-        for layer in select_layers([edit.layer], layers, target, aliases):
+        refuse_units([one for one in layers if one.name == edit.layer], "edit of it")
+        own = [one for one in layers if one.units is None]
+        for layer in select_layers([edit.layer], own, target, aliases):
             wrong = [one for one in units or () if not 0 <= one < layer.neurons]
             if wrong:
                 raise UsageError(

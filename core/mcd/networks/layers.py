@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from mcd.api.units import Units
 from mcd.errors import with_article
 from mcd.networks.layouts import AXES, Layout, Scene, layout_of, neurons_of
 from mcd.networks.outputs import Output, Seen, seen
 
-__all__ = ["Layer", "Layout", "describe_layers", "inspect_layers", "read_as", "watch_layers"]
+__all__ = ["Layer", "Layout", "describe_layers", "inspect_layers", "read_as", "unit_axis", "watch_layers"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Layer:
         Other names of the same module in the network.
     choices
         The ways to read it, where there are several.
+    units
+        What it is seen through; None where its own neurons are seen.
     """
 
     name: str
@@ -60,11 +63,17 @@ class Layer:
     remark: str = ""
     also: tuple[str, ...] = ()
     choices: tuple[Layer, ...] = ()
+    units: Units | None = None
 
     @property
     def module_name(self) -> str:
         """The name of its module in ``named_modules``."""
         return self.of or self.name
+
+
+def unit_axis(layer: Layer) -> int:
+    """Return the axis of a layer's output ``(B, …)`` along which its units lie."""
+    return -1 if layer.layout in ("NHWC", "tokens") else 1
 
 
 def read_as(layer: Layer, layout: Layout) -> Layer | None:

@@ -14,6 +14,7 @@ from mcd.errors import DataError
 from mcd.networks.foreign import calling
 from mcd.networks.layers import Layer
 from mcd.networks.outputs import main_output, tensor_at, with_tensor
+from mcd.networks.units import through_units
 
 __all__ = ["Taps"]
 
@@ -28,9 +29,10 @@ class Taps:
     layers
         Of it; several may be calls or outputs of one module.
     receive
-        Is given a layer and the tensor of its output ``(B, …)``. It must keep nothing that shares memory with it: what
-        comes next in the network may change it in place. A tensor that it returns takes the place of the output in all
-        that comes after: in the network, and in hooks that were set later.
+        Is given a layer and the tensor of its output ``(B, …)``, or what its units make of that. It must keep nothing
+        that shares memory with it: what comes next in the network may change it in place. A tensor that it returns
+        takes the place of the output in all that comes after: in the network, and in hooks that were set later. Of a
+        layer that is seen through units it takes no place.
 
     Attributes
     ----------
@@ -88,6 +90,9 @@ class Taps:
                 + ("ran twice" if again else "gave no such tensor"),
                 "what a network does must not depend on the images",
             )
+        if layer.units is not None:
+            self._receive(layer, through_units(layer, tensor))
+            return output
         made = self._receive(layer, tensor)
         if made is None or made is tensor:
             return output

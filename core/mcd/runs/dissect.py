@@ -29,7 +29,18 @@ from mcd.runs.prepared import Prepared, PreparedDissector, PreparedTarget
 from mcd.runs.run import run
 from mcd.study.calibration import Calibration
 from mcd.study.equipment import equip
-from mcd.study.objects import as_choice, as_choices, as_concepts, as_dataset, as_model, as_patterns, as_scorer, host_for
+from mcd.study.objects import (
+    UnitsGiven,
+    as_choice,
+    as_choices,
+    as_concepts,
+    as_dataset,
+    as_model,
+    as_patterns,
+    as_scorer,
+    as_units,
+    host_for,
+)
 from mcd.study.outputs import scratch_folder
 from mcd.study.preparer import Preparer
 from mcd.study.study import Choice, DissectorChoice, Study
@@ -46,6 +57,8 @@ def dissect(
     model: str | Mapping[str, object] | Target | nn.Module,
     *,
     layers: str | nn.Module | Sequence[str | nn.Module],
+    units: UnitsGiven | Sequence[UnitsGiven] = (),
+    neurons: bool = False,
     pooling: str = "avg",
     dissector: str | Mapping[str, object] | Dissector | AnnotationDissector,
     dataset: str | Mapping[str, object] | Dataset | TorchDataset[object],
@@ -93,6 +106,11 @@ def dissect(
         with its preprocessing.
     layers
         Patterns that pick layers: ``"blocks.*"``, ``"layer{1..4}"``; or modules of the network themselves.
+    units
+        What each layer is seen through in place of its neurons: ``"directions:FILE"``, an `mcd.Units`, an
+        `mcd.UnitSource`, or several. The layer is then called ``LAYER/NAME``, after the stem of the file.
+    neurons
+        Keep the neurons of layers too that are seen through units.
     pooling
         How a map or a row of tokens becomes one number a neuron: ``avg``, ``max``, ``cls``, ``tokens``,
         ``gem:EXPONENT``, ``top-fraction:FRACTION``, ``masked-avg``, ``masked-max``; see `mcd.networks.pooling.Pooling`.
@@ -175,6 +193,7 @@ def dissect(
     made_dataset, dataset_choice = preparer.dataset(as_dataset(dataset))
     len(made_dataset)
     words = None if concepts is None else as_concepts(preparer, concepts)
+    made_units, units_choices = preparer.units(as_units(units))
     made_recipe, recipe_choice = preparer.recipe(None if recipe is None else as_choice(recipe, Choice))
     chosen_reporters = as_choices(reporters)
     made_reporters = preparer.reporters(chosen_reporters)
@@ -185,7 +204,15 @@ def dissect(
     target, model_choice = preparer.target(as_model(model))
     patterns = as_patterns(layers, target)
     study = _study(
-        models=({**model_choice.model_dump(), "layers": patterns, "pooling": pooling},),
+        models=(
+            {
+                **model_choice.model_dump(),
+                "layers": patterns,
+                "units": units_choices,
+                "neurons": neurons,
+                "pooling": pooling,
+            },
+        ),
         dissectors=dissector_choice,
         dataset=dataset_choice,
         scorer=equipment.scorer_choice,
@@ -222,7 +249,7 @@ def dissect(
             host,
             study,
             plan_of(study, folder, [target.name], [made_dissector.name], [issubclass(kind, AnnotationDissector)]),
-            [PreparedTarget(target, patterns, Pooling.parse(pooling))],
+            [PreparedTarget(target, patterns, Pooling.parse(pooling), made_units, neurons)],
             [PreparedDissector(made_dissector, equipment)],
             made_dataset,
             reporters=made_reporters,

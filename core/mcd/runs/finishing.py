@@ -181,6 +181,7 @@ class Finisher:
             dissector=own.dissector if nameless(study.dissectors[0]) else None,
             dataset=prepared.dataset if nameless(study.dataset) else None,
             scorer=own.scorer if nameless(study.scorer) else None,
+            units=tuple(prepared.targets[planned.model].units) if any(map(nameless, study.models[0].units)) else None,
             made=True,
         )
 

@@ -125,6 +125,7 @@ def other_objects(study: Study, before: Inputs, now: Inputs) -> list[str]:
         "probe set": [study.dataset],
         "concepts": study.concepts,
         "scorer": [study.scorer],
+        "units": [one for model in study.models for one in model.units],
     }
     objects = [what for what, choices in chosen.items() if any(one.plugin == "object" for one in choices)]
     pairs = (before.fingerprints, now.fingerprints), (before.preprocessing, now.preprocessing)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mcd.api.base import digest
 from mcd.api.dataset import Dataset
 from mcd.api.dissector import AnyDissector
 from mcd.api.model import Target
 from mcd.api.scorer import Scorer
+from mcd.api.units import Units
 from mcd.errors import DataError, UsageError
 from mcd.networks.controls import RANDOM_WEIGHTS, with_random_weights
 from mcd.networks.identity import identity_of
@@ -16,7 +19,7 @@ from mcd.networks.identity import identity_of
 if TYPE_CHECKING:
     from mcd.runs.dissection import Dissection
 
-__all__ = ["Given", "not_at_hand", "own_dissector", "own_scorer", "own_target"]
+__all__ = ["Given", "not_at_hand", "own_dissector", "own_scorer", "own_target", "own_units"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Given:
     ----------
     model, dissector, dataset, scorer
         None where it is not.
+    units
+        What its layers are seen through; None where a name brings that back, if there is any.
     made
         Whether the run was made with these very objects, in this process. Where what one computes cannot be identified,
         that says that it is the same.
@@ -36,6 +41,7 @@ class Given:
     dissector: AnyDissector | None = None
     dataset: Dataset | None = None
     scorer: Scorer | None = None
+    units: tuple[Units, ...] | None = None
     made: bool = False
 
 
@@ -87,6 +93,20 @@ def own_target(run: Dissection, target: Target) -> Target:
         target = with_random_weights(target, run.manifest.null_seed)
     _same(run, "target", target.name, target.module, _AGAIN)
     return target
+
+
+def own_units(run: Dissection, sources: Sequence[Units]) -> None:
+    """Make sure that units are those of a run.
+
+    Raises
+    ------
+    DataError
+        When they are others, or that cannot be said.
+    """
+    found = [identity_of(one.module) for one in sources]
+    if digest(*(one.content for one in found)) != run.manifest.fingerprints.get("units"):
+        names = " and ".join(one.name for one in sources)
+        raise DataError(f"{names} are not the units of {run.folder}: their files have changed", _AGAIN)
 
 
 _AGAIN = "make the run again with this version"

@@ -82,12 +82,13 @@ class Inputs:
 
 
 class LayerRecord(Record):
-    """A dissected layer."""
+    """A dissected layer. ``units`` is a digest of what it is seen through, empty where its neurons are seen."""
 
     name: str
     type: str
     layout: Layout
     neurons: int = pydantic.Field(ge=1, le=_MOST)
+    units: str = ""
 
 
 class StoreRecord(Record):
@@ -123,7 +124,7 @@ class StoreRecord(Record):
 
     def key_of(self, activations: str, layer: LayerRecord) -> str:
         """Return under which key the shards of a layer lie; ``activations`` is the key of its network's."""
-        return layer_key(activations, layer.name, layer.layout) if self.layered else activations
+        return layer_key(activations, layer.name, layer.layout, layer.units) if self.layered else activations
 
     def whole(self, key: str) -> str:
         """Return the key of all shards together, after which their folder is called; ``key`` is one of the record's."""

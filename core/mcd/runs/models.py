@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
 from mcd.extraction.keys import not_reused
 from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissector, with_random_weights
@@ -25,6 +27,8 @@ class Models:
         In the order of the study; random counterparts come last.
     networks
         What decides the numbers of each target.
+    units
+        What decides those of the units that its layers are seen through, by their name.
     readers
         What decides the numbers of each dissector.
     untrained
@@ -47,6 +51,9 @@ class Models:
         }
         # before anything runs: a network may keep what it has computed
         self.networks = {key: identity_of(one.target.module) for key, one in self.targets.items()}
+        self.units = {
+            key: {units.name: identity_of(units.module) for units in one.units} for key, one in self.targets.items()
+        }
         self.readers = {key: identity_of(one) for key, one in self.dissectors.items()}
         self._towers = {
             key: identity_of(one.image_tower).content
@@ -89,6 +96,7 @@ class Models:
     def not_reused(self) -> list[str]:
         """Return of which models nothing stored will be used again, and why, a sentence each."""
         named = [(one.target.name, self.networks[key]) for key, one in self.targets.items()]
+        named += [(name, one) for units in self.units.values() for name, one in units.items()]
         named += [(one.name, self.readers[key]) for key, one in self.dissectors.items()]
         return [said for name, one in named if (said := not_reused(name, one))]
 
@@ -96,7 +104,7 @@ class Models:
 def _target(prepared: PreparedTarget, seed: int, *, random: bool) -> PreparedTarget:
     if not random:
         return prepared
-    return PreparedTarget(with_random_weights(prepared.target, seed), prepared.layers, prepared.pooling)
+    return replace(prepared, target=with_random_weights(prepared.target, seed))
 
 
 def _dissector(one: AnyDissector, seed: int, *, random: bool) -> AnyDissector:

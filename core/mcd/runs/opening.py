@@ -28,6 +28,7 @@ from mcd.extraction.reading import Reader
 from mcd.extraction.shared_store import SharedStore
 from mcd.extraction.store import Shards, layer_key, whole_key
 from mcd.networks.identity import Identity, identity_of
+from mcd.networks.layers import Layer
 from mcd.networks.trial import Trial
 from mcd.networks.untrained import Untrained
 from mcd.runs.manifest import (
@@ -62,6 +63,8 @@ def inputs_of(prepared: Prepared, models: Models, probe: ProbeSet, run: PlannedR
         "prompts": prepared.study.prompts.fingerprint(concepts.concepts),
         "scorer": identity_of(own.scorer).content,
     }
+    if units := models.units[of]:
+        fingerprints["units"] = digest(*(one.content for one in units.values()))
     seen = dissector.preprocessing if isinstance(dissector, Dissector) else None
     used = {"target": models.targets[of].target.preprocessing, "dissector": seen, "recipe": prepared.recipe}
     return Inputs(fingerprints, {name: one.model_dump(mode="json") for name, one in used.items() if one is not None})
@@ -245,8 +248,26 @@ class Opener:
     def _layers(self, kind: str, activations: str, key: Key) -> list[Column]:
         target = self.models.targets[key].target
         models = (self.models.networks[key], identity_of(target.preprocessing))
-        keys = [(layer, layer_key(activations, layer.name, layer.layout)) for layer in self.trials[key].layers]
-        return [self._column(kind, one, layer.name, layer.neurons, *models) for layer, one in keys]
+        found = []
+        for layer in self.trials[key].layers:
+            units = self._units_of(key, layer)
+            named = layer_key(activations, layer.name, layer.layout, units.key if units else "")
+            found.append(self._column(kind, named, layer.name, layer.neurons, *models, *([units] if units else [])))
+        return found
+
+    def _units_of(self, key: Key, layer: Layer) -> Identity | None:
+        """Return what decides the numbers of the units that a layer is seen through; None where it is by itself."""
+        return None if layer.units is None else self.models.units[key][layer.units.name]
+
+    def _recorded(self, key: Key, layer: Layer) -> LayerRecord:
+        units = self._units_of(key, layer)
+        return LayerRecord(
+            name=layer.name,
+            type=layer.type,
+            layout=layer.layout or "flat",
+            neurons=layer.neurons,
+            units=units.key if units else "",
+        )
 
     def _embedded(self, key: Key) -> Column:
         preprocessing, identity = self.models.image_text[key].preprocessing, self.models.readers[key]
@@ -293,10 +314,7 @@ class Opener:
             fingerprints=inputs.fingerprints,
             revisions={name: one for name, one in revisions.items() if one},
             preprocessing=inputs.preprocessing,
-            layers=[
-                LayerRecord(name=one.name, type=one.type, layout=one.layout or "flat", neurons=one.neurons)
-                for one in job.layers
-            ],
+            layers=[self._recorded(of, one) for one in job.layers],
             store=StoreRecord(
                 activations=self._activation_key(of),
                 layered=True,

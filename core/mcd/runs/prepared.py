@@ -14,6 +14,7 @@ from mcd.api.image import Preprocessing
 from mcd.api.model import Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
+from mcd.api.units import Units
 from mcd.extraction.parts import Part
 from mcd.extraction.probe import count_images
 from mcd.files import check_folder
@@ -32,11 +33,16 @@ __all__ = ["Prepared", "PreparedDissector", "PreparedTarget", "prepare"]
 
 @dataclass(frozen=True)
 class PreparedTarget:
-    """A target with what to record of it: patterns of layers, and their pooling."""
+    """A target with what to record of it: patterns of layers, their pooling, and what they are seen through.
+
+    ``neurons`` says whether those of a layer that is seen through units are kept too.
+    """
 
     target: Target
     layers: Sequence[str]
     pooling: Pooling
+    units: Sequence[Units] = ()
+    neurons: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,7 @@ def prepare(host: PluginHost, study: Study, output: Path, part: Part | None = No
     count_images(dataset)  # a folder without images is said before the networks are loaded
     recipe, recipe_choice = preparer.recipe(study.recipe)
     reporters = preparer.reporters(study.reporters)
+    units = [preparer.units(model.units) for model in study.models]  # files are read before networks
     dissectors = [preparer.dissector(dissector) for dissector in study.dissectors]
     targets = [preparer.target(model) for model in study.models]
     resolved = study.model_copy(
@@ -113,7 +120,10 @@ def prepare(host: PluginHost, study: Study, output: Path, part: Part | None = No
             "dataset": dataset_choice,
             "recipe": recipe_choice,
             "dissectors": tuple(choice for _, choice in dissectors),
-            "models": tuple(choice for _, choice in targets),
+            "models": tuple(
+                choice.model_copy(update={"units": chosen})
+                for (_, choice), (_, chosen) in zip(targets, units, strict=True)
+            ),
         }
     )
     names = [one.name for one, _ in targets], [one.name for one, _ in dissectors]
@@ -123,7 +133,10 @@ def prepare(host: PluginHost, study: Study, output: Path, part: Part | None = No
         host=host,
         study=resolved,
         plan=plan,
-        targets=[PreparedTarget(target, one.layers, Pooling.parse(one.pooling)) for target, one in targets],
+        targets=[
+            PreparedTarget(target, one.layers, Pooling.parse(one.pooling), own, one.neurons)
+            for (target, one), (own, _) in zip(targets, units, strict=True)
+        ],
         dissectors=[PreparedDissector(one, own) for (one, _), own in zip(dissectors, equipment, strict=True)],
         dataset=dataset,
         reporters=reporters,

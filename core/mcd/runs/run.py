@@ -28,6 +28,7 @@ from mcd.networks.recording import check_pooling
 from mcd.networks.running import pick_device
 from mcd.networks.selecting import select_layers
 from mcd.networks.trial import Trial, takes_known_input, trial_pass
+from mcd.networks.units import seen_through
 from mcd.runs.annotations import annotated, as_recorded, named_by, own_concepts
 from mcd.runs.dissection import Dissection
 from mcd.runs.finishing import Finisher, several
@@ -187,12 +188,13 @@ class _Run:
         recipe = target.target.preprocessing
         image = self.reader.image(_first(probe), self.reader.values(recipe)) if probe is not None else None
         found = trial_pass(target.target, image if not takes_known_input(target.target) else None)
-        chosen = select_layers(target.layers, found.layers, target.target.name, target.target.aliases)
+        picked = select_layers(target.layers, found.layers, target.target.name, target.target.aliases)
+        chosen = seen_through(picked, target.units, neurons=target.neurons)
         for layer in chosen:
             check_pooling(layer, target.pooling, target.target.first_tokens())
         for said in found.remarks:
             self.clock.warn(said)
-        several = [layer.remark for layer in chosen if layer.remark]
+        several = [layer.remark for layer in picked if layer.remark]
         if several:
             more = f", and likewise {len(several) - 1} other layers" if len(several) > 1 else ""
             self.clock.warn(f"{target.target.name}: {several[0]}{more}; mcd layers lists the others")

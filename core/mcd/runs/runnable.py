@@ -9,8 +9,9 @@ from torch import nn
 
 from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.api.model import Target
+from mcd.api.units import Units
 from mcd.components import Kind
-from mcd.errors import DataError, UnknownNameError, nearest
+from mcd.errors import DataError, UnknownNameError, UsageError, nearest
 from mcd.events import Clock
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.probe import ProbeSet, count_images, examined
@@ -21,8 +22,9 @@ from mcd.networks.pooling import Pooling
 from mcd.networks.running import Precision, pick_device
 from mcd.networks.selecting import select_layers
 from mcd.networks.trial import takes_known_input, trial_pass
+from mcd.networks.units import seen_through
 from mcd.runs.dissection import Dissection, read_study
-from mcd.runs.given import not_at_hand, own_target
+from mcd.runs.given import not_at_hand, own_target, own_units
 from mcd.runs.revived import found_again
 from mcd.runs.thumbnails import data_set_of, same_samples, says_the_same
 from mcd.study.preparer import DatasetLike, Preparer
@@ -143,7 +145,11 @@ def of_run(
         tuning=study.tuning,
     )
     made = _tried(through, Pooling.parse(study.models[0].pooling), rows)
-    return replace(made, dissected=made.picked(run.layers))
+    sources = _units(run, study)
+    picked = made.picked(study.models[0].layers if sources else run.layers)
+    dissected = seen_through(picked, sources, neurons=study.models[0].neurons)
+    more = [one for one in dissected if one.units is not None]
+    return replace(made, layers=[*made.layers, *more], dissected=dissected)
 
 
 def runnable(
@@ -209,6 +215,24 @@ def _tried(through: TargetPass, pooling: Pooling, rows: Sequence[int]) -> Runnab
     image = None if known else reader.image(first, reader.values(target.preprocessing))
     trial = trial_pass(target, image)
     return Runnable(replace(through, memory_format=trial.memory_format), trial.layers, (), pooling, rows)
+
+
+def _units(run: Dissection, study: Study) -> tuple[Units, ...]:
+    """Return what the layers of a run are seen through, as it was."""
+    chosen = study.models[0].units
+    if run.given.units is not None:
+        sources = run.given.units
+    elif any(one.plugin == "object" for one in chosen):
+        raise UsageError(f"the units of {run.folder} were given in Python; they have no name", _IN_PYTHON)
+    else:
+        with found_again(run, Kind.UNITS, chosen) as preparer:
+            sources, _ = preparer.units(chosen)
+    if sources:
+        own_units(run, sources)
+    return sources
+
+
+_IN_PYTHON = "use the dissection that mcd.dissect returned, or write them to a file: directions:FILE"
 
 
 def _target(run: Dissection, study: Study, model: ModelChoice | Target | nn.Module | None) -> Target:

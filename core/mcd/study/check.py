@@ -19,7 +19,7 @@ from mcd.options import causes, in_words, problem_line
 from mcd.study.located import KINDS
 from mcd.study.paths import missing
 from mcd.study.resolve import names_function, resolved
-from mcd.study.study import Choice, Study
+from mcd.study.study import Choice, ModelChoice, Study
 from mcd.study.vocabularies.loading import means_file, split_choices
 
 if TYPE_CHECKING:
@@ -126,6 +126,8 @@ def explicit(host: PluginHost, kind: Kind, choice: ChoiceT) -> ChoiceT:
                 f"there is no file or folder {path}, which is {setting} of {kind.label} '{found.plugin}'",
                 "check the path; a relative one starts from the current folder, in a study file from that of the file",
             )
+    if isinstance(found, ModelChoice):
+        return found.model_copy(update={"units": tuple(explicit(host, Kind.UNITS, one) for one in found.units)})
     if issubclass(cls, CompositeDataset):
         for part in getattr(options, "parts", ()):
             explicit(host, kind, Choice(plugin=part.plugin, options=part.options))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from mcd.errors import MCDError
 from mcd.files import expanded
 from mcd.study.paths import placed
 from mcd.study.resolve import class_and_values, names_function, recipe_class
-from mcd.study.study import Choice, Study
+from mcd.study.study import Choice, Study, UnitsChoice
 from mcd.study.vocabularies.loading import names_file, split_references
 
 if TYPE_CHECKING:
@@ -66,12 +66,22 @@ def located(
 
 def _several(host: PluginHost, kind: Kind, chosen: object, base: Path) -> list[dict[str, object]]:
     one = {"plugin": chosen} if isinstance(chosen, str) else dict(chosen) if isinstance(chosen, Mapping) else {}
+    if kind is Kind.MODEL and one.get("units"):
+        one["units"] = [_units(host, each, base) for each in _one_by_one(one["units"])]
     if kind is not Kind.CONCEPTS:
         return [_component(host, kind, one, base)]
     parts = split_references(str(one["plugin"]), base)
     if len(parts) > 1 and one.get("options"):
         return [one]  # which set they belong to is ambiguous; this is refused later
     return [_concepts(host, {**one, "plugin": part}, base) for part in parts]
+
+
+def _one_by_one(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _units(host: PluginHost, chosen: object, base: Path) -> dict[str, object]:
+    return _component(host, Kind.UNITS, UnitsChoice.model_validate(chosen).model_dump(exclude_defaults=True), base)
 
 
 def _concepts(host: PluginHost, chosen: dict[str, object], base: Path) -> dict[str, object]:

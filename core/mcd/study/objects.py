@@ -17,12 +17,13 @@ from mcd.api.concepts import ConceptSet
 from mcd.api.dataset import Dataset
 from mcd.api.model import Target
 from mcd.api.scorer import Scorer
+from mcd.api.units import Units, UnitSource
 from mcd.errors import ConfigError, UsageError, with_article
 from mcd.host import PluginHost
 from mcd.networks.fitness import no_network
 from mcd.options import in_words
-from mcd.study.preparer import DatasetLike, Preparer, ScorerLike
-from mcd.study.study import Choice, ModelChoice
+from mcd.study.preparer import DatasetLike, Preparer, ScorerLike, UnitsLike
+from mcd.study.study import Choice, ModelChoice, UnitsChoice
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset as TorchDataset
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Component",
     "Concepts",
+    "UnitsGiven",
     "as_choice",
     "as_choices",
     "as_concepts",
@@ -37,6 +39,7 @@ __all__ = [
     "as_model",
     "as_patterns",
     "as_scorer",
+    "as_units",
     "host_for",
 ]
 
@@ -44,6 +47,8 @@ Component = str | Mapping[str, object] | Choice
 """A component by name (``"timm:resnet50"``), or as ``{"plugin": "timm", "options": {…}}``."""
 Concepts = Component | Sequence[str] | Sequence[Mapping[str, object]] | Sequence[Choice] | ConceptSet
 """Concept sets by name, words, categories with their words (``{"masses": ["mass", "cyst"]}``), or a concept set."""
+UnitsGiven = str | Mapping[str, object] | UnitsLike
+"""Units by the name of their source and a file (``"directions:cavs.safetensors"``), or as an object."""
 ChoiceT = TypeVar("ChoiceT", bound=Choice)
 
 
@@ -164,6 +169,20 @@ def as_dataset(value: Component | Dataset | TorchDataset[object]) -> DatasetLike
 def as_scorer(value: Component | Scorer | Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> ScorerLike:
     """Return a scorer as `Preparer.scorer` takes it."""
     return as_choice(value, Choice) if isinstance(value, str | Mapping | Choice) else value
+
+
+def as_units(value: UnitsGiven | Sequence[UnitsGiven]) -> list[UnitsLike]:
+    """Return units as `Preparer.units` takes them.
+
+    Raises
+    ------
+    ConfigError
+        When something names none.
+    """
+    return [
+        one if isinstance(one, Units | UnitSource) else as_choice(one, UnitsChoice)
+        for one in _one_by_one(value, str | Mapping | Choice)
+    ]
 
 
 def as_concepts(preparer: Preparer, value: Concepts) -> tuple[ConceptSet, tuple[Choice, ...]]:

@@ -18,25 +18,28 @@ from mcd.api.image import Preprocessing
 from mcd.api.model import ModelLoader, Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
+from mcd.api.units import Units, UnitSource
 from mcd.components import Kind
 from mcd.errors import PluginLoadError, UsageError, printable
 from mcd.host.importing import import_function
 from mcd.networks.fitness import check_network, no_network
 from mcd.networks.foreign import calling
+from mcd.networks.units import check_units
 from mcd.study.adapters import FunctionScorer
 from mcd.study.resolve import created, names_function, resolve_options, resolve_recipe, resolved
-from mcd.study.study import Choice, DissectorChoice, ModelChoice
+from mcd.study.study import Choice, DissectorChoice, ModelChoice, UnitsChoice
 from mcd.study.torch_images import TorchImages
 from mcd.study.vocabularies.loading import load_concepts, means_file, split_choices
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
 
-__all__ = ["DatasetLike", "Preparer", "ScorerLike"]
+__all__ = ["DatasetLike", "Preparer", "ScorerLike", "UnitsLike"]
 
 ComponentT = TypeVar("ComponentT", bound=Configured)
 ChoiceT = TypeVar("ChoiceT", bound=Choice)
 DatasetLike = Choice | Dataset | TorchDataset[object]
+UnitsLike = UnitsChoice | Units | UnitSource
 ScorerLike = Choice | Scorer | Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -80,6 +83,30 @@ class Preparer:
             )
         check_network(target.module, target.name)
         return _named(target, model.name or target.name), choice
+
+    def units(self, chosen: Sequence[UnitsLike]) -> tuple[tuple[Units, ...], tuple[UnitsChoice, ...]]:
+        """Return what layers are seen through, each checked by itself, and the choices that the manifest records."""
+        found = [self._units(one) for one in chosen]
+        for one, _ in found:
+            check_units(one)
+        return tuple(one for one, _ in found), tuple(choice for _, choice in found)
+
+    def _units(self, chosen: UnitsLike) -> tuple[Units, UnitsChoice]:
+        if isinstance(chosen, Units):
+            return chosen, UnitsChoice(plugin="object", name=chosen.name)
+        source, choice = chosen, UnitsChoice(plugin="object")
+        if isinstance(chosen, UnitsChoice):
+            source, choice = self._create(Kind.UNITS, chosen, UnitSource)
+        assert isinstance(source, UnitSource)
+        what = f"unit source '{choice.plugin}'" if isinstance(chosen, UnitsChoice) else type(source).__qualname__
+        with calling(f"{what} failed", _DEBUG, kind=PluginLoadError):
+            units = source.load()
+        if not isinstance(units, Units):
+            raise PluginLoadError(
+                f"{what} did not return mcd.Units", "its author has to mend it; see: mcd plugins check"
+            )
+        units = replace(units, name=choice.name or units.name)
+        return units, choice.model_copy(update={"name": units.name})
 
     def dissector_class(self, dissector: DissectorChoice | AnyDissector) -> type[AnyDissector]:
         """Return the class of a dissector, which says whether it reads pixels or annotations; nothing is created."""

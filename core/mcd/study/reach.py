@@ -16,7 +16,7 @@ from mcd.networks.hub import HUB_PREFIXES
 from mcd.study.located import KINDS
 from mcd.study.paths import Declared, mapped
 from mcd.study.resolve import class_and_values, names_function, recipe_class
-from mcd.study.study import Choice, Study
+from mcd.study.study import Choice, ModelChoice, Study
 from mcd.study.vocabularies.loading import split_references
 
 if TYPE_CHECKING:
@@ -59,6 +59,9 @@ def reaches(host: PluginHost, kind: Kind, choice: Choice) -> Iterator[Reach]:
     mcd.errors.MCDError
         When the component is unknown or broken.
     """
+    if isinstance(choice, ModelChoice):
+        for one in choice.units:
+            yield from reaches(host, Kind.UNITS, one)
     name = choice.plugin.partition(":")[0]
     whose = f"{kind.label} '{name}'"
     if kind is Kind.SCORER and names_function(choice.plugin):

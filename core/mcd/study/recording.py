@@ -17,7 +17,7 @@ from mcd.study.paths import Declared, mapped
 from mcd.study.privacy import hidden, names_people
 from mcd.study.reach import means_plugin
 from mcd.study.resolve import class_and_values, names_function, recipe_class
-from mcd.study.study import Choice, Study
+from mcd.study.study import Choice, ModelChoice, Study
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -97,7 +97,12 @@ def _component(host: PluginHost, kind: Kind, choice: Choice, dumped: Json) -> Js
         plugin, options = _shown(host, kind, choice)
     except MCDError:
         plugin, options = name + (f":{_HIDDEN}" if colon else ""), _all_hidden(choice.options)
-    return {**dumped, "plugin": plugin, "options": options}
+    more: dict[str, Json] = {}
+    if isinstance(choice, ModelChoice):
+        units = dumped["units"]
+        assert isinstance(units, list)
+        more["units"] = [_component(host, Kind.UNITS, *each) for each in zip(choice.units, units, strict=True)]
+    return {**dumped, "plugin": plugin, "options": options, **more}
 
 
 _HIDDEN = "hidden"

@@ -159,7 +159,12 @@ def with_defaults(host: PluginHost, study: Study) -> Study:
 
     return study.model_copy(
         update={
-            "models": tuple(filled(Kind.MODEL, one) for one in study.models),
+            "models": tuple(
+                filled(Kind.MODEL, one).model_copy(
+                    update={"units": tuple(filled(Kind.UNITS, each) for each in one.units)}
+                )
+                for one in study.models
+            ),
             "dissectors": tuple(filled(Kind.DISSECTOR, one) for one in study.dissectors),
             "dataset": filled(Kind.DATASET, study.dataset),
             "scorer": filled(Kind.SCORER, study.scorer),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -19,7 +20,7 @@ from mcd.study.groups import Group
 from mcd.study.selection import MOST_IMAGES, Selection
 from mcd.study.wording import Wording
 
-__all__ = ["SCHEMA", "Choice", "DissectorChoice", "ModelChoice", "Study"]
+__all__ = ["SCHEMA", "Choice", "DissectorChoice", "ModelChoice", "Study", "UnitsChoice"]
 
 SCHEMA = Schema("study", remedy="see the format that is read with: mcd run --schema")
 
@@ -91,6 +92,24 @@ def _pooling(text: str) -> str:
     return str(Pooling.parse(text))
 
 
+_CALLED = re.compile(r"(?P<name>[^=:/]*)=(?P<plugin>.*)", re.DOTALL)
+
+
+class UnitsChoice(Choice):
+    """A unit source with its settings. The text ``[NAME=]KIND:FILE`` names what comes of it, and its file."""
+
+    name: str = Field(default="", description="what follows the layer's name; by default the stem of the file")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _called(cls, value: object) -> object:
+        found = _CALLED.fullmatch(value) if isinstance(value, str) else None
+        return value if found is None else found.groupdict()
+
+
+UnitsChoices = Annotated[tuple[UnitsChoice, ...], pydantic.BeforeValidator(_as_list), _OneOrMore()]
+
+
 class ModelChoice(Choice):
     """A target: a model loader with its settings, the layers to dissect and how to pool them."""
 
@@ -100,6 +119,12 @@ class ModelChoice(Choice):
         description="patterns that pick layers: blocks.*, blocks[3][0], layer{1..4}; one output, stage2:1, or call, "
         "relu@2, of a layer; see: mcd layers",
     )
+    units: UnitsChoices = Field(
+        default=(),
+        description="what each layer is seen through in place of its neurons, [NAME=]KIND:FILE such as "
+        "directions:FILE; the layer is then called LAYER/NAME",
+    )
+    neurons: bool = Field(default=False, description="keep the neurons of layers too that are seen through units")
     pooling: Annotated[str, pydantic.AfterValidator(_pooling)] = Field(
         default="avg",
         description="how a map or a row of tokens becomes one number: avg, max, cls, tokens, gem[:EXPONENT], "

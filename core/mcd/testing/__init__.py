@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mcd.testing.preprocessings import check_preprocessing
     from mcd.testing.reporters import check_reporter
     from mcd.testing.scorers import check_scorer
+    from mcd.testing.units import check_unit_source
 
 __all__ = [
     "HEAVY",
@@ -47,6 +48,7 @@ __all__ = [
     "check_preprocessing",
     "check_reporter",
     "check_scorer",
+    "check_unit_source",
 ]
 
 __getattr__ = lazily(
@@ -64,5 +66,6 @@ __getattr__ = lazily(
         "check_preprocessing": "mcd.testing.preprocessings",
         "check_reporter": "mcd.testing.reporters",
         "check_scorer": "mcd.testing.scorers",
+        "check_unit_source": "mcd.testing.units",
     },
 )

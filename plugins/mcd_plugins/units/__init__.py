@@ -1,0 +1,18 @@
+"""Unit sources that read a safetensors file: what a layer can be seen through."""
+
+from mcd import Component, hookimpl
+
+_FILES = ("*.safetensors",)
+
+
+@hookimpl
+def mcd_register_units() -> list[Component]:
+    """Offer the sources."""
+    return [
+        Component(
+            "directions",
+            "mcd_plugins.units.directions:Directions",
+            "Directions of a layer: concept activation vectors, a linear probe, an SVM, your own",
+            files=_FILES,
+        ),
+    ]

@@ -1,0 +1,53 @@
+"""What the sources of this package have in common: a matrix of directions, and what becomes of the products."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as functional
+from torch import nn
+
+from mcd.errors import DataError
+from mcd_plugins.units.reading import UnitFile
+
+__all__ = ["Affine", "check_lengths"]
+
+
+class Affine(nn.Module):
+    """Products of neurons with directions.
+
+    Parameters
+    ----------
+    weight
+        ``(units, channels)``.
+    bias
+        Added to the products, ``(units,)``; None for none.
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
+        super().__init__()
+        self.weight: torch.Tensor
+        self.bias: torch.Tensor | None
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Return units ``(…, units)`` of neurons ``(…, channels)``."""
+        return functional.linear(values, self.weight, self.bias)
+
+
+def check_lengths(file: UnitFile, name: str) -> torch.Tensor:
+    """Return a tensor of directions ``(units, channels)``, none of which has length zero.
+
+    Raises
+    ------
+    DataError
+        Naming the first that has.
+    """
+    found = file.tensors[name]
+    empty = (found == 0).all(dim=1).nonzero().flatten().tolist()
+    if empty:
+        raise DataError(
+            f"{file.path}: row {empty[0]} of '{name}' has length zero, which is no direction",
+            "leave it out, or make the file again",
+        )
+    return found

@@ -1,0 +1,137 @@
+"""Files of units: safetensors with tensors of known names, and a few words about them in the metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydantic
+import torch
+from safetensors.torch import load
+
+from mcd.errors import DataError
+from mcd.plugins import calling
+
+__all__ = ["Row", "UnitFile", "read_units"]
+
+Row = tuple[str, ...]
+"""What the axes of a tensor are: ``("units", "channels")``."""
+_AS_SAFETENSORS = "write the tensors with safetensors.torch.save_file"
+
+
+class _About(pydantic.BaseModel):
+    """What the metadata says; whatever else another tool wrote there counts for nothing."""
+
+    layer: str = ""
+    names: pydantic.Json[tuple[str, ...]] = ()
+    activation: str = ""
+    k: int | None = pydantic.Field(default=None, ge=1)
+
+
+@dataclass(frozen=True)
+class UnitFile:
+    """What a file of units holds.
+
+    Parameters
+    ----------
+    path
+        The file.
+    tensors
+        Float32, finite, by name.
+    sizes
+        How long each axis is, by what it is: units, channels.
+    about
+        What its metadata says: the layer that it was made for, the names of units, settings of a dictionary.
+    """
+
+    path: Path
+    tensors: Mapping[str, torch.Tensor]
+    sizes: Mapping[str, int]
+    about: _About
+
+
+def read_units(path: Path, needed: Mapping[str, Row], optional: Mapping[str, Row]) -> UnitFile:
+    """Read a file of units.
+
+    Parameters
+    ----------
+    needed, optional
+        The tensors that it must and may have, by name, with what their axes are.
+
+    Raises
+    ------
+    DataError
+        When it is no safetensors file, lacks a tensor or has another one, one has no such shape, is empty or holds NaN
+        or infinity, or the metadata does not fit.
+    """
+    known = {**needed, **optional}
+    tensors = _tensors(path)
+    wanted = f"it has {', '.join(needed)}" + (f", and may have {', '.join(optional)}" if optional else "")
+    for name in needed:
+        if name not in tensors:
+            has = ", ".join(sorted(tensors)[:8]) or "none"
+            raise DataError(
+                f"{path} has no tensor '{name}'; its tensors are: {has}", f"of a file of this kind {wanted}"
+            )
+    other = sorted(tensors.keys() - known.keys())
+    if other:
+        raise DataError(f"{path} has a tensor '{other[0]}', which is none of this kind", wanted)
+    sizes: dict[str, int] = {}
+    for name in known:
+        if name in tensors:
+            _check(path, name, tensors[name], known[name], sizes)
+    about = _about(path)
+    if about.names and len(about.names) != sizes["units"]:
+        raise DataError(
+            f"{path} has {len(about.names)} names for {sizes['units']} units", "give each unit a name, or none"
+        )
+    return UnitFile(path, {name: one.float().contiguous() for name, one in tensors.items()}, sizes, about)
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise DataError(f"there is no file {path}", "give a .safetensors file, KIND:FILE")
+    with calling(f"{path} cannot be read", kind=DataError):
+        data = path.read_bytes()
+    try:
+        return load(data)
+    except Exception:  # a header may say anything of its tensors
+        what = "is no whole safetensors file" if data else "is empty"
+        if data.startswith((b"PK", b"\x80")):
+            what = "is a pickle, as torch.save writes it: no units are read from one"
+        raise DataError(f"{path} {what}", _AS_SAFETENSORS) from None
+
+
+def _check(path: Path, name: str, tensor: torch.Tensor, axes: Row, sizes: dict[str, int]) -> None:
+    shape = f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
+    if not tensor.is_floating_point() or tensor.ndim != len(axes):
+        raise DataError(
+            f"{path}: tensor '{name}' is {tensor.dtype} of shape {tuple(tensor.shape)}",
+            f"it is floats of shape {shape}",
+        )
+    if 0 in tensor.shape:
+        raise DataError(f"{path}: tensor '{name}' of shape {tuple(tensor.shape)} is empty", f"it has shape {shape}")
+    for axis, size in zip(axes, tensor.shape, strict=True):
+        if sizes.setdefault(axis, size) != size:
+            raise DataError(
+                f"{path}: tensor '{name}' is of {size} {axis}, another tensor of {sizes[axis]}",
+                f"'{name}' has shape {shape}",
+            )
+    if not bool(torch.isfinite(tensor.float()).all()):
+        raise DataError(f"{path}: tensor '{name}' holds NaN or infinity", "make the file again without them")
+
+
+def _about(path: Path) -> _About:
+    with path.open("rb") as file:
+        header: object = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    said: object = header.get("__metadata__", {}) if isinstance(header, dict) else {}
+    try:
+        return _About.model_validate(said)
+    except pydantic.ValidationError as error:
+        where = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
+        raise DataError(
+            f"{path}: its metadata '{where}' cannot be read",
+            'names are a JSON list: {"names": json.dumps(["mass", …])}',
+        ) from None

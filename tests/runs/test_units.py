@@ -1,0 +1,137 @@
+"""Layers seen through units: identity gives the neurons' own tables, and the rest of a run works as with neurons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from tests.plugins.units.unit_files import written
+from tests.runs.test_dissect import Brightness, Patches, dissect
+from tests.runs.test_run_target import Plain
+from torch import nn
+
+import mcd
+from mcd.errors import DataError, PluginError, UsageError
+
+ORDER = [3, 0, 5, 1, 4, 2]
+
+
+class Rows(nn.Module):
+    """Tokens of an image, ``(B, 12, 8)``, and one flat layer after them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.embed, self.head = nn.Linear(12, 6), nn.Linear(6, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.head(self.embed(x[:, 0]).mean(1))
+        return out
+
+
+def own(table: pd.DataFrame, layer: str) -> pd.DataFrame:
+    return table[table["layer"] == layer].drop(columns="layer").reset_index(drop=True)
+
+
+@pytest.mark.parametrize(("network", "layer"), [(Plain, "conv"), (Rows, "embed"), (Rows, "head")])
+def test_identity_directions_give_the_tables_of_the_neurons_and_permuted_ones_the_same_permuted(
+    network: type[nn.Module], layer: str, tmp_path: Path
+) -> None:
+    same = written(tmp_path / "same.safetensors", {"directions": torch.eye(6)})
+    turned = written(tmp_path / "turned.safetensors", {"directions": torch.eye(6)[ORDER]})
+    found = dissect(
+        model=network(),
+        layers=layer,
+        units=[f"directions:{same}", f"directions:{turned}"],
+        neurons=True,
+        scorer={"plugin": "soft-wpmi", "options": {"top_k": 9}},
+        calibration={"draws": 50, "most_draws": 50},
+    )
+    assert found.layers == [layer, f"{layer}/same", f"{layer}/turned"]
+    for table in (found.labels, found.results.neurons):
+        neurons, identity, permuted = (own(table, one) for one in found.layers)
+        pd.testing.assert_frame_equal(identity, neurons, check_exact=True)
+        back = permuted.assign(neuron=[ORDER[one] for one in permuted["neuron"]])
+        back = back.sort_values([one for one in ("neuron", "rank") if one in back], kind="stable").reset_index(
+            drop=True
+        )
+        pd.testing.assert_frame_equal(back, neurons, check_exact=True)
+
+
+def test_a_run_with_units_has_maps_is_resumed_and_follows_the_content_of_its_file(tmp_path: Path) -> None:
+    drawn = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
+    file = written(tmp_path / "cavs.safetensors", {"directions": drawn}, layer="conv")
+    settings = {"units": f"directions:{file}", "layers": "conv", "maps": 2, "model": Plain(), "dissector": Brightness()}
+    settings |= {"dataset": Patches(), "output": tmp_path / "run"}
+    found = dissect(**settings)
+    assert found.layers == ["conv/cavs"]
+    assert found.activations("conv/cavs").shape == (40, 4)
+    again = dissect(**settings)
+    assert again.manifest.store.activations == found.manifest.store.activations
+    pd.testing.assert_frame_equal(again.labels, found.labels, check_exact=True)
+    before = found.activations("conv/cavs")
+    written(file, {"directions": -drawn}, layer="conv")
+    other = dissect(**settings)
+    torch.testing.assert_close(other.activations("conv/cavs"), -before)
+    assert other.manifest.fingerprints["units"] != found.manifest.fingerprints["units"]
+
+
+def test_a_target_is_run_again_through_the_units_of_its_run(tmp_path: Path) -> None:
+    drawn = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
+    file = written(tmp_path / "cavs.safetensors", {"directions": drawn})
+    given: dict[str, object] = {"model": Plain(), "dataset": Patches()}
+    found = dissect(**given, units=f"directions:{file}", layers="conv", output=tmp_path / "run")
+    stored = mcd.load(tmp_path / "run", trust=True, **given)  # type: ignore[arg-type]  # each its own
+    again = mcd.run_target(stored, progress=False)
+    assert torch.equal(again.activations["conv/cavs"], found.activations("conv/cavs"))
+    for asked, what in ({"edits": mcd.Edit("conv/cavs")}, "edit"), ({"gradients_of": 0}, "gradient"):
+        with pytest.raises(UsageError, match=f"conv/cavs is conv seen through units.*no {what}"):
+            mcd.run_target(stored, progress=False, **asked)  # type: ignore[arg-type]  # each its own
+    written(file, {"directions": 2 * drawn})
+    with pytest.raises(DataError, match="cavs are not the units of"):
+        mcd.run_target(stored, progress=False)
+
+
+def test_units_are_given_as_objects() -> None:
+    module = nn.Linear(6, 2)
+    found = dissect(model=Plain(), layers="conv", units=mcd.Units("probe", module, 6, 2))
+    plain = dissect(model=Plain(), layers="conv")
+    with torch.no_grad():
+        torch.testing.assert_close(found.activations("conv/probe"), module(plain.activations("conv")))
+    assert found.manifest.study["models"][0]["units"] == [{"plugin": "object", "options": {}, "name": "probe"}]
+    (again,) = mcd.run_target(found, progress=False).activations.values()
+    assert torch.equal(again, found.activations("conv/probe"))
+
+
+def units(channels: int, **more: object) -> mcd.Units:
+    given = {"name": "mine", "module": nn.Linear(channels, 2), "channels": channels, "units": 2, **more}
+    return mcd.Units(**given)  # type: ignore[arg-type]  # each its own
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "said"),
+    [
+        ({"units": units(5)}, UsageError, "units 'mine' are made of 5 neurons, and layer conv has 6"),
+        (
+            {"units": units(6, layer="other")},
+            UsageError,
+            "were made for layer other, which is none of those chosen: conv",
+        ),
+        ({"units": [units(6), units(6)]}, UsageError, "two layers would be called conv/mine"),
+        ({"units": units(6, name="a/b")}, UsageError, "units cannot be called 'a/b'"),
+        (
+            {"units": units(3, layer="head"), "layers": ["conv", "head"]},
+            UsageError,
+            "no units were made for layer conv",
+        ),
+        ({"units": units(6, names=("one",))}, PluginError, "have 1 names for 2 units"),
+        ({"units": units(6, module=nn.Linear(6, 3))}, PluginError, r"made torch.float32 of \(.*3\) of neurons"),
+    ],
+)
+def test_units_that_do_not_fit_are_refused(
+    asked: dict[str, object], kind: type[mcd.errors.MCDError], said: str
+) -> None:
+    with pytest.raises(kind, match=said):
+        dissect(**{"model": Plain(), "layers": "conv", **asked})

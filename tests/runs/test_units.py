@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from tests.command_line import Outcome
 from tests.plugins.units.unit_files import written
+from tests.runs import tiny
 from tests.runs.test_dissect import Brightness, Patches, dissect
 from tests.runs.test_run_target import Plain
 from torch import nn
@@ -36,23 +40,26 @@ def own(table: pd.DataFrame, layer: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(("network", "layer"), [(Plain, "conv"), (Rows, "embed"), (Rows, "head")])
-def test_identity_directions_give_the_tables_of_the_neurons_and_permuted_ones_the_same_permuted(
+def test_identity_directions_and_dictionaries_give_the_tables_of_the_neurons_and_permuted_ones_the_same_permuted(
     network: type[nn.Module], layer: str, tmp_path: Path
 ) -> None:
     same = written(tmp_path / "same.safetensors", {"directions": torch.eye(6)})
     turned = written(tmp_path / "turned.safetensors", {"directions": torch.eye(6)[ORDER]})
+    eye = torch.eye(6)
+    sae = written(tmp_path / "sae.safetensors", {"encoder": eye, "decoder": eye.clone()}, activation="none")
     found = dissect(
         model=network(),
         layers=layer,
-        units=[f"directions:{same}", f"directions:{turned}"],
+        units=[f"directions:{same}", f"dictionary:{sae}", f"directions:{turned}"],
         neurons=True,
         scorer={"plugin": "soft-wpmi", "options": {"top_k": 9}},
         calibration={"draws": 50, "most_draws": 50},
     )
-    assert found.layers == [layer, f"{layer}/same", f"{layer}/turned"]
+    assert found.layers == [layer, f"{layer}/same", f"{layer}/sae", f"{layer}/turned"]
     for table in (found.labels, found.results.neurons):
-        neurons, identity, permuted = (own(table, one) for one in found.layers)
+        neurons, identity, latents, permuted = (own(table, one) for one in found.layers)
         pd.testing.assert_frame_equal(identity, neurons, check_exact=True)
+        pd.testing.assert_frame_equal(latents, neurons, check_exact=True)
         back = permuted.assign(neuron=[ORDER[one] for one in permuted["neuron"]])
         back = back.sort_values([one for one in ("neuron", "rank") if one in back], kind="stable").reset_index(
             drop=True
@@ -135,3 +142,35 @@ def test_units_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(kind, match=said):
         dissect(**{"model": Plain(), "layers": "conv", **asked})
+
+
+def test_a_study_file_names_units_beside_layers_from_its_own_folder(
+    mcd_command: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    plugin, study = tiny.written(tmp_path)
+    written(tmp_path / "own.safetensors", {"directions": torch.eye(4)}, layer="one")
+    study.write_text(
+        """
+models: {plugin: first, layers: one, units: ["mine=directions:own.safetensors", {plugin: directions, options: {
+  file: own.safetensors}}], neurons: true}
+dissectors: tiny
+dataset: {plugin: tiny-images, options: {images: 20, broken: false}}
+scorer: {plugin: soft-wpmi, options: {top_k: 5}}
+calibration: {draws: 20, most_draws: 20}
+device: cpu
+workers: 0
+"""
+    )
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = mcd_command("--plugin-file", plugin, "run", study, "-o", "run", "-q", cwd=elsewhere)
+    assert done.code == 0, done.err
+    record = json.loads((elsewhere / "run" / "manifest.json").read_text())
+    assert [one["name"] for one in record["layers"]] == ["one", "one/mine", "one/own"]
+    shown = [(one["name"], one["options"]) for one in record["study"]["models"][0]["units"]]
+    assert shown == [("mine", {"file": "own.safetensors"}), ("own", {"file": "own.safetensors"})]
+    again = mcd_command("--plugin-file", plugin, "run", study, "-o", "run", "-q", cwd=elsewhere)
+    assert (again.code, "holds another run" in again.err) == (0, False)
+    other = mcd_command("--plugin-file", plugin, "run", study, "--units", "nothing", "-o", "other", cwd=elsewhere)
+    assert other.code == 2
+    assert "no unit source named 'nothing'" in other.err

@@ -15,7 +15,7 @@ import pytest
 from tests.command_line import ROOT
 from tests.plugins.cohorts.conftest import write_dicom, write_picture, write_table
 from tests.plugins.transformers.clips import saved_clip
-from tests.plugins.units.unit_files import directions_file
+from tests.plugins.units.unit_files import dictionary_file, directions_file, groups_file, pca_file
 
 import mcd
 from mcd import testing
@@ -115,6 +115,9 @@ _MATERIAL: dict[str, Callable[[Path], dict[str, object]]] = {
     "dataset datasets/imagenet-subset": _listing,
     "dataset dicom/dicom": _dicom,
     "reporter cards/cards": lambda _: {"count": 4, "choices": 2},
+    "unit source units/dictionary": lambda folder: {"file": dictionary_file(folder)},
+    "unit source units/groups": lambda folder: {"file": groups_file(folder)},
+    "unit source units/pca": lambda folder: {"file": pca_file(folder)},
     "unit source units/directions": lambda folder: {"file": directions_file(folder)},
     "dataset phantom/phantom": lambda _: {"patients": 2},
 }

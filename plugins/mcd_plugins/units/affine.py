@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as functional
 from torch import nn
 
+import mcd
 from mcd.errors import DataError
 from mcd_plugins.units.reading import UnitFile
 
-__all__ = ["Affine", "check_lengths"]
+__all__ = ["Affine", "check_lengths", "units_of"]
 
 
 class Affine(nn.Module):
@@ -21,18 +22,25 @@ class Affine(nn.Module):
         ``(units, channels)``.
     bias
         Added to the products, ``(units,)``; None for none.
+    centre
+        Subtracted from neurons before, ``(channels,)``; None for none.
     """
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
+    def __init__(
+        self, weight: torch.Tensor, bias: torch.Tensor | None = None, centre: torch.Tensor | None = None
+    ) -> None:
         super().__init__()
         self.weight: torch.Tensor
         self.bias: torch.Tensor | None
+        self.centre: torch.Tensor | None
         self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
+        self.register_buffer("centre", centre)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Return units ``(…, units)`` of neurons ``(…, channels)``."""
-        return functional.linear(values, self.weight, self.bias)
+        centred = values if self.centre is None else values - self.centre
+        return functional.linear(centred, self.weight, self.bias)
 
 
 def check_lengths(file: UnitFile, name: str) -> torch.Tensor:
@@ -51,3 +59,9 @@ def check_lengths(file: UnitFile, name: str) -> torch.Tensor:
             "leave it out, or make the file again",
         )
     return found
+
+
+def units_of(file: UnitFile, module: nn.Module) -> mcd.Units:
+    """Return the units of a file: called after it, of its sizes, made for the layer that it names."""
+    sizes, about = file.sizes, file.about
+    return mcd.Units(file.path.stem, module, sizes["channels"], sizes["units"], about.layer, about.names)

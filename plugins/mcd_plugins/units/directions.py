@@ -7,7 +7,7 @@ from pathlib import Path
 import pydantic
 
 import mcd
-from mcd_plugins.units.affine import Affine, check_lengths
+from mcd_plugins.units.affine import Affine, check_lengths, units_of
 from mcd_plugins.units.reading import read_units
 
 __all__ = ["Directions"]
@@ -32,11 +32,4 @@ class Directions(mcd.UnitSource):
         """Return the units."""
         file = read_units(self.options.file, {"directions": ("units", "channels")}, {"bias": ("units",)})
         weight = check_lengths(file, "directions")
-        return mcd.Units(
-            file.path.stem,
-            Affine(weight, file.tensors.get("bias")),
-            file.sizes["channels"],
-            file.sizes["units"],
-            file.about.layer,
-            file.about.names,
-        )
+        return units_of(file, Affine(weight, file.tensors.get("bias")))

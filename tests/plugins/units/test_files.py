@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.plugins.units.unit_files import directions_file, written
+from safetensors.torch import load_file
+from tests.plugins.units.unit_files import dictionary_file, directions_file, groups_file, pca_file, written
 
 import mcd
 from mcd.errors import DataError
+from mcd_plugins.units.dictionary import Dictionary
 from mcd_plugins.units.directions import Directions
+from mcd_plugins.units.groups import Groups
+from mcd_plugins.units.pca import PrincipalAxes
 
 NAN = torch.tensor([[1.0, torch.nan], [0, 1]])
 
@@ -63,3 +67,57 @@ def test_a_file_that_is_no_safetensors_file_is_refused(tmp_path: Path) -> None:
             loaded(path)
     with pytest.raises(DataError, match="there is no file"):
         loaded(tmp_path)
+
+
+VALUES = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(9))
+
+
+def test_a_group_is_the_mean_of_its_members_z_scores(tmp_path: Path) -> None:
+    file = groups_file(tmp_path)
+    held = load_file(file)
+    scores = (VALUES - held["means"]) / held["deviations"]
+    expected = torch.stack([scores[..., :2].mean(-1), scores[..., 2:].mean(-1)], dim=-1)
+    torch.testing.assert_close(Groups(Groups.Options(file=file)).load().module(VALUES), expected)
+
+
+def test_an_axis_is_measured_from_the_means(tmp_path: Path) -> None:
+    file = pca_file(tmp_path)
+    expected = (VALUES - load_file(file)["means"])[..., [3, 1]]
+    found = PrincipalAxes(PrincipalAxes.Options(file=file)).load().module(VALUES)
+    torch.testing.assert_close(found, expected)
+
+
+def test_latents_are_what_the_activation_leaves_of_the_products(tmp_path: Path) -> None:
+    held = load_file(dictionary_file(tmp_path))
+    products = (VALUES - held["decoder_bias"]) @ held["encoder"].T + held["encoder_bias"]
+    ranks = products.argsort(dim=-1, descending=True).argsort(dim=-1)
+    for activation, about, expected in (
+        ("topk", {"k": "3"}, products.relu() * (ranks < 3)),
+        ("relu", {"by": "me"}, products.relu()),
+        ("none", {"by": "me"}, products),
+    ):
+        file = dictionary_file(tmp_path, activation, **about)
+        torch.testing.assert_close(Dictionary(Dictionary.Options(file=file)).load().module(VALUES), expected)
+    chosen = Dictionary.Options(file=file, activation="topk", k=1)
+    assert (Dictionary(chosen).load().module(VALUES) > 0).sum(-1).max() == 1
+
+
+def test_a_dictionary_or_group_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    for activation, about, said in (
+        ("", {"by": "me"}, "does not say the activation"),
+        ("tanh", {"by": "me"}, "says activation 'tanh'"),
+        ("topk", {"by": "me"}, "activation topk with k None of 7 latents"),
+        ("topk", {"k": "8"}, "activation topk with k 8 of 7 latents"),
+        ("topk", {"k": "0"}, "its metadata 'k' cannot be read"),
+        ("relu", {"k": "3"}, "activation relu with k 3"),
+    ):
+        file = dictionary_file(tmp_path, activation, **about)
+        with pytest.raises(DataError, match=said):
+            Dictionary(Dictionary.Options(file=file)).load()
+    for changed, said in (
+        ({"members": torch.full((1, 5), 0.5)}, "holds other numbers than 0 and 1"),
+        ({"members": torch.zeros(1, 5)}, "row 0 of 'members' has length zero"),
+        ({"deviations": torch.tensor([1.0, 0, 1, 1, 1])}, "neuron 1 of a group has deviation 0: no z-score"),
+    ):
+        with pytest.raises(DataError, match=said):
+            Groups(Groups.Options(file=groups_file(tmp_path, **changed))).load()

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-__all__ = ["directions_file", "written"]
+__all__ = ["dictionary_file", "directions_file", "groups_file", "pca_file", "written"]
 
 
 def written(path: Path, tensors: dict[str, torch.Tensor], **about: str) -> Path:
@@ -20,3 +20,26 @@ def directions_file(folder: Path) -> Path:
     """Return a file of seven directions of five neurons."""
     drawn = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
     return written(folder / "drawn.safetensors", {"directions": drawn, "bias": torch.ones(7)}, layer="conv")
+
+
+def _drawn(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def dictionary_file(folder: Path, activation: str = "topk", **about: str) -> Path:
+    """Return a file of a dictionary of seven latents of five neurons, of which three are kept."""
+    tensors = {"encoder": _drawn(7, 5), "decoder": _drawn(7, 5, seed=1)}
+    tensors |= {"encoder_bias": _drawn(7, seed=2), "decoder_bias": _drawn(5, seed=3)}
+    return written(folder / "sae.safetensors", tensors, activation=activation, **(about or {"k": "3"}))
+
+
+def groups_file(folder: Path, **changed: torch.Tensor) -> Path:
+    """Return a file of two groups of five neurons."""
+    members = torch.tensor([[1.0, 1, 0, 0, 0], [0, 0, 1, 1, 1]])
+    tensors = {"members": members, "means": _drawn(5), "deviations": 0.5 + _drawn(5, seed=1).abs()}
+    return written(folder / "groups.safetensors", {**tensors, **changed})
+
+
+def pca_file(folder: Path) -> Path:
+    """Return a file of two axes of five neurons."""
+    return written(folder / "axes.safetensors", {"axes": torch.eye(5)[[3, 1]], "means": _drawn(5)})

@@ -1,0 +1,33 @@
+"""The unit source ``pca``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pydantic
+
+import mcd
+from mcd_plugins.units.affine import Affine, check_lengths, units_of
+from mcd_plugins.units.reading import read_units
+
+__all__ = ["PrincipalAxes"]
+
+
+class PrincipalAxes(mcd.UnitSource):
+    """Principal axes of a layer; a unit is how far a position lies along its axis from the means.
+
+    The file has ``axes`` ``(units, channels)`` and ``means`` ``(channels,)``, as scikit-learn's ``components_`` and
+    ``mean_``, fitted on patients that you chose. Its metadata may say which ``layer`` they are of, and the ``names``.
+    """
+
+    class Options(mcd.Options):
+        """Settings of the source."""
+
+        file: Path = pydantic.Field(description="a .safetensors file with the tensors axes and means")
+
+    options: Options
+
+    def load(self) -> mcd.Units:
+        """Return the units."""
+        file = read_units(self.options.file, {"axes": ("units", "channels"), "means": ("channels",)}, {})
+        return units_of(file, Affine(check_lengths(file, "axes"), centre=file.tensors["means"]))

@@ -156,9 +156,16 @@ def _drawn(data: mcd.figures.FigureData, names: Sequence[str], wanted: mcd.figur
         kind = next(name for name in names if one.name == name or one.name.startswith(f"{name}-"))
         called = _PAPER.get(one.name, one.name)
         if isinstance(one, mcd.figures.Refused):
-            yield Drawing(called, mcd.figures.FIGURES[kind], refused=one.reason.summary)
+            yield Drawing(called, _summary(kind), refused=one.reason.summary)
         else:
-            yield Drawing(called, mcd.figures.FIGURES[kind], mcd.figures.figure_bytes(one.figure, "png"))
+            yield Drawing(called, _summary(kind), mcd.figures.figure_bytes(one.figure, "png"))
+
+
+def _summary(kind: str) -> str:
+    """Return what a figure shows; where it goes by the mean score instead of significance, it is said so."""
+    if kind == "significant":
+        return "neurons with a first label whose score reaches the mean, as the paper has it (4B)"
+    return mcd.figures.FIGURES[kind]
 
 
 def _made(called: str, summary: str, make: Callable[[], Figure]) -> Drawing:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from mcd.plugins import ANSWERS, CHANGES, MAY_BE_CHANCE, RUNGS
+import mcd
+from mcd.plugins import ANSWERS, CHANGES, MAY_BE_CHANCE, RUNG_COLUMNS, RUNGS
 from mcd_plugins.paper.answering import Drawing, Studied
 from mcd_plugins.paper.claims import FAILS, HOLDS, UNKNOWN, Answer
 from mcd_plugins.paper.inventory import Found
@@ -79,7 +80,8 @@ def _explained() -> Iterator[str]:
     yield "- *holds*, *does not hold*: the 95 % interval of the difference over patients is on one side of 0."
     yield "  *cannot be told*: it includes 0, or what is needed is missing."
     yield "- *rung*: the highest rung of significance up to which the counts of labels go the same way. The interval is"
-    yield "  of the first rung; of those above there are counts alone. The rungs:"
+    yield "  of the first rung; of those above there are counts alone. A rung that was not tested (–) is not reached;"
+    yield "  the third needs `study: {untrained: 19}` in the settings. The rungs:"
     yield from (f"    {at}. {name}: {meaning}." for at, (name, meaning) in enumerate(RUNGS.items(), 1))
     yield "- *mean score*: what the paper's own criterion answers: a first label counts where its score reaches the"
     yield "  higher of the two models' mean scores of that layer. It has no null: of neurons that respond to nothing it"
@@ -103,7 +105,8 @@ def _row(cells: Sequence[object]) -> str:
 def _probe_set(study: Studied, drawn: Sequence[Drawing]) -> Iterator[str]:
     first = next(iter(study.runs.values()))
     yield from ("", f"## {study.probe_set}", "")
-    yield f"{first.manifest.images} images; set-ups: {', '.join(study.runs)}."
+    yield f"{first.manifest.images} images. First labels of each set-up that reach a rung of significance:"
+    yield from ("", *_rungs(study.runs))
     yield from _claims(study.answers)
     yield from ("", "### Question 1: general or mammographic training", "")
     yield from _layers(study)
@@ -119,6 +122,21 @@ def _probe_set(study: Studied, drawn: Sequence[Drawing]) -> Iterator[str]:
     if notes:
         yield from ("", "### To be known", "")
         yield from (f"- {note}." for note in notes)
+
+
+def _rungs(runs: Mapping[str, mcd.Dissection]) -> Iterator[str]:
+    """Yield how many first labels of each run reach each rung; a dash where it was not tested."""
+    yield _row(["set-up", "neurons", *RUNGS])
+    yield "|---|---:|" + "---:|" * len(RUNGS)
+    order = {name: at for at, name in enumerate(("", *RUNGS))}
+    for name, run in runs.items():
+        table = run.labels[run.labels["rank"] == 1]
+        reached = table["rung"].map(order)
+        counts = [
+            str(int((reached >= order[rung]).sum())) if table[RUNG_COLUMNS[rung]].notna().any() else "–"
+            for rung in RUNGS
+        ]
+        yield _row([name, sum(layer.neurons for layer in run.manifest.layers), *counts])
 
 
 def _claims(answers: Sequence[Answer]) -> Iterator[str]:

@@ -180,6 +180,9 @@ def test_figures_tables_and_the_report_are_written(finished: Finished) -> None:
     assert "A stand-in: its weights are drawn" in text
     assert "| C-calcification | Typically benign calcifications |" in text
     assert str(finished.folder) not in text
+    labels = pd.read_csv(place / "runs" / "M" / "labels.csv")
+    reached = int(((labels["rank"] == 1) & labels["rung"].notna() & (labels["rung"] != "")).sum())
+    assert f"| M | 2824 | {reached} |" in text
 
 
 @pytest.mark.slow

@@ -23,12 +23,14 @@ from mcd_plugins.finetune.measures import (
 )
 from mcd_plugins.finetune.splits import PARTS
 
-__all__ = ["CURVE", "MODEL", "Fitted", "bins_of", "card_of", "data_rows", "measure_rows", "page_of"]
+__all__ = ["CURVE", "LICENCES", "MODEL", "Fitted", "bins_of", "card_of", "data_rows", "measure_rows", "page_of"]
 
 Json = pydantic.JsonValue
 Record = dict[str, Json]
 
 MODEL, CURVE = "model.safetensors", "calibration.svg"
+LICENCES: Mapping[str, str] = {"data": "data", "weights": "weights it was trained from"}
+"""What the card calls those that may be given."""
 _UNKNOWN = "not known"
 
 
@@ -82,12 +84,12 @@ def card_of(asked: Asked, form: Format, fitted: Fitted, licences: Mapping[str, s
             "revision": images.target.revision,
         },
         "licences": {
-            "data": licences.get("data") or images.images.licence or _UNKNOWN,
-            "weights it was trained from": licences.get("weights") or images.target.licence or _UNKNOWN,
+            LICENCES["data"]: licences.get("data") or images.images.licence or _UNKNOWN,
+            LICENCES["weights"]: licences.get("weights") or images.target.licence or _UNKNOWN,
         },
         "data": _data(asked),
         "training": {**asked.recipe.said(), "chosen": _chosen(fitted)},
-        "threshold": _rounded(threshold),
+        "threshold": float(f"{threshold:.9g}"),  # as predictions.csv has probabilities
         "measures": {part: _measures(asked, said, part, threshold) for part in PARTS[1:]},
         "calibration": _calibration(asked, said),
         "load": flags,

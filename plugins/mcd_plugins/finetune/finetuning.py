@@ -15,7 +15,7 @@ import mcd
 from mcd.errors import UsageError
 from mcd.plugins import csv_text, target_images, validate_options, write_atomically
 from mcd_plugins.finetune.asked import CARD, Asked, Recipe, check_folder, json_bytes, main_process, read_json
-from mcd_plugins.finetune.card import CURVE, MODEL, Fitted, bins_of, card_of, page_of
+from mcd_plugins.finetune.card import CURVE, LICENCES, MODEL, Fitted, bins_of, card_of, page_of
 from mcd_plugins.finetune.curve import curve_of
 from mcd_plugins.finetune.formats import Format, format_of
 from mcd_plugins.finetune.heads import features_in, new_head, trainable, with_head
@@ -135,8 +135,8 @@ def finetune(
     trainable(network, head, how.blocks)  # refuses more blocks than there are
     asked = Asked(images, learned, parts, how, network, head, folder, column)
     asked.claim()
-    if (folder / CARD).is_file():
-        return Finetuned(folder, read_json(folder / CARD))
+    if (folder / CARD).is_file() and (folder / MODEL).is_file():
+        return Finetuned(folder, _relicensed(folder, licences or {}))
     return _made(asked, licences or {}, checkpoints=checkpoints, devices=devices, quiet=not progress)
 
 
@@ -159,6 +159,19 @@ def _made(asked: Asked, licences: Mapping[str, str], *, checkpoints: bool, devic
         write_atomically(folder / CARD, json_bytes(card))
         _forget(folder)
     return Finetuned(folder, card)
+
+
+def _relicensed(folder: Path, licences: Mapping[str, str]) -> Mapping[str, Json]:
+    """Return the card of a finished folder, which takes up licences that were not said before."""
+    card = read_json(folder / CARD)
+    said = card["licences"]
+    assert isinstance(said, dict)
+    now = {**said, **{LICENCES[name]: text for name, text in licences.items()}}
+    if now != said and main_process():
+        card["licences"] = now
+        write_atomically(folder / "card.md", page_of(card).encode())
+        write_atomically(folder / CARD, json_bytes(card))
+    return card
 
 
 def _forget(folder: Path) -> None:
@@ -195,5 +208,5 @@ def _predictions(asked: Asked, fitted: Fitted) -> Iterator[list[str]]:
     task, said = asked.task, probabilities(fitted.logits)
     yield ["image", "part", "label", *(f"p {name}" for name in task.classes)]
     for row in task.known:
-        numbers = [f"{one:.6f}" for one in said[row]]
+        numbers = [f"{one:.9g}" for one in said[row]]
         yield [asked.images.ids[row], str(asked.parts.part[row]), task.classes[task.labels[row]], *numbers]

@@ -68,8 +68,8 @@ class Calibration:
 def probabilities(logits: Floats) -> Floats:
     """Return ``(images, classes)`` from logits ``(images, outputs)``; one output is that of the second of two."""
     if logits.shape[1] == 1:
-        positive = 1 / (1 + np.exp(-np.clip(logits[:, 0], -700, 700)))
-        return np.stack([1 - positive, positive], axis=1)
+        both = np.stack([logits[:, 0], -logits[:, 0]], axis=1)  # each from its own logit: 1 - p has lost a small one
+        return np.asarray(1 / (1 + np.exp(np.clip(both, -700, 700))))
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     found: Floats = shifted / shifted.sum(axis=1, keepdims=True)
     return found
@@ -197,10 +197,11 @@ def _kappa(confusion: Floats, *, quadratic: bool) -> Floats:
 
 
 def _macro_f1(confusion: Floats) -> Floats:
+    """Return the mean of F1 over the classes that images have or are said to have; a resample may lack some."""
     hits = np.diagonal(confusion, axis1=1, axis2=2)
     total = confusion.sum(axis=1) + confusion.sum(axis=2)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: Floats = np.where(total > 0, 2 * hits / total, 0.0).mean(axis=1)
+        found: Floats = np.nanmean(2 * hits / total, axis=1)
     return found
 
 

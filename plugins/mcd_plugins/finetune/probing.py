@@ -93,6 +93,7 @@ def probe(task: Task, features: torch.Tensor, training: Rows, validation: Rows, 
     spread = torch.where(spread > 0, spread, torch.ones_like(spread))
     x, other = (x - mean) / spread, (features[validation].double() - mean) / spread
     weights = class_weights(task, training, balance)
+    shift = correction(task, weights, balance)
     weight = torch.zeros(task.outputs, x.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(task.outputs, dtype=torch.float64, requires_grad=True)
     history: list[tuple[float, float, float]] = []
@@ -100,7 +101,7 @@ def probe(task: Task, features: torch.Tensor, training: Rows, validation: Rows, 
     for penalty in PENALTIES:
         loss = _fitted(task, (x, labels, weights), (weight, bias), penalty)
         with torch.no_grad():
-            said = probabilities((other @ weight.T + bias).numpy())
+            said = probabilities((other @ weight.T + bias + shift).numpy())
         history.append((penalty, loss, primary(task, said, task.labels[validation])))
         kept.append((weight.detach().clone(), bias.detach().clone()))
     best = int(np.argmax([round(one[2], 6) for one in history]))

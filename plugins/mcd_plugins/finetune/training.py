@@ -181,13 +181,9 @@ class _Training:
             fabric.backward(loss)
             self._optimizer.step()
             total, step = total + float(loss.detach()), step + 1
-        total = float(self._together(torch.tensor(total))) / fabric.world_size
-        if not math.isfinite(total):
-            raise UsageError(
-                f"the loss of pass {number} is no number: training has diverged",
-                "take a lower --learning-rate or --precision fp32, and another --output",
-            )
-        self._judge(number, total / len(groups), rate)
+        whole = self._together(torch.tensor(total)) / fabric.world_size
+        _refuse_diverged(whole, f"the loss of pass {number}")
+        self._judge(number, float(whole) / len(groups), rate)
 
     def _batches(self, number: int) -> list[Rows]:
         """Return the batches of a pass: all of one size, as published; what is left over is in another pass's."""
@@ -206,7 +202,7 @@ class _Training:
 
     def _judge(self, number: int, loss: float, rate: float) -> None:
         task, rows = self._asked.task, self._asked.parts.rows("validation")
-        said = probabilities(self._outputs(rows)[rows].double().numpy())
+        said = probabilities((self._outputs(rows)[rows].double() + self._asked.shift).numpy())
         measure = primary(task, said, task.labels[rows])
         done = self._trained
         if not done.history or measure > done.history[done.best - 1][2]:
@@ -230,8 +226,8 @@ class _Training:
         with torch.no_grad(), fabric.autocast():
             for some, images in self._asked.images.inputs(groups, fabric.device):
                 found[list(some)] = features_in(network(images)).float().cpu()
-        if fabric.world_size > 1:
-            return self._together(found)
+        found = self._together(found) if fabric.world_size > 1 else found
+        _refuse_diverged(found, "what the network gives")
         return found
 
     def _together(self, own: torch.Tensor) -> torch.Tensor:
@@ -284,6 +280,15 @@ class _Training:
             ) from None
         if not self._quiet:
             say(f"continues after pass {len(self._trained.history)}", err=True)
+
+
+def _refuse_diverged(found: torch.Tensor, what: str) -> None:
+    """Refuse what is no number: it has a place among others in a sort, and so an AUROC."""
+    if not bool(torch.isfinite(found).all()):
+        raise UsageError(
+            f"{what} is no number: training has diverged",
+            "take a lower --learning-rate or --precision fp32, and another --output",
+        )
 
 
 def _drawn_from(seed: int, *what: object) -> int:

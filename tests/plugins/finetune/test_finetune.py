@@ -80,9 +80,12 @@ def test_a_probe_is_written_with_a_card_of_what_was_measured(probed: Finetuned) 
     assert card["licences"] == {"data": "Apache-2.0", "weights it was trained from": "Apache-2.0"}
     rows = [row for row in table(folder / "predictions.csv") if row["part"] == "test"]
     truth = [row["label"] == "calcifications" for row in rows]
-    area = oracle.roc_auc_score(truth, [float(row["p calcifications"]) for row in rows])
+    shown = [float(row["p calcifications"]) for row in rows]
+    area = oracle.roc_auc_score(truth, shown)
     found = card["measures"]["test"]["AUROC"]
-    assert found["value"] == pytest.approx(area, abs=1e-5)
+    assert found["value"] == pytest.approx(area, abs=1e-6)
+    right = [(one >= card["threshold"]) == true for one, true in zip(shown, truth, strict=True)]
+    assert card["measures"]["test"]["accuracy"]["value"] == pytest.approx(np.mean(right), abs=1e-6)
     assert found["low"] < found["value"] <= found["high"] <= 1
     assert card["data"]["parts"]["test"]["images"] == len(rows)
     page = (folder / "card.md").read_text()
@@ -203,6 +206,30 @@ def test_an_interrupted_training_continues_and_ends_in_the_same_bytes(
     for name in names:
         if (whole.folder / name).is_file():
             assert (tmp_path / "out" / name).read_bytes() == (whole.folder / name).read_bytes(), name
+
+
+class Huge(torch.nn.Module):
+    """Learns well, and overflows once it is evaluated, as by statistics of a normalisation."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1)[:, :64].abs() * (1 if self.training else 1e38)
+
+
+def test_outputs_that_are_no_numbers_are_no_result(stop: Path, tmp_path: Path) -> None:
+    huge = mcd.Target("huge", Huge(), mcd.Preprocessing(height=32, width=32, channels=1))
+    recipe = {"train": "all", "epochs": 1, "batch_size": 32, "learning_rate": 100}
+    images = Drawn(Drawn.Options(stop=stop))
+    with pytest.raises(UsageError, match="training has diverged"):
+        finetune(huge, images, "mass", tmp_path, recipe=recipe, device="cpu", workers=0, store="off", progress=False)
+    assert not (tmp_path / "card.json").exists()
+
+
+def test_a_licence_that_is_said_later_is_in_the_card(stop: Path, whole: Finetuned, tmp_path: Path) -> None:
+    shutil.copytree(whole.folder, tmp_path / "out")
+    done = trained(tmp_path / "out", stop, licences={"weights": "MIT"})
+    assert done.card["licences"] == {"data": "CC0", "weights it was trained from": "MIT"}
+    assert json.loads((tmp_path / "out" / "card.json").read_text()) == {**whole.card, "licences": done.card["licences"]}
+    assert "weights it was trained from: MIT" in (tmp_path / "out" / "card.md").read_text()
 
 
 def test_a_damaged_state_is_said(stop: Path, whole: Finetuned, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.plugins.finetune.material import sample
 
 from mcd_plugins.finetune.measures import best_threshold, calibration_of, measured, primary, probabilities
-from mcd_plugins.finetune.probing import PENALTIES, loss_of, probe
+from mcd_plugins.finetune.probing import PENALTIES, class_weights, correction, loss_of, probe
 from mcd_plugins.finetune.tasks import Task, task_of
 
 
@@ -68,6 +68,17 @@ def test_a_measure_that_no_resample_has_has_no_interval() -> None:
     assert alone["AUROC"].low is None
 
 
+def test_a_class_that_a_resample_lacks_is_no_failure_to_find_it() -> None:
+    truth = np.array([0, 0, 1, 1, 2, 2])
+    said = np.eye(3)[truth]  # all right
+    found = measured(task(3, truth.tolist()), said, truth, np.arange(6) // 2, 0.5, 0)["macro F1"]
+    assert (found.value, found.low, found.high) == (1, 1, 1)
+
+
+def test_a_small_probability_is_as_exact_on_either_side() -> None:
+    assert probabilities(np.array([[40.0], [-40.0]]))[[0, 1], [0, 1]] == pytest.approx([np.exp(-40)] * 2, rel=1e-9)
+
+
 def test_the_calibration_curve_has_equally_many_images_a_bin() -> None:
     rng = np.random.default_rng(0)
     true = rng.uniform(size=5000)
@@ -101,5 +112,7 @@ def test_a_probe_is_the_logistic_regression_that_its_penalty_asks_for(classes: i
     assert ours == pytest.approx(theirs.predict_proba(standard), abs=1e-4)
     chosen = [one[2] for one in found.history]
     assert chosen[found.best] == max(chosen)
-    assert primary(learned, ours[90:], truth[90:]) == pytest.approx(max(chosen))
+    shift = correction(learned, class_weights(learned, rows, "weighted"), "weighted").numpy()
+    given = found.head(torch.from_numpy(features).float()).detach().double().numpy() + shift
+    assert primary(learned, probabilities(given)[90:], truth[90:]) == pytest.approx(max(chosen))
     assert loss_of(learned, torch.zeros(2, learned.outputs), torch.tensor([0, 1]), torch.ones(classes)) > 0

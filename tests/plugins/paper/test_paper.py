@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 import torch
 import yaml
@@ -186,13 +188,17 @@ def test_figures_tables_and_the_report_are_written(finished: Finished) -> None:
 
 
 @pytest.mark.slow
-def test_m_alone_answers_the_third_question_and_goes_on_where_it_was(
+def test_m_alone_answers_the_third_question_on_each_probe_set_and_goes_on_where_it_was(
     stand_in: Path, tmp_path: Path, mcd_command: Run
 ) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
     for name in ("b2-model-best-epoch-10.tar", "vocab.txt", "vindr-mammo"):
         (folder / name).symlink_to(stand_in / name)
+    rng = np.random.default_rng(0)
+    for number in range(16):
+        PIL.Image.fromarray(rng.integers(0, 256, (90, 80, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+    (folder / "imagenet.txt").write_text("".join(f"{number}.png cat\n" for number in range(16)))
     settings = yaml.safe_load((stand_in / "settings.yaml").read_text())
     settings["resamples"] = 0
     settings["study"] |= {"limit": 16, "scorer": {"plugin": "soft-wpmi", "options": {"top_k": 4}}}
@@ -206,10 +212,11 @@ def test_m_alone_answers_the_third_question_and_goes_on_where_it_was(
         (2, "there is no classifier"),
     }
     assert {one["run"] for one in answers if one["question"] == 3} == {"M"}
-    assert (out / "vindr" / "runs" / "M" / "manifest.json").is_file()
+    assert [one["probe_set"] for one in answers] == ["vindr"] * len(claims()) + ["imagenet-subset"] * len(claims())
+    assert all((out / name / "runs" / "M" / "manifest.json").is_file() for name in ("vindr", "imagenet-subset"))
     before = {name: (out / name).read_bytes() for name in ("paper.md", "claims.csv", "claims.json")}
     again = mcd_command(*arguments, out)
-    assert "16 of 16 images are already stored" in again.err
+    assert again.err.count("16 of 16 images are already stored") == 2
     assert {name: (out / name).read_bytes() for name in before} == before
     (folder / "mass.pth").write_bytes((stand_in / "mass.pth").read_bytes()[:5000])
     broken = mcd_command(*arguments, tmp_path / "other")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +18,13 @@ from mcd.cli.settings import study_settings
 from mcd.cli.state import State
 from mcd.cli.study_flags import DEFAULT_REPORTER, study_flags
 from mcd.cli.terminal import echo, echo_lines
-from mcd.extraction.parts import MOST_PARTS
+from mcd.extraction.parts import MOST_PARTS, parts_folder
 from mcd.study.groups import Group
 
 if TYPE_CHECKING:
     from mcd.errors import UsageError
     from mcd.extraction.parts import Part
+    from mcd.runs.dissection import Dissection
     from mcd.study.study import Study
 
 __all__ = ["dissect", "run_study"]
@@ -36,6 +37,17 @@ _ENDS = option_group(
         metavar="N/OF",
         help="Compute one part of the run, such as 3/16, without labels; mcd merge joins the parts.",
     ),
+    click.option(
+        "--engine",
+        metavar="ray[://ADDRESS]",
+        help="Compute the parts of the run on Ray, started here or at ray://HOST:10001, and merge them.",
+    ),
+    click.option(
+        "--parts",
+        type=click.IntRange(1, MOST_PARTS),
+        metavar="N",
+        help="With --engine: into how many parts; by default as many as have room.",
+    ),
     click.option("--dry-run", is_flag=True, help="Print the resolved study and stop."),
     click.option("--quiet", "-q", is_flag=True, help="Leave out the summary and the next steps."),
 )
@@ -46,7 +58,15 @@ _ENDS = option_group(
 @_ENDS
 @click.pass_context
 def dissect(
-    ctx: click.Context, /, output: Path | None, part: str | None, dry_run: bool, quiet: bool, **_flags: object
+    ctx: click.Context,
+    /,
+    output: Path | None,
+    part: str | None,
+    engine: str | None,
+    parts: int | None,
+    dry_run: bool,
+    quiet: bool,
+    **_flags: object,
 ) -> None:
     """Dissect a model: label its neurons with concepts.
 
@@ -55,7 +75,8 @@ def dissect(
         --dataset images:DIR --dissector phantom-clip --concepts birads -o runs/x
     """
     settings = study_settings(ctx, {})
-    _execute(ctx.ensure_object(State), settings, output, part, dry_run=dry_run, quiet=quiet)
+    how = _how(part, engine, parts)
+    _execute(ctx.ensure_object(State), settings, output, how, dry_run=dry_run, quiet=quiet)
 
 
 @click.command(name="run")
@@ -70,7 +91,6 @@ def dissect(
         type=click.Choice(["slurm"]),
         help="Write scripts that submit --parts of the study to a SLURM cluster, and merge them; run nothing.",
     ),
-    click.option("--parts", type=click.IntRange(1, MOST_PARTS), metavar="N", help="With --emit: into how many parts."),
 )
 @click.pass_context
 def run_study(
@@ -79,11 +99,12 @@ def run_study(
     study: Path | None,
     output: Path | None,
     part: str | None,
+    engine: str | None,
+    parts: int | None,
     dry_run: bool,
     quiet: bool,
     schema: bool,
     emit: str | None,
-    parts: int | None,
     **_flags: object,
 ) -> None:
     """Run a study file (YAML). Flags overrule it."""
@@ -111,12 +132,35 @@ def run_study(
     if first is not None:
         explicit(state.host, Kind.DATASET, Choice.model_validate(first))
     settings = study_settings(ctx, study_file(state.host, study))
-    if emit or parts:
-        if part:
-            raise UsageError("--part computes one part, --emit writes scripts for all", "give one of them")
+    if emit or (parts and not engine):
+        if part or engine:
+            other = "--part computes one part" if part else "--engine computes them"
+            raise UsageError(f"{other}, --emit writes scripts for all", "give one of them")
         _emit(ctx, study, settings, output or Path("runs") / study.stem, emit, parts)
         return
-    _execute(state, settings, output, part, dry_run=dry_run, quiet=quiet, named=Path("runs") / study.stem)
+    how = _how(part, engine, parts)
+    _execute(state, settings, output, how, dry_run=dry_run, quiet=quiet, named=Path("runs") / study.stem)
+
+
+@dataclass(frozen=True)
+class _How:
+    """Which part of a run is computed, or the address of Ray, which computes all of so many."""
+
+    part: Part | None = None
+    address: str | None = None
+    parts: int | None = None
+
+
+def _how(part: str | None, engine: str | None, parts: int | None) -> _How:
+    from mcd.errors import UsageError
+    from mcd.extraction.parts import Part
+    from mcd.runs.cluster import address_of
+
+    if part and engine:
+        raise UsageError("--part computes one part, --engine all of them", "give one of them")
+    if parts and not engine:
+        raise UsageError("--parts says into how many parts --engine divides the run", "--engine ray --parts N")
+    return _How(None if part is None else Part.parse(part), None if engine is None else address_of(engine), parts)
 
 
 def _emit(
@@ -154,14 +198,13 @@ def _execute(
     state: State,
     settings: dict[str, object],
     output: Path | None,
-    written: str | None,
+    how: _How,
     *,
     dry_run: bool,
     quiet: bool,
     named: Path | None = None,
 ) -> None:
     from mcd.cli.tables import say
-    from mcd.extraction.parts import Part
     from mcd.files import check_folder
     from mcd.runs.plan import default_output
     from mcd.study.check import checked_study
@@ -169,7 +212,7 @@ def _execute(
 
     if output is not None:
         check_folder(output)
-    part = None if written is None else Part.parse(written)
+    part = how.part
     study = checked_study(state.host, settings)
     folder = output or part_folder(named or default_output(study), part)
     code = code_lines(state.host, study)
@@ -178,22 +221,16 @@ def _execute(
         return
     for line in code:
         say(f"note: {line}", err=True)
-    from mcd.runs.prepared import prepare
-    from mcd.runs.run import run, run_part
-    from mcd.study.preparer import Preparer
-    from mcd.study.study import Choice
-
-    prepared = prepare(state.host, study, folder, part)
     if part is not None:
-        run_part(prepared)
+        from mcd.runs.prepared import prepare
+        from mcd.runs.run import run_part
+
+        run_part(prepare(state.host, study, folder, part))
         echo(f"part {part}: {folder}")
         if not quiet:
             echo("next: the other parts, then mcd merge PART… -o RUN")
         return
-    if "reporters" not in settings and not quiet:  # a person at a terminal sees a summary; the study does not record it
-        console = Preparer(state.host).reporters([Choice(plugin=DEFAULT_REPORTER)])
-        prepared = replace(prepared, reporters=console)
-    found = run(prepared)
+    found = _dissections(state, settings, study, folder, how, quiet=quiet)
     for dissection in found:
         echo(f"run folder: {dissection.folder}")
     if not quiet:
@@ -202,9 +239,30 @@ def _execute(
             echo(f"{lead} {line}")
 
 
+def _dissections(
+    state: State, settings: Mapping[str, object], study: Study, folder: Path, how: _How, *, quiet: bool
+) -> list[Dissection]:
+    """Compute and label all of a run, in this process or on Ray."""
+    from mcd.study.preparer import Preparer
+    from mcd.study.study import Choice
+
+    console = None
+    if "reporters" not in settings and not quiet:  # a person at a terminal sees a summary; the study does not record it
+        console = Preparer(state.host).reporters([Choice(plugin=DEFAULT_REPORTER)])
+    if how.address is None:
+        from mcd.runs.prepared import prepare
+        from mcd.runs.run import run
+
+        prepared = prepare(state.host, study, folder)
+        return run(prepared if console is None else replace(prepared, reporters=console))
+    from mcd.runs.on_ray import on_ray
+
+    return on_ray(state.host, settings, folder, address=how.address, parts=how.parts, reporters=console)
+
+
 def part_folder(folder: Path, part: Part | None) -> Path:
     """Return where a run goes that was given no folder: a part beside the folder that the parts are merged in."""
-    return folder if part is None else folder.with_name(f"{folder.name}.parts") / f"{part.number}-of-{part.of}"
+    return folder if part is None else parts_folder(folder) / part.folder
 
 
 def _print_plan(state: State, study: Study, folder: Path, code: Sequence[str]) -> None:

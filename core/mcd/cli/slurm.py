@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from mcd.cli.state import State
+from mcd.extraction.parts import parts_folder
 from mcd.study.outputs import outputs
 from mcd.study.privacy import salt
 from mcd.study.study import Study
@@ -77,7 +78,7 @@ def emit_slurm(ctx: click.Context, path: Path, study: Study, output: Path, parts
     if not study.keep_identifiers:
         salt()  # it is made on first use: several machines must not each make one
     state = ctx.ensure_object(State)
-    places = output.with_name(f"{output.name}.parts")
+    places = parts_folder(output)
     mcd = [sys.executable, "-m", "mcd", *(["--offline"] if state.offline else [])]
     files = [word for one in state.plugin_files for word in ("--plugin-file", str(one))]
     texts = {

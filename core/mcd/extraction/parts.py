@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from mcd.errors import UsageError
 
-__all__ = ["MOST_PARTS", "Part", "shard_rows", "shard_size"]
+__all__ = ["MOST_PARTS", "Part", "parts_folder", "shard_rows", "shard_size"]
 
 _FEWEST, MOST_PARTS = 64, 256
 """Images of a shard, at least, and shards of a run, at most: so many parts can it have."""
@@ -45,6 +46,11 @@ def shard_rows(images: int, batch_size: int, refused: Collection[int] = ()) -> l
     return [[rows[at : at + batch_size] for at in range(0, len(rows), batch_size)] for rows in usable]
 
 
+def parts_folder(output: Path) -> Path:
+    """Return where parts are computed that no folder was given for: beside the one that they are merged in."""
+    return output.with_name(f"{output.name}.parts")
+
+
 @dataclass(frozen=True)
 class Part:
     """Some of the shards of a run, one after another: what one process of several computes.
@@ -60,6 +66,11 @@ class Part:
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
+
+    @property
+    def folder(self) -> str:
+        """What its folder is called in `parts_folder`."""
+        return f"{self.number}-of-{self.of}"
 
     @classmethod
     def parse(cls, text: str) -> Part:

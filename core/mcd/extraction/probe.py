@@ -20,7 +20,16 @@ from mcd.networks.foreign import calling
 from mcd.study.privacy import public_id, salt
 from mcd.study.selection import Selection
 
-__all__ = ["ProbeRemarks", "ProbeSet", "count_images", "examined", "examined_part", "probe_set", "remarks_of"]
+__all__ = [
+    "ProbeRemarks",
+    "ProbeSet",
+    "count_chosen",
+    "count_images",
+    "examined",
+    "examined_part",
+    "probe_set",
+    "remarks_of",
+]
 
 
 @dataclass(frozen=True)
@@ -214,9 +223,7 @@ def examined_part(
         As `probe_set`.
     """
     with examination(workers=workers, verify=verify) as how:
-        with clock.stage("list images", count_images(dataset), "images") as advanced:
-            listed = _listed(dataset, advanced)
-        chosen = selection.choose([one for one in listed if isinstance(one, Sample)])
+        listed, chosen = _chosen(dataset, selection, clock)
         own = None if part is None else part.rows(len(chosen), batch_size)
         with clock.stage("validate images", len(chosen if own is None else own), "images") as advanced:
             probe = probe_set(
@@ -250,6 +257,23 @@ def count_images(dataset: Dataset) -> int:
     """
     with calling("the images of the data set cannot be counted", kind=PluginError):
         return len(dataset)
+
+
+def count_chosen(
+    dataset: Dataset, selection: Selection, clock: Clock, *, workers: int | None, verify: bool = False
+) -> int:
+    """Return how many images of a data set are chosen, as listing tells; see `examined_part`."""
+    with examination(workers=workers, verify=verify):
+        return len(_chosen(dataset, selection, clock)[1])
+
+
+def _chosen(
+    dataset: Dataset, selection: Selection, clock: Clock
+) -> tuple[Sequence[Sample | Unreadable], Sequence[Sample]]:
+    """Return what a data set lists, and which of its images are chosen."""
+    with clock.stage("list images", count_images(dataset), "images") as advanced:
+        listed = _listed(dataset, advanced)
+    return listed, selection.choose([one for one in listed if isinstance(one, Sample)])
 
 
 def _listed(dataset: Dataset, advanced: Callable[[int], None]) -> list[Sample | Unreadable]:

@@ -52,6 +52,11 @@ class PluginHost:
         # in the order of the plugins; pluggy's tryfirst and trylast move one to either end
         self._observers = sorted((each for one in registered for each in one.observers), key=lambda each: each.order)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The plugin files that it was made with, as absolute paths."""
+        return tuple(self._found_with[0])
+
     @classmethod
     def discover(cls, files: Sequence[Path] = (), environ: Mapping[str, str] = os.environ) -> PluginHost:
         """Find and register all plugins, one by one; a broken one is recorded and harms nothing else.
@@ -83,6 +88,13 @@ class PluginHost:
     def __reduce__(self) -> tuple[Callable[..., PluginHost], tuple[object, ...]]:
         """Return how it is found again: plugins are code, which no pickle holds."""
         return PluginHost.discover, self._found_with
+
+    def observed_by(self, observer: Observer) -> PluginHost:
+        """Return the same plugins with one more observer."""
+        found = object.__new__(PluginHost)
+        found.__dict__ |= self.__dict__
+        found._observers = [*self._observers, observer]
+        return found
 
     @staticmethod
     def installed(environ: Mapping[str, str] = os.environ) -> tuple[PluginRecord, ...]:

@@ -65,6 +65,11 @@ class Plan:
         for name in ("random dissector", "random weights"):
             yield from (one for controls in self.controls for one in controls if one.control == name)
 
+    def of_model(self, model: int) -> Plan:
+        """Return the runs of one of the models, and their controls."""
+        kept = [place for place, one in enumerate(self.runs) if one.model == model]
+        return Plan(tuple(self.runs[place] for place in kept), tuple(self.controls[place] for place in kept))
+
     def lines(self) -> list[str]:
         """Return the plan as text: a line for each run with its layers, folder and the control that it is."""
         found = []

@@ -8,6 +8,7 @@ from pathlib import Path
 from mcd.events import Warned
 from mcd.files import expanded
 from mcd.networks.process import process_state_kept
+from mcd.runs.cluster import address_of
 from mcd.runs.dissection import Dissection
 from mcd.runs.plan import default_output
 from mcd.runs.prepared import prepare
@@ -26,6 +27,8 @@ def run_study(
     study: Study | Mapping[str, object] | str | Path,
     *,
     output: str | Path | None = None,
+    engine: str | None = None,
+    parts: int | None = None,
     progress: bool = True,
     plugin_files: Sequence[str | Path] = (),
 ) -> list[Dissection]:
@@ -39,6 +42,9 @@ def run_study(
     output
         A folder for the run folders, by default ``runs/NAME`` in the current folder. An interrupted run in it goes
         on.
+    engine, parts
+        ``ray`` or ``ray://HOST:PORT``: compute the run in so many parts on Ray, and merge them. By default this process
+        computes all of it. Needs ``pip install 'mammo-clip-dissect[ray]'``.
     progress
         Show progress bars on standard error.
     plugin_files
@@ -60,12 +66,20 @@ def run_study(
     >>> mcd.run("study.yaml", output="runs/x")  # doctest: +SKIP
     """
     host = host_for(plugin_files, progress=progress)
+    address = None if engine is None else address_of(engine)
     if isinstance(study, str | Path):
-        checked = checked_study(host, study_file(host, expanded(study)))
-        folder = Path("runs") / Path(study).stem
+        settings: Mapping[str, object] = study_file(host, expanded(study))
+        checked, folder = checked_study(host, settings), Path("runs") / Path(study).stem
     else:
-        checked = checked_study(host, as_written(study) if isinstance(study, Study) else study)
+        settings = as_written(study) if isinstance(study, Study) else study
+        checked = checked_study(host, settings)
         folder = default_output(checked)
+    if output is not None:
+        folder = expanded(output)
     for line in code_lines(host, checked):
         host.emit(Warned(line))
-    return run(prepare(host, checked, folder if output is None else expanded(output)))
+    if address is None:
+        return run(prepare(host, checked, folder))
+    from mcd.runs.on_ray import on_ray
+
+    return on_ray(host, settings, folder, address=address, parts=parts)

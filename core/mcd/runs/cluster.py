@@ -1,0 +1,94 @@
+"""Ray: the cluster that an engine names, or one that is started on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from mcd.errors import MissingDependencyError, UsageError, said_by
+
+__all__ = ["Progress", "address_of", "connected", "imported"]
+
+_ADDRESS = re.compile(r"ray(://[^\s/]+)?")
+
+
+def address_of(engine: str) -> str:
+    """Return the address of the cluster that an engine names; empty for one that is started on this machine.
+
+    Raises
+    ------
+    UsageError
+        When there is no such engine.
+    """
+    if not _ADDRESS.fullmatch(engine):
+        raise UsageError(
+            f"there is no engine '{engine}'",
+            "ray starts Ray on this machine, ray://HOST:10001 uses a cluster; without an engine one process computes",
+        )
+    return engine.removeprefix("ray") and engine
+
+
+def imported(*, local: bool) -> ModuleType:
+    """Return Ray; one that is started on this machine listens on loopback alone, to whoever knows a secret drawn now.
+
+    Raises
+    ------
+    MissingDependencyError
+        When it is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if local and "ray" not in sys.modules:  # it reads them when it is imported
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # as Ray does there: loopback
+        if "RAY_AUTH_MODE" not in os.environ:
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    try:
+        import ray
+        import ray.exceptions
+    except ModuleNotFoundError:
+        raise MissingDependencyError(
+            "--engine ray needs ray, which is not installed", "python -m pip install 'mammo-clip-dissect[ray]'"
+        ) from None
+    return ray
+
+
+@contextmanager
+def connected(ray: ModuleType, address: str) -> Iterator[None]:
+    """Connect to a cluster, or start one here; what this process was connected to before is used, and stays."""
+    if ray.is_initialized():
+        yield
+        return
+    here = {} if address else {"include_dashboard": False}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is wrong is raised too
+            ray.init(address or "local", log_to_driver=False, configure_logging=False, **here)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(
+            f"no Ray cluster answers at {address}: {said_by(error)}" if address else f"Ray: {said_by(error)}",
+            "its head node says the address: HOST:10001 unless another --ray-client-server-port was given",
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+class Progress:
+    """How far tasks are: a process of Ray, which therefore imports next to nothing."""
+
+    def __init__(self) -> None:
+        self._done: dict[str, int] = {}
+
+    def note(self, task: str, done: int) -> None:
+        """Note how many images a task has done, those of an earlier run too; one that is retried begins anew."""
+        self._done[task] = done
+
+    def total(self) -> int:
+        """Return how many images all tasks have done."""
+        return sum(self._done.values())

@@ -85,6 +85,38 @@ def test_a_run_with_units_has_maps_is_resumed_and_follows_the_content_of_its_fil
     assert other.manifest.fingerprints["units"] != found.manifest.fingerprints["units"]
 
 
+def test_units_of_two_layers_that_share_a_name_follow_each_their_own_file(tmp_path: Path) -> None:
+    drawn, files = torch.randn(2, 6, generator=torch.Generator().manual_seed(0)), []
+    for layer in ("embed", "head"):
+        (tmp_path / layer).mkdir()
+        files.append(written(tmp_path / layer / "axes.safetensors", {"directions": drawn}, layer=layer))
+    settings = {"units": [f"directions:{one}" for one in files], "layers": ["embed", "head"], "model": Rows()}
+    settings |= {"dissector": Brightness(), "dataset": Patches(), "output": tmp_path / "run"}
+    before = dissect(**settings).activations("embed/axes")
+    written(files[0], {"directions": -drawn}, layer="embed")
+    after = dissect(**settings)
+    assert after.layers == ["embed/axes", "head/axes"]
+    torch.testing.assert_close(after.activations("embed/axes"), -before)
+    (again, _) = mcd.run_target(after, progress=False).activations.values()
+    assert torch.equal(again, after.activations("embed/axes"))
+
+
+class InPlace(nn.Module):
+    """Units that write into what they are given."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return values.neg_()
+
+
+def test_units_that_work_in_place_change_nothing_for_the_network_and_other_units(tmp_path: Path) -> None:
+    plain = dissect(model=Plain(), layers=["conv", "head"])
+    both = [mcd.Units("turned", InPlace(), 6, 6, layer="conv"), mcd.Units("same", nn.Identity(), 6, 6, layer="conv")]
+    seen = dissect(model=Plain(), layers=["conv", "head"], units=both, neurons=True, store=tmp_path / "store")
+    for layer, own in (("conv", "conv"), ("conv/same", "conv"), ("head", "head")):
+        assert torch.equal(seen.activations(layer), plain.activations(own))
+    assert torch.equal(seen.activations("conv/turned"), -plain.activations("conv"))
+
+
 def test_a_target_is_run_again_through_the_units_of_its_run(tmp_path: Path) -> None:
     drawn = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
     file = written(tmp_path / "cavs.safetensors", {"directions": drawn})

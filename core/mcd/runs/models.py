@@ -28,7 +28,7 @@ class Models:
     networks
         What decides the numbers of each target.
     units
-        What decides those of the units that its layers are seen through, by their name.
+        What decides those of the units that its layers are seen through: units of two layers may share a name.
     readers
         What decides the numbers of each dissector.
     untrained
@@ -52,7 +52,7 @@ class Models:
         # before anything runs: a network may keep what it has computed
         self.networks = {key: identity_of(one.target.module) for key, one in self.targets.items()}
         self.units = {
-            key: {units.name: identity_of(units.module) for units in one.units} for key, one in self.targets.items()
+            key: {units: identity_of(units.module) for units in one.units} for key, one in self.targets.items()
         }
         self.readers = {key: identity_of(one) for key, one in self.dissectors.items()}
         self._towers = {
@@ -96,7 +96,7 @@ class Models:
     def not_reused(self) -> list[str]:
         """Return of which models nothing stored will be used again, and why, a sentence each."""
         named = [(one.target.name, self.networks[key]) for key, one in self.targets.items()]
-        named += [(name, one) for units in self.units.values() for name, one in units.items()]
+        named += [(units.name, one) for own in self.units.values() for units, one in own.items()]
         named += [(one.name, self.readers[key]) for key, one in self.dissectors.items()]
         return [said for name, one in named if (said := not_reused(name, one))]
 

@@ -257,7 +257,7 @@ class Opener:
 
     def _units_of(self, key: Key, layer: Layer) -> Identity | None:
         """Return what decides the numbers of the units that a layer is seen through; None where it is by itself."""
-        return None if layer.units is None else self.models.units[key][layer.units.name]
+        return None if layer.units is None else self.models.units[key][layer.units]
 
     def _recorded(self, key: Key, layer: Layer) -> LayerRecord:
         units = self._units_of(key, layer)

@@ -33,7 +33,7 @@ def check_unit_source(source: UnitSource | type[UnitSource]) -> None:
     ContractError
         When ``load`` raises, returns something else than `mcd.Units`, or other units the next time; when they are on
         another device than the CPU, cannot be identified, do not make of ``channels`` numbers finite float32 numbers
-        of ``units``, change what they are given, or give a position other values beside other positions or images.
+        of ``units``, or give a position other values beside other positions or images.
     """
     made = created(source, UnitSource)
     name = type(made).__qualname__
@@ -88,11 +88,9 @@ def _check_layout(name: str, units: Units, layout: Layout) -> None:
     layer = Layer("layer", "Layer", shape, layout, channels)
     (seen,) = seen_through([layer if not units.layer else _called(layer, units.layer)], [units], neurons=False)
     output = torch.randn(4, *shape, generator=torch.Generator().manual_seed(0))
-    before = output.clone()
     with called(f"the units of {name}"):
         found = through_units(seen, output)
         alone = torch.cat([through_units(seen, one[None]) for one in output])
-    require(torch.equal(output, before), f"the units of {name} change what they are given", "compute a new tensor")
     require(
         bool(torch.isfinite(found).all()),
         f"the units of {name} give NaN or infinity",

@@ -49,6 +49,17 @@ def test_controls_are_runs_of_the_plan_by_name_and_belong_to_their_run() -> None
     assert len(everything) == len(set(everything)) == 6
 
 
+def test_random_units_are_a_control_of_models_with_units() -> None:
+    models = [{"plugin": "timm:m", "layers": "a", "units": "x=directions:FILE"}, {"plugin": "timm:n", "layers": "a"}]
+    plan = plan_of(
+        Study.model_validate({**study(controls=True).settings(), "models": models}), OUT, ["a", "b"], ["clip"]
+    )
+    assert [[one.control for one in controls] for controls in plan.controls] == [
+        ["random dissector", "random units", "random weights"],
+        ["random dissector", "random weights"],
+    ]
+
+
 def test_two_models_of_one_name_cannot_share_a_folder() -> None:
     with pytest.raises(UsageError, match="two models are called 'm-1'"):
         plan_of(study(2), OUT, ["m 1", "m/1"], ["clip"])

@@ -206,3 +206,21 @@ workers: 0
     other = mcd_command("--plugin-file", plugin, "run", study, "--units", "nothing", "-o", "other", cwd=elsewhere)
     assert other.code == 2
     assert "no unit source named 'nothing'" in other.err
+
+
+def test_random_units_stand_beside_units_among_the_controls(tmp_path: Path) -> None:
+    file = written(tmp_path / "mine.safetensors", {"directions": torch.eye(6)})
+    asked = {"model": Plain(), "layers": "conv", "controls": True, "calibration": {"draws": 20, "most_draws": 20}}
+    found = dissect(**asked, units=f"directions:{file}", neurons=True, output=tmp_path / "run")
+    table = found.results.controls
+    assert table["control"].unique().tolist()[:3] == ["none", "random weights", "random units"]
+    rows = table.set_index(["control", "layer"])
+    assert rows.loc[("random units", "conv"), "mean_z"] == rows.loc[("none", "conv"), "mean_z"]
+    assert rows.loc[("random units", "conv/mine"), "mean_z"] != rows.loc[("none", "conv/mine"), "mean_z"]
+    control = mcd.load(tmp_path / "run" / "controls" / "random-units", trust=True, model=Plain(), dataset=Patches())
+    again = mcd.run_target(control, progress=False)
+    assert torch.equal(again.activations["conv/mine"], control.activations("conv/mine"))
+    assert not torch.equal(again.activations["conv/mine"], found.activations("conv/mine"))
+    without = dissect(**asked, units=units(6))
+    assert "random units" not in set(without.results.controls["control"])
+    assert any("units 'mine' have no random counterpart" in one for one in without.manifest.warnings)

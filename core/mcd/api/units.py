@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,9 @@ class Units:
         The layer that they were made for; empty where any layer of that many neurons may be seen through them.
     names
         What the units are called, in order; empty where they have no names.
+    random
+        Builds a module for random units of the same kind, number and sparsity, given a seed: ``--controls`` labels
+        them beside these. None where there is none.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Units:
     units: int
     layer: str = ""
     names: tuple[str, ...] = ()
+    random: Callable[[int], nn.Module] | None = None
 
 
 class UnitSource(Configured, abc.ABC):

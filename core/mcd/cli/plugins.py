@@ -200,7 +200,10 @@ def _show_settings(offer: Offer, target: object) -> None:
         return
     _table(("setting", "type", "default", "description"), rows)
     flag, argument = FLAGS[offer.kind]
-    echo(f"\nset with: {flag} {offer.component.name} {argument} SETTING=VALUE")
+    if argument:
+        echo(f"\nset with: {flag} {offer.component.name} {argument} SETTING=VALUE")
+    else:
+        echo(f"\nset in a study file: {flag[2:]}: {{plugin: {offer.component.name}, options: {{SETTING: VALUE}}}}")
     if primary is not None:
         echo(f"or, for {primary}, in short: {flag} {offer.component.name}:VALUE")
 

@@ -24,12 +24,12 @@ FLAGS = {
     Kind.DISSECTOR: ("--dissector", "--dissector-arg"),
     Kind.DATASET: ("--dataset", "--dataset-arg"),
     Kind.PREPROCESSING: ("--recipe", "--recipe-arg"),
-    Kind.UNITS: ("--units", "units: options."),
+    Kind.UNITS: ("--units", ""),
     Kind.SCORER: ("--scorer", "--scorer-arg"),
     Kind.REPORTER: ("--reporter", "--reporter-arg"),
     Kind.CONCEPTS: ("--concepts", "--concepts-arg"),
 }
-"""The flag that names a component of a kind, and the one that sets what it is made with."""
+"""The flag that names a component of a kind, and the one that sets what it is made with; none where study files do."""
 
 _MOST_FILES = 1000
 """Files of a folder that are seen before it is decided what it holds."""

@@ -17,10 +17,11 @@ from mcd.api.image import Preprocessing
 from mcd.api.model import Target
 from mcd.errors import UsageError, passes_through, said_by
 
-__all__ = ["RANDOM_DISSECTOR", "RANDOM_WEIGHTS", "RandomDissector", "with_random_weights"]
+__all__ = ["RANDOM_DISSECTOR", "RANDOM_UNITS", "RANDOM_WEIGHTS", "RandomDissector", "with_random_weights"]
 
 RANDOM_WEIGHTS: Final = "random weights"
 RANDOM_DISSECTOR: Final = "random dissector"
+RANDOM_UNITS: Final = "random units"
 _SIDE = 24
 _WIDTH = 256
 

@@ -14,7 +14,7 @@ from mcd.errors import DataError, PluginError, UsageError
 from mcd.networks.foreign import calling
 from mcd.networks.layers import Layer, unit_axis
 
-__all__ = ["check_units", "refuse_units", "seen_through", "through_units"]
+__all__ = ["check_units", "have_random", "refuse_units", "seen_through", "through_units", "with_random_units"]
 
 NAME = re.compile(r"[^\s/@:=]+")
 """What units may be called: what else a name of a layer holds says how it is read."""
@@ -113,6 +113,31 @@ def _of_layer(layer: Layer, sources: Sequence[Units], *, neurons: bool) -> Itera
 
 def _made_for(units: Units, layer: Layer) -> bool:
     return units.layer in (layer.name, *layer.also)
+
+
+def have_random(sources: Sequence[Units]) -> bool:
+    """Say whether there are units, and all of them have random counterparts."""
+    return bool(sources) and all(one.random is not None for one in sources)
+
+
+def with_random_units(sources: Sequence[Units], seed: int) -> list[Units]:
+    """Return random counterparts of units, in their order, under their names.
+
+    Raises
+    ------
+    UsageError
+        When one has none.
+    PluginError
+        When one fails.
+    """
+    found = []
+    for one in sources:
+        if one.random is None:
+            raise UsageError(f"units '{one.name}' have no random counterpart", "leave out --controls")
+        with calling(f"the random counterpart of units '{one.name}' failed", kind=PluginError):
+            found.append(replace(one, module=one.random(seed)))
+        check_units(found[-1])
+    return found
 
 
 def refuse_units(layers: Sequence[Layer], what: str) -> None:

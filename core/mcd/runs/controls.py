@@ -17,7 +17,7 @@ import torch
 from mcd.api.concepts import Concept
 from mcd.api.ranking import Ties
 from mcd.events import Clock
-from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS
+from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_UNITS, RANDOM_WEIGHTS
 from mcd.runs.recorded import Recorded
 from mcd.scoring.activations import Activations, Held, Read
 from mcd.scoring.calibration.permutation import Rows
@@ -33,6 +33,7 @@ ROTATED = "random rotation"
 SHUFFLED_NAMES = "shuffled names"
 CONTROLS: Mapping[str, str] = {
     RANDOM_WEIGHTS: "the values of the target's weights are permuted",
+    RANDOM_UNITS: "layers are seen through as many random units of the same kind and sparsity",
     SHUFFLED_ROWS: "each neuron's images are permuted",
     ROTATED: "neurons are replaced by random directions of their layer",
     RANDOM_DISSECTOR: "images are random projections, words random directions",

@@ -22,6 +22,7 @@ from mcd.errors import ConfigError
 from mcd.files import expanded
 from mcd.networks.pooling import Pooling
 from mcd.networks.process import process_state_kept
+from mcd.networks.units import have_random
 from mcd.options import in_words
 from mcd.runs.dissection import Dissection
 from mcd.runs.plan import plan_of
@@ -136,7 +137,8 @@ def dissect(
     calibration
         How significance is computed: ``{"q": 0.1, "exchangeable": "image"}``.
     controls
-        Also label random weights, shuffled rows, a random rotation, a random dissector and shuffled names: controls.
+        Also label random weights, random units where there are units, shuffled rows, a random rotation, a random
+        dissector and shuffled names: controls.
     untrained
         Also run so many networks of the same architecture, 10 or more, with weights drawn anew, and test labels
         against their neurons.
@@ -248,7 +250,14 @@ def dissect(
         prepared = Prepared(
             host,
             study,
-            plan_of(study, folder, [target.name], [made_dissector.name], [issubclass(kind, AnnotationDissector)]),
+            plan_of(
+                study,
+                folder,
+                [target.name],
+                [made_dissector.name],
+                [issubclass(kind, AnnotationDissector)],
+                [have_random(made_units)],
+            ),
             [PreparedTarget(target, patterns, Pooling.parse(pooling), made_units, neurons)],
             [PreparedDissector(made_dissector, equipment)],
             made_dataset,

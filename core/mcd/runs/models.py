@@ -6,16 +6,17 @@ from dataclasses import replace
 
 from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
 from mcd.extraction.keys import not_reused
-from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_WEIGHTS, RandomDissector, with_random_weights
+from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_UNITS, RandomDissector, with_random_weights
 from mcd.networks.identity import identity_of
+from mcd.networks.units import with_random_units
 from mcd.networks.untrained import Untrained, untrained
-from mcd.runs.plan import PlannedRun
+from mcd.runs.plan import PlannedRun, RunControl
 from mcd.runs.prepared import Prepared, PreparedTarget
 
 __all__ = ["Key", "Models"]
 
-Key = tuple[int, bool]
-"""Number in the study, and whether its random counterpart is meant."""
+Key = tuple[int, RunControl]
+"""Number in the study, and which of its random counterparts is meant: empty for itself."""
 
 
 class Models:
@@ -41,9 +42,11 @@ class Models:
         seed = prepared.study.calibration.null_seed
         for run in prepared.plan:
             if (key := self._target(run)) not in self.targets:
-                self.targets[key] = _target(prepared.targets[run.model], seed, random=key[1])
+                self.targets[key] = _target(prepared.targets[run.model], seed, key[1])
             if (key := self._dissector(run)) not in self.dissectors:
-                self.dissectors[key] = _dissector(prepared.dissectors[run.dissector].dissector, seed, random=key[1])
+                self.dissectors[key] = _dissector(
+                    prepared.dissectors[run.dissector].dissector, seed, random=bool(key[1])
+                )
         count = prepared.study.untrained
         self.untrained = {
             model: untrained(prepared.targets[model].target, count, seed)
@@ -72,11 +75,11 @@ class Models:
 
     @staticmethod
     def _target(run: PlannedRun) -> Key:
-        return run.model, run.control == RANDOM_WEIGHTS
+        return run.model, "" if run.control == RANDOM_DISSECTOR else run.control
 
     @staticmethod
     def _dissector(run: PlannedRun) -> Key:
-        return run.dissector, run.control == RANDOM_DISSECTOR
+        return run.dissector, run.control if run.control == RANDOM_DISSECTOR else ""
 
     def keys(self, run: PlannedRun) -> tuple[Key, Key]:
         """Return where the target and the dissector of a run are found."""
@@ -101,9 +104,11 @@ class Models:
         return [said for name, one in named if (said := not_reused(name, one))]
 
 
-def _target(prepared: PreparedTarget, seed: int, *, random: bool) -> PreparedTarget:
-    if not random:
+def _target(prepared: PreparedTarget, seed: int, control: RunControl) -> PreparedTarget:
+    if not control:
         return prepared
+    if control == RANDOM_UNITS:
+        return replace(prepared, units=with_random_units(prepared.units, seed))
     return replace(prepared, target=with_random_weights(prepared.target, seed))
 
 

@@ -11,9 +11,9 @@ from typing import Literal
 from mcd.errors import UsageError
 from mcd.study.study import Choice, DissectorChoice, ModelChoice, Study
 
-__all__ = ["Plan", "PlannedRun", "default_output", "names_before_loading", "plan_of"]
+__all__ = ["Plan", "PlannedRun", "RunControl", "default_output", "names_before_loading", "plan_of"]
 
-RunControl = Literal["", "random weights", "random dissector"]
+RunControl = Literal["", "random weights", "random units", "random dissector"]
 """Controls that are runs of their own; those that only score again (such as shuffled rows) have no folder."""
 
 
@@ -62,7 +62,7 @@ class Plan:
     def __iter__(self) -> Iterator[PlannedRun]:
         """Yield every run: first the runs proper, then their controls."""
         yield from self.runs
-        for name in ("random dissector", "random weights"):
+        for name in ("random dissector", "random units", "random weights"):
             yield from (one for controls in self.controls for one in controls if one.control == name)
 
     def of_model(self, model: int) -> Plan:
@@ -96,7 +96,12 @@ def _written(choice: Choice) -> str:
 
 
 def plan_of(
-    study: Study, output: Path, targets: Sequence[str], dissectors: Sequence[str], annotations: Sequence[bool] = ()
+    study: Study,
+    output: Path,
+    targets: Sequence[str],
+    dissectors: Sequence[str],
+    annotations: Sequence[bool] = (),
+    randomised: Sequence[bool] = (),
 ) -> Plan:
     """Return the plan of a study.
 
@@ -109,6 +114,8 @@ def plan_of(
         Their names, in the order of the study.
     annotations
         Which dissectors read annotations: a random dissector is no control of these. By default none.
+    randomised
+        Of which models all units have random counterparts, which are a control; by default where there are units.
 
     Raises
     ------
@@ -123,19 +130,19 @@ def plan_of(
             layers = study.models[model].layers
             runs.append(PlannedRun(model, number, target, by, layers, folders[number]))
             own = bool(annotations) and annotations[number]
-            controls.append(_controls(runs[-1], annotations=own) if study.controls else ())
+            units = randomised[model] if randomised else bool(study.models[model].units)
+            controls.append(_controls(runs[-1], annotations=own, units=units) if study.controls else ())
     return Plan(tuple(runs), tuple(controls))
 
 
-def _controls(run: PlannedRun, *, annotations: bool) -> tuple[PlannedRun, ...]:
+def _controls(run: PlannedRun, *, annotations: bool, units: bool) -> tuple[PlannedRun, ...]:
     def named(control: RunControl, target: str, by: str) -> PlannedRun:
         folder = run.folder / "controls" / control.replace(" ", "-")
         return PlannedRun(run.model, run.dissector, target, by, run.layers, folder, control)
 
     weights = named("random weights", f"{run.target} (random weights)", run.by)
-    if annotations:
-        return (weights,)
-    return (named("random dissector", run.target, f"{run.by} (random dissector)"), weights)
+    dissector = () if annotations else (named("random dissector", run.target, f"{run.by} (random dissector)"),)
+    return (*dissector, *((named("random units", run.target, run.by),) if units else ()), weights)
 
 
 def _below(output: Path, names: Sequence[str], key: str) -> list[Path]:

@@ -19,6 +19,7 @@ from mcd.extraction.parts import Part
 from mcd.extraction.probe import count_images
 from mcd.files import check_folder
 from mcd.networks.pooling import Pooling
+from mcd.networks.units import have_random
 from mcd.runs.folder import check_study_folder
 from mcd.runs.plan import Plan, PlannedRun, plan_of
 from mcd.study.equipment import Equipment, equip, named_concepts
@@ -127,7 +128,8 @@ def prepare(host: PluginHost, study: Study, output: Path, part: Part | None = No
         }
     )
     names = [one.name for one, _ in targets], [one.name for one, _ in dissectors]
-    plan = plan_of(resolved, output, *names, [issubclass(one, AnnotationDissector) for one in kinds])
+    randomised = [have_random(own) for own, _ in units]
+    plan = plan_of(resolved, output, *names, [issubclass(one, AnnotationDissector) for one in kinds], randomised)
     check_study_folder(output, [one.folder for one in plan])
     return Prepared(
         host=host,

@@ -22,6 +22,7 @@ from mcd.extraction.reading import Reader, little_range_warning
 from mcd.extraction.sharing import damaged_warning, kept_small, not_kept_warning, shared_store
 from mcd.extraction.sweep import Sweep
 from mcd.extraction.texts import KnownTexts, TextEncoder, sentences, warn_of_long
+from mcd.networks.controls import RANDOM_UNITS
 from mcd.networks.foreign import calling_scorer
 from mcd.networks.process import process_state_kept
 from mcd.networks.recording import check_pooling
@@ -34,7 +35,7 @@ from mcd.runs.dissection import Dissection
 from mcd.runs.finishing import Finisher, several
 from mcd.runs.folder import check_room, open_folder, start_folder
 from mcd.runs.manifest import closing
-from mcd.runs.models import Models
+from mcd.runs.models import Key, Models
 from mcd.runs.opening import Opener, OpenRun, inputs_of
 from mcd.runs.parts import Said, check_divisible, part_record
 from mcd.runs.prepared import Prepared, PreparedDissector, PreparedTarget
@@ -168,6 +169,9 @@ class _Run:
         for one in self.models.untrained.values():
             if one.problem:
                 yield f"{BEYOND_UNTRAINED} is not available: {one.problem}"
+        bare = {one.name for target in self.prepared.targets for one in target.units if one.random is None}
+        for name in sorted(bare if self.study.controls else ()):
+            yield f"the control {RANDOM_UNITS} is left out: units '{name}' have no random counterpart"
         yield from filter(None, [*self.models.not_reused(), not_reused("images", self.reader.identity)])
         if said := self.study.tuning.caution(self.device):
             yield said
@@ -228,7 +232,7 @@ class _Run:
             if dataset.mask(first, dataset.read(first)) is None:
                 self.clock.warn("the data set brings no breast masks: where the breast is was found in the pixels")
 
-    def _read_concepts(self, key: tuple[int, bool]) -> int:
+    def _read_concepts(self, key: Key) -> int:
         """Embed the concepts by one dissector, kept in each of its run folders; return the width of embeddings."""
         concepts, wording = self.prepared.dissectors[key[0]].concepts.concepts, self.study.prompts
         dissector, own = self.models.image_text[key], self.models.readers[key].key

@@ -17,12 +17,13 @@ from mcd.extraction.cache import ImageCache
 from mcd.extraction.probe import ProbeSet, count_images, examined
 from mcd.extraction.reading import Reader
 from mcd.extraction.target_pass import TargetPass
+from mcd.networks.controls import RANDOM_UNITS
 from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
 from mcd.networks.running import Precision, pick_device
 from mcd.networks.selecting import select_layers
 from mcd.networks.trial import takes_known_input, trial_pass
-from mcd.networks.units import seen_through
+from mcd.networks.units import seen_through, with_random_units
 from mcd.runs.dissection import Dissection, read_study
 from mcd.runs.given import not_at_hand, own_target, own_units
 from mcd.runs.revived import found_again
@@ -227,6 +228,8 @@ def _units(run: Dissection, study: Study) -> tuple[Units, ...]:
     else:
         with found_again(run, Kind.UNITS, chosen) as preparer:
             sources, _ = preparer.units(chosen)
+    if run.manifest.control == RANDOM_UNITS:
+        sources = tuple(with_random_units(sources, run.manifest.null_seed))
     if sources:
         own_units(run, sources)
     return sources

@@ -199,8 +199,8 @@ class Study(pydantic.BaseModel):
     )
     controls: Annotated[bool, Group.SCORING] = Field(
         default=False,
-        description="also label random weights, shuffled rows, a random rotation, a random dissector and shuffled "
-        "names: controls",
+        description="also label random weights, random units where there are units, shuffled rows, a random rotation, "
+        "a random dissector and shuffled names: controls",
     )
     untrained: Annotated[int, Group.SCORING] = Field(
         default=0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as functional
 from torch import nn
@@ -10,7 +12,7 @@ import mcd
 from mcd.errors import DataError
 from mcd_plugins.units.reading import UnitFile
 
-__all__ = ["Affine", "check_lengths", "units_of"]
+__all__ = ["Affine", "check_lengths", "random_directions", "units_of"]
 
 
 class Affine(nn.Module):
@@ -61,7 +63,14 @@ def check_lengths(file: UnitFile, name: str) -> torch.Tensor:
     return found
 
 
-def units_of(file: UnitFile, module: nn.Module) -> mcd.Units:
+def random_directions(weight: torch.Tensor, seed: int) -> torch.Tensor:
+    """Return directions drawn uniformly, in the places and of the lengths of others ``(units, channels)``."""
+    drawn = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
+    found: torch.Tensor = functional.normalize(drawn, dim=1) * weight.norm(dim=1, keepdim=True)
+    return found
+
+
+def units_of(file: UnitFile, module: nn.Module, random: Callable[[int], nn.Module]) -> mcd.Units:
     """Return the units of a file: called after it, of its sizes, made for the layer that it names."""
     sizes, about = file.sizes, file.about
-    return mcd.Units(file.path.stem, module, sizes["channels"], sizes["units"], about.layer, about.names)
+    return mcd.Units(file.path.stem, module, sizes["channels"], sizes["units"], about.layer, about.names, random)

@@ -7,10 +7,11 @@ from typing import Literal
 
 import pydantic
 import torch
+from torch import nn
 
 import mcd
 from mcd.errors import DataError
-from mcd_plugins.units.affine import Affine, check_lengths, units_of
+from mcd_plugins.units.affine import Affine, check_lengths, random_directions, units_of
 from mcd_plugins.units.reading import read_units
 
 __all__ = ["Dictionary"]
@@ -36,6 +37,29 @@ class _Encoder(Affine):
         return torch.zeros_like(found).scatter(-1, kept.indices, kept.values)
 
 
+class _AsSparse(nn.Module):
+    """Random latents, of which as many respond at each position as of a dictionary's own: those that do so most.
+
+    Parameters
+    ----------
+    own, drawn
+        The dictionary, and random directions in the places of its own.
+    """
+
+    def __init__(self, own: nn.Module, drawn: nn.Module) -> None:
+        super().__init__()
+        self.own, self.drawn = own, drawn
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Return latents ``(…, units)`` of neurons ``(…, channels)``."""
+        own: torch.Tensor = self.own(values)
+        count = (own > 0).sum(dim=-1, keepdim=True)
+        found: torch.Tensor = self.drawn(values)
+        rank: torch.Tensor = found.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+        sparse: torch.Tensor = found.relu() * (rank < count)
+        return sparse
+
+
 class Dictionary(mcd.UnitSource):
     """Latents of a sparse autoencoder or another dictionary.
 
@@ -43,7 +67,8 @@ class Dictionary(mcd.UnitSource):
     what it adds. It may have ``encoder_bias`` ``(units,)``, added to the products, and ``decoder_bias``
     ``(channels,)``, subtracted from the neurons before. Its metadata says the ``activation``, and for ``topk`` how many
     latents are kept at a position, ``k``; it may say which ``layer`` it was trained on, and the ``names``. Source of
-    ``topk``: Gao et al. 2024, arXiv 2406.04093, equation 1, of what is positive.
+    ``topk``: Gao et al. 2024, arXiv 2406.04093, equation 1, of what is positive. Random units have rows of ``encoder``
+    drawn uniformly, and at each position as many respond as of the dictionary's own, at most.
     """
 
     class Options(mcd.Options):
@@ -81,4 +106,10 @@ class Dictionary(mcd.UnitSource):
                 f"{file.path}: activation {activation} with k {k} of {file.sizes['units']} latents",
                 "topk needs k, at most the number of latents; no other activation has one",
             )
-        return units_of(file, Affine(*given) if activation == "none" else _Encoder(*given, k))
+        own = Affine(*given) if activation == "none" else _Encoder(*given, k)
+
+        def random(seed: int) -> nn.Module:
+            drawn = Affine(random_directions(given[0], seed), *given[1:])
+            return drawn if activation == "none" else _AsSparse(own, drawn)
+
+        return units_of(file, own, random)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pydantic
 
 import mcd
-from mcd_plugins.units.affine import Affine, check_lengths, units_of
+from mcd_plugins.units.affine import Affine, check_lengths, random_directions, units_of
 from mcd_plugins.units.reading import read_units
 
 __all__ = ["Directions"]
@@ -18,7 +18,7 @@ class Directions(mcd.UnitSource):
 
     The file has a tensor ``directions`` ``(units, channels)`` and may have ``bias`` ``(units,)``, which is added. Its
     metadata may say which ``layer`` they are directions of, and as a JSON list the ``names`` of the units. The length
-    of a direction scales its unit and changes no label.
+    of a direction scales its unit and changes no label. Random units have directions drawn uniformly.
     """
 
     class Options(mcd.Options):
@@ -32,4 +32,5 @@ class Directions(mcd.UnitSource):
         """Return the units."""
         file = read_units(self.options.file, {"directions": ("units", "channels")}, {"bias": ("units",)})
         weight = check_lengths(file, "directions")
-        return units_of(file, Affine(weight, file.tensors.get("bias")))
+        bias = file.tensors.get("bias")
+        return units_of(file, Affine(weight, bias), lambda seed: Affine(random_directions(weight, seed), bias))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pydantic
+import torch
 
 import mcd
 from mcd.errors import DataError
@@ -19,7 +20,8 @@ class Groups(mcd.UnitSource):
 
     The file has ``members`` ``(units, channels)``, 1 where a neuron belongs to the group and 0 elsewhere, and the
     ``means`` and ``deviations`` ``(channels,)`` of the neurons over positions, of patients that you chose. Its metadata
-    may say which ``layer`` they are of, and the ``names``.
+    may say which ``layer`` they are of, and the ``names``. Random units are groups of the same sizes, of neurons drawn
+    among those with a deviation.
     """
 
     class Options(mcd.Options):
@@ -48,5 +50,14 @@ class Groups(mcd.UnitSource):
                 f"{file.path}: neuron {flat[0]} of a group has deviation {float(deviations[flat[0]]):g}: no z-score",
                 "leave it out of its group, or fit deviations on more images",
             )
-        scale = members.sum(dim=1, keepdim=True) * deviations.where(deviations > 0, 1.0)
-        return units_of(file, Affine(members / scale, centre=file.tensors["means"]))
+
+        def grouped(members: torch.Tensor) -> Affine:
+            scale = members.sum(dim=1, keepdim=True) * deviations.where(deviations > 0, 1.0)
+            return Affine(members / scale, centre=file.tensors["means"])
+
+        def random(seed: int) -> Affine:
+            drawn = torch.rand(members.shape, generator=torch.Generator().manual_seed(seed))
+            order = drawn.where(deviations > 0, 2.0).argsort(dim=1).argsort(dim=1)
+            return grouped((order < members.sum(dim=1, keepdim=True)).float())
+
+        return units_of(file, grouped(members), random)

@@ -121,3 +121,24 @@ def test_a_dictionary_or_group_that_cannot_be_is_refused(tmp_path: Path) -> None
     ):
         with pytest.raises(DataError, match=said):
             Groups(Groups.Options(file=groups_file(tmp_path, **changed))).load()
+
+
+def test_random_units_are_as_many_as_long_and_as_sparse(tmp_path: Path) -> None:
+    values = torch.randn(300, 5, generator=torch.Generator().manual_seed(4))
+    directions = loaded(directions_file(tmp_path))
+    groups = Groups(Groups.Options(file=groups_file(tmp_path))).load()
+    axes = PrincipalAxes(PrincipalAxes.Options(file=pca_file(tmp_path))).load()
+    sae = Dictionary(Dictionary.Options(file=dictionary_file(tmp_path, "relu", by="me"))).load()
+    for units in (directions, groups, axes, sae):
+        assert units.random is not None
+        first, again, other = (units.random(seed).eval()(values) for seed in (1, 1, 2))
+        assert first.shape == units.module(values).shape
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
+        assert not torch.equal(first, units.module(values))
+    drawn = directions.random(1).weight  # type: ignore[misc]  # it is there, as was seen above
+    torch.testing.assert_close(drawn.norm(dim=1), directions.module.weight.norm(dim=1))  # type: ignore[operator]  # it is a tensor
+    assert sorted((groups.random(1).weight > 0).sum(1).tolist()) == [2, 3]  # type: ignore[misc]  # as above
+    own, random = ((one(values) > 0).sum(1) for one in (sae.module, sae.random(1)))  # type: ignore[misc]  # as above
+    assert (random <= own).all()
+    assert float((random == own).float().mean()) > 0.5

@@ -137,6 +137,36 @@ def test_figures_of_labels_alone_are_drawn_and_say_so(run: Path, tmp_path: Path,
     assert "have no categories" in " ".join(done.out.split())
 
 
+def test_equal_labels_are_the_same_beside_other_spellings_of_them(tmp_path: Path, mcd_command: Run) -> None:
+    names = {"a": ["dogs", "dog", "cats", "sky"], "b": ["dogs", "dog", "cat", "red"], "c": ["dog", "dog", "cat", "sky"]}
+    for name, labels in names.items():
+        rows = "".join(f"l,{at},\"['{one}', 'tree']\",[0.5 0.25],[1]\n" for at, one in enumerate(labels))
+        (tmp_path / f"{name}.csv").write_text(f"layer,unit,description,similarity,images\n{rows}")
+        assert mcd_command("import", f"{name}.csv", "-o", name, cwd=tmp_path).code == 0
+    done = mcd_command("compare", "a", "b", "c", "-o", "found", "--top", "2", cwd=tmp_path)
+    assert done.code == 0, done.err
+    found = pd.read_csv(tmp_path / "found" / "agreement_neurons.csv")
+    assert len(found) == 12
+    apart = found[~found["same"]]
+    assert apart[["neuron", "concept_a", "concept_b"]].values.tolist() == [[3, "sky", "red"], [3, "red", "sky"]]
+    assert found["overlap"].tolist() == [1.0 if same else 0.5 for same in found["same"]]
+
+
+def test_what_may_be_misread_is_said(tmp_path: Path, mcd_command: Run) -> None:
+    (tmp_path / "one.csv").write_text("unit,description,similarity\n1,mass,0.3\n2,skin,0.2\n")
+    done = mcd_command("import", "one.csv", "--layer", "l", "-o", "one", cwd=tmp_path)
+    assert "neurons are numbered 1 to 2: if the tool counts from 1, each is one too high here" in joined(done.out)
+    row = "l,0,\"['mass', 'skin', 'sky']\",[0.1 0.3 nan],[1]\nl,1,\"['mass', 'sky']\",[0.3 0.3],[1]"
+    (tmp_path / "two.csv").write_text(f"layer,unit,description,similarity,images\n{row}\n")
+    done = mcd_command("import", "two.csv", "-o", "two", cwd=tmp_path)
+    assert "of 1 neurons a later label has the higher score; ranks are those of the file" in joined(done.out)
+
+
+def joined(text: str) -> str:
+    """Return a text without the breaks of lines."""
+    return " ".join(text.split())
+
+
 def test_labels_are_compared_where_neurons_can_be_paired(run: Path, tmp_path: Path, mcd_command: Run) -> None:
     (tmp_path / "b.csv").write_text(
         "neuron,concept,concept_id,metric\n0,mass,n1,0.9\n1,mass,n1,0.8\n2,cyst,n2,0.7\n3,cyst,n2,0.7\n"

@@ -14,11 +14,11 @@ from mcd.comparison.compared import AgreementOf, Comparison, ComparisonSettings
 from mcd.comparison.heading import heading_of, names_of, notes_of
 from mcd.comparison.layers import AlignedLayer, category_table, joined, layer_table, threshold_table
 from mcd.comparison.outcomes import NOTHING, Outcome, Vocabulary
-from mcd.comparison.validity import shared_concepts
 from mcd.errors import UsageError
 from mcd.runs.dissection import Dissection
 from mcd.runs.manifest import ScoreRecord
 from mcd.runs.revived import concepts_of
+from mcd.study.vocabularies.folding import folded
 
 __all__ = ["compare_tables", "describe_tables", "imported"]
 
@@ -33,7 +33,7 @@ def compare_tables(runs: Sequence[Dissection], settings: ComparisonSettings) -> 
 
     Layers are aligned as for other models, and neurons paired by number where layers are equally wide, or the narrower
     one was imported from a file that leaves neurons out. Two labels are the same where they are the same concept by
-    term or synonym.
+    term, spelling or synonym.
 
     Raises
     ------
@@ -126,25 +126,38 @@ class _Pair:
             f"in {self.second}"
         )
 
-    def _same_concepts(self) -> dict[str, str]:
-        """Return terms of the second run by those of the first that mean the same."""
-        mine, theirs = concepts_of(self.one).concepts, concepts_of(self.other).concepts
-        return {mine[a].term: theirs[b].term for a, b in shared_concepts(mine, theirs).items()}
+    def _same_concepts(self) -> pd.DataFrame:
+        """Return which terms of the first run, ``mine``, and of the second, ``theirs``, mean the same.
 
-    def _layer(self, pair: LayerPair, top: int, same: dict[str, str]) -> tuple[pd.DataFrame, tuple[int, int]]:
+        One may mean the same as several: tools name one neuron dog, another dogs.
+        """
+        forms: dict[str, list[str]] = {}
+        for other in concepts_of(self.other).concepts:
+            for word in {folded(one) for one in (other.term, *other.synonyms)}:
+                forms.setdefault(word, []).append(other.term)
+        pairs = [
+            (one.term, term)
+            for one in concepts_of(self.one).concepts
+            for word in (one.term, *one.synonyms)
+            for term in forms.get(folded(word), ())
+        ]
+        return pd.DataFrame(list(dict.fromkeys(pairs)), columns=["mine", "theirs"], dtype=object)
+
+    def _layer(self, pair: LayerPair, top: int, same: pd.DataFrame) -> tuple[pd.DataFrame, tuple[int, int]]:
         mine, theirs = _ranked(self.one, pair.reference, top), _ranked(self.other, pair.other, top)
-        mine = mine.assign(meant=[same.get(one, "") for one in mine["concept"]])
         firsts = [one[one["rank"] == 1].set_index("neuron") for one in (mine, theirs)]
         both = firsts[0].index.intersection(firsts[1].index).sort_values()
         a, b = firsts[0].loc[both], firsts[1].loc[both]
-        shared = mine.merge(theirs, left_on=["neuron", "meant"], right_on=["neuron", "concept"])
-        counts = shared.groupby("neuron").size().reindex(both, fill_value=0)
+        meant = mine.merge(same, left_on="concept", right_on="mine")
+        shared = meant.merge(theirs, left_on=["neuron", "theirs"], right_on=["neuron", "concept"])
+        counts = shared.groupby("neuron")[["mine", "theirs"]].nunique().min(axis=1).reindex(both, fill_value=0)
+        first = shared.loc[(shared["rank_x"] == 1) & (shared["rank_y"] == 1), "neuron"]
         categorised = _categorised(self.one) and _categorised(self.other)
         table: dict[str, object] = {"layer": pair.reference, "neuron": both.to_numpy(dtype=np.int64)}
         for column in ("concept", "category", "broad_category"):
             for name, rows in (("a", a), ("b", b)):
                 table[f"{column}_{name}"] = rows[column].to_numpy() if categorised or column == "concept" else ""
-        table["same"] = (a["meant"].to_numpy() == b["concept"].to_numpy()).astype(bool)
+        table["same"] = both.isin(first)
         table["overlap"] = counts.to_numpy(dtype=np.float64) / top
         table["correlation"] = np.nan
         return pd.DataFrame(table)[list(COLUMNS)], (len(firsts[0]) - len(both), len(firsts[1]) - len(both))

@@ -42,13 +42,19 @@ many neurons it is the significant first concept of, how many it is by annotatio
 
 
 def shared_concepts(concepts: Sequence[Concept], others: Sequence[Concept]) -> dict[int, int]:
-    """Return which concepts of two sets are the same, by term or synonym: number → number; each at most once."""
+    """Return which concepts of two sets are the same, by term or synonym: number → number; each at most once.
+
+    Those of equal terms are: skin folds is no other's while the other set has skin folds too.
+    """
     forms: dict[str, int] = {}
     for number, other in enumerate(others):
         for word in (other.term, *other.synonyms):
             forms.setdefault(folded(word), number)
-    found: dict[int, int] = {}
+    exact = {other.term: number for number, other in enumerate(others)}
+    found = {number: exact[one.term] for number, one in enumerate(concepts) if one.term in exact}
     for number, concept in enumerate(concepts):
+        if number in found:
+            continue
         meant = (forms.get(folded(word)) for word in (concept.term, *concept.synonyms))
         other_number = next((one for one in meant if one is not None), None)
         if other_number is not None and other_number not in found.values():

@@ -261,10 +261,9 @@ def _said(
         yield "labels have no scores"
     elif lacking := int((labels["score"].isna() & (labels["rank"] > 0)).sum()):
         yield f"{lacking} of {int((labels['rank'] > 0).sum())} labels have no finite score"
-    for layer, count in widths.items():
-        named = int(labels.loc[labels["layer"] == layer, "neuron"].nunique())
-        if named < count:
-            yield f"layer {layer}: of neurons 0 to {count - 1}, {count - named} are in no row; it may be wider"
+    yield from _said_of_layers(labels, widths)
+    if rising := _rising(labels):
+        yield f"of {rising} neurons a later label has the higher score; ranks are those of the file"
     if repeats:
         yield f"labels that are left out, since their neuron has the same concept already: {repeats}"
     if found.strangers:
@@ -272,6 +271,24 @@ def _said(
     if found.ambiguous:
         each = [f"{label}: {' or '.join(terms)}" for label, terms in found.ambiguous.items()]
         yield f"of these, labels that could be several concepts of it, and are kept as they are: {_few(each)}"
+
+
+def _said_of_layers(labels: pd.DataFrame, widths: Mapping[str, int]) -> Iterator[str]:
+    for layer, count in widths.items():
+        there = labels.loc[labels["layer"] == layer, "neuron"]
+        named = int(there.nunique())
+        if named == count - 1 and int(there.min()) == 1:
+            counted = "if the tool counts from 1, each is one too high here"
+            yield f"layer {layer}: neurons are numbered 1 to {named}: {counted}"
+        elif named < count:
+            yield f"layer {layer}: of neurons 0 to {count - 1}, {count - named} are in no row; it may be wider"
+
+
+def _rising(labels: pd.DataFrame) -> int:
+    """Return how many neurons have labels whose scores do not fall, or stay, from rank to rank."""
+    scored = labels[labels["score"].notna()].sort_values(["layer", "neuron", "rank"], kind="stable")
+    keys = [scored["layer"], scored["neuron"]]
+    return int((scored.groupby(["layer", "neuron"])["score"].diff() > 0).groupby(keys).any().sum())
 
 
 def _few(names: Sequence[str]) -> str:

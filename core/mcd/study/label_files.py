@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count, takewhile
+from math import isnan
 
 import pandas as pd
 
@@ -194,7 +195,7 @@ class LabelFile:
         for row in range(len(self.cells)):
             found = [(concepts[at][row], weights[at][row]) for at in places]
             kept = [(concept, weight) for concept, weight in found if concept.strip() and weight != 0]
-            yield sorted(kept, key=lambda one: -one[1])
+            yield sorted(kept, key=lambda one: (isnan(one[1]), -one[1]))
 
     def _read(self, column: str) -> list[float]:
         return [self._number(row, column, cell) for row, cell in enumerate(self.cells[column])]

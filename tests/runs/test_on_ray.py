@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -145,6 +146,42 @@ def test_what_a_part_raises_is_said_as_one_process_says_it(
 
 
 @pytest.mark.nightly
+@pytest.mark.usefixtures("two_gpus")
+def test_a_dissection_by_annotations_in_python_is_the_same_on_ray(made: Made, tmp_path: Path) -> None:
+    def dissected(name: str, engine: str | None) -> Path:
+        return mcd.dissect(
+            "first",
+            layers="two",
+            dissector="annotations",
+            dataset="tiny-images",
+            calibration={"draws": 20, "most_draws": 20},
+            batch_size=8,
+            workers=0,
+            on_error="skip",
+            output=tmp_path / name,
+            engine=engine,
+            plugin_files=[made.plugin],
+            progress=False,
+        ).folder
+
+    one, other = dissected("one", None), dissected("other", "ray")
+    assert tree(one) == tree(other)
+    assert manifests(one) == manifests(other)
+
+
+def test_objects_of_python_are_not_sent_to_workers(tmp_path: Path) -> None:
+    def refused(said: str, **changed: Any) -> None:
+        given = {"dissector": "phantom-clip", "dataset": "phantom:3", "progress": False, "engine": "ray", **changed}
+        with pytest.raises(UsageError, match=said):
+            mcd.dissect("phantom-mammo", layers="head", **given)
+
+    refused("concepts: an object of this process has no name", concepts=["mass"], output=tmp_path / "run")
+    refused("scorer: an object of this process has no name", scorer=lambda a, p: a.T @ p, output=tmp_path / "run")
+    refused("a run on Ray needs a folder")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.nightly
 def test_an_interrupted_command_leaves_what_is_whole_and_goes_on(made: Made, tmp_path: Path) -> None:
     noted, words = tmp_path / "notes", ["run", made.study, "--plugin-file", made.plugin, "-o", tmp_path / "run", "-q"]
     command = [sys.executable, "-m", "mcd", *map(str, words), "--engine", "ray", "--parts", "2"]
@@ -193,7 +230,7 @@ def test_a_cluster_is_used_by_its_address(made: Made, tmp_path: Path) -> None:
         (("--engine", "slurm"), "there is no engine 'slurm'"),
         (("--engine", "ray://"), "there is no engine 'ray://'"),
         (("--engine", "ray", "--part", "1/2"), "--part computes one part, --engine all of them"),
-        (("--parts", "2"), "--parts says into how many parts"),
+        (("--parts", "2"), "parts are of a run that an engine computes"),
     ],
 )
 def test_engines_that_do_not_exist_or_fit_are_refused(

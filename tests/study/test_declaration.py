@@ -18,7 +18,7 @@ from mcd.study.study import Choice, ModelChoice, Study
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNATURE = inspect.signature(mcd.dissect).parameters
-BESIDE = {"output", "progress", "plugin_files"}
+BESIDE = {"output", "engine", "parts", "progress", "plugin_files"}
 """Keywords that no study has: where a run goes, and what one process does."""
 
 OF_MODELS = {"models": "model", "dissectors": "dissector"}

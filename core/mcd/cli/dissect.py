@@ -158,9 +158,7 @@ def _how(part: str | None, engine: str | None, parts: int | None) -> _How:
 
     if part and engine:
         raise UsageError("--part computes one part, --engine all of them", "give one of them")
-    if parts and not engine:
-        raise UsageError("--parts says into how many parts --engine divides the run", "--engine ray --parts N")
-    return _How(None if part is None else Part.parse(part), None if engine is None else address_of(engine), parts)
+    return _How(None if part is None else Part.parse(part), address_of(engine, parts), parts)
 
 
 def _emit(

@@ -18,14 +18,18 @@ __all__ = ["Progress", "address_of", "connected", "imported"]
 _ADDRESS = re.compile(r"ray(://[^\s/]+)?")
 
 
-def address_of(engine: str) -> str:
+def address_of(engine: str | None, parts: int | None) -> str | None:
     """Return the address of the cluster that an engine names; empty for one that is started on this machine.
 
     Raises
     ------
     UsageError
-        When there is no such engine.
+        When there is no such engine, or a number of parts that no engine computes.
     """
+    if engine is None:
+        if parts is not None:
+            raise UsageError("parts are of a run that an engine computes", '--engine ray; in Python engine="ray"')
+        return None
     if not _ADDRESS.fullmatch(engine):
         raise UsageError(
             f"there is no engine '{engine}'",

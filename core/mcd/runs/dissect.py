@@ -18,18 +18,21 @@ from mcd.api.dataset import Dataset
 from mcd.api.dissector import AnnotationDissector, Dissector
 from mcd.api.model import Target
 from mcd.api.scorer import Scorer
-from mcd.errors import ConfigError
+from mcd.errors import ConfigError, UsageError
 from mcd.files import expanded
 from mcd.networks.pooling import Pooling
 from mcd.networks.process import process_state_kept
 from mcd.networks.units import have_random
 from mcd.options import in_words
+from mcd.runs.cluster import address_of
 from mcd.runs.dissection import Dissection
+from mcd.runs.given import check_named
 from mcd.runs.plan import plan_of
 from mcd.runs.prepared import Prepared, PreparedDissector, PreparedTarget
 from mcd.runs.run import run
 from mcd.study.calibration import Calibration
 from mcd.study.equipment import equip
+from mcd.study.located import as_written
 from mcd.study.objects import (
     UnitsGiven,
     as_choice,
@@ -91,14 +94,16 @@ def dissect(
     verify: bool = False,
     on_error: Literal["stop", "skip"] = "stop",
     output: str | Path | None = None,
+    engine: str | None = None,
+    parts: int | None = None,
     progress: bool = True,
     plugin_files: Sequence[str | Path] = (),
 ) -> Dissection:
     """Dissect a model: label its neurons with concepts.
 
     Every part is the name of a plugin (``"timm:resnet50"``, or ``{"plugin": "timm", "options": {…}}``) or a
-    plain object. All but ``output``, ``progress`` and ``plugin_files`` are settings of a study file, with the same
-    names and defaults; docs/reference/study.md describes them in full.
+    plain object. All but ``output``, ``engine``, ``parts``, ``progress`` and ``plugin_files`` are settings of
+    a study file, with the same names and defaults; docs/reference/study.md describes them in full.
 
     Parameters
     ----------
@@ -167,6 +172,8 @@ def dissect(
     output
         A run folder to keep; an interrupted run in it continues. By default a temporary one that goes with the
         dissection; `Dissection.save` keeps it.
+    engine, parts
+        As in `mcd.run`: every part is then named, and ``output`` given.
     progress
         Show progress bars on standard error.
     plugin_files
@@ -189,6 +196,9 @@ def dissect(
     ... )  # doctest: +SKIP
     >>> found.labels.query("rank == 1")[["layer", "neuron", "concept"]]  # doctest: +SKIP
     """
+    address = address_of(engine, parts)
+    if address is not None and output is None:
+        raise UsageError("a run on Ray needs a folder that its workers see", 'output="runs/x"')
     host = host_for(plugin_files, progress=progress)
     preparer = Preparer(host)
     # What is cheap comes first: a folder without images is said before the networks are loaded.
@@ -245,6 +255,13 @@ def dissect(
         untrained=untrained,
         maps=maps,
     )
+    if address is not None and output is not None:
+        from mcd.runs.on_ray import on_ray
+
+        check_named(study)
+        by_silence = {name for name, given in (("scorer", scorer), ("concepts", concepts)) if given is None}
+        settings = {name: value for name, value in as_written(study).items() if name not in by_silence}
+        return on_ray(host, settings, expanded(output), address=address, parts=parts)[0]
     with ExitStack() as scratch:
         folder = scratch.enter_context(scratch_folder()) if output is None else expanded(output)
         prepared = Prepared(

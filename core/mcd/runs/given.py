@@ -15,11 +15,36 @@ from mcd.api.units import Units
 from mcd.errors import DataError, UsageError
 from mcd.networks.controls import RANDOM_WEIGHTS, with_random_weights
 from mcd.networks.identity import identity_of
+from mcd.study.study import Choice, Study
 
 if TYPE_CHECKING:
     from mcd.runs.dissection import Dissection
 
-__all__ = ["Given", "not_at_hand", "own_dissector", "own_scorer", "own_target", "own_units"]
+__all__ = ["Given", "check_named", "not_at_hand", "own_dissector", "own_scorer", "own_target", "own_units"]
+
+
+def check_named(study: Study) -> None:
+    """Make sure that other processes can make all components of a study, by their names.
+
+    Raises
+    ------
+    UsageError
+        When one was given as an object of this process.
+    """
+    chosen: dict[str, Sequence[Choice]] = {
+        "model": study.models,
+        "units": [unit for one in study.models for unit in one.units],
+        "dissector": study.dissectors,
+        "dataset": [study.dataset],
+        "concepts": study.concepts,
+        "scorer": [study.scorer],
+    }
+    objects = [what for what, choices in chosen.items() if any(one.plugin == "object" for one in choices)]
+    if objects:
+        raise UsageError(
+            f"{' and '.join(objects)}: an object of this process has no name by which the workers of Ray could make it",
+            "name it, a component of plugin_files perhaps, or leave out engine",
+        )
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def run_study(
     >>> mcd.run("study.yaml", output="runs/x")  # doctest: +SKIP
     """
     host = host_for(plugin_files, progress=progress)
-    address = None if engine is None else address_of(engine)
+    address = address_of(engine, parts)
     if isinstance(study, str | Path):
         settings: Mapping[str, object] = study_file(host, expanded(study))
         checked, folder = checked_study(host, settings), Path("runs") / Path(study).stem

@@ -200,7 +200,7 @@ def test_parts_that_make_no_run_are_refused_by_name(made: Made, alone: Path, tmp
     for name, flags in {
         "concepts, prompts": ("--concepts", "technical"),
         "labels_per_neuron": ("--labels", 3),
-        "limit, the images that are chosen, or their order": ("--limit", 332),
+        "limit, the images that are chosen": ("--limit", 332),
         "models, layers": ("--layers", "one"),
         "3 parts, batches of 8, 3 parts, batches of 96": ("--batch-size", 96),
     }.items():
@@ -209,6 +209,16 @@ def test_parts_that_make_no_run_are_refused_by_name(made: Made, alone: Path, tmp
         assert done.code == 0, done.err
         assert name in refused(one, two, other), name
         shutil.rmtree(other)
+
+
+def test_parts_between_which_a_table_of_the_data_set_changed_are_refused(made: Made, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    assert made.one(other, "--part", "2/2", MCD_TEST_IMAGES_OF_A_PATIENT="5").code == 0
+    done = made.merge(tmp_path / "merged", made.part(1, 2), other)
+    assert done.code == 4
+    assert "they differ in the images that are chosen, their order, or what the data set says of them" in " ".join(
+        done.err.split()
+    )
 
 
 def test_what_cannot_be_divided_is_said_before_anything_is_computed(made: Made, tmp_path: Path) -> None:

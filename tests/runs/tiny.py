@@ -51,7 +51,8 @@ class Images(mcd.Dataset):
         for number in range(len(self)):
             findings = {"mass": number % 7 > 3, "calcification": number % 5 == 1}
             boxes = (mcd.Box("mass", 9, 1, 2, 4),) if number % 50 == 3 else ()
-            yield mcd.Sample(str(number), patient=f"p{number // 4}", findings=findings, boxes=boxes)
+            patient = f"p{number // int(os.environ.get('MCD_TEST_IMAGES_OF_A_PATIENT', 4))}"
+            yield mcd.Sample(str(number), patient=patient, findings=findings, boxes=boxes)
 
     def examine(self, sample):
         note("examined", sample.id)

@@ -95,6 +95,9 @@ class ProbeSet:
         The rows that this process shows; None for all.
     boxes
         What had to be done to the boxes of findings.
+    listing
+        In a part, a digest of what the data set says of all that were chosen, before any was opened: parts of one run
+        have the same. Paths, which are others on another machine, and facts of files are not in it.
     """
 
     samples: tuple[Sample, ...]
@@ -103,6 +106,7 @@ class ProbeSet:
     refused: Mapping[int, Unreadable] = field(default_factory=dict)
     part: range | None = None
     boxes: Mapping[str, int] = field(default_factory=dict)
+    listing: str = ""
 
     @cached_property
     def own(self) -> range:
@@ -341,7 +345,19 @@ def probe_set(
     if part is None and len(refused) == len(samples):
         raise DataError("the probe set holds no image that can be read", "see why with: mcd data check DIR")
     ids = _ids(dataset, chosen, keep_identifiers)
-    return ProbeSet(tuple(samples), ids, unreadable, refused, part, boxes.counts)
+    listing = "" if part is None else digest(*map(_said_of, chosen))
+    return ProbeSet(tuple(samples), ids, unreadable, refused, part, boxes.counts, listing)
+
+
+def _said_of(sample: Sample) -> str:
+    """Return all that a data set says of an image when it lists it, but for its path, its bytes and its file."""
+    return repr(
+        [
+            dict(value) if isinstance(value, Mapping) else value
+            for name, value in vars(sample).items()
+            if name not in ("digest", "source", "facts")
+        ]
+    )
 
 
 def _ids(dataset: Dataset, samples: Sequence[Sample], keep_identifiers: bool) -> tuple[str, ...]:

@@ -171,8 +171,8 @@ def _check_of_one_run(parts: Sequence[Partial]) -> None:
             apart.append("layers")
         if first.manifest.preprocessing != one.manifest.preprocessing:
             apart.append("preprocessing")
-        if (first.record.images, first.images.order) != (one.record.images, one.images.order):
-            apart.append("the images that are chosen, or their order")
+        if (first.record.images, first.images.listing) != (one.record.images, one.images.listing):
+            apart.append("the images that are chosen, their order, or what the data set says of them")
         if apart:
             raise DataError(f"{one} is of another run than {first}: they differ in {', '.join(apart)}", _APART)
         sizes = [shard_size(each.record.images, each.study.batch_size) for each in (first, one)]

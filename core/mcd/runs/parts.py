@@ -99,14 +99,14 @@ class PartImages(Record):
 
     Parameters
     ----------
-    order
-        Digest of the data set's own ids of all images that were chosen, in order.
+    listing
+        Digest of the data set's own ids of all images that were chosen, in order, and of what it says of each.
     digests
         Of the bytes of each image that is shown, in order; empty texts where the data set gives none.
     """
 
     schema_: str = pydantic.Field(default="mcd.part/1", alias="schema")
-    order: str
+    listing: str
     digests: list[str]
 
 
@@ -127,8 +127,7 @@ def part_record(part: Part, place: int, probe: ProbeSet, said: Said) -> PartReco
 
 def write_images(folder: Path, probe: ProbeSet) -> None:
     """Write what a part keeps of its images into its folder."""
-    order = digest(*(one.id for one in probe.samples))
-    kept = PartImages(order=order, digests=[one.digest for one in probe.shown])
+    kept = PartImages(listing=probe.listing, digests=[one.digest for one in probe.shown])
     _write_private(folder / _FILE, (json.dumps(kept.model_dump(by_alias=True)) + "\n").encode())
 
 

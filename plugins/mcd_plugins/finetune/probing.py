@@ -20,6 +20,9 @@ __all__ = ["PENALTIES", "Probed", "class_weights", "correction", "loss_of", "pro
 PENALTIES = (10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)
 """Of the squared weights of standardised features, halved; strongest first."""
 _ITERATIONS = 200
+_DEAD = 1e-6
+"""A feature that varies less in training, as a share of the one that varies most, is taken for a constant: scaled up it
+would decide every image in which it is alive."""
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -90,7 +93,7 @@ def probe(task: Task, features: torch.Tensor, training: Rows, validation: Rows, 
     """
     x, labels = features[training].double(), torch.from_numpy(task.labels[training])
     mean, spread = x.mean(dim=0), x.std(dim=0, unbiased=False)
-    spread = torch.where(spread > 0, spread, torch.ones_like(spread))
+    spread = torch.where(spread > _DEAD * spread.max(), spread, torch.ones_like(spread))
     x, other = (x - mean) / spread, (features[validation].double() - mean) / spread
     weights = class_weights(task, training, balance)
     shift = correction(task, weights, balance)

@@ -95,6 +95,16 @@ def test_the_threshold_parts_best() -> None:
     assert best_threshold(np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1])) == 0.8
 
 
+def test_a_feature_that_is_dead_in_training_decides_nothing() -> None:
+    rng = np.random.default_rng(0)
+    truth, features = rng.integers(0, 2, 60), rng.normal(size=(60, 3))
+    features[:, 0] = 0
+    features[3, 0], features[50:, 0] = 1e-12, 1  # a trace in one image, alive in those to be tested
+    given = torch.from_numpy(features).float()
+    found = probe(task(2, truth.tolist()), given, np.arange(40), np.arange(40, 50), "none")
+    assert found.head(given).abs().max() < 10
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_a_probe_is_the_logistic_regression_that_its_penalty_asks_for(classes: int) -> None:
     from sklearn.linear_model import LogisticRegression

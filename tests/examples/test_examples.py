@@ -97,6 +97,12 @@ def test_the_recipe_is_part_of_its_run(written: Callable[..., str], tmp_path: Pa
     assert study["recipe"]["plugin"] == "acme-equal"
 
 
+def test_a_layer_seen_through_units_stands_beside_its_neurons(written: Callable[..., str], tmp_path: Path) -> None:
+    written("acme_contrasts")
+    layers = json.loads((tmp_path / "runs" / "contrasts" / "manifest.json").read_text(encoding="utf-8"))["layers"]
+    assert [(one["name"], one["neurons"]) for one in layers] == [("stem", 16), ("stem/contrasts", 16)]
+
+
 def test_the_reporter_writes_a_line_for_each_layer(written: Callable[..., str], tmp_path: Path) -> None:
     written("acme_lines")
     lines = (tmp_path / "runs" / "lines" / "report" / "layers.txt").read_text(encoding="utf-8").splitlines()

@@ -18,6 +18,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import DataError, PluginError, UsageError
+from mcd.networks.units import with_random_units
 
 ORDER = [3, 0, 5, 1, 4, 2]
 
@@ -206,6 +207,15 @@ workers: 0
     other = mcd_command("--plugin-file", plugin, "run", study, "--units", "nothing", "-o", "other", cwd=elsewhere)
     assert other.code == 2
     assert "no unit source named 'nothing'" in other.err
+
+
+def test_random_units_of_two_sources_are_not_the_same_units() -> None:
+    def drawn(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        return nn.Linear(6, 2)
+
+    one, other = with_random_units([units(6, random=drawn), units(6, random=drawn, name="others")], 0)
+    assert not torch.equal(one.module(torch.ones(6)), other.module(torch.ones(6)))
 
 
 def test_random_units_stand_beside_units_among_the_controls(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def have_random(sources: Sequence[Units]) -> bool:
 
 
 def with_random_units(sources: Sequence[Units], seed: int) -> list[Units]:
-    """Return random counterparts of units, in their order, under their names.
+    """Return random counterparts of units, in their order, under their names; no two are drawn from one seed.
 
     Raises
     ------
@@ -131,11 +131,11 @@ def with_random_units(sources: Sequence[Units], seed: int) -> list[Units]:
         When one fails.
     """
     found = []
-    for one in sources:
+    for number, one in enumerate(sources):
         if one.random is None:
             raise UsageError(f"units '{one.name}' have no random counterpart", "leave out --controls")
         with calling(f"the random counterpart of units '{one.name}' failed", kind=PluginError):
-            found.append(replace(one, module=one.random(seed)))
+            found.append(replace(one, module=one.random(seed + number)))
         check_units(found[-1])
     return found
 

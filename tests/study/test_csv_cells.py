@@ -73,7 +73,7 @@ def test_of_a_table_texts_are_guarded_and_numbers_left(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", FORMULAS)
 def test_a_probe_map_is_read_as_it_was_meant(tmp_path: Path, text: str) -> None:
     one = Sample(id=text, source=text, patient=text, labels={text: text})
-    probe = ProbeSet((one,), (text,), (Unreadable(text, text),), "")
+    probe = ProbeSet((one,), (text,), (Unreadable(text, text),))
     write_probe_map(tmp_path / "map.csv", probe, {})
     data = (tmp_path / "map.csv").read_bytes()
     cells = [cell for row in csv.reader(io.StringIO(data.decode(), newline="")) for cell in row]

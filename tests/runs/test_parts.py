@@ -202,6 +202,7 @@ def test_parts_that_make_no_run_are_refused_by_name(made: Made, alone: Path, tmp
         "labels_per_neuron": ("--labels", 3),
         "limit, the images that are chosen": ("--limit", 332),
         "models, layers": ("--layers", "one"),
+        "they differ in untrained": ("--untrained", 10),
         "3 parts, batches of 8, 3 parts, batches of 96": ("--batch-size", 96),
     }.items():
         other = tmp_path / "other"

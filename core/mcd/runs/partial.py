@@ -169,6 +169,8 @@ def _check_of_one_run(parts: Sequence[Partial]) -> None:
         apart += [what for what in kinds if prints[0].get(what) != prints[1].get(what) and what not in apart]
         if first.manifest.layers != one.manifest.layers:
             apart.append("layers")
+        if len(first.manifest.store.untrained) != len(one.manifest.store.untrained):
+            apart.append("untrained")  # which may be changed afterwards, but for one part alone
         if first.manifest.preprocessing != one.manifest.preprocessing:
             apart.append("preprocessing")
         if (first.record.images, first.images.listing) != (one.record.images, one.images.listing):

@@ -10,7 +10,8 @@ import pandas as pd
 from mcd.comparison.outcomes import significance
 from mcd.runs.dissection import Dissection
 from mcd.runs.limits import has_probe_map, limits_of
-from mcd.runs.manifest import NO_SCORES, NOT_STATED, ScoreRecord
+from mcd.runs.manifest import ScoreRecord
+from mcd.runs.records import NO_SCORES, NOT_STATED
 
 __all__ = ["Heading", "counted", "heading_of", "names_of", "notes_of"]
 

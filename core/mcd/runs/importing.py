@@ -14,17 +14,8 @@ from mcd.errors import DataError, MCDError, StoreError, UsageError, printable
 from mcd.files import MANIFEST, check_folder, read_regular
 from mcd.runs.checking import MOST_ROWS
 from mcd.runs.dissection import Dissection
-from mcd.runs.manifest import (
-    NO_SCORES,
-    NOT_STATED,
-    Imported,
-    ImportedFile,
-    LayerRecord,
-    Manifest,
-    ScoreRecord,
-    StoreRecord,
-    closing,
-)
+from mcd.runs.manifest import LayerRecord, Manifest, ScoreRecord, StoreRecord, closing
+from mcd.runs.records import NO_SCORES, NOT_STATED, Imported, ImportedFile
 from mcd.runs.vocabulary import write_concepts
 from mcd.scoring.calibration.thresholds import local_threshold, reaches
 from mcd.scoring.results import LayerSummary, Results

@@ -19,12 +19,12 @@ from mcd.api.schema import Schema, read_record
 from mcd.api.scorer import Scorer, TopKScorer
 from mcd.errors import StoreError
 from mcd.extraction.machine import deciding
-from mcd.extraction.parts import Part
 from mcd.extraction.store import layer_key, whole_key
 from mcd.files import MANIFEST, digest_of, read_regular, write_atomically
 from mcd.networks.layers import Layout
 from mcd.options import Record
 from mcd.runs.finding import check_run_folder
+from mcd.runs.records import MOST, Imported, PartRecord
 from mcd.scoring.older import renamed_summary
 from mcd.scoring.results import LayerSummary, draws_said, more_draws
 from mcd.study.calibration import Calibration
@@ -32,14 +32,9 @@ from mcd.study.digests import damaged
 from mcd.version import versions
 
 __all__ = [
-    "NOT_STATED",
-    "NO_SCORES",
-    "Imported",
-    "ImportedFile",
     "Inputs",
     "LayerRecord",
     "Manifest",
-    "PartRecord",
     "ScoreRecord",
     "StoreRecord",
     "closing",
@@ -69,8 +64,6 @@ Digests = dict[Annotated[str, pydantic.AfterValidator(_inside)], str]
 
 _HALF = re.compile("[\ud800-\udfff]")
 """A byte of a name that is not UTF-8, as Python writes it: a manifest shows it as messages do."""
-_MOST = 2**31
-"""Neurons of a layer, images, shards."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +80,7 @@ class LayerRecord(Record):
     name: str
     type: str
     layout: Layout
-    neurons: int = pydantic.Field(ge=1, le=_MOST)
+    neurons: int = pydantic.Field(ge=1, le=MOST)
     units: str = ""
 
 
@@ -110,12 +103,12 @@ class StoreRecord(Record):
     activations: Key
     layered: bool = False
     embeddings: Key
-    embedding_width: int = pydantic.Field(ge=0, le=_MOST)
+    embedding_width: int = pydantic.Field(ge=0, le=MOST)
     statistics: Key = ""
     untrained: list[Key] = pydantic.Field(default_factory=list, max_length=100)
     images: list[Key] = pydantic.Field(default_factory=list, max_length=10_000)
-    first: int = pydantic.Field(default=0, ge=0, le=_MOST)
-    shards: int = pydantic.Field(default=0, ge=0, le=_MOST)
+    first: int = pydantic.Field(default=0, ge=0, le=MOST)
+    shards: int = pydantic.Field(default=0, ge=0, le=MOST)
     texts: list[str] = pydantic.Field(default_factory=list)
     maps: Key = ""
     digests: Digests | None = None
@@ -141,69 +134,6 @@ class StoreRecord(Record):
         return not self.activations
 
 
-class ImportedFile(Record):
-    """A file that labels were imported from: its SHA-256, the format it was read in, and how many rows it has."""
-
-    sha256: str
-    format: str
-    rows: int = pydantic.Field(ge=1, le=_MOST)
-
-
-class Imported(Record):
-    """Where labels come from that another tool made.
-
-    ``tool`` made them, ``score`` is what it calls its scores, empty where there are none. ``concepts`` is the concept
-    set that labels were looked up in, empty where the set of the run is made of the labels; ``renamed`` has the labels
-    that it calls otherwise.
-    """
-
-    tool: str
-    score: str = ""
-    files: list[ImportedFile] = pydantic.Field(min_length=1)
-    concepts: str = ""
-    renamed: dict[str, str] = pydantic.Field(default_factory=dict)
-
-
-NO_SCORES = "none"
-"""The scorer of imported labels without scores."""
-NOT_STATED = "not stated"
-"""The target or tool of imported labels that nobody named."""
-
-
-class PartRecord(Record):
-    """Which part of a run a folder holds, and what a part knows of the whole.
-
-    Parameters
-    ----------
-    number, of
-        Which part it is, from 1, and how many there are.
-    place
-        Which of the runs of the plan it is of.
-    images
-        How many images were chosen, of all parts.
-    ids
-        Digest of their ids, in order.
-    said
-        What the part has to say by where a run of one process says it: ``first``, ``heard`` and ``listed`` of the
-        images, ``next``, of the ``words``, of the ``sweep``.
-    boxes
-        What had to be done to the boxes of findings, of how many of its images.
-    """
-
-    number: int = pydantic.Field(ge=1, le=_MOST)
-    of: int = pydantic.Field(ge=1, le=_MOST)
-    place: int = pydantic.Field(ge=0, le=_MOST)
-    images: int = pydantic.Field(ge=1, le=_MOST)
-    ids: str
-    said: dict[str, list[str]]
-    boxes: dict[str, pydantic.NonNegativeInt]
-
-    @property
-    def part(self) -> Part:
-        """Which part it is."""
-        return Part(self.number, self.of)
-
-
 class ScoreRecord(Record):
     """How the scores of a run are to be read, whether or not its scorer can be found again.
 
@@ -211,7 +141,7 @@ class ScoreRecord(Record):
     whether scores may be compared across layers and targets.
     """
 
-    top_k: int | None = pydantic.Field(default=None, ge=1, le=_MOST)
+    top_k: int | None = pydantic.Field(default=None, ge=1, le=MOST)
     comparable: bool = False
     higher_is_better: bool = True
 
@@ -258,7 +188,7 @@ class Manifest(Record):
     preprocessing: dict[str, pydantic.JsonValue]
     layers: list[LayerRecord]
     store: StoreRecord
-    images: int = pydantic.Field(default=0, ge=0, le=_MOST)
+    images: int = pydantic.Field(default=0, ge=0, le=MOST)
     rungs: dict[str, str] = pydantic.Field(default_factory=dict)
     summary: list[LayerSummary] = pydantic.Field(default_factory=list)
     part: PartRecord | None = None

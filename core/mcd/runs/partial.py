@@ -19,9 +19,10 @@ from mcd.runs.checking import check_manifest
 from mcd.runs.dissection import read_study
 from mcd.runs.finding import check_run_folder
 from mcd.runs.folder import differences
-from mcd.runs.manifest import Manifest, PartRecord, StoreRecord
+from mcd.runs.manifest import Manifest, StoreRecord
 from mcd.runs.parts import PartImages, kept_images
 from mcd.runs.recorded import UNTRAINED
+from mcd.runs.records import PartRecord
 from mcd.study.digests import CheckedFiles
 from mcd.study.resolve import with_defaults
 from mcd.study.study import Study

@@ -18,8 +18,8 @@ from mcd.extraction.probe_map import PRIVATE, _write_private, read_private
 from mcd.networks.identity import Identity
 from mcd.networks.untrained import tracking
 from mcd.options import Record
-from mcd.runs.manifest import PartRecord
 from mcd.runs.models import Models
+from mcd.runs.records import PartRecord
 from mcd.study.digests import damaged
 from mcd.study.study import Study
 

@@ -1,0 +1,76 @@
+"""Entries of a manifest about runs that no one process made: labels imported from files, and parts of a run."""
+
+from __future__ import annotations
+
+import pydantic
+
+from mcd.extraction.parts import Part
+from mcd.options import Record
+
+__all__ = ["MOST", "NOT_STATED", "NO_SCORES", "Imported", "ImportedFile", "PartRecord"]
+
+MOST = 2**31
+"""Neurons of a layer, images, shards."""
+
+
+class ImportedFile(Record):
+    """A file that labels were imported from: its SHA-256, the format it was read in, and how many rows it has."""
+
+    sha256: str
+    format: str
+    rows: int = pydantic.Field(ge=1, le=MOST)
+
+
+class Imported(Record):
+    """Where labels come from that another tool made.
+
+    ``tool`` made them, ``score`` is what it calls its scores, empty where there are none. ``concepts`` is the concept
+    set that labels were looked up in, empty where the set of the run is made of the labels; ``renamed`` has the labels
+    that it calls otherwise.
+    """
+
+    tool: str
+    score: str = ""
+    files: list[ImportedFile] = pydantic.Field(min_length=1)
+    concepts: str = ""
+    renamed: dict[str, str] = pydantic.Field(default_factory=dict)
+
+
+NO_SCORES = "none"
+"""The scorer of imported labels without scores."""
+NOT_STATED = "not stated"
+"""The target or tool of imported labels that nobody named."""
+
+
+class PartRecord(Record):
+    """Which part of a run a folder holds, and what a part knows of the whole.
+
+    Parameters
+    ----------
+    number, of
+        Which part it is, from 1, and how many there are.
+    place
+        Which of the runs of the plan it is of.
+    images
+        How many images were chosen, of all parts.
+    ids
+        Digest of their ids, in order.
+    said
+        What the part has to say by where a run of one process says it: ``first``, ``heard`` and ``listed`` of the
+        images, ``next``, of the ``words``, of the ``sweep``.
+    boxes
+        What had to be done to the boxes of findings, of how many of its images.
+    """
+
+    number: int = pydantic.Field(ge=1, le=MOST)
+    of: int = pydantic.Field(ge=1, le=MOST)
+    place: int = pydantic.Field(ge=0, le=MOST)
+    images: int = pydantic.Field(ge=1, le=MOST)
+    ids: str
+    said: dict[str, list[str]]
+    boxes: dict[str, pydantic.NonNegativeInt]
+
+    @property
+    def part(self) -> Part:
+        """Which part it is."""
+        return Part(self.number, self.of)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file as units
 from tests.command_line import Outcome
 from tests.runs.tiny import tree, written
 
@@ -220,6 +222,17 @@ def test_parts_between_which_a_table_of_the_data_set_changed_are_refused(made: M
     assert "they differ in the images that are chosen, their order, or what the data set says of them" in " ".join(
         done.err.split()
     )
+
+
+def test_parts_between_which_a_file_of_units_changed_are_refused(made: Made, tmp_path: Path) -> None:
+    parts, file = [tmp_path / "1", tmp_path / "2"], tmp_path / "axes.safetensors"
+    for number, part in enumerate(parts, start=1):
+        units({"directions": number * torch.eye(5)}, file)
+        done = made.one(part, "--part", f"{number}/2", "--units", f"directions:{file}")
+        assert done.code == 0, done.err
+    done = made.merge(tmp_path / "merged", *parts, "--allow-different")
+    assert done.code == 4
+    assert "they differ in units, layers" in " ".join(done.err.split())
 
 
 def test_what_cannot_be_divided_is_said_before_anything_is_computed(made: Made, tmp_path: Path) -> None:

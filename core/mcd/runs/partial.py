@@ -165,7 +165,7 @@ def _check_of_one_run(parts: Sequence[Partial]) -> None:
     for one in others:
         apart = [name for name in differences(first.study, one.study) if name not in _FREE]
         named = bool(first.study.concepts)
-        kinds = ("target", "dissector", "scorer", *(("concepts", "prompts") if named else ()))
+        kinds = ("target", "units", "dissector", "scorer", *(("concepts", "prompts") if named else ()))
         prints = first.manifest.fingerprints, one.manifest.fingerprints
         apart += [what for what in kinds if prints[0].get(what) != prints[1].get(what) and what not in apart]
         if first.manifest.layers != one.manifest.layers:

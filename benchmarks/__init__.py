@@ -42,6 +42,7 @@ CHAPTERS: Mapping[str, Sequence[str]] = {
     ),
     "Commands and pages": (
         "commands",
+        "scaling",
         "explorer",
     ),
     "How right": (
@@ -54,5 +55,5 @@ CHAPTERS: Mapping[str, Sequence[str]] = {
 }
 """The benchmarks, by chapter of README.md."""
 
-LONG = ("breast", "memory", "merging", *CHAPTERS["How right"])
+LONG = ("breast", "memory", "merging", "scaling", *CHAPTERS["How right"])
 """What runs only when it is named: they measure how right numbers are, not how fast they come."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mcd.cli.consoles import Terminal
     from mcd.cli.groups import option_group
     from mcd.cli.hosted import with_plugin_files
-    from mcd.cli.numbers import SEED
+    from mcd.cli.numbers import SEED, FiniteRange
     from mcd.cli.paths import PATH
     from mcd.cli.tables import print_table, say
     from mcd.cli.terminal import echo, echo_lines
@@ -106,6 +106,7 @@ _HOME = {
     "CONTROLS": "mcd.runs.controls",
     "Evaluation": "mcd.runs.evaluated",
     "FEW_IMAGES": "mcd.runs.limits",
+    "FiniteRange": "mcd.cli.numbers",
     "FIRST_LABELS": "mcd.runs.evaluated:FIRST",
     "MAY_BE_CHANCE": "mcd.comparison.changes",
     "MEASURES": "mcd.runs.evaluated",
@@ -237,6 +238,7 @@ __all__ = [
     "CodeReference",
     "Copy",
     "Evaluation",
+    "FiniteRange",
     "Limits",
     "Manifest",
     "Maps",

@@ -30,7 +30,7 @@ def threads() -> Iterator[None]:
 
 
 EVERY = [name for names in CHAPTERS.values() for name in names]
-SECONDS = ("breast", "intervals", "isolation", "mammo_clip")
+SECONDS = ("breast", "intervals", "isolation", "mammo_clip", "scaling")
 """Those that take seconds at any size: for the nightly run."""
 FOLDER = Path(page.__file__).parent
 

@@ -9,6 +9,7 @@ import pytest
 from tests.command_line import ROOT, Outcome
 
 from mcd.cli.new_plugin import Scaffolds
+from mcd.components import Kind
 
 Command = Callable[..., Outcome]
 _TRAP = "\nfrom pathlib import Path\nPath('imported').touch()\n"
@@ -32,7 +33,8 @@ def test_every_scaffold_is_in_order(mcd_command: Command, tmp_path: Path, kind: 
     done = mcd_command("plugins", "check", "--no-import", tmp_path / "acme-one")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("ok      acme-one")
-    assert kind == "observer" or f"offers  {kind.replace('-', ' ')} acme-one" in done.out
+    words = {one.slug: one.label for one in Kind}
+    assert kind == "observer" or f"offers  {words[kind]} acme-one" in done.out
 
 
 @pytest.mark.parametrize("name", ["acme_backbone", "acme_words"])

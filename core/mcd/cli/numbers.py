@@ -8,13 +8,14 @@ import click
 
 from mcd.options import Bounds, Resamples, Seed, bounds_of
 
-__all__ = ["RESAMPLES", "SEED", "number", "whole_number"]
+__all__ = ["RESAMPLES", "SEED", "FiniteRange", "number", "whole_number"]
 
 
-class _Finite(click.FloatRange):
-    """A number in a range; ``nan`` is in none, though no comparison says so."""
+class FiniteRange(click.FloatRange):
+    """The type of a flag that takes a number in a range; ``nan`` is in none, though no comparison says so."""
 
     def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return what was typed as a number of the range."""
         found = super().convert(value, param, ctx)
         if math.isnan(found):
             self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
@@ -29,7 +30,7 @@ def whole_number(bounds: Bounds) -> click.IntRange:
 
 def number(bounds: Bounds) -> click.FloatRange:
     """Return the type of a flag that takes a number of a range."""
-    return _Finite(bounds.low, bounds.high, bounds.low_open, bounds.high_open)
+    return FiniteRange(bounds.low, bounds.high, bounds.low_open, bounds.high_open)
 
 
 SEED = whole_number(bounds_of(Seed))

@@ -30,11 +30,13 @@ def address_of(engine: str | None, parts: int | None) -> str | None:
         if parts is not None:
             raise UsageError("parts are of a run that an engine computes", '--engine ray; in Python engine="ray"')
         return None
-    if not _ADDRESS.fullmatch(engine):
+    if not isinstance(engine, str) or not _ADDRESS.fullmatch(engine):
         raise UsageError(
-            f"there is no engine '{engine}'",
+            f"there is no engine '{engine}'" if isinstance(engine, str) else "engine is not given by a name",
             "ray starts Ray on this machine, ray://HOST:10001 uses a cluster; without an engine one process computes",
         )
+    if parts is not None and (not isinstance(parts, int) or isinstance(parts, bool) or parts < 1):
+        raise UsageError("parts is not a whole number above 0", "leave it out: there are as many as have room at once")
     return engine.removeprefix("ray") and engine
 
 

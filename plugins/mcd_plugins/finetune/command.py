@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.plugins import PATH, SEED, echo, echo_lines, option_group, parse_pairs, print_table, say, with_plugin_files
+from mcd.plugins import (
+    PATH,
+    SEED,
+    FiniteRange,
+    echo,
+    echo_lines,
+    option_group,
+    parse_pairs,
+    print_table,
+    say,
+    with_plugin_files,
+)
 
 if TYPE_CHECKING:
     from mcd_plugins.finetune.finetuning import Finetuned
@@ -34,8 +45,10 @@ __all__ = ["finetune"]
     ),
     click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
     click.option("--where", metavar="EXPRESSION", help='Which images, such as: view == "MLO".'),
-    click.option("--limit", type=click.IntRange(1), metavar="N", help="Use at most so many images."),
-    click.option("--per-patient", type=click.IntRange(1), metavar="N", help="Use at most so many of a patient."),
+    click.option("--limit", type=click.IntRange(1, 1_000_000_000), metavar="N", help="Use at most so many images."),
+    click.option(
+        "--per-patient", type=click.IntRange(1, 1_000_000_000), metavar="N", help="Use at most so many of a patient."
+    ),
     click.option(
         "--on-error",
         type=click.Choice(["stop", "skip"]),
@@ -101,8 +114,22 @@ __all__ = ["finetune"]
     click.option(
         "--batch-size", type=click.IntRange(1, 4096), default=8, show_default=True, metavar="N", help="Images a step."
     ),
-    click.option("--learning-rate", type=float, default=5e-5, show_default=True, metavar="X", help="The highest one."),
-    click.option("--weight-decay", type=float, default=1e-4, show_default=True, metavar="X", help="Of AdamW."),
+    click.option(
+        "--learning-rate",
+        type=FiniteRange(0, 100, min_open=True),
+        default=5e-5,
+        show_default=True,
+        metavar="X",
+        help="The highest one.",
+    ),
+    click.option(
+        "--weight-decay",
+        type=FiniteRange(0, 100),
+        default=1e-4,
+        show_default=True,
+        metavar="X",
+        help="Of AdamW.",
+    ),
     click.option("--seed", type=SEED, default=0, show_default=True, metavar="N", help="Decides parts and all draws."),
 )
 @option_group(

@@ -396,4 +396,4 @@ def test_a_pattern_of_columns_can_be_typed(tmp_path: Path, mcd_command: Callable
     settings = ("--dataset-arg", "path={study_id}/{image_id}.dicom", "--workers", 0)
     done = mcd_command("data", "check", table, "--dataset", "csv", *settings)
     assert done.code == 0, done.err
-    assert "1 images" in done.out
+    assert "1 image can be used" in done.out

@@ -29,7 +29,8 @@ def test_the_pages_example_is_valid_and_its_error_is_what_is_said(tmp_path: Path
     file.write_text(file.read_text().replace("synonyms:", "synonym:"))
     with pytest.raises(ConfigError) as caught:
         ConceptSet.from_file(file)
-    assert caught.value.message.replace(f"{tmp_path}/", "") + "\n" == block("text", "unknown setting")
+    said = caught.value.message.replace(str(file), "misspelt.yaml")
+    assert f"error: {said}\n  hint: {caught.value.hint}\n" in block("console", "unknown setting")
 
 
 def test_the_pages_settings_are_the_settings() -> None:

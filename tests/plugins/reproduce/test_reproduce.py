@@ -16,7 +16,6 @@ from tests.command_line import Outcome
 from mcd_plugins.reproduce.command import _left
 from mcd_plugins.reproduce.deriving import derive, verdict_of
 from mcd_plugins.reproduce.ledger import Data, Row, _rows_of, ledger
-from mcd_plugins.reproduce.page import page
 
 Run = Callable[..., Outcome]
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "reproduced.md"
@@ -28,7 +27,7 @@ def published(shared: Path) -> Path:
     return shared / "data" / "published"
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 def test_every_number_is_derived_and_judged_as_the_page_says(mcd_command: Run, published: Path, tmp_path: Path) -> None:
     done = mcd_command("reproduce", "--json", "--data", published, "-o", tmp_path / "page")
     assert done.code == 0, done.err
@@ -37,20 +36,6 @@ def test_every_number_is_derived_and_judged_as_the_page_says(mcd_command: Run, p
     assert {row["id"]: row["verdict"] for row in rows} == {row.id: row.verdict for row in ledger().rows}
     assert all(isinstance(row["ours"], float) and row["reason"] for row in rows)
     assert (tmp_path / "page" / PAGE.name).read_text() == PAGE.read_text(), "mcd reproduce --data DIR -o docs/reference"
-
-
-COSTLY = ("tcav/random-concept/", "concept-graphs/independent/2000", "bottleneck/")
-"""Beginnings of the numbers that are drawn for seconds; only the nightly run derives them, but for the first."""
-
-
-def test_numbers_are_derived_and_judged_as_the_page_says(published: Path) -> None:
-    data = Data([published], ledger().files)
-    rows = [row for row in ledger().rows if row.id == f"{COSTLY[0]}10" or not row.id.startswith(COSTLY)]
-    assert len(rows) > 0.85 * len(ledger().rows)
-    derived = [derive(row, data) for row in rows]
-    assert [one for one in derived if not (one.as_recorded and one.ours is not None and one.reason)] == []
-    table = [line for line in page(ledger(), derived, []).decode().splitlines() if "**" in line]
-    assert [line for line in table if line not in PAGE.read_text(encoding="utf-8").splitlines()] == []
 
 
 def test_the_ledger_spans_the_field(mcd_command: Run) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import shutil
 import subprocess
@@ -78,6 +80,12 @@ class Opened:
         self.page.goto("about:blank")
         self.page.goto(f"{self.path.as_uri()}#{view}")
         return self.page
+
+
+def saved(page: Page, button: str) -> list[dict[str, str]]:
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=button).click()
+    return list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text(encoding="utf-8"))))
 
 
 @pytest.fixture

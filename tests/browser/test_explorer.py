@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from tests.browser.conftest import Opened
+from tests.browser.conftest import Opened, saved
 from tests.plugins.explorer.conftest import page_of, phantom_run
 
 import mcd
@@ -31,12 +29,6 @@ def shown(page: Page, view: str = "neurons") -> int:
     """Return how many rows the page says that it shows."""
     text = page.locator(f"#{view} .counted").inner_text()
     return int(re.match(r"[\d,]+", text)[0].replace(",", ""))
-
-
-def saved(page: Page, button: str) -> list[dict[str, str]]:
-    with page.expect_download() as waiting:
-        page.get_by_role("button", name=button).click()
-    return list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text(encoding="utf-8"))))
 
 
 def kept(dissection: mcd.Dissection, words: str) -> set[tuple[str, int]]:
@@ -381,26 +373,3 @@ def test_hostile_names_stay_text(opened: Open, hostile: mcd.Dissection, tmp_path
     assert {row["concept"] for row in saved(page, "Download as CSV")} == {"'=1+1"}
     tab.at("overview").get_by_role("link", name="</script>").click()
     expect(tab.page.locator("#neurons .counted")).to_have_text("4 of 10 neurons")
-
-
-def test_a_sorted_column_says_so_and_unknown_values_come_last(opened: Open, single: Path) -> None:
-    page = opened(single).at("neurons")
-    assert page.locator("#neurons th[aria-sort]").get_attribute("aria-sort") == "ascending"
-    first = [(float(row["q"]), -float(row["z"])) for row in saved(page, "Download as CSV")]
-    assert first == sorted(first)
-    page.get_by_role("button", name="q", exact=True).click()
-    page.get_by_role("button", name="q", exact=True).click()
-    assert page.locator("#neurons th[aria-sort]").inner_text().startswith("q")
-    rows = [float(row["q"]) for row in saved(page, "Download as CSV")]
-    assert rows == sorted(rows)
-
-
-def test_pages_of_the_table_show_every_neuron_once(opened: Open, single: Path) -> None:
-    page = opened(single).at("neurons")
-    seen: list[str] = []
-    while True:
-        seen += page.locator("#neurons tbody a").evaluate_all("all => all.map((one) => one.hash)")
-        if page.get_by_role("button", name="Next", exact=True).is_disabled():
-            break
-        page.get_by_role("button", name="Next", exact=True).click()
-    assert len(seen) == len(set(seen)) == 307

@@ -219,9 +219,7 @@ def test_parts_between_which_a_table_of_the_data_set_changed_are_refused(made: M
     assert made.one(other, "--part", "2/2", MCD_TEST_IMAGES_OF_A_PATIENT="5").code == 0
     done = made.merge(tmp_path / "merged", made.part(1, 2), other)
     assert done.code == 4
-    assert "they differ in the images that are chosen, their order, or what the data set says of them" in " ".join(
-        done.err.split()
-    )
+    assert "they differ in the images that are chosen, their order, or their metadata" in " ".join(done.err.split())
 
 
 def test_parts_between_which_a_file_of_units_changed_are_refused(made: Made, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def _given(ctx: click.Context) -> Iterator[str]:
 
 
 def _of_merge(study: Study) -> Sequence[str]:
-    """Return what the merge is told besides the parts: code that labels, which this command line has named."""
+    """Return the flags of the merge besides the parts: code that labels, which this command line names."""
     from mcd.study.resolve import names_function
 
     reporters = [word for one in study.reporters for word in ("--reporter", one.plugin)]

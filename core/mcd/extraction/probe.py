@@ -96,8 +96,8 @@ class ProbeSet:
     boxes
         What had to be done to the boxes of findings.
     listing
-        In a part, a digest of what the data set says of all that were chosen, before any was opened: parts of one run
-        have the same. Paths, which are others on another machine, and facts of files are not in it.
+        In a part, a digest of the metadata of all chosen images, before any was opened: parts of one run have the
+        same. Paths, which are others on another machine, and facts of files are not in it.
     """
 
     samples: tuple[Sample, ...]
@@ -350,7 +350,7 @@ def probe_set(
 
 
 def _said_of(sample: Sample) -> str:
-    """Return all that a data set says of an image when it lists it, but for its path, its bytes and its file."""
+    """Return the metadata of an image as the data set lists it, but for its path, its bytes and its file."""
     return repr(
         [
             dict(value) if isinstance(value, Mapping) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from matplotlib.figure import Figure
@@ -162,7 +163,7 @@ def draw(data: FigureData, wanted: Wanted | None = None, only: Sequence[str] = (
             continue
         for run, suffix in _runs(data, kind):
             called = f"{name}{suffix}"
-            yield attempted(called, lambda: Drawn(called, _drawn(data, name, run, wanted)))  # noqa: B023 -- called here
+            yield attempted(called, partial(_called, called, data, name, run, wanted))
 
 
 def figure(data: FigureData, name: str, wanted: Wanted | None = None, run: str | None = None) -> Figure:
@@ -192,6 +193,10 @@ def figure(data: FigureData, name: str, wanted: Wanted | None = None, run: str |
     chosen = data.name(run) if run is not None else _runs(data, kind)[0][0]
     with calling(f"figure {name} failed", "--debug shows where", kind=MCDError):
         return _drawn(data, name, chosen, wanted or Wanted())
+
+
+def _called(called: str, data: FigureData, name: str, run: str, wanted: Wanted) -> Drawn:
+    return Drawn(called, _drawn(data, name, run, wanted))
 
 
 def _drawn(data: FigureData, name: str, run: str, wanted: Wanted) -> Figure:

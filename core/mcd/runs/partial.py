@@ -58,7 +58,7 @@ class Partial:
     Parameters
     ----------
     folder, manifest, record, study
-        The folder, its manifest, what that says of the part, and the study of the run.
+        The folder, its manifest, the manifest's entry of the part, and the study of the run.
     """
 
     folder: Path
@@ -175,7 +175,7 @@ def _check_of_one_run(parts: Sequence[Partial]) -> None:
         if first.manifest.preprocessing != one.manifest.preprocessing:
             apart.append("preprocessing")
         if (first.record.images, first.images.listing) != (one.record.images, one.images.listing):
-            apart.append("the images that are chosen, their order, or what the data set says of them")
+            apart.append("the images that are chosen, their order, or their metadata")
         if apart:
             raise DataError(f"{one} is of another run than {first}: they differ in {', '.join(apart)}", _APART)
         sizes = [shard_size(each.record.images, each.study.batch_size) for each in (first, one)]

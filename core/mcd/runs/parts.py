@@ -100,7 +100,7 @@ class PartImages(Record):
     Parameters
     ----------
     listing
-        Digest of the data set's own ids of all images that were chosen, in order, and of what it says of each.
+        Digest of the data set's own ids of all images that were chosen, in order, and of the metadata of each.
     digests
         Of the bytes of each image that is shown, in order; empty texts where the data set gives none.
     """

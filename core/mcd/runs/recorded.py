@@ -290,7 +290,7 @@ def _other_images(folder: Path) -> StoreError:
 
 
 def sample_of(entry: dict[str, str]) -> Sample:
-    """Return what a row of a probe map says of an image; raises what its cells raise."""
+    """Return the sample of a row of a probe map; raises what its cells raise."""
     return Sample(
         id=entry["own_id"],
         source=entry["source"],

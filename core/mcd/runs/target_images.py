@@ -13,6 +13,7 @@ from torch import nn
 
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample
+from mcd.api.image import Image
 from mcd.api.model import Target
 from mcd.components import Kind
 from mcd.errors import ImageError
@@ -34,7 +35,7 @@ from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
 from mcd.networks.process import process_state_kept
 from mcd.networks.running import Precision
-from mcd.networks.trial import example_input, trial_pass
+from mcd.networks.trial import example_input, takes_known_input, trial_pass
 from mcd.runs.runnable import How, runnable
 from mcd.study.check import explicit
 from mcd.study.objects import Component, as_choice, as_dataset, as_model, host_for
@@ -226,10 +227,12 @@ class TargetImages:
 
     def example(self) -> torch.Tensor:
         """Return a batch of two, ``(2, C, H, W)``, as the target takes it: noise and blocks, or the first image."""
-        first, recipe = self.samples[0], self.target.preprocessing
-        known = recipe.height and recipe.width and recipe.channels
-        reader = self.through.reader
-        return example_input(self.target, None if known else reader.image(first, reader.values(recipe)))
+        return example_input(self.target, self._first())
+
+    def _first(self) -> Image | None:
+        """Return the first image, where the size of an input follows from it alone."""
+        reader, recipe = self.through.reader, self.target.preprocessing
+        return None if takes_known_input(self.target) else reader.image(self.samples[0], reader.values(recipe))
 
     def outputs(self, module: nn.Module, layer: str) -> torch.Tensor:
         """Return what a layer of a network gives for all images, averaged over positions: ``(images, neurons)``.
@@ -249,16 +252,14 @@ class TargetImages:
             When an image cannot be decoded, or the network does not take it.
         """
         target, through = replace(self.target, module=module), self.through
-        known = self.target.preprocessing
-        sized = known.height and known.width and known.channels
         reader = through.reader
-        trial = trial_pass(target, None if sized else reader.image(self.samples[0], reader.values(known)))
+        trial = trial_pass(target, self._first())
         (picked,) = (one for one in trial.layers if one.name == layer)
         how = image_key(reader, through.device, through.precision, through.batch_size, through.tuning)
         images = through.probe.images(through.batch_size)
         network, pooling = identity_of(module), Pooling("avg")
         key = layer_key(activation_key(how, network, target, pooling, digest(layer)), layer, picked.layout)
-        again = found_again(through.probe, reader, network, identity_of(known))
+        again = found_again(through.probe, reader, network, identity_of(target.preprocessing))
         shared = self.shared if again else None
         entry = shared.entry("activations", whole_key(key, images)) if shared is not None else None
         with scratch_folder() as folder:

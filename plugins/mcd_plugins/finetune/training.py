@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -47,13 +48,11 @@ def check_trainer() -> None:
     MissingDependencyError
         Saying how to install it.
     """
-    try:
-        import lightning_fabric  # noqa: F401 -- is it there?
-    except ModuleNotFoundError:
+    if find_spec("lightning_fabric") is None:
         raise MissingDependencyError(
             "--train blocks:N and --train all need lightning-fabric, which is not installed",
             "python -m pip install 'mammo-clip-dissect[finetune]'",
-        ) from None
+        )
 
 
 @dataclass

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pydantic
 import torch
-from safetensors.torch import load
+from safetensors import safe_open
 
 from mcd.errors import DataError
 from mcd.plugins import calling
@@ -67,7 +66,7 @@ def read_units(path: Path, needed: Mapping[str, Row], optional: Mapping[str, Row
         or infinity, or the metadata does not fit.
     """
     known = {**needed, **optional}
-    tensors = _tensors(path)
+    tensors, said = _read(path)
     wanted = f"it has {', '.join(needed)}" + (f", and may have {', '.join(optional)}" if optional else "")
     for name in needed:
         if name not in tensors:
@@ -82,7 +81,7 @@ def read_units(path: Path, needed: Mapping[str, Row], optional: Mapping[str, Row
     for name in known:
         if name in tensors:
             _check(path, name, tensors[name], known[name], sizes)
-    about = _about(path)
+    about = _about(path, said)
     if about.names and len(about.names) != sizes["units"]:
         raise DataError(
             f"{path} has {len(about.names)} names for {sizes['units']} units", "give each unit a name, or none"
@@ -90,16 +89,19 @@ def read_units(path: Path, needed: Mapping[str, Row], optional: Mapping[str, Row
     return UnitFile(path, {name: one.float().contiguous() for name, one in tensors.items()}, sizes, about)
 
 
-def _tensors(path: Path) -> dict[str, torch.Tensor]:
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return the tensors of a file, and its metadata."""
     if not path.is_file():
         raise DataError(f"there is no file {path}", "give a .safetensors file, KIND:FILE")
-    with calling(f"{path} cannot be read", kind=DataError):
-        data = path.read_bytes()
+    with calling(f"{path} cannot be read", kind=DataError), path.open("rb") as opened:
+        start = opened.read(2)
     try:
-        return load(data)
-    except Exception:  # a header may say anything of its tensors
-        what = "is no whole safetensors file" if data else "is empty"
-        if data.startswith((b"PK", b"\x80")):
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except Exception:  # the library raises whatever a header makes it come upon
+        what = "is no whole safetensors file" if start else "is empty"
+        if start.startswith((b"PK", b"\x80")):
             what = "is a pickle, as torch.save writes it: no units are read from one"
         raise DataError(f"{path} {what}", _AS_SAFETENSORS) from None
 
@@ -123,10 +125,7 @@ def _check(path: Path, name: str, tensor: torch.Tensor, axes: Row, sizes: dict[s
         raise DataError(f"{path}: tensor '{name}' holds NaN or infinity", "make the file again without them")
 
 
-def _about(path: Path) -> _About:
-    with path.open("rb") as file:
-        header: object = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    said: object = header.get("__metadata__", {}) if isinstance(header, dict) else {}
+def _about(path: Path, said: Mapping[str, str]) -> _About:
     try:
         return _About.model_validate(said)
     except pydantic.ValidationError as error:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.plugins.units.unit_files import dictionary_file, directions_file, groups_file, pca_file, written
+from torch import nn
 
 import mcd
 from mcd.errors import DataError
@@ -123,6 +124,11 @@ def test_a_dictionary_or_group_that_cannot_be_is_refused(tmp_path: Path) -> None
             Groups(Groups.Options(file=groups_file(tmp_path, **changed))).load()
 
 
+def drawn(units: mcd.Units, seed: int = 1) -> nn.Module:
+    assert units.random is not None
+    return units.random(seed)
+
+
 def test_random_units_are_as_many_as_long_and_as_sparse(tmp_path: Path) -> None:
     values = torch.randn(300, 5, generator=torch.Generator().manual_seed(4))
     directions = loaded(directions_file(tmp_path))
@@ -130,15 +136,14 @@ def test_random_units_are_as_many_as_long_and_as_sparse(tmp_path: Path) -> None:
     axes = PrincipalAxes(PrincipalAxes.Options(file=pca_file(tmp_path))).load()
     sae = Dictionary(Dictionary.Options(file=dictionary_file(tmp_path, "relu", by="me"))).load()
     for units in (directions, groups, axes, sae):
-        assert units.random is not None
-        first, again, other = (units.random(seed).eval()(values) for seed in (1, 1, 2))
+        first, again, other = (drawn(units, seed).eval()(values) for seed in (1, 1, 2))
         assert first.shape == units.module(values).shape
         assert torch.equal(first, again)
         assert not torch.equal(first, other)
         assert not torch.equal(first, units.module(values))
-    drawn = directions.random(1).weight  # type: ignore[misc]  # it is there, as was seen above
-    torch.testing.assert_close(drawn.norm(dim=1), directions.module.weight.norm(dim=1))  # type: ignore[operator]  # it is a tensor
-    assert sorted((groups.random(1).weight > 0).sum(1).tolist()) == [2, 3]  # type: ignore[misc]  # as above
-    own, random = ((one(values) > 0).sum(1) for one in (sae.module, sae.random(1)))  # type: ignore[misc]  # as above
+    weights = [one.state_dict()["weight"] for one in (directions.module, drawn(directions), drawn(groups))]
+    torch.testing.assert_close(weights[0].norm(dim=1), weights[1].norm(dim=1))
+    assert sorted((weights[2] > 0).sum(1).tolist()) == [2, 3]
+    own, random = ((one(values) > 0).sum(1) for one in (sae.module, drawn(sae)))
     assert (random <= own).all()
     assert float((random == own).float().mean()) > 0.5

@@ -118,14 +118,14 @@ def _list(found: Mapping[str, Found], as_json: bool) -> None:
         echo_lines(json.dumps([_record(one) for one in found.values()], indent=2, ensure_ascii=False))
         return
     print_table(
-        ["what", "for", "state", "where"],
-        [[one.item.title, one.item.role, one.state, _where(one)] for one in found.values()],
+        ["state", "what", "where"],
+        [[one.state, one.item.title, _where(one)] for one in found.values()],
     )
     missing = [one for one in found.values() if not one.usable]
     if missing:
         echo("\nWhere its authors publish what is missing:\n")
     for one in missing:
-        say(f"{one.item.title}: {one.item.source}. Licence: {one.item.licence}. Access: {one.item.access}.")
+        say(f"{one.item.title} ({one.item.role}): {one.item.source}. Licence: {one.item.licence}. Access: {one.item.access}.")
 
 
 def _where(one: Found) -> str:

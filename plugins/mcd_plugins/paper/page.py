@@ -111,7 +111,7 @@ def _probe_set(study: Studied, drawn: Sequence[Drawing]) -> Iterator[str]:
     yield from ("", "### Question 1: general or mammographic training", "")
     yield from _layers(study)
     yield from _figures(study, drawn, lambda name: name.startswith("figure"))
-    yield from ("", "### Question 2: what training on for a task changes", "")
+    yield from ("", "### Question 2: what fine-tuning changes", "")
     yield from _tuned(study)
     yield from _figures(study, drawn, lambda name: name.startswith("specialisation"))
     yield from ("", "### Question 3: under-represented, or not to be shown", "")

@@ -125,7 +125,8 @@ def _list(found: Mapping[str, Found], as_json: bool) -> None:
     if missing:
         echo("\nWhere its authors publish what is missing:\n")
     for one in missing:
-        say(f"{one.item.title} ({one.item.role}): {one.item.source}. Licence: {one.item.licence}. Access: {one.item.access}.")
+        item = one.item
+        say(f"{item.title} ({item.role}): {item.source}. Licence: {item.licence}. Access: {item.access}.")
 
 
 def _where(one: Found) -> str:

@@ -280,10 +280,8 @@ def _said(joining: Sequence[_Merging], clock: Clock) -> _Said:
     )
     in_order = sorted(joining, key=lambda run: run.joined.parts[0].record.place)
     words = [*dict.fromkeys(text for run in in_order for text in run.say_annotated()), *_by_all(parts, "words")]
-    different = (
-        f"the parts of this run were computed differently, and last bits need not be those of one process: {text}"
-        for text in filter(None, ["; ".join(one.different)])
-    )
+    apart = "the parts of this run were computed differently, and last bits need not be those of one process: "
+    different = [apart + "; ".join(one.different)] if one.different else []
     counted = [
         *([little_range_warning(one.little_range)] if one.little_range else []),
         *([not_decoded(one.failed)] if one.failed else []),

@@ -36,7 +36,7 @@ from mcd.study.study import Study
 __all__ = ["on_ray"]
 
 _EVERY = 0.5
-"""Seconds between two looks at how far the workers are."""
+"""Seconds between two readings of the progress of the workers."""
 _RETRIES = 3
 """How often a part is computed again whose worker was lost."""
 

@@ -1,0 +1,15 @@
+"""``mcd dictionary``: a file for each of its commands, which imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["dictionary"]
+
+
+@click.group()
+def dictionary() -> None:
+    """Dictionaries of a layer, such as sparse autoencoders.
+
+    The files are what a layer is seen through: mcd dissect … --units dictionary:FILE
+    """

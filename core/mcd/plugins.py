@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mcd.comparison.represented import ANSWERS
     from mcd.extraction.breast import Breast, find_breast
     from mcd.extraction.examining import each_file, examine_each
+    from mcd.extraction.fitted import rows_fitted_on
     from mcd.extraction.image_statistics import image_statistics
     from mcd.extraction.map_store import Maps
     from mcd.files import write_atomically
@@ -197,6 +198,7 @@ _HOME = {
     "read_picture": "mcd.study.pictures",
     "read_record": "mcd.api.schema",
     "read_state_dict": "mcd.networks.checkpoints",
+    "rows_fitted_on": "mcd.extraction.fitted",
     "same_samples": "mcd.runs.thumbnails",
     "said_beside": "mcd.api.listing",
     "samples_of": "mcd.api.listing",
@@ -313,6 +315,7 @@ __all__ = [
     "read_picture",
     "read_record",
     "read_state_dict",
+    "rows_fitted_on",
     "said_beside",
     "same_samples",
     "samples_of",

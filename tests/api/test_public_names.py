@@ -35,7 +35,8 @@ _FOR_PLUGINS = """
     fit_state_dict hub_cache_only hub_quiet hub_repository hub_revision import_function import_concepts isolated
     latex_text load_target load_weights made_of match_layers offline one_line option_group ordered_top_k parse_pairs
     picture_of prefix_tokens print_table
-    read_checkpoint read_header read_labels read_picture read_record read_state_dict same_samples
+    read_checkpoint read_header read_labels read_picture read_record read_state_dict rows_fitted_on
+    same_samples
     said_beside samples_of say select_weights sight_of TargetImages target_images thumbnails unfilled
     validate_options with_plugin_files
     write_atomically

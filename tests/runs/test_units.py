@@ -17,6 +17,7 @@ from tests.runs.test_run_target import Plain
 from torch import nn
 
 import mcd
+from mcd.api.base import digest
 from mcd.errors import DataError, PluginError, UsageError
 from mcd.networks.units import with_random_units
 
@@ -167,6 +168,12 @@ def units(channels: int, **more: object) -> mcd.Units:
             "no units were made for layer conv",
         ),
         ({"units": units(6, names=("one",))}, PluginError, "have 1 names for 2 units"),
+        (
+            {"units": units(6, fitted={"a"})},
+            PluginError,
+            "names, facts or digests of images of units 'mine' are no texts",
+        ),
+        ({"units": units(6, facts={"L0": 6})}, PluginError, "names, facts or digests of images of units 'mine'"),
         ({"units": units(6, module=nn.Linear(6, 3))}, PluginError, r"made torch.float32 of \(.*3\) of neurons"),
     ],
 )
@@ -234,3 +241,12 @@ def test_random_units_stand_beside_units_among_the_controls(tmp_path: Path) -> N
     without = dissect(**asked, units=units(6))
     assert "random units" not in set(without.results.controls["control"])
     assert any("units 'mine' have no random counterpart" in one for one in without.manifest.warnings)
+
+
+def test_what_is_known_of_units_is_recorded_and_cannot_steer_a_terminal() -> None:
+    given = units(6, names=("a\x1b[31m", "mass"), facts={"R²": ".9", "by\n": "\x1b[2J"}, fitted=frozenset({"d2", "d1"}))
+    (layer,) = dissect(model=Plain(), layers="conv", units=given).manifest.layers
+    assert layer.through is not None
+    assert layer.through.names == ["a\\u001b[31m", "mass"]
+    assert list(layer.through.facts.items()) == [("R²", ".9"), ("by\\u000a", "\\u001b[2J")]
+    assert (layer.through.fitted, layer.through.fitted_digest) == (2, digest("d1", "d2"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mcd.api.base import Configured
@@ -40,6 +40,12 @@ class Units:
     random
         Builds a module for random units of the same kind, number and sparsity, given a seed: ``--controls`` labels
         them beside these. None where there is none.
+    fitted
+        Content digests of the images that they were fitted on, as `mcd.Sample` has them: a run leaves out other images
+        of the same patients too, unless it is asked to keep them. Empty where it is not recorded which images these
+        were.
+    facts
+        What is known of them, in the order in which it is shown: ``{"kind": "topk", "L0": "6.0", "R²": ".907"}``.
     """
 
     name: str
@@ -49,6 +55,8 @@ class Units:
     layer: str = ""
     names: tuple[str, ...] = ()
     random: Callable[[int], nn.Module] | None = None
+    fitted: frozenset[str] = frozenset()
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 class UnitSource(Configured, abc.ABC):

@@ -44,6 +44,14 @@ def check_units(units: Units) -> None:
         raise PluginError(
             f"units '{units.name}' have {len(units.names)} names for {units.units} units", "give each a name, or none"
         )
+    said = (*units.names, *units.fitted, *units.facts, *units.facts.values())
+    if not (
+        isinstance(units.fitted, frozenset) and all(isinstance(one, str) for one in said) and "" not in units.fitted
+    ):
+        raise PluginError(
+            f"names, facts or digests of images of units '{units.name}' are no texts",
+            "fitted is a frozenset of the digests of samples, facts are a mapping of text to text",
+        )
 
 
 def seen_through(layers: Sequence[Layer], sources: Sequence[Units], *, neurons: bool) -> list[Layer]:
@@ -135,7 +143,7 @@ def with_random_units(sources: Sequence[Units], seed: int) -> list[Units]:
         if one.random is None:
             raise UsageError(f"units '{one.name}' have no random counterpart", "leave out --controls")
         with calling(f"the random counterpart of units '{one.name}' failed", kind=PluginError):
-            found.append(replace(one, module=one.random(seed + number)))
+            found.append(replace(one, module=one.random(seed + number), names=(), fitted=frozenset(), facts={}))
         check_units(found[-1])
     return found
 

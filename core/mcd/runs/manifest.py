@@ -24,7 +24,7 @@ from mcd.files import MANIFEST, digest_of, read_regular, write_atomically
 from mcd.networks.layers import Layout
 from mcd.options import Record
 from mcd.runs.finding import check_run_folder
-from mcd.runs.records import MOST, Imported, PartRecord
+from mcd.runs.records import MOST, Imported, PartRecord, UnitsRecord
 from mcd.scoring.older import renamed_summary
 from mcd.scoring.results import LayerSummary, draws_said, more_draws
 from mcd.study.calibration import Calibration
@@ -75,13 +75,17 @@ class Inputs:
 
 
 class LayerRecord(Record):
-    """A dissected layer. ``units`` is a digest of what it is seen through, empty where its neurons are seen."""
+    """A dissected layer. ``units`` is a digest of what it is seen through, empty where its neurons are seen.
+
+    ``through`` is what is known of that; None where an older version wrote it.
+    """
 
     name: str
     type: str
     layout: Layout
     neurons: int = pydantic.Field(ge=1, le=MOST)
     units: str = ""
+    through: UnitsRecord | None = None
 
 
 class StoreRecord(Record):

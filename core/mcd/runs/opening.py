@@ -45,6 +45,7 @@ from mcd.runs.models import Key, Models
 from mcd.runs.plan import PlannedRun
 from mcd.runs.prepared import Prepared
 from mcd.runs.recorded import UNTRAINED
+from mcd.runs.records import UnitsRecord
 from mcd.study.recording import recorded
 
 __all__ = ["OpenRun", "Opener", "inputs_of"]
@@ -267,6 +268,7 @@ class Opener:
             layout=layer.layout or "flat",
             neurons=layer.neurons,
             units=units.key if units else "",
+            through=None if layer.units is None else UnitsRecord.of(layer.units),
         )
 
     def _embedded(self, key: Key) -> Column:

@@ -1,16 +1,37 @@
-"""Entries of a manifest about runs that no one process made: labels imported from files, and parts of a run."""
+"""Entries of a manifest: labels imported from files, parts of a run, and what a layer is seen through."""
 
 from __future__ import annotations
 
 import pydantic
 
+from mcd.api.base import digest
+from mcd.api.units import Units
 from mcd.extraction.parts import Part
 from mcd.options import Record
 
-__all__ = ["MOST", "NOT_STATED", "NO_SCORES", "Imported", "ImportedFile", "PartRecord"]
+__all__ = ["MOST", "NOT_STATED", "NO_SCORES", "Imported", "ImportedFile", "PartRecord", "UnitsRecord"]
 
 MOST = 2**31
 """Neurons of a layer, images, shards."""
+
+
+class UnitsRecord(Record):
+    """What a layer is seen through: the names of units, facts about them, and how many images they were fitted on.
+
+    ``fitted_digest`` is one digest of those of the images. Without images it is not recorded which these were.
+    """
+
+    names: list[str] = pydantic.Field(default_factory=list)
+    facts: dict[str, str] = pydantic.Field(default_factory=dict)
+    fitted: int = pydantic.Field(default=0, ge=0, le=MOST)
+    fitted_digest: str = ""
+
+    @classmethod
+    def of(cls, units: Units) -> UnitsRecord:
+        """Return what is recorded of units."""
+        fitted = sorted(units.fitted)
+        names, facts = list(units.names), dict(units.facts)
+        return cls(names=names, facts=facts, fitted=len(fitted), fitted_digest=digest(*fitted) if fitted else "")
 
 
 class ImportedFile(Record):

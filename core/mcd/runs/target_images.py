@@ -200,6 +200,11 @@ class TargetImages:
         return self.through.probe.ids
 
     @property
+    def digests(self) -> tuple[str, ...]:
+        """Content digests of the images, in order, empty texts where the data set gives none: `mcd.Units.fitted`."""
+        return tuple(one.digest for one in self.samples)
+
+    @property
     def images(self) -> Dataset:
         """The data set."""
         return self.through.reader.dataset

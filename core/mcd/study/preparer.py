@@ -89,7 +89,7 @@ class Preparer:
         found = [self._units(one) for one in chosen]
         for one, _ in found:
             check_units(one)
-        return tuple(one for one, _ in found), tuple(choice for _, choice in found)
+        return tuple(_harmless(one) for one, _ in found), tuple(choice for _, choice in found)
 
     def _units(self, chosen: UnitsLike) -> tuple[Units, UnitsChoice]:
         if isinstance(chosen, Units):
@@ -215,6 +215,12 @@ class Preparer:
 def _named(target: Target, name: str) -> Target:
     """Return a target whose name can be written anywhere; that of a file may be no UTF-8."""
     return target if target.name == printable(name) else replace(target, name=printable(name))
+
+
+def _harmless(units: Units) -> Units:
+    """Return units of which all texts can be written anywhere: a file may hold any."""
+    facts = {printable(what): printable(said) for what, said in units.facts.items()}
+    return replace(units, names=tuple(map(printable, units.names)), facts=facts)
 
 
 _DEBUG = "in a terminal, --debug shows where"

@@ -73,4 +73,14 @@ def random_directions(weight: torch.Tensor, seed: int) -> torch.Tensor:
 def units_of(file: UnitFile, module: nn.Module, random: Callable[[int], nn.Module]) -> mcd.Units:
     """Return the units of a file: called after it, of its sizes, made for the layer that it names."""
     sizes, about = file.sizes, file.about
-    return mcd.Units(file.path.stem, module, sizes["channels"], sizes["units"], about.layer, about.names, random)
+    return mcd.Units(
+        file.path.stem,
+        module,
+        sizes["channels"],
+        sizes["units"],
+        about.layer,
+        about.names,
+        random,
+        about.fitted,
+        about.facts,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pydantic
 import torch
@@ -27,6 +28,8 @@ class _About(pydantic.BaseModel):
     names: pydantic.Json[tuple[str, ...]] = ()
     activation: str = ""
     k: int | None = pydantic.Field(default=None, ge=1)
+    fitted: pydantic.Json[frozenset[Annotated[str, pydantic.Field(min_length=1)]]] = frozenset()
+    facts: pydantic.Json[dict[str, str]] = pydantic.Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class UnitFile:
     sizes
         How long each axis is, by what it is: units, channels.
     about
-        What its metadata says: the layer that it was made for, the names of units, settings of a dictionary.
+        What its metadata says: the layer that it was made for, the names of units, settings of a dictionary, digests of
+        the images that they were fitted on, and facts about them.
     """
 
     path: Path
@@ -125,12 +129,17 @@ def _check(path: Path, name: str, tensor: torch.Tensor, axes: Row, sizes: dict[s
         raise DataError(f"{path}: tensor '{name}' holds NaN or infinity", "make the file again without them")
 
 
+_FORMS = {
+    "names": 'names are a JSON list: {"names": json.dumps(["mass", …])}',
+    "fitted": 'digests of images are a JSON list: {"fitted": json.dumps(sorted(digests))}',
+    "facts": 'facts are a JSON object of texts: {"facts": json.dumps({"L0": "6.0", …})}',
+    "k": "k is a whole number from 1 on",
+}
+
+
 def _about(path: Path, said: Mapping[str, str]) -> _About:
     try:
         return _About.model_validate(said)
     except pydantic.ValidationError as error:
-        where = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
-        raise DataError(
-            f"{path}: its metadata '{where}' cannot be read",
-            'names are a JSON list: {"names": json.dumps(["mass", …])}',
-        ) from None
+        where = str(error.errors(include_url=False)[0]["loc"][0])
+        raise DataError(f"{path}: its metadata '{where}' cannot be read", _FORMS.get(where, _FORMS["names"])) from None

@@ -29,6 +29,13 @@ def test_what_a_file_says_of_its_units_is_read(tmp_path: Path) -> None:
     assert (units.name, units.channels, units.units, units.layer) == ("drawn", 5, 7, "conv")
     named = written(tmp_path / "named.safetensors", {"directions": torch.eye(2)}, names='["mass", "cyst"]', by="me")
     assert loaded(named).names == ("mass", "cyst")
+    assert (loaded(named).fitted, loaded(named).facts) == (frozenset(), {})
+    facts, fitted = '{"R²": ".9", "L0": "6.0"}', '["a1", "b2"]'
+    fitted_on = loaded(
+        written(tmp_path / "fitted.safetensors", {"directions": torch.eye(2)}, facts=facts, fitted=fitted)
+    )
+    assert fitted_on.fitted == {"a1", "b2"}
+    assert list(fitted_on.facts.items()) == [("R²", ".9"), ("L0", "6.0")]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +55,8 @@ def test_what_a_file_says_of_its_units_is_read(tmp_path: Path) -> None:
         ({"directions": torch.empty(0, 4)}, {}, r"'directions' of shape \(0, 4\) is empty"),
         ({"directions": torch.eye(2)}, {"names": '["one"]'}, "has 1 names for 2 units"),
         ({"directions": torch.eye(2)}, {"names": "one, two"}, "its metadata 'names' cannot be read"),
+        ({"directions": torch.eye(2)}, {"fitted": '{"a": 1}'}, "its metadata 'fitted' cannot be read"),
+        ({"directions": torch.eye(2)}, {"facts": '["L0"]'}, "its metadata 'facts' cannot be read"),
     ],
 )
 def test_a_file_that_holds_something_else_is_refused(

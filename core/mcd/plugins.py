@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mcd.extraction.fitted import rows_fitted_on
     from mcd.extraction.image_statistics import image_statistics
     from mcd.extraction.map_store import Maps
+    from mcd.extraction.positions import Positions
     from mcd.files import write_atomically
     from mcd.host import PluginHost
     from mcd.host.importing import import_function
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from mcd.runs.limits import FEW_IMAGES
     from mcd.runs.manifest import Manifest
     from mcd.runs.revived import StoredScores, concepts_of
+    from mcd.runs.run_images import run_images
     from mcd.runs.target_images import TargetImages, load_target, target_images
     from mcd.runs.thumbnails import Copy, copies, data_set_of, same_samples, sight_of, thumbnails
     from mcd.runs.verdict import above_chance_said
@@ -141,6 +143,7 @@ _HOME = {
     "PictureHeader": "mcd.study.picture_header",
     "PictureOptions": "mcd.study.pictures",
     "PluginHost": "mcd.host",
+    "Positions": "mcd.extraction.positions",
     "Schema": "mcd.api.schema",
     "StoredScores": "mcd.runs.revived",
     "TargetImages": "mcd.runs.target_images",
@@ -200,6 +203,7 @@ _HOME = {
     "read_state_dict": "mcd.networks.checkpoints",
     "rows_fitted_on": "mcd.extraction.fitted",
     "same_samples": "mcd.runs.thumbnails",
+    "run_images": "mcd.runs.run_images",
     "said_beside": "mcd.api.listing",
     "samples_of": "mcd.api.listing",
     "say": "mcd.cli.tables",
@@ -252,6 +256,7 @@ __all__ = [
     "PictureHeader",
     "PictureOptions",
     "PluginHost",
+    "Positions",
     "Resamples",
     "Schema",
     "Seed",
@@ -316,6 +321,7 @@ __all__ = [
     "read_record",
     "read_state_dict",
     "rows_fitted_on",
+    "run_images",
     "said_beside",
     "same_samples",
     "samples_of",

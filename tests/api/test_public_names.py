@@ -27,8 +27,8 @@ _FOR_PLUGINS = """
     AGAINST ANSWERS BASELINES CHANGES Evaluation FIRST_LABELS FiniteRange MAY_BE_CHANCE MEASURES
     RUNGS RUNG_COLUMNS check_writable Terminal echo echo_lines outputs csv_bytes csv_text unguarded
     FEW_IMAGES Limits Manifest Maps NOT_SIGNIFICANT PATH NameOrPath Part PathBelowRoot
-    PictureHeader PictureOptions PluginHost SIGNIFICANT Schema StoredScores VERDICTS above_chance above_chance_said
-    averaged_beside by_evidence calling chance_rule
+    PictureHeader PictureOptions PluginHost Positions SIGNIFICANT Schema StoredScores VERDICTS above_chance
+    above_chance_said averaged_beside by_evidence calling chance_rule
     check_finite check_picture image_statistics
     concepts_of copies crop_fraction data_set_of digest each_file examine_each examine_file example_input
     file_digest files_below find_breast find_state_dict
@@ -36,7 +36,7 @@ _FOR_PLUGINS = """
     latex_text load_target load_weights made_of match_layers offline one_line option_group ordered_top_k parse_pairs
     picture_of prefix_tokens print_table
     read_checkpoint read_header read_labels read_picture read_record read_state_dict rows_fitted_on
-    same_samples
+    run_images same_samples
     said_beside samples_of say select_weights sight_of TargetImages target_images thumbnails unfilled
     validate_options with_plugin_files
     write_atomically

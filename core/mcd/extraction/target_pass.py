@@ -285,7 +285,7 @@ class TargetPass:
                 for layer in (wanted.layers if of is not None else ())
             }
             for what, found in (("activations", activations), ("gradients", gradients)):
-                self._check_finite(what, found, batch)
+                self.check_finite(what, found, batch)
             each(PassedBatch(batch.rows, output, activations, gradients, raw, raw_gradients))
 
         hooks: list[contextlib.AbstractContextManager[object]] = [
@@ -295,9 +295,10 @@ class TargetPass:
         ]  # those after an edit see what it made
         self.forward(groups, hooks, hand_over, before=before, masked=wanted.pooling.masked, gradients=of is not None)
 
-    def _check_finite(self, what: str, found: Mapping[str, torch.Tensor], batch: Batch) -> None:
+    def check_finite(self, what: str, found: Mapping[str, torch.Tensor], batch: Batch) -> None:
+        """Refuse what layers gave, ``(B, …)`` each, where it is NaN or infinite, by the name of the image."""
         for name, tensor in found.items():
-            broken = (~torch.isfinite(tensor)).any(dim=1).nonzero().flatten().tolist()
+            broken = (~torch.isfinite(tensor)).flatten(1).any(dim=1).nonzero().flatten().tolist()
             if broken:
                 sample = self.probe.samples[batch.rows[broken[0]]]
                 raise DataError(

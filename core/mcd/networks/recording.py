@@ -15,7 +15,7 @@ from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
 from mcd.networks.taps import Taps
 
-__all__ = ["Recorder", "check_pooling", "grid", "pool"]
+__all__ = ["Recorder", "at_positions", "breast_share", "check_pooling", "grid", "pool"]
 
 _SMALLEST = 1e-6
 """What ``gem`` raises every value to at least, as its authors' code does: a root needs a positive number."""
@@ -79,20 +79,39 @@ def _pooled(
 
 
 def _masked(output: torch.Tensor, layer: Layer, pooling: Pooling, prefix: int, mask: torch.Tensor) -> torch.Tensor:
-    if layer.layout in ("tokens", "NCL"):
-        output = output[:, prefix:]
-        rows, columns = grid(output.shape[1], layer, (int(mask.shape[2]), int(mask.shape[3])))
-        places = output.transpose(1, 2)
-    else:
-        output = output if layer.layout == "NCHW" else output.permute(0, 3, 1, 2)
-        rows, columns = output.shape[2:]
-        places = output.flatten(2)
-    share = functional.adaptive_avg_pool2d(mask.float(), (rows, columns)).flatten(2)  # of each position, the breast's
+    places, share = at_positions(output, layer, prefix), breast_share(output, layer, prefix, mask)
     if pooling.name == "masked-avg":
         return (places * share).sum(dim=2) / share.sum(dim=2)
     # Positions at least half inside; where the breast is too small for one, those that hold most of it.
     kept = share >= share.amax(dim=2, keepdim=True).clamp_max(0.5)
     return places.masked_fill(~kept, -torch.inf).amax(dim=2)
+
+
+def at_positions(output: torch.Tensor, layer: Layer, prefix: int) -> torch.Tensor:
+    """Return an output ``(B, …)`` as ``(B, neurons, positions)``, row by row, without class and register tokens.
+
+    Of a layer of layout ``NCL``, positions are the first axis after the batch.
+    """
+    if layer.layout == "flat":
+        return output[:, :, None]
+    if layer.layout in ("tokens", "NCL"):
+        return output[:, prefix:].transpose(1, 2)
+    return (output if layer.layout == "NCHW" else output.permute(0, 3, 1, 2)).flatten(2)
+
+
+def breast_share(output: torch.Tensor, layer: Layer, prefix: int, mask: torch.Tensor) -> torch.Tensor:
+    """Return how much of each position of `at_positions` is breast: ``(B, 1, positions)`` in 0…1.
+
+    Raises
+    ------
+    DataError
+        When tokens cannot be arranged as a grid over the image.
+    """
+    if layer.layout in ("tokens", "NCL"):
+        rows, columns = grid(output.shape[1] - prefix, layer, (int(mask.shape[2]), int(mask.shape[3])))
+    else:
+        rows, columns = output.shape[2:] if layer.layout == "NCHW" else output.shape[1:3]
+    return functional.adaptive_avg_pool2d(mask.float(), (rows, columns)).flatten(2)
 
 
 def grid(tokens: int, layer: Layer, size: tuple[int, int]) -> tuple[int, int]:

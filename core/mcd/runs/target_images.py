@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +16,14 @@ from mcd.api.dataset import Dataset, Sample
 from mcd.api.image import Image
 from mcd.api.model import Target
 from mcd.components import Kind
-from mcd.errors import ImageError
+from mcd.errors import ImageError, UsageError
+from mcd.events import Clock
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.columns import Column
 from mcd.extraction.decoding import batches
 from mcd.extraction.jobs import TargetJob
 from mcd.extraction.keys import activation_key, found_again, image_key
+from mcd.extraction.positions import Positions, each_position
 from mcd.extraction.reading import Reader
 from mcd.extraction.shared_store import SharedStore
 from mcd.extraction.sharing import kept_small, shared_store
@@ -35,6 +37,7 @@ from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
 from mcd.networks.process import process_state_kept
 from mcd.networks.running import Precision
+from mcd.networks.selecting import select_layers
 from mcd.networks.trial import example_input, takes_known_input, trial_pass
 from mcd.runs.runnable import How, runnable
 from mcd.study.check import explicit
@@ -50,6 +53,9 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset as TorchDataset
 
 __all__ = ["TargetImages", "load_target", "target_images"]
+
+_SHOWN = 6
+"""Names of layers in a message."""
 
 
 @process_state_kept()  # networks that plugins build draw their first weights
@@ -174,6 +180,8 @@ class TargetImages:
         The target and the data set as records show them: no folder of this machine, nothing that may name a person.
     choice
         The model's loader with all of its settings; None where it was given as an object.
+    dissected
+        Names of the layers that the run dissected whose images they are; empty without a run.
     """
 
     through: TargetPass
@@ -183,6 +191,7 @@ class TargetImages:
     model: Mapping[str, pydantic.JsonValue]
     dataset: Mapping[str, pydantic.JsonValue]
     choice: ModelChoice | None
+    dissected: tuple[str, ...] = ()
 
     @property
     def target(self) -> Target:
@@ -229,6 +238,63 @@ class TargetImages:
         """Digest of weights and structure of the target, and of its preprocessing."""
         target = self.target
         return digest(identity_of(target.module).content, identity_of(target.preprocessing).content)
+
+    def layer(self, pattern: str | None = None) -> Layer:
+        """Return the one layer that a pattern picks; by default the one that the run dissected.
+
+        Raises
+        ------
+        mcd.errors.MCDError
+            When it picks none, several, or one that cannot be read.
+        """
+        patterns = list(self.dissected) if pattern is None else [pattern]
+        found = select_layers(patterns, self.layers, self.target.name, self.target.aliases)
+        if len(found) > 1:
+            names = ", ".join(one.name for one in found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
+            raise UsageError(f"one layer is needed, and {len(found)} are chosen: {names}", f"--layers {found[-1].name}")
+        return found[0]
+
+    def positions(
+        self,
+        layer: Layer,
+        each: Callable[[Positions], None],
+        *,
+        rows: Sequence[int] | None = None,
+        masked: bool = False,
+        skip: bool = False,
+    ) -> None:
+        """Run the target and hand over what a layer gives at every position, batch by batch.
+
+        Parameters
+        ----------
+        layer
+            As `layer` returns it.
+        each
+            Is given each batch.
+        rows
+            Which images, by default all.
+        masked
+            Whether breast masks are laid over the positions: those of the data set, or found in the pixels.
+        skip
+            Whether images that turn out to be unreadable are left out: they are in no batch. By default they are an
+            error.
+
+        Raises
+        ------
+        mcd.errors.MCDError
+            When an image cannot be decoded, the network does not take it, masks cannot be laid over the positions, or
+            the layer gives NaN or infinity.
+        """
+        through = replace(self.through, on_error="skip" if skip else "stop")
+        groups = through.groups(rows)
+        clock = Clock(self.host.emit)
+        with clock.stage("read positions", sum(map(len, groups)), "images") as advanced:
+
+            def hand_over(found: Positions) -> None:
+                each(found)
+                advanced(len(found.rows))
+
+            each_position(through, layer, hand_over, groups=groups, masked=masked)
 
     def example(self) -> torch.Tensor:
         """Return a batch of two, ``(2, C, H, W)``, as the target takes it: noise and blocks, or the first image."""

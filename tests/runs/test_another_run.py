@@ -46,6 +46,7 @@ MAY_NOT = {
     "limit": 7,
     "per_patient": 2,
     "seed": 5,
+    "fitted_images": "keep",
     "recipe": "dicom-standard",
     "concepts": "birads",
     "prompts": {"templates": ["a {concept}"]},

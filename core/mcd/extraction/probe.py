@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
@@ -14,6 +15,7 @@ from mcd.errors import DataError, PluginError
 from mcd.events import Clock
 from mcd.extraction.boxes import BoxFit, box_remarks
 from mcd.extraction.examining import examination, examine_each
+from mcd.extraction.fitted import Fitting, tested
 from mcd.extraction.parts import Part, shard_rows, shard_size
 from mcd.extraction.remarks import remarks_on
 from mcd.networks.foreign import calling
@@ -98,6 +100,9 @@ class ProbeSet:
     listing
         In a part, a digest of the metadata of all chosen images, before any was opened: parts of one run have the
         same. Paths, which are others on another machine, and facts of files are not in it.
+    out, kept
+        Of patients that units were fitted on, in the whole run: how many images were left out, how many are kept; see
+        `mcd.extraction.fitted.Tested`.
     """
 
     samples: tuple[Sample, ...]
@@ -107,6 +112,8 @@ class ProbeSet:
     part: range | None = None
     boxes: Mapping[str, int] = field(default_factory=dict)
     listing: str = ""
+    out: int = 0
+    kept: Mapping[frozenset[str], int] = field(default_factory=dict)
 
     @cached_property
     def own(self) -> range:
@@ -208,6 +215,7 @@ def examined_part(
     verify: bool,
     part: Part | None = None,
     batch_size: int = 1,
+    fitting: Fitting | None = None,
 ) -> tuple[ProbeSet, ProbeRemarks]:
     """Choose among the images of a data set and check those of a part of the run, of which nothing is said yet.
 
@@ -218,6 +226,8 @@ def examined_part(
     ----------
     part, batch_size
         Which part, of a run with batches of so many images; None checks all that are chosen.
+    fitting
+        Units that may have been fitted on some of the images; see `mcd.extraction.fitted.tested`.
 
     Raises
     ------
@@ -228,16 +238,26 @@ def examined_part(
     """
     with examination(workers=workers, verify=verify) as how:
         listed, chosen = _chosen(dataset, selection, clock)
+        on = tested(dataset, listed, chosen, fitting, clock)
+        chosen = on.chosen
         own = None if part is None else part.rows(len(chosen), batch_size)
         with clock.stage("validate images", len(chosen if own is None else own), "images") as advanced:
             probe = probe_set(
-                dataset, chosen, listed, advanced, on_error=on_error, keep_identifiers=keep_identifiers, part=own
+                dataset,
+                chosen,
+                listed,
+                advanced,
+                on_error=on_error,
+                keep_identifiers=keep_identifiers,
+                part=own,
+                known=on.known,
             )
+    probe = replace(probe, out=on.out, kept=on.kept)
     digests = [one.digest for one in probe.shown if one.digest]
     remarks = ProbeRemarks(
         heard=(*how.remarks(), *remarks_of(dataset)),
         boxes=probe.boxes,
-        listed=tuple(remarks_on([one for one in listed if isinstance(one, Sample)])),
+        listed=(*remarks_on([one for one in listed if isinstance(one, Sample)]), *filter(None, [on.remark])),
         unreadable=len(probe.left_out),
         unidentified=probe.unidentified,
         repeats=len(digests) - len(set(digests)),
@@ -264,11 +284,17 @@ def count_images(dataset: Dataset) -> int:
 
 
 def count_chosen(
-    dataset: Dataset, selection: Selection, clock: Clock, *, workers: int | None, verify: bool = False
+    dataset: Dataset,
+    selection: Selection,
+    clock: Clock,
+    *,
+    workers: int | None,
+    verify: bool = False,
+    fitting: Fitting | None = None,
 ) -> int:
     """Return how many images of a data set are chosen, as listing tells; see `examined_part`."""
     with examination(workers=workers, verify=verify):
-        return len(_chosen(dataset, selection, clock)[1])
+        return len(tested(dataset, *_chosen(dataset, selection, clock), fitting, clock).chosen)
 
 
 def _chosen(
@@ -306,6 +332,7 @@ def probe_set(
     on_error: str,
     keep_identifiers: bool = False,
     part: range | None = None,
+    known: Mapping[str, Sample | Unreadable] = MappingProxyType({}),
 ) -> ProbeSet:
     """Return the chosen images of a data set, each checked before anything is computed.
 
@@ -313,6 +340,8 @@ def probe_set(
     ----------
     part
         Rows of the chosen images that are checked, where this process shows no others.
+    known
+        What checking each found, by id, where that is known already.
 
     Raises
     ------
@@ -324,7 +353,8 @@ def probe_set(
     refused: dict[int, Unreadable] = {}
     boxes = BoxFit()
     own = range(len(samples)) if part is None else part
-    results = examine_each(dataset, samples[own.start : own.stop])
+    mine = samples[own.start : own.stop]
+    results = iter([known[one.id] for one in mine]) if known else examine_each(dataset, mine)
     for row in own:
         sample = samples[row]
         with calling(f"{sample.source or sample.id} cannot be examined", kind=PluginError):

@@ -47,7 +47,7 @@ from mcd.study.objects import (
 )
 from mcd.study.outputs import scratch_folder
 from mcd.study.preparer import Preparer
-from mcd.study.study import Choice, DissectorChoice, Study
+from mcd.study.study import Choice, DissectorChoice, FittedImages, Study
 from mcd.study.wording import Wording
 
 __all__ = ["dissect"]
@@ -70,6 +70,7 @@ def dissect(
     limit: int | None = None,
     per_patient: int | None = None,
     seed: int | None = None,
+    fitted_images: FittedImages = "leave-out",
     recipe: str | Mapping[str, object] | None = None,
     concepts: str | Mapping[str, object] | Sequence[str] | Sequence[Mapping[str, object]] | ConceptSet | None = None,
     prompts: Mapping[str, object] | Wording = Wording(),  # noqa: B008 -- it is frozen, and help() shows its defaults
@@ -127,6 +128,9 @@ def dissect(
     where, limit, per_patient, seed
         Which of its images are used: those that fit ``where``, at most ``per_patient`` of each patient and ``limit``
         in all, drawn at random with ``seed``, by default the first ones.
+    fitted_images
+        What becomes of images of patients that units were fitted on, which are no test of these: ``leave-out``,
+        ``keep``, or ``refuse`` the run.
     recipe
         Preprocessing of every image before each model's own: a name.
     concepts
@@ -246,6 +250,7 @@ def dissect(
         limit=limit,
         per_patient=per_patient,
         seed=seed,
+        fitted_images=fitted_images,
         recipe=recipe_choice,
         cache=cache,
         cache_size=cache_size,

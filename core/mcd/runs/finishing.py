@@ -14,6 +14,7 @@ from mcd.api.base import digest
 from mcd.api.dissector import AnnotationDissector
 from mcd.errors import DataError, StoreError
 from mcd.events import Clock, Warned
+from mcd.extraction.fitted import OUT
 from mcd.extraction.map_store import FILE as MAPS
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.maps import MapPass
@@ -133,6 +134,8 @@ class Finisher:
         manifest.images = len(rows)
         if probe.left_out or failed:
             manifest.left_out = {"unreadable": len(probe.left_out), "not decoded": len(failed)}
+        if probe.out:
+            manifest.left_out[OUT] = probe.out
         return rows
 
     def _finish(self, run: OpenRun, controls: Mapping[str, pd.DataFrame]) -> Dissection:

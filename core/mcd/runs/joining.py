@@ -13,6 +13,7 @@ import pandas as pd
 
 from mcd.api.base import digest
 from mcd.errors import StoreError
+from mcd.extraction.fitted import OUT
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.probe_map import PROBE_MAP, join_probe_maps, read_private
 from mcd.extraction.store import Shards
@@ -80,7 +81,7 @@ class Joined:
                 "status": "running",
                 "part": None,
                 "images": sum(part.manifest.images for part in parts),
-                "left_out": {},
+                "left_out": {what: count for what, count in first.left_out.items() if what == OUT},  # of all parts
                 "store": first.store.model_copy(deep=True, update=keys | (self._other_keys() if different else {})),
                 "fingerprints": {**first.fingerprints, "probe set": digest(*self.digests)},
                 "seconds": dict(seconds),
@@ -204,4 +205,5 @@ class Joined:
             raise StoreError(f"{self.folder}: the parts hold {chosen} images of {self.parts[0].record.images}", _AGAIN)
         self.unreadable = sum(1 for one in entries if not one["id"])
         if self.unreadable or self.failed:
-            self.manifest.left_out = {"unreadable": self.unreadable, "not decoded": self.failed}
+            lost = {"unreadable": self.unreadable, "not decoded": self.failed}
+            self.manifest.left_out = lost | self.manifest.left_out

@@ -32,7 +32,7 @@ from mcd.study.calibration import Calibration
 from mcd.study.study import Study
 from mcd.study.wording import Wording
 
-__all__ = ["labelled", "labeller_of"]
+__all__ = ["labelled", "labeller_of", "with_fitted_images"]
 
 Untrained = Callable[[str], Iterable[Activations]] | str | None
 """See `mcd.scoring.ladder.RungData`."""
@@ -144,7 +144,8 @@ def labelled(
     manifest.rungs = labeller.ladder.problems
     manifest.store.digests = encoder.used
     results = labeller.label(manifest.target, recorded.sources(), clock)
-    results = replace(results, annotations=material.annotations)
+    labels = with_fitted_images(results.labels, manifest)
+    results = replace(results, labels=labels, annotations=material.annotations)
     if not controls:
         return results
     if tautology(concepts.concepts):
@@ -153,6 +154,16 @@ def labelled(
         table = controlled(results.labels, labeller, recorded, controls)
         advanced(1)
     return replace(results, controls=table)
+
+
+def with_fitted_images(labels: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
+    """Return a label table that says where labels are no test on other patients, if they are not somewhere.
+
+    Its column ``fitted_images`` counts the images of the probe set of patients that the units of the layer were fitted
+    on.
+    """
+    kept = {one.name: one.through.kept if one.through else 0 for one in manifest.layers}
+    return labels.assign(fitted_images=labels["layer"].map(kept).astype("int64")) if any(kept.values()) else labels
 
 
 def _nuisances(material: Material, statistics: torch.Tensor | None) -> Nuisances | str:

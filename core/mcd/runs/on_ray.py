@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import time
@@ -16,6 +17,7 @@ import torch
 from mcd.api.reporter import Reporter
 from mcd.errors import DataError, MCDError, UsageError, said_by
 from mcd.events import Clock, Event, RunFinished, StageAdvanced, StageStarted
+from mcd.extraction.fitted import Fitting
 from mcd.extraction.parts import MOST_PARTS, Part, parts_folder, shard_size
 from mcd.extraction.probe import count_chosen
 from mcd.host import PluginHost
@@ -164,8 +166,11 @@ def _parts(
     parts: int | None,
 ) -> list[Path]:
     """Compute the parts of a study; return their folders."""
-    dataset, _ = Preparer(host).dataset(study.dataset)
-    images = count_chosen(dataset, study.selection, clock, workers=study.workers, verify=study.verify)
+    preparer = Preparer(host)
+    dataset, _ = preparer.dataset(study.dataset)
+    sources = [preparer.units(model.units)[0] for model in study.models if model.units]
+    fitting = Fitting.of(itertools.chain.from_iterable(sources), study.fitted_images)
+    images = count_chosen(dataset, study.selection, clock, workers=study.workers, verify=study.verify, fitting=fitting)
     if parts:
         Part(1, parts).rows(images, study.batch_size)  # too many are said before a cluster is asked for
     threads, places = torch.get_num_threads(), parts_folder(output.absolute())

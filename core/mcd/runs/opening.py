@@ -261,14 +261,14 @@ class Opener:
         return None if layer.units is None else self.models.units[key][layer.units]
 
     def _recorded(self, key: Key, layer: Layer) -> LayerRecord:
-        units = self._units_of(key, layer)
+        units, seen = self._units_of(key, layer), layer.units
         return LayerRecord(
             name=layer.name,
             type=layer.type,
             layout=layer.layout or "flat",
             neurons=layer.neurons,
             units=units.key if units else "",
-            through=None if layer.units is None else UnitsRecord.of(layer.units),
+            through=None if seen is None else UnitsRecord.of(seen, self.probe.kept.get(seen.fitted, 0)),
         )
 
     def _embedded(self, key: Key) -> Column:

@@ -15,6 +15,7 @@ from mcd.api.model import Target
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
 from mcd.api.units import Units
+from mcd.extraction.fitted import Fitting
 from mcd.extraction.parts import Part
 from mcd.extraction.probe import count_images
 from mcd.files import check_folder
@@ -85,6 +86,11 @@ class Prepared:
     plugins: dict[str, str] = field(default_factory=dict)
     recipe: Preprocessing | None = None
     part: Part | None = None
+
+    @property
+    def fitting(self) -> Fitting | None:
+        """The units of all targets that say what they were fitted on: the probe set is one for all."""
+        return Fitting.of((one for target in self.targets for one in target.units), self.study.fitted_images)
 
     def study_of(self, run: PlannedRun) -> Study:
         """Return the part of the study that one run is; a control has that of its run, but for untrained networks."""

@@ -18,20 +18,23 @@ MOST = 2**31
 class UnitsRecord(Record):
     """What a layer is seen through: the names of units, facts about them, and how many images they were fitted on.
 
-    ``fitted_digest`` is one digest of those of the images. Without images it is not recorded which these were.
+    ``fitted_digest`` is one digest of those of the images. Without images it is not recorded which these were. ``kept``
+    is how many images of the probe set are of patients that they were fitted on.
     """
 
     names: list[str] = pydantic.Field(default_factory=list)
     facts: dict[str, str] = pydantic.Field(default_factory=dict)
     fitted: int = pydantic.Field(default=0, ge=0, le=MOST)
     fitted_digest: str = ""
+    kept: int = pydantic.Field(default=0, ge=0, le=MOST)
 
     @classmethod
-    def of(cls, units: Units) -> UnitsRecord:
-        """Return what is recorded of units."""
+    def of(cls, units: Units, kept: int) -> UnitsRecord:
+        """Return what is recorded of units, of which so many images are no test."""
         fitted = sorted(units.fitted)
         names, facts = list(units.names), dict(units.facts)
-        return cls(names=names, facts=facts, fitted=len(fitted), fitted_digest=digest(*fitted) if fitted else "")
+        found = digest(*fitted) if fitted else ""
+        return cls(names=names, facts=facts, fitted=len(fitted), fitted_digest=found, kept=kept)
 
 
 class ImportedFile(Record):

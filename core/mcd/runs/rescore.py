@@ -30,7 +30,7 @@ from mcd.runs.annotations import AnnotationReader, named_by
 from mcd.runs.dissection import SCORED, Dissection, read_study, write_study
 from mcd.runs.folder import check_objects, differences, other_objects
 from mcd.runs.given import not_at_hand, own_dissector, own_scorer
-from mcd.runs.labelling import labeller_of
+from mcd.runs.labelling import labeller_of, with_fitted_images
 from mcd.runs.manifest import Inputs, Manifest, ScoreRecord, closing
 from mcd.runs.material import gather
 from mcd.runs.revived import concepts_of, found_again
@@ -161,8 +161,9 @@ def rescore(
         for remark in filter(None, remarks):
             clock.warn(remark)
         results = labeller.label(dissection.manifest.target, dissection.sources(), clock)
-        results = replace(results, annotations=material.annotations)
         manifest = _manifest(dissection, folder, store)
+        labels = with_fitted_images(results.labels, manifest)
+        results = replace(results, labels=labels, annotations=material.annotations)
         manifest.study = recorded(host, scored, before=(study, manifest.study))
         manifest.scorer, manifest.summary, manifest.rungs = made.name, list(results.summary), labeller.ladder.problems
         manifest.scores = ScoreRecord.of(made)

@@ -216,6 +216,7 @@ class _Run:
             verify=study.verify,
             part=part,
             batch_size=study.batch_size,
+            fitting=self.prepared.fitting,
         )
         said.examined(remarks)
         several(len(probe.samples) - len(probe.refused))

@@ -53,7 +53,7 @@ COLUMNS = (
 )
 """Columns of the label table. ``status``: labelled, tied, dead, constant or unscored (see `mcd.scoring.scores.Live`);
 ``verdict``: see `mcd.scoring.verdicts.VERDICTS`; ``p_method``: see `P_METHODS`; ``rung``, of first concepts, how far
-they got, with the q of each rung (`mcd.scoring.rungs.RUNGS`)."""
+they got, with the q of each rung (`mcd.scoring.rungs.RUNGS`). `mcd.runs.labelling.with_fitted_images` may add one."""
 
 P_METHODS = ("empirical", "tail")
 """How a p was computed: counted among the draws, or by the tail that was fitted to them."""

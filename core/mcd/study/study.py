@@ -20,7 +20,7 @@ from mcd.study.groups import Group
 from mcd.study.selection import MOST_IMAGES, Selection
 from mcd.study.wording import Wording
 
-__all__ = ["SCHEMA", "Choice", "DissectorChoice", "ModelChoice", "Study", "UnitsChoice"]
+__all__ = ["SCHEMA", "Choice", "DissectorChoice", "FittedImages", "ModelChoice", "Study", "UnitsChoice"]
 
 SCHEMA = Schema("study", remedy="see the format that is read with: mcd run --schema")
 
@@ -137,6 +137,9 @@ class DissectorChoice(Choice):
 
     name: str = Field(default="", description="what tables call it; by default what it calls itself")
 
+
+FittedImages = Literal["leave-out", "keep", "refuse"]
+"""What becomes of images of patients that units were fitted on."""
 
 DEFAULT_CONCEPTS = Choice(plugin="birads")
 DEFAULT_SCORER = Choice(plugin="soft-wpmi")
@@ -262,6 +265,11 @@ class Study(pydantic.BaseModel):
         le=MOST_WORKERS,
         description="decoding processes; by default about as many as there are cores, and as memory and shared memory "
         "allow",
+    )
+    fitted_images: Annotated[FittedImages, Group.IMAGES] = Field(
+        default="leave-out",
+        description="images of patients that units were fitted on are no test of these: leave them out, keep them and "
+        "say so, or refuse the run",
     )
     verify: Annotated[bool, Group.IMAGES] = Field(
         default=False,

@@ -16,6 +16,7 @@ from mcd_plugins.reporters.absent import left_out
 from mcd_plugins.reporters.conditions import conditions_of, files_of, settings_at
 from mcd_plugins.reporters.controls import Controls, controls_of
 from mcd_plugins.reporters.evaluations import Evaluated, evaluated
+from mcd_plugins.reporters.through_units import units_cautions
 
 __all__ = [
     "LIMITS",
@@ -236,7 +237,7 @@ def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) ->
     said, command = manifest.more_draws()
     if said:
         found.append(f"{said[:1].upper()}{said[1:]}{f': {command}' if command else ''}.")
-    return [*found, *LIMITS]
+    return [*found, *units_cautions(manifest), *LIMITS]
 
 
 IMPORTED = (

@@ -52,12 +52,14 @@ if TYPE_CHECKING:
         read_state_dict,
         select_weights,
     )
+    from mcd.networks.differentiating import LayerUnit
     from mcd.networks.foreign import calling
     from mcd.networks.hub import cache_only as hub_cache_only
     from mcd.networks.hub import offline
     from mcd.networks.hub import quiet as hub_quiet
     from mcd.networks.hub import repository as hub_repository
     from mcd.networks.hub import revision as hub_revision
+    from mcd.networks.layers import Layer
     from mcd.networks.patterns import match_layers
     from mcd.networks.trial import example_input
     from mcd.networks.unfilled import unfilled
@@ -79,9 +81,10 @@ if TYPE_CHECKING:
     from mcd.runs.evaluated import FIRST as FIRST_LABELS
     from mcd.runs.limits import FEW_IMAGES
     from mcd.runs.manifest import Manifest
+    from mcd.runs.named_images import load_target, target_images
     from mcd.runs.revived import StoredScores, concepts_of
     from mcd.runs.run_images import run_images
-    from mcd.runs.target_images import TargetImages, load_target, target_images
+    from mcd.runs.target_images import TargetImages
     from mcd.runs.thumbnails import Copy, copies, data_set_of, same_samples, sight_of, thumbnails
     from mcd.runs.verdict import above_chance_said
     from mcd.scoring.calibration.permutation import PermutationUnits
@@ -97,6 +100,7 @@ if TYPE_CHECKING:
     from mcd.study.outputs import check_writable, outputs
     from mcd.study.picture_header import PictureHeader
     from mcd.study.pictures import PictureOptions, check_picture, picture_of, read_header, read_picture
+    from mcd.study.selection import Selection
     from mcd.study.vocabularies.coverage import ABSENT, PRESENT, presence
     from mcd.study.vocabularies.importing import import_files as import_concepts
 
@@ -128,6 +132,8 @@ _HOME = {
     "CodeReference": "mcd.options",
     "Copy": "mcd.runs.thumbnails",
     "PermutationUnits": "mcd.scoring.calibration.permutation",
+    "Layer": "mcd.networks.layers",
+    "LayerUnit": "mcd.networks.differentiating",
     "Limits": "mcd.study.isolation",
     "Manifest": "mcd.runs.manifest",
     "Maps": "mcd.extraction.map_store",
@@ -136,6 +142,7 @@ _HOME = {
     "MayFetch": "mcd.options",
     "Resamples": "mcd.options",
     "Seed": "mcd.options",
+    "Selection": "mcd.study.selection",
     "Side": "mcd.options",
     "NameOrPath": "mcd.options",
     "Part": "mcd.api.geometry",
@@ -182,7 +189,7 @@ _HOME = {
     "import_concepts": "mcd.study.vocabularies.importing:import_files",
     "import_function": "mcd.host.importing",
     "isolated": "mcd.study.isolation",
-    "load_target": "mcd.runs.target_images",
+    "load_target": "mcd.runs.named_images",
     "load_weights": "mcd.networks.checkpoints",
     "made_of": "mcd.api.kept",
     "match_layers": "mcd.networks.patterns",
@@ -210,7 +217,7 @@ _HOME = {
     "select_weights": "mcd.networks.checkpoints",
     "sight_of": "mcd.runs.thumbnails",
     "split_rows": "mcd.study.labels",
-    "target_images": "mcd.runs.target_images",
+    "target_images": "mcd.runs.named_images",
     "thumbnails": "mcd.runs.thumbnails",
     "unfilled": "mcd.networks.unfilled",
     "unguarded": "mcd.study.csv_cells",
@@ -245,6 +252,8 @@ __all__ = [
     "Copy",
     "Evaluation",
     "FiniteRange",
+    "Layer",
+    "LayerUnit",
     "Limits",
     "Manifest",
     "Maps",
@@ -260,6 +269,7 @@ __all__ = [
     "Resamples",
     "Schema",
     "Seed",
+    "Selection",
     "Side",
     "StoredScores",
     "TargetImages",

@@ -13,7 +13,7 @@ from torch import nn
 
 import mcd
 from mcd.errors import DataError, UnknownNameError, UsageError
-from mcd.plugins import Positions, TargetImages, load_target, run_images, target_images
+from mcd.plugins import LayerUnit, Positions, TargetImages, load_target, run_images, target_images
 from mcd.testing.material import TinyImages, tiny_target
 
 
@@ -39,6 +39,57 @@ def test_a_layer_gives_what_run_target_says_and_inputs_come_in_the_order_asked_f
     rows = [rows for rows, _ in made.inputs([[3, 1], [0]], torch.device("cpu"))]
     assert rows == [(3, 1), (0,)]
     assert made.model == {"plugin": "object", "options": {"class": "Net"}}
+
+
+def test_gradients_of_several_numbers_come_out_of_one_pass() -> None:
+    """Of outputs as `mcd.run_target` has each alone; of a unit of a later layer what the chain rule says."""
+    asked = {"device": "cpu", "workers": 0, "progress": False}
+    made = target_images("phantom-mammo", "phantom:3", store="off", **asked)
+    inner, later, head = made.picked(["stages.2", "stages.3", "head"])
+    wanted = [4, LayerUnit(head, 4), LayerUnit(later, 7), 0]
+    found = made.passed([inner], gradients_of=wanted, images=made.ids[3:9])
+    assert found.gradients["stages.2"].shape == (6, 4, 96)
+    for at, output in ((0, 4), (1, 4), (3, 0)):
+        alone = mcd.run_target(
+            model="phantom-mammo",
+            dataset="phantom:3",
+            layers="stages.2",
+            gradients_of=output,
+            images=made.ids[3:9],
+            **asked,
+        )
+        torch.testing.assert_close(found.gradients["stages.2"][:, at], alone.gradients["stages.2"])
+        assert torch.equal(found.activations["stages.2"], alone.activations["stages.2"])
+    step, own = 1e-2, made.ids[3:5]
+
+    def higher(output: torch.Tensor) -> torch.Tensor:
+        return output + step
+
+    moved = mcd.run_target(
+        model="phantom-mammo",
+        dataset="phantom:3",
+        layers="stages.3",
+        edits=mcd.Edit("stages.2", to=higher),
+        images=own,
+        **asked,
+    ).activations["stages.3"]
+    slope = (moved - made.passed([later], images=own).activations["stages.3"])[:, 7] / step
+    torch.testing.assert_close(slope, found.gradients["stages.2"][:2, 2].sum(dim=1), rtol=0.1, atol=1e-3)
+    with pytest.raises(UsageError, match=r"layer head has units 0 to 10, not 11"):
+        made.passed([inner], gradients_of=[LayerUnit(head, 11)], images=own)
+    with pytest.raises(UsageError, match=r"does not depend on layer stages\.3"):
+        made.passed([later], gradients_of=[LayerUnit(inner, 0)], images=own)
+
+
+def test_other_images_go_through_the_same_target() -> None:
+    made = target_images("phantom-mammo", "phantom:3", device="cpu", workers=0, progress=False, store="off")
+    other = made.beside("phantom:2")
+    assert other.target is made.target
+    assert len(other.ids) == 8
+    assert other.dataset["options"] == {"patients": 2, "seed": 7, "boxes": False}
+    assert other.passed([], images=other.ids[:2]).outputs.shape == (2, 11)
+    with pytest.raises(DataError, match="there is no file or folder nowhere"):
+        made.beside("images:nowhere")
 
 
 class Masked(TinyImages):

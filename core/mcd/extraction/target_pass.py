@@ -14,7 +14,7 @@ from mcd.errors import DataError, ImageError, UsageError
 from mcd.extraction.decoding import Batch, batches
 from mcd.extraction.probe import ProbeSet
 from mcd.extraction.reading import Reader
-from mcd.networks.differentiating import Differentiating, Scalar, pooled_gradient, scalar_of
+from mcd.networks.differentiating import Differentiating, LayerUnit, Scalar, pooled_gradient, scalar_of
 from mcd.networks.editing import LayerEdit, edited
 from mcd.networks.foreign import calling, enough_memory
 from mcd.networks.layers import Layer, unit_axis
@@ -41,12 +41,12 @@ class Wanted:
     pooling
         How they are pooled.
     gradients_of
-        Of what gradients at these layers are taken; None takes none.
+        Of what gradients at these layers are taken; None takes none. Of several in one pass: those of each.
     """
 
     layers: Sequence[Layer] = ()
     pooling: Pooling = field(default_factory=lambda: Pooling("avg"))
-    gradients_of: Scalar | None = None
+    gradients_of: Scalar | LayerUnit | Sequence[Scalar | LayerUnit] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +62,11 @@ class PassedBatch:
     activations
         Of layers, pooled: ``(B, neurons)`` float32 on the CPU.
     gradients
-        At layers, summed over positions: ``(B, neurons)`` float32 on the CPU. Empty where none are taken.
+        At layers, summed over positions: ``(B, neurons)`` float32 on the CPU, of several numbers an image
+        ``(B, numbers, neurons)``. Empty where none are taken.
     raw, raw_gradients
-        Outputs ``(B, …)`` of layers and the gradients with respect to them, on the device. Empty as `gradients` are.
+        Outputs ``(B, …)`` of layers and the gradients with respect to them, on the device. Empty where none are taken,
+        or those of several numbers an image.
     """
 
     rows: tuple[int, ...]
@@ -73,6 +75,10 @@ class PassedBatch:
     gradients: Mapping[str, torch.Tensor] = field(default_factory=dict)
     raw: Mapping[str, torch.Tensor] = field(default_factory=dict)
     raw_gradients: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+def _pooled(gradients: Mapping[str, torch.Tensor], layers: Sequence[Layer]) -> dict[str, torch.Tensor]:
+    return {layer.name: pooled_gradient(gradients[layer.name], layer).cpu() for layer in layers}
 
 
 def outputs_of(output: object, images: int) -> torch.Tensor:
@@ -268,7 +274,10 @@ class TargetPass:
         if means is None and by_means:
             means = self.means(by_means, groups)
         prefix, module, of = self.target.first_tokens(), self.target.module, wanted.gradients_of
-        recorder = Recorder(module, wanted.layers, wanted.pooling, prefix)
+        scalars = [] if of is None else [*of] if isinstance(of, Sequence) else [of]
+        later = [one.layer for one in scalars if isinstance(one, LayerUnit)]
+        recorded = list({one.name: one for one in (*wanted.layers, *later)}.values())
+        recorder = Recorder(module, recorded, wanted.pooling, prefix)
         differentiating = Differentiating(module, wanted.layers if of is not None else ())
         recipe = self.target.preprocessing
 
@@ -276,14 +285,21 @@ class TargetPass:
             recorder.mask = batch.mask(recipe, self.device) if wanted.pooling.masked else None
 
         def hand_over(batch: Batch, output: object) -> None:
-            activations = {name: one.detach().cpu() for name, one in recorder.take().items()}
-            raw, raw_gradients = _NONE, _NONE
-            if of is not None:
-                raw, raw_gradients = differentiating.gradients(scalar_of(of, outputs_of(output, len(batch.rows))))
-            gradients = {
-                layer.name: pooled_gradient(raw_gradients[layer.name], layer).cpu()
-                for layer in (wanted.layers if of is not None else ())
-            }
+            taken = recorder.take()
+            activations = {layer.name: taken[layer.name].detach().cpu() for layer in wanted.layers}
+            asked = [
+                one.of(taken) if isinstance(one, LayerUnit) else scalar_of(one, outputs_of(output, len(batch.rows)))
+                for one in scalars
+            ]
+            raw, raw_gradients, gradients = _NONE, _NONE, _NONE
+            if of is not None and not isinstance(of, Sequence):
+                raw, raw_gradients = differentiating.gradients(asked[0])
+                gradients = _pooled(raw_gradients, wanted.layers)
+            elif asked:
+                of_each = [_pooled(one, wanted.layers) for one in differentiating.each(asked)]
+                gradients = {
+                    layer.name: torch.stack([one[layer.name] for one in of_each], 1) for layer in wanted.layers
+                }
             for what, found in (("activations", activations), ("gradients", gradients)):
                 self.check_finite(what, found, batch)
             each(PassedBatch(batch.rows, output, activations, gradients, raw, raw_gradients))

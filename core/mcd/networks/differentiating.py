@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 
 import torch
@@ -14,7 +15,29 @@ from mcd.networks.layers import Layer
 from mcd.networks.taps import Taps
 from mcd.networks.units import refuse_units
 
-__all__ = ["Differentiating", "Scalar", "pooled_gradient", "scalar_of"]
+__all__ = ["Differentiating", "LayerUnit", "Scalar", "pooled_gradient", "scalar_of"]
+
+
+@dataclass(frozen=True)
+class LayerUnit:
+    """A unit of a layer, pooled: what gradients at earlier layers can be taken of."""
+
+    layer: Layer
+    unit: int
+
+    def of(self, activations: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return it for each image, ``(B,)``, out of pooled activations of layers, ``(B, units)``.
+
+        Raises
+        ------
+        UsageError
+            When the layer has no such unit.
+        """
+        found, name = activations[self.layer.name], self.layer.name
+        if not 0 <= self.unit < found.shape[1]:
+            raise UsageError(f"layer {name} has units 0 to {found.shape[1] - 1}, not {self.unit}", "give one of these")
+        return found[:, self.unit]
+
 
 Scalar = int | Callable[[torch.Tensor], torch.Tensor]
 """The number of an output, or a function of the outputs ``(B, K)`` that returns ``(B,)``."""
@@ -118,22 +141,47 @@ class Differentiating:
         Raises
         ------
         UsageError
-            When the number does not depend on a layer, or on none by a way that autograd can follow.
+            As `each`.
         """
+        kept = self._outputs()
+        (gradients,) = self._each(kept, [scalar])
+        return {name: one.detach() for name, one in kept.items()}, gradients
+
+    def each(self, scalars: Sequence[torch.Tensor]) -> Iterator[dict[str, torch.Tensor]]:
+        """Yield for each of several numbers an image the gradients by layer, after one forward pass; see `gradients`.
+
+        Raises
+        ------
+        UsageError
+            When a number does not depend on a layer, or on none by a way that autograd can follow.
+        """
+        return self._each(self._outputs(), scalars)
+
+    def _outputs(self) -> dict[str, torch.Tensor]:
         self._taps.begin()
         kept, self._kept = self._kept, {}
         names = [layer.name for layer in self._layers]
         silent = [name for name in names if name not in kept]
         if silent:
             raise UsageError(f"layer {silent[0]} did not run: there is no gradient at it", "leave it out")
-        found: Sequence[torch.Tensor | None] = [None] * len(names)
-        if scalar.requires_grad:
-            found = torch.autograd.grad(scalar.sum(), [kept[name] for name in names], allow_unused=True)
-        gradients = {name: one for name, one in zip(names, found, strict=True) if one is not None}
-        apart = [name for name in names if name not in gradients]
-        if apart:
-            raise UsageError(
-                f"what the gradient is of does not depend on layer {apart[0]}, or on nothing that autograd can follow",
-                "leave the layer out; a network that calls detach() or no_grad() has no gradients before that",
-            )
-        return {name: kept[name].detach() for name in names}, gradients
+        return {name: kept[name] for name in names}
+
+    def _each(
+        self, kept: Mapping[str, torch.Tensor], scalars: Sequence[torch.Tensor]
+    ) -> Iterator[dict[str, torch.Tensor]]:
+        for number, scalar in enumerate(scalars, start=1):
+            found: Sequence[torch.Tensor | None] = [None] * len(kept)
+            if scalar.requires_grad:
+                again = number < len(scalars)
+                found = torch.autograd.grad(
+                    scalar.sum(), list(kept.values()), allow_unused=True, retain_graph=again or None
+                )
+            gradients = {name: one for name, one in zip(kept, found, strict=True) if one is not None}
+            apart = [name for name in kept if name not in gradients]
+            if apart:
+                raise UsageError(
+                    f"what the gradient is of does not depend on layer {apart[0]}, or on nothing that autograd can "
+                    "follow",
+                    "leave the layer out; a network that calls detach() or no_grad() has no gradients before that",
+                )
+            yield gradients

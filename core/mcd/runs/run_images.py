@@ -10,6 +10,7 @@ import pydantic
 
 from mcd.errors import DataError
 from mcd.extraction.probe import ProbeSet
+from mcd.networks.layers import Layer
 from mcd.networks.process import process_state_kept
 from mcd.networks.running import Precision
 from mcd.runs.dissection import Dissection
@@ -81,5 +82,11 @@ def run_images(
         {name: study.models[0][name] for name in ("plugin", "options")},
         study.images(),
         None,
-        tuple(dict.fromkeys(one.module_name for one in found.dissected)),
+        tuple(dict.fromkeys(map(_own_name, found.dissected))),
+        found.pooling,
     )
+
+
+def _own_name(layer: Layer) -> str:
+    """Return the name of a layer; of one that is seen through units, that of the layer itself."""
+    return layer.name if layer.units is None else layer.name.removesuffix(f"/{layer.units.name}")

@@ -48,7 +48,8 @@ class Passed:
         Of each layer, pooled: ``(images, neurons)`` float32.
     gradients
         At each layer, summed over positions, ``(images, neurons)`` float32: the derivative with respect to a number
-        that is added to a neuron at every position. Empty where none were asked for.
+        that is added to a neuron at every position. Of several numbers an image ``(images, numbers, neurons)``. Empty
+        where none were asked for.
     logits
         See `outputs`; None where the network returns nothing of the kind.
     problem

@@ -1,10 +1,9 @@
-"""A target and the images of a data set with all that is known of them, ready to be read out or trained."""
+"""A target and images with all that is known of them, ready to be read out or trained."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pydantic
@@ -18,33 +17,31 @@ from mcd.api.model import Target
 from mcd.components import Kind
 from mcd.errors import ImageError, UsageError
 from mcd.events import Clock
-from mcd.extraction.cache import ImageCache
 from mcd.extraction.columns import Column
 from mcd.extraction.decoding import batches
 from mcd.extraction.jobs import TargetJob
 from mcd.extraction.keys import activation_key, found_again, image_key
 from mcd.extraction.positions import Positions, each_position
+from mcd.extraction.probe import count_images, examined
 from mcd.extraction.reading import Reader
 from mcd.extraction.shared_store import SharedStore
-from mcd.extraction.sharing import kept_small, shared_store
+from mcd.extraction.sharing import kept_small
 from mcd.extraction.store import Shards, layer_key, whole_key
 from mcd.extraction.sweep import Sweep
-from mcd.extraction.target_pass import TargetPass
-from mcd.files import expanded
+from mcd.extraction.target_pass import TargetPass, Wanted
 from mcd.host import PluginHost
+from mcd.networks.differentiating import LayerUnit
 from mcd.networks.identity import identity_of
 from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
-from mcd.networks.process import process_state_kept
-from mcd.networks.running import Precision
 from mcd.networks.selecting import select_layers
 from mcd.networks.trial import example_input, takes_known_input, trial_pass
-from mcd.runs.runnable import How, runnable
+from mcd.runs.run_target import Passed, passed
+from mcd.runs.runnable import Runnable
 from mcd.study.check import explicit
-from mcd.study.objects import Component, as_choice, as_dataset, as_model, host_for
+from mcd.study.objects import Component, as_dataset
 from mcd.study.outputs import scratch_folder
 from mcd.study.preparer import Preparer
-from mcd.study.privacy import hidden, names_people
 from mcd.study.recording import recorded_component
 from mcd.study.selection import Selection
 from mcd.study.study import Choice, ModelChoice
@@ -52,114 +49,17 @@ from mcd.study.study import Choice, ModelChoice
 if TYPE_CHECKING:
     from torch.utils.data import Dataset as TorchDataset
 
-__all__ = ["TargetImages", "load_target", "target_images"]
+__all__ = ["TargetImages", "shown_component"]
 
 _SHOWN = 6
 """Names of layers in a message."""
 
 
-@process_state_kept()  # networks that plugins build draw their first weights
-def load_target(model: Component | Target | nn.Module, *, plugin_files: Sequence[str | Path] = ()) -> Target:
-    """Return a target by name, as ``mcd dissect --model`` takes it.
-
-    Raises
-    ------
-    mcd.errors.MCDError
-        When there is none of that name, a setting does not fit, or its weights cannot be read.
-    """
-    target, _ = Preparer(host_for(plugin_files, progress=False)).target(as_model(model))
-    return target
-
-
-@process_state_kept()
-def target_images(
-    model: Component | Target | nn.Module,
-    dataset: Component | Dataset | TorchDataset[object],
-    *,
-    where: str | None = None,
-    limit: int | None = None,
-    per_patient: int | None = None,
-    recipe: str | Mapping[str, object] | None = None,
-    cache: str | Path | None = None,
-    cache_size: int = 50,
-    store: str | Path | None = None,
-    keep_identifiers: bool = False,
-    device: str = "auto",
-    precision: Precision = "fp32",
-    batch_size: int = 16,
-    workers: int | None = None,
-    on_error: str = "stop",
-    progress: bool = True,
-    plugin_files: Sequence[str | Path] = (),
-) -> TargetImages:
-    """Return a target and the chosen images of a data set, each image checked.
-
-    Parameters
-    ----------
-    model, dataset
-        As in `mcd.dissect`: names, or objects.
-    where, limit, per_patient, recipe, cache, cache_size, store, keep_identifiers, device, precision, batch_size
-        As in `mcd.dissect`.
-    workers, progress, plugin_files
-        As in `mcd.dissect`.
-    on_error
-        ``stop`` refuses images that cannot be used, ``skip`` leaves them out.
-
-    Raises
-    ------
-    mcd.errors.MCDError
-        When anything asked for does not exist or does not fit.
-    """
-    host = host_for(plugin_files, progress=progress)
-    selection = Selection(where=where, limit=limit, per_patient=per_patient)
-    chosen_model, chosen_images = as_model(model), as_dataset(dataset)
-    if isinstance(chosen_images, Choice):
-        chosen_images = explicit(host, Kind.DATASET, chosen_images)  # a missing folder is said before weights are read
-    if isinstance(chosen_model, ModelChoice):
-        chosen_model = explicit(host, Kind.MODEL, chosen_model)
-    made = runnable(
-        Preparer(host),
-        chosen_model,
-        chosen_images,
-        How(device, precision, batch_size, workers, on_error),
-        selection=selection,
-        recipe=None if recipe is None else as_choice(recipe, Choice),
-        keep_identifiers=keep_identifiers,
-        pooling=Pooling("avg"),
-    )
-    reader = made.through.reader
-    if cache is not None:
-        reader = Reader(reader.dataset, reader.recipe, ImageCache(expanded(cache), cache_size * 10**9))
-    probe = made.through.probe.usable()
-    through = replace(made.through, reader=reader, probe=probe, on_error="stop")  # what cannot be used is left out
-    return TargetImages(
-        through,
-        made.layers,
-        shared_store(None if store is None else expanded(store), through.device),
-        host,
-        _shown(host, Kind.MODEL, chosen_model, through.target.name),
-        {
-            **_shown(host, Kind.DATASET, chosen_images, type(through.reader.dataset).__name__),
-            **_selected(selection, through.reader.dataset, keep_identifiers=keep_identifiers),
-        },
-        chosen_model if isinstance(chosen_model, ModelChoice) else None,
-    )
-
-
-def _shown(host: PluginHost, kind: Kind, chosen: object, name: str) -> dict[str, pydantic.JsonValue]:
+def shown_component(host: PluginHost, kind: Kind, chosen: object, name: str) -> dict[str, pydantic.JsonValue]:
     """Return a component as records show it: without folders, and of a data set without what may name people."""
     if not isinstance(chosen, Choice):
         return {"plugin": "object", "options": {"class": name}}
     return recorded_component(host, kind, Choice(plugin=chosen.plugin, options=chosen.options))
-
-
-def _selected(selection: Selection, images: Dataset, *, keep_identifiers: bool) -> dict[str, pydantic.JsonValue]:
-    """Return which images were chosen, as records show it: a condition on patients is hidden."""
-    found: dict[str, pydantic.JsonValue] = selection.model_dump(mode="json", exclude_none=True)
-    where = selection.where
-    if where is not None and not keep_identifiers and names_people(where, public_labels=images.ids_are_public):
-        found["where"] = hidden(where)
-    return found
 
 
 @dataclass(frozen=True)
@@ -182,6 +82,8 @@ class TargetImages:
         The model's loader with all of its settings; None where it was given as an object.
     dissected
         Names of the layers that the run dissected whose images they are; empty without a run.
+    pooling
+        How activations are pooled: as the run has it, or ``avg``.
     """
 
     through: TargetPass
@@ -192,6 +94,7 @@ class TargetImages:
     dataset: Mapping[str, pydantic.JsonValue]
     choice: ModelChoice | None
     dissected: tuple[str, ...] = ()
+    pooling: Pooling = field(default_factory=lambda: Pooling("avg"))
 
     @property
     def target(self) -> Target:
@@ -239,6 +142,34 @@ class TargetImages:
         target = self.target
         return digest(identity_of(target.module).content, identity_of(target.preprocessing).content)
 
+    def beside(self, dataset: Component | Dataset | TorchDataset[object], *, on_error: str = "stop") -> TargetImages:
+        """Return the same target with all images of another data set, each checked and read in the same way.
+
+        Raises
+        ------
+        mcd.errors.MCDError
+            As `target_images`.
+        """
+        chosen, through = as_dataset(dataset), self.through
+        if isinstance(chosen, Choice):
+            chosen = explicit(self.host, Kind.DATASET, chosen)
+        images, _ = Preparer(self.host).dataset(chosen)
+        count_images(images)
+        probe = examined(images, Selection(), Clock(self.host.emit), on_error=on_error, workers=through.workers)
+        reader = Reader(images, through.reader.recipe, through.reader.cache)
+        shown = shown_component(self.host, Kind.DATASET, chosen, type(images).__name__)
+        return replace(self, through=replace(through, reader=reader, probe=probe.usable()), dataset=shown)
+
+    def picked(self, patterns: Sequence[str]) -> list[Layer]:
+        """Return the layers that patterns pick, in the order of the network.
+
+        Raises
+        ------
+        UsageError
+            When a pattern picks none, or one that cannot be read.
+        """
+        return select_layers(patterns, self.layers, self.target.name, self.target.aliases)
+
     def layer(self, pattern: str | None = None) -> Layer:
         """Return the one layer that a pattern picks; by default the one that the run dissected.
 
@@ -247,12 +178,39 @@ class TargetImages:
         mcd.errors.MCDError
             When it picks none, several, or one that cannot be read.
         """
-        patterns = list(self.dissected) if pattern is None else [pattern]
-        found = select_layers(patterns, self.layers, self.target.name, self.target.aliases)
+        found = self.picked(list(self.dissected) if pattern is None else [pattern])
         if len(found) > 1:
             names = ", ".join(one.name for one in found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
             raise UsageError(f"one layer is needed, and {len(found)} are chosen: {names}", f"--layers {found[-1].name}")
         return found[0]
+
+    def passed(
+        self,
+        layers: Sequence[Layer],
+        *,
+        gradients_of: Sequence[int | LayerUnit] = (),
+        images: Sequence[str] | None = None,
+    ) -> Passed:
+        """Return what the target gives for images: activations of layers, gradients at them, outputs; in one pass.
+
+        Parameters
+        ----------
+        layers
+            Of the target.
+        gradients_of
+            Of what gradients are taken: numbers of outputs, and units of later layers. Gradients are
+            ``(images, of how many, neurons)``, each as in `mcd.run_target`.
+        images
+            Ids of the images, in this order; by default all.
+
+        Raises
+        ------
+        mcd.errors.MCDError
+            As `mcd.run_target`.
+        """
+        one = Runnable(self.through, self.layers, (), self.pooling, self.through.probe.rows)
+        wanted = Wanted(layers, self.pooling, list(gradients_of) or None)
+        return passed(one, wanted, images=images, clock=Clock(self.host.emit))
 
     def positions(
         self,

@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from mcd.runs.target_images import TargetImages
     from mcd.runs.thumbnails import Copy, copies, data_set_of, same_samples, sight_of, thumbnails
     from mcd.runs.verdict import above_chance_said
+    from mcd.scoring.calibration.fdr import QValues
     from mcd.scoring.calibration.permutation import PermutationUnits
     from mcd.scoring.ordering import above_chance, by_evidence
     from mcd.scoring.rungs import COLUMNS as RUNG_COLUMNS
@@ -151,6 +152,7 @@ _HOME = {
     "PictureOptions": "mcd.study.pictures",
     "PluginHost": "mcd.host",
     "Positions": "mcd.extraction.positions",
+    "QValues": "mcd.scoring.calibration.fdr",
     "Schema": "mcd.api.schema",
     "StoredScores": "mcd.runs.revived",
     "TargetImages": "mcd.runs.target_images",
@@ -266,6 +268,7 @@ __all__ = [
     "PictureOptions",
     "PluginHost",
     "Positions",
+    "QValues",
     "Resamples",
     "Schema",
     "Seed",

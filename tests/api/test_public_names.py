@@ -23,7 +23,7 @@ _FACE = """
 """
 _FOR_PLUGINS = """
     ABSENT PRESENT presence split_rows
-    Breast CONTROLS CodeReference Copy MayFetch ChannelMean ChannelStd PermutationUnits Resamples SEED Seed Side
+    Breast CONTROLS CodeReference Copy MayFetch ChannelMean ChannelStd PermutationUnits QValues Resamples SEED Seed Side
     AGAINST ANSWERS BASELINES CHANGES Evaluation FIRST_LABELS FiniteRange MAY_BE_CHANCE MEASURES
     RUNGS RUNG_COLUMNS check_writable Terminal echo echo_lines outputs csv_bytes csv_text unguarded
     FEW_IMAGES Limits Manifest Maps NOT_SIGNIFICANT PATH NameOrPath Part PathBelowRoot

@@ -1,0 +1,295 @@
+"""Is a concept's score more than chance? Against the same score of random concepts.
+
+The published test redraws negatives and compares the scores with those of random vectors by a t-test. All of a
+concept's vectors share its positives, hence their sampling noise, so that a random concept is significant as soon as
+there are enough vectors (``python -m benchmarks cav``). Here the positives are drawn too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import lgamma
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mcd.plugins import PermutationUnits, QValues
+from mcd_plugins.cav.scores import check_patients, magnitude, mean_sensitivity
+from mcd_plugins.cav.vectors import Fitter, Method, check_direction, contrast
+
+__all__ = ["ConceptSets", "Judged", "NullVectors", "q_values"]
+
+Flags = NDArray[np.bool_]
+Values = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+_TOGETHER = 2**24
+"""Numbers in memory together: 128 MiB."""
+_TIE = 1e-6
+"""Statistics that differ by less, as a share of the largest, are equal."""
+_CONSTANT = 1e-5
+"""Gradients that differ by less, as a share of their length, are one gradient: what follows the layer is linear."""
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptSets:
+    """The concept as it is labelled, and random concepts: the labels of whole patients, given to others.
+
+    A random concept exchanges the patients who have equally many images of known state, and shuffles the images of
+    each. It has as many images, of as many patients, as many of each, and negatives among them just as the real one.
+    If a concept has nothing to do with the features (every assignment of its labels to patients was equally likely),
+    the real set and B random ones are B + 1 draws from one distribution, in random order. So are their statistics,
+    whatever the layer, the class, the images of the class and the way vectors are fitted, and
+    ``p = (1 + #{as extreme}) / (B + 1)`` is at most α with a chance of at most α (Phipson & Smyth 2010, Stat. Appl.
+    Genet. Mol. Biol. 9). Where few patients can be exchanged p cannot be small: see `smallest` and `staying`.
+
+    Parameters
+    ----------
+    patients
+        Of each image, ``(n,)``; an image whose patient is not known ("") is a patient of its own.
+    present, absent
+        ``(n,)``: images in neither state are in no set.
+    seed
+        Of everything that is drawn.
+    sets
+        B, random concepts.
+    negatives
+        0: all images where the concept is absent are its negatives, and the vector is the one that `fit_vector` gives.
+        R ≥ 1: as many images as have the concept, of whole patients, drawn anew R times, as is customary; scores are
+        means over the R vectors. A patient may be cut short to make the number.
+
+    Raises
+    ------
+    DataError
+        When fewer than two patients have the concept, or lack it.
+    """
+
+    patients: Sequence[str]
+    present: Flags
+    absent: Flags
+    seed: int
+    sets: int = 1000
+    negatives: int = 0
+
+    def __post_init__(self) -> None:
+        check_patients(self._there, self._units.patient)
+
+    @cached_property
+    def known(self) -> Rows:
+        """Row numbers of the images whose state is known."""
+        return np.flatnonzero(self.present | self.absent)
+
+    @cached_property
+    def _there(self) -> Flags:
+        return self.present[self.known]
+
+    @cached_property
+    def _units(self) -> PermutationUnits:
+        return PermutationUnits.of([self.patients[row] for row in self.known], "patient")
+
+    @property
+    def people(self) -> int:
+        """How many patients have images of known state."""
+        return self._units.patients
+
+    @cached_property
+    def _alike(self) -> Rows:
+        """How many patients have as many images as each one, itself included."""
+        sizes = self._units.sizes
+        found: Rows = np.bincount(sizes)[sizes]
+        return found
+
+    @property
+    def staying(self) -> float:
+        """The share of images with the concept that keep their patient in a random set, on average, 0…1."""
+        return float((1 / self._alike[self._units.patient[self._there]]).mean())
+
+    @property
+    def smallest(self) -> float:
+        """The chance that a random set is the real one, below which no p is: 1 over the number of different sets."""
+        sizes, patient = self._units.sizes, self._units.patient
+        having = np.bincount(patient, self._there, minlength=len(sizes)).astype(np.int64)
+        ways = sum(_choices(int(size), int(count)) for size, count in zip(sizes, having, strict=True))
+        for size in np.unique(sizes):
+            own = having[sizes == size]
+            ways += lgamma(len(own) + 1) - sum(lgamma(one + 1) for one in np.bincount(own).tolist())
+        return float(np.exp(-ways))
+
+    def contrasts(self) -> Iterator[torch.Tensor]:
+        """Yield weights ``(known, sets, vectors)`` float64 of some sets at a time; the real one comes first.
+
+        What they mean is said at `contrast`.
+        """
+        rng, redraws = (np.random.default_rng([self.seed, at]) for at in range(2))
+        count, vectors = len(self.known), max(1, self.negatives)
+        step = max(1, _TOGETHER // (count * vectors))
+        for start in range(0, self.sets, step):
+            there = self._there[self._units.permutations(min(step, self.sets - start), rng)]
+            yield self._weights(there if start else np.concatenate([self._there[None], there]), redraws)
+
+    def _weights(self, there: Flags, rng: np.random.Generator) -> torch.Tensor:
+        """Return the weights of sets with the concept in some images, ``(sets, known)``."""
+        if not self.negatives:
+            return torch.stack([contrast(one, ~one) for one in there], dim=1)[:, :, None]
+        found = [[contrast(one, self._redrawn(one, rng)) for _ in range(self.negatives)] for one in there]
+        return torch.stack([torch.stack(one, dim=1) for one in found], dim=1)
+
+    def _redrawn(self, there: Flags, rng: np.random.Generator) -> Flags:
+        """Return as many images without the concept as have it, of whole patients in random order."""
+        order = np.lexsort((rng.random(len(there)), rng.random(self.people)[self._units.patient]))
+        chosen = np.zeros(len(there), dtype=bool)
+        chosen[order[~there[order]][: int(there.sum())]] = True
+        return chosen
+
+
+def _choices(size: int, count: int) -> float:
+    return lgamma(size + 1) - lgamma(count + 1) - lgamma(size - count + 1)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The scores of a concept for one class or later unit, and how often random concepts have as extreme ones.
+
+    Parameters
+    ----------
+    tcav, magnitude, mean_sensitivity
+        Of the concept, as the functions of these names; means over vectors where negatives were redrawn.
+    p_tcav
+        ``(1 + #{|T_b - ½| ≥ |T - ½|}) / (B + 1)``; None where the gradient is the same in all images, so that T is 0
+        or 1 for every vector there is. It asks for the direction only. Where gradients, or features, have few
+        directions, random concepts too have T near 0 or 1, and no concept can be told from them.
+    p_sensitivity
+        ``(1 + #{|A_b| ≥ |A|}) / (B + 1)``, where A is the mean product of the gradient with the vector as it was
+        fitted, not of length 1: with ``pattern`` what the concept's coming changes in the output, to first order. A
+        random concept's vector is as long as chance makes it.
+    linear
+        Whether the gradient is the same in all images.
+    images
+        Those that were counted.
+    silent
+        Images left out because their gradient is zero.
+    patients, sets, negatives, seed
+        Of the `ConceptSets`.
+    """
+
+    tcav: float
+    magnitude: float
+    mean_sensitivity: float
+    p_tcav: float | None
+    p_sensitivity: float
+    linear: bool
+    images: int
+    silent: int
+    patients: int
+    sets: int
+    negatives: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class NullVectors:
+    """The vectors of a concept and of random ones in one layer.
+
+    Parameters
+    ----------
+    vectors
+        ``(1 + B, vectors of a set, d)`` float64, as they were fitted, not of length 1; the first are those of the
+        concept itself.
+    sets
+        What they were fitted to.
+    """
+
+    vectors: torch.Tensor
+    sets: ConceptSets
+
+    @classmethod
+    def of(cls, features: torch.Tensor, sets: ConceptSets, method: Method) -> NullVectors:
+        """Fit the vectors to features ``(n, d)`` of all images.
+
+        Raises
+        ------
+        DataError
+            As `Fitter` does; or when features do not differ between images with the concept and without.
+        """
+        fit = Fitter(features[torch.from_numpy(sets.known)], method)
+        found = torch.cat([fit(some.flatten(1)).reshape(*some.shape[1:], -1) for some in sets.contrasts()])
+        check_direction(found[0])
+        return cls(found, sets)
+
+    def judged(self, gradients: torch.Tensor) -> Judged | None:
+        """Return the scores and their p; None where every gradient is zero.
+
+        Parameters
+        ----------
+        gradients
+            ``(n_c, d)``: of the class logit, or of a later unit, in each image of the class, by the features that
+            vectors were fitted to. Of maps pooled by their mean it is the sum over positions.
+        """
+        whole = gradients.detach().double()
+        length = whole.norm(dim=1)
+        own, length = whole[length > 0], length[length > 0]
+        if not len(own):
+            return None
+        shares, means = self._statistics(own)
+        concept = self.vectors[0] / self.vectors[0].norm(dim=1, keepdim=True)
+        first = own @ concept.T
+        linear = bool((own - own.mean(dim=0)).norm(dim=1).max() <= _CONSTANT * length.mean())
+        sets = self.sets
+        return Judged(
+            tcav=float(shares[0]),
+            magnitude=float(np.mean([magnitude(one) for one in first.T])),
+            mean_sensitivity=float(np.mean([mean_sensitivity(one, own) for one in first.T])),
+            p_tcav=None if linear else _p(np.abs(shares - 0.5)),
+            p_sensitivity=_p(np.abs(means)),
+            linear=linear,
+            images=len(own),
+            silent=len(whole) - len(own),
+            patients=sets.people,
+            sets=sets.sets,
+            negatives=sets.negatives,
+            seed=sets.seed,
+        )
+
+    def _statistics(self, gradients: torch.Tensor) -> tuple[Values, Values]:
+        """Return TCAV score and mean product of each set ``(1 + B,)``."""
+        step = max(1, _TOGETHER // (len(gradients) * self.vectors.shape[1]))
+        shares, means = [], []
+        for start in range(0, len(self.vectors), step):
+            some = self.vectors[start : start + step]
+            products = (gradients @ some.flatten(0, 1).T).reshape(len(gradients), *some.shape[:2])
+            shares.append(((products.sign().mean(dim=0) + 1) / 2).mean(dim=1))
+            means.append(products.mean(dim=(0, 2)))
+        return torch.cat(shares).numpy(), torch.cat(means).numpy()
+
+    def band(self, gradients: torch.Tensor) -> Values:
+        """Return of each image ``(3, n)`` the sensitivity along the concept, and the null's 2.5 and 97.5 percentiles.
+
+        The concept's vector has length 1. Those of random concepts are longer or shorter as they were fitted so.
+
+        Parameters
+        ----------
+        gradients
+            ``(n, d)``, as in `judged`. Where negatives were redrawn, sensitivities are by the mean vector.
+        """
+        vectors = self.vectors.mean(dim=1)
+        vectors = vectors / vectors[0].norm()
+        found = [np.empty((3, 0))]
+        whole, step = gradients.detach().double(), max(1, _TOGETHER // len(vectors))
+        for start in range(0, len(whole), step):
+            sensitivities = (whole[start : start + step] @ vectors.T).numpy()
+            low, high = np.percentile(sensitivities[:, 1:], [2.5, 97.5], axis=1)
+            found.append(np.stack([sensitivities[:, 0], low, high]))
+        return np.concatenate(found, axis=1)
+
+
+def _p(extremity: Values) -> float:
+    """Return the share of sets, the real one (the first) among them, that are as extreme as it is."""
+    return float((extremity >= extremity[0] - _TIE * extremity.max()).mean())
+
+
+def q_values(p: Values) -> Values:
+    """Return q of a family of p, Benjamini & Hochberg's: all concepts × layers × classes. NaN stays, and counts not."""
+    return QValues.of(p[~np.isnan(p)])(p)

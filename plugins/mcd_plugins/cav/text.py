@@ -1,0 +1,158 @@
+"""Vectors of words, without example images: by a linear map from a layer's features to the dissector's space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mcd.errors import DataError
+from mcd.plugins import PermutationUnits
+
+__all__ = ["TextMap", "text_map"]
+
+PENALTIES = tuple(10.0**exponent for exponent in range(-4, 4))
+"""Of the ridge map, in units of the mean variance of a feature."""
+_PARTS = 5
+_FEWEST = 10
+"""Patients that a map is fitted on and tried on."""
+
+
+@dataclass(frozen=True, eq=False)
+class TextMap:
+    """A ridge map from a layer's features to the dissector's embeddings of the same images.
+
+    Parameters
+    ----------
+    matrix
+        ``(D, d)`` float32: embedding = matrix · (features − their mean) + mean embedding.
+    held_out_r2
+        The share of the embeddings' variance that the map explains in patients whom neither it nor its penalty has
+        seen: ``1 − Σ ‖e − ê‖² / Σ ‖e − mean of training‖²``. At most 1; at 0 or below the mean does as well.
+    penalty
+        One of `PENALTIES`, chosen by cross-validation over the training patients.
+    training, held_out
+        Patients that the held-out R² was fitted on, and measured on. The matrix is fitted on all.
+    seed
+        Of who is where.
+    """
+
+    matrix: torch.Tensor
+    held_out_r2: float
+    penalty: float
+    training: int
+    held_out: int
+    seed: int
+
+    def direction(self, text: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+        """Return the direction in which features move when their image comes to look like a text: ``(d,)`` float32.
+
+        It is ``matrixᵀ · (text − mean)``, of length 1.
+
+        Parameters
+        ----------
+        text
+            ``(D,)``, of length 1: its embedding.
+        mean
+            ``(D,)``: of the embeddings of all texts. What texts have in common leads to texts, not to a concept.
+
+        Raises
+        ------
+        DataError
+            When the map explains nothing in other patients, so that no direction follows from it; or the text is the
+            mean.
+        """
+        if not self.held_out_r2 > 0:
+            raise DataError(
+                f"the map from features to the dissector's space explains nothing in other patients: R² "
+                f"{self.held_out_r2:.2f}",
+                "take another layer or dissector, more images, or vectors from labels",
+            )
+        found = self.matrix.double().T @ (text.double() - mean.double())
+        length = float(found.norm())
+        if not length:
+            raise DataError("the text is the mean of all texts: it has no direction", "give more than one concept")
+        return (found / length).float()
+
+
+def text_map(features: torch.Tensor, embeddings: torch.Tensor, patients: Sequence[str], seed: int) -> TextMap:
+    """Fit the map.
+
+    A fifth of the patients is held out. On the others the penalty is chosen by four-fold cross-validation, whole
+    patients, and the map fitted whose R² the held-out ones tell. Then it is fitted on all with that penalty.
+
+    Parameters
+    ----------
+    features
+        ``(n, d)``.
+    embeddings
+        ``(n, D)``: of the same images by the dissector, of length 1.
+    patients
+        Of each image; an image whose patient is not known ("") is a patient of its own.
+    seed
+        Who is held out.
+
+    Raises
+    ------
+    DataError
+        When there are fewer than ten patients, or something is not finite, or the same in all images.
+    """
+    for name, values in (("features", features), ("embeddings", embeddings)):
+        if not torch.isfinite(values).all():
+            raise DataError(f"some {name} are not finite", "leave out the layer, or the images that cause it")
+        if bool((values == values[0]).all()):
+            raise DataError(f"the {name} are the same in all images", "take another layer, or other images")
+    units = PermutationUnits.of(list(patients), "patient")
+    if units.patients < _FEWEST:
+        raise DataError(
+            f"there are {units.patients} patients: a map needs at least {_FEWEST}, of whom a fifth are held out",
+            "take more patients",
+        )
+    x, y = features.double(), embeddings.double()
+    dealt = np.random.default_rng(seed).permutation(units.patients) % _PARTS
+    part = dealt[units.patient]
+    chosen = np.flatnonzero(part)
+    wrong = torch.zeros(len(PENALTIES), dtype=torch.float64)
+    for own in range(1, _PARTS):
+        tried, rest = (torch.from_numpy(np.flatnonzero(one)) for one in (part == own, (part != own) & (part > 0)))
+        wrong += torch.stack([(y[tried] - said).square().sum() for said in _Ridge(x[rest], y[rest]).each(x[tried])])
+    best = int(wrong.argmin())
+    penalty = PENALTIES[best]
+    seen, unseen = torch.from_numpy(chosen), torch.from_numpy(np.flatnonzero(part == 0))
+    fitted = _Ridge(x[seen], y[seen])
+    missed = (y[unseen] - fitted.said(x[unseen], penalty)).square().sum()
+    spread = (y[unseen] - y[seen].mean(dim=0)).square().sum()
+    r2 = 1 - float(missed / spread) if spread > 0 else 0.0
+    held_out = int((dealt == 0).sum())
+    return TextMap(_Ridge(x, y).matrix(penalty).float(), r2, penalty, units.patients - held_out, held_out, seed)
+
+
+class _Ridge:
+    """Ridge regression of ``(n, D)`` on ``(n, d)``, both centred, at any penalty."""
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        self.mean, self.level = x.mean(dim=0), y.mean(dim=0)
+        own = x - self.mean
+        self.scale = float(own.square().sum()) / own.shape[1]
+        wide = own.shape[1] > len(own)
+        values, self.vectors = torch.linalg.eigh(own @ own.T if wide else own.T @ own)
+        self.values = values.clamp_min(0)
+        # of the smaller of both: (X'X + λ)⁻¹ X'y, or X' (X X' + λ)⁻¹ y
+        self.left = own.T @ self.vectors if wide else self.vectors
+        self.right = self.vectors.T @ (y - self.level if wide else own.T @ (y - self.level))
+
+    def matrix(self, penalty: float) -> torch.Tensor:
+        """Return ``(D, d)``."""
+        found: torch.Tensor = (self.left @ (self.right / (self.values + penalty * self.scale)[:, None])).T
+        return found
+
+    def said(self, x: torch.Tensor, penalty: float) -> torch.Tensor:
+        return (x - self.mean) @ self.matrix(penalty).T + self.level
+
+    def each(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Yield what is said of ``(n, d)`` at each of `PENALTIES`."""
+        along = (x - self.mean) @ self.left
+        for penalty in PENALTIES:
+            yield along @ (self.right / (self.values + penalty * self.scale)[:, None]) + self.level

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mcd.api.image import Image, Preprocessing
     from mcd.api.model import ModelLoader, Target
     from mcd.api.probe import Probe
+    from mcd.api.remark import Remark
     from mcd.api.reporter import Reporter
     from mcd.api.scorer import Explanation, Scorer, TopKScorer, depends_on
     from mcd.api.units import Units, UnitSource
@@ -69,6 +70,7 @@ _HOME = {
     "Preprocessing": "mcd.api.image",
     "Probe": "mcd.api.probe",
     "Reporter": "mcd.api.reporter",
+    "Remark": "mcd.api.remark",
     "Sample": "mcd.api.dataset",
     "Scorer": "mcd.api.scorer",
     "Study": "mcd.study.study",
@@ -118,6 +120,7 @@ __all__ = [
     "Passed",
     "Preprocessing",
     "Probe",
+    "Remark",
     "Reporter",
     "Sample",
     "Scorer",

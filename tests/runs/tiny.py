@@ -66,7 +66,7 @@ class Images(mcd.Dataset):
         note("decoded", sample.id)
         number = int(sample.id)
         if (self.options.broken and number in UNDECODABLE) or sample.id == os.environ.get("MCD_TEST_BROKEN"):
-            raise mcd.ImageError("its pixels are damaged", "draw it again")
+            raise mcd.errors.ImageError("its pixels are damaged", "draw it again")
         return mcd.Image(drawn(number if number not in (300, 301) else 5), 1.0)
 
     def fingerprint(self):

@@ -176,7 +176,11 @@ class Dataset(Configured, abc.ABC):
         """
 
     def remarks(self) -> list[str]:
-        """Return, after `scan`, what could not be mapped or should be known about the images; said in every run."""
+        """Return, after `scan`, what could not be mapped or should be known about the images; said in every run.
+
+        Counts of what `examine` finds are returned as `mcd.Remark`, also where they are 0: a part of a run examines
+        its own images only, and those who join the parts add them up. Other texts are of all images, and are said once.
+        """
         return []
 
     def examine(self, sample: Sample) -> Sample | Unreadable:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mcd.api.dataset import Box, Sample
+from mcd.api.remark import Remark
 
 __all__ = ["BoxFit", "box_remarks"]
 
@@ -58,8 +59,8 @@ class BoxFit:
         return {what: count for what, count in self._counts.items() if count}
 
 
-def box_remarks(counts: Mapping[str, int]) -> list[str]:
-    """Return the counts of `BoxFit` as sentences; no sentence about what is as it should be."""
+def box_remarks(counts: Mapping[str, int]) -> list[Remark]:
+    """Return the counts of `BoxFit` as remarks, empty about what is as it should be."""
     said = {
         "scaled": "are copies of another size than the data set says: their boxes are scaled to the files",
         "left out": "are copies of another shape than the data set says, cut or squashed: their boxes are left out",
@@ -67,7 +68,7 @@ def box_remarks(counts: Mapping[str, int]) -> list[str]:
         "swapped": "have boxes whose corners are swapped: they are put in order",
         "empty": "have boxes without area: they are left out",
     }
-    return [f"{counts[name]} images {text}" for name, text in said.items() if counts.get(name)]
+    return [Remark(f"{{count}} images {text}", counts.get(name, 0)) for name, text in said.items()]
 
 
 def _size(text: str) -> Size | None:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable, examine_file
+from mcd.api.remark import Remark
 from mcd.extraction.file_memory import FileMemory, FileStatus, digests_folder, status_of
 from mcd.extraction.parallel import Pool, cores
 from mcd.extraction.seen import result_of, sample_text, text_of
@@ -51,6 +52,8 @@ class Examination:
         How many results the memory had.
     differing
         How many of them were found to be others.
+    listing
+        Both, of the headers that listing read: of all images, whichever are examined.
     """
 
     workers: int | None = 0
@@ -59,18 +62,22 @@ class Examination:
     process: int = field(default_factory=os.getpid, init=False)
     remembered: int = field(default=0, init=False)
     differing: int = field(default=0, init=False)
+    listing: tuple[int, int] = field(default=(0, 0), init=False)
+
+    def listed(self) -> None:
+        """Count from now on what is examined, and no longer what is listed."""
+        self.listing, self.remembered, self.differing = (self.differing, self.remembered), 0, 0
 
     def remarks(self) -> list[str]:
         """Return what a reader must know: what was verified, and why nothing is remembered."""
-        found = []
+        found: list[str] = []
         if self.verify:
-            why = (
-                ", though neither size nor times of the file have changed: the disk may fail" if self.differing else ""
-            )
-            found.append(
-                f"all image files were read and hashed again: {self.differing} of {self.remembered} remembered results "
-                f"differ{why}"
-            )
+            again = "all image files were read and hashed again: {count} of {of} remembered results differ"
+            unchanged = "the disk may fail: the bytes of {count:file} changed, though neither size nor times did"
+            differing, remembered = self.listing
+            if remembered:
+                found.append(f"all headers were read again: {differing} of {remembered} remembered results differ")
+            found += [Remark(again, self.differing, of=self.remembered, least=0), Remark(unchanged, self.differing)]
         if self.memory is not None and self.memory.problem:
             found.append(
                 f"what is known of image files cannot be kept, all are read at every start: {self.memory.problem}"

@@ -157,7 +157,7 @@ def inspect(
         foreign=tuple(_foreign(usable)),
         whole=tuple(whole),
         little_range=tuple(little),
-        remarks=(*remarks_of(dataset), *box_remarks(boxes.counts)),
+        remarks=tuple(filter(None, (*remarks_of(dataset), *box_remarks(boxes.counts)))),
     )
 
 

@@ -41,9 +41,7 @@ class ProbeRemarks:
     Parameters
     ----------
     heard
-        What examining the files, and the data set, have to say.
-    boxes
-        What had to be done to the boxes of findings; see `mcd.extraction.boxes.BoxFit`.
+        What examining the files, the data set and its boxes have to say; see `mcd.Dataset.remarks`.
     listed
         What is to be said of all images that the data set lists.
     unreadable
@@ -55,7 +53,6 @@ class ProbeRemarks:
     """
 
     heard: tuple[str, ...] = ()
-    boxes: Mapping[str, int] = field(default_factory=dict)
     listed: tuple[str, ...] = ()
     unreadable: int = 0
     unidentified: int = 0
@@ -63,7 +60,7 @@ class ProbeRemarks:
 
     def sentences(self) -> list[str]:
         """Return them as sentences; no sentence about what is as it should be."""
-        found = [*self.heard, *box_remarks(self.boxes), *self.listed]
+        found = [*filter(None, self.heard), *self.listed]
         if self.unreadable:
             found.append(f"{self.unreadable} images cannot be used and are left out; the probe map says which and why")
         if self.unidentified:
@@ -238,6 +235,7 @@ def examined_part(
     """
     with examination(workers=workers, verify=verify) as how:
         listed, chosen = _chosen(dataset, selection, clock)
+        how.listed()
         on = tested(dataset, listed, chosen, fitting, clock)
         chosen = on.chosen
         own = None if part is None else part.rows(len(chosen), batch_size)
@@ -254,9 +252,11 @@ def examined_part(
             )
     probe = replace(probe, out=on.out, kept=on.kept)
     digests = [one.digest for one in probe.shown if one.digest]
+    heard = [*how.remarks(), *remarks_of(dataset)]
+    if on.known:  # every part has examined all images
+        heard = [str(one) for one in heard if one]
     remarks = ProbeRemarks(
-        heard=(*how.remarks(), *remarks_of(dataset)),
-        boxes=probe.boxes,
+        heard=(*heard, *box_remarks(probe.boxes)),
         listed=(*remarks_on([one for one in listed if isinstance(one, Sample)]), *filter(None, [on.remark])),
         unreadable=len(probe.left_out),
         unidentified=probe.unidentified,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from mcd.api.remark import Remark
 from mcd.extraction.keys import arithmetic
 from mcd.extraction.shared_store import SharedStore, store_folder, store_limit
 from mcd.extraction.store_care import keep_limit
@@ -39,9 +40,8 @@ def shared_store(asked: Path | None, device: torch.device) -> SharedStore | None
 
 def damaged_warning(store: SharedStore | None) -> str:
     """Return the remark about files that were not what they are called after; empty where there were none."""
-    if store is None or not store.damaged:
-        return ""
-    return f"{store.damaged} files of the store were damaged and are removed; they are computed again"
+    damaged = store.damaged if store is not None else 0
+    return Remark("{count} files of the store were damaged and are removed; they are computed again", damaged)
 
 
 def not_kept_warning(store: SharedStore | None) -> str:

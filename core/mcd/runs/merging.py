@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,8 +34,9 @@ from mcd.runs.given import own_scorer
 from mcd.runs.joining import Joined
 from mcd.runs.labelling import labelled
 from mcd.runs.manifest import closing
-from mcd.runs.partial import Partial, partial_runs, shown_differences
+from mcd.runs.partial import partial_runs, shown_differences
 from mcd.runs.recorded import sample_of
+from mcd.runs.remarks import said_by_all, said_by_first
 from mcd.runs.rescore import same_dissector, shared_texts, untrained_of
 from mcd.runs.revived import found_again
 from mcd.runs.stored_nulls import kept_nulls
@@ -267,40 +267,23 @@ def _said(joining: Sequence[_Merging], clock: Clock) -> _Said:
     one = joining[0].joined
     parts, digests = one.parts, one.digests
     known = [text for text in digests if text]
-    boxes: Counter[str] = Counter()
-    for part in parts:
-        boxes.update(part.record.boxes)
     remarks = ProbeRemarks(
-        heard=tuple(_by_all(parts, "heard")),
-        boxes=boxes,
-        listed=tuple(_by_all(parts, "listed")),
+        heard=tuple(said_by_all(parts, "heard")),
+        listed=tuple(said_by_all(parts, "listed")),
         unreadable=one.unreadable,
         unidentified=len(digests) - len(known),
         repeats=len(known) - len(set(known)),
     )
     in_order = sorted(joining, key=lambda run: run.joined.parts[0].record.place)
-    words = [*dict.fromkeys(text for run in in_order for text in run.say_annotated()), *_by_all(parts, "words")]
+    words = [*dict.fromkeys(text for run in in_order for text in run.say_annotated()), *said_by_all(parts, "words")]
     apart = "the parts of this run were computed differently, and last bits need not be those of one process: "
     different = [apart + "; ".join(one.different)] if one.different else []
     counted = [
         *([little_range_warning(one.little_range)] if one.little_range else []),
         *([not_decoded(one.failed)] if one.failed else []),
     ]
-    found = [*different, *_by_all(parts, "first"), *remarks.sentences(), *_by_all(parts, "next"), *words]
-    found += [*_by_all(parts, "sweep"), *counted]
+    found = [*different, *said_by_all(parts, "first"), *remarks.sentences(), *said_by_first(parts), *words]
+    found += [*said_by_all(parts, "sweep"), *counted]
     for text in found:
         clock.warn(text)
     return _Said(found, words)
-
-
-def _by_all(parts: Sequence[Partial], where: str) -> list[str]:
-    """Return what the parts say in one place: once what all say, with its part what only some do."""
-    each = [part.record.said.get(where, []) for part in parts]
-    shared = [text for text in each[0] if all(text in one for one in each)]
-    some = [
-        f"part {part.record.part}: {text}"
-        for part, texts in zip(parts, each, strict=True)
-        for text in texts
-        if text not in shared
-    ]
-    return [*shared, *some]

@@ -19,7 +19,7 @@ from mcd.networks.identity import Identity
 from mcd.networks.untrained import tracking
 from mcd.options import Record
 from mcd.runs.models import Models
-from mcd.runs.records import PartRecord
+from mcd.runs.records import PartRecord, RemarkRecord
 from mcd.study.digests import damaged
 from mcd.study.study import Study
 
@@ -112,8 +112,8 @@ class PartImages(Record):
 
 def part_record(part: Part, place: int, probe: ProbeSet, said: Said) -> PartRecord:
     """Return what the manifest of a part records of it; ``place`` is that of its run in the plan."""
-    words = {where: said.of(where) for where in ("first", "next", "words", "sweep")}
-    words |= {"heard": list(said.remarks.heard), "listed": list(said.remarks.listed)}
+    words = {where: RemarkRecord.of_each(said.of(where)) for where in ("first", "next", "words", "sweep")}
+    words |= {name: RemarkRecord.of_each(getattr(said.remarks, name)) for name in ("heard", "listed")}
     return PartRecord(
         number=part.number,
         of=part.of,
@@ -121,7 +121,6 @@ def part_record(part: Part, place: int, probe: ProbeSet, said: Said) -> PartReco
         images=len(probe.samples),
         ids=digest(*probe.ids),
         said=words,
-        boxes=dict(probe.boxes),
     )
 
 

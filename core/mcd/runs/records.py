@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pydantic
 
 from mcd.api.base import digest
+from mcd.api.remark import Remark
 from mcd.api.units import Units
 from mcd.extraction.parts import Part
 from mcd.options import Record
 
-__all__ = ["MOST", "NOT_STATED", "NO_SCORES", "Imported", "ImportedFile", "PartRecord", "UnitsRecord"]
+__all__ = [
+    "MOST",
+    "NOT_STATED",
+    "NO_SCORES",
+    "Imported",
+    "ImportedFile",
+    "PartRecord",
+    "RemarkRecord",
+    "UnitsRecord",
+]
 
 MOST = 2**31
 """Neurons of a layer, images, shards."""
@@ -66,6 +78,39 @@ NOT_STATED = "not stated"
 """The target or tool of imported labels that nobody named."""
 
 
+class RemarkRecord(Record):
+    """A remark with its counts, as `mcd.Remark` takes them."""
+
+    text: str
+    count: int = pydantic.Field(ge=0, le=MOST)
+    of: int = pydantic.Field(ge=0, le=MOST)
+    kinds: dict[str, pydantic.NonNegativeInt]
+    usual: list[str]
+    least: int = pydantic.Field(ge=0, le=MOST)
+
+    @classmethod
+    def of_each(cls, remarks: Iterable[str]) -> list[RemarkRecord | str]:
+        """Return remarks as a manifest keeps them: with their counts, where they have some."""
+        return [
+            cls(
+                text=one.text,
+                count=one.number,
+                of=one.of,
+                kinds=dict(one.kinds),
+                usual=list(one.usual),
+                least=one.least,
+            )
+            if isinstance(one, Remark)
+            else one
+            for one in remarks
+        ]
+
+    @property
+    def remark(self) -> Remark:
+        """The remark."""
+        return Remark(self.text, self.count, of=self.of, kinds=self.kinds, usual=self.usual, least=self.least)
+
+
 class PartRecord(Record):
     """Which part of a run a folder holds, and what a part knows of the whole.
 
@@ -82,8 +127,6 @@ class PartRecord(Record):
     said
         What the part has to say by where a run of one process says it: ``first``, ``heard`` and ``listed`` of the
         images, ``next``, of the ``words``, of the ``sweep``.
-    boxes
-        What had to be done to the boxes of findings, of how many of its images.
     """
 
     number: int = pydantic.Field(ge=1, le=MOST)
@@ -91,10 +134,13 @@ class PartRecord(Record):
     place: int = pydantic.Field(ge=0, le=MOST)
     images: int = pydantic.Field(ge=1, le=MOST)
     ids: str
-    said: dict[str, list[str]]
-    boxes: dict[str, pydantic.NonNegativeInt]
+    said: dict[str, list[RemarkRecord | str]]
 
     @property
     def part(self) -> Part:
         """Which part it is."""
         return Part(self.number, self.of)
+
+    def remarks(self, where: str) -> list[str]:
+        """Return what the part says in one place, with its counts."""
+        return [one.remark if isinstance(one, RemarkRecord) else one for one in self.said.get(where, [])]

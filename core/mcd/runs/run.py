@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from mcd.api.dataset import Sample
 from mcd.api.dissector import AnnotationDissector
-from mcd.errors import DataError, ImageError, UsageError
+from mcd.errors import DataError, UsageError
 from mcd.events import Clock, RunFinished, Warned
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.jobs import DissectorJob, ImageJob, TargetJob
@@ -229,7 +229,7 @@ class _Run:
         if not any(target.pooling.masked for target in self.prepared.targets) or not probe.rows:
             return
         dataset, first = self.prepared.dataset, _first(probe)
-        with contextlib.suppress(ImageError):  # the sweep says so
+        with contextlib.suppress(Exception):  # code of an author may raise anything; the sweep says what
             if dataset.mask(first, dataset.read(first)) is None:
                 self.clock.warn("the data set brings no breast masks: where the breast is was found in the pixels")
 

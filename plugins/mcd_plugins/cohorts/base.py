@@ -86,7 +86,7 @@ class Cohort(mcd.Dataset, abc.ABC):
 
     def remarks(self) -> list[str]:
         """Return which values of which columns could not be mapped, and remarks about the files' headers."""
-        remarks = [
+        remarks: list[str] = [
             f"{row.table}, column '{column}': '{value}' has no counterpart here (rows: {count}, first row "
             f"{row.number}); it is kept as it is in labels"
             for (column, value), (row, count) in self._unmapped.items()
@@ -95,7 +95,7 @@ class Cohort(mcd.Dataset, abc.ABC):
             f"{table}: {count} boxes {what} (first row {row.number})"
             for (table, what), (row, count) in self._odd_boxes.items()
         ]
-        return remarks + self._tally.remarks() + self._pictures.remarks()
+        return [*remarks, *self._tally.remarks(), *self._pictures.remarks()]
 
     def mapped(self, row: Row, column: str, known: Mapping[str, str]) -> str:
         """Return what a cell stands for; empty, and noted, where it is none of ``known``. Missing is just empty."""

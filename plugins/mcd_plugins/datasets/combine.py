@@ -111,7 +111,7 @@ class Combined(mcd.CompositeDataset):
 
     def remarks(self) -> list[str]:
         """Return what the parts remark, each with its name before it, and how much of each is taken."""
-        remarks = [f"{part.called}: {remark}" for part, one in self._assembled() for remark in one.remarks()]
+        remarks = [_of_part(f"{part.called}: ", one) for part, own in self._assembled() for one in own.remarks()]
         return remarks + [
             f"{name}: {taken} of {there} images are taken (seed {self.options.seed})"
             for name, (taken, there) in self._taken.items()
@@ -203,6 +203,12 @@ class Combined(mcd.CompositeDataset):
             exam=sample.exam.removeprefix(start),
         )
         return name, self._parts[name], own
+
+
+def _of_part(start: str, remark: str) -> str:
+    if isinstance(remark, mcd.Remark):
+        return remark.after(start)
+    return remark and f"{start}{remark}"
 
 
 def _count(part: Part, there: int) -> int:

@@ -100,10 +100,10 @@ class PictureTally:
         if isinstance(found, mcd.Sample):
             self._facts.update((name, found.facts[name]) for name in _SAID if name in found.facts)
 
-    def remarks(self) -> list[str]:
-        """Return the counts as sentences; no sentence about what is as it should be."""
+    def remarks(self) -> list[mcd.Remark]:
+        """Return the counts as remarks, empty about what is as it should be."""
         counts = {said: sum(n for (key, _), n in self._facts.items() if key == name) for name, said in _SAID.items()}
-        return [f"{count} image{'' if count == 1 else 's'} {said}" for said, count in counts.items() if count]
+        return [mcd.Remark(f"{{count:image}} {said}", count) for said, count in counts.items()]
 
 
 _SAID = {

@@ -50,7 +50,7 @@ class DicomFolder(mcd.Dataset):
 
     def __init__(self, options: mcd.Options | None = None) -> None:
         super().__init__(options)
-        self._tally = Tally()
+        self._tally, self._examined = Tally(), Tally()
         self._beside: Counter[str] = Counter()
 
     @cached_property
@@ -63,7 +63,7 @@ class DicomFolder(mcd.Dataset):
 
     def scan(self) -> Iterator[mcd.Sample | mcd.Unreadable]:
         """Yield a sample for each file whose header is that of one image that can be shown."""
-        self._tally = Tally()
+        self._tally, self._examined = Tally(), Tally()
         paths = samples_of(self._paths, self.options.path)
         for found in each_file(_header, paths, self.options, decoders=DECODERS, kinds=(LeftOut,)):
             self._tally.add(found)
@@ -72,7 +72,8 @@ class DicomFolder(mcd.Dataset):
 
     def remarks(self) -> list[str]:
         """Return what was left out, what is not known, and where what is known came from."""
-        return [*self._tally.remarks(), *said_beside(self._beside)]
+        listed = filter(None, map(str, self._tally.remarks()))  # of all images, whoever examines which
+        return [*listed, *self._examined.remarks(), *said_beside(self._beside)]
 
     def examine(self, sample: mcd.Sample) -> mcd.Sample | mcd.Unreadable:
         """Return the sample with its digest; pixel data that are missing or cut short are found here."""
@@ -83,7 +84,7 @@ class DicomFolder(mcd.Dataset):
         each = each_file(_whole, samples, self.options, decoders=DECODERS)
         for sample, found in zip(samples, each, strict=True):
             if isinstance(found, mcd.Sample) and not sample.digest:
-                self._tally.note({name: value for name, value in found.facts.items() if name not in sample.facts})
+                self._examined.note({name: value for name, value in found.facts.items() if name not in sample.facts})
             yield found
 
     def current_digest(self, sample: mcd.Sample) -> str:

@@ -52,51 +52,42 @@ class Tally:
         """Count what else became known of an image."""
         self._facts.update(facts.items())
 
-    def remarks(self) -> list[str]:
-        """Return the counts as sentences; no sentence about what is as it should be."""
+    def remarks(self) -> list[mcd.Remark]:
+        """Return the counts as remarks, empty about what is as it should be."""
         return [*self._left_out(), *self._not_known(), *self._roundabout(), *self._unusual(), *self._contradictory()]
 
-    def _left_out(self) -> Iterator[str]:
-        if self._objects:
-            number = _count(self._objects.total(), "DICOM object")
-            yield f"{number} without an image passed over: {_list(self._objects)}"
-        if self._special:
-            yield (
-                f"{_count(self._special.total(), 'special view')} left out: {_list(self._special)}; "
-                "special_views=keep takes them"
-            )
+    def _left_out(self) -> Iterator[mcd.Remark]:
+        yield mcd.Remark("{count:DICOM object} without an image passed over: {kinds}", kinds=self._objects)
+        special = "{count:special view} left out: {kinds}; special_views=keep takes them"
+        yield mcd.Remark(special, kinds=self._special)
 
-    def _not_known(self) -> Iterator[str]:
+    def _not_known(self) -> Iterator[mcd.Remark]:
         for what, why in (("view", ""), ("laterality", ""), ("patient", ": whose images belong together is not known")):
-            if self._unknown[what]:
-                yield f"{what} unknown in {self._unknown[what]} of {_count(self._images, 'image')}{why}"
+            yield mcd.Remark(f"{what} unknown in {{count}} of {{of:image}}{why}", self._unknown[what], of=self._images)
 
-    def _roundabout(self) -> Iterator[str]:
+    def _roundabout(self) -> Iterator[mcd.Remark]:
         for what, usual in (("view", "ViewPosition"), ("laterality", "ImageLaterality")):
-            found = Counter({value: n for (key, value), n in self._facts.items() if key == f"{what} from"})
-            if set(found) - {usual}:
-                yield f"{what} was found in: {_list(found)}"
+            yield mcd.Remark(f"{what} was found in: {{kinds}}", kinds=self._values(f"{what} from"), usual=(usual,))
 
-    def _unusual(self) -> Iterator[str]:
-        for (key, value), text in _UNUSUAL.items():
-            if self._facts[key, value]:
-                yield f"{_count(self._facts[key, value], 'image')} {text}"
-        others = Counter({value: n for (key, value), n in self._facts.items() if key == "modality" and value in OTHER})
-        if others:
-            yield f"{_count(others.total(), 'image')} of another modality than mammography: {_list(others)}"
+    def _unusual(self) -> Iterator[mcd.Remark]:
+        for fact, text in _UNUSUAL.items():
+            yield mcd.Remark(f"{{count:image}} {text}", self._facts[fact])
+        others = {value: number for value, number in self._values("modality").items() if value in OTHER}
+        yield mcd.Remark("{count:image} of another modality than mammography: {kinds}", kinds=others)
 
-    def _contradictory(self) -> Iterator[str]:
+    def _contradictory(self) -> Iterator[mcd.Remark]:
         for what in ("view", "laterality", "implant"):
-            found = Counter({value: n for (key, value), n in self._facts.items() if key == f"{what} contradiction"})
-            if found:
-                headers = _count(found.total(), "header")
-                yield f"{headers} with contradictory attributes for {what}: {_list(found)}; the first one is believed"
+            text = f"{{count:header}} with contradictory attributes for {what}: {{kinds}}; the first one is believed"
+            yield mcd.Remark(text, kinds=self._values(f"{what} contradiction"))
         differing: Counter[str] = Counter()
-        for (key, value), number in self._facts.items():
-            if key == "contradicts":
-                differing.update(dict.fromkeys(value.split(", "), number))
-        for what, number in sorted(differing.items()):
-            yield f"{_count(number, 'header')} contradicting the data set about {what}; the data set is believed"
+        for value, number in self._values("contradicts").items():
+            differing.update(dict.fromkeys(value.split(", "), number))
+        for what in ("implant", "laterality", "view"):
+            text = f"{{count:header}} contradicting the data set about {what}; the data set is believed"
+            yield mcd.Remark(text, differing[what])
+
+    def _values(self, fact: str) -> dict[str, int]:
+        return {value: number for (name, value), number in self._facts.items() if name == fact}
 
 
 _UNUSUAL = {
@@ -122,11 +113,3 @@ _UNUSUAL = {
     ("image type", "synthetic 2D"): "made from tomosynthesis (synthetic 2D), another distribution than exposures",
     ("image type", "subtraction"): "that are contrast subtractions, another distribution than exposures",
 }
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def _list(counted: Counter[str]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in sorted(counted.items(), key=lambda one: (-one[1], one[0])))

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mcd.runs.embed import embed
     from mcd.runs.evaluated import Evaluation
     from mcd.runs.loading import load
+    from mcd.runs.merge import merge
     from mcd.runs.report import report
     from mcd.runs.run_study import run_study as run
     from mcd.runs.run_target import Passed, run_target
@@ -91,6 +92,7 @@ _HOME = {
     "hookimpl": "mcd.hookspecs",
     "label": "mcd.scoring.arrays",
     "load": "mcd.runs.loading",
+    "merge": "mcd.runs.merge",
     "plugins": "mcd",
     "report": "mcd.runs.report",
     "run": "mcd.runs.run_study:run_study",
@@ -142,6 +144,7 @@ __all__ = [
     "hookimpl",
     "label",
     "load",
+    "merge",
     "plugins",
     "report",
     "run",

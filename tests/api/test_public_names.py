@@ -19,7 +19,7 @@ _FACE = """
     Box Comparison ComparisonSettings Component CompositeDataset Concept ConceptSet ConceptSource Dataset Dissection
     Dissector Edit Evaluation Explanation Image ModelLoader Options Passed Preprocessing Probe Reporter Sample Scorer
     Remark Study Target TopKScorer UnitSource Units Unreadable __version__ compare depends_on dissect embed errors
-    evaluate events figures hookimpl label load plugins report run run_target score
+    evaluate events figures hookimpl label load merge plugins report run run_target score
 """
 _FOR_PLUGINS = """
     ABSENT PRESENT presence split_rows

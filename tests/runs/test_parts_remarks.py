@@ -12,13 +12,10 @@ import pydicom
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
-from tests.command_line import Outcome
-from tests.runs.test_parts import manifests, reports
+from tests.runs.in_parts import Command, manifests, reports
 from tests.runs.tiny import PLUGIN, tree
 
 from mcd.files import MANIFEST
-
-Command = Callable[..., Outcome]
 
 ODD = '''
 

@@ -18,7 +18,7 @@ from mcd.cli.settings import study_settings
 from mcd.cli.state import State
 from mcd.cli.study_flags import DEFAULT_REPORTER, study_flags
 from mcd.cli.terminal import echo, echo_lines
-from mcd.extraction.parts import MOST_PARTS, parts_folder
+from mcd.extraction.parts import MOST_PARTS, part_folder
 from mcd.study.groups import Group
 
 if TYPE_CHECKING:
@@ -152,13 +152,9 @@ class _How:
 
 
 def _how(part: str | None, engine: str | None, parts: int | None) -> _How:
-    from mcd.errors import UsageError
-    from mcd.extraction.parts import Part
-    from mcd.runs.cluster import address_of
+    from mcd.runs.cluster import part_or_address
 
-    if part and engine:
-        raise UsageError("--part computes one part, --engine all of them", "give one of them")
-    return _How(None if part is None else Part.parse(part), address_of(engine, parts), parts)
+    return _How(*part_or_address(part, engine, parts), parts)
 
 
 def _emit(
@@ -256,11 +252,6 @@ def _dissections(
     from mcd.runs.on_ray import on_ray
 
     return on_ray(state.host, settings, folder, address=how.address, parts=how.parts, reporters=console)
-
-
-def part_folder(folder: Path, part: Part | None) -> Path:
-    """Return where a run goes that was given no folder: a part beside the folder that the parts are merged in."""
-    return folder if part is None else parts_folder(folder) / part.folder
 
 
 def _print_plan(state: State, study: Study, folder: Path, code: Sequence[str]) -> None:

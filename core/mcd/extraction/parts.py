@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mcd.errors import UsageError
 
-__all__ = ["MOST_PARTS", "Part", "parts_folder", "shard_rows", "shard_size"]
+__all__ = ["MOST_PARTS", "Part", "part_folder", "parts_folder", "shard_rows", "shard_size"]
 
 _FEWEST, MOST_PARTS = 64, 256
 """Images of a shard, at least, and shards of a run, at most: so many parts can it have."""
@@ -51,6 +51,11 @@ def parts_folder(output: Path) -> Path:
     return output.with_name(f"{output.name}.parts")
 
 
+def part_folder(folder: Path, part: Part | None) -> Path:
+    """Return where a run goes that was given no folder: a part beside the folder that the parts are merged in."""
+    return folder if part is None else parts_folder(folder) / part.folder
+
+
 @dataclass(frozen=True)
 class Part:
     """Some of the shards of a run, one after another: what one process of several computes.
@@ -81,6 +86,8 @@ class Part:
         UsageError
             When it means none.
         """
+        if not isinstance(text, str):
+            raise UsageError("a part is not given as text", 'write its number and how many: part="3/16"')
         found = _WRITTEN.fullmatch(text.strip())
         number, of = (int(found[1]), int(found[2])) if found else (0, 0)
         if not 1 <= number <= of:
@@ -107,7 +114,7 @@ class Part:
                 f"{images} images make {shards} of {size} images, too few for {self.of} parts: some would be empty",
                 f"divide the run into {count} parts at most, the same number for every part"
                 if count > 1
-                else "leave out --part: one process makes this run",
+                else "leave out --part, or --engine and --parts: one process makes this run",
             )
         own = self.shards(count)
         return range(own.start * size, min(own.stop * size, images))

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from mcd.errors import MissingDependencyError, UsageError, said_by
+from mcd.extraction.parts import Part
 
-__all__ = ["Progress", "address_of", "connected", "imported"]
+__all__ = ["Progress", "address_of", "connected", "imported", "part_or_address"]
 
 _ADDRESS = re.compile(r"ray(://[^\s/]+)?")
 
@@ -38,6 +39,19 @@ def address_of(engine: str | None, parts: int | None) -> str | None:
     if parts is not None and (not isinstance(parts, int) or isinstance(parts, bool) or parts < 1):
         raise UsageError("parts is not a whole number above 0", "leave it out: there are as many as have room at once")
     return engine.removeprefix("ray") and engine
+
+
+def part_or_address(part: str | None, engine: str | None, parts: int | None) -> tuple[Part | None, str | None]:
+    """Return which part of a run is computed, or the address of Ray, which computes all of them.
+
+    Raises
+    ------
+    UsageError
+        When both are asked for, or one of them is none.
+    """
+    if part is not None and engine is not None:
+        raise UsageError("--part computes one part, --engine all of them", "give one of them")
+    return None if part is None else Part.parse(part), address_of(engine, parts)
 
 
 def imported(*, local: bool) -> ModuleType:

@@ -108,7 +108,7 @@ class Finisher:
             self._stored(run)
             own = self.prepared.dissectors[run.planned.dissector]
             manifest, texts = run.manifest, Sums(run.folder / EMBEDDINGS).read()
-            manifest.part = part_record(self.prepared.part, place, self.probe, self.said)
+            manifest.part = part_record(self.prepared.part, place, self.probe, self.said, self.reader.identity.content)
             write_images(run.folder, self.probe)
             manifest.store.digests = {
                 **{place: one for shards in run.stores for place, one in shards.digests(self.shards).items()},

@@ -152,9 +152,10 @@ def _runs_in(folder: Path) -> list[str]:
     """Return the paths of the run folders in a folder, controls too, by name; ``.`` is the folder itself."""
     found = []
     for where, inner, files in os.walk(folder):
-        inner[:] = sorted(one for one in inner if one not in ("activations", "embeddings", "statistics", UNTRAINED))
+        inner.sort()
         if MANIFEST in files:
             found.append(Path(where).relative_to(folder).as_posix())
+            inner[:] = [one for one in inner if one == "controls"]  # in a run folder lie no other runs of it
     if not found:
         check_run_folder(folder)
     return found
@@ -172,6 +173,8 @@ def _check_of_one_run(parts: Sequence[Partial]) -> None:
             apart.append("layers")
         if len(first.manifest.store.untrained) != len(one.manifest.store.untrained):
             apart.append("untrained")  # which may be changed afterwards, but for one part alone
+        if first.record.reading != one.record.reading and not {"dataset", "recipe"} & set(apart):
+            apart.append("code or settings of the data set or the recipe")
         if first.manifest.preprocessing != one.manifest.preprocessing:
             apart.append("preprocessing")
         if (first.record.images, first.images.listing) != (one.record.images, one.images.listing):
@@ -226,7 +229,7 @@ def shown_differences(parts: Sequence[Partial], *, allowed: bool) -> list[str]:
     each = [one.how() for one in parts]
     found = [_shown(name, parts, each) for name in each[0] if len({how.get(name, "") for how in each}) > 1]
     if not found and len({one.keys() for one in parts}) > 1:
-        found = ["code of mcd or of a component"]
+        found = ["code of mcd, or the version of what a component is made of"]
     if found and not allowed:
         raise UsageError(
             f"the parts were computed differently, and last bits need not be those of one process: {'; '.join(found)}",

@@ -110,8 +110,11 @@ class PartImages(Record):
     digests: list[str]
 
 
-def part_record(part: Part, place: int, probe: ProbeSet, said: Said) -> PartRecord:
-    """Return what the manifest of a part records of it; ``place`` is that of its run in the plan."""
+def part_record(part: Part, place: int, probe: ProbeSet, said: Said, reading: str) -> PartRecord:
+    """Return what the manifest of a part records of it.
+
+    ``place`` is that of its run in the plan, ``reading`` a digest of how images are read.
+    """
     words = {where: RemarkRecord.of_each(said.of(where)) for where in ("first", "next", "words", "sweep")}
     words |= {name: RemarkRecord.of_each(getattr(said.remarks, name)) for name in ("heard", "listed")}
     return PartRecord(
@@ -120,6 +123,7 @@ def part_record(part: Part, place: int, probe: ProbeSet, said: Said) -> PartReco
         place=place,
         images=len(probe.samples),
         ids=digest(*probe.ids),
+        reading=reading,
         said=words,
     )
 

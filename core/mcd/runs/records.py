@@ -124,6 +124,8 @@ class PartRecord(Record):
         How many images were chosen, of all parts.
     ids
         Digest of their ids, in order.
+    reading
+        Digest of code and settings of the data set and the recipe, whatever is installed.
     said
         What the part has to say by where a run of one process says it: ``first``, ``heard`` and ``listed`` of the
         images, ``next``, of the ``words``, of the ``sweep``.
@@ -134,6 +136,7 @@ class PartRecord(Record):
     place: int = pydantic.Field(ge=0, le=MOST)
     images: int = pydantic.Field(ge=1, le=MOST)
     ids: str
+    reading: str
     said: dict[str, list[RemarkRecord | str]]
 
     @property

@@ -157,7 +157,7 @@ class _Run:
             stored.clear()
         if prepared.part is not None:  # from the beginning: a part that is killed is known for one
             for place, opened in enumerate(runs):
-                opened.manifest.part = part_record(prepared.part, place, probe, said)
+                opened.manifest.part = part_record(prepared.part, place, probe, said, self.reader.identity.content)
         with closing({one.folder: one.manifest for one in runs}):
             shards = self._sweep(jobs, readers, images, probe, said)
             known = self.reader, probe, self.device, self.clock

@@ -1,0 +1,60 @@
+"""Parts and merges in Python, and parts of a run whose names or code are unusual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.runs.in_parts import Command, Made, manifests
+from tests.runs.tiny import tree
+
+import mcd
+from mcd.errors import DataError, UsageError
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, mcd_command: Command) -> Made:
+    return Made(tmp_path_factory.mktemp("parts"), mcd_command)
+
+
+def test_parts_between_which_code_that_reads_images_changed_are_refused_whatever_is_allowed(
+    made: Made, tmp_path: Path
+) -> None:
+    other = Made(tmp_path, made.command)
+    text = other.plugin.read_text()
+    other.plugin.write_text(text.replace("(300, 301) else 5), 1.0)", "(300, 301) else 5), 2.0)"))
+    assert other.plugin.read_text() != text
+    done = other.merge(tmp_path / "merged", made.part(1, 2), other.part(2, 2), "--allow-different")
+    assert done.code == 4
+    assert "code or settings of the data set or the recipe" in " ".join(done.err.split())
+
+
+def test_a_study_may_call_its_targets_as_a_run_calls_its_folders(made: Made, tmp_path: Path) -> None:
+    names = ("activations", "statistics", "controls")
+    models = [{"plugin": "first", "layers": "one", "name": name} for name in names]
+    study = {"models": models, "dissectors": "tiny", "dataset": "tiny-images", "on_error": "skip", "store": "off"}
+    study |= {"calibration": {"draws": 20, "most_draws": 20}, "workers": 0, "device": "cpu"}
+    given = {"plugin_files": [made.plugin], "progress": False}
+    parts = [tmp_path / number for number in "12"]
+    for number, part in enumerate(parts, start=1):
+        assert mcd.run(study, output=part, part=f"{number}/2", **given) == [part / name for name in names]
+    found = mcd.merge(parts, tmp_path / "merged", **given)
+    one = mcd.run(study, output=tmp_path / "one", **given)
+    assert [run.manifest.target for run in found] == [run.manifest.target for run in one] == list(names)
+    assert tree(tmp_path / "merged") == tree(tmp_path / "one")
+    assert manifests(tmp_path / "merged") == manifests(tmp_path / "one")
+
+
+def test_parts_and_merges_in_python_are_refused_in_one_sentence(made: Made, tmp_path: Path) -> None:
+    def refused(said: str, call: Callable[[], object]) -> None:
+        with pytest.raises(UsageError, match=said):
+            call()
+
+    refused("'4/3' is no part of a run", lambda: mcd.run(made.study, part="4/3"))
+    refused("a part is not given as text", lambda: mcd.run(made.study, part=3))  # type: ignore[call-overload]  # as users may
+    both = {"part": "1/2", "engine": "ray"}
+    refused("--part computes one part, --engine all of them", lambda: mcd.run(made.study, **both))
+    refused("no part given", lambda: mcd.merge([], tmp_path / "merged"))
+    with pytest.raises(DataError, match="2 of 3 parts are missing"):
+        mcd.merge(made.part(1, 3), tmp_path / "merged", plugin_files=[made.plugin])  # type: ignore[arg-type]  # as above

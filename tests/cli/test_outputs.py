@@ -37,6 +37,13 @@ WRITES = {
         ("finetune", "--model", "phantom-mammo", "--dataset", "phantom:3", "--task", "mass", "-o", "OUT"),
         "notes.txt",
     ),
+    "dictionary": (
+        (
+            *("dictionary", "train", "--model", "phantom-mammo", "--dataset", "phantom:3"),
+            *("--layers", "head", "-o", "OUT/sae.safetensors"),
+        ),
+        "sae.safetensors",
+    ),
     "import": (("import", "LABELS", "--layer", "head", "-o", "OUT"), "labels.csv"),
     "merge": (("merge", "PART", "-o", "OUT"), "labels.csv"),
     "phantoms": (("phantoms", "OUT", "--patients", "1"), "labels.csv"),
@@ -57,7 +64,16 @@ WRITE_NOTHING = {"completion", "install", "layers", "plugins", "runs", "store", 
 
 
 def test_every_command_is_tried_or_writes_nothing() -> None:
-    assert {*WRITES, *WRITE_NOTHING} == {*_COMMANDS, "bench", "demo", "finetune", "paper", "phantoms", "reproduce"}
+    assert {*WRITES, *WRITE_NOTHING} == {
+        *_COMMANDS,
+        "bench",
+        "demo",
+        "dictionary",
+        "finetune",
+        "paper",
+        "phantoms",
+        "reproduce",
+    }
 
 
 @pytest.fixture(scope="module")

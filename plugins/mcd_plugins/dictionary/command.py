@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import click
 
+from mcd_plugins.dictionary.stability_command import stability
+from mcd_plugins.dictionary.train_command import train
+
 __all__ = ["dictionary"]
 
 
@@ -13,3 +16,7 @@ def dictionary() -> None:
 
     The files are what a layer is seen through: mcd dissect … --units dictionary:FILE
     """
+
+
+dictionary.add_command(train)
+dictionary.add_command(stability)

@@ -1,0 +1,171 @@
+"""How much of a dictionary another one has: of another seed, of other patients, and of none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from mcd.errors import DataError
+from mcd.plugins import TargetImages, digest
+from mcd_plugins.dictionary.kinds import Fitted
+from mcd_plugins.dictionary.matching import matched
+from mcd_plugins.dictionary.measuring import codes
+from mcd_plugins.dictionary.record import Stored
+from mcd_plugins.dictionary.sampling import divided, halves, quotas, sampled
+from mcd_plugins.dictionary.training import decimal, fit_watched, prepared_by
+
+__all__ = ["HIGH", "Agreement", "stability", "with_stability"]
+
+HIGH = 0.9
+"""A latent counts as found again from this cosine on."""
+_DRAWS = 3
+"""Pairs of random dictionaries."""
+_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two dictionaries are.
+
+    Parameters
+    ----------
+    what
+        Which they are.
+    mean, median
+        Of the cosines of matched decoder rows; a latent without a partner counts 0.
+    high
+        The share of latents whose cosine is at least `HIGH`.
+    latents
+        How many there are in the larger one; dead ones do not count.
+    """
+
+    what: str
+    mean: float
+    median: float
+    high: float
+    latents: int
+
+
+def stability(stored: Stored, images: TargetImages, *, skip: bool = False) -> tuple[Agreement, Agreement, Agreement]:
+    """Return how alike a dictionary is to one of another seed, those of two halves of its patients, and random ones.
+
+    All are fitted on the positions that it was fitted on. In random dictionaries the values of each channel are dealt
+    anew among the latents: they keep the size and what channels have in common.
+
+    Parameters
+    ----------
+    images
+        The same target and images.
+    skip
+        Whether images that turn out to be unreadable are left out.
+
+    Raises
+    ------
+    DataError
+        When target, layer or images are not those that it was trained on, or it was fitted on one patient.
+    """
+    training = stored.training
+    _check_same(stored, images)
+    division = divided(images.samples, training.share, training.seed)
+    wanted = quotas(division.fitted, images.samples, training.positions, training.seed)
+    parts = [{one: division.fitted[one] for one in sorted(half)} for half in halves(division.fitted, training.seed)]
+    for half in parts:
+        room = sum(wanted.get(row, 0) for own in half.values() for row in own)
+        if room < training.recipe.latents:
+            raise DataError(
+                f"half of the patients have at most {room:,} positions, for {training.recipe.latents:,} latents",
+                "train it again with more positions or patients, or fewer latents",
+            )
+    samples = sampled(images, training.layer, wanted, training.seed, skip=skip)
+    each = [samples.of(one) for one in parts]
+    mean = samples.values.mean(dim=0)
+    rows = _Rows(samples.values, mean)
+    own = rows.of(stored.fitted)
+    again = rows.of(fit_watched(images, samples, training.recipe, training.seed + 1, "another seed"))
+    # Other seeds, too: two fits from one start could agree because of it.
+    first, second = (
+        rows.of(fit_watched(images, half, training.recipe, training.seed + 2 + at, f"half {at + 1} of patients"))
+        for at, half in enumerate(each)
+    )
+    return (
+        _agreement("another seed", [(own, again)]),
+        _agreement("two halves of its patients", [(first, second)]),
+        _agreement("random dictionaries", [(dealt(own, 2 * at), dealt(own, 2 * at + 1)) for at in range(_DRAWS)]),
+    )
+
+
+def with_stability(facts: Mapping[str, str], found: Sequence[Agreement]) -> dict[str, str]:
+    """Return what is known of a dictionary with its stability beside that of random ones, in the order shown."""
+    seeds, patients, chance = found
+    said = {
+        f"stability of {what}": f"{decimal(one.mean)}; {100 * one.high:.0f} % of {one.latents:,} at least "
+        f"{decimal(HIGH)[:2]}; by chance {decimal(chance.mean)}"
+        for what, one in (("seeds", seeds), ("patients", patients))
+    }
+    known: dict[str, str] = {}
+    for name, text in facts.items():
+        if name == "stability" or name in said:
+            known |= said
+        else:
+            known[name] = text
+    return known
+
+
+def _check_same(stored: Stored, images: TargetImages) -> None:
+    training, path = stored.training, stored.path
+    if images.network != training.network:
+        raise DataError(
+            f"{path} was trained on another model, or on other weights of it",
+            f"give the one that it was trained on: {training.model.get('plugin')}",
+        )
+    if digest(*images.digests) != training.images:
+        chosen = [name for name in ("where", "limit", "per_patient") if name in training.dataset]
+        flags = "".join(f" --{name.replace('_', '-')} {training.dataset[name]}" for name in chosen)
+        raise DataError(
+            f"{path} was trained on other images",
+            f"give those that it was trained on: --dataset {training.dataset.get('plugin')}{flags}",
+        )
+    if prepared_by(images) != training.preparation:
+        raise DataError(
+            f"{path} was trained on images that were prepared otherwise",
+            "give the same --recipe, or none if it had none",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Decoder rows of dictionaries of the same samples: of latents that respond, centred where a row is a place."""
+
+    samples: torch.Tensor
+    mean: torch.Tensor
+
+    def of(self, fitted: Fitted) -> torch.Tensor:
+        alive = torch.zeros(len(fitted.decoder), dtype=torch.bool)
+        for start in range(0, len(self.samples), _AT_ONCE):
+            alive |= (codes(fitted, self.samples[start : start + _AT_ONCE]) > 0).any(dim=0)
+        found = fitted.decoder[alive]
+        return found - self.mean if fitted.activation == "nearest" else found
+
+
+def dealt(rows: torch.Tensor, seed: int) -> torch.Tensor:
+    """Return rows ``(latents, channels)`` in which the values of each channel are dealt anew among the latents."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.rand(rows.shape, generator=generator).argsort(dim=0)
+    return rows.gather(0, order)
+
+
+def _agreement(what: str, pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> Agreement:
+    found = []
+    for one, other in pairs:
+        cosines = matched(one, other)
+        found.append(torch.cat([cosines, cosines.new_zeros(max(len(one), len(other)) - len(cosines))]))
+    whole = torch.cat(found)
+    return Agreement(
+        what,
+        float(whole.mean()),
+        float(whole.median()),
+        float((whole >= HIGH).float().mean()),
+        max(len(one) for pair in pairs for one in pair),
+    )

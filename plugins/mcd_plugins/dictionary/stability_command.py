@@ -1,0 +1,64 @@
+"""``mcd dictionary stability``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mcd.plugins import PATH, echo_lines, option_group, print_table, say
+from mcd_plugins.dictionary.flags import Material, with_material
+
+if TYPE_CHECKING:
+    from mcd_plugins.dictionary.stability import Agreement
+
+__all__ = ["stability"]
+
+
+@click.command()
+@click.argument("file", type=PATH, metavar="FILE")
+@with_material
+@option_group(
+    "Output",
+    click.option("--output", "-o", type=PATH, metavar="FILE.safetensors", help="Where it goes.  [default: into FILE]"),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+)
+def stability(material: Material, file: Path, output: Path | None, as_json: bool) -> None:
+    """Say how much of a dictionary is found again: with another seed, and in other patients.
+
+    \b
+    mcd dictionary stability sae.safetensors --model-plugin mammo-clip:FILE.tar --dataset dicom:DIR
+    mcd dictionary stability sae.safetensors RUN
+
+    FILE is one of mcd dictionary train, which recorded its settings; model and images must be the same. Three more are
+    fitted: with another seed, and on two halves of its patients. Latents are matched one to one by the cosine of their
+    decoder rows, beside random dictionaries of the same size. What is found is written into FILE, whose tensors stay.
+    """
+    import dataclasses
+    import json
+
+    from mcd_plugins.dictionary.record import read_dictionary, write_dictionary
+    from mcd_plugins.dictionary.stability import stability as run
+    from mcd_plugins.dictionary.stability import with_stability
+    from mcd_plugins.dictionary.training import check_output
+
+    stored, target = read_dictionary(file), output or file
+    check_output(target)
+    images = material.as_recorded(stored.training.dataset).images()
+    found = run(stored, images, skip=material.skip)
+    write_dictionary(target, stored.fitted, stored.training, with_stability(stored.facts, found), stored.images)
+    if as_json:
+        echo_lines(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
+        return
+    _print(found)
+    say(f"written: {target}")
+
+
+def _print(found: tuple[Agreement, ...]) -> None:
+    from mcd_plugins.dictionary.stability import HIGH
+    from mcd_plugins.dictionary.training import decimal
+
+    rows = [[one.what, decimal(one.mean), decimal(one.median), f"{one.high:.0%}", f"{one.latents:,}"] for one in found]
+    names = ["compared with", "mean cosine", "median", f"at least {HIGH:g}", "latents"]
+    print_table(names, rows, right=set(names[1:]))

@@ -1,0 +1,168 @@
+"""``mcd dictionary train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mcd.plugins import PATH, SEED, FiniteRange, echo_lines, option_group, print_table, say
+from mcd_plugins.dictionary.flags import Material, with_material
+
+if TYPE_CHECKING:
+    from mcd_plugins.dictionary.kinds import Kind
+    from mcd_plugins.dictionary.training import Trained
+
+__all__ = ["train"]
+
+_KINDS = ("topk", "batchtopk", "relu", "nmf", "kmeans")
+_LATENTS = {"nmf": 32, "kmeans": 32}
+"""By default, where it is not 512."""
+
+
+@click.command()
+@with_material
+@option_group(
+    "Dictionary",
+    click.option("--layers", "layer", metavar="NAME", help="The layer.  [default: the one that RUN dissected]"),
+    click.option(
+        "--kind",
+        type=click.Choice(_KINDS),
+        default="topk",
+        show_default=True,
+        help="Sparse autoencoder with the k highest latents of a position, with k on average, or with an L1 penalty; "
+        "non-negative matrix factorisation, semi-NMF where the layer has negative values; k-means.",
+    ),
+    click.option(
+        "--latents",
+        type=click.IntRange(2, 1_000_000),
+        metavar="N",
+        help="How many units it has.  [default: 512; nmf and kmeans: 32]",
+    ),
+    click.option(
+        "--k",
+        type=click.IntRange(1, 1_000_000),
+        metavar="N",
+        help="Of topk and batchtopk: how many respond at a position.  [default: 6]",
+    ),
+    click.option(
+        "--sparsity",
+        type=FiniteRange(0, 1_000_000, min_open=True),
+        metavar="X",
+        help="Of relu: the weight of the penalty.  [default: 0.1]",
+    ),
+    click.option(
+        "--steps",
+        type=click.IntRange(1, 100_000_000),
+        metavar="N",
+        help="Of topk, batchtopk and relu: gradient steps.  [default: 2500]",
+    ),
+)
+@option_group(
+    "Positions",
+    click.option(
+        "--positions",
+        type=click.IntRange(1, 1_000_000),
+        default=100,
+        show_default=True,
+        metavar="N",
+        help="How many are drawn of each patient, inside the breast; of each image where patients are not known.",
+    ),
+    click.option(
+        "--share",
+        type=FiniteRange(0, 1, min_open=True),
+        default=0.5,
+        show_default=True,
+        metavar="X",
+        help="Of patients that it is fitted on: a run leaves these out. 1 leaves none to test on.",
+    ),
+    click.option(
+        "--seed", type=SEED, default=0, show_default=True, metavar="N", help="Decides patients, positions and the fit."
+    ),
+)
+@option_group(
+    "Output",
+    click.option(
+        "--output", "-o", type=PATH, required=True, metavar="FILE.safetensors", help="Where the dictionary goes."
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print what is known of it as JSON."),
+)
+def train(
+    material: Material,
+    layer: str | None,
+    kind: Kind,
+    latents: int | None,
+    k: int | None,
+    sparsity: float | None,
+    steps: int | None,
+    positions: int,
+    share: float,
+    seed: int,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Train a dictionary of a layer on positions inside the breasts.
+
+    \b
+    mcd dictionary train --model-plugin mammo-clip:FILE.tar --dataset dicom:DIR \\
+        --layers blocks.6.2 -o sae.safetensors
+    mcd dictionary train RUN --kind nmf -o nmf.safetensors
+
+    It is fitted on half of the patients (--share) and measured on others. Runs that see a layer through it leave out
+    those that it was fitted on. That it rebuilds the layer well is no reason to trust its latents: see their stability
+    (mcd dictionary stability), and random dictionaries beside it (mcd dissect --units dictionary:FILE --controls).
+    """
+    import json
+
+    from mcd_plugins.dictionary.kinds import Recipe
+    from mcd_plugins.dictionary.training import check_output
+    from mcd_plugins.dictionary.training import train as run
+
+    check_output(output)
+    own = {"k": k, "sparsity": sparsity, "steps": steps}
+    _refuse_foreign(kind, own)
+    given = {name: value for name, value in own.items() if value is not None}
+    recipe = Recipe(kind=kind, latents=latents or _LATENTS.get(kind, 512), **given)  # type: ignore[arg-type]  # its own
+    done = run(
+        material.images(),
+        output,
+        recipe,
+        layer=layer,
+        positions=positions,
+        share=share,
+        seed=seed,
+        skip=material.skip,
+    )
+    if as_json:
+        known = {"file": done.path.name, "layer": done.layer, **done.facts}
+        echo_lines(json.dumps(known, indent=2, ensure_ascii=False))
+        return
+    _print(done, material)
+
+
+def _refuse_foreign(kind: Kind, given: dict[str, int | float | None]) -> None:
+    """Refuse settings that have no part in a kind."""
+    from mcd.errors import UsageError
+
+    parts = {"k": ("topk", "batchtopk"), "sparsity": ("relu",), "steps": ("topk", "batchtopk", "relu")}
+    for name, value in given.items():
+        if value is not None and kind not in parts[name]:
+            raise UsageError(f"--{name} has no part in kind {kind}", f"leave it out; it is of {', '.join(parts[name])}")
+
+
+def _print(done: Trained, material: Material) -> None:
+    import shlex
+
+    from mcd_plugins.dictionary.training import UNMEASURED
+
+    facts = [["layer", f"{done.layer}, {done.neurons:,} neurons"], *([*one] for one in done.facts.items())]
+    print_table(["dictionary", str(done.path)], facts)
+    for said in done.remarks:
+        say(f"note: {said}")
+    words = material.typed()
+    if UNMEASURED in done.facts.values():
+        echo_lines(f"for its stability: {shlex.join(['mcd', 'dictionary', 'stability', str(done.path), *words])}")
+    own = words if material.run is None else []
+    dissect = shlex.join(["mcd", "dissect", *own, "--layers", done.layer, "--units", f"dictionary:{done.path}"])
+    echo_lines(f"to see the layer through it: {dissect} --neurons --controls --dissector …")

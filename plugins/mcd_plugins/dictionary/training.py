@@ -1,0 +1,233 @@
+"""A dictionary trained in one call: positions are drawn, it is fitted, measured on other patients, and written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcd import events
+from mcd.errors import UsageError
+from mcd.plugins import TargetImages, check_writable, digest
+from mcd_plugins.dictionary.fitting import fit
+from mcd_plugins.dictionary.kinds import AUTOENCODERS, Fitted, Recipe
+from mcd_plugins.dictionary.measuring import measured
+from mcd_plugins.dictionary.record import Training, write_dictionary
+from mcd_plugins.dictionary.sampling import TESTED, Division, Sampled, divided, quotas, sampled
+
+__all__ = ["UNMEASURED", "Trained", "check_output", "decimal", "fit_watched", "prepared_by", "train"]
+
+UNMEASURED = "not measured"
+"""What is said of stability before it is."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A dictionary that was written.
+
+    Parameters
+    ----------
+    path
+        The file.
+    layer, neurons
+        What it is a dictionary of.
+    facts
+        What is known of it, in the order shown; the file holds the same.
+    remarks
+        What a reader must know of the images.
+    """
+
+    path: Path
+    layer: str
+    neurons: int
+    facts: Mapping[str, str]
+    remarks: tuple[str, ...]
+
+
+def check_output(path: Path) -> None:
+    """Make sure that a dictionary can be written, before anything is computed.
+
+    Raises
+    ------
+    UsageError
+        When the name is none of such a file, or something is in the way that mcd did not write.
+    StoreError
+        When the folder may not be written.
+    """
+    if path.suffix != ".safetensors":
+        raise UsageError(f"{path} is no name of a dictionary", f"write -o {path.stem or 'sae'}.safetensors")
+    check_writable(path)
+
+
+def train(
+    images: TargetImages,
+    output: str | Path,
+    recipe: Recipe,
+    *,
+    layer: str | None = None,
+    positions: int = 100,
+    share: float = 0.5,
+    seed: int = 0,
+    skip: bool = False,
+) -> Trained:
+    """Train a dictionary of a layer on positions of images, and write it.
+
+    It is fitted on some of the patients and measured on others. The same images, settings, torch and threads on the
+    same kind of device make the same bytes.
+
+    Parameters
+    ----------
+    images
+        The target and its images.
+    output
+        The file, ``.safetensors``.
+    recipe
+        What it is fitted by.
+    layer
+        Of the target; by default the one that a run dissected.
+    positions
+        How many are drawn of each patient, inside the breast, or of each image where patients are not known.
+    share
+        Of patients it is fitted on, above 0 and at most 1.
+    seed
+        Decides patients, positions and the fit.
+    skip
+        Whether images that turn out to be unreadable are left out.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When anything does not fit, before images are read where that can be known; when an image cannot be read.
+    """
+    path = Path(output).expanduser()
+    check_output(path)
+    read = images.layer(layer)
+    division = divided(images.samples, share, seed)
+    wanted = quotas(division.fitted, images.samples, positions, seed)
+    _check_enough(sum(wanted.values()), recipe)
+    own = sampled(images, read.name, wanted, seed, skip=skip)
+    others = None
+    if division.tested:
+        others = sampled(images, read.name, quotas(division.tested, images.samples, positions, seed), seed, skip=skip)
+    fitted = fit_watched(images, own, recipe, seed)
+    facts = _facts(fitted, recipe, own, others, division, seed)
+    if images.target.licence:
+        facts["licence of the weights"] = images.target.licence
+    training = Training(
+        layer=read.name,
+        network=images.network,
+        images=digest(*images.digests),
+        preparation=prepared_by(images),
+        model=dict(images.model),
+        dataset=dict(images.dataset),
+        recipe=recipe,
+        positions=positions,
+        share=share,
+        seed=seed,
+    )
+    digests = [images.digests[row] for rows in division.fitted.values() for row in rows]
+    write_dictionary(path, fitted, training, facts, digests)
+    remarks = tuple(_remarks(images, division, own, others, digests, wanted))
+    return Trained(path, read.name, read.neurons, facts, remarks)
+
+
+def prepared_by(images: TargetImages) -> str:
+    """Return a digest of the recipe that prepares images; empty where there is none."""
+    recipe = images.through.reader.recipe
+    return "" if recipe is None else recipe.fingerprint()
+
+
+def fit_watched(images: TargetImages, samples: Sampled, recipe: Recipe, seed: int, name: str = "fit") -> Fitted:
+    """Return a dictionary fitted where the target runs, with a progress bar of that name."""
+    with _steps(images, name, recipe) as advanced:
+        return fit(samples.values, recipe, seed, device=str(images.device), advanced=advanced)
+
+
+@contextmanager
+def _steps(images: TargetImages, name: str, recipe: Recipe) -> Iterator[Callable[[int], None]]:
+    total, done = recipe.steps if recipe.kind in AUTOENCODERS else 1, 0
+    with events.Clock(images.host.emit).stage(name, total, "steps") as advanced:
+
+        def through(now: int) -> None:
+            nonlocal done
+            if recipe.kind in AUTOENCODERS:
+                advanced(now - done)
+            done = now
+
+        yield through
+        if recipe.kind not in AUTOENCODERS:
+            advanced(1)
+
+
+def _check_enough(positions: int, recipe: Recipe) -> None:
+    if positions < recipe.latents:
+        raise UsageError(
+            f"at most {positions:,} positions for {recipe.latents:,} latents",
+            f"take more (--positions), more images, or fewer latents: --latents {max(2, positions // 10)}",
+        )
+
+
+def _facts(
+    fitted: Fitted, recipe: Recipe, own: Sampled, others: Sampled | None, division: Division, seed: int
+) -> dict[str, str]:
+    """Return what is known of a dictionary, in the order shown."""
+    found = measured(fitted, (others or own).values)
+    k = f", k {recipe.k}" if recipe.kind in ("topk", "batchtopk") else ""
+    penalty = f", sparsity {recipe.sparsity:g}" if recipe.kind == "relu" else ""
+    tested = "the positions it was fitted on: no patient was kept for it"
+    if others is not None:
+        tested = _counted(others, len(division.tested), "other patient")
+    return {
+        "kind": f"{fitted.method}{k}{penalty}",
+        "latents": f"{recipe.latents:,}",
+        "L0": f"{found.l0:.1f}",
+        "dead": f"{100 * found.dead:.1f} %",
+        "R²": decimal(found.r2),
+        "measured on": tested,
+        "stability": UNMEASURED,
+        "fitted on": f"{_counted(own, len(division.fitted), 'patient')}, seed {seed}",
+    }
+
+
+def _counted(samples: Sampled, patients: int, what: str) -> str:
+    return (
+        f"{len(samples.values):,} positions of {samples.images:,} images of {patients:,} {what}{'s' * (patients > 1)}"
+    )
+
+
+def decimal(value: float) -> str:
+    """Return a share or a correlation in three decimals, without the zero before the point."""
+    return "undefined" if math.isnan(value) else f"{value:.3f}".replace("0.", ".", 1)
+
+
+def _remarks(
+    images: TargetImages,
+    division: Division,
+    own: Sampled,
+    others: Sampled | None,
+    digests: Sequence[str],
+    wanted: Mapping[int, int],
+) -> Iterator[str]:
+    """Yield what a reader must know of the images."""
+    both = [own, *([others] if others is not None else [])]
+    lost, framed = len(wanted) - own.images, sum(one.framed for one in both)
+    if division.unknown:
+        yield (
+            f"{division.unknown:,} of {len(images.samples):,} images do not say whose they are: each counts as a "
+            "patient of its own, and patients may be on both sides"
+        )
+    if not images.images.has_masks:
+        yield "the data set knows no breasts: positions are of whole images"
+    if framed:
+        yield f"in {framed:,} images no breast was found, or it fills the input: their positions are of the whole image"
+    if lost:
+        yield f"{lost:,} images to fit on could not be read and are left out"
+    if not all(digests):
+        yield (
+            f"{sum(not one for one in digests):,} images have no digest: a run cannot leave them out, so choose other "
+            "patients for it"
+        )
+    if others is not None and len(division.tested) == TESTED:
+        yield f"it was measured on {TESTED} of the patients that it was not fitted on"

@@ -1,0 +1,116 @@
+"""``mcd dictionary stability``: planted directions are found again, those of noise no more often than random ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from tests.command_line import Outcome
+from tests.plugins.dictionary.positions import Sources, mixing, ready
+
+from mcd_plugins.dictionary.kinds import Recipe
+from mcd_plugins.dictionary.record import read_dictionary
+from mcd_plugins.dictionary.stability import Agreement, dealt, stability
+from mcd_plugins.dictionary.training import train
+
+Run = Callable[..., Outcome]
+PHANTOMS = ("--model-plugin", "phantom-mammo", "--dataset", "phantom:8", "--device", "cpu", "--workers", "0")
+SMALL = ("--layers", "stages.3", "--latents", "12", "--k", "3", "--steps", "30", "--where", 'view == "CC"')
+
+
+def agreements(folder: Path, *, sparse: bool) -> tuple[Agreement, ...]:
+    images = ready(mixing(), Sources(sparse))
+    recipe = Recipe(latents=16, k=3, steps=400, batch=128, learning_rate=0.008)
+    done = train(images, folder / "sae.safetensors", recipe, layer="mixed", positions=128, share=1)
+    return stability(read_dictionary(done.path), images)
+
+
+def test_planted_directions_are_found_again_in_other_patients(tmp_path: Path) -> None:
+    seeds, patients, chance = agreements(tmp_path, sparse=True)
+    assert seeds.mean > 0.9
+    assert patients.mean > 0.9
+    assert min(seeds.high, patients.high) > 0.8
+    assert chance.mean < 0.6
+    assert seeds.latents == 16
+
+
+def test_directions_of_noise_are_not(tmp_path: Path) -> None:
+    seeds, patients, chance = agreements(tmp_path, sparse=False)
+    assert max(seeds.mean, patients.mean) < chance.mean + 0.1
+    assert max(seeds.high, patients.high) < 0.1
+
+
+def test_random_dictionaries_keep_what_channels_have_in_common() -> None:
+    rows = torch.randn(30, 5) * torch.tensor([5.0, 1, 1, 1, 0]) + torch.tensor([9.0, 0, 0, 0, 0])
+    found = dealt(rows, 0)
+    assert torch.equal(found.sort(dim=0).values, rows.sort(dim=0).values)
+    assert not torch.equal(found, rows)
+    assert torch.equal(dealt(rows, 0), found)
+    assert not torch.equal(dealt(rows, 1), found)
+
+
+@pytest.fixture(scope="module")
+def trained(mcd_command: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trained") / "sae.safetensors"
+    done = mcd_command("dictionary", "train", *PHANTOMS, *SMALL, "-o", path)
+    assert done.code == 0, done.err
+    return path
+
+
+def test_what_is_found_is_written_beside_tensors_that_stay(trained: Path, mcd_command: Run, tmp_path: Path) -> None:
+    before = load_file(trained)
+    with safe_open(trained, framework="pt") as file:
+        said = file.metadata()
+    other = tmp_path / "with.safetensors"
+    done = mcd_command("dictionary", "stability", trained, *PHANTOMS, "-o", other)  # --where is recorded
+    assert done.code == 0, done.err
+    assert max(map(len, done.out.splitlines())) <= 80
+    after = load_file(other)
+    assert all(torch.equal(after[name], one) for name, one in before.items())
+    assert after.keys() == before.keys()
+    with safe_open(other, framework="pt") as file:
+        now = file.metadata()
+    facts = json.loads(now.pop("facts"))
+    assert now == {name: one for name, one in said.items() if name != "facts"}
+    assert "stability" not in facts
+    assert "by chance" in facts["stability of seeds"]
+    assert [one for one in facts if one.startswith("stability")] == ["stability of seeds", "stability of patients"]
+    again = mcd_command("dictionary", "stability", other, *PHANTOMS, "--json")
+    assert again.code == 0, again.err
+    shown = json.loads(again.out)
+    assert [one["what"] for one in shown] == ["another seed", "two halves of its patients", "random dictionaries"]
+    assert f"{shown[0]['mean']:.3f}"[1:] == facts["stability of seeds"].partition(";")[0]
+    with safe_open(other, framework="pt") as file:
+        assert json.loads(file.metadata()["facts"]) == facts
+
+
+def test_another_model_other_images_and_files_of_others_are_refused(
+    trained: Path, mcd_command: Run, tmp_path: Path
+) -> None:
+    other = ("--model-plugin", "phantom-general", *PHANTOMS[2:])
+    more = (*PHANTOMS[:2], "--dataset", "phantom:7", *PHANTOMS[4:])
+    foreign = tmp_path / "foreign.safetensors"
+    about = {"activation": "relu"}
+    save_file({"encoder": torch.eye(3), "decoder": torch.eye(3)}, foreign, metadata=about)
+    broken = tmp_path / "broken.safetensors"
+    save_file(load_file(trained), broken, metadata={**about, "mcd": '{"schema": "mcd.dictionary/1", "seed": "x"}'})
+    for path, flags, code, said in (
+        (trained, other, 4, "was trained on another model, or on other weights of it"),
+        (trained, more, 4, "was trained on other images"),
+        (trained, (*PHANTOMS, "--where", 'view == "MLO"'), 4, "give those that it was trained on: --dataset phantom"),
+        (trained, (*PHANTOMS, "--recipe", "mammo-clip"), 4, "prepared otherwise"),
+        (trained, (), 2, "which model, and which images?"),
+        (foreign, PHANTOMS, 4, "does not say how it was trained"),
+        (broken, PHANTOMS, 4, "is damaged"),
+        (tmp_path / "none.safetensors", PHANTOMS, 4, "there is no file"),
+    ):
+        kept = path.read_bytes() if path.exists() else b""
+        done = mcd_command("dictionary", "stability", path, *flags)
+        assert (done.code, done.out) == (code, ""), done.err
+        assert said in done.err
+        assert (path.read_bytes() if path.exists() else b"") == kept

@@ -26,8 +26,8 @@ Flags = NDArray[np.bool_]
 Values = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-_TOGETHER = 2**24
-"""Numbers in memory together: 128 MiB."""
+_TOGETHER = 2**22
+"""Numbers in memory together: 32 MiB."""
 _TIE = 1e-6
 """Statistics that differ by less, as a share of the largest, are equal."""
 _CONSTANT = 1e-5

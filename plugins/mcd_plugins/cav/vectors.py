@@ -206,7 +206,8 @@ def residual(
 ) -> torch.Tensor:
     """Return features ``(n, d)`` float64 without what nuisances say of them, by linear regression.
 
-    Of a concept that always comes with a nuisance, nothing is left: `fit_vector` refuses it.
+    Of a concept that always comes with a nuisance, nothing is left: `fit_vector` refuses it. Of one that often does,
+    p-values are too large rather than too small: random concepts do not go with the nuisance.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from torch import nn
 
 from mcd.errors import DataError
 from mcd_plugins.cav.null import ConceptSets, NullVectors, q_values
-from mcd_plugins.cav.vectors import METHODS, Method, fit_vector
+from mcd_plugins.cav.vectors import METHODS, Method, fit_vector, residual
 
 Flags = NDArray[np.bool_]
 
@@ -150,6 +150,24 @@ def test_the_band_is_that_of_random_concepts() -> None:
     assert ((every < low[:, None]).mean(axis=1) < 0.026).all()
     assert concept[0] > high[0]
     assert low[1] < concept[1] < high[1]
+
+
+def test_a_concept_that_goes_with_the_site_is_not_found_once_the_site_is_held_fixed() -> None:
+    found = np.zeros(2)
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        site = rng.random(50) < 0.5
+        present = np.repeat(site ^ (rng.random(50) < 0.2), 4)
+        features = torch.from_numpy(rng.normal(size=(200, 20)) + 2 * np.repeat(site, 4)[:, None] * rng.normal(size=20))
+        own = torch.from_numpy(rng.normal(size=(50, 20)) + 1)
+        sets = sets_of([f"p{row // 4}" for row in range(200)], present, seed=seed)
+        sites = np.where(np.repeat(site, 4), "one", "other").tolist()
+        for at, given in enumerate((features, residual(features, [sites]))):
+            judged = NullVectors.of(given, sets, "pattern").judged(own)
+            assert judged is not None
+            found[at] += judged.p_sensitivity <= 0.05
+    assert found[0] > 15
+    assert found[1] <= 4
 
 
 def test_the_same_seed_gives_the_same_and_another_gives_another() -> None:

@@ -57,6 +57,21 @@ def test_a_concept_is_told_on_patients_that_were_not_fitted_on(method: Method) -
     assert held_out_area(shown, present, absent, patients, method, seed=0).value > chance.value
 
 
+def test_the_interval_of_several_parts_is_wider() -> None:
+    """Vectors of different parts share patients: it would cover five times in six only."""
+    rng = np.random.default_rng(0)
+    truth, inside = 0.5, 0
+    for seed in range(60):
+        present = np.arange(160) < 40
+        people = np.repeat(np.arange(40), 4)
+        features = torch.from_numpy(rng.normal(size=(40, 30))[people] + rng.normal(size=(160, 30)))
+        found = held_out_area(features, present, ~present, people.astype(str).tolist(), "pattern", seed, draws=200)
+        assert found.low is not None
+        assert found.high is not None
+        inside += found.low <= truth <= found.high
+    assert inside >= 54
+
+
 def test_the_interval_is_of_patients_not_of_images() -> None:
     rng = np.random.default_rng(0)
     present = np.arange(40) < 20

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mcd.errors import DataError
 from mcd.plugins import PermutationUnits, QValues
 from mcd_plugins.cav.scores import check_patients, magnitude, mean_sensitivity
 from mcd_plugins.cav.vectors import Fitter, Method, check_direction, contrast
@@ -31,7 +32,7 @@ _TOGETHER = 2**22
 _TIE = 1e-6
 """Statistics that differ by less, as a share of the largest, are equal."""
 _CONSTANT = 1e-5
-"""Gradients that differ by less, as a share of their length, are one gradient: what follows the layer is linear."""
+"""Gradients whose directions differ by less have one direction: what follows the layer is linear."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,15 +159,16 @@ class Judged:
     tcav, magnitude, mean_sensitivity
         Of the concept, as the functions of these names; means over vectors where negatives were redrawn.
     p_tcav
-        ``(1 + #{|T_b - ½| ≥ |T - ½|}) / (B + 1)``; None where the gradient is the same in all images, so that T is 0
-        or 1 for every vector there is. It asks for the direction only. Where gradients, or features, have few
-        directions, random concepts too have T near 0 or 1, and no concept can be told from them.
+        ``(1 + #{|T_b - ½| ≥ |T - ½|}) / (B + 1)``; None where `linear`: T is 0 or 1 for every vector there is. It asks
+        for the direction only. Where gradients, or features, have few directions, random concepts too have T near 0 or
+        1, and no concept can be told from them.
     p_sensitivity
         ``(1 + #{|A_b| ≥ |A|}) / (B + 1)``, where A is the mean product of the gradient with the vector as it was
         fitted, not of length 1: with ``pattern`` what the concept's coming changes in the output, to first order. A
         random concept's vector is as long as chance makes it.
     linear
-        Whether the gradient is the same in all images.
+        Whether the gradient has the same direction in all images: what follows the layer is linear, or grows with a
+        linear score, as the sigmoid of one does. Of one image that cannot be said.
     images
         Those that were counted.
     silent
@@ -227,8 +229,13 @@ class NullVectors:
         gradients
             ``(n_c, d)``: of the class logit, or of a later unit, in each image of the class, by the features that
             vectors were fitted to. Of maps pooled by their mean it is the sum over positions.
+
+        Raises
+        ------
+        DataError
+            When a gradient is not finite.
         """
-        whole = gradients.detach().double()
+        whole = _finite(gradients)
         length = whole.norm(dim=1)
         own, length = whole[length > 0], length[length > 0]
         if not len(own):
@@ -236,7 +243,8 @@ class NullVectors:
         shares, means = self._statistics(own)
         concept = self.vectors[0] / self.vectors[0].norm(dim=1, keepdim=True)
         first = own @ concept.T
-        linear = bool((own - own.mean(dim=0)).norm(dim=1).max() <= _CONSTANT * length.mean())
+        ways = own / length[:, None]
+        linear = len(ways) > 1 and bool((ways - ways[0]).norm(dim=1).max() <= _CONSTANT)
         sets = self.sets
         return Judged(
             tcav=float(shares[0]),
@@ -273,16 +281,27 @@ class NullVectors:
         ----------
         gradients
             ``(n, d)``, as in `judged`. Where negatives were redrawn, sensitivities are by the mean vector.
+
+        Raises
+        ------
+        DataError
+            When a gradient is not finite.
         """
         vectors = self.vectors.mean(dim=1)
         vectors = vectors / vectors[0].norm()
         found = [np.empty((3, 0))]
-        whole, step = gradients.detach().double(), max(1, _TOGETHER // len(vectors))
+        whole, step = _finite(gradients), max(1, _TOGETHER // len(vectors))
         for start in range(0, len(whole), step):
             sensitivities = (whole[start : start + step] @ vectors.T).numpy()
             low, high = np.percentile(sensitivities[:, 1:], [2.5, 97.5], axis=1)
             found.append(np.stack([sensitivities[:, 0], low, high]))
         return np.concatenate(found, axis=1)
+
+
+def _finite(gradients: torch.Tensor) -> torch.Tensor:
+    if not torch.isfinite(gradients).all():
+        raise DataError("some gradients are not finite", "leave out the class, or the images that cause it")
+    return gradients.detach().double()
 
 
 def _p(extremity: Values) -> float:

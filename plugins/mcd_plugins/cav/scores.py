@@ -77,11 +77,13 @@ def area(
     Raises
     ------
     DataError
-        When fewer than two patients have the concept, or lack it.
+        When fewer than two patients have the concept, or lack it; or a score is not finite.
     """
     known = present | absent
     people = _numbers(patients)[known]
     check_patients(present[known], people)
+    if not torch.isfinite(scores[torch.from_numpy(known)]).all():
+        raise DataError("some scores are not finite", "leave out the layer, or the images that cause it")
     return _area(scores.double().numpy()[known], present[known], people, np.zeros(len(people)), seed, draws)
 
 

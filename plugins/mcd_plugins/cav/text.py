@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import stats
 
 from mcd.errors import DataError
 from mcd.plugins import PermutationUnits
@@ -31,6 +33,9 @@ class TextMap:
     held_out_r2
         The share of the embeddings' variance that the map explains in patients whom neither it nor its penalty has
         seen: ``1 − Σ ‖e − ê‖² / Σ ‖e − mean of training‖²``. At most 1; at 0 or below the mean does as well.
+    held_out_low
+        What R² is at least, with 95 % confidence, by the variance between held-out patients. Of features that say
+        nothing of the embeddings, R² is above 0 half the time, if little; this is so once in twenty times.
     penalty
         One of `PENALTIES`, chosen by cross-validation over the training patients.
     training, held_out
@@ -41,6 +46,7 @@ class TextMap:
 
     matrix: torch.Tensor
     held_out_r2: float
+    held_out_low: float
     penalty: float
     training: int
     held_out: int
@@ -61,17 +67,19 @@ class TextMap:
         Raises
         ------
         DataError
-            When the map explains nothing in other patients, so that no direction follows from it; or the text is the
-            mean.
+            When the map explains nothing in other patients beyond chance, so that no direction follows from it; or the
+            text is the mean, or not finite.
         """
-        if not self.held_out_r2 > 0:
+        if not self.held_out_low > 0:
             raise DataError(
                 f"the map from features to the dissector's space explains nothing in other patients: R² "
-                f"{self.held_out_r2:.2f}",
+                f"{self.held_out_r2:.2f}, at least {self.held_out_low:.2f} with 95 % confidence",
                 "take another layer or dissector, more images, or vectors from labels",
             )
         found = self.matrix.double().T @ (text.double() - mean.double())
         length = float(found.norm())
+        if not np.isfinite(length):
+            raise DataError("the text's embedding is not finite", "take another text or dissector")
         if not length:
             raise DataError("the text is the mean of all texts: it has no direction", "give more than one concept")
         return (found / length).float()
@@ -122,11 +130,22 @@ def text_map(features: torch.Tensor, embeddings: torch.Tensor, patients: Sequenc
     penalty = PENALTIES[best]
     seen, unseen = torch.from_numpy(chosen), torch.from_numpy(np.flatnonzero(part == 0))
     fitted = _Ridge(x[seen], y[seen])
-    missed = (y[unseen] - fitted.said(x[unseen], penalty)).square().sum()
-    spread = (y[unseen] - y[seen].mean(dim=0)).square().sum()
-    r2 = 1 - float(missed / spread) if spread > 0 else 0.0
+    missed = (y[unseen] - fitted.said(x[unseen], penalty)).square().sum(dim=1)
+    spread = (y[unseen] - y[seen].mean(dim=0)).square().sum(dim=1)
+    r2, low = _r2(missed.numpy(), spread.numpy(), units.patient[unseen.numpy()])
     held_out = int((dealt == 0).sum())
-    return TextMap(_Ridge(x, y).matrix(penalty).float(), r2, penalty, units.patients - held_out, held_out, seed)
+    return TextMap(_Ridge(x, y).matrix(penalty).float(), r2, low, penalty, units.patients - held_out, held_out, seed)
+
+
+def _r2(missed: NDArray[np.float64], spread: NDArray[np.float64], patient: NDArray[np.int64]) -> tuple[float, float]:
+    """Return R² and its lower bound: a ratio of sums over patients, whose variance is linearised, by Student's t."""
+    if not spread.any():
+        return 0.0, 0.0
+    number = np.unique(patient, return_inverse=True)[1]
+    each, of = np.bincount(number, spread - missed), np.bincount(number, spread)
+    r2, count = float(each.sum() / of.sum()), len(each)
+    deviation = np.sqrt(np.square(each - r2 * of).sum() * count / (count - 1)) / of.sum()
+    return r2, r2 - float(stats.t.ppf(0.95, count - 1) * deviation)
 
 
 class _Ridge:

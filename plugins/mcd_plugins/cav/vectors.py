@@ -77,7 +77,7 @@ class Fitter:
         self._mean = whole.mean(dim=0)
         self._centred = whole - self._mean
         self.spread = float(self._centred.square().sum(dim=1).mean().sqrt())
-        if self.spread <= _NOTHING * float(self._mean.norm()) or not self.spread:
+        if not ((whole - whole[0]).abs() > _NOTHING * self._mean.abs()).any():
             raise DataError("the features are the same in all images", "take another layer")
         if method != "pattern":
             self._decompose()

@@ -136,6 +136,33 @@ def test_images_without_a_gradient_are_left_out_and_counted() -> None:
     assert vectors.judged(torch.zeros(3, 4)) is None
 
 
+def test_a_sigmoid_of_a_linear_score_is_linear() -> None:
+    """Its gradients differ in length and not in direction: TCAV is 0 or 1, whatever the concept."""
+    patients, present = of_patients([1] * 20, 6)
+    features = torch.from_numpy(np.random.default_rng(0).normal(size=(20, 4)))
+    vectors = NullVectors.of(features, sets_of(patients, present), "pattern")
+    head = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid()).double()
+    found = vectors.judged(gradients(head, features, 0))
+    assert found is not None
+    assert found.linear
+    assert found.p_tcav is None
+    alone = vectors.judged(gradients(head, features, 0)[:1])
+    assert alone is not None
+    assert not alone.linear
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_gradients_that_are_not_finite_are_refused(value: float) -> None:
+    """An infinite one had p 0, and NaN counted as no gradient."""
+    patients, present = of_patients([1] * 20, 6)
+    vectors = NullVectors.of(torch.randn(20, 4), sets_of(patients, present), "pattern")
+    broken = torch.ones(5, 4)
+    broken[2, 1] = value
+    for one in (vectors.judged, vectors.band):
+        with pytest.raises(DataError, match="gradients are not finite"):
+            one(broken)
+
+
 def test_the_band_is_that_of_random_concepts() -> None:
     patients, present = of_patients([1] * 40, 12)
     features = torch.from_numpy(np.random.default_rng(0).normal(size=(40, 6))) + 2 * torch.from_numpy(present)[:, None]

@@ -95,3 +95,13 @@ def test_too_few_patients_are_refused() -> None:
         held_out_area(torch.randn(12, 3), present, ~present, ["a"] * 6 + ["b", "c"] * 3, "pattern", seed=0)
     with pytest.raises(DataError, match="absent in images of 1 patient"):
         area(torch.randn(12), present, ~present, ["b", "c"] * 3 + ["a"] * 6, seed=0)
+
+
+def test_scores_that_are_not_finite_are_refused() -> None:
+    present, patients = np.arange(12) < 6, [f"{row}" for row in range(12)]
+    for value in (torch.nan, torch.inf):
+        scores = torch.randn(12)
+        scores[3] = value
+        with pytest.raises(DataError, match="scores are not finite"):
+            area(scores, present, ~present, patients, seed=0)
+        assert area(scores, present & (np.arange(12) != 3), ~present, patients, seed=0).present == 5

@@ -45,13 +45,19 @@ def test_the_map_is_ridge_regression(width: int) -> None:
 
 
 def test_a_map_that_explains_nothing_in_other_patients_gives_no_direction() -> None:
-    features, embeddings, patients = drawn(0.2)
-    order = torch.randperm(240, generator=torch.Generator().manual_seed(1))
-    found = text_map(features, embeddings[order], patients, seed=0)
-    assert found.held_out_r2 <= 0.02
-    if found.held_out_r2 <= 0:
-        with pytest.raises(DataError, match="explains nothing in other patients"):
-            found.direction(embeddings[0], embeddings.mean(dim=0))
+    """R² of noise is above 0 half the time: that alone would let it pass."""
+    generator = torch.Generator().manual_seed(1)
+    patients = [f"p{row // 3}" for row in range(90)]
+    found = []
+    for seed in range(60):
+        features, embeddings = (torch.randn(30, width, generator=generator) for width in (8, 6))
+        found.append(text_map(*(one.repeat_interleave(3, dim=0) for one in (features, embeddings)), patients, seed))
+    assert sum(one.held_out_r2 > 0 for one in found) > 15
+    assert sum(one.held_out_low > 0 for one in found) <= 7
+    for one in found:
+        if one.held_out_low <= 0:
+            with pytest.raises(DataError, match="explains nothing in other patients"):
+                one.direction(embeddings[0], embeddings.mean(dim=0))
 
 
 def test_patients_are_whole() -> None:
@@ -75,4 +81,6 @@ def test_bad_input_is_refused() -> None:
     found = text_map(features, embeddings, patients, seed=0)
     with pytest.raises(DataError, match="mean of all texts"):
         found.direction(embeddings[0], embeddings[0])
+    with pytest.raises(DataError, match="text's embedding is not finite"):
+        found.direction(embeddings[0] * torch.nan, embeddings[0])
     assert not np.isnan(found.held_out_r2)

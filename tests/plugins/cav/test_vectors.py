@@ -96,6 +96,13 @@ def test_a_channel_that_hardly_varies_does_not_decide() -> None:
         assert abs(float(fit_vector(torch.cat([features, dead], dim=1), present, method)[-1])) < 1e-3
 
 
+def test_a_channel_that_is_large_and_constant_decides_nothing() -> None:
+    features, present = drawn(0, 60, 5)
+    large, dead = (torch.cat([features, torch.full((60, 1), value)], dim=1) for value in (1e9, 0.0))
+    for method in METHODS:
+        torch.testing.assert_close(fit_vector(large, present, method), fit_vector(dead, present, method))
+
+
 def test_nothing_is_left_of_a_concept_that_is_the_view() -> None:
     features, present = drawn(0, 60, 8)
     view = ["MLO" if one else "CC" for one in present]

@@ -22,6 +22,7 @@ FAMILIES = {
     "programs": "tests.hostile.programs:Programs",
     "codestreams": "tests.hostile.codestreams:Codestreams",
     "tensors": "tests.hostile.tensors:Tensors",
+    "dictionaries": "tests.hostile.dictionaries:Dictionaries",
 }
 _OF_THE_FRAME = {"faults": "tests.hostile.faults:Faults"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mcd_plugins.dictionary.import_command import import_saved
 from mcd_plugins.dictionary.stability_command import stability
 from mcd_plugins.dictionary.train_command import train
 
@@ -20,3 +21,4 @@ def dictionary() -> None:
 
 dictionary.add_command(train)
 dictionary.add_command(stability)
+dictionary.add_command(import_saved)

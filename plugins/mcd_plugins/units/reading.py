@@ -14,7 +14,7 @@ from safetensors import safe_open
 from mcd.errors import DataError
 from mcd.plugins import calling
 
-__all__ = ["Row", "UnitFile", "read_units"]
+__all__ = ["Row", "UnitFile", "check_tensor", "read_units"]
 
 Row = tuple[str, ...]
 """What the axes of a tensor are: ``("units", "channels")``."""
@@ -84,7 +84,7 @@ def read_units(path: Path, needed: Mapping[str, Row], optional: Mapping[str, Row
     sizes: dict[str, int] = {}
     for name in known:
         if name in tensors:
-            _check(path, name, tensors[name], known[name], sizes)
+            check_tensor(path, name, tensors[name], known[name], sizes)
     about = _about(path, said)
     if about.names and len(about.names) != sizes["units"]:
         raise DataError(
@@ -110,7 +110,14 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise DataError(f"{path} {what}", _AS_SAFETENSORS) from None
 
 
-def _check(path: Path, name: str, tensor: torch.Tensor, axes: Row, sizes: dict[str, int]) -> None:
+def check_tensor(path: Path, name: str, tensor: torch.Tensor, axes: Row, sizes: dict[str, int]) -> None:
+    """Refuse a tensor that is no finite floats of these axes; ``sizes``, how long each is, is added to.
+
+    Raises
+    ------
+    DataError
+        Saying what is wrong with it.
+    """
     shape = f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
     if not tensor.is_floating_point() or tensor.ndim != len(axes):
         raise DataError(

@@ -1,0 +1,1 @@
+"""Dictionaries that other tools saved, as files of the unit source ``dictionary``."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.runs.in_parts import Command, Made, manifests
-from tests.runs.tiny import tree
+from tests.runs.tiny import PLUGIN, tree
 
 import mcd
 from mcd.errors import DataError, UsageError
@@ -58,3 +58,42 @@ def test_parts_and_merges_in_python_are_refused_in_one_sentence(made: Made, tmp_
     refused("no part given", lambda: mcd.merge([], tmp_path / "merged"))
     with pytest.raises(DataError, match="2 of 3 parts are missing"):
         mcd.merge(made.part(1, 3), tmp_path / "merged", plugin_files=[made.plugin])  # type: ignore[arg-type]  # as above
+
+
+NORMED = """
+
+class Normed(mcd.ModelLoader):
+    def load(self):
+        torch.manual_seed(3)
+        layers = nn.Conv2d(1, 4, 5, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 5, 3)
+        return mcd.Target("normed", nn.Sequential(*layers).eval(), SIZE)
+
+
+@mcd.hookimpl(specname="mcd_register_models")
+def normed():
+    return [mcd.Component("normed", f"{__name__}:Normed", "tiny")]
+"""
+
+
+def test_untrained_networks_with_normalisations_see_the_same_images_in_every_part(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcd.extraction.beside.ESTIMATED_FROM", 100)
+    plugin = tmp_path / "normed.py"
+    plugin.write_text(PLUGIN + NORMED)
+    study = {"models": [{"plugin": "normed", "layers": "3"}], "dissectors": "tiny", "dataset": "tiny-images"}
+    study |= {"untrained": 10, "on_error": "skip", "calibration": {"draws": 20, "most_draws": 20}}
+    study |= {"workers": 0, "batch_size": 8, "store": "off", "device": "cpu"}
+    given = {"plugin_files": [plugin], "progress": False}
+    mcd.run(study, output=tmp_path / "one", **given)
+    parts = [tmp_path / number for number in "123"]
+    notes = tmp_path / "notes"
+    for number, part in enumerate(parts, start=1):
+        monkeypatch.setenv("MCD_TEST_NOTES", str(notes))
+        mcd.run(study, output=part, part=f"{number}/3", **given)
+    touched = [line for line in notes.read_text().splitlines() if line.startswith("examined")]
+    assert len(touched) == 333 + 2 * 100
+    mcd.merge(parts, tmp_path / "merged", **given)
+    assert tree(tmp_path / "merged") == tree(tmp_path / "one")
+    merged, one = manifests(tmp_path / "merged"), manifests(tmp_path / "one")
+    assert merged == one

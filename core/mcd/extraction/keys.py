@@ -93,7 +93,7 @@ def activation_key(images: str, network: Identity, target: Target, pooling: Pool
     return digest(images, *own, str(pooling), *([others] if hooked else []))
 
 
-def untrained_key(activations: str, seed: int, number: int) -> str:
+def untrained_key(activations: str, seed: int, number: int, seen: str = "") -> str:
     """Return the key of the activations of a network that has not been trained.
 
     Parameters
@@ -102,9 +102,11 @@ def untrained_key(activations: str, seed: int, number: int) -> str:
         Of the trained target, as `activation_key` returns it.
     seed, number
         What its weights are drawn from; see `mcd.networks.untrained.untrained`.
+    seen
+        Digest of the images that its normalisations are estimated from; empty where it has none.
     """
     own = identity_of(untrained, collecting, NormalisingPass)
-    return digest(activations, "untrained", str(seed), str(number), own.key)
+    return digest(activations, "untrained", str(seed), str(number), own.key, *([seen] if seen else []))
 
 
 def embedding_key(images: str, dissector: Identity, preprocessing: Preprocessing) -> str:

@@ -29,14 +29,14 @@ __all__ = ["NormalisingPass"]
 
 @dataclass(frozen=True)
 class NormalisingPass:
-    """A pass over the probe set that estimates the statistics of normalisations: the mean over its batches.
+    """A pass that estimates the statistics of normalisations: the mean over batches of `ProbeSet.estimating`.
 
     Parameters
     ----------
     jobs
         Of the networks, which are changed; those without such statistics are left out.
     reader, probe
-        What they see.
+        What they see; in a part of a run too what they see in the whole.
     device, precision, batch_size, workers, on_error, tuning
         How, as in the sweep.
     """
@@ -71,7 +71,7 @@ class NormalisingPass:
         if not jobs:
             return failed
         with (
-            clock.stage("estimate normalisations", len(self.probe.rows), "images") as advanced,
+            clock.stage("estimate normalisations", len(self.probe.estimating), "images") as advanced,
             ExitStack() as stack,
         ):
             stack.enter_context(reproducible(self.device, self.tuning))
@@ -98,13 +98,14 @@ class NormalisingPass:
             module.cpu()
 
     def _decoded(self, jobs: Sequence[TargetJob]) -> Iterator[Batch]:
-        shown, size = self.probe.rows, max(2, self.batch_size)
+        seen, size = self.probe.estimating, max(2, self.batch_size)
+        shown = list(seen)
         rows = [list(shown[at : at + size]) for at in range(0, len(shown), size)]
         if len(rows) > 1 and len(rows[-1]) == 1:
             rows[-2:] = [rows[-2] + rows[-1]]
         return batches(
             self.reader,
-            self.probe.samples,
+            [seen.get(row, sample) for row, sample in enumerate(self.probe.samples)],
             {job.target.preprocessing.fingerprint(): job.target.preprocessing for job in jobs},
             rows,
             workers=self.workers,

@@ -13,6 +13,7 @@ from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.errors import DataError, PluginError
 from mcd.events import Clock
+from mcd.extraction.beside import examined_beside, spread
 from mcd.extraction.boxes import BoxFit, box_remarks
 from mcd.extraction.examining import examination, examine_each
 from mcd.extraction.fitted import Fitting, tested
@@ -97,6 +98,8 @@ class ProbeSet:
     listing
         In a part, a digest of the metadata of all chosen images, before any was opened: parts of one run have the
         same. Paths, which are others on another machine, and facts of files are not in it.
+    beside
+        In a part, images of others that it examined too, by row; see `estimating`.
     out, kept
         Of patients that units were fitted on, in the whole run: how many images were left out, how many are kept; see
         `mcd.extraction.fitted.Tested`.
@@ -109,6 +112,7 @@ class ProbeSet:
     part: range | None = None
     boxes: Mapping[str, int] = field(default_factory=dict)
     listing: str = ""
+    beside: Mapping[int, Sample] = field(default_factory=dict)
     out: int = 0
     kept: Mapping[frozenset[str], int] = field(default_factory=dict)
 
@@ -126,6 +130,16 @@ class ProbeSet:
     def shown(self) -> tuple[Sample, ...]:
         """The samples that are shown, in order."""
         return tuple(self.samples[row] for row in self.rows)
+
+    @cached_property
+    def estimating(self) -> dict[int, Sample]:
+        """The images, by row, that the normalisations of untrained networks are estimated from: of the whole run."""
+        rows = spread(len(self.samples))
+        shown = set(self.rows)
+        return {row: self.samples[row] if row in shown else self.beside[row] for row in rows if self._is_known(row)}
+
+    def _is_known(self, row: int) -> bool:
+        return row in self.beside or (row in self.own and row not in self.refused)
 
     def usable(self) -> ProbeSet:
         """Return the probe set of those that are shown, as if no others had been chosen."""
@@ -213,6 +227,7 @@ def examined_part(
     part: Part | None = None,
     batch_size: int = 1,
     fitting: Fitting | None = None,
+    estimating: bool = False,
 ) -> tuple[ProbeSet, ProbeRemarks]:
     """Choose among the images of a data set and check those of a part of the run, of which nothing is said yet.
 
@@ -225,6 +240,8 @@ def examined_part(
         Which part, of a run with batches of so many images; None checks all that are chosen.
     fitting
         Units that may have been fitted on some of the images; see `mcd.extraction.fitted.tested`.
+    estimating
+        Whether a part examines those images of others too that normalisations are estimated from.
 
     Raises
     ------
@@ -250,9 +267,10 @@ def examined_part(
                 part=own,
                 known=on.known,
             )
-    probe = replace(probe, out=on.out, kept=on.kept)
+        heard = [*how.remarks(), *remarks_of(dataset)]
+        beside = examined_beside(dataset, chosen, probe.own, on.known) if estimating else {}
+    probe = replace(probe, beside=beside, out=on.out, kept=on.kept)
     digests = [one.digest for one in probe.shown if one.digest]
-    heard = [*how.remarks(), *remarks_of(dataset)]
     if on.known:  # every part has examined all images
         heard = [str(one) for one in heard if one]
     remarks = ProbeRemarks(

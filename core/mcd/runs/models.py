@@ -9,7 +9,7 @@ from mcd.extraction.keys import not_reused
 from mcd.networks.controls import RANDOM_DISSECTOR, RANDOM_UNITS, RandomDissector, with_random_weights
 from mcd.networks.identity import identity_of
 from mcd.networks.units import with_random_units
-from mcd.networks.untrained import Untrained, untrained
+from mcd.networks.untrained import Untrained, tracking, untrained
 from mcd.runs.plan import PlannedRun, RunControl
 from mcd.runs.prepared import Prepared, PreparedTarget
 
@@ -63,6 +63,11 @@ class Models:
             for key, one in self.image_text.items()
             if one.image_tower is not None
         }
+
+    @property
+    def estimate(self) -> bool:
+        """Whether some untrained network has normalisations, which are estimated from images."""
+        return any(tracking(network.module) for one in self.untrained.values() for network in one.networks)
 
     def untrained_of(self, run: PlannedRun) -> Untrained:
         """Return the networks that a run is compared with; none where none were asked for, as for controls."""

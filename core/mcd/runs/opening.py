@@ -30,7 +30,7 @@ from mcd.extraction.store import Shards, layer_key, whole_key
 from mcd.networks.identity import Identity, identity_of
 from mcd.networks.layers import Layer
 from mcd.networks.trial import Trial
-from mcd.networks.untrained import Untrained
+from mcd.networks.untrained import Untrained, tracking
 from mcd.runs.manifest import (
     Inputs,
     LayerRecord,
@@ -244,7 +244,13 @@ class Opener:
         return activation_key(self._how, self.models.networks[key], one.target, one.pooling, digest(*names))
 
     def _untrained_key(self, key: Key, number: int) -> str:
-        return untrained_key(self._activation_key(key), self.prepared.study.calibration.null_seed, number)
+        seed = self.prepared.study.calibration.null_seed
+        seen = self._seen if tracking(self.models.untrained[key[0]].networks[number].module) else ""
+        return untrained_key(self._activation_key(key), seed, number, seen)
+
+    @cached_property
+    def _seen(self) -> str:
+        return digest(*(text for row, one in self.probe.estimating.items() for text in (str(row), one.digest)))
 
     def _layers(self, kind: str, activations: str, key: Key) -> list[Column]:
         target = self.models.targets[key].target

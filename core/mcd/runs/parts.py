@@ -16,7 +16,6 @@ from mcd.extraction.parts import Part
 from mcd.extraction.probe import ProbeRemarks, ProbeSet
 from mcd.extraction.probe_map import PRIVATE, _write_private, read_private
 from mcd.networks.identity import Identity
-from mcd.networks.untrained import tracking
 from mcd.options import Record
 from mcd.runs.models import Models
 from mcd.runs.records import PartRecord, RemarkRecord
@@ -80,11 +79,6 @@ def check_divisible(study: Study, models: Models, images: Identity) -> None:
         raise UsageError(
             "maps are kept of the strongest images of all parts, and a part knows only its own",
             f"leave out --maps; {later}: only the maps are computed",
-        )
-    if any(tracking(network.module) for one in models.untrained.values() for network in one.networks):
-        raise UsageError(
-            "the normalisations of untrained networks are estimated from all images, and a part sees only its own",
-            f"leave out --untrained; {later}: only the untrained networks are computed",
         )
     unknown = [*(said for said in models.not_reused()), *([f"images: {images.unknown}"] if images.unknown else [])]
     if unknown:

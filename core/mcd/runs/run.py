@@ -217,6 +217,7 @@ class _Run:
             part=part,
             batch_size=study.batch_size,
             fitting=self.prepared.fitting,
+            estimating=self.models.estimate,
         )
         said.examined(remarks)
         several(len(probe.samples) - len(probe.refused))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
 
-from mcd_plugins.dictionary.kinds import Fitted, Recipe
+from mcd_plugins.dictionary.kinds import Fitted, Recipe, Scale
 
-__all__ = ["Scale", "train"]
+__all__ = ["train"]
 
 _AUXILIARY = 1 / 32
 """Weight of the loss that revives dead latents: α of Gao et al. 2024, arXiv 2406.04093, appendix A.2."""
@@ -19,22 +18,6 @@ _DEAD_AFTER = 100
 _DECAY = 0.2
 """Share of the steps, at the end, over which the learning rate falls to zero."""
 _METHODS = {"topk": "TopK", "batchtopk": "BatchTopK", "relu": "ReLU-L1"}
-
-
-@dataclass(frozen=True)
-class Scale:
-    """What samples are centred and divided by before they are learned from.
-
-    Parameters
-    ----------
-    mean
-        ``(channels,)``.
-    length
-        Root of the mean squared distance from the mean.
-    """
-
-    mean: torch.Tensor
-    length: float
 
 
 class _Autoencoder:
@@ -115,7 +98,7 @@ def train(
     count, channels = samples.shape
     mean = scale.mean.to(device)
     model = _Autoencoder(recipe, channels, generator, device)
-    rate = recipe.learning_rate or 0.008 / channels**0.5
+    rate = recipe.learning_rate or 0.05 / channels**0.5
     adam = torch.optim.Adam(model.parameters(), lr=rate)
     falling = max(1, round(_DECAY * recipe.steps))
 

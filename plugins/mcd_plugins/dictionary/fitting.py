@@ -7,8 +7,9 @@ from collections.abc import Callable
 import torch
 
 from mcd.errors import DataError
-from mcd_plugins.dictionary.autoencoders import Scale, train
-from mcd_plugins.dictionary.kinds import Fitted, Recipe
+from mcd_plugins.dictionary.autoencoders import train
+from mcd_plugins.dictionary.factors import check_installed, factorise, group
+from mcd_plugins.dictionary.kinds import Fitted, Recipe, Scale
 
 __all__ = ["Fitted", "Recipe", "fit"]
 
@@ -35,17 +36,24 @@ def fit(
     seed
         Of the start and of the order of samples. The same seed gives the same bytes with as many threads.
     device
-        Where sparse autoencoders and semi-NMF are computed: ``"cpu"``, ``"cuda"``.
+        Where sparse autoencoders and semi-NMF are computed: ``"cpu"``, ``"cuda"``; NMF and k-means are, on the CPU.
     advanced
-        Called after each step with how many are done, of ``recipe.steps``.
+        Called after each step of a sparse autoencoder with how many are done.
 
     Raises
     ------
     DataError
         When samples hold NaN or infinity, are all equal, or are fewer than latents.
+    MissingDependencyError
+        When what fits the kind is not installed.
     """
-    scale = _scale(samples, recipe.latents)
-    return train(samples, recipe, seed, scale, torch.device(device), advanced)
+    check_installed(recipe.kind)
+    scale, where = _scale(samples, recipe.latents), torch.device(device)
+    if recipe.kind == "nmf":
+        return factorise(samples, recipe, seed, scale, where)
+    if recipe.kind == "kmeans":
+        return group(samples, recipe, seed, scale)
+    return train(samples, recipe, seed, scale, where, advanced)
 
 
 def _scale(samples: torch.Tensor, latents: int) -> Scale:

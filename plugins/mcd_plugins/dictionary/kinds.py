@@ -10,7 +10,7 @@ import torch
 
 from mcd.errors import UsageError
 
-__all__ = ["AUTOENCODERS", "KINDS", "Fitted", "Kind", "Recipe"]
+__all__ = ["AUTOENCODERS", "KINDS", "Fitted", "Kind", "Recipe", "Scale"]
 
 Kind = Literal["topk", "batchtopk", "relu", "nmf", "kmeans"]
 
@@ -18,6 +18,8 @@ KINDS: Mapping[Kind, str] = {
     "topk": "sparse autoencoder; the k latents that respond most at a position are kept (Gao et al. 2024)",
     "batchtopk": "sparse autoencoder; k latents are kept on average over positions (Bussmann et al. 2024)",
     "relu": "sparse autoencoder with a penalty on the sum of latents (L1)",
+    "nmf": "non-negative matrix factorisation; semi-NMF where a layer has negative values",
+    "kmeans": "k-means: a unit is 1 at the positions nearest to its centroid",
 }
 """The kinds, each with what it is."""
 
@@ -44,7 +46,7 @@ class Recipe:
     steps, batch
         Of sparse autoencoders: how many gradient steps, and of how many positions each.
     learning_rate
-        Of sparse autoencoders: the learning rate of Adam; None for 0.008 / √channels.
+        Of sparse autoencoders: the learning rate of Adam; None for 0.05 / √channels.
 
     Raises
     ------
@@ -81,8 +83,11 @@ class Fitted:
 
     Parameters
     ----------
-    encoder, decoder
-        ``(units, channels)``, of raw values of the layer; rows of the decoder have length 1, but for k-means.
+    encoder
+        ``(units, channels)``, of raw values of the layer; None for NMF and k-means, which do without.
+    decoder
+        ``(units, channels)``: rows of length 1, or of zeros where NMF left a factor empty; of k-means, what centroids
+        differ from ``decoder_bias`` by, which is the mean of the samples.
     encoder_bias
         ``(units,)``, or None for none.
     decoder_bias
@@ -95,7 +100,7 @@ class Fitted:
         What was fitted, in words: "NMF" and "semi-NMF" are one kind.
     """
 
-    encoder: torch.Tensor
+    encoder: torch.Tensor | None
     decoder: torch.Tensor
     encoder_bias: torch.Tensor | None
     decoder_bias: torch.Tensor | None
@@ -114,3 +119,19 @@ class Fitted:
             "threshold": self.threshold,
         }
         return {name: one.contiguous() for name, one in named.items() if one is not None}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What samples are centred and divided by before they are learned from.
+
+    Parameters
+    ----------
+    mean
+        ``(channels,)``.
+    length
+        Root of the mean squared distance from the mean.
+    """
+
+    mean: torch.Tensor
+    length: float

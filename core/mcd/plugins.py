@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mcd.cli.paths import PATH
     from mcd.cli.tables import print_table, say
     from mcd.cli.terminal import echo, echo_lines
+    from mcd.comparison.beside_random import BesideRandom, beside_random
     from mcd.comparison.changes import KINDS as CHANGES
     from mcd.comparison.changes import MAY_BE_CHANCE, chance_rule
     from mcd.comparison.represented import ANSWERS
@@ -129,6 +130,7 @@ _HOME = {
     "RUNG_COLUMNS": "mcd.scoring.rungs:COLUMNS",
     "SIGNIFICANT": "mcd.scoring.verdicts",
     "VERDICTS": "mcd.scoring.verdicts",
+    "BesideRandom": "mcd.comparison.beside_random",
     "Breast": "mcd.extraction.breast",
     "CodeReference": "mcd.options",
     "Copy": "mcd.runs.thumbnails",
@@ -159,6 +161,7 @@ _HOME = {
     "above_chance": "mcd.scoring.ordering",
     "above_chance_said": "mcd.runs.verdict",
     "averaged_beside": "mcd.networks.checkpoints",
+    "beside_random": "mcd.comparison.beside_random",
     "by_evidence": "mcd.scoring.ordering",
     "calling": "mcd.networks.foreign",
     "chance_rule": "mcd.comparison.changes",
@@ -247,6 +250,7 @@ __all__ = [
     "SEED",
     "SIGNIFICANT",
     "VERDICTS",
+    "BesideRandom",
     "Breast",
     "ChannelMean",
     "ChannelStd",
@@ -280,6 +284,7 @@ __all__ = [
     "above_chance",
     "above_chance_said",
     "averaged_beside",
+    "beside_random",
     "by_evidence",
     "calling",
     "chance_rule",

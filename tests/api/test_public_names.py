@@ -28,7 +28,7 @@ _FOR_PLUGINS = """
     RUNGS RUNG_COLUMNS check_writable Terminal echo echo_lines outputs csv_bytes csv_text unguarded
     FEW_IMAGES Limits Manifest Maps NOT_SIGNIFICANT PATH NameOrPath Part PathBelowRoot
     PictureHeader PictureOptions PluginHost Positions SIGNIFICANT Schema StoredScores VERDICTS above_chance
-    above_chance_said averaged_beside by_evidence calling chance_rule
+    above_chance_said averaged_beside BesideRandom beside_random by_evidence calling chance_rule
     check_finite check_picture image_statistics Layer LayerUnit Selection
     concepts_of copies crop_fraction data_set_of digest each_file examine_each examine_file example_input
     file_digest files_below find_breast find_state_dict

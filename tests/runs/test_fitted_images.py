@@ -89,7 +89,7 @@ def test_those_that_are_kept_are_said_in_tables_and_records(made: Made, tmp_path
     assert [one.through and one.through.kept for one in found.manifest.layers] == [None, 8, 4]
     said = "12 of 40 images of 3 patients are no test on other patients: units cavs and others were fitted on"
     assert any(one.startswith(said) for one in found.manifest.warnings)
-    page = next(path for path in mcd.report(found, "markdown") if path.suffix == ".md").read_text()
+    page = next(path for path in mcd.report(found, reporters="markdown") if path.suffix == ".md").read_text()
     assert "The units of one/cavs were fitted on patients of 8 of the 40 images" in " ".join(page.split())
     anew = mcd.score(tmp_path / "run", labels_per_neuron=1, progress=False, plugin_files=[made.plugin])
     assert anew.labels.groupby("layer")["fitted_images"].first().tolist() == [0, 8, 4]

@@ -18,13 +18,12 @@ from mcd.extraction.boxes import BoxFit, box_remarks
 from mcd.extraction.examining import examination, examine_each
 from mcd.extraction.fitted import Fitting, tested
 from mcd.extraction.parts import Part, shard_rows, shard_size
-from mcd.extraction.remarks import remarks_on
+from mcd.extraction.remarks import ProbeRemarks, remarks_on
 from mcd.networks.foreign import calling
 from mcd.study.privacy import public_id, salt
 from mcd.study.selection import Selection
 
 __all__ = [
-    "ProbeRemarks",
     "ProbeSet",
     "count_chosen",
     "count_images",
@@ -33,46 +32,6 @@ __all__ = [
     "probe_set",
     "remarks_of",
 ]
-
-
-@dataclass(frozen=True)
-class ProbeRemarks:
-    """What a reader must know of a probe set, as counts and sentences: those of parts make those of the whole.
-
-    Parameters
-    ----------
-    heard
-        What examining the files, the data set and its boxes have to say; see `mcd.Dataset.remarks`.
-    listed
-        What is to be said of all images that the data set lists.
-    unreadable
-        How many images cannot be used.
-    unidentified
-        Of how many images the data set gives no digest: whether their bytes have changed cannot be known.
-    repeats
-        How many images have the same bytes as an earlier one.
-    """
-
-    heard: tuple[str, ...] = ()
-    listed: tuple[str, ...] = ()
-    unreadable: int = 0
-    unidentified: int = 0
-    repeats: int = 0
-
-    def sentences(self) -> list[str]:
-        """Return them as sentences; no sentence about what is as it should be."""
-        found = [*filter(None, self.heard), *self.listed]
-        if self.unreadable:
-            found.append(f"{self.unreadable} images cannot be used and are left out; the probe map says which and why")
-        if self.unidentified:
-            found.append(
-                f"nothing that is stored will be used again: the data set gives {self.unidentified} images no digest "
-                "by which they could be known"
-            )
-        if self.repeats:
-            repeat = "image repeats" if self.repeats == 1 else "images repeat"
-            found.append(f"{self.repeats} {repeat} the bytes of another one; each still counts by itself")
-        return found
 
 
 @dataclass(frozen=True)

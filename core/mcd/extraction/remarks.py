@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from mcd.api.dataset import Sample
 
-__all__ = ["remarks_on"]
+__all__ = ["ProbeRemarks", "remarks_on"]
 
 _NAMED = 8
 """How many concepts a remark names."""
@@ -76,3 +77,43 @@ def _name_views(patients: dict[str, list[Sample]]) -> bool:
     """Whether each patient has one side and one view, though there are several."""
     views = [{(one.laterality, one.view) for one in images} for images in patients.values()]
     return all(len(one) == 1 for one in views) and len(set.union(*views)) > 1
+
+
+@dataclass(frozen=True)
+class ProbeRemarks:
+    """What a reader must know of a probe set, as counts and sentences: those of parts make those of the whole.
+
+    Parameters
+    ----------
+    heard
+        What examining the files, the data set and its boxes have to say; see `mcd.Dataset.remarks`.
+    listed
+        What is to be said of all images that the data set lists.
+    unreadable
+        How many images cannot be used.
+    unidentified
+        Of how many images the data set gives no digest: whether their bytes have changed cannot be known.
+    repeats
+        How many images have the same bytes as an earlier one.
+    """
+
+    heard: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
+    unreadable: int = 0
+    unidentified: int = 0
+    repeats: int = 0
+
+    def sentences(self) -> list[str]:
+        """Return them as sentences; no sentence about what is as it should be."""
+        found = [*filter(None, self.heard), *self.listed]
+        if self.unreadable:
+            found.append(f"{self.unreadable} images cannot be used and are left out; the probe map says which and why")
+        if self.unidentified:
+            found.append(
+                f"nothing that is stored will be used again: the data set gives {self.unidentified} images no digest "
+                "by which they could be known"
+            )
+        if self.repeats:
+            repeat = "image repeats" if self.repeats == 1 else "images repeat"
+            found.append(f"{self.repeats} {repeat} the bytes of another one; each still counts by itself")
+        return found

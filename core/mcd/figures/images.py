@@ -153,6 +153,7 @@ def _tallest(copies: Mapping[str, bytes]) -> float:
 def _said(axes: Axes, dissection: Dissection, layer: str, number: int) -> None:
     labels = dissection.labels
     rows = labels[(labels["layer"] == layer) & (labels["neuron"] == number)]
+    unit = dissection.manifest.unit(layer, number)
     status = rows["status"].iloc[0]
     rows = by_evidence(rows[rows["rank"].notna()]).head(_LABELS)
     lines = [
@@ -162,7 +163,7 @@ def _said(axes: Axes, dissection: Dissection, layer: str, number: int) -> None:
     axes.text(
         0,
         1,
-        f"{short(layer, 22)}\nneuron {number}",
+        f"{short(layer, 22)}\nneuron {number}" + (f": {short(unit, 18)}" if unit else ""),
         transform=axes.transAxes,
         va="top",
         fontsize=8,

@@ -7,7 +7,7 @@ Checks for Saliency Maps", NeurIPS 2018 (arXiv 1810.03292); Bau et al., "Network
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -152,7 +152,11 @@ def _summarised(control: str, labels: pd.DataFrame, mammographic: Mapping[str, b
 
 
 def controlled(
-    labels: pd.DataFrame, labeller: Labeller, recorded: Recorded, runs: Mapping[str, pd.DataFrame]
+    labels: pd.DataFrame,
+    labeller: Labeller,
+    recorded: Recorded,
+    runs: Mapping[str, pd.DataFrame],
+    units: Collection[str] = (),
 ) -> pd.DataFrame:
     """Return what a run and its controls say of each layer; see `COLUMNS`.
 
@@ -165,6 +169,8 @@ def controlled(
         directions.
     runs
         Labels of the controls that are runs of their own.
+    units
+        Layers that are seen through units: in all others random units change nothing, and have no row.
     """
     concepts, seed = labeller.concepts, labeller.calibration.null_seed
     mammographic = {one.term: one.mammographic for one in concepts}
@@ -177,6 +183,8 @@ def controlled(
     def rotated_layer(layer: str) -> Activations:
         return rotated(recorded.by_neurons(layer), labeller.ties, seed)
 
+    if RANDOM_UNITS in runs:
+        runs = {**runs, RANDOM_UNITS: runs[RANDOM_UNITS][runs[RANDOM_UNITS]["layer"].isin(units)]}
     said = {**runs, "none": labels, SHUFFLED_NAMES: _renamed(labels, concepts, seed)}
     for name, changed in ((SHUFFLED_ROWS, shuffled_rows), (ROTATED, rotated_layer)):
         sources = {layer: partial(changed, layer) for layer in recorded.layers}

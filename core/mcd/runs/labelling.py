@@ -151,7 +151,8 @@ def labelled(
     if tautology(concepts.concepts):
         clock.warn(tautology(concepts.concepts))
     with clock.stage("score controls", 1, "controls") as advanced:
-        table = controlled(results.labels, labeller, recorded, controls)
+        seen = [one.name for one in manifest.layers if one.units]
+        table = controlled(results.labels, labeller, recorded, controls, seen)
         advanced(1)
     return replace(results, controls=table)
 

@@ -241,6 +241,11 @@ class Manifest(Record):
         calibration = self.study.get("calibration")
         return calibration.get(name) if isinstance(calibration, dict) else None
 
+    def unit(self, layer: str, neuron: int) -> str:
+        """Return what a unit of a layer is called; empty where units have no names, and where neurons are seen."""
+        through = next((one.through for one in self.layers if one.name == layer), None)
+        return through.names[neuron] if through is not None and neuron < len(through.names) else ""
+
     def shard_keys(self) -> set[str]:
         """Return every key under which the run has shards."""
         store = self.store

@@ -19,8 +19,8 @@ from mcd.api.scorer import Scorer
 from mcd.components import Kind
 from mcd.errors import DataError, UsageError
 from mcd.events import Clock, RunFinished, Warned
-from mcd.extraction.probe import ProbeRemarks
 from mcd.extraction.reading import little_range_warning
+from mcd.extraction.remarks import ProbeRemarks
 from mcd.extraction.sharing import kept_small
 from mcd.extraction.texts import KnownTexts, TextEncoder
 from mcd.networks.foreign import calling_scorer

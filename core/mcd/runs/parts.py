@@ -13,8 +13,9 @@ from mcd.api.schema import Schema, read_record
 from mcd.errors import StoreError, UsageError
 from mcd.events import Clock
 from mcd.extraction.parts import Part
-from mcd.extraction.probe import ProbeRemarks, ProbeSet
+from mcd.extraction.probe import ProbeSet
 from mcd.extraction.probe_map import PRIVATE, _write_private, read_private
+from mcd.extraction.remarks import ProbeRemarks
 from mcd.networks.identity import Identity
 from mcd.options import Record
 from mcd.runs.models import Models

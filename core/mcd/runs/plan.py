@@ -11,7 +11,7 @@ from typing import Literal
 from mcd.errors import UsageError
 from mcd.study.study import Choice, DissectorChoice, ModelChoice, Study
 
-__all__ = ["Plan", "PlannedRun", "RunControl", "default_output", "names_before_loading", "plan_of"]
+__all__ = ["Plan", "PlannedRun", "RunControl", "control_folder", "default_output", "names_before_loading", "plan_of"]
 
 RunControl = Literal["", "random weights", "random units", "random dissector"]
 """Controls that are runs of their own; those that only score again (such as shuffled rows) have no folder."""
@@ -135,10 +135,16 @@ def plan_of(
     return Plan(tuple(runs), tuple(controls))
 
 
+def control_folder(folder: Path, control: RunControl) -> Path:
+    """Return where a control of the run in a folder lies."""
+    return folder / "controls" / control.replace(" ", "-")
+
+
 def _controls(run: PlannedRun, *, annotations: bool, units: bool) -> tuple[PlannedRun, ...]:
     def named(control: RunControl, target: str, by: str) -> PlannedRun:
-        folder = run.folder / "controls" / control.replace(" ", "-")
-        return PlannedRun(run.model, run.dissector, target, by, run.layers, folder, control)
+        return PlannedRun(
+            run.model, run.dissector, target, by, run.layers, control_folder(run.folder, control), control
+        )
 
     weights = named("random weights", f"{run.target} (random weights)", run.by)
     dissector = () if annotations else (named("random dissector", run.target, f"{run.by} (random dissector)"),)

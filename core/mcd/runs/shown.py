@@ -65,6 +65,8 @@ class TopImages:
         Why there is none, by id.
     caution
         What forbids passing the copies on; empty where they may be.
+    unit
+        What the unit is called; empty where it has no name.
     """
 
     layer: str
@@ -74,6 +76,7 @@ class TopImages:
     thumbnails: Mapping[str, bytes]
     lacking: Mapping[str, str]
     caution: str = ""
+    unit: str = ""
 
     def __repr__(self) -> str:
         return f"<top images of neuron {self.neuron} of {self.layer}: {', '.join(self.table['image'])}>"
@@ -81,7 +84,7 @@ class TopImages:
     def _repr_html_(self) -> str:
         rows = zip(self.table["image"].tolist(), self.table["activation"].tolist(), strict=True)
         each = "".join(self._image(rank, *row) for rank, row in enumerate(rows, 1))
-        title = f"Neuron {self.neuron} of {self.layer}"
+        title = f"Neuron {self.neuron} of {self.layer}" + (f" ({self.unit})" if self.unit else "")
         return page(
             headline(f"{title}: {self.label}" if self.label else title, "images that it responds to most"),
             f'<div style="display:flex;flex-wrap:wrap;gap:.6em;margin:.4em 0">{each}</div>',
@@ -127,6 +130,7 @@ def top_images_of(run: Dissection, layer: str, neuron: int, found: pd.DataFrame)
         small,
         {one: "text is burned into it" for one in ids if images.samples[one].burned_in},
         f"This notebook holds copies of images, and {warned}." if warned else "",
+        run.manifest.unit(layer, neuron),
     )
 
 

@@ -8,15 +8,17 @@ from pathlib import Path
 import pandas as pd
 import pydantic
 import rich.box
+import rich.table
 from rich.markup import escape
-from rich.table import Table
 
 import mcd
 from mcd.plugins import SIGNIFICANT, Manifest, Terminal, by_evidence
 from mcd_plugins.console.ending import end
 from mcd_plugins.reporters.controls import Controls
-from mcd_plugins.reporters.facts import facts_of
+from mcd_plugins.reporters.facts import Facts, facts_of
 from mcd_plugins.reporters.first_screen import first_screen
+from mcd_plugins.reporters.tables import Table
+from mcd_plugins.reporters.through_units import beside_table
 from mcd_plugins.reporters.words import share
 
 __all__ = ["ConsoleReporter"]
@@ -51,17 +53,22 @@ class ConsoleReporter(mcd.Reporter):
         facts = facts_of(dissection)
         console.print(self._layers(dissection))
         if self.options.neurons and (dissection.labels["rank"] == 1).any():
-            console.print(self._neurons(dissection))
+            console.print(self._neurons(dissection, facts))
+        if beside := beside_table({"": facts.beside}):
+            console.print(_beside(beside))
+            console.print(beside.note, markup=False)
         if facts.controls is not None:
             console.print(_controls(facts.controls))
+        for seen in facts.seen:
+            console.print(f"{seen.layer}: {seen.said}.", markup=False)
         for line in [*_rungs(manifest), *_estimates(manifest), *_remarks(dissection.labels), *facts.evaluation.known]:
             console.print(line, markup=False)
         end(console, first_screen([dissection], [facts], resamples=0), dissection.folder)
         return []
 
-    def _layers(self, dissection: mcd.Dissection) -> Table:
+    def _layers(self, dissection: mcd.Dissection) -> rich.table.Table:
         judged = dissection.labels["verdict"].ne("").any()
-        table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         table.add_column("layer", overflow="fold")
         table.add_column("neurons", justify="right")
         table.add_column("significant" if judged else "labelled", justify="right")
@@ -80,14 +87,15 @@ class ConsoleReporter(mcd.Reporter):
             table.add_row(escape(str(layer)), str(neurons), str(len(best)), *untrained, escape(shown) or "–")
         return table
 
-    def _neurons(self, dissection: mcd.Dissection) -> Table:
-        table = Table(
+    def _neurons(self, dissection: mcd.Dissection, facts: Facts) -> rich.table.Table:
+        table = rich.table.Table(
             box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title="\nClearest neurons", title_justify="left"
         )
         table.add_column("layer", overflow="fold")
-        table.add_column("neuron", justify="right")
+        table.add_column("neuron", justify="right", overflow="fold")
         table.add_column("concept", overflow="fold", ratio=1)
-        table.add_column("category", overflow="fold")
+        if not facts.names:  # which need its room
+            table.add_column("category", overflow="fold")
         table.add_column("score", justify="right")
         judged = dissection.labels["verdict"].ne("").any()
         if judged:
@@ -100,18 +108,30 @@ class ConsoleReporter(mcd.Reporter):
                 chance = [f"{row.z:.1f}", f"{row.q:.2g}"] if judged else []
                 table.add_row(
                     escape(str(row.layer)),
-                    str(row.neuron),
+                    escape(facts.called(str(row.layer), int(str(row.neuron)))),
                     escape(str(row.concept)),
-                    escape(str(row.category)),
+                    *([] if facts.names else [escape(str(row.category))]),
                     f"{row.score:.3g}",
                     *chance,
                 )
         return table
 
 
-def _controls(controls: Controls) -> Table:
+def _beside(beside: Table) -> rich.table.Table:
+    """Set units beside random units."""
+    table = rich.table.Table(
+        box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title=f"\n{beside.title}", title_justify="left"
+    )
+    for title in beside.header:
+        table.add_column(title, overflow="fold", justify="left" if title in beside.words else "right")
+    for row in beside.rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _controls(controls: Controls) -> rich.table.Table:
     """Set the run beside its negative controls, over all layers."""
-    table = Table(
+    table = rich.table.Table(
         box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title="\nNegative controls", title_justify="left"
     )
     table.add_column("control", overflow="fold", ratio=1)

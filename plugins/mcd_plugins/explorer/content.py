@@ -78,7 +78,10 @@ def neurons_of(dissection: mcd.Dissection, concepts: Names, rate: float) -> dict
     named = zip(labels["concept"], labels["category"], labels["broad_category"], strict=True)
     numbers = np.fromiter((concepts.number(*map(str, one)) for one in named), dtype=np.int64, count=len(labels))
     return {
-        "layers": [{"name": one.name, "neurons": one.neurons} for one in dissection.manifest.layers],
+        "layers": [
+            {"name": one.name, "neurons": one.neurons, "units": list(one.through.names) if one.through else []}
+            for one in dissection.manifest.layers
+        ],
         **_words(table, where, neurons.count),
         "labels": packed(np.bincount(where[kept], minlength=neurons.count)),
         "above": packed(np.bincount(where[above], minlength=neurons.count)),

@@ -378,6 +378,7 @@ const neuronPage = {
         h("span", { class: "layer" }, run.layer(neuron)),
         " neuron ",
         String(place),
+        run.unit(neuron) ? `: ${run.unit(neuron)}` : "",
       ),
       h(
         "p",
@@ -400,6 +401,6 @@ const neuronPage = {
       run.evaluation.section(run, neuron),
       h("section", {}, h("h2", {}, term("Top images")), this.images(run, neuron)),
     );
-    return `${run.layer(neuron)} ${place}`;
+    return [`${run.layer(neuron)} ${place}`, run.unit(neuron)].filter(Boolean).join(": ");
   },
 };

@@ -10,14 +10,15 @@ const neurons = {
   // One row a neuron that fits, with the one of its labels that fits and has the strongest evidence.
   found() {
     const { filter } = this;
+    const typed = filter.text.trim() ? holding(filter.text) : () => false;
     const text = matching(filter.text);
-    const fits = Uint8Array.from(text, (one, at) =>
-      one &&
+    const among = Uint8Array.from(CONCEPTS.term, (_, at) =>
       (!filter.broad || CONCEPTS.broad_category[at] === filter.broad) &&
       (!filter.category || CONCEPTS.category[at] === filter.category)
         ? 1
         : 0,
     );
+    const both = among.map((one, at) => one & text[at]);
     const asked = Boolean(filter.text.trim() || filter.broad || filter.category);
     const limit = filter.q ? Math.fround(Number(filter.q)) : Infinity;
     const rows = [];
@@ -28,6 +29,7 @@ const neurons = {
         const only = filter.first || !(asked || filter.q); // the first concept alone
         const start = only ? Math.max(run.best(neuron), 0) : run.first[neuron];
         const end = only ? start + Number(run.best(neuron) >= 0) : run.first[neuron + 1];
+        const fits = typed(run.unit(neuron)) ? among : both; // what is typed may be the name of the unit
         let label = -1;
         for (let at = start; at < end && label < 0; at += 1) {
           if (fits[run.concept[at]] && (limit === Infinity || run.q[at] <= limit)) label = at;
@@ -104,6 +106,13 @@ const neurons = {
           ),
       },
       {
+        name: "unit",
+        title: "Unit",
+        when: () => NAMED,
+        value: ({ run, neuron }) => run.unit(neuron),
+        cell: ({ run, neuron }) => run.unit(neuron) || "–",
+      },
+      {
         name: "concept",
         title: "Concept",
         value: ({ run, label: at }) => run.term(at),
@@ -177,6 +186,7 @@ const neurons = {
       "target",
       "layer",
       "neuron",
+      ...(NAMED ? ["unit"] : []),
       "status",
       "verdict",
       "rank",
@@ -198,6 +208,7 @@ const neurons = {
         run.target,
         run.layer(neuron),
         run.place(neuron),
+        ...(NAMED ? [run.unit(neuron)] : []),
         run.statuses[run.status[neuron]],
         run.verdicts[run.verdict[neuron]],
         at < 0 ? null : run.rank[at],

@@ -23,6 +23,7 @@ from mcd_plugins.reporters.facts import Facts, side_by_side
 from mcd_plugins.reporters.first_screen import FirstScreen
 from mcd_plugins.reporters.represented import CARRIED
 from mcd_plugins.reporters.side_answers import DIFFER
+from mcd_plugins.reporters.through_units import around, rests_on
 from mcd_plugins.reporters.words import share
 
 __all__ = ["SCHEMA", "Page", "page"]
@@ -123,7 +124,7 @@ def page(
     parts = "\n".join(_source(f"{name}.js") for name in _SCRIPTS)
     script = f'"use strict";\n(() => {{\n{parts}}})();\n'
     glossed = {heading: entry.key for heading, entry in headings().items()}
-    body = _template("glossary.html.j2", "evaluation.html.j2", "page.html.j2").render(
+    body = _template("glossary.html.j2", "evaluation.html.j2", "units.html.j2", "page.html.j2").render(
         facts=facts,
         categories=_labelled(facts, palette),
         fill=palette.categories,
@@ -136,6 +137,8 @@ def page(
         baselines=BASELINES,
         differences=differences_table,
         side_tables=lambda found: side_tables({"": found}),
+        around=around,
+        rests_on=rests_on,
         script=script,
         content={"schema": str(SCHEMA), **content, "few": FEW_IMAGES, "glossary": glossed},
         pictures=list(pictures),

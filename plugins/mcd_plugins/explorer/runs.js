@@ -14,7 +14,7 @@ class Run {
   /** @type {string} */ target;
   /** @type {string} */ apart;
   /** @type {boolean} */ judged;
-  /** @type {{ name: string, neurons: number }[]} */ layers;
+  /** @type {{ name: string, neurons: number, units: string[] }[]} */ layers;
   /** @type {string[]} */ statuses;
   /** @type {string[]} */ verdicts;
   /** @type {Column} */ status;
@@ -88,6 +88,11 @@ class Run {
     return neuron - this.offsets[this.layerOf[neuron]];
   }
 
+  // What a unit is called; empty for neurons, and for units without names.
+  unit(neuron) {
+    return this.layers[this.layerOf[neuron]].units[this.place(neuron)] ?? "";
+  }
+
   address(neuron) {
     return `#neuron/${this.number}/${this.layerOf[neuron]}/${this.place(neuron)}`;
   }
@@ -140,6 +145,7 @@ const RUNS = CONTENT.runs.map((one, number) => new Run(one, number));
 const SEVERAL = RUNS.length > 1;
 const RUNG_NAMES = Object.keys(CONTENT.rungs);
 const RESAMPLED = RUNS.some((run) => run.evaluation.stability);
+const NAMED = RUNS.some((run) => run.layers.some((one) => one.units.length));
 const CLIMBED = RUNS.some((run) => run.climbed.length);
 
 // Whether a name holds every word that was typed; a plural finds its singular.

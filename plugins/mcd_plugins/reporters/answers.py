@@ -12,6 +12,7 @@ from mcd.plugins import RUNGS, Manifest, above_chance_said
 from mcd_plugins.reporters.controls import Controls
 from mcd_plugins.reporters.facts import Facts, counted
 from mcd_plugins.reporters.represented import CARRIED, HIDDEN, UNDER, UNKNOWN, Represented
+from mcd_plugins.reporters.through_units import beside_said
 from mcd_plugins.reporters.words import amount, listed, share, verb
 
 __all__ = ["LEARNED", "MISSING", "TRUST", "Answer", "Check", "answers_of", "reaching", "unchecked"]
@@ -193,7 +194,7 @@ def _trust(facts: Facts, manifest: Manifest) -> list[str]:
         said = _climbed(facts, manifest)
     verdicts = [one.verdict for one in facts.evaluation.judged if one.verdict]
     judged = [f"Evaluated: first labels {verdicts[0]}."] if verdicts else []
-    return [said, *judged, _evidence(facts, manifest)]
+    return [said, *beside_said(facts.beside[1]), *judged, _evidence(facts, manifest)]
 
 
 def _climbed(facts: Facts, manifest: Manifest) -> str:

@@ -32,6 +32,7 @@ from mcd_plugins.reporters.summaries import (
     versions_of,
 )
 from mcd_plugins.reporters.tables import Table
+from mcd_plugins.reporters.through_units import beside_table, seen_conditions
 from mcd_plugins.reporters.vocabulary import vocabulary_of
 from mcd_plugins.reporters.words import share
 
@@ -72,8 +73,9 @@ def compared(dissections: Sequence[mcd.Dissection], settings: SummarySettings, r
     tables = [_layers(runs, found, settings), _categories(runs, broad_sizes(vocabulary_of(dissections[0])))]
     if found is not None:
         tables += _differences(runs, found) + _validity(runs, found) + _agreements(runs, found)
+    beside = beside_table({run.facts.letter: run.facts.beside for run in runs})
     controls = controls_table({run.facts.letter: run.facts.controls for run in runs})
-    tables += [controls] if controls else []
+    tables += [one for one in (beside, controls) if one]
     tables += evaluation_tables({run.facts.letter: run.facts.evaluation for run in runs})
     if settings.neurons:
         each = {run.facts.letter: (run.facts, run.first) for run in runs}
@@ -83,7 +85,7 @@ def compared(dissections: Sequence[mcd.Dissection], settings: SummarySettings, r
         runs=[run.facts.letter for run in runs],
         answers=start.answers,
         findings=lettered(said_of(facts, [one.evaluation.known for one in facts])),
-        conditions=side_by_side(facts),
+        conditions=[*side_by_side(facts), *seen_conditions([one.seen for one in facts])],
         tables=tables,
         cautions=lettered([*start.cautions, *evaluation_cautions(facts)]),
         versions=versions_of(dissections, facts),

@@ -11,12 +11,12 @@ import pydantic
 
 import mcd
 from mcd.errors import StoreError, UsageError
-from mcd.plugins import FEW_IMAGES, RUNGS, SIGNIFICANT, Manifest
+from mcd.plugins import FEW_IMAGES, RUNGS, SIGNIFICANT, BesideRandom, Manifest
 from mcd_plugins.reporters.absent import left_out
 from mcd_plugins.reporters.conditions import conditions_of, files_of, settings_at
 from mcd_plugins.reporters.controls import Controls, controls_of
 from mcd_plugins.reporters.evaluations import Evaluated, evaluated
-from mcd_plugins.reporters.through_units import units_cautions
+from mcd_plugins.reporters.through_units import BesideRow, Seen, beside_of, seen_of, units_cautions
 
 __all__ = [
     "LIMITS",
@@ -61,7 +61,8 @@ class Facts:
 
     ``rungs``: of each rung that was asked for, how many labels are significant there, and what that means; or None,
     and why it is not available. Empty where only the first was. ``evaluation``: how right the labels are, or why
-    that is not known.
+    that is not known. ``seen``: layers that are seen through units, ``names`` what their units are called, ``beside``
+    these beside random units.
     """
 
     letter: str
@@ -84,12 +85,19 @@ class Facts:
     controls: Controls | None = None
     rungs: Sequence[tuple[str, int | None, str]] = ()
     evaluation: Evaluated = field(default_factory=Evaluated)
+    seen: Sequence[Seen] = ()
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    beside: tuple[BesideRandom | None, Sequence[BesideRow]] = (None, ())
 
     @property
     def published(self) -> int | None:
         """How many neurons of all layers pass the mean-score threshold of the paper; None where unknown."""
         known = [one.published for one in self.layers if one.published is not None]
         return sum(known) if len(known) == len(self.layers) else None
+
+    def called(self, layer: str, neuron: int) -> str:
+        """Return the number of a neuron, with the name of the unit that it is where there is one."""
+        return f"{neuron} ({self.names[layer][neuron]})" if layer in self.names else str(neuron)
 
     @property
     def title(self) -> str:
@@ -125,6 +133,9 @@ def facts_of(dissection: mcd.Dissection, letter: str = "") -> Facts:
         controls=controls_of(dissection.results.controls) if judged else None,
         rungs=_rungs(manifest, rows),
         evaluation=evaluated(dissection),
+        seen=seen_of(manifest),
+        names={one.name: one.through.names for one in manifest.layers if one.through and one.through.names},
+        beside=beside_of(dissection) if judged else (None, []),
     )
 
 

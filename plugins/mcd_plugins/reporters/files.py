@@ -103,13 +103,15 @@ class JsonReporter(mcd.Reporter):
     def report(self, dissection: mcd.Dissection, folder: Path) -> list[Path]:
         """Write the file."""
         images = top_image_ids(dissection, self.options.images)
+        manifest = dissection.manifest
         layers: dict[str, list[dict[str, object]]] = {layer: [] for layer in dissection.layers}
         for layer, neuron, labels, status in _neurons(dissection):
             found = labels[["concept", "category", "broad_category"]].to_dict("records")
             for one, score in zip(found, labels["score"], strict=True):
                 one["score"] = None if math.isnan(score) else round(float(score), 6)
-            layers[layer].append({"neuron": neuron, "status": status, "labels": found, "images": images[layer, neuron]})
-        manifest = dissection.manifest
+            name = manifest.unit(layer, neuron)
+            mine: dict[str, object] = {"neuron": neuron, **({"unit": name} if name else {})}
+            layers[layer].append(mine | {"status": status, "labels": found, "images": images[layer, neuron]})
         head: dict[str, object] = {
             "target": manifest.target,
             "dissector": manifest.dissector,

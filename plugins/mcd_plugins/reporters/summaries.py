@@ -17,6 +17,7 @@ from mcd_plugins.reporters.evaluation_tables import evaluation_tables
 from mcd_plugins.reporters.facts import Facts, counted, facts_of, first_labels, said_of
 from mcd_plugins.reporters.first_screen import first_screen
 from mcd_plugins.reporters.tables import Table
+from mcd_plugins.reporters.through_units import beside_table, seen_conditions
 from mcd_plugins.reporters.vocabulary import vocabulary_of
 from mcd_plugins.reporters.words import share
 
@@ -95,8 +96,8 @@ def summarised(dissection: mcd.Dissection, settings: SummarySettings) -> Summary
     first = first_labels(dissection, facts.judged)
     tables = [_layers(facts, first, settings), _categories(facts, first, broad_sizes(vocabulary_of(dissection)))]
     tables += [_rungs(facts)] if facts.rungs else []
-    controls = controls_table({"": facts.controls})
-    tables += [controls] if controls else []
+    beside, controls = beside_table({"": facts.beside}), controls_table({"": facts.controls})
+    tables += [one for one in (beside, controls) if one]
     tables += evaluation_tables({"": facts.evaluation})
     if settings.neurons:
         tables.append(clearest_table({"": (facts, first)}, settings.neurons))
@@ -106,7 +107,7 @@ def summarised(dissection: mcd.Dissection, settings: SummarySettings) -> Summary
         runs=[""],
         answers=start.answers,
         findings=facts.evaluation.known,
-        conditions=[(name, [value]) for name, value in facts.conditions if value],
+        conditions=[*((name, [value]) for name, value in facts.conditions if value), *seen_conditions([facts.seen])],
         tables=tables,
         cautions=lettered([*start.cautions, *evaluation_cautions([facts])]),
         versions=versions_of([dissection], [facts]),
@@ -256,7 +257,7 @@ def clearest_table(runs: Mapping[str, tuple[Facts, pd.DataFrame]], count: int) -
                     [
                         *([name] if len(runs) > 1 else []),
                         layer.name,
-                        str(one["neuron"]),
+                        facts.called(layer.name, int(one["neuron"])),
                         str(one["concept"]),
                         str(one["category"]),
                         f"{one['score']:.3g}",

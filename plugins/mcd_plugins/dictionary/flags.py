@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
+import pydantic
 
 from mcd.errors import UsageError
 from mcd.plugins import PATH, option_group, parse_pairs, with_plugin_files
@@ -22,9 +22,10 @@ R = TypeVar("R")
 _COUNT = click.IntRange(1, 1_000_000_000)
 
 
-@dataclass(frozen=True)
-class Material:
+class Material(pydantic.BaseModel):
     """What the flags say of model and images."""
+
+    model_config = pydantic.ConfigDict(frozen=True, protected_namespaces=())
 
     plugin_files: Sequence[Path]
     run: Path | None
@@ -100,11 +101,12 @@ class Material:
         if self.run is not None:
             return self
         where, limit, per_patient = (chosen.get(name) for name in ("where", "limit", "per_patient"))
-        return replace(
-            self,
-            where=self.where or (where if isinstance(where, str) and not where.startswith("hidden:") else None),
-            limit=self.limit or (limit if isinstance(limit, int) else None),
-            per_patient=self.per_patient or (per_patient if isinstance(per_patient, int) else None),
+        return self.model_copy(
+            update={
+                "where": self.where or (where if isinstance(where, str) and not where.startswith("hidden:") else None),
+                "limit": self.limit or limit,
+                "per_patient": self.per_patient or per_patient,
+            }
         )
 
     def _of_names(self) -> list[str]:
@@ -191,8 +193,7 @@ def with_material(command: Callable[..., R]) -> Callable[..., R]:
     @with_plugin_files
     @functools.wraps(command)
     def gathered(plugin_files: Sequence[Path], /, **flags: object) -> R:
-        names = [one.name for one in fields(Material) if one.name != "plugin_files"]
-        values = {name: flags.pop(name) for name in names}
-        return command(Material(plugin_files, **values), **flags)  # type: ignore[arg-type]  # click has converted them
+        named = {name: flags.pop(name) for name in Material.model_fields if name in flags}
+        return command(Material.model_validate({"plugin_files": plugin_files, **named}), **flags)
 
     return _ARGUMENT(_IMAGES(_SPEED(gathered)))

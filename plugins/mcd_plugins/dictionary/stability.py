@@ -13,7 +13,7 @@ from mcd_plugins.dictionary.kinds import Fitted
 from mcd_plugins.dictionary.matching import matched
 from mcd_plugins.dictionary.measuring import codes
 from mcd_plugins.dictionary.record import Stored
-from mcd_plugins.dictionary.sampling import divided, halves, quotas, sampled
+from mcd_plugins.dictionary.sampling import MOST_BYTES, divided, halves, quotas, sampled
 from mcd_plugins.dictionary.training import decimal, fit_watched, prepared_by
 
 __all__ = ["HIGH", "Agreement", "stability", "with_stability"]
@@ -70,6 +70,7 @@ def stability(stored: Stored, images: TargetImages, *, skip: bool = False) -> tu
     _check_same(stored, images)
     division = divided(images.samples, training.share, training.seed)
     wanted = quotas(division.fitted, images.samples, training.positions, training.seed)
+    _check_memory(training.recipe.latents)
     parts = [{one: division.fitted[one] for one in sorted(half)} for half in halves(division.fitted, training.seed)]
     for half in parts:
         room = sum(wanted.get(row, 0) for own in half.values() for row in own)
@@ -131,6 +132,15 @@ def _check_same(stored: Stored, images: TargetImages) -> None:
         raise DataError(
             f"{path} was trained on images that were prepared otherwise",
             "give the same --recipe, or none if it had none",
+        )
+
+
+def _check_memory(latents: int) -> None:
+    size = 2 * 8 * latents**2  # cosines of all pairs, and what the matching keeps
+    if size > MOST_BYTES:
+        raise DataError(
+            f"matching {latents:,} latents takes {size / 1e9:,.3g} GB; at most {MOST_BYTES / 1e9:g} GB are taken",
+            f"train one of at most {int((MOST_BYTES / 16) ** 0.5):,} latents",
         )
 
 

@@ -120,10 +120,14 @@ def train(
     from mcd_plugins.dictionary.training import train as run
 
     check_output(output)
-    own = {"k": k, "sparsity": sparsity, "steps": steps}
-    _refuse_foreign(kind, own)
-    given = {name: value for name, value in own.items() if value is not None}
-    recipe = Recipe(kind=kind, latents=latents or _LATENTS.get(kind, 512), **given)  # type: ignore[arg-type]  # its own
+    _refuse_foreign(kind, {"k": k, "sparsity": sparsity, "steps": steps})
+    recipe = Recipe(
+        kind=kind,
+        latents=latents or _LATENTS.get(kind, Recipe.latents),
+        k=k or Recipe.k,
+        sparsity=sparsity or Recipe.sparsity,
+        steps=steps or Recipe.steps,
+    )
     done = run(
         material.images(),
         output,
@@ -154,7 +158,7 @@ def _refuse_foreign(kind: Kind, given: dict[str, int | float | None]) -> None:
 def _print(done: Trained, material: Material) -> None:
     import shlex
 
-    from mcd_plugins.dictionary.training import UNMEASURED
+    from mcd_plugins.dictionary.training import UNMEASURED, units_of
 
     facts = [["layer", f"{done.layer}, {done.neurons:,} neurons"], *([*one] for one in done.facts.items())]
     print_table(["dictionary", str(done.path)], facts)
@@ -164,5 +168,5 @@ def _print(done: Trained, material: Material) -> None:
     if UNMEASURED in done.facts.values():
         echo_lines(f"for its stability: {shlex.join(['mcd', 'dictionary', 'stability', str(done.path), *words])}")
     own = words if material.run is None else []
-    dissect = shlex.join(["mcd", "dissect", *own, "--layers", done.layer, "--units", f"dictionary:{done.path}"])
+    dissect = shlex.join(["mcd", "dissect", *own, "--layers", done.layer, "--units", units_of(done.path)])
     echo_lines(f"to see the layer through it: {dissect} --neurons --controls --dissector …")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from mcd_plugins.dictionary.fitting import fit
 from mcd_plugins.dictionary.kinds import AUTOENCODERS, Fitted, Recipe
 from mcd_plugins.dictionary.measuring import measured
 from mcd_plugins.dictionary.record import Training, write_dictionary
-from mcd_plugins.dictionary.sampling import TESTED, Division, Sampled, divided, quotas, sampled
+from mcd_plugins.dictionary.sampling import MOST_BYTES, TESTED, Division, Sampled, divided, quotas, sampled
 
-__all__ = ["UNMEASURED", "Trained", "check_output", "decimal", "fit_watched", "prepared_by", "train"]
+__all__ = ["UNMEASURED", "Trained", "check_output", "decimal", "fit_watched", "prepared_by", "train", "units_of"]
 
 UNMEASURED = "not measured"
 """What is said of stability before it is."""
@@ -59,6 +60,12 @@ def check_output(path: Path) -> None:
     if path.suffix != ".safetensors":
         raise UsageError(f"{path} is no name of a dictionary", f"write -o {path.stem or 'sae'}.safetensors")
     check_writable(path)
+
+
+def units_of(path: Path) -> str:
+    """Return what ``--units`` takes: with a name, where what the file is called can be none."""
+    name = "" if re.fullmatch(r"[^\s/@:=]+", path.stem) else "sae="
+    return f"{name}dictionary:{path}"
 
 
 def train(
@@ -106,7 +113,7 @@ def train(
     read = images.layer(layer)
     division = divided(images.samples, share, seed)
     wanted = quotas(division.fitted, images.samples, positions, seed)
-    _check_enough(sum(wanted.values()), recipe)
+    _check_enough(sum(wanted.values()), recipe, read.neurons)
     own = sampled(images, read.name, wanted, seed, skip=skip)
     others = None
     if division.tested:
@@ -161,11 +168,19 @@ def _steps(images: TargetImages, name: str, recipe: Recipe) -> Iterator[Callable
             advanced(1)
 
 
-def _check_enough(positions: int, recipe: Recipe) -> None:
+def _check_enough(positions: int, recipe: Recipe, neurons: int) -> None:
     if positions < recipe.latents:
         raise UsageError(
             f"at most {positions:,} positions for {recipe.latents:,} latents",
             f"take more (--positions), more images, or fewer latents: --latents {max(2, positions // 10)}",
+        )
+    # Two matrices with gradients and two moments of each, and a few values of each latent at each position of a batch.
+    size = 4 * recipe.latents * (8 * neurons + 4 * recipe.batch)
+    if size > MOST_BYTES:
+        raise UsageError(
+            f"{recipe.latents:,} latents of {neurons:,} neurons take {size / 1e9:,.3g} GB to be fitted; at most "
+            f"{MOST_BYTES / 1e9:g} GB are taken",
+            f"take fewer: --latents {int(recipe.latents * MOST_BYTES / size)}",
         )
 
 

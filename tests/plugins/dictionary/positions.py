@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -37,11 +38,14 @@ class Halves(TinyImages):
 
 
 class Sources(TinyImages):
-    """Each cell of 4 × 4 pixels holds the strengths of 16 sources: few at a time, or all of them, as noise."""
+    """Each cell of 4 × 4 pixels holds the strengths of 16 sources: few at a time, or all of them, as noise.
 
-    def __init__(self, sparse: bool = True) -> None:
+    Where some images are ``upper``, they show the first eight sources only, and the others the rest.
+    """
+
+    def __init__(self, sparse: bool = True, upper: Collection[str] = ()) -> None:
         super().__init__()
-        self.sparse = sparse
+        self.sparse, self.upper = sparse, upper
 
     def read(self, sample: mcd.Sample) -> mcd.Image:
         rng = np.random.default_rng([5, int(sample.id.removeprefix("tiny-"))])
@@ -49,6 +53,9 @@ class Sources(TinyImages):
             strengths = rng.uniform(0.2, 1, (SIDE, SIDE)) * (rng.random((SIDE, SIDE)) < 0.12)
         else:
             strengths = rng.normal(0.5, 0.12, (SIDE, SIDE)).clip(0, 1)
+        if self.upper:
+            shown = np.arange(SIDE) % CELL < CELL // 2
+            strengths *= (shown if sample.id in self.upper else ~shown)[:, None]
         return mcd.Image(strengths.astype(np.float32), 1.0)
 
 
@@ -71,21 +78,13 @@ def pixels() -> mcd.Target:
     return mcd.Target("pixels", network, mcd.Preprocessing(height=SIDE, width=SIDE, channels=1))
 
 
-def ready(target: mcd.Target, images: mcd.Dataset, **settings: object) -> TargetImages:
-    return target_images(
-        target,
-        images,
-        device="cpu",
-        workers=0,
-        store="off",
-        progress=False,
-        **settings,  # type: ignore[arg-type]  # each its own
-    )
+def ready(target: mcd.Target, images: mcd.Dataset, batch_size: int = 16) -> TargetImages:
+    return target_images(target, images, device="cpu", workers=0, store="off", progress=False, batch_size=batch_size)
 
 
 class Nameless(TinyImages):
     """The same images, whose patients nobody knows."""
 
-    def scan(self):  # type: ignore[no-untyped-def]  # as its base
+    def scan(self) -> Iterator[mcd.Sample]:
         for one in super().scan():
             yield replace(one, patient="")

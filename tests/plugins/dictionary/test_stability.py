@@ -15,6 +15,7 @@ from tests.plugins.dictionary.positions import Sources, mixing, ready
 
 from mcd_plugins.dictionary.kinds import Recipe
 from mcd_plugins.dictionary.record import read_dictionary
+from mcd_plugins.dictionary.sampling import divided, halves
 from mcd_plugins.dictionary.stability import Agreement, dealt, stability
 from mcd_plugins.dictionary.training import train
 
@@ -23,15 +24,15 @@ PHANTOMS = ("--model-plugin", "phantom-mammo", "--dataset", "phantom:8", "--devi
 SMALL = ("--layers", "stages.3", "--latents", "12", "--k", "3", "--steps", "30", "--where", 'view == "CC"')
 
 
-def agreements(folder: Path, *, sparse: bool) -> tuple[Agreement, ...]:
-    images = ready(mixing(), Sources(sparse))
+def agreements(folder: Path, dataset: Sources) -> tuple[Agreement, ...]:
+    images = ready(mixing(), dataset)
     recipe = Recipe(latents=16, k=3, steps=400, batch=128, learning_rate=0.008)
     done = train(images, folder / "sae.safetensors", recipe, layer="mixed", positions=128, share=1)
     return stability(read_dictionary(done.path), images)
 
 
 def test_planted_directions_are_found_again_in_other_patients(tmp_path: Path) -> None:
-    seeds, patients, chance = agreements(tmp_path, sparse=True)
+    seeds, patients, chance = agreements(tmp_path, Sources())
     assert seeds.mean > 0.9
     assert patients.mean > 0.9
     assert min(seeds.high, patients.high) > 0.8
@@ -40,9 +41,21 @@ def test_planted_directions_are_found_again_in_other_patients(tmp_path: Path) ->
 
 
 def test_directions_of_noise_are_not(tmp_path: Path) -> None:
-    seeds, patients, chance = agreements(tmp_path, sparse=False)
+    seeds, patients, chance = agreements(tmp_path, Sources(sparse=False))
     assert max(seeds.mean, patients.mean) < chance.mean + 0.1
     assert max(seeds.high, patients.high) < 0.1
+
+
+def test_what_one_half_of_the_patients_has_is_not_found_in_the_other(tmp_path: Path) -> None:
+    samples = list(Sources().scan())
+    patients = divided(samples, 1, 0).fitted
+    one, _ = halves(patients, 0)
+    seeds, others, chance = agreements(
+        tmp_path, Sources(upper={samples[row].id for key in one for row in patients[key]})
+    )
+    assert seeds.high > 0.8
+    assert others.mean < chance.mean
+    assert others.high == 0
 
 
 def test_random_dictionaries_keep_what_channels_have_in_common() -> None:
@@ -67,7 +80,9 @@ def test_what_is_found_is_written_beside_tensors_that_stay(trained: Path, mcd_co
     with safe_open(trained, framework="pt") as file:
         said = file.metadata()
     other = tmp_path / "with.safetensors"
-    done = mcd_command("dictionary", "stability", trained, *PHANTOMS, "-o", other)  # --where is recorded
+    done = mcd_command(
+        "dictionary", "stability", trained, *PHANTOMS, "-o", other.name, cwd=tmp_path
+    )  # --where is recorded
     assert done.code == 0, done.err
     assert max(map(len, done.out.splitlines())) <= 80
     after = load_file(other)

@@ -137,6 +137,7 @@ def test_what_is_killed_leaves_nothing_half(mcd_process: Run, tmp_path: Path) ->
         (PHANTOMS, 2, "which layers of phantom-mammo"),
         ((*PHANTOMS, *SMALL, "--k", "25"), 2, "k 25 of 24 latents"),
         ((*PHANTOMS, *SMALL, "--latents", "161"), 2, "at most 160 positions for 161 latents"),
+        ((*PHANTOMS, *SMALL, "--latents", "1000000", "--positions", "1000000"), 2, "take 20.5 GB to be fitted"),
         ((*PHANTOMS, *SMALL, "--kind", "kmeans"), 2, "--k has no part in kind kmeans"),
         ((*PHANTOMS, *SMALL, "--limit", "4"), 4, "the 4 images are of one patient"),
         ((*PHANTOMS, *SMALL, "-o", "sae.pt"), 2, "sae.pt is no name of a dictionary"),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mcd.errors import DataError
 from mcd.plugins import PermutationUnits, QValues
-from mcd_plugins.cav.scores import check_patients, magnitude, mean_sensitivity
+from mcd_plugins.cav.scores import check_patients, magnitude, mean_sensitivity, tcav
 from mcd_plugins.cav.vectors import Fitter, Method, check_direction, contrast
 
 __all__ = ["ConceptSets", "Judged", "NullVectors", "q_values"]
@@ -58,7 +58,7 @@ class ConceptSets:
     sets
         B, random concepts.
     negatives
-        0: all images where the concept is absent are its negatives, and the vector is the one that `fit_vector` gives.
+        0: all images where the concept is absent are its negatives, for one vector.
         R ≥ 1: as many images as have the concept, of whole patients, drawn anew R times, as is customary; scores are
         means over the R vectors. A patient may be cut short to make the number.
 
@@ -268,7 +268,7 @@ class NullVectors:
         for start in range(0, len(self.vectors), step):
             some = self.vectors[start : start + step]
             products = (gradients @ some.flatten(0, 1).T).reshape(len(gradients), *some.shape[:2])
-            shares.append(((products.sign().mean(dim=0) + 1) / 2).mean(dim=1))
+            shares.append(tcav(products).mean(dim=1))
             means.append(products.mean(dim=(0, 2)))
         return torch.cat(shares).numpy(), torch.cat(means).numpy()
 

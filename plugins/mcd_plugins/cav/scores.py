@@ -1,4 +1,4 @@
-"""What a concept vector is worth: its AUROC on held-out patients, and the scores of a class or a later unit."""
+"""What a concept vector is worth: its AUROC on other patients, and the scores of a class or a later unit."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import norm, t
 
 from mcd.errors import DataError
-from mcd_plugins.cav.vectors import Fitter, Method, contrast
+from mcd.plugins import PermutationUnits
 
 __all__ = [
     "Area",
     "area",
-    "auroc",
     "check_patients",
-    "folds_of",
-    "held_out_area",
     "magnitude",
     "mean_sensitivity",
     "tcav",
@@ -28,8 +26,6 @@ Flags = NDArray[np.bool_]
 Values = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-FOLDS = 5
-"""Parts that patients are divided into, where there are as many."""
 DRAWS = 1000
 """Resamples of patients for an interval."""
 _FEWEST = 2
@@ -38,7 +34,7 @@ _FEWEST = 2
 
 @dataclass(frozen=True)
 class Area:
-    """An AUROC, its 95 % interval over patients (None where no resample has one), and how it came about."""
+    """An AUROC and its 95 % interval over patients (None where no resample has one), images, patients and seed."""
 
     value: float
     low: float | None
@@ -46,22 +42,19 @@ class Area:
     present: int
     absent: int
     patients: int
-    folds: int
     seed: int
-
-
-def auroc(scores: torch.Tensor, present: Flags) -> float:
-    """Return the chance that an image with the concept scores above one without, ties a half; scores ``(n,)``.
-
-    NaN where all images have the concept or none has it.
-    """
-    return float(_areas(scores.double().numpy(), present, np.ones((1, len(present))), np.zeros(len(present)))[0])
 
 
 def area(
     scores: torch.Tensor, present: Flags, absent: Flags, patients: Sequence[str], seed: int, draws: int = DRAWS
 ) -> Area:
     """Return the AUROC of scores by a vector that was fitted on other patients.
+
+    The ends of the interval are percentiles of resamples of patients, but further from the estimate by
+    ``√(m / (m - 1)) · t / z``, with m patients who have the concept, or lack it, whichever are fewer, and the 97.5 %
+    quantiles of Student's distribution with m − 1 degrees of freedom and of the normal one: few patients resampled vary
+    less than patients do. An AUROC of 1 (or 0) is so in all resamples: its other end is that of m successes out of m
+    (Clopper & Pearson 1934, Biometrika 26).
 
     Parameters
     ----------
@@ -80,74 +73,22 @@ def area(
         When fewer than two patients have the concept, or lack it; or a score is not finite.
     """
     known = present | absent
-    people = _numbers(patients)[known]
-    check_patients(present[known], people)
-    if not torch.isfinite(scores[torch.from_numpy(known)]).all():
+    there, own = present[known], scores.double().numpy()[known]
+    if not np.isfinite(own).all():
         raise DataError("some scores are not finite", "leave out the layer, or the images that cause it")
-    return _area(scores.double().numpy()[known], present[known], people, np.zeros(len(people)), seed, draws)
-
-
-def held_out_area(
-    features: torch.Tensor,
-    present: Flags,
-    absent: Flags,
-    patients: Sequence[str],
-    method: Method,
-    seed: int,
-    draws: int = DRAWS,
-) -> Area:
-    """Return the AUROC of vectors on patients that they were not fitted on.
-
-    Patients are divided into five parts, or as many as there are patients with the concept or without; the images of a
-    part are judged by the vector of the others. Only images of one part are compared: scores by different vectors are
-    no one scale. The vector that is written is fitted on all. Vectors of K parts share patients, and resamples do not
-    refit them: the interval is wider than that of resamples by √(1 + K / (K - 1)) (Nadeau & Bengio 2003, Mach. Learn.
-    52, section 3).
-
-    Parameters
-    ----------
-    features
-        ``(n, d)``.
-    method
-        How vectors are fitted.
-
-    The others, and what is raised, are as in `area`.
-    """
-    known = present | absent
-    people, there = _numbers(patients)[known], present[known]
-    own = features[torch.from_numpy(known)]
-    folds = folds_of(there, people, seed)
-    scores = np.zeros(len(people))
-    for fold in range(int(folds.max()) + 1):
-        rest = folds != fold
-        fit = Fitter(own[torch.from_numpy(rest)], method)
-        (vector,) = fit(contrast(there[rest], ~there[rest])[:, None])
-        scores[~rest] = (own[torch.from_numpy(~rest)].double() @ vector).numpy()
-    return _area(scores, there, people, folds, seed, draws)
-
-
-def folds_of(present: Flags, people: Rows, seed: int) -> Rows:
-    """Return the part of each image ``(n,)``, 0…4: no patient is in two, and each part has images of both states.
-
-    Patients who have both are dealt first, then those with the concept, and those without.
-
-    Raises
-    ------
-    DataError
-        When fewer than two patients have the concept, or lack it.
-    """
-    check_patients(present, people)
-    count = int(people.max()) + 1
-    having = np.bincount(people, present, minlength=count) > 0
-    lacking = np.bincount(people, ~present, minlength=count) > 0
-    parts = min(FOLDS, int(having.sum()), int(lacking.sum()))
-    place = np.full(count, -1, dtype=np.int64)
-    rng = np.random.default_rng(seed)
-    both, only, without = (rng.permutation(np.flatnonzero(one)) for one in (having & lacking, ~lacking, ~having))
-    for own in ([*both, *only], [*both, *without]):
-        place[own] = np.arange(len(own)) % parts
-    found: Rows = place[people]
-    return found
+    people = PermutationUnits.of([patients[row] for row in np.flatnonzero(known).tolist()], "patient").patient
+    check_patients(there, people)
+    count, fewest = int(people.max()) + 1, min(len(np.unique(people[one])) for one in (there, ~there))
+    times = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
+    values = _areas(own, there, np.concatenate([np.ones((1, len(people))), times[:, people]]))
+    drawn, value, images = values[1:][np.isfinite(values[1:])], float(values[0]), int(there.sum())
+    low = high = None
+    if len(drawn):
+        further = np.sqrt(fewest / (fewest - 1)) * t.ppf(0.975, fewest - 1) / norm.ppf(0.975)
+        ends = value + further * (np.percentile(drawn, [2.5, 97.5]) - value)
+        rare = 0.025 ** (1 / fewest)
+        low, high = (rare, 1.0) if value == 1 else (0.0, 1 - rare) if value == 0 else np.clip(ends, 0.0, 1.0).tolist()
+    return Area(value, low, high, images, len(there) - images, count, seed)
 
 
 def check_patients(present: Flags, people: Rows) -> None:
@@ -170,63 +111,32 @@ def check_patients(present: Flags, people: Rows) -> None:
             )
 
 
-def _numbers(patients: Sequence[str]) -> Rows:
-    """Return the number of each image's patient, in order of their keys; one without a key is a patient of its own."""
-    keys = [f"0{one}" if one else f"1{at:09d}" for at, one in enumerate(patients)]
-    return np.unique(np.array(keys), return_inverse=True)[1].astype(np.int64)
-
-
-def _area(scores: Values, present: Flags, people: Rows, folds: Rows | Values, seed: int, draws: int) -> Area:
-    count = int(people.max()) + 1
-    times = np.random.default_rng([seed, 1]).multinomial(count, np.full(count, 1 / count), size=draws)
-    weights = np.concatenate([np.ones((1, len(people))), times[:, people]])
-    values = _areas(scores, present, weights, folds)
-    drawn = values[1:][np.isfinite(values[1:])]
-    parts, images, value = int(folds.max()) + 1, int(present.sum()), float(values[0])
-    low = high = None
-    if len(drawn):
-        wider = np.sqrt(1 + parts / (parts - 1)) if parts > 1 else 1.0
-        ends = value + wider * (np.percentile(drawn, [2.5, 97.5]) - value)
-        low, high = np.clip(ends, 0.0, 1.0).tolist()
-    return Area(value, low, high, images, len(present) - images, count, parts, seed)
-
-
-def _areas(scores: Values, present: Flags, weights: Values, folds: Rows | Values) -> Values:
-    """Return the AUROC for each row of weights ``(rows, n)``, over pairs of images of the same part."""
-    above, pairs = np.zeros(len(weights)), np.zeros(len(weights))
-    for fold in np.unique(folds):
-        mine = folds == fold
-        own, there = scores[mine], present[mine]
-        order = np.argsort(own, kind="stable")
-        ends = np.flatnonzero(np.append(np.diff(own[order]) != 0, True))
-        weight = weights[:, mine][:, order]
-        hits = np.cumsum(weight * there[order], axis=1)[:, ends]
-        misses = np.cumsum(weight * ~there[order], axis=1)[:, ends]
-        below = np.concatenate([np.zeros((len(weights), 1)), misses[:, :-1]], axis=1)
-        above += (np.diff(hits, prepend=0.0, axis=1) * (below + misses) / 2).sum(axis=1)
-        pairs += hits[:, -1] * misses[:, -1]
+def _areas(scores: Values, present: Flags, weights: Values) -> Values:
+    """Return the AUROC for each row of weights ``(rows, n)``."""
+    order = np.argsort(scores, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    weight, there = weights[:, order], present[order]
+    hits, misses = np.cumsum(weight * there, axis=1)[:, ends], np.cumsum(weight * ~there, axis=1)[:, ends]
+    below = np.concatenate([np.zeros((len(weights), 1)), misses[:, :-1]], axis=1)
+    above = (np.diff(hits, prepend=0.0, axis=1) * (below + misses) / 2).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: Values = above / pairs
+        found: Values = above / (hits[:, -1] * misses[:, -1])
     return found
 
 
-def tcav(sensitivities: torch.Tensor) -> float:
-    """Return the TCAV score: the share of images whose logit grows along the vector (Kim et al. 2018, equation 2).
+def tcav(sensitivities: torch.Tensor) -> torch.Tensor:
+    """Return TCAV scores ``(…)``: shares of images whose logit grows along a vector (Kim et al. 2018, equation 2).
 
     A sensitivity of exactly 0 counts a half, so that the opposite vector has 1 minus the score. In the paper and in
-    Captum it counts as if the logit fell; where none is 0 the three are the same. NaN without images.
+    Captum it counts as if the logit fell; where none is 0 the three are the same.
 
     Parameters
     ----------
     sensitivities
-        ``(n,)``: gradient times vector.
+        ``(n, …)``, at least one: gradient times vector.
     """
-    return float(_shares(sensitivities[:, None])[0])
-
-
-def _shares(sensitivities: torch.Tensor) -> torch.Tensor:
-    """Return the TCAV score of each column."""
-    return (torch.sign(sensitivities).double().mean(dim=0) + 1) / 2
+    found: torch.Tensor = (sensitivities.double().sign().mean(dim=0) + 1) / 2
+    return found
 
 
 def magnitude(sensitivities: torch.Tensor) -> float:

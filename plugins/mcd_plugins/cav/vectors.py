@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mcd.errors import DataError, UsageError
 
-__all__ = ["METHODS", "Fitter", "Method", "check_direction", "contrast", "fit_vector", "residual"]
+__all__ = ["METHODS", "Fitter", "Method", "check_direction", "contrast", "residual"]
 
 Method = Literal["pattern", "ridge", "logistic"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -163,35 +163,6 @@ class Fitter:
         return weights
 
 
-def fit_vector(features: torch.Tensor, present: Flags, method: Method = "pattern") -> torch.Tensor:
-    """Return the vector of a concept ``(d,)`` float32, of length 1, pointing to present.
-
-    Parameters
-    ----------
-    features
-        ``(n, d)``, all finite.
-    present
-        ``(n,)``: whether the concept is present; in the others it is known to be absent.
-    method
-        See `Fitter`.
-
-    Raises
-    ------
-    DataError
-        When all images have the concept or none has it, features are not finite or the same in all images, or they do
-        not differ between the two.
-    """
-    if present.all() or not present.any():
-        state = "present" if present.all() else "absent"
-        raise DataError(
-            f"the concept is {state} in all {len(present)} images", "a vector needs images with and without"
-        )
-    (found,) = Fitter(features, method)(contrast(present, ~present)[:, None])
-    check_direction(found[None])
-    unit: torch.Tensor = found / found.norm()
-    return unit.float()
-
-
 def check_direction(vectors: torch.Tensor) -> None:
     """Refuse a concept one of whose vectors ``(vectors, d)`` is zero."""
     if not vectors.any(dim=1).all():
@@ -204,10 +175,10 @@ def check_direction(vectors: torch.Tensor) -> None:
 def residual(
     features: torch.Tensor, nuisances: Sequence[Sequence[str]], fitted_on: Flags | None = None
 ) -> torch.Tensor:
-    """Return features ``(n, d)`` float64 without what nuisances say of them, by linear regression.
+    """Return features ``(n, d)`` float64 without what nuisances explain, by linear regression.
 
-    Of a concept that always comes with a nuisance, nothing is left: `fit_vector` refuses it. Of one that often does,
-    p-values are too large rather than too small: random concepts do not go with the nuisance.
+    Of a concept that always comes with a nuisance nothing is left: `check_direction` refuses it. If it often does, p is
+    too large rather than too small: random concepts do not go with the nuisance.
 
     Parameters
     ----------

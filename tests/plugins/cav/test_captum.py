@@ -64,7 +64,7 @@ def test_scores_are_those_of_captum(tmp_path: Path) -> None:
         assert found is not None
         np.testing.assert_allclose(theirs["sign_count"], [found.tcav, 1 - found.tcav], atol=1e-5)
         sensitivities = gradients.double() @ unit
-        assert abs(tcav(sensitivities) - float(theirs["sign_count"][0])) < 1e-5
+        assert abs(float(tcav(sensitivities)) - float(theirs["sign_count"][0])) < 1e-5
         # what Captum documents as magnitude is a share; what it computes is the mean
         length = gradients.double().norm(dim=1).mean()
         np.testing.assert_allclose(theirs["magnitude"][0], found.mean_sensitivity * length, atol=1e-5)

@@ -51,6 +51,7 @@ CHAPTERS: Mapping[str, Sequence[str]] = {
         "evaluation_intervals",
         "stability_coverage",
         "wording",
+        "cav",
     ),
 }
 """The benchmarks, by chapter of README.md."""

@@ -211,6 +211,7 @@ def _execute(
     folder = output or part_folder(named or default_output(study), part)
     code = code_lines(state.host, study)
     if dry_run:
+        _check_units(state, study)
         _print_plan(state, study, folder, code)
         return
     for line in code:
@@ -252,6 +253,15 @@ def _dissections(
     from mcd.runs.on_ray import on_ray
 
     return on_ray(state.host, settings, folder, address=how.address, parts=how.parts, reporters=console)
+
+
+def _check_units(state: State, study: Study) -> None:
+    """Read the files of units, where a study names any: whether they fit a layer, only its network says."""
+    chosen = [one for model in study.models for one in model.units]
+    if chosen:
+        from mcd.study.preparer import Preparer
+
+        Preparer(state.host).units(chosen)
 
 
 def _print_plan(state: State, study: Study, folder: Path, code: Sequence[str]) -> None:

@@ -154,7 +154,7 @@ def _fitted(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str], tr
             f"the file has {len(decoder)} latents, and its record says {training.recipe.latents}", SCHEMA.remedy
         )
     return Fitted(
-        tensors.get("encoder", decoder),
+        tensors.get("encoder"),
         decoder,
         tensors.get("encoder_bias"),
         tensors.get("decoder_bias"),

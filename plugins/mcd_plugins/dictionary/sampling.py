@@ -16,7 +16,7 @@ from mcd.plugins import digest, rows_fitted_on
 if TYPE_CHECKING:
     from mcd.plugins import Positions, TargetImages
 
-__all__ = ["MOST_BYTES", "TESTED", "Division", "Sampled", "divided", "halves", "quotas", "sampled"]
+__all__ = ["MOST_BYTES", "TESTED", "Division", "Sampled", "divided", "halves", "most_positions", "quotas", "sampled"]
 
 MOST_BYTES = 16 * 10**9
 """Of the positions that are kept in memory, at most."""
@@ -172,10 +172,7 @@ def sampled(
         As `mcd.plugins.TargetImages.positions`.
     """
     read = images.layer(layer)
-    recipe = images.target.preprocessing
-    # The size of an output is that of the trial pass where all images have one size.
-    places = _places(read.layout, read.shape) if recipe.height and recipe.width else 0
-    room = sum(min(count, places) if places else count for count in wanted.values())
+    room = most_positions(images, layer, wanted)
     _check_memory(room, read.neurons, most)
     values = torch.empty(room, read.neurons)
     rows = torch.empty(room, dtype=torch.int64)
@@ -198,6 +195,15 @@ def sampled(
         raise DataError("no image could be read, so there are no positions", "see why with: mcd data check DIR")
     order = rows[:filled].argsort(stable=True)
     return Sampled(values[order], rows[order], framed)
+
+
+def most_positions(images: TargetImages, layer: str, wanted: Mapping[int, int]) -> int:
+    """Return how many positions of images there can be, known before one is read; arguments as of `sampled`."""
+    read, recipe = images.layer(layer), images.target.preprocessing
+    # The size of an output is that of the trial pass where all images have one size.
+    known = read.layout == "flat" or (recipe.height and recipe.width)
+    places = _places(read.layout, read.shape) if known else 0
+    return sum(min(count, places) if places else count for count in wanted.values())
 
 
 def _inside(breast: torch.Tensor | None, positions: int) -> torch.Tensor:

@@ -9,11 +9,12 @@ import torch
 
 from mcd.errors import DataError
 from mcd.plugins import TargetImages, digest
+from mcd_plugins.dictionary.factors import check_installed
 from mcd_plugins.dictionary.kinds import Fitted
 from mcd_plugins.dictionary.matching import matched
 from mcd_plugins.dictionary.measuring import codes
 from mcd_plugins.dictionary.record import Stored
-from mcd_plugins.dictionary.sampling import MOST_BYTES, divided, halves, quotas, sampled
+from mcd_plugins.dictionary.sampling import MOST_BYTES, Sampled, divided, halves, most_positions, quotas, sampled
 from mcd_plugins.dictionary.training import decimal, fit_watched, prepared_by
 
 __all__ = ["HIGH", "Agreement", "stability", "with_stability"]
@@ -67,13 +68,15 @@ def stability(stored: Stored, images: TargetImages, *, skip: bool = False) -> tu
         When target, layer or images are not those that it was trained on, or it was fitted on one patient.
     """
     training = stored.training
+    check_installed(training.recipe.kind)
     _check_same(stored, images)
     division = divided(images.samples, training.share, training.seed)
     wanted = quotas(division.fitted, images.samples, training.positions, training.seed)
     _check_memory(training.recipe.latents)
     parts = [{one: division.fitted[one] for one in sorted(half)} for half in halves(division.fitted, training.seed)]
     for half in parts:
-        room = sum(wanted.get(row, 0) for own in half.values() for row in own)
+        theirs = {row for own in half.values() for row in own}
+        room = most_positions(images, training.layer, {row: wanted[row] for row in sorted(theirs & wanted.keys())})
         if room < training.recipe.latents:
             raise DataError(
                 f"half of the patients have at most {room:,} positions, for {training.recipe.latents:,} latents",
@@ -81,13 +84,13 @@ def stability(stored: Stored, images: TargetImages, *, skip: bool = False) -> tu
             )
     samples = sampled(images, training.layer, wanted, training.seed, skip=skip)
     each = [samples.of(one) for one in parts]
-    mean = samples.values.mean(dim=0)
-    rows = _Rows(samples.values, mean)
-    own = rows.of(stored.fitted)
-    again = rows.of(fit_watched(images, samples, training.recipe, training.seed + 1, "another seed"))
+    own = _alive(stored.fitted, samples)
+    again = _alive(fit_watched(images, samples, training.recipe, training.seed + 1, "another seed"), samples)
     # Other seeds, too: two fits from one start could agree because of it.
     first, second = (
-        rows.of(fit_watched(images, half, training.recipe, training.seed + 2 + at, f"half {at + 1} of patients"))
+        _alive(
+            fit_watched(images, half, training.recipe, training.seed + 2 + at, f"half {at + 1} of patients"), samples
+        )
         for at, half in enumerate(each)
     )
     return (
@@ -144,19 +147,12 @@ def _check_memory(latents: int) -> None:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Decoder rows of dictionaries of the same samples: of latents that respond, centred where a row is a place."""
-
-    samples: torch.Tensor
-    mean: torch.Tensor
-
-    def of(self, fitted: Fitted) -> torch.Tensor:
-        alive = torch.zeros(len(fitted.decoder), dtype=torch.bool)
-        for start in range(0, len(self.samples), _AT_ONCE):
-            alive |= (codes(fitted, self.samples[start : start + _AT_ONCE]) > 0).any(dim=0)
-        found = fitted.decoder[alive]
-        return found - self.mean if fitted.activation == "nearest" else found
+def _alive(fitted: Fitted, samples: Sampled) -> torch.Tensor:
+    """Return the decoder rows of latents that respond to some of the samples; those of k-means are centred already."""
+    alive = torch.zeros(len(fitted.decoder), dtype=torch.bool)
+    for some in torch.split(samples.values, _AT_ONCE):
+        alive |= (codes(fitted, some) > 0).any(dim=0)
+    return fitted.decoder[alive]
 
 
 def dealt(rows: torch.Tensor, seed: int) -> torch.Tensor:

@@ -115,6 +115,7 @@ def train(
     """
     import json
 
+    from mcd_plugins.dictionary.factors import check_installed
     from mcd_plugins.dictionary.kinds import Recipe
     from mcd_plugins.dictionary.training import check_output
     from mcd_plugins.dictionary.training import train as run
@@ -128,6 +129,7 @@ def train(
         sparsity=sparsity or Recipe.sparsity,
         steps=steps or Recipe.steps,
     )
+    check_installed(kind)
     done = run(
         material.images(),
         output,
@@ -167,6 +169,6 @@ def _print(done: Trained, material: Material) -> None:
     words = material.typed()
     if UNMEASURED in done.facts.values():
         echo_lines(f"for its stability: {shlex.join(['mcd', 'dictionary', 'stability', str(done.path), *words])}")
-    own = words if material.run is None else []
-    dissect = shlex.join(["mcd", "dissect", *own, "--layers", done.layer, "--units", units_of(done.path)])
-    echo_lines(f"to see the layer through it: {dissect} --neurons --controls --dissector …")
+    named = shlex.join(words) if material.run is None else "…"
+    layer = shlex.join(["--layers", done.layer, "--units", units_of(done.path)])
+    echo_lines(f"to see the layer through it: mcd dissect {named} {layer} --neurons --controls --dissector …")

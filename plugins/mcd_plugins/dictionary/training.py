@@ -12,11 +12,21 @@ from pathlib import Path
 from mcd import events
 from mcd.errors import UsageError
 from mcd.plugins import TargetImages, check_writable, digest
+from mcd_plugins.dictionary.factors import check_installed
 from mcd_plugins.dictionary.fitting import fit
 from mcd_plugins.dictionary.kinds import AUTOENCODERS, Fitted, Recipe
 from mcd_plugins.dictionary.measuring import measured
 from mcd_plugins.dictionary.record import Training, write_dictionary
-from mcd_plugins.dictionary.sampling import MOST_BYTES, TESTED, Division, Sampled, divided, quotas, sampled
+from mcd_plugins.dictionary.sampling import (
+    MOST_BYTES,
+    TESTED,
+    Division,
+    Sampled,
+    divided,
+    most_positions,
+    quotas,
+    sampled,
+)
 
 __all__ = ["UNMEASURED", "Trained", "check_output", "decimal", "fit_watched", "prepared_by", "train", "units_of"]
 
@@ -110,10 +120,11 @@ def train(
     """
     path = Path(output).expanduser()
     check_output(path)
+    check_installed(recipe.kind)
     read = images.layer(layer)
     division = divided(images.samples, share, seed)
     wanted = quotas(division.fitted, images.samples, positions, seed)
-    _check_enough(sum(wanted.values()), recipe, read.neurons)
+    _check_enough(most_positions(images, read.name, wanted), recipe, read.neurons)
     own = sampled(images, read.name, wanted, seed, skip=skip)
     others = None
     if division.tested:
@@ -169,11 +180,6 @@ def _steps(images: TargetImages, name: str, recipe: Recipe) -> Iterator[Callable
 
 
 def _check_enough(positions: int, recipe: Recipe, neurons: int) -> None:
-    if positions < recipe.latents:
-        raise UsageError(
-            f"at most {positions:,} positions for {recipe.latents:,} latents",
-            f"take more (--positions), more images, or fewer latents: --latents {max(2, positions // 10)}",
-        )
     # Two matrices with gradients and two moments of each, and a few values of each latent at each position of a batch.
     size = 4 * recipe.latents * (8 * neurons + 4 * recipe.batch)
     if size > MOST_BYTES:
@@ -181,6 +187,11 @@ def _check_enough(positions: int, recipe: Recipe, neurons: int) -> None:
             f"{recipe.latents:,} latents of {neurons:,} neurons take {size / 1e9:,.3g} GB to be fitted; at most "
             f"{MOST_BYTES / 1e9:g} GB are taken",
             f"take fewer: --latents {int(recipe.latents * MOST_BYTES / size)}",
+        )
+    if positions < recipe.latents:
+        raise UsageError(
+            f"at most {positions:,} positions for {recipe.latents:,} latents",
+            f"take more (--positions), more images, or fewer latents: --latents {max(2, positions // 10)}",
         )
 
 
@@ -193,7 +204,7 @@ def _facts(
     penalty = f", sparsity {recipe.sparsity:g}" if recipe.kind == "relu" else ""
     tested = "the positions it was fitted on: no patient was kept for it"
     if others is not None:
-        tested = _counted(others, len(division.tested), "other patient")
+        tested = _counted(others, division.tested, "other ", division)
     return {
         "kind": f"{fitted.method}{k}{penalty}",
         "latents": f"{recipe.latents:,}",
@@ -202,14 +213,16 @@ def _facts(
         "R²": decimal(found.r2),
         "measured on": tested,
         "stability": UNMEASURED,
-        "fitted on": f"{_counted(own, len(division.fitted), 'patient')}, seed {seed}",
+        "fitted on": f"{_counted(own, division.fitted, '', division)}, seed {seed}",
     }
 
 
-def _counted(samples: Sampled, patients: int, what: str) -> str:
-    return (
-        f"{len(samples.values):,} positions of {samples.images:,} images of {patients:,} {what}{'s' * (patients > 1)}"
-    )
+def _counted(samples: Sampled, patients: Mapping[str, Sequence[int]], other: str, division: Division) -> str:
+    """Return how many positions of how many images, and of how many patients where all of them are known."""
+    found = f"{len(samples.values):,} positions of {samples.images:,} "
+    if division.unknown:
+        return f"{found}{other}images"
+    return f"{found}images of {len(patients):,} {other}patient{'s' * (len(patients) > 1)}"
 
 
 def decimal(value: float) -> str:

@@ -137,6 +137,7 @@ def test_what_is_killed_leaves_nothing_half(mcd_process: Run, tmp_path: Path) ->
         (PHANTOMS, 2, "which layers of phantom-mammo"),
         ((*PHANTOMS, *SMALL, "--k", "25"), 2, "k 25 of 24 latents"),
         ((*PHANTOMS, *SMALL, "--latents", "161"), 2, "at most 160 positions for 161 latents"),
+        ((*PHANTOMS, *SMALL, "--layers", "head"), 2, "at most 16 positions for 24 latents"),
         ((*PHANTOMS, *SMALL, "--latents", "1000000", "--positions", "1000000"), 2, "take 20.5 GB to be fitted"),
         ((*PHANTOMS, *SMALL, "--kind", "kmeans"), 2, "--k has no part in kind kmeans"),
         ((*PHANTOMS, *SMALL, "--limit", "4"), 4, "the 4 images are of one patient"),
@@ -164,6 +165,8 @@ def test_every_kind_is_written_as_the_unit_source_reads_it(tmp_path: Path) -> No
     kinds = {
         "batchtopk": (Recipe("batchtopk", latents=20, k=3, steps=20), "jumprelu"),
         "relu": (Recipe("relu", latents=20, sparsity=0.3, steps=20), "relu"),
+        "nmf": (Recipe("nmf", latents=5), "nonnegative"),
+        "kmeans": (Recipe("kmeans", latents=5), "nearest"),
     }
     for name, (recipe, activation) in kinds.items():
         done = train(images, tmp_path / f"{name}.safetensors", recipe, layer="mixed", share=1)
@@ -171,6 +174,9 @@ def test_every_kind_is_written_as_the_unit_source_reads_it(tmp_path: Path) -> No
         assert stored.fitted.activation == activation
         assert stored.training.recipe == recipe
         assert done.facts["measured on"] == "the positions it was fitted on: no patient was kept for it"
+    assert done.facts["kind"] == "k-means"
+    semi = read_dictionary(tmp_path / "nmf.safetensors").facts["kind"]
+    assert semi == "semi-NMF"  # the layer has negative values
 
 
 def test_what_a_reader_must_know_is_said(tmp_path: Path) -> None:
@@ -179,7 +185,7 @@ def test_what_a_reader_must_know_is_said(tmp_path: Path) -> None:
         "24 of 24 images do not say whose they are",
         "the data set knows no breasts",
     ]
-    assert done.facts["fitted on"] == "768 positions of 12 images of 12 patients, seed 0"  # 64 in each
+    assert done.facts["fitted on"] == "768 positions of 12 images, seed 0"  # 64 in each
 
 
 def test_a_layer_that_says_nothing_is_refused(tmp_path: Path) -> None:

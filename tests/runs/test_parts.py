@@ -192,7 +192,6 @@ def test_what_cannot_be_divided_is_said_before_anything_is_computed(made: Made, 
     for said, flags in {
         "333 images make 6 shards of 64 images, too few for 7 parts": ("--part", "1/7"),
         "--part '4/3' is no part of a run": ("--part", "4/3"),
-        "maps are kept of the strongest images of all parts": ("--part", "1/3", "--maps", 2),
     }.items():
         done = made.one(tmp_path / "part", *flags)
         assert done.code == 2

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from tests.runs.in_parts import Command, Made, manifests
-from tests.runs.tiny import PLUGIN, tree
+from tests.runs.tiny import PLUGIN, STUDY, tree
 
 import mcd
 from mcd.errors import DataError, UsageError
+from mcd.runs.verifying import verify
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +98,32 @@ def test_untrained_networks_with_normalisations_see_the_same_images_in_every_par
     assert tree(tmp_path / "merged") == tree(tmp_path / "one")
     merged, one = manifests(tmp_path / "merged"), manifests(tmp_path / "one")
     assert merged == one
+
+
+def test_maps_are_made_of_the_strongest_images_of_all_parts(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = tmp_path / "study.yaml"
+    text = STUDY.replace("[tiny, annotations]", "tiny").replace("tiny-images", "tiny-images:150")
+    study.write_text(text.replace("  - {plugin: second, layers: two}\n", "") + "maps: 1\nstore: off\n")
+    given = {"plugin_files": [made.plugin], "progress": False}
+    one = mcd.run(study, output=tmp_path / "one", **given)
+    assert (one[0].folder / "maps.safetensors").is_file()
+    parts = [tmp_path / "1", tmp_path / "2"]
+    for number, part in enumerate(parts, start=1):
+        mcd.run(study, output=part, part=f"{number}/2", **given)
+        assert not list(part.rglob("maps.safetensors"))
+    loud = {**given, "progress": True}
+    mcd.merge(parts, tmp_path / "without", **loud)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "has no maps yet: they are made of images, which a merge opens with --trust only" in said
+    found = mcd.merge(parts, tmp_path / "merged", trust=True, **given)
+    assert tree(tmp_path / "merged") == tree(tmp_path / "one")
+    assert manifests(tmp_path / "merged") == manifests(tmp_path / "one")
+    assert found[0].maps("one").images.shape == one[0].maps("one").images.shape
+    assert all(each.sound for folder in found for each in verify(folder.folder))
+    monkeypatch.setattr("torch.get_num_threads", lambda: 7)
+    mcd.merge(parts, tmp_path / "elsewhere", trust=True, **loud)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "has no maps yet: the parts were computed with other threads than this process has" in said
+    assert mcd.load(tmp_path / "elsewhere").manifest.status == "finished"

@@ -60,7 +60,7 @@ def merge(
     store: Path | None,
     trust: bool,
 ) -> None:
-    """Join the parts of a run, and label it: to a bit what one process makes. No images are needed.
+    """Join the parts of a run, and label it: to a bit what one process makes. Only maps need images, and --trust.
 
     \b
     mcd merge parts/1 parts/2 parts/3 -o runs/x

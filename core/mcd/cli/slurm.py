@@ -39,7 +39,7 @@ _MERGE = """#!/bin/sh
 #SBATCH --job-name={name}-merge
 #SBATCH --cpus-per-task={cpus}
 #SBATCH --output={logs}/merge.log
-# Joins the parts and labels; needs no GPU and no images.
+# Joins the parts and labels; needs a GPU and images for maps only.
 set -eu
 cd {here}
 export OMP_NUM_THREADS="${{SLURM_CPUS_PER_TASK:-{cpus}}}"
@@ -117,4 +117,5 @@ def _of_merge(study: Study) -> Sequence[str]:
     from mcd.study.resolve import names_function
 
     reporters = [word for one in study.reporters for word in ("--reporter", one.plugin)]
-    return [*(["--scorer", study.scorer.plugin] if names_function(study.scorer.plugin) else []), *reporters]
+    trusted = ["--trust"] if study.maps else []  # which are made of images, that the merge opens then
+    return [*trusted, *(["--scorer", study.scorer.plugin] if names_function(study.scorer.plugin) else []), *reporters]

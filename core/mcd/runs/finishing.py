@@ -39,7 +39,7 @@ from mcd.scoring.rungs import UNTRAINED
 from mcd.study.digests import Sums
 from mcd.study.study import Choice
 
-__all__ = ["Finisher", "not_decoded", "several"]
+__all__ = ["MAPS", "Finisher", "KeptMaps", "not_decoded", "several"]
 
 
 def several(images: int) -> None:
@@ -57,6 +57,14 @@ def several(images: int) -> None:
 def not_decoded(images: int) -> str:
     """Return the warning about images that turned out in the sweep to be unreadable."""
     return f"{images} images could not be decoded and are left out; the probe map says which and why"
+
+
+@dataclass(frozen=True)
+class KeptMaps:
+    """Where the maps of a run lie, None where it has none, and which layers have none, and why."""
+
+    store: MapStore | None
+    said: Sequence[str]
 
 
 @dataclass
@@ -118,6 +126,17 @@ class Finisher:
             manifest.rungs = {UNTRAINED: run.without} if run.without else {}
             self._close(run, Clock(self.clock.emit), "partial")
         return [planned.folder for planned in self.prepared.plan.runs]
+
+    def maps(self, runs: Sequence[OpenRun]) -> list[KeptMaps]:
+        """Keep the maps of the runs proper, whose labels stay as they are."""
+        found = []
+        for run in runs:
+            if not run.planned.control:
+                rows, clock = run.layers[0].rows(self.shards)[0], Clock(self.clock.emit)
+                run.manifest.store.shards = self.shards
+                recorded = Recorded(run.folder, run.manifest.store, run.manifest.layers, len(rows))
+                found.append(KeptMaps(self._keep_maps(run, recorded, rows, clock), clock.warnings))
+        return found
 
     def _stored(self, run: OpenRun) -> list[int]:
         """Note what is stored of a run, and write its probe map; return the rows that it holds."""

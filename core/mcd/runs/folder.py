@@ -166,7 +166,7 @@ def check_room(runs: Sequence[OpenRun], jobs: Sequence[Job], probe: ProbeSet, st
     """
     needed = _missing_bytes(jobs, probe, study.batch_size)
     for run in runs:
-        if study.maps and not run.planned.control and not run.maps(study.maps).whole():
+        if study.maps and probe.part is None and not run.planned.control and not run.maps(study.maps).whole():
             needed += map_bytes(run.job.layers, min(study.maps, len(probe.rows)))
     folder = runs[0].folder
     free = shutil.disk_usage(folder).free

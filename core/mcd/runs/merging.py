@@ -34,6 +34,7 @@ from mcd.runs.given import own_scorer
 from mcd.runs.joining import Joined
 from mcd.runs.labelling import labelled
 from mcd.runs.manifest import closing
+from mcd.runs.merged_maps import add_maps
 from mcd.runs.partial import partial_runs, shown_differences
 from mcd.runs.recorded import sample_of
 from mcd.runs.remarks import said_by_all, said_by_first
@@ -65,7 +66,8 @@ def merge(
 ) -> list[Dissection]:
     """Join all parts of a run, or of a study of several, and label it.
 
-    Nothing that the study of the parts names is run or read but plugins, as in `mcd.score`. No image is needed.
+    Nothing that the study of the parts names is run or read but plugins, as in `mcd.score`; for maps of runs that are
+    trusted the target and images are.
 
     Parameters
     ----------
@@ -120,6 +122,7 @@ def merge(
                 controls.setdefault(folder.parent.parent, {})[control] = made.labels
             else:
                 found.append(made)
+    add_maps(found, {one.folder: one.parts for one in joined}, host, trust=trust)
     if warning := kept_small(texts.shared):
         host.emit(Warned(warning))
     host.emit(RunFinished(str(found[0].folder), time.perf_counter() - start))

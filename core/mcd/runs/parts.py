@@ -21,7 +21,6 @@ from mcd.options import Record
 from mcd.runs.models import Models
 from mcd.runs.records import PartRecord, RemarkRecord
 from mcd.study.digests import damaged
-from mcd.study.study import Study
 
 __all__ = ["PartImages", "Said", "check_divisible", "kept_images", "part_record", "write_images"]
 
@@ -67,20 +66,14 @@ class Said:
         return self.clock.warnings[self._starts[where] : self._starts[after[0]] if after else None]
 
 
-def check_divisible(study: Study, models: Models, images: Identity) -> None:
-    """Make sure that parts of a run can be computed without the images of the others, and known for parts of one run.
+def check_divisible(models: Models, images: Identity) -> None:
+    """Make sure that parts of a run can be known for parts of one run.
 
     Raises
     ------
     UsageError
         When they cannot.
     """
-    later = "then, when the parts are merged, run it once more on the merged folder with it and without --part"
-    if study.maps:
-        raise UsageError(
-            "maps are kept of the strongest images of all parts, and a part knows only its own",
-            f"leave out --maps; {later}: only the maps are computed",
-        )
     unknown = [*(said for said in models.not_reused()), *([f"images: {images.unknown}"] if images.unknown else [])]
     if unknown:
         raise UsageError(

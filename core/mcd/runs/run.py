@@ -12,7 +12,7 @@ from typing import TypeVar
 from mcd.api.dataset import Sample
 from mcd.api.dissector import AnnotationDissector
 from mcd.errors import DataError, UsageError
-from mcd.events import Clock, RunFinished, Warned
+from mcd.events import Clock, Event, RunFinished, Warned
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.jobs import DissectorJob, ImageJob, TargetJob
 from mcd.extraction.keys import not_reused
@@ -32,7 +32,7 @@ from mcd.networks.trial import Trial, takes_known_input, trial_pass
 from mcd.networks.units import seen_through
 from mcd.runs.annotations import annotated, as_recorded, named_by, own_concepts
 from mcd.runs.dissection import Dissection
-from mcd.runs.finishing import Finisher, several
+from mcd.runs.finishing import Finisher, KeptMaps, several
 from mcd.runs.folder import check_room, open_folder, start_folder
 from mcd.runs.manifest import closing
 from mcd.runs.models import Key, Models
@@ -43,7 +43,7 @@ from mcd.runs.report import write_reports
 from mcd.scoring.labelling import no_patients
 from mcd.scoring.rungs import UNTRAINED as BEYOND_UNTRAINED
 
-__all__ = ["run", "run_part"]
+__all__ = ["keep_maps", "run", "run_part"]
 
 Made = TypeVar("Made")
 
@@ -95,6 +95,19 @@ def run_part(prepared: Prepared) -> list[Path]:
     return folders
 
 
+def keep_maps(prepared: Prepared, emit: Callable[[Event], None]) -> list[KeptMaps]:
+    """Keep the maps of runs whose shards are stored and whose labels are made: these stay as they are.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        As `run`.
+    """
+    this = _Run(prepared, Clock(emit), stored=True)
+    with process_state_kept(this.device):
+        return this.made(Finisher.maps)
+
+
 def _title(prepared: Prepared) -> str:
     names = " and ".join(target.target.name for target in prepared.targets)
     return f"{names} dissected by {' and '.join(one.dissector.name for one in prepared.dissectors)}"
@@ -112,8 +125,8 @@ def _first(probe: ProbeSet) -> Sample:
 class _Run:
     """One run, from the validation of the images to the written labels."""
 
-    def __init__(self, prepared: Prepared, clock: Clock) -> None:
-        self.prepared, self.clock = prepared, clock
+    def __init__(self, prepared: Prepared, clock: Clock, *, stored: bool = False) -> None:
+        self.prepared, self.clock, self.stored = prepared, clock, stored
         self.study = prepared.study
         self.device = pick_device(self.study.device)
         pick_device(self.study.scoring_device)  # a wrong name is an error now, not after the sweep
@@ -130,7 +143,7 @@ class _Run:
         for caution in self._cautions():
             self.clock.warn(caution)
         if prepared.part is not None:
-            check_divisible(prepared.study, self.models, self.reader.identity)
+            check_divisible(self.models, self.reader.identity)
         for planned in prepared.plan:
             open_folder(planned.folder, prepared.study_of(planned), prepared.host, prepared.part)
         # A wrong layer name is an error at once, unless it takes an image to know what the target takes.
@@ -288,7 +301,8 @@ class _Run:
             normalise=lambda untrained: self._normalise(untrained, probe),
             tuning=self.study.tuning,
         )
-        sweep.missing()
+        if sweep.missing() and self.stored:
+            raise DataError("images, weights, code or versions are others than those that it was computed with")
         if warning := damaged_warning(self.shared):
             self.clock.warn(warning)
         shards = sweep.run()

@@ -178,7 +178,7 @@ def residual(
     """Return features ``(n, d)`` float64 without what nuisances explain, by linear regression.
 
     Of a concept that always comes with a nuisance nothing is left: `check_direction` refuses it. If it often does, p is
-    too large rather than too small: random concepts do not go with the nuisance.
+    right only if random concepts do too: give `ConceptSets` the same nuisances.
 
     Parameters
     ----------

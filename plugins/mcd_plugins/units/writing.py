@@ -18,9 +18,13 @@ def unit_bytes(tensors: Mapping[str, torch.Tensor], about: Mapping[str, str]) ->
 
     The library itself writes metadata in an order that differs from call to call.
     """
-    written = save({name: one.detach().cpu().contiguous() for name, one in tensors.items()})
+    own = {name: one.detach().cpu().contiguous() for name, one in tensors.items()}
+    places = [one.untyped_storage().data_ptr() for one in own.values()]
+    if len(set(places)) < len(places):  # the library refuses tensors that share memory
+        own = {name: one.clone() for name, one in own.items()}
+    written = save(own)
     start = 8 + int.from_bytes(written[:8], "little")
     header = {"__metadata__": dict(about), **json.loads(written[8:start])}
     words = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     words += b" " * (-len(words) % _ALIGNED)
-    return len(words).to_bytes(8, "little") + words + written[start:]
+    return b"".join((len(words).to_bytes(8, "little"), words, memoryview(written)[start:]))

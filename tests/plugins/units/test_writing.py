@@ -31,3 +31,5 @@ def test_what_is_written_is_what_the_library_reads(tmp_path: Path) -> None:
 def test_the_same_tensors_and_words_make_the_same_bytes() -> None:
     tensors = {"encoder": torch.ones(3, 5).T, "bias": torch.ones(3)}
     assert len({unit_bytes(tensors, ABOUT) for _ in range(20)}) == 1
+    apart = {"decoder": torch.ones(3, 5), "encoder": torch.ones(3, 5)}
+    assert unit_bytes(dict.fromkeys(apart, apart["decoder"]), ABOUT) == unit_bytes(apart, ABOUT)

@@ -239,20 +239,27 @@ def imported(
     tensors = {"decoder": decoder}
     if encoder is not None:
         dead = dead | (encoder == 0).all(dim=1)
-        tensors["encoder"] = encoder.masked_fill(dead[:, None], 0)
-        tensors["decoder"] = decoder.masked_fill(dead[:, None], 0)
+        tensors["encoder"] = encoder
     if bool(dead.all()):
         raise DataError(f"{saved.path}: all {units} latents have a row of length zero", "make the file again")
     if bias is not None:
-        tensors["encoder_bias"] = bias.masked_fill(dead, 0)
+        tensors["encoder_bias"] = bias
+    tensors = _without(dead, tensors)
     if centre is not None:
         tensors["decoder_bias"] = centre
     if threshold is not None:
         tensors["threshold"] = torch.as_tensor(threshold, dtype=torch.float32).expand(units).contiguous()
-    for name, one in tensors.items():
-        if not bool(one.isfinite().all()):
-            raise DataError(f"{saved.path}: numbers of '{name}' are too large", "make the file again")
+    too_large = next((name for name, one in tensors.items() if not bool(one.isfinite().all())), None)
+    if too_large is not None:
+        raise DataError(f"{saved.path}: numbers of '{too_large}' are too large", "make the file again")
     activation = "topk" if k is not None else "relu" if threshold is None else "jumprelu"
     if encoder is None:
         activation = "nonnegative"
     return Imported(kind, tensors, activation, k, int(dead.sum()))
+
+
+def _without(dead: torch.Tensor, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return tensors with 0 for dead latents."""
+    if not bool(dead.any()):  # spares a copy of each
+        return dict(tensors)
+    return {name: one.masked_fill(dead.view(-1, *[1] * (one.ndim - 1)), 0) for name, one in tensors.items()}

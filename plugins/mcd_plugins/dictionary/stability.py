@@ -148,11 +148,14 @@ def _check_memory(latents: int) -> None:
 
 
 def _alive(fitted: Fitted, samples: Sampled) -> torch.Tensor:
-    """Return the decoder rows of latents that respond to some of the samples; those of k-means are centred already."""
+    """Return the decoder rows of latents that respond to some of the samples; centroids from the mean of these."""
     alive = torch.zeros(len(fitted.decoder), dtype=torch.bool)
     for some in torch.split(samples.values, _AT_ONCE):
         alive |= (codes(fitted, some) > 0).any(dim=0)
-    return fitted.decoder[alive]
+    found = fitted.decoder[alive]
+    if fitted.activation == "nearest" and fitted.decoder_bias is not None:  # the file has them from a mean of each fit
+        return found + (fitted.decoder_bias - samples.values.mean(dim=0))
+    return found
 
 
 def dealt(rows: torch.Tensor, seed: int) -> torch.Tensor:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.special import expit, logit
+from scipy.stats import rankdata, t
 
 from mcd.errors import DataError
 from mcd.plugins import PermutationUnits
@@ -26,35 +27,29 @@ Flags = NDArray[np.bool_]
 Values = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-DRAWS = 1000
-"""Resamples of patients for an interval."""
 _FEWEST = 2
 """Patients with the concept, and without, that anything can be said of."""
 
 
 @dataclass(frozen=True)
 class Area:
-    """An AUROC and its 95 % interval over patients (None where no resample has one), images, patients and seed."""
+    """An AUROC and its 95 % interval over patients, images and patients."""
 
     value: float
-    low: float | None
-    high: float | None
+    low: float
+    high: float
     present: int
     absent: int
     patients: int
-    seed: int
 
 
-def area(
-    scores: torch.Tensor, present: Flags, absent: Flags, patients: Sequence[str], seed: int, draws: int = DRAWS
-) -> Area:
+def area(scores: torch.Tensor, present: Flags, absent: Flags, patients: Sequence[str]) -> Area:
     """Return the AUROC of scores by a vector that was fitted on other patients.
 
-    The ends of the interval are percentiles of resamples of patients, but further from the estimate by
-    ``√(m / (m - 1)) · t / z``, with m patients who have the concept, or lack it, whichever are fewer, and the 97.5 %
-    quantiles of Student's distribution with m − 1 degrees of freedom and of the normal one: few patients resampled vary
-    less than patients do. An AUROC of 1 (or 0) is so in all resamples: its other end is that of m successes out of m
-    (Clopper & Pearson 1934, Biometrika 26).
+    The variance is that of clustered data (Obuchowski 1997, Biometrics 53), taken on the logit scale, with Student's
+    distribution and Satterthwaite's degrees of freedom. Where few patients are told apart well it is too small: the
+    interval reaches to the ends of the one that follows when half a patient more of the rarer class, who scores by
+    chance, is counted.
 
     Parameters
     ----------
@@ -64,8 +59,6 @@ def area(
         ``(n,)``: images whose concept is in neither state are left out.
     patients
         Of each image; an image whose patient is not known ("") is a patient of its own.
-    seed, draws
-        Of the resamples: patients with replacement, all images of each.
 
     Raises
     ------
@@ -78,17 +71,31 @@ def area(
         raise DataError("some scores are not finite", "leave out the layer, or the images that cause it")
     people = PermutationUnits.of([patients[row] for row in np.flatnonzero(known).tolist()], "patient").patient
     check_patients(there, people)
-    count, fewest = int(people.max()) + 1, min(len(np.unique(people[one])) for one in (there, ~there))
-    times = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
-    values = _areas(own, there, np.concatenate([np.ones((1, len(people))), times[:, people]]))
-    drawn, value, images = values[1:][np.isfinite(values[1:])], float(values[0]), int(there.sum())
-    low = high = None
-    if len(drawn):
-        further = np.sqrt(fewest / (fewest - 1)) * t.ppf(0.975, fewest - 1) / norm.ppf(0.975)
-        ends = value + further * (np.percentile(drawn, [2.5, 97.5]) - value)
-        rare = 0.025 ** (1 / fewest)
-        low, high = (rare, 1.0) if value == 1 else (0.0, 1 - rare) if value == 0 else np.clip(ends, 0.0, 1.0).tolist()
-    return Area(value, low, high, images, len(there) - images, count, seed)
+    value, variance, freedom = _clustered(own, there, people)
+    fewest, images = min(len(np.unique(people[one])) for one in (there, ~there)), int(there.sum())
+    far = t.ppf(0.975, freedom)
+    ends = [value, value]
+    for one in (value, (fewest * value + 0.25) / (fewest + 0.5)):
+        if 0 < one < 1:
+            reach = far * np.sqrt(variance + (one - value) ** 2) / (one * (1 - one))
+            ends += expit(logit(one) + np.array([-reach, reach])).tolist()
+    return Area(value, min(ends), max(ends), images, len(there) - images, int(people.max()) + 1)
+
+
+def _clustered(scores: Values, present: Flags, people: Rows) -> tuple[float, float, float]:
+    """Return an AUROC, its variance over patients, and the degrees of freedom of that."""
+    pairs, count = float(present.sum()) * float((~present).sum()), int(people.max()) + 1
+    moved, variances, freedoms = [], [], []
+    for state, own in ((present, scores), (~present, -scores)):
+        # over how many images of the other class each image is, or under, as it should be
+        right = rankdata(own)[state] - rankdata(own[state])
+        value = float(right.sum()) / pairs
+        moved.append(np.bincount(people[state], right - right.mean(), minlength=count) / pairs)
+        freedoms.append(len(np.unique(people[state])) - 1)
+        variances.append(float(moved[-1] @ moved[-1]) * (1 + 1 / freedoms[-1]))
+    uncertain = sum(one**2 / freedom for one, freedom in zip(variances, freedoms, strict=True))
+    freedom = sum(variances) ** 2 / uncertain if uncertain > 0 else float(min(freedoms))
+    return value, max(0.0, sum(variances) + 2 * float(moved[0] @ moved[1])), freedom
 
 
 def check_patients(present: Flags, people: Rows) -> None:
@@ -109,19 +116,6 @@ def check_patients(present: Flags, people: Rows) -> None:
                 f"all: at least {_FEWEST} patients are needed",
                 "take more patients, or another concept",
             )
-
-
-def _areas(scores: Values, present: Flags, weights: Values) -> Values:
-    """Return the AUROC for each row of weights ``(rows, n)``."""
-    order = np.argsort(scores, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    weight, there = weights[:, order], present[order]
-    hits, misses = np.cumsum(weight * there, axis=1)[:, ends], np.cumsum(weight * ~there, axis=1)[:, ends]
-    below = np.concatenate([np.zeros((len(weights), 1)), misses[:, :-1]], axis=1)
-    above = (np.diff(hits, prepend=0.0, axis=1) * (below + misses) / 2).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: Values = above / (hits[:, -1] * misses[:, -1])
-    return found
 
 
 def tcav(sensitivities: torch.Tensor) -> torch.Tensor:

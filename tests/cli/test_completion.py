@@ -53,6 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made: Path = tmp_path_factory.mktemp("completed")
     (made / "pngs").mkdir()
     (made / "pn.pth").touch()
+    (made / "cavs.safetensors").touch()
     return made
 
 
@@ -70,6 +71,11 @@ ANSWERS = {
     "mcd dissect --model timm:resnet18 --model-arg checkpoint=pn": ["checkpoint=pn.pth", "checkpoint=pngs/"],
     "mcd dissect --model timm:resnet18 --model-arg resize=s": ["resize=squash"],
     "mcd dissect --reporter csv --reporter json --reporter-arg c": ["csv."],
+    "mcd dissect --units d": ["dictionary", "directions"],
+    "mcd dissect --units dire": ["directions:"],
+    "mcd dissect --units mine=dire": ["mine=directions:"],
+    "mcd dissect --units mine=directions:c": ["mine=directions:cavs.safetensors"],
+    "mcd dissect --units mine=directions:p": ["mine=directions:pngs/"],
     "mcd dissect --precision b": ["bf16"],
     "mcd report --reporter js": ["json"],
     "mcd report p": ["pngs/"],

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from tests.command_line import Outcome
 from tests.runs.test_dissect import Patches, dissect
 from tests.runs.test_run_target import Plain
@@ -100,3 +101,19 @@ def test_a_run_that_cannot_be_run_again_says_what_to_do_and_is_evaluated(tmp_pat
     assert set(table["layer"]) == {"conv"}  # the head has too few neurons
     assert set(table["concept"]) <= {"bright", "dark"}  # significant by half of the images
     assert table["neurons"].between(2, 5).all()
+
+
+def test_layers_that_are_seen_through_units_are_left_out_and_their_neurons_are_not(tmp_path: Path) -> None:
+    units = mcd.Units("mine", torch.nn.Linear(6, 4), 6, 4)
+    few = {"groups": 1, "random": 2}
+    found = {}
+    for neurons in (True, False):
+        run = dissect(
+            model=Plain(), dataset=Patches(24), layers="conv", units=units, neurons=neurons, calibration={"draws": 0}
+        )
+        found[neurons] = mcd.evaluate(run, faithfulness=few, draws=2, progress=False)
+    assert set(found[True].faithfulness["layer"]) == {"conv"}
+    assert any("leaves out a layer that is seen through units" in one for one in found[True].record.notes)
+    (problem,) = (one for one in found[False].record.problems if "faithfulness" in one)
+    assert "all layers are seen through units" in problem
+    assert "keep the neurons too: mcd dissect … --neurons" in problem

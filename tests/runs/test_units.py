@@ -250,3 +250,25 @@ def test_what_is_known_of_units_is_recorded_and_cannot_steer_a_terminal() -> Non
     assert layer.through.names == ["a\\u001b[31m", "mass"]
     assert list(layer.through.facts.items()) == [("R²", ".9"), ("by\\u000a", "\\u001b[2J")]
     assert (layer.through.fitted, layer.through.fitted_digest) == (2, digest("d1", "d2"))
+
+
+def test_units_of_python_are_given_again_to_a_loaded_run(tmp_path: Path) -> None:
+    def drawn(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        return nn.Linear(6, 2)
+
+    own = units(6, random=drawn)
+    draws = {"draws": 20, "most_draws": 20}
+    asked = {"model": Plain(), "layers": "conv", "units": own, "controls": True, "calibration": draws}
+    found = dissect(**asked, output=tmp_path / "run")
+    given: dict[str, object] = {"model": Plain(), "dataset": Patches()}
+    loaded = mcd.load(tmp_path / "run", **given)  # type: ignore[arg-type]  # each its own
+    with pytest.raises(UsageError, match=r"the unit source of .* was given in Python.*\n.*mcd\.load\(RUN, units=…\)"):
+        mcd.run_target(loaded, progress=False)
+    with pytest.raises(DataError, match="mine are not the units of"):
+        mcd.load(tmp_path / "run", units=units(6, module=drawn(9)), **given)  # type: ignore[arg-type]  # each its own
+    for place in ("run", "run/controls/random-units"):
+        one = mcd.load(tmp_path / place, units=own, **given)  # type: ignore[arg-type]  # each its own
+        (again,) = mcd.run_target(one, progress=False).activations.values()
+        assert torch.equal(again, one.activations("conv/mine"))
+    assert torch.equal(mcd.load(tmp_path / "run").activations("conv/mine"), found.activations("conv/mine"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,17 @@ if TYPE_CHECKING:
     from mcd.host import Offer, PluginHost
     from mcd.host.settings_text import Declared
 
-__all__ = ["CONCEPTS", "Callback", "Completed", "any_component", "any_plugin", "components", "files", "settings"]
+__all__ = [
+    "CONCEPTS",
+    "Callback",
+    "Completed",
+    "any_component",
+    "any_plugin",
+    "components",
+    "files",
+    "settings",
+    "units",
+]
 
 Completed = list[CompletionItem]
 Callback = Callable[[click.Context, click.Parameter, str], Completed]
@@ -47,6 +58,23 @@ def components(kind: Kind, *, or_file: bool = False, several: bool = False) -> C
 
 CONCEPTS = components(Kind.CONCEPTS, or_file=True, several=True)
 """What completes a concept set, or several."""
+
+
+def units(ctx: click.Context, _parameter: click.Parameter, text: str) -> Completed:
+    """Complete ``[NAME=]KIND:FILE``: kinds of units, then the files that a kind reads."""
+    called, equals, rest = text.partition("=") if "=" in text.partition(":")[0] else ("", "", text)
+    kind, colon, path = rest.partition(":")
+    host = _host(ctx)
+    found = _named(host, Kind.UNITS, rest)
+    offer = _offer(host, Kind.UNITS, kind) if colon else None
+    if offer is not None and offer.component.files:
+        fitting = [one for one in files(path) if one.value.endswith(os.sep) or _fits(one.value, offer.component.files)]
+        found = [_after(f"{kind}:", one) for one in fitting]
+    return [_after(called + equals, one) for one in found]
+
+
+def _fits(path: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(path.rpartition(os.sep)[2], one) for one in patterns)
 
 
 def settings(kind: Kind, flag: str) -> Callback:

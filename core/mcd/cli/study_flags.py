@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import click
 
-from mcd.cli.candidates import CONCEPTS, Callback, components, settings
+from mcd.cli.candidates import CONCEPTS, Callback, components, settings, units
 from mcd.cli.groups import UNGROUPED, GroupedOption
 from mcd.cli.numbers import number, whole_number
 from mcd.cli.paths import PATH
@@ -141,6 +141,8 @@ def _type(leaf: Leaf) -> click.ParamType[object]:
 
 
 def _completed(leaf: Leaf) -> Callback | None:
+    if leaf.key == "models.units":
+        return units
     kind = _KINDS.get(leaf.path[0])
     if kind is None:
         return None

@@ -12,13 +12,13 @@ from torch import nn
 
 from mcd.api.model import Target
 from mcd.api.ranking import Ties
-from mcd.errors import MCDError, UnknownNameError
+from mcd.errors import MCDError, UnknownNameError, UsageError
 from mcd.evaluation.faithfulness import Ablation, HeldOutImages, faithfulness
 from mcd.evaluation.references import by_annotations
 from mcd.evaluation.splitting import Split
 from mcd.evaluation.tallying import FEWEST_UNITS
 from mcd.events import Clock
-from mcd.networks.units import refuse_units
+from mcd.networks.layers import Layer
 from mcd.runs.halves import naming_half
 from mcd.runs.runnable import How, Runnable, of_run
 from mcd.scoring.activations import Activations
@@ -84,8 +84,26 @@ def _sentence(error: MCDError) -> str:
     return f"faithfulness is not tested: {error.summary}" + (f" ({hint})" if hint else "")
 
 
+def _neurons(layers: Sequence[Layer]) -> tuple[list[str], list[str]]:
+    """Return the names of layers whose neurons are seen, which can be ablated, and of those seen through units.
+
+    Raises
+    ------
+    UsageError
+        When neurons are seen of none.
+    """
+    own = [one.name for one in layers if one.units is None]
+    seen = [one.name for one in layers if one.units is not None]
+    if seen and not own:
+        raise UsageError(
+            f"all layers are seen through units, on which nothing in the network depends: {', '.join(seen)}",
+            "keep the neurons too: mcd dissect … --neurons",
+        )
+    return own, seen
+
+
 def _faithful(split: Split, settings: Ablation, runnable: Runnable, clock: Clock) -> Faithful:
-    refuse_units(runnable.dissected, "ablation of it")
+    own, seen = _neurons(runnable.dissected)
     run, study, naming = split.run, split.scores.study, ~split.held_out
     significant = bool(study.calibration.draws)
     labeller = naming_half(
@@ -101,7 +119,7 @@ def _faithful(split: Split, settings: Ablation, runnable: Runnable, clock: Clock
     def named_by(layer: str) -> Activations:
         return run.by_neurons(layer).at(np.flatnonzero(naming))
 
-    sources = {layer: partial(named_by, layer) for layer in run.layers}
+    sources = {layer: partial(named_by, layer) for layer in own}
     labels = labeller.label(run.manifest.target, sources, Clock(lambda event: None)).labels
     weights, factor = np.ones((1, int(split.held_out.sum()))), 1.0
     if split.draws and split.own_units.patients >= FEWEST_UNITS:
@@ -121,6 +139,12 @@ def _faithful(split: Split, settings: Ablation, runnable: Runnable, clock: Clock
         runnable, labels, run.activations, images, settings, ties, split.seed, clock, significant=significant
     )
     notes = []
+    if seen:
+        left = "a layer that is" if len(seen) == 1 else "layers that are"
+        notes.append(
+            f"faithfulness leaves out {left} seen through units: nothing in the network depends on these "
+            f"({', '.join(seen)})"
+        )
     if not significant and len(table):
         notes.append("the run has no significance: neurons are ablated by their first labels, significant or not")
     return Faithful(table, problems, notes)

@@ -13,8 +13,9 @@ from mcd.api.model import Target
 from mcd.api.scorer import Scorer
 from mcd.api.units import Units
 from mcd.errors import DataError, UsageError
-from mcd.networks.controls import RANDOM_WEIGHTS, with_random_weights
+from mcd.networks.controls import RANDOM_UNITS, RANDOM_WEIGHTS, with_random_weights
 from mcd.networks.identity import identity_of
+from mcd.networks.units import with_random_units
 from mcd.study.study import Choice, Study
 
 if TYPE_CHECKING:
@@ -120,18 +121,21 @@ def own_target(run: Dissection, target: Target) -> Target:
     return target
 
 
-def own_units(run: Dissection, sources: Sequence[Units]) -> None:
-    """Make sure that units are those of a run.
+def own_units(run: Dissection, sources: Sequence[Units]) -> tuple[Units, ...]:
+    """Return the units of a run, given what it was made from: a control of random units draws its own.
 
     Raises
     ------
     DataError
         When they are others, or that cannot be said.
     """
+    if run.manifest.control == RANDOM_UNITS:
+        sources = with_random_units(sources, run.manifest.null_seed)
     found = [identity_of(one.module) for one in sources]
     if digest(*(one.content for one in found)) != run.manifest.fingerprints.get("units"):
-        names = " and ".join(one.name for one in sources)
-        raise DataError(f"{names} are not the units of {run.folder}: their files have changed", _AGAIN)
+        names = " and ".join(one.name for one in sources) or "none"
+        raise DataError(f"{names} are not the units of {run.folder}: they, or their files, have changed", _AGAIN)
+    return tuple(sources)
 
 
 _AGAIN = "make the run again with this version"

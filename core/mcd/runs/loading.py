@@ -18,12 +18,12 @@ from mcd.files import check_tree, expanded
 from mcd.runs.checking import check_manifest, check_tables, check_terms, most_rows
 from mcd.runs.dissection import Dissection
 from mcd.runs.finding import check_run_folder
-from mcd.runs.given import Given, own_dissector, own_scorer, own_target
+from mcd.runs.given import Given, own_dissector, own_scorer, own_target, own_units
 from mcd.runs.manifest import Manifest, tables_only
 from mcd.runs.vocabulary import kept_concepts
 from mcd.scoring.results import Results
 from mcd.study.digests import CheckedFiles
-from mcd.study.objects import Component, as_choice, as_dataset, as_model, as_scorer
+from mcd.study.objects import Component, UnitsGiven, as_choice, as_dataset, as_model, as_scorer, as_units
 from mcd.study.preparer import Preparer
 from mcd.study.study import DissectorChoice
 
@@ -72,6 +72,7 @@ def load(
     dissector: Component | Dissector | AnnotationDissector | None = None,
     dataset: Component | Dataset | TorchDataset[object] | None = None,
     scorer: Component | Scorer | Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+    units: UnitsGiven | Sequence[UnitsGiven] | None = None,
 ) -> Dissection:
     """Open a finished run folder.
 
@@ -89,11 +90,11 @@ def load(
         Run, read and fetch what the study of the run names: only of runs that are yours, or of people you trust.
     beside
         Other run folders that are read too: a scoring may refer to one of them for its activations.
-    model, dissector, dataset, scorer
+    model, dissector, dataset, scorer, units
         Parts that the run was given in Python, given again, as in `mcd.dissect`; or parts that are elsewhere now.
         Tables, figures of one run and reports need none of them. Intervals, comparisons and evaluations score anew:
         ``scorer``. Images need ``dataset``, which is read to see that it holds the images of the run; other concepts
-        ``dissector``; `mcd.run_target` the ``model`` and its images.
+        ``dissector``; `mcd.run_target` the ``model``, its images, and all ``units`` that its layers are seen through.
 
     Raises
     ------
@@ -117,7 +118,9 @@ def load(
     if kept is not None:
         check_terms(folder, results, kept.concepts)
     found = Dissection(folder, manifest, results, host, trust=trust, beside=[expanded(one) for one in beside])
-    return found if model is dissector is dataset is scorer is None else _with(found, model, dissector, dataset, scorer)
+    if model is dissector is dataset is scorer is units is None:
+        return found
+    return _with(found, model, dissector, dataset, scorer, units)
 
 
 def _with(
@@ -126,6 +129,7 @@ def _with(
     dissector: Component | Dissector | AnnotationDissector | None,
     dataset: Component | Dataset | TorchDataset[object] | None,
     scorer: Component | Scorer | Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None,
+    units: UnitsGiven | Sequence[UnitsGiven] | None,
 ) -> Dissection:
     """Return a run with parts that are given again, each the one that it was made with."""
     if run.manifest.imported is not None:
@@ -142,6 +146,7 @@ def _with(
         )[0],
         dataset=None if dataset is None else preparer.dataset(as_dataset(dataset))[0],
         scorer=None if scorer is None else preparer.scorer(as_scorer(scorer))[0],
+        units=None if units is None else preparer.units(as_units(units))[0],
     )
     if parts.scorer is not None:
         own_scorer(run, parts.scorer)
@@ -149,6 +154,8 @@ def _with(
         own_dissector(run, parts.dissector)
     if parts.model is not None:
         own_target(run, parts.model)
+    if parts.units is not None:
+        own_units(run, parts.units)
     found = run.with_given(parts)
     if parts.dataset is not None:
         try:

@@ -11,19 +11,18 @@ from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.api.model import Target
 from mcd.api.units import Units
 from mcd.components import Kind
-from mcd.errors import DataError, UnknownNameError, UsageError, nearest
+from mcd.errors import DataError, UnknownNameError, nearest
 from mcd.events import Clock
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.probe import ProbeSet, count_images, examined
 from mcd.extraction.reading import Reader
 from mcd.extraction.target_pass import TargetPass
-from mcd.networks.controls import RANDOM_UNITS
 from mcd.networks.layers import Layer
 from mcd.networks.pooling import Pooling
 from mcd.networks.running import Precision, pick_device
 from mcd.networks.selecting import select_layers
 from mcd.networks.trial import takes_known_input, trial_pass
-from mcd.networks.units import seen_through, with_random_units
+from mcd.networks.units import seen_through
 from mcd.runs.dissection import Dissection, read_study
 from mcd.runs.given import not_at_hand, own_target, own_units
 from mcd.runs.revived import found_again
@@ -224,18 +223,11 @@ def _units(run: Dissection, study: Study) -> tuple[Units, ...]:
     if run.given.units is not None:
         sources = run.given.units
     elif any(one.plugin == "object" for one in chosen):
-        raise UsageError(f"the units of {run.folder} were given in Python; they have no name", _IN_PYTHON)
+        raise not_at_hand(run, "unit source", "units", "a file of them has a name: directions:FILE")
     else:
         with found_again(run, Kind.UNITS, chosen) as preparer:
             sources, _ = preparer.units(chosen)
-    if run.manifest.control == RANDOM_UNITS:
-        sources = tuple(with_random_units(sources, run.manifest.null_seed))
-    if sources:
-        own_units(run, sources)
-    return sources
-
-
-_IN_PYTHON = "use the dissection that mcd.dissect returned, or write them to a file: directions:FILE"
+    return own_units(run, sources) if sources else ()
 
 
 def _target(run: Dissection, study: Study, model: ModelChoice | Target | nn.Module | None) -> Target:

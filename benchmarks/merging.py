@@ -161,7 +161,7 @@ def simulate(above: Path, part: Part, every: ProbeSet, settings: Settings) -> Pa
     said = Said(Clock(lambda event: None))
     for where in ("images", "next", "words", "sweep"):
         said.begin(where)
-    record.part, record.status = part_record(part, 0, probe, said, "drawn"), "partial"
+    record.part, record.status = part_record(part, 0, probe, said, "drawn", "this one"), "partial"
     record.write(folder)
     return folder
 

@@ -127,3 +127,25 @@ def test_maps_are_made_of_the_strongest_images_of_all_parts(
     said = " ".join(capsys.readouterr().err.split())
     assert "has no maps yet: the parts were computed with other threads than this process has" in said
     assert mcd.load(tmp_path / "elsewhere").manifest.status == "finished"
+
+
+def test_the_store_has_after_a_merge_what_a_run_in_one_process_leaves_in_it(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = {"models": [{"plugin": "first", "layers": "*"}], "dissectors": "tiny", "store": tmp_path / "store"}
+    study |= {"dataset": {"plugin": "tiny-images", "options": {"broken": False}}, "device": "cpu", "workers": 0}
+    study |= {"calibration": {"draws": 20, "most_draws": 20}, "untrained": 10}
+    given = {"plugin_files": [made.plugin], "progress": False}
+    parts = [tmp_path / "1", tmp_path / "2"]
+    for number, part in enumerate(parts, start=1):
+        mcd.run(study, output=part, part=f"{number}/2", **given)
+    before = {path.name for path in (tmp_path / "store").rglob("*.safetensors")}
+    mcd.merge(parts, tmp_path / "merged", store=tmp_path / "store", **given)
+    kept = [path for path in (tmp_path / "store").rglob("*.safetensors") if "nulls" not in path.parts]
+    assert {path.name for path in kept} <= before  # what lies in a part may be anybody's, and does not go into it
+    notes = tmp_path / "notes"
+    notes.touch()
+    monkeypatch.setenv("MCD_TEST_NOTES", str(notes))
+    mcd.run(study, output=tmp_path / "one", **given)
+    assert "decoded" not in notes.read_text()
+    assert tree(tmp_path / "one") == tree(tmp_path / "merged")

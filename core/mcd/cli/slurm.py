@@ -118,4 +118,10 @@ def _of_merge(study: Study) -> Sequence[str]:
 
     reporters = [word for one in study.reporters for word in ("--reporter", one.plugin)]
     trusted = ["--trust"] if study.maps else []  # which are made of images, that the merge opens then
-    return [*trusted, *(["--scorer", study.scorer.plugin] if names_function(study.scorer.plugin) else []), *reporters]
+    kept = ["--store", str(study.store)] if study.store else []
+    return [
+        *trusted,
+        *kept,
+        *(["--scorer", study.scorer.plugin] if names_function(study.scorer.plugin) else []),
+        *reporters,
+    ]

@@ -15,6 +15,7 @@ from mcd.api.dissector import AnnotationDissector
 from mcd.errors import DataError, StoreError
 from mcd.events import Clock, Warned
 from mcd.extraction.fitted import OUT
+from mcd.extraction.keys import arithmetic
 from mcd.extraction.map_store import FILE as MAPS
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.maps import MapPass
@@ -100,6 +101,11 @@ class Finisher:
     def __post_init__(self) -> None:
         self.nulls = kept_nulls(self.texts.shared, lambda said: self.clock.emit(Warned(said)))
 
+    @property
+    def computing(self) -> tuple[str, str]:
+        """How images are read, and what of this machine decides last bits."""
+        return self.reader.identity.content, arithmetic(self.device)
+
     def all(self, runs: Sequence[OpenRun]) -> list[Dissection]:
         """Return the dissections of the runs proper; their controls are finished first."""
         of = {run.planned: run for run in runs}
@@ -116,7 +122,7 @@ class Finisher:
             self._stored(run)
             own = self.prepared.dissectors[run.planned.dissector]
             manifest, texts = run.manifest, Sums(run.folder / EMBEDDINGS).read()
-            manifest.part = part_record(self.prepared.part, place, self.probe, self.said, self.reader.identity.content)
+            manifest.part = part_record(self.prepared.part, place, self.probe, self.said, *self.computing)
             write_images(run.folder, self.probe)
             manifest.store.digests = {
                 **{place: one for shards in run.stores for place, one in shards.digests(self.shards).items()},

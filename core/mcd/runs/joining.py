@@ -16,7 +16,8 @@ from mcd.errors import StoreError
 from mcd.extraction.fitted import OUT
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.probe_map import PROBE_MAP, join_probe_maps, read_private
-from mcd.extraction.store import Shards
+from mcd.extraction.shared_store import SharedStore
+from mcd.extraction.store import Shards, whole_key
 from mcd.extraction.texts import EMBEDDINGS
 from mcd.files import linked_or_copied, unwritable
 from mcd.runs.dissection import Dissection
@@ -127,6 +128,21 @@ class Joined:
         """Write the study into the run folder."""
         self.manifest.store.superseded = superseded(self.folder, self.manifest.shard_keys())
         start_folder(self.folder, self.study, self.manifest.inputs, self.host.emit)
+
+    def share(self, shared: SharedStore) -> None:
+        """Let a store that has the shards of the parts find them as those of the run; nothing else goes into it."""
+        if self.different:
+            return
+        store = self.manifest.store
+        for kind, key, _ in columns(self.manifest, store):
+            machine = self.parts[0].record.machine
+            whole = shared.entry(kind, whole_key(key, store.images), machine)
+            for part in self.parts:
+                own = part.manifest.store
+                entry = shared.entry(kind, whole_key(key, own.images), machine)
+                for number in range(own.first, own.first + own.shards):
+                    if found := entry.find(number):
+                        whole.put(number, *found)
 
     def forget(self) -> None:
         """Remove what an earlier merge of other parts, or a run, left in the folder, once this one has its labels."""

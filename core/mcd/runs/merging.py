@@ -236,6 +236,8 @@ class _Merging:
         for one in joined.stores:
             one.flush(count)
         joined.forget()
+        if self.texts.shared is not None:
+            joined.share(self.texts.shared)
         manifest.seconds = {**manifest.seconds, **seconds, **clock.seconds}
         manifest.status = "finished"
         manifest.write(joined.folder)

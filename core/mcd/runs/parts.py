@@ -98,10 +98,11 @@ class PartImages(Record):
     digests: list[str]
 
 
-def part_record(part: Part, place: int, probe: ProbeSet, said: Said, reading: str) -> PartRecord:
+def part_record(part: Part, place: int, probe: ProbeSet, said: Said, reading: str, machine: str) -> PartRecord:
     """Return what the manifest of a part records of it.
 
-    ``place`` is that of its run in the plan, ``reading`` a digest of how images are read.
+    ``place`` is that of its run in the plan, ``reading`` a digest of how images are read, ``machine`` one of what of this
+    machine decides last bits, as `mcd.extraction.keys.arithmetic` returns it.
     """
     words = {where: RemarkRecord.of_each(said.of(where)) for where in ("first", "next", "words", "sweep")}
     words |= {name: RemarkRecord.of_each(getattr(said.remarks, name)) for name in ("heard", "listed")}
@@ -112,6 +113,7 @@ def part_record(part: Part, place: int, probe: ProbeSet, said: Said, reading: st
         images=len(probe.samples),
         ids=digest(*probe.ids),
         reading=reading,
+        machine=machine,
         said=words,
     )
 

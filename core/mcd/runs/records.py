@@ -126,6 +126,8 @@ class PartRecord(Record):
         Digest of their ids, in order.
     reading
         Digest of code and settings of the data set and the recipe, whatever is installed.
+    machine
+        Digest of what of its machine decides last bits, as the store knows it.
     said
         What the part has to say by where a run of one process says it: ``first``, ``heard`` and ``listed`` of the
         images, ``next``, of the ``words``, of the ``sweep``.
@@ -137,6 +139,7 @@ class PartRecord(Record):
     images: int = pydantic.Field(ge=1, le=MOST)
     ids: str
     reading: str
+    machine: str
     said: dict[str, list[RemarkRecord | str]]
 
     @property

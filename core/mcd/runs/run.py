@@ -15,7 +15,7 @@ from mcd.errors import DataError, UsageError
 from mcd.events import Clock, Event, RunFinished, Warned
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.jobs import DissectorJob, ImageJob, TargetJob
-from mcd.extraction.keys import not_reused
+from mcd.extraction.keys import arithmetic, not_reused
 from mcd.extraction.normalising import NormalisingPass
 from mcd.extraction.probe import ProbeSet, examined_part
 from mcd.extraction.reading import Reader, little_range_warning
@@ -169,8 +169,9 @@ class _Run:
         for stored in (stored for one in runs for stored in one.stores):
             stored.clear()
         if prepared.part is not None:  # from the beginning: a part that is killed is known for one
+            computing = self.reader.identity.content, arithmetic(self.device)
             for place, opened in enumerate(runs):
-                opened.manifest.part = part_record(prepared.part, place, probe, said, self.reader.identity.content)
+                opened.manifest.part = part_record(prepared.part, place, probe, said, *computing)
         with closing({one.folder: one.manifest for one in runs}):
             shards = self._sweep(jobs, readers, images, probe, said)
             known = self.reader, probe, self.device, self.clock

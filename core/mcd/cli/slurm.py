@@ -113,15 +113,11 @@ def _given(ctx: click.Context) -> Iterator[str]:
 
 
 def _of_merge(study: Study) -> Sequence[str]:
-    """Return the flags of the merge besides the parts: code that labels, which this command line names."""
+    """Return the flags of the merge besides the parts: what it opens or runs is named by whoever submits it."""
     from mcd.study.resolve import names_function
 
     reporters = [word for one in study.reporters for word in ("--reporter", one.plugin)]
     trusted = ["--trust"] if study.maps else []  # which are made of images, that the merge opens then
     kept = ["--store", str(study.store)] if study.store else []
-    return [
-        *trusted,
-        *kept,
-        *(["--scorer", study.scorer.plugin] if names_function(study.scorer.plugin) else []),
-        *reporters,
-    ]
+    scorer = ["--scorer", study.scorer.plugin] if names_function(study.scorer.plugin) else []
+    return [*trusted, *kept, *scorer, *reporters]

@@ -101,8 +101,8 @@ class PartImages(Record):
 def part_record(part: Part, place: int, probe: ProbeSet, said: Said, reading: str, machine: str) -> PartRecord:
     """Return what the manifest of a part records of it.
 
-    ``place`` is that of its run in the plan, ``reading`` a digest of how images are read, ``machine`` one of what of this
-    machine decides last bits, as `mcd.extraction.keys.arithmetic` returns it.
+    ``place`` is that of its run in the plan, ``reading`` a digest of how images are read, ``machine`` one of what of
+    this machine decides last bits, as `mcd.extraction.keys.arithmetic` returns it.
     """
     words = {where: RemarkRecord.of_each(said.of(where)) for where in ("first", "next", "words", "sweep")}
     words |= {name: RemarkRecord.of_each(getattr(said.remarks, name)) for name in ("heard", "listed")}

@@ -15,7 +15,7 @@ from mcd_plugins.dictionary.matching import matched
 from mcd_plugins.dictionary.measuring import codes
 from mcd_plugins.dictionary.record import Stored
 from mcd_plugins.dictionary.sampling import MOST_BYTES, Sampled, divided, halves, most_positions, quotas, sampled
-from mcd_plugins.dictionary.training import decimal, fit_watched, prepared_by
+from mcd_plugins.dictionary.training import decimal, fit_watched, prepared_by, watched
 
 __all__ = ["HIGH", "Agreement", "stability", "with_stability"]
 
@@ -82,17 +82,19 @@ def stability(stored: Stored, images: TargetImages, *, skip: bool = False) -> tu
                 f"half of the patients have at most {room:,} positions, for {training.recipe.latents:,} latents",
                 "train it again with more positions or patients, or fewer latents",
             )
-    samples = sampled(images, training.layer, wanted, training.seed, skip=skip)
-    each = [samples.of(one) for one in parts]
-    own = _alive(stored.fitted, samples)
-    again = _alive(fit_watched(images, samples, training.recipe, training.seed + 1, "another seed"), samples)
-    # Other seeds, too: two fits from one start could agree because of it.
-    first, second = (
-        _alive(
-            fit_watched(images, half, training.recipe, training.seed + 2 + at, f"half {at + 1} of patients"), samples
+    with watched(images, f"stability of {stored.path.name}"):
+        samples = sampled(images, training.layer, wanted, training.seed, skip=skip)
+        each = [samples.of(one) for one in parts]
+        own = _alive(stored.fitted, samples)
+        again = _alive(fit_watched(images, samples, training.recipe, training.seed + 1, "another seed"), samples)
+        # Other seeds, too: two fits from one start could agree because of it.
+        first, second = (
+            _alive(
+                fit_watched(images, half, training.recipe, training.seed + 2 + at, f"half {at + 1} of patients"),
+                samples,
+            )
+            for at, half in enumerate(each)
         )
-        for at, half in enumerate(each)
-    )
     return (
         _agreement("another seed", [(own, again)]),
         _agreement("two halves of its patients", [(first, second)]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,17 @@ from mcd_plugins.dictionary.sampling import (
     sampled,
 )
 
-__all__ = ["UNMEASURED", "Trained", "check_output", "decimal", "fit_watched", "prepared_by", "train", "units_of"]
+__all__ = [
+    "UNMEASURED",
+    "Trained",
+    "check_output",
+    "decimal",
+    "fit_watched",
+    "prepared_by",
+    "train",
+    "units_of",
+    "watched",
+]
 
 UNMEASURED = "not measured"
 """What is said of stability before it is."""
@@ -125,11 +136,14 @@ def train(
     division = divided(images.samples, share, seed)
     wanted = quotas(division.fitted, images.samples, positions, seed)
     _check_enough(most_positions(images, read.name, wanted), recipe, read.neurons)
-    own = sampled(images, read.name, wanted, seed, skip=skip)
-    others = None
-    if division.tested:
-        others = sampled(images, read.name, quotas(division.tested, images.samples, positions, seed), seed, skip=skip)
-    fitted = fit_watched(images, own, recipe, seed)
+    with watched(images, f"a dictionary of layer {read.name} of {images.target.name}"):
+        own = sampled(images, read.name, wanted, seed, skip=skip)
+        others = None
+        if division.tested:
+            others = sampled(
+                images, read.name, quotas(division.tested, images.samples, positions, seed), seed, skip=skip
+            )
+        fitted = fit_watched(images, own, recipe, seed)
     facts = _facts(fitted, recipe, own, others, division, seed)
     if images.target.licence:
         facts["licence of the weights"] = images.target.licence
@@ -161,6 +175,15 @@ def fit_watched(images: TargetImages, samples: Sampled, recipe: Recipe, seed: in
     """Return a dictionary fitted where the target runs, with a progress bar of that name."""
     with _steps(images, name, recipe) as advanced:
         return fit(samples.values, recipe, seed, device=str(images.device), advanced=advanced)
+
+
+@contextmanager
+def watched(images: TargetImages, title: str) -> Iterator[None]:
+    """Show progress of what is done inside under a title."""
+    start = time.perf_counter()
+    with events.Clock(images.host.emit).run(title):
+        yield
+    images.host.emit(events.RunFinished("", time.perf_counter() - start))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -225,6 +226,33 @@ def test_a_part_is_verified(made: Made, tmp_path: Path) -> None:
     done = made.merge(tmp_path / "merged", part, made.part(2, 3), made.part(3, 3))
     assert done.code == 4
     assert str(shard) in "".join(done.err.split("\n"))
+
+
+def test_what_is_missing_or_in_the_way_is_said_before_anything_is_written(made: Made, tmp_path: Path) -> None:
+    part, others = Path(shutil.copytree(made.part(1, 3), tmp_path / "part")), (made.part(2, 3), made.part(3, 3))
+    done = made.merge(part / "merged", part, *others)
+    assert done.code == 2
+    assert f"{part} which is a part" in " ".join(done.err.split()).replace(",", "")
+    next(part.glob("embeddings/*/00001.safetensors")).unlink()
+    done = made.merge(tmp_path / "merged", part, *others)
+    assert done.code == 4
+    assert "00001.safetensors is missing" in " ".join(done.err.split())
+    assert "compute that part again by its command" in " ".join(done.err.split())
+    assert not (tmp_path / "merged").exists()
+
+
+def test_a_merge_that_is_interrupted_is_repeated(
+    made: Made, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = made.part(1, 2), made.part(2, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr("mcd.runs.merging.labelled", lambda *_given, **_named: os.kill(os.getpid(), signal.SIGINT))
+        assert made.merge(tmp_path / "merged", *parts).code == 130
+    assert "is not finished (interrupted)" in made.command("report", tmp_path / "merged").err
+    done = made.merge(tmp_path / "merged", *parts)
+    assert done.code == 0, done.err
+    assert reports(tree(tmp_path / "merged")) == tree(alone)
+    assert manifests(tmp_path / "merged") == manifests(alone)
 
 
 def test_what_was_computed_differently_is_refused_or_merged_and_said(made: Made, alone: Path, tmp_path: Path) -> None:

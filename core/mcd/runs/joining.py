@@ -179,7 +179,10 @@ class Joined:
         files: dict[int, tuple[Path, str]] = {}
         for part, shards in zip(self.parts, each, strict=True):
             for number in shards.numbers(len(part.manifest.store.images)):
-                shards.part(number)  # names the file where it is damaged
+                try:
+                    shards.part(number)
+                except StoreError as error:
+                    raise StoreError(error.message, _AGAIN) from None
                 if self.different:
                     target.copy(number, shards)
                 else:

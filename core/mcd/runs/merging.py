@@ -94,6 +94,9 @@ def merge(
     runs = partial_runs(parts, host, trust=trust)
     each_of = (shown_differences(one, allowed=allow_different) for one in runs.values())
     different = list(dict.fromkeys(text for found in each_of for text in found))
+    inside = next((one for one in parts if one.resolve() in output.resolve().parents), None)
+    if inside is not None:
+        raise UsageError(f"{output} lies in {inside}, which is a part", "choose another --output")
     folders = {name: output / name for name in runs}
     check_study_folder(output, list(folders.values()))
     texts = shared_texts(next(iter(runs.values()))[0].study, shared, device)

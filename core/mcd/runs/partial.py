@@ -36,6 +36,7 @@ _HOW = ("batch_size", "precision", "tf32", "autotune")
 """Settings that decide last bits, and no more."""
 _FREE = (*_HOW, "device")
 
+_RESTORE = "compute that part again by its command, or restore it from a copy"
 _APART = "compute all parts by the same command, but for --part and --output"
 
 
@@ -213,6 +214,10 @@ def _check_whole(parts: Sequence[Partial]) -> None:
         if store.first != at or len(store.images) != store.shards:
             raise DataError(f"{one} is damaged: it holds other shards than the part does", "compute it again")
         at += store.shards
+        for shards in one.shards():
+            lost = next((each for each in shards.numbers(store.shards) if not shards.exists(each)), None)
+            if lost is not None:
+                raise DataError(f"{one} is damaged: {shards.place(lost)} is missing", _RESTORE)
     first = parts[0]
     if at != -(-first.record.images // shard_size(first.record.images, first.study.batch_size)):
         raise DataError(f"{first} is damaged: its run has another number of shards", "compute it again")

@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made: Path = tmp_path_factory.mktemp("completed")
     (made / "pngs").mkdir()
     (made / "pn.pth").touch()
-    (made / "cavs.safetensors").touch()
+    (made / "pngs" / "cavs.safetensors").touch()
     return made
 
 
@@ -74,7 +74,7 @@ ANSWERS = {
     "mcd dissect --units d": ["dictionary", "directions"],
     "mcd dissect --units dire": ["directions:"],
     "mcd dissect --units mine=dire": ["mine=directions:"],
-    "mcd dissect --units mine=directions:c": ["mine=directions:cavs.safetensors"],
+    "mcd dissect --units mine=directions:pngs/": ["mine=directions:pngs/cavs.safetensors"],
     "mcd dissect --units mine=directions:p": ["mine=directions:pngs/"],
     "mcd dissect --precision b": ["bf16"],
     "mcd report --reporter js": ["json"],

@@ -186,7 +186,7 @@ def test_parts_between_which_a_file_of_units_changed_are_refused(made: Made, tmp
         assert done.code == 0, done.err
     done = made.merge(tmp_path / "merged", *parts, "--allow-different")
     assert done.code == 4
-    assert "they differ in units, layers" in " ".join(done.err.split())
+    assert "they differ in units hint:" in " ".join(done.err.split())
 
 
 def test_what_cannot_be_divided_is_said_before_anything_is_computed(made: Made, tmp_path: Path) -> None:

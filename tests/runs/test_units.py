@@ -272,3 +272,15 @@ def test_units_of_python_are_given_again_to_a_loaded_run(tmp_path: Path) -> None
         (again,) = mcd.run_target(one, progress=False).activations.values()
         assert torch.equal(again, one.activations("conv/mine"))
     assert torch.equal(mcd.load(tmp_path / "run").activations("conv/mine"), found.activations("conv/mine"))
+
+
+def test_runs_of_the_same_units_are_compared_whatever_their_file_says_and_of_others_are_not(tmp_path: Path) -> None:
+    drawn = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
+    runs = []
+    for directions, names in ((drawn, "abcd"), (drawn, "efgh"), (-drawn, "abcd")):
+        file = written(tmp_path / "cavs.safetensors", {"directions": directions}, names=json.dumps(list(names)))
+        scorer = "soft-wpmi:5" if names == "abcd" else "pearson"
+        runs.append(dissect(model=Plain(), layers="conv", units=f"directions:{file}", scorer=scorer))
+    assert len(mcd.compare(runs[:2], resamples=0).agreements) == 1
+    with pytest.raises(UsageError, match="they differ in units"):
+        mcd.compare([runs[0], runs[2]], resamples=0)

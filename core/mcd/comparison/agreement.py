@@ -12,7 +12,6 @@ from mcd.api.concepts import Concept
 from mcd.comparison.alignment import differences
 from mcd.errors import UsageError
 from mcd.runs.dissection import Dissection
-from mcd.runs.manifest import LayerRecord
 
 __all__ = ["COLUMNS", "Agreement", "agreement", "check_same_neurons", "rank_correlation"]
 
@@ -78,19 +77,14 @@ def check_same_neurons(one: Dissection, other: Dissection) -> None:
         Saying in what they differ.
     """
     mixed = one.manifest.store.annotations != other.manifest.store.annotations
-    differing = differences(one, other, ("target", "probe set") if mixed else ("target", "probe set", "concepts"))
-    if [_same_units(layer) for layer in one.manifest.layers] != [_same_units(layer) for layer in other.manifest.layers]:
+    differing = differences(one, other, ("target", "units", "probe set", *(() if mixed else ("concepts",))))
+    if [layer.place for layer in one.manifest.layers] != [layer.place for layer in other.manifest.layers]:
         differing.append("layers")
     if differing:
         raise UsageError(
             f"{one.folder} and {other.folder} cannot be laid side by side: they differ in {', '.join(differing)}",
             "compare runs of one target on one probe set with one concept set: mcd dissect --dissector A --dissector B",
         )
-
-
-def _same_units(layer: LayerRecord) -> LayerRecord:
-    """Return a layer without what is said of its units: they are the same where they compute the same."""
-    return layer.model_copy(update={"through": None})
 
 
 def agreement(

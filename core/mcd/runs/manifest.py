@@ -87,6 +87,11 @@ class LayerRecord(Record):
     units: str = ""
     through: UnitsRecord | None = None
 
+    @property
+    def place(self) -> tuple[str, str, str, int, bool]:
+        """What two runs that lie side by side share of a layer; what units compute is in their fingerprints."""
+        return self.name, self.type, self.layout, self.neurons, bool(self.units)
+
 
 class StoreRecord(Record):
     """Where the shards of a run are: relative folder, keys, how many shards.

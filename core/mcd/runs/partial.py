@@ -109,7 +109,8 @@ class Partial:
     def keys(self) -> tuple[str, ...]:
         """Return the keys of its shards, which hold the code that computed them too."""
         store = self.manifest.store
-        return store.activations, store.embeddings, store.statistics, *store.untrained
+        units = (one.units for one in self.manifest.layers)
+        return store.activations, store.embeddings, store.statistics, *store.untrained, *units
 
     def how(self) -> dict[str, str]:
         """Return what decides the last bits of its numbers, by name; of the salt what shows a difference."""
@@ -170,7 +171,8 @@ def _check_of_one_run(parts: Sequence[Partial]) -> None:
         kinds = ("target", "units", "dissector", "scorer", *(("concepts", "prompts") if named else ()))
         prints = first.manifest.fingerprints, one.manifest.fingerprints
         apart += [what for what in kinds if prints[0].get(what) != prints[1].get(what) and what not in apart]
-        if first.manifest.layers != one.manifest.layers:
+        layers = ([(at.place, at.through) for at in each.manifest.layers] for each in (first, one))
+        if next(layers) != next(layers):
             apart.append("layers")
         if len(first.manifest.store.untrained) != len(one.manifest.store.untrained):
             apart.append("untrained")  # which may be changed afterwards, but for one part alone

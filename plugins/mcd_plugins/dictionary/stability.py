@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from mcd.errors import DataError
-from mcd.plugins import TargetImages, digest
+from mcd.plugins import TargetImages
 from mcd_plugins.dictionary.factors import check_installed
 from mcd_plugins.dictionary.kinds import Fitted
 from mcd_plugins.dictionary.matching import matched
 from mcd_plugins.dictionary.measuring import codes
 from mcd_plugins.dictionary.record import Stored
 from mcd_plugins.dictionary.sampling import MOST_BYTES, Sampled, divided, halves, most_positions, quotas, sampled
-from mcd_plugins.dictionary.training import decimal, fit_watched, prepared_by, watched
+from mcd_plugins.dictionary.training import decimal, fit_watched, prepared_by, shown_images, watched
 
 __all__ = ["HIGH", "Agreement", "stability", "with_stability"]
 
@@ -126,9 +127,9 @@ def _check_same(stored: Stored, images: TargetImages) -> None:
             f"{path} was trained on another model, or on other weights of it",
             f"give the one that it was trained on: {training.model.get('plugin')}",
         )
-    if digest(*images.digests) != training.images:
+    if shown_images(images) != training.images:
         chosen = [name for name in ("where", "limit", "per_patient") if name in training.dataset]
-        flags = "".join(f" --{name.replace('_', '-')} {training.dataset[name]}" for name in chosen)
+        flags = "".join(f" --{name.replace('_', '-')} {_typed(training.dataset[name])}" for name in chosen)
         raise DataError(
             f"{path} was trained on other images",
             f"give those that it was trained on: --dataset {training.dataset.get('plugin')}{flags}",
@@ -138,6 +139,11 @@ def _check_same(stored: Stored, images: TargetImages) -> None:
             f"{path} was trained on images that were prepared otherwise",
             "give the same --recipe, or none if it had none",
         )
+
+
+def _typed(value: object) -> str:
+    """Return a value of a flag as it is typed; a condition on people is not recorded."""
+    return "…" if str(value).startswith("hidden:") else shlex.quote(str(value))
 
 
 def _check_memory(latents: int) -> None:

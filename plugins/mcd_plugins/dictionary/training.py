@@ -36,6 +36,7 @@ __all__ = [
     "decimal",
     "fit_watched",
     "prepared_by",
+    "shown_images",
     "train",
     "units_of",
     "watched",
@@ -150,7 +151,7 @@ def train(
     training = Training(
         layer=read.name,
         network=images.network,
-        images=digest(*images.digests),
+        images=shown_images(images),
         preparation=prepared_by(images),
         model=dict(images.model),
         dataset=dict(images.dataset),
@@ -163,6 +164,11 @@ def train(
     write_dictionary(path, fitted, training, facts, digests)
     remarks = tuple(_remarks(images, division, own, others, digests, wanted))
     return Trained(path, read.name, read.neurons, facts, remarks)
+
+
+def shown_images(images: TargetImages) -> str:
+    """Return a digest of images in order: of their bytes, or of their ids where these have no digest."""
+    return digest(*(one.digest or one.id for one in images.samples))
 
 
 def prepared_by(images: TargetImages) -> str:

@@ -25,6 +25,10 @@ concepts: phantom
 
 WRITES = {
     "bench": (("bench", "--size", "toy", "-o", "OUT"), "bench.csv"),
+    "cav": (
+        (*("cav", *SMALL[:4], *SMALL[6:], "--concepts", "mass", "--classes", "0", "--sets", "19"), "-o", "OUT"),
+        "cav.csv",
+    ),
     "compare": (("compare", "RUN", "SCORED", "--bootstrap", "0", "-o", "OUT"), "notes.txt"),
     "concepts": (("concepts", "import", "WORDS", "-o", "OUT/words.yaml"), "words.yaml"),
     "data": (("data", "check", "IMAGES", "--dataset", "images", "--workers", "0", "--json", "OUT/x.json"), "x.json"),
@@ -68,7 +72,7 @@ WRITE_NOTHING = {"completion", "install", "layers", "plugins", "runs", "store", 
 def test_every_command_is_tried_or_writes_nothing() -> None:
     assert {*(name.partition(" ")[0] for name in WRITES), *WRITE_NOTHING} == {
         *_COMMANDS,
-        *("bench", "demo", "dictionary", "finetune", "paper", "phantoms", "reproduce"),
+        *("bench", "cav", "demo", "dictionary", "finetune", "paper", "phantoms", "reproduce"),
     }
 
 

@@ -132,6 +132,17 @@ class Embedder:
         self.emit(RunFinished(str(output), time.perf_counter() - start))
         return found
 
+    def chosen(self, probe: ProbeSet, reader: Reader) -> Vectors:
+        """Return the embeddings of images that were chosen and examined before; nothing is written.
+
+        Raises
+        ------
+        mcd.errors.MCDError
+            When one cannot be decoded, or the dissector does not take them.
+        """
+        with scratch_folder() as folder:
+            return self._embedded(probe, reader, Clock(self.emit), folder / "vectors.safetensors")
+
     def _images(self, dataset: Dataset, output: Path) -> Vectors:
         clock = Clock(self.emit)
         reader = Reader(dataset, self.recipe, self.cache)
@@ -146,6 +157,9 @@ class Embedder:
             keep_identifiers=self.keep_identifiers,
             workers=self.workers,
         )
+        return self._embedded(probe, reader, clock, output)
+
+    def _embedded(self, probe: ProbeSet, reader: Reader, clock: Clock, output: Path) -> Vectors:
         width = self.texts(["mammogram"]).shape[1]
         images = probe.images(self.batch_size)
         column = self._column(probe, reader, images, width)

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import pydantic
 import torch
+import torch.nn.functional as functional
 from torch import nn
 
 from mcd.api.base import digest
+from mcd.api.concepts import ConceptSet
 from mcd.api.dataset import Dataset, Sample
+from mcd.api.dissector import Dissector
 from mcd.api.image import Image
 from mcd.api.model import Target
 from mcd.components import Kind
@@ -19,6 +22,7 @@ from mcd.errors import ImageError, UsageError
 from mcd.events import Clock
 from mcd.extraction.columns import Column
 from mcd.extraction.decoding import batches
+from mcd.extraction.embedding import Embedder
 from mcd.extraction.jobs import TargetJob
 from mcd.extraction.keys import activation_key, found_again, image_key
 from mcd.extraction.positions import Positions, each_position
@@ -39,17 +43,17 @@ from mcd.networks.trial import example_input, takes_known_input, trial_pass
 from mcd.runs.run_target import Passed, passed
 from mcd.runs.runnable import Runnable
 from mcd.study.check import explicit
-from mcd.study.objects import Component, as_dataset
+from mcd.study.objects import Component, Concepts, as_choice, as_concepts, as_dataset
 from mcd.study.outputs import scratch_folder
 from mcd.study.preparer import Preparer
 from mcd.study.recording import recorded_component
 from mcd.study.selection import Selection
-from mcd.study.study import Choice, ModelChoice
+from mcd.study.study import Choice, DissectorChoice, ModelChoice
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset as TorchDataset
 
-__all__ = ["TargetImages", "shown_component"]
+__all__ = ["Embedded", "TargetImages", "shown_component"]
 
 _SHOWN = 6
 """Names of layers in a message."""
@@ -60,6 +64,23 @@ def shown_component(host: PluginHost, kind: Kind, chosen: object, name: str) -> 
     if not isinstance(chosen, Choice):
         return {"plugin": "object", "options": {"class": name}}
     return recorded_component(host, kind, Choice(plugin=chosen.plugin, options=chosen.options))
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Images and texts embedded by an image–text model.
+
+    Parameters
+    ----------
+    images, texts
+        ``(images, D)`` and ``(texts, D)`` float32 on the CPU, each of length 1.
+    dissector
+        The model as records show it.
+    """
+
+    images: torch.Tensor
+    texts: torch.Tensor
+    dissector: Mapping[str, pydantic.JsonValue]
 
 
 @dataclass(frozen=True)
@@ -211,6 +232,36 @@ class TargetImages:
         one = Runnable(self.through, self.layers, (), self.pooling, self.through.probe.rows)
         wanted = Wanted(layers, self.pooling, list(gradients_of) or None)
         return passed(one, wanted, images=images, clock=Clock(self.host.emit))
+
+    def vocabulary(self, chosen: Concepts) -> ConceptSet:
+        """Return concepts as `mcd.dissect` takes them: names of concept sets, words, or objects."""
+        return as_concepts(Preparer(self.host), chosen)[0]
+
+    def embedded(self, dissector: Component | Dissector, texts: Sequence[str]) -> Embedded:
+        """Return the embeddings of all images, and of texts, by an image–text model.
+
+        Raises
+        ------
+        mcd.errors.MCDError
+            When there is no such dissector, or it does not take the images.
+        """
+        chosen = dissector if isinstance(dissector, Dissector) else as_choice(dissector, DissectorChoice)
+        through = self.through
+        made = Preparer(self.host).image_text(chosen)
+        embedder = Embedder(
+            made,
+            device=str(through.device),
+            precision=through.precision,
+            batch_size=through.batch_size,
+            workers=through.workers,
+            on_error="stop",
+            emit=self.host.emit,
+            shared=self.shared,
+        )
+        words = embedder.texts(texts)
+        images = embedder.chosen(through.probe, through.reader).images
+        record = shown_component(self.host, Kind.DISSECTOR, chosen, made.name)
+        return Embedded(functional.normalize(images, dim=1), functional.normalize(words, dim=1), record)
 
     def positions(
         self,

@@ -21,7 +21,7 @@ from mcd_plugins.cav.exchange import Exchange
 from mcd_plugins.cav.scores import check_patients, magnitude, mean_sensitivity, tcav
 from mcd_plugins.cav.vectors import Fitter, Method, check_direction, contrast
 
-__all__ = ["ConceptSets", "Judged", "NullVectors", "q_values"]
+__all__ = ["ConceptSets", "Draws", "Judged", "NullVectors", "q_values"]
 
 Flags = NDArray[np.bool_]
 Values = NDArray[np.float64]
@@ -187,6 +187,16 @@ class Judged:
     seed: int
 
 
+@dataclass(frozen=True)
+class Draws:
+    """What is said of draws that are no concept sets: patients, how many draws, negatives redrawn, seed."""
+
+    people: int
+    sets: int
+    negatives: int
+    seed: int
+
+
 @dataclass(frozen=True, eq=False)
 class NullVectors:
     """The vectors of a concept and of random ones in one layer.
@@ -201,7 +211,7 @@ class NullVectors:
     """
 
     vectors: torch.Tensor
-    sets: ConceptSets
+    sets: ConceptSets | Draws
 
     @classmethod
     def of(cls, features: torch.Tensor, sets: ConceptSets, method: Method) -> NullVectors:

@@ -12,8 +12,9 @@ from scipy import stats
 
 from mcd.errors import DataError
 from mcd.plugins import PermutationUnits
+from mcd_plugins.cav.null import Draws, NullVectors
 
-__all__ = ["TextMap", "text_map"]
+__all__ = ["TextMap", "text_map", "text_vectors"]
 
 PENALTIES = tuple(10.0**exponent for exponent in range(-4, 4))
 """Of the ridge map, in units of the mean variance of a feature."""
@@ -125,16 +126,16 @@ def text_map(features: torch.Tensor, embeddings: torch.Tensor, patients: Sequenc
     wrong = torch.zeros(len(PENALTIES), dtype=torch.float64)
     for own in range(1, _PARTS):
         tried, rest = (torch.from_numpy(np.flatnonzero(one)) for one in (part == own, (part != own) & (part > 0)))
-        wrong += torch.stack([(y[tried] - said).square().sum() for said in _Ridge(x[rest], y[rest]).each(x[tried])])
+        wrong += torch.stack([(y[tried] - said).square().sum() for said in Ridge(x[rest], y[rest]).each(x[tried])])
     best = int(wrong.argmin())
     penalty = PENALTIES[best]
     seen, unseen = torch.from_numpy(chosen), torch.from_numpy(np.flatnonzero(part == 0))
-    fitted = _Ridge(x[seen], y[seen])
+    fitted = Ridge(x[seen], y[seen])
     missed = (y[unseen] - fitted.said(x[unseen], penalty)).square().sum(dim=1)
     spread = (y[unseen] - y[seen].mean(dim=0)).square().sum(dim=1)
     r2, low = _r2(missed.numpy(), spread.numpy(), units.patient[unseen.numpy()])
     held_out = int((dealt == 0).sum())
-    return TextMap(_Ridge(x, y).matrix(penalty).float(), r2, low, penalty, units.patients - held_out, held_out, seed)
+    return TextMap(Ridge(x, y).matrix(penalty).float(), r2, low, penalty, units.patients - held_out, held_out, seed)
 
 
 def _r2(missed: NDArray[np.float64], spread: NDArray[np.float64], patient: NDArray[np.int64]) -> tuple[float, float]:
@@ -148,7 +149,36 @@ def _r2(missed: NDArray[np.float64], spread: NDArray[np.float64], patient: NDArr
     return r2, r2 - float(stats.t.ppf(0.95, count - 1) * deviation)
 
 
-class _Ridge:
+def text_vectors(
+    features: torch.Tensor, similar: torch.Tensor, patients: Sequence[str], penalty: float, seed: int, sets: int
+) -> NullVectors:
+    """Return the vector of a text, and those by maps to embeddings that are other patients'.
+
+    The vector of a text through the map is that of a ridge regression of the images' similarity to the text on their
+    features. Random ones come from the same regression after patients with equally many images have exchanged their
+    similarities, with the images of each shuffled: what they share with the text is chance.
+
+    Parameters
+    ----------
+    features
+        ``(n, d)``.
+    similar
+        ``(n,)``: of images to the text.
+    patients
+        As in `text_map`.
+    penalty
+        Of the map.
+    seed, sets
+        Of the exchanges, and how many there are.
+    """
+    units, values = PermutationUnits.of(list(patients), "patient"), similar.double().numpy()
+    moved = units.permutations(sets, np.random.default_rng([seed, 2]))
+    targets = torch.from_numpy(np.concatenate([values[None], values[moved]]).T.copy())
+    found = Ridge(features.double(), targets).matrix(penalty)
+    return NullVectors(found[:, None], Draws(units.patients, sets, 0, seed))
+
+
+class Ridge:
     """Ridge regression of ``(n, D)`` on ``(n, d)``, both centred, at any penalty."""
 
     def __init__(self, x: torch.Tensor, y: torch.Tensor) -> None:

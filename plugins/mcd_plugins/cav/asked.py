@@ -1,0 +1,342 @@
+"""What is asked for, made and checked before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydantic
+import torch
+from numpy.typing import NDArray
+
+import mcd
+from mcd.errors import DataError, UsageError
+from mcd.plugins import Layer, Seed, TargetImages, run_images, target_images, validate_options
+from mcd_plugins.cav.classes import Class, classes_of, over
+from mcd_plugins.cav.concepts import (
+    Groups,
+    Labels,
+    annotated,
+    check_apart,
+    check_divided,
+    groups_of,
+    held_out,
+    of_folders,
+)
+from mcd_plugins.cav.nuisances import column_of
+from mcd_plugins.cav.vectors import METHODS, Method
+
+__all__ = ["Asked", "Concepts", "How", "Images", "Sensitivities", "Settings", "Texts", "asked_for", "settings_of"]
+
+
+class Settings(mcd.Options):
+    """How directions are fitted and tested."""
+
+    methods: tuple[Method, ...] = pydantic.Field(
+        default=METHODS[:1], min_length=1, description="pattern, ridge, logistic"
+    )
+    nuisances: tuple[str, ...] = pydantic.Field(default=(), description="taken out of features in a second version")
+    held_out: float = pydantic.Field(default=0.3, gt=0, lt=1, description="share of the patients")
+    sets: int = pydantic.Field(default=1000, ge=19, le=1_000_000, description="random concept sets")
+    q: float = pydantic.Field(default=0.05, gt=0, lt=1, description="false discovery rate")
+    seed: Seed = pydantic.Field(default=0, description="decides who is held out, and all draws")
+
+
+def settings_of(*, methods: Sequence[str] = (), nuisances: str | None = None, **others: object) -> Settings:
+    """Return settings as flags have them.
+
+    Raises
+    ------
+    ConfigError
+        When one does not fit.
+    """
+    names = [one.strip() for one in (nuisances or "").split(",") if one.strip()]
+    chosen = {"methods": tuple(dict.fromkeys(methods))} if methods else {}
+    return validate_options(Settings, {**chosen, "nuisances": tuple(dict.fromkeys(names)), **others}, "mcd cav")
+
+
+@dataclass(frozen=True)
+class How:
+    """Where and how the target runs; as in `mcd.dissect`, and by default as the run did."""
+
+    device: str | None = None
+    batch_size: int | None = None
+    workers: int | None = None
+    progress: bool = True
+    plugin_files: Sequence[str | Path] = ()
+
+
+@dataclass(frozen=True)
+class Images:
+    """A run, or a model and a data set.
+
+    Parameters
+    ----------
+    run
+        A run folder; its target and its images are taken.
+    model, dataset
+        As in `mcd.dissect`, where there is no run.
+    where, limit, per_patient, on_error
+        As in `mcd.dissect`, of the data set.
+    trust
+        As in `mcd.load`.
+    """
+
+    run: Path | None = None
+    model: Mapping[str, object] | mcd.Target | None = None
+    dataset: Mapping[str, object] | mcd.Dataset | None = None
+    where: str | None = None
+    limit: int | None = None
+    per_patient: int | None = None
+    on_error: str = "stop"
+    trust: bool = False
+
+
+@dataclass(frozen=True)
+class Concepts:
+    """Which concepts.
+
+    Parameters
+    ----------
+    names
+        Of the annotations; none for all.
+    columns
+        Label columns whose values are concepts too.
+    present, absent, name
+        Two data sets in the place of annotations, and what the concept is called.
+    texts, vocabularies, dissector
+        Texts, and concept sets, whose directions are found through an image–text model; no labels are needed.
+    """
+
+    names: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    present: Mapping[str, object] | mcd.Dataset | None = None
+    absent: Mapping[str, object] | mcd.Dataset | None = None
+    name: str = ""
+    texts: Sequence[str] = ()
+    vocabularies: Sequence[str] = ()
+    dissector: Mapping[str, object] | mcd.Dissector | None = None
+
+    @property
+    def by_text(self) -> bool:
+        """Whether directions of texts are asked for."""
+        return bool(self.texts or self.vocabularies)
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """Texts whose directions are found through an image–text model.
+
+    Parameters
+    ----------
+    names
+        What tables call those that are tested.
+    embeddings
+        ``(texts, D)`` of these, from which the mean of all texts is subtracted.
+    images
+        ``(samples, D)``.
+    dissector
+        The model, as records show it.
+    """
+
+    names: tuple[str, ...]
+    embeddings: torch.Tensor
+    images: torch.Tensor
+    dissector: Mapping[str, pydantic.JsonValue]
+
+
+@dataclass(frozen=True)
+class Sensitivities:
+    """What sensitivities are taken of: outputs by name or number, units ``LAYER:UNIT``, over which images."""
+
+    layers: Sequence[str] = ()
+    classes: Sequence[str] = ()
+    units: Sequence[str] = ()
+    where: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """All that goes in.
+
+    Parameters
+    ----------
+    examples
+        The target with the images whose concepts are known: one data set, or two folders.
+    samples
+        All of these images, in order.
+    groups, labels, out
+        Whose they are, what they show, and which are held out.
+    tested, ids
+        The target with the images over which sensitivities are taken, and the ids of these.
+    layers, classes
+        Where directions are fitted, and of what sensitivities are taken.
+    columns
+        Of nuisances, by name; each ``(images,)`` of the samples.
+    settings
+        How.
+    """
+
+    examples: Sequence[TargetImages]
+    samples: Sequence[mcd.Sample]
+    groups: Groups
+    labels: Labels
+    out: NDArray[np.bool_]
+    tested: TargetImages
+    ids: Sequence[str]
+    layers: Sequence[Layer]
+    classes: Sequence[Class]
+    columns: Mapping[str, Sequence[str]]
+    settings: Settings
+    texts: Texts | None = None
+
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """Which samples directions are fitted on, ``(images,)``: those not held out whose concepts are known."""
+        return ~self.out & (np.full(len(self.out), self.texts is not None) | (self.labels.states >= 0).any(axis=1))
+
+    @property
+    def fitted_on(self) -> tuple[int, int]:
+        """How many images, and of how many patients, directions are fitted on."""
+        return int(self.used.sum()), len(np.unique(self.groups.numbers[self.used]))
+
+    @property
+    def patients(self) -> list[str]:
+        """A key for the patient of each sample."""
+        return [self.groups.keys[one] for one in self.groups.numbers.tolist()]
+
+    def digests(self) -> list[str]:
+        """Return the digests of the images that directions are fitted on, sorted."""
+        return sorted({one.digest for one, used in zip(self.samples, self.used, strict=True) if used and one.digest})
+
+
+def asked_for(images: Images, concepts: Concepts, tested: Sensitivities, settings: Settings, how: How) -> Asked:
+    """Return all that is asked for.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When anything of it does not exist or does not fit.
+    """
+    _check(concepts)
+    main = _main(images, how)
+    layers = main.picked(tested.layers or main.dissected)
+    examples = [main]
+    if concepts.present is not None and concepts.absent is not None:
+        examples = [main.beside(one, on_error=images.on_error) for one in (concepts.present, concepts.absent)]
+        one, other = (part.samples for part in examples)
+        check_apart(one, other, "--present", "--absent")
+        check_apart([*one, *other], main.samples, "the images of the concept", "the data set")
+    samples = [one for part in examples for one in part.samples]
+    groups = groups_of(samples)
+    labels, out = _labels(examples, samples, groups, concepts, settings)
+    columns = {name: column_of(name, samples) for name in settings.nuisances}
+    held = np.arange(len(main.samples)) if len(examples) > 1 else np.flatnonzero(out)
+    ids, others = [main.ids[row] for row in held], "all images" if len(examples) > 1 else "held-out images"
+    named = classes_of(main, tested.classes, tested.units, layers)
+    classes = over(named, [main.samples[row] for row in held], tested.where, others)
+    main.passed(layers, gradients_of=[one.of for one in classes], images=ids[:1])  # what has no gradient is said now
+    texts = _texts(examples, concepts, len(np.unique(groups.numbers[~out]))) if concepts.by_text else None
+    return Asked(examples, samples, groups, labels, out, main, ids, layers, classes, columns, settings, texts)
+
+
+def _check(concepts: Concepts) -> None:
+    """Refuse what does not go together."""
+    folders = [concepts.present is not None, concepts.absent is not None, bool(concepts.name)]
+    if any(folders) != all(folders):
+        raise UsageError("--present, --absent and --name go together", "--present DIR --absent DIR --name mass")
+    if any(folders) and (concepts.names or concepts.columns or concepts.by_text):
+        raise UsageError(
+            f"--present and --absent are the images of one concept, {concepts.name}",
+            "leave out --concepts, --label, --text and --text-concepts",
+        )
+    if concepts.by_text != (concepts.dissector is not None):
+        raise UsageError(
+            "texts need a dissector, and a dissector is needed for texts only",
+            "--text mass --dissector mammo-clip:FILE",
+        )
+
+
+def _labels(
+    examples: Sequence[TargetImages],
+    samples: Sequence[mcd.Sample],
+    groups: Groups,
+    concepts: Concepts,
+    settings: Settings,
+) -> tuple[Labels, NDArray[np.bool_]]:
+    """Return the concepts of images, and which images are held out."""
+    if len(examples) > 1:
+        labels = of_folders(examples[0].samples, examples[1].samples, concepts.name, groups)
+    elif concepts.by_text and not (concepts.names or concepts.columns):
+        labels = Labels((), np.empty((len(samples), 0), dtype=np.int8), {})
+        if len(groups.keys) < _FEWEST_FOR_TEXTS:
+            raise DataError(
+                f"there are {len(groups.keys)} patients: directions of texts need {_FEWEST_FOR_TEXTS}",
+                "take more images",
+            )
+    else:
+        labels = annotated(samples, groups, concepts.names, concepts.columns)
+    out = held_out(labels.states, groups, settings.held_out, settings.seed)
+    return (check_divided(labels, groups, out) if labels.names else labels), out
+
+
+def _texts(examples: Sequence[TargetImages], concepts: Concepts, patients: int) -> Texts:
+    """Embed the texts and the images.
+
+    The mean that is subtracted is that of these texts and of the concept set birads-core: one text alone has no
+    direction apart from what all texts have in common.
+    """
+    (main,) = examples
+    assert concepts.dissector is not None
+    if patients < _FEWEST_FOR_TEXTS:
+        raise DataError(
+            f"there are {patients} patients to fit a map to texts on: at least {_FEWEST_FOR_TEXTS} are needed",
+            "take more images, or hold out fewer: --held-out 0.2",
+        )
+    sets = [main.vocabulary(name).concepts for name in (*concepts.vocabularies, _REFERENCE)]
+    prompts = {text: text for text in concepts.texts}
+    for own in sets[:-1]:
+        prompts |= {one.term: one.prompt for one in own if one.term not in prompts}
+    reference = list(dict.fromkeys([*prompts.values(), *(one.prompt for one in sets[-1])]))
+    found = main.embedded(concepts.dissector, reference)
+    own_rows = [reference.index(text) for text in prompts.values()]
+    own_texts = found.texts[own_rows] - found.texts.mean(dim=0)
+    return Texts(tuple(prompts), own_texts, found.images, found.dissector)
+
+
+_FEWEST_FOR_TEXTS = 10
+_REFERENCE = "birads-core"
+
+
+def _main(images: Images, how: How) -> TargetImages:
+    if images.run is not None:
+        if images.model is not None or images.dataset is not None:
+            raise UsageError("a run has a model and images of its own", "give the run, or --model and --dataset")
+        if images.where or images.limit or images.per_patient:
+            raise UsageError("the images of a run are chosen already", "leave out --where, --limit and --per-patient")
+        return run_images(
+            images.run,
+            device=how.device,
+            batch_size=how.batch_size,
+            workers=how.workers,
+            progress=how.progress,
+            plugin_files=how.plugin_files,
+            trust=images.trust,
+        )
+    if images.model is None or images.dataset is None:
+        raise UsageError("what is tested?", "give a run folder, or --model and --dataset")
+    return target_images(
+        images.model,
+        images.dataset,
+        where=images.where,
+        limit=images.limit,
+        per_patient=images.per_patient,
+        device=how.device or "auto",
+        batch_size=how.batch_size or 16,
+        workers=how.workers,
+        on_error=images.on_error,
+        progress=how.progress,
+        plugin_files=how.plugin_files,
+    )

@@ -1,0 +1,292 @@
+"""``mcd cav``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from mcd.plugins import (
+    PATH,
+    SEED,
+    FiniteRange,
+    check_writable,
+    echo,
+    echo_lines,
+    option_group,
+    parse_pairs,
+    print_table,
+    say,
+    with_plugin_files,
+)
+
+__all__ = ["cav"]
+
+_METHODS = ("pattern", "ridge", "logistic")
+_PRINTED = 15
+"""Rows that are printed."""
+
+
+@click.command()
+@click.argument("run", required=False, type=PATH)
+@option_group(
+    "Model and images",
+    click.option(
+        "--model-plugin", "--model", "model", metavar="NAME[:VALUE]", help="The model, where no run is given."
+    ),
+    click.option("--model-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
+    click.option("--dataset", metavar="NAME[:VALUE]", help="Its images, where no run is given."),
+    click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
+    click.option("--where", metavar="EXPRESSION", help='Which images, such as: view == "MLO".'),
+    click.option("--limit", type=click.IntRange(1, 1_000_000_000), metavar="N", help="Use at most so many images."),
+    click.option(
+        "--per-patient", type=click.IntRange(1, 1_000_000_000), metavar="N", help="Use at most so many of a patient."
+    ),
+    click.option(
+        "--on-error",
+        type=click.Choice(["stop", "skip"]),
+        default="stop",
+        show_default=True,
+        help="Images that cannot be used: refuse, or leave them out.",
+    ),
+    click.option("--trust", is_flag=True, help="Read the files that the run names, and run their code."),
+)
+@option_group(
+    "Concepts",
+    click.option(
+        "--concepts",
+        multiple=True,
+        metavar="A,B",
+        help="Which annotated concepts.  [default: all that have enough patients] Repeatable.",
+    ),
+    click.option(
+        "--label",
+        "columns",
+        multiple=True,
+        metavar="COLUMN",
+        help="A label column whose values are concepts too, as COLUMN: VALUE. Repeatable.",
+    ),
+    click.option(
+        "--present", metavar="DIR|NAME:VALUE", help="Images that show a concept, in the place of annotations."
+    ),
+    click.option("--absent", metavar="DIR|NAME:VALUE", help="Images that do not show it."),
+    click.option("--name", default="", metavar="TEXT", help="What it is called."),
+    click.option(
+        "--text", "texts", multiple=True, metavar="TEXT", help="A concept in words, without labels. Repeatable."
+    ),
+    click.option(
+        "--text-concepts",
+        multiple=True,
+        metavar="NAME|FILE",
+        help="All concepts of a concept set in words. Repeatable.",
+    ),
+    click.option("--dissector", metavar="NAME[:VALUE]", help="The image–text model that reads the words."),
+    click.option("--dissector-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
+)
+@option_group(
+    "Sensitivities",
+    click.option(
+        "--layers", multiple=True, metavar="PATTERN", help="Where directions are fitted.  [default: those of the run]"
+    ),
+    click.option(
+        "--classes",
+        multiple=True,
+        metavar="A,B",
+        help="Which outputs, by name or number.  [default: all] Repeatable.",
+    ),
+    click.option(
+        "--of",
+        "units",
+        multiple=True,
+        metavar="LAYER:UNIT",
+        help="Also, or instead, a unit of a later layer. Repeatable.",
+    ),
+    click.option(
+        "--class-images",
+        metavar="EXPRESSION",
+        help="Over which held-out images.  [default: of an output with the name of a concept those that show it, else "
+        "all]",
+    ),
+)
+@option_group(
+    "Test",
+    click.option(
+        "--method",
+        "methods",
+        multiple=True,
+        type=click.Choice(_METHODS),
+        help="How directions are fitted.  [default: pattern] Repeatable.",
+    ),
+    click.option(
+        "--nuisances",
+        metavar="A,B",
+        help="Test each direction again with features from which these are taken out, such as view,age.",
+    ),
+    click.option(
+        "--held-out",
+        type=FiniteRange(0, 1, min_open=True, max_open=True),
+        default=0.3,
+        show_default=True,
+        metavar="X",
+        help="Share of the patients that no direction is fitted on.",
+    ),
+    click.option(
+        "--sets",
+        type=click.IntRange(19, 1_000_000),
+        default=1000,
+        show_default=True,
+        metavar="N",
+        help="Random concepts of the null.",
+    ),
+    click.option(
+        "--q",
+        type=FiniteRange(0, 1, min_open=True, max_open=True),
+        default=0.05,
+        show_default=True,
+        metavar="X",
+        help="The false discovery rate of significant rows.",
+    ),
+    click.option(
+        "--seed", type=SEED, default=0, show_default=True, metavar="N", help="Decides who is held out, and all draws."
+    ),
+)
+@option_group(
+    "Speed",
+    click.option("--device", metavar="TEXT", help="auto, cpu, cuda, cuda:1, mps.  [default: auto, or as the run]"),
+    click.option(
+        "--batch-size", type=click.IntRange(1, 4096), metavar="N", help="Images a step.  [default: 16, or as the run]"
+    ),
+    click.option("--workers", type=click.IntRange(0, 256), metavar="N", help="Decoding processes."),
+)
+@option_group(
+    "Output",
+    click.option(
+        "--output", "-o", type=PATH, required=True, metavar="DIR", help="Where tables, directions and page go."
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print cav.json."),
+)
+@with_plugin_files
+def cav(
+    plugin_files: Sequence[Path],
+    run: Path | None,
+    model: str | None,
+    model_arg: tuple[str, ...],
+    dataset: str | None,
+    dataset_arg: tuple[str, ...],
+    where: str | None,
+    limit: int | None,
+    per_patient: int | None,
+    on_error: str,
+    trust: bool,
+    concepts: tuple[str, ...],
+    columns: tuple[str, ...],
+    present: str | None,
+    absent: str | None,
+    name: str,
+    texts: tuple[str, ...],
+    text_concepts: tuple[str, ...],
+    dissector: str | None,
+    dissector_arg: tuple[str, ...],
+    layers: tuple[str, ...],
+    classes: tuple[str, ...],
+    units: tuple[str, ...],
+    class_images: str | None,
+    methods: tuple[str, ...],
+    nuisances: str | None,
+    held_out: float,
+    sets: int,
+    q: float,
+    seed: int,
+    device: str | None,
+    batch_size: int | None,
+    workers: int | None,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Test concept activation vectors: whether outputs depend on a concept more than on random ones.
+
+    \b
+    mcd cav runs/x -o cav                   # all annotated concepts
+    mcd cav --model phantom-calc --dataset phantom:60 --layers stages.2 \\
+        --concepts calcifications,mass -o cav
+    mcd cav runs/x --present DIR --absent DIR --name mass -o cav
+
+    A direction is fitted on some patients and tried on others. The folder holds cav.csv with AUROC, TCAV score,
+    sensitivity, p and q, images.csv, index.html, and a file of each layer's directions, which mcd dissect takes:
+    --units directions:FILE.
+    """
+    from mcd_plugins.cav.asked import Concepts, How, Images, Sensitivities, asked_for, settings_of
+    from mcd_plugins.cav.measuring import measured
+    from mcd_plugins.cav.report import FILES, record_of, write
+
+    settings = settings_of(methods=methods, nuisances=nuisances, held_out=held_out, sets=sets, q=q, seed=seed)
+    for file in FILES:
+        check_writable(output / file)
+    asked = asked_for(
+        Images(
+            run,
+            _component(model, model_arg, "--model-arg"),
+            _component(dataset, dataset_arg, "--dataset-arg"),
+            where,
+            limit,
+            per_patient,
+            on_error,
+            trust,
+        ),
+        Concepts(
+            concepts,
+            columns,
+            _folder(present),
+            _folder(absent),
+            name,
+            texts,
+            text_concepts,
+            _component(dissector, dissector_arg, "--dissector-arg"),
+        ),
+        Sensitivities(layers, classes, units, class_images),
+        settings,
+        How(device, batch_size, workers, plugin_files=plugin_files),
+    )
+    found = measured(asked)
+    table = write(found, output)
+    if as_json:
+        import json
+
+        echo_lines(json.dumps(record_of(found), indent=2, ensure_ascii=False))
+        return
+    from mcd_plugins.cav.tables import SHOWN, best_first, said, shown_rows
+
+    rows = shown_rows(best_first(table).head(_PRINTED))
+    for sentence in said(found, table):
+        say(sentence)
+    echo()
+    print_table(SHOWN, rows, right=SHOWN[3:])
+    if len(table) > len(rows):
+        say(f"and {len(table) - len(rows):,} more rows in {output / 'cav.csv'}")
+    echo()
+    for path in sorted((output / "directions").glob("*.safetensors"))[:1]:
+        echo_lines(f"to label them: mcd dissect … --layers {asked.layers[0].name} --units directions:{path}")
+    say(f"written: {output}; the page is index.html")
+
+
+def _component(text: str | None, pairs: Sequence[str], flag: str) -> Mapping[str, object] | None:
+    from mcd.errors import UsageError
+
+    if text is None:
+        if pairs:
+            raise UsageError(
+                f"{flag} has no part: nothing is named that it sets", f"give {flag.removesuffix('-arg')} too"
+            )
+        return None
+    return {"plugin": text, "options": parse_pairs(pairs, flag)}
+
+
+def _folder(text: str | None) -> Mapping[str, object] | None:
+    """Return images that are named as a folder, or as a data set with its value."""
+    if text is None:
+        return None
+    folder = Path(text).expanduser()
+    if ":" in text and not folder.exists():
+        return {"plugin": text}
+    return {"plugin": "images", "options": {"path": str(folder)}}

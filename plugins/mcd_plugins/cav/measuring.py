@@ -1,0 +1,238 @@
+"""Directions of all layers, fitted and tested: one row a layer, concept, version, method and class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from numpy.typing import NDArray
+
+from mcd.errors import DataError
+from mcd_plugins.cav.asked import Asked
+from mcd_plugins.cav.concepts import states_of
+from mcd_plugins.cav.null import ConceptSets, Judged, NullVectors, q_values
+from mcd_plugins.cav.scores import Area, area
+from mcd_plugins.cav.text import text_map, text_vectors
+from mcd_plugins.cav.vectors import Fitter, contrast, residual
+
+__all__ = ["TEXT", "Direction", "Found", "Row", "found_in", "measured"]
+
+Flags = NDArray[np.bool_]
+States = NDArray[np.int8]
+
+TEXT = "text"
+"""The method of a direction that is found through an image–text model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A direction of a layer.
+
+    Parameters
+    ----------
+    layer, concept
+        Of what.
+    method
+        How it was fitted: pattern, ridge, logistic, or `TEXT`.
+    without
+        The nuisances that were taken out of features before.
+    vector
+        ``(channels,)`` float32 of length 1; None where there is none.
+    problem
+        Why there is none.
+    area
+        How well it tells the held-out patients apart; None where they are not labelled.
+    r2
+        Of a text: the held-out R² of the map that it came through, and its lower bound. NaN of others.
+    counts
+        Images present, absent, unknown; patients, patients_fitted, patients_held_out.
+    """
+
+    layer: str
+    concept: str
+    method: str
+    without: tuple[str, ...]
+    vector: torch.Tensor | None = None
+    problem: str = ""
+    area: Area | None = None
+    r2: tuple[float, float] = (float("nan"), float("nan"))
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What it is called besides its layer and method."""
+        return f"{self.concept} without {', '.join(self.without)}" if self.without else self.concept
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """The sensitivity of a class to a direction.
+
+    Parameters
+    ----------
+    direction
+        Of which.
+    at
+        Number of the class.
+    judged
+        Its scores; None where there is no direction, or every gradient is zero.
+    band
+        ``(3, images of the class)``: sensitivity of each image, and the null's 2.5 and 97.5 percentiles; None as
+        ``judged``.
+    """
+
+    direction: Direction
+    at: int
+    judged: Judged | None
+    band: NDArray[np.float64] | None
+
+    @property
+    def p(self) -> float:
+        """Of the mean sensitivity; NaN without a test."""
+        return float("nan") if self.judged is None else self.judged.p_sensitivity
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What was found.
+
+    Parameters
+    ----------
+    asked
+        What went in.
+    rows
+        In the order of layers, versions, methods, concepts, classes.
+    """
+
+    asked: Asked
+    rows: Sequence[Row]
+
+    @cached_property
+    def q(self) -> NDArray[np.float64]:
+        """Q of each row, over all rows that were tested."""
+        return q_values(np.array([one.p for one in self.rows]))
+
+    @property
+    def directions(self) -> list[Direction]:
+        """All directions, in order."""
+        return list({id(one.direction): one.direction for one in self.rows}.values())
+
+
+def measured(asked: Asked) -> Found:
+    """Fit all directions and test them.
+
+    Raises
+    ------
+    mcd.errors.MCDError
+        When an image cannot be decoded, or a layer gives nothing that a direction could be fitted to.
+    """
+    passed = [one.passed(asked.layers).activations for one in asked.examples]
+    gradients = asked.tested.passed(
+        asked.layers, gradients_of=[one.of for one in asked.classes], images=asked.ids
+    ).gradients
+    rows: list[Row] = []
+    for layer in asked.layers:
+        features = torch.cat([one[layer.name] for one in passed])
+        rows += found_in(asked, layer.name, features, gradients[layer.name])
+    return Found(asked, rows)
+
+
+def found_in(asked: Asked, layer: str, features: torch.Tensor, gradients: torch.Tensor) -> Iterator[Row]:
+    """Yield the rows of a layer.
+
+    Parameters
+    ----------
+    features
+        ``(samples, channels)``.
+    gradients
+        ``(tested images, classes, channels)``.
+    """
+    versions: list[tuple[tuple[str, ...], torch.Tensor]] = [((), features)]
+    if asked.columns:
+        versions.append((tuple(asked.columns), residual(features, list(asked.columns.values()), ~asked.out)))
+    for without, own in versions:
+        try:
+            pairs = [*_labelled(asked, layer, without, own), *_worded(asked, layer, without, own)]
+        except DataError as error:
+            raise DataError(f"layer {layer}: {error.summary}", error.hint) from None
+        for direction, null in pairs:
+            for at, one in enumerate(asked.classes):
+                mine = gradients[torch.from_numpy(one.rows), at]
+                judged = None if null is None else null.judged(mine)
+                yield Row(direction, at, judged, None if null is None or judged is None else null.band(mine))
+
+
+Pair = tuple[Direction, NullVectors | None]
+
+
+def _labelled(asked: Asked, layer: str, without: tuple[str, ...], features: torch.Tensor) -> Iterator[Pair]:
+    """Yield the directions of concepts with labels, each with those of random concepts; None where there is none."""
+    fit, settings = ~asked.out, asked.settings
+    patients, chosen = np.array(asked.patients, dtype=np.str_), features[torch.from_numpy(fit)]
+    for method in settings.methods:
+        for at, concept in enumerate(asked.labels.names):
+            state = asked.labels.states[:, at]
+            there, lacking = (state == 1)[fit], (state == 0)[fit]
+            direction = Direction(layer, concept, method, without, counts=_counts(asked, state))
+            if not _differ(chosen, there, lacking):
+                why = f"explained by {', '.join(without)}" if without else "features do not differ"
+                yield replace(direction, problem=why), None
+                continue
+            sets = ConceptSets(patients[fit].tolist(), there, lacking, settings.seed, settings.sets)
+            null = NullVectors.of(chosen, sets, method)
+            yield _worth(asked, direction, null, features, state), null
+
+
+def _differ(features: torch.Tensor, there: Flags, lacking: Flags) -> bool:
+    """Say whether mean features differ between images with a concept and without, more than rounding makes them."""
+    known = torch.from_numpy(there | lacking)
+    both = contrast(there[known.numpy()], lacking[known.numpy()])
+    return bool(Fitter(features[known], "pattern")(both[:, None]).any())
+
+
+def _worded(asked: Asked, layer: str, without: tuple[str, ...], features: torch.Tensor) -> Iterator[Pair]:
+    """Yield the directions of texts, each with those of images whose embeddings are other patients'."""
+    if asked.texts is None:
+        return
+    texts, fit, settings = asked.texts, ~asked.out, asked.settings
+    patients, rows = np.array(asked.patients, dtype=np.str_)[fit].tolist(), torch.from_numpy(~asked.out)
+    found = text_map(features[rows], texts.images[rows], patients, settings.seed)
+    states = states_of(asked.samples, texts.names)
+    for at, concept in enumerate(texts.names):
+        state = states[:, at]
+        r2 = found.held_out_r2, found.held_out_low
+        direction = Direction(layer, concept, TEXT, without, r2=r2, counts=_counts(asked, state))
+        if not found.held_out_low > 0:
+            why = "the map to texts explains nothing of held-out patients beyond chance"
+            yield replace(direction, problem=why), None
+            continue
+        similar = texts.images[rows] @ texts.embeddings[at]
+        null = text_vectors(features[rows], similar, patients, found.penalty, settings.seed, settings.sets)
+        yield _worth(asked, direction, null, features, state), null
+
+
+def _worth(asked: Asked, direction: Direction, null: NullVectors, features: torch.Tensor, state: States) -> Direction:
+    """Return a direction with its vector, and how well that tells held-out patients apart, where they are labelled."""
+    vector = functional.normalize(null.vectors[0, 0], dim=0).float()
+    out = asked.out
+    own, there, lacking = np.array(asked.patients, dtype=np.str_)[out], (state == 1)[out], (state == 0)[out]
+    if min(len(np.unique(own[there])), len(np.unique(own[lacking]))) < 2:
+        return replace(direction, vector=vector)
+    scores = features[torch.from_numpy(out)].float() @ vector
+    return replace(direction, vector=vector, area=area(scores, there, lacking, own.tolist(), asked.settings.seed))
+
+
+def _counts(asked: Asked, state: States) -> dict[str, int]:
+    known, numbers = state >= 0, asked.groups.numbers
+    return {
+        "present": int((state == 1).sum()),
+        "absent": int((state == 0).sum()),
+        "unknown": int((~known).sum()),
+        "patients": len(np.unique(numbers[known])),
+        "patients_fitted": len(np.unique(numbers[known & ~asked.out])),
+        "patients_held_out": len(np.unique(numbers[known & asked.out])),
+    }

@@ -1,0 +1,189 @@
+"""The table of what was found, and the sentences about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from mcd_plugins.cav.measuring import TEXT, Found, Row
+
+__all__ = ["COLUMNS", "NULL", "SHOWN", "best_first", "said", "shown_rows", "table_of"]
+
+NULL = "labels of whole patients exchanged"
+"""What random concept sets are."""
+NULL_OF_TEXTS = "embeddings of whole patients exchanged"
+
+COLUMNS: Mapping[str, str] = {
+    "layer": "where the direction lies",
+    "concept": "of what",
+    "without": "nuisances that were taken out of features before",
+    "method": "how the direction was fitted: pattern, ridge, logistic, or text",
+    "class": "the output, or the unit of a later layer",
+    "auroc": "how well the direction tells held-out patients apart",
+    "auroc_low": "lower end of its 95 % interval, over patients",
+    "auroc_high": "upper end",
+    "r2": "of a text: share of the embeddings' variance that the map explains in held-out patients",
+    "r2_low": "what that is at least, with 95 % confidence; where it is not above 0 there is no direction",
+    "linear": "whether the class is linear in the layer: the gradient is the same in all images",
+    "tcav": "TCAV score, the share of images whose sensitivity is positive; empty where linear",
+    "p_tcav": "its p",
+    "magnitude": "share of all sensitivity that is positive; empty where linear",
+    "sensitivity": "mean sensitivity, as a share of the length of gradients, -1 to 1",
+    "p": "of the sensitivity: how often random concept sets have one as far from 0",
+    "q": "of p, over all rows",
+    "verdict": "significant, not significant, or why there is no test",
+    "present": "images with the concept",
+    "absent": "images without it",
+    "unknown": "images of which it is not known",
+    "patients": "patients of those with and without it",
+    "patients_fitted": "of these, those that the direction was fitted on",
+    "patients_held_out": "and those that it was tried on",
+    "images": "images over which sensitivities were taken",
+    "images_of": "which these are",
+    "null": "what random concept sets are",
+    "sets": "how many random sets there are",
+    "seed": "of all draws",
+}
+"""Columns of ``cav.csv``, and what they say."""
+SHOWN = ("layer", "concept", "class", "AUROC", "TCAV", "sens.", "p", "q")
+"""Heads of what is printed."""
+
+
+def table_of(found: Found) -> pd.DataFrame:
+    """Return a row a layer, concept, version, method and class; see `COLUMNS`."""
+    rows = [_cells(found, row, q) for row, q in zip(found.rows, found.q.tolist(), strict=True)]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"linear": "boolean"})
+
+
+def _cells(found: Found, row: Row, q: float) -> dict[str, object]:
+    asked, one, judged = found.asked, row.direction, row.judged
+    tested, area = asked.classes[row.at], one.area
+    curved = judged if judged is not None and not judged.linear else None
+    return {
+        "layer": one.layer,
+        "concept": one.concept,
+        "without": ", ".join(one.without),
+        "method": one.method,
+        "class": tested.name,
+        "auroc": _number(area.value if area else None),
+        "auroc_low": _number(area.low if area else None),
+        "auroc_high": _number(area.high if area else None),
+        "r2": one.r2[0],
+        "r2_low": one.r2[1],
+        "linear": None if judged is None else judged.linear,
+        "tcav": _number(curved.tcav if curved else None),
+        "p_tcav": _number(curved.p_tcav if curved else None),
+        "magnitude": _number(curved.magnitude if curved else None),
+        "sensitivity": _number(judged.mean_sensitivity if judged else None),
+        "p": row.p,
+        "q": q,
+        "verdict": _verdict(found, row, q),
+        **one.counts,
+        "images": judged.images if judged else int(tested.rows.sum()),
+        "images_of": tested.images,
+        "null": NULL_OF_TEXTS if one.method == TEXT else NULL,
+        "sets": asked.settings.sets,
+        "seed": asked.settings.seed,
+    }
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _verdict(found: Found, row: Row, q: float) -> str:
+    if row.direction.problem:
+        return f"no direction: {row.direction.problem}"
+    if row.judged is None:
+        return "no gradient"
+    return "significant" if q <= found.asked.settings.q else "not significant"
+
+
+def best_first(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows by q, then by p, then by how far the sensitivity is from 0; those without a test last."""
+    keys = pd.DataFrame({"q": table["q"], "p": table["p"], "far": -table["sensitivity"].abs()})
+    return table.loc[keys.sort_values(["q", "p", "far"], kind="stable", na_position="last").index]
+
+
+def shown_rows(table: pd.DataFrame) -> list[list[str]]:
+    """Return the cells of rows as people read them; see `SHOWN`. Methods are named where there are several."""
+    several = table["method"].nunique() > 1
+    found = []
+    for row in table.to_dict("records"):
+        concept = f"{row['concept']} without {row['without']}" if row["without"] else row["concept"]
+        found.append(
+            [
+                row["layer"],
+                f"{concept} ({row['method']})" if several else concept,
+                row["class"],
+                _short(row["auroc"], ".2f"),
+                "linear" if row["linear"] is True else _short(row["tcav"], ".2f"),
+                _short(row["sensitivity"], "+.2f"),
+                _short(row["p"], ".3g"),
+                _short(row["q"], ".3g"),
+            ]
+        )
+    return found
+
+
+def _short(value: float, form: str) -> str:
+    return "–" if np.isnan(value) else format(value, form)
+
+
+def said(found: Found, table: pd.DataFrame) -> list[str]:
+    """Return what was found in sentences: how much is above chance, against which null, of how many."""
+    asked, settings = found.asked, found.asked.settings
+    held = table["p"].notna()
+    above = int((table["verdict"] == "significant").sum())
+    images, patients = asked.fitted_on
+    of = (
+        f"{int(held.sum()):,} tests of {_count(table, 'concept')} × {_count(table, 'layer')} × {_count(table, 'class')}"
+    )
+    sentences = [
+        f"{above:,} of {of} are significant at q ≤ {settings.q:g}."
+        if above
+        else f"Nothing above chance: none of {of} is significant at q ≤ {settings.q:g}.",
+        f"Directions were fitted on {images:,} images of {patients:,} patients; AUROC is of {int(asked.out.sum()):,} "
+        f"images of {len(asked.groups.keys) - len(set(asked.groups.numbers[~asked.out].tolist())):,} others. p is "
+        f"against {settings.sets:,} random concepts, {', '.join(table['null'].unique())}, seed {settings.seed}.",
+    ]
+    tests, floor = int(held.sum()), 1 / (settings.sets + 1)
+    at_floor = int((table["p"] <= floor * 1.0001).sum())
+    if tests * floor > settings.q * max(1, at_floor):
+        needed = math.ceil(tests / settings.q / max(1, at_floor) / 1000) * 1000
+        sentences.append(
+            f"{settings.sets:,} random concepts give no p below {floor:.2g}, which is not small enough among "
+            f"{tests:,} tests: take --sets {needed}, or fewer concepts or classes."
+        )
+    untested = table.loc[~held, "verdict"].value_counts()
+    sentences += [f"{count:,} rows have no test: {why}." for why, count in untested.items()]
+    maps = table.loc[table["method"] == TEXT, ["layer", "r2", "r2_low"]].drop_duplicates("layer")
+    if len(maps):
+        each = ", ".join(f"{one.r2:.2f} in {one.layer} (at least {one.r2_low:.2f})" for one in maps.itertuples())
+        sentences.append(
+            f"Texts go through a ridge map from features to embeddings, which explains of held-out patients: R² {each}."
+        )
+    if asked.groups.unknown:
+        sentences.append(
+            f"The patient of {asked.groups.unknown:,} images is not known: each counts as a patient of its own, and "
+            "p is too small where several show one patient."
+        )
+    linear = table.loc[table["linear"].fillna(False), ["layer", "class"]].drop_duplicates()
+    if len(linear):
+        first = linear.iloc[0]
+        more = f" and {len(linear) - 1:,} more pairs of layer and class" if len(linear) > 1 else ""
+        sentences.append(
+            f"{first['class']} is linear in {first['layer']}{more}: its gradient is the same in all images, so that "
+            "every TCAV score would be 0 or 1. The sensitivity says how much, and p whether that is chance."
+        )
+    if asked.labels.left_out:
+        sentences.append(f"Not tested: {len(asked.labels.left_out):,} concepts, for which cav.json says why.")
+    return sentences
+
+
+def _count(table: pd.DataFrame, column: str) -> str:
+    count, plural = table[column].nunique(), {"concept": "concepts", "layer": "layers", "class": "classes"}[column]
+    return f"{count:,} {column if count == 1 else plural}"

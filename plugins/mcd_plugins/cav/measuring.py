@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mcd.errors import DataError
 from mcd_plugins.cav.asked import Asked
 from mcd_plugins.cav.concepts import states_of
+from mcd_plugins.cav.exchange import Exchange
 from mcd_plugins.cav.null import ConceptSets, Judged, NullVectors, q_values
 from mcd_plugins.cav.scores import Area, area
 from mcd_plugins.cav.text import text_map, text_vectors
@@ -48,6 +49,8 @@ class Direction:
         How well it tells the held-out patients apart; None where they are not labelled.
     r2
         Of a text: the held-out R² of the map that it came through, and its lower bound. NaN of others.
+    staying
+        The share of the images with the concept that keep their patient in a random one. NaN of texts.
     counts
         Images present, absent, unknown; patients, patients_fitted, patients_held_out.
     """
@@ -60,6 +63,7 @@ class Direction:
     problem: str = ""
     area: Area | None = None
     r2: tuple[float, float] = (float("nan"), float("nan"))
+    staying: float = float("nan")
     counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -172,7 +176,8 @@ Pair = tuple[Direction, NullVectors | None]
 def _labelled(asked: Asked, layer: str, without: tuple[str, ...], features: torch.Tensor) -> Iterator[Pair]:
     """Yield the directions of concepts with labels, each with those of random concepts; None where there is none."""
     fit, settings = ~asked.out, asked.settings
-    patients, chosen = np.array(asked.patients, dtype=np.str_), features[torch.from_numpy(fit)]
+    patients, parts, nuisances = _fitted_on(asked, without)
+    chosen = features[torch.from_numpy(fit)]
     for method in settings.methods:
         for at, concept in enumerate(asked.labels.names):
             state = asked.labels.states[:, at]
@@ -182,9 +187,17 @@ def _labelled(asked: Asked, layer: str, without: tuple[str, ...], features: torc
                 why = f"explained by {', '.join(without)}" if without else "features do not differ"
                 yield replace(direction, problem=why), None
                 continue
-            sets = ConceptSets(patients[fit].tolist(), there, lacking, settings.seed, settings.sets)
+            sets = ConceptSets(patients, there, lacking, settings.seed, settings.sets, parts=parts, nuisances=nuisances)
             null = NullVectors.of(chosen, sets, method)
-            yield _worth(asked, direction, null, features, state), null
+            yield replace(_worth(asked, direction, null, features, state), staying=sets.staying), null
+
+
+def _fitted_on(asked: Asked, without: Sequence[str]) -> tuple[list[str], list[str], list[list[str]]]:
+    """Return of the images that directions are fitted on whose they are, of which breast, and the nuisances."""
+    rows = np.flatnonzero(~asked.out).tolist()
+    patients, columns = asked.patients, [asked.columns[name] for name in without]
+    sides = [asked.samples[row].laterality for row in rows]
+    return [patients[row] for row in rows], sides, [[column[row] for row in rows] for column in columns]
 
 
 def _differ(features: torch.Tensor, there: Flags, lacking: Flags) -> bool:
@@ -198,8 +211,9 @@ def _worded(asked: Asked, layer: str, without: tuple[str, ...], features: torch.
     """Yield the directions of texts, each with those of images whose embeddings are other patients'."""
     if asked.texts is None:
         return
-    texts, fit, settings = asked.texts, ~asked.out, asked.settings
-    patients, rows = np.array(asked.patients, dtype=np.str_)[fit].tolist(), torch.from_numpy(~asked.out)
+    texts, settings, rows = asked.texts, asked.settings, torch.from_numpy(~asked.out)
+    patients, parts, nuisances = _fitted_on(asked, without)
+    exchange = Exchange(patients, parts, nuisances)
     found = text_map(features[rows], texts.images[rows], patients, settings.seed)
     states = states_of(asked.samples, texts.names)
     for at, concept in enumerate(texts.names):
@@ -211,7 +225,7 @@ def _worded(asked: Asked, layer: str, without: tuple[str, ...], features: torch.
             yield replace(direction, problem=why), None
             continue
         similar = texts.images[rows] @ texts.embeddings[at]
-        null = text_vectors(features[rows], similar, patients, found.penalty, settings.seed, settings.sets)
+        null = text_vectors(features[rows], similar, exchange, found.penalty, settings.seed, settings.sets)
         yield _worth(asked, direction, null, features, state), null
 
 
@@ -223,7 +237,7 @@ def _worth(asked: Asked, direction: Direction, null: NullVectors, features: torc
     if min(len(np.unique(own[there])), len(np.unique(own[lacking]))) < 2:
         return replace(direction, vector=vector)
     scores = features[torch.from_numpy(out)].float() @ vector
-    return replace(direction, vector=vector, area=area(scores, there, lacking, own.tolist(), asked.settings.seed))
+    return replace(direction, vector=vector, area=area(scores, there, lacking, own.tolist()))
 
 
 def _counts(asked: Asked, state: States) -> dict[str, int]:

@@ -44,10 +44,13 @@ COLUMNS: Mapping[str, str] = {
     "images": "images over which sensitivities were taken",
     "images_of": "which these are",
     "null": "what random concept sets are",
+    "staying": "share of the images with the concept that keep their patient in a random set, on average",
     "sets": "how many random sets there are",
     "seed": "of all draws",
 }
 """Columns of ``cav.csv``, and what they say."""
+_FIXED = 0.25
+"""Of images that keep their patient: the share above which it is said."""
 SHOWN = ("layer", "concept", "class", "AUROC", "TCAV", "sens.", "p", "q")
 """Heads of what is printed."""
 
@@ -85,6 +88,7 @@ def _cells(found: Found, row: Row, q: float) -> dict[str, object]:
         "images": judged.images if judged else int(tested.rows.sum()),
         "images_of": tested.images,
         "null": NULL_OF_TEXTS if one.method == TEXT else NULL,
+        "staying": one.staying,
         "sets": asked.settings.sets,
         "seed": asked.settings.seed,
     }
@@ -157,6 +161,12 @@ def said(found: Found, table: pd.DataFrame) -> list[str]:
         sentences.append(
             f"{settings.sets:,} random concepts give no p below {floor:.2g}, which is not small enough among "
             f"{tests:,} tests: take --sets {needed}, or fewer concepts or classes."
+        )
+    fixed = table.loc[table["staying"] > _FIXED, "concept"].nunique()
+    if fixed:
+        sentences.append(
+            f"Of {fixed:,} concepts more than {_FIXED:.0%} of the images keep their patient in a random set: few "
+            "patients have as many images of the same kind, so that p can hardly be small."
         )
     untested = table.loc[~held, "verdict"].value_counts()
     sentences += [f"{count:,} rows have no test: {why}." for why, count in untested.items()]

@@ -12,6 +12,7 @@ from scipy import stats
 
 from mcd.errors import DataError
 from mcd.plugins import PermutationUnits
+from mcd_plugins.cav.exchange import Exchange
 from mcd_plugins.cav.null import Draws, NullVectors
 
 __all__ = ["TextMap", "text_map", "text_vectors"]
@@ -150,13 +151,13 @@ def _r2(missed: NDArray[np.float64], spread: NDArray[np.float64], patient: NDArr
 
 
 def text_vectors(
-    features: torch.Tensor, similar: torch.Tensor, patients: Sequence[str], penalty: float, seed: int, sets: int
+    features: torch.Tensor, similar: torch.Tensor, exchange: Exchange, penalty: float, seed: int, sets: int
 ) -> NullVectors:
     """Return the vector of a text, and those by maps to embeddings that are other patients'.
 
     The vector of a text through the map is that of a ridge regression of the images' similarity to the text on their
-    features. Random ones come from the same regression after patients with equally many images have exchanged their
-    similarities, with the images of each shuffled: what they share with the text is chance.
+    features. Random ones come from the same regression after patients who are alike have exchanged their similarities:
+    what they share with the text is chance.
 
     Parameters
     ----------
@@ -164,18 +165,17 @@ def text_vectors(
         ``(n, d)``.
     similar
         ``(n,)``: of images to the text.
-    patients
-        As in `text_map`.
+    exchange
+        Which images may change places.
     penalty
         Of the map.
     seed, sets
         Of the exchanges, and how many there are.
     """
-    units, values = PermutationUnits.of(list(patients), "patient"), similar.double().numpy()
-    moved = units.permutations(sets, np.random.default_rng([seed, 2]))
+    values, moved = similar.double().numpy(), exchange.permutations(sets, np.random.default_rng([seed, 2]))
     targets = torch.from_numpy(np.concatenate([values[None], values[moved]]).T.copy())
     found = Ridge(features.double(), targets).matrix(penalty)
-    return NullVectors(found[:, None], Draws(units.patients, sets, 0, seed))
+    return NullVectors(found[:, None], Draws(exchange.people, sets, 0, seed))
 
 
 class Ridge:

@@ -104,6 +104,18 @@ def test_what_is_found_is_written_beside_tensors_that_stay(trained: Path, mcd_co
         assert json.loads(file.metadata()["facts"]) == facts
 
 
+def test_a_condition_on_patients_is_typed_again_for_it_is_not_recorded(mcd_command: Run, tmp_path: Path) -> None:
+    where = ("--where", 'patient != "7-00001"')
+    path, small = tmp_path / "sae.safetensors", SMALL[:-2]
+    done = mcd_command("dictionary", "train", *PHANTOMS, *where, *small, "-o", path)
+    assert done.code == 0, done.err
+    assert b"7-00001" not in path.read_bytes()
+    refused = mcd_command("dictionary", "stability", path, *PHANTOMS)
+    assert refused.code == 4
+    assert "--dataset phantom --where …" in refused.err
+    assert mcd_command("dictionary", "stability", path, *PHANTOMS, *where).code == 0
+
+
 def test_another_model_other_images_and_files_of_others_are_refused(
     trained: Path, mcd_command: Run, tmp_path: Path
 ) -> None:

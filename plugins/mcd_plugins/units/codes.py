@@ -15,7 +15,8 @@ __all__ = ["ACTIVATIONS", "PRODUCTS", "latents", "random_latents"]
 PRODUCTS = ("none", "relu", "topk", "jumprelu")
 """Activations that take the products with the rows of ``encoder``."""
 ACTIVATIONS = (*PRODUCTS, "nonnegative", "nearest")
-_STEPS = 200
+_STEPS, _CHECKED, _SETTLED = 200, 20, 1e-6
+"""Steps of least squares at most, after how many those that are settled are put aside, and what share they moved."""
 
 
 def latents(activation: str, tensors: Mapping[str, torch.Tensor], k: int | None = None) -> nn.Module:
@@ -96,7 +97,7 @@ class _NonNegative(nn.Module):
 
     Non-negative least squares by projected gradients with momentum (Beck and Teboulle 2009, SIAM J. Imaging Sciences
     2(1), FISTA with a constant step), which a position gives up when it points uphill (O'Donoghue and Candès 2015,
-    Found. Comput. Math. 15, equation 12). From 0 and always as many steps: no position waits for another.
+    Found. Comput. Math. 15, equation 12). From 0, 200 steps, or until a position hardly moves: none waits for another.
     """
 
     def __init__(self, decoder: torch.Tensor, centre: torch.Tensor | None) -> None:
@@ -111,16 +112,24 @@ class _NonNegative(nn.Module):
         centred = values if self.centre is None else values - self.centre
         step = 1 / _curvature(self.decoder)
         gram, start = self.decoder @ self.decoder.T * step, functional.linear(centred, self.decoder) * step
-        found = ahead = torch.zeros_like(start)
-        speed = torch.ones_like(start[..., :1])
-        for _ in range(_STEPS):
+        start = start.reshape(-1, len(self.decoder))
+        codes = torch.zeros_like(start)
+        going = torch.arange(len(start), device=start.device)
+        found = ahead = codes
+        speed = torch.ones_like(start[:, :1])
+        for number in range(1, _STEPS + 1):
             before, found = found, (ahead - ahead @ gram + start).relu()
             uphill = ((ahead - found) * (found - before)).sum(dim=-1, keepdim=True) > 0
             speed = speed.where(~uphill, 1.0)
             faster = (1 + (1 + 4 * speed**2).sqrt()) / 2
             ahead = found + (speed - 1) / faster * (found - before)
             speed = faster
-        return found
+            if number % _CHECKED == 0:
+                codes[going] = found
+                moved = (found - before).abs().amax(dim=1) > _SETTLED * found.amax(dim=1)
+                found, ahead, start, speed = found[moved], ahead[moved], start[moved], speed[moved]
+                going = going[moved]
+        return codes.reshape(*values.shape[:-1], len(self.decoder))
 
 
 def _curvature(decoder: torch.Tensor) -> torch.Tensor:

@@ -27,7 +27,7 @@ class Dictionary(mcd.UnitSource):
       (metadata ``k``; Gao et al. 2024, arXiv 2406.04093, equation 1), or what is above the latent's ``threshold``
       ``(units,)`` (Rajamanoharan et al. 2024, arXiv 2407.14435, equation 4; BatchTopK is one with a common threshold).
     - ``nonnegative``: the codes that are not negative and rebuild the position best from the rows of ``decoder``, by
-      200 steps of non-negative least squares: NMF and semi-NMF.
+      at most 200 steps of non-negative least squares: NMF and semi-NMF.
     - ``nearest``: 1 for the nearest row of ``decoder``, the first of several, and 0 for the others: k-means.
 
     ``nonnegative`` and ``nearest`` do without ``encoder``; one that is there plays no part.

@@ -78,7 +78,7 @@ def check_divisible(models: Models, images: Identity) -> None:
     if unknown:
         raise UsageError(
             f"this run cannot be divided, for nobody can say whether parts are of the same run: {unknown[0]}",
-            "leave out --part",
+            "leave out --part, or --engine: one process makes this run",
         )
 
 

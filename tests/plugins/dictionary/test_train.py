@@ -118,7 +118,7 @@ def mcd_on_event(event):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_what_is_killed_leaves_nothing_half(mcd_process: Run, tmp_path: Path) -> None:
     (tmp_path / "killer.py").write_text(KILLED)
     folder = tmp_path / "out"

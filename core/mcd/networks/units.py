@@ -185,14 +185,13 @@ def through_units(layer: Layer, output: torch.Tensor) -> torch.Tensor:
     units, axis = layer.units, unit_axis(layer)
     assert units is not None
     # A copy: units that work in place must not change what the network, and other units, go on with.
-    values = output.detach().to(torch.float32, copy=True).movedim(axis, -1)
+    values = output.to(torch.float32, copy=True).movedim(axis, -1)
     if values.shape[-1] != units.channels:
         raise DataError(
             f"layer {layer.name} gave {values.shape[-1]} neurons, {units.channels} in the trial pass",
             "what a network does must not depend on the images",
         )
     with (
-        torch.no_grad(),
         torch.autocast(output.device.type, enabled=False),
         calling(f"units '{units.name}' failed on layer {layer.name}", kind=PluginError),
     ):

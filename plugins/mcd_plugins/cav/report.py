@@ -17,7 +17,7 @@ from mcd.plugins import csv_text, digest, outputs
 from mcd_plugins.cav.asked import Asked
 from mcd_plugins.cav.measuring import Direction, Found
 from mcd_plugins.cav.page import page
-from mcd_plugins.cav.tables import COLUMNS, NULL, table_of
+from mcd_plugins.cav.tables import COLUMNS, NULL, null_of, table_of
 from mcd_plugins.units.writing import unit_bytes
 
 __all__ = ["FILES", "record_of", "write"]
@@ -26,7 +26,10 @@ Json = pydantic.JsonValue
 
 FILES = ("cav.csv", "cav.parquet", "images.csv", "cav.json", "index.html")
 """What is written besides the folder of directions."""
-_IMAGES = ("layer", "concept", "without", "method", "class", "image", "sensitivity", "null_low", "null_high", "outside")
+_IMAGES = (
+    *("layer", "concept", "without", "method", "class", "image", "sensitivity", "null_low", "null_high", "outside"),
+    *("null", "sets", "patients_fitted", "seed"),
+)
 
 
 def write(found: Found, folder: Path) -> pd.DataFrame:
@@ -67,10 +70,11 @@ def _images(found: Found) -> Iterator[list[str]]:
             continue
         one, tested = row.direction, asked.classes[row.at]
         named = [one.layer, one.concept, ", ".join(one.without), one.method, tested.name]
+        null = [null_of(one), str(asked.settings.sets), str(one.counts["patients_fitted"]), str(asked.settings.seed)]
         ids = [name for name, own in zip(asked.ids, tested.rows.tolist(), strict=True) if own]
         for name, (score, low, high) in zip(ids, row.band.T.tolist(), strict=True):
             outside = "" if low <= score <= high else "above" if score > high else "below"
-            yield [*named, name, f"{score:.6g}", f"{low:.6g}", f"{high:.6g}", outside]
+            yield [*named, name, f"{score:.6g}", f"{low:.6g}", f"{high:.6g}", outside, *null]
 
 
 def _directions(found: Found) -> dict[str, bytes]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from mcd_plugins.cav.measuring import TEXT, Found, Row
+from mcd_plugins.cav.measuring import TEXT, Direction, Found, Row
 
-__all__ = ["COLUMNS", "NULL", "SHOWN", "best_first", "said", "shown_rows", "table_of"]
+__all__ = ["COLUMNS", "NULL", "SHOWN", "best_first", "null_of", "said", "shown_rows", "table_of"]
 
 NULL = "labels of whole patients exchanged"
 """What random concept sets are."""
@@ -87,11 +87,16 @@ def _cells(found: Found, row: Row, q: float) -> dict[str, object]:
         **one.counts,
         "images": judged.images if judged else int(tested.rows.sum()),
         "images_of": tested.images,
-        "null": NULL_OF_TEXTS if one.method == TEXT else NULL,
+        "null": null_of(one),
         "staying": one.staying,
         "sets": asked.settings.sets,
         "seed": asked.settings.seed,
     }
+
+
+def null_of(direction: Direction) -> str:
+    """Return what the random counterparts of a direction are."""
+    return NULL_OF_TEXTS if direction.method == TEXT else NULL
 
 
 def _number(value: float | None) -> float:

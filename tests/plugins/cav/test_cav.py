@@ -164,6 +164,9 @@ def test_a_phantom_concept_that_was_trained_for_is_found_and_its_direction_is_di
         images = list(csv.DictReader(file))
     assert {one["image"][:8] for one in images} == {"phantom-"}
     assert {one["outside"] for one in images if one["concept"] == "calcifications"} == {"above"}
+    assert {(one["null"], one["sets"], one["patients_fitted"]) for one in images} == {
+        ("labels of whole patients exchanged", "199", "28")
+    }
     assert all(float(one["null_low"]) < float(one["null_high"]) for one in images)
     record = json.loads((out / "cav.json").read_text())
     assert record["left out"] == {}
@@ -220,6 +223,24 @@ def test_a_run_brings_its_target_and_its_images(mcd_command: Run, tmp_path: Path
     names = ("--model", "phantom-mammo", "--dataset", "phantom:12", "--layers", "stages.1", "--device", "cpu")
     assert mcd_command("cav", *names, *common, tmp_path / "named").code == 0
     assert (tmp_path / "cav" / "cav.csv").read_bytes() == (tmp_path / "named" / "cav.csv").read_bytes()
+    units = tmp_path / "cav" / "directions" / "stages.1.safetensors"
+    done = mcd_command(
+        *("dissect", "--model", "phantom-mammo", "--dataset", "phantom:12", "--layers", "stages.1", "--neurons"),
+        *("--units", f"x=directions:{units}", "--fitted-images", "keep", "--dissector", "annotations"),
+        *("--dissector-arg", "fewest=2", "--scorer", "pearson", "--draws", "0", "--device", "cpu", "--workers", "0"),
+        *("-o", tmp_path / "through"),
+    )
+    assert done.code == 0, done.err
+    flags = ("--concepts", "right breast", "--layers", "stages.0", "--sets", "19", "--workers", "0")
+    of = ("--of", "stages.1/x:0", "--of", "stages.1:0", "-o", tmp_path / "later")
+    through = ("cav", tmp_path / "through")
+    assert "if you trust this run: --trust" in mcd_command(*through, *flags, *of).err
+    done = mcd_command(*through, "--trust", *flags, *of)
+    assert done.code == 0, done.err
+    later = pd.read_csv(tmp_path / "later" / "cav.csv").set_index("class")
+    assert later.loc["stages.1/x:0", "sensitivity"] != later.loc["stages.1:0", "sensitivity"]
+    refused = mcd_command(*through, "--trust", *flags[:2], "--layers", "stages.1/x", *flags[4:], *of[-2:])
+    assert "on which nothing in the network depends" in refused.err
     for flags, problem in (
         (("--model", "phantom-mammo"), "a run has a model and images of its own"),
         (("--limit", "3"), "the images of a run are chosen already"),

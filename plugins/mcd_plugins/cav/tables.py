@@ -27,7 +27,7 @@ COLUMNS: Mapping[str, str] = {
     "auroc_high": "upper end",
     "r2": "of a text: share of the embeddings' variance that the map explains in held-out patients",
     "r2_low": "what that is at least, with 95 % confidence; where it is not above 0 there is no direction",
-    "linear": "whether the class is linear in the layer: the gradient is the same in all images",
+    "linear": "whether gradients of all images have one direction: the class is linear in the layer, or its sigmoid",
     "tcav": "TCAV score, the share of images whose sensitivity is positive; empty where linear",
     "p_tcav": "its p",
     "magnitude": "share of all sensitivity that is positive; empty where linear",
@@ -191,8 +191,8 @@ def said(found: Found, table: pd.DataFrame) -> list[str]:
         first = linear.iloc[0]
         more = f" and {len(linear) - 1:,} more pairs of layer and class" if len(linear) > 1 else ""
         sentences.append(
-            f"{first['class']} is linear in {first['layer']}{more}: its gradient is the same in all images, so that "
-            "every TCAV score would be 0 or 1. The sensitivity says how much, and p whether that is chance."
+            f"{first['class']} is linear in {first['layer']}{more}: gradients of all images have one direction, so "
+            "that every TCAV score would be 0 or 1. The sensitivity says how much, and p whether that is chance."
         )
     if asked.labels.left_out:
         sentences.append(f"Not tested: {len(asked.labels.left_out):,} concepts, for which cav.json says why.")

@@ -52,6 +52,7 @@ CHAPTERS: Mapping[str, Sequence[str]] = {
         "stability_coverage",
         "wording",
         "cav",
+        "superposition",
     ),
 }
 """The benchmarks, by chapter of README.md."""

@@ -59,7 +59,7 @@ class Recipe:
     k: int = 6
     sparsity: float = 0.1
     steps: int = 2500
-    batch: int = 1024
+    batch: int = 512
     learning_rate: float | None = None
 
     def __post_init__(self) -> None:

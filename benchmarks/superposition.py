@@ -104,9 +104,9 @@ def measure(settings: Settings) -> Report:
         f"≥ 95 % in ≤ {settings.seconds:g} s",
         default.share >= 0.95 and default.seconds <= settings.seconds,
     )
-    nothing = ("–",) * (len(COLUMNS) - 4)
+    nothing: tuple[Cell, ...] = ("–",) * (len(COLUMNS) - 4)
     neurons = ("neurons", 1.0, 100 * share_found(planted_by(settings)[1], torch.eye(settings.channels)))
-    shown = [*(one.cells for one in every.values()), (*neurons, settings.channels, *nothing)]
+    shown: list[tuple[Cell, ...]] = [*(one.cells for one in every.values()), (*neurons, settings.channels, *nothing)]
     return Report([Table(title, COLUMNS, shown)], [line])
 
 

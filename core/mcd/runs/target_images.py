@@ -46,6 +46,7 @@ from mcd.study.check import explicit
 from mcd.study.objects import Component, Concepts, as_choice, as_concepts, as_dataset
 from mcd.study.outputs import scratch_folder
 from mcd.study.preparer import Preparer
+from mcd.study.privacy import hidden, names_people
 from mcd.study.recording import recorded_component
 from mcd.study.selection import Selection
 from mcd.study.study import Choice, DissectorChoice, ModelChoice
@@ -180,6 +181,10 @@ class TargetImages:
         reader = Reader(images, through.reader.recipe, through.reader.cache)
         shown = shown_component(self.host, Kind.DATASET, chosen, type(images).__name__)
         return replace(self, through=replace(through, reader=reader, probe=probe.usable()), dataset=shown)
+
+    def shown_condition(self, where: str) -> str:
+        """Return a condition on the images as records show it: one that may name people is hidden."""
+        return hidden(where) if names_people(where, public_labels=self.images.ids_are_public) else where
 
     def picked(self, patterns: Sequence[str]) -> list[Layer]:
         """Return the layers that patterns pick, in the order of the network.

@@ -236,7 +236,7 @@ def asked_for(images: Images, concepts: Concepts, tested: Sensitivities, setting
     held = np.arange(len(main.samples)) if len(examples) > 1 else np.flatnonzero(out)
     ids, others = [main.ids[row] for row in held], "all images" if len(examples) > 1 else "held-out images"
     named = classes_of(main, tested.classes, tested.units, layers)
-    classes = over(named, [main.samples[row] for row in held], tested.where, others)
+    classes = over(named, [main.samples[row] for row in held], others, tested.where, main.shown_condition)
     main.passed(layers, gradients_of=[one.of for one in classes], images=ids[:1])  # what has no gradient is said now
     texts = _texts(examples, concepts, len(np.unique(groups.numbers[~out]))) if concepts.by_text else None
     return Asked(examples, samples, groups, labels, out, main, ids, layers, classes, columns, settings, texts)

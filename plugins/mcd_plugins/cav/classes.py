@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,7 +130,11 @@ def _unit(images: TargetImages, text: str) -> tuple[str, LayerUnit]:
 
 
 def over(
-    named: Sequence[tuple[str, int | LayerUnit]], samples: Sequence[mcd.Sample], where: str | None, others: str
+    named: Sequence[tuple[str, int | LayerUnit]],
+    samples: Sequence[mcd.Sample],
+    others: str,
+    where: str | None,
+    shown: Callable[[str], str],
 ) -> list[Class]:
     """Return of each class over which images its sensitivities are taken.
 
@@ -143,10 +147,12 @@ def over(
         Names with what they stand for.
     samples
         The tested images.
-    where
-        An expression, as ``--where`` takes it.
     others
         What all of them are called.
+    where
+        An expression, as ``--where`` takes it.
+    shown
+        Returns it as tables show it.
 
     Raises
     ------
@@ -156,7 +162,7 @@ def over(
     if where is not None:
         chosen = {id(one) for one in Selection(where=where).choose(samples)}
         rows = np.array([id(one) in chosen for one in samples])
-        return [Class(name, of, rows, f"{others}, {where}") for name, of in named]
+        return [Class(name, of, rows, f"{others}, {shown(where)}") for name, of in named]
     found = []
     for name, of in named:
         states = states_of(samples, [name])[:, 0] if isinstance(of, int) and not name.isdigit() else np.full(1, ABSENT)

@@ -11,7 +11,7 @@ import pandas as pd
 
 import mcd
 from mcd_plugins.cav.measuring import Found
-from mcd_plugins.cav.tables import COLUMNS, SHOWN, best_first, said, shown_rows
+from mcd_plugins.cav.tables import COLUMNS, SHOWN, best_first, intervals, said, shown_rows
 
 __all__ = ["page"]
 
@@ -33,7 +33,7 @@ def page(found: Found, table: pd.DataFrame) -> bytes:
         target=found.asked.tested.target.name,
         sentences=said(found, table),
         heads=SHOWN,
-        rows=list(zip(shown_rows(rows), rows["verdict"], strict=True)),
+        rows=list(zip(shown_rows(rows), intervals(rows), rows["verdict"], strict=True)),
         more=len(table) - len(rows),
         columns=COLUMNS.items(),
         left_out=found.asked.labels.left_out.items(),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mcd_plugins.cav.measuring import TEXT, Direction, Found, Row
 
-__all__ = ["COLUMNS", "NULL", "SHOWN", "best_first", "null_of", "said", "shown_rows", "table_of"]
+__all__ = ["COLUMNS", "NULL", "SHOWN", "best_first", "intervals", "null_of", "said", "shown_rows", "table_of"]
 
 NULL = "labels of whole patients exchanged"
 """What random concept sets are."""
@@ -136,6 +136,12 @@ def shown_rows(table: pd.DataFrame) -> list[list[str]]:
             ]
         )
     return found
+
+
+def intervals(table: pd.DataFrame) -> list[str]:
+    """Return the 95 % intervals of AUROC as people read them."""
+    ends = zip(table["auroc_low"].tolist(), table["auroc_high"].tolist(), strict=True)
+    return ["–" if np.isnan(low) else f"{low:.2f} to {high:.2f}" for low, high in ends]
 
 
 def _short(value: float, form: str) -> str:

@@ -120,6 +120,13 @@ def test_over_which_images_is_chosen_and_said() -> None:
     assert own.classes[0].rows.tolist() == [row.view == "CC" for row in held]
 
 
+def test_a_condition_on_people_is_shown_to_nobody() -> None:
+    where = 'patient != "p3"'
+    own = asked(Head(), "up", tests=Sensitivities(["features"], where=where))
+    assert own.classes[0].images.startswith("held-out images, hidden:")
+    assert "p3" not in own.classes[0].images
+
+
 def test_whole_patients_are_held_out_and_fitted_on_are_the_others(tmp_path: Path) -> None:
     found = measured(asked(Head(), "up", "down", methods=("pattern", "ridge")))
     write(found, tmp_path / "cav")

@@ -27,7 +27,7 @@ COLUMNS: Mapping[str, str] = {
     "auroc_high": "upper end",
     "r2": "of a text: share of the embeddings' variance that the map explains in held-out patients",
     "r2_low": "what that is at least, with 95 % confidence; where it is not above 0 there is no direction",
-    "linear": "whether gradients of all images have one direction: the class is linear in the layer, or its sigmoid",
+    "linear": "whether gradients of all images have one direction: a class linear in the layer, or the sigmoid of one",
     "tcav": "TCAV score, the share of images whose sensitivity is positive; empty where linear",
     "p_tcav": "its p",
     "magnitude": "share of all sensitivity that is positive; empty where linear",

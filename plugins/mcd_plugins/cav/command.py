@@ -218,7 +218,7 @@ def cav(
     """
     from mcd_plugins.cav.asked import Concepts, How, Images, Sensitivities, asked_for, settings_of
     from mcd_plugins.cav.measuring import measured
-    from mcd_plugins.cav.report import FILES, record_of, write
+    from mcd_plugins.cav.report import FILES, check_left, record_of, write
 
     settings = settings_of(methods=methods, nuisances=nuisances, held_out=held_out, sets=sets, q=q, seed=seed)
     for file in FILES:
@@ -248,6 +248,7 @@ def cav(
         settings,
         How(device, batch_size, workers, plugin_files=plugin_files),
     )
+    check_left(asked, output)
     found = measured(asked)
     table = write(found, output)
     if as_json:

@@ -13,6 +13,7 @@ import pydantic
 import torch
 
 import mcd
+from mcd.errors import UsageError
 from mcd.plugins import csv_text, digest, outputs
 from mcd_plugins.cav.asked import Asked
 from mcd_plugins.cav.measuring import Direction, Found
@@ -20,7 +21,7 @@ from mcd_plugins.cav.page import page
 from mcd_plugins.cav.tables import COLUMNS, NULL, null_of, table_of
 from mcd_plugins.units.writing import unit_bytes
 
-__all__ = ["FILES", "record_of", "write"]
+__all__ = ["FILES", "check_left", "record_of", "write"]
 
 Json = pydantic.JsonValue
 
@@ -53,6 +54,24 @@ def write(found: Found, folder: Path) -> pd.DataFrame:
         for name, data in _directions(found).items():
             (fresh / "directions" / name).write_bytes(data)
     return table
+
+
+def check_left(asked: Asked, folder: Path) -> None:
+    """Refuse a folder with directions of layers that are not written again: they are of another call.
+
+    Raises
+    ------
+    UsageError
+        Naming the first.
+    """
+    names: dict[str, None] = {}
+    for layer in asked.layers:
+        names[_file(layer.name, names)] = None
+    other = sorted({one.name for one in (folder / "directions").glob("*.safetensors")} - names.keys())
+    if other:
+        raise UsageError(
+            f"{folder / 'directions'} holds {other[0]}, which this call does not write", "choose another --output"
+        )
 
 
 def _cell(value: object) -> str:

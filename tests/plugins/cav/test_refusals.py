@@ -83,6 +83,15 @@ def test_one_that_mcd_did_not_write_is_in_the_way(mcd_command: Run, tmp_path: Pa
     assert (tmp_path / "cav.csv").read_text() == "mine"
 
 
+def test_directions_of_another_call_do_not_stay_beside_new_ones(mcd_command: Run, tmp_path: Path) -> None:
+    few = ("--concepts", "right breast", "--classes", "0", "--sets", "19", "-o", tmp_path / "cav")
+    assert mcd_command("cav", *FEW, *few).code == 0
+    assert mcd_command("cav", *FEW, *few).code == 0  # the same again
+    done = mcd_command("cav", *FEW[:2], "--layers", "stages.1", *FEW[4:], *few)
+    assert done.code == 2
+    assert "holds stages.2.safetensors, which this call does not write" in done.err
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory, mcd_command: Run) -> Path:
     """Drawn mammograms as files: all of them, and parted into those with calcifications and without."""

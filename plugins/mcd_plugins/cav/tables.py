@@ -180,7 +180,9 @@ def said(found: Found, table: pd.DataFrame) -> list[str]:
             "patients have as many images of the same kind, so that p can hardly be small."
         )
     untested = table.loc[~held, "verdict"].value_counts()
-    sentences += [f"{count:,} rows have no test: {why}." for why, count in untested.items()]
+    sentences += [
+        f"{count:,} {'row has' if count == 1 else 'rows have'} no test: {why}." for why, count in untested.items()
+    ]
     maps = table.loc[table["method"] == TEXT, ["layer", "r2", "r2_low"]].drop_duplicates("layer")
     if len(maps):
         each = ", ".join(f"{one.r2:.2f} in {one.layer} (at least {one.r2_low:.2f})" for one in maps.itertuples())

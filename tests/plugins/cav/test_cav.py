@@ -93,7 +93,7 @@ def test_a_concept_that_comes_with_a_view_is_lost_without_views() -> None:
     assert math.isnan(lost["p"])
     assert table.loc[("up", "view, age"), "verdict"] == "significant"
     assert table.loc[("up", "view, age"), "auroc"] > 0.95
-    assert "1 rows have no test: no direction: explained by view, age." in said(found, table_of(found))
+    assert "1 row has no test: no direction: explained by view, age." in said(found, table_of(found))
 
 
 def test_what_comes_later_may_be_a_unit_and_what_a_bag_returns_is_refused() -> None:

@@ -18,6 +18,8 @@ __all__ = ["Row", "UnitFile", "check_tensor", "read_units"]
 
 Row = tuple[str, ...]
 """What the axes of a tensor are: ``("units", "channels")``."""
+_Text = Annotated[str, pydantic.Field(max_length=1000)]
+"""What is shown of units, on the terminal and on pages: a long one would fill them."""
 _AS_SAFETENSORS = "write the tensors with safetensors.torch.save_file"
 
 
@@ -25,11 +27,13 @@ class _About(pydantic.BaseModel):
     """What the metadata says; whatever else another tool wrote there counts for nothing."""
 
     layer: str = ""
-    names: pydantic.Json[tuple[str, ...]] = ()
+    names: pydantic.Json[tuple[_Text, ...]] = ()
     activation: str = ""
     k: int | None = pydantic.Field(default=None, ge=1)
     fitted: pydantic.Json[frozenset[Annotated[str, pydantic.Field(min_length=1)]]] = frozenset()
-    facts: pydantic.Json[dict[str, str]] = pydantic.Field(default_factory=dict)
+    facts: pydantic.Json[Annotated[dict[_Text, _Text], pydantic.Field(max_length=100)]] = pydantic.Field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True)
@@ -137,9 +141,10 @@ def check_tensor(path: Path, name: str, tensor: torch.Tensor, axes: Row, sizes: 
 
 
 _FORMS = {
-    "names": 'names are a JSON list: {"names": json.dumps(["mass", …])}',
+    "names": 'names are a JSON list of texts of at most 1,000 characters: {"names": json.dumps(["mass", …])}',
     "fitted": 'digests of images are a JSON list: {"fitted": json.dumps(sorted(digests))}',
-    "facts": 'facts are a JSON object of texts: {"facts": json.dumps({"L0": "6.0", …})}',
+    "facts": "facts are a JSON object of at most 100 texts of at most 1,000 characters: "
+    '{"facts": json.dumps({"L0": "6.0", …})}',
     "k": "k is a whole number from 1 on",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,9 @@ def test_what_a_file_says_of_its_units_is_read(tmp_path: Path) -> None:
         ({"directions": torch.eye(2)}, {"names": "one, two"}, "its metadata 'names' cannot be read"),
         ({"directions": torch.eye(2)}, {"fitted": '{"a": 1}'}, "its metadata 'fitted' cannot be read"),
         ({"directions": torch.eye(2)}, {"facts": '["L0"]'}, "its metadata 'facts' cannot be read"),
+        ({"directions": torch.eye(2)}, {"facts": json.dumps({"kind": "x" * 10**6})}, "'facts' cannot be read"),
+        ({"directions": torch.eye(2)}, {"facts": json.dumps({str(one): "" for one in range(101)})}, "'facts' cannot"),
+        ({"directions": torch.eye(2)}, {"names": json.dumps(["mass", "x" * 10**6])}, "'names' cannot be read"),
     ],
 )
 def test_a_file_that_holds_something_else_is_refused(

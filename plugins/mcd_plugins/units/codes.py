@@ -49,6 +49,7 @@ def random_latents(activation: str, tensors: Mapping[str, torch.Tensor], k: int 
     Rows that decide a latent are drawn uniformly, of the same lengths: of ``decoder`` for ``nonnegative`` (and none of
     their numbers is negative where none was) and for ``nearest`` (about the mean of the centroids, for a partition of
     the same place), otherwise of ``encoder``. At each position as many respond as of the dictionary's own, at most.
+    Where there is no ``decoder_bias``, the centre is the one that biases imply: see `_centred`.
     """
     name = "encoder" if activation in PRODUCTS else "decoder"
     own = tensors[name]
@@ -59,10 +60,26 @@ def random_latents(activation: str, tensors: Mapping[str, torch.Tensor], k: int 
     if activation == "nonnegative" and not bool((own < 0).any()):
         drawn = drawn.abs()
     if activation in PRODUCTS:  # The latents that respond most are chosen of all, by their products.
-        found: nn.Module = Affine(drawn, tensors.get("encoder_bias"), tensors.get("decoder_bias"))
+        centre, bias = tensors.get("decoder_bias"), tensors.get("encoder_bias")
+        if centre is None and bias is not None:
+            centre, bias = _centred(own, bias)
+        found: nn.Module = Affine(drawn, bias, centre)
     else:
         found = latents(activation, {**tensors, name: drawn})
     return found if activation == "none" else _AsSparse(latents(activation, tensors, k), found)
+
+
+def _centred(encoder: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a centre and biases that give the same products without a centre: biases that vary least.
+
+    Biases of a dictionary that subtracts nothing take back what its own rows make of the layer's mean, which random
+    rows do not: the same few of these would respond at all positions, and stand for chance.
+    """
+    with_constant = torch.cat([encoder, encoder.new_ones(len(encoder), 1)], dim=1).double()
+    gram = with_constant.T @ with_constant
+    gram.diagonal().add_(1e-9 * gram.diagonal().mean())
+    centre = torch.linalg.solve(gram, with_constant.T @ -bias.double())[:-1]
+    return centre.float(), (bias.double() + encoder.double() @ centre).float()
 
 
 class _Encoder(Affine):

@@ -130,6 +130,19 @@ def test_random_latents_are_of_the_same_kind_and_as_sparse(activation: str, tmp_
     assert float((random == counts).float().mean()) > 0.5
 
 
+def test_random_latents_are_those_of_the_same_dictionary_that_subtracts_nothing(tmp_path: Path) -> None:
+    held = dictionary_tensors("topk")
+    far = held["decoder_bias"] + 20 * torch.arange(5)
+    folded = held["encoder_bias"] - held["encoder"] @ far
+    units = loaded(dictionary_file(tmp_path, "topk", decoder_bias=None, encoder_bias=folded))
+    assert units.random is not None
+    values = VALUES + far
+    for seed in range(5):
+        own, random = (module(values).flatten(0, 1) > 0 for module in (units.module, units.random(seed)))
+        assert int(own.any(dim=0).sum()) == 7
+        assert int(random.any(dim=0).sum()) >= 6
+
+
 def test_random_rows_are_no_more_negative_than_those_of_a_factorisation(tmp_path: Path) -> None:
     rows = torch.rand(7, 5, generator=torch.Generator().manual_seed(0))
     units = loaded(dictionary_file(tmp_path, "nonnegative", decoder=rows, decoder_bias=None))

@@ -145,6 +145,12 @@ SAVED = {
         _LENS,
         {"d_sae": 4, "activation_fn_str": "topk", "activation_fn_kwargs": {"k": 2}},
     ),
+    "topk of version 5": SavedAs(
+        LENS,
+        highest(CENTRED + B, 2),
+        _LENS,
+        {"d_sae": 4, "architecture": "topk", "activation_fn_str": "relu", "activation_fn_kwargs": {"k": 2}},
+    ),
     "topk": SavedAs(
         LENS, highest((CENTRED + B) * LENGTHS, 2), _LENS, lens("topk", k=2, rescale_acts_by_decoder_norm=True)
     ),

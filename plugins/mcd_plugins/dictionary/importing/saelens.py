@@ -61,8 +61,10 @@ class _Settings(pydantic.BaseModel):
         elif self.normalize_activations is True:
             self.normalize_activations = "expected_average_only_in"
         if self.architecture == "standard" and self.activation_fn == "topk":
-            said = (self.activation_fn_kwargs or {}).get("k")
-            self.architecture, self.k = "topk", float(said) if isinstance(said, int) else None
+            self.architecture = "topk"
+        said = (self.activation_fn_kwargs or {}).get("k")
+        if self.architecture == "topk" and self.k is None and isinstance(said, int):
+            self.k = float(said)
         return self
 
 

@@ -19,7 +19,7 @@ import mcd
 from mcd.errors import DataError
 from mcd.plugins import target_images
 
-OUT = "of patients that units were fitted on"
+OUT = "others of patients that units were fitted on"
 CALIBRATION = {"draws": 20, "most_draws": 20}
 SCORER = {"plugin": "soft-wpmi", "options": {"top_k": 5}}
 

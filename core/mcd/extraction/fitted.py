@@ -15,8 +15,8 @@ from mcd.study.study import FittedImages
 
 __all__ = ["OUT", "Fitting", "Tested", "rows_fitted_on", "tested"]
 
-OUT = "of patients that units were fitted on"
-"""What manifests call images that are left out for that."""
+OUT = "others of patients that units were fitted on"
+"""What manifests call images that are left out for that; a number of images and that of the run come before."""
 
 
 def rows_fitted_on(samples: Sequence[Sample], fitted: Collection[str]) -> tuple[int, ...]:

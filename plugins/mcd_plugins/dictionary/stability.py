@@ -130,6 +130,10 @@ def _check_same(stored: Stored, images: TargetImages) -> None:
     if shown_images(images) != training.images:
         chosen = [name for name in ("where", "limit", "per_patient") if name in training.dataset]
         flags = "".join(f" --{name.replace('_', '-')} {_typed(training.dataset[name])}" for name in chosen)
+        options = training.dataset.get("options")
+        if isinstance(options, dict):  # texts may be folders, which are not recorded as they were
+            numbers = {name: value for name, value in options.items() if isinstance(value, int | float)}
+            flags += "".join(f" --dataset-arg {name}={value}" for name, value in numbers.items())
         raise DataError(
             f"{path} was trained on other images",
             f"give those that it was trained on: --dataset {training.dataset.get('plugin')}{flags}",

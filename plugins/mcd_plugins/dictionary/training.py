@@ -231,7 +231,7 @@ def _facts(
     found = measured(fitted, (others or own).values)
     k = f", k {recipe.k}" if recipe.kind in ("topk", "batchtopk") else ""
     penalty = f", sparsity {recipe.sparsity:g}" if recipe.kind == "relu" else ""
-    tested = "the positions it was fitted on: no patient was kept for it"
+    tested = "its own positions: it was fitted on all patients"
     if others is not None:
         tested = _counted(others, division.tested, "other ", division)
     return {
@@ -249,9 +249,10 @@ def _facts(
 def _counted(samples: Sampled, patients: Mapping[str, Sequence[int]], other: str, division: Division) -> str:
     """Return how many positions of how many images, and of how many patients where all of them are known."""
     found = f"{len(samples.values):,} positions of {samples.images:,} "
+    plural = "s" * (samples.images > 1)
     if division.unknown:
-        return f"{found}{other}images"
-    return f"{found}images of {len(patients):,} {other}patient{'s' * (len(patients) > 1)}"
+        return f"{found}{other}image{plural}"
+    return f"{found}image{plural} of {len(patients):,} {other}patient{'s' * (len(patients) > 1)}"
 
 
 def decimal(value: float) -> str:

@@ -138,7 +138,6 @@ def test_what_is_killed_leaves_nothing_half(mcd_process: Run, tmp_path: Path) ->
         ((*PHANTOMS, *SMALL, "--k", "25"), 2, "k 25 of 24 latents"),
         ((*PHANTOMS, *SMALL, "--latents", "161"), 2, "at most 160 positions for 161 latents"),
         ((*PHANTOMS, *SMALL, "--layers", "head"), 2, "at most 16 positions for 24 latents"),
-        ((*PHANTOMS, *SMALL, "--latents", "1000000", "--positions", "1000000"), 2, "take 20.5 GB to be fitted"),
         ((*PHANTOMS, *SMALL, "--kind", "kmeans"), 2, "--k has no part in kind kmeans"),
         ((*PHANTOMS, *SMALL, "--limit", "4"), 4, "the 4 images are of one patient"),
         ((*PHANTOMS, *SMALL, "-o", "sae.pt"), 2, "sae.pt is no name of a dictionary"),
@@ -173,7 +172,7 @@ def test_every_kind_is_written_as_the_unit_source_reads_it(tmp_path: Path) -> No
         stored = read_dictionary(done.path)
         assert stored.fitted.activation == activation
         assert stored.training.recipe == recipe
-        assert done.facts["measured on"] == "the positions it was fitted on: no patient was kept for it"
+        assert done.facts["measured on"] == "its own positions: it was fitted on all patients"
     assert done.facts["kind"] == "k-means"
     semi = read_dictionary(tmp_path / "nmf.safetensors").facts["kind"]
     assert semi == "semi-NMF"  # the layer has negative values
@@ -196,6 +195,8 @@ def test_a_layer_that_says_nothing_is_refused(tmp_path: Path) -> None:
     torch.nn.init.constant_(target.module.get_parameter("mixed.weight"), torch.inf)
     with pytest.raises(DataError, match="outputs of layer mixed of mixing are NaN or infinite for image tiny-"):
         train(ready(target, Sources()), tmp_path / "sae.safetensors", RECIPE, layer="mixed")
+    with pytest.raises(UsageError, match="to be fitted; at most 16 GB are taken"):
+        train(ready(target, Sources()), tmp_path / "sae.safetensors", Recipe(latents=10**6, batch=4096), layer="mixed")
     with pytest.raises(UsageError, match="is no name of a dictionary"):
         train(ready(target, Sources()), tmp_path / "sae", RECIPE, layer="mixed")
     assert list(tmp_path.iterdir()) == []

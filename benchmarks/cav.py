@@ -136,7 +136,7 @@ def measure(settings: Settings) -> Report:
     chance: list[tuple[str | float, ...]] = []
     power: list[tuple[str | float, ...]] = []
     most, least = [], []
-    more: list[tuple[str, Method, int]] = [("independent", "logistic", 0), ("independent", "ridge", settings.negatives)]
+    more: list[tuple[str, Method, int]] = [("independent", "logistic", 0), ("patients", "ridge", settings.negatives)]
     for design, method, negatives in [*ways, *more]:
         name = f"{design}, {method}" + f", {negatives} redraws" * bool(negatives)
         p = p_of_all(design, method, settings, negatives)

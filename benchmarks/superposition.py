@@ -3,10 +3,12 @@
 More sparse concepts than channels, each a random direction, and dictionaries of the samples by `mcd dictionary`. A
 direction is found where a row of the decoder, each row once, has cosine .9 or more with it. R², L0 and which latents
 respond are of samples kept for it. Stability is the mean cosine of matched decoder rows of the latents that respond,
-where one without a partner counts 0: between two seeds, and between fits on two halves of the samples. *Found again*
-are the latents whose cosine between the seeds is .9 or more, and the next column is the share of these that are planted
-directions. Seconds are processor seconds of one fit on one core. λ is the setting `sparsity`. Semi-NMF has as many
-factors as there are channels; random directions respond as TopK, and nothing of them is fitted.
+where one without a partner counts 0, each weighted by how much of the samples it rebuilds: between two seeds, and
+between fits on two halves of the samples. Where all count alike, surplus latents that hardly respond hide that what
+the dictionary rests on is the same. *Found again* are the latents whose cosine between the seeds is .9 or more, and
+the next column is the share of these that are planted directions. Seconds are processor seconds of one fit on one
+core. λ is the setting `sparsity`. Semi-NMF has as many factors as there are channels; random directions respond as
+TopK, and nothing of them is fitted.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ import torch.nn.functional as functional
 from benchmarks.report import Cell, Line, Report, Table
 from mcd_plugins.dictionary.fitting import fit
 from mcd_plugins.dictionary.kinds import Fitted, Recipe
-from mcd_plugins.dictionary.matching import matched
-from mcd_plugins.dictionary.measuring import codes, measured
+from mcd_plugins.dictionary.matching import matched, paired
+from mcd_plugins.dictionary.measuring import measured
+from mcd_plugins.dictionary.stability import Alive, agreement
 
 FOUND = 0.9
 """From this cosine on two directions count as the same."""
@@ -34,6 +37,7 @@ COLUMNS = (
     "latents that respond",
     "stability of seeds",
     "of halves",
+    "of seeds, all alike",
     "found again",
     "of these planted, %",
     "s",
@@ -163,9 +167,11 @@ def compared(
     seconds: float | None,
 ) -> Found:
     """Return the row of a dictionary, with another of another seed, and two of two halves of the samples."""
-    own, again = (responding(one, others) for one in seeds)
-    cosines = matched(own, again)
-    repeated = (own if len(own) <= len(again) else again)[cosines >= FOUND]
+    own, again = (Alive.of(one, others) for one in seeds)
+    by_seeds = agreement("seeds", [(own, again)])
+    by_halves = agreement("halves", [(Alive.of(halves[0], others), Alive.of(halves[1], others))])
+    which, _, cosines = paired(own.rows, again.rows)
+    repeated = own.rows[which[cosines >= FOUND]]
     true = (functional.normalize(repeated, dim=1) @ directions.T >= FOUND).any(dim=1)
     of, share = measured(seeds[0], others), share_found(directions, seeds[0].decoder)
     cells = (
@@ -173,21 +179,12 @@ def compared(
         of.r2,
         100 * share,
         of.l0,
-        len(own),
-        stability(own, again),
-        stability(*(responding(one, others) for one in halves)),
+        len(own.rows),
+        by_seeds.weighted,
+        by_halves.weighted,
+        by_seeds.mean,
         len(repeated),
         100 * float(true.float().mean()) if len(repeated) else "–",
         "–" if seconds is None else seconds,
     )
     return Found(cells, share, of.r2, seconds or 0.0)
-
-
-def responding(fitted: Fitted, samples: torch.Tensor) -> torch.Tensor:
-    """Return the decoder rows of latents that respond on samples."""
-    return fitted.decoder[(codes(fitted, samples) > 0).any(dim=0)]
-
-
-def stability(one: torch.Tensor, other: torch.Tensor) -> float:
-    """Return the mean cosine of matched rows; one without a partner counts 0."""
-    return float(matched(one, other).sum()) / max(len(one), len(other))

@@ -12,13 +12,13 @@ from mcd.errors import DataError
 from mcd.plugins import TargetImages
 from mcd_plugins.dictionary.factors import check_installed
 from mcd_plugins.dictionary.kinds import Fitted
-from mcd_plugins.dictionary.matching import matched
+from mcd_plugins.dictionary.matching import paired
 from mcd_plugins.dictionary.measuring import codes
 from mcd_plugins.dictionary.record import Stored
-from mcd_plugins.dictionary.sampling import MOST_BYTES, Sampled, divided, halves, most_positions, quotas, sampled
+from mcd_plugins.dictionary.sampling import MOST_BYTES, divided, halves, most_positions, quotas, sampled
 from mcd_plugins.dictionary.training import decimal, fit_watched, prepared_by, shown_images, watched
 
-__all__ = ["HIGH", "Agreement", "stability", "with_stability"]
+__all__ = ["HIGH", "Agreement", "Alive", "agreement", "stability", "with_stability"]
 
 HIGH = 0.9
 """A latent counts as found again from this cosine on."""
@@ -35,8 +35,12 @@ class Agreement:
     ----------
     what
         Which they are.
+    weighted
+        The mean cosine of matched decoder rows, each latent weighted by its share of what the dictionary rebuilds: the
+        sum over positions of its squared code times the squared length of its row; the mean of both dictionaries.
     mean, median
-        Of the cosines of matched decoder rows; a latent without a partner counts 0.
+        Of the cosines alone, in which latents that hardly respond count as much as any. A latent without a partner
+        counts 0 in all three.
     high
         The share of latents whose cosine is at least `HIGH`.
     latents
@@ -44,6 +48,7 @@ class Agreement:
     """
 
     what: str
+    weighted: float
     mean: float
     median: float
     high: float
@@ -53,8 +58,8 @@ class Agreement:
 def stability(stored: Stored, images: TargetImages, *, skip: bool = False) -> tuple[Agreement, Agreement, Agreement]:
     """Return how alike a dictionary is to one of another seed, those of two halves of its patients, and random ones.
 
-    All are fitted on the positions that it was fitted on. In random dictionaries the values of each channel are dealt
-    anew among the latents: they keep the size and what channels have in common.
+    All are fitted on the positions that it was fitted on. In random dictionaries the values of each channel are
+    shuffled among the latents: they keep the size and what channels have in common.
 
     Parameters
     ----------
@@ -86,20 +91,17 @@ def stability(stored: Stored, images: TargetImages, *, skip: bool = False) -> tu
     with watched(images, f"stability of {stored.path.name}"):
         samples = sampled(images, training.layer, wanted, training.seed, skip=skip)
         each = [samples.of(one) for one in parts]
-        own = _alive(stored.fitted, samples)
-        again = _alive(fit_watched(images, samples, training.recipe, training.seed + 1, "another seed"), samples)
+        own = Alive.of(stored.fitted, samples.values)
+        again = fit_watched(images, samples, training.recipe, training.seed + 1, "another seed")
         # Other seeds, too: two fits from one start could agree because of it.
         first, second = (
-            _alive(
-                fit_watched(images, half, training.recipe, training.seed + 2 + at, f"half {at + 1} of patients"),
-                samples,
-            )
+            fit_watched(images, half, training.recipe, training.seed + 2 + at, f"half {at + 1} of patients")
             for at, half in enumerate(each)
         )
     return (
-        _agreement("another seed", [(own, again)]),
-        _agreement("two halves of its patients", [(first, second)]),
-        _agreement("random dictionaries", [(dealt(own, 2 * at), dealt(own, 2 * at + 1)) for at in range(_DRAWS)]),
+        agreement("another seed", [(own, Alive.of(again, samples.values))]),
+        agreement("two halves of its patients", [(Alive.of(first, samples.values), Alive.of(second, samples.values))]),
+        agreement("random dictionaries", [(own.dealt(2 * at), own.dealt(2 * at + 1)) for at in range(_DRAWS)]),
     )
 
 
@@ -107,8 +109,8 @@ def with_stability(facts: Mapping[str, str], found: Sequence[Agreement]) -> dict
     """Return what is known of a dictionary with its stability beside that of random ones, in the order shown."""
     seeds, patients, chance = found
     said = {
-        f"stability of {what}": f"{decimal(one.mean)}; {100 * one.high:.0f} % of {one.latents:,} at least "
-        f"{decimal(HIGH)[:2]}; by chance {decimal(chance.mean)}"
+        f"stability of {what}": f"{decimal(one.weighted)} weighted, {decimal(one.mean)} of all; {100 * one.high:.0f} % "
+        f"of {one.latents:,} at least {decimal(HIGH)[:2]}; by chance {decimal(chance.mean)}"
         for what, one in (("seeds", seeds), ("patients", patients))
     }
     known: dict[str, str] = {}
@@ -159,34 +161,60 @@ def _check_memory(latents: int) -> None:
         )
 
 
-def _alive(fitted: Fitted, samples: Sampled) -> torch.Tensor:
-    """Return the decoder rows of latents that respond to some of the samples; centroids from the mean of these."""
-    alive = torch.zeros(len(fitted.decoder), dtype=torch.bool)
-    for some in torch.split(samples.values, _AT_ONCE):
-        alive |= (codes(fitted, some) > 0).any(dim=0)
-    found = fitted.decoder[alive]
-    if fitted.activation == "nearest" and fitted.decoder_bias is not None:  # the file has them from a mean of each fit
-        return found + (fitted.decoder_bias - samples.values.mean(dim=0))
-    return found
+@dataclass(frozen=True, eq=False)
+class Alive:
+    """The latents of a dictionary that respond to some of the samples.
+
+    Parameters
+    ----------
+    rows
+        Their decoder rows, ``(latents, channels)``; of centroids, from the mean of the samples.
+    energy
+        How much of what the dictionary rebuilds is theirs, ``(latents,)`` float64: the sum over samples of squared
+        codes times the squared length of the row.
+    """
+
+    rows: torch.Tensor
+    energy: torch.Tensor
+
+    @classmethod
+    def of(cls, fitted: Fitted, samples: torch.Tensor) -> Alive:
+        """Return those that respond to samples ``(n, channels)``."""
+        energy = torch.zeros(len(fitted.decoder), dtype=torch.float64)
+        alive = torch.zeros(len(fitted.decoder), dtype=torch.bool)
+        for some in torch.split(samples, _AT_ONCE):
+            found = codes(fitted, some)
+            alive |= (found > 0).any(dim=0)
+            energy += found.double().square().sum(dim=0)
+        rows = fitted.decoder[alive]
+        if fitted.activation == "nearest" and fitted.decoder_bias is not None:  # it counts from a mean of each fit
+            rows = rows + (fitted.decoder_bias - samples.mean(dim=0))
+        return cls(rows, energy[alive] * rows.double().square().sum(dim=1))
+
+    def dealt(self, seed: int) -> Alive:
+        """Return random latents, of as much energy: the values of each channel are shuffled among the latents."""
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.rand(self.rows.shape, generator=generator).argsort(dim=0)
+        return Alive(self.rows.gather(0, order), self.energy)
 
 
-def dealt(rows: torch.Tensor, seed: int) -> torch.Tensor:
-    """Return rows ``(latents, channels)`` in which the values of each channel are dealt anew among the latents."""
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.rand(rows.shape, generator=generator).argsort(dim=0)
-    return rows.gather(0, order)
-
-
-def _agreement(what: str, pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> Agreement:
-    found = []
+def agreement(what: str, pairs: Sequence[tuple[Alive, Alive]]) -> Agreement:
+    """Return how alike dictionaries are, of one pair or several."""
+    found, weighted = [], []
     for one, other in pairs:
-        cosines = matched(one, other)
-        found.append(torch.cat([cosines, cosines.new_zeros(max(len(one), len(other)) - len(cosines))]))
+        rows, columns, cosines = paired(one.rows, other.rows)
+        found.append(torch.cat([cosines, cosines.new_zeros(max(len(one.rows), len(other.rows)) - len(cosines))]))
+        weighted += [_weighted(cosines, one.energy, rows), _weighted(cosines, other.energy, columns)]
     whole = torch.cat(found)
     return Agreement(
         what,
+        sum(weighted) / len(weighted),
         float(whole.mean()),
         float(whole.median()),
         float((whole >= HIGH).float().mean()),
-        max(len(one) for pair in pairs for one in pair),
+        max(len(one.rows) for pair in pairs for one in pair),
     )
+
+
+def _weighted(cosines: torch.Tensor, energy: torch.Tensor, at: torch.Tensor) -> float:
+    return float((cosines * energy[at]).sum() / energy.sum()) if len(energy) else 0.0

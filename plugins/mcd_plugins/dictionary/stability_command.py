@@ -33,7 +33,8 @@ def stability(material: Material, file: Path, output: Path | None, as_json: bool
 
     FILE is one of mcd dictionary train, which recorded its settings; model and images must be the same. Three more are
     fitted: with another seed, and on two halves of its patients. Latents are matched one to one by the cosine of their
-    decoder rows, beside random dictionaries of the same size. What is found is written into FILE, whose tensors stay.
+    decoder rows, beside random dictionaries of the same size: the mean weighted by how much of the layer each latent
+    rebuilds, and of all alike. What is found is written into FILE, whose tensors stay.
     """
     import dataclasses
     import json
@@ -59,6 +60,9 @@ def _print(found: tuple[Agreement, ...]) -> None:
     from mcd_plugins.dictionary.stability import HIGH
     from mcd_plugins.dictionary.training import decimal
 
-    rows = [[one.what, decimal(one.mean), decimal(one.median), f"{one.high:.0%}", f"{one.latents:,}"] for one in found]
-    names = ["compared with", "mean cosine", "median", f"at least {HIGH:g}", "latents"]
+    rows = [
+        [one.what, decimal(one.weighted), decimal(one.mean), decimal(one.median), f"{one.high:.0%}", f"{one.latents:,}"]
+        for one in found
+    ]
+    names = ["compared with", "weighted", "mean", "median", f"at least {HIGH:g}", "latents"]
     print_table(names, rows, right=set(names[1:]))

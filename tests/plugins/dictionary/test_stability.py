@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 from tests.command_line import Outcome
 from tests.plugins.dictionary.positions import Sources, mixing, ready
 
-from mcd_plugins.dictionary.kinds import Recipe
+from mcd_plugins.dictionary.kinds import Fitted, Recipe
 from mcd_plugins.dictionary.record import read_dictionary
 from mcd_plugins.dictionary.sampling import divided, halves
-from mcd_plugins.dictionary.stability import Agreement, dealt, stability
+from mcd_plugins.dictionary.stability import Agreement, Alive, agreement, stability
 from mcd_plugins.dictionary.training import train
 
 Run = Callable[..., Outcome]
@@ -40,6 +40,21 @@ def test_planted_directions_are_found_again_in_other_patients(tmp_path: Path) ->
     assert seeds.latents == 16
 
 
+def test_latents_count_as_much_as_they_rebuild() -> None:
+    samples = torch.tensor([[4.0, 0, 0], [0, 2, 0], [0, 2, 0], [0, 0, 1]])
+    rows = torch.eye(3) * torch.tensor([[1.0], [0.5], [2.0]])
+    fitted = Fitted(rows.reciprocal().nan_to_num(posinf=0.0), rows, None, None, None, "relu", None, "ReLU-L1")
+    found = Alive.of(fitted, samples)
+    assert found.energy.tolist() == [16, 8, 1]
+    other = Alive(torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 1, 0]]), found.energy)
+    agreed = agreement("others", [(found, other)])
+    assert agreed.mean == pytest.approx(2 / 3)
+    assert agreed.weighted == pytest.approx((24 / 25 + 24 / 25) / 2)
+    fewer = agreement("fewer", [(found, Alive(other.rows[:1], found.energy[:1]))])
+    assert fewer.mean == pytest.approx(1 / 3)
+    assert fewer.weighted == pytest.approx((16 / 25 + 1) / 2)
+
+
 def test_directions_of_noise_are_not(tmp_path: Path) -> None:
     seeds, patients, chance = agreements(tmp_path, Sources(sparse=False))
     assert max(seeds.mean, patients.mean) < chance.mean + 0.1
@@ -60,11 +75,12 @@ def test_what_one_half_of_the_patients_has_is_not_found_in_the_other(tmp_path: P
 
 def test_random_dictionaries_keep_what_channels_have_in_common() -> None:
     rows = torch.randn(30, 5) * torch.tensor([5.0, 1, 1, 1, 0]) + torch.tensor([9.0, 0, 0, 0, 0])
-    found = dealt(rows, 0)
+    own = Alive(rows, torch.ones(30, dtype=torch.float64))
+    found = own.dealt(0).rows
     assert torch.equal(found.sort(dim=0).values, rows.sort(dim=0).values)
     assert not torch.equal(found, rows)
-    assert torch.equal(dealt(rows, 0), found)
-    assert not torch.equal(dealt(rows, 1), found)
+    assert torch.equal(own.dealt(0).rows, found)
+    assert not torch.equal(own.dealt(1).rows, found)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +115,7 @@ def test_what_is_found_is_written_beside_tensors_that_stay(trained: Path, mcd_co
     assert again.code == 0, again.err
     shown = json.loads(again.out)
     assert [one["what"] for one in shown] == ["another seed", "two halves of its patients", "random dictionaries"]
-    assert f"{shown[0]['mean']:.3f}"[1:] == facts["stability of seeds"].partition(";")[0]
+    assert f"{shown[0]['weighted']:.3f}"[1:] == facts["stability of seeds"].partition(" ")[0]
     with safe_open(other, framework="pt") as file:
         assert json.loads(file.metadata()["facts"]) == facts
 

@@ -115,18 +115,23 @@ def train(
         model.normalise()
         if advanced is not None:
             advanced(step + 1)
-    threshold = _threshold(model, samples, scale) if recipe.kind == "batchtopk" else None
+    threshold = _threshold(model, samples, scale, generator) if recipe.kind == "batchtopk" else None
     return _raw(model, scale, threshold)
 
 
 @torch.no_grad()
-def _threshold(model: _Autoencoder, samples: torch.Tensor, scale: Scale) -> float:
-    """Return the mean over batches of the least value kept (Bussmann et al. 2024, arXiv 2412.06410, equation 5)."""
+def _threshold(model: _Autoencoder, samples: torch.Tensor, scale: Scale, generator: torch.Generator) -> float:
+    """Return the mean over batches of the least value kept (Bussmann et al. 2024, arXiv 2412.06410, equation 5).
+
+    Batches are as large as while it was trained, and of all patients: samples come patient by patient. The last one
+    takes of the one before what it lacks.
+    """
     device = model.decoder.device
     mean = scale.mean.to(device)
+    order, size = torch.randperm(len(samples), generator=generator), min(model.recipe.batch, len(samples))
+    batches = [order[min(at, len(order) - size) :][:size] for at in range(0, len(order), size)]
     found = [
-        _least(model.products((rows.to(device) - mean) / scale.length), model.recipe.k)
-        for rows in torch.split(samples, model.recipe.batch)
+        _least(model.products((samples[rows].to(device) - mean) / scale.length), model.recipe.k) for rows in batches
     ]
     return float(torch.stack(found).mean())
 

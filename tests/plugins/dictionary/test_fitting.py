@@ -58,6 +58,17 @@ def test_batchtopk_keeps_k_on_average_over_other_samples(planted: tuple[torch.Te
     assert responding.min() < 4 < responding.max()
 
 
+def test_the_threshold_of_batchtopk_does_not_rest_on_the_order_of_samples_or_the_last_batch(
+    planted: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    dark = planted[0].mean(dim=0) + 1e-3 * torch.randn(
+        9, planted[0].shape[1], generator=torch.Generator().manual_seed(3)
+    )
+    samples = torch.cat([planted[0][:1024], dark])
+    fitted = fit(samples, replace(TOPK, kind="batchtopk", steps=150, batch=256), 0)
+    assert float((codes(fitted, samples) > 0).sum(dim=1).float().mean()) == pytest.approx(4, rel=0.05)
+
+
 def test_rows_of_the_decoder_have_length_one(found: Fitted) -> None:
     torch.testing.assert_close(found.decoder.norm(dim=1), torch.ones(120))
 

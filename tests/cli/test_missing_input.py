@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
+from tests.command_line import Outcome
 
 WITHOUT_TORCH = """
 import json, sys
@@ -77,3 +79,10 @@ def test_each_names_what_is_missing(said: tuple[list[int], str]) -> None:
     errors = [line for line in said[1].splitlines() if line.startswith("error: ")]
     assert len(errors) == len(COMMANDS)
     assert all("NOWHERE" in line for line in errors)
+
+
+@pytest.mark.parametrize("command", ["merge", "import", "concepts import"])
+def test_an_output_that_must_be_given_is_asked_for(command: str, mcd_command: Callable[..., Outcome]) -> None:
+    done = mcd_command(*command.split(), ".")
+    assert done.code == 2
+    assert "Missing option '--output' / '-o'" in done.err

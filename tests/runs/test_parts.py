@@ -216,18 +216,6 @@ def test_commands_say_that_a_part_is_one_and_what_to_type(command: str, made: Ma
         mcd.load(part)
 
 
-def test_a_part_is_verified(made: Made, tmp_path: Path) -> None:
-    part = Path(shutil.copytree(made.part(1, 3), tmp_path / "part"))
-    (found,) = verify(part)
-    assert found.sound
-    shard = next(part.glob("activations/*/00001.safetensors"))
-    shard.write_bytes(shard.read_bytes()[:-4] + b"abcd")
-    assert not verify(part)[0].sound
-    done = made.merge(tmp_path / "merged", part, made.part(2, 3), made.part(3, 3))
-    assert done.code == 4
-    assert str(shard) in "".join(done.err.split("\n"))
-
-
 def test_what_is_missing_or_in_the_way_is_said_before_anything_is_written(made: Made, tmp_path: Path) -> None:
     part, others = Path(shutil.copytree(made.part(1, 3), tmp_path / "part")), (made.part(2, 3), made.part(3, 3))
     done = made.merge(part / "merged", part, *others)
@@ -354,6 +342,10 @@ def test_scripts_are_asked_for_with_their_parts(made: Made, tmp_path: Path, mcd_
         assert done.code == 2
         assert said in " ".join(done.err.split())
     assert not list(tmp_path.iterdir())
+    (tmp_path / "here").mkdir()
+    done = mcd_command(*given[:4], "-o", ".", "--emit", "slurm", "--parts", 4, cwd=tmp_path / "here")
+    assert done.code == 0, done.err
+    assert (tmp_path / "here.parts" / "submit.sh").is_file()
     (tmp_path / "run.parts").mkdir()
     (tmp_path / "run.parts" / "merge.sh").write_text("mine")
     done = mcd_command(*given, "--emit", "slurm", "--parts", 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,16 +34,10 @@ def output_flag(
     text: str, *, metavar: str = "DIR", default: Path | None = None, required: bool = False
 ) -> Callable[[Decorated], Decorated]:
     """Return ``--output``, ``-o``: the file or folder that a command writes, as its help says."""
-    return click.option(
-        "--output",
-        "-o",
-        type=PATH,
-        metavar=metavar,
-        default=default,
-        show_default=default is not None,
-        required=required,
-        help=text,
-    )
+    option = partial(click.option, "--output", "-o", type=PATH, metavar=metavar, help=text)
+    if required:
+        return option(required=True)  # without a default: to click, None is one, and then nothing is missing
+    return option(default=default, show_default=default is not None)
 
 
 trust_flag = option_group(

@@ -48,7 +48,8 @@ def shard_rows(images: int, batch_size: int, refused: Collection[int] = ()) -> l
 
 def parts_folder(output: Path) -> Path:
     """Return where parts are computed that no folder was given for: beside the one that they are merged in."""
-    return output.with_name(f"{output.name}.parts")
+    whole = output if output.name.strip(".") else output.resolve()  # of . and .. only that has a name
+    return whole.parent / f"{whole.name}.parts"
 
 
 def part_folder(folder: Path, part: Part | None) -> Path:

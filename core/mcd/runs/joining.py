@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from mcd.api.base import digest
-from mcd.errors import StoreError
+from mcd.errors import DamagedError, StoreError
 from mcd.extraction.fitted import OUT
 from mcd.extraction.map_store import MapStore
 from mcd.extraction.probe_map import PROBE_MAP, join_probe_maps, read_private
@@ -25,7 +25,7 @@ from mcd.runs.folder import start_folder
 from mcd.runs.manifest import superseded
 from mcd.runs.partial import Partial, columns
 from mcd.scoring.results import Results
-from mcd.study.digests import Sums, damaged
+from mcd.study.digests import SUMS, CheckedFiles, Sums, damaged
 
 if TYPE_CHECKING:
     from mcd.host import PluginHost
@@ -187,19 +187,25 @@ class Joined:
                     target.copy(number, shards)
                 else:
                     files[number] = shards.file_of(number)
+                    if files[number][1] != (part.manifest.store.digests or {}).get(shards.place(number)):
+                        raise StoreError(damaged(shards.path / SUMS).message, _AGAIN)
         if lost := target.take_over(files, sound=True):
             raise StoreError(f"{files[lost[0]][0]} vanished or changed while it was joined", _AGAIN)
 
     def _join_texts(self) -> None:
-        """Take the texts that the first part embedded; reading them holds them against their digests."""
+        """Take the texts that the first part embedded."""
         first = self.parts[0]
         known = {name: one for name, one in (first.manifest.store.digests or {}).items() if _TEXTS.fullmatch(name)}
+        files = CheckedFiles(first.folder, known)
         Sums(self.folder / EMBEDDINGS).add_all({Path(name).name: one for name, one in known.items()})
         for name in known:
             try:
+                files.check(name)
                 linked_or_copied(first.folder / name, self.folder / name)
             except FileNotFoundError:
                 raise StoreError(f"{first.folder / name} is missing", _AGAIN) from None
+            except DamagedError as error:
+                raise StoreError(error.message, _AGAIN) from None
             except OSError as error:
                 raise unwritable(self.folder / name, error) from None
 

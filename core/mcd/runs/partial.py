@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcd.errors import DataError, UsageError
+from mcd.errors import DataError, StoreError, UsageError
 from mcd.extraction.image_statistics import STATISTICS
 from mcd.extraction.jobs import IMAGES
 from mcd.extraction.parts import shard_size
@@ -87,6 +87,8 @@ class Partial:
                 "run its command again: what it has computed is kept",
             )
         check_manifest(folder, manifest)
+        if manifest.store.folder != ".":
+            raise StoreError(f"{folder / MANIFEST} is damaged: a part keeps its shards in its own folder", _RESTORE)
         return cls(folder, manifest, manifest.part, with_defaults(host, read_study(folder, manifest)))
 
     def __str__(self) -> str:
@@ -140,6 +142,8 @@ def partial_runs(folders: Sequence[Path], host: PluginHost, *, trust: bool = Fal
         if runs.keys() != first.keys():
             other = sorted(runs.keys() ^ first.keys())[0]
             raise DataError(f"{folder} and {folders[0]} hold other runs: only one of them has {other}", _APART)
+    if all(one.manifest.control for one in first.values()):
+        raise DataError(f"{folders[0]} holds controls alone", "give the folder of the part that they lie in")
     made = {}
     for name in sorted(first, key=lambda one: (not first[one].manifest.control, first[one].record.place)):
         parts = [runs[name] for runs in found]

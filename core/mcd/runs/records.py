@@ -9,7 +9,7 @@ import pydantic
 from mcd.api.base import digest
 from mcd.api.remark import Remark
 from mcd.api.units import Units
-from mcd.extraction.parts import Part
+from mcd.extraction.parts import MOST_PARTS, Part
 from mcd.options import Record
 
 __all__ = [
@@ -133,8 +133,8 @@ class PartRecord(Record):
         images, ``next``, of the ``words``, of the ``sweep``.
     """
 
-    number: int = pydantic.Field(ge=1, le=MOST)
-    of: int = pydantic.Field(ge=1, le=MOST)
+    number: int = pydantic.Field(ge=1, le=MOST_PARTS)
+    of: int = pydantic.Field(ge=1, le=MOST_PARTS)
     place: int = pydantic.Field(ge=0, le=MOST)
     images: int = pydantic.Field(ge=1, le=MOST)
     ids: str

@@ -34,13 +34,13 @@ BOX = Box("mass", 100, 200, 300, 600)
     ("size", "meant", "kept", "said"),
     [
         ((1000, 800), "1000×800", BOX, ""),
-        ((500, 400), "1000×800", Box("mass", 50, 100, 150, 300), "their boxes are scaled"),
-        ((2000, 1600), "1000×800", Box("mass", 200, 400, 600, 1200), "their boxes are scaled"),
-        ((333, 267), "1000×800", Box("mass", 33, 67, 100, 200), "their boxes are scaled"),
-        ((500, 800), "1000×800", None, "their boxes are left out"),
-        ((512, 512), "1000×800", None, "their boxes are left out"),
+        ((500, 400), "1000×800", Box("mass", 50, 100, 150, 300), "boxes are scaled"),
+        ((2000, 1600), "1000×800", Box("mass", 200, 400, 600, 1200), "boxes are scaled"),
+        ((333, 267), "1000×800", Box("mass", 33, 67, 100, 200), "boxes are scaled"),
+        ((500, 800), "1000×800", None, "boxes are left out"),
+        ((512, 512), "1000×800", None, "boxes are left out"),
         ((1000, 800), "", BOX, ""),
-        ((500, 400), "", BOX, "have boxes that leave the image"),
+        ((500, 400), "", BOX, "with boxes that leave the image"),
     ],
 )
 def test_boxes_are_brought_to_the_size_of_the_file(
@@ -59,15 +59,15 @@ def test_a_small_box_of_a_small_copy_keeps_a_pixel() -> None:
 def test_swapped_corners_are_put_in_order() -> None:
     boxes, remark = fitted(1000, 800, Box("mass", 300, 600, 100, 200))
     assert boxes == (BOX,)
-    assert remark == "1 images have boxes whose corners are swapped: they are put in order"
+    assert remark == "1 image with boxes whose corners are swapped: they are put in order"
 
 
 def test_a_box_without_area_is_left_out_and_one_outside_a_scaled_copy_is_said() -> None:
     boxes, remark = fitted(1000, 800, BOX, Box("mass", 300, 200, 300, 600))
-    assert (boxes, remark) == ((BOX,), "1 images have boxes without area: they are left out")
+    assert (boxes, remark) == ((BOX,), "1 image with boxes without area: they are left out")
     _, remark = fitted(500, 400, Box("mass", 700, 900, 900, 1100), meant="1000×800")
-    assert "their boxes are scaled" in remark
-    assert "have boxes that leave the image" in remark
+    assert "boxes are scaled" in remark
+    assert "with boxes that leave the image" in remark
 
 
 def test_boxes_given_as_a_list_are_as_good() -> None:
@@ -91,7 +91,7 @@ def test_a_run_and_data_check_say_so(half_size: Path, mcd_command: Command) -> N
     events: list[Event] = []
     probe = examined(Mias(Mias.Options(root=half_size)), Selection(), Clock(events.append))
     assert probe.samples[0].boxes == (Box("mass", 200, 150, 300, 250),)
-    said = "1 images are copies of another size than the data set says: their boxes are scaled to the files"
+    said = "1 image of another size than the data set says: boxes are scaled to the files"
     assert said in [one.message for one in events if isinstance(one, Warned)]
     done = mcd_command("data", "check", half_size, "--dataset", "mias", "--workers", "0")
     assert said in " ".join(done.out.split())

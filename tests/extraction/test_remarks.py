@@ -10,7 +10,8 @@ from tests.conftest import Outcome
 from tests.plugins.cohorts.conftest import write_dicom, write_picture, write_table
 
 from mcd import Sample
-from mcd.extraction.remarks import remarks_on
+from mcd.extraction.remarks import ProbeRemarks, remarks_on
+from mcd.runs.finishing import not_decoded
 
 Command = Callable[..., Outcome]
 
@@ -88,3 +89,16 @@ def test_data_check_says_so_of_headers_and_of_tables(tmp_path: Path, mcd_command
     said = " ".join(done.out.split())
     assert "all 2 images are of one patient" in said
     assert "present in none: mass" in said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, ["1 image cannot be used and is left out", "the data set gives 1 image no digest"]),
+        (2, ["2 images cannot be used and are left out", "the data set gives 2 images no digest"]),
+    ],
+)
+def test_one_image_is_not_several(count: int, said: list[str]) -> None:
+    found = ProbeRemarks(unreadable=count, unidentified=count).sentences()
+    assert all(part in whole for part, whole in zip(said, found, strict=True))
+    assert not_decoded(count).startswith(said[0].replace("cannot be used", "could not be decoded"))

@@ -48,9 +48,7 @@ def alone(made: Made) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "of", [2, 5, pytest.param(1, marks=pytest.mark.nightly), pytest.param(3, marks=pytest.mark.nightly)]
-)
+@pytest.mark.parametrize("of", [5, *(pytest.param(of, marks=pytest.mark.nightly) for of in (1, 2, 3))])
 def test_merged_parts_of_a_study_are_to_a_bit_what_one_process_makes(
     of: int, made: Made, whole: Path, tmp_path: Path
 ) -> None:

@@ -62,13 +62,13 @@ class BoxFit:
 def box_remarks(counts: Mapping[str, int]) -> list[Remark]:
     """Return the counts of `BoxFit` as remarks, empty about what is as it should be."""
     said = {
-        "scaled": "are copies of another size than the data set says: their boxes are scaled to the files",
-        "left out": "are copies of another shape than the data set says, cut or squashed: their boxes are left out",
-        "outside": "have boxes that leave the image; boxes do not fit copies that were resized or cut",
-        "swapped": "have boxes whose corners are swapped: they are put in order",
-        "empty": "have boxes without area: they are left out",
+        "scaled": "of another size than the data set says: boxes are scaled to the files",
+        "left out": "of another shape than the data set says, cut or squashed: boxes are left out",
+        "outside": "with boxes that leave the image; boxes do not fit copies that were resized or cut",
+        "swapped": "with boxes whose corners are swapped: they are put in order",
+        "empty": "with boxes without area: they are left out",
     }
-    return [Remark(f"{{count}} images {text}", counts.get(name, 0)) for name, text in said.items()]
+    return [Remark(f"{{count:image}} {text}", counts.get(name, 0)) for name, text in said.items()]
 
 
 def _size(text: str) -> Size | None:

@@ -57,7 +57,8 @@ def several(images: int) -> None:
 
 def not_decoded(images: int) -> str:
     """Return the warning about images that turned out in the sweep to be unreadable."""
-    return f"{images} images could not be decoded and are left out; the probe map says which and why"
+    those = "1 image could not be decoded and is" if images == 1 else f"{images} images could not be decoded and are"
+    return f"{those} left out; the probe map says which and why"
 
 
 @dataclass(frozen=True)

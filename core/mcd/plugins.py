@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mcd.api.ranking import ordered_top_k
     from mcd.api.schema import Schema, read_record
     from mcd.cli.consoles import Terminal
+    from mcd.cli.flags import images_flags
     from mcd.cli.groups import option_group
     from mcd.cli.hosted import with_plugin_files
     from mcd.cli.numbers import SEED, FiniteRange
@@ -191,6 +192,7 @@ _HOME = {
     "hub_repository": "mcd.networks.hub:repository",
     "hub_revision": "mcd.networks.hub:revision",
     "image_statistics": "mcd.extraction.image_statistics",
+    "images_flags": "mcd.cli.flags",
     "import_concepts": "mcd.study.vocabularies.importing:import_files",
     "import_function": "mcd.host.importing",
     "isolated": "mcd.study.isolation",
@@ -314,6 +316,7 @@ __all__ = [
     "hub_repository",
     "hub_revision",
     "image_statistics",
+    "images_flags",
     "import_concepts",
     "import_function",
     "isolated",

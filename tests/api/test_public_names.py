@@ -33,7 +33,8 @@ _FOR_PLUGINS = """
     concepts_of copies crop_fraction data_set_of digest each_file examine_each examine_file example_input
     file_digest files_below find_breast find_state_dict
     fit_state_dict hub_cache_only hub_quiet hub_repository hub_revision import_function import_concepts isolated
-    latex_text load_target load_weights made_of match_layers offline one_line option_group ordered_top_k parse_pairs
+    images_flags latex_text load_target load_weights made_of match_layers offline one_line option_group ordered_top_k
+    parse_pairs
     picture_of prefix_tokens print_table
     read_checkpoint read_header read_labels read_picture read_record read_state_dict rows_fitted_on
     run_images same_samples

@@ -20,6 +20,7 @@ __all__ = [
     "bootstrap_flag",
     "dataset_arg_flag",
     "folder_dataset_flag",
+    "images_flags",
     "match_flag",
     "output_flag",
     "seed_flag",
@@ -92,3 +93,42 @@ dataset_arg_flag = click.option(
 workers_flag = click.option(
     "--workers", type=click.IntRange(0, MOST_WORKERS), metavar="N", help="Decoding processes.  [default: one a core]"
 )
+
+
+def images_flags(*, model: str, dataset: str, required: bool = False) -> tuple[Callable[[Decorated], Decorated], ...]:
+    """Return the flags that choose a target and its images, for `option_group`.
+
+    They are ``--model-plugin``, ``--model-arg``, ``--dataset``, ``--dataset-arg``, ``--where``, ``--limit``,
+    ``--per-patient`` and ``--on-error``; the command takes ``model``, ``model_arg``, and so on.
+
+    Parameters
+    ----------
+    model, dataset
+        What ``--help`` says of ``--model-plugin`` and ``--dataset``.
+    required
+        Whether both must be given.
+    """
+    count = click.IntRange(1, 1_000_000_000)
+    named = partial(click.option, required=required, metavar="NAME[:VALUE]")
+    return (
+        named("--model-plugin", "--model", "model", shell_complete=components(Kind.MODEL), help=model),
+        click.option(
+            "--model-arg",
+            multiple=True,
+            shell_complete=settings(Kind.MODEL, "--model-plugin"),
+            metavar="KEY=VALUE",
+            help="A setting of it. Repeatable.",
+        ),
+        named("--dataset", shell_complete=components(Kind.DATASET), help=dataset),
+        dataset_arg_flag,
+        click.option("--where", metavar="EXPRESSION", help='Which images, such as: view == "MLO".'),
+        click.option("--limit", type=count, metavar="N", help="Use at most so many images."),
+        click.option("--per-patient", type=count, metavar="N", help="Use at most so many of a patient."),
+        click.option(
+            "--on-error",
+            type=click.Choice(["stop", "skip"]),
+            default="stop",
+            show_default=True,
+            help="Images that cannot be used: refuse, or leave them out.",
+        ),
+    )

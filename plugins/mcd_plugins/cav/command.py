@@ -14,6 +14,7 @@ from mcd.plugins import (
     check_writable,
     echo,
     echo_lines,
+    images_flags,
     option_group,
     parse_pairs,
     print_table,
@@ -32,24 +33,7 @@ _PRINTED = 15
 @click.argument("run", required=False, type=PATH)
 @option_group(
     "Model and images",
-    click.option(
-        "--model-plugin", "--model", "model", metavar="NAME[:VALUE]", help="The model, where no run is given."
-    ),
-    click.option("--model-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
-    click.option("--dataset", metavar="NAME[:VALUE]", help="Its images, where no run is given."),
-    click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
-    click.option("--where", metavar="EXPRESSION", help='Which images, such as: view == "MLO".'),
-    click.option("--limit", type=click.IntRange(1, 1_000_000_000), metavar="N", help="Use at most so many images."),
-    click.option(
-        "--per-patient", type=click.IntRange(1, 1_000_000_000), metavar="N", help="Use at most so many of a patient."
-    ),
-    click.option(
-        "--on-error",
-        type=click.Choice(["stop", "skip"]),
-        default="stop",
-        show_default=True,
-        help="Images that cannot be used: refuse, or leave them out.",
-    ),
+    *images_flags(model="The model, where no run is given.", dataset="Its images, where no run is given."),
     click.option("--trust", is_flag=True, help="Read the files that the run names, and run their code."),
 )
 @option_group(

@@ -11,7 +11,7 @@ import click
 import pydantic
 
 from mcd.errors import UsageError
-from mcd.plugins import PATH, option_group, parse_pairs, with_plugin_files
+from mcd.plugins import PATH, images_flags, option_group, parse_pairs, with_plugin_files
 
 if TYPE_CHECKING:
     from mcd.plugins import TargetImages
@@ -144,27 +144,11 @@ class Material(pydantic.BaseModel):
 _ARGUMENT = click.argument("run", type=PATH, required=False, metavar="[RUN]")
 _IMAGES = option_group(
     "Model and images",
-    click.option(
-        "--model-plugin",
-        "--model",
-        "model",
-        metavar="NAME[:VALUE]",
-        help="The model, such as mammo-clip:FILE.tar.  [default: that of RUN]",
+    *images_flags(
+        model="The model, such as mammo-clip:FILE.tar.  [default: that of RUN]",
+        dataset="The images, such as dicom:DIR.  [default: those of RUN]",
     ),
-    click.option("--model-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
-    click.option("--dataset", metavar="NAME[:VALUE]", help="The images, such as dicom:DIR.  [default: those of RUN]"),
-    click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
-    click.option("--where", metavar="EXPRESSION", help='Which images, such as: view == "MLO".'),
-    click.option("--limit", type=_COUNT, metavar="N", help="Use at most so many images."),
-    click.option("--per-patient", type=_COUNT, metavar="N", help="Use at most so many of a patient."),
     click.option("--recipe", metavar="NAME", help="Make every image by this before the model sees it."),
-    click.option(
-        "--on-error",
-        type=click.Choice(["stop", "skip"]),
-        default="stop",
-        show_default=True,
-        help="Images that cannot be used: refuse, or leave them out.",
-    ),
     click.option(
         "--trust",
         is_flag=True,

@@ -15,6 +15,7 @@ from mcd.plugins import (
     FiniteRange,
     echo,
     echo_lines,
+    images_flags,
     option_group,
     parse_pairs,
     print_table,
@@ -31,30 +32,10 @@ __all__ = ["finetune"]
 @click.command()
 @option_group(
     "Model and images",
-    click.option(
-        "--model-plugin",
-        "--model",
-        "model",
+    *images_flags(
+        model="The model that is trained, such as mammo-clip:FILE.tar.",
+        dataset="Images with labels, such as vindr-mammo:DIR.",
         required=True,
-        metavar="NAME[:VALUE]",
-        help="The model that is trained, such as mammo-clip:FILE.tar.",
-    ),
-    click.option("--model-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
-    click.option(
-        "--dataset", required=True, metavar="NAME[:VALUE]", help="Images with labels, such as vindr-mammo:DIR."
-    ),
-    click.option("--dataset-arg", multiple=True, metavar="KEY=VALUE", help="A setting of it. Repeatable."),
-    click.option("--where", metavar="EXPRESSION", help='Which images, such as: view == "MLO".'),
-    click.option("--limit", type=click.IntRange(1, 1_000_000_000), metavar="N", help="Use at most so many images."),
-    click.option(
-        "--per-patient", type=click.IntRange(1, 1_000_000_000), metavar="N", help="Use at most so many of a patient."
-    ),
-    click.option(
-        "--on-error",
-        type=click.Choice(["stop", "skip"]),
-        default="stop",
-        show_default=True,
-        help="Images that cannot be used: refuse, or leave them out.",
     ),
 )
 @option_group(

@@ -321,7 +321,7 @@ def test_the_scripts_for_a_cluster_submit_parts_and_a_merge_that_ends_in_the_sam
     assert ran.returncode == 0, ran.stderr + said
     assert log.read_text().splitlines() == [
         "--parsable --partition=gpu --gres=gpu:1 a run.parts/part.sh",
-        "--dependency=afterok:4242 a run.parts/merge.sh",
+        "--kill-on-invalid-dep=yes --dependency=afterok:4242 a run.parts/merge.sh",
     ]
     done = mcd_command("run", *flags, "-o", "whole", "-q", cwd=tmp_path)
     assert done.code == 0, done.err

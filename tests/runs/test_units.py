@@ -119,6 +119,20 @@ def test_units_that_work_in_place_change_nothing_for_the_network_and_other_units
     assert torch.equal(seen.activations("conv/turned"), -plain.activations("conv"))
 
 
+class Logarithm(nn.Module):
+    """Is infinite where a neuron is 0."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return (values * 0).log()
+
+
+def test_units_that_are_not_finite_are_named_beside_image_and_weights() -> None:
+    odd = mcd.Units("odd", Logarithm(), 6, 6)
+    with pytest.raises(DataError, match=r"layer conv/odd of .* gives NaN or infinity") as caught:
+        dissect(model=Plain(), layers="conv", units=odd)
+    assert caught.value.hint == "check the image and the weights, and units 'odd'"
+
+
 def test_a_target_is_run_again_through_the_units_of_its_run(tmp_path: Path) -> None:
     drawn = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
     file = written(tmp_path / "cavs.safetensors", {"directions": drawn})

@@ -47,12 +47,12 @@ exec {command} {places}/*-of-{parts} --output {output}
 """
 
 _SUBMIT = """#!/bin/sh
-# Submits the parts, and the merge once all of them have ended well. What stands behind this script's name goes to
-# sbatch for the parts: sh submit.sh --partition=gpu --gres=gpu:1 --mem=32G --time=4:00:00
+# Submits the parts, and the merge once all of them have ended well; if one fails, the merge is cancelled. What stands
+# behind this script's name goes to sbatch for the parts: sh submit.sh --partition=gpu --gres=gpu:1 --time=4:00:00
 set -eu
 cd {here}
 job=$(sbatch --parsable "$@" {places}/part.sh)
-sbatch --dependency="afterok:${{job%%;*}}" {places}/merge.sh
+sbatch --kill-on-invalid-dep=yes --dependency="afterok:${{job%%;*}}" {places}/merge.sh
 """
 
 

@@ -316,9 +316,10 @@ class Sweep:
         for one, kept in zip(self.dissectors, found[len(self.targets) :], strict=True):
             check_finite(kept[IMAGES], batch, self.probe, f"dissector {one.dissector.name}", hint)
         for target, kept in zip(self.targets, found, strict=False):
+            through = {one.name: f"{hint}, and units '{one.units.name}'" for one in target.layers if one.units}
             for name, part in kept.items():
                 what = f"layer {name} of {target.target.name}"
-                check_finite(part, batch, self.probe, what, target.remedy or hint)
+                check_finite(part, batch, self.probe, what, target.remedy or through.get(name, hint))
         return found + ([{IMAGES: batch.statistics}] if self.images else [])
 
     def _passed(

@@ -53,6 +53,12 @@ def stability(material: Material, file: Path, output: Path | None, as_json: bool
         echo_lines(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
         return
     _print(found)
+    seed = stored.training.seed
+    fitted = stored.facts.get("fitted on", f"seed {seed}")
+    say(
+        f"It was fitted on {fitted}; the other fits have the seeds {seed + 1} to {seed + 3}. In random dictionaries "
+        "the values of each channel are shuffled among the latents."
+    )
     say(f"written: {target}")
 
 

@@ -48,7 +48,7 @@ def made_up(neurons: int, images: int, labels: int, top: int = 6, concepts: int 
         "judged": True,
         "rate": 0.05,
         "n": images,
-        "layers": [{"name": f"blocks.{at}", "neurons": width} for at, width in enumerate(widths)],
+        "layers": [{"name": f"blocks.{at}", "neurons": width, "units": []} for at, width in enumerate(widths)],
         "statuses": ["labelled", "dead"],
         "verdicts": list(VERDICTS),
         "rungs": ["", *RUNGS],

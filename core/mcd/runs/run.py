@@ -303,7 +303,10 @@ class _Run:
             tuning=self.study.tuning,
         )
         if sweep.missing() and self.stored:
-            raise DataError("images, weights, code or versions are others than those that it was computed with")
+            raise DataError(
+                "images, weights, code or versions are others than those that it was computed with",
+                "give what it was computed with, or compute it again in another folder",
+            )
         if warning := damaged_warning(self.shared):
             self.clock.warn(warning)
         shards = sweep.run()

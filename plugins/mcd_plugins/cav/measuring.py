@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import torch
@@ -134,15 +135,30 @@ def measured(asked: Asked) -> Found:
     mcd.errors.MCDError
         When an image cannot be decoded, or a layer gives nothing that a direction could be fitted to.
     """
-    passed = [one.passed(asked.layers).activations for one in asked.examples]
-    gradients = asked.tested.passed(
-        asked.layers, gradients_of=[one.of for one in asked.classes], images=asked.ids
-    ).gradients
+    features, gradients = _read(asked)
     rows: list[Row] = []
     for layer in asked.layers:
-        features = torch.cat([one[layer.name] for one in passed])
-        rows += found_in(asked, layer.name, features, gradients[layer.name])
+        rows += found_in(asked, layer.name, features[layer.name], gradients[layer.name])
     return Found(asked, rows)
+
+
+Layers = Mapping[str, torch.Tensor]
+
+
+def _read(asked: Asked) -> tuple[Layers, Layers]:
+    """Return features of the samples and gradients in the tested images, by layer; each image is read once."""
+    tested = asked.tested.passed(asked.layers, gradients_of=[one.of for one in asked.classes], images=asked.ids)
+    held, passed = set(asked.ids), []
+    for one in asked.examples:
+        if one is asked.tested:
+            rest = one.passed(asked.layers, images=[each for each in one.ids if each not in held])
+            place = {each: at for at, each in enumerate((*tested.image_ids, *rest.image_ids))}
+            order = torch.tensor([place[each] for each in one.ids])
+            both = {name: torch.cat([values, rest.activations[name]]) for name, values in tested.activations.items()}
+            passed.append({name: values[order] for name, values in both.items()})
+        else:
+            passed.append(one.passed(asked.layers).activations)
+    return {each.name: torch.cat([one[each.name] for one in passed]) for each in asked.layers}, tested.gradients
 
 
 def found_in(asked: Asked, layer: str, features: torch.Tensor, gradients: torch.Tensor) -> Iterator[Row]:
@@ -158,16 +174,20 @@ def found_in(asked: Asked, layer: str, features: torch.Tensor, gradients: torch.
     versions: list[tuple[tuple[str, ...], torch.Tensor]] = [((), features)]
     if asked.columns:
         versions.append((tuple(asked.columns), residual(features, list(asked.columns.values()), ~asked.out)))
-    for without, own in versions:
-        try:
-            pairs = [*_labelled(asked, layer, without, own), *_worded(asked, layer, without, own)]
-        except DataError as error:
-            raise DataError(f"layer {layer}: {error.summary}", error.hint) from None
-        for direction, null in pairs:
-            for at, one in enumerate(asked.classes):
-                mine = gradients[torch.from_numpy(one.rows), at]
-                judged = None if null is None else null.judged(mine)
-                yield Row(direction, at, judged, None if null is None or judged is None else null.band(mine))
+    try:
+        for without, own in versions:
+            for direction, null in chain(_labelled(asked, layer, without, own), _worded(asked, layer, without, own)):
+                yield from _rows(asked, direction, null, gradients)
+    except DataError as error:
+        raise DataError(f"layer {layer}: {error.summary}", error.hint) from None
+
+
+def _rows(asked: Asked, direction: Direction, null: NullVectors | None, gradients: torch.Tensor) -> Iterator[Row]:
+    """Yield the rows of a direction, a class each."""
+    for at, one in enumerate(asked.classes):
+        mine = gradients[torch.from_numpy(one.rows), at]
+        judged = None if null is None else null.judged(mine)
+        yield Row(direction, at, judged, None if null is None or judged is None else null.band(mine))
 
 
 Pair = tuple[Direction, NullVectors | None]
@@ -179,16 +199,20 @@ def _labelled(asked: Asked, layer: str, without: tuple[str, ...], features: torc
     patients, parts, nuisances = _fitted_on(asked, without)
     chosen = features[torch.from_numpy(fit)]
     for method in settings.methods:
+        fitters: dict[bytes, Fitter] = {}  # concepts whose states are known of the same images share one
         for at, concept in enumerate(asked.labels.names):
             state = asked.labels.states[:, at]
             there, lacking = (state == 1)[fit], (state == 0)[fit]
+            known = there | lacking
+            fitter = fitters.get(known.tobytes()) or Fitter(chosen[torch.from_numpy(known)], method)
+            fitters = {known.tobytes(): fitter}
             direction = Direction(layer, concept, method, without, counts=_counts(asked, state))
-            if not _differ(chosen, there, lacking):
+            if not fitter(contrast(there[known], lacking[known])[:, None]).any():
                 why = f"explained by {', '.join(without)}" if without else "features do not differ"
                 yield replace(direction, problem=why), None
                 continue
             sets = ConceptSets(patients, there, lacking, settings.seed, settings.sets, parts=parts, nuisances=nuisances)
-            null = NullVectors.of(chosen, sets, method)
+            null = NullVectors.of(fitter, sets)
             yield replace(_worth(asked, direction, null, features, state), staying=sets.staying), null
 
 
@@ -200,38 +224,33 @@ def _fitted_on(asked: Asked, without: Sequence[str]) -> tuple[list[str], list[st
     return [patients[row] for row in rows], sides, [[column[row] for row in rows] for column in columns]
 
 
-def _differ(features: torch.Tensor, there: Flags, lacking: Flags) -> bool:
-    """Say whether mean features differ between images with a concept and without, more than rounding makes them."""
-    known = torch.from_numpy(there | lacking)
-    both = contrast(there[known.numpy()], lacking[known.numpy()])
-    return bool(Fitter(features[known], "pattern")(both[:, None]).any())
-
-
 def _worded(asked: Asked, layer: str, without: tuple[str, ...], features: torch.Tensor) -> Iterator[Pair]:
     """Yield the directions of texts, each with those of images whose embeddings are other patients'."""
     if asked.texts is None:
         return
     texts, settings, rows = asked.texts, asked.settings, torch.from_numpy(~asked.out)
     patients, parts, nuisances = _fitted_on(asked, without)
-    exchange = Exchange(patients, parts, nuisances)
-    found = text_map(features[rows], texts.images[rows], patients, settings.seed)
+    images, exchange = texts.images[rows], Exchange(patients, parts, nuisances)
+    found = text_map(features[rows], images, patients, settings.seed)
     states = states_of(asked.samples, texts.names)
-    for at, concept in enumerate(texts.names):
-        state = states[:, at]
-        r2 = found.held_out_r2, found.held_out_low
-        direction = Direction(layer, concept, TEXT, without, r2=r2, counts=_counts(asked, state))
-        if not found.held_out_low > 0:
-            why = "the map to texts explains nothing of held-out patients beyond chance"
-            yield replace(direction, problem=why), None
-            continue
-        similar = texts.images[rows] @ texts.embeddings[at]
-        null = text_vectors(features[rows], similar, exchange, found.penalty, settings.seed, settings.sets)
+    r2 = found.held_out_r2, found.held_out_low
+    directions = [
+        Direction(layer, concept, TEXT, without, r2=r2, counts=_counts(asked, states[:, at]))
+        for at, concept in enumerate(texts.names)
+    ]
+    if not found.held_out_low > 0:
+        why = "the map to texts explains nothing of held-out patients beyond chance"
+        yield from ((replace(one, problem=why), None) for one in directions)
+        return
+    similar = images @ texts.embeddings.T
+    nulls = text_vectors(features[rows], similar, exchange, found.penalty, settings.seed, settings.sets)
+    for direction, state, null in zip(directions, states.T, nulls, strict=True):
         yield _worth(asked, direction, null, features, state), null
 
 
 def _worth(asked: Asked, direction: Direction, null: NullVectors, features: torch.Tensor, state: States) -> Direction:
     """Return a direction with its vector, and how well that tells held-out patients apart, where they are labelled."""
-    vector = functional.normalize(null.vectors[0, 0], dim=0).float()
+    vector = functional.normalize(null.vectors[0], dim=0).float()
     out = asked.out
     own, there, lacking = np.array(asked.patients, dtype=np.str_)[out], (state == 1)[out], (state == 0)[out]
     if min(len(np.unique(own[there])), len(np.unique(own[lacking]))) < 2:

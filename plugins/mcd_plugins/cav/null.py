@@ -19,9 +19,9 @@ from mcd.errors import DataError
 from mcd.plugins import QValues
 from mcd_plugins.cav.exchange import Exchange
 from mcd_plugins.cav.scores import check_patients, magnitude, mean_sensitivity, tcav
-from mcd_plugins.cav.vectors import Fitter, Method, check_direction, contrast
+from mcd_plugins.cav.vectors import Fitter, contrast
 
-__all__ = ["ConceptSets", "Draws", "Judged", "NullVectors", "q_values"]
+__all__ = ["ConceptSets", "Judged", "NullVectors", "q_values"]
 
 Flags = NDArray[np.bool_]
 Values = NDArray[np.float64]
@@ -62,10 +62,6 @@ class ConceptSets:
         Of everything that is drawn.
     sets
         B, random concepts.
-    negatives
-        0: all images where the concept is absent are its negatives, for one vector.
-        R ≥ 1: as many images as have the concept, of whole patients, drawn anew R times, as is customary; scores are
-        means over the R vectors. A patient may be cut short to make the number.
     parts, nuisances
         As in `Exchange`.
 
@@ -80,7 +76,6 @@ class ConceptSets:
     absent: Flags
     seed: int
     sets: int = 1000
-    negatives: int = 0
     parts: Sequence[str] | None = None
     nuisances: Sequence[Sequence[str]] = ()
 
@@ -105,11 +100,6 @@ class ConceptSets:
         return Exchange(known(self.patients), parts, [known(one) for one in self.nuisances])
 
     @property
-    def people(self) -> int:
-        """How many patients have images of known state."""
-        return self._exchange.people
-
-    @property
     def staying(self) -> float:
         """The share of images with the concept that keep their patient in a random set, on average, 0…1."""
         return self._exchange.staying(self._there)
@@ -120,30 +110,15 @@ class ConceptSets:
         return self._exchange.smallest(self._there)
 
     def contrasts(self) -> Iterator[torch.Tensor]:
-        """Yield weights ``(known, sets, vectors)`` float64 of some sets at a time; the real one comes first.
+        """Yield weights ``(known, sets)`` float64 of some sets at a time; the real one comes first.
 
         What they mean is said at `contrast`.
         """
-        rng, redraws = (np.random.default_rng([self.seed, at]) for at in range(2))
-        count, vectors = len(self.known), max(1, self.negatives)
-        step = max(1, _TOGETHER // (count * vectors))
+        rng, step = np.random.default_rng([self.seed, 0]), max(1, _TOGETHER // len(self.known))
         for start in range(0, self.sets, step):
             there = self._there[self._exchange.permutations(min(step, self.sets - start), rng)]
-            yield self._weights(there if start else np.concatenate([self._there[None], there]), redraws)
-
-    def _weights(self, there: Flags, rng: np.random.Generator) -> torch.Tensor:
-        """Return the weights of sets with the concept in some images, ``(sets, known)``."""
-        if not self.negatives:
-            return torch.stack([contrast(one, ~one) for one in there], dim=1)[:, :, None]
-        found = [[contrast(one, self._redrawn(one, rng)) for _ in range(self.negatives)] for one in there]
-        return torch.stack([torch.stack(one, dim=1) for one in found], dim=1)
-
-    def _redrawn(self, there: Flags, rng: np.random.Generator) -> Flags:
-        """Return as many images without the concept as have it, of whole patients in random order."""
-        order = np.lexsort((rng.random(len(there)), rng.random(self.people)[self._exchange.patient]))
-        chosen = np.zeros(len(there), dtype=bool)
-        chosen[order[~there[order]][: int(there.sum())]] = True
-        return chosen
+            own = there if start else np.concatenate([self._there[None], there])
+            yield torch.stack([contrast(one, ~one) for one in own], dim=1)
 
 
 @dataclass(frozen=True)
@@ -153,7 +128,7 @@ class Judged:
     Parameters
     ----------
     tcav, magnitude, mean_sensitivity
-        Of the concept, as the functions of these names; means over vectors where negatives were redrawn.
+        Of the concept, as the functions of these names.
     p_tcav
         ``(1 + #{|T_b - ½| ≥ |T - ½|}) / (B + 1)``; None where `linear`: T is 0 or 1 for every vector there is. It asks
         for the direction only. Where gradients, or features, have few directions, random concepts too have T near 0 or
@@ -169,8 +144,6 @@ class Judged:
         Those that were counted.
     silent
         Images left out because their gradient is zero.
-    patients, sets, negatives, seed
-        Of the `ConceptSets`.
     """
 
     tcav: float
@@ -181,20 +154,6 @@ class Judged:
     linear: bool
     images: int
     silent: int
-    patients: int
-    sets: int
-    negatives: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class Draws:
-    """What is said of draws that are no concept sets: patients, how many draws, negatives redrawn, seed."""
-
-    people: int
-    sets: int
-    negatives: int
-    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,28 +163,34 @@ class NullVectors:
     Parameters
     ----------
     vectors
-        ``(1 + B, vectors of a set, d)`` float64, as they were fitted, not of length 1; the first are those of the
-        concept itself.
-    sets
-        What they were fitted to.
+        ``(1 + B, d)`` float64, as they were fitted, not of length 1; the first is that of the concept itself.
     """
 
     vectors: torch.Tensor
-    sets: ConceptSets | Draws
 
     @classmethod
-    def of(cls, features: torch.Tensor, sets: ConceptSets, method: Method) -> NullVectors:
-        """Fit the vectors to features ``(n, d)`` of all images.
+    def of(cls, fit: Fitter, sets: ConceptSets) -> NullVectors:
+        """Fit the vectors.
+
+        Parameters
+        ----------
+        fit
+            Of the features of `ConceptSets.known`.
+        sets
+            The concept and random ones.
 
         Raises
         ------
         DataError
-            As `Fitter` does; or when features do not differ between images with the concept and without.
+            When features do not differ between images with the concept and without.
         """
-        fit = Fitter(features[torch.from_numpy(sets.known)], method)
-        found = torch.cat([fit(some.flatten(1)).reshape(*some.shape[1:], -1) for some in sets.contrasts()])
-        check_direction(found[0])
-        return cls(found, sets)
+        found = torch.cat([fit(some) for some in sets.contrasts()])
+        if not found[0].any():
+            raise DataError(
+                "the mean features of images with the concept and of those without are the same",
+                "no direction follows from them; take another layer, or fewer nuisances",
+            )
+        return cls(found)
 
     def judged(self, gradients: torch.Tensor) -> Judged | None:
         """Return the scores and their p; None where every gradient is zero.
@@ -247,35 +212,28 @@ class NullVectors:
         if not len(own):
             return None
         shares, means = self._statistics(own)
-        concept = self.vectors[0] / self.vectors[0].norm(dim=1, keepdim=True)
-        first = own @ concept.T
+        along = own @ (self.vectors[0] / self.vectors[0].norm())
         ways = own / length[:, None]
         linear = len(ways) > 1 and bool((ways - ways[0]).norm(dim=1).max() <= _CONSTANT)
-        sets = self.sets
         return Judged(
             tcav=float(shares[0]),
-            magnitude=float(np.mean([magnitude(one) for one in first.T])),
-            mean_sensitivity=float(np.mean([mean_sensitivity(one, own) for one in first.T])),
+            magnitude=magnitude(along),
+            mean_sensitivity=mean_sensitivity(along, own),
             p_tcav=None if linear else _p(np.abs(shares - 0.5)),
             p_sensitivity=_p(np.abs(means)),
             linear=linear,
             images=len(own),
             silent=len(whole) - len(own),
-            patients=sets.people,
-            sets=sets.sets,
-            negatives=sets.negatives,
-            seed=sets.seed,
         )
 
     def _statistics(self, gradients: torch.Tensor) -> tuple[Values, Values]:
         """Return TCAV score and mean product of each set ``(1 + B,)``."""
-        step = max(1, _TOGETHER // (len(gradients) * self.vectors.shape[1]))
+        step = max(1, _TOGETHER // len(gradients))
         shares, means = [], []
         for start in range(0, len(self.vectors), step):
-            some = self.vectors[start : start + step]
-            products = (gradients @ some.flatten(0, 1).T).reshape(len(gradients), *some.shape[:2])
-            shares.append(tcav(products).mean(dim=1))
-            means.append(products.mean(dim=(0, 2)))
+            products = gradients @ self.vectors[start : start + step].T
+            shares.append(tcav(products))
+            means.append(products.mean(dim=0))
         return torch.cat(shares).numpy(), torch.cat(means).numpy()
 
     def band(self, gradients: torch.Tensor) -> Values:
@@ -286,15 +244,14 @@ class NullVectors:
         Parameters
         ----------
         gradients
-            ``(n, d)``, as in `judged`. Where negatives were redrawn, sensitivities are by the mean vector.
+            ``(n, d)``, as in `judged`.
 
         Raises
         ------
         DataError
             When a gradient is not finite.
         """
-        vectors = self.vectors.mean(dim=1)
-        vectors = vectors / vectors[0].norm()
+        vectors = self.vectors / self.vectors[0].norm()
         found = [np.empty((3, 0))]
         whole, step = _finite(gradients), max(1, _TOGETHER // len(vectors))
         for start in range(0, len(whole), step):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mcd.errors import DataError, UsageError
 
-__all__ = ["METHODS", "Fitter", "Method", "check_direction", "contrast", "residual"]
+__all__ = ["METHODS", "Fitter", "Method", "contrast", "residual"]
 
 Method = Literal["pattern", "ridge", "logistic"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -163,21 +163,12 @@ class Fitter:
         return weights
 
 
-def check_direction(vectors: torch.Tensor) -> None:
-    """Refuse a concept one of whose vectors ``(vectors, d)`` is zero."""
-    if not vectors.any(dim=1).all():
-        raise DataError(
-            "the mean features of images with the concept and of those without are the same",
-            "no direction follows from them; take another layer, or fewer nuisances",
-        )
-
-
 def residual(
     features: torch.Tensor, nuisances: Sequence[Sequence[str]], fitted_on: Flags | None = None
 ) -> torch.Tensor:
     """Return features ``(n, d)`` float64 without what nuisances explain, by linear regression.
 
-    Of a concept that always comes with a nuisance nothing is left: `check_direction` refuses it. If it often does, p is
+    Of a concept that always comes with a nuisance nothing is left, and there is no direction. If it often does, p is
     right only if random concepts do too: give `ConceptSets` the same nuisances.
 
     Parameters

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 import mcd
+from mcd_plugins.cav.null import ConceptSets, NullVectors
+from mcd_plugins.cav.vectors import Fitter, Method
 
-__all__ = ["PLANTED", "Head", "Planted"]
+__all__ = ["PLANTED", "Head", "Planted", "null_of"]
 
 PLANTED = ("up", "down", "idle")
 """Factors: the output grows with the first, falls with the second, and does not depend on the third."""
@@ -82,3 +84,8 @@ class Head(nn.Module):
         found = torch.tanh(found) if self.bent else found
         score = found[:, :1] - found[:, 1:]
         return score if self.rows == 1 else score[:, None].expand(-1, self.rows, -1)
+
+
+def null_of(features: torch.Tensor, sets: ConceptSets, method: Method) -> NullVectors:
+    """Return the vectors of a concept and of random ones, fitted to the features of the images that are known."""
+    return NullVectors.of(Fitter(features[torch.from_numpy(sets.known)], method), sets)

@@ -9,10 +9,11 @@ import torch
 from captum.concept import TCAV, Classifier, Concept
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.linear_model import Ridge
+from tests.plugins.cav.material import null_of
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mcd_plugins.cav.null import ConceptSets, NullVectors
+from mcd_plugins.cav.null import ConceptSets
 from mcd_plugins.cav.scores import tcav
 
 
@@ -55,8 +56,8 @@ def test_scores_are_those_of_captum(tmp_path: Path) -> None:
     features = network[:2](images).detach()
     inputs = network[:2](of_class).detach().requires_grad_()
     sets = ConceptSets([""] * 70, present, ~present, seed=0, sets=19)
-    vectors = NullVectors.of(features, sets, "ridge")
-    unit = vectors.vectors[0, 0] / vectors.vectors[0, 0].norm()
+    vectors = null_of(features, sets, "ridge")
+    unit = vectors.vectors[0] / vectors.vectors[0].norm()
     for output in range(3):
         theirs = captum.interpret(of_class, [concepts], target=output)["0-1"]["1"]
         (gradients,) = torch.autograd.grad(network[2:](inputs)[:, output].sum(), inputs)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tests.plugins.cav.material import null_of
 
 from mcd.errors import DataError
 from mcd_plugins.cav.exchange import Exchange
-from mcd_plugins.cav.null import ConceptSets, NullVectors
+from mcd_plugins.cav.null import ConceptSets
 from mcd_plugins.cav.vectors import residual
 
 Flags = NDArray[np.bool_]
@@ -56,7 +57,7 @@ def test_a_random_concept_of_one_site_is_rarely_significant() -> None:
         gradients = torch.from_numpy(1 + rng.normal(size=(30, 6)))
         for at, nuisances in enumerate((names, [])):
             sets = ConceptSets([""] * 60, present, ~present, seed, 99, nuisances=nuisances)
-            judged = NullVectors.of(features, sets, "pattern").judged(gradients)
+            judged = null_of(features, sets, "pattern").judged(gradients)
             assert judged is not None
             found[at] += judged.p_sensitivity <= 0.05
     assert found[0] <= 12
@@ -69,4 +70,4 @@ def test_a_concept_that_is_the_nuisance_cannot_be_told_from_it() -> None:
     sets = ConceptSets([""] * 20, present, ~present, seed=0, sets=20, nuisances=[site])
     assert sets.smallest == 1
     with pytest.raises(DataError, match="mean features"):
-        NullVectors.of(residual(torch.randn(20, 4), [site]), sets, "pattern")
+        null_of(residual(torch.randn(20, 4), [site]), sets, "pattern")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from mcd.errors import DataError
-from mcd_plugins.cav.text import PENALTIES, text_map
+from mcd_plugins.cav.exchange import Exchange
+from mcd_plugins.cav.text import PENALTIES, text_map, text_vectors
 
 
 def drawn(noise: float, images: int = 240, width: int = 20) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
@@ -24,13 +24,9 @@ def test_directions_of_words_are_found_without_examples() -> None:
     features, embeddings, patients = drawn(0.2)
     found = text_map(features, embeddings, patients, seed=0)
     assert found.held_out_r2 > 0.7
-    assert (found.training, found.held_out, found.seed) == (48, 12, 0)
-    common = torch.eye(16)[15]
-    for word in range(6):
-        text = functional.normalize(torch.eye(16)[word] + common, dim=0)
-        direction = found.direction(text, common * text[15])
-        assert float(direction.norm()) == pytest.approx(1)
-        assert direction[word] > 0.95
+    for word, null in enumerate(text_vectors(features, embeddings[:, :6], Exchange(patients), found.penalty, 0, 19)):
+        assert null.vectors.shape == (20, 20)
+        assert functional.normalize(null.vectors[0], dim=0)[word] > 0.95
 
 
 @pytest.mark.parametrize("width", [5, 400])
@@ -41,10 +37,13 @@ def test_the_map_is_ridge_regression(width: int) -> None:
     x, y = (one.double() - one.double().mean(dim=0) for one in (features, embeddings))
     penalty = found.penalty * x.square().sum() / x.shape[1]
     expected = torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1]), x.T @ y).T
-    torch.testing.assert_close(found.matrix, expected.float(), atol=1e-5, rtol=1e-4)
+    texts = torch.randn(16, 3)
+    nulls = text_vectors(features, embeddings @ texts, Exchange(patients), found.penalty, 0, 19)
+    for text, null in zip(texts.T.double(), nulls, strict=True):
+        torch.testing.assert_close(null.vectors[0], text @ expected, atol=1e-5, rtol=1e-4)
 
 
-def test_a_map_that_explains_nothing_in_other_patients_gives_no_direction() -> None:
+def test_a_map_that_explains_nothing_in_other_patients_is_rarely_believed() -> None:
     """R² of noise is above 0 half the time: that alone would let it pass."""
     generator = torch.Generator().manual_seed(1)
     patients = [f"p{row // 3}" for row in range(90)]
@@ -54,10 +53,6 @@ def test_a_map_that_explains_nothing_in_other_patients_gives_no_direction() -> N
         found.append(text_map(*(one.repeat_interleave(3, dim=0) for one in (features, embeddings)), patients, seed))
     assert sum(one.held_out_r2 > 0 for one in found) > 15
     assert sum(one.held_out_low > 0 for one in found) <= 7
-    for one in found:
-        if one.held_out_low <= 0:
-            with pytest.raises(DataError, match="explains nothing in other patients"):
-                one.direction(embeddings[0], embeddings.mean(dim=0))
 
 
 def test_patients_are_whole() -> None:
@@ -78,9 +73,3 @@ def test_bad_input_is_refused() -> None:
         text_map(features, embeddings * torch.nan, patients, seed=0)
     with pytest.raises(DataError, match="features are the same"):
         text_map(torch.ones(40, 3), embeddings, patients, seed=0)
-    found = text_map(features, embeddings, patients, seed=0)
-    with pytest.raises(DataError, match="mean of all texts"):
-        found.direction(embeddings[0], embeddings[0])
-    with pytest.raises(DataError, match="text's embedding is not finite"):
-        found.direction(embeddings[0] * torch.nan, embeddings[0])
-    assert not np.isnan(found.held_out_r2)

@@ -12,7 +12,7 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from mcd.errors import DataError
-from mcd_plugins.cav.vectors import METHODS, Fitter, Method, check_direction, contrast, residual
+from mcd_plugins.cav.vectors import METHODS, Fitter, Method, contrast, residual
 
 Drawn = tuple[torch.Tensor, NDArray[np.bool_]]
 
@@ -27,7 +27,6 @@ def drawn(seed: int, images: int, width: int, share: float = 0.3, effect: float 
 
 def vector_of(features: torch.Tensor, present: NDArray[np.bool_], method: Method = "pattern") -> torch.Tensor:
     found = Fitter(features, method)(contrast(present, ~present)[:, None])
-    check_direction(found)
     return torch.nn.functional.normalize(found[0], dim=0).float()
 
 
@@ -87,8 +86,7 @@ def test_what_is_no_vector_is_refused() -> None:
     with pytest.raises(DataError, match="not finite"):
         vector_of(torch.where(features > 4, torch.nan, features), present)
     for method in METHODS:
-        with pytest.raises(DataError, match="mean features"):
-            vector_of(torch.eye(4).repeat(5, 1), np.arange(20) < 8, method)
+        assert not vector_of(torch.eye(4).repeat(5, 1), np.arange(20) < 8, method).any()
 
 
 def test_a_channel_that_hardly_varies_does_not_decide() -> None:
@@ -111,8 +109,7 @@ def test_nothing_is_left_of_a_concept_that_is_the_view() -> None:
     view = ["MLO" if one else "CC" for one in present]
     side = ["L" if row % 2 else "" for row in range(60)]
     for method in METHODS:
-        with pytest.raises(DataError, match="fewer nuisances"):
-            vector_of(residual(features, [view, side]), present, method)
+        assert not vector_of(residual(features, [view, side]), present, method).any()
     left = residual(features, [side])
     assert float(left[::2].mean(dim=0).sub(left[1::2].mean(dim=0)).abs().max()) < 1e-9
     assert abs(float(vector_of(left, present) @ vector_of(features, present))) > 0.9

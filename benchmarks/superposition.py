@@ -62,7 +62,7 @@ class Settings:
 TOY = Settings(40, 3, 20, 2000, 120, 4, (0.02, 0.1, 0.2), 40)
 
 
-def planted(
+def superposed(
     count: int, concepts: int, channels: int, active: float, seed: int = 12345
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return samples ``(count, channels)`` and directions ``(concepts, channels)``, ``active`` a sample on average."""
@@ -117,7 +117,7 @@ def measure(settings: Settings) -> Report:
 def planted_by(settings: Settings) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the samples, and as many as a sixth more, with their directions."""
     count = settings.samples + settings.samples // 6
-    return planted(count, settings.concepts, settings.channels, settings.active)
+    return superposed(count, settings.concepts, settings.channels, settings.active)
 
 
 def recipes(settings: Settings) -> Mapping[str, Recipe]:

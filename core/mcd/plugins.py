@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mcd.cli.numbers import SEED, FiniteRange
     from mcd.cli.paths import PATH
     from mcd.cli.tables import print_table, say
+    from mcd.cli.target_flags import TargetFlags, with_target_flags
     from mcd.cli.terminal import echo, echo_lines
     from mcd.comparison.beside_random import BesideRandom, beside_random
     from mcd.comparison.changes import KINDS as CHANGES
@@ -158,6 +159,7 @@ _HOME = {
     "QValues": "mcd.scoring.calibration.fdr",
     "Schema": "mcd.api.schema",
     "StoredScores": "mcd.runs.revived",
+    "TargetFlags": "mcd.cli.target_flags",
     "TargetImages": "mcd.runs.target_images",
     "above_chance": "mcd.scoring.ordering",
     "above_chance_said": "mcd.runs.verdict",
@@ -230,6 +232,7 @@ _HOME = {
     "unguarded": "mcd.study.csv_cells",
     "validate_options": "mcd.options",
     "with_plugin_files": "mcd.cli.hosted",
+    "with_target_flags": "mcd.cli.target_flags",
     "write_atomically": "mcd.files",
 }
 
@@ -281,6 +284,7 @@ __all__ = [
     "Selection",
     "Side",
     "StoredScores",
+    "TargetFlags",
     "TargetImages",
     "Terminal",
     "above_chance",
@@ -356,6 +360,7 @@ __all__ = [
     "unguarded",
     "validate_options",
     "with_plugin_files",
+    "with_target_flags",
     "write_atomically",
 ]
 

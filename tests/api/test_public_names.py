@@ -34,7 +34,7 @@ _FOR_PLUGINS = """
     file_digest files_below find_breast find_state_dict
     fit_state_dict hub_cache_only hub_quiet hub_repository hub_revision import_function import_concepts isolated
     images_flags latex_text load_target load_weights made_of match_layers offline one_line option_group ordered_top_k
-    parse_pairs
+    parse_pairs with_target_flags TargetFlags
     picture_of prefix_tokens print_table
     read_checkpoint read_header read_labels read_picture read_record read_state_dict rows_fitted_on
     run_images same_samples

@@ -104,7 +104,7 @@ def images_flags(*, model: str, dataset: str, required: bool = False) -> tuple[C
     Parameters
     ----------
     model, dataset
-        What ``--help`` says of ``--model-plugin`` and ``--dataset``.
+        The help texts of ``--model-plugin`` and ``--dataset``.
     required
         Whether both must be given.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pydantic
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 import mcd
 from mcd.errors import DataError, UsageError
-from mcd.plugins import Layer, Seed, TargetImages, run_images, target_images, validate_options
+from mcd.plugins import Layer, Seed, TargetImages, validate_options
 from mcd_plugins.cav.classes import Class, classes_of, over
 from mcd_plugins.cav.concepts import (
     Groups,
@@ -28,7 +27,7 @@ from mcd_plugins.cav.concepts import (
 from mcd_plugins.cav.nuisances import column_of
 from mcd_plugins.cav.vectors import METHODS, Method
 
-__all__ = ["Asked", "Concepts", "How", "Images", "Sensitivities", "Settings", "Texts", "asked_for", "settings_of"]
+__all__ = ["Asked", "Concepts", "Sensitivities", "Settings", "Texts", "asked_for", "settings_of"]
 
 
 class Settings(mcd.Options):
@@ -58,43 +57,6 @@ def settings_of(*, methods: Sequence[str] = (), nuisances: str | None = None, **
 
 
 @dataclass(frozen=True)
-class How:
-    """Where and how the target runs; as in `mcd.dissect`, and by default as the run did."""
-
-    device: str | None = None
-    batch_size: int | None = None
-    workers: int | None = None
-    progress: bool = True
-    plugin_files: Sequence[str | Path] = ()
-
-
-@dataclass(frozen=True)
-class Images:
-    """A run, or a model and a data set.
-
-    Parameters
-    ----------
-    run
-        A run folder; its target and its images are taken.
-    model, dataset
-        As in `mcd.dissect`, where there is no run.
-    where, limit, per_patient, on_error
-        As in `mcd.dissect`, of the data set.
-    trust
-        As in `mcd.load`.
-    """
-
-    run: Path | None = None
-    model: Mapping[str, object] | mcd.Target | None = None
-    dataset: Mapping[str, object] | mcd.Dataset | None = None
-    where: str | None = None
-    limit: int | None = None
-    per_patient: int | None = None
-    on_error: str = "stop"
-    trust: bool = False
-
-
-@dataclass(frozen=True)
 class Concepts:
     """Which concepts.
 
@@ -108,6 +70,11 @@ class Concepts:
         Two data sets in the place of annotations, and what the concept is called.
     texts, vocabularies, dissector
         Texts, and concept sets, whose directions are found through an image–text model; no labels are needed.
+
+    Raises
+    ------
+    UsageError
+        When some of these do not go together.
     """
 
     names: Sequence[str] = ()
@@ -118,6 +85,21 @@ class Concepts:
     texts: Sequence[str] = ()
     vocabularies: Sequence[str] = ()
     dissector: Mapping[str, object] | mcd.Dissector | None = None
+
+    def __post_init__(self) -> None:
+        folders = [self.present is not None, self.absent is not None, bool(self.name)]
+        if any(folders) != all(folders):
+            raise UsageError("--present, --absent and --name go together", "--present DIR --absent DIR --name mass")
+        if any(folders) and (self.names or self.columns or self.by_text):
+            raise UsageError(
+                f"--present and --absent are the images of one concept, {self.name}",
+                "leave out --concepts, --label, --text and --text-concepts",
+            )
+        if self.by_text != (self.dissector is not None):
+            raise UsageError(
+                "texts need a dissector, and a dissector is needed for texts only",
+                "--text mass --dissector mammo-clip:FILE",
+            )
 
     @property
     def by_text(self) -> bool:
@@ -212,20 +194,27 @@ class Asked:
         return sorted({one.digest for one, used in zip(self.samples, self.used, strict=True) if used and one.digest})
 
 
-def asked_for(images: Images, concepts: Concepts, tested: Sensitivities, settings: Settings, how: How) -> Asked:
+def asked_for(
+    main: TargetImages, concepts: Concepts, tested: Sensitivities, settings: Settings, *, on_error: str = "stop"
+) -> Asked:
     """Return all that is asked for.
+
+    Parameters
+    ----------
+    main
+        A target and the images over which sensitivities are taken: of `mcd.plugins.target_images`, or `run_images`.
+    on_error
+        ``stop`` refuses images of a concept's own data sets that cannot be used, ``skip`` leaves them out.
 
     Raises
     ------
     mcd.errors.MCDError
         When anything of it does not exist or does not fit.
     """
-    _check(concepts)
-    main = _main(images, how)
     layers = main.picked(tested.layers or main.dissected)
     examples = [main]
     if concepts.present is not None and concepts.absent is not None:
-        examples = [main.beside(one, on_error=images.on_error) for one in (concepts.present, concepts.absent)]
+        examples = [main.beside(one, on_error=on_error) for one in (concepts.present, concepts.absent)]
         one, other = (part.samples for part in examples)
         check_apart(one, other, "--present", "--absent")
         check_apart([*one, *other], main.samples, "the images of the concept", "the data set")
@@ -240,23 +229,6 @@ def asked_for(images: Images, concepts: Concepts, tested: Sensitivities, setting
     main.passed(layers, gradients_of=[one.of for one in classes], images=ids[:1])  # what has no gradient is said now
     texts = _texts(examples, concepts, len(np.unique(groups.numbers[~out]))) if concepts.by_text else None
     return Asked(examples, samples, groups, labels, out, main, ids, layers, classes, columns, settings, texts)
-
-
-def _check(concepts: Concepts) -> None:
-    """Refuse what does not go together."""
-    folders = [concepts.present is not None, concepts.absent is not None, bool(concepts.name)]
-    if any(folders) != all(folders):
-        raise UsageError("--present, --absent and --name go together", "--present DIR --absent DIR --name mass")
-    if any(folders) and (concepts.names or concepts.columns or concepts.by_text):
-        raise UsageError(
-            f"--present and --absent are the images of one concept, {concepts.name}",
-            "leave out --concepts, --label, --text and --text-concepts",
-        )
-    if concepts.by_text != (concepts.dissector is not None):
-        raise UsageError(
-            "texts need a dissector, and a dissector is needed for texts only",
-            "--text mass --dissector mammo-clip:FILE",
-        )
 
 
 def _labels(
@@ -308,35 +280,3 @@ def _texts(examples: Sequence[TargetImages], concepts: Concepts, patients: int) 
 
 _FEWEST_FOR_TEXTS = 10
 _REFERENCE = "birads-core"
-
-
-def _main(images: Images, how: How) -> TargetImages:
-    if images.run is not None:
-        if images.model is not None or images.dataset is not None:
-            raise UsageError("a run has a model and images of its own", "give the run, or --model and --dataset")
-        if images.where or images.limit or images.per_patient:
-            raise UsageError("the images of a run are chosen already", "leave out --where, --limit and --per-patient")
-        return run_images(
-            images.run,
-            device=how.device,
-            batch_size=how.batch_size,
-            workers=how.workers,
-            progress=how.progress,
-            plugin_files=how.plugin_files,
-            trust=images.trust,
-        )
-    if images.model is None or images.dataset is None:
-        raise UsageError("what is tested?", "give a run folder, or --model and --dataset")
-    return target_images(
-        images.model,
-        images.dataset,
-        where=images.where,
-        limit=images.limit,
-        per_patient=images.per_patient,
-        device=how.device or "auto",
-        batch_size=how.batch_size or 16,
-        workers=how.workers,
-        on_error=images.on_error,
-        progress=how.progress,
-        plugin_files=how.plugin_files,
-    )

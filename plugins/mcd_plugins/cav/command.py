@@ -11,15 +11,15 @@ from mcd.plugins import (
     PATH,
     SEED,
     FiniteRange,
+    TargetFlags,
     check_writable,
     echo,
     echo_lines,
-    images_flags,
     option_group,
     parse_pairs,
     print_table,
     say,
-    with_plugin_files,
+    with_target_flags,
 )
 
 __all__ = ["cav"]
@@ -30,12 +30,7 @@ _PRINTED = 15
 
 
 @click.command()
-@click.argument("run", required=False, type=PATH)
-@option_group(
-    "Model and images",
-    *images_flags(model="The model, where no run is given.", dataset="Its images, where no run is given."),
-    click.option("--trust", is_flag=True, help="Read the files that the run names, and run their code."),
-)
+@with_target_flags
 @option_group(
     "Concepts",
     click.option(
@@ -136,33 +131,14 @@ _PRINTED = 15
     ),
 )
 @option_group(
-    "Speed",
-    click.option("--device", metavar="TEXT", help="auto, cpu, cuda, cuda:1, mps.  [default: auto, or as the run]"),
-    click.option(
-        "--batch-size", type=click.IntRange(1, 4096), metavar="N", help="Images a step.  [default: 16, or as the run]"
-    ),
-    click.option("--workers", type=click.IntRange(0, 256), metavar="N", help="Decoding processes."),
-)
-@option_group(
     "Output",
     click.option(
         "--output", "-o", type=PATH, required=True, metavar="DIR", help="Where tables, directions and page go."
     ),
     click.option("--json", "as_json", is_flag=True, help="Print cav.json."),
 )
-@with_plugin_files
 def cav(
-    plugin_files: Sequence[Path],
-    run: Path | None,
-    model: str | None,
-    model_arg: tuple[str, ...],
-    dataset: str | None,
-    dataset_arg: tuple[str, ...],
-    where: str | None,
-    limit: int | None,
-    per_patient: int | None,
-    on_error: str,
-    trust: bool,
+    target: TargetFlags,
     concepts: tuple[str, ...],
     columns: tuple[str, ...],
     present: str | None,
@@ -182,9 +158,6 @@ def cav(
     sets: int,
     q: float,
     seed: int,
-    device: str | None,
-    batch_size: int | None,
-    workers: int | None,
     output: Path,
     as_json: bool,
 ) -> None:
@@ -200,38 +173,25 @@ def cav(
     sensitivity, p and q, images.csv, index.html, and a file of each layer's directions, which mcd dissect takes:
     --units directions:FILE.
     """
-    from mcd_plugins.cav.asked import Concepts, How, Images, Sensitivities, asked_for, settings_of
+    from mcd_plugins.cav.asked import Concepts, Sensitivities, asked_for, settings_of
     from mcd_plugins.cav.measuring import measured
     from mcd_plugins.cav.report import FILES, check_left, record_of, write
 
     settings = settings_of(methods=methods, nuisances=nuisances, held_out=held_out, sets=sets, q=q, seed=seed)
     for file in FILES:
         check_writable(output / file)
-    asked = asked_for(
-        Images(
-            run,
-            _component(model, model_arg, "--model-arg"),
-            _component(dataset, dataset_arg, "--dataset-arg"),
-            where,
-            limit,
-            per_patient,
-            on_error,
-            trust,
-        ),
-        Concepts(
-            concepts,
-            columns,
-            _folder(present),
-            _folder(absent),
-            name,
-            texts,
-            text_concepts,
-            _component(dissector, dissector_arg, "--dissector-arg"),
-        ),
-        Sensitivities(layers, classes, units, class_images),
-        settings,
-        How(device, batch_size, workers, plugin_files=plugin_files),
+    chosen = Concepts(
+        concepts,
+        columns,
+        _folder(present),
+        _folder(absent),
+        name,
+        texts,
+        text_concepts,
+        _component(dissector, dissector_arg, "--dissector-arg"),
     )
+    tested = Sensitivities(layers, classes, units, class_images)
+    asked = asked_for(target.images(), chosen, tested, settings, on_error=target.on_error)
     check_left(asked, output)
     found = measured(asked)
     table = write(found, output)

@@ -47,7 +47,7 @@ class Direction:
     problem
         Why there is none.
     area
-        How well it tells the held-out patients apart; None where they are not labelled.
+        How well it separates held-out images with the concept from those without; None where they are not labelled.
     r2
         Of a text: the held-out R² of the map that it came through, and its lower bound. NaN of others.
     staying
@@ -148,7 +148,8 @@ Layers = Mapping[str, torch.Tensor]
 def _read(asked: Asked) -> tuple[Layers, Layers]:
     """Return features of the samples and gradients in the tested images, by layer; each image is read once."""
     tested = asked.tested.passed(asked.layers, gradients_of=[one.of for one in asked.classes], images=asked.ids)
-    held, passed = set(asked.ids), []
+    held: set[str] = set(asked.ids)
+    passed: list[Layers] = []
     for one in asked.examples:
         if one is asked.tested:
             rest = one.passed(asked.layers, images=[each for each in one.ids if each not in held])
@@ -249,7 +250,7 @@ def _worded(asked: Asked, layer: str, without: tuple[str, ...], features: torch.
 
 
 def _worth(asked: Asked, direction: Direction, null: NullVectors, features: torch.Tensor, state: States) -> Direction:
-    """Return a direction with its vector, and how well that tells held-out patients apart, where they are labelled."""
+    """Return a direction with its vector, and its AUROC on held-out patients, where they are labelled."""
     vector = functional.normalize(null.vectors[0], dim=0).float()
     out = asked.out
     own, there, lacking = np.array(asked.patients, dtype=np.str_)[out], (state == 1)[out], (state == 0)[out]

@@ -132,7 +132,7 @@ class Judged:
     p_tcav
         ``(1 + #{|T_b - ½| ≥ |T - ½|}) / (B + 1)``; None where `linear`: T is 0 or 1 for every vector there is. It asks
         for the direction only. Where gradients, or features, have few directions, random concepts too have T near 0 or
-        1, and no concept can be told from them.
+        1, and no concept differs from them.
     p_sensitivity
         ``(1 + #{|A_b| ≥ |A|}) / (B + 1)``, where A is the mean product of the gradient with the vector as it was
         fitted, not of length 1: with ``pattern`` what the concept's coming changes in the output, to first order. A

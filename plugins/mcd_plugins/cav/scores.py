@@ -47,7 +47,7 @@ def area(scores: torch.Tensor, present: Flags, absent: Flags, patients: Sequence
     """Return the AUROC of scores by a vector that was fitted on other patients.
 
     The variance is that of clustered data (Obuchowski 1997, Biometrics 53), taken on the logit scale, with Student's
-    distribution and Satterthwaite's degrees of freedom. Where few patients are told apart well it is too small: the
+    distribution and Satterthwaite's degrees of freedom. Where few patients are ranked well it is too small: the
     interval reaches to the ends of the one that follows when half a patient more of the rarer class, who scores by
     chance, is counted.
 

@@ -22,7 +22,7 @@ COLUMNS: Mapping[str, str] = {
     "without": "nuisances that were taken out of features before",
     "method": "how the direction was fitted: pattern, ridge, logistic, or text",
     "class": "the output, or the unit of a later layer",
-    "auroc": "how well the direction tells held-out patients apart",
+    "auroc": "how well the direction separates held-out images with the concept from those without",
     "auroc_low": "lower end of its 95 % interval, over patients",
     "auroc_high": "upper end",
     "r2": "of a text: share of the embeddings' variance that the map explains in held-out patients",

@@ -101,7 +101,7 @@ def stability(stored: Stored, images: TargetImages, *, skip: bool = False) -> tu
     return (
         agreement("another seed", [(own, Alive.of(again, samples.values))]),
         agreement("two halves of its patients", [(Alive.of(first, samples.values), Alive.of(second, samples.values))]),
-        agreement("random dictionaries", [(own.dealt(2 * at), own.dealt(2 * at + 1)) for at in range(_DRAWS)]),
+        agreement("random dictionaries", [(own.shuffled(2 * at), own.shuffled(2 * at + 1)) for at in range(_DRAWS)]),
     )
 
 
@@ -191,7 +191,7 @@ class Alive:
             rows = rows + (fitted.decoder_bias - samples.mean(dim=0))
         return cls(rows, energy[alive] * rows.double().square().sum(dim=1))
 
-    def dealt(self, seed: int) -> Alive:
+    def shuffled(self, seed: int) -> Alive:
         """Return random latents, of as much energy: the values of each channel are shuffled among the latents."""
         generator = torch.Generator().manual_seed(seed)
         order = torch.rand(self.rows.shape, generator=generator).argsort(dim=0)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.plugins import PATH, echo_lines, option_group, print_table, say
-from mcd_plugins.dictionary.flags import Material, with_material
+from mcd.plugins import PATH, TargetFlags, echo_lines, option_group, print_table, say, with_target_flags
 
 if TYPE_CHECKING:
     from mcd_plugins.dictionary.stability import Agreement
@@ -18,13 +17,13 @@ __all__ = ["stability"]
 
 @click.command()
 @click.argument("file", type=PATH, metavar="FILE")
-@with_material
+@with_target_flags
 @option_group(
     "Output",
     click.option("--output", "-o", type=PATH, metavar="FILE.safetensors", help="Where it goes.  [default: into FILE]"),
     click.option("--json", "as_json", is_flag=True, help="Print JSON."),
 )
-def stability(material: Material, file: Path, output: Path | None, as_json: bool) -> None:
+def stability(target: TargetFlags, file: Path, output: Path | None, as_json: bool) -> None:
     """Say how much of a dictionary is found again: with another seed, and in other patients.
 
     \b
@@ -44,11 +43,11 @@ def stability(material: Material, file: Path, output: Path | None, as_json: bool
     from mcd_plugins.dictionary.stability import with_stability
     from mcd_plugins.dictionary.training import check_output
 
-    stored, target = read_dictionary(file), output or file
-    check_output(target)
-    images = material.as_recorded(stored.training.dataset).images()
-    found = run(stored, images, skip=material.skip)
-    write_dictionary(target, stored.fitted, stored.training, with_stability(stored.facts, found), stored.images)
+    stored, path = read_dictionary(file), output or file
+    check_output(path)
+    images = target.as_recorded(stored.training.dataset).images()
+    found = run(stored, images, skip=target.skip)
+    write_dictionary(path, stored.fitted, stored.training, with_stability(stored.facts, found), stored.images)
     if as_json:
         echo_lines(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
         return
@@ -59,7 +58,7 @@ def stability(material: Material, file: Path, output: Path | None, as_json: bool
         f"It was fitted on {fitted}; the other fits have the seeds {seed + 1} to {seed + 3}. In random dictionaries "
         "the values of each channel are shuffled among the latents."
     )
-    say(f"written: {target}")
+    say(f"written: {path}")
 
 
 def _print(found: tuple[Agreement, ...]) -> None:

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcd.plugins import PATH, SEED, FiniteRange, echo_lines, option_group, print_table, say
-from mcd_plugins.dictionary.flags import Material, with_material
+from mcd.plugins import (
+    PATH,
+    SEED,
+    FiniteRange,
+    TargetFlags,
+    echo_lines,
+    option_group,
+    print_table,
+    say,
+    with_target_flags,
+)
 
 if TYPE_CHECKING:
     from mcd_plugins.dictionary.kinds import Kind
@@ -22,7 +31,7 @@ _LATENTS = {"nmf": 32, "kmeans": 32}
 
 
 @click.command()
-@with_material
+@with_target_flags
 @option_group(
     "Dictionary",
     click.option("--layers", "layer", metavar="NAME", help="The layer.  [default: the one that RUN dissected]"),
@@ -89,7 +98,7 @@ _LATENTS = {"nmf": 32, "kmeans": 32}
     click.option("--json", "as_json", is_flag=True, help="Print what is known of it as JSON."),
 )
 def train(
-    material: Material,
+    target: TargetFlags,
     layer: str | None,
     kind: Kind,
     latents: int | None,
@@ -131,20 +140,20 @@ def train(
     )
     check_installed(kind)
     done = run(
-        material.images(),
+        target.images(),
         output,
         recipe,
         layer=layer,
         positions=positions,
         share=share,
         seed=seed,
-        skip=material.skip,
+        skip=target.skip,
     )
     if as_json:
         known = {"file": done.path.name, "layer": done.layer, **done.facts}
         echo_lines(json.dumps(known, indent=2, ensure_ascii=False))
         return
-    _print(done, material)
+    _print(done, target)
 
 
 def _refuse_foreign(kind: Kind, given: dict[str, int | float | None]) -> None:
@@ -157,7 +166,7 @@ def _refuse_foreign(kind: Kind, given: dict[str, int | float | None]) -> None:
             raise UsageError(f"--{name} has no part in kind {kind}", f"leave it out; it is of {', '.join(parts[name])}")
 
 
-def _print(done: Trained, material: Material) -> None:
+def _print(done: Trained, target: TargetFlags) -> None:
     import shlex
 
     from mcd_plugins.dictionary.training import UNMEASURED, units_of
@@ -166,9 +175,9 @@ def _print(done: Trained, material: Material) -> None:
     print_table(["dictionary", str(done.path)], facts)
     for said in done.remarks:
         say(f"note: {said}")
-    words = material.typed()
+    words = target.typed()
     if UNMEASURED in done.facts.values():
         echo_lines(f"for its stability: {shlex.join(['mcd', 'dictionary', 'stability', str(done.path), *words])}")
-    named = shlex.join(words) if material.run is None else "…"
+    named = shlex.join(words) if target.run is None else "…"
     layer = shlex.join(["--layers", done.layer, "--units", units_of(done.path)])
     echo_lines(f"to see the layer through it: mcd dissect {named} {layer} --neurons --controls --dissector …")

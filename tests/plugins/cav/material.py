@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 import mcd
+from mcd.plugins import TargetImages, target_images
 from mcd_plugins.cav.null import ConceptSets, NullVectors
 from mcd_plugins.cav.vectors import Fitter, Method
 
-__all__ = ["PLANTED", "Head", "Planted", "null_of"]
+__all__ = ["PLANTED", "Head", "Planted", "null_of", "ready"]
 
 PLANTED = ("up", "down", "idle")
 """Factors: the output grows with the first, falls with the second, and does not depend on the third."""
@@ -89,3 +90,8 @@ class Head(nn.Module):
 def null_of(features: torch.Tensor, sets: ConceptSets, method: Method) -> NullVectors:
     """Return the vectors of a concept and of random ones, fitted to the features of the images that are known."""
     return NullVectors.of(Fitter(features[torch.from_numpy(sets.known)], method), sets)
+
+
+def ready(target: mcd.Target, images: mcd.Dataset) -> TargetImages:
+    """Return a target with images on the CPU, without progress bars."""
+    return target_images(target, images, device="cpu", workers=0, progress=False)

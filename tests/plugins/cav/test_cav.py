@@ -13,17 +13,16 @@ import pytest
 import torch
 from safetensors import safe_open
 from tests.command_line import Outcome
-from tests.plugins.cav.material import Head, Planted
+from tests.plugins.cav.material import Head, Planted, ready
 
 import mcd
 from mcd.errors import UsageError
-from mcd_plugins.cav.asked import Asked, Concepts, How, Images, Sensitivities, asked_for, settings_of
+from mcd_plugins.cav.asked import Asked, Concepts, Sensitivities, asked_for, settings_of
 from mcd_plugins.cav.measuring import measured
 from mcd_plugins.cav.report import write
 from mcd_plugins.cav.tables import COLUMNS, said, table_of
 
 Run = Callable[..., Outcome]
-HOW = How("cpu", workers=0, progress=False)
 PHANTOMS = ("--model", "phantom-calc", "--dataset", "phantom:40", "--workers", "0", "--device", "cpu")
 CALC = ("--layers", "stages.2", "--classes", "calcifications", "--sets", "199", "--method", "ridge")
 
@@ -36,13 +35,11 @@ def asked(
     tests: Sensitivities | None = None,
     **settings: object,
 ) -> Asked:
-    images = Images(model=mcd.Target("planted", head or Head()), dataset=data or Planted())
     return asked_for(
-        images,
+        ready(mcd.Target("planted", head or Head()), data or Planted()),
         Concepts(names, columns),
         tests or Sensitivities(layers=["features"]),
         settings_of(**{"sets": 199, **settings}),
-        HOW,
     )
 
 
@@ -109,13 +106,13 @@ def test_what_comes_later_may_be_a_unit_and_what_a_bag_returns_is_refused() -> N
 
 def test_over_which_images_is_chosen_and_said() -> None:
     target = mcd.Target("planted", Head(), outputs=("up",))
-    images, data = Images(model=target, dataset=Planted()), settings_of(sets=19)
-    own = asked_for(images, Concepts(["down"]), Sensitivities(["features"]), data, HOW)
+    images, data = ready(target, Planted()), settings_of(sets=19)
+    own = asked_for(images, Concepts(["down"]), Sensitivities(["features"]), data)
     (one,) = own.classes
     held = [row for row, out in zip(own.samples, own.out, strict=True) if out]
     assert one.images == "held-out images, with up"
     assert one.rows.tolist() == [row.findings["up"] for row in held]
-    own = asked_for(images, Concepts(["down"]), Sensitivities(["features"], where='view == "CC"'), data, HOW)
+    own = asked_for(images, Concepts(["down"]), Sensitivities(["features"], where='view == "CC"'), data)
     assert own.classes[0].images == 'held-out images, view == "CC"'
     assert own.classes[0].rows.tolist() == [row.view == "CC" for row in held]
 
@@ -250,7 +247,7 @@ def test_a_run_brings_its_target_and_its_images(mcd_command: Run, tmp_path: Path
     assert "on which nothing in the network depends" in refused.err
     for flags, problem in (
         (("--model", "phantom-mammo"), "a run has a model and images of its own"),
-        (("--limit", "3"), "the images of a run are chosen already"),
+        (("--limit", "3"), "a run has a model and images of its own: --limit has no part here"),
     ):
         refused = mcd_command("cav", run, *flags, *common, tmp_path / "no")
         assert (refused.code, problem in refused.err) == (2, True)

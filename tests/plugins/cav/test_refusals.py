@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.command_line import Outcome
-from tests.plugins.cav.material import Head, Planted
+from tests.plugins.cav.material import Head, Planted, ready
 
 import mcd
 from mcd.errors import DataError
-from mcd_plugins.cav.asked import Concepts, How, Images, Sensitivities, asked_for, settings_of
+from mcd_plugins.cav.asked import Concepts, Sensitivities, asked_for, settings_of
 from mcd_plugins.cav.measuring import measured
 
 Run = Callable[..., Outcome]
@@ -26,8 +26,9 @@ MASS = ("--concepts", "mass")
 @pytest.mark.parametrize(
     ("flags", "code", "problem"),
     [
-        ((), 2, "what is tested?"),
-        (MODEL, 2, "what is tested?"),
+        ((), 2, "which model, and which images?"),
+        (MODEL, 2, "which model, and which images?"),
+        (("run", *FEW), 2, "a run has a model and images of its own: --model-plugin has no part here"),
         (("nowhere",), 4, "nowhere is not a run folder"),
         ((*FEW, "--concepts", "masss"), 2, "no image says whether it shows 'masss'\n  hint: did you mean 'mass'?"),
         ((*FEW, "--concepts", ","), 2, "--concepts names none"),
@@ -152,12 +153,12 @@ class Silent(Planted):
 
 
 def test_patients_of_the_concept_are_not_tested_on_and_features_must_differ() -> None:
-    how, settings = How("cpu", workers=0, progress=False), settings_of(sets=19)
-    own = Images(model=mcd.Target("planted", Head()), dataset=Planted())
+    settings = settings_of(sets=19)
+    own = ready(mcd.Target("planted", Head()), Planted())
     pair = Concepts(present=Elsewhere(), absent=Elsewhere(Planted.Options(patients=5)), name="x")
     with pytest.raises(DataError, match="are in --present and in --absent"):
-        asked_for(own, pair, Sensitivities(["features"]), settings, how)
-    same = Images(model=mcd.Target("planted", Head()), dataset=Silent())
-    found = asked_for(same, Concepts(["up"]), Sensitivities(["features"]), settings, how)
+        asked_for(own, pair, Sensitivities(["features"]), settings)
+    same = ready(mcd.Target("planted", Head()), Silent())
+    found = asked_for(same, Concepts(["up"]), Sensitivities(["features"]), settings)
     with pytest.raises(DataError, match="layer features: the features are the same in all images"):
         measured(found)

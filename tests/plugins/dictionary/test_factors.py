@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as functional
-from tests.plugins.dictionary.planted import share_found, superposed
+from benchmarks.superposition import share_found, superposed
 
 from mcd.errors import DataError, MissingDependencyError
 from mcd_plugins.dictionary.fitting import fit

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.plugins.dictionary.planted import share_found, superposed
+from benchmarks.superposition import share_found, superposed
 
 from mcd.errors import DataError, UsageError
 from mcd_plugins.dictionary.fitting import fit

@@ -76,11 +76,11 @@ def test_what_one_half_of_the_patients_has_is_not_found_in_the_other(tmp_path: P
 def test_random_dictionaries_keep_what_channels_have_in_common() -> None:
     rows = torch.randn(30, 5) * torch.tensor([5.0, 1, 1, 1, 0]) + torch.tensor([9.0, 0, 0, 0, 0])
     own = Alive(rows, torch.ones(30, dtype=torch.float64))
-    found = own.dealt(0).rows
+    found = own.shuffled(0).rows
     assert torch.equal(found.sort(dim=0).values, rows.sort(dim=0).values)
     assert not torch.equal(found, rows)
-    assert torch.equal(own.dealt(0).rows, found)
-    assert not torch.equal(own.dealt(1).rows, found)
+    assert torch.equal(own.shuffled(0).rows, found)
+    assert not torch.equal(own.shuffled(1).rows, found)
 
 
 @pytest.fixture(scope="module")

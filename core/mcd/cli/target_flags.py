@@ -1,4 +1,4 @@
-"""What commands of dictionaries read positions of: a model and a data set by name, or those of a run."""
+"""Flags of commands that read a target and its images: a model and a data set by name, or those of a run."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import click
 import pydantic
 
+from mcd.cli.flags import images_flags
+from mcd.cli.groups import option_group
+from mcd.cli.hosted import with_plugin_files
+from mcd.cli.paths import PATH
 from mcd.errors import UsageError
-from mcd.plugins import PATH, images_flags, option_group, parse_pairs, with_plugin_files
+from mcd.options import parse_pairs
 
 if TYPE_CHECKING:
-    from mcd.plugins import TargetImages
+    from mcd.runs.target_images import TargetImages
 
-__all__ = ["Material", "with_material"]
+__all__ = ["TargetFlags", "with_target_flags"]
 
 R = TypeVar("R")
 _COUNT = click.IntRange(1, 1_000_000_000)
 
 
-class Material(pydantic.BaseModel):
-    """What the flags say of model and images."""
+class TargetFlags(pydantic.BaseModel):
+    """What the flags say of model and images; see `with_target_flags`."""
 
     model_config = pydantic.ConfigDict(frozen=True, protected_namespaces=())
 
@@ -58,7 +62,8 @@ class Material(pydantic.BaseModel):
         mcd.errors.MCDError
             When anything asked for does not exist or does not fit.
         """
-        from mcd.plugins import run_images, target_images
+        from mcd.runs.named_images import target_images
+        from mcd.runs.run_images import run_images
 
         if self.run is not None:
             if taken := self._of_names():
@@ -87,7 +92,6 @@ class Material(pydantic.BaseModel):
             per_patient=self.per_patient,
             recipe=self.recipe,
             cache=self.cache,
-            store="off",
             device=self.device or "auto",
             precision=self.precision or "fp32",
             batch_size=self.batch_size or 16,
@@ -96,7 +100,7 @@ class Material(pydantic.BaseModel):
             plugin_files=self.plugin_files,
         )
 
-    def as_recorded(self, chosen: Mapping[str, object]) -> Material:
+    def as_recorded(self, chosen: Mapping[str, object]) -> TargetFlags:
         """Return the same with images chosen as a record says, where the flags do not say it and it is not hidden."""
         if self.run is not None:
             return self
@@ -171,13 +175,21 @@ _SPEED = option_group(
 )
 
 
-def with_material(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command the argument RUN and the flags of model and images, gathered in a `Material` that comes first."""
+def with_target_flags(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the argument RUN and the flags of model and images, gathered in `TargetFlags`, which come first.
+
+    Examples
+    --------
+    >>> @click.command()
+    ... @with_target_flags
+    ... def mine(target: TargetFlags) -> None:
+    ...     print(len(target.images().samples))
+    """
 
     @with_plugin_files
     @functools.wraps(command)
     def gathered(plugin_files: Sequence[Path], /, **flags: object) -> R:
-        named = {name: flags.pop(name) for name in Material.model_fields if name in flags}
-        return command(Material.model_validate({"plugin_files": plugin_files, **named}), **flags)
+        named = {name: flags.pop(name) for name in TargetFlags.model_fields if name in flags}
+        return command(TargetFlags.model_validate({"plugin_files": plugin_files, **named}), **flags)
 
     return _ARGUMENT(_IMAGES(_SPEED(gathered)))

@@ -102,14 +102,12 @@ def tested(
         beside = _examined(dataset, others, clock) if others else {}
         met += [found for found in beside.values() if isinstance(found, Sample)]
 
-    def of(fitted: frozenset[str]) -> set[str]:
-        return {met[row].id for row in rows_fitted_on(met, fitted)}
-
-    rows = of(everyone)
+    each = {own: {met[row].id for row in rows_fitted_on(met, own)} for own in {one.fitted for one in fitting.units}}
+    rows = set().union(*each.values())
     hit = [one for one in chosen if one.id in rows]
     if not hit:
         return Tested(chosen, known)
-    names = _names([one for one in fitting.units if any(image.id in of(one.fitted) for image in hit)])
+    names = _names([one for one in fitting.units if any(image.id in each[one.fitted] for image in hit)])
     people = len({one.patient for one in hit} - {""})
     whose = f" of {people} patient{'' if people == 1 else 's'}" if people else ""
     said = f"{len(hit)} of {len(chosen)} images{whose}"
@@ -119,7 +117,7 @@ def tested(
             f"{said} are no test: {on}", "choose others with --where, or leave these out: --fitted-images leave-out"
         )
     if fitting.images == "keep":
-        kept = {one.fitted: sum(image.id in of(one.fitted) for image in chosen) for one in fitting.units}
+        kept = {own: sum(image.id in found for image in chosen) for own, found in each.items()}
         return Tested(chosen, known, 0, kept, f"{said} are no test on other patients: {on}")
     if len(hit) == len(chosen):
         raise DataError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -140,7 +140,7 @@ def test_folders_are_two_classes_and_overlap_is_refused(mcd_command: Run, tmp_pa
 class Elsewhere(Planted):
     """Other images of the same patients."""
 
-    def scan(self):  # type: ignore[no-untyped-def]  # as the base class has it
+    def scan(self) -> Iterator[mcd.Sample]:
         for at, one in enumerate(super().scan()):
             yield mcd.Sample(f"other {at}", digest=f"{at + 10**6:064x}", patient=one.patient)
 

@@ -101,7 +101,7 @@ def p_of(seed: int, design: str, method: Method, sets: int, planted: bool = Fals
     assert found.p_tcav is not None
     p = [found.p_tcav, found.p_sensitivity]
     if planted:
-        vector = vectors.vectors[0].mean(dim=0)
+        vector = vectors.vectors[0]
         true = float(norm.cdf(vector.numpy() @ moved / sqrt(2 * float(vector.numpy() ** 2 @ spread**2))))
         others = drawn(rng, design, moved)
         held_out = area(others.features @ vector, others.present, ~others.present, others.patients)

@@ -61,7 +61,10 @@ def lens(architecture: str, **more: object) -> dict[str, object]:
 
 def trainer(named: str, **more: object) -> dict[str, object]:
     """Return the settings that dictionary_learning writes."""
-    return {"trainer": {"dict_class": named, "lm_name": "a", **more}, "buffer": {}}
+    return {
+        "trainer": {"dict_class": named, "lm_name": "a", "submodule_name": "resid_post_layer_8", **more},
+        "buffer": {},
+    }
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,18 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tests.conftest import Outcome
-from tests.plugins.dictionary.saved_files import LENS, LINEAR, OVER, SAVED, VALUES, SavedAs, drawn, lens, write_saved
+from tests.plugins.dictionary.saved_files import (
+    LENS,
+    LINEAR,
+    OVER,
+    SAVED,
+    VALUES,
+    SavedAs,
+    drawn,
+    lens,
+    trainer,
+    write_saved,
+)
 from torch import nn
 
 import mcd
@@ -48,6 +59,8 @@ def test_the_folder_that_a_tool_wrote_is_read_and_the_layer_is_kept(mcd_command:
         assert done.code == 0, done.err
         assert loaded(out).layer == "conv"
         assert loaded(out).facts["kind"] == ("TopK, k 2", "BatchTopKSAE, threshold 0.7")[number]
+        said = ("blocks.1.hook_resid_post", "resid_post_layer_8")[number]
+        assert loaded(out).facts["made for"] == f"{said}, as the tool calls it"
 
 
 def test_the_same_file_makes_the_same_bytes(mcd_command: Command, tmp_path: Path) -> None:
@@ -85,6 +98,18 @@ def test_half_and_double_precision_become_single(mcd_command: Command, tmp_path:
         assert {one.dtype for one in load_file(tmp_path / f"{dtype}.safetensors").values()} == {torch.float32}
 
 
+def test_a_threshold_that_was_never_set_is_asked_for(mcd_command: Command, tmp_path: Path) -> None:
+    for name in ("BatchTopKSAE", "MatryoshkaBatchTopKSAE"):
+        saved = SAVED[name]
+        file = write_saved(tmp_path, {**saved.tensors, "threshold": torch.tensor(-1.0)}, trainer(name))
+        asked = ("dictionary", "import", file, "-o", tmp_path / f"{name}.safetensors")
+        assert "or say it: --threshold X" in mcd_command(*asked).err
+        done = mcd_command(*asked, "--threshold", "0.7")
+        assert done.code == 0, done.err
+        found = loaded(tmp_path / f"{name}.safetensors").module(VALUES)
+        torch.testing.assert_close(found, saved.expected, rtol=1e-4, atol=1e-5)
+
+
 def without(tensors: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
     return {key: one for key, one in tensors.items() if key != name}
 
@@ -119,6 +144,17 @@ TOPK = SAVED["AutoEncoderTopK"].tensors
         ({**TOPK, "threshold": torch.tensor(-1.0)}, None, ("--activation", "batchtopk"), 2, "threshold was never set"),
         (without(TOPK, "k"), None, ("--activation", "topk"), 2, "does not say how many latents respond"),
         ({**TOPK, "k": torch.tensor([2, 3])}, None, ("--activation", "topk"), 4, "tensor 'k' is no number"),
+        ({**TOPK, "k": torch.tensor(2.5)}, None, ("--activation", "topk"), 4, "k 2.5 is no whole number"),
+        (TOPK, trainer("AutoEncoderTopK"), ("--activation", "relu"), 2, "--activation has no part"),
+        (TOPK, trainer("BatchTopKSAE"), ("--activation", "topk"), 2, "--activation has no part"),
+        (
+            TOPK,
+            trainer("AutoEncoderTopK", dict_size=8),
+            (),
+            4,
+            "of 4 units, and the settings beside it say dict_size 8",
+        ),
+        (LENS, lens("standard", d_in=7), (), 4, "of 3 channels, and the settings beside it say d_in 7"),
         (TOPK, {"trainer": {"dict_class": "Mine"}}, (), 4, "is a Mine"),
         (LENS, None, (), 2, "whose cfg.json is not beside it"),
         (LENS, None, ("--format", "saelens"), 4, "no cfg.json of SAELens lies beside it"),
@@ -174,6 +210,15 @@ def test_settings_that_are_none_are_said(text: str, mcd_command: Command, tmp_pa
     assert "cfg.json is no JSON object" in done.err
 
 
+def test_a_layer_of_the_tool_that_is_no_text_of_a_line_is_shown_as_one(mcd_command: Command, tmp_path: Path) -> None:
+    odd = "a\ud800b\n\x1b" + "c" * 5000
+    file = write_saved(tmp_path, LENS, lens("standard", hook_name=odd))
+    done = mcd_command("dictionary", "import", file, "-o", tmp_path / "own.safetensors")
+    assert done.code == 0, done.err
+    said = loaded(tmp_path / "own.safetensors").facts["made for"]
+    assert said == f"a�b��{'c' * 195}, as the tool calls it"
+
+
 def test_settings_of_something_else_are_no_hindrance(mcd_command: Command, tmp_path: Path) -> None:
     file = write_saved(tmp_path, SAVED["Mammo-SAE"].tensors, {"model_type": "clip", "hidden_size": 7})
     assert mcd_command("dictionary", "import", file, "-o", tmp_path / "own.safetensors").code == 0
@@ -195,7 +240,7 @@ def test_the_file_says_what_is_known(mcd_command: Command, tmp_path: Path) -> No
         about = opened.metadata()
     assert (about["activation"], about["k"]) == ("topk", "2")
     facts = json.loads(about["facts"])
-    assert list(facts) == ["kind", "activation", "latents", "format", "licence", "fitted on"]
+    assert list(facts) == ["kind", "activation", "latents", "made for", "format", "licence", "fitted on"]
     assert facts["format"] == "dictionary_learning 0.1.0"
     assert str(tmp_path) not in str(about)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from mcd.errors import DataError, UsageError
 from mcd_plugins.dictionary.importing.saved import Asked, Imported, Saved, gated, imported, refused, uncentred
 
-__all__ = ["knows", "read"]
+__all__ = ["knows", "layer", "read"]
 
 
 def knows(saved: Saved) -> bool:
@@ -16,13 +16,24 @@ def knows(saved: Saved) -> bool:
     return {"encoder.weight", "decoder.weight"} <= names or "group_sizes" in names or "trainer" in saved.settings
 
 
+def layer(saved: Saved) -> str:
+    """Return what ``config.json`` calls the layer."""
+    named = _settings(saved).get("submodule_name")
+    return named if isinstance(named, str) else ""
+
+
 def read(saved: Saved, asked: Asked) -> Imported:
     """Return the dictionary.
 
     Which class it is, ``config.json`` beside it says, or else its names. Two classes share their names.
     """
-    named = _class_of(saved, asked)
-    if named not in ("AutoEncoderTopK", "BatchTopKSAE"):
+    found = _read(saved, asked, _class_of(saved, asked))
+    saved.check_sizes(_settings(saved), channels="activation_dim", units="dict_size")
+    return found
+
+
+def _read(saved: Saved, asked: Asked, named: str) -> Imported:
+    if named not in ("AutoEncoderTopK", "BatchTopKSAE", "MatryoshkaBatchTopKSAE"):
         asked.only(saved)
     match named:
         case "AutoEncoder":
@@ -102,12 +113,13 @@ def _without_centre(saved: Saved, bias: str, centre: str) -> Imported:
 
 
 def _top_k(saved: Saved, asked: Asked) -> Imported:
-    own = saved.number("k")
-    trained = _settings(saved).get("k")
+    own, trained = saved.number("k"), _settings(saved).get("k")
+    if own is not None and not own.is_integer():
+        raise DataError(f"{saved.path}: k {own:g} is no whole number", "make the file again")
     k = int(own) if own is not None else trained if isinstance(trained, int) else asked.k
     if k is None:
         raise UsageError(f"{saved.path} does not say how many latents respond at a position", "say it: --k N")
-    asked.only(saved, "activation", *(("k",) if k == asked.k else ()))
+    asked.only(saved, activation="topk", k=k)
     return imported(
         saved,
         "AutoEncoderTopK",
@@ -127,7 +139,7 @@ def _batch_top_k(saved: Saved, asked: Asked, named: str) -> Imported:
             f"{saved.path}: its threshold was never set, and without one {named} takes positions together",
             "train it for more steps than threshold_start_step, or say it: --threshold X",
         )
-    asked.only(saved, "activation", *(("threshold",) if threshold == asked.threshold else ()))
+    asked.only(saved, activation="batchtopk", threshold=threshold)
     if named == "BatchTopKSAE":
         encoder = saved.take("encoder.weight", "units", "channels")
         decoder, bias = saved.take("decoder.weight", "channels", "units"), saved.take("encoder.bias", "units")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcd.errors import DataError, UsageError
@@ -11,6 +11,9 @@ from mcd_plugins.dictionary.importing import dictionary_learning, mammo_sae, ove
 from mcd_plugins.dictionary.importing.saved import Asked, Imported, Saved, read_saved
 
 __all__ = ["FORMATS", "Format", "import_dictionary"]
+
+_LONGEST = 200
+"""Letters of the name of a layer that are shown."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,15 @@ class Format:
         What is stated there.
     knows, read
         Whether a file is of it; what it holds.
+    layer
+        What the settings beside a file call the layer that it was made for; an empty text where they do not say it.
     """
 
     source: str
     licence: str
     knows: Callable[[Saved], bool]
     read: Callable[[Saved, Asked], Imported]
+    layer: Callable[[Saved], str] = lambda _saved: ""
 
 
 FORMATS = {
@@ -40,10 +46,14 @@ FORMATS = {
         mammo_sae.knows,
         mammo_sae.read,
     ),
-    "saelens": Format("SAELens 6.54", "MIT", saelens.knows, saelens.read),
+    "saelens": Format("SAELens 6.54", "MIT", saelens.knows, saelens.read, saelens.layer),
     "overcomplete": Format("overcomplete 0.3.0", "MIT", overcomplete.knows, overcomplete.read),
     "dictionary-learning": Format(
-        "dictionary_learning 0.1.0", "MIT", dictionary_learning.knows, dictionary_learning.read
+        "dictionary_learning 0.1.0",
+        "MIT",
+        dictionary_learning.knows,
+        dictionary_learning.read,
+        dictionary_learning.layer,
     ),
 }
 """By name, in the order in which they are tried."""
@@ -75,7 +85,9 @@ def import_dictionary(path: Path, name: str | None, asked: Asked) -> tuple[str, 
     if name is None and found is None:
         raise _unknown(saved)
     chosen = name or found or ""
-    return chosen, FORMATS[chosen].read(saved, asked)
+    form = FORMATS[chosen]
+    layer = "".join(one if one.isprintable() else "�" for one in form.layer(saved)[:_LONGEST])
+    return chosen, replace(form.read(saved, asked), layer=layer)
 
 
 def _unknown(saved: Saved) -> UsageError | DataError:

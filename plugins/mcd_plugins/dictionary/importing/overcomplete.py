@@ -38,13 +38,13 @@ def read(saved: Saved, asked: Asked) -> Imported:
         return imported(saved, "JumpSAE", encoder, decoder, bias=bias, threshold=least)
     match asked.activation:
         case "relu":
-            asked.only(saved, "activation")
+            asked.only(saved, activation="relu")
             return imported(saved, "SAE", encoder, decoder, bias=bias)
         case "topk" if asked.k is not None:
-            asked.only(saved, "activation", "k")
+            asked.only(saved, activation="topk", k=asked.k)
             return imported(saved, "TopKSAE", encoder, decoder, bias=bias, k=asked.k)
         case "batchtopk" if asked.threshold is not None:
-            asked.only(saved, "activation", "threshold")
+            asked.only(saved, activation="batchtopk", threshold=asked.threshold)
             least = above_or_at(torch.tensor(asked.threshold))
             return imported(saved, "BatchTopKSAE", encoder, decoder, bias=bias, threshold=least)
     raise UsageError(

@@ -10,7 +10,7 @@ import torch
 from mcd.errors import DataError
 from mcd_plugins.dictionary.importing.saved import Asked, Imported, Saved, gated, imported, refused, uncentred
 
-__all__ = ["knows", "read"]
+__all__ = ["knows", "layer", "read"]
 
 _KINDS = {
     "standard": "standard",
@@ -73,6 +73,16 @@ def knows(saved: Saved) -> bool:
     return "W_dec" in saved.tensors and ("d_sae" in saved.settings or "architecture" in saved.settings)
 
 
+def layer(saved: Saved) -> str:
+    """Return what ``cfg.json`` calls the layer; in version 6 it stands among the metadata."""
+    more = saved.settings.get("metadata")
+    for said in (saved.settings, more if isinstance(more, Mapping) else {}):
+        for name in ("hook_name", "hook_point"):
+            if isinstance(said.get(name), str):
+                return str(said[name])
+    return ""
+
+
 def read(saved: Saved, asked: Asked) -> Imported:
     """Return the dictionary, as ``cfg.json`` beside the weights says."""
     asked.only(saved)
@@ -80,6 +90,7 @@ def read(saved: Saved, asked: Asked) -> Imported:
     kind = _KINDS[settings.architecture]
     encoder, decoder = saved.take("W_enc", "channels", "units"), saved.take("W_dec", "units", "channels")
     centre = saved.take("b_dec", "channels")
+    saved.check_sizes(saved.settings, channels="d_in", units="d_sae")
     if settings.architecture == "gated":
         gate, bias = saved.take("b_gate", "units"), saved.take("b_mag", "units")
         magnitude = saved.take("r_mag", "units")

@@ -40,8 +40,8 @@ class Asked:
     k: int | None = None
     threshold: float | None = None
 
-    def only(self, saved: Saved, *names: str) -> None:
-        """Refuse what a file says itself, or what has no part in it: all but these names.
+    def only(self, saved: Saved, **said: str | float | None) -> None:
+        """Refuse what differs from what is said of a file, or has no part in it.
 
         Raises
         ------
@@ -49,7 +49,8 @@ class Asked:
             Naming the first.
         """
         for name in ("activation", "k", "threshold"):
-            if name not in names and getattr(self, name) is not None:
+            asked = getattr(self, name)
+            if asked is not None and asked != said.get(name):
                 raise UsageError(
                     f"--{name} has no part in {saved.path}",
                     f"leave out --{name}: the file says it itself, or its latents have none",
@@ -68,6 +69,8 @@ class Imported:
         As in the file of the unit source.
     dead
         How many latents have a row of length zero.
+    layer
+        What the tool calls the layer that it was made for; empty where that is not known.
     """
 
     kind: str
@@ -75,6 +78,7 @@ class Imported:
     activation: str
     k: int | None
     dead: int
+    layer: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,29 @@ class Saved:
         tensor = self.tensors[name]
         check_tensor(self.path, name, tensor, axes, self._sizes)
         return (tensor.T if axes == ("channels", "units") else tensor).float().contiguous()
+
+    def check_sizes(self, said: Mapping[str, object], **names: str) -> None:
+        """Refuse settings that are of another file: they say other sizes than the tensors that were taken have.
+
+        Parameters
+        ----------
+        said
+            Of the settings, the part that says sizes.
+        names
+            What they call the size of each axis.
+
+        Raises
+        ------
+        DataError
+            Naming the first that differs.
+        """
+        for axis, name in names.items():
+            size, has = said.get(name), self._sizes.get(axis)
+            if isinstance(size, int | float) and size != has:
+                raise DataError(
+                    f"{self.path} is of {has} {axis}, and the settings beside it say {name} {str(size)[:20]}",
+                    "put those that the tool wrote with this file beside it",
+                )
 
     def number(self, name: str) -> float | None:
         """Return the number that a tensor is; None where it is not there.

@@ -60,6 +60,7 @@ def _facts(form: str, found: Imported) -> dict[str, str]:
         "kind": found.kind + said,
         "activation": found.activation,
         "latents": f"{units:,} of {channels:,} neurons",
+        **({"made for": f"{found.layer}, as the tool calls it"} if found.layer else {}),
         **({"of length zero": f"{found.dead:,}, which never respond"} if found.dead else {}),
         "format": source.source,
         "licence": f"of the tool: {source.licence}; of these weights: not in the file",

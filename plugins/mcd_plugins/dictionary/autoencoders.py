@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as functional
 
-from mcd_plugins.dictionary.kinds import Fitted, Recipe, Scale
+from mcd_plugins.dictionary.kinds import ACTIVATIONS, Fitted, Recipe, Scale
 
 __all__ = ["train"]
 
@@ -150,7 +150,7 @@ def _raw(model: _Autoencoder, scale: Scale, threshold: float | None) -> Fitted:
         encoder_bias=model.encoder_bias.detach().cpu() * length,
         decoder_bias=scale.mean + model.decoder_bias.detach().cpu() * length,
         threshold=None if threshold is None else torch.full((recipe.latents,), threshold * length),
-        activation={"topk": "topk", "batchtopk": "jumprelu", "relu": "relu"}[recipe.kind],
+        activation=ACTIVATIONS[recipe.kind],
         k=recipe.k if recipe.kind == "topk" else None,
         method=_METHODS[recipe.kind],
     )

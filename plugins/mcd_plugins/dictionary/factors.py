@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as functional
 
 from mcd.errors import DataError, MissingDependencyError
-from mcd_plugins.dictionary.kinds import Fitted, Kind, Recipe, Scale
+from mcd_plugins.dictionary.kinds import ACTIVATIONS, Fitted, Kind, Recipe, Scale
 
 __all__ = ["check_installed", "factorise", "group"]
 
@@ -49,7 +49,7 @@ def factorise(samples: torch.Tensor, recipe: Recipe, seed: int, scale: Scale, de
         encoder_bias=None,
         decoder_bias=None,
         threshold=None,
-        activation="nonnegative",
+        activation=ACTIVATIONS["nmf"],
         k=None,
         method="semi-NMF" if negative else "NMF",
     )
@@ -78,7 +78,7 @@ def group(samples: torch.Tensor, recipe: Recipe, seed: int, scale: Scale) -> Fit
         encoder_bias=None,
         decoder_bias=scale.mean,
         threshold=None,
-        activation="nearest",
+        activation=ACTIVATIONS["kmeans"],
         k=None,
         method="k-means",
     )

@@ -43,17 +43,21 @@ def fit(
     Raises
     ------
     DataError
-        When samples hold NaN or infinity, are all equal, or are fewer than latents.
+        When samples hold NaN or infinity, are all equal, or are fewer than latents; when the fit diverges.
     MissingDependencyError
         When what fits the kind is not installed.
     """
     check_installed(recipe.kind)
     scale, where = _scale(samples, recipe.latents), torch.device(device)
     if recipe.kind == "nmf":
-        return factorise(samples, recipe, seed, scale, where)
-    if recipe.kind == "kmeans":
-        return group(samples, recipe, seed, scale)
-    return train(samples, recipe, seed, scale, where, advanced)
+        found = factorise(samples, recipe, seed, scale, where)
+    elif recipe.kind == "kmeans":
+        found = group(samples, recipe, seed, scale)
+    else:
+        found = train(samples, recipe, seed, scale, where, advanced)
+    if not all(bool(one.isfinite().all()) for one in found.tensors().values()):
+        raise DataError("the fit diverged: the dictionary holds NaN or infinity", "take a lower learning rate")
+    return found
 
 
 def _scale(samples: torch.Tensor, latents: int) -> Scale:

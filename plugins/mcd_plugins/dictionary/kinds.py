@@ -10,7 +10,7 @@ import torch
 
 from mcd.errors import UsageError
 
-__all__ = ["AUTOENCODERS", "KINDS", "Fitted", "Kind", "Recipe", "Scale"]
+__all__ = ["ACTIVATIONS", "AUTOENCODERS", "KINDS", "SEEDS", "Fitted", "Kind", "Recipe", "Scale"]
 
 Kind = Literal["topk", "batchtopk", "relu", "nmf", "kmeans"]
 
@@ -23,8 +23,20 @@ KINDS: Mapping[Kind, str] = {
 }
 """The kinds, each with what it is."""
 
+ACTIVATIONS: Mapping[Kind, str] = {
+    "topk": "topk",
+    "batchtopk": "jumprelu",
+    "relu": "relu",
+    "nmf": "nonnegative",
+    "kmeans": "nearest",
+}
+"""What makes latents of each kind: the activation in the file of the unit source."""
+
 AUTOENCODERS: frozenset[Kind] = frozenset({"topk", "batchtopk", "relu"})
 """The kinds that are trained by gradient steps: ``steps``, ``batch`` and ``learning_rate`` are of them."""
+
+SEEDS = 2**32
+"""How many seeds there are: what every generator takes."""
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,15 @@ from safetensors import safe_open
 import mcd
 from mcd.errors import DataError
 from mcd.plugins import Schema, Seed, outputs, read_record
-from mcd_plugins.dictionary.kinds import Fitted, Recipe
+from mcd_plugins.dictionary.kinds import ACTIVATIONS, Fitted, Recipe
 from mcd_plugins.units.dictionary import Dictionary
 from mcd_plugins.units.writing import unit_bytes
 
-__all__ = ["SCHEMA", "Stored", "Training", "read_dictionary", "write_dictionary"]
+__all__ = ["MOST_POSITIONS", "SCHEMA", "Stored", "Training", "read_dictionary", "write_dictionary"]
 
 SCHEMA = Schema("dictionary", remedy="train it again: mcd dictionary train")
+MOST_POSITIONS = 1_000_000
+"""Of a patient."""
 _ENTRY = "mcd"
 """The entry of the metadata that says how a dictionary was trained."""
 
@@ -55,12 +57,22 @@ class Training(pydantic.BaseModel):
     model: dict[str, pydantic.JsonValue]
     dataset: dict[str, pydantic.JsonValue]
     recipe: Recipe
-    positions: int = pydantic.Field(ge=1, le=1_000_000)
+    positions: int = pydantic.Field(ge=1, le=MOST_POSITIONS)
     share: float = pydantic.Field(gt=0, le=1)
     seed: Seed
     versions: dict[str, str] = pydantic.Field(
         default_factory=lambda: {"mcd": mcd.__version__, "torch": str(torch.__version__)}
     )
+
+    @pydantic.field_validator("dataset")
+    @classmethod
+    def _counts(cls, said: dict[str, pydantic.JsonValue]) -> dict[str, pydantic.JsonValue]:
+        """Refuse numbers of images that are none: images are chosen by them again."""
+        for name in ("limit", "per_patient"):
+            count = said.get(name, 1)
+            if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 10**9:
+                raise ValueError(f"{name} is no number of images")
+        return said
 
 
 @dataclass(frozen=True)
@@ -75,25 +87,17 @@ class Stored:
         How it was trained.
     fitted
         Its tensors.
-    metadata
-        All that the file says of them.
+    facts
+        What is known of its units, in the order shown.
+    images
+        Digests of the images that it was fitted on.
     """
 
     path: Path
     training: Training
     fitted: Fitted
-    metadata: Mapping[str, str]
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """What is known of its units, in the order shown."""
-        found: dict[str, str] = json.loads(self.metadata["facts"])
-        return found
-
-    @property
-    def images(self) -> frozenset[str]:
-        """Digests of the images that it was fitted on."""
-        return frozenset(json.loads(self.metadata["fitted"]))
+    facts: Mapping[str, str]
+    images: frozenset[str]
 
 
 def write_dictionary(
@@ -131,11 +135,11 @@ def read_dictionary(path: Path) -> Stored:
     Raises
     ------
     DataError
-        When it is no file of a dictionary, or does not say how it was trained.
+        When it is no file of a dictionary, does not say how it was trained, or says something else than its record.
     """
-    Dictionary(Dictionary.Options(file=path)).load()  # refuses what is none
+    units = Dictionary(Dictionary.Options(file=path)).load()  # refuses what is none
     with safe_open(path, framework="pt") as file:
-        metadata: dict[str, str] = file.metadata()
+        metadata: dict[str, str] = file.metadata()  # it says the activation
         names = file.keys()
         tensors: dict[str, torch.Tensor] = {name: file.get_tensor(name) for name in names}
     if _ENTRY not in metadata:
@@ -144,15 +148,22 @@ def read_dictionary(path: Path) -> Stored:
             "train one: mcd dictionary train",
         )
     training = read_record(metadata[_ENTRY].encode(), SCHEMA, Training, f"the record in {path}", DataError)
-    return Stored(path, training, _fitted(tensors, metadata, training), metadata)
+    return Stored(path, training, _fitted(path, tensors, metadata, training), units.facts, units.fitted)
 
 
-def _fitted(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str], training: Training) -> Fitted:
-    decoder = tensors["decoder"]
-    if len(decoder) != training.recipe.latents:
-        raise DataError(
-            f"the file has {len(decoder)} latents, and its record says {training.recipe.latents}", SCHEMA.remedy
-        )
+def _fitted(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str], training: Training) -> Fitted:
+    decoder, recipe = tensors["decoder"], training.recipe
+    k = recipe.k if recipe.kind == "topk" else None
+    said = {"latents": str(len(decoder)), **{name: metadata.get(name) for name in ("layer", "activation", "k")}}
+    recorded = {
+        "latents": str(recipe.latents),
+        "layer": training.layer,
+        "activation": ACTIVATIONS[recipe.kind],
+        "k": None if k is None else str(k),
+    }
+    other = next((name for name in said if said[name] != recorded[name]), None)
+    if other is not None:
+        raise DataError(f"{path}: its {other} is {said[other]}, and its record says {recorded[other]}", SCHEMA.remedy)
     return Fitted(
         tensors.get("encoder"),
         decoder,
@@ -160,6 +171,6 @@ def _fitted(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str], tr
         tensors.get("decoder_bias"),
         tensors.get("threshold"),
         metadata["activation"],
-        int(metadata["k"]) if "k" in metadata else None,
-        training.recipe.kind,
+        k,
+        recipe.kind,
     )

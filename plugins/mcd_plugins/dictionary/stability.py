@@ -11,14 +11,14 @@ import torch
 from mcd.errors import DataError
 from mcd.plugins import TargetImages
 from mcd_plugins.dictionary.factors import check_installed
-from mcd_plugins.dictionary.kinds import Fitted
+from mcd_plugins.dictionary.kinds import SEEDS, Fitted
 from mcd_plugins.dictionary.matching import paired
 from mcd_plugins.dictionary.measuring import codes
 from mcd_plugins.dictionary.record import Stored
 from mcd_plugins.dictionary.sampling import MOST_BYTES, divided, halves, most_positions, quotas, sampled
-from mcd_plugins.dictionary.training import decimal, fit_watched, prepared_by, shown_images, watched
+from mcd_plugins.dictionary.training import WEAKER, decimal, fit_watched, prepared_by, shown_images, watched
 
-__all__ = ["HIGH", "Agreement", "Alive", "agreement", "stability", "with_stability"]
+__all__ = ["HIGH", "Agreement", "Alive", "agreement", "other_seeds", "stability", "with_stability"]
 
 HIGH = 0.9
 """A latent counts as found again from this cosine on."""
@@ -71,7 +71,8 @@ def stability(stored: Stored, images: TargetImages, *, skip: bool = False) -> tu
     Raises
     ------
     DataError
-        When target, layer or images are not those that it was trained on, or it was fitted on one patient.
+        When target, layer or images are not those that it was trained on, it was fitted on one patient, or none of its
+        latents responds.
     """
     training = stored.training
     check_installed(training.recipe.kind)
@@ -92,17 +93,25 @@ def stability(stored: Stored, images: TargetImages, *, skip: bool = False) -> tu
         samples = sampled(images, training.layer, wanted, training.seed, skip=skip)
         each = [samples.of(one) for one in parts]
         own = Alive.of(stored.fitted, samples.values)
-        again = fit_watched(images, samples, training.recipe, training.seed + 1, "another seed")
+        if not len(own.rows):
+            raise DataError(f"none of the latents of {stored.path} responds: there is nothing to compare", WEAKER)
+        one_more, *others = other_seeds(training.seed)
+        again = fit_watched(images, samples, training.recipe, one_more, "another seed")
         # Other seeds, too: two fits from one start could agree because of it.
         first, second = (
-            fit_watched(images, half, training.recipe, training.seed + 2 + at, f"half {at + 1} of patients")
-            for at, half in enumerate(each)
+            fit_watched(images, half, training.recipe, seed, f"half {number} of patients")
+            for number, (half, seed) in enumerate(zip(each, others, strict=True), 1)
         )
     return (
         agreement("another seed", [(own, Alive.of(again, samples.values))]),
         agreement("two halves of its patients", [(Alive.of(first, samples.values), Alive.of(second, samples.values))]),
         agreement("random dictionaries", [(own.shuffled(2 * at), own.shuffled(2 * at + 1)) for at in range(_DRAWS)]),
     )
+
+
+def other_seeds(seed: int) -> tuple[int, int, int]:
+    """Return the seeds of the other fits: on the same positions, and on two halves of the patients."""
+    return (seed + 1) % SEEDS, (seed + 2) % SEEDS, (seed + 3) % SEEDS
 
 
 def with_stability(facts: Mapping[str, str], found: Sequence[Agreement]) -> dict[str, str]:
@@ -206,6 +215,8 @@ def agreement(what: str, pairs: Sequence[tuple[Alive, Alive]]) -> Agreement:
         found.append(torch.cat([cosines, cosines.new_zeros(max(len(one.rows), len(other.rows)) - len(cosines))]))
         weighted += [_weighted(cosines, one.energy, rows), _weighted(cosines, other.energy, columns)]
     whole = torch.cat(found)
+    if not len(whole):  # in none does a latent respond: nothing is found again
+        whole = whole.new_zeros(1)
     return Agreement(
         what,
         sum(weighted) / len(weighted),

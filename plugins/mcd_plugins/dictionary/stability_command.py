@@ -39,8 +39,8 @@ def stability(target: TargetFlags, file: Path, output: Path | None, as_json: boo
     import json
 
     from mcd_plugins.dictionary.record import read_dictionary, write_dictionary
+    from mcd_plugins.dictionary.stability import other_seeds, with_stability
     from mcd_plugins.dictionary.stability import stability as run
-    from mcd_plugins.dictionary.stability import with_stability
     from mcd_plugins.dictionary.training import check_output
 
     stored, path = read_dictionary(file), output or file
@@ -54,8 +54,9 @@ def stability(target: TargetFlags, file: Path, output: Path | None, as_json: boo
     _print(found)
     seed = stored.training.seed
     fitted = stored.facts.get("fitted on", f"seed {seed}")
+    first, _, last = other_seeds(seed)
     say(
-        f"It was fitted on {fitted}; the other fits have the seeds {seed + 1} to {seed + 3}. In random dictionaries "
+        f"It was fitted on {fitted}; the other fits have the seeds {first} to {last}. In random dictionaries "
         "the values of each channel are shuffled among the latents."
     )
     say(f"written: {path}")

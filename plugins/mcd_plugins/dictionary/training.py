@@ -15,9 +15,9 @@ from mcd.errors import UsageError
 from mcd.plugins import TargetImages, check_writable, digest
 from mcd_plugins.dictionary.factors import check_installed
 from mcd_plugins.dictionary.fitting import fit
-from mcd_plugins.dictionary.kinds import AUTOENCODERS, Fitted, Recipe
-from mcd_plugins.dictionary.measuring import measured
-from mcd_plugins.dictionary.record import Training, write_dictionary
+from mcd_plugins.dictionary.kinds import AUTOENCODERS, SEEDS, Fitted, Recipe
+from mcd_plugins.dictionary.measuring import Measures, measured
+from mcd_plugins.dictionary.record import MOST_POSITIONS, Training, write_dictionary
 from mcd_plugins.dictionary.sampling import (
     MOST_BYTES,
     TESTED,
@@ -31,6 +31,7 @@ from mcd_plugins.dictionary.sampling import (
 
 __all__ = [
     "UNMEASURED",
+    "WEAKER",
     "Trained",
     "check_output",
     "decimal",
@@ -44,6 +45,8 @@ __all__ = [
 
 UNMEASURED = "not measured"
 """What is said of stability before it is."""
+WEAKER = "train it again with more --steps, or with a smaller --sparsity"
+"""The way out where no latent responds."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,7 @@ def train(
     path = Path(output).expanduser()
     check_output(path)
     check_installed(recipe.kind)
+    _check_draws(positions, share, seed)
     read = images.layer(layer)
     division = divided(images.samples, share, seed)
     wanted = quotas(division.fitted, images.samples, positions, seed)
@@ -145,7 +149,8 @@ def train(
                 images, read.name, quotas(division.tested, images.samples, positions, seed), seed, skip=skip
             )
         fitted = fit_watched(images, own, recipe, seed)
-    facts = _facts(fitted, recipe, own, others, division, seed)
+    found = measured(fitted, (others or own).values)
+    facts = _facts(fitted, recipe, found, own, others, division, seed)
     if images.target.licence:
         facts["licence of the weights"] = images.target.licence
     training = Training(
@@ -162,7 +167,7 @@ def train(
     )
     digests = [images.digests[row] for rows in division.fitted.values() for row in rows]
     write_dictionary(path, fitted, training, facts, digests)
-    remarks = tuple(_remarks(images, division, own, others, digests, wanted))
+    remarks = tuple(_remarks(images, division, own, others, found, digests, wanted))
     return Trained(path, read.name, read.neurons, facts, remarks)
 
 
@@ -208,6 +213,15 @@ def _steps(images: TargetImages, name: str, recipe: Recipe) -> Iterator[Callable
             advanced(1)
 
 
+def _check_draws(positions: int, share: float, seed: int) -> None:
+    if not 1 <= positions <= MOST_POSITIONS:
+        raise UsageError(f"{positions:,} positions of a patient", f"take 1 to {MOST_POSITIONS:,}")
+    if not 0 < share <= 1:
+        raise UsageError(f"a share of {share:g} of the patients", "it is above 0, and at most 1")
+    if not 0 <= seed < SEEDS:
+        raise UsageError(f"seed {seed}", f"a seed is a whole number from 0 to {SEEDS - 1}")
+
+
 def _check_enough(positions: int, recipe: Recipe, neurons: int) -> None:
     # Two matrices with gradients and two moments of each, and a few values of each latent at each position of a batch.
     size = 4 * recipe.latents * (8 * neurons + 4 * recipe.batch)
@@ -225,10 +239,15 @@ def _check_enough(positions: int, recipe: Recipe, neurons: int) -> None:
 
 
 def _facts(
-    fitted: Fitted, recipe: Recipe, own: Sampled, others: Sampled | None, division: Division, seed: int
+    fitted: Fitted,
+    recipe: Recipe,
+    found: Measures,
+    own: Sampled,
+    others: Sampled | None,
+    division: Division,
+    seed: int,
 ) -> dict[str, str]:
     """Return what is known of a dictionary, in the order shown."""
-    found = measured(fitted, (others or own).values)
     k = f", k {recipe.k}" if recipe.kind in ("topk", "batchtopk") else ""
     penalty = f", sparsity {recipe.sparsity:g}" if recipe.kind == "relu" else ""
     tested = "its own positions: it was fitted on all patients"
@@ -252,12 +271,14 @@ def _counted(samples: Sampled, patients: Mapping[str, Sequence[int]], other: str
     plural = "s" * (samples.images > 1)
     if division.unknown:
         return f"{found}{other}image{plural}"
-    return f"{found}image{plural} of {len(patients):,} {other}patient{'s' * (len(patients) > 1)}"
+    read = {*samples.rows.tolist()}
+    people = sum(not read.isdisjoint(rows) for rows in patients.values())
+    return f"{found}image{plural} of {people:,} {other}patient{'s' * (people > 1)}"
 
 
 def decimal(value: float) -> str:
-    """Return a share or a correlation in three decimals, without the zero before the point."""
-    return "undefined" if math.isnan(value) else f"{value:.3f}".replace("0.", ".", 1)
+    """Return a share or a correlation in three decimals, without a zero before the point."""
+    return "undefined" if math.isnan(value) else re.sub(r"^(-?)0\.", r"\1.", f"{value:.3f}")
 
 
 def _remarks(
@@ -265,10 +286,13 @@ def _remarks(
     division: Division,
     own: Sampled,
     others: Sampled | None,
+    found: Measures,
     digests: Sequence[str],
     wanted: Mapping[int, int],
 ) -> Iterator[str]:
-    """Yield what a reader must know of the images."""
+    """Yield what a reader must know of the images, and of a dictionary that is none."""
+    if found.dead == 1:
+        yield f"none of its latents responds: {WEAKER}"
     both = [own, *([others] if others is not None else [])]
     lost, framed = len(wanted) - own.images, sum(one.framed for one in both)
     if division.unknown:

@@ -115,6 +115,11 @@ def test_samples_that_teach_nothing_are_refused(samples: torch.Tensor, said: str
         fit(samples, SHORT, 0)
 
 
+def test_a_fit_that_diverges_is_refused(planted: tuple[torch.Tensor, torch.Tensor]) -> None:
+    with pytest.raises(DataError, match="the fit diverged"):
+        fit(planted[0], replace(SHORT, learning_rate=1e20), 0)
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

@@ -16,7 +16,7 @@ from tests.plugins.dictionary.positions import Sources, mixing, ready
 from mcd_plugins.dictionary.kinds import Fitted, Recipe
 from mcd_plugins.dictionary.record import read_dictionary
 from mcd_plugins.dictionary.sampling import divided, halves
-from mcd_plugins.dictionary.stability import Agreement, Alive, agreement, stability
+from mcd_plugins.dictionary.stability import Agreement, Alive, agreement, other_seeds, stability
 from mcd_plugins.dictionary.training import train
 
 Run = Callable[..., Outcome]
@@ -83,6 +83,22 @@ def test_random_dictionaries_keep_what_channels_have_in_common() -> None:
     assert not torch.equal(own.shuffled(1).rows, found)
 
 
+def test_the_largest_seed_has_others_after_it(tmp_path: Path) -> None:
+    images, largest = ready(mixing(), Sources()), 2**32 - 1
+    done = train(images, tmp_path / "km.safetensors", Recipe("kmeans", latents=4), layer="mixed", seed=largest)
+    seeds, _, _ = stability(read_dictionary(done.path), images)
+    assert 0 < seeds.mean <= 1
+    assert other_seeds(largest) == (0, 1, 2)
+
+
+def test_where_nothing_responds_nothing_is_found_again() -> None:
+    none = Alive(torch.zeros(0, 3), torch.zeros(0, dtype=torch.float64))
+    some = Alive(torch.eye(3), torch.ones(3, dtype=torch.float64))
+    for pair, latents in (((none, none), 0), ((none, some), 3)):
+        found = agreement("others", [pair])
+        assert (found.weighted, found.mean, found.median, found.high, found.latents) == (0, 0, 0, 0, latents)
+
+
 @pytest.fixture(scope="module")
 def trained(mcd_command: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("trained") / "sae.safetensors"
@@ -142,7 +158,20 @@ def test_another_model_other_images_and_files_of_others_are_refused(
     save_file({"encoder": torch.eye(3), "decoder": torch.eye(3)}, foreign, metadata=about)
     broken = tmp_path / "broken.safetensors"
     save_file(load_file(trained), broken, metadata={**about, "mcd": '{"schema": "mcd.dictionary/1", "seed": "x"}'})
+    with safe_open(trained, framework="pt") as file:
+        whole = file.metadata()
+    spoilt = {
+        "layer": ({**whole, "layer": "stages.2"}, "its layer is stages.2, and its record says stages.3"),
+        "k": ({**whole, "k": "2"}, "its k is 2, and its record says 3"),
+        "limit": (
+            {**whole, "mcd": whole["mcd"].replace('"plugin":"phantom"', '"plugin":"phantom","limit":"many"')},
+            "is damaged",
+        ),
+    }
+    for name, (metadata, _) in spoilt.items():
+        save_file(load_file(trained), tmp_path / f"{name}.safetensors", metadata=metadata)
     for path, flags, code, said in (
+        *((tmp_path / f"{name}.safetensors", PHANTOMS, 4, said) for name, (_, said) in spoilt.items()),
         (trained, other, 4, "was trained on another model, or on other weights of it"),
         (trained, more, 4, "--dataset-arg patients=8 --dataset-arg seed=7 --dataset-arg boxes=False"),
         (trained, (*PHANTOMS, "--where", 'view == "MLO"'), 4, "give those that it was trained on: --dataset phantom"),

@@ -19,7 +19,8 @@ from mcd.plugins import digest, target_images
 from mcd_plugins.dictionary.kinds import Recipe
 from mcd_plugins.dictionary.record import read_dictionary
 from mcd_plugins.dictionary.sampling import divided
-from mcd_plugins.dictionary.training import train
+from mcd_plugins.dictionary.stability import stability
+from mcd_plugins.dictionary.training import decimal, train
 
 Run = Callable[..., Outcome]
 PHANTOMS = ("--model-plugin", "phantom-mammo", "--dataset", "phantom:8", "--device", "cpu", "--workers", "0")
@@ -185,6 +186,48 @@ def test_what_a_reader_must_know_is_said(tmp_path: Path) -> None:
         "the data set knows no breasts",
     ]
     assert done.facts["fitted on"] == "768 positions of 12 images, seed 0"  # 64 in each
+
+
+def test_a_dictionary_in_which_nothing_responds_is_said_to_be_none(tmp_path: Path) -> None:
+    images = ready(mixing(), Sources())
+    recipe = Recipe("relu", latents=12, sparsity=10_000, steps=300, learning_rate=0.05)
+    done = train(images, tmp_path / "sae.safetensors", recipe, layer="mixed")
+    assert (done.facts["L0"], done.facts["dead"]) == ("0.0", "100.0 %")
+    assert done.remarks[0].startswith("none of its latents responds: train it again with")
+    with pytest.raises(DataError, match="none of the latents of"):
+        stability(read_dictionary(done.path), images)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"share": 0.0}, "a share of 0 of the patients"),
+        ({"share": 1.5}, "a share of 1.5 of the patients"),
+        ({"share": float("nan")}, "a share of nan"),
+        ({"positions": 0}, "0 positions of a patient"),
+        ({"seed": -1}, "seed -1"),
+        ({"seed": 2**32}, "seed 4294967296"),
+    ],
+)
+def test_draws_that_cannot_be_are_refused(asked: dict[str, float], said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        train(ready(mixing(), Sources()), tmp_path / "sae.safetensors", RECIPE, layer="mixed", **asked)  # type: ignore[arg-type]  # wrong on purpose
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.25, ".250"),
+        (-0.5, "-.500"),
+        (1, "1.000"),
+        (-10.5, "-10.500"),
+        (-20.25, "-20.250"),
+        (float("nan"), "undefined"),
+    ],
+)
+def test_decimals_lose_a_zero_before_the_point_only(value: float, shown: str) -> None:
+    assert decimal(value) == shown
 
 
 def test_a_layer_that_says_nothing_is_refused(tmp_path: Path) -> None:

@@ -96,10 +96,15 @@ def write_output(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     write_atomically(path, data, mode=mode)
 
 
-def check_writable(path: Path, *, overwrite: bool = False) -> None:
+def check_writable(path: Path, *, within: Path | None = None, overwrite: bool = False) -> None:
     """Make sure that `write_output` can write a file, before anything is computed for it.
 
-    ``overwrite`` allows to replace whatever is there.
+    Parameters
+    ----------
+    within
+        The folder of `outputs`, where the file goes into a folder below it; by default that of the file.
+    overwrite
+        Allows to replace whatever is there.
 
     Raises
     ------
@@ -108,11 +113,12 @@ def check_writable(path: Path, *, overwrite: bool = False) -> None:
     StoreError
         When the disk is full or may not be written.
     """
+    folder = path.parent if within is None else within
     check_name(path)
     check_folder(path.parent)
     if not overwrite:
-        _check(path.parent, {path.name: ""})
-    _try_writing(path.parent)
+        _check(folder, {path.relative_to(folder).as_posix(): ""})
+    _try_writing(folder)
 
 
 def _check(folder: Path, made: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -175,7 +176,7 @@ def cav(
     """
     from mcd_plugins.cav.asked import Concepts, Sensitivities, asked_for, settings_of
     from mcd_plugins.cav.measuring import measured
-    from mcd_plugins.cav.report import FILES, check_left, record_of, write
+    from mcd_plugins.cav.report import FILES, check_left, file_of, record_of, write
 
     settings = settings_of(methods=methods, nuisances=nuisances, held_out=held_out, sets=sets, q=q, seed=seed)
     for file in FILES:
@@ -210,8 +211,9 @@ def cav(
     if len(table) > len(rows):
         say(f"and {len(table) - len(rows):,} more rows in {output / 'cav.csv'}")
     echo()
-    for path in sorted((output / "directions").glob("*.safetensors"))[:1]:
-        echo_lines(f"to label them: mcd dissect … --layers {asked.layers[0].name} --units directions:{path}")
+    for layer, path in [one for one in file_of(asked, output).items() if one[1].exists()][:1]:
+        words = shlex.join(["--layers", layer, "--units", f"directions:{path}"])
+        echo_lines(f"to label them: mcd dissect … {words}")
     say(f"written: {output}; the page is index.html")
 
 

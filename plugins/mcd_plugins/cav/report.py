@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,19 +14,21 @@ import torch
 
 import mcd
 from mcd.errors import UsageError
-from mcd.plugins import csv_text, digest, outputs
+from mcd.plugins import check_writable, csv_text, digest, outputs
 from mcd_plugins.cav.asked import Asked
 from mcd_plugins.cav.measuring import Direction, Found
 from mcd_plugins.cav.page import page
 from mcd_plugins.cav.tables import COLUMNS, NULL, null_of, table_of
 from mcd_plugins.units.writing import unit_bytes
 
-__all__ = ["FILES", "check_left", "record_of", "write"]
+__all__ = ["FILES", "check_left", "file_of", "record_of", "write"]
 
 Json = pydantic.JsonValue
 
 FILES = ("cav.csv", "cav.parquet", "images.csv", "cav.json", "index.html")
 """What is written besides the folder of directions."""
+_LONGEST = 200
+"""Characters of a layer's name in that of a file."""
 _IMAGES = (
     *("layer", "concept", "without", "method", "class", "image", "sensitivity", "null_low", "null_high", "outside"),
     *("null", "sets", "patients_fitted", "seed"),
@@ -44,6 +46,7 @@ def write(found: Found, folder: Path) -> pd.DataFrame:
     table = table_of(found)
     rows = [[_cell(one) for one in row] for row in table.itertuples(index=False)]
     record = json.dumps(record_of(found), indent=2, ensure_ascii=False) + "\n"
+    directions = _directions(found)
     with outputs(folder) as fresh:
         (fresh / "cav.csv").write_text(csv_text([[*COLUMNS], *rows]), encoding="utf-8", newline="")
         table.to_parquet(fresh / "cav.parquet", index=False)
@@ -51,27 +54,42 @@ def write(found: Found, folder: Path) -> pd.DataFrame:
         (fresh / "cav.json").write_text(record, encoding="utf-8", newline="")
         (fresh / "index.html").write_bytes(page(found, table))
         (fresh / "directions").mkdir()
-        for name, data in _directions(found).items():
-            (fresh / "directions" / name).write_bytes(data)
+        for layer, path in file_of(found.asked, fresh).items():
+            if layer in directions:
+                path.write_bytes(directions[layer])
+    for layer, path in file_of(found.asked, folder).items():
+        if layer not in directions:
+            path.unlink(missing_ok=True)  # of an earlier call, as `check_left` made sure
     return table
 
 
 def check_left(asked: Asked, folder: Path) -> None:
-    """Refuse a folder with directions of layers that are not written again: they are of another call.
+    """Refuse a folder with directions of layers that are not written again, or that mcd did not write.
 
     Raises
     ------
     UsageError
         Naming the first.
     """
-    names: dict[str, None] = {}
-    for layer in asked.layers:
-        names[_file(layer.name, names)] = None
-    other = sorted({one.name for one in (folder / "directions").glob("*.safetensors")} - names.keys())
+    paths, own = file_of(asked, folder).values(), folder / "directions"
+    other = sorted({*own.glob("*.safetensors")} - {*paths})
     if other:
-        raise UsageError(
-            f"{folder / 'directions'} holds {other[0]}, which this call does not write", "choose another --output"
-        )
+        raise UsageError(f"{own} holds {other[0].name}, which this call does not write", "choose another --output")
+    for path in paths:
+        check_writable(path, within=folder)
+
+
+def file_of(asked: Asked, folder: Path) -> dict[str, Path]:
+    """Return the file that the directions of each layer go to, by the layer's name.
+
+    It is called like the layer, of whose name only letters, digits, dots, - and _ are left.
+    """
+    found: dict[str, str] = {}
+    for layer in asked.layers:
+        stem = re.sub(r"[^A-Za-z0-9._-]", "_", layer.name)[:_LONGEST]
+        taken = stem.casefold() in {one.casefold() for one in found.values()}
+        found[layer.name] = f"{stem}-{digest(layer.name)[:8]}" if taken else stem
+    return {layer: folder / "directions" / f"{stem}.safetensors" for layer, stem in found.items()}
 
 
 def _cell(value: object) -> str:
@@ -97,22 +115,14 @@ def _images(found: Found) -> Iterator[list[str]]:
 
 
 def _directions(found: Found) -> dict[str, bytes]:
-    """Return a file of units for each layer that has directions, by its name."""
+    """Return a file of units for each layer that has directions, by the layer's name."""
     files: dict[str, bytes] = {}
     for layer in found.asked.layers:
-        own = [one for one in found.directions if one.layer == layer.name]
+        own = [one for one in found.directions if one.layer == layer.name and one.vector is not None]
         vectors = [one.vector for one in own if one.vector is not None]
         if vectors:
-            files[_file(layer.name, files)] = unit_bytes(
-                {"directions": torch.stack(vectors)}, _about(found, layer.name, [one for one in own if not one.problem])
-            )
+            files[layer.name] = unit_bytes({"directions": torch.stack(vectors)}, _about(found, layer.name, own))
     return files
-
-
-def _file(layer: str, taken: Mapping[str, object]) -> str:
-    """Return the file of a layer: its name, in which only letters, digits, dots, - and _ are left."""
-    stem = re.sub(r"[^A-Za-z0-9._-]", "_", layer)
-    return f"{stem}.safetensors" if f"{stem}.safetensors" not in taken else f"{stem}-{digest(layer)[:8]}.safetensors"
 
 
 def _about(found: Found, layer: str, own: Sequence[Direction]) -> dict[str, str]:

@@ -95,6 +95,8 @@ class Concepts:
                 f"--present and --absent are the images of one concept, {self.name}",
                 "leave out --concepts, --label, --text and --text-concepts",
             )
+        if not all(one.strip() for one in self.texts):
+            raise UsageError("a text is empty", "write --text mass")
         if self.by_text != (self.dissector is not None):
             raise UsageError(
                 "texts need a dissector, and a dissector is needed for texts only",
@@ -175,14 +177,27 @@ class Asked:
     texts: Texts | None = None
 
     @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which samples say anything of a concept, ``(images,)``: to texts all do."""
+        return np.full(len(self.out), self.texts is not None) | (self.labels.states >= 0).any(axis=1)
+
+    @property
     def used(self) -> NDArray[np.bool_]:
         """Which samples directions are fitted on, ``(images,)``: those not held out whose concepts are known."""
-        return ~self.out & (np.full(len(self.out), self.texts is not None) | (self.labels.states >= 0).any(axis=1))
+        return ~self.out & self.known
 
     @property
     def fitted_on(self) -> tuple[int, int]:
         """How many images, and of how many patients, directions are fitted on."""
-        return int(self.used.sum()), len(np.unique(self.groups.numbers[self.used]))
+        return self._counted(self.used)
+
+    @property
+    def tried_on(self) -> tuple[int, int]:
+        """How many images, and of how many patients, are held out, and say anything of a concept."""
+        return self._counted(self.out & self.known)
+
+    def _counted(self, rows: NDArray[np.bool_]) -> tuple[int, int]:
+        return int(rows.sum()), len(np.unique(self.groups.numbers[rows]))
 
     @property
     def patients(self) -> list[str]:

@@ -42,7 +42,7 @@ class Class:
 
 
 def outputs_of(images: TargetImages) -> list[str]:
-    """Return what the outputs of a target are called, numbers where it does not say.
+    """Return what the outputs of a target are called; numbers where it does not say, or calls several alike.
 
     Raises
     ------
@@ -56,7 +56,8 @@ def outputs_of(images: TargetImages) -> list[str]:
             "give a network with its classification head, or a unit of a later layer: --of LAYER:UNIT",
         )
     count, names = passed.logits.shape[1], images.target.outputs
-    return list(names) if len(names) == count else [str(at) for at in range(count)]
+    apart = {name.casefold() for name in names}
+    return list(names) if len(apart) == count == len(names) else [str(at) for at in range(count)]
 
 
 def classes_of(
@@ -99,7 +100,7 @@ def classes_of(
 def _picked(asked: Sequence[str], names: Sequence[str]) -> list[int]:
     if not asked:
         return list(range(len(names)))
-    known = {name.casefold(): at for at, name in enumerate(names)} | {str(at): at for at in range(len(names))}
+    known = {str(at): at for at in range(len(names))} | {name.casefold(): at for at, name in enumerate(names)}
     found = []
     for text in asked:
         whole = text.strip().casefold() in known

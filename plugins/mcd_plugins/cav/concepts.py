@@ -120,18 +120,16 @@ def annotated(samples: Sequence[mcd.Sample], groups: Groups, asked: Sequence[str
             known = sorted({label for one in samples for label in one.labels})
             raise UnknownNameError(f"no image has a label column '{column}'", nearest(column, known))
     own = [one.term for one in _source(columns).concepts(samples).concepts]
-    names = own
-    if asked:
-        valued = [one for one in own if one.startswith(tuple(f"{column}: " for column in columns))]
-        names = list(dict.fromkeys([*_named(asked, own), *valued]))
+    named = _named(asked, own) if asked else []
+    valued = [one for one in own if one.startswith(tuple(f"{column}: " for column in columns))]
+    names = list(dict.fromkeys([*named, *valued])) if asked else own
     states = states_of(samples, names, columns)
-    silent = [name for at, name in enumerate(names) if (states[:, at] == UNKNOWN).all()]
-    if silent and asked:
-        raise UnknownNameError(f"no image says whether it shows '{silent[0]}'", nearest(silent[0], own, limit=12))
     reasons = {name: why for at, name in enumerate(names) if (why := _too_few(states[:, at], groups.numbers))}
-    if asked and reasons:
-        name, why = next(iter(reasons.items()))
-        raise DataError(f"{name}: {why}", _MORE)
+    for at, name in enumerate(named):
+        if (states[:, at] == UNKNOWN).all():
+            raise UnknownNameError(f"no image says whether it shows '{name}'", nearest(name, own, limit=12))
+        if name in reasons:
+            raise DataError(f"{name}: {reasons[name]}", _MORE)
     kept = [at for at, name in enumerate(names) if name not in reasons]
     if not kept:
         shown = "; ".join(f"{name}: {why}" for name, why in list(reasons.items())[:_SHOWN])
@@ -220,7 +218,7 @@ def check_apart(one: Sequence[mcd.Sample], other: Sequence[mcd.Sample], what: st
     shared = sum((sample.collection, sample.patient) in people for sample in other if sample.patient)
     if shared:
         raise DataError(
-            f"{shared} images of {than} are of patients who are in {what} too",
+            f"{shared} image{' is' if shared == 1 else 's are'} in {than} and of patients who are in {what} too",
             f"leave these patients out of one: {_APART}",
         )
 

@@ -97,14 +97,14 @@ class Exchange:
         found: Rows = np.argsort(second * (1 + self._kind.max()) + self._kind + images, axis=1, kind="stable")
         return found
 
-    def staying(self, present: Flags) -> float:
-        """Return the share of the images with the concept that keep their patient, on average, 0…1."""
+    def staying(self, chosen: Flags) -> float:
+        """Return the share of images, such as those with the concept, that keep their patient, on average, 0…1."""
         alike = np.bincount(self._kind_of_patient)[self._kind_of_patient]
-        return float((1 / alike[self.patient[present]]).mean())
+        return float((1 / alike[self.patient[chosen]]).mean())
 
-    def smallest(self, present: Flags) -> float:
-        """Return the chance of the concept's own labels, below which no p is: 1 over the number of different ones."""
-        images = 2 * self._kind + present
+    def smallest(self, labels: Flags | Rows) -> float:
+        """Return the chance of labels ``(n,)``, about the smallest p: 1 over the number of different ones."""
+        images = _numbered(zip(self._kind.tolist(), labels.tolist(), strict=True))
         parts = _members(images, self._part)
         people = _members(parts, self._patient_of_part)
         ways = _orders(images, self._part, self._kind) + _orders(parts, self._patient_of_part, self._kind_of_part)

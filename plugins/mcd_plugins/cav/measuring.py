@@ -51,7 +51,9 @@ class Direction:
     r2
         Of a text: the held-out R² of the map that it came through, and its lower bound. NaN of others.
     staying
-        The share of the images with the concept that keep their patient in a random one. NaN of texts.
+        The share of the images with the concept (of a text: of all) that keep their patient in a random one.
+    smallest
+        The chance that a random one is the concept itself: about the smallest p.
     counts
         Images present, absent, unknown; patients, patients_fitted, patients_held_out.
     """
@@ -65,6 +67,7 @@ class Direction:
     area: Area | None = None
     r2: tuple[float, float] = (float("nan"), float("nan"))
     staying: float = float("nan")
+    smallest: float = float("nan")
     counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -214,7 +217,8 @@ def _labelled(asked: Asked, layer: str, without: tuple[str, ...], features: torc
                 continue
             sets = ConceptSets(patients, there, lacking, settings.seed, settings.sets, parts=parts, nuisances=nuisances)
             null = NullVectors.of(fitter, sets)
-            yield replace(_worth(asked, direction, null, features, state), staying=sets.staying), null
+            own = replace(direction, staying=sets.staying, smallest=sets.smallest)
+            yield _worth(asked, own, null, features, state), null
 
 
 def _fitted_on(asked: Asked, without: Sequence[str]) -> tuple[list[str], list[str], list[list[str]]]:
@@ -234,10 +238,15 @@ def _worded(asked: Asked, layer: str, without: tuple[str, ...], features: torch.
     images, exchange = texts.images[rows], Exchange(patients, parts, nuisances)
     found = text_map(features[rows], images, patients, settings.seed)
     states = states_of(asked.samples, texts.names)
-    r2 = found.held_out_r2, found.held_out_low
+    every = np.arange(len(images))
+    common = Direction(
+        *(layer, "", TEXT, without),
+        r2=(found.held_out_r2, found.held_out_low),
+        staying=exchange.staying(every >= 0),
+        smallest=exchange.smallest(every),
+    )
     directions = [
-        Direction(layer, concept, TEXT, without, r2=r2, counts=_counts(asked, states[:, at]))
-        for at, concept in enumerate(texts.names)
+        replace(common, concept=concept, counts=_counts(asked, states[:, at])) for at, concept in enumerate(texts.names)
     ]
     if not found.held_out_low > 0:
         why = "the map to texts explains nothing of held-out patients beyond chance"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from mcd_plugins.cav.asked import Settings
 from mcd_plugins.cav.measuring import TEXT, Direction, Found, Row
 
 __all__ = ["COLUMNS", "NULL", "SHOWN", "best_first", "intervals", "null_of", "said", "shown_rows", "table_of"]
@@ -41,14 +42,17 @@ COLUMNS: Mapping[str, str] = {
     "patients": "patients of those with and without it",
     "patients_fitted": "of these, those that the direction was fitted on",
     "patients_held_out": "and those that it was tried on",
-    "images": "images over which sensitivities were taken",
+    "images": "images over which sensitivities were taken; those whose gradient is zero are left out",
     "images_of": "which these are",
     "null": "what random concept sets are",
-    "staying": "share of the images with the concept that keep their patient in a random set, on average",
+    "staying": "share of the images with the concept (of a text: of all) that keep their patient in a random set",
+    "p_smallest": "about the smallest p that there can be: 1 in sets + 1, more where there are few different sets",
     "sets": "how many random sets there are",
     "seed": "of all draws",
 }
 """Columns of ``cav.csv``, and what they say."""
+_ABOVE = 1.0001
+"""What is larger by more than this factor is no rounding error."""
 _FIXED = 0.25
 """Of images that keep their patient: the share above which it is said."""
 SHOWN = ("layer", "concept", "class", "AUROC", "TCAV", "sens.", "p", "q")
@@ -89,6 +93,7 @@ def _cells(found: Found, row: Row, q: float) -> dict[str, object]:
         "images_of": tested.images,
         "null": null_of(one),
         "staying": one.staying,
+        "p_smallest": max(one.smallest, 1 / (asked.settings.sets + 1)),
         "sets": asked.settings.sets,
         "seed": asked.settings.seed,
     }
@@ -153,32 +158,20 @@ def said(found: Found, table: pd.DataFrame) -> list[str]:
     asked, settings = found.asked, found.asked.settings
     held = table["p"].notna()
     above = int((table["verdict"] == "significant").sum())
-    images, patients = asked.fitted_on
+    (images, patients), (others, other_patients) = asked.fitted_on, asked.tried_on
     of = (
-        f"{int(held.sum()):,} tests of {_count(table, 'concept')} × {_count(table, 'layer')} × {_count(table, 'class')}"
+        f"{_several(int(held.sum()), 'test')} of {_count(table, 'concept')} × {_count(table, 'layer')} × "
+        f"{_count(table, 'class')}"
     )
     sentences = [
-        f"{above:,} of {of} are significant at q ≤ {settings.q:g}."
+        f"{above:,} of {of} {'is' if above == 1 else 'are'} significant at q ≤ {settings.q:g}."
         if above
         else f"Nothing above chance: none of {of} is significant at q ≤ {settings.q:g}.",
-        f"Directions were fitted on {images:,} images of {patients:,} patients; AUROC is of {int(asked.out.sum()):,} "
-        f"images of {len(asked.groups.keys) - len(set(asked.groups.numbers[~asked.out].tolist())):,} others. p is "
-        f"against {settings.sets:,} random concepts, {', '.join(table['null'].unique())}, seed {settings.seed}.",
+        f"Directions were fitted on {images:,} images of {patients:,} patients; AUROC is of {others:,} images of "
+        f"{other_patients:,} others. p is against {settings.sets:,} random concepts, "
+        f"{', '.join(table['null'].unique())}, seed {settings.seed}.",
     ]
-    tests, floor = int(held.sum()), 1 / (settings.sets + 1)
-    at_floor = int((table["p"] <= floor * 1.0001).sum())
-    if tests * floor > settings.q * max(1, at_floor):
-        needed = math.ceil(tests / settings.q / max(1, at_floor) / 1000) * 1000
-        sentences.append(
-            f"{settings.sets:,} random concepts give no p below {floor:.2g}, which is not small enough among "
-            f"{tests:,} tests: take --sets {needed}, or fewer concepts or classes."
-        )
-    fixed = table.loc[table["staying"] > _FIXED, "concept"].nunique()
-    if fixed:
-        sentences.append(
-            f"Of {fixed:,} concepts more than {_FIXED:.0%} of the images keep their patient in a random set: few "
-            "patients have as many images of the same kind, so that p can hardly be small."
-        )
+    sentences += _limits(table[held], settings)
     untested = table.loc[~held, "verdict"].value_counts()
     sentences += [
         f"{count:,} {'row has' if count == 1 else 'rows have'} no test: {why}." for why, count in untested.items()
@@ -191,22 +184,52 @@ def said(found: Found, table: pd.DataFrame) -> list[str]:
         )
     if asked.groups.unknown:
         sentences.append(
-            f"The patient of {asked.groups.unknown:,} images is not known: each counts as a patient of its own, and "
-            "p is too small where several show one patient."
+            f"The patient of {_several(asked.groups.unknown, 'image')} is not known: each counts as a patient of its "
+            "own, and p is too small where several show one patient."
         )
     linear = table.loc[table["linear"].fillna(False), ["layer", "class"]].drop_duplicates()
     if len(linear):
         first = linear.iloc[0]
-        more = f" and {len(linear) - 1:,} more pairs of layer and class" if len(linear) > 1 else ""
+        more = f" and {_several(len(linear) - 1, 'more pair')} of layer and class" if len(linear) > 1 else ""
         sentences.append(
             f"{first['class']} is linear in {first['layer']}{more}: gradients of all images have one direction, so "
             "that every TCAV score would be 0 or 1. The sensitivity says how much, and p whether that is chance."
         )
     if asked.labels.left_out:
-        sentences.append(f"Not tested: {len(asked.labels.left_out):,} concepts, for which cav.json says why.")
+        sentences.append(f"Not tested: {_several(len(asked.labels.left_out), 'concept')}, and why is in cav.json.")
+    return sentences
+
+
+def _limits(tested: pd.DataFrame, settings: Settings) -> list[str]:
+    """Return in sentences why p cannot be small: too few random concepts, or too few patients who can be exchanged."""
+    sentences = []
+    tests, floor = len(tested), 1 / (settings.sets + 1)
+    at_floor = int((tested["p"] <= floor * _ABOVE).sum())
+    if tests * floor > settings.q * max(1, at_floor):
+        needed = math.ceil(tests / settings.q / max(1, at_floor) / 1000) * 1000
+        sentences.append(
+            f"{settings.sets:,} random concepts give no p below {floor:.2g}, which is not small enough among "
+            f"{tests:,} tests: take --sets {needed}, or fewer concepts or classes."
+        )
+    few = tested[tested["p_smallest"] > floor * _ABOVE]
+    if len(few):
+        sentences.append(
+            f"Of {_count(few, 'concept')} the labels can be given to other patients in few ways: no p is below about "
+            f"{few['p_smallest'].min():.2g}, however many --sets there are. More patients help."
+        )
+    fixed = tested[tested["staying"] > _FIXED]
+    if len(fixed):
+        sentences.append(
+            f"Of {_count(fixed, 'concept')} more than {_FIXED:.0%} of the images keep their patient in a random set: "
+            "few patients have as many images of the same kind, so that p can hardly be small."
+        )
     return sentences
 
 
 def _count(table: pd.DataFrame, column: str) -> str:
-    count, plural = table[column].nunique(), {"concept": "concepts", "layer": "layers", "class": "classes"}[column]
-    return f"{count:,} {column if count == 1 else plural}"
+    return _several(table[column].nunique(), column)
+
+
+def _several(count: int, what: str) -> str:
+    plural = "" if count == 1 else "es" if what.endswith("s") else "s"
+    return f"{count:,} {what}{plural}"

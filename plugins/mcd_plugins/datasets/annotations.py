@@ -125,8 +125,8 @@ def _values(sample: mcd.Sample, column: str) -> list[str]:
 
 def _holds(samples: Sequence[mcd.Sample], column: str, value: str) -> torch.Tensor:
     """Return for each image whether a column has a value, ``(images,)``: 1, 0, or NaN where it has none."""
-    each = (_values(one, column) for one in samples)
-    return torch.tensor([float(value in said) if said else float("nan") for said in each])
+    each = ([said.casefold() for said in _values(one, column)] for one in samples)
+    return torch.tensor([float(value.casefold() in said) if said else float("nan") for said in each])
 
 
 @cache

@@ -22,7 +22,7 @@ from mcd_plugins.datasets.pictures import (
 __all__ = ["ImageFolder"]
 
 _KIND = "PNG, JPEG, TIFF, BMP or PGM"
-_DICOM = "for DICOM files take --dataset dicom (in a run: --dataset dicom:FOLDER)"
+_DICOM = "for DICOM files take the data set dicom: --dataset dicom, or dicom:FOLDER"
 
 
 class _Where(mcd.Options):

@@ -26,7 +26,7 @@ from mcd_plugins.dicom.reading import (
 
 __all__ = ["DicomFolder"]
 
-_PICTURES = "for PNG, JPEG and TIFF files take --dataset images (in a run: --dataset images:FOLDER)"
+_PICTURES = "for PNG, JPEG and TIFF files take the data set images: --dataset images, or images:FOLDER"
 
 
 class _Where(mcd.Options):

@@ -155,7 +155,7 @@ def test_a_phantom_concept_that_was_trained_for_is_found_and_its_direction_is_di
     out = tmp_path / "cav"
     done = mcd_command("cav", *PHANTOMS, *CALC, "--concepts", "calcifications,mass", "-o", out)
     assert done.code == 0, done.err
-    assert done.out.startswith("1 of 2 tests of 2 concepts × 1 layer × 1 class are significant at q ≤ 0.05.")
+    assert done.out.startswith("1 of 2 tests of 2 concepts × 1 layer × 1 class is significant at q ≤ 0.05.")
     assert "199 random concepts, labels of whole patients" in done.out
     table = pd.read_csv(out / "cav.csv").set_index("concept")
     assert table.loc["calcifications", "q"] <= 0.05

@@ -21,6 +21,7 @@ __all__ = [
     "join_probe_maps",
     "parse_probe_map",
     "read_private",
+    "write_private",
     "write_probe_map",
 ]
 
@@ -79,7 +80,7 @@ def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str], *, o
     text = csv_text([_COLUMNS, *([_cell(row.get(name)) for name in _COLUMNS] for row in rows)])
     data = text.encode("utf-8", _BYTES)
     if own:
-        _write_private(path, data)
+        write_private(path, data)
     else:
         write_output(path, data, mode=0o600)
 
@@ -94,7 +95,7 @@ def join_probe_maps(path: Path, parts: Sequence[bytes]) -> None:
     """
     rows = (row for data in parts for row in parse_probe_map(data))
     text = csv_text([_COLUMNS, *([row[name] for name in _COLUMNS] for row in rows)])
-    _write_private(path, text.encode("utf-8", _BYTES))
+    write_private(path, text.encode("utf-8", _BYTES))
 
 
 def _cell(value: object) -> str:
@@ -138,7 +139,7 @@ def _json_of(text: str) -> object:
     return found
 
 
-def _write_private(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes) -> None:
     """Write a file for this user only, in ``private`` with its digest beside it: a public one would disclose names.
 
     Whoever guesses the paths in a study could hold their digest against one in the manifest.

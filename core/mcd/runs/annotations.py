@@ -17,7 +17,7 @@ from mcd.api.concepts import Concept, ConceptSet
 from mcd.api.dataset import Sample
 from mcd.api.dissector import AnnotationDissector
 from mcd.errors import DataError, PluginLoadError
-from mcd.extraction.probe_map import PRIVATE, _write_private, read_private
+from mcd.extraction.probe_map import PRIVATE, read_private, write_private
 from mcd.networks.foreign import calling
 from mcd.scoring.calibration.permutation import PermutationUnits
 from mcd.study.digests import damaged
@@ -199,7 +199,7 @@ class AnnotationReader:
         dissector, key = self._dissector()
         found = annotated(dissector, samples, concepts)
         tensors = {"annotations": found.values.contiguous(), "fewest": torch.tensor([found.fewest])}
-        _write_private(self._folder / _file(key, concepts), save(tensors))
+        write_private(self._folder / _file(key, concepts), save(tensors))
         if key not in self.keys:
             self.keys.append(key)
         return found

@@ -16,7 +16,7 @@ import pandas as pd
 from mcd.api.schema import read_record
 from mcd.errors import StoreError, UsageError
 from mcd.extraction.map_store import FILE as MAPS
-from mcd.extraction.probe_map import PRIVATE, _write_private, copy_private, read_private
+from mcd.extraction.probe_map import PRIVATE, copy_private, read_private, write_private
 from mcd.files import MANIFEST, check_tree, expanded
 from mcd.runs.evaluated import Evaluation, labels_digest
 from mcd.runs.given import Given
@@ -369,7 +369,7 @@ def store_of(folder: Path, manifest: Manifest, *, trust: bool = False, beside: S
 def write_study(folder: Path, study: Study) -> None:
     """Write the study with whole paths, which the manifest does not show; `read_study` finds them again."""
     text = json.dumps(study.settings(), indent=2, ensure_ascii=False) + "\n"
-    _write_private(folder / STUDY, text.encode("utf-8", "backslashreplace"))  # paths may be no UTF-8
+    write_private(folder / STUDY, text.encode("utf-8", "backslashreplace"))  # paths may be no UTF-8
 
 
 def read_study(folder: Path, manifest: Manifest, *, checked: bool = True) -> Study:

@@ -1,4 +1,4 @@
-"""Parts of a run joined in one call: `mcd.merge`, and what ``mcd merge`` does."""
+"""Parts of a run joined in one call: `mcd.merge`."""
 
 from __future__ import annotations
 

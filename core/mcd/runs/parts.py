@@ -14,7 +14,7 @@ from mcd.errors import StoreError, UsageError
 from mcd.events import Clock
 from mcd.extraction.parts import Part
 from mcd.extraction.probe import ProbeSet
-from mcd.extraction.probe_map import PRIVATE, _write_private, read_private
+from mcd.extraction.probe_map import PRIVATE, read_private, write_private
 from mcd.extraction.remarks import ProbeRemarks
 from mcd.networks.identity import Identity
 from mcd.options import Record
@@ -74,7 +74,7 @@ def check_divisible(models: Models, images: Identity) -> None:
     UsageError
         When they cannot.
     """
-    unknown = [*(said for said in models.not_reused()), *([f"images: {images.unknown}"] if images.unknown else [])]
+    unknown = [*models.not_reused(), *([f"images: {images.unknown}"] if images.unknown else [])]
     if unknown:
         raise UsageError(
             f"this run cannot be divided, for nobody can say whether parts are of the same run: {unknown[0]}",
@@ -83,7 +83,7 @@ def check_divisible(models: Models, images: Identity) -> None:
 
 
 class PartImages(Record):
-    """What a part keeps of its images for those who join it, in ``private``: `mcd.runs.merging` reads it.
+    """What a part keeps of its images for those who join it, in ``private``.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def part_record(part: Part, place: int, probe: ProbeSet, said: Said, reading: st
 def write_images(folder: Path, probe: ProbeSet) -> None:
     """Write what a part keeps of its images into its folder."""
     kept = PartImages(listing=probe.listing, digests=[one.digest for one in probe.shown])
-    _write_private(folder / _FILE, (json.dumps(kept.model_dump(by_alias=True)) + "\n").encode())
+    write_private(folder / _FILE, (json.dumps(kept.model_dump(by_alias=True)) + "\n").encode())
 
 
 def kept_images(folder: Path) -> PartImages:

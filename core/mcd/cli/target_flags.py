@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["TargetFlags", "with_target_flags"]
 
 R = TypeVar("R")
-_COUNT = click.IntRange(1, 1_000_000_000)
 
 
 class TargetFlags(pydantic.BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -278,9 +278,3 @@ def check_divided(labels: Labels, groups: Groups, out: Flags) -> Labels:
         name, why = next(iter(reasons.items()))
         raise DataError(f"{name}: {why}", "try another --seed, or fewer concepts at once: --concepts")
     return Labels(tuple(labels.names[at] for at in kept), labels.states[:, kept], {**labels.left_out, **reasons})
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return names for a sentence."""
-    found = list(names)
-    return ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")

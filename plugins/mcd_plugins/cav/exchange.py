@@ -48,11 +48,6 @@ class Exchange:
         """The number of each image's patient, from 0, ``(n,)``."""
         return _numbered(one or row for row, one in enumerate(self.patients))
 
-    @property
-    def people(self) -> int:
-        """How many patients there are."""
-        return len(self._kind_of_patient)
-
     @cached_property
     def _part(self) -> Rows:
         named = self.parts or [""] * len(self.patients)

@@ -23,7 +23,6 @@ from mcd_plugins.cav.vectors import Fitter, contrast, residual
 
 __all__ = ["TEXT", "Direction", "Found", "Row", "found_in", "measured"]
 
-Flags = NDArray[np.bool_]
 States = NDArray[np.int8]
 
 TEXT = "text"

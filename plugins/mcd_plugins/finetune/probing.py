@@ -24,7 +24,6 @@ _DEAD = 1e-6
 """A feature that varies less in training, as a share of the one that varies most, is taken for a constant: scaled up it
 would decide every image in which it is alive."""
 
-Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 

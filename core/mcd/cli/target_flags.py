@@ -15,7 +15,7 @@ from mcd.cli.groups import option_group
 from mcd.cli.hosted import with_plugin_files
 from mcd.cli.paths import PATH
 from mcd.errors import UsageError
-from mcd.options import parse_pairs
+from mcd.options import MOST_WORKERS, parse_pairs
 
 if TYPE_CHECKING:
     from mcd.runs.target_images import TargetImages
@@ -169,7 +169,7 @@ _SPEED = option_group(
     click.option(
         "--batch-size", type=click.IntRange(1, 4096), metavar="N", help="Images at once.  [default: 16, or as RUN]"
     ),
-    click.option("--workers", type=click.IntRange(0, 256), metavar="N", help="Decoding processes."),
+    click.option("--workers", type=click.IntRange(0, MOST_WORKERS), metavar="N", help="Decoding processes."),
     click.option("--cache", type=PATH, metavar="DIR", help="Keep decoded images there."),
 )
 

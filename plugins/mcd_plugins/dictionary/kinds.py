@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from mcd.errors import UsageError
+
+if TYPE_CHECKING:  # the flags of commands are of these kinds, and no help waits for torch
+    import torch
 
 __all__ = ["ACTIVATIONS", "AUTOENCODERS", "KINDS", "SEEDS", "Fitted", "Kind", "Recipe", "Scale"]
 

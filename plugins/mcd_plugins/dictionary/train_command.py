@@ -18,16 +18,15 @@ from mcd.plugins import (
     say,
     with_target_flags,
 )
+from mcd_plugins.dictionary.kinds import AUTOENCODERS, KINDS, Kind, Recipe
 
 if TYPE_CHECKING:
-    from mcd_plugins.dictionary.kinds import Kind
     from mcd_plugins.dictionary.training import Trained
 
 __all__ = ["train"]
 
-_KINDS = ("topk", "batchtopk", "relu", "nmf", "kmeans")
-_LATENTS = {"nmf": 32, "kmeans": 32}
-"""By default, where it is not 512."""
+_OF_OTHERS = 32
+"""Latents of kinds that are no autoencoders, by default."""
 
 
 @click.command()
@@ -37,8 +36,8 @@ _LATENTS = {"nmf": 32, "kmeans": 32}
     click.option("--layers", "layer", metavar="NAME", help="The layer.  [default: the one that RUN dissected]"),
     click.option(
         "--kind",
-        type=click.Choice(_KINDS),
-        default="topk",
+        type=click.Choice(list(KINDS)),
+        default=Recipe.kind,
         show_default=True,
         help="Sparse autoencoder with the k highest latents of a position, with k on average, or with an L1 penalty; "
         "non-negative matrix factorisation, semi-NMF where the layer has negative values; k-means.",
@@ -47,25 +46,25 @@ _LATENTS = {"nmf": 32, "kmeans": 32}
         "--latents",
         type=click.IntRange(2, 1_000_000),
         metavar="N",
-        help="How many units it has.  [default: 512; nmf and kmeans: 32]",
+        help=f"How many units it has.  [default: {Recipe.latents}; nmf and kmeans: {_OF_OTHERS}]",
     ),
     click.option(
         "--k",
         type=click.IntRange(1, 1_000_000),
         metavar="N",
-        help="Of topk and batchtopk: how many respond at a position.  [default: 6]",
+        help=f"Of topk and batchtopk: how many respond at a position.  [default: {Recipe.k}]",
     ),
     click.option(
         "--sparsity",
         type=FiniteRange(0, 1_000_000, min_open=True),
         metavar="X",
-        help="Of relu: the weight of the penalty.  [default: 0.1]",
+        help=f"Of relu: the weight of the penalty.  [default: {Recipe.sparsity:g}]",
     ),
     click.option(
         "--steps",
         type=click.IntRange(1, 100_000_000),
         metavar="N",
-        help="Of topk, batchtopk and relu: gradient steps.  [default: 2500]",
+        help=f"Of topk, batchtopk and relu: gradient steps.  [default: {Recipe.steps}]",
     ),
 )
 @option_group(
@@ -125,7 +124,6 @@ def train(
     import json
 
     from mcd_plugins.dictionary.factors import check_installed
-    from mcd_plugins.dictionary.kinds import Recipe
     from mcd_plugins.dictionary.training import check_output
     from mcd_plugins.dictionary.training import train as run
 
@@ -133,7 +131,7 @@ def train(
     _refuse_foreign(kind, {"k": k, "sparsity": sparsity, "steps": steps})
     recipe = Recipe(
         kind=kind,
-        latents=latents or _LATENTS.get(kind, Recipe.latents),
+        latents=latents or (Recipe.latents if kind in AUTOENCODERS else _OF_OTHERS),
         k=k or Recipe.k,
         sparsity=sparsity or Recipe.sparsity,
         steps=steps or Recipe.steps,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -22,11 +22,14 @@ from mcd.plugins import (
     say,
     with_plugin_files,
 )
+from mcd_plugins.finetune.recipe import Balance, Precision, Recipe
 
 if TYPE_CHECKING:
     from mcd_plugins.finetune.finetuning import Finetuned
 
 __all__ = ["finetune"]
+
+_DEFAULT = Recipe()
 
 
 @click.command()
@@ -69,36 +72,46 @@ __all__ = ["finetune"]
     "Training",
     click.option(
         "--train",
-        default="probe",
+        default=_DEFAULT.train,
         show_default=True,
         metavar="WHAT",
         help="A linear probe on stored features, the last N blocks (blocks:N), or all weights (all).",
     ),
     click.option(
         "--balance",
-        type=click.Choice(["none", "published", "weighted"]),
-        default="none",
+        type=click.Choice(get_args(Balance)),
+        default=_DEFAULT.balance,
         show_default=True,
         help="Weights of classes: none; as the released scripts do; or every class the same, probabilities corrected.",
     ),
     click.option(
-        "--epochs", type=click.IntRange(1, 10_000), default=10, show_default=True, metavar="N", help="Most passes."
+        "--epochs",
+        type=click.IntRange(1, 10_000),
+        default=_DEFAULT.epochs,
+        show_default=True,
+        metavar="N",
+        help="Most passes.",
     ),
     click.option(
         "--patience",
         type=click.IntRange(1, 10_000),
-        default=3,
+        default=_DEFAULT.patience,
         show_default=True,
         metavar="N",
         help="End after so many passes without a better AUROC on the validation part.",
     ),
     click.option(
-        "--batch-size", type=click.IntRange(1, 4096), default=8, show_default=True, metavar="N", help="Images a step."
+        "--batch-size",
+        type=click.IntRange(1, 4096),
+        default=_DEFAULT.batch_size,
+        show_default=True,
+        metavar="N",
+        help="Images a step.",
     ),
     click.option(
         "--learning-rate",
         type=FiniteRange(0, 100, min_open=True),
-        default=5e-5,
+        default=_DEFAULT.learning_rate,
         show_default=True,
         metavar="X",
         help="The highest one.",
@@ -106,12 +119,14 @@ __all__ = ["finetune"]
     click.option(
         "--weight-decay",
         type=FiniteRange(0, 100),
-        default=1e-4,
+        default=_DEFAULT.weight_decay,
         show_default=True,
         metavar="X",
         help="Of AdamW.",
     ),
-    click.option("--seed", type=SEED, default=0, show_default=True, metavar="N", help="Decides parts and all draws."),
+    click.option(
+        "--seed", type=SEED, default=_DEFAULT.seed, show_default=True, metavar="N", help="Decides parts and all draws."
+    ),
 )
 @option_group(
     "Speed",
@@ -121,8 +136,8 @@ __all__ = ["finetune"]
     ),
     click.option(
         "--precision",
-        type=click.Choice(["fp32", "bf16", "fp16"]),
-        default="fp32",
+        type=click.Choice(get_args(Precision)),
+        default=_DEFAULT.precision,
         show_default=True,
         help="bf16 and fp16 use autocast.",
     ),

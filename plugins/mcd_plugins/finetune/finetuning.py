@@ -14,13 +14,14 @@ from torch import nn
 import mcd
 from mcd.errors import UsageError
 from mcd.plugins import csv_text, target_images, validate_options, write_atomically
-from mcd_plugins.finetune.asked import CARD, Asked, Recipe, check_folder, json_bytes, main_process, read_json
+from mcd_plugins.finetune.asked import CARD, Asked, check_folder, json_bytes, main_process, read_json
 from mcd_plugins.finetune.card import CURVE, LICENCES, MODEL, Fitted, bins_of, card_of, page_of
 from mcd_plugins.finetune.curve import curve_of
 from mcd_plugins.finetune.formats import Format, format_of
 from mcd_plugins.finetune.heads import features_in, new_head, trainable, with_head
 from mcd_plugins.finetune.measures import probabilities
 from mcd_plugins.finetune.probing import probe
+from mcd_plugins.finetune.recipe import Recipe
 from mcd_plugins.finetune.splits import check_enough, check_shares, drawn, published
 from mcd_plugins.finetune.tasks import task_of
 

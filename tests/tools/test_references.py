@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -49,3 +50,12 @@ def test_every_command_and_option_says_what_it_does() -> None:
         assert "\\b" not in rest, title  # the docstring is raw: click does not keep its lines
         options = [line for line in rest.splitlines() if line.startswith("| `")]
         assert all(line.split(" | ", 1)[1].strip(" |") for line in options), title
+
+
+def test_every_command_that_takes_an_output_has_a_row_of_what_it_writes() -> None:
+    command = re.compile(r"`(mcd(?: [a-z][a-z-]*)+)")
+    sections = (_REFERENCE / "commands.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    writing = {name for one in sections if "\n| `-o, --output" in one for name in command.findall(one.split("\n")[0])}
+    assert len(writing) > 20
+    rows = (_REFERENCE / "outputs.md").read_text(encoding="utf-8").splitlines()
+    assert writing <= {name for row in rows if row.startswith("| ") for name in command.findall(row.split(" | ")[0])}

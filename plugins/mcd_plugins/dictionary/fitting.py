@@ -36,7 +36,7 @@ def fit(
     seed
         Of the start and of the order of samples. The same seed gives the same bytes with as many threads.
     device
-        Where sparse autoencoders and semi-NMF are computed: ``"cpu"``, ``"cuda"``; NMF and k-means are, on the CPU.
+        Where sparse autoencoders and semi-NMF are computed: ``"cpu"``, ``"cuda"``. NMF and k-means are on the CPU.
     advanced
         Called after each step of a sparse autoencoder with how many are done.
 

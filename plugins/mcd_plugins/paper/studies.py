@@ -10,7 +10,7 @@ import pydantic
 import yaml
 
 from mcd.errors import ConfigError, DataError
-from mcd.plugins import import_concepts, write_atomically
+from mcd.plugins import import_concepts, outputs
 from mcd_plugins.paper.inventory import Found, ProbeSet, inventory
 
 __all__ = [
@@ -166,10 +166,9 @@ def _concepts(found: Mapping[str, Found], output: Path) -> str:
     if len(paths) < 2:
         return OWN_CONCEPTS
     made = import_concepts(paths, "mammo-clip-dissect", licence="CC-BY-NC-4.0", controls=["Environmental_and_Natural"])
-    path = output / "concepts.yaml"
-    output.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, made.document.encode())
-    return str(path)
+    with outputs(output) as fresh:
+        (fresh / "concepts.yaml").write_bytes(made.document.encode())
+    return str(output / "concepts.yaml")
 
 
 def _study(one: Found, item: ProbeSet, found: Mapping[str, Found], settings: PaperSettings, concepts: str) -> Planned:

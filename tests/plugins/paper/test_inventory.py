@@ -172,3 +172,8 @@ def test_the_papers_concepts_are_imported_where_both_of_their_files_are_there(tm
         "membrane": False,
         "sky": False,
     }
+    mine = tmp_path / "out" / "concepts.yaml"
+    mine.write_text("mine")
+    with pytest.raises(UsageError, match=r"concepts\.yaml"):
+        plan(look(tmp_path), PaperSettings(), tmp_path / "out")
+    assert mine.read_text() == "mine"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.resources import files
@@ -28,6 +28,7 @@ __all__ = [
     "claims",
     "highest_rung",
     "judged",
+    "reached",
     "unanswered",
 ]
 
@@ -166,11 +167,6 @@ class Pair:
         threshold = strictest.max(axis=1)
         return _first(self.data.runs[self.reference], threshold), _first(self.data.runs[self.run], threshold)
 
-    @property
-    def has_threshold(self) -> bool:
-        """Whether the paper's threshold is defined for what scored them."""
-        return set(self.data.comparison.heading.runs["scorer"]) <= set(_SCORERS)
-
     @cached_property
     def mammographic(self) -> frozenset[str]:
         """The concepts that are about the breast."""
@@ -181,7 +177,7 @@ class Pair:
         """Return how many first labels of both count: significant up to a rung, or by the paper's threshold."""
         found = []
         for table in self.first:
-            passed = _reached(table, rung) if rung else table["kept"]
+            passed = reached(table, rung) if rung else table["kept"]
             found.append(int((passed & chosen(table)).sum()))
         return found[0], found[1]
 
@@ -191,7 +187,13 @@ def _first(run: mcd.Dissection, threshold: pd.Series[float]) -> pd.DataFrame:
     return table.assign(kept=table["score"] >= table["layer"].map(threshold))
 
 
-def _reached(table: pd.DataFrame, rung: str) -> pd.Series[bool]:
+def _has_threshold(data: mcd.figures.FigureData) -> bool:
+    """Whether the paper's threshold is defined for what scored the runs."""
+    return set(data.comparison.heading.runs["scorer"]) <= set(_SCORERS)
+
+
+def reached(table: pd.DataFrame, rung: str) -> pd.Series[bool]:
+    """Return which labels are significant up to a rung."""
     order = {name: at for at, name in enumerate(("", *RUNGS))}
     return table["rung"].map(order) >= order[rung]
 
@@ -287,7 +289,7 @@ def highest_rung(verdict: Verdict, leads: Mapping[str, int]) -> str:
 
 
 def _by_threshold(found: Answer, pair: Pair, chosen: Sequence[Chosen]) -> Verdict:
-    if not pair.has_threshold:
+    if not _has_threshold(pair.data):
         return UNKNOWN
     ahead = _lead(found.claim, pair, chosen)
     return HOLDS if ahead > 0 else FAILS if ahead < 0 else UNKNOWN
@@ -328,7 +330,7 @@ def _by_mean(blank: Answer, pair: Pair) -> Answer:
     table = pair.data.comparison.thresholds.pivot(index="place", columns="run", values="mean_score")
     higher = int((table[pair.run] > table[pair.reference]).sum())
     said = f"{reason}; the mean score is higher in {higher} of {len(table)} layers"
-    by_threshold = UNKNOWN if not pair.has_threshold else HOLDS if 2 * higher > len(table) else FAILS
+    by_threshold = UNKNOWN if not _has_threshold(pair.data) else HOLDS if 2 * higher > len(table) else FAILS
     return replace(
         blank,
         quantity="mean z of first labels",
@@ -379,18 +381,13 @@ def answer_about_one(claim: Claim, probe_set: str, data: mcd.figures.FigureData,
         answer=verdict,
         rung=FIRST if verdict != UNKNOWN else "",
         by_threshold=_without_neuron(data, run),
-        reason="; ".join(f"{name}: {count}" for name, count in _in_order(counts)),
+        reason="; ".join(f"{name}: {int(counts.get(name, 0))}" for name in ANSWERS),
     )
-
-
-def _in_order(counts: pd.Series[int]) -> Iterator[tuple[str, int]]:
-    for name in ANSWERS:
-        yield name, int(counts.get(name, 0))
 
 
 def _without_neuron(data: mcd.figures.FigureData, run: str) -> Verdict:
     """Return whether some mammographic concept is the first label of no neuron that reaches its layer's mean score."""
-    if not set(data.comparison.heading.runs["scorer"]) <= set(_SCORERS):
+    if not _has_threshold(data):
         return UNKNOWN
     one = data.runs[run]
     table = one.labels[one.labels["rank"] == 1]

@@ -14,7 +14,7 @@ import pandas as pd
 import mcd
 from mcd.plugins import ANSWERS, CHANGES, MAY_BE_CHANCE, RUNG_COLUMNS, RUNGS
 from mcd_plugins.paper.answering import Drawing, Studied
-from mcd_plugins.paper.claims import FAILS, HOLDS, UNKNOWN, Answer
+from mcd_plugins.paper.claims import FAILS, HOLDS, UNKNOWN, Answer, reached
 from mcd_plugins.paper.inventory import Found
 
 __all__ = ["as_csv", "as_json", "page"]
@@ -128,13 +128,10 @@ def _rungs(runs: Mapping[str, mcd.Dissection]) -> Iterator[str]:
     """Yield how many first labels of each run reach each rung; a dash where it was not tested."""
     yield _row(["set-up", "neurons", *RUNGS])
     yield "|---|---:|" + "---:|" * len(RUNGS)
-    order = {name: at for at, name in enumerate(("", *RUNGS))}
     for name, run in runs.items():
         table = run.labels[run.labels["rank"] == 1]
-        reached = table["rung"].map(order)
         counts = [
-            str(int((reached >= order[rung]).sum())) if table[RUNG_COLUMNS[rung]].notna().any() else "–"
-            for rung in RUNGS
+            str(int(reached(table, rung).sum())) if table[RUNG_COLUMNS[rung]].notna().any() else "–" for rung in RUNGS
         ]
         yield _row([name, sum(layer.neurons for layer in run.manifest.layers), *counts])
 

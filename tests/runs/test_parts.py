@@ -246,10 +246,11 @@ def test_a_merge_that_is_interrupted_is_repeated(
 
 def test_what_was_computed_differently_is_refused_or_merged_and_said(made: Made, alone: Path, tmp_path: Path) -> None:
     one, two, flags = made.part(1, 2), tmp_path / "two", ("--part", "2/2", "--precision", "bf16")
-    done = made.one(two, *flags, MCD_SALT="another salt of the same run")
+    done = made.one(two, *flags, MCD_SALT="another salt of the same run", ONEDNN_MAX_CPU_ISA="SSE41")
     assert done.code == 0, done.err
     refused = made.merge(tmp_path / "merged", one, two)
-    said = "precision (fp32 in part 1, bf16 in part 2); salt"
+    other = "variables (none in part 1, ONEDNN_MAX_CPU_ISA=SSE41 in part 2)"
+    said = f"precision (fp32 in part 1, bf16 in part 2); {other}; salt"
     assert refused.code == 2
     assert said in " ".join(refused.err.split())
     assert not (tmp_path / "merged").exists()
@@ -265,6 +266,33 @@ def test_what_was_computed_differently_is_refused_or_merged_and_said(made: Made,
     done = made.merge(tmp_path / "merged", one, made.part(2, 2))  # computed again, alike
     assert done.code == 0, done.err
     assert reports(tree(tmp_path / "merged")) == tree(alone)
+
+
+def test_a_merge_that_computes_otherwise_than_the_parts_says_so(made: Made, tmp_path: Path) -> None:
+    parts = made.part(1, 2), made.part(2, 2)
+    done = made.command("merge", "--plugin-file", made.plugin, *parts, "-o", tmp_path / "run", MKL_CBWR="COMPATIBLE")
+    assert done.code == 0, done.err
+    first = mcd.load(tmp_path / "run").manifest.warnings[0]
+    assert "labels were made with other variables (MKL_CBWR=COMPATIBLE) than the parts (none)" in first
+
+
+def test_a_merge_writes_the_reports_of_the_study_and_leaves_parts_that_are_read_only(
+    made: Made, tmp_path: Path
+) -> None:
+    parts = [tmp_path / str(number) for number in (1, 2)]
+    for number, part in enumerate(parts, start=1):
+        own = "--reporter", "csv:published", "--reporter", "json", "--reporter-arg", "json.images=1"
+        done = made.one(part, "--part", f"{number}/2", *own)
+        assert done.code == 0, done.err
+        for path in part.rglob("*.safetensors"):
+            path.chmod(0o444)
+    done = made.command("merge", "--plugin-file", made.plugin, *parts, "-o", tmp_path / "merged")
+    assert done.code == 0, done.err
+    assert "neurons" not in done.out  # the summary, where the study names no reporter
+    report = tmp_path / "merged" / "report"
+    assert {one.name for one in report.iterdir()} == {"labels_published.csv", "labels.json", ".mcd-written"}
+    layers = json.loads((report / "labels.json").read_text())["layers"]
+    assert {len(one["images"]) for one in layers["two"]} == {1}
 
 
 def test_a_scorer_of_a_file_runs_only_where_it_is_named(made: Made, tmp_path: Path) -> None:

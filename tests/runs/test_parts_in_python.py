@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.runs.tiny import PLUGIN, STUDY, tree
 
 import mcd
 from mcd.errors import DataError, UsageError
+from mcd.files import MANIFEST
 from mcd.runs.verifying import verify
 
 
@@ -127,6 +129,14 @@ def test_maps_are_made_of_the_strongest_images_of_all_parts(
     said = " ".join(capsys.readouterr().err.split())
     assert "has no maps yet: the parts were computed with other threads than this process has" in said
     assert mcd.load(tmp_path / "elsewhere").manifest.status == "finished"
+    for part in parts:  # as of a machine with a device that this one has not
+        (part / "private" / "study.json").unlink()
+        record = json.loads((part / MANIFEST).read_text().replace('"device": "cpu"', '"device": "xpu:7"'))
+        (part / MANIFEST).write_text(json.dumps(record | {"checksum": ""}))
+    mcd.merge(parts, tmp_path / "other", trust=True, **loud)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "has no maps yet: device 'xpu:7' cannot be used" in said
+    assert mcd.load(tmp_path / "other").manifest.status == "finished"
 
 
 def test_the_store_has_after_a_merge_what_a_run_in_one_process_leaves_in_it(

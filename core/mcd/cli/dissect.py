@@ -136,7 +136,7 @@ def run_study(
         if part or engine:
             other = "--part computes one part" if part else "--engine computes them"
             raise UsageError(f"{other}, --emit writes scripts for all", "give one of them")
-        _emit(ctx, study, settings, output or Path("runs") / study.stem, emit, parts)
+        _emit(ctx, study, settings, output or Path("runs") / study.stem, emit, parts, dry_run=dry_run)
         return
     how = _how(part, engine, parts)
     _execute(state, settings, output, how, dry_run=dry_run, quiet=quiet, named=Path("runs") / study.stem)
@@ -158,18 +158,35 @@ def _how(part: str | None, engine: str | None, parts: int | None) -> _How:
 
 
 def _emit(
-    ctx: click.Context, path: Path, settings: dict[str, object], output: Path, emit: str | None, parts: int | None
+    ctx: click.Context,
+    path: Path,
+    settings: dict[str, object],
+    output: Path,
+    emit: str | None,
+    parts: int | None,
+    *,
+    dry_run: bool,
 ) -> None:
     """Write the scripts that compute a study in parts elsewhere."""
     from mcd.cli.slurm import emit_slurm
     from mcd.errors import UsageError
+    from mcd.extraction.parts import Part
+    from mcd.extraction.probe import count_images
     from mcd.files import check_folder
     from mcd.study.check import checked_study
+    from mcd.study.preparer import Preparer
+    from mcd.study.reach import code_lines
 
     if not (emit and parts):
         raise UsageError("--emit and --parts belong together", "mcd run STUDY.yaml --emit slurm --parts 16")
     check_folder(output)
-    study = checked_study(ctx.ensure_object(State).host, settings)
+    host = ctx.ensure_object(State).host
+    study = checked_study(host, settings)
+    images = count_images(Preparer(host).dataset(study.dataset)[0])  # at most so many: listing them may take long
+    Part(1, parts).rows(min(images, study.limit or images), study.batch_size)
+    if dry_run:
+        _print_plan(ctx.ensure_object(State), study, output, code_lines(host, study))
+        return
     submit = emit_slurm(ctx, path, study, output, parts)
     echo(f"submit the {parts} parts and their merge: sh {shlex.quote(str(submit))}")
 

@@ -9,7 +9,7 @@ import click
 from mcd.cli.flags import output_flag, trust_flag
 from mcd.cli.groups import option_group
 from mcd.cli.paths import PATH
-from mcd.cli.settings import named, with_arguments
+from mcd.cli.settings import given_settings, named, with_arguments
 from mcd.cli.state import State
 from mcd.cli.study_flags import study_flags
 from mcd.cli.terminal import echo
@@ -65,7 +65,8 @@ def merge(
     \b
     mcd merge parts/1 parts/2 parts/3 -o runs/x
 
-    Every part must be there once, computed by the same command but for --part and --output.
+    Every part must be there once, computed by the same command but for --part and --output. Without --reporter those
+    of the study write their reports.
     """
     from mcd.files import check_folder
     from mcd.runs.merging import merge as merged
@@ -74,7 +75,7 @@ def merge(
     from mcd.study.study import Choice
 
     check_folder(output)
-    host = ctx.ensure_object(State).host
+    host, given = ctx.ensure_object(State).host, given_settings(ctx)
     reporters = with_arguments(named(reporter), reporter_arg, "--reporter-arg")
     made = Preparer(host).reporters([Choice.model_validate(one) for one in reporters])
     found = merged(
@@ -85,8 +86,10 @@ def merge(
         allow_different=allow_different,
         device=device,
         shared=store,
+        reporters=made if given else None,
         trust=trust,
     )
-    write_reports(found, made)
+    if not given and not found[0].manifest.study.get("reporters"):
+        write_reports(found, made)  # a person at a terminal sees a summary
     for one in found:
         echo(f"run folder: {one.folder}")

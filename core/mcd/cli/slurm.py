@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
 from mcd.cli.state import State
+from mcd.errors import UsageError
 from mcd.extraction.parts import parts_folder
 from mcd.study.outputs import outputs
 from mcd.study.privacy import salt
 from mcd.study.study import Study
+
+if TYPE_CHECKING:
+    from mcd.host import PluginHost
 
 __all__ = ["emit_slurm"]
 
@@ -73,12 +79,15 @@ def emit_slurm(ctx: click.Context, path: Path, study: Study, output: Path, parts
     Raises
     ------
     UsageError
-        When something is in the way that mcd did not write.
+        When something is in the way that mcd did not write, or a path has a line break.
     """
+    places = parts_folder(output)
+    logs = Path.cwd() / places
+    if "\n" in str(logs) or "\r" in str(logs):
+        raise UsageError("a line of #SBATCH cannot hold a path with a line break", "choose another --output or folder")
     if not study.keep_identifiers:
         salt()  # it is made on first use: several machines must not each make one
     state = ctx.ensure_object(State)
-    places = parts_folder(output)
     mcd = [sys.executable, "-m", "mcd", *(["--offline"] if state.offline else [])]
     files = [word for one in state.plugin_files for word in ("--plugin-file", str(one))]
     texts = {
@@ -86,16 +95,21 @@ def emit_slurm(ctx: click.Context, path: Path, study: Study, output: Path, parts
         "parts": str(parts),
         "cpus": str(_CPUS),
         "here": shlex.quote(str(Path.cwd())),
-        "logs": shlex.quote(str(Path.cwd() / places)),
-        "places": shlex.quote(str(places)),
+        "logs": shlex.quote(str(logs).replace("%", "%%")),  # a % alone is a field of sbatch
+        "places": shlex.quote(_no_flag(places)),
         "output": shlex.quote(str(output)),
     }
-    run = shlex.join([*mcd, "run", str(path), *files, *_given(ctx)])
-    merge = shlex.join([*mcd, "merge", *files, *_of_merge(study)])
+    run = shlex.join([*mcd, "run", _no_flag(path), *files, *_given(ctx)])
+    merge = shlex.join([*mcd, "merge", *files, *_of_merge(state.host, study)])
     with outputs(places) as folder:
         for name, text, command in (("part", _PART, run), ("merge", _MERGE, merge), ("submit", _SUBMIT, "")):
-            (folder / f"{name}.sh").write_text(text.format(**texts, command=command), encoding="utf-8")
+            (folder / f"{name}.sh").write_bytes(os.fsencode(text.format(**texts, command=command)))
     return places / "submit.sh"
+
+
+def _no_flag(path: Path) -> str:
+    """Return a path as a word that no command takes for a flag."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def _given(ctx: click.Context) -> Iterator[str]:
@@ -112,12 +126,14 @@ def _given(ctx: click.Context) -> Iterator[str]:
             yield from (one.opts[0], str(each))
 
 
-def _of_merge(study: Study) -> Sequence[str]:
+def _of_merge(host: PluginHost, study: Study) -> Sequence[str]:
     """Return the flags of the merge besides the parts: what it opens or runs is named by whoever submits it."""
+    from mcd.components import Kind
+    from mcd.study.reach import reaches
     from mcd.study.resolve import names_function
 
-    reporters = [word for one in study.reporters for word in ("--reporter", one.plugin)]
-    trusted = ["--trust"] if study.maps else []  # which are made of images, that the merge opens then
+    opened = study.maps or any(any(reaches(host, Kind.REPORTER, one)) for one in study.reporters)
+    trusted = ["--trust"] if opened else []  # maps are made of images, and a reporter may read a file
     kept = ["--store", str(study.store)] if study.store else []
     scorer = ["--scorer", study.scorer.plugin] if names_function(study.scorer.plugin) else []
-    return [*trusted, *kept, *scorer, *reporters]
+    return [*trusted, *kept, *scorer]

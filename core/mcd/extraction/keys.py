@@ -10,7 +10,7 @@ from mcd.api.image import Preprocessing
 from mcd.api.model import Target
 from mcd.extraction.columns import Column
 from mcd.extraction.image_statistics import image_statistics
-from mcd.extraction.machine import processor
+from mcd.extraction.machine import processor, variables
 from mcd.extraction.normalising import NormalisingPass
 from mcd.extraction.parts import shard_rows
 from mcd.extraction.probe import ProbeSet
@@ -137,9 +137,10 @@ def text_key(dissector: str, texts: str) -> str:
 
 def arithmetic(device: torch.device) -> str:
     """Return a digest of what of this machine decides the last bits of a forward pass: its processor, its threads."""
+    told = [variables()] if variables() else []
     if device.type == "cuda":
-        return digest("cuda", torch.cuda.get_device_name(device), str(torch.version.cuda))
-    return digest(device.type, *processor(), str(torch.get_num_threads()))
+        return digest("cuda", torch.cuda.get_device_name(device), str(torch.version.cuda), *told)
+    return digest(device.type, *processor(), str(torch.get_num_threads()), *told)
 
 
 def found_again(probe: ProbeSet, reader: Reader, *models: Identity) -> bool:

@@ -110,9 +110,10 @@ class Part:
         size = shard_size(images, batch_size)
         count = -(-images // size)
         if self.of > count:
+            those = "1 image makes" if images == 1 else f"{images} images make"
             shards = "1 shard" if count == 1 else f"{count} shards"
             raise UsageError(
-                f"{images} images make {shards} of {size} images, too few for {self.of} parts: some would be empty",
+                f"{those} {shards} of {size} images, too few for {self.of} parts: some would be empty",
                 f"divide the run into {count} parts at most, the same number for every part"
                 if count > 1
                 else "leave out --part, or --engine and --parts: one process makes this run",

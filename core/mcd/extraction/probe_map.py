@@ -85,17 +85,22 @@ def write_probe_map(path: Path, probe: ProbeSet, failed: Mapping[int, str], *, o
         write_output(path, data, mode=0o600)
 
 
-def join_probe_maps(path: Path, parts: Sequence[bytes]) -> None:
+def join_probe_maps(path: Path, parts: Sequence[bytes]) -> tuple[int, int]:
     """Write the probe map of a run from those of its parts, in order: the bytes that `write_probe_map` gives it.
+
+    Returns
+    -------
+    int, int
+        How many images were chosen, and how many rows are of images that cannot be used.
 
     Raises
     ------
     ValueError
         When one is damaged; see `parse_probe_map`.
     """
-    rows = (row for data in parts for row in parse_probe_map(data))
-    text = csv_text([_COLUMNS, *([row[name] for name in _COLUMNS] for row in rows)])
-    write_private(path, text.encode("utf-8", _BYTES))
+    rows = [[row[name] for name in _COLUMNS] for data in parts for row in parse_probe_map(data)]
+    write_private(path, csv_text([_COLUMNS, *rows]).encode("utf-8", _BYTES))
+    return sum(bool(public or own) for public, own, *_ in rows), sum(not public for public, *_ in rows)
 
 
 def _cell(value: object) -> str:

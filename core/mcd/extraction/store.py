@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import re
+from array import array
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -34,6 +35,8 @@ _KEY = re.compile(r"[0-9a-z]{16,}")
 _SHARD = re.compile(r"\d{5,}\.safetensors")
 _write = partial(write_atomically, flushed=False)
 """That shards are on the disk is waited for once, at the end: see `Shards.flush`."""
+_FLUSHED = "rb" if os.name == "posix" else "rb+"
+"""How a file is opened to be flushed: one of a part, which has a second name in the run, may be read-only."""
 
 
 def layer_key(activations: str, layer: str, layout: str | None, units: str = "") -> str:
@@ -74,6 +77,13 @@ class _Header(Record):
     rows: list[pydantic.NonNegativeInt]
     failed: list[tuple[pydantic.NonNegativeInt, str]]
     little_range: pydantic.NonNegativeInt = 0
+
+
+def _compact(ascending: Sequence[int]) -> Sequence[int]:
+    """Return row numbers in little memory: each of many layers, in each of many runs, has those of all images."""
+    if ascending and ascending[-1] - ascending[0] == len(ascending) - 1:
+        return range(ascending[0], ascending[-1] + 1)
+    return array("q", ascending)
 
 
 class Shards:
@@ -118,7 +128,7 @@ class Shards:
         self.path = folder / self.key[:16]
         self._sums, self._files = Sums(self.path, _write), files or CheckedFiles(folder.parent, {})
         self._whole: set[int] = set()
-        self._parts: dict[int, tuple[list[int], list[tuple[int, str]]]] = {}
+        self._parts: dict[int, tuple[Sequence[int], list[tuple[int, str]]]] = {}
 
     def numbers(self, count: int) -> range:
         """Return the numbers of the first ``count`` shards."""
@@ -233,7 +243,7 @@ class Shards:
         """
         for path in (*map(self._file, self.numbers(count)), self._sums.path):
             try:
-                with path.open("rb+") as file:
+                with path.open(_FLUSHED) as file:
                     os.fsync(file.fileno())
             except OSError as error:
                 raise unwritable(path, error) from None
@@ -261,7 +271,7 @@ class Shards:
         """Return the digests of the first ``count`` shards, by their paths in the run folder."""
         return {self.place(number): self._digests[self._name(number)] for number in self.numbers(count)}
 
-    def part(self, number: int) -> tuple[list[int], list[tuple[int, str]]]:
+    def part(self, number: int) -> tuple[Sequence[int], list[tuple[int, str]]]:
         """Return the rows that one shard holds, in order, and those that failed with the reason.
 
         Raises
@@ -272,7 +282,7 @@ class Shards:
         if number not in self._parts:
             with self._open(number) as file:
                 header = self._header(file, number)
-            self._parts[number] = header.rows, header.failed
+            self._parts[number] = _compact(header.rows), header.failed
         return self._parts[number]
 
     def little_range(self, count: int) -> int:

@@ -119,9 +119,8 @@ class Joined:
         part = self.parts[0]
         return Dissection(part.folder, part.manifest, _NOTHING, self.host, trust=self.trust)
 
-    @cached_property
     def recorded(self) -> Dissection:
-        """The run, once it is joined."""
+        """Return the run, once it is joined; what it reads, which may be much, goes with it."""
         return Dissection(self.folder, self.manifest, _NOTHING, self.host, trust=self.trust)
 
     def start(self) -> None:
@@ -221,14 +220,11 @@ class Joined:
                 raise damaged(path)
             maps.append(data)
         try:
-            join_probe_maps(self.folder / PROBE_MAP, maps)
+            chosen, self.unreadable = join_probe_maps(self.folder / PROBE_MAP, maps)
         except ValueError as error:
             raise StoreError(f"a probe map of the parts is damaged: {error}", _AGAIN) from None
-        entries = self.recorded.probe_map
-        chosen = sum(1 for one in entries if one["id"] or one["own_id"])
         if chosen != self.parts[0].record.images:
             raise StoreError(f"{self.folder}: the parts hold {chosen} images of {self.parts[0].record.images}", _AGAIN)
-        self.unreadable = sum(1 for one in entries if not one["id"])
         if self.unreadable or self.failed:
             lost = {"unreadable": self.unreadable, "not decoded": self.failed}
             self.manifest.left_out = lost | self.manifest.left_out

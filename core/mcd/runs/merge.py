@@ -31,6 +31,8 @@ def merge(
 ) -> list[Dissection]:
     """Join all parts of a run, or of a study of several, and label it: to a bit what one process makes.
 
+    The reporters of the study write their reports.
+
     Parameters
     ----------
     parts

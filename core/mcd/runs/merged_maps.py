@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcd.errors import MCDError
+from mcd.errors import MCDError, UsageError
 from mcd.events import Event, Warned
 from mcd.extraction.machine import deciding
 from mcd.files import MANIFEST, write_atomically
@@ -77,7 +77,11 @@ def _why_not(parts: Sequence[Partial], *, trust: bool) -> str:
         return "they are made of images, which a merge opens with --trust only"
     if len({tuple(part.how().items()) for part in parts}) > 1:
         return "the parts were computed differently"
-    how, device = parts[0].how(), pick_device(parts[0].study.device)
+    try:
+        device = pick_device(parts[0].study.device)
+    except UsageError as error:
+        return error.summary
+    how = parts[0].how()
     here = {"device type": device.type, **deciding(device)}
     here |= {f"version of {name}": one for name, one in versions().items()}
     apart = [name for name, one in how.items() if here.get(name, one) != one]

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import torch
 
 from mcd.api.base import digest
 from mcd.api.concepts import ConceptSet
 from mcd.api.dissector import AnnotationDissector, Dissector
+from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
 from mcd.errors import DataError, UsageError
 from mcd.events import Clock, RunFinished, Warned
+from mcd.extraction.machine import deciding
 from mcd.extraction.reading import little_range_warning
 from mcd.extraction.remarks import ProbeRemarks
 from mcd.extraction.sharing import kept_small
@@ -35,9 +38,10 @@ from mcd.runs.joining import Joined
 from mcd.runs.labelling import labelled
 from mcd.runs.manifest import closing
 from mcd.runs.merged_maps import add_maps
-from mcd.runs.partial import partial_runs, shown_differences
+from mcd.runs.partial import Partial, partial_runs, shown_differences
 from mcd.runs.recorded import sample_of
 from mcd.runs.remarks import said_by_all, said_by_first
+from mcd.runs.report import write_reports
 from mcd.runs.rescore import same_dissector, shared_texts, untrained_of
 from mcd.runs.revived import found_again
 from mcd.runs.stored_nulls import kept_nulls
@@ -62,6 +66,7 @@ def merge(
     allow_different: bool = False,
     device: str = "auto",
     shared: Path | None = None,
+    reporters: Sequence[Reporter] | None = None,
     trust: bool = False,
 ) -> list[Dissection]:
     """Join all parts of a run, or of a study of several, and label it.
@@ -80,6 +85,8 @@ def merge(
     allow_different
         Whether parts may have been computed by other settings, versions or machines that decide last bits; then
         the manifest says so, and nothing stored counts as that of a run in one process.
+    reporters
+        What writes reports; by default those of the study.
     device, shared, trust
         As in `mcd.score`.
 
@@ -108,6 +115,7 @@ def merge(
             f"no run of these parts is labelled by {scorer.plugin}",
             "leave out --scorer; label anew when the parts are merged: mcd score RUN --scorer NAME",
         )
+    made = _reporters(joined[-1], host) if reporters is None else reporters
     for each in joined:
         each.start()
     with clock.run(f"{len(parts)} parts merged"), closing({each.folder: each.manifest for each in joined}):
@@ -120,16 +128,24 @@ def merge(
         found = []
         for one in joining:
             folder, control = one.joined.folder, one.joined.manifest.control
-            made = one.label(controls.get(folder, {}), said, clock.seconds)
+            labelled_run = one.label(controls.get(folder, {}), said, clock.seconds)
             if control:
-                controls.setdefault(folder.parent.parent, {})[control] = made.labels
+                controls.setdefault(folder.parent.parent, {})[control] = labelled_run.labels
             else:
-                found.append(made)
+                found.append(labelled_run)
     add_maps(found, {one.folder: one.parts for one in joined}, host, trust=trust)
+    write_reports(found, made)
     if warning := kept_small(texts.shared):
         host.emit(Warned(warning))
     host.emit(RunFinished(str(found[0].folder), time.perf_counter() - start))
     return found
+
+
+def _reporters(joined: Joined, host: PluginHost) -> Sequence[Reporter]:
+    """Return the reporters of the study of a run: of one that is not trusted none that reads a file."""
+    preparer, chosen = Preparer(host), joined.study.reporters
+    with found_again(joined.first, Kind.REPORTER, chosen, preparer):
+        return preparer.reporters(chosen)
 
 
 @dataclass
@@ -179,6 +195,10 @@ class _Merging:
         several(joined.manifest.images)
         with calling_scorer(self.scorer):
             self.scorer.check(joined.manifest.images)
+        try:
+            pick_device(joined.study.scoring_device)
+        except UsageError as error:
+            raise UsageError(f"where the run is scored: {error.summary}", "merge where that device is") from None
         open_folder(joined.folder, joined.study, self.host)
         return taken
 
@@ -200,7 +220,7 @@ class _Merging:
         self.concepts = kept
         if dissector is None:
             return []
-        samples = [sample_of(entry) for entry in joined.recorded.probe_map if entry["id"]]
+        samples = [sample_of(entry) for entry in joined.recorded().probe_map if entry["id"]]
         if not joined.study.concepts:
             self.concepts = own_concepts(dissector, samples)
             own = joined.study.prompts.fingerprint(self.concepts.concepts)
@@ -211,7 +231,7 @@ class _Merging:
     def label(self, controls: Mapping[str, pd.DataFrame], said: _Said, seconds: Mapping[str, float]) -> Dissection:
         """Label the joined run, and close its manifest."""
         clock, joined = Clock(self.host.emit), self.joined
-        manifest, recorded, study = joined.manifest, joined.recorded, joined.study
+        manifest, recorded, study = joined.manifest, joined.recorded(), joined.study
         if study.calibration.exchangeable == "patient" and not any(recorded.patients):
             raise no_patients()
         results = labelled(
@@ -262,6 +282,17 @@ class _Merging:
         return TextEncoder(joined.folder, known, image_text, where, digests=digests, others=self.texts)
 
 
+def _elsewhere(part: Partial) -> Iterator[str]:
+    """Yield what decides last bits of labels and is other in this process than where the parts were computed."""
+    how, here = part.how(), deciding(torch.device("cpu"))
+    for name in ("instruction set", "variables"):
+        if (now := here.get(name, "")) != how[name]:
+            yield (
+                f"labels were made with other {name} ({now or 'none'}) than the parts ({how[name] or 'none'}): "
+                "last bits need not be those of one process"
+            )
+
+
 @dataclass(frozen=True)
 class _Said:
     """What a run of one process says before it labels: all, and what of it is of the words."""
@@ -285,7 +316,7 @@ def _said(joining: Sequence[_Merging], clock: Clock) -> _Said:
     in_order = sorted(joining, key=lambda run: run.joined.parts[0].record.place)
     words = [*dict.fromkeys(text for run in in_order for text in run.say_annotated()), *said_by_all(parts, "words")]
     apart = "the parts of this run were computed differently, and last bits need not be those of one process: "
-    different = [apart + "; ".join(one.different)] if one.different else []
+    different = [apart + "; ".join(one.different)] if one.different else [*_elsewhere(parts[0])]
     counted = [
         *([little_range_warning(one.little_range)] if one.little_range else []),
         *([not_decoded(one.failed)] if one.failed else []),

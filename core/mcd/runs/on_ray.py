@@ -27,7 +27,6 @@ from mcd.runs.cluster import Progress, connected, imported
 from mcd.runs.dissection import Dissection
 from mcd.runs.merging import merge
 from mcd.runs.prepared import prepare
-from mcd.runs.report import write_reports
 from mcd.runs.run import run_part
 from mcd.study.check import checked_study
 from mcd.study.objects import host_for
@@ -144,15 +143,23 @@ def on_ray(
         lost too often. Parts that are whole stay.
     """
     study = checked_study(host, settings)
+    pick_device(study.scoring_device)  # labels are scored here, after all else
     made = Preparer(host).reporters(study.reporters) if reporters is None else reporters
     ray = imported(local=not address)
     start, clock = time.perf_counter(), Clock(host.emit)
     with clock.run(f"{output.name} in parts on Ray"):
         folders = _parts(ray, host, study, settings, output, clock, address, parts)
     clock.emit(RunFinished(str(folders[0].parent), time.perf_counter() - start))
-    found = merge(folders, output, host, device=study.device, shared=study.store, trust=True)  # made by this command
-    write_reports(found, made)
-    return found
+    return merge(folders, output, host, device=_here(study.device), shared=study.store, reporters=made, trust=True)
+
+
+def _here(device: str) -> str:
+    """Return a device of the study for the merge, which embeds no images: its own where this machine has it."""
+    try:
+        pick_device(device)
+    except UsageError:
+        return "cpu"
+    return device
 
 
 def _parts(

@@ -119,7 +119,7 @@ class Partial:
         settings, machine = self.study.settings(), self.manifest.machine
         found = {name.replace("_", " "): str(settings[name]) for name in _HOW}
         found["device type"] = machine.get("device", "").partition(":")[0]
-        found |= {name: machine.get(name, "") for name in ("GPU", "instruction set", "threads")}
+        found |= {name: machine.get(name, "") for name in ("GPU", "instruction set", "threads", "variables")}
         found |= {f"version of {name}": one for name, one in self.manifest.versions.items()}
         return found | {"salt": self.record.ids}
 
@@ -182,6 +182,8 @@ def _check_of_one_run(parts: Sequence[Partial]) -> None:
             apart.append("untrained")  # which may be changed afterwards, but for one part alone
         if first.record.reading != one.record.reading and not {"dataset", "recipe"} & set(apart):
             apart.append("code or settings of the data set or the recipe")
+        if first.manifest.store.embedding_width != one.manifest.store.embedding_width:
+            apart.append("embeddings")
         if first.manifest.preprocessing != one.manifest.preprocessing:
             apart.append("preprocessing")
         if (first.record.images, first.images.listing) != (one.record.images, one.images.listing):

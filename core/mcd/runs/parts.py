@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -142,4 +143,5 @@ def kept_images(folder: Path) -> PartImages:
         ) from None
     if not own:
         raise damaged(path)
-    return read_record(data, _SCHEMA, PartImages, str(path))
+    found = read_record(data, _SCHEMA, PartImages, str(path))
+    return found.model_copy(update={"digests": [sys.intern(one) for one in found.digests]})  # all runs have the same

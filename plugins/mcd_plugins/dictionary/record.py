@@ -13,13 +13,13 @@ import torch
 from safetensors import safe_open
 
 import mcd
-from mcd.errors import DataError
-from mcd.plugins import Schema, Seed, outputs, read_record
+from mcd.errors import DataError, UsageError
+from mcd.plugins import Schema, Seed, check_writable, outputs, read_record
 from mcd_plugins.dictionary.kinds import ACTIVATIONS, Fitted, Recipe
 from mcd_plugins.units.dictionary import Dictionary
 from mcd_plugins.units.writing import unit_bytes
 
-__all__ = ["MOST_POSITIONS", "SCHEMA", "Stored", "Training", "read_dictionary", "write_dictionary"]
+__all__ = ["MOST_POSITIONS", "SCHEMA", "Stored", "Training", "check_output", "read_dictionary", "write_dictionary"]
 
 SCHEMA = Schema("dictionary", remedy="train it again: mcd dictionary train")
 MOST_POSITIONS = 1_000_000
@@ -98,6 +98,21 @@ class Stored:
     fitted: Fitted
     facts: Mapping[str, str]
     images: frozenset[str]
+
+
+def check_output(path: Path) -> None:
+    """Make sure that a dictionary can be written, before anything is computed.
+
+    Raises
+    ------
+    UsageError
+        When the name is none of such a file, or something is in the way that mcd did not write.
+    StoreError
+        When the folder may not be written.
+    """
+    if path.suffix != ".safetensors":
+        raise UsageError(f"{path} is no name of a dictionary", f"write -o {path.stem or 'sae'}.safetensors")
+    check_writable(path)
 
 
 def write_dictionary(

@@ -38,10 +38,9 @@ def stability(target: TargetFlags, file: Path, output: Path | None, as_json: boo
     import dataclasses
     import json
 
-    from mcd_plugins.dictionary.record import read_dictionary, write_dictionary
+    from mcd_plugins.dictionary.record import check_output, read_dictionary, write_dictionary
     from mcd_plugins.dictionary.stability import other_seeds, with_stability
     from mcd_plugins.dictionary.stability import stability as run
-    from mcd_plugins.dictionary.training import check_output
 
     stored, path = read_dictionary(file), output or file
     check_output(path)

@@ -124,7 +124,7 @@ def train(
     import json
 
     from mcd_plugins.dictionary.factors import check_installed
-    from mcd_plugins.dictionary.training import check_output
+    from mcd_plugins.dictionary.record import check_output
     from mcd_plugins.dictionary.training import train as run
 
     check_output(output)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from mcd import events
 from mcd.errors import UsageError
-from mcd.plugins import TargetImages, check_writable, digest
+from mcd.plugins import TargetImages, digest
 from mcd_plugins.dictionary.factors import check_installed
 from mcd_plugins.dictionary.fitting import fit
 from mcd_plugins.dictionary.kinds import AUTOENCODERS, SEEDS, Fitted, Recipe
 from mcd_plugins.dictionary.measuring import Measures, measured
-from mcd_plugins.dictionary.record import MOST_POSITIONS, Training, write_dictionary
+from mcd_plugins.dictionary.record import MOST_POSITIONS, Training, check_output, write_dictionary
 from mcd_plugins.dictionary.sampling import (
     MOST_BYTES,
     TESTED,
@@ -33,7 +33,6 @@ __all__ = [
     "UNMEASURED",
     "WEAKER",
     "Trained",
-    "check_output",
     "decimal",
     "fit_watched",
     "prepared_by",
@@ -70,21 +69,6 @@ class Trained:
     neurons: int
     facts: Mapping[str, str]
     remarks: tuple[str, ...]
-
-
-def check_output(path: Path) -> None:
-    """Make sure that a dictionary can be written, before anything is computed.
-
-    Raises
-    ------
-    UsageError
-        When the name is none of such a file, or something is in the way that mcd did not write.
-    StoreError
-        When the folder may not be written.
-    """
-    if path.suffix != ".safetensors":
-        raise UsageError(f"{path} is no name of a dictionary", f"write -o {path.stem or 'sae'}.safetensors")
-    check_writable(path)
 
 
 def units_of(path: Path) -> str:

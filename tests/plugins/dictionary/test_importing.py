@@ -226,7 +226,7 @@ def test_settings_of_something_else_are_no_hindrance(mcd_command: Command, tmp_p
 
 def test_another_suffix_is_refused_and_somebody_elses_file_stays(mcd_command: Command, tmp_path: Path) -> None:
     file = write_saved(tmp_path, SAVED["Mammo-SAE"].tensors)
-    assert "no .safetensors file" in mcd_command("dictionary", "import", file, "-o", tmp_path / "own.pt").err
+    assert "own.pt is no name of" in mcd_command("dictionary", "import", file, "-o", tmp_path / "own.pt").err
     (tmp_path / "own.safetensors").write_bytes(b"mine")
     done = mcd_command("dictionary", "import", file, "-o", tmp_path / "own.safetensors")
     assert done.code == 2

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mcd.errors import UsageError
-from mcd.plugins import check_writable, outputs, write_atomically
+from mcd.plugins import outputs
 from mcd_plugins.dictionary.importing.formats import FORMATS, import_dictionary
 from mcd_plugins.dictionary.importing.saved import Asked, Imported
+from mcd_plugins.dictionary.record import check_output
 from mcd_plugins.units.writing import unit_bytes
 
 __all__ = ["import_file"]
@@ -33,9 +33,7 @@ def import_file(path: Path, output: Path, name: str | None, layer: str, asked: A
     DataError
         As `import_dictionary`.
     """
-    if output.suffix != ".safetensors":
-        raise UsageError(f"the output {output} is no .safetensors file", "give it that ending: -o NAME.safetensors")
-    check_writable(output)
+    check_output(output)
     form, found = import_dictionary(path, name, asked)
     facts = _facts(form, found)
     about = {
@@ -46,7 +44,7 @@ def import_file(path: Path, output: Path, name: str | None, layer: str, asked: A
     }
     written = unit_bytes(found.tensors, {key: value for key, value in about.items() if value})
     with outputs(output.parent) as fresh:
-        write_atomically(fresh / output.name, written)
+        (fresh / output.name).write_bytes(written)
     return facts
 
 

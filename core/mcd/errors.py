@@ -48,6 +48,7 @@ __all__ = [
     "StoreError",
     "UnknownNameError",
     "UsageError",
+    "amount",
     "lacks_memory",
     "lacks_space",
     "nearest",
@@ -159,6 +160,12 @@ def together(errors: Sequence[MCDError]) -> MCDError:
     found.exit_code = first.exit_code
     found.__cause__ = first
     return found
+
+
+def amount(count: int, noun: str) -> str:
+    """Return a count with its noun, whose plural ends in s: ``1 neuron``, ``2,000 neurons``, ``0 classes``."""
+    several = "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{'' if count == 1 else several}"
 
 
 def with_article(word: str) -> str:

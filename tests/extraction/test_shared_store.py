@@ -372,7 +372,7 @@ def test_the_commands(store: SharedStore, tmp_path: Path, mcd_command: Callable[
     assert done.code == 4
     assert str(path) in done.out
     done = mcd_command("store", "prune", "--keep-days", "0")
-    assert done.out.startswith("removed 1 files")
+    assert done.out.startswith("removed 1 file,")
     assert "; 0 B are freed" in done.out  # the run folder has it
     assert mcd_command("store", "list", "--store", "off").code == 2
 

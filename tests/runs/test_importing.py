@@ -159,7 +159,7 @@ def test_what_may_be_misread_is_said(tmp_path: Path, mcd_command: Run) -> None:
     row = "l,0,\"['mass', 'skin', 'sky']\",[0.1 0.3 nan],[1]\nl,1,\"['mass', 'sky']\",[0.3 0.3],[1]"
     (tmp_path / "two.csv").write_text(f"layer,unit,description,similarity,images\n{row}\n")
     done = mcd_command("import", "two.csv", "-o", "two", cwd=tmp_path)
-    assert "of 1 neurons a later label has the higher score; ranks are those of the file" in joined(done.out)
+    assert "of 1 neuron a later label has the higher score; ranks are those of the file" in joined(done.out)
 
 
 def joined(text: str) -> str:

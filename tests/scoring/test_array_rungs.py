@@ -114,7 +114,7 @@ def test_columns_of_rungs_are_there_only_where_asked_for() -> None:
     [
         ({"nuisances": LIGHT[:9, None]}, "nuisances: 9 images, not the 120 of activations"),
         ({"nuisances": np.full((IMAGES, 1), np.nan)}, "nuisances hold NaN or infinity"),
-        ({"annotations": P[:, :2] > 0}, "annotations have 2 columns, but 3 concepts are given"),
+        ({"annotations": P[:, :2] > 0}, "annotations have 2 columns for 3 concepts"),
         ({"annotations": P}, "annotations hold other values than 1, 0 and NaN"),
         ({"untrained": [A[:7]]}, "activations of an untrained network: 7 images, not the 120 of activations"),
         ({"untrained": [A * np.inf]}, "activations of an untrained network hold NaN or infinity"),

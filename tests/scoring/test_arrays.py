@@ -174,7 +174,7 @@ WITH_NAN[7, 1], WITH_INFINITY[[3, 9], 2] = np.nan, 1e300  # more than float32 ho
         ({"activations": A[:, 0]}, "activations: an array of shape (60,) was given"),
         ({"activations": A[:, :0]}, "activations: an array of shape (60, 0) was given"),
         ({"similarity": P.T}, "activations hold 60 images, similarity 3: not the same set"),
-        ({"similarity": P[:, :2]}, "similarity has 2 columns, but 3 concepts are given"),
+        ({"similarity": P[:, :2]}, "similarity has 2 columns for 3 concepts"),
         ({"similarity": P.astype(str)}, "similarity: values of type <U32 are not numbers"),
         ({"similarity": P.astype(complex)}, "similarity: values of type complex128 are not numbers"),
         (
@@ -190,11 +190,11 @@ WITH_NAN[7, 1], WITH_INFINITY[[3, 9], 2] = np.nan, 1e300  # more than float32 ho
         ({"concepts": "mass"}, "a list of words is needed, not one text"),
         ({"concepts": ["mass", "Mass", "text"]}, "'Mass' is given twice"),
         ({"concepts": [mcd.Concept("mass", "", "")] * 3}, "'mass' is given twice"),
-        ({"ids": range(59)}, "59 ids are given for 60 images"),
+        ({"ids": range(59)}, "59 ids for 60 images"),
         ({"ids": [*range(59), 0]}, "the id '0' is given twice"),
-        ({"patients": ["p"] * 59}, "59 patients are given for 60 images"),
+        ({"patients": ["p"] * 59}, "59 patients for 60 images"),
         ({"patients": ["p"] * 60, "facts": {"patient": ["q"] * 60}}, "patients are not those of the facts' column"),
-        ({"facts": {"view": ["CC"] * 61}}, "facts have 61 rows, but there are 60 images"),
+        ({"facts": {"view": ["CC"] * 61}}, "facts have 61 rows for 60 images"),
         ({"facts": {"view": ["CC"], "vendor": ["a", "b"]}}, "facts are no table"),
         (
             {"facts": pd.DataFrame({"view": "CC"}, index=range(60, 0, -1)).rename(index=str), "ids": range(1, 61)},

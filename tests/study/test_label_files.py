@@ -82,7 +82,7 @@ WRONG = {
         f'{HEADER}conv1,0,"[open(""x"")]",[1]\n'.encode(),
         "is no list of texts",
     ),
-    "too few scores": (f"{HEADER}conv1,0,\"['a', 'b']\",[1]\n".encode(), "1 scores of 2 labels"),
+    "too few scores": (f"{HEADER}conv1,0,\"['a', 'b']\",[1]\n".encode(), "1 score of 2 labels"),
 }
 
 

@@ -20,7 +20,7 @@ from mcd.api.concept_entries import AsWritten, BroadCategories, ConceptEntry, Na
 from mcd.api.schema import Schema
 from mcd.api.shown import concept_set_html
 from mcd.documents import SUFFIXES, Document, read_document, read_text, validate_document
-from mcd.errors import ConfigError
+from mcd.errors import ConfigError, amount
 from mcd.files import expanded
 from mcd.options import in_words
 
@@ -109,7 +109,7 @@ class ConceptSet(pydantic.BaseModel):
         return [*repeated(self.broad_categories), *foreign(self.counterparts, self.broad_categories)]
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}: {len(self.concepts)} concepts>"
+        return f"<{type(self).__name__} {self.name}: {amount(len(self.concepts), 'concept')}>"
 
     def _repr_html_(self) -> str:
         return concept_set_html(self)

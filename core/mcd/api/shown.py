@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from mcd.errors import printable
+from mcd.errors import amount, printable
 
 if TYPE_CHECKING:
     from mcd.api.concepts import ConceptSet
@@ -100,7 +100,7 @@ def concept_set_html(found: ConceptSet) -> str:
     count = len(found.concepts)
     return page(
         headline(
-            f"{found.name}: {count} concept{'' if count == 1 else 's'}",
+            f"{found.name}: {amount(count, 'concept')}",
             f"version {found.version}" if found.version else "",
             found.licence,
             found.description.partition("\n")[0],

@@ -17,6 +17,7 @@ from mcd.cli.settings import dataset_choice
 from mcd.cli.study_flags import SELECTION, study_flags
 from mcd.cli.terminal import echo, echo_lines
 from mcd.components import Kind
+from mcd.errors import amount
 from mcd.options import Bounds
 from mcd.study.vocabularies.findings import TITLES
 
@@ -175,7 +176,7 @@ def _plain(value: object) -> object:
 def _print(concepts: ConceptSet, found: Lint, scorer: str, advice: str) -> None:
     from mcd.cli.tables import print_table
 
-    echo(f"{concepts.name} {concepts.version}".strip() + f": {len(concepts.concepts)} concepts\n")
+    echo(f"{concepts.name} {concepts.version}".strip() + f": {amount(len(concepts.concepts), 'concept')}\n")
     rows = [[one.name, str(one.concepts), f"{one.share:.1%}", str(one.categories)] for one in found.groups]
     print_table(["broad category", "concepts", "share", "categories"], rows, right=("concepts", "share", "categories"))
     _say("labels that mean nothing fall into a group as often as its share")
@@ -287,4 +288,4 @@ def _print_coverage(concepts: ConceptSet, table: pd.DataFrame, images: int) -> N
         )
     every = int((table["positives"] > 0).sum())
     echo()
-    _say(f"{images} images show {every} of {len(table)} concepts, by their labels")
+    _say(f"by its labels, {every} of {amount(len(table), 'concept')} can be seen in {amount(images, 'image')}")

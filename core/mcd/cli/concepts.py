@@ -16,7 +16,7 @@ from mcd.cli.flags import output_flag
 from mcd.cli.paths import PATH
 from mcd.cli.terminal import echo, echo_lines
 from mcd.components import Kind
-from mcd.errors import MCDError
+from mcd.errors import MCDError, amount
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -139,7 +139,8 @@ def _print_tree(found: ConceptSet) -> None:
     console = Terminal(highlight=False)
     if not console.is_terminal:
         console = Terminal(highlight=False, width=80)
-    facts = [found.version, f"{len(found.concepts)} concepts", found.licence or "licence not stated", found.language]
+    count = amount(len(found.concepts), "concept")
+    facts = [found.version, count, found.licence or "licence not stated", found.language]
     console.print(Text(f"{found.name} ", style="bold").append(" · ".join(filter(None, facts)), style="not bold"))
     for text in (found.description, *(f"source: {source}" for source in found.sources)):
         if text:

@@ -16,6 +16,7 @@ from mcd.cli.settings import chosen_selection, dataset_choice
 from mcd.cli.state import State
 from mcd.cli.study_flags import SELECTION, study_flags
 from mcd.cli.terminal import echo
+from mcd.errors import amount
 
 if TYPE_CHECKING:
     from mcd.extraction.inspection import Inspection
@@ -112,7 +113,7 @@ def _print(found: Inspection) -> None:
         if len(lines) > _SHOWN:
             echo(f"  … and {len(lines) - _SHOWN} more")
     for reason, count in Counter(one.reason for one in found.whole).most_common():
-        echo(f"\nnote: the whole frame is kept in {count} of {len(found.samples)} images: {reason}")
+        echo(f"\nnote: the whole frame is kept in {count} of {amount(len(found.samples), 'image')}: {reason}")
     for remark in found.remarks:
         echo(f"\nnote: {remark}")
 

@@ -16,6 +16,7 @@ from mcd.cli.state import State
 from mcd.cli.study_flags import PROBE, study_flags
 from mcd.cli.terminal import echo
 from mcd.components import Kind
+from mcd.errors import amount
 from mcd.study.groups import Group
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def embed(
     embedder, dataset = embedder_and_dataset(ctx, asked)
     vectors = None if dataset is None else embedder.images(dataset, output)
     for name, found in write_vectors(output, embedder, vectors, texts, normalise=not raw).items():
-        echo(f"{name}: {found.shape[0]} vectors of {found.shape[1]} numbers")
+        echo(f"{name}: {amount(found.shape[0], 'vector')} of {found.shape[1]} numbers")
     echo(f"vectors: {output}")
     if vectors is not None:
         echo(f"which id is which file: {probe_map_beside(output)} (not for sharing)")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mcd.cli.tables import print_table, say
 from mcd.cli.terminal import echo
+from mcd.errors import amount
 from mcd.runs.evaluated import AGAINST, BASELINES, FIRST, Evaluation
 
 __all__ = ["print_evaluation"]
@@ -20,7 +21,7 @@ _COLUMNS = (FIRST, *BASELINES)
 def print_evaluation(found: Evaluation, *, by_layer: bool = False) -> None:
     """Print how right labels are: a table for each judge, what is better than chance, stability, what is missing."""
     record = found.record
-    of = "images" if record.held_out_patients is None else f"images of {record.held_out_patients} patients"
+    of = "images" if record.held_out_patients is None else f"images of {amount(record.held_out_patients, 'patient')}"
     say(f"Judged on {record.held_out_images} held-out {of}; the other half named the neurons anew.")
     for against in record.against:
         rows = found.summary[found.summary["against"] == against] if len(found.summary) else found.summary
@@ -32,7 +33,8 @@ def print_evaluation(found: Evaluation, *, by_layer: bool = False) -> None:
             _print_layer(layer, rows[rows["layer"] == layer])
         judged = max([0, *rows.loc[(rows["layer"] == "") & (rows["labels"] == FIRST), "neurons"]])
         if judged < record.labelled:
-            say(f"{judged} of {record.labelled} labelled neurons: of the others, the concept cannot be judged.")
+            of_all = amount(record.labelled, "labelled neuron")
+            say(f"{judged} of {of_all}: of the others, the concept cannot be judged.")
         _say_better(rows[rows["layer"] == ""])
     if any(one.endswith(_POSITIVES) for one in found.summary.get("measure", ())):
         echo("* on annotated positives, in the place of generated images")

@@ -12,6 +12,7 @@ from mcd.cli.flags import output_flag
 from mcd.cli.paths import PATH
 from mcd.cli.state import State
 from mcd.cli.terminal import echo
+from mcd.errors import amount
 
 if TYPE_CHECKING:
     from mcd.api.concepts import ConceptSet
@@ -73,7 +74,7 @@ def import_results(
     record = found.manifest
     say(f"labels by {record.dissector}, of {record.target}: tables only; images, activations, p and q are not known")
     for one in record.summary:
-        echo(f"{one.layer}: {one.labelled} of {one.neurons} neurons labelled")
+        echo(f"{one.layer}: {one.labelled} of {amount(one.neurons, 'neuron')} labelled")
     for note in record.warnings:
         say(f"note: {note}")
     echo(f"run folder: {found.folder}")

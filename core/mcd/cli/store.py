@@ -13,6 +13,7 @@ import click
 from mcd.cli.numbers import number
 from mcd.cli.paths import PATH
 from mcd.cli.terminal import echo, echo_lines
+from mcd.errors import amount
 from mcd.options import Bounds
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def prune(folder: Path | None, keep_days: float | None, limit_gb: float | None) 
     found = _opened(folder)
     removed = pruned(found, keep_days=keep_days, limit=None if limit_gb is None else int(limit_gb * _GB))
     freed = sum(one.size for one in removed if not one.shared)
-    echo(f"removed {len(removed)} files, {size_text(sum(one.size for one in removed))}; {size_text(freed)} are freed")
+    files = amount(len(removed), "file")
+    echo(f"removed {files}, {size_text(sum(one.size for one in removed))}; {size_text(freed)} are freed")
 
 
 @store.command()

@@ -12,6 +12,7 @@ from mcd.cli.groups import option_group
 from mcd.cli.numbers import number as number_in
 from mcd.cli.study_flags import PROBE, study_flags
 from mcd.cli.terminal import echo
+from mcd.errors import amount
 from mcd.options import Bounds
 from mcd.study.groups import Group
 
@@ -107,4 +108,4 @@ def zero_shot(
             echo(f"note: {finding}: this is chance level; the dissector does not recognise it with these prompts")
         elif area < 0.5:
             echo(f"note: {finding}: worse than chance; are the prompts the right way round?")
-    echo(f"scores of {len(vectors.samples)} images: {output}")
+    echo(f"scores of {amount(len(vectors.samples), 'image')}: {output}")

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mcd.comparison.outcomes import significance
+from mcd.errors import amount
 from mcd.runs.dissection import Dissection
 from mcd.runs.limits import has_probe_map, limits_of
 from mcd.runs.manifest import ScoreRecord
 from mcd.runs.records import NO_SCORES, NOT_STATED
 
-__all__ = ["Heading", "counted", "heading_of", "names_of", "notes_of"]
+__all__ = ["Heading", "heading_of", "names_of", "notes_of"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Heading:
             if not run["images"]:
                 seen[_imported(run)] = None
                 continue
-            k = "all images" if run["top_k"] < 0 else f"top {counted(int(run['top_k']), 'image')}"
+            k = "all images" if run["top_k"] < 0 else f"top {amount(int(run['top_k']), 'image')}"
             seen[f"dissector {run['dissector']}, scorer {run['scorer']} ({k})"] = None
             seen[_null(run) if alike else f"run {run['run']}: {_null(run)}"] = None
             if run["draws"] > 0:
@@ -54,18 +55,13 @@ class Heading:
 
 
 def _probe_set(run: pd.Series) -> str:
-    people = "patients are not known" if run["patients"] < 0 else counted(int(run["patients"]), "patient")
-    return f"probe set {run['probe_set']}: {counted(int(run['images']), 'image')}, {people}"
+    people = "patients are not known" if run["patients"] < 0 else amount(int(run["patients"]), "patient")
+    return f"probe set {run['probe_set']}: {amount(int(run['images']), 'image')}, {people}"
 
 
 def _imported(run: pd.Series) -> str:
     scores = "no scores" if run["scorer"] == NO_SCORES else f"scores: {run['scorer']}"
     return f"labels by {run['dissector']}, imported ({scores}); probe set, images and significance are not known"
-
-
-def counted(count: int, what: str) -> str:
-    """Return a number with what it counts, one or several."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _null(run: pd.Series) -> str:

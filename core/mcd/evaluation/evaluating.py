@@ -11,7 +11,7 @@ from torch import nn
 
 from mcd.api.dataset import Dataset
 from mcd.api.model import Target
-from mcd.errors import UsageError
+from mcd.errors import UsageError, amount
 from mcd.evaluation.ablating import Ablating, Faithful, ablated
 from mcd.evaluation.by_neuron import ByNeuron
 from mcd.evaluation.choosing import chosen
@@ -148,7 +148,7 @@ def evaluated(
         As `evaluate`.
     """
     if draws < 0 or draws == 1:
-        raise UsageError(f"{draws} draws give no interval", "give 0, or at least 2")
+        raise UsageError(f"no interval is computed from {amount(draws, 'draw')}", "give 0, or at least 2")
     clock = Clock(run.host.emit)
     split = Split(run, StoredScores(run), draws, seed)
     _ = split.labeller  # images that are too few are said before anything else

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from mcd.api.dataset import Dataset, Sample
 from mcd.api.dissector import Dissector
 from mcd.api.image import Preprocessing
-from mcd.errors import DataError, UsageError
+from mcd.errors import DataError, UsageError, amount
 from mcd.events import Clock, Event, RunFailed, RunFinished, RunStarted, Warned
 from mcd.extraction.cache import ImageCache
 from mcd.extraction.columns import Column
@@ -189,7 +189,8 @@ class Embedder:
                 clock.warn(said)
         rows, failed = store.rows(shards)
         if failed:
-            clock.warn(f"{len(failed)} images could not be decoded and are left out")
+            those, are = amount(len(failed), "image"), "is" if len(failed) == 1 else "are"
+            clock.warn(f"{those} could not be decoded and {are} left out")
         if not rows:
             raise DataError("no image could be decoded", "see why with: mcd data check DIR")
         write_probe_map(probe_map_beside(output), probe, dict(failed), own=False)

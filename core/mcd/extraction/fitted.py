@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mcd.api.dataset import Dataset, Sample, Unreadable
 from mcd.api.units import Units
-from mcd.errors import DataError, PluginError
+from mcd.errors import DataError, PluginError, amount
 from mcd.events import Clock
 from mcd.extraction.examining import examine_each
 from mcd.networks.foreign import calling
@@ -109,8 +109,8 @@ def tested(
         return Tested(chosen, known)
     names = _names([one for one in fitting.units if any(image.id in each[one.fitted] for image in hit)])
     people = len({one.patient for one in hit} - {""})
-    whose = f" of {people} patient{'' if people == 1 else 's'}" if people else ""
-    said = f"{len(hit)} of {len(chosen)} images{whose}"
+    whose = f" of {amount(people, 'patient')}" if people else ""
+    said = f"{len(hit)} of {amount(len(chosen), 'image')}{whose}"
     on = f"{names} were fitted on {'images of these patients' if people else 'them'}"
     if fitting.images == "refuse":
         raise DataError(

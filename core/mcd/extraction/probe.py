@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from mcd.api.base import digest
 from mcd.api.dataset import Dataset, Sample, Unreadable
-from mcd.errors import DataError, PluginError
+from mcd.errors import DataError, PluginError, amount
 from mcd.events import Clock
 from mcd.extraction.beside import examined_beside, spread
 from mcd.extraction.boxes import BoxFit, box_remarks
@@ -294,7 +294,7 @@ def _listed(dataset: Dataset, advanced: Callable[[int], None]) -> list[Sample | 
     ]
     if repeated:
         raise DataError(
-            f"the data set gives {len(repeated)} ids to more than one image, first '{repeated[0]}'",
+            f"the data set gives {amount(len(repeated), 'id')} to more than one image, first '{repeated[0]}'",
             "give every image an id of its own in the data set",
         )
     return listed
@@ -345,7 +345,7 @@ def probe_set(
     broken = [one for one in (*unreadable, *refused.values()) if not one.passed_over]
     if broken and on_error == "stop":
         raise DataError(
-            f"{len(broken)} of {len(own) + len(unreadable)} images cannot be used:",
+            f"{len(broken)} of {amount(len(own) + len(unreadable), 'image')} cannot be used:",
             "remove them, or leave them out with --on-error skip",
             _named(broken),
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mcd.api.dataset import Sample
+from mcd.errors import amount
 
 __all__ = ["ProbeRemarks", "remarks_on"]
 
@@ -107,16 +108,12 @@ class ProbeRemarks:
         """Return them as sentences; no sentence about what is as it should be."""
         found = [*filter(None, self.heard), *self.listed]
         if self.unreadable:
-            those = (
-                "1 image cannot be used and is"
-                if self.unreadable == 1
-                else f"{self.unreadable} images cannot be used and are"
-            )
-            found.append(f"{those} left out; the probe map says which and why")
+            those, are = amount(self.unreadable, "image"), "is" if self.unreadable == 1 else "are"
+            found.append(f"{those} cannot be used and {are} left out; the probe map says which and why")
         if self.unidentified:
             found.append(
-                f"nothing that is stored will be used again: the data set gives {self.unidentified} "
-                f"{'image' if self.unidentified == 1 else 'images'} no digest to know them by"
+                "nothing that is stored will be used again: the data set gives "
+                f"{amount(self.unidentified, 'image')} no digest to know them by"
             )
         if self.repeats:
             repeat = "image repeats" if self.repeats == 1 else "images repeat"

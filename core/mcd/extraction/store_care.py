@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mcd.errors import amount
 from mcd.extraction.shared_store import KINDS, SharedStore, StoredFile
 from mcd.files import open_regular, size_text
 
@@ -114,7 +115,8 @@ def keep_limit(store: SharedStore, limit: int) -> str:
     if not removed:
         return ""
     return (
-        f"the store {store.folder} had more than {limit / 1e9:g} GB that no run folder holds: {len(removed)} files, "
+        f"the store {store.folder} had more than {limit / 1e9:g} GB that no run folder holds: "
+        f"{amount(len(removed), 'file')}, "
         f"{size_text(sum(one.size for one in removed))}, that were not used for longest are removed; MCD_STORE_LIMIT "
         "is the limit in GB"
     )

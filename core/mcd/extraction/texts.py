@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 from mcd.api.base import digest
 from mcd.api.concepts import Concept
 from mcd.api.dissector import Dissector
-from mcd.errors import DamagedError
+from mcd.errors import DamagedError, amount
 from mcd.events import Clock
 from mcd.extraction.keys import text_key
 from mcd.extraction.shared_store import Entry, SharedStore
@@ -210,4 +210,5 @@ def warn_of_long(dissector: Dissector, prompts: Sequence[str], clock: Clock) -> 
     cut = dissector.too_long(prompts)
     if cut:
         shown = ", ".join(f"'{text[:60]}…'" for text in cut[:3]) + (" …" if len(cut) > 3 else "")
-        clock.warn(f"{len(cut)} texts are longer than {dissector.name} reads; it sees only their start: {shown}")
+        those, are = amount(len(cut), "text"), "is" if len(cut) == 1 else "are"
+        clock.warn(f"{those} {are} longer than {dissector.name} reads; only the start is read: {shown}")

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from mcd.comparison.heading import counted
-from mcd.errors import UnknownNameError, UsageError, nearest
+from mcd.errors import UnknownNameError, UsageError, amount, nearest
 from mcd.figures.captions import sentence
 from mcd.figures.data import FigureData
 from mcd.figures.drawing import BLUE, FAINT, GREEN, MUTED, ORANGE, SKY, VERMILLION, canvas, finish, key, styled, tidy
@@ -162,7 +161,7 @@ def _mark(kind: str) -> Line2D:
 def _notes(found: Evaluation, table: pd.DataFrame, kinds: Sequence[str]) -> list[str]:
     patients = found.record.held_out_patients
     unit = "image" if patients is None else "patient"
-    held = counted(found.record.held_out_images if patients is None else patients, f"held-out {unit}")
+    held = amount(found.record.held_out_images if patients is None else patients, f"held-out {unit}")
     bounded = table["low"].notna().any()
     said = [
         f"Means over neurons on {held}" + (f"; lines: 95 % intervals over {unit}s" if bounded else ", no intervals")

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 
-from mcd.comparison.heading import Heading, counted
+from mcd.comparison.heading import Heading
+from mcd.errors import amount
 from mcd.figures.captions import Captioned, made_caption, wrapped
 from mcd.runs.limits import FEW_IMAGES
 
@@ -169,7 +170,7 @@ def _cautions(heading: Heading) -> list[str]:
     images = int(runs["images"].min())
     found = []
     if images < FEW_IMAGES:
-        found.append(f"Only {counted(images, 'image')}: large effects alone can be seen")
+        found.append(f"Only {amount(images, 'image')}: large effects alone can be seen")
     if (runs["patients"] < 0).any():
         found.append("Patients are not known: images of one woman count as independent")
     return found

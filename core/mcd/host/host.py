@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcd.components import Kind
-from mcd.errors import AmbiguousNameError, PluginLoadError, UnknownNameError, nearest, passes_through, said_by
+from mcd.errors import AmbiguousNameError, PluginLoadError, UnknownNameError, amount, nearest, passes_through, said_by
 from mcd.events import Event, Warned
 from mcd.files import expanded
 from mcd.host.importing import where_in
@@ -186,7 +186,7 @@ class PluginHost:
             if record.state != "loaded" and (not plugin or normalise(record.name) == normalise(plugin))
         ]
         if absent:
-            count = "1 plugin" if len(absent) == 1 else f"{len(absent)} plugins"
+            count = amount(len(absent), "plugin")
             each = "; ".join(f"{record.name} ({record.reason})" for record in absent)
             lines.append(f"{count} did not load and may offer it: {each}")
         if any(record.state == "broken" for record in absent):

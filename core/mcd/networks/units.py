@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mcd.api.units import Units
-from mcd.errors import DataError, PluginError, UsageError
+from mcd.errors import DataError, PluginError, UsageError, amount
 from mcd.networks.foreign import calling
 from mcd.networks.layers import Layer, unit_axis
 
@@ -42,7 +42,8 @@ def check_units(units: Units) -> None:
         )
     if units.names and len(units.names) != units.units:
         raise PluginError(
-            f"units '{units.name}' have {len(units.names)} names for {units.units} units", "give each a name, or none"
+            f"units '{units.name}' have {amount(len(units.names), 'name')} for {amount(units.units, 'unit')}",
+            "give each a name, or none",
         )
     said = (*units.names, *units.fitted, *units.facts, *units.facts.values())
     if not (
@@ -101,8 +102,9 @@ def _of_layer(layer: Layer, sources: Sequence[Units], *, neurons: bool) -> Itera
     for one in fitting:
         if one.channels != layer.neurons:
             raise UsageError(
-                f"units '{one.name}' are made of {one.channels} neurons, and layer {layer.name} has {layer.neurons}",
-                f"choose a layer of {one.channels} neurons, or units that were made for {layer.name}",
+                f"units '{one.name}' are made of {amount(one.channels, 'neuron')}, and layer {layer.name} has "
+                f"{layer.neurons}",
+                f"choose a layer of {amount(one.channels, 'neuron')}, or units that were made for {layer.name}",
             )
         shape = list(layer.shape)
         if shape:
@@ -188,7 +190,7 @@ def through_units(layer: Layer, output: torch.Tensor) -> torch.Tensor:
     values = output.to(torch.float32, copy=True).movedim(axis, -1)
     if values.shape[-1] != units.channels:
         raise DataError(
-            f"layer {layer.name} gave {values.shape[-1]} neurons, {units.channels} in the trial pass",
+            f"layer {layer.name} gave {amount(values.shape[-1], 'neuron')}, {units.channels} in the trial pass",
             "what a network does must not depend on the images",
         )
     with (

@@ -16,7 +16,7 @@ from mcd.api.base import digest
 from mcd.api.concepts import Concept, ConceptSet
 from mcd.api.dataset import Sample
 from mcd.api.dissector import AnnotationDissector
-from mcd.errors import DataError, PluginLoadError
+from mcd.errors import DataError, PluginLoadError, amount
 from mcd.extraction.probe_map import PRIVATE, read_private, write_private
 from mcd.networks.foreign import calling
 from mcd.scoring.calibration.permutation import PermutationUnits
@@ -111,18 +111,18 @@ def named_by(table: pd.DataFrame, name: str) -> list[str]:
     if not table["assessable"].any():
         shown = "; ".join(f"{one.concept}: {one.reason}" for one in few.head(5).itertuples())
         raise DataError(
-            f"{name}: none of {len(table)} concepts can be assessed{': ' + shown if shown else ''}",
+            f"{name}: none of {amount(len(table), 'concept')} can be assessed{': ' + shown if shown else ''}",
             "use more images, a data set with labels, or concepts that it annotates; see: mcd data check",
         )
     said = []
     if len(few):
         shown = "; ".join(f"{one.concept} ({one.reason})" for one in few.head(5).itertuples())
         more = f"; and {len(few) - 5} more" if len(few) > 5 else ""
-        said.append(f"{name}: {len(few)} of {len(table)} concepts are not assessable: {shown}{more}")
+        said.append(f"{name}: {len(few)} of {amount(len(table), 'concept')} are not assessable: {shown}{more}")
     if len(silent):
         words = ", ".join(silent["concept"].head(5))
         more = " …" if len(silent) > 5 else ""
-        said.append(f"{name}: {len(silent)} of {len(table)} concepts are not annotated: {words}{more}")
+        said.append(f"{name}: {len(silent)} of {amount(len(table), 'concept')} are not annotated: {words}{more}")
     return [f"{one}; annotations.csv lists all" for one in said]
 
 
@@ -139,7 +139,7 @@ def annotated(dissector: AnnotationDissector, samples: Sequence[Sample], concept
     PluginLoadError
         When it breaks its contract.
     """
-    with calling(f"dissector {dissector.name} failed on {len(samples)} images", kind=PluginLoadError):
+    with calling(f"dissector {dissector.name} failed on {amount(len(samples), 'image')}", kind=PluginLoadError):
         found: object = dissector.annotate(samples, concepts)
     wanted = (len(samples), len(concepts))
     if not isinstance(found, torch.Tensor) or tuple(found.shape) != wanted:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, overload
 import pandas as pd
 
 from mcd.api.schema import read_record
-from mcd.errors import StoreError, UsageError
+from mcd.errors import StoreError, UsageError, amount
 from mcd.extraction.map_store import FILE as MAPS
 from mcd.extraction.probe_map import PRIVATE, copy_private, read_private, write_private
 from mcd.files import MANIFEST, check_tree, expanded
@@ -95,10 +95,9 @@ class Dissection(Recorded):
 
     def __repr__(self) -> str:
         neurons = sum(layer.neurons for layer in self.manifest.layers)
-        return (
-            f"<Dissection of {self.manifest.target} by {self.manifest.dissector}: {len(self.layers)} layers, "
-            f"{neurons} neurons, {'imported' if self.manifest.imported else f'{self.manifest.images} images'}>"
-        )
+        images = "imported" if self.manifest.imported else amount(self.manifest.images, "image")
+        size = f"{amount(len(self.layers), 'layer')}, {amount(neurons, 'neuron')}, {images}"
+        return f"<Dissection of {self.manifest.target} by {self.manifest.dissector}: {size}>"
 
     @cached_property
     def host(self) -> PluginHost:

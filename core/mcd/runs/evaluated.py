@@ -13,7 +13,7 @@ import pandas as pd
 import pydantic
 
 from mcd.api.schema import Schema, read_record
-from mcd.errors import DamagedError, StoreError
+from mcd.errors import DamagedError, StoreError, amount
 from mcd.files import digest_of, read_regular, write_atomically
 from mcd.options import Record
 from mcd.runs.checking import table_problem
@@ -153,7 +153,7 @@ class Evaluation:
 
     def __repr__(self) -> str:
         judged = ", ".join(self.record.against) or "nothing"
-        return f"<Evaluation against {judged}: {self.record.held_out_images} held-out images>"
+        return f"<Evaluation against {judged}: {amount(self.record.held_out_images, 'held-out image')}>"
 
     def _repr_html_(self) -> str:
         return evaluation_html(self)

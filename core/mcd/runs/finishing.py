@@ -12,7 +12,7 @@ import torch
 
 from mcd.api.base import digest
 from mcd.api.dissector import AnnotationDissector
-from mcd.errors import DataError, StoreError
+from mcd.errors import DataError, StoreError, amount
 from mcd.events import Clock, Warned
 from mcd.extraction.fitted import OUT
 from mcd.extraction.keys import arithmetic
@@ -57,7 +57,7 @@ def several(images: int) -> None:
 
 def not_decoded(images: int) -> str:
     """Return the warning about images that turned out in the sweep to be unreadable."""
-    those = "1 image could not be decoded and is" if images == 1 else f"{images} images could not be decoded and are"
+    those = f"{amount(images, 'image')} could not be decoded and {'is' if images == 1 else 'are'}"
     return f"{those} left out; the probe map says which and why"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mcd.api.concepts import ConceptSet
-from mcd.errors import DataError, MCDError, StoreError, UsageError, printable
+from mcd.errors import DataError, MCDError, StoreError, UsageError, amount, printable
 from mcd.files import MANIFEST, check_folder, read_regular
 from mcd.runs.checking import MOST_ROWS
 from mcd.runs.dissection import Dissection
@@ -128,7 +128,8 @@ def _joined(
     """Return the labels of all files, and how many neurons each layer has at least; layers as they come."""
     if layers and len(layers) != len(files):
         raise UsageError(
-            f"{len(layers)} layers are named for {len(files)} files", "give --layer once for each file, in their order"
+            f"{amount(len(files), 'file')}, and --layer names {amount(len(layers), 'layer')}",
+            "give --layer once for each file, in their order",
         )
     parts: list[pd.DataFrame] = []
     widths: dict[str, int] = {}
@@ -140,7 +141,7 @@ def _joined(
             widths[layer] = int(neurons.max()) + 1
             if widths[layer] > _WIDEST:
                 raise DataError(
-                    f"{path}: layer {layer} would have {widths[layer]:,} neurons, more than {_WIDEST:,}",
+                    f"{path}: layer {layer} would have {amount(widths[layer], 'neuron')}, more than {_WIDEST:,}",
                     "number the neurons of a layer from 0",
                 )
         parts.append(part)
@@ -155,7 +156,7 @@ def _of_layer(path: Path, labels: pd.DataFrame, layer: str) -> pd.DataFrame:
     if not layer and "" in names:
         raise UsageError(f"{path} does not say of which layer its neurons are", "name it: --layer LAYER")
     if layer and len(names) > 1:
-        raise UsageError(f"{path} has {len(names)} layers, and --layer names one", "leave --layer out")
+        raise UsageError(f"{path} has {amount(len(names), 'layer')}, and --layer names one", "leave --layer out")
     return labels.assign(layer=printable(layer)) if layer else labels.assign(layer=labels["layer"].map(printable))
 
 
@@ -254,11 +255,12 @@ def _said(
         yield f"{lacking} of {int((labels['rank'] > 0).sum())} labels have no finite score"
     yield from _said_of_layers(labels, widths)
     if rising := _rising(labels):
-        yield f"of {rising} neurons a later label has the higher score; ranks are those of the file"
+        yield f"of {amount(rising, 'neuron')} a later label has the higher score; ranks are those of the file"
     if repeats:
         yield f"labels that are left out, since their neuron has the same concept already: {repeats}"
     if found.strangers:
-        yield f"not in the concept set, of {len(found.term)} labels: {len(found.strangers)} ({_few(found.strangers)})"
+        strangers = f"{len(found.strangers)} ({_few(found.strangers)})"
+        yield f"not in the concept set, of {amount(len(found.term), 'label')}: {strangers}"
     if found.ambiguous:
         each = [f"{label}: {' or '.join(terms)}" for label, terms in found.ambiguous.items()]
         yield f"of these, labels that could be several concepts of it, and are kept as they are: {_few(each)}"

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcd.errors import DataError, StoreError, UsageError
+from mcd.errors import DataError, StoreError, UsageError, amount
 from mcd.extraction.image_statistics import STATISTICS
 from mcd.extraction.jobs import IMAGES
 from mcd.extraction.parts import shard_size
@@ -196,7 +196,7 @@ def _check_of_one_run(parts: Sequence[Partial]) -> None:
 
 
 def _divided(parts: Iterable[Partial]) -> str:
-    return ", ".join(f"{one.record.of} parts, batches of {one.study.batch_size}" for one in parts)
+    return ", ".join(f"{amount(one.record.of, 'part')}, batches of {one.study.batch_size}" for one in parts)
 
 
 def _check_complete(parts: Sequence[Partial]) -> None:

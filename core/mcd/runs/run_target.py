@@ -12,7 +12,7 @@ from torch import nn
 
 from mcd.api.dataset import Dataset
 from mcd.api.model import Target
-from mcd.errors import ConfigError, DataError, UsageError
+from mcd.errors import ConfigError, DataError, UsageError, amount
 from mcd.events import Clock
 from mcd.extraction.target_pass import PassedBatch, TargetPass, Wanted, outputs_of
 from mcd.networks.differentiating import Scalar
@@ -63,7 +63,7 @@ class Passed:
     problem: str = ""
 
     def __repr__(self) -> str:
-        return f"<Passed: {len(self.image_ids)} images, layers {', '.join(self.activations) or 'none'}>"
+        return f"<Passed: {amount(len(self.image_ids), 'image')}, layers {', '.join(self.activations) or 'none'}>"
 
     def _repr_html_(self) -> str:
         return passed_html(self)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from mcd.api.shown import bullets, cautions, code, headline, page, say, table, text
-from mcd.errors import MCDError, StoreError
+from mcd.errors import MCDError, StoreError, amount
 from mcd.runs.limits import limits_of
 from mcd.runs.verdict import above_chance_said
 from mcd.runs.vocabulary import kept_concepts
@@ -146,8 +146,8 @@ def dissection_html(run: Dissection) -> str:
     return page(
         headline(
             f"{record.target} dissected by {record.dissector}",
-            f"{record.images} images" + (f" ({lost})" if lost else "") if record.imported is None else "imported",
-            f"{len(kept.concepts)} concepts of {kept.name}" if kept else "",
+            amount(record.images, "image") + (f" ({lost})" if lost else "") if record.imported is None else "imported",
+            f"{amount(len(kept.concepts), 'concept')} of {kept.name}" if kept else "",
             f"scorer {record.scorer}",
             f"control: {record.control}" if record.control else "",
         ),
@@ -245,7 +245,8 @@ def evaluation_html(found: Evaluation) -> str:
     return page(
         headline(
             f"Labels evaluated against {', '.join(record.against) or 'nothing'}",
-            f"{record.held_out_images} held-out images" + ("" if people is None else f" of {people} patients"),
+            amount(record.held_out_images, "held-out image")
+            + ("" if people is None else f" of {amount(people, 'patient')}"),
             f"scorer {record.scorer}",
         ),
         cautions([*record.problems, *record.notes]),
@@ -262,9 +263,9 @@ def passed_html(found: Passed) -> str:
         (layer, one.shape[1], f"{float(one.mean()):.3g}", "yes" if layer in found.gradients else "–")
         for layer, one in found.activations.items()
     ]
-    returned = "no outputs" if found.logits is None else f"{found.logits.shape[1]} outputs an image"
+    returned = "no outputs" if found.logits is None else f"{amount(found.logits.shape[1], 'output')} an image"
     return page(
-        headline("A target run on its images", f"{len(found.image_ids)} images", returned),
+        headline("A target run on its images", amount(len(found.image_ids), "image"), returned),
         cautions([found.problem]),
         table(["layer", "neurons", "mean activation", "gradients"], rows) if rows else bullets(["no layer was kept"]),
         code("Go on:", ".outputs", ".activations[layer]", ".image_ids"),

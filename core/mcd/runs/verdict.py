@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from mcd.errors import amount
+
 __all__ = ["above_chance_said", "by_chance"]
 
 
@@ -23,7 +25,7 @@ def above_chance_said(*, named: int, neurons: int, labelled: bool, judged: bool,
     q
         The false discovery rate of significant labels.
     """
-    of = f"{neurons:,} neuron{'' if neurons == 1 else 's'}"
+    of = amount(neurons, "neuron")
     if not labelled:
         return [
             f"Nothing: none of {of} responds differently to different images.",

@@ -10,7 +10,7 @@ import torch
 
 from mcd.api.probe import Probe
 from mcd.api.scorer import Scorer
-from mcd.errors import DataError
+from mcd.errors import DataError, amount
 from mcd.scoring.calibration.nuisances import Nuisances, nuisances_of
 from mcd.scoring.calibration.permutation import PermutationUnits
 from mcd.scoring.held_out import HeldOut, Naming, halved
@@ -71,7 +71,8 @@ def rung_data(
     concepts = similarity.shape[1]
     if annotations is not None and annotations.shape[1] != concepts:
         raise DataError(
-            f"annotations have {annotations.shape[1]} columns, but {concepts} concepts are given", "give one a column"
+            f"annotations have {amount(annotations.shape[1], 'column')} for {amount(concepts, 'concept')}",
+            "give one a column",
         )
     if annotations is not None and not bool(((annotations == 0) | (annotations == 1) | annotations.isnan()).all()):
         raise DataError("annotations hold other values than 1, 0 and NaN", "1 is present, 0 absent, NaN not known")
@@ -88,7 +89,7 @@ def check_rows(name: str, values: torch.Tensor | None, images: int) -> None:
     """Refuse what is not of as many images as the activations."""
     if values is not None and len(values) != images:
         raise DataError(
-            f"{name}: {len(values)} images, not the {images} of activations", "give all for the same images"
+            f"{name}: {amount(len(values), 'image')}, not the {images} of activations", "give all for the same images"
         )
 
 

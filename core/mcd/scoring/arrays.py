@@ -15,7 +15,7 @@ import torch
 from mcd.api.concepts import Concept, ConceptSet
 from mcd.api.probe import FACTS, Probe
 from mcd.api.scorer import Scorer
-from mcd.errors import ConfigError, DataError, UsageError
+from mcd.errors import ConfigError, DataError, UsageError, amount
 from mcd.host import PluginHost
 from mcd.networks.process import process_state_kept
 from mcd.options import problem_line
@@ -130,12 +130,12 @@ def label(
     p = _matrix(similarity, "similarity", "concepts")
     if len(a) != len(p):
         raise DataError(
-            f"activations hold {len(a)} images, similarity {len(p)}: not the same set",
+            f"activations hold {amount(len(a), 'image')}, similarity {len(p)}: not the same set",
             "give both for the same images, in the same order",
         )
     if p.shape[1] != len(words):
         raise DataError(
-            f"similarity has {p.shape[1]} columns, but {len(words)} concepts are given", "give one a column"
+            f"similarity has {amount(p.shape[1], 'column')} for {amount(len(words), 'concept')}", "give one a column"
         )
     names, made = _ids(ids, len(a)), _made(scorer)
     _check_finite(a, "activations", names, [f"neuron {number}" for number in range(a.shape[1])])
@@ -255,7 +255,7 @@ def _check_finite(values: torch.Tensor, name: str, images: Sequence[str], column
 def _ids(ids: Sequence[object] | None, images: int) -> list[str]:
     names = [str(one) for one in (range(images) if ids is None else ids)]
     if len(names) != images:
-        raise DataError(f"{len(names)} ids are given for {images} images", "give one id an image")
+        raise DataError(f"{amount(len(names), 'id')} for {amount(images, 'image')}", "give one id an image")
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise DataError(f"the id '{repeated[0]}' is given twice", "give each image an id of its own")
@@ -271,14 +271,18 @@ def _facts_of(
     except ValueError as error:
         raise DataError(f"facts are no table: {error}", "give a pandas table, or columns of equal length") from None
     if len(table) != len(ids):
-        raise DataError(f"facts have {len(table)} rows, but there are {len(ids)} images", "give one row an image")
+        raise DataError(
+            f"facts have {amount(len(table), 'row')} for {amount(len(ids), 'image')}", "give one row an image"
+        )
     if named and not isinstance(table.index, pd.RangeIndex) and [str(one) for one in table.index] != list(ids):
         raise DataError("the index of facts is not the ids, in their order", "use facts.loc[ids]")
     texts = {str(name): _texts(table[name]) for name in table}
     if patients is not None:
         own = _texts(patients)
         if len(own) != len(ids):
-            raise DataError(f"{len(own)} patients are given for {len(ids)} images", "give one patient an image")
+            raise DataError(
+                f"{amount(len(own), 'patient')} for {amount(len(ids), 'image')}", "give one patient an image"
+            )
         if texts.setdefault("patient", own) != own:
             raise DataError("patients are not those of the facts' column 'patient'", "give one of the two")
     known = dict.fromkeys(FACTS, [""] * len(ids)) | texts

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pydantic
 
-from mcd.errors import StoreError
+from mcd.errors import StoreError, amount
 from mcd.files import digest_of, write_atomically
 from mcd.options import Record
 from mcd.scoring.older import renamed_table
@@ -120,7 +120,9 @@ def read_table(files: CheckedFiles, name: str, most_rows: int) -> pd.DataFrame:
     except Exception:  # whatever the parser says of bytes that are no table: its words hold some of them
         raise StoreError(f"{files.folder / name} is damaged: it is no table", _AGAIN) from None
     if table is None:
-        raise StoreError(f"{files.folder / name} is damaged: it has {rows} rows, more than the run can have", _AGAIN)
+        raise StoreError(
+            f"{files.folder / name} is damaged: it has {amount(rows, 'row')}, more than the run can have", _AGAIN
+        )
     return table
 
 
@@ -189,7 +191,8 @@ def draws_said(summary: Sequence[LayerSummary]) -> str:
         if one.draws:
             layers.setdefault(one.draws, []).append(one.layer)
     return ", ".join(
-        f"{draws:,} draws{f' in {_named(names)}' if len(layers) > 1 else ''} (no p is counted below 1/{draws + 1:,})"
+        f"{amount(draws, 'draw')}{f' in {_named(names)}' if len(layers) > 1 else ''} "
+        f"(no p is counted below 1/{draws + 1:,})"
         for draws, names in sorted(layers.items())
     )
 

@@ -14,7 +14,7 @@ from math import isnan
 
 import pandas as pd
 
-from mcd.errors import DataError, UnknownNameError, UsageError, nearest
+from mcd.errors import DataError, UnknownNameError, UsageError, amount, nearest
 from mcd.files import digest_of
 
 __all__ = ["FORMATS", "LabelFile", "LabelFormat", "read_labels"]
@@ -184,7 +184,9 @@ class LabelFile:
             parts = scores.strip().removeprefix("[").removesuffix("]").replace(",", " ").split()
             numbers = [self._number(row, "similarity", one) for one in parts]
             if len(numbers) != len(names):
-                raise self._wrong(row, "similarity", f"{len(numbers)} scores of {len(names)} labels")
+                raise self._wrong(
+                    row, "similarity", f"{amount(len(numbers), 'score')} of {amount(len(names), 'label')}"
+                )
             yield list(zip(names, numbers, strict=True))
 
     def _equations(self) -> Iterator[list[tuple[str, float]]]:
@@ -258,7 +260,8 @@ def _table(data: bytes) -> tuple[list[str], list[list[str]], list[int]]:
                 continue
             if len(cells) != len(header):
                 raise DataError(
-                    f"line {reader.line_num} has {len(cells)} cells, the header has {len(header)}", "correct the table"
+                    f"line {reader.line_num} has {amount(len(cells), 'cell')}, the header has {len(header)}",
+                    "correct the table",
                 )
             rows.append(cells)
             lines.append(reader.line_num)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pydantic
 
 from mcd.api.closed import CLOSED
-from mcd.errors import DataError, nearest
+from mcd.errors import DataError, amount, nearest
 from mcd.options import Seed, Settings
 from mcd.study.labels import any_row
 from mcd.study.where import Field, Where, parse
@@ -97,7 +97,7 @@ def _fitting(where: Where, samples: Sequence[Sample]) -> list[Sample]:
     chosen = [sample for sample in samples if where(sample)]
     if not chosen:
         raise DataError(
-            f"none of {len(samples)} images fits {where.text.strip()}",
+            f"none of {amount(len(samples), 'image')} fits {where.text.strip()}",
             "compare with what there is; what is unknown fits only '== unknown'",
             [f"{asked}: {_values(asked, samples)}" for asked in where.fields],
         )
@@ -171,8 +171,8 @@ def _of_each_patient(samples: Sequence[Sample], count: int, order: Sequence[int]
     lacking = sum(not sample.patient for sample in samples)
     if lacking:
         raise DataError(
-            f"at most {count} images of each patient were asked for, but {lacking} of {len(samples)} images do not say "
-            "whose they are",
+            f"at most {amount(count, 'image')} a patient is asked for, but {lacking} of {len(samples)} images do not "
+            "say whose they are",
             "leave --per-patient out, or take only images of known patients: --where 'patient != unknown'",
         )
     seen: Counter[tuple[str, str]] = Counter()

@@ -11,6 +11,7 @@ from pydantic import Field
 from pydantic_core import CoreSchema
 
 from mcd.api.schema import Schema
+from mcd.errors import amount
 from mcd.files import expanded
 from mcd.networks.pooling import Pooling
 from mcd.networks.tuning import Tuning
@@ -298,7 +299,8 @@ class Study(pydantic.BaseModel):
     def _enough_untrained(cls, untrained: int) -> int:
         if 0 < untrained < FEWEST_UNTRAINED:
             raise ValueError(
-                f"{untrained} networks are too few to say what others would give: at least {FEWEST_UNTRAINED}, or 0 "
+                f"what others would give cannot be said from {amount(untrained, 'network')}: at least "
+                f"{FEWEST_UNTRAINED}, or 0 "
                 "for none; a layer can have p ≤ 0.05 from 19 on"
             )
         return untrained

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcd.errors import amount
 from mcd.plugins import PATH, SEED, echo, echo_lines, print_table, say
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def _print(found: Score) -> None:
     from mcd_plugins.cards.agreement import RESAMPLES
 
     key = found.key
-    say(f"set {key.name}: {len(key.cards)} cards, {key.choices} choices each; guessing is right in {found.chance:.0%}")
+    cards = amount(len(key.cards), "card")
+    say(f"set {key.name}: {cards}, {key.choices} choices each; guessing is right in {found.chance:.0%}")
     for name in (
         "Target",
         "Dissector",
@@ -133,7 +135,7 @@ def _abstained(found: Score) -> None:
 
 
 def _cards(number: int) -> str:
-    return f"{number} card{'' if number == 1 else 's'}"
+    return amount(number, "card")
 
 
 def _agreement(found: Score, resamples: int) -> None:

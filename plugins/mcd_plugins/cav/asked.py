@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 import mcd
-from mcd.errors import DataError, UsageError
+from mcd.errors import DataError, UsageError, amount
 from mcd.plugins import Layer, Seed, TargetImages, validate_options
 from mcd_plugins.cav.classes import Class, classes_of, over
 from mcd_plugins.cav.concepts import (
@@ -260,7 +260,7 @@ def _labels(
         labels = Labels((), np.empty((len(samples), 0), dtype=np.int8), {})
         if len(groups.keys) < _FEWEST_FOR_TEXTS:
             raise DataError(
-                f"there are {len(groups.keys)} patients: directions of texts need {_FEWEST_FOR_TEXTS}",
+                f"{amount(len(groups.keys), 'patient')}: directions of texts need {_FEWEST_FOR_TEXTS}",
                 "take more images",
             )
     else:
@@ -279,7 +279,7 @@ def _texts(examples: Sequence[TargetImages], concepts: Concepts, patients: int) 
     assert concepts.dissector is not None
     if patients < _FEWEST_FOR_TEXTS:
         raise DataError(
-            f"there are {patients} patients to fit a map to texts on: at least {_FEWEST_FOR_TEXTS} are needed",
+            f"{amount(patients, 'patient')} to fit a map to texts on: at least {_FEWEST_FOR_TEXTS} are needed",
             "take more images, or hold out fewer: --held-out 0.2",
         )
     sets = [main.vocabulary(name).concepts for name in (*concepts.vocabularies, _REFERENCE)]

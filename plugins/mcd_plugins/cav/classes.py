@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mcd
-from mcd.errors import UnknownNameError, UsageError, nearest
+from mcd.errors import UnknownNameError, UsageError, amount, nearest
 from mcd.plugins import ABSENT, PRESENT, Layer, LayerUnit, Selection, TargetImages
 from mcd_plugins.cav.concepts import states_of
 
@@ -121,7 +121,7 @@ def _unit(images: TargetImages, text: str) -> tuple[str, LayerUnit]:
         raise UsageError(f"--of {text}: a layer and the number of a unit are needed", "write --of stages.3:17")
     layers = images.picked([pattern])
     if len(layers) != 1:
-        raise UsageError(f"--of {text}: {pattern} picks {len(layers)} layers", "name one")
+        raise UsageError(f"--of {text}: {pattern} picks {amount(len(layers), 'layer')}", "name one")
     (layer,), unit = layers, int(number)
     if unit >= layer.neurons:
         raise UsageError(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from mcd.errors import amount
 from mcd.plugins import (
     PATH,
     SEED,
@@ -209,7 +210,7 @@ def cav(
     echo()
     print_table(SHOWN, rows, right=SHOWN[3:])
     if len(table) > len(rows):
-        say(f"and {len(table) - len(rows):,} more rows in {output / 'cav.csv'}")
+        say(f"and {amount(len(table) - len(rows), 'more row')} in {output / 'cav.csv'}")
     echo()
     for layer, path in [one for one in file_of(asked, output).items() if one[1].exists()][:1]:
         words = shlex.join(["--layers", layer, "--units", f"directions:{path}"])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mcd
-from mcd.errors import DataError, UnknownNameError, UsageError, nearest
+from mcd.errors import DataError, UnknownNameError, UsageError, amount, nearest
 from mcd.plugins import ABSENT, PRESENT, digest
 from mcd_plugins.datasets.annotations import Annotations
 from mcd_plugins.finetune.splits import patients_of
@@ -133,7 +133,7 @@ def annotated(samples: Sequence[mcd.Sample], groups: Groups, asked: Sequence[str
     kept = [at for at, name in enumerate(names) if name not in reasons]
     if not kept:
         shown = "; ".join(f"{name}: {why}" for name, why in list(reasons.items())[:_SHOWN])
-        raise DataError(f"none of {len(names)} annotated concepts can be tested: {shown}", _MORE)
+        raise DataError(f"none of {amount(len(names), 'annotated concept')} can be tested: {shown}", _MORE)
     return Labels(tuple(names[at] for at in kept), states[:, kept], reasons)
 
 
@@ -168,7 +168,7 @@ def _too_few(states: States, patients: Numbers) -> str:
 
 
 def _patients(count: int, state: int) -> str:
-    return f"{count} patient{'s' * (count != 1)} {_WORDS[state]} it"
+    return f"{amount(count, 'patient')} {_WORDS[state]} it"
 
 
 _WORDS = {PRESENT: "with", ABSENT: "without"}
@@ -210,7 +210,7 @@ def check_apart(one: Sequence[mcd.Sample], other: Sequence[mcd.Sample], what: st
     if same:
         first = same[0]
         raise DataError(
-            f"{len(same)} image{' is' if len(same) == 1 else 's are'} in {what} and in {than}, such as "
+            f"{amount(len(same), 'image')} {'is' if len(same) == 1 else 'are'} in {what} and in {than}, such as "
             f"{first.source or first.id}",
             f"take {'it' if len(same) == 1 else 'them'} out of one: {_APART}",
         )

@@ -13,7 +13,7 @@ import pydantic
 import torch
 
 import mcd
-from mcd.errors import UsageError
+from mcd.errors import UsageError, amount
 from mcd.plugins import check_writable, csv_text, digest, outputs
 from mcd_plugins.cav.asked import Asked
 from mcd_plugins.cav.measuring import Direction, Found
@@ -145,7 +145,7 @@ def _facts(asked: Asked, own: Sequence[Direction]) -> dict[str, str]:
         "held-out AUROC": f"{areas[0]:.2f} to {areas[-1]:.2f}" if areas else "",
         "R² of the map to texts": "" if math.isnan(own[0].r2[0]) else f"{own[0].r2[0]:.2f}",
         "some without": ", ".join(without),
-        "fitted on": f"{images:,} images of {patients:,} patients, seed {asked.settings.seed}",
+        "fitted on": f"{amount(images, 'image')} of {amount(patients, 'patient')}, seed {asked.settings.seed}",
     }
     return {name: text for name, text in facts.items() if text}
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import rankdata, t
 
-from mcd.errors import DataError
+from mcd.errors import DataError, amount
 from mcd.plugins import PermutationUnits
 
 __all__ = [
@@ -112,8 +112,8 @@ def check_patients(present: Flags, people: Rows) -> None:
         found = len(np.unique(people[rows]))
         if found < _FEWEST:
             raise DataError(
-                f"the concept is {state} in images of {found} patient{'s' * (found != 1)}, {int(rows.sum())} images in "
-                f"all: at least {_FEWEST} patients are needed",
+                f"the concept is {state} in {amount(int(rows.sum()), 'image')} of {amount(found, 'patient')}: "
+                f"at least {_FEWEST} patients are needed",
                 "take more patients, or another concept",
             )
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from mcd.errors import amount
 from mcd_plugins.cav.asked import Settings
 from mcd_plugins.cav.measuring import TEXT, Direction, Found, Row
 
@@ -160,16 +161,16 @@ def said(found: Found, table: pd.DataFrame) -> list[str]:
     above = int((table["verdict"] == "significant").sum())
     (images, patients), (others, other_patients) = asked.fitted_on, asked.tried_on
     of = (
-        f"{_several(int(held.sum()), 'test')} of {_count(table, 'concept')} × {_count(table, 'layer')} × "
+        f"{amount(int(held.sum()), 'test')} of {_count(table, 'concept')} × {_count(table, 'layer')} × "
         f"{_count(table, 'class')}"
     )
     sentences = [
         f"{above:,} of {of} {'is' if above == 1 else 'are'} significant at q ≤ {settings.q:g}."
         if above
         else f"Nothing above chance: none of {of} is significant at q ≤ {settings.q:g}.",
-        f"Directions were fitted on {images:,} images of {patients:,} patients; AUROC is of {others:,} images of "
-        f"{other_patients:,} others. p is against {settings.sets:,} random concepts, "
-        f"{', '.join(table['null'].unique())}, seed {settings.seed}.",
+        f"Directions were fitted on {amount(images, 'image')} of {amount(patients, 'patient')}; AUROC is of "
+        f"{amount(others, 'image')} of {amount(other_patients, 'other')}. p is against {settings.sets:,} random "
+        f"concepts, {', '.join(table['null'].unique())}, seed {settings.seed}.",
     ]
     sentences += _limits(table[held], settings)
     untested = table.loc[~held, "verdict"].value_counts()
@@ -184,19 +185,19 @@ def said(found: Found, table: pd.DataFrame) -> list[str]:
         )
     if asked.groups.unknown:
         sentences.append(
-            f"The patient of {_several(asked.groups.unknown, 'image')} is not known: each counts as a patient of its "
+            f"The patient of {amount(asked.groups.unknown, 'image')} is not known: each counts as a patient of its "
             "own, and p is too small where several show one patient."
         )
     linear = table.loc[table["linear"].fillna(False), ["layer", "class"]].drop_duplicates()
     if len(linear):
         first = linear.iloc[0]
-        more = f" and {_several(len(linear) - 1, 'more pair')} of layer and class" if len(linear) > 1 else ""
+        more = f" and {amount(len(linear) - 1, 'more pair')} of layer and class" if len(linear) > 1 else ""
         sentences.append(
             f"{first['class']} is linear in {first['layer']}{more}: gradients of all images have one direction, so "
             "that every TCAV score would be 0 or 1. The sensitivity says how much, and p whether that is chance."
         )
     if asked.labels.left_out:
-        sentences.append(f"Not tested: {_several(len(asked.labels.left_out), 'concept')}, and why is in cav.json.")
+        sentences.append(f"Not tested: {amount(len(asked.labels.left_out), 'concept')}, and why is in cav.json.")
     return sentences
 
 
@@ -227,9 +228,4 @@ def _limits(tested: pd.DataFrame, settings: Settings) -> list[str]:
 
 
 def _count(table: pd.DataFrame, column: str) -> str:
-    return _several(table[column].nunique(), column)
-
-
-def _several(count: int, what: str) -> str:
-    plural = "" if count == 1 else "es" if what.endswith("s") else "s"
-    return f"{count:,} {what}{plural}"
+    return amount(table[column].nunique(), column)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from mcd.errors import DataError
+from mcd.errors import DataError, amount
 from mcd.plugins import PermutationUnits
 from mcd_plugins.cav.exchange import Exchange
 from mcd_plugins.cav.null import NullVectors
@@ -76,7 +76,7 @@ def text_map(features: torch.Tensor, embeddings: torch.Tensor, patients: Sequenc
     units = PermutationUnits.of(list(patients), "patient")
     if units.patients < _FEWEST:
         raise DataError(
-            f"there are {units.patients} patients: a map needs at least {_FEWEST}, of whom a fifth are held out",
+            f"{amount(units.patients, 'patient')}: a map needs at least {_FEWEST}, a fifth of them held out",
             "take more patients",
         )
     x, y = features.double(), embeddings.double()

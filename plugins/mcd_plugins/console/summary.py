@@ -12,6 +12,7 @@ import rich.table
 from rich.markup import escape
 
 import mcd
+from mcd.errors import amount
 from mcd.plugins import SIGNIFICANT, Manifest, Terminal, by_evidence
 from mcd_plugins.console.ending import end
 from mcd_plugins.reporters.controls import Controls
@@ -43,7 +44,7 @@ class ConsoleReporter(mcd.Reporter):
         """Print the summary; no file is written."""
         console = Terminal(highlight=False)
         manifest = dissection.manifest
-        images = f"{manifest.images} images" if manifest.imported is None else "images that are not known"
+        images = amount(manifest.images, "image") if manifest.imported is None else "images that are not known"
         if manifest.left_out:
             images += " (" + ", ".join(f"{count} {why}" for why, count in manifest.left_out.items()) + ")"
         console.print(
@@ -166,7 +167,7 @@ def _estimates(manifest: Manifest) -> list[str]:
     published = sum(one.above_mean_score or 0 for one in judged)
     return [
         f"Estimated non-null fraction: {100 * share:.0f} %.",
-        f"The mean-score threshold of the paper keeps {published} neurons; it is not a test of significance.",
+        f"The mean-score threshold of the paper keeps {amount(published, 'neuron')}; it is not a test of significance.",
     ]
 
 
@@ -178,4 +179,8 @@ def _remarks(labels: pd.DataFrame) -> list[str]:
         "tied": "have a label that was decided between images with equal activation by seeded chance",
         "unscored": "have no defined score",
     }
-    return [f"{counts[status]} neurons {words} ({status})" for status, words in meaning.items() if status in counts]
+    return [
+        f"{amount(counts[status], 'neuron')} {words} ({status})"
+        for status, words in meaning.items()
+        if status in counts
+    ]

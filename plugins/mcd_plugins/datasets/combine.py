@@ -12,7 +12,7 @@ import pydantic
 from numpy.typing import NDArray
 
 import mcd
-from mcd.errors import DataError, PluginLoadError
+from mcd.errors import DataError, PluginLoadError, amount
 from mcd.plugins import Seed, digest, examine_each
 
 __all__ = ["Combined", "Part"]
@@ -168,7 +168,7 @@ class Combined(mcd.CompositeDataset):
         wanted = _count(part, len(samples))
         if wanted > len(samples):
             raise DataError(
-                f"part '{part.called}' has {len(samples)} images, but its share is {wanted}",
+                f"part '{part.called}' has {amount(len(samples), 'image')}, but its share is {wanted}",
                 "ask for fewer, or leave share out for all",
             )
         drawn = sorted((one.id for one in samples), key=lambda own: digest(str(self.options.seed), own))

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import pydantic
 
 import mcd
+from mcd.errors import amount
 from mcd_plugins.cohorts.base import Cohort, CohortOptions
 from mcd_plugins.cohorts.tables import Row, read_csv, read_excel
 from mcd_plugins.cohorts.vocabulary import ASSESSMENTS, DENSITIES, FINDINGS, VIEWS
@@ -211,14 +212,14 @@ class CsvTable(Cohort):
         remarks = super().remarks()
         table = self.options.table.name
         remarks += [
-            f"{table}, column '{column}': empty in {count} rows (first row {row.number}); there it is unknown"
+            f"{table}, column '{column}': empty in {amount(count, 'row')} (first row {row.number}); there it is unknown"
             for column, (row, count) in self._empty.items()
         ]
         if self._columns and "patient" not in self._columns:
             remarks.append(f"{table} has no column of patients: which images are of one woman is not known from it")
         if self._sides_against:
             remarks.append(
-                f"{table}: the view names another side in {self._sides_against} rows; laterality is believed"
+                f"{table}: the view names another side in {amount(self._sides_against, 'row')}; laterality is believed"
             )
         if self._several:
             remarks.append(f"{table}: images with several rows, which are joined: {self._several}")

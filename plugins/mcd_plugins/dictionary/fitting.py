@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from mcd.errors import DataError
+from mcd.errors import DataError, amount
 from mcd_plugins.dictionary.autoencoders import train
 from mcd_plugins.dictionary.factors import check_installed, factorise, group
 from mcd_plugins.dictionary.kinds import Fitted, Recipe, Scale
@@ -68,7 +68,8 @@ def _scale(samples: torch.Tensor, latents: int) -> Scale:
         raise DataError("the layer's output holds NaN or infinity", "a dictionary is learned from finite values")
     if len(samples) < latents:
         raise DataError(
-            f"{len(samples):,} positions for {latents:,} latents", "take more positions or images, or fewer latents"
+            f"{amount(len(samples), 'position')} for {amount(latents, 'latent')}",
+            "take more positions or images, or fewer latents",
         )
     mean = torch.zeros(samples.shape[1], dtype=torch.float64)
     for rows in torch.split(samples, 4096):

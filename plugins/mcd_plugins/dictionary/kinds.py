@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from mcd.errors import UsageError
+from mcd.errors import UsageError, amount
 
 if TYPE_CHECKING:  # the flags of commands are of these kinds, and no help waits for torch
     import torch
@@ -80,11 +80,13 @@ class Recipe:
             raise UsageError(f"there is no kind of dictionary '{self.kind}'", f"there is {', '.join(KINDS)}")
         least = 2 if self.kind == "kmeans" else 1
         if self.latents < least:
-            raise UsageError(f"a dictionary of {self.latents} latents", f"kind {self.kind} needs at least {least}")
+            raise UsageError(
+                f"a dictionary of {amount(self.latents, 'latent')}", f"kind {self.kind} needs at least {least}"
+            )
         if min(self.k, self.steps, self.batch) < 1:
             raise UsageError(f"k {self.k}, steps {self.steps}, batch {self.batch}", "each is at least 1")
         if self.kind in ("topk", "batchtopk") and self.k > self.latents:
-            raise UsageError(f"k {self.k} of {self.latents} latents", "k is at most the number of latents")
+            raise UsageError(f"k {self.k} of {amount(self.latents, 'latent')}", "k is at most the number of latents")
         for name, value in (("sparsity", self.sparsity), ("learning rate", self.learning_rate)):
             if value is not None and not 0 < value < float("inf"):
                 raise UsageError(f"a {name} of {value:g}", "it is a positive number")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 import mcd
-from mcd.errors import DataError
+from mcd.errors import DataError, amount
 from mcd.plugins import digest, rows_fitted_on
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def divided(samples: Sequence[mcd.Sample], share: float, seed: int) -> Division:
     others = {one: tuple(rows[one]) for one in order[count:] if not seen & set(rows[one])}
     if share < 1 and not others:
         raise DataError(
-            f"the {len(samples)} images are of one patient, or of patients who share images: none is left to test on",
+            f"{amount(len(samples), 'image')} of one patient, or of patients who share images: none is left to test on",
             "take more patients; --share 1 fits on all of them",
         )
     unknown = sum(not one.patient for one in samples)
@@ -230,7 +230,7 @@ def _check_memory(positions: int, neurons: int, most: int) -> None:
     if size > most:
         fewer = max(1, int(most / size * 100))
         raise DataError(
-            f"{positions:,} positions of {neurons:,} neurons take {size / 1e9:,.3g} GB; at most "
+            f"{positions:,} positions of {amount(neurons, 'neuron')} take {size / 1e9:,.3g} GB; at most "
             f"{most / 1e9:g} GB are kept in memory",
             f"take fewer of each patient (--positions, {fewer} % at most), or fewer images (--limit)",
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcd.errors import amount
 from mcd.plugins import (
     PATH,
     SEED,
@@ -169,7 +170,7 @@ def _print(done: Trained, target: TargetFlags) -> None:
 
     from mcd_plugins.dictionary.training import UNMEASURED, units_of
 
-    facts = [["layer", f"{done.layer}, {done.neurons:,} neurons"], *([*one] for one in done.facts.items())]
+    facts = [["layer", f"{done.layer}, {amount(done.neurons, 'neuron')}"], *([*one] for one in done.facts.items())]
     print_table(["dictionary", str(done.path)], facts)
     for said in done.remarks:
         say(f"note: {said}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcd import events
-from mcd.errors import UsageError
+from mcd.errors import UsageError, amount
 from mcd.plugins import TargetImages, digest
 from mcd_plugins.dictionary.factors import check_installed
 from mcd_plugins.dictionary.fitting import fit
@@ -217,7 +217,7 @@ def _check_enough(positions: int, recipe: Recipe, neurons: int) -> None:
         )
     if positions < recipe.latents:
         raise UsageError(
-            f"at most {positions:,} positions for {recipe.latents:,} latents",
+            f"at most {amount(positions, 'position')} for {recipe.latents:,} latents",
             f"take more (--positions), more images, or fewer latents: --latents {max(2, positions // 10)}",
         )
 
@@ -251,13 +251,12 @@ def _facts(
 
 def _counted(samples: Sampled, patients: Mapping[str, Sequence[int]], other: str, division: Division) -> str:
     """Return how many positions of how many images, and of how many patients where all of them are known."""
-    found = f"{len(samples.values):,} positions of {samples.images:,} "
-    plural = "s" * (samples.images > 1)
+    positions = amount(len(samples.values), "position")
     if division.unknown:
-        return f"{found}{other}image{plural}"
+        return f"{positions} of {amount(samples.images, f'{other}image')}"
     read = {*samples.rows.tolist()}
     people = sum(not read.isdisjoint(rows) for rows in patients.values())
-    return f"{found}image{plural} of {people:,} {other}patient{'s' * (people > 1)}"
+    return f"{positions} of {amount(samples.images, 'image')} of {amount(people, f'{other}patient')}"
 
 
 def decimal(value: float) -> str:
@@ -287,13 +286,13 @@ def _remarks(
     if not images.images.has_masks:
         yield "the data set knows no breasts: positions are of whole images"
     if framed:
-        yield f"in {framed:,} images no breast was found, or it fills the input: their positions are of the whole image"
+        yield f"in {amount(framed, 'image')} no breast was found, or it fills the input: positions are of all of it"
     if lost:
-        yield f"{lost:,} images to fit on could not be read and are left out"
+        yield f"{amount(lost, 'image')} to fit on could not be read, and {'is' if lost == 1 else 'are'} left out"
     if not all(digests):
         yield (
-            f"{sum(not one for one in digests):,} images have no digest: a run cannot leave them out, so choose other "
-            "patients for it"
+            f"without a digest: {amount(sum(not one for one in digests), 'image')}, which a run cannot leave out, so "
+            "choose other patients for it"
         )
     if others is not None and len(division.tested) == TESTED:
         yield f"it was measured on {TESTED} of the patients that it was not fitted on"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mcd
-from mcd.errors import DataError, UnknownNameError, UsageError, nearest
+from mcd.errors import DataError, UnknownNameError, UsageError, amount, nearest
 from mcd.plugins import digest
 from mcd_plugins.finetune.tasks import UNKNOWN, Task
 
@@ -185,8 +185,8 @@ def _refuse_shared(part: Sequence[str], patients: Sequence[Patient], column: str
     shared = [sorted(one, key=PARTS.index) for one in found.values() if len(one) > 1]
     if shared:
         raise DataError(
-            f"column '{column}' puts {len(shared)} patients, or images of equal bytes, into two parts, such as "
-            f"{' and '.join(shared[0])}",
+            f"column '{column}' puts {amount(len(shared), 'patient')}, or images of equal bytes, into two parts, such "
+            f"as {' and '.join(shared[0])}",
             "draw the parts by patient: leave --split out",
         )
 
@@ -210,7 +210,8 @@ def check_enough(task: Task, parts: Parts) -> None:
             found = len({parts.patients[row] for row in rows if task.labels[row] == at})
             if found < fewest:
                 raise DataError(
-                    f"the {part} part has {found} patients with '{name}' for task '{task.name}': at least {fewest} "
+                    f"the {part} part has {amount(found, 'patient')} with '{name}' for task '{task.name}': at "
+                    f"least {fewest} "
                     "are needed",
                     "take more patients, another --task, or other --shares",
                 )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mcd
-from mcd.errors import DataError, UnknownNameError, nearest
+from mcd.errors import DataError, UnknownNameError, amount, nearest
 from mcd.plugins import split_rows
 
 __all__ = ["NAMED", "UNKNOWN", "Task", "task_of"]
@@ -204,7 +204,7 @@ def _assessment(values: Sequence[str], what: str) -> Task:
     task = _scaled("assessment", values, _ASSESSMENTS, "12345", what)
     if not any(beside):
         return task
-    return replace(task, left_out=f"{sum(beside)} images of BI-RADS 0 or 6, which are no degree of suspicion")
+    return replace(task, left_out=f"{amount(sum(beside), 'image')} of BI-RADS 0 or 6, which are no degree of suspicion")
 
 
 def _bare(value: str, name: str) -> str:
@@ -328,12 +328,12 @@ def _checked(task: Task) -> Task:
         raise DataError(f"no image has a label for task '{task.name}'", "name the column that has them: --column NAME")
     if len(there) == 1:
         raise DataError(
-            f"all {len(task.known)} labelled images are of one class, '{task.classes[there[0]]}': nothing can be "
+            f"{amount(len(task.known), 'labelled image')} of one class, '{task.classes[there[0]]}': nothing can be "
             f"learned for task '{task.name}'",
             "take images of both, or another --task",
         )
     unlabelled = int((task.labels == UNKNOWN).sum())
-    said = task.left_out or (f"{unlabelled} images whose label is not known" if unlabelled else "")
+    said = task.left_out or (f"{amount(unlabelled, 'image')} whose label is not known" if unlabelled else "")
     absent = [one for at, one in enumerate(task.classes) if at not in there]
     if task.left_out and unlabelled:
         said = f"{said}, and others whose label is not known: {unlabelled} together"

@@ -10,7 +10,7 @@ import pydantic
 from torch import nn
 
 import mcd
-from mcd.errors import CheckpointError, UsageError
+from mcd.errors import CheckpointError, UsageError, amount
 from mcd.plugins import MayFetch, averaged_beside, find_state_dict, fit_state_dict, read_checkpoint, validate_options
 from mcd_plugins.mammo_clip.network import open_checkpoint
 from mcd_plugins.mammo_clip.preprocessing import MammoClipPreprocessing
@@ -91,7 +91,7 @@ class MammoClipClassifier(mcd.ModelLoader):
             )
         tower = empty_tower(network, classes=len(head))
         fill_tower(tower, state, path)
-        classes = "1 class" if len(head) == 1 else f"{len(head)} classes"
+        classes = amount(len(head), "class")
         name = f"Mammo-CLIP {network.upper()} classifier, {classes}"
         caution = averaged_beside(content, state)
         kept = recipe(self.options.preprocessing)

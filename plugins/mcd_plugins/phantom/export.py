@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mcd
+from mcd.errors import amount
 from mcd.plugins import PATH, SEED, echo, outputs
 
 __all__ = ["phantoms", "write_dicom"]
@@ -53,7 +54,7 @@ def phantoms(output: Path, patients: int, format_: Format, seed: int) -> None:
             table = csv.writer(file)
             table.writerow(_COLUMNS)
             table.writerows(rows)
-    echo(f"{output}: {len(samples)} images of {patients} drawn patients, and labels.csv")
+    echo(f"{output}: {amount(len(samples), 'image')} of {amount(patients, 'drawn patient')}, and labels.csv")
 
 
 def _row(name: str, sample: mcd.Sample) -> list[str]:

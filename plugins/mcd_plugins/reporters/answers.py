@@ -8,12 +8,13 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from mcd.errors import amount
 from mcd.plugins import RUNGS, Manifest, above_chance_said
 from mcd_plugins.reporters.controls import Controls
 from mcd_plugins.reporters.facts import Facts, counted
 from mcd_plugins.reporters.represented import CARRIED, HIDDEN, UNDER, UNKNOWN, Represented
 from mcd_plugins.reporters.through_units import beside_said
-from mcd_plugins.reporters.words import amount, listed, share, verb
+from mcd_plugins.reporters.words import listed, share, verb
 
 __all__ = ["LEARNED", "MISSING", "TRUST", "Answer", "Check", "answers_of", "reaching", "unchecked"]
 

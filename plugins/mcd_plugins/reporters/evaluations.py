@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 import mcd
-from mcd.errors import StoreError, printable
+from mcd.errors import StoreError, amount, printable
 from mcd.plugins import AGAINST, BASELINES, FIRST_LABELS, MEASURES, Evaluation, echo
-from mcd_plugins.reporters.words import amount
 
 __all__ = ["Evaluated", "Judged", "LayerImages", "LayerStability", "MeasureRow", "Value", "evaluated", "known_first"]
 
@@ -320,7 +319,7 @@ def _finding(held: str, rows: Sequence[MeasureRow], labelled: int) -> str:
     if row is None:
         return f"{held}: no label could be judged."
     first, random = row.values[FIRST_LABELS], row.values.get("random", Value())
-    rest = f" {first.neurons} of {labelled} labels could be judged." if first.neurons < labelled else ""
+    rest = f" {first.neurons} of {amount(labelled, 'label')} could be judged." if first.neurons < labelled else ""
     if not random.known:
         return f"{held}, first labels have {row.name} {first.whole()}.{rest}"
     gain = row.differences.get("random", Value())

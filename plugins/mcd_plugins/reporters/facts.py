@@ -10,7 +10,7 @@ import pandas as pd
 import pydantic
 
 import mcd
-from mcd.errors import StoreError, UsageError
+from mcd.errors import StoreError, UsageError, amount
 from mcd.plugins import FEW_IMAGES, RUNGS, SIGNIFICANT, BesideRandom, Manifest
 from mcd_plugins.reporters.absent import left_out
 from mcd_plugins.reporters.conditions import conditions_of, files_of, settings_at
@@ -229,7 +229,7 @@ def _cautions(dissection: mcd.Dissection, judged: bool, patients: int | None) ->
         return [IMPORTED.format(manifest.dissector), *(one for one in LIMITS if one != _OF_Q)]
     if manifest.images < FEW_IMAGES:
         found.append(
-            f"Only {manifest.images} images: the smallest detectable effect is large, and a concept that is "
+            f"Only {amount(manifest.images, 'image')}: the smallest detectable effect is large, and a concept that is "
             "significant for no neuron may have had too few images."
         )
     units = {one.permutation_unit for one in manifest.summary if one.permutation_unit}

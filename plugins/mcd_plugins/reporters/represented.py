@@ -9,10 +9,9 @@ from weakref import WeakKeyDictionary
 import pandas as pd
 
 import mcd
-from mcd.errors import MCDError, StoreError
+from mcd.errors import MCDError, StoreError, amount
 from mcd.plugins import ANSWERS, echo
 from mcd_plugins.reporters.absent import left_out
-from mcd_plugins.reporters.words import amount
 
 __all__ = ["CARRIED", "HIDDEN", "UNDER", "UNKNOWN", "Represented", "represented_of"]
 

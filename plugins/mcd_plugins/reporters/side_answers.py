@@ -8,11 +8,12 @@ from collections.abc import Hashable, Mapping, Sequence
 import pandas as pd
 
 import mcd
+from mcd.errors import amount
 from mcd.plugins import CHANGES, MAY_BE_CHANCE, Manifest
 from mcd_plugins.reporters.answers import MISSING, TRUST, Answer, Check, reaching, unchecked
 from mcd_plugins.reporters.facts import Facts
 from mcd_plugins.reporters.represented import CARRIED, HIDDEN, UNDER, Represented
-from mcd_plugins.reporters.words import amount, listed, share, verb
+from mcd_plugins.reporters.words import listed, share, verb
 
 __all__ = ["CHANGED", "DIFFER", "side_answers_of"]
 

@@ -10,6 +10,7 @@ from itertools import islice
 import pandas as pd
 
 import mcd
+from mcd.errors import amount
 from mcd.plugins import by_evidence
 from mcd_plugins.reporters.answers import Answer
 from mcd_plugins.reporters.controls import Controls
@@ -286,7 +287,8 @@ def versions_of(dissections: Sequence[mcd.Dissection], facts: Sequence[Facts]) -
         lead = f"{said.letter}: " if said.letter else ""
         if one.manifest.imported is not None:
             for file in one.manifest.imported.files:
-                found[f"{lead}labels imported from sha256:{file.sha256[:12]} ({file.format}, {file.rows} rows)"] = None
+                source = f"sha256:{file.sha256[:12]} ({file.format}, {amount(file.rows, 'row')})"
+                found[f"{lead}labels imported from {source}"] = None
         for name, value in one.manifest.fingerprints.items():
             found[f"{lead if name == 'target' else ''}{name} sha256:{value[:12]}"] = None
     return list(found)

@@ -7,10 +7,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import mcd
-from mcd.errors import MCDError
+from mcd.errors import MCDError, amount
 from mcd.plugins import BesideRandom, Manifest, beside_random, echo
 from mcd_plugins.reporters.tables import Table
-from mcd_plugins.reporters.words import amount, listed, share
+from mcd_plugins.reporters.words import listed, share
 
 __all__ = [
     "BesideRow",
@@ -42,7 +42,7 @@ class Seen:
     @property
     def said(self) -> str:
         """All of it in one line."""
-        return "; ".join([f"{self.units:,} units", *(f"{name}: {value}" for name, value in self.facts), self.fitted])
+        return "; ".join([amount(self.units, "unit"), *(f"{name}: {value}" for name, value in self.facts), self.fitted])
 
 
 def seen_of(manifest: Manifest) -> list[Seen]:
@@ -162,14 +162,16 @@ def beside_said(rows: Sequence[BesideRow]) -> list[str]:
     """Return what units have more than random units, a sentence a layer."""
     said = []
     for one in rows[:_LAYERS]:
-        lead = f"Of {one.units:,} units of {one.layer}, {one.significant:,} ({share(one.significant, one.units)}) are"
+        lead = (
+            f"Of {amount(one.units, 'unit')} of {one.layer}, {one.significant:,} ({share(one.significant, one.units)})"
+        )
         beside = f"of as many random units {one.random:,} ({share(one.random, one.units)})"
         points = f"{around(one.difference)} percentage points"
         verdict = {
             "": points,
             "may be chance": f"{points}, which may be chance",
         }.get(one.verdict, f"{points}, {one.verdict}")
-        said.append(f"{lead} significant, {beside}: {verdict}.")
+        said.append(f"{lead} are significant, {beside}: {verdict}.")
     return said
 
 

@@ -1,15 +1,10 @@
-"""Counts and lists as sentences have them: singular and plural, shares, the first of many."""
+"""Counts and lists as sentences have them: verbs that go with counts, shares, the first of many."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["amount", "listed", "share", "verb"]
-
-
-def amount(count: int, noun: str) -> str:
-    """Return a count with its noun: ``1 neuron``, ``2,000 neurons``, ``0 neurons``."""
-    return f"{count:,} {noun if count == 1 else f'{noun}s'}"
+__all__ = ["listed", "share", "verb"]
 
 
 def verb(count: int, several: str, one: str) -> str:

@@ -11,7 +11,7 @@ import pydantic
 import torch
 from safetensors import safe_open
 
-from mcd.errors import DataError
+from mcd.errors import DataError, amount
 from mcd.plugins import calling
 
 __all__ = ["Row", "UnitFile", "check_tensor", "read_units"]
@@ -92,7 +92,8 @@ def read_units(path: Path, needed: Mapping[str, Row], optional: Mapping[str, Row
     about = _about(path, said)
     if about.names and len(about.names) != sizes["units"]:
         raise DataError(
-            f"{path} has {len(about.names)} names for {sizes['units']} units", "give each unit a name, or none"
+            f"{path} has {amount(len(about.names), 'name')} for {sizes['units']} units",
+            "give each unit a name, or none",
         )
     return UnitFile(path, {name: one.float().contiguous() for name, one in tensors.items()}, sizes, about)
 

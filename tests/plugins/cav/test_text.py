@@ -67,7 +67,7 @@ def test_patients_are_whole() -> None:
 
 def test_bad_input_is_refused() -> None:
     features, embeddings, patients = drawn(0.2, 40)
-    with pytest.raises(DataError, match="there are 9 patients"):
+    with pytest.raises(DataError, match=r"^9 patients"):
         text_map(features[:36], embeddings[:36], patients[:36], seed=0)
     with pytest.raises(DataError, match="embeddings are not finite"):
         text_map(features, embeddings * torch.nan, patients, seed=0)

@@ -167,7 +167,7 @@ def test_what_is_not_told_is_remarked(table: Path) -> None:
     data = csv(table, findings={"mass": "mass", "calcifications": "chalk"})
     samples(data)
     remarks = "\n".join(data.remarks())
-    assert "column 'laterality': empty in 1 rows (first row 4)" in remarks
+    assert "column 'laterality': empty in 1 row (first row 4)" in remarks
     assert "no concepts of birads: chalk" in remarks
     assert "no column of patients" not in remarks
     write_table(table, [{"path": "a/one.png", "view": "sideways"}])
@@ -195,7 +195,7 @@ def test_views_are_read_as_images_are_labelled(
     data = csv(table)
     (found,) = samples(data)
     assert (found.view, found.laterality, found.implant) == known
-    assert ("the view names another side in 1 rows" in " ".join(data.remarks())) is (cells["view"] == "RMLO-ID")
+    assert ("the view names another side in 1 row" in " ".join(data.remarks())) is (cells["view"] == "RMLO-ID")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_patients_who_share_an_image_are_not_on_both_sides() -> None:
 
 
 def test_one_patient_leaves_none_to_test_on() -> None:
-    with pytest.raises(DataError, match="the 2 images are of one patient"):
+    with pytest.raises(DataError, match="2 images of one patient"):
         divided(SAMPLES[:2], 0.5, seed=0)
     assert len(divided(SAMPLES[:2], 1.0, seed=0).fitted) == 1
     with pytest.raises(DataError, match="no halves to compare"):
@@ -113,5 +113,5 @@ def test_images_that_cannot_be_read_are_refused_or_left_out() -> None:
 
 def test_more_than_memory_holds_is_said_before_an_image_is_read() -> None:
     images = ready(pixels(), Unreadable())
-    with pytest.raises(DataError, match=r"4,096 positions of 1 neurons take 1.64e-05 GB; at most 1e-05 GB are kept"):
+    with pytest.raises(DataError, match=r"4,096 positions of 1 neuron take 1.64e-05 GB; at most 1e-05 GB are kept"):
         sampled(images, "seen", dict.fromkeys(range(4, 8), 5000), seed=0, most=10_000)

@@ -140,7 +140,7 @@ def test_what_is_killed_leaves_nothing_half(mcd_process: Run, tmp_path: Path) ->
         ((*PHANTOMS, *SMALL, "--latents", "161"), 2, "at most 160 positions for 161 latents"),
         ((*PHANTOMS, *SMALL, "--layers", "head"), 2, "at most 16 positions for 24 latents"),
         ((*PHANTOMS, *SMALL, "--kind", "kmeans"), 2, "--k has no part in kind kmeans"),
-        ((*PHANTOMS, *SMALL, "--limit", "4"), 4, "the 4 images are of one patient"),
+        ((*PHANTOMS, *SMALL, "--limit", "4"), 4, "4 images of one patient"),
         ((*PHANTOMS, *SMALL, "-o", "sae.pt"), 2, "sae.pt is no name of a dictionary"),
         ((*PHANTOMS, *SMALL, "-o", "theirs.safetensors"), 2, "theirs.safetensors is in the way"),
         (("nothing", *SMALL), 4, "nothing is not a run folder"),

@@ -122,7 +122,7 @@ def test_a_second_probe_runs_no_image_and_gives_the_same_bytes(
         (("--task", "assessment"), 4, "no image has a label for task 'assessment'"),
         (("--task", "calcificatoin"), 2, "did you mean 'calcifications'"),
         (("--task", "mass", "--limit", "24"), 4, "at least 5 are needed"),
-        (("--task", "mass", "--where", '"mass" in findings'), 4, "are of one class, 'mass'"),
+        (("--task", "mass", "--where", '"mass" in findings'), 4, "of one class, 'mass'"),
         (("--task", "mass", "--split", "fold"), 2, "no image has a column 'fold'"),
         (("--task", "mass", "--train", "blocks:9"), 2, "the network has 4 blocks"),
         (("--task", "mass", "--train", "some"), 2, "train"),

@@ -21,7 +21,7 @@ def test_density_and_assessment_are_ordered_classes_in_the_words_of_samples() ->
     density = task_of("density", [sample(at, density=one) for at, one in enumerate(["b", "a", "", "d"])])
     assert (density.classes, density.ordinal) == (("a", "b", "d"), True)  # no image is c
     assert density.labels.tolist() == [1, 0, UNKNOWN, 2]
-    assert density.left_out == "1 images whose label is not known"
+    assert density.left_out == "1 image whose label is not known"
     found = task_of("BI-RADS", [sample(at, assessment=one) for at, one in enumerate(["2", "4a", "4c", "0", "5"])])
     assert found.classes == ("2", "4", "5")
     assert found.labels.tolist() == [0, 1, 1, UNKNOWN, 2]
@@ -86,7 +86,7 @@ SOME = [
 @pytest.mark.parametrize(
     ("task", "column", "error", "said"),
     [
-        ("mass", None, DataError, "all 30 labelled images are of one class, 'mass'"),
+        ("mass", None, DataError, "30 labelled images of one class, 'mass'"),
         ("cancr", None, UnknownNameError, "did you mean 'cancer'?"),
         ("density", "cancr", UnknownNameError, "did you mean 'cancer'?"),
         ("density", "cancer", DataError, "labels of another task than density: 0 is none of a, b, c, d, 1, 2, 3, 4"),
@@ -181,7 +181,7 @@ def test_a_published_split_is_used_and_its_validation_part_is_not_its_test_part(
         (
             said(["training"] * 4 + ["test"] * 2, ["a", "b", "c", "d", "d", "e"]),
             "split",
-            "puts 1 patients, or images of equal bytes, into two parts",
+            "puts 1 patient, or images of equal bytes, into two parts",
         ),
         (said(["training"] * 4 + ["holdout"] * 2), "split", "says 'holdout', which is neither training"),
         (said(["training"] * 4 + [""] * 2), "split", "says '', which is neither training"),

@@ -215,14 +215,14 @@ def test_a_run_with_its_own_tower_as_target(folder: Path, tmp_path: Path, mcd_co
         "cpu",
     )
     assert done.code == 0, done.err
-    assert "1 texts are longer than" in " ".join(done.err.split())
+    assert "1 text is longer than" in " ".join(done.err.split())
     found = mcd.load(tmp_path / "run")
     assert found.layers == ["transformer.resblocks.0", "transformer.resblocks.1"]
     assert found.labels["neuron"].nunique() == 32
     out = tmp_path / "words.safetensors"
     words = mcd_command("embed", "--dissector", f"open-clip:{folder}", "--texts", tmp_path / "words.txt", "-o", out)
     assert words.code == 0, words.err
-    assert "1 texts are longer than" in " ".join(words.err.split())
+    assert "1 text is longer than" in " ".join(words.err.split())
 
 
 def test_model_and_dissector_pass_the_kit(folder: Path) -> None:

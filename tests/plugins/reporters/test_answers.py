@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mcd.errors import amount
 from mcd.runs.manifest import Manifest
 from mcd.runs.verdict import by_chance
 from mcd.scoring.results import LayerSummary
@@ -18,7 +19,7 @@ from mcd_plugins.reporters.cautions import cautions_of
 from mcd_plugins.reporters.facts import LIMITS, Facts, LayerRow
 from mcd_plugins.reporters.represented import CARRIED, HIDDEN, UNDER, UNKNOWN, Represented
 from mcd_plugins.reporters.side_answers import side_answers_of
-from mcd_plugins.reporters.words import amount, listed, share
+from mcd_plugins.reporters.words import listed, share
 
 WRONG = re.compile(
     r"\bnan\b|\bNone\b|\binf\b|  |\b1 (?:neurons|images|patients|concepts|labels|rungs)\b|\b1 (?:are|carry)\b"
@@ -166,5 +167,6 @@ def test_what_chance_explains_is_the_false_discovery_rate_of_the_discoveries(
 
 def test_words_go_with_their_counts() -> None:
     assert [amount(one, "neuron") for one in (0, 1, 2, 1000)] == ["0 neurons", "1 neuron", "2 neurons", "1,000 neurons"]
+    assert [amount(one, "class") for one in (1, 2)] == ["1 class", "2 classes"]
     assert [share(*one) for one in ((0, 0), (0, 9), (1, 900), (1, 200), (1, 9))] == ["–", "0%", "<1%", "0%", "11%"]
     assert [listed(list("abcd"[:n]), 2) for n in range(5)] == ["", "a", "a and b", "a, b and 1 more", "a, b and 2 more"]

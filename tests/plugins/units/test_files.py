@@ -54,7 +54,7 @@ def test_what_a_file_says_of_its_units_is_read(tmp_path: Path) -> None:
         ({"directions": torch.ones(3)}, {}, r"'directions' is torch.float32 of shape \(3,\)"),
         ({"directions": torch.eye(2, dtype=torch.int64)}, {}, "'directions' is torch.int64"),
         ({"directions": torch.empty(0, 4)}, {}, r"'directions' of shape \(0, 4\) is empty"),
-        ({"directions": torch.eye(2)}, {"names": '["one"]'}, "has 1 names for 2 units"),
+        ({"directions": torch.eye(2)}, {"names": '["one"]'}, "has 1 name for 2 units"),
         ({"directions": torch.eye(2)}, {"names": "one, two"}, "its metadata 'names' cannot be read"),
         ({"directions": torch.eye(2)}, {"fitted": '{"a": 1}'}, "its metadata 'fitted' cannot be read"),
         ({"directions": torch.eye(2)}, {"facts": '["L0"]'}, "its metadata 'facts' cannot be read"),

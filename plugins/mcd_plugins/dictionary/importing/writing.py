@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from mcd.errors import amount
 from mcd.plugins import outputs
 from mcd_plugins.dictionary.importing.formats import FORMATS, import_dictionary
 from mcd_plugins.dictionary.importing.saved import Asked, Imported
@@ -57,7 +58,7 @@ def _facts(form: str, found: Imported) -> dict[str, str]:
     return {
         "kind": found.kind + said,
         "activation": found.activation,
-        "latents": f"{units:,} of {channels:,} neurons",
+        "latents": f"{units:,} of {amount(channels, 'neuron')}",
         **({"made for": f"{found.layer}, as the tool calls it"} if found.layer else {}),
         **({"of length zero": f"{found.dead:,}, which never respond"} if found.dead else {}),
         "format": source.source,

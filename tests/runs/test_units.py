@@ -181,7 +181,7 @@ def units(channels: int, **more: object) -> mcd.Units:
             UsageError,
             "no units were made for layer conv",
         ),
-        ({"units": units(6, names=("one",))}, PluginError, "have 1 names for 2 units"),
+        ({"units": units(6, names=("one",))}, PluginError, "have 1 name for 2 units"),
         (
             {"units": units(6, fitted={"a"})},
             PluginError,
@@ -288,7 +288,9 @@ def test_units_of_python_are_given_again_to_a_loaded_run(tmp_path: Path) -> None
     assert torch.equal(mcd.load(tmp_path / "run").activations("conv/mine"), found.activations("conv/mine"))
 
 
-def test_runs_of_the_same_units_are_compared_whatever_their_file_says_and_of_others_are_not(tmp_path: Path) -> None:
+def test_runs_of_the_same_units_agree_whatever_their_file_says_and_those_of_others_are_as_other_models(
+    tmp_path: Path,
+) -> None:
     drawn = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
     runs = []
     for directions, names in ((drawn, "abcd"), (drawn, "efgh"), (-drawn, "abcd")):
@@ -296,5 +298,26 @@ def test_runs_of_the_same_units_are_compared_whatever_their_file_says_and_of_oth
         scorer = "soft-wpmi:5" if names == "abcd" else "pearson"
         runs.append(dissect(model=Plain(), layers="conv", units=f"directions:{file}", scorer=scorer))
     assert len(mcd.compare(runs[:2], resamples=0).agreements) == 1
-    with pytest.raises(UsageError, match="they differ in units"):
-        mcd.compare([runs[0], runs[2]], resamples=0)
+    others = mcd.compare([runs[0], runs[2]], resamples=0)
+    assert (len(others.agreements), len(others.changes)) == (0, 0)
+    assert set(others.layers["layer"]) >= {"conv/cavs"}
+    assert any("are not compared one by one" in one for one in others.notes)
+    (paired,) = mcd.compare([runs[0], runs[2]], resamples=0, match="hungarian").changes
+    assert len(paired.neurons) == 4
+
+
+def test_a_run_is_compared_with_its_random_units(tmp_path: Path) -> None:
+    file = written(tmp_path / "cavs.safetensors", {"directions": torch.eye(6)[:3]})
+    draws = {"draws": 20, "most_draws": 20}
+    run = dissect(
+        model=Plain(),
+        layers="conv",
+        units=f"directions:{file}",
+        controls=True,
+        calibration=draws,
+        output=tmp_path / "run",
+    )
+    control = mcd.load(tmp_path / "run" / "controls" / "random-units")
+    found = mcd.compare([run, control], resamples=0)
+    assert len(found.differences)
+    assert any("units of" in one for one in found.notes)

@@ -67,7 +67,7 @@ class Agreement:
 
 
 def check_same_neurons(one: Dissection, other: Dissection) -> None:
-    """Refuse two runs that are not of the same neurons, images and concepts.
+    """Refuse two runs of one target that are not of the same layers, images and concepts.
 
     Of annotations and an image–text model the concepts may differ: those that both have are compared.
 
@@ -77,7 +77,7 @@ def check_same_neurons(one: Dissection, other: Dissection) -> None:
         Saying in what they differ.
     """
     mixed = one.manifest.store.annotations != other.manifest.store.annotations
-    differing = differences(one, other, ("target", "units", "probe set", *(() if mixed else ("concepts",))))
+    differing = differences(one, other, ("probe set", *(() if mixed else ("concepts",))))
     if [layer.place for layer in one.manifest.layers] != [layer.place for layer in other.manifest.layers]:
         differing.append("layers")
     if differing:

@@ -90,11 +90,18 @@ def _refuse_twice(runs: Sequence[Dissection]) -> None:
 
 
 def _same_neurons(runs: Sequence[Dissection]) -> bool:
-    """Say whether runs are of the same neurons, having made sure that they may be laid side by side."""
-    same = len({one.manifest.fingerprints["target"] for one in runs}) == 1
+    """Say whether runs are of the same neurons, having made sure that they may be laid side by side.
+
+    A target that is seen through other units is compared as another model is.
+    """
+    same = len({(_target(one), one.manifest.fingerprints.get("units")) for one in runs}) == 1
     for other in runs[1:]:
         (check_same_neurons if same else check_comparable)(runs[0], other)
     return same
+
+
+def _target(run: Dissection) -> str:
+    return run.manifest.fingerprints["target"]
 
 
 def _agreements(runs: Sequence[Dissection], settings: ComparisonSettings) -> Comparison:
@@ -238,6 +245,12 @@ class _Models:
         same = [(a, b) for a, b in zip(mine, theirs, strict=True) if a.outcome.neurons == b.outcome.neurons]
         if not same or len(same) < len(mine) - 1:  # a new head is what fine-tuning brings along
             self.notes.append(f"neurons of {run.name} are not compared one by one: its layers are not equally wide")
+            return []
+        if self.settings.match == "identity" and _target(run.dissection) == _target(self.runs[0].dissection):
+            self.notes.append(
+                f"units of {run.name} are not compared one by one: they are others of the same target; --match "
+                "hungarian pairs them by what they respond to"
+            )
             return []
         if not self._whole(run) and self.settings.match != "identity":
             raise UsageError(

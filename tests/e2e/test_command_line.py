@@ -247,6 +247,7 @@ def test_mistakes_get_one_clear_message_and_a_documented_exit_code(
     done = mcd_command(*arguments, cwd=tmp_path)
     assert (done.code, message in done.err) == (code, True), done.err
     assert "Traceback" not in done.err
+    assert not list(tmp_path.iterdir())  # no empty folder of a run that was refused
 
 
 def test_debug_shows_the_traceback_wherever_it_is_written(mcd_command: Callable, tmp_path: Path) -> None:

@@ -52,6 +52,26 @@ def test_of_what_fails_nothing_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "page").read_text() == "one"
 
 
+def test_what_fails_leaves_no_folder_that_was_made_for_it(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    for folder in (tmp_path / "new" / "deep", tmp_path / "theirs"):
+        with pytest.raises(FileNotFoundError):
+            fill(folder, **{"page": "one", "no/such/folder": "one"})
+    with pytest.raises(KeyboardInterrupt), outputs(tmp_path / "new"):
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+
+
+def test_asking_whether_a_file_can_be_written_makes_nothing(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "deep" / "page")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    (tmp_path / "closed").mkdir(mode=0o500)
+    for place in ("nowhere", "closed/new") if os.geteuid() else ("nowhere",):
+        with pytest.raises(StoreError, match="cannot write"):
+            check_writable(tmp_path / place / "page")
+
+
 def test_folders_keep_their_permissions(tmp_path: Path) -> None:
     with outputs(tmp_path) as fresh:
         (fresh / "key").mkdir(mode=0o700)

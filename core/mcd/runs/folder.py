@@ -18,7 +18,7 @@ from mcd.files import MANIFEST, check_folder, size_text
 from mcd.runs.dissection import read_study, write_study
 from mcd.runs.manifest import Inputs, Manifest
 from mcd.scoring.results import LABELS
-from mcd.study.outputs import clear_leftovers
+from mcd.study.outputs import clear_leftovers, try_writing
 from mcd.study.resolve import with_defaults
 from mcd.study.study import Choice, Study
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 __all__ = [
     "check_objects",
     "check_room",
+    "check_run_folder",
     "check_study_folder",
     "differences",
-    "open_folder",
     "other_objects",
     "start_folder",
 ]
@@ -40,8 +40,8 @@ _FREE_TO_CHANGE = ("controls", "reporters", "workers", "verify", "cache", "cache
 """Settings that change no label of a run, but what is said besides: it continues although they changed."""
 
 
-def open_folder(folder: Path, study: Study, host: PluginHost, part: Part | None = None) -> None:
-    """Make the run folder, or make sure that it holds the same run.
+def check_run_folder(folder: Path, study: Study, host: PluginHost, part: Part | None = None) -> None:
+    """Make sure that a run folder can be made, or holds the same run; `start_folder` makes it.
 
     What the record of an older version does not have was at its default.
 
@@ -53,13 +53,8 @@ def open_folder(folder: Path, study: Study, host: PluginHost, part: Part | None 
         When it cannot be made or written, or the run in it cannot be read.
     """
     check_folder(folder / PRIVATE)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        strangers = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
-    except OSError as error:
-        raise StoreError(
-            f"cannot make the output folder {folder}: {error.strerror}", "choose another --output"
-        ) from None
+    try_writing(folder)
+    strangers = [path.name for path in folder.glob("*") if not path.name.startswith(".")]
     if (folder / MANIFEST).exists():
         manifest = Manifest.read(folder, checked=False)
         if manifest.imported is not None:

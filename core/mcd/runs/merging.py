@@ -19,7 +19,7 @@ from mcd.api.dissector import AnnotationDissector, Dissector
 from mcd.api.reporter import Reporter
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
-from mcd.errors import DataError, UsageError
+from mcd.errors import DataError, UsageError, amount
 from mcd.events import Clock, RunFinished, Warned
 from mcd.extraction.machine import deciding
 from mcd.extraction.reading import little_range_warning
@@ -32,7 +32,7 @@ from mcd.networks.running import pick_device
 from mcd.runs.annotations import AnnotationReader, annotated, named_by, own_concepts
 from mcd.runs.dissection import Dissection
 from mcd.runs.finishing import not_decoded, several
-from mcd.runs.folder import check_study_folder, open_folder
+from mcd.runs.folder import check_run_folder, check_study_folder
 from mcd.runs.given import own_scorer
 from mcd.runs.joining import Joined
 from mcd.runs.labelling import labelled
@@ -118,7 +118,7 @@ def merge(
     made = _reporters(joined[-1], host) if reporters is None else reporters
     for each in joined:
         each.start()
-    with clock.run(f"{len(parts)} parts merged"), closing({each.folder: each.manifest for each in joined}):
+    with clock.run(f"{amount(len(parts), 'part')} merged"), closing({each.folder: each.manifest for each in joined}):
         with clock.stage("join shards", len(joined), "runs") as advanced:
             for each in joined:
                 each.join()
@@ -199,7 +199,7 @@ class _Merging:
             pick_device(joined.study.scoring_device)
         except UsageError as error:
             raise UsageError(f"where the run is scored: {error.summary}", "merge where that device is") from None
-        open_folder(joined.folder, joined.study, self.host)
+        check_run_folder(joined.folder, joined.study, self.host)
         return taken
 
     @cached_property

@@ -31,7 +31,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # its name stands for a module above
 
-__all__ = ["WRITTEN", "check_writable", "clear_leftovers", "outputs", "scratch_folder", "write_output"]
+__all__ = ["WRITTEN", "check_writable", "clear_leftovers", "outputs", "scratch_folder", "try_writing", "write_output"]
 
 WRITTEN = ".mcd-written"
 """Beside what mcd wrote: a digest a line, of the name and content of each file that it may replace."""
@@ -97,7 +97,7 @@ def write_output(path: Path, data: bytes, *, mode: int = 0o666) -> None:
 
 
 def check_writable(path: Path, *, within: Path | None = None, overwrite: bool = False) -> None:
-    """Make sure that `write_output` can write a file, before anything is computed for it.
+    """Make sure that `write_output` can write a file, before anything is computed for it; nothing is made.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def check_writable(path: Path, *, within: Path | None = None, overwrite: bool = 
     check_folder(path.parent)
     if not overwrite:
         _check(folder, {path.relative_to(folder).as_posix(): ""})
-    _try_writing(folder)
+    try_writing(folder)
 
 
 def _check(folder: Path, made: Mapping[str, str]) -> None:
@@ -232,6 +232,8 @@ def scratch_folder() -> Iterator[Path]:
 def _temporary_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder inside a folder, and remove it; what killed writers left there is removed first.
 
+    Folders that are made for it do not stay where nothing is written into them.
+
     Raises
     ------
     StoreError
@@ -243,14 +245,21 @@ def _temporary_folder(folder: Path) -> Iterator[Path]:
         fresh.mkdir()
         return fresh
 
+    new = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         clear_leftovers(folder)
         fresh, number = _locked(make)
     except OSError as error:
         raise unwritable(folder, error) from None
-    with _held(fresh, number):
-        yield fresh
+    try:
+        with _held(fresh, number):
+            yield fresh
+    except BaseException:  # an interrupt leaves nothing either
+        with contextlib.suppress(OSError):  # somebody else has written into one
+            for one in new:
+                one.rmdir()
+        raise
 
 
 def _locked(make: Callable[[], Path]) -> tuple[Path, int | None]:
@@ -277,18 +286,20 @@ def _held(fresh: Path, number: int | None) -> Iterator[Path]:
             os.close(number)
 
 
-def _try_writing(folder: Path) -> None:
-    """Make a folder, remove what killed writers left in it, and make sure that files can be written there.
+def try_writing(folder: Path) -> None:
+    """Make sure that files can be written into a folder, or into the one in which it would be made; none is made.
+
+    What killed writers left in it is removed.
 
     Raises
     ------
     StoreError
         When they cannot.
     """
+    there = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
     try:
-        make_folder(folder)
         clear_leftovers(folder)
-        temporary, number = temporary_file(folder, 0o600)
+        temporary, number = temporary_file(there, 0o600)
         temporary.unlink()
         os.close(number)
     except OSError as error:

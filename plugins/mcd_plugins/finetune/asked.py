@@ -115,7 +115,7 @@ def check_folder(folder: Path) -> None:
         When it holds anything, and is of no fine-tuning.
     """
     check_writable(folder / SETTINGS, overwrite=True)
-    there = sorted(one.name for one in folder.iterdir() if not one.name.startswith(".mcd-"))
+    there = sorted(one.name for one in folder.glob("*") if not one.name.startswith(".mcd-"))
     if there and SETTINGS not in there:
         raise UsageError(
             f"{folder} is not empty and is no folder of mcd finetune: it holds {', '.join(there[:3])}",

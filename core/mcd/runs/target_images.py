@@ -216,6 +216,7 @@ class TargetImages:
         *,
         gradients_of: Sequence[int | LayerUnit] = (),
         images: Sequence[str] | None = None,
+        skip: bool = False,
     ) -> Passed:
         """Return what the target gives for images: activations of layers, gradients at them, outputs; in one pass.
 
@@ -228,13 +229,16 @@ class TargetImages:
             ``(images, of how many, neurons)``, each as in `mcd.run_target`.
         images
             Ids of the images, in this order; by default all.
+        skip
+            Whether images that cannot be decoded are left out; by default they are an error.
 
         Raises
         ------
         mcd.errors.MCDError
             As `mcd.run_target`.
         """
-        one = Runnable(self.through, self.layers, (), self.pooling, self.through.probe.rows)
+        through = replace(self.through, on_error="skip" if skip else "stop")
+        one = Runnable(through, self.layers, (), self.pooling, self.through.probe.rows)
         wanted = Wanted(layers, self.pooling, list(gradients_of) or None)
         return passed(one, wanted, images=images, clock=Clock(self.host.emit))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pydantic
@@ -161,6 +161,12 @@ class Asked:
         Of nuisances, by name; each ``(images,)`` of the samples.
     settings
         How.
+    texts
+        What is asked of in words.
+    skip
+        Whether images that cannot be decoded are left out.
+    lost
+        How many of them there were.
     """
 
     examples: Sequence[TargetImages]
@@ -175,6 +181,42 @@ class Asked:
     columns: Mapping[str, Sequence[str]]
     settings: Settings
     texts: Texts | None = None
+    skip: bool = False
+    lost: int = 0
+
+    def decoded(self, samples: NDArray[np.bool_], tested: NDArray[np.bool_]) -> Asked:
+        """Return the same of the images that could be decoded.
+
+        Parameters
+        ----------
+        samples, tested
+            Which these are, ``(images,)``, of the samples and of the tested images.
+
+        Raises
+        ------
+        DataError
+            When too few patients are left.
+        """
+        if samples.all() and tested.all():
+            return self
+        rows, out = np.flatnonzero(samples).tolist(), self.out[samples]
+        own = [self.samples[row] for row in rows]
+        unknown = sum(not one.patient for one in own)
+        groups = replace(self.groups, numbers=self.groups.numbers[samples], unknown=unknown)
+        labels = replace(self.labels, states=self.labels.states[samples])
+        texts = self.texts
+        return replace(
+            self,
+            samples=own,
+            groups=groups,
+            labels=check_divided(labels, groups, out) if labels.names else labels,
+            out=out,
+            ids=[self.ids[at] for at in np.flatnonzero(tested).tolist()],
+            classes=[replace(one, rows=one.rows[tested]) for one in self.classes],
+            columns={name: [values[row] for row in rows] for name, values in self.columns.items()},
+            texts=None if texts is None else replace(texts, images=texts.images[torch.from_numpy(samples)]),
+            lost=len(samples) - len(rows) + (0 if self.tested in self.examples else len(tested) - int(tested.sum())),
+        )
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -219,7 +261,8 @@ def asked_for(
     main
         A target and the images over which sensitivities are taken: of `mcd.plugins.target_images`, or `run_images`.
     on_error
-        ``stop`` refuses images of a concept's own data sets that cannot be used, ``skip`` leaves them out.
+        ``stop`` refuses images of a concept's own data sets that cannot be used, and all that cannot be decoded;
+        ``skip`` leaves them out.
 
     Raises
     ------
@@ -239,11 +282,14 @@ def asked_for(
     columns = {name: column_of(name, samples) for name in settings.nuisances}
     held = np.arange(len(main.samples)) if len(examples) > 1 else np.flatnonzero(out)
     ids, others = [main.ids[row] for row in held], "all images" if len(examples) > 1 else "held-out images"
-    named = classes_of(main, tested.classes, tested.units, layers)
+    skip = on_error == "skip"
+    tried = _TRIED if skip else 1
+    named = classes_of(main, tested.classes, tested.units, layers, tried)
     classes = over(named, [main.samples[row] for row in held], others, tested.where, main.shown_condition)
-    main.passed(layers, gradients_of=[one.of for one in classes], images=ids[:1])  # what has no gradient is said now
+    of = [one.of for one in classes]
+    main.passed(layers, gradients_of=of, images=ids[:tried], skip=skip)  # what has no gradient is said now
     texts = _texts(examples, concepts, len(np.unique(groups.numbers[~out]))) if concepts.by_text else None
-    return Asked(examples, samples, groups, labels, out, main, ids, layers, classes, columns, settings, texts)
+    return Asked(examples, samples, groups, labels, out, main, ids, layers, classes, columns, settings, texts, skip)
 
 
 def _labels(
@@ -293,5 +339,7 @@ def _texts(examples: Sequence[TargetImages], concepts: Concepts, patients: int) 
     return Texts(tuple(prompts), own_texts, found.images, found.dissector)
 
 
+_TRIED = 4
+"""Images on which what the network gives is tried, where some may not be decoded."""
 _FEWEST_FOR_TEXTS = 10
 _REFERENCE = "birads-core"

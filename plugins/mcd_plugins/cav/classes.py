@@ -41,15 +41,20 @@ class Class:
     images: str
 
 
-def outputs_of(images: TargetImages) -> list[str]:
+def outputs_of(images: TargetImages, tried: int = 1) -> list[str]:
     """Return what the outputs of a target are called; numbers where it does not say, or calls several alike.
+
+    Parameters
+    ----------
+    tried
+        Images that are run for it; those that cannot be decoded are left out where there are several.
 
     Raises
     ------
     UsageError
         When it does not return one row of numbers an image.
     """
-    passed = images.passed([], images=images.ids[:1])
+    passed = images.passed([], images=images.ids[:tried], skip=tried > 1)
     if passed.logits is None:
         raise UsageError(
             f"{passed.problem}: there is no class whose sensitivity could be taken",
@@ -61,7 +66,7 @@ def outputs_of(images: TargetImages) -> list[str]:
 
 
 def classes_of(
-    images: TargetImages, asked: Sequence[str], units: Sequence[str], layers: Sequence[Layer]
+    images: TargetImages, asked: Sequence[str], units: Sequence[str], layers: Sequence[Layer], tried: int = 1
 ) -> list[tuple[str, int | LayerUnit]]:
     """Return the outputs and units that were asked for, each with its name; all outputs where none was.
 
@@ -71,6 +76,8 @@ def classes_of(
         Outputs by name or number, and units ``LAYER:UNIT``.
     layers
         Those in which directions are fitted.
+    tried
+        As in `outputs_of`.
 
     Raises
     ------
@@ -81,7 +88,7 @@ def classes_of(
     """
     found: list[tuple[str, int | LayerUnit]] = []
     if asked or not units:
-        names = outputs_of(images)
+        names = outputs_of(images, tried)
         if not asked and len(names) > _MOST:
             raise UsageError(
                 f"the network has {len(names)} outputs", f"choose some: --classes {names[0]} --classes {names[1]}"

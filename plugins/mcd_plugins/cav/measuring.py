@@ -137,7 +137,7 @@ def measured(asked: Asked) -> Found:
     mcd.errors.MCDError
         When an image cannot be decoded, or a layer gives nothing that a direction could be fitted to.
     """
-    features, gradients = _read(asked)
+    asked, features, gradients = _read(asked)
     rows: list[Row] = []
     for layer in asked.layers:
         rows += found_in(asked, layer.name, features[layer.name], gradients[layer.name])
@@ -147,21 +147,31 @@ def measured(asked: Asked) -> Found:
 Layers = Mapping[str, torch.Tensor]
 
 
-def _read(asked: Asked) -> tuple[Layers, Layers]:
-    """Return features of the samples and gradients in the tested images, by layer; each image is read once."""
-    tested = asked.tested.passed(asked.layers, gradients_of=[one.of for one in asked.classes], images=asked.ids)
+def _read(asked: Asked) -> tuple[Asked, Layers, Layers]:
+    """Return features of the samples and gradients in the tested images, by layer; each image is read once.
+
+    What is asked comes back without images that could not be decoded.
+    """
+    layers, skip, of = asked.layers, asked.skip, [one.of for one in asked.classes]
+    tested = asked.tested.passed(layers, gradients_of=of, images=asked.ids, skip=skip)
     held: set[str] = set(asked.ids)
     passed: list[Layers] = []
+    decoded: list[bool] = []
     for one in asked.examples:
         if one is asked.tested:
-            rest = one.passed(asked.layers, images=[each for each in one.ids if each not in held])
+            rest = one.passed(layers, images=[each for each in one.ids if each not in held], skip=skip)
             place = {each: at for at, each in enumerate((*tested.image_ids, *rest.image_ids))}
-            order = torch.tensor([place[each] for each in one.ids])
+            order = torch.tensor([place[each] for each in one.ids if each in place])
             both = {name: torch.cat([values, rest.activations[name]]) for name, values in tested.activations.items()}
             passed.append({name: values[order] for name, values in both.items()})
         else:
-            passed.append(one.passed(asked.layers).activations)
-    return {each.name: torch.cat([one[each.name] for one in passed]) for each in asked.layers}, tested.gradients
+            own = one.passed(layers, skip=skip)
+            place = dict.fromkeys(own.image_ids, 0)
+            passed.append(own.activations)
+        decoded += [each in place for each in one.ids]
+    there = set(tested.image_ids)
+    left = asked.decoded(np.array(decoded), np.array([each in there for each in asked.ids]))
+    return left, {each.name: torch.cat([one[each.name] for one in passed]) for each in layers}, tested.gradients
 
 
 def found_in(asked: Asked, layer: str, features: torch.Tensor, gradients: torch.Tensor) -> Iterator[Row]:

@@ -177,5 +177,6 @@ def record_of(found: Found) -> dict[str, Json]:
         "settings": asked.settings.model_dump(mode="json"),
         "fitted on": {"images": images, "patients": patients, "digest": digest(*asked.digests())},
         "images of unknown patients": asked.groups.unknown,
+        "images that could not be decoded": asked.lost,
         "null": NULL,
     }

@@ -183,6 +183,9 @@ def said(found: Found, table: pd.DataFrame) -> list[str]:
         sentences.append(
             f"Texts go through a ridge map from features to embeddings, which explains of held-out patients: R² {each}."
         )
+    if asked.lost:
+        are = "is" if asked.lost == 1 else "are"
+        sentences.append(f"{amount(asked.lost, 'image')} could not be decoded and {are} left out.")
     if asked.groups.unknown:
         sentences.append(
             f"The patient of {amount(asked.groups.unknown, 'image')} is not known: each counts as a patient of its "

@@ -14,11 +14,11 @@ from tests.command_line import Outcome
 from tests.plugins.cav.material import Head, Planted, ready
 
 import mcd
-from mcd.errors import DataError, UsageError
+from mcd.errors import DataError, ImageError, UsageError
 from mcd_plugins.cav.asked import Asked, Concepts, Sensitivities, asked_for, settings_of
 from mcd_plugins.cav.concepts import check_apart
 from mcd_plugins.cav.measuring import Found, Row, measured
-from mcd_plugins.cav.report import check_left, write
+from mcd_plugins.cav.report import check_left, record_of, write
 from mcd_plugins.cav.tables import said, table_of
 
 Run = Callable[..., Outcome]
@@ -148,3 +148,32 @@ def test_another_image_of_a_patient_is_an_overlap() -> None:
     with pytest.raises(DataError, match="1 image is in the data set and of patients who are in --present too"):
         check_apart(one, other, "--present", "the data set")
     check_apart(one, [*other[1:], mcd.Sample("e", digest="5"), replace(other[0], collection="x")], "a", "b")
+
+
+class Broken(Planted):
+    """Three of the first images, and a later one, cannot be decoded; what says so is their pixels."""
+
+    def read(self, sample: mcd.Sample) -> mcd.Image:
+        if sample.id in ("i1", "i2", "i3", "i77"):
+            raise DataError("it is cut short", "take another file")
+        return super().read(sample)
+
+
+def test_images_that_cannot_be_decoded_are_left_out_where_asked() -> None:
+    def measure(data: mcd.Dataset, tests: Sensitivities, on_error: str = "skip") -> Found:
+        images, concepts = ready(mcd.Target("planted", Head()), data), Concepts(["up", "down"])
+        return measured(asked_for(images, concepts, tests, settings_of(sets=19, nuisances="view"), on_error=on_error))
+
+    tests = Sensitivities(["features"])
+    found, whole = measure(Broken(), tests), measure(Planted(), tests)
+    assert (found.asked.lost, whole.asked.lost) == (4, 0)
+    one, other = table_of(found), table_of(whole)
+    assert set(one["present"] + one["absent"]) == {116}
+    assert one["auroc"].tolist() == pytest.approx(other["auroc"].tolist(), abs=0.05)
+    assert "4 images could not be decoded and are left out." in said(found, one)
+    assert record_of(found)["images that could not be decoded"] == 4
+    assert {"i1", "i2", "i3", "i77"}.isdisjoint(found.asked.ids)
+    rows = [one.id for one, out in zip(found.asked.samples, found.asked.out, strict=True) if out]
+    assert rows == list(found.asked.ids)
+    with pytest.raises(ImageError, match="it is cut short"):
+        measure(Broken(), tests, "stop")

@@ -10,6 +10,7 @@ from mcd.errors import DataError, amount
 from mcd_plugins.dictionary.autoencoders import train
 from mcd_plugins.dictionary.factors import check_installed, factorise, group
 from mcd_plugins.dictionary.kinds import Fitted, Recipe, Scale
+from mcd_plugins.dictionary.measuring import mean_of
 
 __all__ = ["Fitted", "Recipe", "fit"]
 
@@ -71,9 +72,7 @@ def _scale(samples: torch.Tensor, latents: int) -> Scale:
             f"{amount(len(samples), 'position')} for {amount(latents, 'latent')}",
             "take more positions or images, or fewer latents",
         )
-    mean = torch.zeros(samples.shape[1], dtype=torch.float64)
-    for rows in torch.split(samples, 4096):
-        mean += rows.double().sum(dim=0) / len(samples)
+    mean = mean_of(samples)
     squares = [(rows.double() - mean).square().sum() / len(samples) for rows in torch.split(samples, 4096)]
     length = float(torch.stack(squares).sum().sqrt())
     if length <= 1e-6 * float(mean.norm()) or length == 0:

@@ -86,7 +86,10 @@ class Recipe:
         if min(self.k, self.steps, self.batch) < 1:
             raise UsageError(f"k {self.k}, steps {self.steps}, batch {self.batch}", "each is at least 1")
         if self.kind in ("topk", "batchtopk") and self.k > self.latents:
-            raise UsageError(f"k {self.k} of {amount(self.latents, 'latent')}", "k is at most the number of latents")
+            raise UsageError(
+                f"k {self.k} of {amount(self.latents, 'latent')}",
+                f"k is at most the number of latents: --k {self.latents}",
+            )
         for name, value in (("sparsity", self.sparsity), ("learning rate", self.learning_rate)):
             if value is not None and not 0 < value < float("inf"):
                 raise UsageError(f"a {name} of {value:g}", "it is a positive number")

@@ -10,7 +10,7 @@ import torch
 from mcd_plugins.dictionary.kinds import Fitted
 from mcd_plugins.units.codes import latents
 
-__all__ = ["Measures", "codes", "measured"]
+__all__ = ["Measures", "codes", "mean_of", "measured"]
 
 _AT_ONCE = 4096
 
@@ -35,6 +35,14 @@ class Measures:
     r2: float
 
 
+def mean_of(samples: torch.Tensor) -> torch.Tensor:
+    """Return the mean of samples ``(n, channels)``, ``(channels,)`` float64; no copy of all is made."""
+    total = torch.zeros(samples.shape[1], dtype=torch.float64)
+    for rows in torch.split(samples, _AT_ONCE):
+        total += rows.double().sum(dim=0)
+    return total / len(samples)
+
+
 def codes(fitted: Fitted, samples: torch.Tensor) -> torch.Tensor:
     """Return latents ``(n, units)`` of samples ``(n, channels)``, as the unit source ``dictionary`` makes them."""
     return torch.cat([found for _, found in _coded(fitted, samples)])
@@ -45,7 +53,7 @@ def measured(fitted: Fitted, samples: torch.Tensor) -> Measures:
 
     They should be of other patients than it was fitted on. Where all samples are equal, R² is NaN.
     """
-    mean = samples.double().mean(dim=0)
+    mean = mean_of(samples)
     count, left, whole = 0, 0.0, 0.0
     responds = torch.zeros(len(fitted.decoder), dtype=torch.bool)
     for rows, found in _coded(fitted, samples):

@@ -98,6 +98,16 @@ def test_half_and_double_precision_become_single(mcd_command: Command, tmp_path:
         assert {one.dtype for one in load_file(tmp_path / f"{dtype}.safetensors").values()} == {torch.float32}
 
 
+def test_tensors_beside_those_that_are_read_count_for_nothing(mcd_command: Command, tmp_path: Path) -> None:
+    saved = SAVED["Mammo-SAE"]
+    file = write_saved(tmp_path, {**saved.tensors, "times_fired": torch.zeros(7, 4), "step": torch.tensor(3)})
+    done = mcd_command("dictionary", "import", file, "-o", tmp_path / "own.safetensors")
+    assert done.code == 0, done.err
+    torch.testing.assert_close(
+        loaded(tmp_path / "own.safetensors").module(VALUES), saved.expected, rtol=1e-4, atol=1e-5
+    )
+
+
 def test_a_threshold_that_was_never_set_is_asked_for(mcd_command: Command, tmp_path: Path) -> None:
     for name in ("BatchTopKSAE", "MatryoshkaBatchTopKSAE"):
         saved = SAVED[name]

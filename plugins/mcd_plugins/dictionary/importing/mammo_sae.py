@@ -11,6 +11,8 @@ __all__ = ["knows", "read"]
 
 _BIASES = ("tied_bias", "pre_encoder_bias._bias_reference")
 """One parameter under the names of all modules that hold it."""
+_READ = (*_BIASES, "encoder.", "decoder.")
+"""What the names of the tensors that are read begin with."""
 
 
 def knows(saved: Saved) -> bool:
@@ -39,15 +41,16 @@ def read(saved: Saved, asked: Asked) -> Imported:
 
 
 def _component(saved: Saved) -> Saved:
-    """Return tensors without their first axis, where they have one."""
+    """Return the tensors that are read without their first axis, where they have one."""
     tied = next((saved.tensors[name] for name in _BIASES if name in saved.tensors), None)
     if tied is None or tied.ndim == 1:
         return saved
-    wrong = next((name for name, one in saved.tensors.items() if one.ndim == 0 or one.shape[0] != 1), None)
+    read = {name: one for name, one in saved.tensors.items() if name.startswith(_READ)}
+    wrong = next((name for name, one in read.items() if one.ndim == 0 or one.shape[0] != 1), None)
     if wrong is not None:
         raise DataError(
-            f"{saved.path}: tensor '{wrong}' is of shape {tuple(saved.tensors[wrong].shape)}; "
+            f"{saved.path}: tensor '{wrong}' is of shape {tuple(read[wrong].shape)}; "
             "the first axis is that of one component, 1",
             "of several, save one: {name: tensor[[0]] for name, tensor in state_dict.items()}",
         )
-    return replace(saved, tensors={name: one[0] for name, one in saved.tensors.items()})
+    return replace(saved, tensors={name: one[0] for name, one in read.items()})

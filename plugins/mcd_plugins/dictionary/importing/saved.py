@@ -110,7 +110,10 @@ class Saved:
         """
         if name not in self.tensors:
             has = ", ".join(sorted(self.tensors)[:8]) or "none"
-            raise DataError(f"{self.path} has no tensor '{name}'; its tensors are: {has}", "see its --format")
+            raise DataError(
+                f"{self.path} has no tensor '{name}'; its tensors are: {has}",
+                "say another --format, or make the file again",
+            )
         tensor = self.tensors[name]
         check_tensor(self.path, name, tensor, axes, self._sizes)
         return (tensor.T if axes == ("channels", "units") else tensor).float().contiguous()

@@ -128,7 +128,7 @@ def with_stability(facts: Mapping[str, str], found: Sequence[Agreement]) -> dict
             known |= said
         else:
             known[name] = text
-    return known
+    return known | said
 
 
 def _check_same(stored: Stored, images: TargetImages) -> None:

@@ -16,7 +16,7 @@ from tests.plugins.dictionary.positions import Sources, mixing, ready
 from mcd_plugins.dictionary.kinds import Fitted, Recipe
 from mcd_plugins.dictionary.record import read_dictionary
 from mcd_plugins.dictionary.sampling import divided, halves
-from mcd_plugins.dictionary.stability import Agreement, Alive, agreement, other_seeds, stability
+from mcd_plugins.dictionary.stability import Agreement, Alive, agreement, other_seeds, stability, with_stability
 from mcd_plugins.dictionary.training import train
 
 Run = Callable[..., Outcome]
@@ -89,6 +89,16 @@ def test_the_largest_seed_has_others_after_it(tmp_path: Path) -> None:
     seeds, _, _ = stability(read_dictionary(done.path), images)
     assert 0 < seeds.mean <= 1
     assert other_seeds(largest) == (0, 1, 2)
+
+
+def test_stability_stands_where_it_was_not_measured_or_last() -> None:
+    found = [Agreement(what, 0.5, 0.25, 0.25, 0.1, 9) for what in ("seeds", "patients", "chance")]
+    measured = ["stability of seeds", "stability of patients"]
+    assert list(with_stability({"a": "1", "stability": "not measured", "b": "2"}, found)) == ["a", *measured, "b"]
+    assert list(with_stability({"a": "1"}, found)) == ["a", *measured]
+    again = with_stability({"a": "1", **dict.fromkeys(measured, "old"), "b": "2"}, found)
+    assert list(again) == ["a", *measured, "b"]
+    assert "old" not in again.values()
 
 
 def test_where_nothing_responds_nothing_is_found_again() -> None:

@@ -276,6 +276,16 @@ def test_a_merge_that_computes_otherwise_than_the_parts_says_so(made: Made, tmp_
     assert "labels were made with other variables (MKL_CBWR=COMPATIBLE) than the parts (none)" in first
 
 
+def test_parts_of_two_processors_of_one_instruction_set_are_merged_and_it_is_said(made: Made, tmp_path: Path) -> None:
+    one, two = made.part(1, 2), Path(shutil.copytree(made.part(2, 2), tmp_path / "two"))
+    record = json.loads((two / MANIFEST).read_text()) | {"checksum": ""}
+    record["part"]["machine"] = "that of another processor"
+    (two / MANIFEST).write_text(json.dumps(record))
+    done = made.merge(tmp_path / "merged", one, two)
+    assert done.code == 0, done.err
+    assert "computed by different processors" in mcd.load(tmp_path / "merged").manifest.warnings[0]
+
+
 def test_a_merge_writes_the_reports_of_the_study_and_leaves_parts_that_are_read_only(
     made: Made, tmp_path: Path
 ) -> None:

@@ -282,9 +282,14 @@ class _Merging:
         return TextEncoder(joined.folder, known, image_text, where, digests=digests, others=self.texts)
 
 
-def _elsewhere(part: Partial) -> Iterator[str]:
-    """Yield what decides last bits of labels and is other in this process than where the parts were computed."""
-    how, here = part.how(), deciding(torch.device("cpu"))
+def _elsewhere(parts: Sequence[Partial]) -> Iterator[str]:
+    """Yield what may decide last bits and differs: between processors of one instruction set, or of this process."""
+    if len({one.record.machine for one in parts}) > 1:
+        yield (
+            "the parts were computed by different processors with the same instruction set, and last bits need not be "
+            "those of one process"
+        )
+    how, here = parts[0].how(), deciding(torch.device("cpu"))
     for name in ("instruction set", "variables"):
         if (now := here.get(name, "")) != how[name]:
             yield (
@@ -316,7 +321,7 @@ def _said(joining: Sequence[_Merging], clock: Clock) -> _Said:
     in_order = sorted(joining, key=lambda run: run.joined.parts[0].record.place)
     words = [*dict.fromkeys(text for run in in_order for text in run.say_annotated()), *said_by_all(parts, "words")]
     apart = "the parts of this run were computed differently, and last bits need not be those of one process: "
-    different = [apart + "; ".join(one.different)] if one.different else [*_elsewhere(parts[0])]
+    different = [apart + "; ".join(one.different)] if one.different else [*_elsewhere(parts)]
     counted = [
         *([little_range_warning(one.little_range)] if one.little_range else []),
         *([not_decoded(one.failed)] if one.failed else []),

@@ -46,3 +46,6 @@ def test_the_page_is_accessible(opened: Open, bench: Path, axe: str, scheme: str
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    captions = page.evaluate("[...document.querySelectorAll('caption')].map(one => one.getBoundingClientRect().right)")
+    assert len(captions) > 1
+    assert max(captions) <= width  # read without scrolling, as wide as the table may be

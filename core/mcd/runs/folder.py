@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_objects",
+    "check_output_folder",
     "check_room",
-    "check_run_folder",
     "check_study_folder",
     "differences",
     "other_objects",
@@ -40,7 +40,7 @@ _FREE_TO_CHANGE = ("controls", "reporters", "workers", "verify", "cache", "cache
 """Settings that change no label of a run, but what is said besides: it continues although they changed."""
 
 
-def check_run_folder(folder: Path, study: Study, host: PluginHost, part: Part | None = None) -> None:
+def check_output_folder(folder: Path, study: Study, host: PluginHost, part: Part | None = None) -> None:
     """Make sure that a run folder can be made, or holds the same run; `start_folder` makes it.
 
     What the record of an older version does not have was at its default.

@@ -32,7 +32,7 @@ from mcd.networks.running import pick_device
 from mcd.runs.annotations import AnnotationReader, annotated, named_by, own_concepts
 from mcd.runs.dissection import Dissection
 from mcd.runs.finishing import not_decoded, several
-from mcd.runs.folder import check_run_folder, check_study_folder
+from mcd.runs.folder import check_output_folder, check_study_folder
 from mcd.runs.given import own_scorer
 from mcd.runs.joining import Joined
 from mcd.runs.labelling import labelled
@@ -199,7 +199,7 @@ class _Merging:
             pick_device(joined.study.scoring_device)
         except UsageError as error:
             raise UsageError(f"where the run is scored: {error.summary}", "merge where that device is") from None
-        check_run_folder(joined.folder, joined.study, self.host)
+        check_output_folder(joined.folder, joined.study, self.host)
         return taken
 
     @cached_property

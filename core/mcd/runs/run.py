@@ -33,7 +33,7 @@ from mcd.networks.units import seen_through
 from mcd.runs.annotations import annotated, as_recorded, named_by, own_concepts
 from mcd.runs.dissection import Dissection
 from mcd.runs.finishing import Finisher, KeptMaps, several
-from mcd.runs.folder import check_room, check_run_folder, start_folder
+from mcd.runs.folder import check_output_folder, check_room, start_folder
 from mcd.runs.manifest import closing
 from mcd.runs.models import Key, Models
 from mcd.runs.opening import Opener, OpenRun, inputs_of
@@ -145,7 +145,7 @@ class _Run:
         if prepared.part is not None:
             check_divisible(self.models, self.reader.identity)
         for planned in prepared.plan:
-            check_run_folder(planned.folder, prepared.study_of(planned), prepared.host, prepared.part)
+            check_output_folder(planned.folder, prepared.study_of(planned), prepared.host, prepared.part)
         # A wrong layer name is an error at once, unless it takes an image to know what the target takes.
         if all(takes_known_input(target.target) for target in targets.values()):
             trials = {key: self._trial(target) for key, target in targets.items()}

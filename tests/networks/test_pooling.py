@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from mcd.api.units import Units
 from mcd.errors import DataError, UsageError
-from mcd.networks.layers import Layer, Layout
+from mcd.networks.layers import Layer, Layout, unit_axis
 from mcd.networks.pooling import Pooling
 from mcd.networks.recording import Recorder, check_pooling, pool
+from mcd.networks.units import seen_through, through_units
 
 MAP = torch.rand(2, 5, 4, 3)
 TOKENS = torch.rand(2, 7, 5)
@@ -41,6 +43,17 @@ def test_pooling_equals_the_value_taken_by_hand(
 
 def test_patch_tokens_leave_out_class_and_registers() -> None:
     torch.testing.assert_close(pool(TOKENS, layer("tokens"), Pooling("tokens"), 3), TOKENS[:, 3:].mean(1))
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC", "tokens", "NCL"])
+@pytest.mark.parametrize("pooling", ["avg", "gem"])
+def test_a_part_of_a_larger_tensor_is_pooled_as_units_of_it(layout: Layout, pooling: str) -> None:
+    whole = torch.rand(3, 40, *((36, 30) if layout in ("NCHW", "NHWC") else (90,)))
+    part = whole[..., 1:-2, ::2] if whole.ndim > 3 else whole[..., ::2]
+    one = Layer("x", "X", tuple(part.shape[1:]), layout, part.shape[unit_axis(Layer("x", "X", layout=layout))])
+    (seen,) = seen_through([one], [Units("same", nn.Identity(), one.neurons, one.neurons)], neurons=False)
+    found = pool(through_units(seen, part), seen, Pooling.parse(pooling))
+    assert torch.equal(found, pool(part, one, Pooling.parse(pooling)))
 
 
 def test_half_precision_is_pooled_in_single() -> None:

@@ -41,10 +41,16 @@ def pool(
     DataError
         When tokens cannot be arranged as a grid over the image.
     """
-    pooled = _pooled(output, layer, pooling, prefix, mask)
+    pooled = _pooled(_without_gaps(output), layer, pooling, prefix, mask)
     # A view of the layer's own output would follow what later layers do to it in place.
     shares = pooled.untyped_storage().data_ptr() == output.untyped_storage().data_ptr()
     return pooled.clone() if shares else pooled
+
+
+def _without_gaps(output: torch.Tensor) -> torch.Tensor:
+    """Return an output, of which a part of a larger tensor is copied: it adds up as units of it, which have no gaps."""
+    whole = output.stride() == torch.empty_like(output, device="meta").stride()
+    return output if whole else output.clone()
 
 
 def _pooled(

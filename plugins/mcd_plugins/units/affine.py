@@ -12,7 +12,7 @@ import mcd
 from mcd.errors import DataError
 from mcd_plugins.units.reading import UnitFile
 
-__all__ = ["Affine", "check_lengths", "random_directions", "units_of"]
+__all__ = ["Affine", "check_lengths", "random_axes", "random_directions", "units_of"]
 
 
 class Affine(nn.Module):
@@ -66,8 +66,18 @@ def check_lengths(file: UnitFile, name: str) -> torch.Tensor:
 def random_directions(weight: torch.Tensor, seed: int) -> torch.Tensor:
     """Return directions drawn uniformly, in the places and of the lengths of others ``(units, channels)``."""
     drawn = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
-    found: torch.Tensor = functional.normalize(drawn, dim=1) * weight.norm(dim=1, keepdim=True)
-    return found
+    lengths = weight.double().norm(dim=1, keepdim=True)  # the squares of very short and long ones leave float32
+    found: torch.Tensor = functional.normalize(drawn, dim=1) * lengths
+    return found.float()
+
+
+def random_axes(weight: torch.Tensor, seed: int) -> torch.Tensor:
+    """Return directions turned at random as a whole, ``(units, channels)``: their lengths and angles stay."""
+    own = torch.linalg.qr(weight.T.double())
+    drawn = torch.randn(own.Q.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    basis = torch.linalg.qr(drawn)
+    found: torch.Tensor = (basis.Q * basis.R.diagonal().sign()) @ own.R
+    return found.T.float().contiguous()
 
 
 def units_of(file: UnitFile, module: nn.Module, random: Callable[[int], nn.Module]) -> mcd.Units:

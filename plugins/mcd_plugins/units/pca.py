@@ -7,7 +7,7 @@ from pathlib import Path
 import pydantic
 
 import mcd
-from mcd_plugins.units.affine import Affine, check_lengths, random_directions, units_of
+from mcd_plugins.units.affine import Affine, check_lengths, random_axes, units_of
 from mcd_plugins.units.reading import read_units
 
 __all__ = ["PrincipalAxes"]
@@ -18,7 +18,7 @@ class PrincipalAxes(mcd.UnitSource):
 
     The file has ``axes`` ``(units, channels)`` and ``means`` ``(channels,)``, as scikit-learn's ``components_`` and
     ``mean_``, fitted on patients that you chose. Its metadata may say which ``layer`` they are of, and the ``names``.
-    Random units have axes drawn uniformly, not at right angles.
+    Random units are the axes turned at random as a whole: at right angles where these are.
     """
 
     class Options(mcd.Options):
@@ -32,6 +32,4 @@ class PrincipalAxes(mcd.UnitSource):
         """Return the units."""
         file = read_units(self.options.file, {"axes": ("units", "channels"), "means": ("channels",)}, {})
         axes, means = check_lengths(file, "axes"), file.tensors["means"]
-        return units_of(
-            file, Affine(axes, centre=means), lambda seed: Affine(random_directions(axes, seed), centre=means)
-        )
+        return units_of(file, Affine(axes, centre=means), lambda seed: Affine(random_axes(axes, seed), centre=means))

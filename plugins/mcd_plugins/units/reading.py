@@ -19,16 +19,16 @@ __all__ = ["Row", "UnitFile", "check_tensor", "read_units"]
 Row = tuple[str, ...]
 """What the axes of a tensor are: ``("units", "channels")``."""
 _Text = Annotated[str, pydantic.Field(max_length=1000)]
-"""What is shown of units, on the terminal and on pages: a long one would fill them."""
+"""What is shown of units, on the terminal, on pages and in messages: a long one would fill them."""
 _AS_SAFETENSORS = "write the tensors with safetensors.torch.save_file"
 
 
 class _About(pydantic.BaseModel):
     """What the metadata says; whatever else another tool wrote there counts for nothing."""
 
-    layer: str = ""
+    layer: _Text = ""
     names: pydantic.Json[tuple[_Text, ...]] = ()
-    activation: str = ""
+    activation: _Text = ""
     k: int | None = pydantic.Field(default=None, ge=1)
     fitted: pydantic.Json[frozenset[Annotated[str, pydantic.Field(min_length=1)]]] = frozenset()
     facts: pydantic.Json[Annotated[dict[_Text, _Text], pydantic.Field(max_length=100)]] = pydantic.Field(
@@ -95,7 +95,9 @@ def read_units(path: Path, needed: Mapping[str, Row], optional: Mapping[str, Row
             f"{path} has {amount(len(about.names), 'name')} for {sizes['units']} units",
             "give each unit a name, or none",
         )
-    return UnitFile(path, {name: one.float().contiguous() for name, one in tensors.items()}, sizes, about)
+    # Copies: what the library returns lies in the file, which may be written anew while the units are in use.
+    own = {name: one.to(torch.float32, copy=True) for name, one in tensors.items()}
+    return UnitFile(path, own, sizes, about)
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -147,6 +149,7 @@ _FORMS = {
     "facts": "facts are a JSON object of at most 100 texts of at most 1,000 characters: "
     '{"facts": json.dumps({"L0": "6.0", …})}',
     "k": "k is a whole number from 1 on",
+    **dict.fromkeys(("layer", "activation"), "it is a text of at most 1,000 characters"),
 }
 
 
@@ -155,4 +158,4 @@ def _about(path: Path, said: Mapping[str, str]) -> _About:
         return _About.model_validate(said)
     except pydantic.ValidationError as error:
         where = str(error.errors(include_url=False)[0]["loc"][0])
-        raise DataError(f"{path}: its metadata '{where}' cannot be read", _FORMS.get(where, _FORMS["names"])) from None
+        raise DataError(f"{path}: its metadata '{where}' cannot be read", _FORMS[where]) from None

@@ -61,6 +61,7 @@ def test_what_a_file_says_of_its_units_is_read(tmp_path: Path) -> None:
         ({"directions": torch.eye(2)}, {"facts": json.dumps({"kind": "x" * 10**6})}, "'facts' cannot be read"),
         ({"directions": torch.eye(2)}, {"facts": json.dumps({str(one): "" for one in range(101)})}, "'facts' cannot"),
         ({"directions": torch.eye(2)}, {"names": json.dumps(["mass", "x" * 10**6])}, "'names' cannot be read"),
+        ({"directions": torch.eye(2)}, {"layer": "x" * 10**6}, "its metadata 'layer' cannot be read"),
     ],
 )
 def test_a_file_that_holds_something_else_is_refused(
@@ -131,3 +132,28 @@ def test_random_units_are_as_many_as_long_and_as_sparse(tmp_path: Path) -> None:
     weights = [one.state_dict()["weight"] for one in (directions.module, drawn(directions), drawn(groups))]
     torch.testing.assert_close(weights[0].norm(dim=1), weights[1].norm(dim=1))
     assert sorted((weights[2] > 0).sum(1).tolist()) == [2, 3]
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_random_directions_are_as_long_as_very_short_and_very_long_ones(scale: float, tmp_path: Path) -> None:
+    file = written(tmp_path / "far.safetensors", {"directions": scale * torch.eye(4)})
+    weight = drawn(loaded(file)).get_buffer("weight").double()
+    torch.testing.assert_close(weight.norm(dim=1) / scale, torch.ones(4, dtype=torch.float64), rtol=1e-5, atol=0)
+
+
+def test_random_axes_are_at_the_same_angles_as_the_axes(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(3)
+    for count, neurons in ((3, 6), (6, 6), (7, 5)):
+        axes = torch.randn(count, neurons, generator=generator)
+        file = written(tmp_path / "axes.safetensors", {"axes": axes, "means": torch.zeros(neurons)})
+        found = drawn(PrincipalAxes(PrincipalAxes.Options(file=file)).load()).get_buffer("weight")
+        torch.testing.assert_close(found @ found.T, axes @ axes.T, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(found, axes, atol=0.1)
+
+
+def test_units_stay_what_they_are_when_their_file_is_written_anew(tmp_path: Path) -> None:
+    kept = written(tmp_path / "kept.safetensors", {"directions": torch.ones(300, 300)})
+    units = loaded(kept)
+    with kept.open("r+b") as file:
+        file.write(bytes(kept.stat().st_size))
+    assert torch.equal(units.module(torch.eye(300)), torch.ones(300, 300))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -67,6 +67,8 @@ class BesideRandom:
         Over how many resamples of the patients the intervals are; 0 where there are none.
     reason
         Why there are none.
+    null
+        What significance was held against, in words: ``q ≤ 0.05, patients permuted``.
     """
 
     table: pd.DataFrame
@@ -75,6 +77,7 @@ class BesideRandom:
     seed: int
     resamples: int = 0
     reason: str = ""
+    null: str = ""
 
 
 @process_state_kept()  # the nulls that it draws are kept for other runs
@@ -116,7 +119,8 @@ def beside_random(run: Dissection, resamples: int = 200) -> BesideRandom | None:
     found = [_row(rows, layer, own) for layer in seen if (RANDOM_UNITS, layer) in rows]
     people = {one for one in run.patients if one} if has_probe_map(run) else set()
     seed, images = run.manifest.null_seed, run.manifest.images
-    made = BesideRandom(pd.DataFrame(found, columns=list(COLUMNS)), images, len(people) or None, seed)
+    null = ", ".join([f"q ≤ {run.manifest.q:g}", *_permuted(run)])
+    made = BesideRandom(pd.DataFrame(found, columns=list(COLUMNS)), images, len(people) or None, seed, null=null)
     if not resamples or run.manifest.control:
         return made
     units = sum(one.neurons for one in run.manifest.layers)
@@ -131,11 +135,17 @@ def beside_random(run: Dissection, resamples: int = 200) -> BesideRandom | None:
     if not all(layer in each for layer in seen for each in again):
         return _without(made, next((one.removeprefix("no intervals: ") for one in notes), "they cannot be resampled"))
     wide = [_with_intervals(row, *(each[str(row["layer"])] for each in again)) for row in found]
-    return BesideRandom(pd.DataFrame(wide, columns=list(COLUMNS)), images, made.patients, seed, resamples)
+    return replace(made, table=pd.DataFrame(wide, columns=list(COLUMNS)), resamples=resamples)
 
 
 def _without(made: BesideRandom, reason: str) -> BesideRandom:
-    return BesideRandom(made.table, made.images, made.patients, made.seed, 0, reason)
+    return replace(made, reason=reason)
+
+
+def _permuted(run: Dissection) -> list[str]:
+    """Return what the nulls permute, in words."""
+    units = dict.fromkeys(one.permutation_unit for one in run.manifest.summary if one.permutation_unit)
+    return [f"{one}s permuted" for one in units]
 
 
 _Counts = Mapping[tuple[str, str], Mapping[str, int]]

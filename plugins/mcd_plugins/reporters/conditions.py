@@ -124,4 +124,4 @@ def _null(dissection: mcd.Dissection) -> str:
     calibration = settings_at(dissection.manifest.study, "calibration")
     correction = str(calibration.get("correction", "")).replace("-", " ").title().replace(" ", "–")
     null = f"{judged[0].permutation_unit}s permuted, {dissection.manifest.draws_said}"
-    return f"{null}; {correction} over the neurons of a layer"
+    return f"{null}, seed {dissection.manifest.null_seed}; {correction} over the neurons of a layer"

@@ -176,14 +176,16 @@ def beside_said(rows: Sequence[BesideRow]) -> list[str]:
 
 
 def rests_on(found: BesideRandom) -> str:
-    """Return on what a comparison with random units rests, as one or two sentences."""
+    """Return on what a comparison with random units rests, in a few sentences."""
     people = "patients not known" if found.patients is None else amount(found.patients, "patient")
     random = f"random units of the same kind, number and sparsity, seed {found.seed}"
     lead = f"{amount(found.images, 'image')}, {people}, {random}"
+    null = f" Significant: {found.null}." if found.null else ""
     if not found.resamples:
-        return f"{lead}; no intervals: {found.reason or 'none were asked for'}."
+        return f"{lead}; no intervals: {found.reason or 'none were asked for'}.{null}"
     unit = "images" if found.patients is None else "patients"
-    return f"{lead}; in brackets 95 % intervals over {unit} ({found.resamples} resamples): what holds 0 may be chance."
+    within = f"in brackets 95 % intervals over {unit} ({found.resamples} resamples): what holds 0 may be chance."
+    return f"{lead}; {within}{null}"
 
 
 def beside_table(runs: Mapping[str, tuple[BesideRandom | None, Sequence[BesideRow]]]) -> Table | None:

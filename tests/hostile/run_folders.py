@@ -204,6 +204,7 @@ EDITS: Mapping[str, Edit] = {
     "manifest: huge": lambda at: (at / "manifest.json").write_bytes(b"{" + b" " * (65 << 20) + b"}"),
     "manifest: a list": manifest(lambda one: [one]),
     "manifest: no fingerprints": put("fingerprints", value={}),
+    "manifest: one name for many units": put("layers", 0, "through", value={"names": ["a"]}),
     "manifest: half a summary": put("summary", 0, "draws", value=None),
     "manifest: q is a word": put("study", "calibration", value={"q": "small"}),
     # tables

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -185,9 +185,13 @@ def units(channels: int, **more: object) -> mcd.Units:
         (
             {"units": units(6, fitted={"a"})},
             PluginError,
-            "names, facts or digests of images of units 'mine' are no texts",
+            "layer, names, facts or digests of images of units 'mine' are no texts",
         ),
         ({"units": units(6, facts={"L0": 6})}, PluginError, "names, facts or digests of images of units 'mine'"),
+        ({"units": units(6, name="a\x1bb")}, UsageError, "units cannot be called 'a.*b': a name is printable"),
+        ({"units": units(6, name=None)}, UsageError, "units cannot be called 'None'"),
+        ({"units": units(6, names=None)}, PluginError, "names, facts or digests of images of units 'mine' are no"),
+        ({"units": units(6, layer=3)}, PluginError, "layer, names, facts or digests"),
         ({"units": units(6, module=nn.Linear(6, 3))}, PluginError, r"made torch.float32 of \(.*3\) of neurons"),
     ],
 )
@@ -196,6 +200,28 @@ def test_units_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(kind, match=said):
         dissect(**{"model": Plain(), "layers": "conv", **asked})
+
+
+class Idle(Brightness):
+    """Is given nothing."""
+
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        raise AssertionError(texts)
+
+
+def test_units_that_make_something_else_are_found_before_anything_is_computed() -> None:
+    asked: dict[str, object] = {"model": Plain(), "layers": "conv", "dissector": Idle()}
+    with pytest.raises(PluginError, match=r"units 'mine' made torch.float32 of \(2, 1, 1, 3\) of neurons of"):
+        dissect(**asked, units=units(6, module=nn.Linear(6, 3)))
+    with pytest.raises(PluginError, match=r"units 'mine' failed on layer conv/mine: .*cannot be multiplied"):
+        dissect(**asked, units=units(6, module=nn.Linear(5, 2)))
+
+
+def test_units_may_name_their_layer_as_users_of_the_target_do() -> None:
+    target = mcd.Target("plain", Plain(), aliases={"first": "conv"})
+    found = dissect(model=target, layers=["first", "head"], units=units(6, layer="first"), neurons=True)
+    assert found.layers == ["conv", "conv/mine", "head"]
+    assert list(mcd.run_target(found, progress=False).activations) == found.layers
 
 
 def test_a_study_file_names_units_beside_layers_from_its_own_folder(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import nn
 
 from mcd.api.units import Units
-from mcd.errors import DataError, PluginError, UsageError, amount
+from mcd.errors import DataError, PluginError, UsageError, amount, printable
 from mcd.networks.foreign import calling
 from mcd.networks.layers import Layer, unit_axis
+from mcd.networks.patterns import NO_ALIASES
 
 __all__ = ["check_units", "have_random", "refuse_units", "seen_through", "through_units", "with_random_units"]
 
@@ -30,9 +31,10 @@ def check_units(units: Units) -> None:
     PluginError
         When they break their contract.
     """
-    if not NAME.fullmatch(units.name):
+    named = isinstance(units.name, str) and NAME.fullmatch(units.name)
+    if not named or units.name != printable(units.name):
         raise UsageError(
-            f"units cannot be called '{units.name}': a name has no spaces and none of / @ : =",
+            f"units cannot be called '{units.name}': a name is printable, has no spaces and none of / @ : =",
             "give them another: --units NAME=KIND:FILE",
         )
     numbers = units.channels, units.units
@@ -40,22 +42,24 @@ def check_units(units: Units) -> None:
         raise PluginError(
             f"units '{units.name}' are no torch module that makes units of channels", "see: mcd plugins check"
         )
+    kinds = (units.layer, str), (units.names, tuple | list), (units.fitted, frozenset), (units.facts, Mapping)
+    sound = all(isinstance(*one) for one in kinds)
+    said = (*units.names, *units.fitted, *units.facts, *units.facts.values()) if sound else ()
+    if not sound or not all(isinstance(one, str) for one in said) or "" in units.fitted:
+        raise PluginError(
+            f"layer, names, facts or digests of images of units '{units.name}' are no texts",
+            "layer is a text, names are a tuple, fitted is a frozenset of the digests of samples, facts are a mapping",
+        )
     if units.names and len(units.names) != units.units:
         raise PluginError(
             f"units '{units.name}' have {amount(len(units.names), 'name')} for {amount(units.units, 'unit')}",
             "give each a name, or none",
         )
-    said = (*units.names, *units.fitted, *units.facts, *units.facts.values())
-    if not (
-        isinstance(units.fitted, frozenset) and all(isinstance(one, str) for one in said) and "" not in units.fitted
-    ):
-        raise PluginError(
-            f"names, facts or digests of images of units '{units.name}' are no texts",
-            "fitted is a frozenset of the digests of samples, facts are a mapping of text to text",
-        )
 
 
-def seen_through(layers: Sequence[Layer], sources: Sequence[Units], *, neurons: bool) -> list[Layer]:
+def seen_through(
+    layers: Sequence[Layer], sources: Sequence[Units], *, neurons: bool, aliases: Mapping[str, str] = NO_ALIASES
+) -> list[Layer]:
     """Return layers as they are seen through units, each after its own neurons where these are kept.
 
     Units that were made for a layer go with that layer, others with every one.
@@ -68,22 +72,26 @@ def seen_through(layers: Sequence[Layer], sources: Sequence[Units], *, neurons: 
         The units; none leaves the layers as they are.
     neurons
         Whether the layers themselves are kept too.
+    aliases
+        Of the target: other names by which units may name the layer that they were made for.
 
     Raises
     ------
     UsageError
         When units do not fit a layer, were made for one that was not chosen, or none go with one.
+    PluginError
+        When they fail on a position of zeros, or make something else of it than units.
     """
     if not sources:
         return list(layers)
     for one in sources:
-        if one.layer and not any(_made_for(one, layer) for layer in layers):
+        if one.layer and not any(_made_for(one, layer, aliases) for layer in layers):
             raise UsageError(
                 f"units '{one.name}' were made for layer {one.layer}, which is none of those chosen: "
                 f"{', '.join(layer.name for layer in layers)}",
                 f"choose it: --layers {one.layer}",
             )
-    found = [made for layer in layers for made in _of_layer(layer, sources, neurons=neurons)]
+    found = [made for layer in layers for made in _of_layer(layer, sources, aliases, neurons=neurons)]
     names = [layer.name for layer in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -91,8 +99,8 @@ def seen_through(layers: Sequence[Layer], sources: Sequence[Units], *, neurons: 
     return found
 
 
-def _of_layer(layer: Layer, sources: Sequence[Units], *, neurons: bool) -> Iterator[Layer]:
-    fitting = [one for one in sources if not one.layer or _made_for(one, layer)]
+def _of_layer(layer: Layer, sources: Sequence[Units], aliases: Mapping[str, str], *, neurons: bool) -> Iterator[Layer]:
+    fitting = [one for one in sources if not one.layer or _made_for(one, layer, aliases)]
     if not (fitting or neurons):
         raise UsageError(
             f"no units were made for layer {layer.name}", "leave it out of --layers, or keep neurons too: --neurons"
@@ -106,23 +114,31 @@ def _of_layer(layer: Layer, sources: Sequence[Units], *, neurons: bool) -> Itera
                 f"{layer.neurons}",
                 f"choose a layer of {amount(one.channels, 'neuron')}, or units that were made for {layer.name}",
             )
-        shape = list(layer.shape)
-        if shape:
-            shape[unit_axis(layer) - 1 if unit_axis(layer) > 0 else -1] = one.units
-        yield replace(
+        made = replace(
             layer,
             name=f"{layer.name}/{one.name}",
             of=layer.module_name,
-            shape=tuple(shape),
+            shape=_shape(layer, one.units, layer.shape),
             neurons=one.units,
             units=one,
             also=(),
             choices=(),
         )
+        with torch.no_grad():  # units that make something else are found before anything is computed
+            through_units(made, torch.zeros(2, *_shape(layer, one.channels, [1] * len(layer.shape))))
+        yield made
 
 
-def _made_for(units: Units, layer: Layer) -> bool:
-    return units.layer in (layer.name, *layer.also)
+def _shape(layer: Layer, units: int, places: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of a layer's output without the batch axis, with so many units and places."""
+    found = list(places)
+    found[unit_axis(layer) - 1 if unit_axis(layer) > 0 else -1] = units
+    return tuple(found)
+
+
+def _made_for(units: Units, layer: Layer, aliases: Mapping[str, str]) -> bool:
+    names = (layer.name, *layer.also)
+    return units.layer in names or aliases.get(units.layer) in names
 
 
 def have_random(sources: Sequence[Units]) -> bool:
@@ -175,7 +191,8 @@ def refuse_units(layers: Sequence[Layer], what: str) -> None:
 def through_units(layer: Layer, output: torch.Tensor) -> torch.Tensor:
     """Return a layer's output ``(B, …)`` as its units see it: the same axes, with units where neurons were, float32.
 
-    It is laid out in memory as the output was where the shape is the same, so that pooling adds in the same order.
+    It is laid out in memory as the output where the shape is the same, so that `mcd.networks.recording.pool` adds in
+    the same order.
 
     Raises
     ------

@@ -128,6 +128,13 @@ def _contradiction(manifest: Manifest) -> str:
         return "its summary is of other layers than it has"
     if bool(manifest.store.embeddings) != bool(manifest.store.embedding_width):
         return "its embeddings have no width, or what is no embedding has one"
+    misnamed = [one.name for one in manifest.layers if one.through and len(one.through.names) not in (0, one.neurons)]
+    if misnamed:
+        return f"it names other units of layer {_shown(misnamed[0])} than there are"
+    return _of_summary(manifest)
+
+
+def _of_summary(manifest: Manifest) -> str:
     neurons = {one.name: one.neurons for one in manifest.layers}
     for one in manifest.summary:
         counts = (

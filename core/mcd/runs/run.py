@@ -207,7 +207,7 @@ class _Run:
         image = self.reader.image(_first(probe), self.reader.values(recipe)) if probe is not None else None
         found = trial_pass(target.target, image if not takes_known_input(target.target) else None)
         picked = select_layers(target.layers, found.layers, target.target.name, target.target.aliases)
-        chosen = seen_through(picked, target.units, neurons=target.neurons)
+        chosen = seen_through(picked, target.units, neurons=target.neurons, aliases=target.target.aliases)
         for layer in chosen:
             check_pooling(layer, target.pooling, target.target.first_tokens())
         for said in found.remarks:

@@ -147,7 +147,7 @@ def of_run(
     made = _tried(through, Pooling.parse(study.models[0].pooling), rows)
     sources = _units(run, study)
     picked = made.picked(study.models[0].layers if sources else run.layers)
-    dissected = seen_through(picked, sources, neurons=study.models[0].neurons)
+    dissected = seen_through(picked, sources, neurons=study.models[0].neurons, aliases=target.aliases)
     more = [one for one in dissected if one.units is not None]
     return replace(made, layers=[*made.layers, *more], dissected=dissected)
 

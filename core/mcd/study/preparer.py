@@ -87,12 +87,11 @@ class Preparer:
     def units(self, chosen: Sequence[UnitsLike]) -> tuple[tuple[Units, ...], tuple[UnitsChoice, ...]]:
         """Return what layers are seen through, each checked by itself, and the choices that the manifest records."""
         found = [self._units(one) for one in chosen]
-        for one, _ in found:
-            check_units(one)
         return tuple(_harmless(one) for one, _ in found), tuple(choice for _, choice in found)
 
     def _units(self, chosen: UnitsLike) -> tuple[Units, UnitsChoice]:
         if isinstance(chosen, Units):
+            check_units(chosen)
             return chosen, UnitsChoice(plugin="object", name=chosen.name)
         source, choice = chosen, UnitsChoice(plugin="object")
         if isinstance(chosen, UnitsChoice):
@@ -106,6 +105,7 @@ class Preparer:
                 f"{what} did not return mcd.Units", "its author has to mend it; see: mcd plugins check"
             )
         units = replace(units, name=choice.name or units.name)
+        check_units(units)
         return units, choice.model_copy(update={"name": units.name})
 
     def dissector_class(self, dissector: DissectorChoice | AnyDissector) -> type[AnyDissector]:

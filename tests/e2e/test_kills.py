@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
 }
 
 
-KILLED, FULL = ("dissect", "evaluate"), ("report", "store")
+KILLED, FULL = ("dissect",), ("report",)
 """What continuous integration kills here and there, and gives a full disk; the nightly run tries all everywhere."""
 
 

@@ -208,7 +208,8 @@ def _climbed(facts: Facts, manifest: Manifest) -> str:
         several, one = reaching(rung)
         testable = sum(layer.rungs[rung].testable for layer in manifest.summary if rung in layer.rungs)
         of = f" of {testable:,} testable" if testable < facts.named else ""
-        held.append(f"{reached or 'none'}{of} {verb(reached or 1, several, one)}")
+        reach = f"{reached or 'none'}{of} {verb(reached or 1, several, one)}"
+        held.append(reach if testable else f"for none it can be tested whether it {one}")
     if not held:
         more = "is available" if facts.rungs else "was tested"
         return f"{named}, at the lowest of {len(RUNGS)} rungs: no higher one {more}."

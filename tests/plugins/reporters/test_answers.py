@@ -103,6 +103,7 @@ def test_every_answer_is_one_to_three_sentences_whose_numbers_and_words_agree(
         assert 1 <= len(one.sentences) <= 3
         assert all(sentence.endswith(".") for sentence in one.sentences)
         assert not WRONG.search(one.text), one.text
+        assert "of 0 testable" not in one.text
     both = [facts(layers, judged=judged, letter=letter) for letter in "AB"]
     for one in side_answers_of(both, [record(layers, judged=judged)] * 2, [found, found], None):
         assert not WRONG.search(one.text), one.text

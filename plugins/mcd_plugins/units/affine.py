@@ -66,9 +66,11 @@ def check_lengths(file: UnitFile, name: str) -> torch.Tensor:
 def random_directions(weight: torch.Tensor, seed: int) -> torch.Tensor:
     """Return directions drawn uniformly, in the places and of the lengths of others ``(units, channels)``."""
     drawn = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
-    lengths = weight.double().norm(dim=1, keepdim=True)  # the squares of very short and long ones leave float32
+    # Squares of very short and very long ones leave float32; powers of two scale without rounding.
+    power = weight.abs().amax(dim=1, keepdim=True).frexp().exponent.clamp(-120, 120)
+    lengths = weight.ldexp(-power).norm(dim=1, keepdim=True).ldexp(power)
     found: torch.Tensor = functional.normalize(drawn, dim=1) * lengths
-    return found.float()
+    return found
 
 
 def random_axes(weight: torch.Tensor, seed: int) -> torch.Tensor:

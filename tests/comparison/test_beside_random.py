@@ -67,6 +67,7 @@ def test_what_units_have_more_than_random_ones_has_an_interval_without_0(beside_
     assert 0 < row["difference_low"] <= row["difference"] <= row["difference_high"] <= 1
     by_latents, by_neurons, by_random = (row[f"{of}concepts"] for of in ("", "neuron_", "random_"))
     assert row["gain"] == (by_latents - by_neurons) - (by_random - by_neurons) > 0
+    assert row["gain_low"] < row["gain"] < row["gain_high"]
     assert (found.images, found.patients, found.seed, found.resamples) == (120, None, 0, 200)
 
 
@@ -75,10 +76,12 @@ def test_units_that_are_random_units_have_nothing_more(tmp_path: Path, monkeypat
     found = beside_random(same, 20)
     assert found is not None
     (row,) = found.table.to_dict("records")
-    assert [row[f"{name}{end}"] for name in ("difference", "gain") for end in ("", "_low", "_high")] == [0] * 6
+    for name in ("difference", "gain"):  # whatever patients there are; random units might have been others
+        assert row[f"{name}_low"] < row[name] == 0 < row[f"{name}_high"]
     assert (row["of"], row["neuron_concepts"]) == ("", -1)
     (said,) = beside_said(facts_of(same).beside[1])
-    assert said.endswith("0 [0, 0] percentage points, which may be chance.")
+    assert " 0 [−" in said
+    assert said.endswith("] percentage points, which may be chance.")
     monkeypatch.setattr(module, "AFFORDABLE", 1000)
     costly = beside_random(same)
     assert costly is not None
@@ -89,6 +92,16 @@ def test_units_that_are_random_units_have_nothing_more(tmp_path: Path, monkeypat
     assert gone is not None
     assert gone.reason == "the folder of the random units was not kept"
     assert np.isnan(gone.table["difference_low"]).all()
+
+
+def test_the_interval_holds_how_many_of_other_random_units_would_be_significant(tmp_path: Path) -> None:
+    """Of few units whether one draw of random ones has more or fewer is chance, however many patients there are."""
+    found = beside_random(run(tmp_path, lambda seed: Noise(), neurons=False), 20)
+    assert found is not None
+    (row,) = found.table.to_dict("records")
+    likely = (0 + 1) / (4 + 2)
+    assert row["difference"] - row["difference_low"] > 1.959 * (likely * (1 - likely) / 4) ** 0.5
+    assert row["gain"] - row["gain_low"] > 1.959
 
 
 def test_a_run_without_units_or_without_controls_has_nothing_beside(tmp_path: Path) -> None:

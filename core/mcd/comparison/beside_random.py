@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mcd.comparison.loaded import LoadedRun, load_runs
+from mcd.comparison.outcomes import NOTHING, Codes
 from mcd.comparison.resampling import Replicated
 from mcd.networks.controls import RANDOM_UNITS
 from mcd.networks.process import process_state_kept
@@ -40,10 +41,10 @@ COLUMNS = (
 )
 """Columns of the table of layers that are seen through units. ``of`` is the layer itself, where the run keeps its
 neurons too; ``units`` how many there are. ``significant`` and ``random_significant``: how many of them, and of as many
-random units, have a significant first concept; ``difference`` of these shares, with its interval over patients (NaN
-where there is none). ``concepts``, ``neuron_concepts`` and ``random_concepts``: how many distinct concepts are the
-significant first concept of some unit, some neuron of the layer (-1 where the run does not keep them), some random
-unit; ``gain`` is the superposition gain, with its interval."""
+random units, have a significant first concept; ``difference`` of these shares, with its interval over patients and
+draws of random units (NaN where there is none). ``concepts``, ``neuron_concepts`` and ``random_concepts``: how many
+distinct concepts are the significant first concept of some unit, some neuron of the layer (-1 where the run does not
+keep them), some random unit; ``gain`` is the superposition gain, with its interval."""
 
 AFFORDABLE = 100_000_000
 """Units, and neurons, times images times resamples that are computed for a report: about ten seconds."""
@@ -100,6 +101,12 @@ def beside_random(run: Dissection, resamples: int = 200) -> BesideRandom | None:
         Over how many resamples of the patients intervals are computed; 0 for none. Units and random units are resampled
         with the same patients. Above `AFFORDABLE` none are computed.
 
+    Intervals are of the difference from what random units have on average. They add two variances. That over patients
+    is of the resamples. The units are as they are, but the random ones are one draw of many: their share varies by
+    :math:`p (1 - p) / U` with :math:`p = (k + 1) / (U + 2)` for :math:`k` of :math:`U`, and their number of concepts by
+    what as many other units would add, at most the concepts that one unit alone has, and at least one (Good & Toulmin
+    1956, Biometrika 43).
+
     Returns
     -------
     BesideRandom
@@ -116,7 +123,8 @@ def beside_random(run: Dissection, resamples: int = 200) -> BesideRandom | None:
         return None
     rows = _counts(controls)
     own = [one.name for one in run.manifest.layers if one.name not in seen]
-    found = [_row(rows, layer, own) for layer in seen if (RANDOM_UNITS, layer) in rows]
+    layers = [layer for layer in seen if (RANDOM_UNITS, layer) in rows]
+    found = [_row(rows, layer, own) for layer in layers]
     people = {one for one in run.patients if one} if has_probe_map(run) else set()
     seed, images = run.manifest.null_seed, run.manifest.images
     null = ", ".join([f"q ≤ {run.manifest.q:g}", *_permuted(run)])
@@ -134,7 +142,11 @@ def beside_random(run: Dissection, resamples: int = 200) -> BesideRandom | None:
     again = [_replicated(one) for one in loaded]
     if not all(layer in each for layer in seen for each in again):
         return _without(made, next((one.removeprefix("no intervals: ") for one in notes), "they cannot be resampled"))
-    wide = [_with_intervals(row, *(each[str(row["layer"])] for each in again)) for row in found]
+    drawn = {name: one.concept[0] for name, one in loaded[1].outcomes.items()}
+    wide = [
+        _with_intervals(row, again[0][layer], again[1][layer], drawn[layer])
+        for row, layer in zip(found, layers, strict=True)
+    ]
     return replace(made, table=pd.DataFrame(wide, columns=list(COLUMNS)), resamples=resamples)
 
 
@@ -184,17 +196,24 @@ def _replicated(run: LoadedRun) -> Mapping[str, Replicated]:
     return {layer: one.replicated for layer, one in run.examined.items() if one.replicated is not None}
 
 
-def _with_intervals(row: dict[str, object], own: Replicated, random: Replicated) -> dict[str, object]:
+def _with_intervals(row: dict[str, object], own: Replicated, random: Replicated, drawn: Codes) -> dict[str, object]:
+    """Return a row with intervals; ``drawn`` has the concept of each random unit, ``(units,)``."""
+
     def share(one: Replicated) -> Values:
-        found: Values = (one.concept >= 0).mean(axis=1)
+        found: Values = (one.concept != NOTHING).mean(axis=1)
         return found
 
     def distinct(one: Replicated) -> Values:
-        return np.array([len(set(codes[codes >= 0].tolist())) for codes in one.concept], dtype=np.float64)
+        return np.array([len(set(codes[codes != NOTHING].tolist())) for codes in one.concept], dtype=np.float64)
 
+    likely = ((drawn != NOTHING).sum() + 1) / (len(drawn) + 2)
+    alone = (np.unique(drawn[drawn != NOTHING], return_counts=True)[1] == 1).sum()
     found = dict(row)
-    bounds = {"difference": (share, (-1.0, 1.0)), "gain": (distinct, (-np.inf, np.inf))}
-    for name, (of, within) in bounds.items():
-        around = interval(np.array(row[name], dtype=np.float64), of(own) - of(random), own.factor, within)
+    for name, of, within, variance in (
+        ("difference", share, (-1.0, 1.0), likely * (1 - likely) / len(drawn)),
+        ("gain", distinct, (-np.inf, np.inf), max(1, alone)),
+    ):
+        estimate = np.array(row[name], dtype=np.float64)
+        around = interval(estimate, of(own) - of(random), own.factor, within, besides=variance)
         found |= {f"{name}_low": float(around.low), f"{name}_high": float(around.high)}
     return found

@@ -184,7 +184,8 @@ def rests_on(found: BesideRandom) -> str:
     if not found.resamples:
         return f"{lead}; no intervals: {found.reason or 'none were asked for'}.{null}"
     unit = "images" if found.patients is None else "patients"
-    within = f"in brackets 95 % intervals over {unit} ({found.resamples} resamples): what holds 0 may be chance."
+    over = f"{unit} ({found.resamples} resamples) and draws of random units"
+    within = f"in brackets 95 % intervals over {over}: what holds 0 may be chance."
     return f"{lead}; {within}{null}"
 
 

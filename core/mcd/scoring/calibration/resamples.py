@@ -88,6 +88,8 @@ def interval(
     factor: float,
     bounds: tuple[float, float] = (-np.inf, np.inf),
     level: float = 0.95,
+    *,
+    besides: float = 0.0,
 ) -> Interval:
     """Return the interval of an estimate ``(…)`` from its value under resamples ``(resamples, …)``.
 
@@ -99,11 +101,13 @@ def interval(
     ----------
     factor
         See `Resamples.factor`.
+    besides
+        Variance of the estimate that does not come of patients.
     """
     known = ~np.isnan(replicated)
     count = np.maximum(known.sum(axis=0), 1)
     mean = np.where(known, replicated, 0).sum(axis=0) / count
     square = np.where(known, replicated - mean, 0) ** 2
-    deviation = factor * np.sqrt(square.sum(axis=0) / np.maximum(count - 1, 1))
+    deviation = np.hypot(factor * np.sqrt(square.sum(axis=0) / np.maximum(count - 1, 1)), besides**0.5)
     reach = NormalDist().inv_cdf((1 + level) / 2) * deviation
     return Interval(np.clip(estimate - reach, *bounds), np.clip(estimate + reach, *bounds))

@@ -123,7 +123,7 @@ def test_two_images_of_one_id_are_refused() -> None:
         def read(self, sample: mcd.Sample) -> mcd.Image:
             raise AssertionError(sample)
 
-    with pytest.raises(mcd.errors.DataError, match="ids to more than one image, first 'same'"):
+    with pytest.raises(mcd.errors.DataError, match="1 id to more than one image, first 'same'"):
         examined(Twice(), Selection(), Clock(lambda _: None))
 
 

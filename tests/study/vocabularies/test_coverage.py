@@ -131,7 +131,7 @@ def test_the_command_counts_by_the_labels_of_a_data_set() -> None:
     flags = ["--dataset", "phantom", "--dataset-arg", "patients=5", "--where", 'view == "CC"']
     done = CliRunner().invoke(group, ["coverage", "birads", *flags], obj=State())
     assert done.exception is None, done.output
-    assert "10 images show" in done.output
+    assert "can be seen in 10 images" in " ".join(done.output.split())
     assert max(map(len, done.output.splitlines())) <= 80
     counted = [line.split() for line in done.output.splitlines() if line.startswith("right craniocaudal view")]
     assert counted == [["right", "craniocaudal", "view", "5", "5", "0", "5"]]

@@ -254,7 +254,9 @@ def test_the_given_network_and_random_states_stay_as_they_were(tmp_path: Path) -
     assert all(torch.equal(one, before[name]) for name, one in module.state_dict().items())
 
 
-@pytest.mark.parametrize(("settings", "said"), [({"untrained": 9}, "cannot be said from 9 networks"), ({"untrained": 101}, "100")])
+@pytest.mark.parametrize(
+    ("settings", "said"), [({"untrained": 9}, "cannot be said from 9 networks"), ({"untrained": 101}, "100")]
+)
 def test_too_few_and_too_many_are_refused(settings: dict[str, object], said: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=said):
         dissect(tmp_path / "run", **settings)

@@ -100,7 +100,7 @@ def test_too_few_patients_are_refused() -> None:
     present = np.arange(12) < 6
     with pytest.raises(DataError, match="present in 6 images of 1 patient"):
         area(torch.randn(12), present, ~present, ["a"] * 6 + ["b", "c"] * 3)
-    with pytest.raises(DataError, match="absent in .* of 1 patient"):
+    with pytest.raises(DataError, match=r"absent in .* of 1 patient"):
         area(torch.randn(12), present, ~present, ["b", "c"] * 3 + ["a"] * 6)
 
 

@@ -129,7 +129,9 @@ def _descriptor(number: int) -> TextIO:
 @contextlib.contextmanager
 def _modules(path: str | None) -> Iterator[None]:
     """Set the import path of ``python -m`` and forget what was imported from outside of what is installed."""
-    argv, paths, known = sys.argv, list(sys.path), set(sys.modules)
+    from mcd.host import importing
+
+    argv, paths, known, files = sys.argv, list(sys.path), set(sys.modules), importing._imported[:]
     sys.path[:0] = [os.getcwd(), *(path.split(os.pathsep) if path else ())]  # noqa: PTH109 -- as the interpreter does
     importlib.invalidate_caches()
     installed = tuple(
@@ -138,7 +140,7 @@ def _modules(path: str | None) -> Iterator[None]:
     try:
         yield
     finally:
-        sys.argv, sys.path[:] = argv, paths
+        sys.argv, sys.path[:], importing._imported[:] = argv, paths, files
         for name in set(sys.modules) - known:
             file = getattr(sys.modules[name], "__file__", None)
             if file and not file.startswith(installed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import count
@@ -67,6 +68,18 @@ def phantoms_are_drawn_once() -> Iterator[None]:
         patch.setattr(dataset, "render", lambda view: (drawn(view)[0].copy(), drawn(view)[1]))
         patch.setattr(dataset, "outline", lambda view: outlined(view).copy())
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def files_of_others_are_not_imported() -> Iterator[None]:
+    """Forget a file's plugins after its tests: every process that is begun later would import them all."""
+    from mcd.host import importing
+
+    before = importing._imported[:]
+    yield
+    for path, code in importing._imported[len(before) :]:
+        sys.modules.pop(importing.module_name(path, code), None)
+    importing._imported[:] = before
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -30,6 +30,14 @@ def test_what_is_exempt_from_a_check_has_its_reason_on_the_line() -> None:
     assert [f"{path}: {line.strip()}" for path, line in lines if bare.search(line)] == []
 
 
+def test_no_process_begins_with_a_second_of_scipy() -> None:
+    first = re.compile(
+        r"^(from|import) scipy", re.MULTILINE
+    )  # inside the function that needs it, it costs who needs it
+    files = sorted((ROOT / "core").rglob("*.py"))
+    assert [str(path) for path in files if first.search(path.read_text(encoding="utf-8"))] == []
+
+
 def test_scripts_of_pages_are_checked_by_type() -> None:
     scripts = list((ROOT / "plugins").rglob("*.js"))
     assert scripts

@@ -21,6 +21,12 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+IMPORTED = (
+    "mcd",
+    *(f"mcd_plugins.{name}" for name in ("console", "datasets", "explorer", "phantom", "reporters", "scorers")),
+)
+"""Not the plugins of networks: their libraries take as long again."""
+
 TEMPORARY = re.compile(r"\.mcd-[0-9a-f]{16}\.tmp")
 
 
@@ -138,12 +144,10 @@ def tried(job: dict[str, list[str]], base: Path, work: Path, how: str, at: int) 
 
 
 def import_all() -> None:
-    """Import what any command imports, once for all children: most of the time of a small run."""
-    import mcd
-    import mcd_plugins
-
-    for package in (mcd, mcd_plugins):
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+    """Import what the jobs import, once for all children: most of the time of a small run."""
+    for name in IMPORTED:
+        package = importlib.import_module(name)
+        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
             if module.name != "mcd.__main__":
                 importlib.import_module(module.name)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -323,50 +321,6 @@ def test_a_scorer_of_a_file_runs_only_where_it_is_named(made: Made, tmp_path: Pa
     other = made.merge(tmp_path / "other", *parts, "--scorer", own)
     assert other.code == 4
     assert "is not the scorer of" in " ".join(other.err.split())
-
-
-SBATCH = """#!/bin/sh
-# In the place of SLURM's: runs what is submitted, an array job task by task, and notes how.
-echo "$@" >> {log}
-for script in "$@"; do :; done
-array=$(sed -n 's/^#SBATCH --array=1-//p' "$script")
-export SLURM_ARRAY_TASK_ID SLURM_CPUS_PER_TASK=1
-for SLURM_ARRAY_TASK_ID in $(seq 1 "${{array:-1}}"); do sh "$script" >> {log}.out 2>&1; done
-echo "4242;cluster"
-"""
-
-
-@pytest.mark.slow
-def test_the_scripts_for_a_cluster_submit_parts_and_a_merge_that_ends_in_the_same_bytes(
-    made: Made, tmp_path: Path, mcd_command: Command
-) -> None:
-    study, stub, log = tmp_path / "a study.yaml", tmp_path / "bin" / "sbatch", tmp_path / "log"
-    study.write_text(made.study.read_text().replace("controls: true", "controls: false"))
-    stub.parent.mkdir()
-    stub.write_text(SBATCH.format(log=log))
-    stub.chmod(0o755)
-    flags = study, "--plugin-file", made.plugin, "--store", "off", "--no-tf32"
-    done = mcd_command("run", *flags, "-o", "a run", "--emit", "slurm", "--parts", 2, cwd=tmp_path)
-    assert done.code == 0, done.err
-    assert "sh 'a run.parts/submit.sh'" in done.out
-    path = f"{stub.parent}{os.pathsep}{os.environ['PATH']}"
-    ran = subprocess.run(
-        ["sh", "a run.parts/submit.sh", "--partition=gpu", "--gres=gpu:1"],
-        cwd=tmp_path,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    said = log.with_suffix(".out").read_text() if log.with_suffix(".out").exists() else ""
-    assert ran.returncode == 0, ran.stderr + said
-    assert log.read_text().splitlines() == [
-        "--parsable --partition=gpu --gres=gpu:1 a run.parts/part.sh",
-        "--kill-on-invalid-dep=yes --dependency=afterok:4242 a run.parts/merge.sh",
-    ]
-    done = mcd_command("run", *flags, "-o", "whole", "-q", cwd=tmp_path)
-    assert done.code == 0, done.err
-    assert reports(tree(tmp_path / "a run")) == reports(tree(tmp_path / "whole"))
 
 
 def test_scripts_are_asked_for_with_their_parts(made: Made, tmp_path: Path, mcd_command: Command) -> None:

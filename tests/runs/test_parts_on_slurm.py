@@ -9,13 +9,22 @@ from pathlib import Path
 
 import pytest
 from tests.runs.in_parts import Command, Made
-from tests.runs.test_parts import SBATCH
 from tests.runs.tiny import tree
 
 ODD = '-a "run" of $HOME\'s `50%j`; é'
 REPORTERS = (
     "\nreporters: [{plugin: csv, options: {style: published, images: 2}}, {plugin: json, options: {images: 1}}]\n"
 )
+
+SBATCH = """#!/bin/sh
+# In the place of SLURM's: runs what is submitted, an array job task by task, and notes how.
+echo "$@" >> {log}
+for script in "$@"; do :; done
+array=$(sed -n 's/^#SBATCH --array=1-//p' "$script")
+export SLURM_ARRAY_TASK_ID SLURM_CPUS_PER_TASK=1
+for SLURM_ARRAY_TASK_ID in $(seq 1 "${{array:-1}}"); do sh "$script" >> {log}.out 2>&1; done
+echo "4242;cluster"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +40,7 @@ def study(made: Made, path: Path, images: int = 150) -> Path:
     return path
 
 
-def submitted(script: str, cwd: Path, log: Path) -> str:
+def submitted(script: str, *flags: str, cwd: Path, log: Path) -> str:
     """Run a script that submits others, with a stand-in of sbatch that runs them; return what sbatch was given."""
     stub = cwd / "bin" / "sbatch"
     stub.parent.mkdir()
@@ -39,7 +48,7 @@ def submitted(script: str, cwd: Path, log: Path) -> str:
     stub.chmod(0o755)
     path = f"{stub.parent}{os.pathsep}{os.environ['PATH']}"
     ran = subprocess.run(
-        ["sh", script], cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+        ["sh", script, *flags], cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
     )
     said = log.with_suffix(".out").read_text() if log.with_suffix(".out").exists() else ""
     assert ran.returncode == 0, ran.stderr + said
@@ -52,10 +61,15 @@ def test_scripts_hold_whatever_a_path_is_called_and_end_in_the_reports_of_one_pr
 ) -> None:
     here = tmp_path / ODD
     here.mkdir()
-    given = f"./{study(made, here / '-study.yaml').name}", "--plugin-file", made.plugin, "--store", "off"
+    given = f"./{study(made, here / '-study.yaml').name}", "--plugin-file", made.plugin, "--store", "off", "--no-tf32"
     done = made.command("run", *given, "-o", f"./{ODD}", "--emit", "slurm", "--parts", 2, cwd=here)
     assert done.code == 0, done.err
-    submitted(f"./{ODD}.parts/submit.sh", here, tmp_path / "log")
+    assert "parts/submit.sh" in done.out
+    log = submitted(f"./{ODD}.parts/submit.sh", "--partition=gpu", "--gres=gpu:1", cwd=here, log=tmp_path / "log")
+    assert log.splitlines() == [
+        f"--parsable --partition=gpu --gres=gpu:1 ./{ODD}.parts/part.sh",
+        f"--kill-on-invalid-dep=yes --dependency=afterok:4242 ./{ODD}.parts/merge.sh",
+    ]
     logs = next(one for one in (here / f"{ODD}.parts" / "part.sh").read_text().splitlines() if "--output=" in one)
     assert shlex.split(logs)[1] == f"--output={here / ODD}.parts/%a.log".replace("%j", "%%j")
     done = made.command("run", *given, "-o", "whole", "-q", cwd=here)

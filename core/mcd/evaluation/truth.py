@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from mcd.scoring.calibration.permutation import PermutationUnits
 
@@ -56,7 +56,8 @@ def recovered(
     seed
         Of the permutations.
     """
-    ranks, there = rankdata(np.asarray(activations, np.float64), axis=0).T, shows.astype(np.float64)
+    ranks: Values = pd.DataFrame(np.asarray(activations, np.float64)).rank().to_numpy().T
+    there = shows.astype(np.float64)
     mean, sd = _moments(ranks, there, units, seed)
     count = there.sum(axis=0)
     scale = 1 / count + 1 / (len(shows) - count)
@@ -78,7 +79,8 @@ def recovered(
 
 def _places(z: Values) -> Codes:
     """Return how many of its row each value is smaller than."""
-    found: Codes = (z.shape[1] - rankdata(z, axis=1, method="max")).astype(np.int64)
+    ranks = pd.DataFrame(z).rank(axis=1, method="max").to_numpy()
+    found: Codes = (z.shape[1] - ranks).astype(np.int64)
     return found
 
 

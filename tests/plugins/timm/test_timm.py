@@ -56,9 +56,9 @@ def test_weights_of_the_hub_come_with_their_commit(network: torch.nn.Module) -> 
 
 @pytest.mark.slow
 def test_a_run_records_the_commit(
-    network: torch.nn.Module, tmp_path: Path, mcd_process: Callable[..., Outcome]
+    network: torch.nn.Module, tmp_path: Path, mcd_command: Callable[..., Outcome]
 ) -> None:
-    done = mcd_process(
+    done = mcd_command(
         "dissect",
         "--model-plugin",
         f"timm:{NAME}",
@@ -79,7 +79,6 @@ def test_a_run_records_the_commit(
         "-o",
         tmp_path / "run",
         "--offline",
-        HF_HUB_CACHE=str(tmp_path / "cache"),
     )
     assert done.code == 0, done.err
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["revisions"] == {"target": f"{HUB}@{COMMIT}"}

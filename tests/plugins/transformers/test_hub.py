@@ -127,9 +127,10 @@ def test_a_download_shows_its_bar_and_only_the_first_time(
         assert len(requests) == fetched  # a folder is no reason to ask anybody
 
 
-@pytest.mark.slow
-def test_offline_without_it_the_error_says_what_to_fetch(tmp_path: Path, mcd_process: Callable[..., Outcome]) -> None:
-    done = dissect(mcd_process, tmp_path, "--offline", HF_HUB_CACHE=str(tmp_path / "empty"))
+def test_offline_without_it_the_error_says_what_to_fetch(
+    cache: Path, tmp_path: Path, mcd_command: Callable[..., Outcome]
+) -> None:
+    done = dissect(mcd_command, tmp_path, "--offline")
     assert done.code == 4
     said = " ".join(done.err.split())
     assert f"offline, and the configuration of {NAME} is not in the hub's cache" in said

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from mcd.scoring.calibration.own_null import DRAWS, FIRST_DRAWS, FUTILE, MOMENTS, own_null
 from mcd.scoring.calibration.permutation import PermutationUnits, Rows
@@ -67,7 +67,7 @@ def agreement(activations: torch.Tensor, present: torch.Tensor, units: Permutati
     units
         The permutation units of these images.
     """
-    ranks = torch.from_numpy(rankdata(activations.double().numpy(), axis=0))  # scipy 1.18 keeps float32
+    ranks = torch.from_numpy(pd.DataFrame(activations.double().numpy()).rank().to_numpy(copy=True))
     auroc = _areas(ranks, present[:, None])[:, 0]
     p = _p(ranks, present, units, FIRST_DRAWS, seed)
     left = np.flatnonzero(p < FUTILE)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcd.api.base import digest
+from mcd.api.concepts import ConceptSet
 from mcd.api.dissector import AnnotationDissector, AnyDissector, Dissector
 from mcd.api.scorer import Scorer
 from mcd.components import Kind
@@ -37,7 +39,7 @@ from mcd.runs.revived import concepts_of, found_again
 from mcd.runs.stored_nulls import kept_nulls
 from mcd.runs.vocabulary import write_concepts
 from mcd.scoring.activations import Activations
-from mcd.scoring.results import LABELS
+from mcd.scoring.results import LABELS, Results
 from mcd.scoring.rungs import UNTRAINED
 from mcd.study.calibration import Calibration
 from mcd.study.equipment import refuse_cosines
@@ -98,7 +100,6 @@ def rescore(
         When the store cannot be used.
     """
     start = time.perf_counter()
-    store = dissection.store_folder
     study = read_study(dissection.folder, dissection.manifest)
     host = dissection.host
     preparer = Preparer(host)
@@ -110,83 +111,129 @@ def rescore(
     if dissection.manifest.store.annotations:
         refuse_cosines(host, made.name, type(made))
     made.check(dissection.manifest.images)
-    wording = prompts or study.prompts
-    scored = study.model_copy(
-        update={
-            "scorer": scorer_choice,
-            "concepts": chosen,
-            "labels_per_neuron": labels_per_neuron or study.labels_per_neuron,
-            "calibration": calibration or study.calibration,
-            "prompts": wording,
-            "controls": False,
-            "untrained": study.untrained if (calibration or study.calibration).draws else 0,
-            "scoring_device": _HERE,
-        }
-    )
-    fingerprints = {
-        "scorer": identity_of(made).content,
-        "concepts": concept_set.fingerprint(),
-        "prompts": wording.fingerprint(concept_set.concepts),
+    changed = {
+        "scorer": scorer_choice,
+        "concepts": chosen,
+        "labels_per_neuron": labels_per_neuron or study.labels_per_neuron,
+        "calibration": calibration or study.calibration,
+        "prompts": prompts or study.prompts,
     }
-    before = dissection.manifest.inputs
-    inputs = Inputs({**before.fingerprints, **fingerprints}, before.preprocessing)
-    objects = [inputs.fingerprints[what] for what in other_objects(scored, before, inputs)]
-    folder = output or dissection.folder / SCORED / _default_name(
-        made.name, concept_set.name, scored, _plain(preparer, study, scored), objects
-    )
-    _check_ours(folder, store, scored, host, inputs)
-    clear_leftovers(store / "embeddings")  # new concepts are kept in the run
+    new = _New(made, concept_set, _scored(study, changed))
+    folder = _folder(dissection, preparer, study, new, output)
+    clear_leftovers(dissection.store_folder / "embeddings")  # new concepts are kept in the run
     clock = Clock(host.emit)
     with clock.run(f"{dissection.manifest.target} scored anew with {made.name} on {concept_set.name}"):
         texts = shared_texts(study, shared, device)
         encoder = _reader(dissection, preparer, study.dissectors[0], device, texts)
-        material = gather(dissection, concept_set, wording, encoder)
-        count = scored.labels_per_neuron
-        labeller = labeller_of(
-            dissection,
-            material,
-            made,
-            concept_set.concepts,
-            wording,
-            scored.calibration,
-            count,
-            untrained_of(dissection, study),
-            kept_nulls(texts.shared, lambda said: host.emit(Warned(said))),
-        )
-        remarks = [labeller.scorer.caution, wording.idle(concept_set.concepts)]
-        if len(material.annotations):
-            remarks += named_by(material.annotations, dissection.manifest.dissector)
-        if study.controls:
-            remarks.append("the controls of the run are not scored anew")
-        for remark in filter(None, remarks):
-            clock.warn(remark)
-        results = labeller.label(dissection.manifest.target, dissection.sources(), clock)
-        manifest = _manifest(dissection, folder, store)
-        labels = with_fitted_images(results.labels, manifest)
-        results = replace(results, labels=labels, annotations=material.annotations)
-        manifest.study = recorded(host, scored, before=(study, manifest.study))
-        manifest.scorer, manifest.summary, manifest.rungs = made.name, list(results.summary), labeller.ladder.problems
-        manifest.scores = ScoreRecord.of(made)
-        manifest.fingerprints |= fingerprints
-        manifest.store.texts = encoder.keys
-        if manifest.store.digests is not None:
-            manifest.store.digests |= encoder.used
+        results, rungs = _labelled(dissection, study, new, encoder, texts, clock)
+        manifest = _manifest(dissection, folder)
+        results = replace(results, labels=with_fitted_images(results.labels, manifest))
+        _record(manifest, new, results, encoder, clock)
+        manifest.rungs = rungs
+        manifest.study = recorded(host, new.study, before=(study, manifest.study))
         manifest.plugins = dict(sorted((manifest.plugins | preparer.plugins).items()))
-        of_images = [said for said in manifest.warnings if said not in manifest.label_warnings]
-        manifest.seconds, manifest.label_warnings = clock.seconds, clock.warnings
-        manifest.warnings = list(dict.fromkeys([*of_images, *clock.warnings]))
-        manifest.digests = None
-        clear_leftovers(folder, deep=True)
-        write_study(folder, scored)
-        with closing({folder: manifest}):
-            manifest.digests = {**results.write(folder), **write_concepts(folder, concept_set)}
-            manifest.status = "finished"
-            manifest.write(folder)
+        _write(folder, manifest, new, results)
         if said := kept_small(texts.shared):
             host.emit(Warned(said))
     host.emit(RunFinished(str(folder), time.perf_counter() - start))
     given = replace(dissection.given, scorer=made if scorer_choice.plugin == "object" else None, made=True)
-    return Dissection(folder, manifest, results, host, trust=dissection.trust, beside=[store], given=given)
+    beside = [dissection.store_folder]
+    return Dissection(folder, manifest, results, host, trust=dissection.trust, beside=beside, given=given)
+
+
+@dataclass(frozen=True)
+class _New:
+    """What a run is scored anew with."""
+
+    scorer: Scorer
+    concepts: ConceptSet
+    study: Study
+
+    @functools.cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """Of what may be other than in the run."""
+        return {
+            "scorer": identity_of(self.scorer).content,
+            "concepts": self.concepts.fingerprint(),
+            "prompts": self.study.prompts.fingerprint(self.concepts.concepts),
+        }
+
+
+def _scored(own: Study, changed: Mapping[str, object]) -> Study:
+    """Return the study of what is scored anew: that of the run with some settings changed, and without its controls."""
+    scored = own.model_copy(update={**changed, "controls": False, "scoring_device": _HERE})
+    return scored if scored.calibration.draws else scored.model_copy(update={"untrained": 0})
+
+
+def _folder(dissection: Dissection, preparer: Preparer, own: Study, new: _New, output: Path | None) -> Path:
+    """Return where the labels go; what lies there already is that of the same settings."""
+    before = dissection.manifest.inputs
+    inputs = Inputs({**before.fingerprints, **new.fingerprints}, before.preprocessing)
+    objects = [inputs.fingerprints[what] for what in other_objects(new.study, before, inputs)]
+    plain = _plain(preparer, own, new.study)
+    name = _default_name(new.scorer.name, new.concepts.name, new.study, plain, objects)
+    folder = output or dissection.folder / SCORED / name
+    _check_ours(folder, dissection.store_folder, new.study, preparer.host, inputs)
+    return folder
+
+
+def _labelled(
+    dissection: Dissection,
+    own: Study,
+    new: _New,
+    encoder: TextEncoder | AnnotationReader,
+    texts: KnownTexts,
+    clock: Clock,
+) -> tuple[Results, dict[str, str]]:
+    """Return the tables of all layers, and the rungs that were asked for, as a manifest names them."""
+    concepts, wording = new.concepts.concepts, new.study.prompts
+    material = gather(dissection, new.concepts, wording, encoder)
+    labeller = labeller_of(
+        dissection,
+        material,
+        new.scorer,
+        concepts,
+        wording,
+        new.study.calibration,
+        new.study.labels_per_neuron,
+        untrained_of(dissection, own),
+        kept_nulls(texts.shared, lambda said: dissection.host.emit(Warned(said))),
+    )
+    remarks = [labeller.scorer.caution, wording.idle(concepts)]
+    if len(material.annotations):
+        remarks += named_by(material.annotations, dissection.manifest.dissector)
+    if own.controls:
+        remarks.append("the controls of the run are not scored anew")
+    for remark in filter(None, remarks):
+        clock.warn(remark)
+    results = labeller.label(dissection.manifest.target, dissection.sources(), clock)
+    return replace(results, annotations=material.annotations), labeller.ladder.problems
+
+
+def _record(
+    manifest: Manifest, new: _New, results: Results, encoder: TextEncoder | AnnotationReader, clock: Clock
+) -> None:
+    """Write into a manifest with what its labels were made."""
+    manifest.scorer, manifest.summary = new.scorer.name, list(results.summary)
+    manifest.scores = ScoreRecord.of(new.scorer)
+    manifest.fingerprints |= new.fingerprints
+    manifest.store.texts = encoder.keys
+    if manifest.store.digests is not None:
+        manifest.store.digests |= encoder.used
+    of_images = [said for said in manifest.warnings if said not in manifest.label_warnings]
+    manifest.seconds, manifest.label_warnings = clock.seconds, clock.warnings
+    manifest.warnings = list(dict.fromkeys([*of_images, *clock.warnings]))
+
+
+def _write(folder: Path, manifest: Manifest, new: _New, results: Results) -> None:
+    """Write a folder of labels, its manifest last."""
+    manifest.digests = None
+    clear_leftovers(folder, deep=True)
+    write_study(folder, new.study)
+    with closing({folder: manifest}):
+        manifest.digests = {**results.write(folder), **write_concepts(folder, new.concepts)}
+        manifest.status = "finished"
+        manifest.write(folder)
 
 
 def _own_scorer(
@@ -267,8 +314,8 @@ def _check_ours(folder: Path, store: Path, scored: Study, host: PluginHost, inpu
         check_objects(folder, scored, manifest.inputs, inputs)
 
 
-def _manifest(dissection: Dissection, folder: Path, store: Path) -> Manifest:
-    record = dissection.manifest.store.model_copy(update={"folder": _between(folder, store)})
+def _manifest(dissection: Dissection, folder: Path) -> Manifest:
+    record = dissection.manifest.store.model_copy(update={"folder": _between(folder, dissection.store_folder)})
     return dissection.manifest.model_copy(deep=True, update={"store": record})
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "MANIFEST",
     "PRIVATE",
     "TEMPORARY",
+    "as_argument",
     "check_folder",
     "check_name",
     "check_tree",
@@ -70,6 +71,11 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
+
+
+def as_argument(path: Path) -> str:
+    """Return a path as a word that no command takes for a flag."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def kind_of(path: Path) -> Literal["file", "folder", ""]:

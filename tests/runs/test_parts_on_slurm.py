@@ -64,7 +64,7 @@ def test_scripts_hold_whatever_a_path_is_called_and_end_in_the_reports_of_one_pr
     given = f"./{study(made, here / '-study.yaml').name}", "--plugin-file", made.plugin, "--store", "off", "--no-tf32"
     done = made.command("run", *given, "-o", f"./{ODD}", "--emit", "slurm", "--parts", 2, cwd=here)
     assert done.code == 0, done.err
-    assert "parts/submit.sh" in done.out
+    assert f"sh {shlex.quote(f'./{ODD}.parts/submit.sh')}" in " ".join(done.out.split())
     log = submitted(f"./{ODD}.parts/submit.sh", "--partition=gpu", "--gres=gpu:1", cwd=here, log=tmp_path / "log")
     assert log.splitlines() == [
         f"--parsable --partition=gpu --gres=gpu:1 ./{ODD}.parts/part.sh",

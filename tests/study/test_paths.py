@@ -276,3 +276,15 @@ def test_every_path_of_the_command_line_is_one_with_a_home(host: PluginHost) -> 
 
     assert not list(paths(cli, click.Context(cli)))
     assert type(PATH) is not click.Path
+
+
+def test_no_command_that_is_shown_takes_a_path_for_a_flag(tmp_path: Path, mcd_command: Callable[..., Outcome]) -> None:
+    (tmp_path / "-x" / "run").mkdir(parents=True)
+    (tmp_path / "-x" / "-s.yaml").touch()
+    done = mcd_command("run", "./-x", cwd=tmp_path)
+    assert done.code == 2
+    assert "mcd run ./-x/-s.yaml" in done.err
+    (tmp_path / "-x" / "run" / "manifest.json").touch()
+    done = mcd_command("report", "./-x", cwd=tmp_path)
+    assert done.code == 4
+    assert "mcd report ./-x/run" in done.err

@@ -19,6 +19,7 @@ from mcd.cli.state import State
 from mcd.cli.study_flags import DEFAULT_REPORTER, study_flags
 from mcd.cli.terminal import echo, echo_lines
 from mcd.extraction.parts import MOST_PARTS, part_folder
+from mcd.files import as_argument
 from mcd.study.groups import Group
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def _emit(
         _print_plan(ctx.ensure_object(State), study, output, code_lines(host, study))
         return
     submit = emit_slurm(ctx, path, study, output, parts)
-    echo(f"submit the {parts} parts and their merge: sh {shlex.quote(str(submit))}")
+    echo(f"submit the {parts} parts and their merge: sh {shlex.quote(as_argument(submit))}")
 
 
 def _folder_for_study(folder: Path) -> UsageError:
@@ -196,12 +197,12 @@ def _folder_for_study(folder: Path) -> UsageError:
     from mcd.errors import UsageError
     from mcd.files import MANIFEST
 
-    written = shlex.quote(str(folder))
+    written = shlex.quote(as_argument(folder))
     if (folder / MANIFEST).exists():
         again = f"its labels by another scorer or vocabulary: mcd score {written}\na page of it: mcd report {written}"
         return UsageError(f"{folder} is a run folder, not a study file", again)
     studies = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
-    hint = "\n".join(f"mcd run {shlex.quote(str(one))}" for one in studies[:6]) or "mcd run STUDY.yaml"
+    hint = "\n".join(f"mcd run {shlex.quote(as_argument(one))}" for one in studies[:6]) or "mcd run STUDY.yaml"
     return UsageError(f"{folder} is a folder, not a study file", hint)
 
 
@@ -317,12 +318,12 @@ def _next_steps(folders: Sequence[Path], needed: str) -> list[str]:
 
     ``needed`` are flags that those which score again are given.
     """
-    runs = " ".join(shlex.quote(str(one)) for one in folders)
+    runs = " ".join(shlex.quote(as_argument(one)) for one in folders)
     pages = [path for one in folders for path in sorted((one / "report").glob("*.html"))]
     several = len(folders) > 1
     beside = f" -o {shlex.quote(str(folders[0].parent / 'report'))}" if several else ""
     return [
-        *(f"open {shlex.quote(str(page))}" for page in pages),
+        *(f"open {shlex.quote(as_argument(page))}" for page in pages),
         *([] if pages else [f"mcd report {runs}{beside}"]),
         f"mcd compare {runs}{needed}" if several else f"mcd evaluate {runs}{needed}",
         f"mcd figures {runs}{needed} -o figures",

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from mcd.cli.state import State
-from mcd.files import check_name, expanded
+from mcd.files import as_argument, check_name, expanded
 from mcd.runs.finding import check_run_folder
 
 __all__ = ["PATH", "RUN_FOLDER"]
@@ -50,7 +50,7 @@ class _RunFolder(_Path):
 
 def _again(ctx: click.Context, given: str, runs: Sequence[Path]) -> str:
     """Return the command that was typed, with runs in the place of what is none."""
-    shown = [shlex.quote(str(one)) for one in runs]
+    shown = [shlex.quote(as_argument(one)) for one in runs]
     typed = ctx.ensure_object(State).arguments
     start = 0
     for word in ctx.command_path.split()[1:]:  # a command may be called like the folder: mcd runs verify runs

@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from mcd.cli.state import State
 from mcd.errors import UsageError
 from mcd.extraction.parts import parts_folder
+from mcd.files import as_argument
 from mcd.study.outputs import outputs
 from mcd.study.privacy import salt
 from mcd.study.study import Study
@@ -96,20 +97,15 @@ def emit_slurm(ctx: click.Context, path: Path, study: Study, output: Path, parts
         "cpus": str(_CPUS),
         "here": shlex.quote(str(Path.cwd())),
         "logs": shlex.quote(str(logs).replace("%", "%%")),  # a % alone is a field of sbatch
-        "places": shlex.quote(_no_flag(places)),
+        "places": shlex.quote(as_argument(places)),
         "output": shlex.quote(str(output)),
     }
-    run = shlex.join([*mcd, "run", _no_flag(path), *files, *_given(ctx)])
+    run = shlex.join([*mcd, "run", as_argument(path), *files, *_given(ctx)])
     merge = shlex.join([*mcd, "merge", *files, *_of_merge(state.host, study)])
     with outputs(places) as folder:
         for name, text, command in (("part", _PART, run), ("merge", _MERGE, merge), ("submit", _SUBMIT, "")):
             (folder / f"{name}.sh").write_bytes(os.fsencode(text.format(**texts, command=command)))
     return places / "submit.sh"
-
-
-def _no_flag(path: Path) -> str:
-    """Return a path as a word that no command takes for a flag."""
-    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def _given(ctx: click.Context) -> Iterator[str]:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from mcd.errors import StoreError
-from mcd.files import MANIFEST, kind_of
+from mcd.files import MANIFEST, as_argument, kind_of
 
 __all__ = ["check_run_folder", "run_of", "runs_below"]
 
@@ -37,7 +37,7 @@ def check_run_folder(folder: Path, again: Again | None = None) -> None:
     """
     if _is_run(folder):
         return
-    hint = again or (lambda runs: f"give {' or '.join(shlex.quote(str(one)) for one in runs)}")
+    hint = again or (lambda runs: f"give {' or '.join(shlex.quote(as_argument(one)) for one in runs)}")
     if above := run_of(folder):
         raise StoreError(f"{folder} is in the run folder {above}, and is none itself", hint([above]))
     found = runs_below(folder)

@@ -117,7 +117,7 @@ def test_a_worker_that_is_killed_costs_its_part_and_no_byte(
     assert set(notes(noted, "threads")) == {str(torch.get_num_threads())}
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_gpus")
 def test_targets_of_too_few_parts_go_to_gpus_of_their_own(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
